@@ -472,7 +472,8 @@ mod tests {
             let mut pages = BTreeMap::new();
             for entry in std::fs::read_dir(folder).unwrap() {
                 let entry = entry.unwrap();
-                // The programs' own pages are written by hand. The page of `tachi monitor` would have the name of the monitors' program, whose package contains it.
+                // The programs' own pages are written by hand. The page of `tachi monitor` would have the name of the monitors' program,
+                // whose package contains it.
                 if !["tachi.1", "tachi-monitor.1"]
                     .iter()
                     .any(|own| entry.file_name() == *own)

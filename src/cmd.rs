@@ -112,7 +112,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     }
 }
 
-/// Returns the number of threads that the configuration asks for; `None` for one per core.
+/// Returns the configured number of threads; `None` for one per core.
 pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
     if let Command::Api(args) = &cli.command {
         return Settings::worker_threads(args);

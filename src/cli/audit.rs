@@ -13,7 +13,7 @@ pub(crate) enum AuditCommand {
     Verify(AuditVerifyArgs),
     /// Add a new key at the top of the key file; creates the file if it is missing
     NewKey(AuditNewKeyArgs),
-    /// Show who ordered which power command, and what proved hosts off
+    /// Show who ordered which power command, and what confirmed hosts off
     Show(AuditShowArgs),
 }
 

@@ -1,4 +1,4 @@
-//! Hints for words that are no command.
+//! Hints for unknown commands.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

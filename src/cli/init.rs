@@ -20,9 +20,10 @@ pub(crate) enum InitCommand {
     Import(FromNovaArgs),
     /// Create Keystone credentials for the monitors
     ///
-    /// One application credential for each host, with a role that can report and do nothing else. The names of the application credentials bind each to its host (`[api] reporter_binding`): an intruder on one host
-    /// can report for that host only. Keystone is asked with the credentials of the configuration, whose user must be an
-    /// administrator. What exists is left as it is, so the command can be run again when hosts are added.
+    /// One application credential for each host, with a role that can report and do nothing else. The names of the application
+    /// credentials bind each to its host (`[api] reporter_binding`): an intruder on one host can report for that host only. Keystone is
+    /// called with the credentials of the configuration, whose user must be an administrator. What exists is left as it is, so the
+    /// command can be run again when hosts are added.
     Monitors(InitMonitorsArgs),
 }
 

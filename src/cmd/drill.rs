@@ -34,7 +34,7 @@ pub(crate) async fn run(args: DrillArgs) -> Result<u8, Failure> {
 
 /// Switches the host off, with only canaries on it.
 async fn live(args: &DrillArgs) -> Result<u8, Failure> {
-    // Obstacles refuse the drill before the operator is asked.
+    // Options that block the drill are refused before the operator is asked to confirm it.
     let by = who(None)?;
     let (Some(count), Some(image), Some(flavor)) =
         (args.canaries.canary, &args.canaries.image, &args.canaries.flavor)

@@ -197,7 +197,7 @@ mod tests {
         assert!(told(&view).ends_with("      NO ROOM: vm-1 lacks 14 GiB memory (Placement seen 12 s ago)"));
     }
 
-    /// Two hosts have the same reason, and the operator asks for one of them.
+    /// Two hosts have the same reason, and the command is about one of them.
     #[test]
     fn what_to_type_is_about_the_host_that_was_asked_for() {
         let mut seen = fine();

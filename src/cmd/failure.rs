@@ -5,7 +5,7 @@ use std::error::Error;
 use tachi_config::ConfigErrors;
 use tachi_operator::words::Unsaid;
 
-/// Reports an action that was not taken in its own words.
+/// Turns an action that was not taken into a failure with the action's own text.
 impl From<Unsaid> for Failure {
     fn from(unsaid: Unsaid) -> Self {
         Self::unsaid("writing the word", unsaid)

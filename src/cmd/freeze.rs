@@ -1,7 +1,7 @@
 //! `tachi freeze` and `tachi thaw`: no fencing and no evacuation of an object for a while.
 //!
-//! An operator who reads that something is frozen switches it off next. So the command reports it only when nothing new can be started on it,
-//! and names what was started before.
+//! An operator who reads that something is frozen switches it off next. So the command reports it only when nothing new can be
+//! started on it, and names what was started before.
 
 mod list;
 

@@ -280,7 +280,7 @@ async fn make(
             .await;
         let made = made.map_err(failed(format!("making the application credential {name}")))?;
         if let Err(error) = write_new(&file, &fragment(&options, &name, &made)) {
-            // The secret of this credential was not written, so nobody could use it.
+            // Without the file the secret is lost, and the credential is useless.
             _ = admin.delete_application_credential(&user, &made.id).await;
             return Err(error);
         }

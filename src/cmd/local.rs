@@ -26,7 +26,8 @@ const MOST_BYTES: usize = 1 << 20;
 /// Timeout for sending the remaining events at the end.
 const LAST: Duration = Duration::from_secs(5);
 
-/// A validator that accepts the caller as administrator. No other client reaches this router, and a user who can read the configuration can write into the database.
+/// A validator that accepts the caller as administrator. No other client reaches this router, and a user who can read the
+/// configuration can write into the database.
 struct Local(String);
 
 #[async_trait]

@@ -1,7 +1,7 @@
 //! `tachi mon`: the region in a terminal, live.
 //!
 //! ```text
-//! feed (asks once a second) ─┐
+//! feed (polls every second) ─┐
 //! keys (a thread) ───────────┼─> state (pure) ─> draw (pure) ─> terminal
 //! the command that runs ─────┘
 //! ```
@@ -256,7 +256,7 @@ fn read(tell: &mpsc::Sender<Pressed>) {
             Ok(true) => event::read().map(|input| pressed(&input)),
             Err(error) => Err(error),
         };
-        // Without a terminal nobody watches.
+        // An error means that the terminal is gone, and with it the operator.
         let Ok(pressed) = pressed else { return };
         if tell.blocking_send(pressed).is_err() {
             return;

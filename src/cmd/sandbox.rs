@@ -15,7 +15,8 @@ use crate::logging;
 use crate::out;
 use crate::wiring::Process;
 
-/// Short timeouts: simulated machines obey within a second, so waiting minutes for a failed one or for the discovery of a broken BMC is useless.
+/// Short timeouts: simulated machines obey within a second, so nothing is gained by waiting minutes for one that does not, or for
+/// a broken BMC to be noticed.
 pub(crate) const PATIENCE: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 

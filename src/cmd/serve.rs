@@ -68,7 +68,8 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     let made = if args.bare {
         0
     } else {
-        // The hosts are registered before the engine starts: it tests the fence devices of all hosts at its start, those of new hosts at its next poll.
+        // The hosts are registered before the engine starts: it tests the fence devices of all hosts at its start, those of new
+        // hosts only at its next poll.
         let base = wiring::base(&settings).await?;
         let made = Box::pin(protect_all(of_region(&region)?, &base)).await?;
         let closed = base.close().await;

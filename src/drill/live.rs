@@ -1,8 +1,8 @@
 //! A live drill: it powers off a host that holds only instances of the drill, and measures the recovery.
 //!
 //! The recovery is the ordinary one. The drill builds its canaries, closes the host to all others, checks twice that nothing else is on
-//! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a dead host with
-//! a recovery, like any host that dies. A drill is never resumed.
+//! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a dead
+//! host with a recovery, like any host that dies. A drill is never resumed.
 
 pub(crate) mod admit;
 mod alone;

@@ -1,4 +1,5 @@
-//! Scheduler: starts due jobs while the engine runs. Engines agree by the row of a job: the one that increments its run number has started it.
+//! Scheduler of jobs: starts due jobs while the engine runs. Engines agree by the row of a job: the one that increments its run
+//! number has started it.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ impl<Z: TimeZone> Keeper<Z> {
         }
     }
 
-    /// Checks until `stop`. A running job is dropped then: it can be repeated.
+    /// Checks until `stop`. A job that is running then is dropped halfway: it can be repeated.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         if self.schedule.jobs.is_empty() {
             return;

@@ -7,7 +7,7 @@ use tachi_engine::{CloudCache, CloudView};
 
 use super::roll::Fact;
 
-/// Returns the fact whether Nova answers.
+/// Returns the heartbeat's fact about Nova: it answers or not.
 pub(crate) fn nova(cloud: CloudCache) -> Fact {
     Arc::new(move || answers(&cloud.view()))
 }

@@ -1,4 +1,4 @@
-//! State of a recovery as the API shows it, and of the instances in the ledger.
+//! State of a recovery in the API, and of the instances in the ledger.
 
 use std::collections::BTreeMap;
 

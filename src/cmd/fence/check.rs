@@ -111,7 +111,7 @@ async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fenc
     }
 }
 
-/// Returns a progress bar on a terminal, where somebody waits.
+/// Returns a progress bar if an operator waits at a terminal.
 fn bar(shape: &ShapeArgs) -> Option<ProgressBar> {
     if !shape.is_told() || !std::io::stderr().is_terminal() {
         return None;

@@ -55,7 +55,7 @@ impl Book {
         self.identified
     }
 
-    /// Compares the machines that were read. If Nova can be asked, stores the new ones.
+    /// Compares the machines that were read. If Nova is reachable, stores the new ones.
     pub(super) async fn examine(&self, reports: &mut [Report], settings: &Settings) -> Result<(), Failure> {
         let region = self.base.store.desk().region().await;
         let region = region.map_err(|error| Failure::new("reading which hosts are under recovery", error))?;
@@ -94,7 +94,7 @@ impl Book {
     }
 }
 
-/// A source of heartbeats that has none, for when Nova cannot be asked.
+/// A source of heartbeats that has none, for when Nova is not reachable.
 struct Deaf;
 
 #[async_trait::async_trait]

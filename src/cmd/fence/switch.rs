@@ -140,7 +140,7 @@ impl Hand {
     }
 }
 
-/// Powers a host off and proves it, level by level.
+/// Powers a host off and confirms it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, SWITCHED)?;
     let ready = Ready::new(&args).await?;
@@ -178,7 +178,7 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
     each(&hand, &levels, Meanwhile::beside()).await
 }
 
-/// Tries level by level, until one proves the host off.
+/// Tries level by level, until one confirms the host off.
 async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<String, Failure> {
     for level in levels {
         meanwhile.say(format!("{level}"));

@@ -44,7 +44,7 @@ impl Facts {
             .is_ok_and(|here| here.iter().all(|one| one.id != server))
     }
 
-    /// True if the last recovery of the host has moved the migration's instance after the migration had started, and the instance is not on the host.
+    /// True if the host's last recovery has moved the migration's instance since the migration started, and it is not on the host.
     pub(super) fn was_overtaken(&self, record: &Migration) -> bool {
         let id = record.server.to_string();
         let moved = |one: &Vmove| {

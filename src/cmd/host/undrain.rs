@@ -1,4 +1,4 @@
-//! `tachi host undrain`: the end of a drain in one command. Each step is the same as that of its own command.
+//! `tachi host undrain`: the end of a drain in one command. Each step does what its own command does.
 
 use tachi_domain::freeze::FreezeScope;
 use tachi_operator::{RecoveryView, members};

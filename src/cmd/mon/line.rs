@@ -34,8 +34,8 @@ const LOOK_OLD: &[&[&str]] = &[
     &["reporter", "list"],
 ];
 
-/// Commands that change something. Power commands, and claims that a host is off or down or that an instance does or does not run somewhere, are left to the command
-/// line: a mistake there destroys disks.
+/// Commands that change something. Power commands, and claims that a host is off or down or that an instance does or does not run
+/// somewhere, are left to the command line: a mistake there destroys disks.
 const ACT: &[&[&str]] = &[
     &["recovery", "abort"],
     &["recovery", "retry"],

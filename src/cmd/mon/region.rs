@@ -367,7 +367,7 @@ fn level(view: &HostView, number: u32) -> Option<Sign> {
     Some(Sign::new(tone, ""))
 }
 
-/// Returns the sign of whether a host can be confirmed off, by the findings.
+/// Returns the fencing sign of a host, by the findings: it can be confirmed off or not.
 fn fence(view: &HostView, seen: &SituationView) -> Sign {
     let has = |codes: &[Code]| view.reasons.iter().any(|code| codes.contains(code));
     if seen.fencing_mode != "engine" {

@@ -154,7 +154,8 @@ impl Drill<'_> {
         }
     }
 
-    /// Undoes a drill that did not switch its host off: deletes the canaries, and puts the service back. Returns the failure, with what could not be undone.
+    /// Undoes a drill that did not switch its host off: deletes the canaries, and puts the service back. Returns the failure, with
+    /// what could not be undone.
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
         crate::out::note(format!(
