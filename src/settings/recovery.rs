@@ -32,7 +32,7 @@ pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     limits::limits(r, policy)
 }
 
-/// Reads the rules about which instances are recovered, and about notifications.
+/// Reads the rules about which instances and processes are recovered, and the reasons shown on disabled services.
 fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
     const HOST: &str = "host_failure";
     const INSTANCE: &str = "instance_failure";

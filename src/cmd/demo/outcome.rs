@@ -70,7 +70,7 @@ impl Outcome {
         self.instances.iter().filter(|one| one.to.is_some()).count()
     }
 
-    /// Counts the instances that run nowhere, though no policy or operator decided that.
+    /// Counts the instances that run nowhere, though no recovery has excluded them.
     pub(super) fn lost(&self) -> usize {
         self.instances.iter().filter(|one| one.lost).count()
     }

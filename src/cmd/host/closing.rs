@@ -24,7 +24,7 @@ const CLOSED_AT_A_START: &[MigrationStatus] = &[
 pub(super) struct Closing<'a> {
     /// Evacuations that Nova may still be working on.
     pub(super) under_way: Vec<&'a Migration>,
-    /// Evacuations that were requested and never picked up: another one has moved the instance since. Nova works on the oldest record.
+    /// Requested evacuations that were never picked up: another one has moved the instance since. Nova's rebuild uses the oldest record.
     pub(super) left_over: Vec<&'a Migration>,
     /// Completed evacuations; the source has not started since.
     pub(super) not_closed: Vec<&'a Migration>,
