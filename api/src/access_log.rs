@@ -1,4 +1,4 @@
-//! One line for every request. No header and no query is ever logged, so no token is.
+//! Access log: one line per request. Headers and queries are never logged, so no token is logged either.
 
 mod format;
 
@@ -29,30 +29,30 @@ use crate::telling::RequestIds;
 
 pub use self::format::{FormatError, LineFormat};
 
-/// What a path without a route is called, so that made-up paths make no new names.
+/// Route label for a path without a route. Invented paths then create no new metric labels.
 const OTHER: &str = "other";
 
-/// What is told of a client that went away: there is no status for an answer nobody took, so proxies use this one.
+/// Logged status when the client disconnected before the answer. HTTP has no such status; proxies use 499.
 const CLIENT_GONE: u16 = 499;
 
-/// How requests are logged.
+/// The format of the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AccessLog {
-    /// As a line for people, and for what reads Masakari's log today.
+    /// One text line, for people and for tools that parse Masakari's log.
     Line(LineFormat),
-    /// As fields, for a log in JSON.
+    /// Separate fields, for a log in JSON.
     Fields,
 }
 
-/// What the layer needs.
+/// The state of the middleware.
 pub(crate) struct Observer {
     pub(crate) form: AccessLog,
-    /// Whether `X-Forwarded-For` and `Forwarded` are believed.
+    /// True if `X-Forwarded-For` and `Forwarded` are trusted.
     pub(crate) forwarded_for: bool,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// What only layers further in get to know of a request.
+/// Facts about a request that only inner layers find out.
 #[derive(Debug, Default)]
 struct Learnt {
     route: OnceLock<String>,
@@ -60,7 +60,7 @@ struct Learnt {
     ids: RequestIds,
 }
 
-/// A line of the log, or one for who looks for the cause of something.
+/// Logs a request at the level INFO, or DEBUG if `quiet`.
 macro_rules! line {
     (quiet: $quiet:expr, $($rest:tt)*) => {
         if $quiet {
@@ -71,17 +71,17 @@ macro_rules! line {
     };
 }
 
-/// Remembers which route a request has taken.
+/// Records the matched route of a request.
 pub(crate) fn note_route(extensions: &Extensions) {
     if let Some(learnt) = extensions.get::<Arc<Learnt>>()
         && let Some(route) = extensions.get::<MatchedPath>()
     {
-        // A request takes one route.
+        // A request matches one route only.
         let _ = learnt.route.set(route.as_str().to_owned());
     }
 }
 
-/// Remembers who made a request.
+/// Records the caller of a request.
 pub(crate) fn note_caller(extensions: &Extensions) {
     if let Some(learnt) = extensions.get::<Arc<Learnt>>()
         && let Some(caller) = extensions.get::<Caller>()
@@ -90,13 +90,13 @@ pub(crate) fn note_caller(extensions: &Extensions) {
     }
 }
 
-/// What a request is known as; `None` outside of the layer.
+/// Returns the ids of a request; `None` outside of the middleware.
 pub(crate) fn request_ids(extensions: &Extensions) -> Option<RequestIds> {
     extensions.get::<Arc<Learnt>>().map(|learnt| learnt.ids.clone())
 }
 
-/// The layer: gives the request its id, which the answer tells; logs and counts it; and turns a panic below into a 500, so
-/// that one wrong request cannot break a connection that others use.
+/// The middleware. It gives the request an id and returns that id in a header, and it logs and counts the request.
+/// It turns a panic in a handler into a 500, so that one bad request does not break a connection shared with others.
 pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Request, next: Next) -> Response {
     let id = request_id::fresh();
     let global = request_id::global(request.headers()).map(ToOwned::to_owned);
@@ -129,7 +129,7 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
     };
     request.extensions_mut().insert(learnt);
     let _in_flight = metrics::request_begins();
-    // What is asked of other services for this request goes under the id its caller knows, if it has one.
+    // Calls to other services for this request carry the global request id, or else its own id.
     let known_as = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
     let work = correlation::under(known_as, next.run(request)).instrument(span.clone());
     let mut response = AssertUnwindSafe(work)
@@ -144,7 +144,7 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
     response
 }
 
-/// A request that is going to be logged, whatever becomes of it.
+/// A request that will be logged, even if it is cancelled.
 struct Entry {
     client_ip: Option<String>,
     client_port: Option<u16>,
@@ -212,15 +212,15 @@ impl Entry {
         }
     }
 
-    /// Whether a monitor has said that it is at work, and was believed: 1,000 hosts say so 300 times a second, and what has happened
-    /// would not be found among it.
+    /// True for an accepted heartbeat of a monitor. 1,000 hosts send 300 of them per second, which would bury the other
+    /// lines.
     fn is_heartbeat(&self, route: &str, status: u16) -> bool {
         self.method == Method::PUT && route == routes::MONITOR && (200..300).contains(&status)
     }
 }
 
 impl Drop for Entry {
-    /// A request whose client went away ends here.
+    /// Logs a request whose client disconnected.
     fn drop(&mut self) {
         if !self.is_told {
             self.tell(CLIENT_GONE, 0);
@@ -236,7 +236,7 @@ const fn version(version: Version) -> &'static str {
     }
 }
 
-/// Who asks: the other end of the connection, or whom the proxies before us name if they are believed. For the log only.
+/// Returns the client's address for the log: the one reported by trusted proxies, or else the peer of the connection.
 fn client(observer: &Observer, request: &Request) -> Option<String> {
     let named = observer
         .forwarded_for
@@ -245,7 +245,7 @@ fn client(observer: &Observer, request: &Request) -> Option<String> {
     named.or_else(|| peer::address(request.extensions()).map(|address: IpAddr| address.to_string()))
 }
 
-/// The first address the proxies name; only an address, so that nothing else gets into the log.
+/// Returns the first address that the proxies report. Only a valid address is returned, so nothing else gets into the log.
 fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let named = match text("forwarded") {
@@ -262,7 +262,7 @@ fn forwarded_for(headers: &HeaderMap) -> Option<String> {
     Some(address.to_string())
 }
 
-/// As seconds. A shorter time would be written with an exponent, which few tools that read logs know.
+/// Returns seconds. A shorter time would be formatted with an exponent, which few log tools parse.
 fn tenths_of_milliseconds(took: Duration) -> f64 {
     (took.as_secs_f64() * 10_000.0).round() / 10_000.0
 }
@@ -285,7 +285,7 @@ mod tests {
 
     use super::*;
 
-    /// Keeps what is logged.
+    /// Captures the log.
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -320,7 +320,7 @@ mod tests {
             .finish()
     }
 
-    /// A router of two paths behind the layer. It believes proxies.
+    /// Builds a router with two paths behind the middleware. It trusts proxies.
     fn router(form: AccessLog) -> Router {
         let observer = Arc::new(Observer {
             form,
@@ -345,7 +345,7 @@ mod tests {
         }
     }
 
-    /// What another service would be told about the request.
+    /// Returns the correlation id that calls to other services would carry.
     async fn asks() -> String {
         correlation::current().map_or_else(String::new, |id| (*id).to_owned())
     }
@@ -367,7 +367,7 @@ mod tests {
 
     const GLOBAL: &str = "req-6128798e-1111-4222-8333-0123456789ab";
 
-    /// Sends a request; its status, the id in its answer, the answer, and the log.
+    /// Sends a request; returns the status, the id in the answer, the answer and the log.
     async fn logged(form: AccessLog, request: Request) -> (u16, String, String, String) {
         let log = Log::default();
         let _guard = tracing::subscriber::set_default(subscriber(&log));

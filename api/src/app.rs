@@ -1,4 +1,4 @@
-//! What every handler can reach.
+//! The state that all handlers share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::signs::Signs;
 #[derive(Clone)]
 pub(crate) struct App(Arc<Inner>);
 
-/// What every handler shares.
+/// The shared state behind [`App`].
 pub(crate) struct Inner {
     pub(crate) registry: Arc<dyn Registry>,
     pub(crate) poke: Arc<dyn Poke>,

@@ -1,4 +1,4 @@
-//! Who the caller is. In Keystone's mode only Keystone says so; identity headers of a request are taken away unread.
+//! Authentication of callers. In Keystone mode only Keystone determines identities; identity headers in requests are removed unread.
 
 mod access_rules;
 mod cache;
@@ -28,15 +28,15 @@ pub use identity::Identity;
 pub(crate) use keystone::KeystoneGate;
 pub use options::TokenOptions;
 
-/// Lets callers in.
+/// The method of authentication.
 pub(crate) enum Gatekeeper {
-    /// By token.
+    /// A token, validated by Keystone.
     Keystone(Box<KeystoneGate>),
-    /// Everybody, as administrator.
+    /// No authentication: every caller is an administrator.
     Noauth2,
 }
 
-/// What a caller says about itself, for `noauth2` only.
+/// Returns the identity in the request's headers. Only `noauth2` trusts these.
 fn claimed_identity(headers: &HeaderMap) -> Identity {
     let text = |name| header(headers, name).map(ToOwned::to_owned);
     Identity {
@@ -50,11 +50,11 @@ fn claimed_identity(headers: &HeaderMap) -> Identity {
     }
 }
 
-/// In the extensions of an answer to somebody whom Keystone knows.
+/// Marks an answer to an authenticated caller, in the extensions of the answer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known;
 
-/// The layer: the request goes on with a [`Caller`], or not at all.
+/// The middleware: adds a [`Caller`] to the request, or refuses the request.
 pub(crate) async fn authenticate(
     State(app): State<App>,
     mut request: Request,
@@ -63,7 +63,7 @@ pub(crate) async fn authenticate(
     let mut caller = match &app.gatekeeper {
         Gatekeeper::Keystone(gate) => {
             headers::strip(request.headers_mut());
-            // Access rules are about the path as it was sent, before a project or a base path was taken out.
+            // Access rules apply to the path as sent, before a project id or a base path is removed.
             let original = request.extensions().get::<OriginalUri>();
             let path = original.map_or(request.uri(), |OriginalUri(uri)| uri).path();
             gate.admit(request.headers(), request.method(), path).await?

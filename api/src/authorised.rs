@@ -1,7 +1,7 @@
-//! The way into a handler: a request that has passed every check up to its policy rule.
+//! Extraction of authorized requests: a handler's input that has passed every check up to its policy rule.
 //!
-//! A handler that wants the body, the microversion or the caller takes an [`Authorised`], so none can forget a check, and
-//! the order of the checks stands in one place.
+//! A handler that needs the body, the microversion or the caller takes an [`Authorised`]. No handler can then forget a
+//! check, and the order of the checks is defined in one place.
 
 use std::convert::Infallible;
 
@@ -23,36 +23,33 @@ use crate::policy::{Claim, Rule};
 use crate::telling::Story;
 use crate::wire::Problems;
 
-/// A body that a request may have.
+/// A request body that a handler accepts.
 pub(crate) trait FromBody: Sized {
-    /// Reads it as that microversion's schema says. An empty body comes as null.
+    /// Parses the body by the schema of this microversion. An empty body arrives as null.
     fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems>;
 
-    /// What it reports, if it is a report: the policy has rules about that.
+    /// Returns the subject of the report if the body is a report. The policy has rules about reports.
     fn claim(&self) -> Option<Claim<'_>> {
         None
     }
 }
 
-/// For requests whose body is not looked at.
+/// For requests whose body is ignored.
 impl FromBody for () {
     fn from_body(_: &Value, _: Microversion) -> Result<Self, Problems> {
         Ok(())
     }
 }
 
-/// A request that may be done.
+/// An authorized request.
 #[derive(Debug)]
 pub(crate) struct Authorised<B = ()> {
-    /// Who asks.
     pub(crate) caller: Caller,
-    /// How to answer.
+    /// The microversion for the answer.
     pub(crate) version: Microversion,
-    /// What is asked.
     pub(crate) body: B,
-    /// What came beside it.
     pub(crate) headers: HeaderMap,
-    /// How it is told of; `None` if nobody listens, or it changes nothing.
+    /// Emits the request's events; `None` if events are disabled or the request changes nothing.
     pub(crate) story: Option<Story>,
 }
 
@@ -126,7 +123,7 @@ fn check_project(parts: &Parts, caller: &Caller) -> Result<(), ApiError> {
     )))
 }
 
-/// The ids in the path, as they stand there. What is no text is no id of anything.
+/// The ids in the path, as sent. A path that is not valid text matches no entity.
 #[derive(Debug)]
 pub(crate) struct Ids<T>(pub(crate) T);
 
@@ -141,7 +138,7 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Ids<T> {
     }
 }
 
-/// The extensions of a request, for links.
+/// The extensions of a request, needed to build links.
 #[derive(Debug)]
 pub(crate) struct RequestExtensions(pub(crate) http::Extensions);
 
@@ -153,5 +150,4 @@ impl FromRequestParts<App> for RequestExtensions {
     }
 }
 
-/// What a handler returns.
 pub(crate) type Answer = Result<Response, ApiError>;

@@ -1,4 +1,4 @@
-//! Which host a reporter may speak for, as the API asks it: the rules are the domain's.
+//! Reporter binding: the host that a reporter may report about. The rules are in the domain crate.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,10 +12,10 @@ use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::evidence;
 
-/// So many reporters are remembered that were told of in the log.
+/// Maximum number of reporters that are remembered as logged.
 const MOST_TOLD: usize = 10_000;
 
-/// The rules in force.
+/// The options in force and the reporters that were logged.
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) options: BindingOptions,
@@ -30,18 +30,18 @@ impl Binding {
         }
     }
 
-    /// Whether this reporter has not been told of yet.
+    /// True if this reporter has not been logged yet.
     fn is_news(&self, reporter: &Reporter) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.len() < MOST_TOLD && told.insert(reporter.to_string())
     }
 }
 
-/// Writes down with a report who makes it, and takes out what this reporter may not know.
+/// Records the reporter in its report, and removes claims that this reporter may not make.
 ///
 /// # Errors
 ///
-/// 403: it may not make this report at all.
+/// 403: the reporter may not make this report at all.
 pub(crate) fn judge(app: &App, caller: &Caller, new: &mut NewNotification) -> Result<(), ApiError> {
     let options = &app.binding.options;
     let is_admitted = || app.policy.allows(evidence::RULE, caller);

@@ -1,10 +1,10 @@
-//! The web board: files for a browser, a login, what `/operator/v1` tells, and, if that is wanted, some of what can be said there,
-//! below `/board`.
+//! The web board below `/board`: files for a browser, a login, the data of `/operator/v1` and, if enabled, some of its
+//! actions.
 //!
-//! The board knows nothing of its own. What is below `/board/api` is asked of `/operator/v1`, by the same handlers under the
-//! same rules; the only difference is that the token comes in a cookie, because a page cannot set a header on everything it
-//! asks for. Pages are made of the same answers ([`pages`]), and words go the same way ([`words`]). Nothing outside of `/board` ever
-//! looks at a cookie.
+//! The board has no data of its own. It forwards requests below `/board/api` to the handlers of `/operator/v1`, under the
+//! same rules. The only difference is that the token comes in a cookie, because a page cannot set a header on every
+//! request. Pages render the same answers ([`pages`]), and actions use the same handlers ([`words`]). No code outside
+//! `/board` ever reads a cookie.
 
 mod assets;
 mod cookie;
@@ -32,19 +32,19 @@ use crate::ports::Login;
 use crate::routes::OPERATOR;
 use assets::Asset;
 
-/// Where it is.
+/// The path of the board.
 pub(crate) const BOARD: &str = "/board";
 
-/// What the page asks for when somebody has come in; whoever may not read it has no use for the board.
+/// The first request after a login. A user who may not read it cannot use the board.
 const FIRST: &str = "/operator/v1/situation";
 
-/// How many people log in at once: each is a question to Keystone, and whoever guesses passwords must not make us flood it.
+/// Maximum number of concurrent logins. Each sends a request to Keystone, and guessed passwords must not flood Keystone.
 const LOGINS_AT_ONCE: usize = 8;
 
-/// With it the board's own page asks for what is not only looked at.
+/// The header that the board's own page sends with requests other than reads.
 const FROM_BOARD: &str = "x-tachi-board";
 
-/// What a browser may do with any answer below `/board`.
+/// Security headers of every answer below `/board`.
 const GUARDS: &[(&str, &str)] = &[
     (
         "content-security-policy",
@@ -57,32 +57,32 @@ const GUARDS: &[(&str, &str)] = &[
     ("cross-origin-resource-policy", "same-origin"),
 ];
 
-/// The headers by which a request says who it is. Below `/board` only the cookie does.
+/// The headers that carry credentials. Below `/board` only the cookie does.
 const CLAIMS: &[&str] = &["x-auth-token", "x-storage-token", "x-service-token"];
 
-/// What the board needs besides the API.
+/// Configuration of the board.
 #[derive(Clone)]
 pub struct Board {
-    /// Gets tokens for people; `None` where nobody is asked for one.
+    /// Gets tokens for users; `None` if no login is required.
     pub login: Option<Arc<dyn Login>>,
-    /// `[board] actions`: whether words are said with it.
+    /// `[board] actions`: true if the board offers actions.
     pub actions: bool,
 }
 
-/// The state of its routes.
+/// The state of the board's routes.
 #[derive(Clone)]
 struct Desk {
     app: App,
     login: Option<Arc<dyn Login>>,
-    /// `/operator/v1`, with every check before it.
+    /// The router of `/operator/v1`, with all its checks.
     operators: Router,
-    /// What whoever asks may do.
+    /// Returns the caller's permissions.
     rights: Router,
     turns: Arc<Semaphore>,
     assets: Arc<[Asset]>,
 }
 
-/// Everything below `/board`. `operators` has `/operator/v1`.
+/// Returns the routes below `/board`. `operators` contains `/operator/v1`.
 pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
     let desk = Desk {
         rights: words::rights_of(&app, board.actions),
@@ -103,7 +103,7 @@ pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
         .route("/board/rights", get(words::rights))
         .route("/board/login", post(login::log_in))
         .route("/board/logout", post(login::log_out))
-        // No routes of their own: the parameters and the name of the route that answers are those of `/operator/v1`.
+        // These have no routes of their own: the parameters and the route name come from `/operator/v1`.
         .fallback(ask)
         .method_not_allowed_fallback(nothing_here)
         .with_state(desk)
@@ -111,13 +111,13 @@ pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
         .layer(from_fn(guard))
 }
 
-/// Whether the path is the board's.
+/// True for a path of the board.
 pub(crate) fn is_below(path: &str) -> bool {
     path.strip_prefix(BOARD)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The pages name each other relative to the folder. So does this, and works behind a proxy that takes a prefix away.
+/// Redirects to the folder. The path is relative, like all links of the pages, so it works behind a proxy that strips a prefix.
 async fn slash() -> Response {
     (StatusCode::PERMANENT_REDIRECT, [(LOCATION, "board/")]).into_response()
 }
@@ -126,7 +126,7 @@ async fn nothing_here() -> ApiError {
     ApiError::nothing_here()
 }
 
-/// The layer: what a browser may do with the answer, whatever it is.
+/// The middleware that adds the security headers to every answer.
 async fn guard(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
@@ -139,7 +139,8 @@ async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// No other page can send the header: a browser asks first, and is not allowed to. It also says itself whose page it is.
+/// Refuses requests of other pages: a browser sends them no such header without a CORS preflight, which fails. It also sends
+/// `Sec-Fetch-Site`.
 fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
     if headers.contains_key(FROM_BOARD) && site.is_none_or(|site| site == b"same-origin") {
@@ -150,7 +151,7 @@ fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
     })
 }
 
-/// `/board/api/...` is `/operator/v1/...` for whom the cookie's token belongs to, and `/board/pages/...` is made of that. Only reading is.
+/// Serves `/board/api/...` as `/operator/v1/...` with the cookie's token, and `/board/pages/...` from such answers. Reads only.
 async fn ask(State(desk): State<Desk>, request: Request) -> Response {
     if request.method() != Method::GET {
         return ApiError::nothing_here().into_response();
@@ -171,13 +172,13 @@ async fn ask(State(desk): State<Desk>, request: Request) -> Response {
 }
 
 impl Desk {
-    /// Asks for `path` of `/operator/v1` in place of what `request` asks for.
+    /// Forwards `request` to `path` of `/operator/v1`.
     async fn operators(&self, request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
         hand_on(&self.operators, request, path, token).await
     }
 }
 
-/// Asks `router` for `path` with the cookie's token, and nothing else that says who it is.
+/// Forwards a request to `path` of `router` with the cookie's token and no other credentials.
 async fn hand_on(router: &Router, mut request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
     let target = match request.uri().query() {
         Some(query) => format!("{path}?{query}"),
@@ -187,7 +188,7 @@ async fn hand_on(router: &Router, mut request: Request, path: &str, token: Optio
         return ApiError::nothing_here().into_response();
     };
     let uri = Uri::from(target);
-    // Access rules of application credentials are about the API's path.
+    // Access rules of application credentials apply to the API's path.
     request.extensions_mut().insert(OriginalUri(uri.clone()));
     *request.uri_mut() = uri;
     let headers = request.headers_mut();
@@ -196,7 +197,7 @@ async fn hand_on(router: &Router, mut request: Request, path: &str, token: Optio
     }
     headers.remove(AUTHORIZATION);
     headers.remove(COOKIE);
-    // No other page may read the answer, whatever `[cors]` allows for the API.
+    // No other page may read the answer, even if `[cors]` allows that for the API.
     headers.remove(ORIGIN);
     if let Some(token) = token {
         headers.insert("x-auth-token", token.clone());

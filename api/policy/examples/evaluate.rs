@@ -1,6 +1,6 @@
-//! Answers questions put as JSON lines, for the comparison with oslo.policy (`tests/policy/differential.py`).
+//! Answers policy questions given as JSON lines, for the comparison with oslo.policy (`tests/policy/differential.py`).
 //!
-//! A question is `{"rules": {...}, "ask": "...", "caller": {...}, "target": {...}}`, an answer `allow` or `deny`.
+//! A question is `{"rules": {...}, "ask": "...", "caller": {...}, "target": {...}}`, an answer is `allow` or `deny`.
 
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};

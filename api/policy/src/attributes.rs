@@ -6,11 +6,11 @@ use serde_json::Value;
 
 use crate::python;
 
-/// Named values: of the caller, or of what the request is about.
+/// Named values of the caller or of the target.
 ///
-/// Only what a rule asks for is made, so an implementation can build values on the way.
+/// The evaluation reads only the attributes that a rule names, so an implementation can build them on demand.
 pub trait Attributes {
-    /// The value of this name; `None` if there is none of this name, null if it is empty.
+    /// Returns the value of this name: `None` if the name is unknown, null if the value is empty.
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>>;
 
     /// True if the caller has this role, ignoring case.
@@ -28,7 +28,7 @@ pub trait Attributes {
     }
 }
 
-/// An object as it is; anything else has no attributes.
+/// A JSON object has its members as attributes; any other JSON value has none.
 impl Attributes for Value {
     fn attribute(&self, name: &str) -> Option<Cow<'_, Value>> {
         self.get(name).map(Cow::Borrowed)

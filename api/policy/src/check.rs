@@ -1,8 +1,7 @@
-//! A rule as it is evaluated.
+//! The parsed form of a rule.
 
 use crate::template::Template;
 
-/// A condition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Check {
     /// `@`, and the empty rule.
@@ -13,7 +12,7 @@ pub(crate) enum Check {
     Role(Template),
     /// `rule:x`.
     Rule(String),
-    /// `is_admin:True`, or `is_admin:` with any other word.
+    /// `is_admin:True`; any other word after `is_admin:` means false.
     IsAdmin(bool),
     /// `'text':%(x)s`, `True:%(x)s`, `1:%(x)s`.
     Literal(String, Template),
@@ -25,12 +24,12 @@ pub(crate) enum Check {
     All(Vec<Check>),
     /// `x or y`.
     Any(Vec<Check>),
-    /// Something that was not understood.
+    /// A check that could not be parsed.
     Unclear,
 }
 
 impl Check {
-    /// Calls `visit` with the name of every rule that is referred to.
+    /// Calls `visit` with the name of every rule that this check refers to.
     pub(crate) fn each_reference<'a>(&'a self, visit: &mut dyn FnMut(&'a str)) {
         match self {
             Self::Rule(name) => visit(name),

@@ -1,11 +1,11 @@
-//! A rule as the code knows it: the one list from which defaults, samples and documents come.
+//! Rules and their defaults in code: the single source of the defaults, the sample file and the documentation.
 
 /// An operation that a rule protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Operation {
-    /// Such as `GET`.
+    /// The HTTP method, such as `GET`.
     pub method: &'static str,
-    /// Such as `/segments/{segment_id}`.
+    /// The route, such as `/segments/{segment_id}`.
     pub path: &'static str,
 }
 
@@ -16,20 +16,20 @@ pub struct Deprecated {
     pub name: &'static str,
     /// The old default.
     pub check: &'static str,
-    /// Why.
+    /// The reason for the change, shown to operators.
     pub reason: &'static str,
-    /// Since which release.
+    /// The release of the change.
     pub since: &'static str,
 }
 
 /// A rule with its default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RuleDefault {
-    /// Such as `os_masakari_api:segments:index`.
+    /// The name, such as `os_masakari_api:segments:index`.
     pub name: &'static str,
     /// The default check, unless a file overrides it.
     pub check: &'static str,
-    /// For operators.
+    /// A description for operators.
     pub description: &'static str,
     /// The protected operations; empty if the rule protects no route.
     pub operations: &'static [Operation],
@@ -38,7 +38,7 @@ pub struct RuleDefault {
 }
 
 impl RuleDefault {
-    /// A rule without a past.
+    /// Creates a rule that never had another name or default.
     pub const fn new(
         name: &'static str,
         check: &'static str,
@@ -54,7 +54,7 @@ impl RuleDefault {
         }
     }
 
-    /// The rule, which was another one before.
+    /// Returns the rule with its earlier name or default.
     #[must_use]
     pub const fn instead_of(mut self, deprecated: Deprecated) -> Self {
         self.deprecated = Some(deprecated);

@@ -1,4 +1,4 @@
-//! The evaluation of a check. Bounded in depth and in steps, whatever the rules are.
+//! The evaluation of a check. Its depth and steps are bounded for any set of rules.
 
 use std::cell::Cell;
 
@@ -10,10 +10,10 @@ use crate::python;
 use crate::rules::Rules;
 use crate::template::{Filled, Template};
 
-/// Most checks that one question may take. Masakari's defaults take three.
+/// Maximum number of checks per question. Masakari's defaults need three.
 const MOST_STEPS: u32 = 10_000;
 
-/// Deepest nesting of checks in checks, and of rules in rules.
+/// Maximum nesting of checks in checks, and of rules in rules.
 const DEEPEST: u32 = 200;
 
 /// The result of a check.
@@ -31,7 +31,7 @@ impl Verdict {
     }
 }
 
-/// A question put to the rules.
+/// A request for a decision, with the rules, the caller and the target.
 pub(crate) struct Question<'a> {
     pub(crate) rules: &'a Rules,
     pub(crate) caller: &'a dyn Attributes,
@@ -68,7 +68,7 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// Asks the rule of this name.
+    /// Evaluates the rule of this name.
     pub(crate) fn rule(&self, name: &str) -> Verdict {
         self.refer(name, 0, None)
     }
@@ -152,7 +152,7 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Compares the caller's attribute at the end of `path` with `expected`; in a list, any element.
+/// Compares the attribute of the caller at `path` with `expected`; in a list, any element may match.
 fn attribute(caller: &dyn Attributes, path: &[String], expected: &str) -> Verdict {
     let Some((first, rest)) = path.split_first() else {
         return Verdict::Unclear;
@@ -186,7 +186,7 @@ fn inside(value: &Value, path: &[String], expected: &str) -> Verdict {
             Some(value) => follow(value, rest, expected),
             None => Verdict::Deny,
         },
-        // There is nothing below a text or a number; upstream fails on the request.
+        // A text or a number has no members. Upstream fails the request here.
         (Some(_), _) => Verdict::Unclear,
     }
 }

@@ -1,7 +1,7 @@
 //! The policy language of oslo.policy, for authorization rules in `policy.yaml`.
 //!
-//! This crate reads no file, clock or network: the caller passes files as text, and a remote check (`http:`) is
-//! refused.
+//! This crate reads no file, clock or network: the caller passes files as text, and the parser refuses remote
+//! checks (`http:`).
 //!
 //! ```text
 //! RuleDefault (in code) --+
@@ -9,9 +9,9 @@
 //!                                        \-> Warning (file, line, rule)
 //! ```
 //!
-//! One thing is stricter than upstream: a check that cannot be evaluated (without a colon, an undefined rule, a
-//! cycle, a remote check) denies access, even below `not`. It has a third verdict between allowing and denying, which
-//! `not` keeps, and which denies in the end.
+//! In one respect it is stricter than upstream: a check that cannot be evaluated (without a colon, an undefined rule,
+//! a cycle, a remote check) denies access, even below `not`. Evaluation has a third verdict between allow and deny.
+//! `not` keeps it, and it denies in the end.
 //!
 //! ```
 //! use tachi_policy::{Options, RuleDefault, Rules, Source};

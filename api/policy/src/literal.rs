@@ -1,18 +1,18 @@
-//! The left side of a check, where Python would read a literal.
+//! The left side of a check, parsed as a Python literal where Python would do so.
 
 use crate::python;
 
 /// The left side of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Left {
-    /// A literal, as `str()` writes it.
+    /// A literal, formatted as by `str()`.
     Literal(String),
     /// A path into the caller's attributes.
     Path(Vec<String>),
 }
 
-/// Reads it. `None` for what is neither a name nor one of the literals that make sense here: texts, numbers, `True`,
-/// `False` and `None`.
+/// Parses the left side. Returns `None` for anything but a name or a supported literal: a text, a number, `True`,
+/// `False` or `None`.
 pub(crate) fn left(kind: &str) -> Option<Left> {
     match kind {
         "True" | "False" | "None" => return Some(Left::Literal(kind.to_owned())),
@@ -29,7 +29,7 @@ pub(crate) fn left(kind: &str) -> Option<Left> {
     path.iter().all(|name| is_name(name)).then_some(Left::Path(path))
 }
 
-/// Names as attributes have them. A dash inside is a subtraction to Python, which it then takes for a name too.
+/// True for an attribute name. Python parses an inner dash as a subtraction, and upstream then takes it for a name too.
 fn is_name(text: &str) -> bool {
     let mut parts = text.split('-');
     parts.all(|part| {
@@ -41,7 +41,7 @@ fn is_name(text: &str) -> bool {
     })
 }
 
-/// Words that Python keeps for itself: upstream fails on each request that meets one.
+/// Python's keywords: upstream fails every request that evaluates one of them.
 const KEYWORDS: &[&str] = &[
     "and", "as", "assert", "async", "await", "break", "class", "continue", "def", "del", "elif", "else",
     "except", "finally", "for", "from", "global", "if", "import", "in", "is", "lambda", "nonlocal", "not",
@@ -67,7 +67,7 @@ fn quoted(text: &str, quote: char) -> Option<String> {
             same @ ('\\' | '\'' | '"') => out.push(same),
             'x' => out.push(hexadecimal(&mut chars, 2)?),
             'u' => out.push(hexadecimal(&mut chars, 4)?),
-            // Bell, octal and the rest are nothing that a name has in it.
+            // Names contain no bell, octal or other escapes.
             _ => return None,
         }
     }
@@ -105,12 +105,12 @@ fn number(text: &str) -> Option<String> {
         let value = plain.trim_start_matches('0');
         return match value {
             "" => Some("0".to_owned()),
-            // Python takes no leading zeros.
+            // Python rejects leading zeros.
             _ if value.len() < plain.len() => None,
             _ => Some(signed(negative, value)),
         };
     }
-    // Rust knows words for numbers ("inf") that Python does not.
+    // Rust parses words for numbers ("inf") that Python does not.
     if !lower
         .bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'+' | b'-' | b'_'))
@@ -129,13 +129,13 @@ fn signed(negative: bool, digits: &str) -> String {
     }
 }
 
-/// `1_000` is a thousand; `1__0` and `1_` are nothing.
+/// Accepts `1_000` as a thousand; rejects `1__0` and `1_`.
 fn without_underscores(text: &str) -> Option<String> {
     let good = text.split('_').all(|part| {
         part.starts_with(|c: char| c.is_ascii_alphanumeric())
             && part.ends_with(|c: char| c.is_ascii_alphanumeric())
     });
-    // A point may stand at either end of a number.
+    // A decimal point may be the first or the last character of a number.
     (good || !text.contains('_')).then(|| text.replace('_', ""))
 }
 

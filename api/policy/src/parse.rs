@@ -1,5 +1,5 @@
-//! From text to a check, as oslo.policy reads it: `not` binds closest, then `and`, then `or`; words are separated by
-//! blanks; parentheses count only at the ends of a word.
+//! The parser of rules, following oslo.policy: `not` binds closest, then `and`, then `or`; blanks separate words;
+//! parentheses count only at the ends of a word.
 
 use serde_json::Value;
 
@@ -9,13 +9,13 @@ use crate::problem::Problem;
 use crate::python;
 use crate::template::Template;
 
-/// Longest rule that is read, in bytes.
+/// Maximum length of a rule, in bytes.
 const LONGEST: usize = 64 << 10;
 
-/// Deepest nesting that is read.
+/// Maximum nesting of a rule.
 const DEEPEST: usize = 100;
 
-/// A rule that was read.
+/// A parsed rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Parsed {
     /// The parsed check.
@@ -33,12 +33,12 @@ impl Parsed {
     }
 }
 
-/// Reads a rule as a file has it: a text, or the old list of lists.
+/// Parses a rule from a file: a text, or the old list of lists.
 pub(crate) fn value(value: &Value) -> Parsed {
     match value {
         Value::String(rule) => text(rule),
         Value::Array(alternatives) => list(alternatives),
-        // An empty value in YAML, which upstream accepts as an empty rule; a warning reports it.
+        // An empty value in YAML. Upstream accepts it as an empty rule; a warning reports it.
         Value::Null => Parsed {
             check: Check::Allow,
             problems: Vec::new(),
@@ -47,7 +47,7 @@ pub(crate) fn value(value: &Value) -> Parsed {
     }
 }
 
-/// Reads a rule in the language.
+/// Parses a rule in text form.
 pub(crate) fn text(rule: &str) -> Parsed {
     if rule.is_empty() {
         return Parsed {
@@ -71,7 +71,7 @@ pub(crate) fn text(rule: &str) -> Parsed {
     }
 }
 
-/// Reads the list of lists: any of the outer, all of the inner. The checks inside are not split into words.
+/// Parses a list of lists: an OR of ANDs. The inner checks are not split into words.
 fn list(alternatives: &[Value]) -> Parsed {
     let mut problems = Vec::new();
     if alternatives.is_empty() {
@@ -108,7 +108,7 @@ fn list(alternatives: &[Value]) -> Parsed {
         };
         any.push(Check::All(together));
     }
-    // Nothing but empty lists denies, as upstream has it.
+    // A list of only empty lists denies, as upstream.
     Parsed {
         check: Check::Any(any),
         problems,
@@ -133,7 +133,7 @@ enum Token {
     Close,
 }
 
-/// Takes a word apart: parentheses in front, the word, parentheses behind.
+/// Splits a word into leading parentheses, the bare word and trailing parentheses.
 fn each_token(
     word: &str,
     problems: &mut Vec<Problem>,
@@ -152,7 +152,7 @@ fn each_token(
         "and" => Some(Token::And),
         "or" => Some(Token::Or),
         "not" => Some(Token::Not),
-        // Looked for before the parentheses behind are taken off, as upstream does.
+        // Upstream tests for quotes before it strips trailing parentheses, so this does too.
         _ if is_quoted(bare) => Some(Token::Text),
         _ => Some(Token::Check(single(clean, problems))),
     };
@@ -172,7 +172,7 @@ fn is_quoted(word: &str) -> bool {
             .any(|quote| word.starts_with(*quote) && word.ends_with(*quote))
 }
 
-/// Reads a single check.
+/// Parses a single check.
 fn single(text: &str, problems: &mut Vec<Problem>) -> Check {
     match understood(text) {
         Ok(check) => check,
@@ -216,12 +216,12 @@ fn understood(text: &str) -> Result<Check, Problem> {
     }
 }
 
-/// The items that are read but not yet joined, with their depths.
+/// The parsed items that are not joined yet, with their depths.
 #[derive(Default)]
 struct Stack(Vec<Item>);
 
 enum Item {
-    /// A check that nothing can be added to: a single one, a negation, or one in parentheses.
+    /// A check that cannot be extended: a single check, a negation, or one in parentheses.
     Whole(Check, usize),
     And(Vec<Check>, usize),
     Or(Alternatives),
@@ -231,9 +231,9 @@ enum Item {
 /// Checks joined by `or`.
 struct Alternatives {
     any: Vec<Check>,
-    /// Depth of the deepest.
+    /// Depth of the deepest alternative.
     deepest: usize,
-    /// Depth of the last, which a following `and` would make its own.
+    /// Depth of the last alternative, which a following `and` would bind to.
     last: usize,
 }
 
@@ -253,7 +253,7 @@ impl Alternatives {
         self
     }
 
-    /// `a or b and c`: what was last belongs to the `and`.
+    /// Joins `c` in `a or b and c`: `and` binds to the last alternative.
     fn and(mut self, check: Check, depth: usize) -> Result<Self, Problem> {
         let last = match self.any.pop() {
             Some(Check::All(mut all)) => {

@@ -1,8 +1,8 @@
-//! Formatting of values as in Python, because the language compares texts.
+//! Formatting of values as in Python, because the policy language compares texts.
 
 use serde_json::Value;
 
-/// Formats a value as `str()` does; `None` for lists and objects, with which no rule can be compared.
+/// Formats a value like `str()`. Returns `None` for lists and objects, which no rule can compare.
 pub(crate) fn text(value: &Value) -> Option<String> {
     match value {
         Value::Null => Some("None".to_owned()),
@@ -15,7 +15,7 @@ pub(crate) fn text(value: &Value) -> Option<String> {
     }
 }
 
-/// Formats a float as `repr()` does: the shortest digits, with an exponent below 1e-4 and from 1e16.
+/// Formats a float like `repr()`: the shortest digits, with an exponent below 1e-4 and from 1e16.
 pub(crate) fn float(number: f64) -> String {
     if number.is_nan() {
         return "nan".to_owned();
@@ -36,7 +36,7 @@ pub(crate) fn float(number: f64) -> String {
     }
 }
 
-/// True if two names of roles differ at most in case.
+/// True if two role names differ at most in case.
 pub fn same_but_for_case(a: &str, b: &str) -> bool {
     if a.is_ascii() && b.is_ascii() {
         return a.eq_ignore_ascii_case(b);
@@ -44,7 +44,7 @@ pub fn same_but_for_case(a: &str, b: &str) -> bool {
     a.to_lowercase() == b.to_lowercase()
 }
 
-/// True if `\s` matches.
+/// True if Python's `\s` matches the character.
 pub(crate) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

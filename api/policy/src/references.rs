@@ -1,10 +1,10 @@
-//! Rules that refer to rules: which are not there, and which come back to themselves.
+//! Cycles in the references between rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The names that lie on a circle, or lead into one; every edge is walked once.
+/// Returns the names that lie on a cycle or lead into one. Walks every edge once.
 pub(crate) fn circular<'a>(edges: &BTreeMap<&'a str, BTreeSet<&'a str>>) -> BTreeSet<&'a str> {
-    // Takes away what refers to nothing that is left, until nothing can be taken away: what stays goes round.
+    // Repeatedly removes rules without remaining references; the rules that remain are on a cycle or lead into one.
     let mut referred_by: BTreeMap<&str, Vec<&'a str>> = BTreeMap::new();
     let mut left: BTreeMap<&'a str, usize> = BTreeMap::new();
     let mut ready = Vec::new();

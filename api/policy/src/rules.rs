@@ -13,12 +13,11 @@ use crate::references;
 use crate::source::{self, Source, SourceError};
 use crate::warning::{Place, Warning};
 
-/// Options of the policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
-    /// `policy_default_rule`: replaces an undefined rule, if it is defined itself.
+    /// `policy_default_rule`: the rule that replaces an undefined one, if it is defined itself.
     pub default_rule: String,
-    /// `enforce_new_defaults`: the old default of a rule counts no more.
+    /// `enforce_new_defaults`: true if the old default of a rule no longer applies.
     pub enforce_new_defaults: bool,
 }
 
@@ -49,21 +48,19 @@ struct Rule {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Loaded {
-    /// The rules.
     pub rules: Rules,
-    /// Warnings for the operator, those of files first.
+    /// Warnings for the operator; warnings about files come first.
     pub warnings: Vec<Warning>,
 }
 
-/// A rule, for people.
+/// A rule in a listing for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Listed<'a> {
-    /// Its name.
     pub name: &'a str,
-    /// The rule, as it is written.
+    /// The rule as written in its source.
     pub text: &'a str,
-    /// Its position.
+    /// The position of the definition.
     pub place: &'a Place,
 }
 
@@ -72,7 +69,7 @@ impl Rules {
     ///
     /// # Errors
     ///
-    /// A file is not a policy file. An invalid rule is not an error: it denies access and causes a warning.
+    /// A source is not a policy file. An invalid rule is not an error: it denies access and causes a warning.
     pub fn load(
         defaults: &[RuleDefault],
         sources: &[Source],
@@ -102,7 +99,7 @@ impl Rules {
         Question::new(self, caller, target).rule(rule) == Verdict::Allow
     }
 
-    /// Every rule in force, by name.
+    /// Returns every effective rule, ordered by name.
     pub fn list(&self) -> impl Iterator<Item = Listed<'_>> {
         self.rules.iter().map(|(name, rule)| Listed {
             name,
@@ -111,7 +108,7 @@ impl Rules {
         })
     }
 
-    /// Finds the rule, or the one that replaces it.
+    /// Returns the rule of this name, or else the default rule.
     pub(crate) fn find(&self, name: &str) -> Option<(&str, &Check)> {
         let found = self.rules.get_key_value(name);
         let (name, rule) = found.or_else(|| self.rules.get_key_value(&self.default_rule))?;
@@ -123,7 +120,7 @@ impl Rules {
 struct Loading {
     rules: BTreeMap<String, Rule>,
     warnings: Vec<Warning>,
-    /// Old names that were put to use.
+    /// The old names that files still use.
     renamed: BTreeSet<String>,
 }
 
@@ -267,7 +264,7 @@ impl Loading {
     }
 }
 
-/// Fit for one line of a log.
+/// Shortens a rule to one log line.
 fn shortened(text: &str) -> String {
     const LONGEST: usize = 200;
     let text: String = text

@@ -1,13 +1,13 @@
-//! The sample file: every rule with its default, commented out.
+//! The sample policy file: every rule with its default, commented out.
 
 use std::fmt::Write as _;
 
 use crate::default::RuleDefault;
 
-/// Longest line of prose in the sample.
+/// Maximum length of a line of prose in the sample, in characters.
 const WIDTH: usize = 78;
 
-/// A policy file that changes nothing: each rule with what it is for, what it guards, and its default behind a `#`.
+/// Renders a policy file without effect: each rule with its description, its operations, and its default behind a `#`.
 pub fn sample(defaults: &[RuleDefault]) -> String {
     let mut out = String::new();
     for default in defaults {
@@ -35,7 +35,7 @@ pub fn sample(defaults: &[RuleDefault]) -> String {
 }
 
 fn line_of(out: &mut String, line: &str) {
-    // Writing to a String does not fail.
+    // Writing to a String cannot fail.
     let _ = writeln!(out, "{line}");
 }
 

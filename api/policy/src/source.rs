@@ -1,24 +1,22 @@
-//! A policy file's text taken apart: YAML, or JSON, which is YAML.
+//! The parser of policy files: YAML, or JSON, which is YAML.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Options, Spanned};
 
-/// Longest file that is read, in bytes.
+/// Maximum size of a policy file, in bytes.
 const LONGEST: usize = 1 << 20;
 
-/// The text of one file, with the name that messages give to it.
+/// The text of one file, with the name that messages use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// Its path.
+    /// The path of the file.
     pub name: String,
-    /// Its content.
     pub text: String,
 }
 
 impl Source {
-    /// A text of this name.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -27,27 +25,27 @@ impl Source {
     }
 }
 
-/// An error that makes a policy file invalid. None of its rules apply then.
+/// A reason why a policy file is invalid. None of the file's rules apply then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SourceError {
-    /// It is not YAML, or not a mapping from names to rules.
+    /// The file is not YAML, or not a mapping from names to rules.
     #[error("{name}:{line}: reading the policy file")]
     Yaml {
-        /// Its path.
+        /// The path of the file.
         name: String,
-        /// Where.
+        /// The line of the error.
         line: u64,
         /// The parser's error.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It exceeds the limit, which is above any real policy file.
+    /// The file exceeds the limit, which is above any real policy file.
     #[error("{name}: reading the policy file: it is longer than {limit} bytes")]
     TooLong {
-        /// Its path.
+        /// The path of the file.
         name: String,
-        /// The most there may be.
+        /// The limit, in bytes.
         limit: usize,
     },
 }
@@ -60,7 +58,7 @@ pub(crate) struct Entry {
     pub(crate) line: u64,
 }
 
-/// Takes a file apart. An empty file has no rules.
+/// Parses a policy file. An empty file has no rules.
 pub(crate) fn entries(source: &Source) -> Result<Vec<Entry>, SourceError> {
     if source.text.len() > LONGEST {
         return Err(SourceError::TooLong {
@@ -69,7 +67,7 @@ pub(crate) fn entries(source: &Source) -> Result<Vec<Entry>, SourceError> {
         });
     }
     let mut options = Options::default();
-    // Like PyYAML: the last of two rules of one name counts.
+    // PyYAML also uses the last of two rules with the same name.
     options.duplicate_keys = DuplicateKeyPolicy::LastWins;
     options.with_snippet = false;
     let read: Result<Option<Mapping>, _> = serde_saphyr::from_str_with_options(&source.text, options);

@@ -1,9 +1,9 @@
-//! The right side of a check: text with `%(name)s` in it.
+//! The right side of a check: a text with `%(name)s` placeholders.
 
 use crate::attributes::Attributes;
 use crate::python;
 
-/// A text with places for attributes of the target.
+/// A text with placeholders for attributes of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template(Vec<Part>);
 
@@ -19,12 +19,12 @@ pub(crate) enum Filled {
     Text(String),
     /// The target has no attribute of that name.
     Missing,
-    /// It refers to a value that is not text.
+    /// The attribute is a list or an object, not a text.
     Unclear,
 }
 
 impl Template {
-    /// Reads it; `None` if there is a `%` of another form. Python would take more forms, or fail on each request.
+    /// Parses the text. Returns `None` if it contains a `%` of another form. Python would accept more forms, or fail each request.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut plain = String::new();
@@ -52,7 +52,7 @@ impl Template {
         Some(Self(parts))
     }
 
-    /// The text, if nothing has to be filled in.
+    /// Returns the text if it has no placeholders.
     pub(crate) fn plain(&self) -> Option<&str> {
         match self.0.as_slice() {
             [Part::Text(text)] => Some(text),
@@ -60,7 +60,7 @@ impl Template {
         }
     }
 
-    /// Fills in what `target` has.
+    /// Replaces the placeholders with attributes of `target`.
     pub(crate) fn fill(&self, target: &dyn Attributes) -> Filled {
         let mut filled = String::new();
         for part in &self.0 {
@@ -79,7 +79,7 @@ impl Template {
     }
 }
 
-/// The name up to its closing parenthesis, and what follows. Parentheses inside come in pairs.
+/// Splits off the name up to its closing parenthesis. Parentheses inside the name come in pairs.
 fn name(text: &str) -> Option<(&str, &str)> {
     let mut open = 1_usize;
     for (at, c) in text.char_indices() {

@@ -1,18 +1,17 @@
-//! Warnings about a policy that can be used.
+//! Warnings about a policy that loads but may not be as intended.
 
 use crate::problem::Problem;
 
-/// The position of a rule.
+/// The place where a rule is defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In a file.
+    /// A line of a file.
     File {
-        /// Its path.
+        /// The path of the file.
         name: String,
-        /// The line.
         line: u64,
     },
-    /// In the code.
+    /// A default in the code.
     Default,
 }
 
@@ -25,96 +24,89 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Something in a policy that is perhaps not as intended.
+/// A part of the policy that may not be as intended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Warning {
-    /// A rule that nothing asks for.
+    /// No code and no other rule uses the rule.
     #[error("{place}: nothing asks for the rule {rule}{}", meant(nearest.as_deref()))]
     Unknown {
-        /// The position.
         place: Place,
-        /// Its name.
+        /// The name of the rule.
         rule: String,
-        /// The most similar name.
+        /// The most similar known name.
         nearest: Option<String>,
     },
-    /// A rule, or a part of one, that denies access because it is invalid.
+    /// The rule, or a part of the rule, is invalid and therefore denies access.
     #[error("{place}: in the rule {rule}, `{text}`: {problem}; it lets nobody in")]
     Problem {
-        /// The position.
         place: Place,
-        /// Its name.
+        /// The name of the rule.
         rule: String,
-        /// The rule.
+        /// The rule, shortened.
         text: String,
-        /// The problem.
         problem: Problem,
     },
-    /// A rule that refers to one that is not there.
+    /// The rule refers to an undefined rule.
     #[error(
         "{place}: the rule {rule} refers to rule:{reference}, which is not defined and lets nobody in{}",
         meant(nearest.as_deref())
     )]
     Undefined {
-        /// The position.
         place: Place,
-        /// Its name.
+        /// The name of the rule.
         rule: String,
         /// The referenced rule.
         reference: String,
-        /// The most similar name.
+        /// The most similar known name.
         nearest: Option<String>,
     },
-    /// A rule that comes back to itself.
+    /// The rule refers to itself, directly or through other rules.
     #[error(
         "{place}: the rule {rule} refers to itself, directly or through others, and lets nobody in on that way"
     )]
     Circular {
-        /// The position.
         place: Place,
-        /// Its name.
+        /// The name of the rule.
         rule: String,
     },
-    /// A rule without a value, which lets everybody in.
+    /// The rule has no value, so it allows every caller.
     #[error(
         "{place}: the rule {rule} is empty and lets everybody with a valid token in; write \"@\" if that is meant"
     )]
     Empty {
-        /// The position.
         place: Place,
-        /// Its name.
+        /// The name of the rule.
         rule: String,
     },
-    /// A rule that goes by an old name.
+    /// A file defines the rule under an old name.
     #[error("{place}: the rule {old} is called {rule} since {since}: {reason}")]
     OldName {
-        /// The position.
         place: Place,
         /// The old name.
         old: String,
         /// The new name.
         rule: String,
-        /// Since which release.
+        /// The release of the change.
         since: String,
-        /// Why.
+        /// The reason for the change.
         reason: String,
     },
-    /// A rule whose old default counts besides the new one.
+    /// The old default of the rule still applies besides the new one.
     #[error(
         "the default of the rule {rule} is `{new}` since {since}, and `{old}` counts besides until \
          enforce_new_defaults is set: {reason}"
     )]
     OldDefault {
-        /// Its name.
+        /// The name of the rule.
         rule: String,
         /// The old default.
         old: String,
         /// The new default.
         new: String,
-        /// Since which release.
+        /// The release of the change.
         since: String,
-        /// Why.
+        /// The reason for the change.
         reason: String,
     },
 }

@@ -1,10 +1,10 @@
-//! `wsgi_log_format`: a line for every request, in the words of Python's `%` operator.
+//! The option `wsgi_log_format`: a format of the access log, in the syntax of Python's `%` operator.
 
 use std::fmt::Write as _;
 
 use tachi_domain::Timestamp;
 
-/// What a line can tell. Eventlet's names come first, in its spelling; the others are ours.
+/// The values available in a line. Eventlet's names come first, in its spelling; the others are Tachi's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     ClientIp,
@@ -40,18 +40,18 @@ const NAMES: [(&str, Name); 14] = [
     ("project_id", Name::ProjectId),
 ];
 
-/// A piece of a format.
+/// A part of a format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Value {
         name: Name,
-        /// At least so many characters; on the left if `left`.
+        /// Minimum number of characters. The value is left-aligned if `left`, else right-aligned.
         width: usize,
         left: bool,
-        /// For numbers: so many digits behind the point; for texts: at most so many characters.
+        /// For numbers: digits after the decimal point. For texts: maximum number of characters.
         precision: Option<usize>,
-        /// Whether it is shown as a number with a fraction (`f`).
+        /// True for a conversion to a number with a fraction (such as `f`).
         fraction: bool,
     },
 }
@@ -60,39 +60,39 @@ enum Piece {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineFormat(Vec<Piece>);
 
-/// Why a text is no format.
+/// A reason why a text is not a valid format.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatError {
-    /// A `%` without a name in parentheses and a conversion.
+    /// A `%` without a name in parentheses and a conversion follows.
     #[error("`%` at character {at} begins nothing; write `%(name)s`, or `%%` for a percent sign")]
     Percent {
-        /// Counted from 1.
+        /// The position of the `%` in characters, counted from 1.
         at: usize,
     },
-    /// A name that tells nothing.
+    /// The name is unknown.
     #[error("there is no `{name}`; there are {}", NAMES.map(|(name, _)| name).join(", "))]
     Name {
-        /// The name.
+        /// The unknown name.
         name: String,
     },
-    /// Wider than any line.
+    /// A width or a precision exceeds the limit.
     #[error("a width or a precision above {LONGEST} at character {at}")]
     Width {
-        /// Counted from 1.
+        /// The position of the `%` in characters, counted from 1.
         at: usize,
     },
 }
 
-/// The largest width and precision.
+/// Maximum width and precision, in characters.
 const LONGEST: usize = 200;
 
-/// One request, as a line tells it.
+/// The values of one request.
 #[derive(Clone, Debug)]
 pub(super) struct Told<'a> {
     pub(super) client_ip: String,
     pub(super) client_port: Option<u16>,
-    /// When it was answered.
+    /// The time of the answer.
     pub(super) ended: Timestamp,
     pub(super) method: &'a str,
     pub(super) path: &'a str,
@@ -108,7 +108,7 @@ pub(super) struct Told<'a> {
 }
 
 impl Default for LineFormat {
-    /// Masakari's line.
+    /// Returns Masakari's format.
     fn default() -> Self {
         let value = |name, precision| Piece::Value {
             name,
@@ -133,15 +133,15 @@ impl Default for LineFormat {
 }
 
 impl LineFormat {
-    /// Masakari's default, as it stands in a configuration.
+    /// Masakari's default, as written in a configuration file.
     pub const MASAKARI: &'static str = "%(client_ip)s \"%(request_line)s\" status: %(status_code)s len: \
                                         %(body_length)s time: %(wall_seconds).7f";
 
-    /// Reads a format.
+    /// Parses a format.
     ///
     /// # Errors
     ///
-    /// It is none, or names something a line cannot tell.
+    /// The text is not a valid format, or uses an unknown name.
     pub fn parse(text: &str) -> Result<Self, FormatError> {
         let mut pieces = Vec::new();
         let mut plain = String::new();
@@ -197,7 +197,7 @@ impl LineFormat {
     }
 }
 
-/// A value behind its `%`, and what follows it.
+/// Parses a conversion after its `%`; returns it with the rest of the text.
 fn value(text: &str, at: usize) -> Result<(Piece, &str), FormatError> {
     let wrong = || FormatError::Percent { at };
     let (name, rest) = text
@@ -243,14 +243,14 @@ fn value(text: &str, at: usize) -> Result<(Piece, &str), FormatError> {
     Ok((piece, characters.as_str()))
 }
 
-/// As Python's servers write it.
+/// Formats a time as Python's web servers do.
 fn date_time(time: Timestamp) -> String {
     chrono::DateTime::from_timestamp_micros(time.micros())
         .map(|time| time.format("%d/%b/%Y %H:%M:%S").to_string())
         .unwrap_or_default()
 }
 
-/// The number a text begins with, and what follows it. One that is too long is longer than any that is taken.
+/// Splits off a leading number. A number that overflows becomes `usize::MAX`, which exceeds every limit.
 fn number(text: &str) -> (Option<usize>, &str) {
     let rest = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = text.get(..text.len() - rest.len()).unwrap_or_default();

@@ -1,20 +1,20 @@
-//! Access rules of application credentials: a token that is good for some requests only.
+//! Access rules of application credentials: they limit a token to some requests.
 
 use http::Method;
 
-/// A kind of request that a token is good for.
+/// A kind of request that a token permits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccessRule {
-    /// The service's type, such as `instance-ha`.
+    /// The service type, such as `instance-ha`.
     pub service: String,
-    /// The method.
+    /// The HTTP method.
     pub method: String,
-    /// The path: `*` and `{name}` stand for one part of it, `**` for any number.
+    /// The path pattern: `*` and `{name}` match one path segment, `**` matches any number of segments.
     pub path: String,
 }
 
 impl AccessRule {
-    /// Whether it covers a request to the service of type `service`.
+    /// True if the rule permits this request to the service of type `service`.
     pub(super) fn covers(&self, service: &str, method: &Method, path: &str) -> bool {
         self.service == service && self.method == method.as_str() && matches(&self.path, path)
     }
@@ -25,7 +25,7 @@ enum Piece {
     Char(char),
     /// One or more characters other than a slash.
     Part,
-    /// Anything.
+    /// Any characters, including none.
     Rest,
 }
 
@@ -37,7 +37,7 @@ fn pieces(pattern: &str) -> Vec<Piece> {
             ('*', _) if rest.starts_with("**") => (Some(Piece::Rest), 2),
             ('*', _) => (Some(Piece::Part), 1),
             ('{', Some(end)) => (Some(Piece::Part), end + 1),
-            // A brace without a partner stands for nothing, as upstream has it.
+            // An unpaired brace matches the empty text, as upstream.
             ('{' | '}', _) => (None, 1),
             _ => (Some(Piece::Char(c)), c.len_utf8()),
         };
@@ -47,10 +47,10 @@ fn pieces(pattern: &str) -> Vec<Piece> {
     pieces
 }
 
-/// Whether the whole path matches. Users write the patterns, so the work is bounded by the product of the lengths.
+/// True if the whole path matches. Users write the patterns, so the cost is bounded by the product of both lengths.
 fn matches(pattern: &str, path: &str) -> bool {
     let pieces = pieces(pattern);
-    // at[n]: the pieces before n match the path so far. Inside a part, n is the part's own number.
+    // at[n]: the pieces before n match the path so far. begun[n]: piece n is a `Part` that has matched a character.
     let mut at = vec![false; pieces.len() + 1];
     let mut begun = vec![false; pieces.len()];
     set(&mut at, 0);
@@ -83,7 +83,7 @@ fn set(flags: &mut [bool], n: usize) {
     }
 }
 
-/// `**` also stands for nothing.
+/// Advances past each `**`, because it also matches nothing.
 fn skip_rests(pieces: &[Piece], at: &mut [bool]) {
     for (n, piece) in pieces.iter().enumerate() {
         if matches!(piece, Piece::Rest) && at.get(n) == Some(&true) {

@@ -1,6 +1,6 @@
-//! Remembers for a while what Keystone said of a token. Bounded, so that made-up tokens cannot fill the memory, and good
-//! and bad ones are kept apart, so that made-up tokens cannot push good ones out. Kept by a hash: a copy of the memory
-//! has no token in it that could be used.
+//! A cache of Keystone's answers about tokens. Its size is bounded, so that invented tokens cannot fill the memory.
+//! Valid and invalid tokens have separate maps, so that invented tokens cannot evict valid ones. Tokens are stored as
+//! hashes: a memory dump contains no usable token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,11 +11,11 @@ use tachi_domain::Timestamp;
 
 use super::Identity;
 
-/// What stands for a token.
+/// The cache key of a token.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     hash: [u8; 32],
-    /// Whether a token that has ended would do too; that is another question with another answer.
+    /// True if an expired token is acceptable too. That question can have another answer, so it has a key of its own.
     ended: bool,
 }
 
@@ -28,15 +28,15 @@ impl Key {
     }
 }
 
-/// How long Keystone's answers are believed.
+/// Lifetimes and size of the token cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CacheOptions {
-    /// `token_cache_time`: how long a valid token is taken for valid. A revoked one is let in for so long. Zero asks
-    /// every time.
+    /// `token_cache_time`: the lifetime of a valid token in the cache. A revoked token is accepted for that long. Zero
+    /// disables caching.
     pub valid_for: Duration,
-    /// How long a bad token is taken for bad. Zero asks every time.
+    /// The lifetime of an invalid token in the cache. Zero disables caching.
     pub invalid_for: Duration,
-    /// The most tokens kept, of either kind.
+    /// Maximum number of cached tokens, for valid and for invalid tokens each.
     pub capacity: usize,
 }
 
@@ -50,7 +50,6 @@ impl Default for CacheOptions {
     }
 }
 
-/// The cache.
 pub(super) struct TokenCache {
     options: CacheOptions,
     entries: Mutex<Entries>,
@@ -70,7 +69,7 @@ impl TokenCache {
         }
     }
 
-    /// What is known of `token` at `now` (of the boot clock): nothing, that it is bad, or whose it is.
+    /// Returns the cached answer for `token` at `now` (boot clock): unknown, invalid, or the identity of its user.
     #[expect(
         clippy::option_option,
         reason = "unknown, known bad and known good are three answers"
@@ -84,7 +83,7 @@ impl TokenCache {
         (now < *until).then_some(None)
     }
 
-    /// Remembers Keystone's answer, but never beyond the token's own end, unless it was asked about an ended one.
+    /// Caches Keystone's answer, but not beyond the token's expiry unless expired tokens are accepted too.
     pub(super) fn put(&self, token: Key, answer: Option<Arc<Identity>>, now: Duration, wall: Timestamp) {
         let mut entries = self.lock();
         let capacity = self.options.capacity;
@@ -104,12 +103,12 @@ impl TokenCache {
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        // Every change is a single insert or remove, so a poisoned map is still a good one.
+        // Every change is a single insert or remove, so a poisoned map is still consistent.
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Inserts; drops what is over, and if that is not enough what is over first.
+/// Inserts an entry. If the map is full, it drops expired entries, and else the one that expires first.
 fn keep<T>(
     map: &mut HashMap<Key, (T, Duration)>,
     token: Key,

@@ -1,11 +1,11 @@
-//! The headers that only Keystone's word may fill: whoever sends them wants to be somebody else.
+//! Identity headers, which only Keystone's answer may determine: a client that sends them tries to impersonate another user.
 
 use std::borrow::Cow;
 
 use http::HeaderMap;
 use http::header::HeaderName;
 
-/// What is told of a user, and behind `x-service-` of a service.
+/// Suffixes of the headers about a user (`x-`) and about a service (`x-service-`).
 const ABOUT: &[&str] = &[
     "domain-id",
     "domain-name",
@@ -21,7 +21,7 @@ const ABOUT: &[&str] = &[
     "identity-status",
 ];
 
-/// The rest, with the names of old releases.
+/// Other identity headers, including the names of old releases.
 const OTHERS: &[&str] = &[
     "x-is-admin-project",
     "x-service-catalog",
@@ -33,9 +33,9 @@ const OTHERS: &[&str] = &[
     "x-tenant",
 ];
 
-/// Whether a header says who the caller is. Proxies and gateways take `_` for `-`, so this does too.
+/// True if a header claims an identity. Proxies and gateways treat `_` as `-`, so this does too.
 pub(crate) fn claims_identity(name: &str) -> bool {
-    // Nothing is built for the many headers that have no such character.
+    // The common case, a name without `_`, needs no allocation.
     let name = if name.contains('_') {
         Cow::Owned(name.replace('_', "-"))
     } else {
@@ -48,9 +48,9 @@ pub(crate) fn claims_identity(name: &str) -> bool {
     about || OTHERS.contains(&name.as_ref())
 }
 
-/// Takes them away.
+/// Removes the identity headers.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    // Most requests have none, and nothing is built for those.
+    // Most requests have none, and need no allocation.
     if !headers.keys().any(|name| claims_identity(name.as_str())) {
         return;
     }
@@ -64,7 +64,7 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// A header's value; `None` if it is missing, empty or no text.
+/// Returns the value of a header; `None` if it is missing, empty or not text.
 pub(super) fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let value = headers.get(name)?.to_str().ok()?.trim();
     (!value.is_empty()).then_some(value)

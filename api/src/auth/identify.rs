@@ -1,4 +1,4 @@
-//! Asks whose a token is: the memory first, then Keystone, once for all who ask at the same time.
+//! Identification of tokens: the cache first, then Keystone, with one request for all concurrent callers of a token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,31 +15,31 @@ use crate::error::ApiError;
 use crate::metrics;
 use crate::ports::{TokenValidator, Unavailable};
 
-/// How many different tokens Keystone is asked about at once: whoever invents tokens must not make us flood it.
+/// Maximum number of concurrent validations in Keystone, so that invented tokens cannot make the API flood Keystone.
 const ASKED_AT_ONCE: usize = 32;
 
-/// How long a question waits for its turn. Known tokens never wait.
+/// Maximum time that a validation waits for its turn. Cached tokens never wait.
 const TURN: Duration = Duration::from_secs(5);
 
-/// Abandoned questions are swept out when there are this many.
+/// Number of pending validations at which abandoned ones are removed.
 const SWEEP: usize = 64;
 
-/// Which tokens will do.
+/// The tokens that are acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Accept {
-    /// Those that are good now.
+    /// Tokens that are valid now.
     Good,
-    /// Those too that have ended not long ago.
+    /// Valid tokens, and tokens that expired recently.
     Ended,
 }
 
 type Outcome = Result<Option<Arc<Identity>>, Arc<Unavailable>>;
 type Flight = BoxFuture<'static, Outcome>;
 
-/// Knows whose tokens are.
+/// Determines the identity behind a token.
 pub(crate) struct Identifier {
     shared: Arc<Shelf>,
-    /// Questions under way. Weak: the last asker who gives up ends the question, and nobody gets its late answer.
+    /// Pending validations. Weak references: when the last waiting caller gives up, the validation is cancelled.
     flights: Mutex<HashMap<Key, WeakShared<Flight>>>,
 }
 
@@ -71,7 +71,7 @@ impl Identifier {
         }
     }
 
-    /// Whose `token` is; `None` if it is not good.
+    /// Returns the identity behind `token`; `None` if the token is not acceptable.
     pub(super) async fn identify(
         &self,
         token: &str,
@@ -102,7 +102,7 @@ impl Identifier {
         answer.map_err(ApiError::from)
     }
 
-    /// The question under way about this token, or a new one.
+    /// Returns the pending validation of this token, or starts one.
     fn join(&self, key: &Key, token: &str, accept: Accept) -> Shared<Flight> {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(key).and_then(WeakShared::upgrade) {
@@ -123,7 +123,7 @@ impl Identifier {
     }
 
     fn flights(&self) -> MutexGuard<'_, HashMap<Key, WeakShared<Flight>>> {
-        // Every change is a single insert, remove or sweep, so a poisoned map is still a good one.
+        // Every change is a single insert, remove or sweep, so a poisoned map is still consistent.
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -156,7 +156,7 @@ mod tests {
 
     use super::*;
 
-    /// Answers when it is let.
+    /// A validator that answers when the test lets it.
     struct Gate {
         asked: AtomicUsize,
         open: Semaphore,

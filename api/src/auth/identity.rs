@@ -1,4 +1,4 @@
-//! What Keystone knows of a caller.
+//! Identities of callers, as reported by Keystone.
 
 use std::sync::Arc;
 
@@ -6,52 +6,51 @@ use tachi_domain::{Reporter, Timestamp};
 
 use super::AccessRule;
 
-/// The identity behind a token.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The user.
+    /// The user's id.
     pub user_id: String,
     /// The user's name.
     pub user_name: Option<String>,
-    /// The user's domain.
+    /// The id of the user's domain.
     pub user_domain_id: Option<String>,
-    /// The project the token is for; `None` if it is for a domain, the system or nothing.
+    /// The id of the token's project; `None` if the token is scoped to a domain or the system, or unscoped.
     pub project_id: Option<String>,
-    /// The project's domain.
+    /// The id of the project's domain.
     pub project_domain_id: Option<String>,
-    /// The domain the token is for.
+    /// The id of the token's domain, if it is scoped to a domain.
     pub domain_id: Option<String>,
-    /// `all` if the token is for the system.
+    /// `all` if the token is scoped to the system.
     pub system_scope: Option<String>,
-    /// Names of the roles held there.
+    /// Names of the roles in the token's scope.
     pub roles: Vec<String>,
     /// Keystone's `is_admin_project`.
     pub is_admin_project: bool,
-    /// Whether the token is for the project of our own user.
+    /// True if the token's project is the project of Tachi's own Keystone user.
     pub is_service_project: bool,
-    /// The name of the application credential that the token was got with.
+    /// The name of the application credential that the token was issued for.
     pub application_credential: Option<String>,
-    /// What the token is good for, if its application credential says so; none at all is good for nothing.
+    /// The access rules of the application credential; `None` if it has none. An empty list permits no request.
     pub access_rules: Option<Vec<AccessRule>>,
-    /// When the token ends, if known. Nothing is remembered of it after that.
+    /// The expiry of the token, if known. The cache keeps nothing about the token after that.
     pub expires_at: Option<Timestamp>,
 }
 
-/// Whoever makes a request, after authentication.
+/// An authenticated caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
-    /// Who.
+    /// The identity of the user.
     pub(crate) identity: Arc<Identity>,
-    /// The service that passes the request on for it.
+    /// The identity of the service that forwards the user's request.
     pub(crate) service: Option<Arc<Identity>>,
-    /// The name in the certificate of its connection.
+    /// The name in the client certificate of the connection.
     pub(crate) certificate: Option<String>,
-    /// Whether nothing was checked (`noauth2`).
+    /// True if nothing was checked (`noauth2`).
     pub(crate) always_admin: bool,
 }
 
 impl Caller {
-    /// As it is kept with what it reports.
+    /// Returns the caller as stored with its reports.
     pub(crate) fn reporter(&self) -> Reporter {
         let who = self.identity.as_ref();
         Reporter {

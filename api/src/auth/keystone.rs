@@ -1,4 +1,4 @@
-//! The way in by token, as keystonemiddleware decides it.
+//! Authentication by token, following keystonemiddleware.
 
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -7,7 +7,7 @@ use super::identify::{Accept, Identifier};
 use super::{Caller, Identity, TokenOptions};
 use crate::error::ApiError;
 
-/// Lets in whoever has a token.
+/// Admits callers with a valid token.
 pub(crate) struct KeystoneGate {
     pub(crate) identifier: Identifier,
     pub(crate) options: TokenOptions,
@@ -28,14 +28,14 @@ impl KeystoneGate {
         let token = header(headers, "x-auth-token")
             .or_else(|| header(headers, "x-storage-token"))
             .ok_or_else(refused)?;
-        // A second token says which service passes the request on. It must be good if it is there at all.
+        // A service token identifies the service that forwards the request. If it is present, it must be valid.
         let mut accept = Accept::Good;
         let mut service = None;
         if let Some(service_token) = header(headers, "x-service-token") {
             let identity = self.identifier.identify(service_token, Accept::Good).await?;
             let identity = identity.ok_or_else(refused)?;
             if self.is_service(&identity) {
-                // The user's token may have ended while the service was busy.
+                // The user's token may have expired while the service was busy.
                 accept = Accept::Ended;
             } else if self.options.service_roles_required {
                 return Err(refused());
@@ -63,7 +63,7 @@ impl KeystoneGate {
         identity.roles.iter().any(|role| wanted.contains(role))
     }
 
-    /// Whether the token's access rules, if it has any, cover the request.
+    /// True if the token's access rules, if it has any, permit the request.
     fn may_be_used(&self, identity: &Identity, by_service: bool, method: &Method, path: &str) -> bool {
         let Some(rules) = &identity.access_rules else {
             return true;
@@ -74,7 +74,7 @@ impl KeystoneGate {
             );
             return false;
         };
-        // With a service token the request is the service's, and the user asked for something else.
+        // With a service token, the service makes the request, and the user's rules were about a request to that service.
         by_service || rules.iter().any(|rule| rule.covers(own, method, path))
     }
 }

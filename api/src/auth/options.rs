@@ -1,13 +1,13 @@
-//! What an operator may choose about tokens.
+//! Configuration of token validation.
 
-/// `[keystone_authtoken]`: which tokens are taken for what.
+/// `[keystone_authtoken]`: options for accepting tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenOptions {
-    /// `service_token_roles`: any of these makes a token a service's.
+    /// `service_token_roles`: a token with any of these roles is a service token.
     pub service_roles: Vec<String>,
-    /// `service_token_roles_required`: a service token without such a role is refused. Otherwise it is only of no use.
+    /// `service_token_roles_required`: if true, a service token without such a role is refused. If false, it has no effect.
     pub service_roles_required: bool,
-    /// `service_type`: our own in access rules of application credentials. Without it such tokens are refused.
+    /// `service_type`: Tachi's service type in access rules of application credentials. Without it such tokens are refused.
     pub service_type: Option<String>,
 }
 

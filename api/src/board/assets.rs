@@ -1,4 +1,4 @@
-//! The board's files. They are part of the program: no request names a file on a disk.
+//! The files of the board. They are compiled in: no request names a file on disk.
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
@@ -36,7 +36,7 @@ const FILES: &[(&str, &str, &[u8])] = &[
     ("login.js", SCRIPT, include_bytes!("files/login.js")),
 ];
 
-/// A file with its tag.
+/// A file with its entity tag.
 pub(super) struct Asset {
     name: &'static str,
     kind: &'static str,
@@ -44,7 +44,6 @@ pub(super) struct Asset {
     tag: Option<HeaderValue>,
 }
 
-/// All of them.
 pub(super) fn all() -> Vec<Asset> {
     let files = FILES.iter().map(|&(name, kind, bytes)| Asset {
         name,
@@ -55,7 +54,7 @@ pub(super) fn all() -> Vec<Asset> {
     files.collect()
 }
 
-/// The same for the same bytes, and for no others.
+/// Returns an entity tag, derived from the content.
 pub(super) fn tag_of(bytes: &[u8]) -> Option<HeaderValue> {
     let hash = Sha256::digest(bytes);
     let number = hash
@@ -65,12 +64,10 @@ pub(super) fn tag_of(bytes: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{number:032x}\"")).ok()
 }
 
-/// The page.
 pub(super) async fn index(State(desk): State<Desk>, headers: HeaderMap) -> Response {
     answer(&desk, PAGE, &headers)
 }
 
-/// Another file.
 pub(super) async fn file(State(desk): State<Desk>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     answer(&desk, &name, &headers)
 }
@@ -79,7 +76,7 @@ fn answer(desk: &Desk, name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = desk.assets.iter().find(|asset| asset.name == name) else {
         return ApiError::nothing_here().into_response();
     };
-    // Asked about each time, so that a page never runs with the script of another version.
+    // The browser must revalidate each time, so that a page never runs with a script of another version.
     let known = headers.get(IF_NONE_MATCH).is_some() && headers.get(IF_NONE_MATCH) == asset.tag.as_ref();
     let mut response = if known {
         StatusCode::NOT_MODIFIED.into_response()

@@ -1,14 +1,14 @@
-//! The cookie: the token itself, so that every replica knows whoever has it, and none keeps a session.
+//! The cookie holds the token itself, so that every replica can identify the user and none keeps a session.
 
 use http::header::{COOKIE, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};
 
 const NAME: &str = "tachi-board";
 
-/// The longest token that fits: browsers keep 4096 bytes of a cookie with its name and attributes.
+/// Maximum length of a token, in bytes: browsers keep 4096 bytes of a cookie with its name and attributes.
 const LONGEST: usize = 3900;
 
-/// The token that came with the request.
+/// Returns the token in the request's cookie.
 pub(super) fn token(headers: &HeaderMap) -> Option<HeaderValue> {
     let lines = headers.get_all(COOKIE).into_iter();
     let pairs = lines
@@ -17,7 +17,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<HeaderValue> {
     let found = pairs
         .filter_map(|pair| pair.trim().split_once('='))
         .find_map(|(name, value)| {
-            // Behind an emptied cookie there may be another one.
+            // An emptied cookie may be followed by a valid one.
             (name == NAME && is_token(value)).then_some(value)
         })?;
     let mut value = HeaderValue::from_str(found).ok()?;
@@ -25,7 +25,7 @@ pub(super) fn token(headers: &HeaderMap) -> Option<HeaderValue> {
     Some(value)
 }
 
-/// Whether it can stand in a cookie and in a header as it is. All of Keystone's can.
+/// True if the token can be sent in a cookie and in a header unchanged. All of Keystone's can.
 pub(super) fn is_token(text: &str) -> bool {
     let fits = (1..=LONGEST).contains(&text.len());
     fits && text
@@ -33,10 +33,10 @@ pub(super) fn is_token(text: &str) -> bool {
         .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'"' | b',' | b';' | b'\\'))
 }
 
-/// Gives the browser this token, or takes away what it has.
+/// Returns the `Set-Cookie` value that stores this token in the browser, or deletes the cookie.
 ///
-/// There is no `Path`: browsers then take the folder of the request, as they see it. That is `/board`, and stays right behind a
-/// proxy that puts something before it.
+/// It sets no `Path`: browsers then use the folder of the request as they see it. That is `/board`, and remains right behind
+/// a proxy that adds a prefix.
 pub(super) fn set(token: Option<&str>, request: &HeaderMap) -> Option<HeaderValue> {
     let (value, ends) = match token {
         Some(token) => (token, ""),
@@ -53,8 +53,8 @@ pub(super) fn set(token: Option<&str>, request: &HeaderMap) -> Option<HeaderValu
     Some(header)
 }
 
-/// Whether the browser has the page from its own machine without TLS. `Origin` is what the browser sees; `Host` may be what a
-/// proxy makes of it.
+/// True if the browser loaded the page from its own machine without TLS. `Origin` is the address in the browser; a proxy may
+/// have changed `Host`.
 fn is_plain_loopback(request: &HeaderMap) -> bool {
     let origin = request.get(ORIGIN).and_then(|origin| origin.to_str().ok());
     let Some(uri) = origin.and_then(|origin| origin.parse::<Uri>().ok()) else {

@@ -1,4 +1,4 @@
-//! Logging in: what a person types goes to Keystone, and the token that comes back into the cookie. Nothing is kept here.
+//! Logging in and out: the user's credentials go to Keystone, and the returned token into the cookie. The server stores nothing.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -32,11 +32,11 @@ enum Form {
     },
 }
 
-/// Gives the cookie to whom Keystone knows, and the rules let read.
+/// Sets the cookie if Keystone accepts the credentials and the policy lets the user read the board.
 pub(super) async fn log_in(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     let (parts, body) = request.into_parts();
-    // Whoever makes somebody else's browser log in lets it look at a region that is not its own.
+    // Login CSRF: a page that logs a victim's browser in would show the victim another user's region.
     check_page(&parts.headers)?;
     let Some(login) = &desk.login else {
         return Err(ApiError::nothing_here());
@@ -86,7 +86,7 @@ pub(super) async fn log_in(State(desk): State<Desk>, request: Request) -> Result
     with_cookie(Some(&token), &parts.headers)
 }
 
-/// Takes the cookie away. The token stays good until it ends: it may be somebody's who works with it elsewhere.
+/// Deletes the cookie. The token remains valid until it expires: its owner may be using it elsewhere.
 pub(super) async fn log_out(request: Request) -> Result<Response, ApiError> {
     check_page(request.headers())?;
     with_cookie(None, request.headers())

@@ -1,7 +1,7 @@
-//! The board's pages. Each is made here of what `/operator/v1` tells, and the browser puts it in place: what a page says is worded once,
-//! for the commands and for the board.
+//! The board's pages. The server renders each from answers of `/operator/v1`, and the browser inserts it. Commands and the board
+//! therefore share one wording.
 //!
-//! A page has no times relative to now: the browser writes those. So it stays the same while nothing happens, and is not sent again.
+//! A page contains no times relative to now: the browser writes those. An unchanged page is then not sent again.
 
 mod acts;
 mod events;
@@ -44,16 +44,16 @@ use pieces::{
 };
 use timeline::Timeline;
 
-/// So many hosts of a segment, or instances, are told one by one.
+/// Maximum number of a segment's hosts, or of instances, that a page lists.
 const TOLD: usize = 100;
-/// How many hosts are lost together, in the table of segments.
+/// Numbers of hosts lost together, in the table of segments.
 const LOST: [u64; 4] = [1, 2, 3, 4];
-/// How many recoveries History shows at first, how many more each time, and at most.
+/// Numbers of recoveries in History: shown at first, added each time, and at most.
 const FIRST_SHOWN: u32 = 50;
 const MORE_SHOWN: u32 = 200;
 const MOST_SHOWN: u32 = 1_000;
 
-/// A page by its name, and about what it is if it is about something, as both stand in the address.
+/// Returns a page by its name and its subject, if it has one, both as in the URL.
 pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response {
     let (page, name) = page.split_once('/').unwrap_or((page, ""));
     if name.contains('/') {
@@ -79,7 +79,7 @@ pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response 
     }
 }
 
-/// Not sent again to who has it.
+/// Returns the page, or 304 if the browser has it already.
 fn answer(html: String, headers: &HeaderMap) -> Response {
     let tag = tag_of(html.as_bytes());
     let is_known = tag.is_some() && headers.get(IF_NONE_MATCH) == tag.as_ref();
@@ -94,7 +94,7 @@ fn answer(html: String, headers: &HeaderMap) -> Response {
     response
 }
 
-/// Who asks, and what `/operator/v1` tells them.
+/// A caller of `/operator/v1`, with the credentials of the browser's request.
 struct Asking<'a> {
     desk: &'a Desk,
     token: Option<HeaderValue>,
@@ -108,7 +108,7 @@ impl Asking<'_> {
         request
     }
 
-    /// What is told below `path`; what is refused is answered as it was.
+    /// Returns the value below `path`. An error is the response of the API, unchanged.
     async fn of<T: DeserializeOwned>(&self, path: &str) -> Result<T, Response> {
         let path = format!("{}/{path}", super::OPERATOR);
         read(
@@ -119,18 +119,18 @@ impl Asking<'_> {
         .await
     }
 
-    /// What the caller may do, and who that is.
+    /// Returns the caller's permissions and name.
     async fn rights(&self) -> Option<RightsView> {
         let told = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
         read(told).await.ok()
     }
 
-    /// Whether actions are offered.
+    /// True if the caller may use the board's actions.
     async fn may(&self) -> bool {
         self.rights().await.is_some_and(|rights| rights.act)
     }
 
-    /// What the browser shows around every page: the state of the region, and who looks at it. Nothing if that is not known.
+    /// Renders the frame around every page: the region's state and the user. Returns an empty text if they are unknown.
     async fn head(&self) -> String {
         let (Ok(seen), Some(rights)) = (self.desk.app.lookout.look().await, self.rights().await) else {
             return String::new();
@@ -145,7 +145,7 @@ impl Asking<'_> {
         )
     }
 
-    /// What is frozen, if somebody could thaw it and something is.
+    /// Returns the active freezes if the caller may end them and a finding reports one.
     async fn freezes<'a>(
         &self,
         may: bool,
@@ -159,14 +159,14 @@ impl Asking<'_> {
     }
 }
 
-/// The region, the user and the role, as far as they are known.
+/// Joins the region, the user and the role, as far as they are known.
 fn who(region: Option<&str>, user: &str, role: &str) -> String {
     let all = [region.unwrap_or_default(), user, role];
     let known: Vec<&str> = all.into_iter().filter(|text| !text.is_empty()).collect();
     known.join(" · ")
 }
 
-/// The answer below its key.
+/// Returns the value below the answer's only key.
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Response> {
     if !response.status().is_success() {
         return Err(response);
@@ -193,7 +193,7 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
             let all: Vec<VmoveView> = asking.of("instances").await?;
             rendered(&Instances::of(all))
         }
-        // A name is handed on as it stands in the address: so it leads to nothing but what is called so.
+        // The name is forwarded as encoded in the URL, so it cannot reach any other path.
         "host" => explained(asking, &format!("hosts/{name}/explanation")).await,
         "instance" => explained(asking, &format!("instances/{name}/explanation")).await,
         "history" => history(asking, name).await,
@@ -243,7 +243,7 @@ struct Instances {
 }
 
 impl Instances {
-    /// Those that move, or wait for an operator.
+    /// Keeps instances that are being moved or need an operator.
     fn of(all: Vec<VmoveView>) -> Self {
         let is_done = |one: &VmoveView| !one.needs_person && ["moved", "left"].contains(&one.state.as_str());
         Self {
@@ -255,7 +255,7 @@ impl Instances {
 #[derive(Template)]
 #[template(path = "explain.html")]
 struct Explained<'a> {
-    /// Each that is called so, an instance with what recoveries have done with it.
+    /// All matches of the name; for an instance also the recoveries that moved it.
     told: Vec<(ExplanationView, Option<Vec<RecoveryView>>)>,
     freezes: &'a [FreezeView],
     may: bool,
@@ -291,7 +291,7 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
         (Some(Grade::Info), _) => mark("info", "not assessed"),
         (_, None) => mark("unknown", "not known"),
         (_, Some(true)) => mark("ok", "holds"),
-        // The worst finding is the first.
+        // Findings are sorted by severity, the worst first.
         (_, Some(false)) => {
             let worst = need.findings.first().map_or(Grade::Err, |finding| finding.grade);
             mark(worst.as_str(), "does not hold")
@@ -299,7 +299,7 @@ fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
     }
 }
 
-/// All checks in a line; `None` if one of them has to be read.
+/// Summarizes all checks in one line; `None` if one of them needs attention.
 fn checks(one: &ExplanationView) -> Option<String> {
     let grade = |need: &NeedView| one.told_of(need).map(|(grade, _)| grade);
     let good = one
@@ -325,7 +325,7 @@ fn fits_on(room: &RoomView) -> Option<String> {
     Some(format!("{} of {}", room.hosts?, many(room.of?, "host")))
 }
 
-/// Of a host in no segment nothing is fenced or moved.
+/// Renders the freeze button. A host in no segment has none, because nothing on it is fenced or moved.
 fn may_freeze(one: &ExplanationView) -> Piece {
     match (&one.id, &one.segment) {
         (Some(id), _) => freeze(FreezeScope::Instance, id, &one.name),
@@ -338,7 +338,7 @@ fn may_freeze(one: &ExplanationView) -> Piece {
 #[template(path = "history.html")]
 struct History {
     recoveries: Vec<RecoveryView>,
-    /// How many are shown if more are asked for.
+    /// The limit of the next longer list, if there may be more recoveries.
     next: Option<u32>,
 }
 
@@ -351,7 +351,7 @@ async fn history(asking: &Asking<'_>, shown: &str) -> Result<String, Response> {
     rendered(&History { recoveries, next })
 }
 
-/// The report of a recovery, to keep.
+/// Renders links that download the report of a recovery.
 fn reports(id: impl std::fmt::Display) -> Piece {
     let link = |format: &str| {
         format!(
@@ -374,7 +374,7 @@ struct Recovery<'a> {
     may: bool,
 }
 
-/// The command that shows the same.
+/// Renders the command that shows the same recovery.
 fn shown(story: &StoryView) -> Piece {
     commands([&format!("tachi recovery show {}", story.summary.recovery)])
 }
@@ -391,7 +391,7 @@ fn failed(story: &StoryView) -> Piece {
     mark("err", &format!("{} failed", story.summary.moves.failed))
 }
 
-/// How often Nova was asked: each failure, and the one that is under way or went well.
+/// Returns the number of requests to Nova: each failure, and the one that is in progress or succeeded.
 fn tries(one: &InstanceView) -> String {
     let is_asked =
         matches!(one.status, Some(VmoveStatus::Ongoing | VmoveStatus::Succeeded)) && one.asked_at.is_some();
@@ -427,7 +427,7 @@ fn fits(one: &LandingView) -> Piece {
     }
 }
 
-/// What a loss of so many hosts at once would come to.
+/// Returns the available capacity for each number of hosts lost at once.
 fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
     let lost = |hosts: u64| match (one.headroom, &one.worst) {
         _ if hosts > one.hosts.len() as u64 => Piece::nothing(),
@@ -439,7 +439,7 @@ fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
     LOST.map(|hosts| (hosts, lost(hosts))).into()
 }
 
-/// The hosts that cannot be lost for certain, the worst first.
+/// Returns the hosts without certain capacity for their instances, the worst first.
 fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
     let severity = |room: Room| match room {
         Room::Short => 0,
@@ -473,7 +473,7 @@ fn unread(told: &ForecastView) -> String {
     count(told.unread, "host has", "hosts have")
 }
 
-/// What is not told one by one.
+/// Renders the number of items that the page omits.
 fn more(all: impl Borrow<usize>, command: &str) -> Piece {
     match all.borrow().saturating_sub(TOLD) {
         0 => Piece::nothing(),

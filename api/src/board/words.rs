@@ -1,8 +1,8 @@
-//! What is said with the board: `[board] actions`.
+//! Operator actions from the board: `[board] actions`.
 //!
-//! A word goes into the routes of `/operator/v1`, which know whether it may be said, write it into the audit log and say it. Here it is
-//! only made certain that the person has said it, and not another page that their browser has open; and that it is one of those that
-//! destroy nothing if it was the wrong one. That a host is off, that an instance does not run, and power are never said here.
+//! An action is forwarded to the routes of `/operator/v1`, which authorize it, write it into the audit log and carry it out. This
+//! module only ensures that the user sent it, and not another page in the same browser. It accepts only actions that destroy
+//! nothing by mistake: the board cannot confirm that a host is off or that an instance does not run, and cannot switch power.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -24,21 +24,21 @@ use crate::limits::{self, MALFORMED, read_body};
 use crate::reply;
 use crate::routes::{ACT, OPERATOR};
 
-/// The words about recoveries.
+/// The actions on recoveries.
 const OF_RECOVERIES: [&str; 2] = ["approve", "abort"];
 
-/// Who looks at the board, and what they may do with it.
+/// The user of the board and their permissions.
 #[derive(Serialize, Deserialize)]
 pub(super) struct RightsView {
-    /// True if actions are allowed.
+    /// True if the user may use the board's actions.
     pub(super) act: bool,
-    /// The user's name, or their id.
+    /// The user's name; the user's id if the name is unknown.
     pub(super) user: String,
-    /// Their roles.
+    /// The user's roles in the scope of the token.
     pub(super) roles: Vec<String>,
 }
 
-/// Tells it. Whoever asks has to be known as for everything else.
+/// Returns a router that answers with the caller's permissions. It requires authentication, like every other route.
 pub(super) fn rights_of(app: &App, actions: bool) -> Router {
     let told = move |State(app): State<App>, Extension(caller): Extension<Caller>| async move {
         let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
@@ -53,14 +53,14 @@ pub(super) fn rights_of(app: &App, actions: bool) -> Router {
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
 }
 
-/// What the person may do whose token the cookie is.
+/// Returns the permissions of the user whose token is in the cookie.
 pub(super) async fn rights(State(desk): State<Desk>, request: Request) -> Response {
     let token = cookie::token(request.headers());
-    // An application credential whose rules let it see the board is told what it may do there.
+    // Access rules apply to the board's first request here: an application credential that may read the board gets its permissions.
     hand_on(&desk.rights, request, FIRST, token.as_ref()).await
 }
 
-/// What is asked of the operators' routes.
+/// A request to the operators' routes.
 #[derive(Debug, PartialEq, Eq)]
 struct Asked {
     method: Method,
@@ -68,7 +68,7 @@ struct Asked {
     body: Option<Value>,
 }
 
-/// Says a word for whom the cookie's token belongs to.
+/// Submits an action with the cookie's token.
 pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     check_page(request.headers())?;
@@ -81,7 +81,7 @@ pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Re
             "With the board one says approve and abort of a recovery, freeze and thaw. All else is said with the command.",
         )
     })?;
-    // What was understood is handed on, and not what was sent: the two could be read differently.
+    // The parsed action is forwarded, and not the bytes sent: another parser could read those differently.
     let body = asked.body.map(|body| body.to_string()).unwrap_or_default();
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = asked.method;
@@ -92,7 +92,8 @@ pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Re
     Ok(desk.operators(request, &asked.path, token.as_ref()).await)
 }
 
-/// `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name; `{"thaw": {"number": 7}}` ends a freeze.
+/// Parses an action. `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name;
+/// `{"thaw": {"number": 7}}` ends a freeze.
 fn understand(said: Value) -> Option<Asked> {
     let Value::Object(said) = said else {
         return None;
@@ -124,7 +125,7 @@ fn understand(said: Value) -> Option<Asked> {
     }
 }
 
-/// Whether the page that asks is ours, as the browser says. A page of anybody else cannot say so.
+/// Refuses a request unless its `Origin`, set by the browser, is this API. A page of another origin cannot forge it.
 fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut told = headers.get_all(ORIGIN).into_iter();
     let (one, more) = (told.next(), told.next());

@@ -1,5 +1,5 @@
-//! The buttons of pages. Each has with it what its dialog tells, the command that does the same, and the body of `POST /board/words`;
-//! the page adds the reason, and for how long.
+//! The buttons of pages. Each carries the text of its dialog, the equivalent command and the body of `POST /board/words`. The page
+//! adds the reason and the duration.
 
 use std::borrow::Borrow;
 use std::fmt::Write as _;
@@ -15,34 +15,34 @@ use tachi_operator::{FindingView, FreezeView, WaitView, WaitingRecoveryView, pla
 
 use super::pieces::{Piece, escaped, reading};
 
-/// Something that can be said.
+/// An action of the board.
 #[derive(Serialize)]
 struct Act {
-    /// What stands over the dialog.
+    /// The title of the dialog.
     title: String,
-    /// What comes of it.
+    /// The consequence of the action.
     about: String,
-    /// What the dialog asks for: `lasts`, `confirm`, `reason`.
+    /// The inputs of the dialog: `lasts`, `confirm`, `reason`.
     asks: &'static [&'static str],
-    /// What it is done to: each with the command and the body that do it, without what is asked for.
+    /// The targets, each with its command and body, without the inputs.
     each: Vec<Each>,
 }
 
 /// One host, segment or instance of an action.
 #[derive(Serialize)]
 struct Each {
-    /// What has to be typed to confirm it.
+    /// The text that the operator types to confirm the action.
     name: String,
-    /// What is known of it.
+    /// The known facts about the target.
     about: String,
     command: String,
     body: Value,
 }
 
 impl Act {
-    /// `key` is the same when the page is drawn anew.
+    /// Renders the button. `key` stays the same when the page is rendered again.
     fn button(&self, key: &str, label: &str) -> String {
-        // Plain data with texts for keys: this cannot fail, and if it does, the dialog does not open.
+        // Serializing plain data with text keys cannot fail. If it did, the dialog would not open.
         let act = ascii(&serde_json::to_string(self).unwrap_or_default());
         format!(
             "<button type=\"button\" data-key=\"{}\" data-act=\"{}\" data-label=\"{label}\" aria-haspopup=\"dialog\" \
@@ -54,7 +54,7 @@ impl Act {
     }
 }
 
-/// JSON without a character that a page would write out.
+/// Escapes all non-ASCII characters in JSON. [`visible`](super::pieces::visible) would otherwise change them.
 fn ascii(json: &str) -> String {
     let mut text = String::with_capacity(json.len());
     let mut units = [0; 2];
@@ -78,7 +78,7 @@ fn row(buttons: &[String]) -> Piece {
     Piece(format!("<div class=\"acts\">{}</div>", buttons.concat()))
 }
 
-/// What can be said of a recovery now.
+/// Renders the buttons for the actions that a recovery allows now.
 #[expect(clippy::ref_option, reason = "so do templates give fields")]
 pub(super) fn of_recovery(
     id: &RecoveryId,
@@ -131,14 +131,14 @@ fn of(word: &str, id: &RecoveryId, host: &str, about: String) -> Each {
     }
 }
 
-/// A consequence as a sentence of its own.
+/// Capitalizes a consequence, so that it is a sentence of its own.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     let first = letters.next().map(|letter| letter.to_uppercase().to_string());
     format!("{}{}", first.unwrap_or_default(), letters.as_str())
 }
 
-/// Approves several recoveries of one cause at a time, with what is known of each host.
+/// Renders a button that approves several recoveries with one cause, with the known facts about each host.
 pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
     let known = |one: &WaitingRecoveryView| {
         let nova = match one.evidence.up {
@@ -171,7 +171,7 @@ pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
     row(&[act.button(&format!("approve-all {}", first.recovery), "Approve all")])
 }
 
-/// Freezes something: `shown` is its name, `name` what it is found by.
+/// Renders a freeze button: `shown` is the displayed name, `name` identifies the object.
 pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
     let (what, label, asked) = match scope {
         FreezeScope::Region => (
@@ -201,7 +201,7 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
     row(&[act.button(&format!("freeze {scope} {name}"), label)])
 }
 
-/// Ends the freeze that a finding is about; nothing if that could be several.
+/// Renders a button that ends the freeze of a finding. Returns nothing if several freezes match.
 pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Piece {
     let same = |one: &&FreezeView| finding.fix.as_ref() == Some(&Freeze::from(*one).thaw());
     let mut own = freezes.iter().filter(same);

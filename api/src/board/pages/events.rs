@@ -1,4 +1,4 @@
-//! The event log of a recovery: what happens to many instances in a row is one line, which opens.
+//! The event log of a recovery. A run of events about many instances is one line that expands.
 
 use std::fmt::Write as _;
 
@@ -6,14 +6,14 @@ use tachi_operator::StepView;
 
 use super::pieces::{Piece, clock, escaped, many};
 
-/// So many in a row are read one by one.
+/// Maximum length of a run that is shown as separate lines.
 const SHORT: usize = 3;
 
-/// Events of one task and kind that follow each other.
+/// Events in runs of the same task and kind.
 pub(super) struct Events<'a>(Vec<Vec<&'a StepView>>);
 
 impl<'a> Events<'a> {
-    /// Groups the steps about instances; what is about the host stands alone.
+    /// Groups the steps about instances; each step about the host is a group of its own.
     pub(super) fn of(steps: &'a [StepView]) -> Self {
         let mut groups: Vec<Vec<&'a StepView>> = Vec::new();
         let same = |one: &StepView, other: &StepView| {
@@ -29,7 +29,7 @@ impl<'a> Events<'a> {
         Self(groups)
     }
 
-    /// The rows of the table.
+    /// Renders the rows of the table.
     pub(super) fn rows(&self) -> Piece {
         let mut rows = String::new();
         for group in &self.0 {

@@ -10,7 +10,7 @@ use tachi_operator::{HostView, MonitorView, RegisteredView, SituationView, Under
 
 use super::pieces::{Piece, is_held, link, many, mark, nova, total, watched};
 
-/// The filters above the table: the word that rows carry, and the label.
+/// The filters above the table: the tag of the rows, and the label.
 const CHIPS: [(&str, &str); 4] = [
     ("down", "down"),
     ("held", "on hold"),
@@ -18,39 +18,39 @@ const CHIPS: [(&str, &str); 4] = [
     ("drained", "drained"),
 ];
 
-/// All of them.
+/// The page of all hosts.
 #[derive(Template)]
 #[template(path = "hosts.html")]
 pub(super) struct Hosts<'a> {
     rows: Vec<Row<'a>>,
-    /// The numbers of the fence levels that any host has.
+    /// The numbers of all fence levels in the region.
     levels: Vec<u32>,
-    /// Each filter with the number of its hosts.
+    /// Each filter with its tag, its label and its number of hosts.
     chips: Vec<(&'static str, &'static str, usize)>,
 }
 
-/// What is known of a host beside its own view.
+/// Facts about a host outside its own view.
 #[derive(Default)]
 struct About<'a> {
     registered: Option<&'a RegisteredView>,
     underway: Option<&'a UnderwayView>,
     monitors: Vec<&'a MonitorView>,
-    /// An instance or the recovery of it waits for an operator.
+    /// True if the host's recovery or one of its instances needs an operator.
     waits: bool,
 }
 
 struct Row<'a> {
     view: &'a HostView,
-    /// Where the field above the table looks, in small letters.
+    /// The text that the search field matches, in lower case.
     search: String,
-    /// The filters that it passes.
+    /// The filters that the host matches.
     tags: Vec<&'static str>,
-    /// The higher the worse.
+    /// The severity; higher is worse.
     rank: u8,
     state: Piece,
     notes: String,
     monitors: Piece,
-    /// Of each of the region's levels how the host's is; nothing if it has none of that number.
+    /// The state of the host's device for each fence level of the region; empty if the host has no such level.
     levels: Vec<(u32, Piece)>,
     why: String,
     recovery: Piece,
@@ -84,7 +84,7 @@ impl<'a> Hosts<'a> {
             Row::of(view, known, &levels)
         };
         let mut rows: Vec<Row<'a>> = seen.hosts.iter().map(row).collect();
-        // They come by name, and a stable order keeps that.
+        // The hosts arrive sorted by name, and the stable sort keeps that order.
         rows.sort_by_key(|row| Reverse(row.rank));
         let number = |chip: &str| rows.iter().filter(|row| row.tags.contains(&chip)).count();
         Self {
@@ -98,7 +98,7 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// What is the matter with a host, and how bad that is.
+/// Returns the severity and the state of a host.
 fn state(view: &HostView, known: &About<'_>) -> (u8, Piece) {
     let open = known.underway.filter(|row| row.life == Life::Open);
     let open = open.map(|row| (row.kind, is_held(&row.waits)));
@@ -111,7 +111,7 @@ fn state(view: &HostView, known: &About<'_>) -> (u8, Piece) {
         (Some((RecoveryKind::Drain, false)), _) => (3, mark("busy", "being drained")),
         (Some((RecoveryKind::Giveback, false)), _) => (3, mark("busy", "instances return")),
         (Some((RecoveryKind::Vm | RecoveryKind::Process, false)), _) => (4, mark("busy", "a recovery runs")),
-        // What is reported of a host that is up in Nova is examined first.
+        // A report about a host that is up in Nova is examined first.
         (Some((RecoveryKind::Host, false)), _) | (None, true) if is_up => {
             (6, mark("degraded", "reported dead: being examined"))
         }

@@ -1,4 +1,4 @@
-//! The page of now: what needs attention, each thing once, then what is under way by itself.
+//! The "Now" page: each subject that needs attention once, then the recoveries that need no operator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -17,24 +17,24 @@ use super::pieces::{
     Piece, ago, commands, day, escaped, is_held, link, many, mark, n_plus, nova, power, tiles, watched, ways,
 };
 
-/// How many subjects of a finding are named.
+/// Maximum number of subjects listed for a finding.
 const NAMED: usize = 12;
 
-/// The page.
+/// The "Now" page.
 #[derive(Template)]
 #[template(path = "now.html")]
 pub(super) struct Now<'a> {
     seen: &'a SituationView,
-    /// The hosts and instances that wait, and what is found, worst first.
+    /// Recoveries and instances that need an operator, then findings, the worst first.
     attention: Vec<Item>,
-    /// What goes on by itself.
+    /// The recoveries in progress that need no operator.
     recoveries: Vec<&'a UnderwayView>,
-    /// What needs nobody.
+    /// Findings that need no attention.
     notes: Vec<Item>,
     may: bool,
 }
 
-/// One thing that needs attention.
+/// A subject that needs attention.
 struct Item {
     grade: Grade,
     code: &'static str,
@@ -83,13 +83,13 @@ impl<'a> Now<'a> {
         }
     }
 
-    /// Whether the sentence would say something good if it were stale.
+    /// True if stale data could make the page's summary look better than the region is.
     const fn is_good(&self) -> bool {
         matches!(self.seen.grade, Grade::Ok | Grade::Info)
     }
 }
 
-/// What other items of the page say already.
+/// The subjects that other items of the page already cover.
 struct Told<'a> {
     held: BTreeSet<&'a str>,
     open: BTreeSet<&'a str>,
@@ -121,7 +121,7 @@ impl<'a> Told<'a> {
     }
 }
 
-/// The recoveries on hold, those of one cause together.
+/// Groups the recoveries on hold by cause.
 fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
     let mut groups: Vec<Vec<&WaitingRecoveryView>> = Vec::new();
     let cause = |one: &WaitingRecoveryView| one.waits.as_ref().map(|wait| (wait.what, wait.on.clone()));
@@ -137,7 +137,7 @@ fn groups(all: &[WaitingRecoveryView]) -> Vec<Vec<&WaitingRecoveryView>> {
     groups
 }
 
-/// What a recovery says of its hold.
+/// Returns the reason why a recovery is on hold.
 fn reason(seen: &SituationView, one: &WaitingRecoveryView) -> String {
     let row = seen.recoveries.iter().find(|row| row.id == one.recovery);
     let message = row.and_then(|row| row.message.as_deref());
@@ -149,7 +149,7 @@ fn reason(seen: &SituationView, one: &WaitingRecoveryView) -> String {
     message.map_or_else(about, str::to_owned)
 }
 
-/// The recoveries of one cause as one item: a row for each host, with the evidence that it is off.
+/// Renders the recoveries with one cause as one item: a row for each host, with the evidence that it is off.
 fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item {
     let since = group.iter().filter_map(|one| Some(one.waits.as_ref()?.since));
     let why = group.first().map_or_else(String::new, |one| reason(seen, one));
@@ -186,7 +186,7 @@ fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item
     }
 }
 
-/// What is known of the hosts that a decision is about.
+/// Renders the known facts about the hosts that need a decision.
 fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may: bool) -> Piece {
     let mut monitors: BTreeMap<&str, Vec<&MonitorView>> = BTreeMap::new();
     for one in &seen.monitors {
@@ -236,7 +236,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
     ))
 }
 
-/// An instance that an operator has to resolve.
+/// Renders an instance that needs an operator.
 fn waiting(one: &WaitingInstanceView) -> Item {
     Item {
         grade: Grade::Err,
@@ -256,7 +256,7 @@ fn waiting(one: &WaitingInstanceView) -> Item {
     }
 }
 
-/// A finding, with its subjects.
+/// Renders a finding with its subjects.
 fn found(finding: &FindingView, hosts: &BTreeSet<&str>, freezes: &[FreezeView], may: bool) -> Item {
     let subjects = finding.subjects.iter().take(NAMED).map(|name| {
         if hosts.contains(name.as_str()) {

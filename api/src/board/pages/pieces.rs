@@ -1,4 +1,4 @@
-//! Small pieces of pages. What others have named is written as text wherever it stands.
+//! Helpers that render fragments of pages. They escape all names and texts from outside.
 #![expect(
     clippy::ref_option,
     clippy::trivially_copy_pass_by_ref,
@@ -22,7 +22,7 @@ use tachi_operator::{
     plain,
 };
 
-/// HTML, in which everything that came from outside is escaped.
+/// A fragment of HTML in which all outside data is escaped.
 pub(super) struct Piece(pub(super) String);
 
 impl Piece {
@@ -39,7 +39,7 @@ impl fmt::Display for Piece {
 
 impl HtmlSafe for Piece {}
 
-/// Text, or the value of an attribute in quotation marks.
+/// Escapes a text for HTML, also within a quoted attribute.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     // Writing to a string cannot fail.
@@ -47,13 +47,13 @@ pub(super) fn escaped(text: &str) -> String {
     safe
 }
 
-/// A page in which no character is hidden: what reverses a text, or has no width, is written out as in a terminal.
+/// Makes hidden characters of a page visible: those that reverse a text or have no width are written as escapes, as in a terminal.
 pub(super) fn visible(html: &str) -> String {
     let lines: Vec<String> = html.split('\n').map(plain).collect();
     lines.join("\n")
 }
 
-/// A name as a part of an address.
+/// Percent-encodes a name for a URL.
 pub(super) fn encoded(name: &str) -> String {
     let mut part = String::with_capacity(name.len());
     for byte in name.bytes() {
@@ -67,7 +67,7 @@ pub(super) fn encoded(name: &str) -> String {
     part
 }
 
-/// The sign for a grade, for those who do not see colours.
+/// Returns the symbol of a grade, for people who cannot see colours.
 pub(super) fn sign(grade: &str) -> &'static str {
     match grade {
         "ok" | "protected" => "●",
@@ -79,7 +79,7 @@ pub(super) fn sign(grade: &str) -> &'static str {
     }
 }
 
-/// A grade as a sign and a word; a word of its own unless there is another.
+/// Renders a grade as a symbol and a word. An empty `word` means the default word of the grade.
 pub(super) fn mark(grade: &str, word: &str) -> Piece {
     let word = match (word, grade) {
         ("", "err") => "error".to_owned(),
@@ -95,7 +95,7 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
     ))
 }
 
-/// A link to a page of the board.
+/// Renders a link to a page of the board.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "templates hand over copies and references"
@@ -110,7 +110,7 @@ pub(super) fn link(page: &str, name: impl ToString, text: &str) -> Piece {
     ))
 }
 
-/// A time, if there is one, as fields have it.
+/// A time or an optional time, as templates pass fields.
 pub(super) trait Moment {
     fn at(&self) -> Option<Time>;
 }
@@ -127,7 +127,7 @@ impl Moment for Option<Time> {
     }
 }
 
-/// A time that the page itself writes, by the browser's clock: `ago`, `until`, `clock` or `day`.
+/// Renders a time for the browser to format with its own clock: as `ago`, `until`, `clock`, `day` or `age`.
 fn moment(kind: &str, at: &impl Moment, without: &str) -> Piece {
     Piece(at.at().map_or_else(
         || without.to_owned(),
@@ -139,7 +139,7 @@ pub(super) fn ago(at: &impl Moment) -> Piece {
     moment("ago", at, "never")
 }
 
-/// How long ago, as a duration.
+/// Renders the age of a time as a duration.
 pub(super) fn age(at: &impl Moment) -> Piece {
     moment("age", at, "")
 }
@@ -156,17 +156,17 @@ pub(super) fn day(at: &impl Moment) -> Piece {
     moment("day", at, "")
 }
 
-/// What may be missing.
+/// Returns an optional value as text, or an empty text.
 pub(super) fn or_nothing<T: ToString>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(String::new, ToString::to_string)
 }
 
-/// So many, with the word for it, which takes an `s`.
+/// Returns a number with its noun, which forms its plural with `s`.
 pub(super) fn many(number: impl Borrow<u64>, one: &str) -> String {
     count(*number.borrow(), one, &format!("{one}s"))
 }
 
-/// How long something took, in words.
+/// Formats a duration.
 pub(super) fn span(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -176,7 +176,7 @@ pub(super) fn span(seconds: u64) -> String {
     }
 }
 
-/// Instance-seconds, or how long one was down.
+/// Renders instance-seconds of downtime, or the downtime of one instance.
 pub(super) fn lasted(seconds: &Option<f64>) -> Piece {
     let Some(seconds) = *seconds else {
         return Piece::nothing();
@@ -190,7 +190,7 @@ pub(super) fn lasted(seconds: &Option<f64>) -> Piece {
     ))
 }
 
-/// All of them.
+/// Renders the total number of instances.
 pub(super) fn total(counts: &Option<CountsView>) -> Piece {
     counts.map_or_else(
         || mark("unknown", ""),
@@ -198,7 +198,7 @@ pub(super) fn total(counts: &Option<CountsView>) -> Piece {
     )
 }
 
-/// The number of instances of each kind, the best first. No sign of good or bad where there is none.
+/// Returns the number of instances in each protection state, the best state first. A zero gets a neutral symbol.
 pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Piece)> {
     let kinds = [
         ("protected", counts.protected),
@@ -217,7 +217,7 @@ pub(super) fn tiles(counts: &CountsView) -> Vec<(u64, Piece)> {
         .into()
 }
 
-/// Whether Nova hears a host.
+/// Renders the state of a host in Nova.
 pub(super) fn nova(up: &Option<bool>) -> Piece {
     match up {
         Some(true) => mark("ok", "up"),
@@ -226,7 +226,7 @@ pub(super) fn nova(up: &Option<bool>) -> Piece {
     }
 }
 
-/// The worst of the monitors of a host. One of a host that is down in Nova has said nothing good of late.
+/// Renders the worst state of a host's monitors. If the host is down in Nova, a good state is outdated and shown as unknown.
 pub(super) fn watched(monitors: &[&MonitorView], up: Option<bool>) -> Piece {
     let Some(worst) = monitors
         .iter()
@@ -256,7 +256,7 @@ const fn severity(grade: Grade) -> u8 {
     }
 }
 
-/// How a fence device is, by its last test.
+/// Renders the state of a fence device by its last test.
 pub(super) fn tested(one: &LevelView) -> Piece {
     match (&one.fault, one.good) {
         (Some(_), _) => mark("err", "fails"),
@@ -265,7 +265,7 @@ pub(super) fn tested(one: &LevelView) -> Piece {
     }
 }
 
-/// The power that a fence device has read last, without a judgement: "on" is good of a host that runs.
+/// Returns the power state that a fence device read last, without a judgement: "on" is good for a running host.
 pub(super) fn reading(one: &LevelView) -> &'static str {
     match (&one.fault, one.power) {
         (Some(_), _) => "device fails",
@@ -275,7 +275,7 @@ pub(super) fn reading(one: &LevelView) -> &'static str {
     }
 }
 
-/// The same as evidence that a host is off, with its age.
+/// Renders the power state as evidence that a host is off, with its age.
 pub(super) fn power(one: &LevelView) -> Piece {
     let grade = match (&one.fault, one.power) {
         (None, Some(Power::Off)) => "ok",
@@ -291,7 +291,7 @@ pub(super) fn power(one: &LevelView) -> Piece {
     ))
 }
 
-/// Why an instance fares as it does, beside what is so of its host.
+/// Returns the reasons for the state of an instance, besides the state of its host.
 pub(super) fn why(one: &HostedView) -> String {
     if let Some(wait) = &one.waits {
         return wait.about();
@@ -303,12 +303,12 @@ pub(super) fn why(one: &HostedView) -> String {
     reasons.join("; ")
 }
 
-/// Where a recovery is in its life, and how it ended.
+/// Renders the state of a recovery and its result.
 pub(super) fn state(one: &RecoveryView) -> Piece {
     if is_held(&one.waits) {
         return mark("err", "on hold");
     }
-    // What is over and has not brought everything back is no success.
+    // A closed recovery that did not bring every instance back is not a success.
     let is_failed = ["failed", "error"].contains(&one.status.as_str());
     if one.life != Life::Open && !is_failed && one.moves.succeeded + one.moves.ignored < one.moves.total {
         let (back, all) = (one.moves.succeeded, one.moves.total);
@@ -333,7 +333,7 @@ pub(super) fn is_held(waits: &Option<WaitView>) -> bool {
     waits.as_ref().is_some_and(|wait| wait.held)
 }
 
-/// How an instance of a recovery fares.
+/// Renders the state of an instance in a recovery.
 pub(super) fn fared(one: &InstanceView) -> Piece {
     match one.status {
         Some(VmoveStatus::Succeeded) => mark("ok", "back"),
@@ -345,7 +345,7 @@ pub(super) fn fared(one: &InstanceView) -> Piece {
     }
 }
 
-/// Whether there is room.
+/// Renders the capacity for instances.
 pub(super) fn room(room: &Room) -> Piece {
     let (grade, word) = match room {
         Room::Enough => ("ok", "room"),
@@ -356,7 +356,7 @@ pub(super) fn room(room: &Room) -> Piece {
     mark(grade, word)
 }
 
-/// How many hosts of a segment may be lost: a number, with a plus if it may be more.
+/// Renders the number of hosts that a segment can lose, with a plus if it may be higher.
 pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool) -> Piece {
     if hosts.is_none() {
         return mark("unknown", "not known");
@@ -367,13 +367,13 @@ pub(super) fn n_plus(hosts: &Option<u64>, exact: &bool) -> Piece {
     ))
 }
 
-/// Commands to type.
+/// Renders commands to type.
 pub(super) fn commands<'a>(all: impl IntoIterator<Item = &'a String>) -> Piece {
     let all = all.into_iter();
     Piece(all.map(|text| typed(text)).collect::<Vec<_>>().concat())
 }
 
-/// A command to type, with a button that copies it.
+/// Renders a command to type, with a button that copies it.
 fn typed(command: &str) -> String {
     format!(
         "<span class=\"do\"><code>{}</code><button type=\"button\" class=\"copy\" aria-label=\"Copy the command\">copy</button></span>",
@@ -381,7 +381,7 @@ fn typed(command: &str) -> String {
     )
 }
 
-/// Commands with their consequences. What destroys disks when it is wrong stands last, behind the question whether that was checked.
+/// Renders commands with their consequences. A command that can destroy disks comes last, behind the check that must precede it.
 pub(super) fn ways(commands: &[String]) -> Piece {
     let told = SuggestedCommand::all(commands).into_iter().map(|way| {
         let meaning = if way.meaning.is_empty() {

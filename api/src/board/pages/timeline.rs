@@ -1,4 +1,4 @@
-//! When a recovery did what: a line for each task with the proofs between, and one for each instance.
+//! The timeline of a recovery: a line for each task with the proofs between, and one for each instance.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use tachi_operator::{InstanceView, StoryView};
 
 use super::pieces::span;
 
-/// More bars than this nobody reads; the table below has all.
+/// Maximum number of instances in the timeline. More would be unreadable, and the table below the timeline lists all.
 const BARS: usize = 150;
-/// How high a line is.
+/// Height of a line, in pixels.
 const ROW: i64 = 32;
-/// What stands at the left of the first moment, and at the right of the last.
+/// Space left of the first time, and space on both sides together, in pixels.
 const LEFT: i64 = 10;
 const MARGINS: i64 = 50;
-/// About as wide is a letter, and so much room a time above the lines takes.
+/// Approximate width of a letter, and of a time on the axis, in pixels.
 const LETTER: i64 = 7;
 const TICK: i64 = 130;
 
-/// A line, in milliseconds of Unix time; `to` is missing while it goes on.
+/// A line, in milliseconds of Unix time; `to` is `None` while the work is in progress.
 struct Lane {
     label: String,
     kind: &'static str,
@@ -28,34 +28,34 @@ struct Lane {
     to: Option<i64>,
 }
 
-/// A line as it is drawn.
+/// A line as drawn, in pixels.
 struct Bar {
     label: String,
-    /// How long, for who points at it.
+    /// The tooltip, with the times.
     title: String,
     kind: &'static str,
     x: i64,
     y: i64,
     width: i64,
-    /// Where its label begins, or ends if it stands at the right.
+    /// The position of the label's start, or of its end if the label is at the right.
     at: i64,
     at_right: bool,
 }
 
-/// All of it.
+/// The timeline.
 #[derive(Template)]
 #[template(path = "timeline.html")]
 pub(super) struct Timeline {
     width: i64,
     height: i64,
     lasts: String,
-    /// Where a time stands above, and what.
+    /// The positions and texts of the times on the axis.
     ticks: Vec<(i64, String)>,
     bars: Vec<Bar>,
 }
 
 impl Timeline {
-    /// Of a recovery, `width` pixels wide.
+    /// Lays out the timeline of a recovery, `width` pixels wide.
     pub(super) fn of(story: &StoryView, width: u16) -> Option<Self> {
         let lanes = lanes(story);
         let millis = |micros: i64| micros / 1_000;
@@ -156,7 +156,7 @@ const fn fared(one: &InstanceView) -> (&'static str, &'static str) {
     }
 }
 
-/// So many letters at most.
+/// Shortens a text to at most `most` characters.
 fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
