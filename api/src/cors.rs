@@ -1,4 +1,4 @@
-//! Cross-origin requests, as oslo.middleware answers them: which origins a browser may show our answers to.
+//! Cross-origin requests, following oslo.middleware: the origins that a browser may show the API's answers to.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 
-/// What a browser may send from anywhere.
+/// Request headers that browsers may send to every origin.
 const SIMPLE_HEADERS: [&str; 8] = [
     "Accept",
     "Accept-Language",
@@ -22,25 +22,25 @@ const SIMPLE_HEADERS: [&str; 8] = [
     "Pragma",
 ];
 
-/// A `[cors]` group: some origins and what they may do.
+/// A `[cors]` group: a set of origins and their permissions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CorsGroup {
-    /// `allowed_origin`: scheme, host and port each; `*` is every origin.
+    /// `allowed_origin`: each with scheme, host and port; `*` is every origin.
     pub origins: Vec<String>,
     /// `allow_credentials`.
     pub credentials: bool,
-    /// `expose_headers`: what a script may read of an answer.
+    /// `expose_headers`: the response headers that a script may read.
     pub expose_headers: Vec<String>,
-    /// `max_age`: how long a browser may remember a preflight's answer. Zero says nothing about it.
+    /// `max_age`: the time that a browser may cache the answer to a preflight. Zero omits the header.
     pub max_age: Duration,
     /// `allow_methods`.
     pub methods: Vec<String>,
-    /// `allow_headers`: what a script may send, beside what every script may.
+    /// `allow_headers`: the request headers that a script may send, besides those that every script may.
     pub headers: Vec<String>,
 }
 
 impl Default for CorsGroup {
-    /// Masakari's defaults, for no origin.
+    /// Returns Masakari's defaults, without an origin.
     fn default() -> Self {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
         Self {
@@ -67,15 +67,14 @@ impl Default for CorsGroup {
     }
 }
 
-/// All groups; the first that names an origin counts. Without groups cross-origin requests are off.
+/// All groups. The first group that lists an origin applies. Without groups, cross-origin requests are off.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
-    /// The groups.
     pub groups: Vec<CorsGroup>,
 }
 
 impl Cors {
-    /// The answer to every OPTIONS: 200 without a body; with the browser's permission if there is one.
+    /// Answers every OPTIONS request: 200 without a body, and with CORS headers if the request is allowed.
     pub(crate) fn preflight(&self, asked: &HeaderMap) -> Response {
         let mut response = StatusCode::OK.into_response();
         if let Some(headers) = self.permission(asked) {
@@ -120,12 +119,12 @@ impl Cors {
         Some(headers)
     }
 
-    /// Marks the answer to any other request that came from `origin`.
+    /// Adds the CORS headers to the answer of any other request from `origin`.
     pub(crate) fn mark(&self, origin: Option<&HeaderValue>, answer: &mut HeaderMap) {
         if self.groups.is_empty() {
             return;
         }
-        // Also without an origin: what a cache keeps of this answer must not be shown to one that would get another.
+        // `Vary` is needed even without an origin: a cache must not serve this answer to an origin that would get another one.
         answer.append(VARY, HeaderValue::from_static("Origin"));
         let Some((origin, group)) = origin.and_then(|origin| self.group_of(origin)) else {
             return;
@@ -141,8 +140,8 @@ impl Cors {
         }
     }
 
-    /// The group an origin belongs to, and how the answer names the origin. `*` never becomes the origin itself: with
-    /// credentials that would open the API to every page its user visits, and so browsers refuse the star.
+    /// Returns the group of an origin, and the origin's name in the answer. `*` stays `*` and is never replaced by the origin: with
+    /// credentials that would open the API to every page a user visits. Browsers refuse a star with credentials.
     fn group_of(&self, origin: &HeaderValue) -> Option<(HeaderValue, &CorsGroup)> {
         let find = |wanted: &[u8]| {
             let mut groups = self.groups.iter();
@@ -154,7 +153,6 @@ impl Cors {
     }
 }
 
-/// The items of a list in a header.
 fn items(list: &str) -> impl Iterator<Item = &str> {
     list.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

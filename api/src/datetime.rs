@@ -1,4 +1,4 @@
-//! Dates and times as they stand on the wire.
+//! Dates and times in requests and answers.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema};
 use utoipa::openapi::{RefOr, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-/// Shows a time as `YYYY-MM-DDTHH:MM:SS.ffffff`, UTC, no zone.
+/// A time formatted as `YYYY-MM-DDTHH:MM:SS.ffffff`, in UTC, without a zone.
 pub(crate) struct Iso(pub(crate) Timestamp);
 
 impl std::fmt::Display for Iso {
@@ -40,7 +40,7 @@ impl serde::Serialize for Iso {
     }
 }
 
-/// Shows a time as `YYYY-MM-DD HH:MM:SS`, with its fraction only if it has one, as progress details do.
+/// A time formatted as `YYYY-MM-DD HH:MM:SS`, with a fraction only if it has one. Progress details use this form.
 pub(crate) struct Spaced(pub(crate) Timestamp);
 
 impl std::fmt::Display for Spaced {
@@ -55,7 +55,7 @@ fn write_with(
     between: char,
     always_fraction: bool,
 ) -> std::fmt::Result {
-    // Only a time hundreds of thousands of years away has no calendar date; it is shown as the epoch.
+    // Only a time hundreds of thousands of years away has no calendar date. It is shown as the epoch.
     let at = DateTime::from_timestamp_micros(time.micros()).unwrap_or_default();
     write!(
         f,
@@ -74,13 +74,13 @@ fn write_with(
     Ok(())
 }
 
-/// What [`parse`] takes, for whoever writes one.
+/// The forms that [`parse`] accepts, for error messages and documentation.
 pub(crate) const TAKEN: &str = "ISO 8601. Without an offset it is UTC. `T` may be a blank; the basic form, no or any fraction, and \
                                 a time cut off after minutes or a date alone are taken too.";
 
-/// Reads ISO 8601 as leniently as the clients in use write it: with or without fraction, `T` or blank, basic or
-/// extended form, cut off after minutes, hours, day, month or year. Without an offset it is UTC. Fractions finer than
-/// a microsecond are cut off.
+/// Parses ISO 8601 as leniently as existing clients need: with or without a fraction, `T` or a blank, basic or extended form,
+/// truncated after minutes, hours, day, month or year. Without an offset the time is UTC. Fractions finer than a
+/// microsecond are truncated.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let mut rest = Cursor(text);
     let date = date(&mut rest)?;
@@ -98,7 +98,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let utc = date
         .and_time(time)
         .checked_sub_signed(chrono::Duration::minutes(offset_minutes))?;
-    // Four digits are all that any reader of ours can take.
+    // Every reader of Tachi's times supports years with four digits only.
     (1..=9999)
         .contains(&utc.year())
         .then(|| Timestamp::from_micros(utc.and_utc().timestamp_micros()))
@@ -120,7 +120,7 @@ fn date(rest: &mut Cursor<'_>) -> Option<NaiveDate> {
         (1, 1)
     } else {
         let month = rest.digits(2, 2)?;
-        // YYYYMM cannot be told from YYMMDD, so a month without a day needs its hyphen.
+        // YYYYMM is ambiguous with YYMMDD, so a month without a day needs its hyphen.
         let day = if rest.eat('-') {
             rest.digits(1, 2)?
         } else {
@@ -146,7 +146,7 @@ fn time(rest: &mut Cursor<'_>) -> Option<NaiveTime> {
     NaiveTime::from_hms_micro_opt(hour, minute, second, micros)
 }
 
-/// Minutes east of UTC.
+/// Parses an offset, in minutes east of UTC.
 fn offset(rest: &mut Cursor<'_>) -> Option<i64> {
     if rest.eat('Z') || rest.0.is_empty() {
         return Some(0);
@@ -168,7 +168,7 @@ fn offset(rest: &mut Cursor<'_>) -> Option<i64> {
     (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes))
 }
 
-/// What is still to be read.
+/// The rest of the text.
 struct Cursor<'a>(&'a str);
 
 impl Cursor<'_> {
@@ -186,7 +186,7 @@ impl Cursor<'_> {
         self.0.starts_with(|c: char| c.is_ascii_digit())
     }
 
-    /// Between `least` and `most` digits, as many as there are.
+    /// Parses as many digits as there are, between `least` and `most`.
     fn digits(&mut self, least: usize, most: usize) -> Option<u32> {
         let length = self.0.bytes().take(most).take_while(u8::is_ascii_digit).count();
         if length < least {
@@ -197,7 +197,7 @@ impl Cursor<'_> {
         digits.parse().ok()
     }
 
-    /// Microseconds out of any number of digits.
+    /// Parses a fraction with any number of digits, in microseconds.
     fn fraction(&mut self) -> Option<u32> {
         let length = self.0.bytes().take_while(u8::is_ascii_digit).count();
         if length == 0 {

@@ -1,4 +1,4 @@
-//! Errors as callers see them, and the one place where they become a response.
+//! Errors for API callers, and their conversion into responses.
 
 mod from_registry;
 
@@ -14,13 +14,12 @@ use crate::ports::Unavailable;
 
 pub(crate) use from_registry::{About, Verb, marker_not_found, no_host_in, no_segment};
 
-/// How long a caller of a service that is out should wait.
+/// `Retry-After` of an answer about an unavailable service, in seconds.
 const RETRY_AFTER_SECONDS: &str = "5";
 
-/// The source of an [`ApiError`].
 pub(crate) type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why a request was not done. `Display` is what the caller reads; sources are for the log only.
+/// A reason why a request failed. `Display` is the text for the caller; sources appear in the log only.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
     #[error("{message}")]
@@ -98,7 +97,7 @@ pub(crate) enum ApiError {
     },
 }
 
-/// Something that cannot be unless this program is wrong.
+/// An internal error: a state that only a bug in this program can cause.
 #[derive(Debug, thiserror::Error)]
 #[error("bug: {0}")]
 pub(crate) struct Bug(pub(crate) &'static str);
@@ -111,7 +110,7 @@ impl From<Bug> for ApiError {
     }
 }
 
-/// Shared: everybody who asked about one token at the same time gets the same answer.
+/// The error is shared: all concurrent callers that use one token get the same answer.
 impl From<std::sync::Arc<Unavailable>> for ApiError {
     fn from(error: std::sync::Arc<Unavailable>) -> Self {
         Self::Unavailable {
@@ -141,7 +140,7 @@ impl From<CallError> for ApiError {
 }
 
 impl ApiError {
-    /// 429, with so long to wait.
+    /// 429 with this time to wait.
     pub(crate) fn too_many(wait: std::time::Duration) -> Self {
         Self::TooMany {
             seconds: wait.as_secs().saturating_add(1),
@@ -155,7 +154,7 @@ impl ApiError {
         }
     }
 
-    /// 400 in the form Masakari gives to wrong query parameters.
+    /// 400 in Masakari's form for invalid query parameters.
     pub(crate) fn invalid_input(reason: &str) -> Self {
         Self::bad_request(format!("Invalid input received: {reason}"))
     }
@@ -167,7 +166,7 @@ impl ApiError {
         }
     }
 
-    /// 404 where nothing is known that could be named.
+    /// 404 for a path without a route or object.
     pub(crate) fn nothing_here() -> Self {
         Self::not_found("The resource could not be found.")
     }
@@ -194,11 +193,11 @@ impl ApiError {
         }
     }
 
-    /// The one root key of the body.
+    /// Returns the only root key of the body.
     fn fault_name(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "badRequest",
-            // Keystone's own middleware answers these, with a shape of its own.
+            // Keystone's own middleware answers these, in its own format.
             Self::Unauthenticated { .. } => "error",
             Self::Forbidden { .. } | Self::ForbiddenByNova { .. } | Self::NotYours { .. } => "forbidden",
             Self::NotFound { .. } => "itemNotFound",
@@ -256,7 +255,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Shows an error with everything below it, for the log.
+/// An error with all its sources, for the log.
 pub(crate) struct Chain<'a>(pub(crate) &'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {

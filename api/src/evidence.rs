@@ -1,4 +1,4 @@
-//! Fence evidence beside a notification (R18): the header `X-Tachi-Fence-Evidence`.
+//! Fence evidence sent with a notification (R18), in the header `X-Tachi-Fence-Evidence`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use crate::error::ApiError;
 
 const HEADER: &str = "X-Tachi-Fence-Evidence";
 
-/// Who may say so.
+/// The policy rule for senders of evidence.
 pub(crate) const RULE: &str = "tachi:evidence:create";
 
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +29,12 @@ enum HeaderError {
     OtherReport,
 }
 
-/// The evidence that came with a notification. Of a user who may not say so it is left out: what such a user says of the
-/// host's fence counts no more than without it.
+/// Returns the evidence sent with a notification. Evidence from a caller that the policy does not admit is dropped: the
+/// notification then counts as if it had none.
 ///
 /// # Errors
 ///
-/// 400 that says what is wrong with it. Nothing has been written then: the reporter may repeat the notification without.
+/// 400 with the reason why the evidence is invalid. Nothing has been stored, so the reporter may retry without evidence.
 pub(crate) fn given(
     app: &App,
     caller: &Caller,
@@ -71,7 +71,7 @@ fn read(values: &[&[u8]], new: &NewNotification) -> Result<FenceEvidence, Header
     let [value] = values else {
         return Err(HeaderError::Several(values.len()));
     };
-    // Before any work is done with it.
+    // The size is checked before the evidence is decoded.
     let bytes = value.len() / 4 * 3;
     if bytes > MOST_BYTES + 2 {
         return Err(EvidenceError::TooLong { bytes }.into());

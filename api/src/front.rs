@@ -1,4 +1,4 @@
-//! What every request below `/v1` meets first, whoever sends it.
+//! The middleware in front of every request below `/v1`, before authentication.
 
 use axum::extract::{Request, State};
 use axum::middleware::Next;
@@ -9,8 +9,8 @@ use http::header::ORIGIN;
 use crate::app::App;
 use crate::{access_log, limits};
 
-/// The layer: OPTIONS is answered to everybody, as the CORS layer of an `OpenStack` service does; what is too large is
-/// refused; and a browser is told which pages may see the answer, whatever it is.
+/// The middleware. It answers OPTIONS without authentication, like the CORS layer of an `OpenStack` service. It refuses requests
+/// that are too large, and adds CORS headers to every answer, also to errors.
 pub(crate) async fn receive(State(app): State<App>, request: Request, next: Next) -> Response {
     access_log::note_route(request.extensions());
     if request.method() == Method::OPTIONS {
@@ -25,7 +25,7 @@ pub(crate) async fn receive(State(app): State<App>, request: Request, next: Next
     response
 }
 
-/// The layer beside `/v1`: only notes which way a request takes.
+/// The middleware for other paths. It only records the route.
 pub(crate) async fn note(request: Request, next: Next) -> Response {
     access_log::note_route(request.extensions());
     next.run(request).await

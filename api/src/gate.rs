@@ -1,5 +1,5 @@
-//! What stands before every routed handler: microversion and media type, and the headers that tell which microversion an
-//! answer speaks.
+//! The checks before every routed handler: microversion and media type. This module also adds the headers that report the
+//! microversion of an answer.
 
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -13,10 +13,10 @@ use crate::media;
 use crate::microversion::{self, Refused};
 use crate::policy::Rule;
 
-/// The layer around one route. `rule` is handed on to [`Authorised`](crate::authorised::Authorised).
+/// The middleware of one route. It passes `rule` on to [`Authorised`](crate::authorised::Authorised).
 pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -> Response {
     access_log::note_caller(request.extensions());
-    // A GET handler would serve HEAD as well; to clients HEAD is no route.
+    // axum would serve HEAD with the GET handler, but the API has no HEAD routes.
     if request.method() == Method::HEAD {
         return ApiError::nothing_here().into_response();
     }
@@ -45,7 +45,7 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     request.extensions_mut().insert(version);
     request.extensions_mut().insert(rule);
     let mut response = next.run(request).await;
-    // Events and reports are no JSON.
+    // Event streams and reports are not JSON.
     let told = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let is_other = told.is_some_and(|told| told.starts_with(b"text/"));
     if response.status().is_success() && !is_other {

@@ -1,4 +1,4 @@
-//! The handlers: take an authorised request, ask the registry, show what it says.
+//! The handlers: each takes an authorized request, calls the registry and returns the result.
 
 pub(crate) mod boot_guard;
 pub(crate) mod controller;

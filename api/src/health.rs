@@ -1,4 +1,4 @@
-//! What `/healthcheck` looks at: oslo.middleware's backends, and one of ours that asks the database.
+//! The checks of `/healthcheck`: oslo.middleware's backends, and two of Tachi's own.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,31 +10,31 @@ use tachi_engine::ports::{Poke, Segments};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
-/// How long the database may take to answer.
+/// Timeout of the database query.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long its answer is good for: anybody may ask, and must not keep the database busy with it.
+/// Lifetime of the database result. Every client may use the route, and must not keep the database busy with it.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Something to look at.
+/// A health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HealthBackend {
-    /// `disable_by_file`: down while a file is there.
+    /// `disable_by_file`: fails while a file exists.
     DisableByFile,
-    /// `disable_by_files_ports`: down on a port while a file is there.
+    /// `disable_by_files_ports`: fails on a port while its file exists.
     DisableByFilesPorts,
-    /// `enable_by_files`: down while one of some files is missing.
+    /// `enable_by_files`: fails while any of the files is missing.
     EnableByFiles,
-    /// `database`, which is ours: down while the database does not answer.
+    /// `database`, specific to Tachi: fails while the database does not answer.
     Database,
-    /// `broker`, which is ours: down while a broker is configured and does not take our messages. Nothing is lost
-    /// meanwhile, so this is for monitoring rather than for a load balancer.
+    /// `broker`, specific to Tachi: fails while a configured broker does not accept messages. Nothing is lost meanwhile, so this is
+    /// for monitoring rather than for a load balancer.
     Broker,
 }
 
 impl HealthBackend {
-    /// Every backend with its name.
+    /// All backends with their names in the configuration.
     pub const ALL: [(&'static str, Self); 5] = [
         ("disable_by_file", Self::DisableByFile),
         ("disable_by_files_ports", Self::DisableByFilesPorts),
@@ -43,7 +43,7 @@ impl HealthBackend {
         ("broker", Self::Broker),
     ];
 
-    /// The class of oslo.middleware that does this, which detailed answers name.
+    /// Returns the class name in oslo.middleware, which detailed answers contain.
     const fn class(self) -> &'static str {
         match self {
             Self::DisableByFile => "DisableByFileHealthcheck",
@@ -55,12 +55,12 @@ impl HealthBackend {
     }
 }
 
-/// `[healthcheck]`.
+/// Options of the group `[healthcheck]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HealthOptions {
     /// `backends`, in the order of the answer.
     pub backends: Vec<HealthBackend>,
-    /// `detailed`: tell more than anybody needs to know.
+    /// `detailed`: true if answers include class names, details and the version.
     pub detailed: bool,
     /// `disable_by_file_path`.
     pub disable_file: Option<PathBuf>,
@@ -68,14 +68,14 @@ pub struct HealthOptions {
     pub disable_files: Vec<(u16, PathBuf)>,
     /// `enable_by_file_paths`.
     pub enable_files: Vec<PathBuf>,
-    /// `allowed_source_ranges`: who may ask; empty for everybody.
+    /// `allowed_source_ranges`: the client addresses that are allowed; empty for all.
     pub allowed_source_ranges: Vec<IpNet>,
-    /// `ignore_proxied_requests`: not those who come through a proxy.
+    /// `ignore_proxied_requests`: true if requests that came through a proxy get 404.
     pub ignore_proxied_requests: bool,
 }
 
 impl Default for HealthOptions {
-    /// What Masakari's pipeline file says.
+    /// Returns the defaults of Masakari's pipeline file.
     fn default() -> Self {
         Self {
             backends: vec![HealthBackend::DisableByFile],
@@ -89,18 +89,18 @@ impl Default for HealthOptions {
     }
 }
 
-/// What a backend has found.
+/// The result of a backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
     pub(crate) is_good: bool,
-    /// In a word or two.
+    /// A short reason.
     pub(crate) reason: &'static str,
-    /// For detailed answers.
+    /// Details, for detailed answers.
     pub(crate) details: String,
     pub(crate) class: &'static str,
 }
 
-/// Looks, and remembers for a moment what the database said.
+/// The health checks, with a short-lived cache of the database result.
 #[derive(Default)]
 pub(crate) struct Health {
     pub(crate) options: HealthOptions,
@@ -115,7 +115,7 @@ impl Health {
         }
     }
 
-    /// Asks every backend, for whoever came to `port`.
+    /// Runs all backends for a request to `port`.
     pub(crate) async fn look(
         &self,
         segments: &dyn Segments,
@@ -158,7 +158,7 @@ impl Health {
         findings
     }
 
-    /// Whoever comes while the database is being asked waits for that answer, so that there is one question at a time.
+    /// Queries the database. Concurrent callers wait for the same answer, so that at most one query runs.
     async fn database_answers(&self, segments: &dyn Segments) -> bool {
         let mut last = self.database.lock().await;
         if let Some((asked, answer)) = *last
@@ -191,7 +191,7 @@ impl Health {
 type Seen = (bool, &'static str, String);
 
 async fn is_there(path: &Path) -> bool {
-    // A file that cannot be looked for is not there, as far as this process can tell.
+    // A file that this process cannot check counts as missing.
     tokio::fs::try_exists(path).await.unwrap_or(false)
 }
 

@@ -1,7 +1,7 @@
-//! The Instance-HA REST API: the wire of Masakari, so that unmodified clients, dashboards and monitors work.
+//! The Instance-HA REST API. It is compatible with Masakari's, so that unmodified clients, dashboards and monitors work.
 //!
-//! It knows HTTP and nothing else: it keeps nothing, asks the engine's [`Registry`](tachi_engine::ports::Registry) to,
-//! and reaches Keystone and Nova through the ports [`TokenValidator`] and [`ComputeHosts`], which the binary wires.
+//! This crate handles HTTP only. It stores nothing itself: the engine's [`Registry`](tachi_engine::ports::Registry) does. The
+//! binary provides Keystone and Nova through the ports [`TokenValidator`] and [`ComputeHosts`].
 //!
 //! ```text
 //! tachi (binary) -> api -> engine (ports) -> domain
@@ -10,9 +10,9 @@
 //!         -> JSON -> project -> schema -> policy -> handler -> registry
 //! ```
 //!
-//! The order decides which of several errors a caller sees; clients were measured against it.
+//! This order determines which of several errors a caller gets. It matches what clients expect, as measured.
 //!
-//! [`router`] builds the service and [`serve`] runs it on a listener until it is told to stop.
+//! [`router`] builds the service, and [`serve`] runs it on a listener until shutdown.
 
 mod access_log;
 mod app;

@@ -1,5 +1,5 @@
-//! Limits on sizes. What is too long, or announces too long a body, is refused before anything is looked at; a body that
-//! turns out to be too long is refused by whoever reads it.
+//! Limits on the size of requests. A head that is too long, or an announced body that is too long, is refused before any other
+//! processing. A body that exceeds the limit on the way is refused while it is read.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -9,10 +9,10 @@ use http::header::CONTENT_LENGTH;
 use crate::app::App;
 use crate::error::ApiError;
 
-/// What is said of a body that is no JSON.
+/// The message for a body that is not JSON.
 pub(crate) const MALFORMED: &str = "Malformed request body";
 
-/// Refuses a request whose head is too long in one of its parts, or announces too long a body.
+/// Refuses a request with a part of the head that is too long, or with too long an announced body.
 pub(crate) fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     let longest = app.max_line_bytes;
     let target = request
@@ -42,7 +42,7 @@ pub(crate) fn check(app: &App, request: &Request) -> Result<(), ApiError> {
     }
 }
 
-/// The whole of a request's body.
+/// Reads the whole body of a request.
 pub(crate) async fn read_body(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
     tokio::time::timeout(app.body_timeout, collect(body, app.max_body_bytes))
         .await
@@ -53,7 +53,7 @@ async fn collect(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut collected = Vec::new();
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
-        // The connection broke, so hardly anybody will read this.
+        // The connection broke, so the client will probably not receive this.
         let chunk = chunk.map_err(|_| ApiError::bad_request(MALFORMED))?;
         if collected.len() + chunk.len() > limit {
             return Err(ApiError::TooLarge { limit });

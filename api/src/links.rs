@@ -1,34 +1,34 @@
-//! Links to ourselves, as the caller can reach us.
+//! Links to the API itself, with an address that the caller can reach.
 
 use http::uri::{Authority, PathAndQuery};
 use http::{Extensions, HeaderMap, HeaderName, Uri, header};
 
 use crate::path::Place;
 
-/// Makes links.
+/// The configuration of links.
 #[derive(Default)]
 pub(crate) struct Links {
-    /// Replaces scheme and host, without a slash at its end.
+    /// Replaces scheme and host; without a trailing slash.
     pub(crate) prefix: Option<String>,
-    /// Whether a proxy's headers are believed.
+    /// True if a proxy's headers are trusted.
     pub(crate) proxy_headers: bool,
-    /// The header whose value is the scheme a proxy was asked by.
+    /// The header with the scheme of the client's request to the proxy.
     pub(crate) scheme_header: Option<HeaderName>,
-    /// Whether we speak TLS.
+    /// True if the API serves TLS.
     pub(crate) tls: bool,
 }
 
-/// How a caller has asked, as far as that is told.
+/// The address that the client used, as far as the headers report it.
 struct Asked<'a> {
     scheme: &'static str,
-    /// With its port, if that was named; `None` if nobody said it.
+    /// The host, with its port if one was given; `None` if unknown.
     host: Option<&'a str>,
-    /// What proxies have taken from the path.
+    /// The prefix that proxies removed from the path.
     mount: &'a str,
 }
 
 impl Links {
-    /// What comes before `/v1`.
+    /// Returns the part of a link before `/v1`.
     pub(crate) fn base(&self, headers: &HeaderMap, extensions: &Extensions) -> String {
         let mount = extensions.get::<Place>().map_or("", |place| &place.mount);
         let asked = self.asked(headers);
@@ -39,10 +39,10 @@ impl Links {
         format!("{}://{host}{}{mount}", asked.scheme, asked.mount)
     }
 
-    /// Whether a browser that says this `Origin` has its page from where it asks now.
+    /// True if the page of this `Origin` was loaded from the address of the current request.
     ///
-    /// Where a proxy speaks TLS and does not say so, we are asked by `http` and the page is of `https`: that is ours too. The
-    /// other way round it is not.
+    /// If a proxy terminates TLS without reporting it, the request has the scheme `http` and the page `https`: such a page counts as
+    /// the API's own. The opposite case does not.
     pub(crate) fn is_own_origin(&self, origin: &Uri, headers: &HeaderMap) -> bool {
         let is_bare = origin.path() == "/"
             && origin
@@ -71,7 +71,7 @@ impl Links {
                 .unwrap_or(asked.scheme);
         }
         if self.proxy_headers {
-            // A proxy that speaks RFC 7239 has said all it knows in one header.
+            // A proxy that supports RFC 7239 reports everything in one header.
             let told = |key, name| match text(headers, "forwarded") {
                 Some(forwarded) => parameter(forwarded, key),
                 None => first(text(headers, name)?),
@@ -90,14 +90,14 @@ impl Links {
     }
 }
 
-/// Where a page of this address is from.
+/// Returns the scheme, host and port of a URL.
 fn site(uri: &Uri) -> Option<(&'static str, (String, u16))> {
     let scheme = known_scheme(uri.scheme_str()?)?;
     let named = uri.authority()?;
     Some((scheme, place(named, scheme)))
 }
 
-/// A host with its port: browsers leave out the one that a scheme has by itself, proxies do not.
+/// Returns a host with its port. Browsers omit the scheme's default port, proxies do not.
 fn place(named: &Authority, scheme: &str) -> (String, u16) {
     let usual = if scheme == "https" { 443 } else { 80 };
     (
@@ -110,12 +110,12 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|value| !value.is_empty())
 }
 
-/// The first of a list: what the outermost proxy saw.
+/// Returns the first item of a list, which the outermost proxy added.
 fn first(list: &str) -> Option<&str> {
     list.split(',').next().map(str::trim)
 }
 
-/// A parameter of the first element of RFC 7239's `Forwarded`.
+/// Returns a parameter of the first element in RFC 7239's `Forwarded`.
 pub(crate) fn parameter<'a>(forwarded: &'a str, key: &str) -> Option<&'a str> {
     first(forwarded)?.split(';').find_map(|pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -123,20 +123,20 @@ pub(crate) fn parameter<'a>(forwarded: &'a str, key: &str) -> Option<&'a str> {
     })
 }
 
-/// A scheme we can be asked by.
+/// Returns the scheme, if it is `http` or `https`.
 fn known_scheme(text: &str) -> Option<&'static str> {
     ["http", "https"]
         .into_iter()
         .find(|known| known.eq_ignore_ascii_case(text))
 }
 
-/// A host with or without a port, and nothing else that would make another link of it.
+/// Returns a host with an optional port; `None` if other parts would change the link's target.
 fn authority(text: &str) -> Option<&str> {
     let authority: Authority = text.parse().ok()?;
     (!authority.host().is_empty() && !text.contains('@')).then_some(text)
 }
 
-/// A path without a slash at its end.
+/// Returns a path without its trailing slash.
 fn mount_point(text: &str) -> Option<&str> {
     let path = text.trim_end_matches('/');
     let is_path = path.starts_with('/') && !path.starts_with("//") && path.parse::<PathAndQuery>().is_ok();
@@ -341,7 +341,7 @@ mod tests {
         let cases: &[(&str, &Links, Sent, bool)] = &[
             ("http://ha:15868", &plain, &[HOST], true),
             ("http://HA:15868", &plain, &[HOST], true),
-            // TLS ends at a proxy that does not say so.
+            // A proxy terminates TLS and does not report it.
             ("https://ha:15868", &plain, &[HOST], true),
             ("http://ha:15868", &tls, &[HOST], false),
             ("https://ha:15868", &tls, &[HOST], true),
@@ -360,7 +360,7 @@ mod tests {
             ("*", &plain, &[HOST], false),
             ("http://localhost", &plain, &[], false),
             ("http://[::1]:15868", &plain, &[("host", "[::1]:15868")], true),
-            // A proxy that puts its own name for us into Host.
+            // A proxy puts its own name for the API into Host.
             ("https://cloud.example", &plain, TOLD, false),
             ("https://cloud.example", &believing, TOLD, true),
             ("http://cloud.example", &believing, TOLD, false),

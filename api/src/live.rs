@@ -1,8 +1,8 @@
-//! What goes on telling: streams of server-sent events, how many there are, and what they tell.
+//! Streams of server-sent events: their limits and their events.
 //!
-//! A stream begins with how it is now. So whoever connects again, to whichever replica, has missed nothing: there is no number of
-//! the last event that replicas would have to agree on. All streams of a process see the one look-out, which asks the database once
-//! a second however many ask, and nobody asks it when nobody listens.
+//! A stream starts with the current state. A client that reconnects to any replica therefore misses nothing, and replicas need no
+//! common event numbers. All streams of a process share one `Lookout`. It queries the database at most once a second for any number
+//! of streams, and not at all without streams.
 
 use std::convert::Infallible;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -21,18 +21,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
-/// Between two looks. The look-out itself is a second old at most.
+/// Poll interval of a stream. The data of the `Lookout` is at most one second old.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// So soon a browser whose stream has ended connects again.
+/// Delay before a browser reconnects after its stream has ended.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// How long and how many.
+/// Limits of streams.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamOptions {
-    /// How many there may be at a time: far fewer than connections.
+    /// Maximum number of concurrent streams; far below the limit of connections.
     pub at_once: usize,
-    /// The longest that one lasts. The client connects again, and whether it still may is asked again.
+    /// Maximum duration of a stream. The client then reconnects, which checks its authorization again.
     pub longest: Duration,
 }
 
@@ -45,15 +45,15 @@ impl Default for StreamOptions {
     }
 }
 
-/// The word to stop. In the extensions of every request that came over a connection.
+/// The shutdown signal. It is in the extensions of every request on a connection.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stopping(pub(crate) CancellationToken);
 
-/// What all streams of a process share.
+/// The state that all streams of a process share.
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
     longest: Duration,
-    /// What was made of the last look: with a hundred streams it is made once.
+    /// The event for the latest data. It is computed once for all streams.
     last: Mutex<(Weak<Seen>, Option<Told>)>,
 }
 
@@ -66,7 +66,7 @@ impl Streams {
         }
     }
 
-    /// A place for one more; `None` if there are enough.
+    /// Reserves a stream; `None` if the limit is reached.
     pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
@@ -84,12 +84,12 @@ impl Streams {
     }
 }
 
-/// What was told last.
+/// The state that a stream reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Told {
-    /// This is how it is.
+    /// The current situation.
     Situation { grade: Grade, mark: u64 },
-    /// The database does not answer, so how it is is not known.
+    /// The database does not answer, so the situation is unknown.
     Unknown,
 }
 
@@ -99,7 +99,7 @@ struct SituationChanged {
 }
 
 impl Told {
-    /// What it says, without what changes although nothing happens: when engines and monitors signed, and how old facts are.
+    /// Hashes the situation without values that change all the time: the times of heartbeats and the age of data.
     fn of(seen: &Seen) -> Self {
         let mut view = SituationView::from(seen);
         let never = Time(Timestamp::from_micros(0));
@@ -121,7 +121,7 @@ impl Told {
             (fact.as_of, fact.age_seconds) = (None, None);
         }
         let mut hasher = DefaultHasher::new();
-        // What cannot be written is no text, and then the grade alone counts.
+        // If serialization fails, the text is empty and only the grade counts.
         serde_json::to_string(&view).unwrap_or_default().hash(&mut hasher);
         Self::Situation {
             grade: view.grade,
@@ -142,10 +142,10 @@ impl Told {
     }
 }
 
-/// A stream of somebody who was let in.
+/// A stream of an authorized client.
 pub(crate) struct Listening {
     app: App,
-    /// Given back with the stream.
+    /// Released with the stream.
     _place: OwnedSemaphorePermit,
     stop: CancellationToken,
     ends: Instant,
@@ -153,7 +153,7 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// It ends with the token whose time is over then, if that is known.
+    /// Creates a stream. It ends no later than the client's token, if the token's expiry is known.
     pub(crate) fn new(
         app: App,
         place: OwnedSemaphorePermit,
@@ -172,7 +172,7 @@ impl Listening {
         }
     }
 
-    /// The events, to the end.
+    /// Returns the events of the stream.
     pub(crate) fn events(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
         futures_util::stream::unfold(self, |mut listening| async move {
             let is_first = listening.told.is_none();
@@ -182,11 +182,11 @@ impl Listening {
         })
     }
 
-    /// Waits until there is something else to tell.
+    /// Waits until the state differs from the one reported last.
     async fn next(&mut self) -> Option<Told> {
         loop {
             let again = self.told.is_some();
-            // Each branch only waits or reads, so nothing is lost with those that are dropped.
+            // Each branch only waits or reads, so dropping a branch loses nothing.
             let now = tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return None,

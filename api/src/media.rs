@@ -1,14 +1,14 @@
-//! Media types: which bodies are taken, and which name an answer gets.
+//! Media types: those accepted for bodies, and the one of an answer.
 
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
 
-/// Masakari's own name for JSON.
+/// Masakari's media type for JSON.
 const OWN: &str = "application/vnd.openstack.masakari+json";
 const JSON: &str = "application/json";
 
-/// Whether a request with these headers can be understood. `text/plain` is what one WSGI server made of a missing
-/// header, so clients got used to it.
+/// True if the body's media type is supported. `text/plain` counts, because one WSGI server substituted it for a missing header
+/// and clients came to rely on that.
 pub(crate) fn is_supported(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return true;
@@ -22,7 +22,7 @@ pub(crate) fn is_supported(headers: &HeaderMap) -> bool {
         .any(|known| bare.eq_ignore_ascii_case(known))
 }
 
-/// The name a successful answer gets.
+/// Returns the media type of a successful answer.
 pub(crate) fn of_answer(headers: &HeaderMap) -> HeaderValue {
     let mut own = 0.0;
     let mut json = 0.0;
@@ -43,7 +43,7 @@ pub(crate) fn of_answer(headers: &HeaderMap) -> HeaderValue {
     HeaderValue::from_static(if own > json { OWN } else { JSON })
 }
 
-/// Which of `offers` the caller likes best; the first if it has no preference, or likes none.
+/// Returns the offer that the client prefers; the first if it has no preference or accepts none.
 pub(crate) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str {
     let mut best = (0.0, offers.first().copied().unwrap_or(JSON));
     for offer in offers {
@@ -55,7 +55,7 @@ pub(crate) fn best(headers: &HeaderMap, offers: &[&'static str]) -> &'static str
     best.1
 }
 
-/// How much the caller likes `offer`: what its closest range says, so that `text/html;q=0` holds against `*/*`.
+/// Returns the quality of `offer` in its most specific range, so that `text/html;q=0` overrides `*/*`.
 fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
     let family = offer.split('/').next().unwrap_or_default();
     let mut closest = (0, 0.0);
@@ -86,8 +86,8 @@ fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
     closest.1
 }
 
-/// Whether a media type asks for version 1 of the API, as a path without `/v1` may be given one. `Content-Type` comes
-/// first; of `Accept` only types count that this API can answer with.
+/// True if a media type requests version 1 of the API, which a path without `/v1` may rely on. `Content-Type` takes precedence;
+/// in `Accept` only types that this API can answer with count.
 pub(crate) fn asks_for_v1(headers: &HeaderMap) -> bool {
     let told = |value: &HeaderValue| {
         value
@@ -111,7 +111,7 @@ pub(crate) fn asks_for_v1(headers: &HeaderMap) -> bool {
     })
 }
 
-/// The parameter `version` of a media type.
+/// Returns the parameter `version` of a media type.
 fn version(media_type: &str) -> Option<&str> {
     media_type
         .split(';')

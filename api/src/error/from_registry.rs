@@ -1,26 +1,26 @@
-//! What the registry refuses, in Masakari's words.
+//! The registry's errors as API errors, with Masakari's messages.
 
 use tachi_engine::ports::RegistryError;
 
 use super::ApiError;
 
-/// What was to be done to a segment or host.
+/// The change requested for a segment or host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verb {
     Update,
     Delete,
 }
 
-/// What a call to the registry was about: its messages name things as the caller named them.
+/// The subject of a call to the registry. Error messages use the names that the caller used.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum About<'a> {
-    /// A list, or something that is not there yet.
+    /// A list, or an object that does not exist yet.
     Nothing,
-    /// This segment, read or listed in.
+    /// This segment: read, or the parent of a list.
     Segment(&'a str),
-    /// This segment, changed.
+    /// A change of this segment.
     ChangedSegment(&'a str, Verb),
-    /// This host of this segment, changed.
+    /// A change of this host of this segment.
     ChangedHost {
         segment: &'a str,
         host: &'a str,
@@ -31,7 +31,7 @@ pub(crate) enum About<'a> {
 }
 
 impl About<'_> {
-    /// The caller's view of `error`.
+    /// Returns the API error for `error`.
     pub(crate) fn refused(self, error: RegistryError) -> ApiError {
         match error {
             RegistryError::MarkerNotFound { marker } => marker_not_found(&marker.to_string()),
@@ -52,7 +52,7 @@ impl About<'_> {
             RegistryError::HostExists { name } => conflict(format!("Host with name {name} already exists.")),
             RegistryError::InUse => self.in_use(),
             RegistryError::UnknownHostName { name } => {
-                // 400, not 404: monitors give a report up after 400 and repeat it after 404.
+                // 400, not 404: monitors give up on a report after 400 and retry it after 404.
                 ApiError::bad_request(format!("Host with name {name} could not be found."))
             }
             RegistryError::OnMaintenance { name } => conflict(match self {
@@ -108,7 +108,7 @@ impl About<'_> {
     }
 }
 
-/// 400 for a marker that is no row, or no number at all.
+/// 400 for a marker that matches no row or is not a number.
 pub(crate) fn marker_not_found(marker: &str) -> ApiError {
     ApiError::bad_request(format!("Marker {marker} could not be found."))
 }
@@ -118,7 +118,7 @@ pub(crate) fn no_segment(id: &str) -> ApiError {
     ApiError::not_found(format!("No failover segment with id {id}."))
 }
 
-/// 404 for a host looked for in a segment.
+/// 404 for a host that is not in the segment.
 pub(crate) fn no_host_in(host: &str, segment: &str) -> ApiError {
     ApiError::not_found(format!(
         "Host '{host}' under failover_segment '{segment}' could not be found."

@@ -1,4 +1,4 @@
-//! `/boot-guard/{host}`: whether nova-compute of a host may start (R12, R25).
+//! `/boot-guard/{host}`: reports whether nova-compute on a host may start (R12, R25).
 
 use axum::extract::State;
 
@@ -8,7 +8,7 @@ use crate::error::About;
 use crate::reply;
 use crate::wire::boot_guard::BootGuardView;
 
-/// What the boot guard of a hypervisor asks.
+/// Answers the boot guard of a hypervisor.
 pub(crate) async fn show(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
     let hold = if may_be_recorded(&host) {
         let found = app.registry.boot_hold(&host).await;
@@ -19,7 +19,7 @@ pub(crate) async fn show(State(app): State<App>, Ids(host): Ids<String>, _: Auth
     reply::ok("boot_guard", &BootGuardView::new(&host, hold))
 }
 
-/// Whether a host can be called so. Not every database takes a NUL as a question.
+/// True if a host can have this name. Not every database accepts a NUL in a query.
 fn may_be_recorded(host: &str) -> bool {
     host.chars().count() <= 255 && !host.contains(char::is_control)
 }

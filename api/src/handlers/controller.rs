@@ -1,4 +1,4 @@
-//! `/operator/v1`: what only a controller knows. Nova is asked, and the audit logs of this machine are read; nothing is changed.
+//! `/operator/v1`: data that only a controller has, from Nova and from the audit logs of this machine. Read-only.
 
 use axum::extract::State;
 use tachi_operator::AuditWish;
@@ -10,7 +10,7 @@ use crate::ports::Unasked;
 use crate::query::Params;
 use crate::reply;
 
-/// By what hosts are put into segments; the first unless another is asked for.
+/// The methods to group hosts into segments. The first is the default.
 pub(crate) const BY: &[&str] = &["zone", "aggregate", "rack"];
 
 impl From<Unasked> for ApiError {
@@ -24,7 +24,7 @@ impl From<Unasked> for ApiError {
     }
 }
 
-/// A page of the audit logs of this machine, newest first.
+/// Returns a page of this machine's audit log, newest entries first.
 pub(crate) async fn audit(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let limit = params.limit("limit", app.max_limit)?;
     let wish = AuditWish {
@@ -36,12 +36,12 @@ pub(crate) async fn audit(State(app): State<App>, params: Params, _: Authorised)
     reply::ok("audit", &app.controller.audit(wish).await?)
 }
 
-/// What speaks for and against putting a host to work again.
+/// Returns the checks for returning a host to service.
 pub(crate) async fn host_return(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
     reply::ok("return", &app.controller.host_return(&host).await?)
 }
 
-/// Which segments and hosts would be made of what Nova has.
+/// Returns the segments and hosts that would be created from Nova's data.
 pub(crate) async fn from_nova(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let by = params.last("by").unwrap_or(BY[0]);
     if !BY.contains(&by) {

@@ -8,19 +8,19 @@ use crate::error::ApiError;
 use crate::reply;
 use crate::wire::extension::{ALL, ExtensionView};
 
-/// E1.
+/// Lists the extensions (E1).
 pub(crate) async fn list(State(app): State<App>, request: Authorised) -> Answer {
     let visible: Vec<_> = visible(&app, &request).collect();
     reply::ok("extensions", &visible)
 }
 
-/// E2.
+/// Returns an extension (E2).
 pub(crate) async fn show(State(app): State<App>, Ids(alias): Ids<String>, request: Authorised) -> Answer {
     let found = visible(&app, &request).find(|extension| extension.alias == alias);
     reply::ok("extension", found.ok_or_else(ApiError::nothing_here)?)
 }
 
-/// Those the caller may see.
+/// Returns the extensions that the caller may see.
 fn visible(app: &App, request: &Authorised) -> impl Iterator<Item = &'static ExtensionView> {
     ALL.iter()
         .filter(|extension| app.policy.allows(extension.rule, &request.caller))

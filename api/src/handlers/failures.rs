@@ -1,5 +1,5 @@
-//! `/operator/v1/hosts/{hostname}/failure`: a person says that a host is dead. It goes the way of a monitor's report, and counts for no
-//! more. The same code does it for the command.
+//! `/operator/v1/hosts/{hostname}/failure`: an operator reports a host as dead. The report is handled like a monitor's and has
+//! the same weight. The command uses the same code.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -21,7 +21,7 @@ use crate::reply;
 use crate::telling::Story;
 use crate::wire::failure::NewFailure;
 
-/// What would come of it.
+/// Returns the expected consequences of a report.
 pub(crate) async fn outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
@@ -30,7 +30,7 @@ pub(crate) async fn outlook(State(app): State<App>, Ids(name): Ids<String>, _: A
     reply::ok("failure", &outlook.map_err(refused)?)
 }
 
-/// Reports it.
+/// Reports the host as dead.
 pub(crate) async fn report(
     State(app): State<App>,
     Ids(name): Ids<String>,
@@ -44,7 +44,7 @@ pub(crate) async fn report(
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
     let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
     let mut new = failing::notification(&view.host.name, app.clock.wall());
-    // Who may act is admitted; names that contradict each other are not.
+    // A caller who may act may report any host. Contradictory names in the caller's credentials are refused nevertheless.
     let judged = app.binding.options.judge(caller.reporter(), || true, &mut new);
     judged.map_err(|why| ApiError::NotYours {
         message: format!("This reporter may not report {}: {why}.", view.host.name),

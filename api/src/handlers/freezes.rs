@@ -1,4 +1,4 @@
-//! `/operator/v1/freezes`: nothing of something is fenced or moved for a while. The same code does it for the command.
+//! `/operator/v1/freezes`: pauses of fencing and evacuation. The command uses the same code.
 
 use std::time::Duration;
 
@@ -17,17 +17,18 @@ use crate::error::{ApiError, Bug};
 use crate::reply;
 use crate::wire::freeze::NewFreeze;
 
-/// So long an answer waits for engines: shorter than clients wait for an answer. Whoever says it again waits on.
+/// Maximum time that an answer waits for the engines to apply a freeze. It is below the clients' timeout; a client that
+/// repeats the request continues to wait.
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// What is in force, the one that ends first first.
+/// Lists the active freezes, the one that ends first at the top.
 pub(crate) async fn list(State(app): State<App>, _: Authorised) -> Answer {
     let listed = app.freezes.freezes().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(FreezeView::from).collect();
     reply::ok("freezes", &views)
 }
 
-/// Who says it.
+/// The caller of an action.
 struct By {
     name: String,
     request: String,
@@ -53,13 +54,13 @@ impl By {
     }
 }
 
-/// To its end, whether or not the caller still listens: what was begun shall have its outcome in the audit log.
+/// Completes the work even if the caller disconnects, so that the outcome of every started action is in the audit log.
 pub(super) async fn to_the_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
     let done = tokio::spawn(work).await;
     done.map_err(|_| Bug("a request that ended without an answer"))?
 }
 
-/// Freezes something.
+/// Starts a freeze.
 pub(crate) async fn freeze(
     State(app): State<App>,
     RequestExtensions(extensions): RequestExtensions,

@@ -1,4 +1,4 @@
-//! `/healthcheck`, for load balancers: any method will do.
+//! `/healthcheck`, for load balancers. Every method is accepted.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -12,10 +12,10 @@ use crate::health::{Finding, HealthOptions};
 use crate::media;
 use crate::peer::{self, Peer};
 
-/// What an answer can be written in; the first is for whoever does not care.
+/// The media types of the answer. The first is used when the client has no preference.
 const KINDS: [&str; 3] = ["text/plain", "text/html", "application/json"];
 
-/// 200 if everything is as it should be, else 503. Those who may not ask are told that there is nothing here.
+/// Returns 200 if all checks pass, else 503. A client that may not use the route gets 404.
 pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
     let options = &app.health.options;
     if !may_ask(options, &request) {
@@ -47,7 +47,7 @@ fn may_ask(options: &HealthOptions, request: &Request) -> bool {
         && !(options.ignore_proxied_requests && peer::is_proxied(request.headers()))
 }
 
-/// What the findings say; with nothing looked at, everything is as it should be.
+/// Returns the reasons of the findings. Without checks there are none, and the service counts as healthy.
 fn reasons(findings: &[Finding]) -> Vec<&'static str> {
     findings.iter().map(|finding| finding.reason).collect()
 }
@@ -90,7 +90,7 @@ fn html_body(options: &HealthOptions, findings: &[Finding]) -> String {
     )
 }
 
-/// Paths are the operator's own, and may hold anything.
+/// Escapes a text for HTML. Paths come from the operator's configuration and may contain any character.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('<', "&lt;")

@@ -19,7 +19,7 @@ use crate::wire::host::{HostBody, HostView};
 
 type Both = (String, String);
 
-/// H1.
+/// Lists the hosts of a segment (H1).
 pub(crate) async fn list(
     State(app): State<App>,
     Ids(segment): Ids<String>,
@@ -42,7 +42,7 @@ pub(crate) async fn list(
     reply::ok("hosts", &views)
 }
 
-/// H2.
+/// Adds a host to a segment (H2).
 pub(crate) async fn create(
     State(app): State<App>,
     Ids(segment): Ids<String>,
@@ -61,7 +61,7 @@ pub(crate) async fn create(
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
 }
 
-/// H3.
+/// Returns a host (H3).
 pub(crate) async fn show(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
     if named::row(&host).is_none() && Uuid::parse_str(&host).is_err() {
         return Err(ApiError::not_found(format!("No host with id {host}.")));
@@ -73,7 +73,7 @@ pub(crate) async fn show(State(app): State<App>, Ids((segment, host)): Ids<Both>
     reply::ok("host", &HostView::from(&found))
 }
 
-/// H4.
+/// Updates a host (H4).
 pub(crate) async fn update(
     State(app): State<App>,
     Ids((segment, host)): Ids<Both>,
@@ -87,8 +87,8 @@ pub(crate) async fn update(
         verb: Verb::Update,
     };
     if let Some(name) = &change.name {
-        // What we refuse ourselves needs no Nova, and neither does an unchanged name: a host can be put on maintenance
-        // while Nova is out.
+        // A change that Tachi itself refuses needs no check in Nova, and neither does an unchanged name. A host can thus be
+        // put into maintenance while Nova is unavailable.
         let before = app.registry.changeable_host(segment_id, id, &change).await;
         let before = before.map_err(|error| about.refused(error))?;
         if before.name != *name {
@@ -106,8 +106,8 @@ pub(crate) async fn update(
     reply::ok("host", &HostView::from(&updated))
 }
 
-/// A change that puts a host on maintenance and repeats what else is known of it, as dashboards do, is no more than that
-/// one word, which is let through at any time (R20).
+/// Reduces a change to maintenance if all its other fields repeat the current values, as dashboards send them. A change that
+/// only sets maintenance is accepted at any time (R20).
 async fn essence(
     app: &App,
     segment: SegmentId,
@@ -123,7 +123,7 @@ async fn essence(
     Ok(beyond.filter(HostChange::only_sets_maintenance).unwrap_or(change))
 }
 
-/// H5.
+/// Deletes a host (H5).
 pub(crate) async fn delete(
     State(app): State<App>,
     Ids((segment, host)): Ids<Both>,
@@ -145,8 +145,8 @@ pub(crate) async fn delete(
     Ok(reply::nothing())
 }
 
-/// The host before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
-/// same trouble.
+/// Returns the host before a change, if an event will report it. If the host cannot be read, the event gets its id only: the
+/// change itself will report the error.
 async fn before(app: &App, segment: SegmentId, id: HostId, story: Option<&Story>) -> Option<ShownHost> {
     story?;
     let found = app.registry.get_host(segment, id).await.ok().flatten();

@@ -1,4 +1,4 @@
-//! `GET /operator/v1/events`: says, as long as somebody listens, that the situation has changed.
+//! `GET /operator/v1/events`: a stream that reports changes of the situation for as long as the client stays connected.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::authorised::{Answer, Authorised, RequestExtensions};
 use crate::error::ApiError;
 use crate::live::{Listening, Stopping};
 
-/// How often something is sent when there is nothing to tell, so that who listens knows that there is still somebody.
+/// Interval of comments in an idle stream. They show the client that the server is still there.
 const COMMENT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn listen(
@@ -28,7 +28,7 @@ pub(crate) async fn listen(
     let listening = Listening::new(app, place, stop, caller.identity.expires_at);
     let events = Sse::new(listening.events()).keep_alive(KeepAlive::new().interval(COMMENT));
     let mut response: Response = events.into_response();
-    // nginx would keep it back until there is more of it.
+    // Prevents nginx from buffering the stream.
     let unbuffered = HeaderValue::from_static("no");
     response.headers_mut().insert("x-accel-buffering", unbuffered);
     Ok(response)

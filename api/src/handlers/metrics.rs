@@ -1,4 +1,4 @@
-//! `/metrics`, for Prometheus on this machine or wherever the operator lets it be.
+//! `/metrics`, for Prometheus on this machine or on the addresses that the operator allows.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use crate::app::App;
 use crate::error::ApiError;
 
-/// The numbers, for those who may see them.
+/// Returns the metrics to clients that may read them.
 pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
     match &app.metrics {
         Some(access) => access.answer(app.registry.pool(), &request),

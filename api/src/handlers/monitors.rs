@@ -1,4 +1,4 @@
-//! `/monitors/{host}/{kind}`: monitors sign that they are at work.
+//! `/monitors/{host}/{kind}`: heartbeats of monitors.
 
 use axum::extract::State;
 use axum::response::IntoResponse as _;
@@ -12,7 +12,7 @@ use crate::reply;
 use crate::signs::Refused;
 use crate::wire::signature::NewSignature;
 
-/// Takes a signature. It is written within a second or two, with those of other monitors.
+/// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
 pub(crate) async fn sign(
     State(app): State<App>,
     Ids((host, kind)): Ids<(String, String)>,
@@ -39,7 +39,7 @@ pub(crate) async fn sign(
     Ok(reply::nothing().into_response())
 }
 
-/// The kind of a monitor that a path names.
+/// Parses the kind of monitor in a path.
 pub(super) fn kind_of(word: &str) -> Result<MonitorKind, ApiError> {
     MonitorKind::from_word(word).ok_or_else(|| {
         let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();

@@ -1,5 +1,5 @@
-//! What a path names. Ids are compared as texts, so other spellings of a UUID name nothing. A row's integer id is taken
-//! too: SDKs put it there when a caller hands them an object instead of an id.
+//! Resolution of identifiers in paths. UUIDs are compared as texts, so another spelling of a UUID matches nothing. The integer id
+//! of a row is accepted too: SDKs send it when a caller passes an object instead of an id.
 
 use tachi_domain::entity::host::HostFilter;
 use tachi_domain::entity::notification::NotificationFilter;
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::{About, ApiError};
 use crate::request_id::is_canonical;
 
-/// The segment that is called so; `None` if none can be.
+/// Returns the id of the segment that `text` identifies; `None` if there is none.
 pub(super) async fn segment(app: &App, text: &str) -> Result<Option<SegmentId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
@@ -28,7 +28,7 @@ pub(super) async fn segment(app: &App, text: &str) -> Result<Option<SegmentId>, 
     Ok(found.first().map(|segment| segment.id))
 }
 
-/// The host of that segment that is called so.
+/// Returns the id of the host in this segment that `text` identifies.
 pub(super) async fn host(app: &App, segment: SegmentId, text: &str) -> Result<Option<HostId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
@@ -44,7 +44,7 @@ pub(super) async fn host(app: &App, segment: SegmentId, text: &str) -> Result<Op
     }
 }
 
-/// The notification that is called so.
+/// Returns the id of the notification that `text` identifies.
 pub(super) async fn notification(app: &App, text: &str) -> Result<Option<NotificationId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
@@ -58,7 +58,7 @@ pub(super) async fn notification(app: &App, text: &str) -> Result<Option<Notific
     Ok(found.first().map(|notification| notification.id))
 }
 
-/// The vmove of that notification that is called so.
+/// Returns the id of the vmove of this notification that `text` identifies.
 pub(super) async fn vmove(app: &App, owner: NotificationId, text: &str) -> Result<Option<VmoveId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
@@ -79,7 +79,7 @@ fn exact<T: From<Uuid>>(text: &str) -> Option<T> {
         .map(T::from)
 }
 
-/// An integer id as a program writes one.
+/// Parses an integer id without leading zeros or a sign.
 pub(super) fn row(text: &str) -> Option<i64> {
     let plain = !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| plain)

@@ -22,7 +22,7 @@ use crate::reply;
 use crate::wire::notification::NotificationView;
 use crate::wire::payload;
 
-/// N1.
+/// Lists the notifications (N1).
 pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let paging = params.paging(Notification::SORT_KEYS, "notification_uuid", app.max_limit)?;
     let filter = NotificationFilter {
@@ -38,10 +38,11 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
     reply::ok("notifications", &views)
 }
 
-/// N2. The row is the queue: once it is written the work is safe, and the poke only makes it quick.
+/// Creates a notification (N2). The row is the queue: once it is written, the notification is safe. The poke only makes an engine
+/// start sooner.
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
     let mut new = request.body;
-    // Before it is judged, a report says nothing of who made it.
+    // Until binding has judged it, a report contains no reporter.
     let reporter = request.caller.reporter();
     let refused = |new: &NewNotification, reason| {
         let reporter = new.reporter.as_deref().unwrap_or(&reporter);
@@ -115,7 +116,7 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
     )
 }
 
-/// N3.
+/// Returns a notification (N3).
 pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
     let notification = find(&app, &id).await?;
     let view = NotificationView::from(&notification);
@@ -127,7 +128,7 @@ pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, request: 
     reply::ok("notification", &view.with_progress(&tasks))
 }
 
-/// The notification a path names.
+/// Returns the notification that a path identifies.
 pub(super) async fn find(app: &App, id: &str) -> Result<Notification, ApiError> {
     let missing = || ApiError::not_found(format!("No notification with id {id}."));
     let id = named::notification(app, id).await?.ok_or_else(missing)?;

@@ -1,4 +1,4 @@
-//! `/operator/v1`: what operators are told. All of it comes from the database; Nova is not asked.
+//! `/operator/v1`: read routes for operators. All data comes from the database; Nova is not queried.
 
 use std::time::Duration;
 
@@ -22,13 +22,13 @@ use crate::error::{ApiError, marker_not_found};
 use crate::query::Params;
 use crate::reply;
 
-/// What is told of a host unless it is said from when.
+/// Default time span of a host's history, in seconds.
 const USUAL_SPAN_SECONDS: i64 = 1_200;
 
-/// The forms of a recovery's report; the first unless another is asked for.
+/// The formats of a recovery's report. The first is the default.
 pub(crate) const REPORTS: &[&str] = &["md", "html"];
 
-/// The caller's view of a database that fails: it may come back.
+/// Returns 503 for a database error, because the database may recover.
 pub(crate) fn away(error: JournalError) -> ApiError {
     ApiError::Unavailable {
         service: "The database",
@@ -36,26 +36,26 @@ pub(crate) fn away(error: JournalError) -> ApiError {
     }
 }
 
-/// The assessment of the whole region.
+/// Returns the assessment of the whole region.
 pub(crate) async fn situation(State(app): State<App>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     reply::ok("situation", &SituationView::from(seen.as_ref()))
 }
 
-/// What there is to say, worst first.
+/// Lists findings, most severe first.
 pub(crate) async fn findings(State(app): State<App>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let all: Vec<_> = seen.situation.findings.iter().map(FindingView::from).collect();
     reply::ok("findings", &all)
 }
 
-/// Every host, judged.
+/// Lists all hosts with their assessment.
 pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     reply::ok("hosts", &HostView::all(&seen))
 }
 
-/// Whether there is room for what hosts lose.
+/// Returns the capacity for the instances of lost hosts.
 pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let lose = params.last("lose").unwrap_or_default();
@@ -71,12 +71,12 @@ pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authoris
     reply::ok("forecast", &told)
 }
 
-/// What engines do by the clock.
+/// Returns the scheduled jobs of the engines.
 pub(crate) async fn schedule(State(app): State<App>, _: Authorised) -> Answer {
     reply::ok("schedule", &app.lookout.schedule().await.map_err(away)?)
 }
 
-/// Why a host is protected, or not.
+/// Explains the protection state of a host.
 pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     explained(&seen, &name, |one| matches!(one.subject, HostOrInstance::Host(_))).ok_or_else(|| {
@@ -86,7 +86,7 @@ pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: A
     })?
 }
 
-/// What came of a host at a time that has passed.
+/// Returns the history of a host in a past time span.
 pub(crate) async fn past(
     State(app): State<App>,
     Ids(name): Ids<String>,
@@ -108,7 +108,7 @@ pub(crate) async fn past(
     reply::ok("past", &PastView::of(&found.ok_or_else(missing)?, span))
 }
 
-/// Why an instance is, or each that is called so.
+/// Explains the protection state of an instance, or of each instance with this name.
 pub(crate) async fn of_instance(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let found = explained(&seen, &name, |one| {
@@ -130,7 +130,7 @@ fn explained(seen: &Seen, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -
     (!views.is_empty()).then(|| reply::ok("explanations", &views))
 }
 
-/// The instances that are being recovered, or wait for an operator.
+/// Lists the instances that are being recovered or need an operator.
 pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let filter = if params.boolean("needs_person")?.unwrap_or_default() {
         MoveFilter::NeedsPerson
@@ -143,7 +143,7 @@ pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authori
     reply::ok("instances", &views)
 }
 
-/// A page of recoveries, newest first.
+/// Returns a page of recoveries, newest first.
 pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let limit = params.limit("limit", app.max_limit)?;
     let state = params.last("state").map(|word| {
@@ -182,12 +182,12 @@ pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Author
     reply::ok("recoveries", &views)
 }
 
-/// No id begins otherwise; and a `%` would mean something to the database.
+/// True if `text` can be the beginning of an id. Other characters match no id, and `%` is a wildcard in the database.
 fn begins_an_id(text: &str) -> bool {
     text.chars().all(|c| c.is_ascii_hexdigit() || c == '-')
 }
 
-/// The recovery after which the page begins; one that is not there would give an empty page, as if all had been seen.
+/// Returns the recovery after which the page starts. An unknown marker is an error: an empty page would look like the end.
 async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiError> {
     let Some(text) = params.last("marker") else {
         return Ok(None);
@@ -206,7 +206,7 @@ async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiErr
     Ok(Some(id))
 }
 
-/// All there is to know of one.
+/// Returns everything known about a recovery.
 pub(crate) async fn recovery(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
     let (_, story) = story(&app, &id).await?;
     reply::ok("recovery", &story)
@@ -219,7 +219,7 @@ async fn story(app: &App, id: &str) -> Result<(RecoveryId, StoryView), ApiError>
     Ok((id, StoryView::from(&story)))
 }
 
-/// The report of one, as a file: a browser keeps it, and shows it as if it came from nowhere.
+/// Returns the report of a recovery as a file: browsers download it, and do not render it in the API's origin.
 pub(crate) async fn report(
     State(app): State<App>,
     Ids(id): Ids<String>,

@@ -1,5 +1,5 @@
-//! `/operator/v1/hosts/{hostname}/drain` and `/giveback`: what a person plans for a host that lives. The same code writes it for the
-//! command. Nova is not asked here: what an engine has seen of it counts, and the engine looks again before each step.
+//! `/operator/v1/hosts/{hostname}/drain` and `/giveback`: planned moves for running hosts. The command uses the same code. Nova is
+//! not queried here: the data that an engine has read counts, and the engine re-checks it before each step.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +22,12 @@ use crate::error::ApiError;
 use crate::reply;
 use crate::wire::plan::{NewDrain, NewGiveback};
 
-/// A host, and what is known of it.
+/// A host with its current data.
 struct Looked {
     view: HostView,
     seen: Arc<Seen>,
     service: Option<HostService>,
-    /// What speaks against planning anything now.
+    /// The reason that blocks planning now, if any.
     against: Option<String>,
 }
 
@@ -44,12 +44,12 @@ async fn look(app: &App, name: &str, kind: RecoveryKind) -> Result<Looked, ApiEr
         view,
         seen,
         service,
-        // That nothing is known comes before what would follow from it.
+        // Missing data is reported before any reason derived from it.
         against: unknown.or(against),
     })
 }
 
-/// What would come of draining it.
+/// Returns the consequences of a drain.
 pub(crate) async fn drain_outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
     let looked = look(&app, &name, RecoveryKind::Drain).await?;
     let host = looked.view.host.name;
@@ -63,7 +63,7 @@ pub(crate) async fn drain_outlook(State(app): State<App>, Ids(name): Ids<String>
     reply::ok("drain", &outlook)
 }
 
-/// What would be given back to it.
+/// Returns the instances that a giveback would move back to the host.
 pub(crate) async fn giveback_outlook(
     State(app): State<App>,
     Ids(name): Ids<String>,
@@ -91,7 +91,7 @@ async fn moved(app: &App, looked: &Looked) -> Result<Vec<Away>, ApiError> {
     all.map_err(away)
 }
 
-/// Drains it.
+/// Starts a drain.
 pub(crate) async fn drain(
     State(app): State<App>,
     Ids(name): Ids<String>,
@@ -101,7 +101,7 @@ pub(crate) async fn drain(
     plan(app, name, &extensions, &caller, body.0).await
 }
 
-/// Gives back to it.
+/// Starts a giveback.
 pub(crate) async fn giveback(
     State(app): State<App>,
     Ids(name): Ids<String>,

@@ -1,10 +1,10 @@
-//! What the routes know but nobody may do.
+//! Routes that exist but are never allowed, for compatibility with Masakari.
 
 use http::Method;
 
 use crate::error::ApiError;
 
-/// Lists what cannot be listed.
+/// Refuses to list a resource.
 pub(crate) async fn index(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -12,7 +12,7 @@ pub(crate) async fn index(method: Method) -> ApiError {
     }
 }
 
-/// Creates what cannot be created.
+/// Refuses to create a resource.
 pub(crate) async fn create(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -20,7 +20,7 @@ pub(crate) async fn create(method: Method) -> ApiError {
     }
 }
 
-/// Changes what cannot be changed.
+/// Refuses to update a resource.
 pub(crate) async fn update(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -28,7 +28,7 @@ pub(crate) async fn update(method: Method) -> ApiError {
     }
 }
 
-/// Deletes what cannot be deleted.
+/// Refuses to delete a resource.
 pub(crate) async fn delete(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -36,7 +36,7 @@ pub(crate) async fn delete(method: Method) -> ApiError {
     }
 }
 
-/// Asks for a form to create something with: what is left of web pages in Masakari's resource router.
+/// Refuses a creation form. The route is a remnant of web pages in Masakari's resource router.
 pub(crate) async fn new(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -44,7 +44,7 @@ pub(crate) async fn new(method: Method) -> ApiError {
     }
 }
 
-/// Asks for a form to change something with.
+/// Refuses an edit form.
 pub(crate) async fn edit(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,
@@ -52,7 +52,7 @@ pub(crate) async fn edit(method: Method) -> ApiError {
     }
 }
 
-/// Asks for an action; there are none.
+/// Refuses an action; the resource has none.
 pub(crate) async fn action(method: Method) -> ApiError {
     ApiError::MethodNotAllowed {
         method,

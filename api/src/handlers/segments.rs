@@ -16,7 +16,7 @@ use crate::reply;
 use crate::telling::Story;
 use crate::wire::segment::SegmentView;
 
-/// S1.
+/// Lists the segments (S1).
 pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let paging = params.paging(Segment::SORT_KEYS, "uuid", app.max_limit)?;
     let filter = SegmentFilter {
@@ -31,7 +31,7 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
     reply::ok("segments", &views)
 }
 
-/// S2.
+/// Creates a segment (S2).
 pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegment>) -> Answer {
     let created = app.registry.create_segment(&request.body).await;
     if let Some(story) = &request.story {
@@ -43,12 +43,12 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegmen
     reply::with_status(StatusCode::CREATED, "segment", &SegmentView::from(&created))
 }
 
-/// S3.
+/// Returns a segment (S3).
 pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
     reply::ok("segment", &SegmentView::from(&find(&app, &id).await?))
 }
 
-/// S4.
+/// Updates a segment (S4).
 pub(crate) async fn update(
     State(app): State<App>,
     Ids(id): Ids<String>,
@@ -67,8 +67,8 @@ pub(crate) async fn update(
     reply::ok("segment", &SegmentView::from(&updated))
 }
 
-/// A change of `enabled` that repeats what else is known of the segment, as dashboards do, is no more than that one word,
-/// which is let through at any time (R20).
+/// Reduces a change to `enabled` if all its other fields repeat the current values, as dashboards send them. A change that only
+/// sets `enabled` is accepted at any time (R20).
 async fn essence(app: &App, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
     if change.enabled.is_none() || change.only_enables() {
         return Ok(change);
@@ -79,7 +79,7 @@ async fn essence(app: &App, id: SegmentId, change: SegmentChange) -> Result<Segm
     Ok(beyond.filter(SegmentChange::only_enables).unwrap_or(change))
 }
 
-/// S5.
+/// Deletes a segment (S5).
 pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
     let segment = resolve(&app, &id).await?;
     let before = before(&app, segment, request.story.as_ref()).await;
@@ -92,15 +92,15 @@ pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request
     Ok(reply::nothing())
 }
 
-/// The segment before it is changed, if that is told of. If it cannot be read its id has to do: the change itself meets the
-/// same trouble.
+/// Returns the segment before a change, if an event will report it. If the segment cannot be read, the event gets its id only:
+/// the change itself will report the error.
 async fn before(app: &App, id: SegmentId, story: Option<&Story>) -> Option<ShownSegment> {
     story?;
     let found = app.registry.get_segment(id).await.ok().flatten();
     Some(found.map_or(Shown::Id(id), Shown::Entity))
 }
 
-/// The segment a path names.
+/// Returns the segment that a path identifies.
 pub(super) async fn find(app: &App, id: &str) -> Result<Segment, ApiError> {
     let segment = resolve(app, id).await?;
     let found = app.registry.get_segment(segment).await;
@@ -108,7 +108,7 @@ pub(super) async fn find(app: &App, id: &str) -> Result<Segment, ApiError> {
     found.ok_or_else(|| no_segment(id))
 }
 
-/// Its id.
+/// Returns the id of the segment that a path identifies.
 pub(super) async fn resolve(app: &App, id: &str) -> Result<SegmentId, ApiError> {
     named::segment(app, id).await?.ok_or_else(|| no_segment(id))
 }

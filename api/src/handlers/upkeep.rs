@@ -1,5 +1,5 @@
-//! `/operator/v1`: reporters that are set aside, monitors that were taken away, and another attempt at what has failed. The same code
-//! does it for the commands.
+//! `/operator/v1`: quarantined reporters, removed monitors, and new attempts of failed recoveries. The commands use the same
+//! code.
 
 use axum::extract::State;
 use http::StatusCode;
@@ -19,7 +19,7 @@ use crate::error::ApiError;
 use crate::reply;
 use crate::wire::upkeep::{NewLift, NewRetry};
 
-/// Who wants it, and by which request.
+/// The caller of an action and the id of the request.
 struct By {
     name: String,
     request: String,
@@ -60,14 +60,14 @@ fn warned(unaudited: Option<&String>) {
     }
 }
 
-/// The reporters that are set aside, or should be.
+/// Lists the reporters that are quarantined, or would be if the limit allowed it.
 pub(crate) async fn reporters(State(app): State<App>, _: Authorised) -> Answer {
     let listed = app.desk.doubted_reporters().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(ReporterView::from).collect();
     reply::ok("reporters", &views)
 }
 
-/// Lets one be heard again.
+/// Ends the quarantine of a reporter.
 pub(crate) async fn lift(
     State(app): State<App>,
     Ids(reporter): Ids<String>,
@@ -84,7 +84,7 @@ pub(crate) async fn lift(
     .await
 }
 
-/// Forgets a monitor.
+/// Removes a decommissioned monitor.
 pub(crate) async fn forget(
     State(app): State<App>,
     Ids((host, kind)): Ids<(String, String)>,
@@ -102,7 +102,7 @@ pub(crate) async fn forget(
     .await
 }
 
-/// Begins another attempt.
+/// Starts another attempt of a failed recovery.
 pub(crate) async fn retry(
     State(app): State<App>,
     Ids(id): Ids<String>,

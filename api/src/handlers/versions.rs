@@ -1,4 +1,4 @@
-//! Version documents: the way in for every client.
+//! Version documents, which clients use for discovery.
 
 use axum::extract::{Request, State};
 use http::{Extensions, HeaderMap, StatusCode};
@@ -10,10 +10,10 @@ use crate::error::ApiError;
 use crate::microversion::Microversion;
 use crate::reply;
 
-/// The one major version there is.
+/// The only major version.
 const ID: &str = "v1.0";
 
-/// `/`, for anybody.
+/// Lists the versions at `/`, without authentication.
 pub(crate) async fn list(State(app): State<App>, request: Request) -> Answer {
     let base = app.links.base(request.headers(), request.extensions());
     let version = json!({
@@ -27,7 +27,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Answer {
     reply::ok("versions", &[version])
 }
 
-/// Any path that is none: 300 and where to go, for anybody.
+/// Answers any unknown path with 300 and the path below `/v1`, without authentication.
 pub(crate) async fn choices(State(app): State<App>, request: Request) -> Answer {
     let base = app.links.base(request.headers(), request.extensions());
     let path = request.uri().path();
@@ -40,7 +40,7 @@ pub(crate) async fn choices(State(app): State<App>, request: Request) -> Answer 
     reply::with_status(StatusCode::MULTIPLE_CHOICES, "choices", &[choice])
 }
 
-/// D1: `/v1` and `/v1/`.
+/// Returns the version document at `/v1` and `/v1/` (D1).
 pub(crate) async fn show(
     State(app): State<App>,
     headers: HeaderMap,
@@ -50,7 +50,7 @@ pub(crate) async fn show(
     version(&app, &headers, &extensions.0)
 }
 
-/// `/v1/versions/v1.0`.
+/// Returns the version document at `/v1/versions/v1.0`.
 pub(crate) async fn show_by_id(
     State(app): State<App>,
     Ids(id): Ids<String>,

@@ -14,7 +14,7 @@ use crate::query::Params;
 use crate::reply;
 use crate::wire::vmove::VmoveView;
 
-/// V1.
+/// Lists the vmoves of a notification (V1).
 pub(crate) async fn list(
     State(app): State<App>,
     Ids(notification): Ids<String>,
@@ -34,7 +34,7 @@ pub(crate) async fn list(
     reply::ok("vmoves", &views)
 }
 
-/// V2.
+/// Returns a vmove (V2).
 pub(crate) async fn show(
     State(app): State<App>,
     Ids((notification, vmove)): Ids<(String, String)>,
@@ -50,7 +50,7 @@ pub(crate) async fn show(
     reply::ok("vmove", &VmoveView::from(&found))
 }
 
-/// The notification whose vmoves are asked for; only a host's has any.
+/// Returns the id of the vmoves' notification. Only a notification of type COMPUTE_HOST has vmoves.
 async fn owner(app: &App, id: &str) -> Result<NotificationId, ApiError> {
     let notification = notifications::find(app, id).await?;
     match notification.kind {

@@ -1,4 +1,4 @@
-//! `/operator/v1/words`: what operators say. Each word is in the audit log, with Keystone's word of who says it, before it is written.
+//! `/operator/v1/words`: operator actions. Each is in the audit log with the caller's Keystone identity before it is stored.
 
 use axum::extract::State;
 use axum::response::Response;
@@ -17,13 +17,13 @@ use crate::error::ApiError;
 use crate::reply;
 use crate::wire::word::{NewWord, SaidView, WordKind};
 
-/// Beside the rule of the route: who may say that an instance does not run where it may.
+/// The additional policy rule for confirming that an instance does not run on a host where it might still run.
 pub(crate) const VOUCH: &str = "os_masakari_api:operator:vouch";
 
-/// The longest that is kept of a user's name, in characters: its id and the reason have to fit beside it.
+/// Maximum length of the stored user name, in characters. The user's id and the reason have to fit beside it.
 const LONGEST_NAME: usize = 32;
 
-/// Says a word.
+/// Submits an action.
 pub(crate) async fn say(
     State(app): State<App>,
     RequestExtensions(extensions): RequestExtensions,
@@ -53,7 +53,7 @@ pub(crate) async fn say(
     answer(&said)
 }
 
-/// Whatever the policy holds.
+/// Refuses callers that are bound to a host, regardless of the policy.
 ///
 /// # Errors
 ///
@@ -74,7 +74,7 @@ fn answer(said: &SaidView) -> Result<Response, ApiError> {
     reply::with_status(StatusCode::ACCEPTED, "word", said)
 }
 
-/// Keystone's user. What its name holds is the user's own doing: the id says who it is.
+/// Returns the Keystone user for the audit log. Users can choose their names, so the id identifies the user.
 pub(super) fn name_of(caller: &Caller) -> String {
     let who = &caller.identity;
     let name = who.user_name.as_deref().unwrap_or_default();
@@ -112,7 +112,7 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    /// On the disk before anything is written, so that no word is without its speaker.
+    /// Writes the intent to the audit log before the action is stored, so that every action has a known operator.
     async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
         entry.recovery = Some(recovery.to_string());

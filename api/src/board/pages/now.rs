@@ -83,7 +83,7 @@ impl<'a> Now<'a> {
         }
     }
 
-    /// True if stale data could make the page's summary look better than the region is.
+    /// True if the summary reports a good state. The browser stops marking it as good when the API is silent for too long.
     const fn is_good(&self) -> bool {
         matches!(self.seen.grade, Grade::Ok | Grade::Info)
     }
