@@ -41,8 +41,8 @@ impl Links {
 
     /// True if the page of this `Origin` was loaded from the address of the current request.
     ///
-    /// If a proxy terminates TLS without reporting it, the request has the scheme `http` and the page `https`: such a page counts as
-    /// the API's own. The opposite case does not.
+    /// If a proxy terminates TLS without reporting it, the request has the scheme `http` and the page `https`. Such a page
+    /// counts as the API's own; the opposite case does not.
     pub(crate) fn is_own_origin(&self, origin: &Uri, headers: &HeaderMap) -> bool {
         let is_bare = origin.path() == "/"
             && origin

@@ -1,6 +1,6 @@
-//! What is counted, and how it is told to Prometheus.
+//! Metrics of the API, and their export to Prometheus.
 //!
-//! Labels have few values: routes by their pattern, everything unknown as `other`. So no caller can fill the memory.
+//! Labels have few values: routes appear by their pattern, unknown values as `other`. No caller can therefore fill the memory.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -33,45 +33,44 @@ const POOL: &str = "tachi_db_pool_connections";
 const POOL_MAX: &str = "tachi_db_pool_connections_max";
 const BUILD: &str = "tachi_build_info";
 
-/// Upper bounds of the buckets of every duration, in seconds: from an answer out of the cache to a Keystone in trouble.
+/// Upper bounds of the buckets of a duration, in seconds: from a cached answer to a slow Keystone.
 const BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
 ];
 
-/// The same for what takes minutes: a stage of a recovery, the whole of it, or how long an instance is down.
+/// Upper bounds for durations of minutes, in seconds: a stage of a recovery, a whole recovery, or an instance's downtime.
 const LONG_BUCKETS: [f64; 12] = [
     0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0, 3600.0,
 ];
 
-/// What the names of those end in.
+/// Suffixes of the metrics with [`LONG_BUCKETS`].
 const LONG: [&str; 3] = [
     "stage_duration_seconds",
     "recovery_duration_seconds",
     "instance_downtime_seconds",
 ];
 
-/// How often what was measured is put into its buckets. Until then every measurement is kept by itself.
+/// Interval of moving measurements into their buckets. Until then each measurement is stored separately.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// What has been counted in this process.
+/// The metrics of this process.
 #[derive(Clone)]
 pub struct Metrics(PrometheusHandle);
 
-/// Counting could not begin.
+/// An error in the installation of the metrics recorder.
 #[derive(Debug, thiserror::Error)]
 #[error("beginning to count for /metrics")]
 pub struct MetricsError {
-    /// What is wrong.
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
 }
 
 impl Metrics {
-    /// Begins to count, for the whole process and until its end. Further calls give the same.
+    /// Installs the metrics recorder for the lifetime of the process. Further calls return the same recorder.
     ///
     /// # Errors
     ///
-    /// Something else in this process counts already.
+    /// The process has another metrics recorder already.
     pub fn start(version: &'static str) -> Result<Self, MetricsError> {
         static STARTED: OnceLock<Metrics> = OnceLock::new();
         if let Some(metrics) = STARTED.get() {
@@ -83,14 +82,14 @@ impl Metrics {
                 describe(version);
                 Ok(STARTED.get_or_init(|| metrics).clone())
             }
-            // Another thread was quicker by a hair, or there is another recorder.
+            // Another thread was faster, or another recorder is installed.
             Err(error) => STARTED.get().cloned().ok_or_else(|| MetricsError {
                 source: error.to_string().into(),
             }),
         }
     }
 
-    /// Counts nothing but what its recorder is told.
+    /// Creates a recorder that is not installed for the process.
     pub(crate) fn apart() -> Result<(PrometheusRecorder, Self), MetricsError> {
         let wrong = |error| MetricsError {
             source: Box::new(error),
@@ -106,7 +105,7 @@ impl Metrics {
         Ok((recorder, metrics))
     }
 
-    /// Keeps the memory small while nobody asks for `/metrics`. Never returns.
+    /// Moves measurements into buckets, which bounds the memory while no client reads `/metrics`. Never returns.
     pub async fn upkeep(self) {
         let mut tick = tokio::time::interval(UPKEEP);
         loop {
@@ -115,7 +114,7 @@ impl Metrics {
         }
     }
 
-    /// Everything, in the text format of Prometheus.
+    /// Returns all metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         self.0.render()
     }
@@ -146,17 +145,16 @@ pub(crate) fn describe(version: &'static str) {
     gauge!(BUILD, "version" => version).set(1.0);
 }
 
-/// Who may read `/metrics`.
+/// The metrics and the clients that may read them.
 #[derive(Clone, Debug)]
 pub struct MetricsAccess {
-    /// What there is to read.
     pub metrics: Metrics,
-    /// From where. Requests that came through a proxy are refused wherever they come from.
+    /// The allowed client addresses. Requests through a proxy are always refused.
     pub allowed_source_ranges: Vec<IpNet>,
 }
 
 impl MetricsAccess {
-    /// For this machine only.
+    /// Allows requests from this machine only.
     pub fn from_here(metrics: Metrics) -> Self {
         let loopback = [
             (IpAddr::from([127, 0, 0, 0]), 8),
@@ -171,7 +169,7 @@ impl MetricsAccess {
         }
     }
 
-    /// The answer to a request for `/metrics`; `pool` is how the connections to the database are used.
+    /// Answers a request for `/metrics`; `pool` is the current usage of the database connections.
     pub(crate) fn answer(&self, pool: Option<PoolUsage>, request: &Request) -> Response {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             return ApiError::nothing_here().into_response();
@@ -191,7 +189,7 @@ impl MetricsAccess {
     }
 }
 
-/// A service that has nothing but `/metrics`, for a process or an address without the API.
+/// Returns a router with only `/metrics`, for a process or an address without the API.
 pub fn metrics_router(access: MetricsAccess) -> Router {
     let access = Arc::new(access);
     Router::new().route(
@@ -200,7 +198,7 @@ pub fn metrics_router(access: MetricsAccess) -> Router {
     )
 }
 
-/// Counts one up, and down again when it is dropped.
+/// A unit of a gauge: incremented now, and decremented on drop.
 pub(crate) struct Held(&'static str);
 
 impl Held {
@@ -216,17 +214,17 @@ impl Drop for Held {
     }
 }
 
-/// A connection is open for as long as this lives.
+/// Counts an open connection until the result is dropped.
 pub(crate) fn open_connection() -> Held {
     Held::new(CONNECTIONS)
 }
 
-/// A request is worked on for as long as this lives.
+/// Counts a request in flight until the result is dropped.
 pub(crate) fn request_begins() -> Held {
     Held::new(IN_FLIGHT)
 }
 
-/// A request has been answered.
+/// Records an answered request.
 pub(crate) fn request_ended(method: &Method, route: &str, status: u16, took: Duration) {
     let method = match method.as_str() {
         "GET" => "GET",
@@ -244,23 +242,23 @@ pub(crate) fn request_ended(method: &Method, route: &str, status: u16, took: Dur
     histogram!(DURATION, "method" => method, "route" => route).record(took);
 }
 
-/// A connection got no further than its handshake.
+/// Records a connection that failed in its TLS handshake.
 pub(crate) fn handshake_failed() {
     counter!(HANDSHAKES).increment(1);
 }
 
-/// A token was looked for in the cache.
+/// Records a lookup in the token cache.
 pub(crate) fn cache_asked(found: bool) {
     counter!(CACHE, "result" => if found { "hit" } else { "miss" }).increment(1);
 }
 
-/// Keystone was asked about a token.
+/// Records the validation of a token by Keystone.
 pub(crate) fn token_validated(outcome: &'static str, took: Duration) {
     counter!(VALIDATIONS, "outcome" => outcome).increment(1);
     histogram!(VALIDATION).record(took);
 }
 
-/// Somebody posted a notification of this type.
+/// Records a posted notification of this type.
 pub(crate) fn notification(kind: &'static str, result: &'static str) {
     counter!(NOTIFICATIONS, "type" => kind, "result" => result).increment(1);
 }

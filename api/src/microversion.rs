@@ -2,30 +2,30 @@
 
 use http::{HeaderMap, HeaderName};
 
-/// The header that asks for a microversion and tells which one was used.
+/// The header that requests a microversion and reports the one used.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("openstack-api-version");
 
-/// Our service type, as it stands in the header.
+/// Tachi's service type in the header.
 const SERVICE_TYPE: &str = "instance-ha";
 
-/// A microversion this API speaks.
+/// A microversion that the API supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Microversion {
-    /// The part after `1.`; the major number has never changed.
+    /// The minor number. The major number is always 1.
     minor: u8,
 }
 
 impl Microversion {
-    /// The oldest, and what a request without the header gets.
+    /// The oldest microversion, and the default of requests without the header.
     pub(crate) const MIN: Self = Self { minor: 0 };
-    /// Notifications show their progress.
+    /// The first microversion in which notifications show their progress.
     pub(crate) const PROGRESS: Self = Self { minor: 1 };
-    /// Segments can be enabled and disabled.
+    /// The first microversion in which segments can be enabled and disabled.
     pub(crate) const SEGMENT_ENABLED: Self = Self { minor: 2 };
-    /// The newest.
+    /// The newest microversion.
     pub(crate) const MAX: Self = Self { minor: 3 };
 
-    /// All of them, the oldest first.
+    /// Returns all microversions, the oldest first.
     pub(crate) fn all() -> impl Iterator<Item = Self> {
         (Self::MIN.minor..=Self::MAX.minor).map(|minor| Self { minor })
     }
@@ -37,16 +37,16 @@ impl std::fmt::Display for Microversion {
     }
 }
 
-/// Why a header gives no microversion.
+/// A reason why a header requests no valid microversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Not of the form `X.Y`.
+    /// The version is not of the form `X.Y`.
     Malformed(String),
-    /// Of the right form, but none we speak.
+    /// The version is well-formed but not supported.
     OutOfRange(String),
 }
 
-/// The microversion a request asks for.
+/// Returns the microversion that a request asks for.
 pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, Refused> {
     let mut wanted = None;
     for value in headers.get_all(HEADER) {

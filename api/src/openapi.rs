@@ -1,4 +1,4 @@
-//! The API's own description as an `OpenAPI` 3.1 document, and a page made of it.
+//! The API's description as an `OpenAPI` 3.1 document, and a page rendered from it.
 //!
 //! ```text
 //! wire::rules, wire::fields (what is checked) ──┐
@@ -6,9 +6,9 @@
 //! operations (one line of words for a route) ───┘
 //! ```
 //!
-//! Constraints are never written down here: bodies tell their schemas by the code that reads them, views by the types that
-//! are serialised. The table of operations is compared with the table of routes, and every answer that the fuzzer gets is
-//! compared with the document.
+//! Constraints are never repeated here: bodies get their schemas from the code that validates them, views from the serialized
+//! types. A test compares the table of operations with the table of routes. Every answer to the fuzzer is checked against the
+//! document.
 
 mod answers;
 mod operations;
@@ -44,7 +44,7 @@ that are not known are ignored, and of one that may be given once the last count
 
 **Problems** of a body are all told at once, in the message of one 400, joined by `; `.";
 
-/// The `OpenAPI` document.
+/// Returns the `OpenAPI` document.
 pub fn openapi() -> Value {
     let mut paths = Map::new();
     for operation in operations::table() {
@@ -130,7 +130,7 @@ fn describe(operation: &Operation) -> Value {
 
 static TEXT: LazyLock<String> = LazyLock::new(|| openapi().to_string());
 
-/// `/openapi.json`, for anybody.
+/// Serves `/openapi.json`, without authentication.
 pub(crate) async fn serve() -> Response {
     ([(CONTENT_TYPE, "application/json")], TEXT.as_str()).into_response()
 }

@@ -1,4 +1,4 @@
-//! What an operator may choose.
+//! Configuration of the API.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,77 +18,77 @@ use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
 use crate::ports::TokenValidator;
 
-/// Who is let in.
+/// The method of authentication.
 #[derive(Clone)]
 pub enum Auth {
-    /// Holders of a token that Keystone says is valid.
+    /// Keystone validates a token.
     Keystone {
-        /// Asks Keystone.
+        /// Validates tokens in Keystone.
         validator: Arc<dyn TokenValidator>,
-        /// `www_authenticate_uri`: where a client without a token is sent.
+        /// `www_authenticate_uri`: the address in the challenge for clients without a token.
         www_authenticate_uri: String,
-        /// How long its answers are believed.
+        /// The lifetimes of cached answers.
         cache: CacheOptions,
     },
-    /// Everybody, as administrator. For tests on a closed machine only.
+    /// No authentication: every caller is an administrator. For tests on an isolated machine only.
     Noauth2,
 }
 
 /// The options of the API.
 #[derive(Clone)]
 pub struct Options {
-    /// Who is let in.
+    /// The method of authentication.
     pub auth: Auth,
-    /// Which tokens are taken for what.
+    /// Options for accepting tokens.
     pub tokens: TokenOptions,
-    /// Who may do what.
+    /// The policy rules.
     pub policy: Policy,
-    /// `osapi_max_limit`: the longest page.
+    /// `osapi_max_limit`: the maximum number of rows per page.
     pub max_limit: u64,
     /// `max_request_body_size`, in bytes.
     pub max_body_bytes: usize,
-    /// How long the body of a request may take to arrive.
+    /// The timeout for receiving a request's body.
     pub body_timeout: Duration,
-    /// `osapi_masakari_link_prefix`: replaces scheme and host in links, and goes in front of their path.
+    /// `osapi_masakari_link_prefix`: replaces scheme and host in links, and precedes their path.
     pub link_prefix: Option<String>,
-    /// The path this service is mounted at behind a proxy that does not strip it, such as `/instance-ha`; else empty.
+    /// The path where a proxy mounts this service without stripping it, such as `/instance-ha`; else empty.
     pub base_path: String,
-    /// `enable_proxy_headers_parsing`: believe `Forwarded` and `X-Forwarded-*` when making links.
+    /// `enable_proxy_headers_parsing`: true if `Forwarded` and `X-Forwarded-*` are trusted for links.
     pub proxy_headers: bool,
-    /// `secure_proxy_ssl_header`: the header whose value is the scheme of links.
+    /// `secure_proxy_ssl_header`: the header with the scheme of links.
     pub scheme_header: Option<HeaderName>,
-    /// `use_forwarded_for`: log the address that proxies name; `proxy_headers` does so too.
+    /// `use_forwarded_for`: true if the log shows the address that proxies report; `proxy_headers` has the same effect.
     pub forwarded_for: bool,
-    /// Whether the listener speaks TLS, so that links begin with `https`.
+    /// True if the listener serves TLS, so that links start with `https`.
     pub tls: bool,
-    /// `max_header_line`, in bytes: the longest header, and the longest first line.
+    /// `max_header_line`, in bytes: the maximum length of a header and of the request line.
     pub max_line_bytes: usize,
-    /// `project_id_regex`: which texts in a path are project ids; `None` for those of hexadecimal digits and hyphens.
+    /// `project_id_regex`: matches project ids in a path. `None` accepts hexadecimal digits and hyphens.
     pub project_ids: Option<Regex>,
-    /// `duplicate_notification_detection_interval`.
+    /// `duplicate_notification_detection_interval`, in seconds.
     pub duplicate_window_seconds: u32,
-    /// Which host a reporter may speak for.
+    /// The hosts that reporters may report about.
     pub binding: BindingOptions,
-    /// `[api] notifications_per_segment`: how many a reporter that is no administrator may create in a minute; 0 for any number.
+    /// `[api] notifications_per_segment`: maximum number of notifications per minute from a non-administrator; 0 for no limit.
     pub notifications_per_segment: u32,
     /// `[healthcheck]`.
     pub health: HealthOptions,
     /// `[cors]`.
     pub cors: Cors,
-    /// `wsgi_log_format`, or fields.
+    /// `wsgi_log_format`, or separate fields.
     pub access_log: AccessLog,
     /// `/metrics`; `None` if it is not served.
     pub metrics: Option<MetricsAccess>,
     /// `[board]`; `None` if it is not served.
     pub board: Option<Board>,
-    /// Who may listen to `/operator/v1/events`, and for how long.
+    /// The limits of streams at `/operator/v1/events`.
     pub streams: StreamOptions,
-    /// Who is told of what requests change.
+    /// The receiver of events about changes.
     pub events: Arc<dyn Events>,
 }
 
 impl Options {
-    /// The defaults, which are Masakari's.
+    /// Returns the defaults, which are Masakari's.
     pub fn new(auth: Auth) -> Self {
         Self {
             auth,

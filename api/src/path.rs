@@ -1,5 +1,5 @@
-//! Path forms. Every resource is reachable with and without a project id in the path; both are brought to the one form
-//! the router knows before it looks.
+//! Path forms. Every resource has a path with and one without a project id. Both are rewritten to the form that the router
+//! knows.
 
 use axum::extract::Request;
 use http::Uri;
@@ -8,16 +8,16 @@ use regex::Regex;
 
 use crate::media;
 
-/// Where a request came in, for links and checks.
+/// The parts removed from a request's path, for links and checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {
-    /// The configured base path, if the request came in below it.
+    /// The configured base path, if the request's path starts with it.
     pub(crate) mount: String,
     /// The project id in the path.
     pub(crate) project: Option<String>,
 }
 
-/// Rewrites the path of `request` and notes in a [`Place`] what was taken out.
+/// Rewrites the path of `request`, and records the removed parts in a [`Place`].
 pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Option<&Regex>) -> Request {
     let by_media_type = media::asks_for_v1(request.headers());
     let (place, path) = take_apart(request.uri().path(), base_path, project_ids, by_media_type);
@@ -26,7 +26,7 @@ pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Opti
             Some(query) => format!("{path}?{query}"),
             None => path,
         };
-        // Taking parts out of a valid path leaves a valid one.
+        // Removing parts from a valid path leaves a valid path.
         if let Ok(path_and_query) = rewritten.parse::<PathAndQuery>() {
             let mut parts = request.uri().clone().into_parts();
             parts.path_and_query = Some(path_and_query);
@@ -69,7 +69,7 @@ fn take_apart(
         place.project = Some(project.to_owned());
         path = format!("/v1/{rest}");
     }
-    // Names of hosts are the operator's and may end in anything; this route is ours, and nobody asks it for a format.
+    // Host names may have any suffix. The boot guard's route is specific to Tachi, so clients never request a format there.
     if path.starts_with("/v1/") && !path.starts_with("/v1/boot-guard/") {
         for suffix in [".json", ".xml"] {
             if let Some(bare) = path.strip_suffix(suffix) {

@@ -1,24 +1,24 @@
-//! Who is on the other end of a connection, and which addresses may see what.
+//! The peer of a connection, and checks of its address.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{Extensions, HeaderMap};
 use ipnet::IpNet;
 
-/// A connection's ends. In the extensions of every request that came over a connection.
+/// The addresses of a connection. They are in the extensions of every request on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// The other end: the client, or the proxy before us.
+    /// The address of the client, or of the last proxy.
     pub(crate) address: SocketAddr,
-    /// The port that was asked.
+    /// The local port.
     pub(crate) port: u16,
 }
 
-/// The name in the certificate that a client has shown. In the extensions of every request that came over its connection.
+/// The name in a client's certificate. It is in the extensions of every request on the client's connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CertificateName(pub(crate) String);
 
-/// The common name of a certificate whose authority has been checked; `None` if it has none, or several.
+/// Returns the common name of a verified certificate; `None` if it has none, or several.
 pub(crate) fn certificate_name(der: &[u8]) -> Option<CertificateName> {
     let (_, certificate) = x509_parser::parse_x509_certificate(der).ok()?;
     let mut names = certificate.subject().iter_common_name();
@@ -26,19 +26,19 @@ pub(crate) fn certificate_name(der: &[u8]) -> Option<CertificateName> {
     names.next().is_none().then(|| CertificateName(name.to_owned()))
 }
 
-/// The other end's address. An IPv4 address on an IPv6 socket is an IPv4 address.
+/// Returns the peer's address. An IPv4 address on an IPv6 socket is returned as IPv4.
 pub(crate) fn address(extensions: &Extensions) -> Option<IpAddr> {
     extensions
         .get::<Peer>()
         .map(|peer| peer.address.ip().to_canonical())
 }
 
-/// Whether a request comes from one of `ranges`, straight from there. Without a known address it does not.
+/// True if the peer's address is in one of `ranges`. False if the address is unknown.
 pub(crate) fn is_within(extensions: &Extensions, ranges: &[IpNet]) -> bool {
     address(extensions).is_some_and(|address| ranges.iter().any(|range| range.contains(&address)))
 }
 
-/// Whether a proxy has had the request in its hands, as far as it says so.
+/// True if a header shows that the request passed through a proxy.
 pub(crate) fn is_proxied(headers: &HeaderMap) -> bool {
     const MARKS: [&str; 8] = [
         "forwarded",

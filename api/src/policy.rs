@@ -1,4 +1,4 @@
-//! Who may do what: one rule for each route, which operators can change while the service runs.
+//! Authorization: one policy rule for each route. Operators can change the rules while the service runs.
 
 mod caller;
 mod table;
@@ -12,26 +12,25 @@ use crate::auth::Caller;
 use caller::{Subject, Target};
 pub use table::policy_rules;
 
-/// The rule that says who is an administrator.
+/// The rule that determines administrators.
 pub(crate) const CONTEXT_IS_ADMIN: &str = "context_is_admin";
 
-/// The name of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rule(pub(crate) &'static str);
 
-/// What a report claims, for rules about it.
+/// The claims of a report, for policy rules about reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Claim<'a> {
-    /// What it is about.
+    /// The host that the report is about.
     pub(crate) hostname: &'a str,
-    /// What has failed.
+    /// The type of failure.
     pub(crate) kind: NotificationType,
-    /// The host that its reporter is bound to.
+    /// The host that the reporter is bound to.
     pub(crate) bound_host: Option<String>,
 }
 
 impl Claim<'_> {
-    /// The rule for reports of this kind. By default it admits whom the rule for all kinds admits.
+    /// Returns the rule for reports of this type. By default it admits the same callers as the rule for all types.
     pub(crate) const fn rule(&self) -> &'static str {
         match self.kind {
             NotificationType::ComputeHost => "os_masakari_api:notifications:create:compute_host",
@@ -41,14 +40,14 @@ impl Claim<'_> {
     }
 }
 
-/// The rules in force. Clones share them, so that whoever holds one can exchange them while requests are served.
+/// The effective rules. Clones share them, so that any holder can replace the rules while requests are served.
 #[derive(Clone, Debug)]
 pub struct Policy(Arc<RwLock<Arc<Rules>>>);
 
 /// Masakari's defaults.
 impl Default for Policy {
     fn default() -> Self {
-        // Without files nothing can go wrong; if it did, rules that are not there would let nobody in.
+        // Loading without files cannot fail. If it did, the empty rules would deny everything.
         let rules = Self::load(&[], &tachi_policy::Options::default())
             .map(|loaded| loaded.rules)
             .unwrap_or_default();
@@ -57,46 +56,46 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// These rules, as [`Policy::load`] makes them.
+    /// Creates a policy from rules that [`Policy::load`] returned.
     pub fn new(rules: Rules) -> Self {
         Self(Arc::new(RwLock::new(Arc::new(rules))))
     }
 
-    /// The defaults of this API with what files say instead.
+    /// Loads the defaults of this API, overridden by files.
     ///
     /// # Errors
     ///
-    /// A file is no policy file.
+    /// A source is not a policy file.
     pub fn load(sources: &[Source], options: &tachi_policy::Options) -> Result<Loaded, SourceError> {
         Rules::load(policy_rules(), sources, options)
     }
 
-    /// The defaults with the rules of one text.
+    /// Loads the defaults, overridden by one text.
     ///
     /// # Errors
     ///
-    /// The text is no policy file.
+    /// The text is not a policy file.
     pub fn with_text(text: &str) -> Result<Self, SourceError> {
         let source = Source::new("policy.yaml", text);
         Self::load(&[source], &tachi_policy::Options::default()).map(|loaded| Self::new(loaded.rules))
     }
 
-    /// Puts other rules in force, for requests that are checked from now on.
+    /// Replaces the rules for all requests that are checked from now on.
     pub fn replace(&self, rules: Rules) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
-    /// The rules in force.
+    /// Returns the effective rules.
     pub fn current(&self) -> Arc<Rules> {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether `rule` admits `caller`.
+    /// True if `rule` admits `caller`.
     pub(crate) fn allows(&self, rule: &str, caller: &Caller) -> bool {
         admits(&self.current(), rule, caller, None)
     }
 
-    /// Whether `caller` may report this; if not, the rule that says so.
+    /// Returns the rule that denies this report to `caller`; `None` if the report is allowed.
     pub(crate) fn refuses(
         &self,
         claim: &Claim<'_>,
@@ -107,17 +106,17 @@ impl Policy {
         if admits(&rules, claim.rule(), caller, Some(claim)) {
             return None;
         }
-        // The one that every client knows, unless it is not the one that refuses.
+        // Clients know the rule for all types, so it is reported unless it admits the caller.
         let admitted = admits(&rules, all_kinds, caller, Some(claim));
         Some(if admitted { claim.rule() } else { all_kinds })
     }
 
-    /// Whether `caller` is an administrator.
+    /// True if `caller` is an administrator.
     pub(crate) fn is_admin(&self, caller: &Caller) -> bool {
         caller.always_admin || self.allows(CONTEXT_IS_ADMIN, caller)
     }
 
-    /// Whether `rule` admits whoever has these roles in this project, for an operator who wants to know.
+    /// True if `rule` would admit a user with this identity, for an operator's question.
     pub fn would_admit(&self, rule: &str, identity: crate::Identity) -> bool {
         let caller = Caller {
             identity: Arc::new(identity),

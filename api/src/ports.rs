@@ -1,4 +1,4 @@
-//! What the API needs from the outside, in its own words.
+//! Ports: the interfaces that the API needs from its surroundings.
 
 use std::sync::Arc;
 
@@ -12,63 +12,63 @@ use crate::auth::Identity;
 use crate::metrics;
 use crate::refusals::RefusalCounter;
 
-/// Whoever issues tokens could not be asked.
+/// Keystone could not validate a token.
 #[derive(Debug, thiserror::Error)]
 #[error("validating a token")]
 pub struct Unavailable {
-    /// What went wrong.
+    /// The cause.
     #[source]
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Says whose a token is.
+/// A validator of tokens.
 #[async_trait]
 pub trait TokenValidator: Send + Sync {
-    /// The identity behind `token`; `None` if it is unknown, expired or revoked. Has a deadline of its own. The answer
-    /// is cached in front of this, so every call may go to Keystone.
+    /// Returns the identity behind `token`; `None` if the token is unknown, expired or revoked. Has a deadline of its own.
+    /// A cache in front of this holds the answers, so every call may query Keystone.
     ///
     /// # Errors
     ///
-    /// Keystone cannot be reached, fails, or does not accept our own credentials.
+    /// Keystone cannot be reached, fails, or refuses Tachi's own credentials.
     async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
 
-    /// As [`TokenValidator::validate`], for a request that a service passes on: a token that has ended not long ago is
-    /// good as well, if whoever issues tokens allows that.
+    /// Does the same as [`TokenValidator::validate`] for a request that a service forwards. A recently expired token counts
+    /// as valid too, if Keystone allows that.
     ///
     /// # Errors
     ///
-    /// As for [`TokenValidator::validate`].
+    /// The same errors as [`TokenValidator::validate`].
     async fn validate_ended(&self, token: &str) -> Result<Option<Identity>, Unavailable>;
 }
 
-/// What somebody logs in with. The names are Keystone's.
+/// Credentials for a login. The names are Keystone's.
 pub enum LoginWith {
-    /// A password, for a token of a project.
+    /// A password, for a token with project scope.
     Password {
-        /// The user.
+        /// The name of the user.
         user: String,
         /// The name of the user's domain.
         user_domain: String,
         /// The password.
         password: String,
-        /// The project.
+        /// The name of the project.
         project: String,
         /// The name of the project's domain.
         project_domain: String,
     },
     /// An application credential.
     ApplicationCredential {
-        /// Its id.
+        /// The id of the application credential.
         id: String,
-        /// Its secret.
+        /// The secret of the application credential.
         secret: String,
     },
 }
 
-/// Gets tokens for people.
+/// A login for users of the board.
 #[async_trait]
 pub trait Login: Send + Sync {
-    /// A token; `None` if Keystone does not accept what they have typed. Has a deadline of its own.
+    /// Returns a token; `None` if Keystone refuses the credentials. Has a deadline of its own.
     ///
     /// # Errors
     ///
@@ -76,7 +76,7 @@ pub trait Login: Send + Sync {
     async fn log_in(&self, with: LoginWith) -> Result<Option<String>, Unavailable>;
 }
 
-/// A validator whose answers are counted.
+/// A validator that counts the answers.
 pub(crate) struct Measured(pub(crate) Arc<dyn TokenValidator>);
 
 #[async_trait]
@@ -105,11 +105,10 @@ fn counted(
     answer
 }
 
-/// Knows the compute hosts.
+/// A check of host names against Nova.
 #[async_trait]
 pub trait ComputeHosts: Send + Sync {
-    /// Whether Nova has a `nova-compute` service on exactly the host `name`, whatever state it is in. Has a deadline
-    /// of its own.
+    /// True if Nova has a `nova-compute` service on exactly the host `name`, in any state. Has a deadline of its own.
     ///
     /// # Errors
     ///
@@ -117,17 +116,17 @@ pub trait ComputeHosts: Send + Sync {
     async fn exists(&self, name: &str) -> Result<bool, CallError>;
 }
 
-/// Knows how the region is, from the database alone.
+/// A source of the region's state, from the database alone.
 #[async_trait]
 pub trait Lookout: Send + Sync {
-    /// Everything at this moment. May be a second old: whoever asks often is told the same again.
+    /// Returns the current state of the region. It may be a second old: frequent callers get a cached answer.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn look(&self) -> Result<Arc<Seen>, JournalError>;
 
-    /// What engines do by the clock, and what came of it. May be a second old, too.
+    /// Returns the scheduled jobs of the engines with their results. They may be a second old, too.
     ///
     /// # Errors
     ///
@@ -135,82 +134,82 @@ pub trait Lookout: Send + Sync {
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError>;
 }
 
-/// Why a controller gives no answer.
+/// A reason why a controller returns no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Unasked {
-    /// There is nothing of that name.
+    /// No object has this name.
     #[error("{0}")]
     Unknown(String),
-    /// What is known, or the configuration, stands against it.
+    /// The current data or the configuration prevents an answer.
     #[error("{0}")]
     Refused(String),
-    /// No page ends there.
+    /// No page ends at this marker.
     #[error("{0:?} is no marker")]
     Marker(String),
-    /// Somebody who was asked does not answer.
+    /// Another service does not answer.
     #[error("{what}")]
     Away {
-        /// Who.
+        /// The name of the service.
         service: &'static str,
-        /// What was asked.
+        /// The operation that failed.
         what: &'static str,
-        /// What went wrong.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-/// What the process knows beside the database: Nova as it is now, and the files of its machine. Nothing is changed by any of it.
+/// A source of data that is not in the database: Nova's current state and files of this machine. All methods are read-only.
 #[async_trait]
 pub trait Controller: Send + Sync {
-    /// Lines of the audit logs of this machine, newest first.
+    /// Returns lines of this machine's audit logs, newest first.
     ///
     /// # Errors
     ///
-    /// The marker is none, or the logs could not be read.
+    /// The marker is invalid, or the logs could not be read.
     async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked>;
 
-    /// What speaks for and against putting a host, by its name or id, to work again.
+    /// Returns the checks for returning a host, given by name or id, to service.
     ///
     /// # Errors
     ///
-    /// No host is called so, or several are; or the database failed. What Nova does not answer is part of what is told.
+    /// No host or several hosts match, or the database failed. Missing answers of Nova are part of the result, not an error.
     async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked>;
 
-    /// Which segments and hosts would be made of what Nova has, by its `zone`s or `aggregate`s, or by the `rack`s of the configuration;
-    /// `default_zone` is that of hosts that no aggregate puts into one.
+    /// Returns the segments and hosts that would be created from Nova's `zone`s or `aggregate`s, or from the `rack`s in the
+    /// configuration. `default_zone` is the zone of hosts that no aggregate assigns to one.
     ///
     /// # Errors
     ///
-    /// Nova has no hosts, nothing says which host is in which rack, or Nova or the database failed.
+    /// Nova has no hosts, no configuration assigns hosts to racks, or Nova or the database failed.
     async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked>;
 }
 
-/// Everything the API talks to, except the token validator, which is part of [`Auth`](crate::Auth).
+/// Everything that the API depends on, except the token validator, which is part of [`Auth`](crate::Auth).
 #[derive(Clone)]
 pub struct Ports {
-    /// Where everything is kept.
+    /// Stores segments, hosts and notifications.
     pub registry: Arc<dyn Registry>,
     /// Wakes the engines after an accepted notification.
     pub poke: Arc<dyn Poke>,
-    /// Time.
+    /// The wall clock and the boot clock.
     pub clock: Arc<dyn Clock>,
-    /// Checks the names of hosts.
+    /// Checks host names in Nova.
     pub compute_hosts: Arc<dyn ComputeHosts>,
-    /// What operators are told.
+    /// Provides the state of the region.
     pub lookout: Arc<dyn Lookout>,
-    /// What they can see and say of recoveries.
+    /// Queries and actions on recoveries.
     pub desk: Arc<dyn OperatorDesk>,
-    /// What they have frozen.
+    /// Stores freezes.
     pub freezes: Arc<dyn Freezes>,
-    /// Where what people plan for living hosts is written.
+    /// Stores drains and givebacks.
     pub plans: Arc<dyn Plans>,
-    /// Where it is written down who said what, before it is said.
+    /// Stores the audit log. Every action is logged with its operator before it is stored.
     pub audit: Arc<dyn AuditSink>,
-    /// Where monitors sign.
+    /// Stores heartbeats of monitors.
     pub monitors: Arc<dyn Monitors>,
-    /// What is not in the database.
+    /// Provides data that is not in the database.
     pub controller: Arc<dyn Controller>,
-    /// Counts reports that are not accepted. Whoever made it has it write the last ones.
+    /// Counts refused reports. The creator must make it write the last ones.
     pub refusals: RefusalCounter,
 }

@@ -10,7 +10,7 @@ use crate::datetime;
 use crate::error::ApiError;
 use tachi_domain::Timestamp;
 
-/// The parameters in the order given. Unknown ones are ignored: clients send some.
+/// The parameters in the order given. Unknown ones are ignored, because existing clients send some.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
@@ -20,7 +20,7 @@ impl FromRequestParts<App> for Params {
     async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
         let Query(pairs): Query<Vec<(String, String)>> =
             Query::try_from_uri(&parts.uri).map_err(|_| ApiError::invalid_input("malformed query string"))?;
-        // No database text can hold it, and PostgreSQL does not even compare with it.
+        // No database stores a NUL in a text, and PostgreSQL does not even compare with one.
         if pairs.iter().any(|(_, value)| value.contains('\0')) {
             return Err(ApiError::invalid_input("a query parameter holds a NUL character"));
         }
@@ -28,15 +28,15 @@ impl FromRequestParts<App> for Params {
     }
 }
 
-/// The spellings of truth in a query; case does not matter.
+/// The spellings of true in a query; case does not matter.
 pub(crate) const TRUE: &[&str] = &["1", "on", "t", "true", "y", "yes"];
-/// The spellings of untruth.
+/// The spellings of false.
 pub(crate) const FALSE: &[&str] = &["0", "f", "false", "n", "no", "off"];
-/// Both, as clients know the list.
+/// All spellings, in the list that clients know from Masakari.
 const ACCEPTED: &str = "'0', '1', 'f', 'false', 'n', 'no', 'off', 'on', 't', 'true', 'y', 'yes'";
 
 impl Params {
-    /// The value of `name`; of several, the last.
+    /// Returns the value of `name`; the last one if there are several.
     pub(crate) fn last(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -45,12 +45,12 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    /// As [`Params::last`], owned.
+    /// Returns [`Params::last`] as an owned text.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         self.last(name).map(ToOwned::to_owned)
     }
 
-    /// Every value of `name`.
+    /// Returns all values of `name`.
     fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.0
             .iter()
@@ -58,7 +58,7 @@ impl Params {
             .map(|(_, value)| value.as_str())
     }
 
-    /// `name` as a boolean.
+    /// Parses `name` as a boolean.
     pub(crate) fn boolean(&self, name: &str) -> Result<Option<bool>, ApiError> {
         let Some(value) = self.last(name) else {
             return Ok(None);
@@ -75,7 +75,7 @@ impl Params {
         }
     }
 
-    /// `name` as a time.
+    /// Parses `name` as a time.
     pub(crate) fn time(&self, name: &str) -> Result<Option<Timestamp>, ApiError> {
         let Some(value) = self.last(name) else {
             return Ok(None);

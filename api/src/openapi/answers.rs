@@ -1,10 +1,10 @@
-//! What is answered: the envelopes of errors, their headers, and the list of answers of each operation.
+//! Answers in the document: the envelopes of errors, their headers, and the list of answers of each operation.
 
 use serde_json::{Map, Value, json};
 
 use super::operations::{Operation, Success};
 
-/// A status that says no: the root key of its body, its name among the components, and when it is given.
+/// An error status: the root key of its body, its name in the components, and its cause.
 pub(super) struct Refusal {
     pub(super) status: u16,
     pub(super) key: &'static str,
@@ -21,7 +21,7 @@ const fn refusal(status: u16, key: &'static str, name: &'static str, about: &'st
     }
 }
 
-/// Every status that says no.
+/// All error statuses.
 #[rustfmt::skip] // A line for a status.
 pub(super) const REFUSALS: &[Refusal] = &[
     refusal(400, "badRequest", "BadRequest", "The microversion, the project in the path, the body or a parameter is wrong."),
@@ -41,10 +41,10 @@ pub(super) const REFUSALS: &[Refusal] = &[
     refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database is not to be reached; try again later."),
 ];
 
-/// What any route that needs a token may answer.
+/// The error statuses of every route that needs a token.
 const ANY: &[u16] = &[400, 401, 406, 413, 414, 415, 431, 500, 503];
 
-/// The responses that operations refer to.
+/// Returns the shared error responses.
 pub(super) fn all() -> Value {
     let responses: Map<String, Value> = REFUSALS
         .iter()
@@ -53,7 +53,7 @@ pub(super) fn all() -> Value {
     Value::Object(responses)
 }
 
-/// The headers that answers refer to.
+/// Returns the shared headers.
 pub(super) fn headers() -> Value {
     json!({
         "requestId": {
@@ -74,7 +74,7 @@ pub(super) fn headers() -> Value {
     })
 }
 
-/// The schemas of the envelopes.
+/// Returns the schemas of the error envelopes.
 pub(super) fn envelopes() -> Map<String, Value> {
     REFUSALS
         .iter()
@@ -108,7 +108,7 @@ pub(super) fn envelopes() -> Map<String, Value> {
         .collect()
 }
 
-/// The answers of an operation.
+/// Returns the answers of an operation.
 pub(super) fn of(operation: &Operation) -> Value {
     let mut answers = Map::new();
     if let Some((status, answer)) = success(&operation.success) {
@@ -212,12 +212,12 @@ fn success(success: &Success) -> Option<(u16, Value)> {
     }
 }
 
-/// An object with one key.
+/// Returns the schema of an object with one key.
 fn rooted(key: &str, value: &Value) -> Value {
     json!({"type": "object", "properties": {key: value}, "required": [key], "additionalProperties": false})
 }
 
-/// An answer that speaks a microversion, in JSON by either of its names.
+/// Returns an answer with microversion headers, in JSON by either of its media types.
 fn spoken(about: &str, schema: &Value) -> Value {
     let content = json!({"schema": schema});
     json!({
@@ -255,7 +255,7 @@ fn refused(refusal: &Refusal, about: &str) -> Value {
     })
 }
 
-/// The answer of the health check, in the three forms it has.
+/// Returns the answer of the health check, in its three media types.
 fn health(about: &str) -> Value {
     json!({
         "description": about,

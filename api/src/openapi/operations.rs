@@ -1,4 +1,4 @@
-//! A line of words for every route.
+//! `OpenAPI` metadata for each route.
 
 mod controller;
 mod notifications;
@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use crate::routes::{RouteInfo, routes};
 
-/// What can be done to a path.
+/// A method of a path.
 pub(super) struct Operation {
     pub(super) method: Method,
     pub(super) path: &'static str,
@@ -24,16 +24,16 @@ pub(super) struct Operation {
     pub(super) summary: &'static str,
     pub(super) about: &'static str,
     pub(super) list: Option<List>,
-    /// What it takes that is not a list of the registry's.
+    /// The query parameters of an operation that is not a registry list.
     pub(super) asked: &'static [Filter],
     pub(super) body: Option<Sent>,
     pub(super) success: Success,
-    /// Statuses that not every route has, and when they are given.
+    /// Statuses with a special cause, or that not every route has.
     pub(super) refusals: &'static [(u16, &'static str)],
 }
 
 impl Operation {
-    /// The policy rule of its route.
+    /// Returns the policy rule of the operation's route.
     pub(super) fn rule(&self) -> Option<&'static str> {
         let found = routes()
             .into_iter()
@@ -42,14 +42,13 @@ impl Operation {
     }
 }
 
-/// What a list takes beside paging.
+/// The query parameters of a list, besides paging.
 #[derive(Clone, Copy)]
 pub(super) struct List {
     pub(super) sort_keys: &'static [&'static str],
     pub(super) filters: &'static [Filter],
 }
 
-/// A filter of a list.
 #[derive(Clone, Copy)]
 pub(super) struct Filter {
     pub(super) name: &'static str,
@@ -59,50 +58,49 @@ pub(super) struct Filter {
 
 #[derive(Clone, Copy)]
 pub(super) enum FilterKind {
-    /// Exactly this; what nothing has gives an empty list.
+    /// A text that must match exactly. A value that matches nothing gives an empty list.
     Exact,
     Boolean,
     Time,
-    /// How many.
     Number,
-    /// One of these.
+    /// One of these values.
     Word(&'static [&'static str]),
 }
 
-/// A request's body.
+/// A request body, with its schema and examples.
 #[derive(Clone, Copy)]
 pub(super) struct Sent {
     pub(super) schema: fn() -> Value,
     pub(super) examples: fn() -> Value,
 }
 
-/// The answer when all goes well.
+/// The answer of a successful request.
 #[derive(Clone, Copy)]
 pub(super) enum Success {
-    /// For anybody: status, and what stands under it.
+    /// Without authentication: the status and the schema.
     Open(u16, &'static str),
-    /// One object under its key; the schema of it, and what a client may go on with.
+    /// One object under its key: the status, the key, the schema, and links to follow-up operations.
     One(u16, &'static str, &'static str, &'static [Link]),
-    /// A list under its key; the schema of its items.
+    /// A list under its key: the key and the schema of the items.
     Many(&'static str, &'static str),
-    /// A text in one of these forms.
+    /// A text in one of these media types.
     Text(&'static [&'static str]),
-    /// Events, as long as somebody listens.
+    /// A stream of events.
     Stream,
-    /// 204.
+    /// 204 without a body.
     Nothing,
-    /// 405: the route is there to say so.
+    /// Only errors: the route exists to answer 405.
     Never,
 }
 
-/// What can be asked for once this has been answered: a name, the operation, and its parameters' sources.
+/// A link to a follow-up operation: its name, the operation, and the sources of its parameters.
 pub(super) type Link = (
     &'static str,
     &'static str,
     &'static [(&'static str, &'static str)],
 );
 
-/// What the routes are about.
+/// The tags, each with its description.
 pub(super) const TAGS: &[(&str, &str)] = &[
     ("segments", "Groups of hosts that stand in for one another"),
     ("hosts", "Compute hosts of a segment"),
@@ -139,7 +137,7 @@ const fn boolean(name: &'static str, about: &'static str) -> Filter {
     }
 }
 
-/// Nothing special, to be filled in.
+/// The default values of an operation.
 const PLAIN: Operation = Operation {
     method: Method::GET,
     path: "",
@@ -154,7 +152,7 @@ const PLAIN: Operation = Operation {
     refusals: &[],
 };
 
-/// Every route of the API, and those beside it.
+/// Returns the operations of all routes.
 pub(super) fn table() -> Vec<Operation> {
     let mut table = segments::segments();
     table.extend(segments::hosts());
@@ -168,7 +166,7 @@ pub(super) fn table() -> Vec<Operation> {
     table
 }
 
-/// The routes that are there to say no need no words of their own.
+/// Returns the operations that always answer 405. Their texts are generated.
 fn never() -> Vec<Operation> {
     let refused = routes().into_iter().filter(|route| route.refused);
     refused
@@ -184,7 +182,7 @@ fn never() -> Vec<Operation> {
         .collect()
 }
 
-/// Such as `refusePutNotificationsNotification`.
+/// Returns an id such as `refusePutNotificationsNotification`.
 fn id_of(route: &RouteInfo) -> String {
     let words = route.path.split(|c: char| !c.is_ascii_alphanumeric());
     let words = [route.method.as_str()]

@@ -1,4 +1,4 @@
-//! A page for people, made of the document.
+//! The API documentation for people, rendered from the document.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::openapi;
 
-/// The API on one page, in Markdown.
+/// Renders the API documentation as one page of Markdown.
 pub fn page() -> String {
     let document = openapi();
     let mut page = Page {
@@ -133,7 +133,7 @@ impl<'a> Page<'a> {
         self.paragraph(&format!("### {}", text(&operation["summary"])));
         self.paragraph(&format!("`{method} {path}`"));
         self.paragraph(text(&operation["description"]));
-        // Those that many operations have are told once.
+        // Parameters that many operations share are described once, in a section of their own.
         let own: Vec<&Value> = items(&operation["parameters"])
             .filter(|parameter| parameter.get("$ref").is_none())
             .collect();
@@ -268,7 +268,7 @@ fn shapes_need_one(schema: &Value) -> bool {
     schema["minProperties"] == 1
 }
 
-/// Rows for the fields of an object, those inside one of its fields too.
+/// Adds table rows for the fields of an object, including nested fields.
 fn field_rows(rows: &mut Vec<Vec<String>>, prefix: &str, schema: &Value) {
     let required: Vec<&str> = items(&schema["required"]).map(text).collect();
     for (key, field) in fields(&schema["properties"]) {
@@ -287,7 +287,7 @@ fn field_rows(rows: &mut Vec<Vec<String>>, prefix: &str, schema: &Value) {
 }
 
 fn about(schema: &Value) -> String {
-    // What is nullable has its words at the first of its shapes.
+    // A nullable value has its description in the first of its alternatives.
     let described = schema
         .get("description")
         .or_else(|| schema["oneOf"][0].get("description"));
@@ -298,7 +298,7 @@ fn about(schema: &Value) -> String {
     about
 }
 
-/// The type of a value in a few words.
+/// Describes the type of a value in a few words.
 fn kind(schema: &Value) -> String {
     if let Some(reference) = schema["$ref"].as_str() {
         let name = reference.rsplit('/').next().unwrap_or_default();
@@ -333,7 +333,7 @@ fn kind(schema: &Value) -> String {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => "anything".to_owned(),
     };
     let number = |key: &str| schema[key].as_u64();
-    // Writing to a string does not fail.
+    // Writing to a string cannot fail.
     _ = match (number("minLength"), number("maxLength")) {
         (Some(least), Some(most)) => write!(kind, ", {least} to {most} characters"),
         (None, Some(most)) => write!(kind, ", at most {most} characters"),
@@ -348,7 +348,7 @@ fn kind(schema: &Value) -> String {
     {
         _ = write!(kind, ", {format}");
     }
-    // A long one is told in words beside it.
+    // A pattern with a backslash is too long for the table; the description covers it.
     if let Some(pattern) = schema["pattern"]
         .as_str()
         .filter(|pattern| !pattern.contains('\\'))

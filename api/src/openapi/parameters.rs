@@ -1,4 +1,4 @@
-//! What stands in paths, queries and headers.
+//! Parameters in paths, queries and headers.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::monitor::MonitorKind;
@@ -8,10 +8,10 @@ use crate::microversion::Microversion;
 use crate::query::{FALSE, TRUE};
 use crate::wire::rules::{DateTime, NO_NUL, Rule};
 
-/// Paging, the same for every list.
+/// The paging parameters, which all lists share.
 const PAGING: &[&str] = &["limit", "marker", "page_size", "sort_dir"];
 
-/// The parameters that more than one operation has.
+/// Returns the parameters that several operations share.
 pub(super) fn all() -> Value {
     let mut microversions: Vec<String> = Microversion::all().map(|version| version.to_string()).collect();
     microversions.push("latest".to_owned());
@@ -62,7 +62,7 @@ pub(super) fn all() -> Value {
     })
 }
 
-/// The parameters in a path, which every method there has.
+/// Returns the parameters in a path, which all its methods share.
 pub(super) fn of_path(path: &str) -> Vec<Value> {
     path.split('/')
         .filter_map(|piece| piece.strip_prefix('{')?.strip_suffix('}'))
@@ -107,7 +107,7 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The parameters of one operation that are not in its path.
+/// Returns the parameters of an operation outside its path.
 pub(super) fn of(operation: &Operation) -> Vec<Value> {
     if matches!(operation.success, Success::Open(..)) {
         return Vec::new();
@@ -142,7 +142,7 @@ fn filter(filter: &Filter) -> Value {
 
 fn sort_key(columns: &[&str]) -> Value {
     let mut columns = columns.to_vec();
-    // The documented name, which every list understands.
+    // `uuid` is the documented sort key, which every list accepts.
     if !columns.contains(&"uuid") {
         columns.push("uuid");
     }

@@ -1,4 +1,4 @@
-//! Schemas of what is sent and shown, as the code that reads and writes it tells them.
+//! Schemas of requests and answers, generated from the code that reads and writes them.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::entity::notification::NotificationType;
@@ -18,7 +18,7 @@ use crate::wire::segment::SegmentView;
 use crate::wire::vmove::VmoveView;
 use crate::wire::word::SaidView;
 
-/// Every schema that is referred to by name.
+/// Returns all named schemas.
 pub(super) fn all() -> Value {
     let mut schemas = Map::new();
     view::<SegmentView>(&mut schemas);
@@ -36,7 +36,7 @@ pub(super) fn all() -> Value {
     Value::Object(schemas)
 }
 
-/// What operators are told.
+/// Adds the schemas of the views for operators.
 fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::Time>(schemas);
     view::<tachi_operator::WaitView>(schemas);
@@ -111,7 +111,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<SaidView>(schemas);
 }
 
-/// Writes out what a view has in common with another, for readers who know no `allOf`.
+/// Replaces `allOf` with the complete list of fields, for readers that do not support `allOf`.
 fn flatten(schemas: &mut Map<String, Value>, name: &str) {
     let parts = schemas[name]["allOf"].as_array().cloned().unwrap_or_default();
     let (mut properties, mut required) = (Map::new(), Vec::new());
@@ -128,12 +128,12 @@ fn flatten(schemas: &mut Map<String, Value>, name: &str) {
 }
 
 fn view<V: ToSchema + PartialSchema>(schemas: &mut Map<String, Value>) {
-    // A schema is made of words and numbers: there is nothing in it that could not be written.
+    // A schema consists of texts and numbers, so serialization cannot fail.
     let schema = serde_json::to_value(V::schema()).unwrap_or_default();
     schemas.insert(V::name().into_owned(), schema);
 }
 
-/// What no type tells: words for a boolean, and documents that are made where they are answered.
+/// Returns the schemas that no type defines: the values of a boolean, and documents built by their handlers.
 fn documents() -> Map<String, Value> {
     let link = json!({
         "type": "object",
@@ -185,7 +185,7 @@ fn documents() -> Map<String, Value> {
     .collect()
 }
 
-/// The schema of a body, at the newest microversion.
+/// Returns the schema of a body, for the newest microversion.
 pub(super) fn body<B: Body>() -> Value {
     let mut inner = Outline::of::<B>(Microversion::MAX);
     if inner["properties"].get("payload").is_some() {
@@ -199,7 +199,7 @@ pub(super) fn body<B: Body>() -> Value {
     })
 }
 
-/// What the type of a notification makes of its payload is checked after the policy, and is part of the schema all the same.
+/// Adds the payload schema of each type of notification. Handlers check it after the policy, but it is part of the body's schema.
 fn by_type(notification: &Value) -> Value {
     let kinds = NotificationType::ALL.iter().map(|kind| {
         let mut one = notification.clone();
@@ -211,7 +211,7 @@ fn by_type(notification: &Value) -> Value {
     json!({"oneOf": kinds.collect::<Vec<_>>()})
 }
 
-/// What operators say.
+/// Returns example heartbeats of monitors.
 pub(super) fn signature_examples() -> Value {
     let signature = |monitor: Value| json!({"value": {"monitor": monitor}});
     json!({
@@ -281,7 +281,7 @@ pub(super) fn giveback_examples() -> Value {
     json!({"slowly": {"value": {"giveback": {"at_once": 1, "limit_seconds": 600}}}})
 }
 
-/// What the monitors send.
+/// Returns example notifications, as monitors send them.
 pub(super) fn notification_examples() -> Value {
     let notification = |kind: NotificationType, payload: Value| {
         json!({"value": {"notification": {

@@ -1,4 +1,4 @@
-//! A caller as rules see it.
+//! Attributes of a caller for policy rules.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::policy::Claim;
 
 use super::CONTEXT_IS_ADMIN;
 
-/// The caller's attributes, by the names that oslo.context gives to them.
+/// The caller's attributes, with the names that oslo.context uses.
 pub(super) struct Subject<'a> {
     caller: &'a Caller,
-    /// Whom to ask whether it is an administrator; nobody while that is what is being asked.
+    /// The rules that determine an administrator; `None` while that decision is being made.
     rules: Option<&'a Rules>,
 }
 
@@ -25,7 +25,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Before it is known whether it is an administrator.
+    /// Returns a subject for the decision whether the caller is an administrator.
     pub(super) const fn undecided(caller: &'a Caller) -> Self {
         Self { caller, rules: None }
     }
@@ -46,7 +46,7 @@ impl Attributes for Subject<'_> {
         let of_service = |read: fn(&Identity) -> Value| service.map_or(Value::Null, read);
         let value = match name {
             "user_id" => user(who),
-            // Not among oslo.context's.
+            // oslo.context has no such attribute.
             "user_name" => maybe(who.user_name.as_ref()),
             "application_credential" => maybe(who.application_credential.as_ref()),
             "user_domain_id" => maybe(who.user_domain_id.as_ref()),
@@ -54,11 +54,11 @@ impl Attributes for Subject<'_> {
             "project_domain_id" => maybe(who.project_domain_id.as_ref()),
             "domain_id" => maybe(who.domain_id.as_ref()),
             "system_scope" => maybe(who.system_scope.as_ref()),
-            // oslo.policy's own name for it, there only if there is one.
+            // oslo.policy's own name, defined only for a token with system scope.
             "system" => Value::String(who.system_scope.clone()?),
             "roles" => json!(who.roles),
             "is_admin_project" => json!(who.is_admin_project),
-            // Not among oslo.context's.
+            // oslo.context has no such attribute.
             "is_service_project" => json!(who.is_service_project),
             "is_admin" => json!(self.is_admin()),
             "service_user_id" => of_service(user),
@@ -83,11 +83,11 @@ impl Attributes for Subject<'_> {
     }
 }
 
-/// What a request is about: upstream gives the caller's own project and user for it, so a rule like
-/// `project_id:%(project_id)s` admits everybody.
+/// The target of a request. As upstream, it has the caller's own project and user, so a rule like
+/// `project_id:%(project_id)s` admits every caller.
 pub(super) struct Target<'a> {
     pub(super) caller: &'a Caller,
-    /// What is reported, if it is a report that is asked about.
+    /// The report, if the request is one.
     pub(super) claim: Option<&'a Claim<'a>>,
 }
 

@@ -1,4 +1,4 @@
-//! The rules: their names, defaults, and what each is for. Defaults, samples and documents come from this list.
+//! The policy rules: names, defaults and descriptions. Defaults, the sample file and the documentation use this list.
 
 use tachi_policy::{Operation, RuleDefault};
 
@@ -12,7 +12,7 @@ const READING: &str =
 const ACTING: &str = "rule:admin_api and not role:masakari_monitor";
 const BOOTING: &str = "rule:admin_api or role:service or role:masakari_monitor";
 
-/// Every rule of this API.
+/// Returns all rules of this API.
 pub const fn policy_rules() -> &'static [RuleDefault] {
     RULES
 }

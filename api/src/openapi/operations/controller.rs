@@ -1,4 +1,4 @@
-//! What only a controller knows.
+//! Operations on data that only a controller has.
 
 use std::borrow::Cow;
 

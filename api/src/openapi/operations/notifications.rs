@@ -1,4 +1,4 @@
-//! Notifications and their moves.
+//! Operations on notifications and their vmoves.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What operators are told.
+//! Operations for operators.
 
 use std::borrow::Cow;
 

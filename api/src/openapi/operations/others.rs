@@ -1,4 +1,4 @@
-//! Extensions, versions, and the service itself.
+//! Operations on extensions, versions, monitors, the boot guard and the service itself.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! What is planned for hosts that live.
+//! Operations on drains and givebacks.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Segments and their hosts.
+//! Operations on segments and their hosts.
 
 use std::borrow::Cow;
 

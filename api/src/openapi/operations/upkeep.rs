@@ -1,4 +1,4 @@
-//! Reporters that are set aside, monitors that were taken away, and another attempt at what has failed.
+//! Operations on quarantined reporters, removed monitors, and new attempts of failed recoveries.
 
 use std::borrow::Cow;
 
