@@ -1,7 +1,7 @@
-//! Reports that were not accepted, on their way to the database.
+//! Counts of refused reports, and their storage in the database.
 //!
-//! They are counted in memory, so that a refusal costs no write and a flood of them no more than one a second. How many rows
-//! that makes is bounded, whatever names somebody thinks of. If the process dies, the last second is lost.
+//! Refusals are counted in memory, so that a single refusal costs no write and a flood costs at most one write per second. The
+//! number of rows is bounded, even for invented names. If the process dies, the counts of the last second are lost.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,39 +14,39 @@ use tachi_engine::ports::refusals::{KEPT, LONGEST, SLOT};
 use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
 use uuid::Uuid;
 
-/// What comes within this time is written together.
+/// Interval of writes. Refusals within it are written together.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
-/// While the database takes nothing, it is tried more and more seldom, down to once in this time.
+/// Maximum retry interval while the database refuses writes. The interval doubles with each failure.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// So many rows of ten minutes tell hosts and reporters apart.
+/// Maximum number of rows per ten minutes that have a host and a reporter of their own.
 const MOST: usize = 500;
 
-/// So many of them may be one reporter's: none takes the place of others.
+/// Maximum number of these rows for one reporter, so that no reporter uses up the rows of others.
 const MOST_OF_ONE: usize = 200;
 
-/// While the database does not answer, so many times ten minutes wait.
+/// Maximum number of ten-minute slots that wait while the database does not answer.
 const SLOTS: usize = 12;
 
-/// Counts the reports that are not accepted. Clones are the same.
+/// A counter of refused reports. Clones share the same counts.
 #[derive(Clone)]
 pub struct RefusalCounter {
     log: Arc<dyn RefusalLog>,
     clock: Arc<dyn Clock>,
     writer: Uuid,
     state: Arc<Mutex<State>>,
-    /// One writes at a time, so that no older number replaces a newer one.
+    /// Serializes writes, so that no older count replaces a newer one.
     writing: Arc<tokio::sync::Mutex<()>>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The newest last.
+    /// The slots of ten minutes, newest last.
     slots: VecDeque<Slot>,
-    /// Somebody writes, or is about to.
+    /// True if a writer task is running.
     busy: bool,
-    /// The last ten minutes at whose beginning old ones were forgotten.
+    /// The slot in which old rows were deleted last.
     tidied: Option<Timestamp>,
 }
 
@@ -69,7 +69,7 @@ struct Row {
     times: u64,
     first_at: Timestamp,
     last_at: Timestamp,
-    /// It is to be written.
+    /// True if the row has unwritten changes.
     new: bool,
 }
 
@@ -82,7 +82,7 @@ impl Slot {
         }
     }
 
-    /// Where it is counted: for itself, with others of its reporter, or with everybody else's.
+    /// Returns the row for a key: its own, or else one shared by its reporter, or else one shared by all others.
     fn place(&self, mut key: Key) -> Key {
         let is_there = |key: &Key| self.rows.contains_key(key);
         let of_one = self.of_reporter.get(&key.reporter).copied().unwrap_or(0);
@@ -121,7 +121,7 @@ impl Slot {
 }
 
 impl RefusalCounter {
-    /// What is counted goes to `log`.
+    /// Creates a counter that writes to `log`.
     pub fn new(log: Arc<dyn RefusalLog>, clock: Arc<dyn Clock>) -> Self {
         Self {
             log,
@@ -133,11 +133,11 @@ impl RefusalCounter {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under the lock can leave it half done.
+        // No operation under the lock can leave the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts one more, to be written soon.
+    /// Counts a refused report and schedules a write.
     pub(crate) fn count(&self, new: &NewNotification, reporter: &Reporter, reason: RefusalReason) {
         let at = self.clock.wall();
         let begins = beginning(at);
@@ -164,7 +164,7 @@ impl RefusalCounter {
         }
     }
 
-    /// Writes until nothing waits.
+    /// Writes until all rows are written.
     async fn write(&self) {
         let mut pause = GATHERED_FOR;
         loop {
@@ -191,11 +191,11 @@ impl RefusalCounter {
         }
     }
 
-    /// Writes what has been counted: also the last word of a process that ends.
+    /// Writes all unwritten counts. A process also calls this on shutdown.
     ///
     /// # Errors
     ///
-    /// The database failed. Nothing is lost: the next call tries again.
+    /// The database failed. Nothing is lost: the next call retries.
     pub async fn flush(&self) -> Result<(), tachi_engine::ports::JournalError> {
         let _one = self.writing.lock().await;
         let rows = self.waiting();
@@ -220,7 +220,7 @@ impl RefusalCounter {
         Ok(())
     }
 
-    /// What is to be written, as if it had been.
+    /// Returns the unwritten rows and marks them as written.
     fn waiting(&self) -> Vec<Refusals> {
         let mut rows = Vec::new();
         for slot in &mut self.state().slots {
@@ -244,7 +244,7 @@ impl RefusalCounter {
     }
 }
 
-/// Why the registry did not take a report.
+/// Returns the reason for which the registry refused a report.
 pub(crate) fn reason(error: &RegistryError) -> RefusalReason {
     if matches!(error, RegistryError::Duplicate) {
         RefusalReason::Duplicate
@@ -257,13 +257,13 @@ pub(crate) fn reason(error: &RegistryError) -> RefusalReason {
     }
 }
 
-/// When the ten minutes of a moment began.
+/// Returns the start of the ten-minute slot of a time.
 fn beginning(at: Timestamp) -> Timestamp {
     let slot = i64::try_from(SLOT.as_micros()).unwrap_or(i64::MAX);
     Timestamp::from_micros(at.micros() - at.micros().rem_euclid(slot))
 }
 
-/// As a column takes it, on every database.
+/// Shortens a name so that it fits the column on every database.
 fn name(text: &str) -> String {
     let clean = text.chars().map(|one| if one.is_control() { ' ' } else { one });
     clean.take(LONGEST).collect()

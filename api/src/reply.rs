@@ -1,4 +1,4 @@
-//! Successful answers: one root key, and under it what was asked for.
+//! Successful answers: JSON objects with one root key.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -23,12 +23,12 @@ impl<T: Serialize> Serialize for Rooted<'_, T> {
     }
 }
 
-/// 200 and `value`.
+/// 200 with `value` under `key`.
 pub(crate) fn ok<T: Serialize>(key: &'static str, value: &T) -> Answer {
     with_status(StatusCode::OK, key, value)
 }
 
-/// `status` and `value`.
+/// `status` with `value` under `key`.
 pub(crate) fn with_status<T: Serialize>(status: StatusCode, key: &'static str, value: &T) -> Answer {
     let body = serde_json::to_vec(&Rooted { key, value }).map_err(|source| ApiError::Internal {
         source: Box::new(source),
@@ -36,7 +36,7 @@ pub(crate) fn with_status<T: Serialize>(status: StatusCode, key: &'static str, v
     Ok((status, [(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// 204.
+/// 204 without a body.
 pub(crate) fn nothing() -> Response {
     (StatusCode::NO_CONTENT, Body::empty()).into_response()
 }

@@ -1,9 +1,9 @@
-//! How many notifications a reporter that is no administrator may create for one segment in a minute (R18): a monitor that is
-//! wrong, or a compute host that was taken over, does not keep the engines busy with the whole segment. Each reporter has an
-//! account of its own, so that none can use up another's, and the first report of a failed host always goes through.
+//! The rate limit of notifications: a reporter that is no administrator may create a limited number per segment and minute (R18). A
+//! faulty monitor or a compromised compute host then cannot keep the engines busy with the whole segment. Each reporter has its
+//! own count, so that none can use up another's. The first report about a failed host is always accepted.
 //!
-//! The segment of a host is learnt from what is accepted, so that nothing has to be looked up; until then the host stands for
-//! itself. All of it is in the memory of one process.
+//! The segment of a host is known from accepted notifications, so no lookup is needed. Until then the host has a count of its
+//! own. All counts are in the memory of one process.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -14,10 +14,10 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// So many names of hosts are remembered, and so many counted that nobody knows; what is invented beyond shares one count.
+/// Maximum number of remembered host names, and of counts. Names beyond that share one count.
 const MOST: usize = 10_000;
 
-/// What is counted together.
+/// The scope of a count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Place {
     Segment(SegmentId),
@@ -25,28 +25,28 @@ enum Place {
     Rest,
 }
 
-/// Who reports, and where.
+/// A reporter and a scope.
 type Account = (String, Place);
 
 #[derive(Debug, Default)]
 struct Counts {
-    /// When this minute began.
+    /// The start of the current minute.
     since: Duration,
     counted: HashMap<Account, u32>,
-    /// The hosts that were reported stopped, and by whom.
+    /// The hosts that were reported as stopped, with their reporters.
     stopped: HashSet<(String, String)>,
     segments: HashMap<String, SegmentId>,
 }
 
 #[derive(Debug)]
 pub(crate) struct ReportLimit {
-    /// `None` for any number.
+    /// `None` for no limit.
     most: Option<u32>,
     counts: Mutex<Counts>,
 }
 
 impl ReportLimit {
-    /// So many a minute; 0 for any number.
+    /// Creates a limit of `most` notifications per minute; 0 for no limit.
     pub(crate) fn new(most: u32) -> Self {
         Self {
             most: (most > 0).then_some(most),
@@ -54,11 +54,11 @@ impl ReportLimit {
         }
     }
 
-    /// One more report, at this moment of the boot-time clock.
+    /// Counts a report, at this time of the boot clock.
     ///
     /// # Errors
     ///
-    /// It is one too many: how long until there is a place again.
+    /// The limit is exceeded; the value is the time until the count is reset.
     pub(crate) fn take(&self, new: &NewNotification, now: Duration) -> Result<(), Duration> {
         let Some(most) = self.most else {
             return Ok(());
@@ -94,7 +94,7 @@ impl ReportLimit {
         Ok(())
     }
 
-    /// The registry has said in which segment the host is.
+    /// Records the segment of a host, as returned by the registry.
     pub(crate) fn learn(&self, hostname: &str, segment: Option<SegmentId>) {
         let (Some(segment), Some(_)) = (segment, self.most) else {
             return;

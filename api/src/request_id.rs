@@ -1,24 +1,24 @@
-//! Request ids: ours for every request, and the caller's own if it sent one.
+//! Request ids: Tachi's own for every request, and the caller's global id if it sent one.
 
 use http::{HeaderMap, HeaderName};
 use uuid::Uuid;
 
-/// Carries a request id, both ways.
+/// The header with a request id, in requests and in answers.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-openstack-request-id");
 
-/// A new id.
+/// Returns a new id.
 pub(crate) fn fresh() -> String {
     format!("req-{}", Uuid::new_v4().hyphenated())
 }
 
-/// The id the caller gave to the greater work this request is part of; `None` if it is not of the agreed form.
+/// Returns the caller's global request id; `None` if it is missing or malformed.
 pub(crate) fn global(headers: &HeaderMap) -> Option<&str> {
     let text = headers.get(HEADER)?.to_str().ok()?;
     let uuid = text.strip_prefix("req-")?;
     is_canonical(uuid).then_some(text)
 }
 
-/// Whether `text` is a UUID in lower-case hyphenated form.
+/// True if `text` is a UUID in lower-case hyphenated form.
 pub(crate) fn is_canonical(text: &str) -> bool {
     Uuid::parse_str(text).is_ok_and(|id| id.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text)
 }

@@ -1,4 +1,4 @@
-//! Puts the service together.
+//! The assembly of the service.
 
 use std::sync::Arc;
 
@@ -25,29 +25,29 @@ use crate::report_limit::ReportLimit;
 use crate::signs::Signs;
 use crate::{access_log, auth, board, front, gate, openapi, path, routes};
 
-/// Why the options make no service.
+/// A reason why the options are invalid.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
-    /// `www_authenticate_uri` cannot stand in a header.
+    /// `www_authenticate_uri` is not a valid header value.
     #[error("putting www_authenticate_uri {uri:?} into a header")]
     WwwAuthenticateUri {
         /// The value.
         uri: String,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: http::header::InvalidHeaderValue,
     },
-    /// `osapi_masakari_link_prefix` is no URL.
+    /// `osapi_masakari_link_prefix` is not a URL.
     #[error("reading osapi_masakari_link_prefix {prefix:?}")]
     LinkPrefix {
         /// The value.
         prefix: String,
-        /// What is wrong with it.
+        /// The cause.
         #[source]
         source: InvalidUri,
     },
-    /// The base path does not begin with a slash.
+    /// The base path does not start with a slash.
     #[error("the base path {path:?} does not begin with a slash")]
     BasePath {
         /// The value.
@@ -55,11 +55,11 @@ pub enum BuildError {
     },
 }
 
-/// The whole API as one service.
+/// Builds the whole API as one service.
 ///
 /// # Errors
 ///
-/// An option's value makes no sense.
+/// An option has an invalid value.
 pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
     let base_path = base_path(&options.base_path)?;
     let app = App::new(Inner {
@@ -108,7 +108,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         .board
         .map(|wanted| board::router(app.clone(), wanted, below_v1.clone()));
     let beside_v1 = beside_v1(app);
-    // Routes are matched by the path as it came, so it is rewritten before there are any.
+    // The path is rewritten before routing, because routes match the path of the request.
     let dispatch = move |request: Request| {
         let request = path::normalise(request, &base_path, project_ids.as_ref());
         let path = request.uri().path();
@@ -126,7 +126,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         .layer(from_fn_with_state(observer, access_log::log)))
 }
 
-/// What needs no token.
+/// Returns the routes outside `/v1` and `/operator/v1`. They need no token.
 fn beside_v1(app: App) -> Router {
     let mut router = Router::new();
     if app.metrics.is_some() {
@@ -145,7 +145,7 @@ fn beside_v1(app: App) -> Router {
         .layer(from_fn(front::note))
 }
 
-/// Everything below `/v1` and `/operator/v1`, in the order of checks that clients were measured against.
+/// Returns the routes below `/v1` and `/operator/v1`. The order of checks matches what clients expect, as measured.
 fn below_v1(app: &App) -> Router {
     let mut v1 = Router::new();
     for route in routes::table() {
@@ -164,7 +164,7 @@ fn below_v1(app: &App) -> Router {
         .layer(from_fn_with_state(app.clone(), front::receive))
 }
 
-/// 404, also for a method a path does not have: clients take only this for "not there".
+/// Answers 404, also for a method that a path does not have: clients interpret only 404 as missing.
 async fn nothing_here(request: Request) -> ApiError {
     access_log::note_caller(request.extensions());
     ApiError::nothing_here()

@@ -1,4 +1,4 @@
-//! The table of routes: method, path below the project, policy rule, handler.
+//! The table of routes: method, path without a project id, policy rule and handler.
 
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
@@ -10,32 +10,31 @@ use crate::handlers::{
 };
 use crate::policy::Rule;
 
-/// A line of the table.
+/// A row of the table.
 pub(crate) struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
-    /// `None` if any valid token will do.
+    /// The policy rule; `None` if every valid token is sufficient.
     pub(crate) rule: Option<Rule>,
-    /// Whether it is there only to say that this is not to be done.
+    /// True if the route exists only to answer 405.
     pub(crate) refused: bool,
     pub(crate) handler: MethodRouter<App>,
 }
 
-/// A route, for documents and tests.
+/// A route, for documentation and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RouteInfo {
-    /// The method.
     pub method: Method,
-    /// The path, with its parameters in braces. It is there with and without a project id after `/v1`.
+    /// The path, with its parameters in braces. Paths below `/v1` also exist with a project id after `/v1`.
     pub path: &'static str,
-    /// The policy rule; `None` if any valid token will do.
+    /// The policy rule; `None` if every valid token is sufficient.
     pub rule: Option<&'static str>,
-    /// Whether it is there only to say 405.
+    /// True if the route exists only to answer 405.
     pub refused: bool,
 }
 
-/// Every route that needs a token.
+/// Returns all routes that need a token.
 pub fn routes() -> Vec<RouteInfo> {
     let table = table().into_iter();
     table
@@ -69,7 +68,7 @@ pub(crate) const MONITOR: &str = "/v1/monitors/{hostname}/{kind}";
 const EXTENSIONS: &str = "/v1/extensions";
 const EXTENSION: &str = "/v1/extensions/{alias}";
 
-/// What operators are told and say is below this, and has no form with a project's id.
+/// The root of the routes for operators. They have no form with a project id.
 pub(crate) const OPERATOR: &str = "/operator/v1";
 const READ: &str = "os_masakari_api:operator:read";
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
@@ -78,7 +77,7 @@ const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
 pub(crate) const ACT: &str = "os_masakari_api:operator:act";
 const POWER: &str = "os_masakari_api:operator:power";
 
-/// The table.
+/// Returns the table of routes.
 #[rustfmt::skip] // A line for a route.
 pub(crate) fn table() -> Vec<Route> {
     vec![
@@ -134,7 +133,7 @@ pub(crate) fn table() -> Vec<Route> {
         open(Method::GET, "/v1", get(versions::show)),
         open(Method::GET, "/v1/", get(versions::show)),
         open(Method::GET, "/v1/versions/{id}", get(versions::show_by_id)),
-        // Not to be done to anybody: 405 where Masakari's resource router says so, 404 everywhere else.
+        // Methods that are never allowed: 405 where Masakari's resource router answers 405, 404 everywhere else.
         never(Method::GET, "/v1/versions", get(refused::index)),
         never(Method::PUT, NOTIFICATION, put(refused::update)),
         never(Method::DELETE, NOTIFICATION, delete(refused::delete)),

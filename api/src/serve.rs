@@ -1,4 +1,4 @@
-//! Runs the service on a listener until it is told to stop.
+//! The HTTP server: serves the API on a listener until shutdown.
 
 mod activity;
 mod connection;
@@ -25,26 +25,26 @@ use open_connections::{Admission, Connections};
 /// Limits of the server.
 #[derive(Clone, Debug)]
 pub struct ServeOptions {
-    /// How long a connection may wait for a request.
+    /// Maximum idle time of a connection that waits for a request.
     pub header_read_timeout: Duration,
-    /// How long the head of a request may take to arrive, from its first byte.
+    /// Maximum time for the head of a request to arrive, from its first byte.
     pub head_timeout: Duration,
-    /// How long a client may take no byte of its answer.
+    /// Maximum time in which a client accepts no byte of an answer.
     pub write_timeout: Duration,
-    /// How long the handshake of TLS may take.
+    /// Maximum time of a TLS handshake.
     pub handshake_timeout: Duration,
-    /// How long requests in flight may go on after the word to stop.
+    /// Maximum time for requests in flight after the shutdown signal.
     pub drain_timeout: Duration,
-    /// The most connections at a time, half of them of one address. For a further one the oldest that waits for a request is
-    /// closed, of those whom Keystone knows last; if all have a request in hand, it waits.
+    /// Maximum number of connections; one address may have half of them. At the limit, a new connection replaces the one that has
+    /// been idle for longest, those of unauthenticated clients first. If all are busy, the new one waits.
     pub max_connections: usize,
-    /// The most bytes a request's head may have. Tokens are in it.
+    /// Maximum size of a request's head, in bytes. The head contains tokens.
     pub max_head_bytes: usize,
-    /// Whether a connection may be used for more than one request.
+    /// True if a connection may carry more than one request.
     pub keep_alive: bool,
-    /// TLS; `None` for plain HTTP.
+    /// The TLS configuration; `None` for plain HTTP.
     pub tls: Option<Tls>,
-    /// Beats every second while connections are accepted.
+    /// Updated every second while the server accepts connections.
     pub pulse: Liveness,
 }
 
@@ -65,14 +65,14 @@ impl Default for ServeOptions {
     }
 }
 
-/// How long to wait when no connection can be accepted, most likely because there are no file handles left.
+/// Pause after a failed accept, which usually means that no file handles are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the loop shows that it is alive.
+/// Interval of liveness updates.
 const BEAT: Duration = Duration::from_secs(1);
 
-/// Serves `router` on `listener`. When `shutdown` is cancelled it accepts no more, lets requests in flight end, and
-/// returns after [`ServeOptions::drain_timeout`] at the latest; it tells whether all of them had ended.
+/// Serves `router` on `listener`. After `shutdown` it accepts no more connections and lets requests in flight complete. It returns
+/// after [`ServeOptions::drain_timeout`] at the latest: true if all requests had completed.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -86,13 +86,13 @@ pub async fn serve(
     let port = listener.local_addr().map_or(0, |address| address.port());
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Accepted, and without a place yet.
+    // An accepted connection without a place.
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
     loop {
-        // All branches only wait, so nothing is lost with those that are dropped.
+        // All branches only wait, so dropping a branch loses nothing.
         tokio::select! {
             () = shutdown.cancelled() => break,
-            // Whoever waits is looked at again too: a place may have become idle without becoming free.
+            // Each tick also retries a waiting connection: a place may be idle now without having been freed.
             _ = beat.tick() => options.pulse.beat(),
             accepted = accept(&listener), if waiting.is_none() => waiting = Some(accepted),
             () = places.freed(), if waiting.is_some() => {}
@@ -123,7 +123,7 @@ pub async fn serve(
         let cut = cut.clone();
         connections.spawn(async move {
             let place = place;
-            // The drain's time is over, or somebody else needs the place: whatever is still going on is dropped here.
+            // Drops the connection when the drain timeout has passed or another connection needs the place.
             tokio::select! {
                 () = cut.cancelled() => {}
                 () = place.cut.cancelled() => tracing::debug!(client = %peer.address, "an idle connection makes room for another"),
@@ -177,7 +177,7 @@ mod tests {
         finish: Arc<Notify>,
     }
 
-    /// A server with one path that takes until it is told to finish.
+    /// Starts a server with one path, whose handler runs until the test lets it finish.
     async fn start(options: ServeOptions) -> Running {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -346,7 +346,7 @@ mod tests {
         let server = start(options).await;
         let mut stream = TcpStream::connect(server.address).await.unwrap();
         let head = format!("GET /slow HTTP/1.1\r\nX: {}", "x".repeat(9000));
-        // The server may have closed the connection before it has read everything.
+        // The server may have closed the connection before it has read the whole head.
         let _ = stream.write_all(head.as_bytes()).await;
         let mut first = [0; 12];
         stream.read_exact(&mut first).await.unwrap();
@@ -386,7 +386,7 @@ mod tests {
             "GET /slow HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n",
         )
         .await;
-        // The first holds the only place until it is closed, so the second has not been looked at.
+        // The first connection occupies the only place until it is closed, so the second has not been served.
         server.finish.notify_one();
         let mut first = first;
         let mut head = [0; 12];

@@ -1,8 +1,8 @@
-//! Signatures of monitors on their way to the database.
+//! Heartbeats of monitors, and their storage in the database.
 //!
-//! A thousand hosts sign three hundred times a second. What comes within a second is written at once, and of one monitor
-//! only the last. Each heartbeat is dated when it is received (R15): one that cannot be written soon is dropped, as the next one
-//! comes within ten seconds.
+//! A thousand hosts send three hundred heartbeats per second. Heartbeats within one second are written together, and only the last
+//! of each monitor. Each is dated when it is received (R15). One that cannot be written soon is dropped, because the next arrives
+//! within ten seconds.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,25 +12,25 @@ use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_engine::ports::{Monitors, ReceivedHeartbeat};
 use tokio::time::Instant;
 
-/// What comes within this time is written together.
+/// Interval of writes. Heartbeats within it are written together.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
-/// So many monitors can wait to be written: more than sign in the largest region.
+/// Maximum number of monitors with an unwritten heartbeat; more than the largest region has.
 const MOST: usize = 20_000;
 
-/// A host that was in no segment is not looked for again before.
+/// Time before a host that was in no segment is looked up again.
 const STRANGE_FOR: Duration = Duration::from_secs(60);
 
-/// Why a signature is not taken.
+/// A reason why a heartbeat is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// Its host was in no segment, a moment ago.
+    /// The host was in no segment at the last lookup.
     Stranger,
-    /// Too many wait; try again after this.
+    /// Too many heartbeats wait; the client may retry after this time.
     TooMany(Duration),
 }
 
-/// Clones are the same.
+/// The queue of heartbeats. Clones share it.
 #[derive(Clone)]
 pub(crate) struct Signs {
     monitors: Arc<dyn Monitors>,
@@ -41,7 +41,7 @@ pub(crate) struct Signs {
 struct State {
     waiting: HashMap<(String, MonitorKind), ReceivedHeartbeat>,
     strangers: HashMap<String, Instant>,
-    /// Somebody writes, or is about to.
+    /// True if a writer task is running.
     busy: bool,
 }
 
@@ -52,11 +52,11 @@ impl Signs {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // Nothing that is done under the lock can leave it half done.
+        // No operation under the lock can leave the state inconsistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes one, to be written soon.
+    /// Queues a heartbeat and schedules a write.
     pub(crate) fn take(&self, signature: Signature) -> Result<(), Refused> {
         let mut state = self.state();
         if let Some(at) = state.strangers.get(&signature.host) {
@@ -81,7 +81,7 @@ impl Signs {
         Ok(())
     }
 
-    /// Writes until nothing waits.
+    /// Writes until no heartbeat waits.
     async fn write(&self) {
         let _busy = Busy(self);
         let mut failed = false;
@@ -117,7 +117,7 @@ impl Signs {
                     failed = true;
                     let mut state = self.state();
                     for one in batch {
-                        // What came meanwhile is younger.
+                        // A heartbeat that arrived meanwhile is newer.
                         let key = (one.signature.host.clone(), one.signature.kind);
                         state.waiting.entry(key).or_insert(one);
                     }
@@ -127,7 +127,7 @@ impl Signs {
     }
 }
 
-/// Gives the writer's place back should it panic; else nothing would be written any more.
+/// Resets `busy` if the writer panics. Otherwise no writer would be started again.
 struct Busy<'a>(&'a Signs);
 
 impl Drop for Busy<'_> {

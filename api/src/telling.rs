@@ -1,7 +1,7 @@
-//! Tells of what requests change.
+//! Events (OpenStack notifications) about changes that requests make.
 //!
-//! A change is told when its transaction has ended: that it began, at the time it did, and what came of it. What is refused
-//! is told only if Masakari tells of it, which asks most questions before it begins.
+//! The events of a change are emitted when its transaction has finished: a start event with the actual start time, and a result.
+//! A refusal emits an error event only where Masakari does; Masakari makes most checks before its start event.
 
 use std::sync::Arc;
 
@@ -12,16 +12,16 @@ use tachi_engine::ports::RegistryError;
 use crate::app::App;
 use crate::auth::Caller;
 
-/// What a request is known as.
+/// The ids of a request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RequestIds {
-    /// Its own id.
+    /// The request's own id.
     pub(crate) own: String,
-    /// The id of the greater work it is part of.
+    /// The id of the larger operation that the request is part of, if the caller sent one.
     pub(crate) global: Option<String>,
 }
 
-/// A request that may have to be told of.
+/// The source of the events of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Story {
     cause: Arc<Cause>,
@@ -29,7 +29,7 @@ pub(crate) struct Story {
 }
 
 impl Story {
-    /// Of a request by `caller`; `None` if nobody listens.
+    /// Returns the event source for a request by `caller`; `None` if events are disabled.
     pub(crate) fn of(app: &App, caller: &Caller, ids: &RequestIds) -> Option<Self> {
         if !app.events.wanted() {
             return None;
@@ -54,7 +54,7 @@ impl Story {
         })
     }
 
-    /// A change has ended: with `Ok` what is so now, with an error what would be so.
+    /// Emits the events of a finished change: `done` describes the new state, `wanted` the requested state after an error.
     pub(crate) fn tell<T>(
         &self,
         app: &App,
@@ -73,7 +73,7 @@ impl Story {
         }
     }
 
-    /// A change was made.
+    /// Emits the events of a successful change.
     pub(crate) fn done(&self, app: &App, subject: Subject) {
         self.ended(app, subject, Phase::End, None);
     }
@@ -94,7 +94,7 @@ impl Story {
     }
 }
 
-/// Masakari's name for what was tried.
+/// Returns Masakari's function name for the change.
 fn function(subject: &Subject) -> String {
     match subject {
         Subject::Segment(change, _) => format!("{change}_segment"),
@@ -104,7 +104,7 @@ fn function(subject: &Subject) -> String {
     }
 }
 
-/// What is told of a failure, by Masakari's names for it; `None` if it is a refusal that nobody is told of.
+/// Returns the details of an error event with Masakari's names; `None` for a refusal without an event.
 fn trouble(error: &RegistryError, wanted: &Subject) -> Option<Trouble> {
     let (exception, message) = match error {
         RegistryError::SegmentExists { name } => (
@@ -116,7 +116,7 @@ fn trouble(error: &RegistryError, wanted: &Subject) -> Option<Trouble> {
         }
         RegistryError::Unavailable { .. } => ("DBConnectionError", error.to_string()),
         RegistryError::Database { .. } => ("DBError", error.to_string()),
-        // And whatever refusals there may be one day.
+        // The last pattern covers refusals that may be added later.
         RegistryError::MarkerNotFound { .. }
         | RegistryError::SegmentNotFound { .. }
         | RegistryError::HostNotFound { .. }

@@ -1,4 +1,4 @@
-//! TLS served by ourselves: certificate, key, and whose clients are let in. Read again without a restart.
+//! TLS: certificate, key, and the authorities of client certificates. They can be reloaded without a restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -10,64 +10,64 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use tokio_rustls::TlsAcceptor;
 
-/// Where the parts are.
+/// The paths of the TLS files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
-    /// `ssl_cert_file`: our certificate, and what leads from it to the authority.
+    /// `ssl_cert_file`: the server's certificate, and the chain to its authority.
     pub certificate: PathBuf,
-    /// `ssl_key_file`: its private key, not encrypted.
+    /// `ssl_key_file`: the private key of the certificate, not encrypted.
     pub key: PathBuf,
-    /// `ssl_ca_file`: if it is there, every client needs a certificate of one of these authorities.
+    /// `ssl_ca_file`: if set, every client needs a certificate of one of these authorities.
     pub client_authorities: Option<PathBuf>,
 }
 
-/// Why the files make no TLS. Each names the file; none shows what is in it.
+/// A reason why the files are not usable for TLS. Each names the file; none shows its content.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file cannot be read, or is no PEM.
+    /// A file cannot be read, or is not PEM.
     #[error("reading {what} from {}", path.display())]
     File {
-        /// What should be in it.
+        /// The expected content.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: pem::Error,
     },
-    /// There is no such thing in a file.
+    /// A file does not contain the expected item.
     #[error("{} holds no {what}", path.display())]
     Nothing {
-        /// What should be in it.
+        /// The expected content.
         what: &'static str,
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// An authority cannot be used.
+    /// An authority's certificate is not usable.
     #[error("taking the certificates of {} as authorities of clients", path.display())]
     Authority {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// Certificate and key cannot be used together.
+    /// The certificate and the key do not match or are not usable together.
     #[error("using the certificate of {} with the key of {}", certificate.display(), key.display())]
     Pair {
-        /// The certificate's file.
+        /// The path of the certificate.
         certificate: PathBuf,
-        /// The key's file.
+        /// The path of the key.
         key: PathBuf,
-        /// What is wrong.
+        /// The cause.
         #[source]
         source: rustls::Error,
     },
 }
 
 impl TlsError {
-    /// The one file that is wrong; `None` if two do not fit.
+    /// Returns the faulty file; `None` if certificate and key do not match.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File { path, .. } | Self::Nothing { path, .. } | Self::Authority { path, .. } => Some(path),
@@ -76,7 +76,7 @@ impl TlsError {
     }
 }
 
-/// TLS as it is served. Clones share the certificate, also after it was read again.
+/// The TLS configuration of the server. Clones share it, also after a reload.
 #[derive(Clone, Debug)]
 pub struct Tls {
     files: Arc<TlsFiles>,
@@ -84,11 +84,11 @@ pub struct Tls {
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Loads the files.
     ///
     /// # Errors
     ///
-    /// One of them cannot be used.
+    /// A file is not usable.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let config = read(&files)?;
         Ok(Self {
@@ -97,11 +97,11 @@ impl Tls {
         })
     }
 
-    /// Reads the files anew; connections from now on get what is in them. Those that exist go on as they are.
+    /// Reloads the files for new connections. Existing connections are unaffected.
     ///
     /// # Errors
     ///
-    /// One of them cannot be used; then everything stays as it was.
+    /// A file is not usable. The previous configuration then remains in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         let config = Arc::new(read(&self.files)?);
         *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;

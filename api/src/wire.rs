@@ -1,4 +1,4 @@
-//! What stands on the wire: schemas of bodies, and views of entities. Nothing in here knows HTTP.
+//! Types of requests and answers: schemas of bodies, and views of entities. This module does not depend on HTTP.
 
 pub(crate) mod boot_guard;
 pub(crate) mod extension;

@@ -35,8 +35,8 @@ pub(super) fn is_token(text: &str) -> bool {
 
 /// Returns the `Set-Cookie` value that stores this token in the browser, or deletes the cookie.
 ///
-/// It sets no `Path`: browsers then use the folder of the request as they see it. That is `/board`, and remains right behind
-/// a proxy that adds a prefix.
+/// The value has no `Path`, so browsers use the folder of the request as they see it. That is `/board`, and remains right
+/// behind a proxy that adds a prefix.
 pub(super) fn set(token: Option<&str>, request: &HeaderMap) -> Option<HeaderValue> {
     let (value, ends) = match token {
         Some(token) => (token, ""),

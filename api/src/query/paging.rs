@@ -1,4 +1,4 @@
-//! Paging and sorting, the same for every list.
+//! Paging and sorting, shared by all lists.
 
 use tachi_engine::ports::registry::{Page, SortKey};
 
@@ -7,7 +7,7 @@ use crate::error::{ApiError, marker_not_found};
 
 const BAD_DIRECTION: &str = "Unknown sort direction, must be 'asc' or 'desc'";
 
-/// The part of a [`Page`] that does not depend on what is listed.
+/// The part of a [`Page`] that does not depend on the listed type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Paging {
     sort: Vec<SortKey>,
@@ -16,7 +16,7 @@ pub(crate) struct Paging {
 }
 
 impl Paging {
-    /// A page of what `filter` lets through.
+    /// Returns a page of the rows that match `filter`.
     pub(crate) fn of<F>(self, filter: F) -> Page<F> {
         Page {
             filter,
@@ -28,15 +28,15 @@ impl Paging {
 }
 
 impl Params {
-    /// The paging asked for, with the tie-breakers appended that make every order total. `columns` are the names that
-    /// may be sorted by, `id_column` is what the documented key `uuid` means for this list.
+    /// Parses paging and sorting. Appended tie-breakers make every order total. `columns` are the sortable columns; `id_column`
+    /// is the column behind the documented key `uuid`.
     pub(crate) fn paging(
         &self,
         columns: &[&str],
         id_column: &str,
         max_limit: u64,
     ) -> Result<Paging, ApiError> {
-        // `page_size` is checked like `limit` and means nothing.
+        // `page_size` is validated like `limit` and has no effect.
         self.limit("page_size", max_limit)?;
         Ok(Paging {
             limit: self.limit("limit", max_limit)?,
@@ -45,7 +45,7 @@ impl Params {
         })
     }
 
-    /// How many rows are asked for; never more than the operator lets anybody have.
+    /// Returns the requested number of rows, limited to the operator's maximum.
     pub(crate) fn limit(&self, name: &str, max_limit: u64) -> Result<u64, ApiError> {
         let Some(text) = self.last(name).map(str::trim) else {
             return Ok(max_limit);
@@ -57,7 +57,7 @@ impl Params {
         if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(ApiError::invalid_input(&format!("{name} must be an integer")));
         }
-        // More than 64 bits can hold is more than the maximum as well.
+        // A number that overflows 64 bits exceeds the maximum too.
         let number = digits.parse().unwrap_or(u64::MAX);
         if negative && number > 0 {
             return Err(ApiError::invalid_input(&format!("{name} must be >= 0")));
@@ -111,7 +111,7 @@ impl Params {
     }
 }
 
-/// Adds a key; a second time it could change nothing.
+/// Adds a sort key, unless the column is a key already: a repeated key has no effect.
 fn add(sort: &mut Vec<SortKey>, column: &str, descending: bool) {
     if sort.iter().all(|key| key.column != column) {
         sort.push(SortKey {

@@ -1,4 +1,4 @@
-//! What a connection is doing: whether it waits, sends the head of a request, or has one in hand.
+//! The activity of a connection: idle, receiving the head of a request, or processing a request.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use tokio::time::{Instant, sleep_until};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// Waits for a request, since then.
+    /// The connection waits for a request, since this time.
     Idle(Instant),
-    /// The head of a request has begun to arrive, then.
+    /// The head of a request has started to arrive, at this time.
     Head(Instant),
-    /// A request is being done.
+    /// A request is being processed.
     Busy,
 }
 
-/// Clones share it.
+/// The shared activity of a connection. Clones share the state.
 #[derive(Clone, Debug)]
 pub(super) struct Activity {
     state: Arc<watch::Sender<State>>,
-    /// Whether its last request came from somebody whom Keystone knows.
+    /// True if the last request came from an authenticated client.
     known: Arc<AtomicBool>,
 }
 
@@ -36,12 +36,12 @@ impl Activity {
         }
     }
 
-    /// A head is complete.
+    /// Records that a request's head is complete.
     pub(super) fn begins(&self) {
         self.state.send_replace(State::Busy);
     }
 
-    /// Its answer is made.
+    /// Records that the answer is complete.
     pub(super) fn ends(&self, known: bool) {
         self.known.store(known, Ordering::Relaxed);
         self.state.send_replace(State::Idle(Instant::now()));
@@ -57,7 +57,7 @@ impl Activity {
         });
     }
 
-    /// Since when nothing is being done for it; `None` while there is.
+    /// Returns the time since when no request is processed; `None` while one is.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         match *self.state.borrow() {
             State::Idle(since) | State::Head(since) => Some(since),
@@ -69,7 +69,7 @@ impl Activity {
         self.known.load(Ordering::Relaxed)
     }
 
-    /// Returns when a head has taken longer than `limit`.
+    /// Returns when a head has taken longer than `limit` to arrive.
     pub(super) async fn head_is_late(&self, limit: Duration) {
         let mut states = self.state.subscribe();
         loop {
@@ -92,7 +92,7 @@ impl Activity {
     }
 }
 
-/// A stream whose first bytes are noticed.
+/// A stream that records the first bytes of a request.
 pub(super) struct Watched<S> {
     pub(super) stream: S,
     pub(super) activity: Activity,

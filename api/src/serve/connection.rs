@@ -1,4 +1,4 @@
-//! One connection: handshake, requests, end.
+//! A connection: handshake, requests, shutdown.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::live::Stopping;
 use crate::metrics;
 use crate::peer::{Peer, certificate_name};
 
-/// Serves a connection to its end. After `shutdown` the request in flight is the last.
+/// Serves a connection until it ends. After `shutdown` the request in flight is the last one.
 pub(super) async fn run(
     stream: TcpStream,
     peer: Peer,
@@ -30,7 +30,7 @@ pub(super) async fn run(
     shutdown: CancellationToken,
 ) {
     let _open = metrics::open_connection();
-    // Answers are small: waiting to fill a packet would only make them late.
+    // Answers are small, so waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "setting TCP_NODELAY failed");
     }
@@ -38,7 +38,7 @@ pub(super) async fn run(
         return requests(stream, peer, router, &options, activity, shutdown).await;
     };
     let handshake = tokio::time::timeout(options.handshake_timeout, tls.acceptor().accept(stream));
-    // Dropping the handshake drops the connection: nobody has asked for anything yet.
+    // Dropping the handshake drops the connection, which has no request yet.
     let stream = tokio::select! {
         () = shutdown.cancelled() => return,
         shaken = handshake => shaken,
@@ -114,7 +114,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
         }
     };
     if let Err(error) = result {
-        // Clients come and go; this says nothing about us.
+        // Clients disconnect all the time. This does not indicate a problem of the server.
         tracing::debug!(%error, "connection ended");
     }
 }

@@ -1,5 +1,5 @@
-//! The connections there are, and which one makes room for another: whoever opens many and asks nothing must not keep out
-//! those who report.
+//! The open connections, and the choice of the one that is closed for a new one. Clients with many idle connections must not
+//! block reporters.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
 
-/// Of so many places one is kept for those whom Keystone knows.
+/// One in this many connections is reserved for authenticated clients.
 const KEPT: usize = 10;
 
 #[derive(Debug)]
@@ -29,30 +29,30 @@ struct Inner {
 #[derive(Debug)]
 pub(super) struct Connections {
     most: usize,
-    /// The most of one address; those behind a proxy share it.
+    /// Maximum number per address. Clients behind one proxy share it.
     most_of_one: usize,
     inner: Mutex<Inner>,
     freed: Notify,
 }
 
-/// What becomes of a new connection.
+/// The decision about a new connection.
 #[derive(Debug)]
 pub(super) enum Admission {
-    /// It is served.
+    /// The connection is served.
     Place(Place),
-    /// Its address has as many as it may, all of them at work.
+    /// The address has its maximum number of connections, and all of them are busy.
     Refused,
-    /// All places are at work: it waits for one.
+    /// All connections are busy, so the new one waits.
     Full,
 }
 
-/// A connection's place; free again when this is dropped.
+/// The place of a connection; released on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     number: u64,
     connections: Arc<Connections>,
     pub(super) activity: Activity,
-    /// Somebody else needs the place.
+    /// Cancelled when another connection needs the place.
     pub(super) cut: CancellationToken,
 }
 
@@ -73,12 +73,12 @@ impl Connections {
         })
     }
 
-    /// Returns when a place has become free, and perhaps earlier.
+    /// Returns after a place was released, and possibly earlier.
     pub(super) async fn freed(&self) {
         self.freed.notified().await;
     }
 
-    /// A place for a new connection, if need be that of the one that has been idle for longest.
+    /// Assigns a place to a new connection, if necessary that of the connection that has been idle for longest.
     pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Admission {
         let mut inner = self.lock();
         let of_address = |entry: &Entry| entry.address == address;
@@ -113,13 +113,13 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Every change is a single insert or remove.
+        // Every change is a single insert or remove, so a poisoned map is still consistent.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Inner {
-    /// Ends the one of these that has been idle for longest; `false` if all are at work.
+    /// Closes the matching connection that has been idle for longest; returns `false` if all are busy.
     fn evict(&mut self, of: impl Fn(&Entry) -> bool) -> bool {
         let idle = self.entries.iter().filter(|(_, entry)| of(entry));
         let idle = idle.filter_map(|(number, entry)| Some((entry.activity.idle_since()?, *number)));

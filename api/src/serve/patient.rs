@@ -1,4 +1,4 @@
-//! A stream that waits only so long for a client to take what it asked for.
+//! A stream with a timeout for clients that do not read their answer.
 
 use std::io;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-/// Hyper bounds the time a request may take to arrive; this bounds the time an answer may take to leave. A client that
-/// takes not a single byte for `limit` is cut off, however long the answer.
+/// Hyper limits the time for a request to arrive; this limits the time for an answer to be sent. A client that reads no byte for
+/// `limit` is disconnected, regardless of the answer's length.
 pub(super) struct Patient<S> {
     stream: S,
     limit: Duration,

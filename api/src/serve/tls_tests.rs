@@ -48,7 +48,7 @@ async fn start(tls: Tls, handshake_timeout: Duration) -> Running {
 }
 
 impl Running {
-    /// A fresh client asks by the name the certificate has to have; what it got, or whether the handshake was the matter.
+    /// Sends a request with a new client to `name`. Returns the answer, or whether the handshake failed.
     async fn ask(&self, name: &str, identity: Option<&str>) -> Result<String, bool> {
         let authority = Certificate::from_pem(&std::fs::read(file("ca.pem")).unwrap()).unwrap();
         let mut builder = Client::builder()
@@ -151,7 +151,7 @@ async fn stopping_does_not_wait_for_handshakes() {
     server.stop().await;
 }
 
-/// Whether an error is the expected one.
+/// A predicate that is true for the expected error.
 type Check = fn(&TlsError) -> bool;
 
 #[test]

@@ -1,4 +1,4 @@
-//! The boot guard's answer on the wire.
+//! The boot guard's answer.
 
 use serde::Serialize;
 use tachi_domain::RecoveryId;
@@ -6,20 +6,20 @@ use tachi_domain::host_recovery::BootHeldFor;
 use tachi_engine::ports::registry::BootHold;
 use utoipa::ToSchema;
 
-/// Whether nova-compute of a host may start.
+/// The decision whether nova-compute on a host may start.
 #[derive(Serialize, ToSchema)]
 #[schema(as = BootGuard)]
 pub(crate) struct BootGuardView<'a> {
-    /// As it was asked for.
+    /// The name of the host, as given in the path.
     host: &'a str,
-    /// Whether it has to wait.
+    /// True if nova-compute must not start yet.
     hold: bool,
-    /// In words.
+    /// The reason for the decision, for people.
     reason: String,
-    /// What it waits for: `recovery`, `power_off` or `queue`; null if it need not wait.
+    /// The condition that nova-compute waits for: `recovery`, `power_off` or `queue`. Null if it may start.
     #[schema(required)]
     waits_for: Option<&'static str>,
-    /// The recovery that says so.
+    /// The UUID of the recovery that holds nova-compute back. Null if it may start.
     #[schema(required, value_type = Option<String>, format = "uuid")]
     recovery: Option<RecoveryId>,
 }

@@ -1,9 +1,9 @@
-//! Extensions on the wire. There is nothing to extend; the list is part of the API all the same.
+//! Extensions. The API is not extensible, but clients expect the list.
 
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// An extension as callers see it.
+/// An extension in an answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Extension)]
 pub(crate) struct ExtensionView {
@@ -14,7 +14,7 @@ pub(crate) struct ExtensionView {
     updated: &'static str,
     #[schema(value_type = Vec<Object>)]
     links: [(); 0],
-    /// Whoever this rule does not admit does not see it.
+    /// The policy rule for callers that may see this extension.
     #[serde(skip)]
     pub(crate) rule: &'static str,
 }
@@ -36,7 +36,7 @@ const fn extension(
     }
 }
 
-/// All of them, by alias.
+/// All extensions, ordered by alias.
 pub(crate) const ALL: &[ExtensionView] = &[
     extension(
         "Extensions",

@@ -1,10 +1,10 @@
-//! Reports of dead hosts by operators, on the wire.
+//! Bodies of operators' reports of dead hosts.
 
 use super::fields::{Body, Fields};
 use super::rules::Name;
 use crate::microversion::Microversion;
 
-/// Why a host is said to be dead.
+/// A report that a host is dead.
 #[derive(Debug)]
 pub(crate) struct NewFailure {
     pub(crate) reason: String,

@@ -1,4 +1,4 @@
-//! Reads an object of a body field by field and collects everything that is wrong with it, or tells its schema.
+//! Field-by-field parsing of JSON objects in bodies. The same code collects all problems of a body or generates its schema.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::error::ApiError;
 use crate::microversion::Microversion;
 use crate::policy::Claim;
 
-/// What is wrong with a body; never empty when it is returned as an error.
+/// The problems of a body; never empty when returned as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Problems(Vec<String>);
 
@@ -33,42 +33,42 @@ impl From<Problems> for ApiError {
     }
 }
 
-/// What a rule has against a value.
+/// A reason why a rule refuses a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Objection {
-    /// To be told with the field's name and value.
+    /// A reason, shown together with the field's name and value.
     Reason(String),
-    /// A sentence of its own.
+    /// A complete sentence, shown alone.
     Sentence(String),
 }
 
-/// An object whose fields are asked for one by one. A body says in one function what it is made of; that function either
-/// reads a body ([`Reader`]) or tells its schema ([`Outline`]), so neither can know a field the other does not.
+/// An object whose fields are requested one by one. A body type lists its fields in a single function. That function either parses
+/// a body ([`Reader`]) or generates its schema ([`Outline`]), so the two cannot differ.
 pub(crate) trait Fields {
-    /// A field that must be there. `None` if it is not, or is wrong.
+    /// Requests a required field. Returns `None` if it is missing or invalid.
     fn required<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out>;
 
-    /// A field that may be there. `None` if it is not, or is wrong.
+    /// Requests an optional field. Returns `None` if it is missing or invalid.
     fn optional<R: Rule>(&mut self, key: &'static str, rule: R) -> Option<R::Out>;
 
-    /// The object must have some field.
+    /// Requires that the object has at least one field.
     fn at_least_one(&mut self);
 }
 
-/// What stands under the one key that the root of a body may have.
+/// The object under the only root key of a body.
 pub(crate) trait Body: Sized {
-    /// The key.
+    /// The root key.
     const KEY: &'static str;
 
-    /// Asks for every field there is. `None` if one that must be there is not, or is wrong.
+    /// Requests all fields. Returns `None` if a required field is missing or invalid.
     fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
 
     fn claim(&self) -> Option<Claim<'_>> {
         None
     }
 
-    /// What rules that have their turn later hold against a body that is refused already: the caller is told everything
-    /// at once.
+    /// Returns the problems that later checks would find in a body that is refused already, so that the caller gets all problems at
+    /// once.
     fn later(_: &Map<String, Value>) -> Problems {
         Problems::default()
     }
@@ -90,19 +90,19 @@ impl<B: Body> FromBody for B {
     }
 }
 
-/// Reads an object and collects everything that is wrong with it.
+/// A parser of an object that collects all problems.
 pub(crate) struct Reader<'a> {
-    /// The field the object stands in; `None` at the root.
+    /// The field that contains the object; `None` at the root.
     at: Option<&'static str>,
     value: &'a Value,
     object: &'a Map<String, Value>,
-    /// The keys asked for.
+    /// The keys requested so far.
     known: Vec<&'static str>,
     problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
-    /// The object under the one key that the root of a body may have.
+    /// Opens the object under the only root key of a body.
     fn open(body: &'a Value, key: &'static str) -> Result<Self, Problems> {
         let mut root = Self::root(body)?;
         root.known.push(key);
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The body itself as an object.
+    /// Opens the body itself as an object.
     pub(crate) fn root(body: &'a Value) -> Result<Self, Problems> {
         let Value::Object(object) = body else {
             return Err(Problems::one(wrong_type(body, "object")));
@@ -137,7 +137,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// What was read, or what is wrong.
+    /// Returns the parsed value, or the problems.
     pub(crate) fn finish<T>(self, read: Option<T>) -> Result<T, Problems> {
         let problems = self.into_problems();
         match read {
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// What is wrong; keys that nobody asked for come first.
+    /// Returns the problems; unexpected keys come first.
     fn into_problems(mut self) -> Problems {
         let others: Vec<String> = self
             .object
@@ -220,7 +220,7 @@ impl Fields for Reader<'_> {
     }
 }
 
-/// Tells the schema of an object.
+/// A generator of the schema of an object.
 #[derive(Debug, Default)]
 pub(crate) struct Outline {
     properties: Map<String, Value>,
@@ -229,15 +229,15 @@ pub(crate) struct Outline {
 }
 
 impl Outline {
-    /// The schema of what stands under the key of a body.
+    /// Returns the schema of the object under the body's root key.
     pub(crate) fn of<B: Body>(version: Microversion) -> Value {
         let mut outline = Self::default();
-        // There is nothing to read, so nothing is read.
+        // The outline parses no value, so the result is always `None`.
         let _ = B::fields(&mut outline, version);
         outline.finish()
     }
 
-    /// The schema of the fields asked for.
+    /// Returns the schema of the requested fields.
     pub(crate) fn finish(self) -> Value {
         let mut schema =
             json!({"type": "object", "properties": self.properties, "additionalProperties": false});
@@ -267,7 +267,7 @@ impl Fields for Outline {
     }
 }
 
-/// The reason for a value that is not of that JSON type.
+/// Returns the reason for a value of the wrong JSON type.
 pub(crate) fn wrong_type(value: &Value, wanted: &str) -> String {
     format!("{} is not of type '{wanted}'", repr(value))
 }

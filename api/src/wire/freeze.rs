@@ -1,4 +1,4 @@
-//! Freezes on the wire.
+//! Bodies of freezes.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::fields::{Body, Fields};
 use super::rules::{Boolean, FREEZE_SCOPE, Name, Whole};
 use crate::microversion::Microversion;
 
-/// What is to be frozen.
+/// A request for a freeze.
 #[derive(Debug)]
 pub(crate) struct NewFreeze(pub(crate) FreezeWish);
 
@@ -41,7 +41,7 @@ impl Body for NewFreeze {
 }
 
 impl NewFreeze {
-    /// Whether it has a name where it needs one, and none where it has none.
+    /// Checks that a name is present where the scope needs one, and absent for the region.
     pub(crate) fn is_named(&self) -> Result<(), String> {
         match (self.0.scope, self.0.name.is_empty()) {
             (FreezeScope::Region, false) => Err("everything has no name: leave name out".to_owned()),

@@ -1,4 +1,4 @@
-//! Hosts on the wire.
+//! Hosts in requests and answers.
 
 use serde::Serialize;
 use tachi_domain::entity::Host;
@@ -13,7 +13,7 @@ use super::segment::SegmentView;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
 
-/// The body of a new host; its segment is in the path.
+/// The body of a new host; the segment is in the path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HostBody {
     name: String,
@@ -24,7 +24,7 @@ pub(crate) struct HostBody {
 }
 
 impl HostBody {
-    /// As a host of `segment`.
+    /// Returns the new host in `segment`.
     pub(crate) fn into_host_of(self, segment: SegmentId) -> NewHost {
         let Self {
             name,
@@ -78,35 +78,35 @@ impl Body for HostChange {
     }
 }
 
-/// A host as callers see it.
+/// A host in an answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Host)]
 pub(crate) struct HostView<'a> {
-    /// Row number; the `marker` of the next page.
+    /// The row number. As `marker`, it starts the next page after this row.
     id: i64,
     #[schema(value_type = String, format = "uuid")]
     uuid: HostId,
     name: &'a str,
-    /// The UUID of its segment.
+    /// The UUID of the host's segment.
     #[schema(value_type = String, format = "uuid")]
     failover_segment_id: SegmentId,
     #[schema(value_type = Object, schema_with = segment)]
     failover_segment: SegmentView<'a>,
     #[serde(rename = "type")]
     kind: &'a str,
-    /// Kept free to take the instances of another host.
+    /// True if the host is kept free for the instances of a failed host.
     reserved: bool,
     control_attributes: &'a str,
-    /// While it is, notifications from this host are refused.
+    /// True if the host is in maintenance. Notifications from it are then refused with 409.
     on_maintenance: bool,
     created_at: Iso,
     /// Null until the first change.
     #[schema(required)]
     updated_at: Option<Iso>,
-    /// Always null: deleted rows are not shown.
+    /// Always null, because deleted rows are not shown.
     #[schema(required)]
     deleted_at: Option<Iso>,
-    /// Always false.
+    /// Always false, because deleted rows are not shown.
     deleted: bool,
 }
 

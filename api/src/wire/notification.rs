@@ -1,4 +1,4 @@
-//! Notifications on the wire.
+//! Notifications in requests and answers.
 
 use std::collections::BTreeMap;
 
@@ -54,16 +54,17 @@ impl Body for NewNotification {
     }
 }
 
-/// A notification as callers see it.
+/// A notification in an answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Notification)]
 pub(crate) struct NotificationView<'a> {
-    /// Row number; the `marker` of the next page.
+    /// The row number. As `marker`, it starts the next page after this row.
     id: i64,
     #[schema(value_type = String, format = "uuid")]
     notification_uuid: NotificationId,
-    /// When the reporter saw it.
+    /// The time when the reporter saw the failure, by the reporter's clock.
     generated_time: Iso,
+    /// The UUID of the host that the notification is about. The host may have been deleted since.
     #[schema(value_type = String, format = "uuid")]
     source_host_uuid: HostId,
     #[serde(rename = "type")]
@@ -72,28 +73,29 @@ pub(crate) struct NotificationView<'a> {
     payload: &'a BTreeMap<String, String>,
     #[schema(schema_with = status)]
     status: &'static str,
+    /// The UUID of the host's segment. Null in rows that are older than this column.
     #[schema(required, value_type = Option<String>, format = "uuid")]
     failover_segment_uuid: Option<SegmentId>,
-    /// Why it was ignored.
+    /// The reason why the notification is on hold, was ignored, or failed. Null if there is none.
     #[schema(required)]
     message: Option<&'a str>,
     created_at: Iso,
     /// Null until the first change.
     #[schema(required)]
     updated_at: Option<Iso>,
-    /// Always null: deleted rows are not shown.
+    /// Always null, because deleted rows are not shown.
     #[schema(required)]
     deleted_at: Option<Iso>,
-    /// Always false.
+    /// Always false, because deleted rows are not shown.
     deleted: bool,
-    /// Only when one notification is shown, from microversion 1.1 on.
+    /// The tasks of the recovery. Present only when a single notification is shown, from microversion 1.1 on.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     recovery_workflow_details: Option<Vec<TaskView<'a>>>,
 }
 
 impl<'a> NotificationView<'a> {
-    /// The view with the tasks' progress.
+    /// Adds the progress of the tasks.
     #[must_use]
     pub(crate) fn with_progress(mut self, tasks: &'a [TaskProgress]) -> Self {
         self.recovery_workflow_details = Some(tasks.iter().map(TaskView::from).collect());
@@ -127,7 +129,7 @@ impl<'a> From<&'a Notification> for NotificationView<'a> {
 #[schema(as = Task)]
 pub(crate) struct TaskView<'a> {
     name: &'a str,
-    /// Between 0.0 and 1.0.
+    /// The progress, from 0.0 to 1.0.
     progress: f64,
     state: &'a str,
     progress_details: Vec<DetailView<'a>>,
@@ -144,11 +146,11 @@ impl<'a> From<&'a TaskProgress> for TaskView<'a> {
     }
 }
 
-/// A line of a task's story. Here the progress is a text: Masakari keeps these lines as such.
+/// A line in the log of a task. The progress is a text here, as Masakari stores it.
 #[derive(Serialize, ToSchema)]
 #[schema(as = TaskDetail)]
 pub(crate) struct DetailView<'a> {
-    /// UTC, with a blank in the middle; the fraction is left out when it is zero.
+    /// The time in UTC, with a blank between date and time. The fraction is omitted when it is zero.
     timestamp: String,
     progress: String,
     message: &'a str,
@@ -158,7 +160,7 @@ impl<'a> From<&'a ProgressDetail> for DetailView<'a> {
     fn from(detail: &'a ProgressDetail) -> Self {
         Self {
             timestamp: Spaced(detail.at).to_string(),
-            // Debug keeps the ".0" of a whole number.
+            // Debug formatting keeps the ".0" of a whole number.
             progress: format!("{:?}", detail.progress),
             message: &detail.message,
         }

@@ -1,4 +1,4 @@
-//! Payloads of notifications: key/value pairs, and what each type of notification makes of them.
+//! Payloads of notifications: key/value pairs, and the fields required by each type of notification.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ const VALUE: Text = Text { least: 0, most: 255 };
 const SOME_VALUE: Text = Text { least: 1, ..VALUE };
 const KEY_PATTERN: &str = "^[a-zA-Z0-9-_:. ]{1,255}$";
 
-/// The rule that holds for every type. It comes before policy, the types' own after it.
+/// The rule for payloads of every type. It is checked before the policy; the rules of the types are checked after it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pairs;
 
@@ -60,7 +60,7 @@ fn is_key(key: &str) -> bool {
             .all(|c| c.is_ascii_alphanumeric() || "-_:. ".contains(c))
 }
 
-/// Checks a payload by the notification's type.
+/// Checks a payload by the rules of the notification's type.
 pub(crate) fn check(kind: NotificationType, payload: &BTreeMap<String, String>) -> Result<(), Problems> {
     let pairs = payload
         .iter()
@@ -71,7 +71,7 @@ pub(crate) fn check(kind: NotificationType, payload: &BTreeMap<String, String>) 
     reader.finish(Some(()))
 }
 
-/// The schema of a payload of that type.
+/// Returns the schema of a payload of this type.
 pub(crate) fn schema(kind: NotificationType) -> Value {
     let mut outline = Outline::default();
     fields(kind, &mut outline);

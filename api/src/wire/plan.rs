@@ -1,4 +1,4 @@
-//! What is planned for living hosts, on the wire.
+//! Bodies of drains and givebacks.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use super::fields::{Body, Fields};
 use super::rules::{Boolean, Name, Whole};
 use crate::microversion::Microversion;
 
-/// As the command has it.
+/// The defaults, which are also those of the command.
 const AT_ONCE: u64 = 2;
 const LIMIT: Duration = Duration::from_mins(30);
 
-/// What a drain is to do.
+/// A request to drain a host.
 #[derive(Debug)]
 pub(crate) struct NewDrain(pub(crate) PlanWish);
 
-/// What a giveback is to do.
+/// A request for a giveback to a host.
 #[derive(Debug)]
 pub(crate) struct NewGiveback(pub(crate) PlanWish);
 
@@ -51,7 +51,7 @@ impl Body for NewGiveback {
     }
 }
 
-/// What both have.
+/// Parses the fields that drains and givebacks share.
 fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanWish> {
     let at_once = fields.optional(
         "at_once",

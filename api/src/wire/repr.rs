@@ -1,13 +1,13 @@
-//! Shows values as Python does: that is how clients know these messages.
+//! Formatting of values as in Python, because clients expect this in error messages.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
-/// Longer ones are cut: a message is for a person.
+/// Maximum length of a formatted value, in characters. Messages are for people, so longer values are truncated.
 const LONGEST: usize = 256;
 
-/// `value` in Python's notation.
+/// Formats `value` like Python's `repr()`.
 pub(crate) fn repr(value: &Value) -> String {
     let mut out = String::new();
     write_value(&mut out, value);
@@ -19,7 +19,7 @@ pub(crate) fn repr(value: &Value) -> String {
 }
 
 fn write_value(out: &mut String, value: &Value) {
-    // What will be cut off need not be written: a body can hold a hundred thousand brackets.
+    // Text beyond the limit is not written: a body can contain a hundred thousand brackets.
     if out.len() > LONGEST * 4 {
         return;
     }
@@ -27,7 +27,7 @@ fn write_value(out: &mut String, value: &Value) {
         Value::Null => out.push_str("None"),
         Value::Bool(true) => out.push_str("True"),
         Value::Bool(false) => out.push_str("False"),
-        // Writing to a string does not fail.
+        // Writing to a string cannot fail.
         Value::Number(number) => _ = write!(out, "{number}"),
         Value::String(text) => write_text(out, text),
         Value::Array(items) => {

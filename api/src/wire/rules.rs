@@ -1,5 +1,5 @@
-//! What single values must be like. A rule reads a value and tells its own schema, so that the document of the API says what
-//! is checked and nothing else.
+//! Rules for single values. A rule parses a value and generates its own schema, so that the API's document describes exactly what
+//! is checked.
 
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
@@ -15,15 +15,15 @@ use crate::datetime;
 
 type Checked<T> = Result<T, Objection>;
 
-/// What a value must be like.
+/// A rule for a value.
 pub(crate) trait Rule {
-    /// What the value stands for.
+    /// The type of the parsed value.
     type Out;
 
-    /// Turns a value into what it stands for.
+    /// Parses a value.
     fn read(&self, value: &Value) -> Checked<Self::Out>;
 
-    /// The rule as JSON schema.
+    /// Returns the rule as a JSON schema.
     fn schema(&self) -> Value;
 }
 
@@ -34,16 +34,16 @@ const FALSE: &[&str] = &[
     "False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no",
 ];
 
-/// The most characters a database column of ours takes.
+/// Maximum length of a text in Tachi's database columns, in characters.
 const LONGEST: usize = 255;
 
-/// Printable characters as a schema's pattern writes them; those beyond the basic plane are excluded by [`BEYOND`].
+/// Printable characters in a schema's pattern. [`BEYOND`] excludes those outside the basic plane.
 const VISIBLE: &str = r"\p{L}\p{M}\p{N}\p{P}\p{S}";
 
-/// Characters that need four bytes, which the columns of an adopted database cannot keep.
+/// Characters with four bytes, which the columns of an adopted database cannot store.
 const BEYOND: &str = "[\u{10000}-\u{10FFFF}]";
 
-/// A name.
+/// A name: printable characters, without a space at either end.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Name;
 
@@ -53,7 +53,7 @@ impl Rule for Name {
     fn read(&self, value: &Value) -> Checked<String> {
         let text = string(value)?;
         length(text, 1, LONGEST)?;
-        // A letter or a space, but no space at either end; other blanks are not printable to begin with.
+        // Spaces are allowed inside a name, but not at its ends. Other blanks are not printable.
         let edged = text.starts_with(is_space) || text.ends_with(is_space);
         if edged || !text.chars().all(is_printable) {
             return Err(Objection::Sentence(NAME_SENTENCE.to_owned()));
@@ -73,7 +73,7 @@ impl Rule for Name {
     }
 }
 
-/// A description.
+/// A description: printable characters and line feeds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Description;
 
@@ -102,7 +102,7 @@ impl Rule for Description {
     }
 }
 
-/// What another rule says, or null.
+/// A value of another rule, or null.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OrNull<R>(pub(crate) R);
 
@@ -130,7 +130,7 @@ impl<R: Rule> Rule for OrNull<R> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Matching {
     least: usize,
-    /// As the caller is told; the lengths come before it.
+    /// The pattern in error messages. The lengths are checked first.
     pattern: &'static str,
     allowed: fn(char) -> bool,
 }
@@ -142,7 +142,7 @@ pub(crate) const HOST_TYPE: Matching = Matching {
     allowed: |c| c.is_ascii_alphanumeric(),
 };
 
-/// A host's name as reporters know it.
+/// A host name as reporters send it.
 pub(crate) const HOSTNAME: Matching = Matching {
     least: 1,
     pattern: "^[a-zA-Z0-9-._]*$",
@@ -170,7 +170,7 @@ impl Rule for Matching {
     }
 }
 
-/// A boolean, or one of the words for it.
+/// A boolean, or a word for one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Boolean;
 
@@ -196,14 +196,14 @@ impl Rule for Boolean {
         }
     }
 
-    /// Told once, for it is long: see [`Boolean::words`].
+    /// Returns a reference, because the schema is long: see [`Boolean::words`].
     fn schema(&self) -> Value {
         json!({"$ref": "#/components/schemas/Boolean"})
     }
 }
 
 impl Boolean {
-    /// The schema of it.
+    /// Returns the referenced schema.
     pub(crate) fn words() -> Value {
         let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
         json!({
@@ -213,38 +213,36 @@ impl Boolean {
     }
 }
 
-/// One of the words that a type of the domain knows.
+/// A word of a domain type.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<T> {
     from_word: fn(&str) -> Option<T>,
     words: fn() -> Vec<&'static str>,
 }
 
-/// A recovery method.
 pub(crate) const RECOVERY_METHOD: Known<RecoveryMethod> = Known {
     from_word: RecoveryMethod::from_word,
     words: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
 };
 
-/// A notification's type.
 pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
     from_word: NotificationType::from_word,
     words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
-/// How much is frozen.
+/// The scope of a freeze.
 pub(crate) const FREEZE_SCOPE: Known<FreezeScope> = Known {
     from_word: FreezeScope::from_word,
     words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
 };
 
-/// Whether guests start by themselves.
+/// A setting that reports whether guests start when their host boots.
 pub(crate) const RESUME: Known<Resume> = Known {
     from_word: Resume::from_word,
     words: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
 };
 
-/// What an operator says.
+/// An operator action.
 pub(crate) const OPERATOR_WORD: Known<super::word::WordKind> = Known {
     from_word: super::word::WordKind::from_word,
     words: || {
@@ -268,7 +266,6 @@ impl<T> Rule for Known<T> {
     }
 }
 
-/// A date and time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct DateTime;
 
@@ -290,15 +287,15 @@ impl Rule for DateTime {
     }
 }
 
-/// No NUL in it, as a schema writes it.
+/// A schema's pattern for texts without NUL.
 pub(crate) const NO_NUL: &str = r"^[^\x00]*$";
 
-/// A text of so many characters, any but NUL.
+/// A text with a limited number of characters, without NUL.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Text {
-    /// The fewest.
+    /// The minimum length, in characters.
     pub(crate) least: usize,
-    /// The most.
+    /// The maximum length, in characters.
     pub(crate) most: usize,
 }
 
@@ -308,7 +305,7 @@ impl Rule for Text {
     fn read(&self, value: &Value) -> Checked<String> {
         let text = string(value)?;
         length(text, self.least, self.most)?;
-        // No text column of PostgreSQL can hold it.
+        // PostgreSQL's text columns cannot store a NUL.
         if text.contains('\0') {
             return Err(Objection::Reason(format!(
                 "{} does not match '{NO_NUL}'",
@@ -323,12 +320,12 @@ impl Rule for Text {
     }
 }
 
-/// A whole number.
+/// A whole number in a range.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Whole {
-    /// The smallest.
+    /// The minimum value.
     pub(crate) least: u64,
-    /// The largest.
+    /// The maximum value.
     pub(crate) most: u64,
 }
 
@@ -340,7 +337,7 @@ impl Rule for Whole {
             return Err(Objection::Reason(wrong_type(value, "integer")));
         }
         let Self { least, most } = *self;
-        // JSON knows one kind of number: 60.0 is a whole one.
+        // JSON has a single type of number, so 60.0 is a whole number.
         let number = value.as_u64().or_else(|| whole(value.as_f64()?));
         number
             .filter(|number| (least..=most).contains(number))
@@ -357,13 +354,13 @@ impl Rule for Whole {
     }
 }
 
-/// A whole number that is written with a fraction.
+/// Converts a whole number that has a fraction in JSON.
 fn whole(number: f64) -> Option<u64> {
     let text = format!("{number:.0}");
     (number.fract() == 0.0).then(|| text.parse().ok()).flatten()
 }
 
-/// Any way to write a UUID.
+/// A UUID in any notation.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct UuidLike;
 
@@ -433,7 +430,7 @@ fn is_space(c: char) -> bool {
     c.general_category() == GeneralCategory::SpaceSeparator
 }
 
-/// Printable, and in the plane that a three-byte database column can keep.
+/// True if the character is printable and fits a database column with three bytes per character.
 fn is_printable(c: char) -> bool {
     let group = c.general_category_group();
     u32::from(c) <= 0xFFFF

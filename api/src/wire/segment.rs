@@ -1,4 +1,4 @@
-//! Segments on the wire.
+//! Segments in requests and answers.
 
 use serde::Serialize;
 use tachi_domain::SegmentId;
@@ -47,7 +47,7 @@ impl Body for SegmentChange {
     }
 }
 
-/// An older microversion does not know the field, so there it is one too many.
+/// Older microversions do not have this field, so there it counts as unexpected.
 fn enabled(fields: &mut impl Fields, version: Microversion) -> Option<bool> {
     if version < Microversion::SEGMENT_ENABLED {
         return None;
@@ -55,17 +55,17 @@ fn enabled(fields: &mut impl Fields, version: Microversion) -> Option<bool> {
     fields.optional("enabled", Boolean)
 }
 
-/// A segment as callers see it, the same at every microversion.
+/// A segment in an answer. It is the same at every microversion.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Segment)]
 pub(crate) struct SegmentView<'a> {
-    /// Row number; the `marker` of the next page.
+    /// The row number. As `marker`, it starts the next page after this row.
     id: i64,
     #[schema(value_type = String, format = "uuid")]
     uuid: SegmentId,
     name: &'a str,
     service_type: &'a str,
-    /// Notifications of a disabled segment's hosts are accepted and ignored.
+    /// True if failures of the segment's hosts are recovered. If false, notifications from its hosts are accepted and ignored.
     enabled: bool,
     #[schema(required)]
     description: Option<&'a str>,
@@ -75,10 +75,10 @@ pub(crate) struct SegmentView<'a> {
     /// Null until the first change.
     #[schema(required)]
     updated_at: Option<Iso>,
-    /// Always null: deleted rows are not shown.
+    /// Always null, because deleted rows are not shown.
     #[schema(required)]
     deleted_at: Option<Iso>,
-    /// Always false.
+    /// Always false, because deleted rows are not shown.
     deleted: bool,
 }
 
@@ -98,7 +98,7 @@ impl<'a> From<&'a Segment> for SegmentView<'a> {
             recovery_method: segment.recovery_method.as_str(),
             created_at: Iso(segment.stamps.created_at),
             updated_at: segment.stamps.updated_at.map(Iso),
-            // Deleted rows are never shown, but clients want the keys.
+            // Deleted rows are never shown, but clients expect the keys.
             deleted_at: None,
             deleted: false,
         }

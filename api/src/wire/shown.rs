@@ -1,9 +1,9 @@
-//! Schemas of what is shown where a type alone does not say enough.
+//! Schemas of fields in answers whose Rust type is not specific enough.
 
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
 use utoipa::openapi::{Object, Type};
 
-/// One of these words.
+/// Returns the schema of one of these words.
 pub(super) fn words(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
         .schema_type(Type::String)
@@ -11,7 +11,7 @@ pub(super) fn words(words: impl Iterator<Item = &'static str>) -> Object {
         .build()
 }
 
-/// One of these words, or null.
+/// Returns the schema of one of these words or null.
 pub(super) fn words_or_null(words: impl Iterator<Item = &'static str>) -> Object {
     ObjectBuilder::new()
         .schema_type(SchemaType::from_iter([Type::String, Type::Null]))

@@ -1,4 +1,4 @@
-//! Signatures of monitors on the wire.
+//! Bodies of heartbeats of monitors.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,13 +18,13 @@ const VERSION: Text = Text { least: 1, most: 64 };
 const WORDS: Text = Text { least: 0, most: 255 };
 const BOOT_ID: Text = Text { least: 1, most: 64 };
 
-/// The time since a host's boot, in milliseconds; a thousand years at most.
+/// Limits of the time since a host's boot, in milliseconds; a thousand years at most.
 const UPTIME: Whole = Whole {
     least: 0,
     most: 31_536_000_000_000,
 };
 
-/// What a monitor says, but for what stands in the path.
+/// A heartbeat of a monitor, without the host and the kind, which are in the path.
 #[derive(Debug)]
 pub(crate) struct NewSignature {
     version: String,
@@ -80,9 +80,9 @@ impl Body for NewSignature {
 }
 
 impl NewSignature {
-    /// As the signature of a monitor. Its heartbeats count if its caller is `bound` to the host.
+    /// Returns the heartbeat of a monitor. It can contradict a claim that the host is off only if the caller is `bound` to it.
     pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool) -> Signature {
-        // These go to terminals and logs.
+        // These texts are shown in terminals and logs.
         let line = |text: &str| text.replace(char::is_control, " ");
         Signature {
             host,
@@ -114,7 +114,7 @@ impl NewSignature {
     }
 }
 
-/// What does not work, by part.
+/// The parts of a monitor that do not work, each with the reason.
 #[derive(Clone, Copy, Debug)]
 struct Troubles;
 
@@ -140,7 +140,7 @@ impl Rule for Troubles {
     }
 }
 
-/// Names of hosts.
+/// A list of host names.
 #[derive(Clone, Copy, Debug)]
 struct Hosts;
 

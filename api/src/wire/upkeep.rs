@@ -1,16 +1,16 @@
-//! Why a reporter is heard again, or another attempt is made, on the wire.
+//! Bodies of requests to end a reporter's quarantine or to retry a recovery.
 
 use super::fields::{Body, Fields};
 use super::rules::Name;
 use crate::microversion::Microversion;
 
-/// Why a reporter is to be heard again.
+/// A request to end a reporter's quarantine.
 #[derive(Debug)]
 pub(crate) struct NewLift {
     pub(crate) reason: Option<String>,
 }
 
-/// Why another attempt is to be made.
+/// A request for another attempt of a failed recovery.
 #[derive(Debug)]
 pub(crate) struct NewRetry {
     pub(crate) reason: Option<String>,

@@ -1,4 +1,4 @@
-//! Vmoves on the wire.
+//! Vmoves in answers.
 
 use serde::Serialize;
 use tachi_domain::entity::Vmove;
@@ -10,26 +10,29 @@ use utoipa::openapi::Object;
 use super::shown;
 use crate::datetime::Iso;
 
-/// A vmove as callers see it.
+/// A vmove, the move of one instance by a recovery, in an answer.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Vmove)]
 pub(crate) struct VmoveView<'a> {
-    /// Row number; the `marker` of the next page.
+    /// The row number. As `marker`, it starts the next page after this row.
     id: i64,
     #[schema(value_type = String, format = "uuid")]
     uuid: VmoveId,
     #[schema(value_type = String, format = "uuid")]
     notification_uuid: NotificationId,
+    /// The id of the instance in Nova.
     instance_uuid: &'a str,
     instance_name: &'a str,
+    /// The host where the instance was, by its name in Nova.
     #[schema(required)]
     source_host: Option<&'a str>,
-    /// Where the instance runs now.
+    /// The host where the instance is now, by its name in Nova. Null until it is known.
     #[schema(required)]
     dest_host: Option<&'a str>,
-    /// When Nova was asked to move it.
+    /// The time when Nova was asked to move the instance. Null before that.
     #[schema(required)]
     start_time: Option<Iso>,
+    /// The time when the move finished, successfully or not. Null before that.
     #[schema(required)]
     end_time: Option<Iso>,
     #[serde(rename = "type")]
@@ -37,17 +40,17 @@ pub(crate) struct VmoveView<'a> {
     kind: Option<&'static str>,
     #[schema(required, schema_with = status)]
     status: Option<&'static str>,
-    /// Why it failed or was left.
+    /// The reason why the move failed, or why the instance was excluded. Null if there is none.
     #[schema(required)]
     message: Option<&'a str>,
     created_at: Iso,
     /// Null until the first change.
     #[schema(required)]
     updated_at: Option<Iso>,
-    /// Always null: deleted rows are not shown.
+    /// Always null, because deleted rows are not shown.
     #[schema(required)]
     deleted_at: Option<Iso>,
-    /// Always false.
+    /// Always false, because deleted rows are not shown.
     deleted: bool,
 }
 

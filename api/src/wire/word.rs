@@ -1,4 +1,4 @@
-//! Words of operators on the wire.
+//! Operator actions in requests and answers.
 
 use std::fmt;
 
@@ -12,20 +12,20 @@ use super::rules::{Name, OPERATOR_WORD};
 use super::shown;
 use crate::microversion::Microversion;
 
-/// What can be said.
+/// An operator action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WordKind {
-    /// Of a recovery: go on.
+    /// Continues a recovery that is on hold.
     Approve,
-    /// Of a recovery: end it.
+    /// Ends a recovery.
     Abort,
-    /// Of an instance: it runs on that host.
+    /// Resolves an instance: it runs on the given host.
     Success,
-    /// Of an instance: it does not run on that host.
+    /// Resolves an instance: it does not run on the given host.
     Failure,
-    /// Of an instance: ask again.
+    /// Resolves an instance: Nova is asked to move it again.
     Retry,
-    /// Of an instance: leave it.
+    /// Resolves an instance: it is left as it is.
     Ignore,
 }
 
@@ -67,7 +67,7 @@ impl Serialize for WordKind {
     }
 }
 
-/// A word that is to be said.
+/// A request for an action.
 #[derive(Debug)]
 pub(crate) struct NewWord {
     pub(crate) kind: WordKind,
@@ -96,22 +96,22 @@ impl Body for NewWord {
     }
 }
 
-/// A word that was said.
+/// An operator action that was accepted.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Word)]
 pub(crate) struct SaidView {
-    /// What was said, such as `abort`.
+    /// The action, such as `abort`.
     #[schema(schema_with = kinds)]
     pub(crate) word: WordKind,
-    /// The recovery that it is about, or whose instance.
+    /// The UUID of the recovery that the action is about, or of the recovery of the instance.
     #[schema(value_type = String, format = "uuid")]
     pub(crate) recovery: RecoveryId,
-    /// The instance, if it is about one.
+    /// The UUID of the instance, or null if the action is about a recovery.
     #[schema(required)]
     pub(crate) instance: Option<String>,
-    /// As whom it is kept.
+    /// The operator, as stored: the Keystone user, followed by the reason if one was given.
     pub(crate) by: String,
-    /// Whether it had been said before, so that nothing was written.
+    /// True if the same action had been submitted before, so that nothing was stored.
     pub(crate) already: bool,
 }
 
