@@ -1,4 +1,5 @@
-//! Authentication of callers. In Keystone mode only Keystone determines identities; identity headers in requests are removed unread.
+//! Authentication of callers. In Keystone mode only Keystone determines identities, and identity headers of requests are
+//! removed unread.
 
 mod access_rules;
 mod cache;

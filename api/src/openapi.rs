@@ -1,9 +1,9 @@
 //! The API's description as an `OpenAPI` 3.1 document, and a page rendered from it.
 //!
 //! ```text
-//! wire::rules, wire::fields (what is checked) ──┐
-//! wire views (what is shown, utoipa) ───────────┼─> document ─> /openapi.json, `tachi openapi`, the page
-//! operations (one line of words for a route) ───┘
+//! wire::rules, wire::fields (request bodies) ───┐
+//! wire views (answers, utoipa) ─────────────────┼─> document ─> /openapi.json, `tachi openapi`, the page
+//! operations (metadata of each route) ──────────┘
 //! ```
 //!
 //! Constraints are never repeated here: bodies get their schemas from the code that validates them, views from the serialized

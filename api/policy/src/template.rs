@@ -24,7 +24,8 @@ pub(crate) enum Filled {
 }
 
 impl Template {
-    /// Parses the text. Returns `None` if it contains a `%` of another form. Python would accept more forms, or fail each request.
+    /// Parses the text. Returns `None` if it contains a `%` of another form. Python would accept more forms, or fail
+    /// each request.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = Vec::new();
         let mut plain = String::new();

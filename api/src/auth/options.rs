@@ -5,7 +5,8 @@
 pub struct TokenOptions {
     /// `service_token_roles`: a token with any of these roles is a service token.
     pub service_roles: Vec<String>,
-    /// `service_token_roles_required`: if true, a service token without such a role is refused. If false, it has no effect.
+    /// `service_token_roles_required`: if true, a service token without such a role is refused. If false, it is accepted,
+    /// but does not extend the validity of the user's token.
     pub service_roles_required: bool,
     /// `service_type`: Tachi's service type in access rules of application credentials. Without it such tokens are refused.
     pub service_type: Option<String>,

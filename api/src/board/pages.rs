@@ -427,7 +427,7 @@ fn fits(one: &LandingView) -> Piece {
     }
 }
 
-/// Returns the available capacity for each number of hosts lost at once.
+/// Renders the capacity forecast for each number of hosts lost at once.
 fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
     let lost = |hosts: u64| match (one.headroom, &one.worst) {
         _ if hosts > one.hosts.len() as u64 => Piece::nothing(),

@@ -55,7 +55,7 @@ pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
     reply::ok("hosts", &HostView::all(&seen))
 }
 
-/// Returns the capacity for the instances of lost hosts.
+/// Returns the capacity forecast for the loss of hosts.
 pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authorised) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let lose = params.last("lose").unwrap_or_default();
