@@ -1,4 +1,4 @@
-//! `/extensions`.
+//! Handlers of `/extensions`.
 
 use axum::extract::State;
 

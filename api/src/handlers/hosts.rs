@@ -1,4 +1,4 @@
-//! `/segments/{segment}/hosts`.
+//! Handlers of `/segments/{segment}/hosts`.
 
 use axum::extract::State;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `/notifications`.
+//! Handlers of `/notifications`.
 
 use axum::extract::State;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `/segments`.
+//! Handlers of `/segments`.
 
 use axum::extract::State;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! `/notifications/{notification}/vmoves`.
+//! Handlers of `/notifications/{notification}/vmoves`.
 
 use axum::extract::State;
 use tachi_domain::NotificationId;
