@@ -4,9 +4,9 @@
 //! not let it inject lines into our log, fill it, or leak a secret there. None of them may depend on another, and the
 //! monitor must not link the engine's OpenStack code. So the shared code is here, and depends on no crate of ours.
 
-/// Maximum length of remote text, in characters.
-
 #![warn(missing_docs, clippy::missing_errors_doc)]
+
+/// Maximum length of remote text, in characters.
 const LIMIT: usize = 400;
 
 /// Returns one line without control characters, cut at 400 characters, with each of `secrets` masked.
