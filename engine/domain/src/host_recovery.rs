@@ -1,13 +1,13 @@
-//! The recovery of a dead host: guard, fence, proof, `forced_down`, list, plan, evacuate, confirm, settle, and watch until
-//! the host is back.
+//! The recovery of a dead host: guards, fencing, proof, `forced_down`, list, plan, evacuation, confirmation and finish. The
+//! recovery then watches until the host has returned.
 //!
-//! [`decide`] is total and pure. What it must not forget is in [`HostRecovery`] and its [`Move`]s, which the engine journals
-//! before it carries out a single command. What may be forgotten (which questions are under way) is in `Asks` and starts
-//! empty after a take-over, so that a restart is nothing special: observe, decide, go on.
+//! [`decide`] is total and pure. All durable state is in [`HostRecovery`] and its [`Move`]s, which the engine journals
+//! before it carries out a single command. Volatile state (the questions in flight) is in `Asks` and starts empty after a
+//! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
-//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all over--> Returning --> Over
-//!    \________________\____ held, until an operator speaks ____________________________/
+//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Over
+//!    \________________\____ on hold, until an operator acts ___________________________/
 //! ```
 
 mod arrivals;
@@ -75,71 +75,71 @@ use crate::wait::Wait;
 use asks::Asks;
 use turn::turn;
 
-/// Which part of the way a recovery is on.
+/// The stage of a host recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Is there anything to be done at all, and are the guards content?
+    /// Checks whether anything is to be done at all, and whether the guards let it through.
     Begin,
-    /// Until there is a proof.
+    /// Lasts until there is a proof.
     Fencing,
-    /// Until Nova shows the host `forced_down`.
+    /// Lasts until Nova shows the host `forced_down`.
     Disabling,
-    /// Until there is a plan.
+    /// Lasts until there is a plan.
     Listing,
-    /// Until every move is over.
+    /// Lasts until every move is done.
     Moving,
-    /// The notification has ended; until the host's nova-compute is back.
+    /// The notification is closed; lasts until the host's nova-compute is back.
     Returning,
-    /// Nothing left.
+    /// Nothing is left to do.
     Over,
 }
 
-/// Why a recovery is held, which decides what an operator's `approve` does.
+/// The reason why a recovery is on hold. It decides what an operator's `approve` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// A guard against storms asks: approve goes on with this one, past the guards that were named.
+    /// A guard against storms has put it on hold: approve continues this recovery, past the guards that were named.
     Storm,
-    /// The host could not be proven off: approve tries again.
+    /// The host could not be confirmed off: approve tries again.
     Fence,
-    /// The host was seen alive after its proof: approve begins a new episode with a new proof.
+    /// The host was seen running after its proof: approve starts a new episode with a new proof.
     Alive,
-    /// Mode dry-run has said what it would do: approve looks and says it again.
+    /// Mode dry-run has reported what it would do: approve checks and reports it again.
     DryRun,
 }
 
-/// A recovery that waits for an operator.
+/// The hold of a recovery that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// Decides what an operator's `approve` does.
+    /// The kind, which decides what an operator's `approve` does.
     pub kind: HoldKind,
-    /// For people.
+    /// The reason, as text for operators.
     pub reason: String,
-    /// Since when, in the recovery's own time.
+    /// The start of the hold, in the recovery's elapsed time.
     pub since: Elapsed,
-    /// The guards that ask, if it is guards that do.
+    /// The guards that asked for the hold; empty if no guard did.
     #[serde(default)]
     pub guards: BTreeSet<Guard>,
-    /// The failure domain that was lost as a whole, if that is what they have met.
+    /// The failure domain that was lost as a whole, if that is why the guards asked.
     #[serde(default)]
     pub domain: Option<DomainLoss>,
-    /// The hosts that were out then, if it is guards that ask.
+    /// The hosts that were out at that time, if guards asked for the hold.
     #[serde(default)]
     pub hosts: BTreeSet<String>,
 }
 
-/// What a host recovery must not forget.
+/// The durable state of a host recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HostRecovery {
-    /// A state of a newer version is refused when it is read.
+    /// The version of the stored state. Reading a state of a newer version fails.
     #[serde(default)]
     pub version: StateVersion,
-    /// Its id; part of the mark on locks and disable reasons.
+    /// The recovery's id, which is part of the mark on locks and disable reasons.
     pub id: RecoveryId,
     /// The notification that caused it.
     pub notification: NotificationId,
-    /// The host.
+    /// The id of the failed host.
     pub host_id: HostId,
     /// The host's service name in Nova.
     pub host: String,
@@ -147,75 +147,74 @@ pub struct HostRecovery {
     pub reported: Option<String>,
     /// `event` of the notification, upper case.
     pub event: String,
-    /// The rules it goes by, as they were when it began.
+    /// The policy that it follows, as it was when the recovery started.
     pub policy: Policy,
     /// The segment's method.
     pub method: RecoveryMethod,
-    /// The moment the notification speaks of, unless its evidence speaks of an earlier one.
+    /// The time that the notification reports, or that of its evidence if that is earlier.
     #[serde(default)]
     pub reported_at: Option<Timestamp>,
-    /// What reports say of its fence beyond that.
+    /// The other claims that reports make about the host's fencing.
     #[serde(default)]
     pub off_word: Option<OffWord>,
-    /// How far the recovery is.
     pub stage: Stage,
-    /// Set while it waits for an operator.
+    /// The hold, while it waits for an operator.
     pub hold: Option<Hold>,
-    /// The number of the last word heard.
+    /// The number of the last operator action that it has taken.
     pub heard: u64,
-    /// The number of the last word heard of a single instance.
+    /// The number of the last operator action on a single instance that it has taken.
     #[serde(default)]
     pub heard_moves: u64,
-    /// An operator has let it through the storm guards: written by versions that named no guards.
+    /// True if an operator has approved it past the storm guards: written by versions that named no guards.
     pub storm_approved: bool,
-    /// Who has rejected it, if somebody has: nothing new is begun any more.
+    /// The operator who has rejected it, if any: nothing new is started any more.
     pub rejected: Option<String>,
-    /// The way to the proof.
+    /// The progress towards the proof.
     pub fence: Fence,
-    /// What makes an evacuation possible.
+    /// The proof that the host is off, without which nothing is evacuated.
     #[serde(with = "stored")]
     pub proof: Option<Proof>,
-    /// How many proofs there were so far: the number of the latest.
+    /// The number of proofs so far, which is also the number of the latest.
     #[serde(default)]
     pub proofs: u32,
-    /// Nova's record of the host.
+    /// The state of Nova's record of the host.
     pub service: ServiceTrack,
-    /// The segment's reserved hosts, as far as this recovery holds them.
+    /// The segment's reserved hosts that this recovery has reserved.
     #[serde(default)]
     pub reserve: Reserve,
-    /// What the notification shows.
+    /// The message that the notification shows.
     pub message: Option<String>,
-    /// What came of the operator's hooks.
+    /// The results of the operator's hooks.
     #[serde(default)]
     pub hooks: HookTrack,
-    /// What its deadline is counted from: its beginning, or when an operator last let it go on.
+    /// The start of its deadline: when the recovery started, or when an operator last let it continue.
     #[serde(default)]
     pub deadline_from: Elapsed,
-    /// What came of the guards.
+    /// The state of the guards.
     #[serde(default)]
     pub guard: GuardTrack,
-    /// What was done to give the host its power back.
+    /// The attempts to power the host on again.
     #[serde(default)]
     pub power_on: PowerOn,
-    /// A person vouches for its being off, and it is not yet known whether that can be believed.
+    /// An operator's confirmation that the host is off, until it is known whether it can be believed.
     #[serde(default)]
     pub vouch: Option<Vouch>,
-    /// What was heard of freezes.
+    /// The freezes that it knows of.
     #[serde(default)]
     pub freeze: FreezeTrack,
-    /// It is another attempt at what a recovery has failed at: it claims nothing (R31).
+    /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off (R31).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     retry: bool,
-    /// The journal has lost what earlier owners wrote last: Nova may show evacuations that no move tells of (R33).
+    /// True if the journal has lost the last writes of earlier owners: Nova may show evacuations that no move records (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
-    /// What is on its way to the host.
+    /// The instances that Nova was moving to the host.
     #[serde(default)]
     pub arrivals: Arrivals,
-    /// What it waits for; `None` in what an older program wrote.
+    /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
-    /// The instances. Kept row by row beside the head.
+    /// The instances. Each is stored in a row of its own beside the head.
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
     #[serde(skip)]
@@ -225,7 +224,7 @@ pub struct HostRecovery {
 }
 
 impl HostRecovery {
-    /// A recovery as it begins.
+    /// Returns a recovery that has not started yet.
     pub fn new(id: RecoveryId, notification: &Notification, host: &Host, mut policy: Policy) -> Self {
         let service = ServiceTrack {
             watched: policy.watched.take(),
@@ -280,11 +279,11 @@ impl HostRecovery {
         }
     }
 
-    /// Reads one back from the journal.
+    /// Reads a recovery back from the journal.
     ///
     /// # Errors
     ///
-    /// What was stored cannot be understood.
+    /// Fails if the stored text cannot be parsed.
     pub fn restore(head: &str, moves: &[String]) -> Result<Self, serde_json::Error> {
         let mut state: Self = serde_json::from_str(head)?;
         for text in moves {
@@ -294,50 +293,50 @@ impl HostRecovery {
         Ok(state)
     }
 
-    /// All but the moves, for the journal.
+    /// Serializes all but the moves, for the journal.
     ///
     /// # Errors
     ///
-    /// Never in practice; serde's signature.
+    /// Never fails in practice; serde's signature requires the result.
     pub fn head(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// Why nothing destructive may be begun just now, if so.
+    /// Returns the reason why nothing destructive may be started now, if there is one.
     fn forbidden(&self) -> Option<String> {
         turn::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
     }
 
-    /// What its guards are waiting for, before anything has been done that they could prevent.
+    /// Returns what its guards wait for, as long as nothing has been done that they could prevent.
     pub fn guarded(&self) -> Option<&GuardWait> {
         let waiting = self.guard.waiting.as_ref();
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
     }
 
-    /// Whether other recoveries may take the host for off (R10): there is a proof that its owner has seen confirmed, and that is
-    /// no bare NORMAL (R29). The first sign of life takes it away, and so does a take-over until the new owner has looked.
+    /// True if other recoveries may treat the host as off (R10): there is a proof that its owner has seen confirmed, and it is
+    /// not a bare NORMAL (R29). The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
         self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
     }
 
-    /// Whether it knows already what a report that joins it could say (R19).
+    /// True if it already knows all that a report that joins it could add (R19).
     pub fn has_heard_normal(&self) -> bool {
         self.reported.as_deref() == Some("NORMAL")
     }
 
-    /// Whether any report has brought evidence, whatever it is worth by now.
+    /// True if any report has brought evidence, even if that evidence no longer counts.
     pub fn came_with_evidence(&self) -> bool {
         let word = self.off_word.as_ref();
         word.is_some_and(|word| word.evidence.is_some())
     }
 
-    /// Whether neither Nova nor the host's power has been touched, nor may be by a call that is under way.
+    /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them.
     fn is_untouched(&self) -> bool {
         self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
     }
 
-    /// What the notification shows while the recovery is open: the weightiest thing there is to say.
+    /// Returns the message that the notification shows while the recovery is open: the most important one that applies.
     fn current_message(&self, now: Now) -> Option<String> {
         if let Some(freeze) = freezing::waits_for(self) {
             return Some(freeze.message());
@@ -384,7 +383,7 @@ impl HostRecovery {
 
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
-        // Instances that other recoveries let go of are planned again; the journal had its say since.
+        // Instances that other recoveries have let go of are planned again. The journal has taken the last answers by now.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freezing::act(self, now, record, commands) {
             let message = self.current_message(now);
@@ -400,13 +399,13 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late::leave_if_unproven(self, now, record);
         }
-        // What lost calls have set on the service is seen before anything can end the recovery (R33).
+        // The effects of lost calls on the service are seen before anything can end the recovery (R33).
         let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
         if self.rewound && may_end && self.service.seen.is_none() && !self.service.is_gone() {
             self.service.want(now, Duration::from_secs(1), commands);
             return;
         }
-        // A stage that is left makes way for the next one at once; there are seven.
+        // When a stage ends, the next one runs at once; there are seven.
         for _ in 0..8 {
             let before = self.stage;
             match self.stage {
@@ -431,7 +430,7 @@ impl HostRecovery {
     }
 }
 
-/// The heartbeat that the latest change of Nova's record has made, in a stored state.
+/// Returns the heartbeat that the latest change of Nova's record has caused, from a stored state.
 pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
     let service = HostRecovery::restore(head, &[]).ok()?.service;
     service.put?;
@@ -441,8 +440,8 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
     })
 }
 
-/// True if nothing but a person's word or a report with evidence can show the host off: in mode external another attempt says
-/// nothing of it (R31).
+/// True if only an operator's confirmation or a report with evidence can show that the host is off: in mode external, a
+/// retry makes no claim about it (R31).
 fn asks_for_confirmation(state: &HostRecovery) -> bool {
     state.retry
         && state.policy.fencing == FencingMode::External
@@ -450,8 +449,8 @@ fn asks_for_confirmation(state: &HostRecovery) -> bool {
         && !state.came_with_evidence()
 }
 
-/// What to do, given what is known, what has just been learnt, and how old the recovery is. All that came in together is learnt before
-/// anything is decided, so that nothing is begun on the word of the first that the second speaks against.
+/// Decides what to do, given what is known, the new observations and the age of the recovery. All observations that came in
+/// together are applied before anything is decided. Otherwise the first could start something that the second rules out.
 pub fn decide(
     state: &mut HostRecovery,
     observations: impl IntoIterator<Item = Observation>,

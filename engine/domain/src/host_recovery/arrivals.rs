@@ -1,10 +1,11 @@
 //! Instances that Nova was moving to the host when it died (R28).
 //!
-//! The source of a migration writes where an instance is, and does not ask the destination: up to its long RPC timeout later, and after
-//! the recovery of the destination has finished. A live migration may have switched its guest to the host that died, and Nova goes on
-//! showing it at its source. So a recovery remembers each migration that names its host as the destination, and watches it while it
-//! waits for the host's return. What Nova then shows on the host is moved like the rest, under a proof that was read again. What may
-//! have run on the host and does not run at its source needs an operator.
+//! The source of a migration writes where an instance is, without asking the destination. It may do so up to its long RPC
+//! timeout later, even after the recovery of the destination has finished. A live migration may have switched its guest to
+//! the host that died, while Nova still shows it at its source. A recovery therefore remembers each migration that names its
+//! host as the destination, and watches it while it waits for the host's return. Instances that Nova then shows on the host
+//! are moved like the rest, under a proof that was read again. An instance that may have run on the host and does not run at
+//! its source needs an operator.
 
 pub(super) mod lost;
 
@@ -23,31 +24,30 @@ use crate::question::Question;
 use crate::recovery::{Command, Inventory, ServerIds, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// Between two lists of the host while something is on its way to it.
+/// Interval between two lists of the host while something is on its way to it.
 pub(super) const LIST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Between two looks at which instances are on the host while nothing is.
+/// Interval between two checks of which instances are on the host, while nothing is on its way.
 const ID_INTERVAL: Duration = Duration::from_mins(1);
 
-/// Instances that are read at once.
+/// Number of instances that are read at once.
 const READS: usize = 4;
 
-/// Between the first time Nova says that it does not know an instance, and the one that counts.
+/// Minimum time between Nova's first answer that it does not know an instance and the answer that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Names in a message; the rest is counted.
+/// Number of names in a message; the rest is only counted.
 const NAMED: usize = 5;
 
-/// What Nova last showed of an instance.
+/// The instance as Nova last showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sighting {
-    /// Its name.
     pub name: String,
-    /// Its service host.
+    /// The host of its nova-compute service.
     pub host: Option<String>,
-    /// Its states.
+    /// The VM state and the power state.
     pub was: Was,
-    /// Nova's task.
+    /// The task state in Nova.
     pub task: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl Sighting {
         }
     }
 
-    /// True if Nova shows it running, or bound to no host, and works on it no more.
+    /// True if Nova shows it running, or bound to no host, and no task is in progress.
     fn is_settled(&self) -> bool {
         let runs = match self.was.vm_state {
             VmState::Active | VmState::Paused | VmState::Rescued | VmState::Resized => {
@@ -91,34 +91,34 @@ impl Sighting {
 /// An instance that Nova was moving to the host, and does not show there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arrival {
-    /// Nova's record of the migration.
+    /// The id of Nova's record of the migration.
     pub migration: MigrationId,
-    /// How far that is.
+    /// The status of the migration.
     pub status: MigrationStatus,
-    /// The other host of it.
+    /// The other host of the migration.
     pub from: Option<String>,
-    /// It is taken back, so that it comes to the source of its record.
+    /// True if the migration is being reverted, which brings the instance to the source of its record.
     #[serde(default)]
     pub reverts: bool,
-    /// Since when it is watched.
+    /// The time at which watching began.
     pub since: Elapsed,
-    /// What Nova last showed of the instance; `None` before it was read.
+    /// The instance as Nova last showed it; `None` before it was read.
     pub shown: Option<Sighting>,
-    /// The record has not changed for Nova's long RPC timeout.
+    /// True if the record has not changed for Nova's long RPC timeout.
     #[serde(skip)]
     overdue: bool,
 }
 
 impl Arrival {
-    /// True if it is lost unless it lands: what its source shuts down or switches has a task until then.
+    /// True if it is lost unless it lands. A guest that its source shuts down or switches has a task until then.
     fn may_be_lost(&self) -> bool {
         self.shown
             .as_ref()
             .is_none_or(|shown| !shown.is_settled() || self.has_left(shown))
     }
 
-    /// True if the guest has left the host on which it is shown, although a restart of that nova-compute may hide it: no task, and a
-    /// power state of before. Who takes a resize back shuts the guest down first; a live migration that is completed has switched it.
+    /// True if the guest has left the host on which it is shown, even if a restart of that nova-compute hides it: the task is
+    /// gone and the power state is stale. A revert of a resize shuts the guest down first; a completed live migration has switched it.
     fn has_left(&self, shown: &Sighting) -> bool {
         // Only live migrations end as `completed`.
         let left = matches!(
@@ -128,7 +128,7 @@ impl Arrival {
         left && shown.host == self.from
     }
 
-    /// Without its status, which changes: each change would be a write of the notification.
+    /// Describes it without its status, because each change of the status would be a write of the notification.
     fn told(&self, server: ServerId) -> String {
         let name = self.shown.as_ref().map(|shown| shown.name.as_str());
         let from = self.from.as_deref().map(|host| format!(" from {host}"));
@@ -141,13 +141,13 @@ impl Arrival {
     }
 }
 
-/// The instances on their way to a host, and what is done about them.
+/// The instances on their way to a host, and the state of watching them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Arrivals {
-    /// The notification has ended. What comes to the host since then is moved while its return is waited for.
+    /// True if the notification is closed. Instances that come to the host later are moved while its return is awaited.
     pub settled: bool,
-    /// What is watched.
+    /// The instances being watched.
     pub expected: BTreeMap<ServerId, Arrival>,
     /// Unfinished records that were too old to be watched, and were reported.
     pub reported: BTreeSet<MigrationId>,
@@ -157,24 +157,24 @@ pub struct Arrivals {
     /// Instances that are being read.
     #[serde(skip)]
     reading: BTreeSet<ServerId>,
-    /// Instances that Nova did not know, and when that was seen first.
+    /// Instances that Nova did not know, with the time of the first such answer.
     #[serde(skip)]
     gone: BTreeMap<ServerId, Elapsed>,
     /// Finished migrations whose instance runs elsewhere.
     #[serde(skip)]
     harmless: BTreeSet<MigrationId>,
-    /// Which instances are on the host.
+    /// The question which instances are on the host.
     #[serde(skip)]
     ids: Question,
-    /// They are not those that are known.
+    /// True if the instances on the host differ from the known ones, so that a new list is due.
     #[serde(skip)]
     list_due: bool,
-    /// What is found on the host may be moved now.
+    /// True if instances found on the host may be moved now.
     #[serde(skip)]
     may_move: bool,
 }
 
-/// True if the migration brings its instance to `host`. One that is taken back brings it to its source.
+/// True if the migration brings its instance to `host`. A migration that is being reverted brings it to its source.
 fn brings(record: &Migration, host: &str) -> bool {
     let place = match record.status {
         MigrationStatus::Reverting | MigrationStatus::Reverted => &record.source,
@@ -214,7 +214,7 @@ pub(super) fn came_again(records: &[&Migration], host: &str) -> bool {
         .any(|record| brings(record, host) && !has_left_since(record, records, host))
 }
 
-/// True if the source has shut the guest down: it does so before it writes that the instance is on `host`.
+/// True if the source has shut the guest down. It does so before it writes that the instance is on `host`.
 pub(super) fn has_landed(record: &Migration, host: &str) -> bool {
     matches!(record.kind, MigrationType::Resize | MigrationType::Migration)
         && record.status == MigrationStatus::PostMigrating
@@ -222,12 +222,12 @@ pub(super) fn has_landed(record: &Migration, host: &str) -> bool {
 }
 
 impl Arrivals {
-    /// True if a recovery whose notification has ended moves what it finds on the host.
+    /// True if a recovery whose notification is closed moves the instances that it finds on the host.
     pub(super) fn may_move(&self) -> bool {
         self.may_move
     }
 
-    /// Whether it does, from now on.
+    /// Sets whether such a recovery moves the instances that it finds on the host.
     pub(super) fn judged(&mut self, may_move: bool) {
         self.may_move = may_move;
     }
@@ -237,7 +237,7 @@ impl Arrivals {
         self.list_due
     }
 
-    /// The new owner reads for itself.
+    /// Forgets the answers of the previous owner, so that the new owner reads for itself.
     pub(super) fn forget_answers(&mut self) {
         *self = Self {
             settled: self.settled,
@@ -247,7 +247,7 @@ impl Arrivals {
         };
     }
 
-    /// Takes note of what an inventory shows on its way to the host.
+    /// Records the instances that an inventory shows on their way to the host.
     pub(super) fn listed(&mut self, inventory: &Inventory, turn: &mut Turn<'_>) {
         self.list_due = false;
         let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
@@ -263,7 +263,7 @@ impl Arrivals {
             .filter_map(|(server, records)| {
                 let latest = records
                     .iter()
-                    // A revert that has failed looks like any other that has.
+                    // A failed revert has the same status as any other failed migration.
                     .filter(|one| brings(one, turn.host) || self.knows_as_revert(one))
                     .filter(|one| !has_left_since(one, records, turn.host))
                     .filter(|one| !self.harmless.contains(&one.id))
@@ -337,7 +337,7 @@ impl Arrivals {
         }
     }
 
-    /// A look was not made. True if it was ours.
+    /// Records that a read was not made. True if it was one of these reads.
     pub(super) fn not_read(&mut self, server: ServerId) -> bool {
         let ours = self.reading.remove(&server);
         if ours {
@@ -346,7 +346,7 @@ impl Arrivals {
         ours
     }
 
-    /// Takes the answer of a look. True if it was ours.
+    /// Takes the answer of a read. True if it was one of these reads.
     pub(super) fn server_read(
         &mut self,
         server: ServerId,
@@ -359,7 +359,7 @@ impl Arrivals {
         }
         let now = turn.now.elapsed;
         let (Ok(seen), Some(arrival)) = (result, self.expected.get_mut(&server)) else {
-            // It is read again after the next list.
+            // The instance is read again after the next list.
             return true;
         };
         let Some(seen) = seen else {
@@ -385,7 +385,7 @@ impl Arrivals {
             self.expected.remove(&server);
             turn.record.head = true;
         } else if arrival.overdue && !sighting.is_rebuilding() {
-            // What is being rebuilt belongs to another recovery, which names it if that fails.
+            // An instance that is being rebuilt belongs to another recovery, which names it if the rebuild fails.
             self.name(server, moves, turn);
         }
         true
@@ -401,7 +401,7 @@ impl Arrivals {
         turn.record.head = true;
     }
 
-    /// What is said of it when the notification ends.
+    /// Renders the instances that may be lost, for the message when the notification is closed.
     pub(super) fn told(&self, host: &str, window: Duration) -> String {
         let lost = self.expected.iter().filter(|(_, one)| one.may_be_lost());
         let all = lost.clone().count();
@@ -419,14 +419,14 @@ impl Arrivals {
         )
     }
 
-    /// Asks which instances are on the host, if it is time.
+    /// Asks which instances are on the host, if the question is due.
     pub(super) fn want_ids(&mut self, now: Elapsed, commands: &mut Vec<Command>) {
         if self.ids.send(now) {
             commands.push(Command::ReadServerIds);
         }
     }
 
-    /// Takes which instances are on the host. True if it was asked here.
+    /// Takes the list of which instances are on the host. True if the question was asked here.
     pub(super) fn ids_read(
         &mut self,
         result: &Result<ServerIds, Fault>,
@@ -448,7 +448,7 @@ impl Arrivals {
         true
     }
 
-    /// The same of a look that was not made.
+    /// Records that the question which instances are on the host was not sent. True if it was asked here.
     pub(super) fn ids_not_read(&mut self) -> bool {
         let ours = self.ids.sent().is_some();
         self.ids.not_sent();

@@ -1,4 +1,4 @@
-//! Questions under way and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
+//! Questions in flight and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
 use super::guard::neighbours::Neighbours;
 use super::messaging::Messaging;
@@ -13,10 +13,10 @@ pub(super) struct Asks {
     pub(super) listing: Listing,
     pub(super) move_track: MoveTrack,
     pub(super) neighbours: Neighbours,
-    /// An operator has stopped all fencing.
+    /// True if an operator has stopped all fencing.
     pub(super) stopped: bool,
-    /// The hosts that are out have been counted after the hooks before the fence.
+    /// True if the hosts that are out have been counted again after the hooks before the fence.
     pub(super) counted_after_hooks: bool,
-    /// The guards were content before anything was done.
+    /// True if the guards have let the recovery through before anything was done.
     pub(super) guarded: bool,
 }

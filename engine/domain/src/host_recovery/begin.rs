@@ -1,4 +1,4 @@
-//! Is there anything to be done, and are the guards content?
+//! The first stage: checks whether anything is to be done, and whether the guards let the recovery through.
 
 use super::guard::suspect;
 use super::turn::{Turn, turn};
@@ -12,12 +12,12 @@ use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 impl HostRecovery {
     pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        // Another attempt waits for whoever can say that the host is off (R31).
+        // A retry waits for an operator or a report with evidence to confirm that the host is off (R31).
         let word = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
         let mut turn = turn!(self, now, record);
         if let Some((status, message)) = nothing_to_do(&self.event, word, retry, &turn) {
-            // A report that says more may be joining just now.
+            // A report that adds a claim may be joining just now.
             turn.record.unless_joined = self.event == "STOPPED";
             turn.end(status, Some(message));
             return;
@@ -32,7 +32,7 @@ impl HostRecovery {
             self.guard.while_held(&suspect, &mut turn, commands);
             return;
         }
-        // Once they are content, hooks may take their time; they are asked again after those.
+        // Once the guards let it through, hooks may take as long as they need; the guards are asked again after the hooks.
         if !self.asks.guarded {
             let suspect = suspect!(self);
             let mut turn = turn!(self, now, record);
@@ -50,7 +50,7 @@ impl HostRecovery {
             return;
         }
         if self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks {
-            // Hooks take their time, and other hosts may have failed meanwhile.
+            // Hooks take time, and other hosts may have failed meanwhile.
             self.asks.counted_after_hooks = true;
             self.asks.guarded = false;
             self.guard.lookout.look_anew(now, commands);
@@ -87,7 +87,7 @@ impl HostRecovery {
     }
 }
 
-/// The gates that end a recovery before anything was touched.
+/// Checks the conditions that end a recovery before anything was touched. Returns the status and the message of that end.
 fn nothing_to_do(
     event: &str,
     (reported, has_evidence): (Option<&str>, bool),

@@ -1,4 +1,4 @@
-//! What has gone on for too long: told, given up, or not counted after all.
+//! Deadlines: moves and recoveries that have taken too long are given up, and refusals that were explained do not count.
 //!
 //! Time that an operator takes, by a hold, a disabled segment or maintenance, counts towards no deadline.
 
@@ -13,11 +13,12 @@ use crate::entity::notification::NotificationStatus;
 use crate::id::ServerId;
 use crate::recovery::{Life, Now, Record, Task};
 
-/// A refusal this long before a look at the service is explained by what the look shows.
+/// A refusal at most this long before a check of the service is explained by the result of that check.
 const EXPLAINED: Duration = Duration::from_mins(1);
 
-/// Nova refuses to evacuate from a host that it takes for up. If somebody has cleared `forced_down`, its refusals said that
-/// and nothing about the instances (EW19): they count for nothing, and it is set again.
+/// Removes refusals that were caused by a cleared `forced_down`. Nova refuses to evacuate from a host that it takes for up.
+/// If an operator has cleared `forced_down`, its refusals showed only that, and nothing about the instances (EW19). They do
+/// not count, and `forced_down` is set again.
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
     for one in moves.values_mut() {
         let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;
@@ -28,7 +29,7 @@ pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut
     }
 }
 
-/// Nothing may be begun just now, so no time runs.
+/// Stops all deadlines while nothing may be started.
 pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, now: Now) {
     *deadline_from = now.elapsed;
     for one in moves.values_mut() {
@@ -37,7 +38,7 @@ pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, no
 }
 
 impl HostRecovery {
-    /// Gives up what has failed for too long. What Nova may be at work on is followed to its end, however long that takes.
+    /// Gives up moves that have failed for too long. Calls that Nova may still be carrying out are followed to their end, without limit.
     pub(super) fn give_up_late(&mut self, now: Now, record: &mut Record) {
         let late = now.elapsed.since(self.deadline_from) >= self.policy.deadline;
         match self.stage {
@@ -76,7 +77,7 @@ impl MoveTrack {
             .map(|one| one.server)
             .collect();
         for server in overdue {
-            // The answer of a call under way would come too late.
+            // The answer of a call in flight would come too late.
             if self.is_under_way(server) {
                 continue;
             }
@@ -105,7 +106,7 @@ impl MoveTrack {
 }
 
 impl Turn<'_> {
-    /// Before there was a plan. A new report begins anew. `touched`: Nova's record of the host is to be cleared.
+    /// Gives the recovery up before there was a plan. A new report starts another. `touched`: Nova's record of the host is to be cleared.
     fn end_late(&mut self, touched: bool) {
         let why = self.troubles.first();
         let why = why.map(|text| format!(": {text}")).unwrap_or_default();

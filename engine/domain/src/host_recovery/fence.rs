@@ -1,10 +1,11 @@
-//! The way to a proof.
+//! Fencing, which leads to a proof that the host is off.
 //!
-//! Mode `engine`: ask the devices, level by level. Two readings of "off" in a row from every device of a level, far enough
-//! apart, are the proof, whoever has switched the host off. A device that says anything else is told to power the host off,
-//! but only once Nova does not hear it either (one report alone fences nobody), and then "off" is waited for. A level that
-//! fails makes way for the next; after the last one the recovery is held, told, and tried again from time to time.
-//! Mode `external`: the notification's word counts once Nova does not hear the host.
+//! Mode `engine`: the recovery asks the devices, level by level. Two readings of "off" in a row from every device of a level,
+//! far enough apart, are the proof, no matter who has switched the host off. A device that answers anything else gets an order
+//! to power the host off, but only once the host is down in Nova too: one report alone fences no host. The recovery then waits
+//! for "off". After a level that fails comes the next; after the last one the recovery is on hold, shows the failures, and
+//! tries again from time to time.
+//! Mode `external`: the claim of the notification counts once the host is down in Nova.
 
 mod acting;
 mod devices;
@@ -28,37 +29,37 @@ use crate::question::Question;
 /// An order that the journal has refused is not given again within this time.
 const REFUSED: Duration = Duration::from_secs(1);
 
-/// A power-off that has been journalled by a version that knew one device per host.
+/// A power-off that a version which knew one device per host has journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffIntent {
-    /// When.
+    /// The time of the order.
     pub at: Elapsed,
-    /// Whether the device has answered.
+    /// True if the device has answered.
     pub answered: bool,
 }
 
-/// A power-off that has been journalled. It is remembered until it can take effect no more, whatever became of its level.
+/// A power-off that has been journalled. It is kept until it can no longer take effect, even if its level has failed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
-    /// Which switch; `None` if a version wrote it that knew one device per host.
+    /// The switch that gets the order; `None` if a version wrote it that knew one device per host.
     pub target: Option<Target>,
     /// The number of its level.
     pub level: u32,
-    /// When.
+    /// The time of the order.
     pub at: Elapsed,
-    /// How long the device may take to do what it has accepted.
+    /// The time that the device may take to carry out what it has accepted.
     pub limit: Duration,
-    /// How long the order may be under way, if the device's calls may take longer than any other.
+    /// The time that the order may be in flight, if the device's calls may take longer than other calls.
     #[serde(default)]
     pub call: Option<Duration>,
-    /// Whether the device has answered. Until then, or until its time and Q have passed, it may still take effect (R5).
+    /// True if the device has answered. Until then, or until its time and Q have passed, it may still take effect (R5).
     pub answered: bool,
-    /// Whether the device has said "off" since. What it has accepted and not been seen to do may come yet.
+    /// True if the device has read "off" since. An accepted order whose effect was not seen may still take effect.
     pub seen_off: bool,
 }
 
 impl Order {
-    /// Whether it may still take effect (R5).
+    /// True if it may still take effect (R5).
     fn may_come(&self, now: Elapsed, policy: &Policy) -> bool {
         let age = now.since(self.at);
         match (self.answered, self.seen_off || self.target.is_none()) {
@@ -72,7 +73,7 @@ impl Order {
     }
 }
 
-/// What is known on the way to a proof.
+/// The state of the fencing of a host.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each says something of its own about what was ordered or tried"
@@ -80,46 +81,46 @@ impl Order {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Fence {
-    /// When this try began.
+    /// The time at which this try started.
     pub began: Elapsed,
-    /// See [`OffIntent`]; becomes one of `orders`.
+    /// A power-off from an old state, see [`OffIntent`]; becomes one of `orders`.
     #[serde(skip_serializing)]
     pub off: Option<OffIntent>,
-    /// A power-off may have gone out, in this try or an earlier one (R27).
+    /// True if a power-off may have been sent, in this try or an earlier one (R27).
     pub ordered: bool,
-    /// What a device said last, or why it did not.
+    /// The last answer of a device, or the reason why it gave none.
     pub last_word: Option<String>,
-    /// The host's levels as they were configured when this try began (I10); `None` until they are known.
+    /// The host's levels as they were configured when this try started (I10); `None` until they are known.
     pub levels: Option<Vec<Level>>,
-    /// Which of them is being tried, or has proven the host off; counted from 0.
+    /// The index of the level that is being tried, or has confirmed the host off; counted from 0.
     pub level: usize,
-    /// When that began.
+    /// The time at which the current level was started.
     pub level_began: Elapsed,
     /// Power-offs that may still take effect, and those of this try.
     pub orders: Vec<Order>,
-    /// Why the levels before this one have failed.
+    /// The reasons why the levels before this one have failed.
     pub failures: Vec<String>,
-    /// Every level has failed: when they are tried again.
+    /// The time at which the levels are tried again; set once every level has failed.
     pub retry_at: Option<Elapsed>,
-    /// One of the failures may pass by itself.
+    /// True if one of the failures may pass by itself.
     pub passing: bool,
-    /// They are being tried again just now, while the recovery is held.
+    /// True if the levels are being tried again now, while the recovery is on hold.
     pub retrying: bool,
     /// The guards that an approval had lifted when this try gave its first order: its further levels need no other approval.
     pub approved: BTreeSet<Guard>,
-    /// One that is not listed any more, or was an earlier owner's, may have gone out.
+    /// True if a power-off that is no longer listed, or that an earlier owner gave, may have been sent.
     #[serde(skip)]
     ordered_before: bool,
-    /// Which levels it has.
+    /// The question which levels the host has.
     #[serde(skip)]
     pub(super) question: Question,
-    /// How the devices of the current level do.
+    /// The state of each device of the current level.
     #[serde(skip)]
     pub(super) posts: BTreeMap<usize, Post>,
 }
 
 impl Fence {
-    /// A new try, with the levels as they are configured now. An order that may still take effect is not forgotten.
+    /// Starts a new try, with the levels as they are configured now. An order that may still take effect is not forgotten.
     pub(super) fn begin_again(&mut self, now: Elapsed, policy: &Policy) {
         let mut orders = std::mem::take(&mut self.orders);
         let listed = orders.len();
@@ -135,18 +136,18 @@ impl Fence {
         };
     }
 
-    /// The same levels once more, from the first.
+    /// Starts a new try with the same levels, from the first.
     fn try_again(&mut self, now: Elapsed, policy: &Policy) {
-        // Where nothing is configured there is nothing to be kept.
+        // If no level is configured there is nothing to keep.
         let levels = self.levels.take().filter(|levels| !levels.is_empty());
         self.begin_again(now, policy);
         self.levels = levels;
     }
 
-    /// A new owner knows of no question under way, and reads what an earlier version wrote in its own words.
+    /// Drops the questions in flight, of which a new owner knows nothing, and converts the order that an earlier version stored.
     pub(super) fn forget_answers(&mut self) {
         self.forget_devices();
-        // What the last owner has journalled may have gone out.
+        // The order that the last owner has journalled may have been sent.
         self.ordered_before = self.ordered;
         if let Some(off) = self.off.take() {
             self.orders.push(Order {
@@ -161,19 +162,19 @@ impl Fence {
         }
     }
 
-    /// No order is given for a moment.
+    /// Delays all orders for a moment.
     pub(super) fn orders_refused(&mut self, now: Elapsed) {
         for post in self.posts.values_mut() {
             post.off_not_before = now.plus(REFUSED);
         }
     }
 
-    /// Whether no order may take effect any more (R5).
+    /// True if no order may take effect any more (R5).
     pub(super) fn is_quiet(&self, now: Elapsed, policy: &Policy) -> bool {
         !self.orders.iter().any(|order| order.may_come(now, policy))
     }
 
-    /// The level that is being tried, or has proven the host off.
+    /// Returns the level that is being tried, or has confirmed the host off.
     fn current(&self) -> Option<&Level> {
         self.levels.as_ref()?.get(self.level)
     }
@@ -182,7 +183,7 @@ impl Fence {
         self.current().map_or(&[], |level| level.devices.as_slice())
     }
 
-    /// Its switches.
+    /// Returns the switches of the current level.
     pub(super) fn targets(&self) -> Vec<Target> {
         self.devices()
             .iter()
@@ -194,7 +195,7 @@ impl Fence {
         self.devices().iter().position(|device| device.target == *target)
     }
 
-    /// Leaves this level for the next, if there is one.
+    /// Moves to the next level. True if there is one.
     pub(super) fn goes_on_to_next(&mut self, now: Elapsed) -> bool {
         let goes_on = !self.is_last();
         if goes_on {
@@ -210,14 +211,14 @@ impl Fence {
             .is_none_or(|levels| self.level + 1 >= levels.len())
     }
 
-    /// The orders of this try at this level to this switch, oldest first.
+    /// Returns the orders of this try at this level to this switch, oldest first.
     fn orders_of<'a>(&'a self, target: &'a Target) -> impl Iterator<Item = &'a Order> {
         self.orders
             .iter()
             .filter(|order| order.target.as_ref() == Some(target) && order.at >= self.level_began)
     }
 
-    /// Something said "off" when asked at `started`: what was ordered of it before has been done.
+    /// Notes a reading of "off" that was started at `started`: every earlier order to that switch has been carried out.
     fn saw_off(&mut self, target: &Target, started: Elapsed) {
         for order in &mut self.orders {
             if order.target.as_ref() == Some(target) && order.at <= started {
@@ -227,42 +228,42 @@ impl Fence {
     }
 }
 
-/// How a device of the current level does. Nothing of it survives a take-over.
+/// The state of a device of the current level. None of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Post {
-    /// A question is under way.
+    /// True if a question is in flight.
     pub(super) reading: bool,
-    /// An order is under way.
+    /// True if an order is in flight.
     ordering: bool,
-    /// No question before this moment.
+    /// The earliest time of the next question.
     pub(super) not_before: Elapsed,
-    /// No order before this moment.
+    /// The earliest time of the next order.
     pub(super) off_not_before: Elapsed,
-    /// The first "off" of an unbroken row, and the latest that is far enough from it.
+    /// The first "off" of an unbroken series, and in `latest_off` the latest that is far enough from it.
     first_off: Option<DatedReading>,
     latest_off: Option<DatedReading>,
-    /// The latest answer was something else than "off".
+    /// True if the latest answer was something other than "off".
     not_off: bool,
-    /// Failed calls in a row.
+    /// The number of failed calls in a row.
     faults: u32,
-    /// Since when it has not said clearly whether the host is on or off.
+    /// The time since which it has not clearly shown whether the host is on or off.
     unclear_since: Option<Elapsed>,
-    /// How long its calls have waited for their turn, which is not the device's fault.
+    /// The time that its calls have waited for a permit, which is not the device's fault.
     waited: Duration,
-    /// Why it cannot be counted on.
+    /// The reason why it cannot be counted on.
     failed: Option<Failure>,
 }
 
-/// Why a device, and with it its level, has failed.
+/// The failure of a device, and with it of its level.
 #[derive(Clone, Debug, PartialEq)]
 struct Failure {
     why: String,
-    /// It will not pass by itself, such as a wrong password: asking again soon may lock an account.
+    /// True if it will not pass by itself, such as a wrong password: asking again soon may lock an account.
     lasting: bool,
 }
 
 impl Post {
-    /// Whether it has said "off" lately; `None` if it has not answered yet.
+    /// True if it has read "off" lately; `None` if it has not answered yet.
     pub(super) fn says_off(&self) -> Option<bool> {
         if self.first_off.is_some() {
             return Some(true);
@@ -271,21 +272,21 @@ impl Post {
         unclear.then_some(false)
     }
 
-    /// The host's heartbeat has moved: what read "off" before says nothing (R26).
+    /// Drops the readings, because the host's heartbeat has moved: an earlier "off" shows nothing any more (R26).
     fn forget_readings(&mut self, now: Elapsed) {
         self.first_off = None;
         self.latest_off = None;
         self.not_before = now;
     }
 
-    /// Whether "off" was read first before this moment.
+    /// True if "off" was first read before this moment.
     fn read_off_before(&self, moment: Elapsed) -> bool {
         self.first_off
             .as_ref()
             .is_some_and(|first| first.started < moment)
     }
 
-    /// Whether what it says names the machine.
+    /// True if its latest reading names the machine.
     fn names_machine(&self) -> bool {
         let latest = self.latest_off.as_ref();
         latest.is_some_and(|dated| dated.reading.machine.is_some())

@@ -1,7 +1,9 @@
-//! A host that somebody has frozen: nothing of it is begun, and what was seen of it before says nothing afterwards (ADR 0051).
+//! Freezes: nothing is started for a host that an operator has frozen, and observations from before the freeze do not count
+//! afterwards (ADR 0051).
 //!
-//! What has begun, by an order to power off or by a change of Nova's record, is followed to its end: its instances are down, and waiting
-//! would only keep them down. But no power command goes out while it is frozen, and no instance that is frozen itself is asked for.
+//! A recovery that has already ordered a power-off or changed Nova's record is followed to its end: its instances are down, and
+//! waiting would only keep them down. But no power command is sent while the host is frozen, and no evacuation of an instance
+//! that is frozen itself is requested.
 
 use std::time::Duration;
 
@@ -17,29 +19,29 @@ use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
 use crate::recovery::{Command, Now, Pulse, Record, StepKind, Task};
 
-/// How often all hosts are looked at while that can end a freeze.
+/// Interval between scans of all hosts while a scan can end a freeze.
 const LOOKS_APART: Duration = Duration::from_secs(5);
 
-/// What must not be forgotten of freezes.
+/// The durable state of freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FreezeTrack {
-    /// The number of the latest one whose end was heard of.
+    /// The number of the latest freeze whose end was taken.
     pub thawed: i64,
-    /// The number of the latest one that was told.
+    /// The number of the latest freeze that was recorded as an event.
     pub told: i64,
-    /// What reports say speaks for nothing any more: only what is seen.
+    /// True if reports do not count any more, and only observations do.
     pub seen_only: bool,
-    /// What was asked before this moment counts for nothing.
+    /// The time before which any question that was sent does not count.
     pub anew: Elapsed,
 }
 
-/// What holds its host just now, whether it minds or not.
+/// Returns the freeze that applies to its host now, even if the recovery does not wait for it.
 pub(super) fn over(state: &HostRecovery) -> Option<&Freeze> {
     state.pulse.as_ref()?.frozen.of_host()
 }
 
-/// What it waits for before anything is begun.
+/// Returns the freeze that it waits for before anything is started.
 pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
     let may_wait =
         has_not_begun(state) && state.rejected.is_none() && said_no(state.pulse.as_ref()).is_none();
@@ -51,20 +53,20 @@ fn has_not_begun(state: &HostRecovery) -> bool {
     early && state.event == "STOPPED" && state.is_untouched()
 }
 
-/// Whether this instance is frozen itstate.
+/// True if this instance itself is frozen.
 pub(super) fn holds(state: &HostRecovery, server: ServerId) -> bool {
     let pulse = state.pulse.as_ref();
     pulse.is_some_and(|pulse| pulse.frozen.instances.contains_key(&server))
 }
 
-/// The moves that wait for the end of a freeze of their own, by name.
+/// Returns the moves that wait for the end of a freeze of their instance, by name.
 pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. });
     let moves = state.moves.values().filter(waiting);
     moves.filter(|one| holds(state, one.server))
 }
 
-/// Hears of what has thawed, and waits while it is frozen: `true` then.
+/// Takes the ends of freezes, and waits while the host is frozen. True if it waits.
 pub(super) fn act(
     state: &mut HostRecovery,
     now: Now,
@@ -75,7 +77,7 @@ pub(super) fn act(
     hear_thaw(state, now, record);
     let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
     if !frozen.is_empty() {
-        // What waits for an operator's word to be over is not late.
+        // A recovery that waits for an operator's freeze to end is not late.
         state.deadline_from = now.elapsed;
     }
     for server in frozen {
@@ -97,7 +99,7 @@ pub(super) fn act(
     true
 }
 
-/// An approval is of what was seen before the freeze: it ends with its beginning, seen or not (R27).
+/// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not (R27).
 fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
     let thawed = |pulse: &Pulse| pulse.frozen.thawed > state.freeze.thawed;
     if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
@@ -109,7 +111,7 @@ fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
     }
 }
 
-/// The end of a freeze is heard once.
+/// Takes the end of a freeze, once.
 fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
     let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
     if thawed <= state.freeze.thawed {
@@ -128,10 +130,10 @@ fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
     }
 }
 
-/// As if nobody had looked yet, and nobody had approved anything.
+/// Restarts the recovery as if nothing had been checked yet, and no operator had approved anything.
 fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
     if state.stage == Stage::Disabling {
-        // It went on maintenance with the proof.
+        // The host was set to maintenance with the proof.
         record.host_back = true;
     }
     let before = std::mem::take(&mut state.asks);
@@ -151,7 +153,7 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
     state.enter(Stage::Begin, record);
 }
 
-/// Ends the freezes that were to last only unless a second host is out.
+/// Ends the freezes that were to last only until a second host is out.
 fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
     let over = state.pulse.as_ref().map(|pulse| pulse.frozen.over.clone());
     let over: Vec<Freeze> = over
@@ -176,7 +178,7 @@ fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, c
     }
 }
 
-/// Whether a power-off may go out as far as freezes are concerned.
+/// True if no freeze prevents a power-off now.
 pub(super) fn lets_order(turn: &mut Turn<'_>) -> bool {
     let Some(text) = turn.frozen_host().map(Freeze::sentence) else {
         turn.troubles.end(Topic::Frozen);

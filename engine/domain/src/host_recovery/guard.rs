@@ -1,6 +1,6 @@
-//! The guards, as one recovery meets them: asked before anything is done, again before an order, and again before a host that
-//! was found off is taken for lost. Once a host has been ordered off there is nothing left to guard: its instances are down,
-//! and the fence is followed to its end (I4).
+//! The guards of one recovery: asked before anything is done, again before an order, and again before a host that was found
+//! off is treated as lost. Once a host has been ordered off there is nothing left to guard: its instances are down, and the
+//! fence is followed to its end (I4).
 
 mod approval;
 mod heard;
@@ -30,58 +30,58 @@ use crate::guard::{self, DomainLoss, Guard, GuardFacts, Moment, Own, Region, Rul
 use crate::policy::GuardPolicy;
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
 
-/// A look around is good for so long.
+/// Maximum age of a scan that counts.
 const FRESH: Duration = Duration::from_secs(3);
 
-/// Between two looks around while something is to be decided.
+/// Interval between two scans while something is to be decided.
 const LOOKS_APART: Duration = Duration::from_secs(1);
 
-/// The same while it is held: for so long after the beginning of the hold the event may still be growing.
+/// Time after the start of a hold during which the event may still be growing; `GROWING_APART` is the interval of scans then.
 const GROWING: Duration = Duration::from_mins(2);
 const GROWING_APART: Duration = Duration::from_secs(2);
-/// Silence counts only while looks are no further apart than twenty seconds.
+/// Interval of scans later in a hold. Silence counts only while scans are at most 20 s apart.
 pub(super) const HELD_APART: Duration = Duration::from_secs(15);
 
-/// How much longer than a heartbeat counts a storm must be over.
+/// Time that a storm must be over, beyond the limit of a heartbeat.
 const CALM: Duration = Duration::from_secs(5);
 
-/// What is waited for.
+/// A wait for guards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuardWait {
-    /// The guards that want patience.
+    /// The guards that delay the recovery.
     pub guards: BTreeSet<Guard>,
-    /// For people.
+    /// The reason, as text for operators.
     pub reason: String,
-    /// Since when, in the recovery's own time.
+    /// The start of the wait, in the recovery's elapsed time.
     pub since: Elapsed,
 }
 
-/// What must not be forgotten of the guards.
+/// The durable state of the guards.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardTrack {
-    /// Those that an operator has let it past.
+    /// The guards that an operator has let it past.
     pub lifted: BTreeSet<Guard>,
-    /// What it waits for, if it does.
+    /// The wait for guards, if there is one.
     pub waiting: Option<GuardWait>,
-    /// Since when the cliff has been seen.
+    /// The time since which the cliff has been seen.
     pub cliff_since: Option<Elapsed>,
-    /// What has been warned of.
+    /// The guards whose warning was recorded.
     pub warned: BTreeSet<Guard>,
-    /// The order of this episode has been counted.
+    /// True if the order of this episode has been counted.
     pub counted: bool,
-    /// Heartbeats of the host's own monitors.
+    /// The heartbeats of the host's own monitors.
     pub heartbeats: MonitorHeartbeats,
-    /// Since when Nova's silence says something.
+    /// The time since which silence in Nova counts.
     pub silence: SilenceTrack,
-    /// What the approval counts for that has lifted guards.
+    /// The approval that has lifted guards, with its limits.
     pub approval: Option<Approval>,
     #[serde(skip)]
     pub(super) lookout: Lookout,
 }
 
 impl GuardTrack {
-    /// A host is about to be ordered off: once for each episode, however many devices and tries that takes.
+    /// Counts the order to switch a host off: once for each episode, whatever number of devices and tries that takes.
     pub(super) fn count_order(&mut self, lifted: &BTreeSet<Guard>, rules: &GuardPolicy, record: &mut Record) {
         if std::mem::replace(&mut self.counted, true) {
             return;
@@ -103,7 +103,7 @@ impl GuardTrack {
         }
     }
 
-    /// No order is wanted just now that a guard could delay.
+    /// Ends the wait, because no order is due that a guard could delay.
     pub(super) fn waits_no_more(&mut self, record: &mut Record) {
         record.head |= self.waiting.take().is_some();
     }
@@ -153,18 +153,18 @@ impl GuardTrack {
     }
 }
 
-/// What is known of the host beside what is seen of all hosts.
+/// The facts about the host itself, next to those that a scan of all hosts gives.
 pub(super) struct Suspect<'a> {
     pub(super) service: &'a ServiceTrack,
     pub(super) said: Said<'a>,
     pub(super) silence: SilenceTrack,
-    /// What reports say speaks for nothing any more.
+    /// True if reports do not count any more.
     pub(super) seen_only: bool,
-    /// Neither Nova nor its power has been touched.
+    /// True if neither Nova nor its power has been touched.
     pub(super) untouched: bool,
 }
 
-/// The host of a recovery, which leaves its other stages to be borrowed beside it.
+/// Borrows the host of a recovery, and leaves its other fields to be borrowed beside it.
 macro_rules! suspect {
     ($recovery:ident) => {{
         let untouched = $recovery.is_untouched();
@@ -185,7 +185,7 @@ macro_rules! suspect {
 pub(super) use suspect;
 
 impl Suspect<'_> {
-    /// What speaks for it beside the report that began it.
+    /// Describes what supports the report that started the recovery.
     pub(super) fn beside_the_report(&self, now: Now) -> String {
         if self.service.is_silent(now.elapsed) {
             "Nova does not hear it".into()
@@ -198,13 +198,13 @@ impl Suspect<'_> {
 }
 
 impl GuardTrack {
-    /// A new owner looks for itself.
+    /// Drops the scans of the previous owner, so that the new owner scans for itself.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lookout = Lookout::default();
         self.silence.claimed(now);
     }
 
-    /// As if nobody had looked yet, and nobody had approved anything.
+    /// Restarts the guards as if nothing had been scanned yet, and no operator had approved anything.
     pub(super) fn begin_anew(&mut self, now: Elapsed) {
         let mut lookout = std::mem::take(&mut self.lookout);
         lookout.begin_anew();
@@ -220,7 +220,7 @@ impl GuardTrack {
         };
     }
 
-    /// Whether the guards that matter at `moment` are content; looks around first if the last look is too old.
+    /// True if the guards that matter at `moment` let the recovery through. Scans first if the last scan is too old.
     pub(super) fn let_through(
         &mut self,
         moment: Moment,
@@ -232,7 +232,7 @@ impl GuardTrack {
         self.are_content(moment, suspect, turn)
     }
 
-    /// The same before an order of a try that began with these lifted.
+    /// True if the guards let an order through, in a try that started with the guards of `approved` lifted.
     pub(super) fn lets_order(
         &mut self,
         approved: &BTreeSet<Guard>,
@@ -244,7 +244,7 @@ impl GuardTrack {
         self.judge(Moment::Order, approved, suspect, turn)
     }
 
-    /// The same by the last look; `false` if that is too old.
+    /// True if the guards let the recovery through by the last scan; false if that is too old.
     pub(super) fn are_content(&mut self, moment: Moment, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> bool {
         self.judge(moment, &BTreeSet::new(), suspect, turn)
     }
@@ -256,7 +256,7 @@ impl GuardTrack {
         suspect: &Suspect<'_>,
         turn: &mut Turn<'_>,
     ) -> bool {
-        // A host that could not be proven off is tried again while that is told to a person.
+        // A host that could not be confirmed off is tried again while an operator is shown the hold.
         if turn
             .hold
             .as_ref()
@@ -284,7 +284,8 @@ impl GuardTrack {
         guard::rule(facts, turn.policy, moment, &self.lifted)
     }
 
-    /// While an operator is asked the event may grow: the reason goes with it. Whether the storm is over, and it goes on.
+    /// Updates the reason of a hold, because the event may grow while an operator is asked. True if the storm is over, and the
+    /// recovery continues.
     pub(super) fn while_held(
         &mut self,
         suspect: &Suspect<'_>,
@@ -328,15 +329,15 @@ impl GuardTrack {
             if let Some(hold) = turn.hold.as_mut() {
                 hold.since = since;
                 hold.hosts.extend(hosts);
-                // What an operator has been told of stays named.
+                // A guard that an operator has been shown stays named.
                 hold.guards.extend(before);
             }
         }
         false
     }
 
-    /// Those that were counted with it are heard by Nova again: there was no storm, or it is over, and what is left is one death among
-    /// false reports. It goes on by itself, past no guard that still holds it.
+    /// Ends the hold once the hosts that were counted with this one are up in Nova again: there was no storm, or it is over. One dead
+    /// host among false reports is left, and the recovery continues by itself, but past no guard that still holds it.
     fn storm_is_over(
         &mut self,
         region: &Region,
@@ -355,7 +356,7 @@ impl GuardTrack {
             return false;
         }
         let since = *self.lookout.calm_since.get_or_insert(now.elapsed);
-        // Whoever has died meanwhile is silent by then.
+        // A host that has died meanwhile is silent by then.
         if now.elapsed.since(since) < policy.silent_after().max(policy.others_silent_after()) + CALM {
             return false;
         }
@@ -372,7 +373,7 @@ impl GuardTrack {
         true
     }
 
-    /// A suspect that is held, and that Nova has heard again for a while, was none: it ends by itself. `true` if it has ended.
+    /// Ends a recovery on hold whose host has been up in Nova again for a while: it was not dead. True if it has ended.
     pub(super) fn is_well_again(
         &mut self,
         region: &Region,
@@ -391,8 +392,8 @@ impl GuardTrack {
             lookout.heard.over();
             return false;
         }
-        // Right after a heartbeat: who has died since the last one may have been reported already, and that report has joined this
-        // recovery. Nobody else would see to it.
+        // Only right after a heartbeat: a host that has died since the last one may have been reported already, and that report has
+        // joined this recovery. Nothing else would handle it.
         if lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
@@ -408,7 +409,7 @@ impl GuardTrack {
         true
     }
 
-    /// The journal knows of orders that the last look around did not show.
+    /// Waits for the rate limit, because the journal knows of orders that the last scan did not show.
     pub(super) fn order_refused(&mut self, turn: &mut Turn<'_>) {
         self.counted = false;
         self.lookout.forget();
@@ -436,7 +437,7 @@ impl GuardTrack {
         facts
     }
 
-    /// Whether more than one report speaks for it (R24, G3).
+    /// True if more than one report supports it (R24, G3).
     pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &Turn<'_>) -> bool {
         let reports = !suspect.seen_only;
         suspect.is_surely_silent(turn.now.elapsed, turn.policy)
@@ -476,8 +477,8 @@ fn reasons(found: &[(Guard, String)]) -> String {
     each.join("; ")
 }
 
-/// The domain that was lost as a whole, if that is what the guards against many failures have met. Of several the smallest
-/// explains most.
+/// Returns the domain that was lost as a whole, if the guards against many failures hold the recovery. Of several, the
+/// smallest explains most.
 fn domain_of(ruling: &Ruling, facts: &GuardFacts) -> Option<DomainLoss> {
     let many = |(guard, _): &(Guard, String)| matches!(guard, Guard::Segment | Guard::Global | Guard::Cliff);
     if !ruling.holds.iter().any(many) {

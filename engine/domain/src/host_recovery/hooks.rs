@@ -1,8 +1,8 @@
 //! The operator's hooks in a host recovery: before the fence, before the moves, and after them.
 //!
-//! A hook can end the recovery or fail it. What it cannot do is to make anything happen that would not have happened without
-//! it: guards and hosts that are out are looked at again after it, and the proof, the heartbeat and the lists are as young as
-//! ever when the first evacuation is asked for.
+//! A hook can end the recovery or fail it. It cannot cause anything that would not have happened without it. The guards and the
+//! hosts that are out are checked again after it, and the proof, the heartbeat and the lists are as fresh as ever when the first
+//! evacuation is requested.
 
 use super::moves::finish;
 use super::trouble::Topic;
@@ -16,7 +16,7 @@ use crate::proof::Proof;
 use crate::recovery::hook_track::Gate;
 use crate::recovery::{Command, HookTrack};
 
-/// The workflow of a host recovery by this method: with two of them the one that is tried first.
+/// Returns the workflow of a host recovery by this method. For a method of two ways it is that of the first.
 fn flow(policy: &Policy, method: RecoveryMethod) -> &Flow {
     match method {
         RecoveryMethod::Auto | RecoveryMethod::AutoPriority => &policy.flows.host_auto,
@@ -31,7 +31,7 @@ impl HookTrack {
         turn.troubles.end(Topic::Hook);
     }
 
-    /// Whether the fence may begin. A hook that says otherwise ends the recovery before anything was touched.
+    /// True if fencing may start. A hook that prevents it ends the recovery before anything was touched.
     pub(super) fn before_fence(
         &mut self,
         moves: &Moves,
@@ -51,7 +51,7 @@ impl HookTrack {
         false
     }
 
-    /// Whether evacuations may be asked for, as far as hooks are concerned. Moves that they rule out are over then.
+    /// True if no hook prevents evacuations from being requested. Moves that hooks rule out are done by then.
     pub(super) fn before_moves(
         &mut self,
         moves: &mut Moves,
@@ -82,7 +82,7 @@ impl HookTrack {
         }
     }
 
-    /// Whether the notification may end. What these hooks say changes nothing but the notification's last word.
+    /// True if the notification may be closed. The results of these hooks change only its final status and message.
     pub(super) fn after_moves(
         &mut self,
         moves: &Moves,
@@ -99,7 +99,7 @@ impl HookTrack {
         }
     }
 
-    /// The notification's last word, with what the hooks have to say.
+    /// Returns the final status and message of the notification, with the remarks of the hooks.
     pub(super) fn last_word(
         &self,
         status: NotificationStatus,
@@ -112,7 +112,7 @@ impl HookTrack {
         (status, self.with_remarks(message))
     }
 
-    /// Goes through the hooks of a phase; what one is told goes with it.
+    /// Runs the hooks of a phase in order. Each hook gets the instances and the proof.
     fn pass_in(
         &mut self,
         phase: Phase,
@@ -121,7 +121,7 @@ impl HookTrack {
         turn: &mut Turn<'_>,
         commands: &mut Vec<Command>,
     ) -> Gate {
-        // What comes after the moves undoes nothing and begins nothing: no word of an operator stands against it.
+        // Hooks after the moves undo nothing and start nothing: no operator action blocks them.
         let may_begin = phase == Phase::Post || turn.forbidden().is_none();
         let hooks = flow(turn.policy, turn.method).hooks(phase);
         let hold = turn.policy.proxy_hold;
@@ -157,7 +157,7 @@ impl HookTrack {
     }
 }
 
-/// The instances as a hook is told of them, in the order of the moves; `None` before there is a plan.
+/// Returns the instances as a hook gets them, in the order of the moves; `None` before there is a plan.
 fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
     if matches!(stage, Stage::Begin | Stage::Fencing) {
         return None;

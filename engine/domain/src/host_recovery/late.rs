@@ -1,7 +1,7 @@
-//! What comes to the host after its notification has ended (R28).
+//! Instances that come to the host after its notification is closed (R28).
 //!
-//! It is moved in stage `Moving` like everything else, while the recovery's life stays `watching`: that blocks nobody and counts for no
-//! guard. The notification is not opened again. It is corrected when the late moves are done.
+//! They are moved in stage `Moving` like all others, while the recovery's life stays `watching`: that blocks no other recovery and
+//! counts for no guard. The notification is not opened again. It is corrected when the late moves are done.
 
 use super::arrivals::LIST_INTERVAL;
 use super::arrivals::lost::name_all;
@@ -11,8 +11,8 @@ use super::turn::turn;
 use super::{End, HostRecovery, MoveStep, Stage};
 use crate::recovery::{Command, Life, Now, Record};
 
-/// Judges whether what is found on the host from now on may be moved. A host that is back, was handed to a younger recovery, or was
-/// rejected by an operator is listed for nobody.
+/// Decides whether instances found on the host from now on may be moved. They may not if the host has returned, if it was handed
+/// to a newer recovery, or if an operator has rejected this one.
 pub(super) fn judge(state: &mut HostRecovery) {
     let may_move = state.arrivals.settled
         && state.rejected.is_none()
@@ -23,7 +23,7 @@ pub(super) fn judge(state: &mut HostRecovery) {
     state.arrivals.judged(may_move);
 }
 
-/// Goes on listing the host while its return is waited for.
+/// Lists the host again while its return is awaited.
 pub(super) fn watch(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
     judge(state);
     let (arrivals, listing) = (&mut state.arrivals, &mut state.asks.listing);
@@ -42,13 +42,13 @@ pub(super) fn watch(state: &mut HostRecovery, now: Now, commands: &mut Vec<Comma
     }
 }
 
-/// Something has come to the host, and is moved. Time that was spent on waiting counts for no deadline.
+/// Starts to move an instance that has come to the host. The time spent waiting counts for no deadline.
 pub(super) fn begin(state: &mut HostRecovery, now: Now) {
     state.deadline_from = now.elapsed;
     state.asks.listing.last_look = false;
 }
 
-/// The host is alive again, or is handed to somebody else, before what came late was asked for.
+/// Gives up late moves that were not requested yet, because the host is up again or was handed to another recovery.
 pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: Now, record: &mut Record) {
     if !state.arrivals.settled || state.proof.is_some() {
         return;
@@ -66,7 +66,7 @@ pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: Now, record: &mut
     }
 }
 
-/// Corrects the notification after its end.
+/// Corrects the notification after it was closed.
 pub(super) fn correct(state: &mut HostRecovery, now: Now, record: &mut Record) {
     if state.stage == Stage::Over && record.life == Some(Life::Closed) {
         name_all(state, now, record);

@@ -1,4 +1,4 @@
-//! What each machine of a recovery is told: the answers to its questions, and what has not left this engine.
+//! The dispatch of observations. Each answer, and each command that has not left this engine, goes to the part that it concerns.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::recovery::{Command, Now, Observation, Record, ServerCall};
 impl HostRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
-        // What is done for all of a recovery needs no turn.
+        // Observations that concern the whole recovery use `self` instead of this turn.
         let mut turn = turn!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
@@ -23,7 +23,7 @@ impl HostRecovery {
             | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *turn.stage == Stage::Returning {
-                    // Its new recovery may want it off.
+                    // The host's new recovery may want it off.
                     self.power_on.over = true;
                     self.service.superseded(&mut turn);
                 }
@@ -143,7 +143,7 @@ impl HostRecovery {
         }
     }
 
-    /// A command was not carried out: what was set down for it is taken back, and it is decided anew.
+    /// Takes back what was recorded for a command that was not carried out, so that it is decided again.
     fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
         match command {
             Command::CountHosts => self.guard.lookout.not_sent(now),
@@ -152,7 +152,7 @@ impl HostRecovery {
             Command::ReadPower(target) => self.fence.not_asked(target),
             Command::PowerOff { target, .. } => {
                 self.fence.not_sent(target);
-                // To count one twice does no harm, and where the journal has refused the write it is on nobody's account.
+                // Counting an order twice does no harm, and one whose write the journal has refused was never counted.
                 self.guard.counted &= !self.fence.orders.is_empty();
                 record.head = true;
             }
@@ -189,8 +189,8 @@ impl HostRecovery {
                     }
                     one.not_sent(call, now.elapsed);
                     if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
-                        // What the journal has of it is an intent that has come to nothing: who takes over needs not look
-                        // for its effect.
+                        // The journal holds an intent that came to nothing: an owner that takes over need not check for
+                        // its effect.
                         record.moves.insert(server);
                     }
                 }

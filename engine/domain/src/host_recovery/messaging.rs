@@ -1,4 +1,4 @@
-//! Whether Nova's messages get through: looked at while an evacuation lies around that no conductor has picked up (R10).
+//! The check whether Nova's messages get through, made while an evacuation waits that no conductor has picked up (R10).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::question::Question;
 use crate::recovery::{self, Command, Now};
 use crate::timestamp::Timestamp;
 
-/// Nothing of it survives a take-over.
+/// The state of that check. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Messaging {
     pub(super) question: Question,
-    /// Since when messages have been seen to get through, without a break.
+    /// The time since which messages have been seen to get through, without a break.
     pub(super) since: Option<Elapsed>,
-    /// The latest heartbeat of all hosts, and when it was seen to go on.
+    /// The latest heartbeat of all hosts, and the time at which it was last seen to change.
     latest_beat: Option<(Timestamp, Option<Elapsed>)>,
-    /// Hosts that Nova does not hear, and how long it had not heard them when that was asked.
+    /// The hosts that are down in Nova, with the time since their last heartbeat when that was read.
     pub(super) silent: BTreeMap<String, Duration>,
-    /// When that was.
+    /// The time of that reading.
     pub(super) silent_at: Elapsed,
 }
 
 impl Messaging {
-    /// Asked within `every`, and only while an evacuation is `stuck`. Whether it is asked now.
+    /// Asks within `every`, and only while an evacuation is `stuck`. True if it asks now.
     pub(super) fn want(
         &mut self,
         stuck: bool,
@@ -63,7 +63,7 @@ impl Messaging {
         self.silent_at = now.elapsed;
     }
 
-    /// When the latest of all heartbeats was last seen to be another one.
+    /// Returns the time at which the latest of all heartbeats was last seen to change.
     fn beats_went_on(&mut self, latest: Option<Timestamp>, now: Now) -> Option<Elapsed> {
         let latest = latest?;
         let at = match self.latest_beat {

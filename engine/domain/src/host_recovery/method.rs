@@ -1,4 +1,4 @@
-//! The segment's recovery method: by which ways an instance is asked for, and when the next one is its turn.
+//! The segment's recovery method: the ways to choose a destination, and the change from one to the next.
 //!
 //! | method | first | then |
 //! |---|---|---|
@@ -7,8 +7,8 @@
 //! | `auto_priority` | wherever Nova's scheduler puts it | on a reserved host |
 //! | `rh_priority` | on a reserved host | wherever Nova's scheduler puts it |
 //!
-//! The host is fenced and disabled once, whatever the method; the second way is taken instance by instance, and only by one
-//! whose failure another host could cure.
+//! The host is fenced and disabled once, by any method. The second way is taken per instance, and only if another host could
+//! cure its failure.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::entity::segment::RecoveryMethod;
 use crate::policy::Policy;
 use crate::reserved::Resources;
 
-/// How an instance is asked for.
+/// The way in which the destination of an instance is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
@@ -30,31 +30,31 @@ pub enum Way {
     Reserved,
 }
 
-/// Whether another host could cure what has failed an evacuation.
+/// The prospect that another host cures a failed evacuation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cure {
-    /// Nova's scheduler found no host: asking the same way again is of little use.
+    /// Nova's scheduler found no host: a request by the same way again is of little use.
     NoHost,
     /// The destination could not take it.
     OtherHost,
-    /// It broke while it was being built: perhaps the host, perhaps its image, volume or network.
+    /// The instance broke while it was being built: the cause may be the host, or its image, volume or network.
     Perhaps,
     /// Nova refuses to evacuate this instance at all.
     No,
 }
 
-/// How often and for how long Nova may fail an instance before that is a person's work.
+/// The limits to Nova's failures of an instance, after which it needs an operator.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
-    /// As often by each way.
+    /// The number of attempts by each way.
     pub attempts: u32,
-    /// At least as long after the first failure. Only where Nova's scheduler chooses, since with reserved hosts each attempt may
-    /// take another one out of reserve; and where Nova refuses, which takes none.
+    /// The minimum time for retries after the first failure. It applies only where Nova's scheduler chooses, because with reserved
+    /// hosts each attempt may take another one out of reserve; and where Nova refuses, which takes none.
     pub retry_for: Duration,
 }
 
 impl Patience {
-    /// By the rules of the recovery.
+    /// Returns the limits of the policy.
     pub(super) fn of(policy: &Policy) -> Self {
         Self {
             attempts: policy.attempts,
@@ -63,43 +63,43 @@ impl Patience {
     }
 }
 
-/// How much of it is used up by the way that is taken now.
+/// The failures so far by the current way.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Failing {
-    /// How often Nova has failed it.
+    /// The number of times that Nova has failed it.
     pub times: u32,
-    /// How long ago it did so first.
+    /// The time since the first failure.
     pub lasts: Duration,
 }
 
-/// What comes after a failure.
+/// The next step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Next {
-    /// The same way once more.
+    /// The same way is tried again.
     Again,
-    /// The other way, from the beginning.
+    /// The other way is tried, from the beginning.
     OtherWay,
-    /// Nothing: a person's work.
+    /// Nothing more is tried: it needs an operator.
     GiveUp,
 }
 
-/// An instance's way out of its host.
+/// The way of an instance to its destination, and the alternative.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
-    /// How it is asked for now.
+    /// The current way.
     pub way: Way,
-    /// How it is asked for when that comes to nothing.
+    /// The way to take after that one has failed.
     pub then: Option<Way>,
-    /// The host that was named when it was last asked for.
+    /// The host that the last request named.
     pub target: Option<String>,
     /// Reserved hosts that could not take it.
     pub tried: BTreeSet<String>,
-    /// What it takes; `None` if Nova does not say.
+    /// The resources that it needs; `None` if Nova does not show them.
     pub needs: Option<Resources>,
 }
 
 impl Route {
-    /// At its beginning.
+    /// Returns the route before the first request.
     pub(super) fn new(method: RecoveryMethod, needs: Option<Resources>) -> Self {
         let (way, then) = match method {
             RecoveryMethod::Auto => (Way::Scheduler, None),
@@ -115,7 +115,7 @@ impl Route {
         }
     }
 
-    /// Takes the other way, if there is one left.
+    /// Changes to the other way, if there is one left.
     pub(super) fn turn(&mut self) -> Next {
         let Some(way) = self.then.take() else {
             return Next::GiveUp;
@@ -125,14 +125,14 @@ impl Route {
         Next::OtherWay
     }
 
-    /// The host it was asked for on could not take it.
+    /// Records that the host that the request named could not take it.
     pub(super) fn cross_out_target(&mut self) {
         if self.way == Way::Reserved {
             self.tried.extend(self.target.take());
         }
     }
 
-    /// What comes after the evacuation has failed once more by this way.
+    /// Decides the next step after the evacuation has failed again by this way.
     pub(super) fn after_failure(&mut self, cure: Cure, failing: Failing, patience: Patience) -> Next {
         let spent = failing.times >= patience.attempts;
         let costs_no_host = self.way == Way::Scheduler || cure == Cure::No;
@@ -143,11 +143,11 @@ impl Route {
         match (self.way, cure) {
             (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
             _ if !spent => Next::Again,
-            // A scheduler that sees no host for want of a broker sees all of them a minute later. And an API server whose database
-            // lags behind refuses what it would take some seconds later.
+            // A scheduler that sees no host because the broker is down sees all of them a minute later. An API server whose database
+            // lags behind refuses what it would accept some seconds later.
             _ if may_pass && (self.then.is_none() || matches!(cure, Cure::Perhaps | Cure::No)) => Next::Again,
-            // EW23: what no host can cure takes nothing but its own attempts. And where Nova has chosen a host each time,
-            // one in reserve is not spent on what has broken on all of them.
+            // EW23: a failure that no host can cure uses nothing but its own attempts. If Nova has chosen a host each time, no host in
+            // reserve is spent on an instance that has broken on all of them.
             (_, Cure::No) | (Way::Scheduler, Cure::Perhaps) => Next::GiveUp,
             (Way::Scheduler | Way::Reserved, Cure::NoHost | Cure::OtherHost)
             | (Way::Reserved, Cure::Perhaps) => self.turn(),

@@ -1,7 +1,7 @@
-//! Heartbeats of the host's own monitors (R15): two that come after a claim that the host is off contradict it.
+//! Heartbeats of the host's own monitors (R15): two that arrive after a claim that the host is off contradict it.
 //!
 //! Nova's heartbeat ends with nova-compute, while guests run on; a monitor beside them shows that the host runs. The margins outlast
-//! what a proxy may hold back: whatever was sent before the host died has been received by then, or is dropped.
+//! what a proxy may hold back: a heartbeat sent before the host died has been received by then, or is dropped.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,58 +21,58 @@ use crate::timestamp::Timestamp;
 /// A heartbeat that is received this soon after a claim arrived may have been sent before it.
 const AFTER_ARRIVAL: Duration = Duration::from_secs(20);
 
-/// The same for the date that it claims: a proxy may hold a request for a minute.
+/// The same margin after the date that a claim gives: a proxy may hold a request for a minute.
 const AFTER_DATE: Duration = Duration::from_secs(80);
 
-/// How far the boot-time counters of two heartbeats must be apart.
+/// Minimum difference between the boot-time counters of two heartbeats.
 const APART: Duration = Duration::from_secs(8);
 
-/// Without a heartbeat for this long the boot in which the host was reported has ended.
+/// Time without a heartbeat after which the boot in which the host was reported has ended.
 const QUIET: Duration = Duration::from_secs(100);
 
-/// A monitor whose last heartbeat is younger than this goes on sending.
+/// Maximum age of the last heartbeat of a monitor that still sends them.
 const GOES_ON: Duration = Duration::from_secs(30);
 
-/// An operator's action this soon after the hold may have been sent before it was shown.
+/// An operator's action this soon after the hold may have been sent before the hold was shown.
 const SHOWN_AFTER: Duration = Duration::from_secs(3);
 
-/// What must not be forgotten of them.
+/// The durable state of the monitors' heartbeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MonitorHeartbeats {
-    /// A boot of the host was known when it was reported.
+    /// True if a boot of the host was known when the host was reported.
     pub known: bool,
-    /// Whose claims they have contradicted.
+    /// The claimants whose claims the heartbeats have contradicted.
     pub contradicted: BTreeSet<Claimant>,
-    /// Since when.
+    /// The time since which an operator is shown the heartbeats.
     pub shown: Option<Elapsed>,
-    /// An operator who was shown them says that the host is off all the same.
+    /// True if an operator who was shown the heartbeats has confirmed the host off all the same.
     pub overridden: bool,
 }
 
-/// Who claims that the host is off.
+/// The source of a claim that the host is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Claimant {
-    /// A report, or a person.
+    /// A report, or an operator.
     Word,
     /// The devices of the level of this number.
     Level(u32),
 }
 
-/// Something that says that the host is off.
+/// A claim that the host is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Claim {
-    /// A report, or a person.
+    /// A claim by a report or an operator.
     Word {
-        /// When it was accepted; `None` if that is the report that opened the recovery.
+        /// The time at which it was accepted; `None` for the report that opened the recovery.
         arrived: Option<Timestamp>,
-        /// The date that it claims.
+        /// The date that the claim gives.
         dated: Timestamp,
     },
     /// A reading of a device.
     Reading {
-        /// When it was asked for.
+        /// The time at which it was requested.
         at: Elapsed,
         /// The number of its level.
         level: u32,
@@ -80,7 +80,7 @@ pub(super) enum Claim {
 }
 
 impl Claim {
-    /// That of a proof; `word` if it rests on one.
+    /// Returns the claim that a proof rests on; `word` if that is a report or an operator's confirmation.
     pub(super) fn of(proof: &Proof, word: Option<Self>) -> Option<Self> {
         match proof.basis() {
             Basis::Device { level, .. } => Some(Self::Reading {
@@ -99,28 +99,28 @@ impl Claim {
     }
 }
 
-/// What the heartbeats say of a claim.
+/// The verdict of the heartbeats on a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing.
+    /// They do not contradict it.
     Silent,
-    /// Some have come since, and whether they contradict it cannot be told yet.
+    /// Some have come since, and it is not known yet whether they contradict it.
     Undecided(String),
-    /// The host runs.
+    /// They show that the host runs.
     Contradicted(String),
 }
 
-/// The heartbeats as the last look showed them, and when that was asked for; `None` if there was none.
+/// The heartbeats in the last scan, and the time at which it was requested; `None` if there were none.
 pub(super) type Shown<'a> = Option<(Elapsed, &'a BootHeartbeats)>;
 
-/// The same.
+/// The heartbeats in a scan, and the time at which it was requested.
 struct Seen<'a> {
     asked: Elapsed,
     heartbeats: &'a BootHeartbeats,
 }
 
 impl Seen<'_> {
-    /// When one was received, in the recovery's own time; zero if that was before it began.
+    /// Returns the time at which a heartbeat was received, in the recovery's elapsed time; zero if that was before it started.
     fn received(&self, beat: &Heartbeat) -> Duration {
         self.asked.as_duration().saturating_sub(beat.age)
     }
@@ -141,7 +141,7 @@ impl Seen<'_> {
         }
     }
 
-    /// Two of one monitor that contradict the claim, in words.
+    /// Describes two heartbeats of one monitor that contradict the claim.
     fn contradicts(&self, claim: &Claim) -> Option<String> {
         self.heartbeats.monitors.iter().find_map(|(kind, beats)| {
             let counts =
@@ -158,7 +158,7 @@ impl Seen<'_> {
         })
     }
 
-    /// The latest heartbeat and how long ago it was received, unless that is too long ago.
+    /// Returns the latest heartbeat and the time since it was received, unless that is too long.
     fn latest(&self, now: Elapsed) -> Option<(&Heartbeat, Duration)> {
         let all = self.heartbeats.monitors.values().flatten();
         let latest = all.min_by_key(|beat| beat.age)?;
@@ -173,13 +173,13 @@ fn is_later(received: Timestamp, than: Timestamp, by: Duration) -> bool {
 }
 
 impl MonitorHeartbeats {
-    /// A look has shown them.
+    /// Notes whether a scan knows the boot in which the host was reported.
     pub(super) fn looked(&mut self, shown: Shown<'_>) {
         self.known |= shown.is_some_and(|(_, heartbeats)| heartbeats.reported.is_some());
     }
 
-    /// What they say of a claim that is looked into since `since`. One that was contradicted is not made true by being repeated: not
-    /// before they have ended.
+    /// Judges a claim that is checked since `since`. A contradicted claim does not become true by being repeated, unless the heartbeats
+    /// have ended.
     pub(super) fn judge(
         &mut self,
         claim: &Claim,
@@ -221,7 +221,7 @@ impl MonitorHeartbeats {
         Verdict::Silent
     }
 
-    /// What an operator does about a hold that shows them.
+    /// Applies an operator's action on a hold that shows the heartbeats.
     pub(super) fn heard(&mut self, said: &OperatorWord, turn: &mut Turn<'_>) {
         let now = turn.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);

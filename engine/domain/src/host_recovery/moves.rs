@@ -1,4 +1,4 @@
-//! One instance of a host recovery.
+//! The move of one instance of a host recovery.
 
 pub(super) mod absence;
 pub(super) mod answers;
@@ -32,118 +32,119 @@ use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
-/// What is shown of an instance that was moved by a call that the journal lost.
+/// The note on an instance that was moved by a request that the journal has lost.
 pub(super) const UNKNOWN_STATE: &str =
     "moved by a request that the database lost: what it was before is not known";
 
-/// The same of one that is in `error` where it was.
+/// The note on an instance after such a loss, if it is in `error` where it was.
 pub(super) const ERROR_OF_OURS: &str =
     "in error since before the database lost the latest requests: what it was before them is not known";
 
-/// What an instance was before anything was done to it.
+/// The state of an instance before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Was {
-    /// Its `vm_state`.
+    /// The `vm_state`.
     pub vm_state: VmState,
-    /// Its last known power state.
+    /// The last known power state.
     pub power_state: PowerState,
 }
 
-/// Whose lock is on it (R12): what happens to a locked instance goes by this.
+/// The owner of the lock on an instance (R12), which decides how a locked instance is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lock {
-    /// Nobody's yet; ours is to come.
+    /// No lock yet; the recovery is to set its own.
     Wanted,
-    /// We have asked for ours.
+    /// The recovery has requested its own lock.
     Asked,
-    /// Ours.
+    /// The recovery's own lock.
     Ours,
-    /// The owner's, which is kept.
+    /// The lock of the instance's owner, which is kept.
     Owners,
-    /// None, and none of ours is to come: Nova refused it, or it has been taken off.
+    /// No lock, and the recovery sets none: Nova refused it, or it has been removed.
     None,
 }
 
-/// Whether Nova has to be told that it is in `error` before it can be evacuated.
+/// The reset to `error` that Nova requires before it evacuates an instance in some states.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Preparation {
-    /// It is in a state Nova evacuates.
+    /// The instance is in a state that Nova evacuates.
     NotNeeded,
-    /// To be asked.
+    /// The reset is to be requested.
     Wanted,
-    /// Asked.
+    /// The reset was requested.
     Asked {
-        /// When the intent was journalled.
+        /// The time at which the intent was journalled.
         at: Elapsed,
-        /// No answer came, or a former owner asked: it is looked for, and not repeated before D + Q have passed (R5).
+        /// True if no answer came, or an earlier owner requested it. Its effect is checked for, and it is not repeated before D + Q have
+        /// passed (R5).
         loose: bool,
     },
-    /// Done.
+    /// The reset is done.
     Done,
 }
 
-/// How a move ends.
+/// The end of a move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum End {
-    /// On another host, as it was.
+    /// The instance is on another host, in its original state.
     Moved,
-    /// Left by a stated policy.
+    /// The instance is not moved, by a stated policy or because it has gone from the host.
     Left,
-    /// Needs an operator.
+    /// The instance needs an operator.
     Person,
 }
 
-/// Where a move is.
+/// The step that a move is at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum MoveStep {
-    /// It may run on another host too (R11); looked at again from time to time.
+    /// On hold, because it may run on another host too (R11); checked again from time to time.
     Held,
-    /// To be asked for, not before this moment.
+    /// Waiting for its request.
     Waiting {
-        /// See above.
+        /// The earliest time of the request.
         not_before: Elapsed,
     },
-    /// Nova has been asked, or is about to be.
+    /// The evacuation was requested from Nova, or is about to be.
     Asked {
-        /// When the intent was journalled.
+        /// The time at which the intent was journalled.
         since: Elapsed,
-        /// The highest evacuation record known then: any higher one is the effect (R8).
+        /// The highest evacuation record known at that time: any higher one is the effect (R8).
         floor: MigrationId,
-        /// Whether Nova has said yes.
+        /// True if Nova has accepted the request.
         answered: bool,
-        /// Lists in a row, late enough to count, that showed no effect.
+        /// The number of lists in a row, late enough to count, that showed no effect.
         absent: u8,
-        /// Lists in a row that showed it neither on the host nor done.
+        /// The number of lists in a row that showed it neither on the host nor done.
         gone: u8,
     },
-    /// On another host; being brought to what it was.
+    /// On another host; being brought back to its original state.
     Restoring {
-        /// Since when.
+        /// The start of this step.
         since: Elapsed,
-        /// What was asked for last.
+        /// The last request.
         asked: Option<RestorationCall>,
     },
-    /// Over but for our lock.
+    /// Done but for the recovery's lock.
     Unlocking {
-        /// How it will have ended.
+        /// The end that the move will have.
         end: End,
-        /// Whether the call is under way.
+        /// True if the call is in flight.
         asked: bool,
-        /// When it was decided to make it: it has not taken effect before.
+        /// The time at which the call was decided: it has not taken effect before.
         #[serde(default)]
         sent: Elapsed,
-        /// Not before this moment.
+        /// The earliest time of the next call.
         not_before: Elapsed,
     },
-    /// Over.
+    /// Done.
     Over(End),
 }
 
-/// [`Restoration`] as it is stored.
+/// A [`Restoration`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "as in `Restoration`")]
@@ -170,58 +171,57 @@ impl From<&Restoration> for RestorationKind {
 /// A restoration that has been journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestorationCall {
-    /// What Nova was asked for.
+    /// The restoration that was requested from Nova.
     pub what: RestorationKind,
-    /// When.
+    /// The time of the request.
     pub at: Elapsed,
-    /// Whether Nova has answered. Until then it may still take effect, and is not repeated (R5).
+    /// True if Nova has answered. Until then it may still take effect, and is not repeated (R5).
     pub answered: bool,
 }
 
-/// One instance.
+/// The move of one instance.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is something of its own that was seen"
 )]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
-    /// A state of a newer version is refused when it is read.
+    /// The version of the stored state. Reading a state of a newer version fails.
     #[serde(default)]
     pub version: StateVersion,
-    /// Nova's id.
+    /// The id in Nova.
     pub server: ServerId,
-    /// Its name.
     pub name: String,
-    /// The id under which the API shows it.
+    /// The id under which the API shows the move.
     pub vmove: VmoveId,
-    /// Its place in the order, lowest first.
+    /// The rank in the order, lowest first.
     pub rank: u32,
-    /// Whether its owner has marked it for high availability.
+    /// True if its owner has marked it for high availability.
     pub tagged: bool,
-    /// What its owner wants it to be preferred by, highest first: among those of one kind, across all recoveries.
+    /// The priority that its owner has set, highest first: among instances of one kind, across all recoveries.
     #[serde(default)]
     pub priority: i32,
-    /// What it is brought back to.
+    /// The state to which it is brought back.
     pub was: Was,
-    /// Does not boot from a volume.
+    /// True if it does not boot from a volume.
     pub image_backed: bool,
-    /// Ours is taken off at the end, anybody else's stays (R12).
+    /// The owner of its lock: the recovery removes its own at the end, and any other stays (R12).
     pub lock: Lock,
-    /// When a lock was last asked for without an answer: until D + Q have passed it may still come.
+    /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
     pub lock_loose: Option<Elapsed>,
-    /// The same of its unlocking, which would take off the lock of whoever moves it next.
+    /// The same for its unlocking, which would remove the lock of the next recovery that moves it.
     #[serde(default)]
     pub unlock_loose: Option<Elapsed>,
-    /// It is not certain that the lock that is on it is ours: an owner before has asked for it or for its unlocking, or a call has
-    /// failed. Then it is looked at before it is taken off.
+    /// True if it is uncertain whether the lock on it is the recovery's own: an earlier owner has requested the lock or its removal,
+    /// or a call has failed. The lock is then read before it is removed.
     #[serde(default)]
     pub lock_in_doubt: bool,
-    /// When Nova answered that it has set our lock.
+    /// The time at which Nova answered that it has set the recovery's lock.
     #[serde(default)]
     pub locked_at: Option<Elapsed>,
-    /// A lock is not asked for before this moment, once the evacuation is under way.
+    /// The earliest time of the next lock request while the evacuation is in flight.
     pub lock_not_before: Elapsed,
-    /// Nova evacuates no instance in some states.
+    /// The preparation, because Nova evacuates no instance in some states.
     pub preparation: Preparation,
     /// The highest evacuation record known for it.
     pub known: MigrationId,
@@ -230,64 +230,63 @@ pub struct Move {
     /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed (R10).
     #[serde(default)]
     pub may_run: BTreeSet<String>,
-    /// Those of them that are proven off, for as long as they are (R29).
+    /// Those of them that are confirmed off, for as long as they are (R29).
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub counted_off: BTreeSet<String>,
     /// Other hosts on which it may run, because another move to or from them was unfinished when the host died (R11).
     #[serde(default)]
     pub elsewhere: BTreeSet<String>,
-    /// Other hosts of which a person says that it does not run there.
+    /// Other hosts on which it does not run, as an operator has confirmed.
     #[serde(default)]
     pub absent: BTreeSet<String>,
-    /// It is over because Nova did not know it any more, more than once.
+    /// True if it is done because Nova did not know it any more, in more than one answer.
     #[serde(default)]
     pub deleted: bool,
-    /// Nova was moving it to the host when that died, and has never shown it there (R28).
+    /// True if Nova was moving it to the host when the host died, and has never shown it there (R28).
     #[serde(default)]
     pub awaited: bool,
-    /// Its task_state said `rebuilding` before it was asked for, so that this says nothing about what came of it.
+    /// True if its task_state was `rebuilding` before it was requested, so that this task shows nothing about the result.
     pub busy_before: bool,
-    /// How far it is.
     pub step: MoveStep,
-    /// How often Nova has failed it.
+    /// The number of times that Nova has failed it.
     pub failures: u32,
-    /// When it did so first.
+    /// The time of the first of these failures.
     #[serde(default)]
     pub failed_first: Option<Elapsed>,
-    /// Calls about it that failed in passing, in a row.
+    /// The number of calls about it in a row that have failed in a way that may pass.
     pub faults: u32,
-    /// Since when calls about it have failed, one after the other.
+    /// The time since which every call about it has failed.
     #[serde(default)]
     pub failing_since: Option<Elapsed>,
-    /// The task that Nova showed under way when it was last looked at after a refusal.
+    /// The task in progress that Nova showed in the last check after a refusal.
     #[serde(default)]
     pub task: Option<String>,
-    /// When Nova refused its evacuation last. If the host's service turns out not to be forced down, that was the reason.
+    /// The time of Nova's last refusal to evacuate it. If the host's service turns out not to be forced down, that was the reason.
     #[serde(default)]
     pub refused: Option<Elapsed>,
-    /// Where it is now.
+    /// The host that it is on now.
     pub dest: Option<String>,
-    /// The number of the proof it was last asked for on; the first of a recovery is 1.
+    /// The number of the proof on which it was last requested; the first of a recovery is 1.
     #[serde(default)]
     pub proof: Option<u32>,
-    /// What a person should know.
+    /// The note for operators.
     pub note: Option<String>,
-    /// Why the latest call about it failed, if it did.
+    /// The reason why the latest call about it failed, if it did.
     pub fault: Option<String>,
-    /// When Nova was first asked; for people.
+    /// The time of the first request to Nova; for display.
     pub asked_at: Option<Timestamp>,
-    /// When it was over; for people.
+    /// The time at which it was done; for display.
     pub over_at: Option<Timestamp>,
-    /// By which way it is asked for.
+    /// The way in which its destination is chosen.
     #[serde(default)]
     pub route: Route,
-    /// What it waits for; `None` in what an older program wrote.
+    /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     pub wait: Option<Wait>,
 }
 
 impl Move {
-    /// What the API shows.
+    /// Returns the status that the API shows.
     pub fn status(&self) -> VmoveStatus {
         match &self.step {
             MoveStep::Held | MoveStep::Waiting { .. } => VmoveStatus::Pending,
@@ -300,36 +299,36 @@ impl Move {
         }
     }
 
-    /// Whether it is over.
+    /// True if the move is done.
     pub fn is_over(&self) -> bool {
         matches!(self.step, MoveStep::Over(_))
     }
 
-    /// Whether Nova may be rebuilding it.
+    /// True if Nova may be rebuilding it.
     pub fn is_in_flight(&self) -> bool {
         matches!(self.step, MoveStep::Asked { .. })
     }
 
-    /// Whether it is being made ready to be asked for. One that was deleted meanwhile is over, and needs no place.
+    /// True if it is being prepared for its request. A move whose instance was deleted meanwhile is done, and needs no slot.
     pub(super) fn is_being_prepared(&self) -> bool {
         matches!(self.step, MoveStep::Waiting { .. }) && matches!(self.preparation, Preparation::Asked { .. })
     }
 
-    /// For the journal.
+    /// Serializes the move for the journal.
     ///
     /// # Errors
     ///
-    /// Never in practice; serde's signature.
+    /// Never fails in practice; serde's signature requires the result.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string(self)
     }
 
-    /// The last owner's calls may or may not have been sent. Lock and unlocking are simply done again; what changes more is
-    /// looked for, never repeated at once (R5).
+    /// Resets what rests on the answers of the last owner, whose calls may or may not have been sent. Locking and unlocking are
+    /// simply repeated. A call that changes more is checked for its effect, and never repeated at once (R5).
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lock_in_doubt = true;
         if !self.is_over() {
-            // Its unlocking is written nowhere: one that was sent may yet take off the lock of whoever moves it next.
+            // Its unlocking is not journalled: one that was sent may still remove the lock of the next recovery that moves it.
             self.unlock_loose = Some(now);
         }
         if matches!(self.lock, Lock::Wanted | Lock::Asked) && !matches!(self.step, MoveStep::Over(_)) {
@@ -349,7 +348,7 @@ impl Move {
         }
     }
 
-    /// Nova has not finished the move: no owner before can have unlocked what its records show as under way.
+    /// Notes that Nova has not finished the move: no earlier owner can have unlocked an instance whose records show it in progress.
     pub(super) fn seen_under_way(&mut self, records: &[&Migration], looked: Elapsed) {
         let under_way = !records.is_empty() && !records.iter().any(|record| record.status.has_moved());
         if under_way && self.is_in_flight() && self.unlock_loose.is_some_and(|at| looked >= at) {
@@ -357,7 +356,7 @@ impl Move {
         }
     }
 
-    /// A call was not carried out.
+    /// Takes back a call that was not carried out.
     pub(super) fn not_sent(&mut self, call: ServerCall, now: Elapsed) {
         match call {
             ServerCall::Lock => {
@@ -393,7 +392,7 @@ impl Move {
         }
     }
 
-    /// Over but for our lock, if it has one or may yet get one.
+    /// Finishes the move but for the recovery's lock, if it has one or may yet get one.
     pub(super) fn finish(&mut self, end: End, now: Elapsed) {
         self.faults = 0;
         let may_be_locked = match self.lock {
@@ -413,7 +412,7 @@ impl Move {
         };
     }
 
-    /// It is gone from Nova, and any lock with it.
+    /// Records that the instance is gone from Nova, and any lock with it.
     pub(super) fn deleted(&mut self) {
         self.remark("it has been deleted meanwhile");
         self.deleted = true;
@@ -422,12 +421,12 @@ impl Move {
         self.unlock_loose = None;
     }
 
-    /// Somebody has asked already, perhaps an earlier recovery: follow that, ask for nothing.
+    /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting another.
     pub(super) fn adopt(&mut self, first: MigrationId, now: Now) {
         self.step = MoveStep::Asked {
             since: now.elapsed,
             floor: MigrationId(first.0.saturating_sub(1)),
-            // By whom, and whether Nova has answered, is not known.
+            // It is not known who requested it, nor whether Nova has answered.
             answered: false,
             absent: 0,
             gone: 0,
@@ -435,14 +434,14 @@ impl Move {
         self.asked_at.get_or_insert(now.wall);
     }
 
-    /// Whether `record` has been given up in just the shape it has now.
+    /// True if `record` has been given up in exactly its current shape.
     pub(super) fn has_written_off(&self, record: &Migration) -> bool {
         self.written_off
             .iter()
             .any(|off| off.id == record.id && off.status == record.status && off.dest == record.dest)
     }
 
-    /// Drops the note, but what is unknown of its state before stays so (R33).
+    /// Drops the note, but keeps the remark that its original state is unknown (R33).
     pub(super) fn clear_note(&mut self) {
         let note = self.note.take().unwrap_or_default();
         for text in [UNKNOWN_STATE, ERROR_OF_OURS]

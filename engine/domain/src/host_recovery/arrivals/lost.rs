@@ -1,4 +1,4 @@
-//! What never arrived, and does not run where Nova shows it: it needs an operator.
+//! Instances that never arrived, and do not run where Nova shows them: they need an operator.
 
 use super::super::moves::blank::blank;
 use super::super::turn::{Turn, turn};
@@ -8,7 +8,7 @@ use crate::id::ServerId;
 use crate::nova::{PowerState, VmState};
 use crate::recovery::{Now, Record, StepKind, Task};
 
-/// One that never arrived at the host, and does not run where Nova shows it.
+/// Returns the finished move of an instance that never arrived at the host, and does not run where Nova shows it.
 pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut Turn<'_>) -> Move {
     let from = arrival.from.as_deref().unwrap_or("another host");
     let moved = format!(
@@ -53,7 +53,7 @@ pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut Tur
     }
 }
 
-/// The recovery ends: nobody watches what was on its way any more.
+/// Names all instances that were on their way to the host: the recovery ends, and nothing watches them any more.
 pub(in super::super) fn name_all(state: &mut HostRecovery, now: Now, record: &mut Record) {
     let mut turn = turn!(state, now, record);
     for server in state.arrivals.expected.keys().copied().collect::<Vec<_>>() {

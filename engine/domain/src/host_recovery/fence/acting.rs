@@ -1,4 +1,4 @@
-//! What is asked of the devices.
+//! The decisions of the fencing stage: which devices are asked, which orders are given, and when there is a proof.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ use crate::policy::{BareNormal, FencingMode};
 use crate::proof::Proof;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 
-/// A heartbeat as young as this was sent by a host that nobody can have reported since.
+/// Maximum age of a heartbeat that proves a host was still running, so that no report can have been made since.
 const JUST_HEARD: Duration = Duration::from_secs(2);
 
-/// Why another attempt is on hold in mode external.
+/// The reason for which a retry is on hold in mode external.
 const NOTHING_CLAIMED: &str = "another attempt was asked for, and an earlier report's NORMAL says nothing of now; a report with evidence \
                                ends this";
 
@@ -55,8 +55,8 @@ impl HostRecovery {
             return;
         }
         if let Some(why) = self.forbidden() {
-            // With the host told to power off, or moves under way, it must not be forgotten: the fence is followed to its
-            // proof, and nothing more is begun until it may.
+            // If the host was ordered to power off, or moves are in flight, it must not be forgotten: the fence is followed to its
+            // proof, and nothing more is started until it may be.
             if self.is_untouched() {
                 turn!(self, now, record).end(NotificationStatus::Ignored, Some(why));
             } else {
@@ -123,16 +123,16 @@ impl HostRecovery {
         self.fence.has_come_true(&mut turn!(self, now, record));
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
-        // What Nova heard before the proof says nothing about what comes after it.
+        // The heartbeats that Nova got before the proof show nothing about what comes after it.
         let heard_last = self.service.last_heartbeat().filter(|_| word);
         self.service.begin_again(now.elapsed);
-        // A word is as good as the silence it was heard in: any later heartbeat contradicts it (R17).
+        // A claim is only as good as the silence in which it was accepted: any later heartbeat contradicts it (R17).
         self.service.mark = heard_last;
         self.enter(Stage::Disabling, record);
     }
 }
 
-/// Nothing may be begun, but what was ordered is followed to its proof.
+/// Follows earlier orders to their proof while nothing may be started.
 fn follow_orders(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
     if !state.fence.ordered || !state.policy.fencing.asks_devices() {
         return;
@@ -143,7 +143,7 @@ fn follow_orders(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>
     }
 }
 
-/// Mode `external`: the notification's word, once it counts.
+/// Mode `external`: returns the proof from the claim of the notification, once that claim counts.
 fn believed_word(
     mut vouch: Option<&mut Vouch>,
     began: Elapsed,
@@ -200,7 +200,7 @@ fn believed_word(
 }
 
 impl Fence {
-    /// Works at the current level, and at the next when it has failed.
+    /// Works on the current level, and on the next one when it has failed.
     pub(super) fn act_levels(
         &mut self,
         guard: &mut GuardTrack,
@@ -227,7 +227,7 @@ impl Fence {
             }
         }
         if self.wants_order(policy, now) {
-            // Each order by itself, whatever was ordered before (R27).
+            // Each order is checked for itself, even if there were orders before (R27).
             if guard.is_corroborated(suspect, turn) {
                 if guard.lets_order(&self.approved, suspect, turn, commands) {
                     self.order_off(guard, suspect, turn, commands);
@@ -237,7 +237,7 @@ impl Fence {
             } else {
                 guard.wait_for_silence(suspect, turn);
             }
-            // It has ended, or waits for an operator: nothing more is asked. But what was ordered before may have done its work.
+            // The recovery has ended, or waits for an operator: nothing more is asked. But an earlier order may have taken effect.
             let waits = turn.hold.as_ref().is_some_and(|hold| match hold.kind {
                 HoldKind::Storm => !self.ordered,
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => !self.retrying,
@@ -327,8 +327,8 @@ impl Fence {
 }
 
 impl Suspect<'_> {
-    /// Nova still hears a host that is reported dead. Wait a while; then give the report up, so that a later one is not
-    /// taken for its repetition.
+    /// Handles a host that is reported dead while it is still up in Nova. Waits a while, then gives the report up, so that a later
+    /// report is not taken for a repetition.
     pub(super) fn contradicted(&self, heard: &str, began: Elapsed, guard: &GuardTrack, turn: &mut Turn<'_>) {
         let (now, host) = (turn.now, turn.host);
         let doubted = now.elapsed.since(began);
@@ -337,14 +337,14 @@ impl Suspect<'_> {
                 "host {host} is reported down, but {heard} and it is not known to be off: nothing was done"
             );
             if self.service.was_silent() {
-                // Nova misses it. Somebody's change of its service's record looks like a heartbeat: a person has to say how it is.
+                // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
                 turn.hold_fence(heard);
             } else if self.untouched {
                 turn.record.failed(Task::Fence, message.clone());
                 turn.record.contradicted = !guard.lookout.was_missed;
                 turn.end(NotificationStatus::Failed, Some(message));
             } else {
-                // Something of an earlier episode is still to be seen to: it must not be forgotten.
+                // Something of an earlier episode is not finished yet: it must not be forgotten.
                 turn.hold_fence(&message);
             }
         } else {
@@ -355,16 +355,17 @@ impl Suspect<'_> {
 }
 
 impl ServiceTrack {
-    /// Whether a report may be given up now: right after a heartbeat. A host that has died since it was heard last may have been
-    /// reported already, and that report has joined this recovery: nobody else would see to it. Where clocks differ no heartbeat ever
-    /// looks so young: after a while one that has been seen to come just now is enough. Whom Nova misses is held, and not given up.
+    /// True if a report may be given up now, which is right after a heartbeat. A host that has died since its last heartbeat may have
+    /// been reported already, and that report has joined this recovery: nothing else would handle it. If clocks differ, no heartbeat
+    /// ever looks this fresh. After a while a heartbeat that was seen to arrive just now is enough. A host that Nova has shown silent
+    /// is put on hold, and not given up.
     fn is_given_up_after(&self, doubted: Duration, now: Elapsed) -> bool {
         let seen_to_come = || self.moved_ago(now).is_none_or(|ago| ago <= JUST_HEARD);
         self.heartbeat_age(now).is_none_or(|age| age <= JUST_HEARD)
             || doubted >= CONTRADICTED_LIMIT * 2 && (self.was_silent() || seen_to_come())
     }
 
-    /// A word that nobody answers for counts once the heartbeat has stood still for as long as Masakari would have waited.
+    /// True while a claim without evidence has to wait: until the heartbeat has stood still for as long as Masakari would have waited.
     fn bare_word_waits(&self, answered_for: bool, turn: &mut Turn<'_>) -> bool {
         let BareNormal::Wait(limit) = turn.policy.bare_normal else {
             return false;

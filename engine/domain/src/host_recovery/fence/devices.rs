@@ -1,4 +1,4 @@
-//! The devices of the level that is being tried: what is asked of them, and what they have said.
+//! The devices of the level that is being tried: the requests to them, and their answers.
 
 use super::super::Stage;
 use super::super::turn::Turn;
@@ -11,11 +11,11 @@ use crate::proof::Proof;
 use crate::question::{Question, backoff};
 use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
 
-/// How often a device is told in one try of its level: once, and once more when half its time is over.
+/// Maximum number of orders to a device in one try of its level: the first, and a second after half its time.
 const ORDERS: usize = 2;
 
 impl Fence {
-    /// Whether it is known which devices the host has; asks, if it is not.
+    /// True if the devices of the host are known. Asks for them if they are not.
     pub(in super::super) fn want_levels(&mut self, now: Now, commands: &mut Vec<Command>) -> bool {
         if self.levels.is_some() {
             return true;
@@ -26,12 +26,12 @@ impl Fence {
         false
     }
 
-    /// How a device of the current level does.
+    /// Returns the state of a device of the current level.
     pub(in super::super) fn post(&mut self, index: usize) -> &mut Post {
         self.posts.entry(index).or_default()
     }
 
-    /// Asks every device of the level whose time has come.
+    /// Asks every device of the level whose next question is due.
     pub(in super::super) fn read_devices(&mut self, now: Now, commands: &mut Vec<Command>) {
         let levels = self.levels.as_deref().unwrap_or_default();
         let devices = levels.get(self.level).map_or(&[][..], |level| &level.devices);
@@ -45,7 +45,7 @@ impl Fence {
         }
     }
 
-    /// Why the current level has failed, if it has: one of its devices has.
+    /// Returns the failure of the current level. A level has failed if one of its devices has.
     pub(super) fn level_failure(&self, level: &Level, policy: &Policy, now: Now) -> Option<Failure> {
         level.devices.iter().enumerate().find_map(|(index, device)| {
             let post = self.posts.get(&index)?;
@@ -59,9 +59,9 @@ impl Fence {
         })
     }
 
-    /// A device has used up its time. What waited for its turn has not used the device's.
+    /// Returns a reason if a device has used up its time. Waiting for a permit does not count as the device's time.
     fn overdue(&self, device: &Device, post: &Post, policy: &Policy, now: Now) -> Option<String> {
-        // A question under way is answered first; one that hangs ends by its own deadline.
+        // A question in flight is answered first; one that hangs ends by its own deadline.
         if post.first_off.is_some() || post.reading {
             return None;
         }
@@ -79,7 +79,7 @@ impl Fence {
         unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
     }
 
-    /// Whether a device is to be told, if Nova does not hear the host either.
+    /// True if a device is to be ordered off, provided that the host is down in Nova too.
     pub(super) fn wants_order(&self, policy: &Policy, now: Now) -> bool {
         let devices = self.devices().iter().enumerate();
         devices
@@ -87,8 +87,8 @@ impl Fence {
             .any(|(index, device)| self.may_order_off(index, device, policy, now))
     }
 
-    /// Whether a power-off may be sent: not while one may still take effect without an answer (R5), nor again before half of
-    /// the device's time is over once one was accepted.
+    /// True if a power-off may be sent: not while an unanswered one may still take effect (R5), and after an accepted one not
+    /// before half of the device's time has passed.
     pub(super) fn may_order_off(&self, index: usize, device: &Device, policy: &Policy, now: Now) -> bool {
         let Some(post) = self.posts.get(&index) else {
             return false;
@@ -96,7 +96,7 @@ impl Fence {
         if !post.not_off || post.ordering || post.failed.is_some() || now.elapsed < post.off_not_before {
             return false;
         }
-        // Whoever wrote an order without a name meant the host's only device, which may be any of these.
+        // An order without a target comes from a version that knew one device per host, which may be any of these.
         let same = |order: &&Order| {
             order
                 .target
@@ -118,7 +118,7 @@ impl Fence {
         1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
     }
 
-    /// Its power could not be read; while that is to decide something, its level may have failed with it.
+    /// Notes that a device's power could not be read. If the reading was to decide something, its level may have failed with it.
     pub(super) fn not_read(&mut self, index: usize, fault: &Fault, deciding: bool, now: Now) {
         let hopeless = self.is_hopeless(index, fault);
         let post = self.post(index);
@@ -137,8 +137,8 @@ impl Fence {
         self.last_word = Some(fault.text.clone());
     }
 
-    /// Whether this fault, after those before it, ends the device's level: at once if it is not a passing one, or another machine
-    /// answers, which a person may set right at any moment; after its attempts if there is another level to try.
+    /// True if this fault, after those before it, ends the device's level. It does so at once if it is not transient, or if another
+    /// machine answers, which an operator may correct at any moment. Otherwise it does so after all attempts, if there is a next level.
     pub(super) fn is_hopeless(&self, index: usize, fault: &Fault) -> bool {
         let faults = self.posts.get(&index).map_or(0, |post| post.faults);
         let device = self.devices().get(index);
@@ -148,7 +148,7 @@ impl Fence {
             || (!self.is_last() && faults.saturating_add(1) >= attempts)
     }
 
-    /// Every device of the level has said "off" twice, and lately enough to count together.
+    /// Returns the proof if every device of the level has read "off" twice, and recently enough to count together.
     pub(super) fn level_is_off(&self, policy: &Policy, now: Now) -> Option<Proof> {
         let level = self.current()?;
         let mut pairs = Vec::new();
@@ -163,7 +163,7 @@ impl Fence {
         Proof::from_level(level.number, &pairs, policy.power_confirm)
     }
 
-    /// Every device of the level has answered, and not all with "off".
+    /// True if every device of the level has answered, and not all with "off".
     pub(in super::super) fn level_cannot_tell(&self) -> bool {
         let mut all_off = true;
         for index in 0..self.targets().len() {
@@ -175,7 +175,7 @@ impl Fence {
         !all_off || self.targets().is_empty()
     }
 
-    /// What came of a level, for the numbers.
+    /// Records the outcome of a level for the metrics.
     pub(super) fn tell(&self, off: bool, now: Now, record: &mut Record) {
         let took = now.elapsed.since(self.level_began);
         let told = self.devices().iter().map(|device| Fenced {
@@ -186,7 +186,7 @@ impl Fence {
         record.fenced.extend(told);
     }
 
-    /// What the levels are, without those that have no device and would be proven off by nobody.
+    /// Takes the levels of the host. Drops those without a device, because no reading could confirm the host off by them.
     pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, turn: &mut Turn<'_>) {
         self.question.answered();
         if self.levels.is_some() {
@@ -209,19 +209,19 @@ impl Fence {
         self.levels = Some(levels);
     }
 
-    /// A question has not left this engine.
+    /// Notes that a question has not left this engine.
     pub(in super::super) fn not_asked(&mut self, target: &Target) {
         if let Some(index) = self.index_of(target) {
             self.post(index).reading = false;
         }
     }
 
-    /// A power-off has not left this engine: there is nothing to be looked for.
+    /// Notes that a power-off has not left this engine: it cannot take effect.
     pub(in super::super) fn not_sent(&mut self, target: &Target) {
         let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         if let Some(last) = self.orders.iter().rposition(ours) {
             self.orders.remove(last);
-            // What was never sent was not ordered (R27).
+            // An order that was never sent does not count as given (R27).
             self.ordered = self.ordered_before || !self.orders.is_empty();
         }
         if let Some(index) = self.index_of(target) {
@@ -229,20 +229,20 @@ impl Fence {
         }
     }
 
-    /// Nothing that a device has said or was asked counts any more.
+    /// Drops all answers of devices and all questions to them.
     pub(super) fn forget_devices(&mut self) {
         self.question = Question::default();
         self.posts.clear();
     }
 
-    /// When something may be asked of a device again.
+    /// Returns the times at which something may be asked of a device again.
     pub(in super::super) fn moments(&self) -> impl Iterator<Item = Elapsed> {
         let posts = self.posts.values();
         posts.flat_map(|post| [post.not_before, post.off_not_before])
     }
 }
 
-/// Whether it will be the same in a moment.
+/// True if a retry a moment later would fail in the same way.
 fn is_lasting(fault: &Fault) -> bool {
     match fault.class {
         FaultClass::Permanent | FaultClass::Fatal => true,

@@ -1,4 +1,4 @@
-//! When a level fails, and when all have: held, told, and tried again from time to time.
+//! The end of a level that fails. When all have failed, the recovery is on hold, shows why, and tries them again from time to time.
 
 use super::super::guard::{HELD_APART, suspect};
 use super::super::monitor_heartbeats::Verdict;
@@ -9,8 +9,8 @@ use crate::policy::FencingMode;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 
 impl HostRecovery {
-    /// While it is held because no level could prove the host off: the levels are tried again from time to time, until one
-    /// can, the host is heard of again, or an operator speaks.
+    /// Acts while the recovery is on hold because no level could confirm the host off. The levels are tried again from time to
+    /// time, until one succeeds, the host is up in Nova again, or an operator acts.
     pub(super) fn act_held_fence(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let failed = self
             .hold
@@ -32,8 +32,8 @@ impl HostRecovery {
                 if forbidden || asks_for_confirmation(self) {
                     return;
                 }
-                // Nova misses the host, but has heard it since the time of which the report speaks: who says that it is off now
-                // frees it.
+                // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that
+                // claims it off now releases the hold.
                 let said = suspect!(self).said;
                 let claim = said.claim();
                 let younger = said.outlived_word().is_none();
@@ -82,7 +82,7 @@ impl HostRecovery {
 }
 
 impl Fence {
-    /// The current level has failed: goes on with the next one, if there is one and time for it.
+    /// Ends the current level, which has failed. Continues with the next one, if there is one and time for it.
     pub(super) fn next_level(&mut self, failure: &Failure, turn: &mut Turn<'_>) -> bool {
         let (now, policy) = (turn.now, turn.policy);
         self.tell(false, now, turn.record);
@@ -95,7 +95,7 @@ impl Fence {
         let late = now.elapsed.since(self.began) >= policy.episode_deadline;
         let levels = self.levels.as_deref().unwrap_or_default();
         let next = levels.get(self.level + 1).filter(|_| !late);
-        // Told the first time; the same once a minute would fill the story.
+        // Only the first try is recorded; the same once a minute would fill the event log.
         if let Some(next) = next
             && turn.hold.is_none()
         {
@@ -115,7 +115,7 @@ impl Fence {
         goes_on
     }
 
-    /// Every level has failed, or the time is over (`FENCE_FAILED`).
+    /// Holds the recovery because every level has failed, or its time is up (`FENCE_FAILED`).
     fn all_failed(&mut self, late: bool, turn: &mut Turn<'_>) {
         let policy = turn.policy;
         let mut why = std::mem::take(&mut self.failures).join("; ");
@@ -134,12 +134,12 @@ impl Fence {
         turn.hold_fence(&why);
     }
 
-    /// The host is heard of again: whether it may still go down by an order of ours, or has been down, nobody can tell, so
-    /// a person decides.
+    /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
+    /// already; the engine cannot know, so an operator decides.
     fn stays_manual(&mut self, heard: &str, turn: &mut Turn<'_>) {
         self.retry_at = None;
         self.retrying = false;
-        // Whoever decides needs to know which device said what.
+        // The operator who decides needs to know which device answered what.
         let word = self.last_word.as_deref().unwrap_or("no device has answered");
         let tried = if self.ordered {
             "it could not be switched off"
@@ -154,11 +154,11 @@ impl Fence {
         turn.hold_fence(&text);
     }
 
-    /// A level has proven the host off, perhaps while the recovery was held because none could.
+    /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
     pub(super) fn has_come_true(&mut self, turn: &mut Turn<'_>) {
         let now = turn.now;
         self.tell(true, now, turn.record);
-        // By guards it is held only before a further order, and what was ordered before has done its work.
+        // Guards put it on hold only before a further order, and the order before that has taken effect.
         let by_proof = |hold: &mut Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
         if let Some(hold) = turn.hold.take_if(by_proof) {
             let waited = now.elapsed.since(hold.since).as_secs();
@@ -172,7 +172,7 @@ impl Fence {
 }
 
 impl Turn<'_> {
-    /// The host is not proven off, and a person is told why.
+    /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
     pub(in super::super) fn hold_fence(&mut self, why: &str) {
         let reason = format!(
             "host {} is not proven off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \

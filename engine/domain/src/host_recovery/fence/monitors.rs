@@ -1,4 +1,4 @@
-//! The heartbeats of the host's own monitors once it is proven off.
+//! The heartbeats of the host's own monitors after it is confirmed off.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::super::turn::turn;
 use super::super::{HostRecovery, Stage};
 use crate::recovery::{Command, Now, Record};
 
-/// Between two looks at them.
+/// Interval between two scans for them.
 const LOOKS_APART: Duration = Duration::from_secs(10);
 
-/// A monitor that goes on sending heartbeats takes the proof away, as Nova's heartbeat does (R15).
+/// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does (R15).
 pub(in super::super) fn watch(
     recovery: &mut HostRecovery,
     now: Now,

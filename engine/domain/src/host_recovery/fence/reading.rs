@@ -1,4 +1,4 @@
-//! What the devices say.
+//! The answers of the devices.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::proof::{DatedReading, Proof};
 use crate::question::backoff;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
 
-/// The least time until a device that says "off" is asked again while Nova hears the host.
+/// Minimum interval between questions to a device that reads "off" while the host is up in Nova.
 const LISTEN: Duration = Duration::from_secs(1);
 
-/// How soon a device is asked again while the guards look around.
+/// Interval between questions to a device while the guards wait for a scan.
 const LOOKED: Duration = Duration::from_millis(300);
 
 impl Fence {
-    /// Keeps the proof young while there is something left to be asked for (R17).
+    /// Keeps the proof current while there is something left to request (R17).
     pub(in super::super) fn want_proof(
         &mut self,
         proof: Option<&Proof>,
@@ -43,7 +43,7 @@ impl Fence {
 }
 
 impl HostRecovery {
-    /// `asked`: when the question was sent, and how long it had waited for its turn before.
+    /// Takes the answer of a device. `asked`: when the question was sent, and how long it had waited for a permit before.
     pub(in super::super) fn power_read(
         &mut self,
         target: &Target,
@@ -74,7 +74,7 @@ impl HostRecovery {
         if *turn.stage != Stage::Fencing {
             return;
         }
-        // What was asked before the word says nothing about it.
+        // A reading requested before the confirmation shows nothing about it.
         let after = self.vouch.as_ref().is_some_and(|vouch| started >= vouch.heard);
         if after && dated.reading.power == Power::On {
             let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
@@ -86,8 +86,8 @@ impl HostRecovery {
     }
 }
 
-/// Of a device whose level was left. Whatever it says, it is not waited for; but a host that it sees on after another
-/// level has proven it off is not proven off.
+/// Takes a reading from a device of a level that was left. The recovery does not wait for it. But if the device reads the host
+/// as on after another level has confirmed it off, the host is not confirmed off.
 fn late_reading(
     started: Elapsed,
     result: Result<PowerReading, Fault>,
@@ -108,8 +108,8 @@ fn late_reading(
     }
 }
 
-/// R17: a host seen on ends all further submits of the episode. Unknown proves nothing either way; the proof just
-/// grows old.
+/// Takes a reading after the proof (R17). A host that reads as on ends all further submits of the episode. Unknown proves
+/// nothing either way; the proof only ages.
 fn read_after_proof(
     index: usize,
     dated: &DatedReading,
@@ -139,7 +139,7 @@ fn read_after_proof(
 }
 
 impl Fence {
-    /// What a device of the current level says. `deciding`: that is to prove the host off.
+    /// Takes the answer of a device of the current level. `deciding`: the reading is to confirm the host off.
     fn read(
         &mut self,
         (index, target): (usize, &Target),
@@ -181,7 +181,7 @@ impl Fence {
         Some(DatedReading { started, reading })
     }
 
-    /// The proof, if the level gives it.
+    /// Takes a reading before there is a proof, and returns the proof if the level gives it.
     fn read_before_proof(
         &mut self,
         index: usize,
@@ -192,7 +192,7 @@ impl Fence {
     ) -> Option<Proof> {
         let (now, policy) = (turn.now, turn.policy);
         let device = self.devices().get(index)?;
-        // A reading asked for before the order says nothing about what the order did, nor one of an earlier try about now.
+        // A reading requested before the order shows nothing of its effect, and one of an earlier try nothing about now.
         let ordered = self.orders_of(&device.target).last().map(|order| order.at);
         if dated.started < self.level_began || ordered.is_some_and(|at| dated.started < at) {
             return None;
@@ -243,7 +243,7 @@ impl Fence {
             posts.for_each(|post| post.forget_readings(now.elapsed));
             return None;
         }
-        // Nobody has ordered it off: whether it may be taken for lost is for the guards to say, by a young look around.
+        // No order has switched it off. A fresh scan must let the guards decide whether it may be treated as lost.
         if !self.ordered && !guard.are_content(Moment::Proof, suspect, turn) {
             self.post(index).not_before = now.elapsed.plus(LOOKED);
             return None;
@@ -285,11 +285,11 @@ impl Fence {
         record.step(Task::Fence, StepKind::Outcome, 0.3, text);
         self.last_word = Some(fault.text.clone());
         if fault.maybe_done {
-            // It may have taken effect: it is looked for, and not repeated before that is ruled out (R5).
+            // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out (R5).
             return;
         }
         self.orders.remove(at);
-        // It was sent.
+        // The order was sent, although the device has refused it.
         self.ordered_before = true;
         let Some(index) = index else { return };
         let hopeless = self.is_hopeless(index, &fault);
@@ -298,7 +298,7 @@ impl Fence {
         post.not_clear(now.elapsed);
         post.off_not_before = now.elapsed.plus(backoff(post.faults));
         if hopeless {
-            // It can be read, and somebody may switch the host off by hand: worth a look soon.
+            // The device can be read, and an operator may switch the host off by hand: a retry soon is worthwhile.
             post.failed = Some(Failure {
                 why: format!("it cannot be powered off: {}", fault.text),
                 lasting: false,
@@ -308,8 +308,8 @@ impl Fence {
 }
 
 impl Suspect<'_> {
-    /// A controller that is cabled to another machine, or answers under its address, says what is so of that one: Nova must not
-    /// hear the host either (R16).
+    /// True if Nova is silent too. A controller that is cabled to another machine, or answers under its address, reports the power
+    /// of that machine. Therefore the host must be down in Nova as well (R16).
     fn is_silent_beside(
         &self,
         proof: &Proof,
@@ -319,13 +319,13 @@ impl Suspect<'_> {
         turn: &mut Turn<'_>,
     ) -> bool {
         let now = turn.now;
-        // One that does not name the machine may be about any.
+        // A reading that does not name the machine may be about any machine.
         let silent = if named {
             self.service.is_silent(now.elapsed)
         } else {
             self.is_surely_silent(now.elapsed, turn.policy)
         };
-        // What was begun in silence is gone on with although Nova has stopped answering.
+        // An episode that started in silence continues although Nova has stopped answering.
         if silent || (fence.ordered && self.service.was_silent()) {
             turn.troubles.end(Topic::Heard);
             return true;

@@ -1,8 +1,8 @@
-//! A person has seen to it that the host is off, and says so: the way out when no device can say it.
+//! An operator's confirmation by hand that the host is off, for when no device can show it.
 //!
-//! The word is believed as one in mode `external` is: only while Nova does not hear the host, and as long as its heartbeat
-//! stands still (R17). Every level is asked once more before: a device that says "on" gainsays it, and one that says "off" is
-//! the better proof.
+//! The confirmation is believed as a claim in mode `external` is: only while the host is down in Nova, and as long as its
+//! heartbeat stands still (R17). Every level is asked once more before: a device that reads "on" contradicts it, and one that
+//! reads "off" is the better proof.
 
 use std::time::Duration;
 
@@ -22,39 +22,39 @@ use crate::proof::Proof;
 use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// The word of a person, until it is believed or gainsaid.
+/// An operator's confirmation, until it is believed or contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vouch {
-    /// Who, and why.
+    /// The operator and the reason.
     pub by: String,
-    /// When it was said.
+    /// The time at which the operator gave it.
     pub said: Timestamp,
-    /// When it was heard.
+    /// The time at which the recovery received it.
     pub heard: Elapsed,
-    /// How long it has waited for anything but devices and silence.
+    /// The time that it has waited for anything but devices and silence.
     #[serde(default)]
     pub waited: Duration,
-    /// Until when that is counted.
+    /// The time up to which `waited` is counted.
     #[serde(default)]
     pub counted: Elapsed,
-    /// What it waits for since is devices or silence.
+    /// True if it has waited for devices or silence since then.
     #[serde(skip)]
     pub(super) waits_for_silence: bool,
 }
 
-/// How long it counts in any case, by the database's clock.
+/// Time for which it counts in any case, by the database's clock.
 const LASTS: Duration = Duration::from_mins(10);
 
-/// How long it may wait for anything but devices and silence.
+/// Maximum time that it may wait for anything but devices and silence.
 const WAITS: Duration = Duration::from_mins(2);
 
 impl Vouch {
-    /// Whether one that was given then may still be acted on, by the clock of the database.
+    /// True if a confirmation given at `said` may still be acted on, by the clock of the database.
     pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
         clock <= said.plus(LASTS)
     }
 
-    /// Whether it may still be acted on.
+    /// True if it may still be acted on.
     fn is_pending(&mut self, clock: Timestamp, now: Elapsed) -> bool {
         if !std::mem::take(&mut self.waits_for_silence) {
             self.waited += now.since(self.counted);
@@ -64,7 +64,8 @@ impl Vouch {
     }
 }
 
-/// What a person has seen may be so no more: one that could not be acted on is asked for again (R26).
+/// Ends a confirmation that could not be acted on in time. The operator's observation may be outdated, so it is asked for
+/// again (R26).
 pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, record: &mut Record) {
     let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
     let clock = clock.unwrap_or(now.wall);
@@ -83,7 +84,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, rec
     record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
-/// A person's word is heard: whether it is to be looked into.
+/// Takes an operator's confirmation. True if it is to be checked.
 pub(in super::super) fn hear(known: &mut Option<Vouch>, said: &OperatorWord, turn: &mut Turn<'_>) -> bool {
     let why_not = match (*turn.stage, turn.policy.fencing) {
         (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
@@ -109,7 +110,7 @@ pub(in super::super) fn hear(known: &mut Option<Vouch>, said: &OperatorWord, tur
     true
 }
 
-/// Asks every level once, and then believes the word unless Nova hears the host.
+/// Asks every level once, and then believes the confirmation unless the host is up in Nova.
 pub(super) fn act(
     known: &mut Option<Vouch>,
     fence: &mut Fence,
@@ -177,7 +178,7 @@ pub(super) fn act(
     Some(Proof::from_person(turn.notification, &vouch.by, now.elapsed))
 }
 
-/// Something shows that the host is not off: devices go on being tried, as before the word.
+/// Drops the confirmation because something shows that the host is not off. Devices are tried again, as before it.
 pub(super) fn gainsaid(known: &mut Option<Vouch>, why: &str, fence: &mut Fence, turn: &mut Turn<'_>) {
     let Some(vouch) = known.take() else {
         return;

@@ -1,4 +1,4 @@
-//! What an operator's approval counts for, and when it ends (R27).
+//! The scope of an operator's approval, and its end (R27).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -11,23 +11,24 @@ use crate::guard::{DomainLoss, Guard, Region};
 use crate::host_recovery::turn::Turn;
 use crate::recovery::{StepKind, Task};
 
-/// How long it counts once the rate of orders makes it wait no more.
+/// Time for which an approval counts after the rate of orders last made the recovery wait.
 const LASTS: Duration = Duration::from_mins(10);
 
-/// It is of a storm as large as the operator has seen it.
+/// An approval of a storm, as large as the operator has seen it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Approval {
-    /// The hosts that were out or silent when it was given; `None` until the first look after it.
+    /// The hosts that were out or silent when it was given; `None` until the first scan after it.
     pub hosts: Option<BTreeSet<String>>,
     /// The failure domain that it was given for.
     pub domain: Option<String>,
-    /// When it was given, or when G6 made it wait last.
+    /// The time at which it was given, or at which G6 last made it wait.
     pub since: Elapsed,
 }
 
 impl GuardTrack {
-    /// An operator has let it past what it was held by, or waits for. Everything else is asked again (I8).
+    /// Lets the recovery past the guards that hold it or make it wait, as an operator has approved. All other guards are asked
+    /// again (I8).
     pub(in super::super) fn lift(
         &mut self,
         guards: impl IntoIterator<Item = Guard>,
@@ -40,7 +41,7 @@ impl GuardTrack {
         let domain = domain.map(|domain| domain.name.clone());
         let seen = self.lookout.fresh(turn.now).filter(|region| region.nova.is_ok());
         let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), turn));
-        // Without a look an earlier one counts for no more than it did.
+        // Without a scan, an earlier approval covers no more than it did.
         let before = self.approval.take().and_then(|before| before.hosts);
         self.approval = Some(Approval {
             hosts: hosts.or(before),
@@ -49,14 +50,14 @@ impl GuardTrack {
         });
     }
 
-    /// Ends it once what is seen is more than was approved, or long after.
+    /// Ends the approval once more hosts are out than were approved, or long after it was given.
     pub(super) fn keep_approval(&mut self, region: &Region, turn: &mut Turn<'_>) {
-        // Without Nova nothing goes on in any case.
+        // Without Nova nothing continues in any case.
         if self.lifted.is_empty() || region.nova.is_err() {
             return;
         }
         let now = turn.now.elapsed;
-        // One that an older version has heard is of what is seen first.
+        // An approval that an older version has taken covers the hosts of the first scan.
         let approval = self.approval.get_or_insert_with(|| Approval {
             since: now,
             ..Approval::default()
@@ -78,7 +79,7 @@ impl GuardTrack {
         }
     }
 
-    /// Every guard is asked again.
+    /// Ends the approval, so that every guard is asked again.
     pub(in super::super) fn end_approval(&mut self, why: &str, turn: &mut Turn<'_>) {
         self.approval = None;
         if std::mem::take(&mut self.lifted).is_empty() {

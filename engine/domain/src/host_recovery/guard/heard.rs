@@ -1,4 +1,4 @@
-//! What is seen of a suspect's heartbeat while it is held: one that lives is given up, right after a heartbeat.
+//! The heartbeat of a suspect while its recovery is on hold: a suspect that is up is given up, right after a heartbeat.
 
 use std::time::Duration;
 
@@ -9,32 +9,33 @@ use crate::timestamp::Timestamp;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Heard {
-    /// Since when Nova has been seen to hear it.
+    /// The time since which the host has been seen up in Nova.
     since: Option<Elapsed>,
-    /// Its heartbeat as the last look showed it, and when that was asked for.
+    /// The heartbeat that the last scan showed, and when that scan was requested.
     beat: Option<(Elapsed, Timestamp)>,
 }
 
 impl Heard {
-    /// A look that was asked for then has shown this heartbeat. Whether it has moved since a look shortly before; a Nova that tells
-    /// none is believed.
+    /// Takes the heartbeat of a scan that was requested at `asked`. True if it has moved since a scan shortly before; a Nova that
+    /// shows no heartbeat is believed.
     pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
         let Some(beat) = beat else { return true };
         let before = self.beat.replace((asked, beat));
         before.is_some_and(|(at, before)| before != beat && asked.since(at) <= FRESH)
     }
 
-    /// For how long Nova has heard it by now.
+    /// Returns the time that the host has been up in Nova. The first call starts to count.
     pub(in super::super) fn lasts(&mut self, now: Elapsed) -> Duration {
         now.since(*self.since.get_or_insert(now))
     }
 
-    /// Nova hears it no more, or that says nothing.
+    /// Resets that time: the host is not up in Nova any more, or its heartbeats do not count.
     pub(in super::super) fn over(&mut self) {
         self.since = None;
     }
 
-    /// Between two looks: the heartbeat after which it is given up must be seen to come.
+    /// Returns the interval between scans. It is short at the end, because the heartbeat after which the suspect is given up must
+    /// be seen to arrive.
     pub(in super::super) fn looks_apart(&self, now: Elapsed, otherwise: Duration) -> Duration {
         let long = self
             .since

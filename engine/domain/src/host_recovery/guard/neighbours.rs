@@ -1,8 +1,8 @@
-//! Hosts that die beside this one.
+//! Hosts that fail together with this one.
 //!
-//! A row loses its power, and the first of its hosts is proven off while Nova still takes the others for up: its scheduler would
-//! send instances to them. Such an evacuation lies in the queue of a dead host, and nobody may ask for it elsewhere for
-//! minutes. So the first ones wait a moment until Nova would not choose the others any more.
+//! A row loses its power, and the first of its hosts is confirmed off while Nova still takes the others for up: its scheduler
+//! would send instances to them. Such an evacuation stays in the queue of a dead host, and cannot be requested elsewhere for
+//! minutes. The first evacuations therefore wait a moment until Nova would not choose the others any more.
 
 use std::time::Duration;
 
@@ -12,11 +12,11 @@ use super::lookout::Lookout;
 use crate::elapsed::Elapsed;
 use crate::recovery::Command;
 
-/// No longer: power controllers of hosts without power take seconds to say "off" twice, and Nova has not chosen a host that it
-/// does not hear for a minute in any case.
+/// Longest wait. Power controllers of hosts without power take seconds to read "off" twice, and in any case Nova does not choose
+/// a host that has sent no heartbeat for a minute.
 const LONGEST: Duration = Duration::from_secs(12);
 
-/// Nothing of it survives a take-over.
+/// The wait for hosts that fail together with this one. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct Neighbours {
     since: Option<Elapsed>,
@@ -24,7 +24,7 @@ pub(in super::super) struct Neighbours {
 }
 
 impl Neighbours {
-    /// Whether evacuations wait for them.
+    /// True if evacuations wait for other hosts to be confirmed off.
     pub(in super::super) fn are_dying(
         &mut self,
         lookout: &mut Lookout,
@@ -64,7 +64,7 @@ impl Neighbours {
     }
 }
 
-/// The first few.
+/// Names the first few hosts, and counts the rest.
 fn named(hosts: &[&str]) -> String {
     const NAMED: usize = 3;
     let first = hosts[..hosts.len().min(NAMED)].join(", ");

@@ -1,4 +1,4 @@
-//! What reports say of the host's fence, held against what Nova has heard of the host since (R16).
+//! The claims of reports that the host is off, compared with the heartbeats that Nova got since (R16).
 
 use super::super::monitor_heartbeats::Claim;
 use super::super::service::ServiceTrack;
@@ -6,16 +6,16 @@ use crate::evidence::{GivenEvidence, time_text};
 use crate::recovery::{OffWord, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// How far the clocks of reporters, clusters and Nova may differ, in seconds. A host that was fenced, is back and has gone
-/// silent again within that time would be taken for still fenced; none starts so quickly.
+/// Maximum difference between the clocks of reporters, clusters and Nova, in seconds. A host that was fenced, has returned and
+/// has gone silent again within that time would be taken for still fenced; no host starts so quickly.
 const CLOCKS_DIFFER: i64 = 60;
 
-/// Whether a heartbeat speaks against a word of that date.
+/// True if a heartbeat contradicts a claim of that date.
 pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
     heard.minus_seconds(CLOCKS_DIFFER) > dated
 }
 
-/// Reports say more than is known yet.
+/// Takes claims of reports that add to what is known.
 pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWord, record: &mut Record) {
     let together = match known.clone() {
         Some(known) => known.with(said.clone()),
@@ -35,7 +35,7 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWo
     *known = Some(together);
 }
 
-/// A person vouches for the host as it is at that moment.
+/// Takes an operator's confirmation, which is about the host as it is at that moment.
 pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord) {
     let now = OffWord {
         dated: said.at,
@@ -48,7 +48,7 @@ pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord
     });
 }
 
-/// What reports say, and what Nova has heard last.
+/// The claims of reports, and the last heartbeat in Nova.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Said<'a> {
     off_word: Option<&'a OffWord>,
@@ -69,13 +69,13 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// Why what the reports say is true of the past only, if Nova has heard the host since. What an older version has begun
-    /// is not dated.
+    /// Returns the reason why the claims of the reports are outdated, if the host was up in Nova after them. Claims in a recovery
+    /// that an older version has started have no date.
     pub(in super::super) fn outlived_word(&self) -> Option<String> {
         self.outlived(self.dated()?)
     }
 
-    /// The moment of which it speaks.
+    /// Returns the time that the claims are about.
     fn dated(&self) -> Option<Timestamp> {
         match self.off_word {
             Some(word) if word.evidence.is_some() => Some(word.dated),
@@ -84,7 +84,8 @@ impl<'a> Said<'a> {
         }
     }
 
-    /// The same as a claim. What is said again without evidence arrived with the first report: being repeated makes it no younger.
+    /// Returns them as one claim. A claim repeated without evidence counts as arrived with the first report: repetition does not
+    /// make it more recent.
     pub(in super::super) fn claim(&self) -> Option<Claim> {
         let word = self.off_word.filter(|word| word.evidence.is_some());
         Some(Claim::Word {
@@ -93,7 +94,7 @@ impl<'a> Said<'a> {
         })
     }
 
-    /// Evidence of a fence that the host has not outlived, as far as Nova was asked.
+    /// Returns evidence of fencing that no later heartbeat contradicts; `None` before Nova has shown a heartbeat.
     pub(in super::super) fn standing_evidence(&self) -> Option<&'a GivenEvidence> {
         self.heartbeat?;
         self.evidence()

@@ -1,4 +1,4 @@
-//! Whether Nova's silence about the host says anything (R26).
+//! The check whether silence in Nova shows anything about the host (R26).
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::elapsed::Elapsed;
 use crate::guard::{Guard, GuardFacts, Region, Ruling, Verdict, sees_cliff};
 use crate::policy::Policy;
 
-/// Whether what Nova shows says nothing about single hosts. An operator may have let the recovery past all but G1.
+/// True if Nova's view shows nothing about single hosts. An operator may have let the recovery past all of these guards but G1.
 fn is_deaf(
     facts: &GuardFacts,
     region: &Region,
@@ -26,7 +26,7 @@ fn is_deaf(
 }
 
 impl GuardTrack {
-    /// A look around has been answered.
+    /// Updates the track of silence after a scan.
     pub(in super::super) fn note_silence(&mut self, turn: &mut Turn<'_>) {
         let Some((asked, region)) = self.lookout.last() else {
             return;
@@ -40,7 +40,7 @@ impl GuardTrack {
         turn.record.head |= self.silence.look(asked, is_deaf);
     }
 
-    /// Nova misses the host, which says nothing yet.
+    /// Waits because the host is silent in Nova, and that silence does not count yet.
     pub(in super::super) fn wait_for_silence(&mut self, suspect: &Suspect<'_>, turn: &mut Turn<'_>) {
         if !suspect.service.is_silent(turn.now.elapsed) {
             return;
@@ -71,7 +71,7 @@ impl GuardTrack {
 }
 
 impl Suspect<'_> {
-    /// Nova does not hear it, has been seen not to for long enough, and hears others (R26).
+    /// True if the host is down in Nova, has been seen silent for long enough, and others are up (R26).
     pub(in super::super) fn is_surely_silent(&self, now: Elapsed, rules: &Policy) -> bool {
         self.service.is_silent(now) && self.service.has_stood(&self.silence, rules)
     }

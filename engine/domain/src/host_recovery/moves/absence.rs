@@ -1,8 +1,8 @@
-//! Hosts on which an instance may run although Nova says that it does not run there (R8, R10).
+//! Hosts on which an instance may run although Nova shows that it does not run there (R8, R10).
 //!
 //! A destination spawns the guest before the writes and notifications that can fail; Nova then records the evacuation as
-//! `failed`, and destroys nothing. So the destination of a failed evacuation is kept, in the journal, until it is known that
-//! nothing runs there. Until then the instance is asked for on that host only, where Nova refuses a second guest.
+//! `failed`, and destroys nothing. The destination of a failed evacuation is therefore kept in the journal until it is known
+//! that nothing runs there. Until then the instance is requested on that host only, where Nova refuses a second guest.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::nova::Migration;
 use crate::recovery::{Record, StepKind, Task};
 
 impl Move {
-    /// Notes where `records` may have left it, as far as they are younger than `floor`.
+    /// Notes the hosts on which the new ones among `records` may have left it. True if there are further ones.
     pub(in super::super) fn note_failed_at(
         &mut self,
         records: &[&Migration],
@@ -29,7 +29,7 @@ impl Move {
         self.may_run.len() != before
     }
 
-    /// It may run on `host`, unless that is one of the dead, for as long as it is.
+    /// Notes that it may run on `host`, unless that is one of the dead hosts, and for as long as it is one.
     pub(in super::super) fn note_may_run_on(&mut self, host: &str, dead: &BTreeSet<String>) {
         self.may_run.insert(host.to_owned());
         if dead.contains(host) {
@@ -37,19 +37,19 @@ impl Move {
         }
     }
 
-    /// The hosts on which it may run now: not those that are proven off.
+    /// Returns the hosts on which it may run now, without those that are confirmed off.
     pub(in super::super) fn doubts(&self) -> impl Iterator<Item = &String> {
         self.may_run.difference(&self.counted_off)
     }
 
-    /// Nothing is known of a host on which it may run now.
+    /// True if there is no host on which it may run now.
     pub(in super::super) fn has_no_doubt(&self) -> bool {
         self.doubts().next().is_none()
     }
 
-    /// Nothing runs on the `dead` hosts, which have proofs of their own. A proof can be taken back: then it may run there again
-    /// (R29), until it has been confirmed elsewhere. Once monitors tell by its boot id that a host has started again since, and its
-    /// guests do not start at boot, that host belongs among the dead too.
+    /// Counts the `dead` hosts, which have proofs of their own, as hosts on which it does not run. A proof can be revoked: then it may
+    /// run there again (R29), until it has been confirmed elsewhere. Once monitors show by its boot id that a host has started again
+    /// since, and its guests do not start at boot, that host belongs to the dead hosts too.
     pub(in super::super) fn count_off(&mut self, dead: &BTreeSet<String>, record: &mut Record) {
         let off: BTreeSet<String> = self.may_run.intersection(dead).cloned().collect();
         if off == self.counted_off {
@@ -70,7 +70,7 @@ impl Move {
         note_doubts_ended(self);
     }
 
-    /// The only host it may be asked for on, if it may run on one; `Err` if it may be asked for nowhere.
+    /// Returns the only host on which it may be requested, if it may run on one; `Err` if it may not be requested on any.
     pub(in super::super) fn bound_to(&self) -> Result<Option<&String>, ()> {
         let mut hosts = self.doubts();
         match (hosts.next(), hosts.next()) {
@@ -79,7 +79,7 @@ impl Move {
         }
     }
 
-    /// A person has looked, and it does not run on `host`.
+    /// Records that an operator has checked that it does not run on `host`.
     pub(in super::super) fn is_absent_from(&mut self, host: &str, by: &str, record: &mut Record) {
         self.counted_off.remove(host);
         if !self.may_run.remove(host) {
@@ -91,7 +91,7 @@ impl Move {
         note_doubts_ended(self);
     }
 
-    /// Nothing more can be done without knowing whether it runs there.
+    /// Puts it on hold: nothing more can be done without knowing whether it runs there.
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
         let seen = format!(
@@ -102,7 +102,8 @@ impl Move {
         self.remark(why);
     }
 
-    /// A person says that it runs on `host`, and Nova shows it elsewhere: somebody is wrong, and a start that goes on could make two.
+    /// Puts it on hold because an operator reports it on `host` while Nova shows it elsewhere. One of them is wrong, and a start that
+    /// continues could make two.
     pub(in super::super) fn hold_for_word(
         &mut self,
         host: String,
@@ -135,13 +136,13 @@ impl Move {
         record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
     }
 
-    /// The hosts, for people.
+    /// Lists the hosts on which it may run, for messages.
     pub(in super::super) fn where_it_may_run(&self) -> String {
         let hosts: Vec<&str> = self.doubts().map(String::as_str).collect();
         hosts.join(" or ")
     }
 
-    /// It runs on `dest` now, by Nova's own word.
+    /// Records that it runs on `dest` now, as Nova shows.
     pub(in super::super) fn runs_on(&mut self, dest: Option<&String>) {
         if let Some(dest) = dest {
             self.may_run.remove(dest);
@@ -159,7 +160,7 @@ impl Move {
 
 fn note_doubts_ended(one: &mut Move) {
     if one.has_no_doubt() {
-        // What failed there says nothing of other hosts.
+        // A failure there shows nothing about other hosts.
         one.failures = 0;
         one.failed_first = None;
     }

@@ -1,4 +1,4 @@
-//! What Nova answers to a call about one instance.
+//! Nova's answers to calls about one instance.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::id::ServerId;
 use crate::question::backoff;
 use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
 
-/// How often Nova may refuse a lock, or the taking off of one, before it is gone on without.
+/// Number of times that Nova may refuse a lock, or its removal, before the move continues without it.
 const REFUSALS: u32 = 3;
 
 impl MoveTrack {
-    /// Whether it may have been refused because of the host's service, which is looked at anew then.
+    /// Takes the answer to a call. True if it may have been refused because of the host's service, which is then read again.
     pub(in super::super) fn call_answered(
         &mut self,
         (server, call): (ServerId, ServerCall),
@@ -43,7 +43,7 @@ impl MoveTrack {
         let mut service_in_doubt = false;
         match call {
             ServerCall::Lock => lock_failed(one, &fault, now),
-            // Looking at the lists again would say nothing new: they are of the host, and it may be on none.
+            // Reading the lists again would show nothing new: they are of the host, and the instance may be on none.
             ServerCall::Prepare if fault.is_gone() && matches!(one.step, MoveStep::Waiting { .. }) => {
                 one.preparation = Preparation::Wanted;
                 self.gone.entry(server).or_insert(now.elapsed);
@@ -60,11 +60,11 @@ impl MoveTrack {
                 call_failed(one, &fault, now);
             }
             ServerCall::Evacuate => {
-                // It is looked at before anything more is asked of it, and once more later before that is believed.
+                // The instance is read before anything more is requested for it, and again later before this answer is believed.
                 if fault.is_gone() && one.route.target.is_none() {
                     self.gone.entry(server).or_insert(now.elapsed);
                 }
-                // A refusal may mean that the server or the host's service is not what it was: both are looked at anew.
+                // A refusal may mean that the server or the host's service has changed: both are read again.
                 if matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done {
                     self.look.insert(server);
                     service_in_doubt = true;
@@ -93,8 +93,8 @@ impl MoveTrack {
     }
 }
 
-/// Says so when calls about instances go on failing, and at the first evacuation that Nova refuses or fails: many of these no second
-/// attempt can cure.
+/// Shows it when calls about instances keep failing, and at the first evacuation that Nova refuses or fails: a second attempt does
+/// not cure many of these.
 pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
     let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
     let mut open = moves.values().filter(|one| !one.is_over());
@@ -121,7 +121,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
         ServerCall::Lock => {
             one.lock = Lock::Ours;
             one.locked_at = Some(now.elapsed);
-            // Its owner's lock on top of it changes nothing, and nobody else takes it off.
+            // Its owner's lock on top of it changes nothing, and no other actor removes the recovery's lock.
             one.lock_in_doubt = false;
         }
         ServerCall::Prepare => {
@@ -186,7 +186,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     let wait = backoff(one.faults.saturating_sub(1));
     let refused = matches!(fault.class, FaultClass::Permanent | FaultClass::Conflict) && !fault.maybe_done;
     if refused && one.faults >= REFUSALS {
-        // Nova has answered, more than once: what is left is for its owner or an administrator.
+        // Nova has refused more than once: the rest is up to its owner or an administrator.
         one.remark(&format!("it is still locked: {}", fault.text));
         one.lock_loose = None;
         one.unlock_loose = None;
@@ -206,7 +206,7 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: No
         return;
     }
     if fault.maybe_done {
-        // It may have taken effect: it is looked for, and not repeated before that is ruled out (R5, R8).
+        // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out (R5, R8).
         let text = format!(
             "no answer about {}: looking for its effect ({})",
             one.name, fault.text
@@ -216,7 +216,7 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: No
         return;
     }
     match fault.class {
-        // Nova says so of a host it does not know, too.
+        // Nova gives the same answer for a host that it does not know.
         _ if fault.is_gone() => {
             one.route.cross_out_target();
             one.fault = Some(fault.text.clone());

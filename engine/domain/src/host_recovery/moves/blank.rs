@@ -1,4 +1,4 @@
-//! What every move begins with.
+//! The initial state of every move.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use super::{Lock, Move, MoveStep, Preparation, Was};
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::state_version::StateVersion;
 
-/// A move of which nothing is known yet.
+/// Returns a move of which nothing is known yet.
 pub(in super::super) fn blank(server: ServerId, name: String, was: Was, rank: u32, turn: &Turn<'_>) -> Move {
     let now = turn.now.elapsed;
     Move {

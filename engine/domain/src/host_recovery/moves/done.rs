@@ -1,4 +1,4 @@
-//! What Nova has recorded as done, until it is seen to have left the dead host.
+//! Evacuations that Nova has recorded as done, until the instances are seen to have left the dead host.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,24 +12,25 @@ use crate::id::ServerId;
 use crate::recovery::{Now, Record};
 use crate::timestamp::Timestamp;
 
-/// So many evacuations that are done are worth a look whether they have left.
+/// Number of finished evacuations for which a check whether they have left is worthwhile.
 const MANY: usize = 12;
 
-/// Fewer are after so long.
+/// Time after which it is worthwhile for fewer.
 const COLLECTED: Duration = Duration::from_secs(3);
 
 /// An evacuation that is recorded as done.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Done {
-    /// Where it went, as far as the record says so.
+    /// The destination, if the record shows it.
     pub(super) dest: Option<String>,
-    /// When that was seen first.
+    /// The time at which that was first seen.
     pub(super) since: Elapsed,
     pub(super) at: Timestamp,
 }
 
 impl Done {
-    /// R9: it has left the host too, as `shown` or a list has it. It was back when the record said so, however long it took to look.
+    /// Confirms the move (R9): the instance has left the host too, as `shown` or a list shows. It was back when the record showed that,
+    /// however long the check took.
     pub(super) fn confirmed(self, one: &mut Move, shown: Option<String>, now: Now, record: &mut Record) {
         confirmed(one, self.dest.or(shown), now, record);
         if one.over_at.is_some() {
@@ -38,11 +39,11 @@ impl Done {
     }
 }
 
-/// Whether Nova is to be asked if they have left: nobody is back sooner for it, so what is done is collected for a moment, as long as
-/// Nova has more than that in its hands.
+/// True if Nova is to be asked whether they have left. No instance is back sooner for it, so finished evacuations are collected for
+/// a moment, as long as Nova works on more than that.
 pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: Now) -> bool {
     let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;
-    // What was stopped runs until it is looked at.
+    // An instance that was stopped before runs until it is checked.
     let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);
     let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
     done.len() >= MANY.min(in_flight.div_ceil(2))

@@ -1,4 +1,4 @@
-//! How a move ends: confirmed, over but for its lock, over.
+//! The end of a move: confirmed, done but for its lock, done.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now
     }
 }
 
-/// The move ends. While our lock is on it, it is not over: nothing is written before the lock is off (R7, R12).
+/// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off (R7, R12).
 pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
     one.over_at = Some(now.wall);
     if end == End::Person && !one.has_no_doubt() {
@@ -37,7 +37,7 @@ pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut 
     }
 }
 
-/// The move is over: its third and last transaction.
+/// Records that the move is done, in its third and last transaction.
 fn over(one: &Move, record: &mut Record) {
     let MoveStep::Over(end) = one.step else { return };
     record.moves.insert(one.server);
@@ -50,9 +50,9 @@ fn over(one: &Move, record: &mut Record) {
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.9, text);
 }
 
-/// The lock is off. If one was asked for that nobody has answered, it may have come since this unlocking was sent, or come yet,
-/// and is taken off once more then; an unlocking that may come yet is waited for, so that it does not meet the next recovery's
-/// lock.
+/// Records that the lock is off. A lock request without an answer may have taken effect since this unlocking was sent, or may do so
+/// later; its lock is then removed again. An unlocking that may still take effect is waited for, so that it does not remove the
+/// next recovery's lock.
 pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
     let MoveStep::Unlocking {
         end,

@@ -1,5 +1,5 @@
-//! The moves: lock, prepare, ask. `answers` hears what Nova says to that, `look` finds what came of it, `follow` sees to
-//! the end of each.
+//! The moves: lock, prepare, request. `answers` takes Nova's answers, `look` finds the results, and `follow` completes each
+//! move.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,20 +16,20 @@ use crate::proof::Proof;
 use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// Between two looks at instances that wait for something other than Nova.
+/// Interval between two checks of instances that wait for something other than Nova.
 const HELD_LOOK: Duration = Duration::from_secs(10);
 
-/// Nothing is asked for on lists older than this: somebody else may have begun meanwhile.
+/// Maximum age of the lists on which anything is requested: another actor may have started something meanwhile.
 pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
 
-/// Nothing that is counted on not to run on a host is asked for elsewhere on a look older than this at which hosts are proven off.
+/// Maximum age of the reading of which hosts are confirmed off, for a request that relies on it.
 const COUNTED_OFF_AGE: Duration = Duration::from_secs(15);
 
-/// So many locks, or unlockings, may be under way for instances whose turn is not near while others wait to be asked for: Nova answers
-/// them from the same processors, and nobody is back sooner for them.
+/// Number of lock or unlock calls that may be in flight for instances whose turn is not near, while others wait to be requested: Nova
+/// answers them from the same processors, and no instance is back sooner for them.
 pub(super) const ASIDE: usize = 1;
 
-/// So many are near in any case: what a window begins with.
+/// Number of instances that are near in any case: the initial size of a window.
 const NEAR: usize = 4;
 
 impl HostRecovery {
@@ -68,18 +68,18 @@ impl HostRecovery {
         }
     }
 
-    /// When every move is over the host is looked at once more: an instance may have come to it since the list was taken.
+    /// Checks the host once more when every move is done: an instance may have come to it since the list was taken.
     fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        // Nothing to be moved is believed at once, but only if this owner has seen it.
+        // An empty list is believed at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.listing.question.seen.is_some();
-        // Before it, so that what comes to light by it may still take what is given back.
+        // Before the last check, so that instances that it finds may still use the hosts that are given back.
         let mut turn = turn!(self, now, record);
         if !self.reserve.hand_back(&self.moves, &mut turn, commands) {
             return;
         }
-        // A host that is not proven off any more is not looked at for what it may run.
+        // A host that is not confirmed off any more is not checked for what it may run.
         let unproven = self.arrivals.settled && self.proof.is_none();
-        // Nova deletes no service with instances, and lists of a host without one are not believed.
+        // Nova deletes no service with instances, and lists of a host without a service are not believed.
         let unlisted = unproven || self.service.is_gone();
         if self.asks.listing.last_look || self.rejected.is_some() || empty || unlisted {
             if self
@@ -96,7 +96,7 @@ impl HostRecovery {
         }
     }
 
-    /// Whether every move is over. Those that are not are followed.
+    /// Follows the moves that are not done. True if every move is done.
     pub(in super::super) fn follow_moves(
         &mut self,
         now: Now,
@@ -110,14 +110,14 @@ impl HostRecovery {
         let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
         if self.asks.messaging.want(stuck, every, now, commands) {
-            // One reading of Nova's services answers both.
+            // One reading of Nova's services answers both questions.
             self.service.want(now, Duration::ZERO, commands);
         }
         all_over
     }
 
-    /// Locks and prepares ahead, and asks for as many evacuations as may be in flight, in order. While a hook is waited for
-    /// they are only locked.
+    /// Locks and prepares ahead, and requests evacuations in order, up to the number that may be in flight. While a hook is awaited
+    /// instances are only locked.
     fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let mut turn = turn!(self, now, record);
         let move_track = &mut self.asks.move_track;
@@ -134,13 +134,13 @@ impl HostRecovery {
             usize::MAX
         };
         lock_in_order(&mut self.moves, &order, (near, room.calls), &turn, commands);
-        // R16: the heartbeat is noted before the first instance is asked for, so that its advance can be seen.
+        // R16: the heartbeat is noted before the first instance is requested, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
         if !ready || !noted || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
             return;
         }
-        // What is under way already has not waited either.
+        // Evacuations that are already in flight have not waited either.
         let first = !self.moves.values().any(Move::is_in_flight);
         if first
             && self
@@ -163,18 +163,18 @@ impl HostRecovery {
     }
 }
 
-/// What evacuations may be asked for by.
+/// The budget and the proof by which evacuations may be requested.
 struct Leave<'a> {
     room: Room,
     proof: Option<&'a Proof>,
     /// The proof's number.
     number: u32,
-    /// The reserved hosts that instances have a place on.
+    /// The reserved host of each instance that has a place on one.
     places: BTreeMap<ServerId, String>,
 }
 
 impl MoveTrack {
-    /// What has been rejected is given up, as far as nothing of it is under way.
+    /// Gives up the moves of a rejected recovery, unless they are in flight.
     fn give_up_rejected(&self, moves: &mut Moves, turn: &mut Turn<'_>) {
         let Some(by) = turn.rejected else { return };
         self.let_stuck_go(by, moves, turn);
@@ -189,8 +189,8 @@ impl MoveTrack {
         }
     }
 
-    /// The records are wanted while something is in flight, and before something is asked for on old ones; what else is read, they
-    /// say.
+    /// Polls migration records while an evacuation is in flight, and before a request that would rely on stale ones. The records decide
+    /// which other lists are read.
     pub(super) fn want_lists(
         &mut self,
         moves: &Moves,
@@ -202,7 +202,7 @@ impl MoveTrack {
         let now = turn.now;
         let in_flight = moves.values().any(Move::is_in_flight);
         if !in_flight {
-            // What is to be asked for anew is not slow any more, and nobody should end it for that.
+            // An evacuation that is to be requested again is not slow any more, and no operator should end it for that.
             turn.troubles.end(Topic::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
@@ -222,7 +222,7 @@ impl MoveTrack {
         }
     }
 
-    /// The reserved hosts that were named.
+    /// Requests evacuations. Returns the reserved hosts that they name.
     fn submit(
         &mut self,
         moves: &mut Moves,
@@ -248,7 +248,7 @@ impl MoveTrack {
                 continue;
             }
             if matches!(one.lock, Lock::Wanted | Lock::Asked) {
-                // Its place is kept: those behind it are not to go first because their locks were answered sooner.
+                // Its slot is kept: the instances behind it are not to go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);
                 continue;
             }
@@ -261,7 +261,7 @@ impl MoveTrack {
             };
             match one.preparation {
                 Preparation::Wanted if preparing >= room.calls => continue,
-                // Not long before it is asked for: what is marked in error and then forgotten would stay so.
+                // Only shortly before its request: an instance that is marked in error and then forgotten would stay so.
                 Preparation::Wanted if room.evacuations == 0 => {
                     self.pace.is_ready(one.urgency(policy));
                     continue;
@@ -322,12 +322,12 @@ impl MoveTrack {
         named
     }
 
-    /// Whether the lists moves are followed by, and with them what other hosts are proven off, are younger than `limit`.
+    /// True if the lists by which moves are followed, and with them the hosts that are confirmed off, are more recent than `limit`.
     pub(in super::super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
         self.lists.age(now.elapsed).is_some_and(|age| age < limit)
     }
 
-    /// Whether something is asked about the instance that must be answered before anything more is asked of Nova for it.
+    /// True if a question about the instance must be answered before anything more is requested for it.
     fn is_unsure(&self, server: &ServerId) -> bool {
         self.others.contains_key(server)
             || self.look.contains(server)
@@ -335,7 +335,7 @@ impl MoveTrack {
             || self.evacuating.contains(server)
     }
 
-    /// How long ago Nova was last asked what it is doing with these instances.
+    /// Returns the time since Nova was last asked what it is doing with these instances.
     fn records_age(&self, listed: Option<Elapsed>, now: Now) -> Duration {
         self.evacuations
             .seen
@@ -344,11 +344,11 @@ impl MoveTrack {
     }
 }
 
-/// The instances that something is to be done about, by rank.
+/// Returns the instances for which something is to be done, by rank.
 fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
-        // What is frozen is not begun; what Nova was asked for is followed.
+        // Nothing is started for a frozen instance; a request that Nova already has is followed.
         let begins = matches!(one.step, MoveStep::Waiting { .. }) && turn.frozen(one.server).is_none();
         begins || (under_way && one.lock == Lock::Wanted)
     };
@@ -358,8 +358,8 @@ fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
     order
 }
 
-/// R12: each instance is locked before it is asked for; those that somebody else has asked for, and those that are held, too. The
-/// first `near` may all be locked at once, up to `calls`; the others are locked beside what they wait for.
+/// Locks each instance before it is requested (R12), also those that another actor has requested and those on hold. The first `near`
+/// may all be locked at once, up to `calls`; for the others `ASIDE` is the limit.
 fn lock_in_order(
     moves: &mut Moves,
     order: &[(u32, ServerId)],
@@ -379,7 +379,7 @@ fn lock_in_order(
         };
         let due = match one.step {
             MoveStep::Waiting { not_before } => now.elapsed >= not_before,
-            // Nobody but a person with all rights is to touch what may run in two places.
+            // Only an operator with all rights is to touch an instance that may run in two places.
             MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
             MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
         };
@@ -394,9 +394,9 @@ fn lock_in_order(
     }
 }
 
-/// The host to be named, if one is, and whether that is one in reserve; `None` if it cannot be asked for now.
+/// Returns the host to name, if any, and whether that is one in reserve; `None` if the instance cannot be requested now.
 fn where_to(one: &mut Move, place: Option<&String>, record: &mut Record) -> Option<(Option<String>, bool)> {
-    // R10: where it may run already, and nowhere else.
+    // R10: where it may run already, and on no other host.
     let Ok(bound) = one.bound_to() else {
         one.hold_for_absence("it may run on more than one host", record);
         return None;

@@ -1,4 +1,4 @@
-//! What comes after a call about an instance, or its evacuation, has failed.
+//! The handling of a failed call about an instance, or of its failed evacuation.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::fault::{Fault, FaultClass};
 use crate::question::backoff;
 use crate::recovery::{Now, Record, StepKind, Task};
 
-/// Nova took it on and failed it: again after a while, by the other way, or a person's work.
+/// Handles an evacuation that Nova has refused or failed: tries again after a while, takes the other way, or leaves it to an operator.
 pub(in super::super) fn nova_failed(
     one: &mut Move,
     why: &str,
@@ -41,7 +41,7 @@ pub(in super::super) fn nova_failed(
     let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
     if !one.has_no_doubt() {
-        // It is asked for where it may run and nowhere else, so no other way is taken and no other host can cure it.
+        // It is requested where it may run and on no other host, so no other way is taken and no other host can cure it.
         if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
             one.hold_for_absence(&text, record);
         } else {
@@ -79,7 +79,7 @@ pub(in super::super) fn nova_failed(
     }
 }
 
-/// A call failed in passing: the next one waits, longer each time.
+/// Handles a call that has failed in a way that may pass: the next one waits, longer each time.
 pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
     one.faults = one.faults.saturating_add(1);
     one.failing_since.get_or_insert(now.elapsed);

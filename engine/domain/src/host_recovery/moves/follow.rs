@@ -1,5 +1,5 @@
-//! The end of each move: confirmed, brought to what it was, unlocked. It goes on in every stage and whatever forbids to
-//! begin something new.
+//! The completion of each move: confirmed, brought back to its original state, unlocked. It runs in every stage, even when new
+//! work is blocked.
 
 use super::super::turn::{Moves, Turn};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
@@ -18,22 +18,22 @@ use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;
 
-/// An evacuation that no conductor has picked up for so long is worth a look at Nova's services.
+/// Time after which an evacuation that no conductor has picked up is worth a check of Nova's services.
 const PICKED_UP: Duration = Duration::from_secs(10);
 
-/// What is back is unlocked after so long while others are still down: Nova unlocks with the processors that bring those back.
+/// Time after which a returned instance is unlocked while others are still down: Nova unlocks with the processors that bring those back.
 const UNLOCKED_AFTER: Duration = Duration::from_secs(10);
 
-/// Between the first time Nova says that it does not know an instance, and the one that counts.
+/// Minimum time between Nova's first answer that it does not know an instance and the answer that counts.
 const GONE_AGAIN: Duration = Duration::from_secs(5);
 
-/// Nova's API may read a copy of its database that is up to this old. An instance that is shown without a lock sooner after ours was
-/// set may be shown as it was before.
+/// Maximum age of the copy of the database that Nova's API may read. An instance that is shown without a lock within this time after
+/// the recovery's lock was set may be shown as it was before.
 const READS_LAG: Duration = Duration::from_secs(30);
 
 impl MoveTrack {
-    /// Whether every move is over. Those that are not are followed, by records that are younger than `since`. `listed`: when the
-    /// instances of the host were listed.
+    /// Follows the moves that are not done, by records that are more recent than `since`. True if every move is done. `listed`: when
+    /// the instances of the host were listed.
     pub(in super::super) fn follow(
         &mut self,
         moves: &mut Moves,
@@ -68,7 +68,7 @@ impl MoveTrack {
                     not_before,
                     ..
                 } => {
-                    // A lock that is still on its way would come after the unlocking.
+                    // A lock request that is still on its way would take effect after the unlocking.
                     let free = !*asked && one.lock != Lock::Asked;
                     if free && now.elapsed >= not_before.plus(patience) && unlocking < limit {
                         unlocking += 1;
@@ -107,7 +107,7 @@ impl MoveTrack {
         all_over
     }
 
-    /// Whether an evacuation lies around that no conductor picks up.
+    /// True if an evacuation has waited too long for a conductor to pick it up.
     pub(in super::super) fn has_stuck(&self, moves: &Moves, now: Now) -> bool {
         let picked_up_late = |server: &ServerId| {
             let step = moves.get(server).map(|one| &one.step);
@@ -176,14 +176,14 @@ impl MoveTrack {
                 one.remark("it has left the host by itself");
                 finish(one, End::Left, now, record);
             }
-            // R9: it has left the host, and an evacuation of it from this host is done.
+            // R9: it has left the host, and its evacuation from this host is done.
             (MoveStep::Asked { .. }, Some(seen)) if elsewhere(&seen) && done.is_some() => {
                 if let Some(done) = done {
                     done.confirmed(one, seen.host, now, record);
                 }
             }
-            // Nova writes the new host at the very end of a move, so it has been moved, whatever its records say: by somebody
-            // else, or by one of two evacuations that got in each other's way and left it marked in error.
+            // Nova writes the new host at the very end of a move, so the instance has been moved, whatever its records show: by another
+            // actor, or by one of two evacuations that conflicted and left it marked in error.
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
                 if is_stuck(&seen) {
                     one.remark("found on another host without a finished evacuation, and in error");
@@ -224,7 +224,7 @@ impl MoveTrack {
                         one.lock_loose = None;
                         one.unlock_loose = None;
                     }
-                    // None, or its owner's: there is nothing of ours to be taken off, and whatever may come late is looked for later.
+                    // No lock, or its owner's: there is no lock of the recovery to remove, and one that may come late is checked for later.
                     unlocked(one, policy.settle_time(), now, record);
                 }
             }
@@ -232,7 +232,7 @@ impl MoveTrack {
         }
     }
 
-    /// Sets down what is to be asked of a moved instance; [`Self::follow`] asks.
+    /// Sets the restoration that a moved instance needs; [`Self::follow`] requests it.
     fn bring_back(&mut self, one: &mut Move, seen: &Server, policy: &Policy, now: Now, record: &mut Record) {
         let limit = policy.stop_limit;
         let MoveStep::Restoring { since, .. } = one.step else {
@@ -269,7 +269,7 @@ impl MoveTrack {
     }
 }
 
-/// Whether its state has to be reset before it is asked for, and whether a reset that nobody has answered has been done.
+/// Decides whether its state has to be reset before it is requested, and whether an unanswered reset has been done.
 fn prepare(one: &mut Move, seen: &Server, now: Now, settled: Duration) {
     let kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
     match one.preparation {
@@ -278,7 +278,7 @@ fn prepare(one: &mut Move, seen: &Server, now: Now, settled: Duration) {
         {
             one.preparation = Preparation::Done;
         }
-        // Seen late enough: this look was begun when the call could not take effect any more.
+        // Late enough: this check was started when the call could no longer take effect.
         Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
             one.preparation = Preparation::Wanted;
         }
@@ -290,13 +290,13 @@ fn prepare(one: &mut Move, seen: &Server, now: Now, settled: Duration) {
     }
 }
 
-/// Whether the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show ours.
+/// True if the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show this one's.
 fn is_our_lock(seen: &Server, mark: &str) -> bool {
     seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
 }
 
 impl MoveTrack {
-    /// Whether it is asked now.
+    /// Reads the instance, unless a read is in flight or was made just now. True if it asks now.
     fn want_server(
         &mut self,
         server: ServerId,
@@ -313,7 +313,7 @@ impl MoveTrack {
         asks
     }
 
-    /// Looks whose lock is on it. What is not ours was not ours from when it was asked.
+    /// Checks whose lock is on it. A lock that is not this recovery's counts as removed from the time of this check on.
     fn want_lock(
         &mut self,
         server: ServerId,
@@ -333,7 +333,7 @@ impl MoveTrack {
         }
     }
 
-    /// Not found counts only when it is said again later: an API server may be on a database that lags behind.
+    /// True if an instance that is not found was not found some time before either: an API server may use a database that lags behind.
     fn is_gone_again(&mut self, server: ServerId, now: Now) -> bool {
         let first = *self.gone.entry(server).or_insert(now.elapsed);
         let again = now.elapsed.since(first) >= GONE_AGAIN;
@@ -345,7 +345,7 @@ impl MoveTrack {
     }
 }
 
-/// Asks for a restoration, unless the same one may still take effect (R5).
+/// Requests a restoration, unless the same one may still take effect (R5).
 fn restore(one: &mut Move, wanted: &Restoration, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
     let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
     let MoveStep::Restoring { asked, .. } = &mut one.step else {
@@ -391,7 +391,7 @@ fn verb(restoration: &Restoration) -> &'static str {
     }
 }
 
-/// Somebody says that it runs on a host: whether that settles what is to come of it for now.
+/// Applies an operator's report that the instance runs on a host. True if that settles for now what becomes of it.
 fn is_settled_by_word(
     one: &mut Move,
     (host, by): (String, String),

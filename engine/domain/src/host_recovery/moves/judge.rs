@@ -1,4 +1,4 @@
-//! What a pair of lists shows of one move, and what follows from it.
+//! The judgement of one move by a pair of lists, and the consequences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,46 +12,46 @@ use crate::nova::{Migration, MigrationStatus, Server, VmState};
 use crate::recovery::{Now, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
 
-/// How many times `conductors_up` an evacuation that no conductor has picked up may simply be waiting its turn.
+/// Multiple of `conductors_up` for which an evacuation that no conductor has picked up may simply be waiting its turn.
 const TURN: u32 = 5;
 
-/// A host that Nova has not heard for so long when an evacuation is asked for is not chosen for it any more.
+/// Time without a heartbeat, at the request of an evacuation, after which Nova does not choose a host for it any more.
 const HEARD_BEFORE: Duration = Duration::from_mins(2);
 
-/// Lists in a row that show an instance on the host although its evacuation is recorded as done.
+/// Number of lists in a row that show an instance on the host although its evacuation is recorded as done.
 const LONG_DONE: u8 = 20;
 
-/// How long an evacuation may be recorded as done without the instance leaving the host.
+/// Maximum time that an evacuation may be recorded as done without the instance leaving the host.
 const DONE_FOR: Duration = Duration::from_mins(10);
 
-/// Whether the lists are enough.
+/// The result of a judgement: the lists are enough, or the server has to be read.
 #[derive(PartialEq)]
 pub(super) enum Seen {
     Enough,
     LookAtServer,
 }
 
-/// What a pair of lists is judged by.
+/// The facts by which a pair of lists is judged.
 pub(super) struct Look {
     pub(super) started: Elapsed,
     pub(super) since: Option<Timestamp>,
     pub(super) absence_after: Duration,
     pub(super) conductors_up: Duration,
-    /// Since when Nova's messages get through.
+    /// The time since which Nova's messages get through.
     pub(super) messages_since: Option<Elapsed>,
-    /// How long after that Nova may let go of what it has held: a call's deadline and Nova's own.
+    /// The time after that within which Nova may release what it has held: a call's deadline and Nova's own.
     pub(super) let_go_within: Duration,
-    /// The hosts that Nova does not hear, and how long it had not heard them.
+    /// The hosts that are down in Nova, with the time since their last heartbeat.
     pub(super) silent: BTreeMap<String, Duration>,
-    /// At this moment.
+    /// The time of that reading.
     pub(super) silent_at: Elapsed,
     pub(super) patience: Patience,
-    /// Hosts that were proven off before the lists were asked for.
+    /// The hosts that were confirmed off before the lists were requested.
     pub(super) dead: BTreeSet<String>,
 }
 
 impl Look {
-    /// Whether the lists are enough to tell what has become of this one; if so, it is told.
+    /// Judges one move by the lists. Returns whether they are enough; if so, the result is applied.
     pub(super) fn at(
         &self,
         one: &mut Move,
@@ -93,7 +93,7 @@ impl Look {
                     }
                 }
             }
-            // Whether it may go on, the inventory says. That it has left needs none: Nova may have no service to list by any more.
+            // The inventory decides whether it may continue. Its leaving needs no inventory: Nova may have no service to list by any more.
             MoveStep::Held if on_host.is_none() => Seen::LookAtServer,
             MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
                 Seen::Enough
@@ -101,7 +101,7 @@ impl Look {
         }
     }
 
-    /// Whether Nova may be at work on it, somebody else's doing.
+    /// True if Nova may be carrying out a move of it that another actor has requested.
     fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
         !record.status.is_over() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
     }
@@ -110,7 +110,7 @@ impl Look {
         record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
     }
 
-    /// Its destination may have spawned it. It runs there as little as anything does, for as long as that host is proven off.
+    /// Notes that its destination may have spawned it. It does not run there for as long as that host is confirmed off.
     fn may_run_where_it_went(&self, one: &mut Move, record: &Migration) {
         if let Some(dest) = record.dest.as_ref().filter(|_| self.goes_to_the_dead(record)) {
             one.note_may_run_on(dest, &self.dead);
