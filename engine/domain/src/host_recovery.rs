@@ -91,7 +91,7 @@ pub enum Stage {
     Moving,
     /// The notification is closed; lasts until the host's nova-compute is back.
     Returning,
-    /// Nothing is left to do.
+    /// The recovery is done.
     Over,
 }
 
@@ -383,7 +383,7 @@ impl HostRecovery {
 
     fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
-        // Instances that other recoveries have let go of are planned again. The journal has taken the last answers by now.
+        // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freezing::act(self, now, record, commands) {
             let message = self.current_message(now);

@@ -79,7 +79,7 @@ pub(super) enum Next {
     Again,
     /// The other way is tried, from the beginning.
     OtherWay,
-    /// Nothing more is tried: it needs an operator.
+    /// No further try: the instance needs an operator.
     GiveUp,
 }
 

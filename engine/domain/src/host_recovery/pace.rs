@@ -1,4 +1,4 @@
-//! What this recovery could do with, what it was given, and when it has to be looked at next.
+//! The demand of this recovery, the permits that it was given, and the time of its next decision.
 
 use std::time::Duration;
 
@@ -8,29 +8,29 @@ use crate::pace::{Demand, Permits, Sight, TakenUp, Urgency};
 use crate::policy::Policy;
 use crate::recovery::Now;
 
-/// So long at most until the next look, whatever is or is not due.
+/// Maximum time to the next decision, whatever is or is not due.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Between two looks while the way to the plan is short and full of turns.
+/// Interval between two decisions in the stages before the plan, which follow each other quickly.
 const SHORT: Duration = Duration::from_millis(100);
 
-/// The shortest time between two looks.
+/// Minimum time between two decisions.
 const SHORTEST: Duration = Duration::from_millis(5);
 
-/// So many moves are told as ready: more than any window is wide.
+/// Maximum number of moves that are reported as ready: more than any window is wide.
 const TOLD: u32 = 4_096;
 
-/// How much may be begun in this decision.
+/// The budget of one decision.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Room {
-    /// Further evacuations.
+    /// The number of further evacuations.
     pub(super) evacuations: u64,
-    /// Other calls about instances, of each kind, at once.
+    /// The number of other calls about instances at once, of each kind.
     pub(super) calls: usize,
 }
 
 impl Move {
-    /// See [`Urgency`]. A priority that does not count across projects lets no recovery go before another either.
+    /// Returns its [`Urgency`]. A priority that does not count across projects gives no recovery precedence over another either.
     pub(super) fn urgency(&self, policy: &Policy) -> Urgency {
         Urgency {
             tagged: self.tagged,
@@ -42,12 +42,12 @@ impl Move {
         }
     }
 
-    /// Whether Nova has been asked, and no destination is seen to work on it.
+    /// True if its evacuation was requested, and no destination is seen to work on it.
     pub(super) fn is_queued(&self) -> bool {
         self.queued_since().is_some()
     }
 
-    /// Since when it has been queued, if it is.
+    /// Returns the time since which it has been queued, if it is.
     pub(super) fn queued_since(&self) -> Option<Elapsed> {
         match self.step {
             MoveStep::Asked { since, .. } if self.dest.is_none() => Some(since),
@@ -61,28 +61,28 @@ impl Move {
     }
 }
 
-/// What this recovery may begin, and what of its evacuations has not been told yet.
+/// The permits of this recovery, and the progress of its evacuations that is not reported yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Pace {
-    /// What may be begun; `None` until somebody says so.
+    /// The permits; `None` before the first are given.
     pub(super) permits: Option<Permits>,
-    /// Evacuations asked for by this owner.
+    /// The number of evacuations that this owner has requested.
     pub(super) asked: u64,
-    /// Moves that lack nothing but leave.
+    /// The moves that lack nothing but a permit, counted by urgency.
     pub(super) ready: Vec<(Urgency, u32)>,
-    /// How long Nova took to take up moves, not told yet.
+    /// The times that Nova took to pick up moves, not reported yet.
     taken_up: Vec<TakenUp>,
-    /// The records have been looked at, which is not told yet.
+    /// True if the records have been read, which is not reported yet.
     pub(super) looked: bool,
 }
 
 impl Pace {
-    /// The time between two looks, at least.
+    /// Returns the minimum time between two polls.
     pub(super) fn pause(&self, tick: Duration) -> Duration {
         self.permits.map_or(tick, |permits| permits.pause)
     }
 
-    /// What was given, as far as it has not been used.
+    /// Returns the part of the permits that is not used yet.
     pub(super) fn room(&self) -> Room {
         self.permits.map_or(
             Room {
@@ -96,7 +96,7 @@ impl Pace {
         )
     }
 
-    /// A move lacks nothing but leave.
+    /// Counts a move that lacks nothing but a permit.
     pub(super) fn is_ready(&mut self, urgency: Urgency) {
         let told: u32 = self.ready.iter().map(|(_, count)| count).sum();
         if told >= TOLD {
@@ -108,8 +108,8 @@ impl Pace {
         }
     }
 
-    /// Sets down how long Nova took to take a move up, if it has just been seen to: at least until the look before this one, at
-    /// which nobody had, so that how seldom we look is not held against Nova.
+    /// Records how long Nova took to pick a move up, if that was just seen. The lower bound is the time until the poll before this one,
+    /// which did not show it yet, so that rare polls are not held against Nova.
     pub(super) fn note_taken_up(
         &mut self,
         asked: Option<Elapsed>,
@@ -129,7 +129,7 @@ impl Pace {
 }
 
 impl HostRecovery {
-    /// What it could do with, and what it has, after the latest decision.
+    /// Returns its demand for permits, and what it has in flight, after the latest decision.
     pub fn demand(&self) -> Demand {
         let pace = &self.asks.move_track.pace;
         let mut demand = Demand {
@@ -148,7 +148,7 @@ impl HostRecovery {
         demand
     }
 
-    /// What has been seen of the evacuations since this was last asked.
+    /// Returns what has been seen of the evacuations since the last call.
     pub fn sight(&mut self) -> Sight {
         let pace = &mut self.asks.move_track.pace;
         Sight {
@@ -157,8 +157,8 @@ impl HostRecovery {
         }
     }
 
-    /// In how long it has to be decided again, if nothing is observed before. Never more than a second, so that a moment
-    /// that is not named here costs no more than that.
+    /// Returns the time to the next decision, if nothing is observed before. It is never more than a second, so that a time that is
+    /// missing here costs no more than that.
     pub fn next_look(&self, now: Now) -> Duration {
         let quiet =
             self.hold.is_some() || matches!(self.stage, Stage::Moving | Stage::Returning | Stage::Over);

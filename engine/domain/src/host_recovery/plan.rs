@@ -1,4 +1,4 @@
-//! From lists to a plan: what becomes of each instance. `order` says in which order.
+//! The plan made from the lists: what becomes of each instance. `order` defines the order.
 
 pub(super) mod lost;
 pub(super) mod order;
@@ -25,10 +25,10 @@ use crate::question::Question;
 use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
 
-/// Between the first list without an instance, and the one that counts.
+/// Minimum time between the first list without an instance and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 
-/// What R14 wants said.
+/// The remark that R14 requires.
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
@@ -37,7 +37,7 @@ const LOCAL_DISK: &str =
 struct Shown<'a> {
     server: &'a Server,
     host: &'a str,
-    /// What was touched since then may still be at work.
+    /// The time since which a record that was touched may still be active.
     recent: Timestamp,
 }
 
@@ -52,8 +52,8 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// True if the guest has been switched to the other host, which did not answer. Nova records that as completed, and goes on
-    /// showing the instance here; its task may be gone with a restart of nova-compute. What was shelved since leaves no record.
+    /// True if the guest has been switched to the other host, which did not answer. Nova records that as completed, and still shows the
+    /// instance here; its task may be gone with a restart of nova-compute. Shelving it since leaves no record.
     fn has_switched(self, record: &Migration) -> bool {
         record.kind == MigrationType::LiveMigration
             && record.status.is_done()
@@ -63,7 +63,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The moves of another kind that make it unknown where the guest runs (R11), and the other host each names.
+/// Returns the moves of another kind that make it unknown where the guest runs (R11), and the other host that each names.
 fn elsewhere<'a>(
     shown: Shown<'a>,
     migrations: &'a [&'a Migration],
@@ -90,7 +90,7 @@ fn elsewhere<'a>(
 }
 
 impl Move {
-    /// What its owner should know about the way it comes back.
+    /// Adds remarks for its owner about the state in which it comes back.
     pub(super) fn remark_nature(&mut self) {
         if self.image_backed {
             self.remark(LOCAL_DISK);
@@ -101,19 +101,19 @@ impl Move {
     }
 }
 
-/// What is asked about the instances of the host. Nothing of it survives a take-over.
+/// The questions about the instances of the host. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Listing {
     pub(super) question: Question,
-    /// When an empty list of the host's instances was asked for first.
+    /// The time at which an empty list of the host's instances was first requested.
     empty_seen: Option<Elapsed>,
-    /// Instances that another recovery is working on: looked at again from time to time.
+    /// Instances that another recovery is working on: checked again from time to time.
     pub(super) taken: BTreeSet<ServerId>,
-    /// When they were planned again; the journal may not have spoken yet.
+    /// The time at which they were planned again; the journal may still refuse them.
     pub(super) retaking: Option<Elapsed>,
-    /// The list that is under way was asked for when every move was over.
+    /// True if the list in flight was requested when every move was done.
     looking_last: bool,
-    /// That list has been looked through.
+    /// True if that list has been processed.
     pub(super) last_look: bool,
 }
 
@@ -125,13 +125,13 @@ impl Listing {
         }
     }
 
-    /// Asks once more when every move is over.
+    /// Asks once more when every move is done.
     pub(super) fn want_last(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
         self.want(service, now, commands);
         self.looking_last |= self.question.sent() == Some(now.elapsed);
     }
 
-    /// Instances that were planned again are ours, unless the journal has refused them meanwhile.
+    /// Takes instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
     pub(super) fn retaken(&mut self, troubles: &mut Troubles, now: Now) {
         let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
         if self.retaking.is_some_and(unrefused) {
@@ -141,8 +141,8 @@ impl Listing {
         }
     }
 
-    /// Instances that another recovery is working on are left to it for now: nothing of them has been written. It may leave
-    /// them on this host when it ends (it moved them here, and then this host died), so they are looked at again.
+    /// Leaves instances that another recovery is working on to it for now: nothing about them has been written. It may leave them
+    /// on this host when it ends (it moved them here, and then this host died), so they are checked again.
     pub(super) fn taken_by_another(
         &mut self,
         servers: Vec<ServerId>,
@@ -161,7 +161,7 @@ impl Listing {
         });
     }
 
-    /// Where there is no hypervisor to ask the cell by, a list with nothing on it counts with a second one seconds later.
+    /// True if an empty list counts although there is no hypervisor by which to ask the cell: it counts with a second one seconds later.
     fn is_empty_again(&mut self, asked: Elapsed) -> bool {
         let first = *self.empty_seen.get_or_insert(asked);
         if asked.since(first) >= EMPTY_AGAIN {
@@ -178,10 +178,10 @@ impl HostRecovery {
             self.settle_now(now, record);
             return;
         }
-        // Listing changes nothing, so it goes on while something forbids to act.
+        // Listing changes nothing, so it continues while other work is blocked.
         self.follow_moves(now, record, commands);
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        // The lists begin with a look at the service record: one that is under way is that look.
+        // The lists start with a reading of the service record: one that is in flight is that reading.
         if !self.service.is_awaited() {
             self.asks.listing.want(&self.service, now, commands);
         }
@@ -189,7 +189,7 @@ impl HostRecovery {
 }
 
 impl Listing {
-    /// `since`: records younger than this are the recovery's own; what is followed of older ones moves it back.
+    /// Takes an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
     pub(super) fn answered(
         &mut self,
         result: Result<Inventory, Fault>,
@@ -202,7 +202,7 @@ impl Listing {
         let asked = self.question.answered();
         let last = std::mem::take(&mut self.looking_last);
         let inventory = match result {
-            // Without its service record the host's cell may be down, and an empty list may be a lie (EW33).
+            // Without its service record the host's cell may be down, and an empty list may be wrong (EW33).
             Ok(inventory) if inventory.service.is_some() => inventory,
             Ok(_) => {
                 return self.failed("Nova does not show the host's service record", turn);
@@ -229,7 +229,7 @@ impl Listing {
             }
             Stage::Moving => {
                 arrivals.listed(&inventory, turn);
-                // What a host has that may be alive again is not ours.
+                // Instances on a host that may be running again do not belong to this recovery.
                 if !turn.settled || arrivals.may_move() {
                     plan(&inventory, moves, since, turn);
                 }
@@ -247,7 +247,7 @@ impl Listing {
         }
     }
 
-    /// A list with nothing on it counts only if the host's cell says so too: it may have been away just while the list was read.
+    /// True if an empty list counts, because the host's cell confirms it: the cell may have been away just while the list was read.
     fn is_empty(
         &mut self,
         in_cell: &InCell,
@@ -255,7 +255,7 @@ impl Listing {
         moves: &Moves,
         turn: &mut Turn<'_>,
     ) -> bool {
-        // What is known to have been there has left by Nova's records, and not by an empty list.
+        // Instances that were known to be there have left by Nova's records, and not by an empty list.
         let known = !moves.is_empty() && !moves.values().any(|one| one.deleted);
         let why = match in_cell {
             InCell::Has(0) => return true,
@@ -281,7 +281,7 @@ impl Listing {
     }
 }
 
-/// Adds a move for every server that has none yet: all of them the first time, late comers afterwards.
+/// Adds a move for every server that has none yet: all of them the first time, late arrivals afterwards.
 fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>, turn: &mut Turn<'_>) {
     let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for migration in &inventory.migrations {
@@ -336,8 +336,8 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
     }
 }
 
-/// What Nova once did not know, or did not show on the host, and shows there all the same was not deleted, and has arrived. And what
-/// was moved may have come back by another migration.
+/// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the
+/// same was not deleted, and has arrived. One that was moved may have come back by another migration.
 fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
     one.deleted || one.awaited || (one.step == MoveStep::Over(End::Moved) && came_again(records, host))
 }
@@ -370,7 +370,7 @@ fn plan_one(
         tagged: policy.marks(server),
         priority: order::priority(policy, server),
         image_backed: !server.volume_backed,
-        // A lock of an earlier recovery is made this one's: that one may be about to take it off.
+        // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
             true if reason == turn.mark() => Lock::Ours,
             true if !reason.starts_with("tachi ") => Lock::Owners,
@@ -391,7 +391,7 @@ fn plan_one(
         ..blank(server.id, server.name.clone(), was, rank, turn)
     };
     if let Some(why) = policy.leaves(server) {
-        // A lock left over from an earlier recovery is not left on an instance that is left.
+        // A lock left over from an earlier recovery is not left on an instance that is excluded.
         one.lock = if one.lock == Lock::Ours {
             Lock::Ours
         } else {
@@ -412,7 +412,7 @@ fn plan_one(
     one
 }
 
-/// Somebody has asked for its evacuation already, perhaps an earlier recovery: that is followed, and nothing asked for.
+/// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting one.
 fn follow_what_is_open(
     one: &mut Move,
     migrations: &[&Migration],
@@ -434,7 +434,7 @@ fn follow_what_is_open(
     }
 }
 
-/// R11: held ones whose other migration has ended, or whose other host is proven off too, may go on.
+/// Releases moves on hold whose other migration has ended, or whose other host is confirmed off too (R11).
 fn look_at_held(
     inventory: &Inventory,
     move_track: &mut MoveTrack,
@@ -462,7 +462,7 @@ fn look_at_held(
             .filter(|migration| migration.server == one.server)
             .collect();
         let Some(shown) = on_host.get(&server).copied() else {
-            // A list may lack what is there: it is looked at by itself.
+            // A list may lack an instance that is there: it is read by itself.
             move_track.look.insert(server);
             continue;
         };

@@ -1,14 +1,14 @@
-//! The reserved hosts a recovery holds, beside its moves: from the first instance that is to go to one until every move is over, and
-//! each is used or in reserve again. They are taken in the journal, made ready, used, and given back as they were.
+//! The hosts that a recovery has reserved, beside its moves: from the first instance that is to go to one until every move is done,
+//! and each is used or in reserve again. They are reserved in the journal, made ready, used, and given back as they were.
 //!
 //! ```text
-//! Preparing --aggregates joined, enabled and up--> Ready --every move is over--> Returning --> Over
+//! Preparing --aggregates joined, enabled and up--> Ready --every move is done--> Returning --> Over
 //!     \________________ of no use after all ________________________________/
 //! ```
 //!
-//! A host is taken by the journal's own uniqueness (R6), in the transaction that writes this state, before anything is
-//! asked of it; so a crash between any two lines leaves a host that is held by a recovery somebody claims. What is asked
-//! of it is idempotent and looked at before it is undone: only what is still as we made it is put back (R23).
+//! The journal's own uniqueness reserves a host (R6), in the transaction that writes this state, before anything is requested
+//! of it. A crash at any point therefore leaves a host that belongs to a recovery which an engine claims. The requests are
+//! idempotent, and their effect is checked before it is undone: only what is still as this recovery made it is put back (R23).
 
 pub(super) mod choice;
 mod hosts;
@@ -26,76 +26,74 @@ use crate::id::{HostId, ServiceId};
 use crate::question::Question;
 use crate::reserved::{ReservedHostView, Resources, Survey};
 
-/// How often in a row a call may be refused, or its effect be undone by somebody, before it is gone on without.
+/// Number of times in a row that a call may be refused, or its effect be undone by others, before the recovery continues without it.
 pub(super) const REFUSALS: u32 = 3;
 
-/// How long a survey is worth anything, once it has come: a slow Nova must not make it worthless. What has changed since the
-/// journal finds out when a host is taken.
+/// Time for which a survey counts after it has arrived: a slow Nova must not make it worthless. The journal finds out what has
+/// changed since when a host is reserved.
 const SURVEY_AGE: Duration = Duration::from_secs(5);
 
-/// How a reserved host ends for a recovery.
+/// The end of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TakenEnd {
-    /// Something runs there now: it is an ordinary host.
+    /// Something runs on the host now: it is an ordinary host.
     Used,
-    /// In reserve again.
+    /// The host is in reserve again.
     GivenBack,
 }
 
-/// Where a reserved host is on its way.
+/// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TakenStep {
-    /// Until Nova shows it enabled and up.
+    /// The host is being made ready, until Nova shows it enabled and up.
     Preparing,
-    /// Instances may be asked for on it.
+    /// Instances may be requested on the host.
     Ready,
-    /// Being put back as it was.
+    /// The host is being put back as it was.
     Returning,
-    /// Nothing left to do.
+    /// The reservation is done.
     Over(TakenEnd),
 }
 
 /// An aggregate of the dead host that a reserved host joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joining {
-    /// Nova's number of it.
+    /// The aggregate's number in Nova.
     pub aggregate: u64,
-    /// Its name.
     pub name: String,
-    /// Nova has said that it is in it.
+    /// True if Nova has confirmed that the host is in it.
     pub done: bool,
-    /// It is there, or may be, because we have asked for it: to be undone.
+    /// True if the host is in it, or may be, because this recovery has requested that: to be undone.
     pub ours: bool,
 }
 
-/// A reserved host that is held, or was.
+/// A host that is reserved for a recovery, or was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Taken {
-    /// Our id of it.
+    /// The id of the registered host.
     pub host: HostId,
-    /// Its service name in Nova.
+    /// The host's service name in Nova.
     pub name: String,
-    /// How far it is.
     pub step: TakenStep,
-    /// Nova's id of its service.
+    /// The id of its service in Nova.
     pub service: ServiceId,
-    /// Whether its service was enabled before.
+    /// True if its service was enabled before.
     pub was_enabled: bool,
-    /// Why it was disabled before, if somebody had said so (R23).
+    /// The reason for which it was disabled before, if one was given (R23).
     pub was_reason: Option<String>,
-    /// What was left on it when it was taken; `None` if nobody knows.
+    /// The free resources on it when it was reserved; `None` if they are unknown.
     pub room: Option<Resources>,
-    /// The aggregates it joins.
+    /// The aggregates that it joins.
     pub joining: Vec<Joining>,
-    /// An instance has been asked for on it: it is not registered as reserved any more.
+    /// True if an instance has been requested on it: it is not registered as reserved any more.
     pub consumed: bool,
-    /// How often it was enabled.
+    /// The number of times that it was enabled.
     pub enabled: u32,
-    /// The latest change that was asked for.
+    /// The latest change that was requested.
     pub call: Option<Put>,
-    /// When a change was last asked for that nobody has answered: until D + Q have passed it may still take effect (R5).
+    /// The time of the last change request without an answer: until D + Q have passed it may still take effect (R5).
     pub loose: Option<Elapsed>,
     #[serde(skip)]
     pub(super) asked: bool,
@@ -105,7 +103,7 @@ pub struct Taken {
     pub(super) faults: u32,
     #[serde(skip)]
     pub(super) seen: Option<ReservedHostView>,
-    /// Since when it is enabled and not up.
+    /// The time since which it has been enabled and not up.
     #[serde(skip)]
     pub(super) waiting: Option<Elapsed>,
 }
@@ -115,13 +113,13 @@ impl Taken {
         matches!(self.step, TakenStep::Over(_))
     }
 
-    /// Whether instances may be meant for it.
+    /// True if instances may be assigned to it.
     pub(super) fn is_open(&self) -> bool {
         matches!(self.step, TakenStep::Preparing | TakenStep::Ready)
     }
 
     pub(super) fn intend(&mut self, now: Elapsed) {
-        // An answer that comes twice ends the wait for one that has not come.
+        // A duplicate answer can end the wait for an answer that has not arrived; that call may still take effect.
         self.loosen();
         self.asked = true;
         self.call = Some(Put {
@@ -136,12 +134,12 @@ impl Taken {
         }
     }
 
-    /// A change of it will not be answered, and may yet take effect: the last one, or one before it.
+    /// Notes that a change will not be answered, and may yet take effect: the last one, or one before it.
     pub(super) fn not_answered(&mut self) {
         self.loose = self.call.map(|call| call.at);
     }
 
-    /// Its last change has not been answered, and may have taken effect.
+    /// Notes that its last change has not been answered, and may have taken effect.
     pub(super) fn loosen(&mut self) {
         if let Some(call) = self.call.filter(|call| !call.answered) {
             self.loose = Some(call.at);
@@ -149,36 +147,36 @@ impl Taken {
     }
 }
 
-/// Questions under way. They may be forgotten.
+/// Questions in flight. They may be lost.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ReserveAsks {
     pub(super) survey: Question,
-    /// What came of it, and when.
+    /// The answer to the survey, and the time at which it arrived.
     pub(super) seen: Option<(Elapsed, Survey)>,
-    /// Since when a host that somebody else holds is waited for.
+    /// The time since which a host that others hold is awaited.
     pub(super) waiting: Option<Elapsed>,
 }
 
-/// What a recovery knows of its segment's reserve.
+/// The reservations of a recovery in its segment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reserve {
-    /// The hosts it holds, or held.
+    /// The hosts that it has reserved, or had.
     pub hosts: Vec<Taken>,
-    /// Hosts that turned out to be of no use to it, and why.
+    /// Hosts that turned out to be of no use to it, with the reason.
     pub unfit: BTreeMap<String, String>,
-    /// Why no reserved host was found for an instance, if that has happened.
+    /// The reason why no reserved host was found for an instance, if that has happened.
     pub lack: Option<String>,
     #[serde(skip)]
     pub(super) asks: ReserveAsks,
 }
 
 impl Reserve {
-    /// A host by its id.
+    /// Returns a reservation by the id of the host.
     pub fn taken(&self, host: HostId) -> Option<&Taken> {
         self.hosts.iter().find(|one| one.host == host)
     }
 
-    /// Whether nothing is held.
+    /// True if no host is reserved any more.
     pub fn is_settled(&self) -> bool {
         self.hosts.iter().all(Taken::is_over)
     }
@@ -189,14 +187,14 @@ impl Reserve {
             .find(|one| one.name == name && !one.is_over())
     }
 
-    /// The last owner's calls may or may not have been sent.
+    /// Notes that the last owner's calls may or may not have been sent.
     pub(super) fn forget_answers(&mut self) {
         for one in &mut self.hosts {
             one.loosen();
         }
     }
 
-    /// The survey, if it is young.
+    /// Returns the survey, if it is fresh.
     pub(super) fn survey(&self, now: Elapsed) -> Option<Survey> {
         self.asks
             .seen
@@ -205,7 +203,7 @@ impl Reserve {
             .map(|(_, survey)| survey.clone())
     }
 
-    /// The journal has refused them: others hold them, or they are reserved no more.
+    /// Drops hosts that the journal has refused: others hold them, or they are not reserved any more.
     pub(super) fn refused(&mut self, hosts: &[HostId], now: Elapsed) {
         self.hosts
             .retain(|one| one.is_over() || !hosts.contains(&one.host));

@@ -1,4 +1,4 @@
-//! The host comes back: `forced_down` is cleared, and what an operator wants done without a person is done.
+//! The host's return: `forced_down` is cleared, and the steps that an operator has configured to be automatic are taken.
 
 pub(super) mod boot_hold;
 pub(super) mod enable;
@@ -13,12 +13,12 @@ use crate::recovery::{
 };
 
 impl HostRecovery {
-    /// R22: once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any more),
-    /// `forced_down` is cleared. Never while a fence order may still take effect (R5).
+    /// Hands the host back. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
+    /// more), `forced_down` is cleared (R22). Never while a fence order may still take effect (R5).
     pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         let settle = self.policy.settle_time();
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        // Others may count on the proof (R10): a new owner looks once.
+        // Other recoveries may count on the proof (R10): a new owner checks it once.
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
             self.fence
                 .want_proof(self.proof.as_ref(), &self.policy, now, commands);
@@ -26,7 +26,7 @@ impl HostRecovery {
         if record.life.is_none() {
             late::watch(self, now, commands);
         }
-        // Nothing is powered on while something is on its way to it.
+        // The host is not powered on while an instance is on its way to it.
         if record.life.is_none() && self.arrivals.expected.is_empty() {
             let mut turn = turn!(self, now, record);
             let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
@@ -41,11 +41,11 @@ impl HostRecovery {
         };
         let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
         let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
-        // What this very write makes of the recovery must be durable before the host is handed back.
+        // The effect of this very write on the recovery must be durable before the host is handed back.
         if !quiet || self.service.updating || record.life.is_some() {
             return;
         }
-        // What was seen before our own change could take effect says nothing about anybody else's.
+        // A reading from before this recovery's own change could take effect shows nothing about the changes of others.
         let settled = self
             .service
             .put_loose
@@ -60,12 +60,12 @@ impl HostRecovery {
             }
             return;
         }
-        // The host has failed again: its new recovery has put its own mark in the place of ours.
+        // The host has failed again: its new recovery has replaced this one's mark with its own.
         let reason = reason_of(seen);
-        // A process recovery's call may come late, and puts its mark in the place of ours too.
+        // A process recovery's call may come late, and replaces the mark too.
         let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
             && self.policy.process_disable_reason != self.policy.host_disable_reason;
-        // So may a drain's.
+        // A drain's call may do the same.
         let of_a_drain = is_drained(reason);
         let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
         if self.service.marked && theirs && is_settled {
@@ -78,7 +78,7 @@ impl HostRecovery {
         }
         let Some(id) = self.service.id else { return };
         // Nova refuses this with 400 while evacuation records from the host are still `done`, that is until its
-        // nova-compute has gone through them; then it is asked again.
+        // nova-compute has processed them; then it is requested again.
         self.service.updating = true;
         self.service.clearing = true;
         self.service.enabling = false;
@@ -97,12 +97,12 @@ impl HostRecovery {
 }
 
 impl ServiceTrack {
-    /// The host is under recovery anew. That recovery sees to its return only if it comes as far as `forced_down`, so this
-    /// one goes on watching, from the beginning: the heartbeats heard so far were before the new failure.
+    /// Restarts the watch, because the host is under recovery again. The new recovery handles its return only if it gets as far as
+    /// `forced_down`, so this one continues to watch, from the beginning: the heartbeats so far were before the new failure.
     pub(super) fn superseded(&mut self, turn: &mut Turn<'_>) {
         self.clearing = false;
         self.begin_again(turn.now.elapsed);
-        // The younger may be at it for hours, and what is refused now is refused until then.
+        // The newer recovery may run for hours, and until it ends the journal refuses what it refuses now.
         self.question.not_before = turn.now.elapsed.plus(turn.policy.heartbeat_poll);
         turn.record.head = true;
     }

@@ -19,64 +19,64 @@ use crate::recovery::retry::OwnStamp;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 
-/// How long Nova may go on hearing a host that is reported dead before the report is given up.
+/// Time that a host which is reported dead may stay up in Nova before the report is given up.
 pub(super) const CONTRADICTED_LIMIT: Duration = Duration::from_mins(2);
 
-/// How often `forced_down` is set again after somebody else has cleared it in the middle of the moves.
+/// Number of times that `forced_down` is set again after others have cleared it during the moves.
 const SET_AGAIN: u32 = 3;
 
 /// A change of the record that has been journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Put {
-    /// When.
+    /// The time of the change.
     pub at: Elapsed,
-    /// Whether Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    /// True if Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
     pub answered: bool,
 }
 
-/// What is known of the record.
+/// The state of Nova's record of the host.
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each says something of its own about what has been seen or asked"
 )]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTrack {
-    /// Nova's id.
+    /// The service's id in Nova.
     pub id: Option<ServiceId>,
-    /// Nova's clock when the recovery first looked, less a margin for clocks that differ: evacuation records younger than
-    /// this are its own (R13).
+    /// Nova's clock at the recovery's first reading, less a margin for clocks that differ: evacuation records newer than this are
+    /// the recovery's own (R13).
     pub since: Option<Timestamp>,
     /// The latest attempt to set `forced_down`.
     pub put: Option<Put>,
-    /// When the latest attempt that nobody has answered was made.
+    /// The time of the latest attempt that has no answer.
     pub put_loose: Option<Elapsed>,
-    /// `forced_down` has been set by us for the proof there is.
+    /// True if this recovery has set `forced_down` for the current proof.
     pub in_force: bool,
-    /// The heartbeat noted after that (R16): if it advances, the host lives.
+    /// The heartbeat noted after that (R16): if it advances, the host is running.
     pub mark: Option<Timestamp>,
-    /// What was shown as the heartbeat before that change.
+    /// The heartbeat that was shown before that change.
     #[serde(default)]
     pub before: Option<Timestamp>,
-    /// How often it was set again.
+    /// The number of times that it was set again.
     pub again: u32,
-    /// The service was asked to be enabled after the host's return.
+    /// True if the service was requested to be enabled after the host's return.
     #[serde(default)]
     pub enable_asked: bool,
-    /// Since when the host has been back and up without a break, once `forced_down` was cleared.
+    /// The time since which the host has been back and up without a break, once `forced_down` was cleared.
     #[serde(default)]
     pub back: Option<Elapsed>,
-    /// Failed updates in a row.
+    /// The number of failed updates in a row.
     pub faults: u32,
     /// The heartbeat that an earlier recovery's change has left in the record (R31).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_stamp: Option<OwnStamp>,
-    /// The record has carried our mark.
+    /// True if the record has carried this recovery's mark.
     #[serde(default)]
     pub marked: bool,
-    /// The look at it.
+    /// The question that reads the record.
     #[serde(skip)]
     pub(super) question: Question,
-    /// Times in a row that Nova knew of no service on the host.
+    /// The number of times in a row that Nova knew of no service on the host.
     #[serde(skip)]
     pub(super) missing: u32,
     #[serde(skip)]
@@ -87,39 +87,39 @@ pub struct ServiceTrack {
     pub(super) look_counts_for: Duration,
     #[serde(skip)]
     pub(super) updating: bool,
-    /// The attempt before the one under way that sets `forced_down`.
+    /// The attempt to set `forced_down` before the one in flight.
     #[serde(skip)]
     pub(super) put_before: Option<Put>,
     #[serde(skip)]
     pub(super) not_before: Elapsed,
-    /// When the last change was answered: a reading asked for before it may show the row as it was.
+    /// The time at which the last change was answered: a reading requested before it may show the row as it was.
     #[serde(skip)]
     pub(super) changed: Elapsed,
-    /// Nobody knows how long ago the change was asked for that the heartbeat is to be noted after: its owner is gone.
+    /// True if it is unknown when the change was requested after which the heartbeat is to be noted, because its owner is gone.
     #[serde(skip)]
     pub(super) changed_by_another: bool,
-    /// Since when silence is being waited for.
+    /// The time since which silence is awaited.
     #[serde(skip)]
     pub(super) waiting: Option<Elapsed>,
-    /// Whether the change under way clears `forced_down`.
+    /// True if the change in flight clears `forced_down`.
     #[serde(skip)]
     pub(super) clearing: bool,
-    /// Whether the change under way enables the service.
+    /// True if the change in flight enables the service.
     #[serde(skip)]
     pub(super) enabling: bool,
-    /// The first heartbeat after the one noted, when it was seen, and whether it has advanced once more soon after.
+    /// The first heartbeat after the noted one, the time at which it was seen, and whether it has advanced once more soon after.
     #[serde(skip)]
     pub(super) advanced: Option<(Timestamp, Elapsed, bool)>,
-    /// The heartbeat seen last, and when it was seen first. Whoever has heard none other since, whoever looked, goes on counting.
+    /// The heartbeat seen last, and the time at which it was first seen. The time counts across owners while no other one is seen.
     #[serde(default)]
     pub(super) still: Option<(Timestamp, Elapsed)>,
-    /// When it was seen last.
+    /// The time at which it was last seen.
     #[serde(skip)]
     pub(super) looked: Elapsed,
-    /// When it was last seen to have moved between two looks.
+    /// The time at which it was last seen to have moved between two readings.
     #[serde(skip)]
     pub(super) moved: Option<Elapsed>,
-    /// What this owner had seen of it before it claimed the recovery, which was then.
+    /// The heartbeat as this owner saw it before it claimed the recovery, at `watched_until`.
     #[serde(skip)]
     pub watched: Option<StandingHeartbeat>,
     #[serde(skip)]
@@ -127,8 +127,8 @@ pub struct ServiceTrack {
 }
 
 impl ServiceTrack {
-    /// The last owner's change may or may not have been made, and may yet be. A change moves the heartbeat that Nova shows,
-    /// so one noted before it is worth nothing.
+    /// Drops the answers to the last owner, whose change may or may not have been made, and may yet be. A change moves the heartbeat
+    /// that Nova shows, so one noted before it counts for nothing.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.watched_until = now;
         self.question = Question::default();
@@ -141,7 +141,7 @@ impl ServiceTrack {
         }
     }
 
-    /// A change that was never sent is none.
+    /// Takes back a change that was never sent.
     pub(super) fn not_sent(&mut self) {
         self.updating = false;
         if !self.clearing && !self.enabling {
@@ -149,7 +149,7 @@ impl ServiceTrack {
         }
     }
 
-    /// Looks at the record unless it was looked at within `every`.
+    /// Reads the record unless it was read within `every`.
     pub(super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
         let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
         if due && self.question.send(now.elapsed) {
@@ -172,8 +172,8 @@ impl ServiceTrack {
         self.not_before = now.elapsed.plus(wait);
     }
 
-    /// Nova refuses while evacuations from the host are recorded as done, and only a start of its nova-compute closes those:
-    /// one that was started before the last of them must be restarted by hand.
+    /// Handles a failure to clear `forced_down`. Nova refuses it while evacuations from the host are recorded as done, and only a start
+    /// of its nova-compute closes those: one that was started before the last of them must be restarted by hand.
     pub(super) fn clearing_failed(&mut self, fault: &Fault, host: &str, now: Now, record: &mut Record) {
         self.update_failed(fault, now);
         let wait = Duration::from_secs(30) * self.faults.min(10);
@@ -187,7 +187,8 @@ impl ServiceTrack {
         }
     }
 
-    /// The record carries our mark, and the journal knows of no change: it has lost it (R33). What we have set we see to the end of (R22).
+    /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it (R33). A
+    /// `forced_down` that this recovery has set it also clears (R22).
     pub(super) fn adopt_lost_change(&mut self, seen: &Service, turn: &mut Turn<'_>) {
         if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&turn.mark()) {
             self.put = Some(Put {
@@ -199,7 +200,7 @@ impl ServiceTrack {
         }
     }
 
-    /// Whether a change that sets `forced_down` may still take effect (R5).
+    /// True if a change that sets `forced_down` may still take effect (R5).
     pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.put_loose.is_some_and(|at| now.since(at) < settle)
     }
@@ -227,7 +228,7 @@ impl HostRecovery {
             self.service.want(now, Duration::from_secs(1), commands);
             return;
         };
-        // The proof must be young here too: what follows takes Nova's own protection away.
+        // The proof must be fresh here too: the next step takes Nova's own protection away.
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         let fresh = |proof: &crate::proof::Proof| proof.is_fresh(now.elapsed, self.policy.proof_age);
@@ -263,9 +264,9 @@ impl ServiceTrack {
             answered: false,
         });
         self.before = Some(seen.beat());
-        // Disabled without a mark of ours, with a reason or without: somebody else's doing, which stays (R23). The mark of an
-        // earlier recovery gives way to this one's.
-        // A drain's is a person's.
+        // A service that is disabled without a mark of Tachi, with a reason or without, was disabled by others, and stays so (R23). The
+        // mark of an earlier recovery is replaced by this one's.
+        // A drain counts as an operator's change.
         let reason = reason_of(seen);
         let foreign = !seen.enabled && (!is_marked(reason) || is_drained(reason));
         let (update, text) = if foreign {
@@ -285,7 +286,7 @@ impl ServiceTrack {
         commands.push(Command::UpdateService { id, update });
     }
 
-    /// `is_proven`: there is a proof that the change counts for.
+    /// Takes the answer to a change. `is_proven`: there is a proof that the change counts for.
     pub(super) fn updated(&mut self, result: Result<Service, Fault>, is_proven: bool, turn: &mut Turn<'_>) {
         let now = turn.now;
         self.updating = false;
@@ -312,8 +313,8 @@ impl ServiceTrack {
                 let mark = turn.mark();
                 self.marked |= reason_of(&seen).contains(&mark);
                 self.seen = Some(seen);
-                // The heartbeat is noted from a reading of its own: whether the answer to a change shows the row
-                // before or after it is nothing to build on.
+                // The heartbeat is noted from a separate reading, because the answer to a change may show the row before or
+                // after it.
                 self.mark = None;
                 self.question.seen = None;
                 turn.record.head = true;
@@ -349,8 +350,8 @@ impl ServiceTrack {
         }
     }
 
-    /// Somebody has cleared `forced_down` in the middle of the moves: Nova would refuse every evacuation. The proof says what
-    /// it said, so it is set again; but not against somebody who insists: `false` then.
+    /// Sets `forced_down` again after others have cleared it during the moves: Nova would refuse every evacuation. The proof is
+    /// unchanged, so it is set again; but not against an actor who clears it again and again. False in that case.
     fn sets_again(&mut self, turn: &mut Turn<'_>) -> bool {
         if self.again >= SET_AGAIN {
             return false;

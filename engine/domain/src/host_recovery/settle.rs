@@ -1,4 +1,4 @@
-//! The end of a recovery, as the notification tells it.
+//! The end of a recovery, as the notification shows it.
 
 use super::arrivals::lost::name_all;
 use super::turn::Moves;
@@ -7,13 +7,13 @@ use crate::count;
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::{Life, Now, Record, StepKind, Task, mark};
 
-/// Names in a message; the rest is counted.
+/// Number of names in a message; the rest is only counted.
 const NAMED: usize = 5;
 
 impl HostRecovery {
-    /// Every move is over.
+    /// Closes the notification when every move is done.
     pub(super) fn settle(&mut self, now: Now, record: &mut Record) {
-        // Nobody lists the host any more.
+        // Nothing lists the host any more.
         if self.rejected.is_some() || self.service.is_gone() {
             name_all(self, now, record);
         }
@@ -37,7 +37,7 @@ impl HostRecovery {
         }
     }
 
-    /// Rejected before there was a plan, or with one that is over.
+    /// Settles a recovery that was rejected before there was a plan, or with one that is done.
     pub(super) fn settle_now(&mut self, now: Now, record: &mut Record) {
         if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
             self.settle(now, record);
@@ -48,7 +48,7 @@ impl HostRecovery {
     }
 }
 
-/// How the notification ends, by the moves and what is on its way.
+/// Returns the final status and message of the notification, by the moves and the instances on their way.
 pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     let ended = |end: End| {
         state
@@ -100,7 +100,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     state.hooks.last_word(status, message + &coming)
 }
 
-/// Of a recovery that has not listed anything since its latest requests were lost (R33).
+/// Returns a warning for a recovery that has not listed anything since its latest requests were lost (R33).
 fn unlisted(state: &HostRecovery) -> String {
     if !state.rewound {
         return String::new();
@@ -112,7 +112,7 @@ fn unlisted(state: &HostRecovery) -> String {
     )
 }
 
-/// Of a host that was ordered off, and nobody has seen what was on it.
+/// Returns a warning for a host that was ordered off before its instances were listed.
 fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
     if !fence.ordered || !moves.is_empty() {
         return String::new();
@@ -122,7 +122,7 @@ fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
     )
 }
 
-/// Those that need an operator, by name.
+/// Names the instances that need an operator.
 fn names(moves: &Moves) -> String {
     let mut names: Vec<String> = moves
         .values()

@@ -1,4 +1,4 @@
-//! Since when Nova's silence about the host says something: by looks at which it heard others (R26).
+//! The time since which silence of the host in Nova counts: by scans in which others were up in Nova (R26).
 
 use std::time::Duration;
 
@@ -6,26 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use crate::elapsed::Elapsed;
 
-/// Without a look that was answered for so long, what stood before says nothing.
+/// Time without an answered scan after which earlier silence does not count.
 const UNSEEN: Duration = Duration::from_secs(20);
 
-/// What the looks at all hosts say of Nova.
+/// The evidence of the scans of all hosts about Nova itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SilenceTrack {
-    /// When the last look that was answered was asked for.
+    /// The time at which the last answered scan was requested.
     pub looked: Option<Elapsed>,
-    /// The last of them at which Nova, or this engine, was deaf.
+    /// The time of the last scan in which Nova, or this engine, was deaf.
     pub deaf: Option<Elapsed>,
-    /// Silence is counted from no earlier moment: nobody had looked for a while.
+    /// The time before which silence does not count, because no engine had scanned for a while.
     pub again: Option<Elapsed>,
-    /// A look since the last one has failed.
+    /// True if a scan since the last answered one has failed.
     #[serde(skip)]
     pub(super) failed: bool,
 }
 
 impl SilenceTrack {
-    /// How long ago Nova was deaf by `now`.
+    /// Returns the time since Nova was last deaf.
     pub(super) fn deaf_ago(&self, now: Elapsed) -> Option<Duration> {
         self.deaf.map(|deaf| now.since(deaf))
     }
@@ -34,7 +34,7 @@ impl SilenceTrack {
         self.deaf.is_some() && self.deaf == self.looked
     }
 
-    /// What the last owner saw between its last looks and its end, nobody knows.
+    /// Starts again for a new owner: it is unknown what the last one saw between its last scans and its end.
     pub(super) fn claimed(&mut self, now: Elapsed) {
         if self.is_deaf_now() {
             self.deaf = Some(now);
@@ -45,7 +45,7 @@ impl SilenceTrack {
         }
     }
 
-    /// Whether it is to be written: what is known of it says less than before.
+    /// Takes a scan. True if the state is to be written, because it proves less than before.
     pub(super) fn look(&mut self, asked: Elapsed, is_deaf: Option<bool>) -> bool {
         let Some(is_deaf) = is_deaf else {
             self.failed = true;

@@ -1,11 +1,11 @@
-//! A task that the dead host has left behind.
+//! Tasks that the dead host has left behind.
 //!
-//! Nova's API sets `task_state` when it takes an operation on, and whoever carries it out clears it. What its host did not end before
-//! it died stays set for ever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409). `os-resetState`
-//! clears it, and sets the instance to `error`, which Nova evacuates; what it was stands in [`Was`](super::Was).
+//! Nova's API sets `task_state` when it accepts an operation, and the service that carries it out clears it. A task that the host did
+//! not end before it died stays set for ever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409).
+//! `os-resetState` clears it, and sets the instance to `error`, which Nova evacuates; its original state is in [`Was`](super::Was).
 //!
-//! It is reset only after Nova has refused for it, and only where its own host alone could have been at work: a task that another
-//! host may have taken on (a migration, a resize) may end with a guest there, and an instance that is being deleted is its owner's.
+//! A task is reset only after Nova has refused for it, and only if no host but the dead one can have worked on it: a task that another
+//! host may have taken on (a migration, a resize) may end with a guest there. An instance that is being deleted is left to its owner.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::elapsed::Elapsed;
 use crate::nova::Server;
 use crate::recovery::{Record, StepKind, Task};
 
-/// Carried out by the instance's own host from beginning to end, in Nova's `compute/task_states.py`.
+/// Tasks that the instance's own host carries out from beginning to end, in Nova's `compute/task_states.py`.
 const OF_ITS_HOST: &[&str] = &[
     "image_backup",
     "image_pending_upload",
@@ -41,12 +41,12 @@ const OF_ITS_HOST: &[&str] = &[
     "updating_password",
 ];
 
-/// Set by evacuations too, and a moment before their record is made.
+/// Tasks that evacuations set too, a moment before their record is made.
 const OF_EVACUATIONS: &[&str] = &["rebuild_block_device_mapping", "rebuild_spawning", "rebuilding"];
 
 impl Move {
-    /// Whether Nova has refused it for a task that only its dead host could end. Its lists have shown no evacuation that is under
-    /// way, or it would not wait; one whose record is still to come has made it by the time that a call takes to take effect.
+    /// True if Nova has refused it for a task that only its dead host could end. Its lists have shown no evacuation in progress, or it
+    /// would not wait. An evacuation whose record is still to come has made it within the time that a call takes to take effect.
     pub(super) fn is_kept_by_a_task(&mut self, seen: &Server, now: Elapsed, settled: Duration) -> bool {
         if self.refused.is_none() {
             return false;
@@ -59,7 +59,7 @@ impl Move {
         OF_ITS_HOST.contains(&task) || (OF_EVACUATIONS.contains(&task) && waited)
     }
 
-    /// What it is that is reset, for the story.
+    /// Records that its task is reset, and why, in the event log.
     pub(super) fn tell_reset(&self, record: &mut Record) {
         let Some(task) = &self.task else { return };
         let text = format!(
@@ -69,7 +69,7 @@ impl Move {
         record.server_step(Task::Evacuate, StepKind::Intent, self.server, 0.4, text);
     }
 
-    /// Why its task was not reset, and what a person can do.
+    /// Adds a remark why its task was not reset, and what an operator can do.
     pub(super) fn remark_task(&mut self) {
         let reset =
             |task: &&String| OF_ITS_HOST.contains(&task.as_str()) || OF_EVACUATIONS.contains(&task.as_str());

@@ -1,4 +1,4 @@
-//! What keeps a recovery from going on, as the notification tells it.
+//! The blockers that keep a recovery from continuing, as the notification shows them.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,61 +6,61 @@ use std::time::Duration;
 use crate::elapsed::Elapsed;
 use crate::recovery::Now;
 
-/// What a trouble is about, weightiest first.
+/// The subject of a trouble, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Topic {
     /// The host's power controller does not answer, or not clearly.
     Power,
-    /// The host has been told to power off.
+    /// The host has been ordered to power off.
     PowerOff,
-    /// Nova hears a host that is reported dead.
+    /// A host that is reported dead is up in Nova.
     Heard,
-    /// Monitors of a host that is said to be off send heartbeats.
+    /// Monitors of a host that is reported off send heartbeats.
     Monitors,
-    /// A word that counts only after a while.
+    /// A claim counts only after a while.
     BareWord,
     /// Nova's record of the host cannot be read.
     Service,
     /// Nova's record of the host cannot be changed.
     Update,
-    /// The lists a plan is made of.
+    /// The lists for the plan cannot be read.
     Inventory,
-    /// The lists moves are followed by.
+    /// The lists by which moves are followed cannot be read.
     Lists,
-    /// Calls about instances.
+    /// Calls about instances fail.
     Calls,
-    /// Reserved hosts that are not to be had yet.
+    /// Reserved hosts are not available yet.
     Reserve,
-    /// Instances another recovery is working on.
+    /// Another recovery is working on some of the instances.
     Taken,
-    /// Hosts that die beside this one.
+    /// Hosts fail together with this one.
     Neighbours,
-    /// Moves that take strangely long.
+    /// Moves take unusually long.
     Slow,
-    /// An operator's hook.
+    /// An operator's hook is running.
     Hook,
-    /// A freeze keeps an order back.
+    /// A freeze delays an order.
     Frozen,
 }
 
-/// Something that keeps the recovery from going on.
+/// Something that keeps the recovery from continuing.
 #[derive(Clone, Debug, PartialEq)]
 struct Trouble {
-    /// Since when. What passes by itself in a moment is not worth a write.
+    /// The start. A trouble that passes by itself in a moment is not worth a write.
     since: Elapsed,
-    /// The first words for it: later ones differ in request ids only, and every change would be a write.
+    /// The first text for it: later ones differ in request ids only, and every change would be a write.
     text: String,
 }
 
-/// How long a trouble must last to be told.
+/// Time that a trouble must last before it is shown.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
-/// All there are.
+/// All current troubles.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Troubles(BTreeMap<Topic, Trouble>);
 
 impl Troubles {
-    /// Something keeps the recovery from going on just now.
+    /// Notes that something keeps the recovery from continuing now.
     pub(super) fn begin(&mut self, topic: Topic, now: Now, text: impl FnOnce() -> String) {
         self.0.entry(topic).or_insert_with(|| Trouble {
             since: now.elapsed,
@@ -68,29 +68,29 @@ impl Troubles {
         });
     }
 
-    /// The same, in words that follow what is so now: they hold nothing that differs at each look.
+    /// Notes it with a text that follows the current state. The text contains nothing that differs at each reading.
     pub(super) fn say(&mut self, topic: Topic, now: Now, text: String) {
         let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
         self.0.insert(topic, Trouble { since, text });
     }
 
-    /// It does so no more.
+    /// Notes that it does not block any more.
     pub(super) fn end(&mut self, topic: Topic) {
         self.0.remove(&topic);
     }
 
-    /// The weightiest that is worth telling.
+    /// Returns the most important trouble that has lasted long enough to be shown.
     pub(super) fn told(&self, now: Now) -> Option<&str> {
         let told = |trouble: &&Trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         self.0.values().find(told).map(|trouble| trouble.text.as_str())
     }
 
-    /// The weightiest, however young.
+    /// Returns the most important trouble, however recent.
     pub(super) fn first(&self) -> Option<&str> {
         self.0.values().next().map(|trouble| trouble.text.as_str())
     }
 
-    /// When each is worth telling.
+    /// Returns the time from which each is shown.
     pub(super) fn moments(&self) -> impl Iterator<Item = Elapsed> {
         self.0.values().map(|trouble| trouble.since.plus(TOLD_AFTER))
     }

@@ -1,4 +1,4 @@
-//! What a stage works with in one decision: what it is told of the recovery, and where it leaves what came of it.
+//! The context of one decision: what a stage knows of the recovery, and where it leaves the results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,21 +24,21 @@ pub(super) struct Turn<'a> {
     pub(super) policy: &'a Policy,
     pub(super) method: RecoveryMethod,
     pub(super) pulse: Option<&'a Pulse>,
-    /// Who has rejected the recovery.
+    /// The operator who has rejected the recovery.
     pub(super) rejected: Option<&'a str>,
-    /// An operator has stopped all fencing.
+    /// True if an operator has stopped all fencing.
     pub(super) stopped: bool,
-    /// The notification has ended.
+    /// True if the notification is closed.
     pub(super) settled: bool,
     pub(super) stage: &'a mut Stage,
     pub(super) hold: &'a mut Option<Hold>,
-    /// What the notification shows.
+    /// The message that the notification shows.
     pub(super) message: &'a mut Option<String>,
     pub(super) troubles: &'a mut Troubles,
     pub(super) record: &'a mut Record,
 }
 
-/// The turn of a recovery, which leaves its stages and moves to be borrowed beside it.
+/// Borrows the context of a recovery, and leaves its stages and moves to be borrowed beside it.
 macro_rules! turn {
     ($recovery:ident, $now:expr, $record:expr) => {
         $crate::host_recovery::turn::Turn {
@@ -65,32 +65,32 @@ macro_rules! turn {
 pub(super) use turn;
 
 impl Turn<'_> {
-    /// The mark on locks and disable reasons.
+    /// Returns the mark on locks and disable reasons.
     pub(super) fn mark(&self) -> String {
         mark(self.id)
     }
 
-    /// Why nothing destructive may be begun just now, if so.
+    /// Returns the reason why nothing destructive may be started now, if there is one.
     pub(super) fn forbidden(&self) -> Option<String> {
         forbidden(self.rejected, self.hold.as_ref(), self.pulse)
     }
 
-    /// What an operator has forbidden beside this one recovery.
+    /// Returns the reason why an operator's setting beyond this one recovery blocks it, if one does.
     pub(super) fn said_no(&self) -> Option<String> {
         said_no(self.pulse)
     }
 
-    /// What holds the host just now, whether the recovery minds or not.
+    /// Returns the freeze that applies to the host now, even if the recovery does not wait for it.
     pub(super) fn frozen_host(&self) -> Option<&Freeze> {
         self.pulse?.frozen.of_host()
     }
 
-    /// What holds this instance, if it is frozen itself.
+    /// Returns the freeze of this instance, if it is frozen itself.
     pub(super) fn frozen(&self, server: ServerId) -> Option<&Freeze> {
         self.pulse.and_then(|pulse| pulse.frozen.instances.get(&server))
     }
 
-    /// It waits for an operator from now on.
+    /// Puts the recovery on hold until an operator acts.
     pub(super) fn hold(&mut self, kind: HoldKind, reason: String) {
         *self.hold = Some(Hold {
             kind,
@@ -103,7 +103,7 @@ impl Turn<'_> {
         self.record.head = true;
     }
 
-    /// What the notification shows while the recovery is open.
+    /// Sets the message that the notification shows while the recovery is open.
     pub(super) fn say(&mut self, message: Option<String>) {
         if *self.message != message {
             self.message.clone_from(&message);
@@ -112,7 +112,7 @@ impl Turn<'_> {
         }
     }
 
-    /// Ends before Nova was touched.
+    /// Ends the recovery before Nova was touched.
     pub(super) fn end(&mut self, status: NotificationStatus, message: Option<String>) {
         self.message.clone_from(&message);
         self.record.notification = Some((status, message));

@@ -1,4 +1,4 @@
-//! What a host recovery and its moves wait for, as commands, metrics and events see it.
+//! The waits of a host recovery and its moves, as commands, metrics and events show them.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn names(guards: &BTreeSet<Guard>) -> BTreeSet<String> {
 }
 
 impl Move {
-    /// `stuck` if Nova shows no progress of it; `None` if that is not known, as nobody has looked yet.
+    /// Returns what it waits for. `stuck`: true if Nova shows no progress of it; `None` before the first poll.
     fn waits(&self, stuck: Option<bool>) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
         match self.step {
@@ -39,19 +39,19 @@ impl Move {
         }
     }
 
-    /// What it waits for.
+    /// Returns what it waits for.
     pub fn waits_for(&self) -> WaitsFor {
         self.wait.as_ref().map_or(WaitsFor::Nothing, |wait| wait.what)
     }
 }
 
 impl HostRecovery {
-    /// What it waits for, as it was decided last; `None` if nobody has decided yet.
+    /// Returns what it waits for, by the last decision; `None` before the first.
     pub fn wait(&self) -> Option<&Wait> {
         self.wait.as_ref()
     }
 
-    /// Notes what is waited for after a decision.
+    /// Records what the recovery and its moves wait for after a decision.
     pub(super) fn note_waits(&mut self, now: Now, record: &mut Record) {
         let limit = self.policy.slow_after;
         let frozen: BTreeSet<ServerId> = freezing::moves(self).map(|one| one.server).collect();

@@ -1,4 +1,4 @@
-//! What is heard of the operator, and a new owner's first moment.
+//! The actions of operators, and the start of a new owner.
 
 use super::asks::Asks;
 use super::fence::vouch;
@@ -12,11 +12,11 @@ use crate::recovery::action::{self, Heard};
 use crate::recovery::{Now, OperatorWord, Pulse, REWOUND, Record, StepKind, Task, Word};
 use crate::wait::Wait;
 
-/// What an approval lifted in a version that named no guards.
+/// The guards that an approval lifted in a version that named no guards.
 const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
-    /// A new owner knows of no question under way, and of no answer to what was under way (R5).
+    /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's (R5).
     pub(super) fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
         self.asks = Asks::default();
         self.guard.forget_answers(now.elapsed);
@@ -29,14 +29,14 @@ impl HostRecovery {
         if std::mem::take(&mut self.storm_approved) {
             self.guard.lift(STORM, None, &turn!(self, now, record));
         }
-        // Nobody has looked since the last owner did: others must not count on the proof before somebody has.
+        // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
         renew_proof(&mut self.proof, record, Proof::forget);
-        // What it waits for is shown as this owner sees it, whatever the last one has left there.
+        // The wait is shown as this owner sees it, and not as the last one has left it.
         record.head = true;
         for one in self.moves.values_mut() {
             one.forget_answers(now.elapsed);
         }
-        // The heartbeat was never noted after the host was forced down: whatever it did since, nobody has seen.
+        // The heartbeat was never noted after the host was forced down: its changes since then are unknown.
         if self.service.in_force
             && self.service.mark.is_none()
             && !self.arrivals.settled
@@ -49,7 +49,7 @@ impl HostRecovery {
     }
 
     pub(super) fn heard_pulse(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
-        // As it was shown when they were given.
+        // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
         for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
             heard_action(self, &heard, wait.as_ref(), &pulse, now, record);
@@ -73,7 +73,7 @@ impl HostRecovery {
         self.pulse = Some(pulse);
     }
 
-    /// A further report says that the host is off: what the first one said counts no more (R19). Heard once.
+    /// Takes a further report that the host is off, once: the status of the first one does not count any more (R19).
     fn joined(&mut self, now: Now, record: &mut Record) {
         if self.has_heard_normal() {
             return;
@@ -86,7 +86,7 @@ impl HostRecovery {
             0.0,
             "a further report says host_status NORMAL: it joins this recovery",
         );
-        // The fence may find it off by now.
+        // Fencing may find it off by now.
         if self
             .hold
             .as_ref()
@@ -105,7 +105,7 @@ impl HostRecovery {
             }
             return;
         };
-        // A person has seen to it: no reason to wait any longer.
+        // An operator has acted: there is no reason to wait any longer.
         for post in self.fence.posts.values_mut() {
             post.not_before = now.elapsed;
         }
@@ -130,7 +130,7 @@ impl HostRecovery {
                 self.guard.counted = false;
                 self.fence.begin_again(now.elapsed, &self.policy);
                 self.service.begin_again(now.elapsed);
-                // Silence seen before the sign of life is no silence now.
+                // Silence seen before the host was seen running does not count now.
                 self.service.seen = None;
                 self.enter(Stage::Fencing, record);
             }
@@ -138,7 +138,7 @@ impl HostRecovery {
     }
 }
 
-/// Everything is listed again, and what Nova records of this host's evacuations is followed even if no move tells of it (R33).
+/// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them (R33).
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     state.rewound = true;
     state.message = Some(REWOUND.to_owned());
@@ -169,7 +169,7 @@ fn heard_action(
                 return;
             }
             state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
-            // Only these holds ask about the host: a report that was let past a guard or a dry run has grown no younger.
+            // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
             if state
                 .hold
                 .as_ref()
@@ -182,14 +182,14 @@ fn heard_action(
         Word::HostIsOff => {
             state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
             vouched(&mut state.off_word, said);
-            // It says that the host is off, whatever it is asked for; what else holds it meanwhile was not meant. Nor is it an
-            // approval of what guards wait for: who has seen one host does not know of the others.
+            // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
+            // approval of what guards wait for: an operator who has seen one host does not know about the others.
             if state.hold.is_some() && heard.is_for_this_kind(wait) {
                 state.approved(now, record);
             }
             let mut turn = turn!(state, now, record);
             if vouch::hear(&mut state.vouch, said, &mut turn) {
-                // Nova is asked after the word, as the devices are.
+                // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);
             }

@@ -49,7 +49,7 @@ const LASTS: Duration = Duration::from_mins(10);
 const WAITS: Duration = Duration::from_mins(2);
 
 impl Vouch {
-    /// True if a confirmation given at `said` may still be acted on, by the clock of the database.
+    /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
     pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
         clock <= said.plus(LASTS)
     }

@@ -117,14 +117,14 @@ impl Look {
         }
     }
 
-    /// R10: accepted, and never picked up: Nova has answered the call, so that its API does not hold the message any more; its
-    /// messages have got through for long enough since, longer after they have not; and it waits in the queue of no host. In
-    /// which order records were picked up says nothing: what was held is let go in any order.
+    /// True if an evacuation was accepted and never picked up (R10). Nova has answered the call, so its API does not hold the message
+    /// any more. Its messages have got through for long enough since then, longer after an outage. And the evacuation waits in the
+    /// queue of no host. The order in which records were picked up shows nothing: held messages are released in any order.
     fn is_lost(&self, record: &Migration, asked: Elapsed, answered: bool) -> bool {
         let Some(up) = self.messages_since else {
             return false;
         };
-        // What was asked for before messages got through may have been held for as long as that.
+        // A request from before messages got through may have been held for as long as that.
         let held = up.since(asked);
         let wait = (self.conductors_up * TURN).max(self.let_go_within + held);
         let queued = self
@@ -134,7 +134,7 @@ impl Look {
         record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
     }
 
-    /// R9: it has left the host, and an evacuation of it from this host is done.
+    /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done (R9).
     fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> Seen {
         let young = |record: &&&Migration| {
             record
@@ -185,7 +185,7 @@ impl Look {
         else {
             return;
         };
-        // Any younger record is the effect (R8), and so is an older one that has come to life after it was given up.
+        // Any newer record is the effect (R8), and so is an older one that has changed since it was given up.
         let effects: Vec<&Migration> = records
             .iter()
             .copied()
@@ -196,7 +196,7 @@ impl Look {
         };
         *gone = 0;
         if effects.is_empty() {
-            // R8: absence counts only late, twice, and not while Nova says it is at work.
+            // R8: absence counts only late, twice, and not while Nova shows that it is rebuilding.
             let late = self.started.since(since) >= self.absence_after;
             let at_work = server.is_rebuilding() && !one.busy_before;
             *absent = if late && !at_work { *absent + 1 } else { 0 };
@@ -207,7 +207,7 @@ impl Look {
         }
         if effects.iter().any(|record| record.status.is_done()) {
             // The list of servers was taken first: the next one will show that it has left. If it never does, the host came
-            // back in the middle and its nova-compute has closed the record; a destination may still be at work.
+            // back in the middle and its nova-compute has closed the record; a destination may still be rebuilding.
             *absent = absent.saturating_add(1);
             if *absent >= LONG_DONE && self.started.since(since) >= DONE_FOR {
                 one.remark("its evacuation is recorded as completed, but it has not left the host: look where it runs");
@@ -246,7 +246,7 @@ impl Look {
         let over_with =
             |record: &&Migration| self.goes_to_the_dead(record) || self.is_lost(record, since, answered);
         if !open.iter().all(over_with) {
-            // What goes to the dead is over whatever becomes of the others, and the host may be back before they end.
+            // An evacuation to a dead host is finished whatever becomes of the others, and that host may be back before they end.
             for dead in open.into_iter().filter(|record| self.goes_to_the_dead(record)) {
                 one.written_off.retain(|off| off.id != dead.id);
                 one.written_off.push(WrittenOff::of(dead));
@@ -255,14 +255,14 @@ impl Look {
             }
             return;
         }
-        // R10: nothing of what was asked for can come to anything any more, so it runs nowhere.
+        // R10: no request for it can have an effect any more, so it runs nowhere.
         let why = match &one.dest {
             Some(dead) => format!("destination {dead} died during the rebuild and is proven off"),
             None => "no conductor has picked up its evacuation".into(),
         };
         one.known = known;
         one.busy_before = server.is_rebuilding();
-        // A reserved host that was named has died before it took it up, or after: it is not named again.
+        // The reserved host that was named has died before it picked the instance up, or after: it is not named again.
         one.route.cross_out_target();
         one.dest = None;
         one.written_off
@@ -271,7 +271,7 @@ impl Look {
             self.may_run_where_it_went(one, record);
         }
         one.written_off.extend(open.into_iter().map(WrittenOff::of));
-        // A conductor has taken up an older record in the place of this one, and failed it: that was an attempt.
+        // A conductor has picked up an older record in the place of this one, and failed it: that was an attempt.
         let failed = effects.iter().rev().find(|record| record.status.is_failed());
         if let Some(failed) = failed {
             let cure = cure_of(Some(&failed.status), server);
@@ -282,8 +282,8 @@ impl Look {
     }
 }
 
-/// By what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the latter marks
-/// an instance in error only if it had begun to build it.
+/// Derives the cure from what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the
+/// latter marks an instance in error only if it had started to build it.
 fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> Cure {
     match status {
         Some(MigrationStatus::Error) => Cure::NoHost,

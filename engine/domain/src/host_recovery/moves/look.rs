@@ -1,4 +1,4 @@
-//! The lists that moves are followed by: when they are read, and what they show of all moves together.
+//! The lists by which moves are followed: when they are read, and their results for all moves together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -19,10 +19,10 @@ use crate::nova::{Migration, Server};
 use crate::recovery::{Lists, Now};
 use crate::timestamp::Timestamp;
 
-/// Nova's `rpc_response_timeout`: how long a part of Nova may wait for another after messages get through again.
+/// Nova's `rpc_response_timeout`: the time that one part of Nova may wait for another after messages get through again.
 const RPC_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// How long another host must have been proven off to be counted on: longer than a recovery is without an owner.
+/// Time that another host must have been confirmed off before that counts: longer than a recovery is without an owner.
 const PROVEN_FOR: Duration = Duration::from_secs(10);
 
 impl MoveTrack {
@@ -119,12 +119,12 @@ impl MoveTrack {
             .map(|record| record.server)
             .collect();
         self.tell_slow(moves, policy.slow_after, turn.troubles, now);
-        // What failed for an instance that is over since hides nothing any more.
+        // The failures of an instance that is done by now must not hide other messages any more.
         tell_calls(moves, turn.troubles, now);
     }
 }
 
-/// Something that moves are followed by could not be read: when to ask for it again.
+/// Shows that moves cannot be followed now. Returns when to read again.
 pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
     turn.troubles.begin(Topic::Lists, turn.now, || {
         format!("the moves cannot be followed just now: {}", fault.text)
@@ -134,14 +134,14 @@ pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
 }
 
 impl MoveTrack {
-    /// When to look next, after Nova has been left in peace for `pause` at least.
+    /// Returns when to poll next, after Nova was left alone for `pause` at least.
     pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: Now) -> Elapsed {
         now.elapsed.plus(self.pace.pause(tick).max(pause))
     }
 
-    /// The other hosts that have been proven off for long enough. One proven off while the lists were taken may have
-    /// finished its work just before, and the record that says so is not in them. And a proof whose owner has died is worth
-    /// nothing; within this time it has a new one, who takes it back until it has looked.
+    /// Returns the other hosts that have been confirmed off for long enough. A host confirmed off while the lists were taken may
+    /// have finished a rebuild just before, and the record of that is not in them. A proof whose owner has died is worth nothing;
+    /// within this time it has a new owner, who revokes it until it has checked.
     pub(in super::super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
         self.proven_off
             .iter()
@@ -150,7 +150,8 @@ impl MoveTrack {
             .collect()
     }
 
-    /// R10: what cannot be told apart from a dead destination waits, and says so. What makes progress is never slow (EW4).
+    /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown (R10). One that makes
+    /// progress is never slow (EW4).
     fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Troubles, now: Now) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
@@ -196,7 +197,7 @@ impl MoveTrack {
 }
 
 impl Move {
-    /// Its owner has locked it since it was planned: that lock stays, and serves as well.
+    /// Keeps a lock that its owner has set since it was planned, because that lock serves as well.
     fn keep_owners_lock(&mut self, here: Option<&Server>) {
         let owners = here.is_some_and(|seen| {
             let reason = seen.locked_reason.as_deref().unwrap_or_default();
@@ -208,7 +209,7 @@ impl Move {
     }
 }
 
-/// What a move looks like from here: another number means that Nova has done something.
+/// Returns a fingerprint of the visible state of a move: another number means that Nova has done something.
 fn sight(here: Option<&Server>, records: &[&Migration]) -> u64 {
     let mut hasher = DefaultHasher::new();
     here.map(|server| (&server.vm_state, &server.task_state))

@@ -1,10 +1,10 @@
-//! What the evacuation records alone show of each move.
+//! The evacuation records, and what they alone show of each move.
 //!
-//! They are what every look begins with: of all Nova is asked they cost it least, and when many recoveries are open, the records
-//! of all of them are read at once (R13). The records alone decide nothing: they show which destination has taken a move up,
-//! and what is worth a look. An instance whose evacuation is done is looked for on the host: by itself, or, if there are more of
-//! them, by the ids of those that are still there, which spare Nova everything else it knows of them. The whole lists are
-//! taken only when a record says that something strange has come of a move, and now and then besides.
+//! Every poll starts with them. They cost Nova least of all requests, and when many recoveries are open, the records of all are
+//! read at once (R13). The records alone decide nothing: they show which destination has picked a move up, and what is worth a
+//! check. An instance whose evacuation is done is checked for on the host: by itself, or, if there are several, by the ids of those
+//! that are still there, which spare Nova everything else it knows of them. The whole lists are read only when a record shows
+//! something unexpected about a move, and from time to time besides.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::recovery::{Command, Evacuations, Now, ServerIds};
 use crate::timestamp::Timestamp;
 
 impl MoveTrack {
-    /// Asks for the records, if it is time.
+    /// Asks for the records, if the question is due.
     pub(in super::super) fn want_evacuations(
         &mut self,
         since: Option<Timestamp>,
@@ -33,7 +33,7 @@ impl MoveTrack {
         }
     }
 
-    /// Asks which instances are still on the host, if their evacuations are recorded as done and it is time.
+    /// Asks which instances are still on the host, if their evacuations are recorded as done and the question is due.
     pub(in super::super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
         if self.server_ids_due && self.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
@@ -106,7 +106,7 @@ impl MoveTrack {
             self.pace.note_taken_up(queued, one, looked_before, now);
         }
         let due = is_worth_a_look(&done, moves, now);
-        // One look at an instance is one request, and so are the ids of all.
+        // Reading one instance is one request, and so is reading the ids of all.
         if let Some(only) = done.keys().next().filter(|_| due && done.len() == 1) {
             self.look.insert(*only);
         }
@@ -120,7 +120,7 @@ impl MoveTrack {
             .collect();
     }
 
-    /// R9: what has left the host, and whose evacuation from it is done, has been moved.
+    /// Confirms the moves of instances that have left the host, and whose evacuation from it is done (R9).
     pub(in super::super) fn server_ids_read(
         &mut self,
         result: Result<ServerIds, Fault>,
@@ -155,17 +155,17 @@ impl MoveTrack {
     }
 }
 
-/// What has come of a move by its records.
+/// The state of a move by its records.
 enum Come {
-    /// Nothing yet.
+    /// No result yet.
     Nothing,
-    /// It is done, if the instance has left (R9).
+    /// The evacuation is done, if the instance has left (R9). Contains its destination.
     Done(Option<String>),
-    /// Something that only the whole lists can tell the meaning of.
+    /// The records show something that only the whole lists can explain.
     Strange,
 }
 
-/// Notes who has taken it up.
+/// Notes which host has picked it up, and returns its state by the records.
 fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
     let given_up = |record: &Migration| one.written_off.iter().any(|off| off.id == record.id);
     let changed = records
@@ -187,8 +187,8 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
     Come::Nothing
 }
 
-/// Somebody else may have asked for it, or have moved it already; otherwise whatever is on record is over, and older than our
-/// own asking.
+/// True if another actor may have requested its evacuation, or have moved it already. Otherwise every record is finished, and older
+/// than this recovery's own request.
 fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
     let moved = |record: &Migration| record.status.is_done() && record.id > one.known;
     if records
@@ -197,7 +197,7 @@ fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
     {
         return true;
     }
-    // A failure that the whole lists have not told the meaning of.
+    // A failure that only the whole lists can explain.
     let known = one.known;
     let failed =
         |record: &&Migration| record.status.is_over() && !record.status.is_done() && record.id > known;

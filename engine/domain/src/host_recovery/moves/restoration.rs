@@ -1,4 +1,4 @@
-//! What an instance was is what it shall be again: the table.
+//! The state that each instance is brought back to: the table.
 //!
 //! Nova evacuates instances in `vm_state` `active`, `stopped` and `error`; below microversion 2.95 it leaves the first running,
 //! the second stopped, and makes the third run. All others have to be set to `error` first, and so run afterwards.
@@ -8,7 +8,7 @@
 //! | active | active | |
 //! | stopped | stopped | Nova does it; checked |
 //! | error | error again; stopped before that unless its last power state was running | the owner has not repaired it |
-//! | paused | paused | its memory is lost, it has booted anew |
+//! | paused | paused | its memory is lost, it has booted again |
 //! | suspended | suspended | the same |
 //! | rescued | stopped | its own disk was not to be booted; rescue it again |
 //! | shelved | stopped | its snapshot is in Glance; shelve it again |
@@ -19,35 +19,35 @@ use super::super::Was;
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 
-/// What is left to do for a moved instance.
+/// The step that is left for a moved instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) enum Rest {
-    /// It is what it was.
+    /// No step: the instance is in its original state.
     Done,
-    /// This.
+    /// This restoration is left.
     Do(Restoration),
-    /// Nova is at work on it.
+    /// Nova is working on it.
     Wait,
 }
 
-/// Whether Nova has to be told that it is in `error` before it evacuates it.
+/// True if Nova requires a reset to `error` before it evacuates an instance in this state.
 pub(in super::super) fn needs_preparation(state: &VmState) -> bool {
     !matches!(state, VmState::Active | VmState::Stopped | VmState::Error)
 }
 
-/// Whether it has to be looked at after the move at all.
+/// True if it has to be checked after the move at all.
 pub(in super::super) fn needs_a_look(was: &Was) -> bool {
     !(was.vm_state == VmState::Active
         || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
 }
 
-/// Two evacuations have got in each other's way: the second finds the server moved, gives up, and leaves it in `error` with
-/// a task that nobody works on.
+/// True if two evacuations have conflicted: the second finds the server moved, gives up, and leaves it in `error` with a task
+/// that is never finished.
 pub(in super::super) fn is_stuck(now: &Server) -> bool {
     now.vm_state == VmState::Error && now.task_state.is_some()
 }
 
-/// What is left to do, by what is seen now.
+/// Returns the step that is left, by the current state.
 pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
     let wanted = target(was);
     if is_stuck(now) && wanted != VmState::Error {
@@ -68,7 +68,7 @@ pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
         };
     }
     if !running {
-        // Neither what it shall be nor running: there is nothing left that this could be asked of.
+        // It is neither in its target state nor running: no restoration is left that it could take.
         return Rest::Done;
     }
     Rest::Do(match wanted {
@@ -87,7 +87,7 @@ pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
     })
 }
 
-/// What it shall be again.
+/// Returns the state that it is brought back to.
 pub(in super::super) fn target(was: &Was) -> VmState {
     match &was.vm_state {
         VmState::Active => VmState::Active,
@@ -106,7 +106,7 @@ pub(in super::super) fn target(was: &Was) -> VmState {
     }
 }
 
-/// What its owner should know about the way it is now.
+/// Returns a remark for its owner about its state after the move.
 pub(in super::super) fn remark(was: &Was) -> Option<&'static str> {
     match &was.vm_state {
         VmState::Active | VmState::Stopped | VmState::Error => None,

@@ -1,4 +1,4 @@
-//! What a person says of one instance (R10): the end of every wait that Nova does not end.
+//! An operator's resolution of one instance (R10), which ends every wait that Nova does not end.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::track::MoveTrack;
 use crate::nova::Migration;
 use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task, WrittenOff};
 
-/// What has shown no progress for so long may be given up by a person.
+/// Time without progress after which an operator may give a move up.
 const STILL: Duration = Duration::from_mins(1);
 
 impl Move {
-    /// Whether `word` can be said of it as it is, and if not, why. What Nova shows besides is looked at when it is heard.
+    /// Checks whether the action `word` applies to the move as it is. Nova's view is checked when the action is taken.
     ///
     /// # Errors
     ///
-    /// For people.
+    /// Returns the reason why it does not apply, as text for operators.
     pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<(), String> {
         if self.is_over() {
             return Err(format!(
@@ -69,12 +69,12 @@ impl Move {
         }
     }
 
-    /// Whether that it does not run on `host` says anything new: of a host that is confirmed off it is known.
+    /// True if it is new information that it does not run on `host`. For a host that is confirmed off that is known.
     fn is_asked_of(&self, host: &str, in_flight: bool) -> bool {
         self.doubts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
     }
 
-    /// Nobody is to wait for it any more; what Nova may yet do is kept.
+    /// Gives the move up, and keeps the host on which Nova may still start it.
     fn let_go(&mut self, why: &str, end: End, now: Now, record: &mut Record) {
         if self.is_in_flight()
             && let Some(dest) = self.dest.clone()
@@ -90,7 +90,7 @@ impl Move {
 }
 
 impl MoveTrack {
-    /// `heard`: the number of the last word heard. Whether the instances are to be listed anew.
+    /// Takes the operator actions on instances. `heard`: the number of the last one taken. True if the instances are to be listed again.
     pub(in super::super) fn heard_words(
         &mut self,
         words: &[MoveWord],
@@ -128,7 +128,7 @@ impl MoveTrack {
         let admitted = one
             .admits(said.word, on)
             .and_then(|()| self.is_stuck_for(one, said.word, now));
-        // What is held is let go by the next list, if nothing else holds it.
+        // The next list releases a move on hold, if nothing else holds it.
         let lists_anew = admitted.is_ok() && said.word == MoveVerdict::Failure;
         let text = match admitted {
             Ok(()) => {
@@ -145,7 +145,7 @@ impl MoveTrack {
         lists_anew
     }
 
-    /// What makes progress needs nobody's word.
+    /// Refuses an action on a move that makes progress, because it needs none.
     fn is_stuck_for(&self, one: &Move, word: MoveVerdict, now: Now) -> Result<(), String> {
         if word != MoveVerdict::Failure || !one.is_in_flight() {
             return Ok(());
@@ -161,7 +161,7 @@ impl MoveTrack {
     fn obey(&mut self, one: &mut Move, said: &MoveWord, now: Now, record: &mut Record) {
         let on = said.on.as_deref();
         match said.word {
-            // Believed when Nova shows it there.
+            // The report is believed once Nova shows the instance there.
             MoveVerdict::Success => {
                 self.said_on
                     .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
@@ -190,7 +190,7 @@ impl MoveTrack {
         }
     }
 
-    /// What Nova does not end, and somebody has rejected: it is not waited for any longer.
+    /// Gives up moves that an operator has rejected, and that Nova does not end.
     pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
         let (now, limit) = (turn.now, turn.policy.slow_after);
         for one in moves.values_mut() {
@@ -198,7 +198,7 @@ impl MoveTrack {
                 continue;
             };
             let progress = self.progress.get(&one.server).map(|seen| seen.1);
-            // Only what has been looked at: a new owner first sees for itself.
+            // Only moves that this owner has polled: a new owner first sees for itself.
             if progress.is_some_and(|at| now.elapsed.since(at.max(since)) >= limit) {
                 let place = one
                     .dest

@@ -1,4 +1,4 @@
-//! Evacuations that the journal lost: Nova's records tell of them (R33).
+//! Evacuations that the journal has lost, and that Nova's records show (R33).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use crate::nova::{About, Migration, MigrationType, PowerState, Server, VmState};
 use crate::recovery::{StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// Monitors' clocks and Nova's may differ by this much.
+/// Maximum difference between the clocks of monitors and Nova.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
@@ -23,7 +23,7 @@ pub(in super::super) fn adopt_lost(
     since: &mut Option<Timestamp>,
     turn: &mut Turn<'_>,
 ) {
-    // Our own lost calls may have made it what it is: a failed evacuation does, and so does making one ready.
+    // This recovery's own lost calls may have put it in this state: a failed evacuation does, and so does the preparation.
     let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
     for one in moves.values_mut().filter(made_so) {
         if one.was.power_state == PowerState::Running {
@@ -69,7 +69,7 @@ pub(in super::super) fn adopt_lost(
         one.over_at = None;
         one.note = None;
         one.remark(UNKNOWN_STATE);
-        // Whether our lock is on it is looked at before that is taken off.
+        // The lock on it is read before it is removed, because it may not be this recovery's.
         one.lock = Lock::Wanted;
         one.lock_loose = Some(turn.now.elapsed);
         one.lock_in_doubt = true;
@@ -87,7 +87,7 @@ pub(in super::super) fn adopt_lost(
     }
 }
 
-/// An instance of which only the id is known.
+/// Returns a server of which only the id is known.
 fn shown_nowhere(id: ServerId) -> Server {
     Server {
         id,

@@ -1,4 +1,4 @@
-//! Which instance is evacuated first: the order in which the host's instances are moved.
+//! The order in which the host's instances are evacuated.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -7,11 +7,11 @@ use crate::id::ServerId;
 use crate::nova::Server;
 use crate::policy::Policy;
 
-/// Marked ones first (EW13), then by priority, then the oldest. Those of which Nova does not show when they were made
-/// stay as in its list, behind the others.
+/// Sorts the instances: marked ones first (EW13), then by priority, then the oldest. Those of which Nova does not show the
+/// creation time stay as in its list, behind the others.
 ///
-/// Owners set priorities, so they count within a project, and projects take turns: the first instance of each, then the
-/// second of each. Otherwise a project that gives all of its instances the highest would put everybody else's last.
+/// Owners set priorities, so they count within a project, and projects are served round-robin: the first instance of each, then
+/// the second of each. Otherwise a project that gives all of its instances the highest priority would put all others last.
 pub fn in_order(policy: &Policy, servers: &mut [&Server]) {
     let age = |server: &Server| (server.about.created.is_none(), server.about.created);
     servers.sort_by_key(|server| {
@@ -38,7 +38,7 @@ pub fn in_order(policy: &Policy, servers: &mut [&Server]) {
     servers.sort_by_key(|server| (!policy.marks(server), turns.get(&server.id), age(server)));
 }
 
-/// What its owner has written; anything that is no whole number of bearable size is as good as nothing.
+/// Returns the priority that its owner has set; anything but a whole number of acceptable size counts as 0.
 pub(super) fn priority(policy: &Policy, server: &Server) -> i32 {
     server
         .metadata

@@ -1,44 +1,44 @@
-//! Which reserved hosts are taken for which needs.
+//! The choice of reserved hosts for the needs of instances.
 
 use crate::reserved::{Aggregate, ReservedHost, Resources, Survey};
 
-/// What is asked of the segment's reserve.
+/// A request to the segment's reserve.
 pub(in super::super) struct Wanted<'a> {
     /// The dead host.
     pub(in super::super) source: &'a str,
-    /// What each instance takes that has no place yet.
+    /// The resources of each instance that has no place yet.
     pub(in super::super) needs: &'a [Option<Resources>],
-    /// Whether a reserved host joins the aggregates of the dead one.
+    /// True if a reserved host joins the aggregates of the dead one.
     pub(in super::super) join: bool,
-    /// Hosts this recovery has taken already.
+    /// The hosts that this recovery has reserved already.
     pub(in super::super) taken: &'a dyn Fn(&str) -> bool,
-    /// Hosts that have turned out to be of no use, and why.
+    /// The hosts that have turned out to be of no use, with the reason.
     pub(in super::super) unfit: &'a dyn Fn(&str) -> Option<String>,
 }
 
-/// A host to be taken.
+/// A host to be reserved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in super::super) struct Pick {
     pub(in super::super) host: ReservedHost,
-    /// Aggregates of the dead host that it is not in.
+    /// The aggregates of the dead host that it is not in.
     pub(in super::super) joins: Vec<Aggregate>,
-    /// How many of the instances it is to take.
+    /// The number of instances that it is to take.
     pub(in super::super) instances: usize,
 }
 
-/// What came of the choice.
+/// The result of the choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Choice {
     pub(in super::super) picks: Vec<Pick>,
-    /// Some are held by somebody else, who may give them back.
+    /// True if others hold some of the hosts, and may give them back.
     pub(in super::super) busy: bool,
-    /// Why the others were not taken.
+    /// The reasons why the others were not chosen.
     pub(in super::super) reasons: Vec<String>,
 }
 
-/// Chooses as few hosts as the needs allow. Where the room is known, a host that holds everything with the least to spare
-/// comes first, or else the one that holds most. A host whose room is unknown is the last resort, one at a time: Nova's
-/// scheduler says whether it holds anything.
+/// Chooses as few hosts as the needs allow. If the free resources are known, the host that fits everything with the least to spare
+/// comes first, or else the one that fits most. A host whose free resources are unknown is the last resort, one at a time: Nova's
+/// scheduler decides whether anything fits.
 pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
     let mut choice = Choice::default();
     let mut known = Vec::new();
@@ -99,7 +99,7 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
     choice
 }
 
-/// The aggregates the host has to join, or why it cannot be taken.
+/// Returns the aggregates that the host has to join, or the reason why it cannot be reserved.
 fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result<Vec<Aggregate>, String> {
     if let Some(why) = (wanted.unfit)(&host.name) {
         return Err(why);
@@ -126,7 +126,7 @@ fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result
     if zone == source {
         return Ok(joins);
     }
-    // A host that is in no zone yet comes into that of the dead one with its aggregate.
+    // A host that is in no zone yet comes into that of the dead host with its aggregate.
     if zone.is_none() && joins.iter().any(|one| one.zone.as_deref() == source) {
         return Ok(joins);
     }
@@ -138,7 +138,7 @@ fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result
     ))
 }
 
-/// How many of the needs a room holds, in their order, what is left of it then, and which it does not hold.
+/// Returns the number of needs that fit into a room, in their order, the rest of the room, and the needs that do not fit.
 fn fill(room: Resources, needs: &[Option<Resources>]) -> (usize, Resources, Vec<Option<Resources>>) {
     let mut rest = room;
     let mut count = 0;

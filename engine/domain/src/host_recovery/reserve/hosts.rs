@@ -1,4 +1,4 @@
-//! What is asked of the reserved hosts that are held: made ready, and put back as they were.
+//! The requests to reserved hosts: they are made ready, and put back as they were.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::recovery::{
     Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
 };
 
-/// Between two looks at a host that is to come up.
+/// Interval between two checks of a host that is to come up.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// What a look at a host that is being made ready comes to.
+/// The result of a check of a host that is being made ready.
 enum Verdict {
     Ready,
     Enable,
@@ -24,7 +24,7 @@ enum Verdict {
 }
 
 impl Reserve {
-    /// One call at a time for each host that is held.
+    /// Makes one call at a time for each reserved host.
     pub(super) fn drive(&mut self, moves: &Moves, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
         for at in 0..self.hosts.len() {
             let step = self.hosts[at].step;
@@ -36,7 +36,7 @@ impl Reserve {
         }
     }
 
-    /// Puts back what is not needed any more. `true` once nothing is held.
+    /// Puts back the hosts that are not needed any more. True once no host is reserved.
     pub(in super::super) fn hand_back(
         &mut self,
         moves: &Moves,
@@ -145,7 +145,7 @@ impl Reserve {
             return;
         }
         if let Some(loose) = taken.loose {
-            // It may yet be enabled, or put into an aggregate, by a call nobody has answered (R5).
+            // It may yet be enabled, or put into an aggregate, by a call that has no answer (R5).
             if now.elapsed.since(loose) < settle {
                 return;
             }
@@ -193,7 +193,7 @@ impl Reserve {
                 return set_status(taken, status, turn, commands);
             }
             if service.disabled_reason != reason {
-                // That is theirs: its own recovery, for example, which enables it again as it found it.
+                // That change belongs to others: for example to a recovery of this host, which enables it again as it found it.
                 let text = format!(
                     "reserved host {} was disabled by somebody else meanwhile ({}): it stays an ordinary host",
                     taken.name,
@@ -260,7 +260,7 @@ impl Reserve {
                     match &result {
                         Ok(joined) => {
                             joining.done = true;
-                            // In it before the call came: by an unanswered call of ours, or by somebody else, who keeps it.
+                            // It was in it before the call: by an unanswered call of this recovery, or by others, whose change stays.
                             joining.ours = *joined == Joined::Added || loose;
                         }
                         Err(fault) if !fault.maybe_done && !loose => joining.ours = false,
@@ -287,7 +287,7 @@ impl Reserve {
         self.call_answered(&host, result, true, turn);
     }
 
-    /// What every answer has in common.
+    /// Handles what every answer has in common.
     fn call_answered(&mut self, host: &str, result: Result<(), Fault>, write: bool, turn: &mut Turn<'_>) {
         let now = turn.now;
         let Some(at) = self
@@ -349,7 +349,7 @@ impl Reserve {
         }
     }
 
-    /// A call was not sent.
+    /// Takes back a call that was not sent.
     pub(in super::super) fn not_sent(&mut self, call: &ReserveCall) {
         let host = match call {
             ReserveCall::Survey => {
@@ -379,7 +379,7 @@ fn verdict(taken: &mut Taken, now: Now, limit: Duration) -> Verdict {
         return Verdict::Unfit("has been forced down in Nova".into());
     }
     if !service.enabled {
-        // R23: whatever the reason. But not against somebody who insists.
+        // R23: it is enabled whatever the reason, but not against an actor who disables it again and again.
         return if taken.enabled >= REFUSALS {
             Verdict::Unfit("is disabled by somebody again and again".into())
         } else {
@@ -417,7 +417,7 @@ fn set_status(taken: &mut Taken, status: ServiceStatus, turn: &mut Turn<'_>, com
     change(taken, call, told, turn, commands);
 }
 
-/// Asks for a change of a host, once it is journalled. `told`: how far that is, and what it is.
+/// Requests a change of a host, once it is journalled. `told`: the progress and the text of the event.
 fn change(
     taken: &mut Taken,
     call: ReserveCall,

@@ -1,4 +1,5 @@
-//! Finding room on reserved hosts: which instance goes where, and when another host is taken or the other way is gone.
+//! The assignment of instances to reserved hosts: which instance goes where, and when another host is reserved or the other way is
+//! taken.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,16 +16,16 @@ use crate::id::ServerId;
 use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
 use crate::reserved::{Resources, Survey};
 
-/// So many reserved hosts may refuse one instance: what is peculiar about it does not walk through the whole reserve.
+/// Maximum number of reserved hosts that may refuse one instance: a problem of the instance must not use up the whole reserve.
 const MOST_HOSTS: usize = 2;
 
-/// After so many instances that it could not take a host is asked for no more.
+/// Number of instances that a host could not take, after which it is not requested any more.
 const FULL: usize = 3;
 
-/// Between two looks while somebody else's host is waited for.
+/// Interval between two surveys while a host that others hold is awaited.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
-/// Refused surveys after which there is no reserve.
+/// Number of refused surveys after which there is no reserve.
 const SURVEYS: u32 = 3;
 
 impl Move {
@@ -33,7 +34,7 @@ impl Move {
         self.route.way == Way::Reserved && waits && self.has_no_doubt()
     }
 
-    /// Whether it takes room on `host`, or is about to.
+    /// True if it takes resources on `host`, or is about to.
     fn takes_room_on(&self, host: &str) -> bool {
         match &self.step {
             MoveStep::Asked { .. } => self.route.target.as_deref() == Some(host),
@@ -52,7 +53,7 @@ impl Move {
 }
 
 impl Reserve {
-    /// Takes what is needed and makes ready what is taken.
+    /// Reserves the hosts that are needed, and makes reserved hosts ready.
     pub(in super::super) fn act(
         &mut self,
         moves: &mut Moves,
@@ -81,14 +82,14 @@ impl Reserve {
         }
         if let Some(survey) = self.survey(now.elapsed) {
             self.look_for_room(&survey, &unplaced, moves, turn);
-            // What was taken is asked for at once, in the same transaction's wake.
+            // A host that was just reserved gets its first request at once, right after the same transaction.
             self.drive(moves, turn, commands);
         } else if self.asks.survey.send(now.elapsed) {
             commands.push(Command::Reserve(ReserveCall::Survey));
         }
     }
 
-    /// Instances that have a reserved host that is ready, and those that have not even one that will be.
+    /// Returns the instances that have a ready reserved host, and those that have not even one that will be ready.
     pub(in super::super) fn allot(&self, moves: &Moves) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
         let mut waiting: Vec<&Move> = moves.values().filter(|one| one.waits_for_reserve()).collect();
         if waiting.is_empty() {
@@ -175,7 +176,7 @@ impl Reserve {
         }
     }
 
-    /// R6: the journal gives it to one recovery only, or refuses the whole transaction.
+    /// Reserves a host. The journal gives it to one recovery only, or refuses the whole transaction (R6).
     fn take(&mut self, pick: Pick, blind: Option<&str>, record: &mut Record) {
         let Pick {
             host,
@@ -238,7 +239,7 @@ impl Reserve {
         });
     }
 
-    /// No reserved host takes it: the other way, or a person's work.
+    /// Handles an instance that no reserved host takes: it goes the other way, or needs an operator.
     fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
         let (now, record) = (turn.now, &mut *turn.record);
         let Some(one) = moves.get_mut(&server) else {
@@ -266,7 +267,7 @@ impl Reserve {
         record.head = true;
     }
 
-    /// It has been asked for on this host: from now on the host is not in reserve.
+    /// Notes that an instance has been requested on this host: from now on the host is not in reserve.
     pub(in super::super) fn consume(&mut self, name: &str, record: &mut Record) {
         let Some(taken) = self.by_name(name).filter(|taken| !taken.consumed) else {
             return;
@@ -304,7 +305,7 @@ impl Reserve {
     }
 }
 
-/// It could not take several instances: it is asked for no more, whatever Placement said of it.
+/// True if it could not take several instances: it is not requested any more, whatever Placement has shown.
 fn is_full(taken: &Taken, moves: &Moves) -> bool {
     let refused = |one: &&Move| one.route.tried.contains(&taken.name);
     moves.values().filter(refused).count() >= FULL

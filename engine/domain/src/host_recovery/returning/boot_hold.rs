@@ -1,4 +1,4 @@
-//! Whether nova-compute of the host may start, as far as one recovery of it is concerned: what the boot guard is told.
+//! The answer of one recovery to the boot guard: whether nova-compute of the host may start.
 
 use super::super::{HostRecovery, Stage, Vouch};
 use crate::elapsed::Elapsed;
@@ -7,24 +7,24 @@ use crate::timestamp::Timestamp;
 use crate::words::words;
 
 words! {
-    /// What a host that is held at its boot waits for.
+    /// The reason why a host is held at its boot.
     BootHeldFor {
-        /// A recovery of it, which is at work on it or has been.
+        /// A recovery that works on the host, or has worked on it.
         Recovery = "recovery",
         /// A power-off that has been ordered and may still take effect (R5).
         PowerOff = "power_off",
-        /// A person who empties its queue on Nova's message broker (R12).
+        /// An operator who has to empty its queue on Nova's message broker (R12).
         Queue = "queue",
     }
 }
 
 impl HostRecovery {
-    /// What has to come first, if anything has. `now` is as old as the recovery is, and `clock` the database's.
+    /// Returns the reason to hold the host's boot, if there is one. `now` is the age of the recovery, and `clock` the database's time.
     pub fn holds_boot(&self, life: Life, now: Elapsed, clock: Timestamp) -> Option<BootHeldFor> {
         let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
         match life {
-            // What has neither touched the host nor believed that it is off holds nobody: a host that only seems dead goes on.
-            // A person has said that it is off, and that is being looked into: it must not be switched on meanwhile.
+            // An operator has confirmed that it is off, and that is being checked: it must not be switched on meanwhile. Otherwise a
+            // recovery that has neither touched the host nor believed it off holds no boot: a host that only seems dead continues.
             Life::Open
                 if self
                     .vouch
@@ -37,7 +37,7 @@ impl HostRecovery {
                 may_come.then_some(BootHeldFor::PowerOff)
             }
             Life::Open => Some(BootHeldFor::Recovery),
-            // What has come late is being moved.
+            // An instance that has come late is being moved.
             Life::Watching if self.stage == Stage::Moving => Some(BootHeldFor::Recovery),
             Life::Watching if may_come => Some(BootHeldFor::PowerOff),
             Life::Watching => Some(BootHeldFor::Queue),

@@ -1,5 +1,5 @@
-//! The last step home, if an operator wants it taken without a person: a recovered host that has been up for long enough is
-//! enabled, and off maintenance. Only if it was this recovery that has disabled it (R23).
+//! The last step of the return, if an operator has configured it: a recovered host that has been up for long enough is enabled, and
+//! its maintenance ends. This happens only if this recovery has disabled it (R23).
 
 use super::super::service::ServiceTrack;
 use super::super::turn::Turn;
@@ -10,13 +10,13 @@ use crate::recovery::{Command, ServiceUpdate, StepKind, Task};
 
 const CLEARED: &str = "its nova-compute is back and its evacuated instances are cleaned up";
 
-/// What is to be done about a host that is not forced down any more.
+/// The verdict on a host that is not forced down any more.
 enum Verdict {
-    /// Nothing of ours is left on it.
+    /// No change by this recovery is left on it.
     Leave(&'static str),
-    /// It is not up just now.
+    /// The host is not up now.
     Down,
-    /// It has been up since then.
+    /// The host has been up since then.
     UpSince(Elapsed),
 }
 
@@ -33,7 +33,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
 }
 
 impl ServiceTrack {
-    /// `forced_down` has been cleared by us.
+    /// Records that this recovery has cleared `forced_down`.
     pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut Turn<'_>) {
         turn.record.running_again = true;
         let Some(stable) = turn.policy.enable_after_return else {
@@ -54,7 +54,7 @@ impl ServiceTrack {
         turn.record.step(Task::Return, StepKind::Outcome, 0.7, text);
     }
 
-    /// Seen without `forced_down`, by a look that is young enough.
+    /// Acts on a record without `forced_down`, from a reading that is recent enough.
     pub(super) fn act_enabling(&mut self, how: &str, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
         let Some(stable) = turn.policy.enable_after_return else {
             return turn.returned(how);
@@ -70,7 +70,7 @@ impl ServiceTrack {
             .is_some_and(|reason| reason.contains(&mark));
         match verdict(self, &seen, ours, now.elapsed) {
             Verdict::Leave(why) => {
-                // By an unanswered call of ours: what goes with it is done now.
+                // An unanswered call of this recovery has enabled it: the rest of that step is done now.
                 turn.record.host_back = seen.enabled && self.enable_asked;
                 turn.record.running_again |= self.heard(now.elapsed).is_some();
                 turn.returned(why);
@@ -84,7 +84,7 @@ impl ServiceTrack {
                 self.back = Some(since);
                 let due = now.elapsed.since(since) >= stable && now.elapsed >= self.not_before;
                 let age = self.question.age(now.elapsed);
-                // Whoever has it frozen works at it: nothing new is to be put on it.
+                // The operator who has frozen it works on it: nothing new is to be placed on it.
                 let due = due && turn.frozen_host().is_none();
                 if due && age.is_some_and(|age| age <= turn.policy.heartbeat_poll * 2) {
                     self.updating = true;
@@ -119,7 +119,7 @@ impl ServiceTrack {
             }
             Ok(_) => self.question.seen = None,
             Err(fault) => {
-                // It may have taken effect: the next look says so.
+                // It may have taken effect: the next reading shows that.
                 self.question.seen = None;
                 self.changed = turn.now.elapsed;
                 self.clearing_failed(&fault, turn.host, turn.now, turn.record);

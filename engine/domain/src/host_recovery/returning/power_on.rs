@@ -1,8 +1,8 @@
-//! Giving a recovered host its power back, if an operator wants that done without a person.
+//! Powers a recovered host on again, if an operator has configured that.
 //!
-//! Only a host that this very recovery has switched off, that its devices still say is off, and whose every instance is
-//! somewhere else by a look of just now: nothing is powered on in the middle of an evacuation, whoever asked for it. From the
-//! order on nobody may count on the host's being off, so the proof goes with it.
+//! This applies only to a host that this very recovery has switched off, that its devices still read as off, and whose instances
+//! are all elsewhere by a check of just now: nothing is powered on during an evacuation, no matter who has requested it. From the
+//! order on, no recovery may count on the host being off, so the proof is dropped.
 
 use std::time::Duration;
 
@@ -21,42 +21,42 @@ use crate::power::Power;
 use crate::proof::{DatedReading, Proof};
 use crate::recovery::{Command, Evacuations, StepKind, Task};
 
-/// How often a host is told to power on.
+/// Maximum number of orders to power a host on.
 const ORDERS: u32 = 3;
 
-/// How young a look at Nova's evacuation records has to be.
+/// Maximum age of the reading of Nova's evacuation records.
 const LOOKED: Duration = Duration::from_secs(30);
 
-/// What has been done about it.
+/// The state of powering the host on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PowerOn {
-    /// How often the host was told.
+    /// The number of orders to the host.
     pub orders: u32,
-    /// When it was last.
+    /// The time of the last order.
     pub at: Option<Elapsed>,
-    /// Nothing more is to be done about it.
+    /// True if nothing more is to be done about it.
     pub over: bool,
-    /// Why it could not be done the last time.
+    /// The reason why the last order failed.
     pub last_word: Option<String>,
     #[serde(skip)]
     ordering: u32,
-    /// Since when this owner has shown it to be off.
+    /// The time since which this owner has confirmed the host off.
     #[serde(skip)]
     shown: Option<Elapsed>,
-    /// When each device of the level was asked that said "off" last.
+    /// The devices of the level whose last answer was "off", with the time at which each was asked.
     #[serde(skip)]
     off: std::collections::BTreeMap<usize, Elapsed>,
-    /// When the evacuation records were looked at, and which was open.
+    /// The time at which the evacuation records were read, and the one that was open.
     #[serde(skip)]
     looked: Option<(Elapsed, Option<MigrationId>)>,
-    /// That one of them is waited for has been told.
+    /// True if the wait for one of them has been recorded.
     #[serde(skip)]
     told: bool,
 }
 
 impl PowerOn {
-    /// A new owner looks for himself.
+    /// Drops the answers to the last owner, so that the new owner checks for itself.
     pub(in super::super) fn forget_answers(&mut self) {
         self.ordering = 0;
         self.off.clear();
@@ -69,8 +69,8 @@ impl PowerOn {
         self.off.clear();
     }
 
-    /// Looks for an evacuation of the host that is under way, whoever has asked for it. What a move has given up for lost
-    /// stays open until nova-compute of this very host starts.
+    /// Checks for an unfinished evacuation of the host, no matter who has requested it. A record that a move has given up as lost stays
+    /// open until nova-compute of this very host starts.
     pub(in super::super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
         let given_up = |record: &Migration| {
             let one = moves.get(&record.server);
@@ -85,18 +85,18 @@ impl PowerOn {
 }
 
 impl PowerOn {
-    /// Whether this host is to be powered on by this recovery at all.
+    /// True if this recovery is to power the host on at all.
     fn is_wanted(&self, fence: &Fence, moves: &Moves, policy: &Policy) -> bool {
         let settled = |step: &MoveStep| matches!(step, MoveStep::Over(End::Moved | End::Left));
         policy.power_on_after_recovery
             && policy.fencing == FencingMode::Engine
             && fence.ordered
             && !self.over
-            // An instance that needs an operator may run elsewhere: whether the host comes back is for that person to say.
+            // An instance that needs an operator may run elsewhere: that operator decides whether the host comes back.
             && moves.values().all(|one| settled(&one.step))
     }
 
-    /// While the host is waited for: one step towards its power. Whether Nova's evacuation records are to be looked at.
+    /// Takes one step towards powering the host on, while its return is awaited. True if Nova's evacuation records are to be read.
     pub(in super::super) fn act(
         &mut self,
         is_back: bool,
@@ -114,7 +114,7 @@ impl PowerOn {
             self.is_on("it sends heartbeats", turn);
             return false;
         }
-        // What has been forbidden since is waited for; so is a power-off that may still take effect (R5).
+        // It waits while it is blocked, and while a power-off may still take effect (R5).
         if turn.rejected.is_some()
             || turn.said_no().is_some()
             || turn.frozen_host().is_some()
@@ -124,7 +124,7 @@ impl PowerOn {
         {
             return false;
         }
-        // How long after an order it is given again: until then it may still take effect, and the host may be about to start.
+        // The time between orders: until it has passed, an order may still take effect, and the host may be about to start.
         let between_orders = policy.settle_time() + policy.power_off_limit;
         let wait = self.at.map(|at| at.plus(between_orders));
         if !fence.want_levels(now, commands) {
@@ -177,7 +177,7 @@ impl PowerOn {
             }
             _ => return true,
         }
-        // Other recoveries must not count on it any more (R10).
+        // Other recoveries must not count on the proof any more (R10).
         *proof = None;
         self.order(&targets, turn, commands);
         false
@@ -232,7 +232,7 @@ impl PowerOn {
         }
     }
 
-    /// What a device says while the host is waited for.
+    /// Takes a device's reading while the host's return is awaited.
     pub(in super::super) fn power_read(
         &mut self,
         index: usize,

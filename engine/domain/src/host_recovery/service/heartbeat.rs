@@ -1,4 +1,4 @@
-//! What Nova hears of the host: nothing before it is forced down, no advance afterwards, until it is back.
+//! The heartbeats of the host in Nova: none before it is forced down, no advance afterwards, until it is back.
 
 use std::time::Duration;
 
@@ -18,31 +18,32 @@ use crate::proof::Proof;
 use crate::recovery::{Record, Task};
 use crate::timestamp::Timestamp;
 
-/// How far Nova's clocks may differ from one another: records made this long before the first look still count as made
-/// after it. A record taken for missing would be made a second time, one too many costs a line.
+/// Maximum difference between Nova's clocks, in seconds: records made this long before the first reading still count as made
+/// after it. A record taken for missing would be made a second time; one too many only costs a line.
 const CLOCKS_DIFFER: i64 = 300;
 
-/// How soon after one heartbeat the next must be seen: somebody's two changes of the record in an hour are no two heartbeats.
-/// A host that beats more seldom has twice as long as it takes to be silent.
+/// Time within which the next heartbeat must follow: two changes of the record by others within an hour are not two heartbeats.
+/// A host with rarer heartbeats has twice as long as it takes to be silent.
 const BEATS_WITHIN: Duration = Duration::from_secs(60);
 const BEATS_WITHIN_AT_MOST: Duration = Duration::from_mins(5);
 
-/// How long after our own change was asked for the first look shows that change, and not a heartbeat that came meanwhile. A
-/// process that was stopped in between looks late, even if it reads the answer just before.
+/// Time after the request of this recovery's own change within which the first reading shows that change, and not a heartbeat that
+/// came meanwhile. A process that was stopped in between makes a late reading, even if it takes the answer to the change just
+/// before.
 const NOTED_WITHIN: Duration = Duration::from_secs(8);
 
-/// How soon a copy of Nova's database that lags behind is looked at again.
+/// Time after which a copy of Nova's database that lags behind is read again.
 const OUTDATED: Duration = Duration::from_secs(1);
 
-/// A cell that is there was not away so short a while ago.
+/// Maximum age of a reading of the record that shows that the host's cell is available.
 const JUST_NOW: Duration = Duration::from_secs(2);
 
-/// How often in a row Nova must know of no service, five seconds apart, to be believed.
+/// Number of answers in a row, five seconds apart, by which Nova must know of no service to be believed.
 const MISSING: u32 = 3;
 
 impl ServiceTrack {
-    /// What Nova heard so far says nothing about what comes now: the heartbeat is noted anew, and readings asked for before now do
-    /// not count for that.
+    /// Starts again, because the heartbeats so far show nothing about what comes now. The heartbeat is noted again, and readings
+    /// requested before now do not count for that.
     pub(in super::super) fn begin_again(&mut self, now: Elapsed) {
         self.question.seen = None;
         self.mark = None;
@@ -52,43 +53,43 @@ impl ServiceTrack {
         self.changed = now;
     }
 
-    /// The record, if it was looked at just now: no longer ago than until the next look is asked for and answered. A host seen
-    /// silent before a recovery was held, or before Nova was away, may be back since.
+    /// Returns the record, if it was read just now: no longer ago than it takes until the next reading is requested and answered. A host
+    /// that was seen silent before a recovery was put on hold, or before Nova was away, may be back since.
     fn seen_now(&self, now: Elapsed) -> Option<&Service> {
         let just_now = now.since(self.looked) <= self.look_counts_for;
         self.seen.as_ref().filter(|_| just_now)
     }
 
-    /// A look at the record is under way.
+    /// True if a reading of the record is in flight.
     pub(in super::super) fn is_awaited(&self) -> bool {
         self.question.sent().is_some()
     }
 
-    /// True if Nova has known of no service on the host for several looks.
+    /// True if Nova has known of no service on the host in several readings.
     pub(in super::super) fn is_gone(&self) -> bool {
         self.missing >= MISSING
     }
 
-    /// The record was seen so short a while ago that what is asked now needs no look at it before.
+    /// True if the record was seen so recently that a request now needs no reading of it before.
     pub(in super::super) fn was_shown_just_now(&self, now: Elapsed) -> bool {
         self.question.age(now).is_some_and(|age| age <= JUST_NOW)
     }
 
-    /// Nova does not hear the host: it shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
+    /// True if the host is silent in Nova: Nova shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
     /// never the second.
     pub(in super::super) fn is_silent(&self, now: Elapsed) -> bool {
         self.seen_now(now).is_some() && self.was_silent()
     }
 
-    /// Nova did not hear the host when it was last looked at, however long ago.
+    /// True if the host was silent in Nova at the last reading, however long ago.
     pub(in super::super) fn was_silent(&self) -> bool {
         self.seen
             .as_ref()
             .is_some_and(|seen| (!seen.up && !seen.forced_down) || self.is_stale(seen))
     }
 
-    /// By Nova's own clock if it tells one. A Nova without a `Date` in its answers is watched instead: what has not moved
-    /// between two of our own looks, far enough apart, is as stale.
+    /// True if the heartbeat is stale by Nova's own clock, if Nova shows one. For a Nova without a `Date` in its answers, a heartbeat
+    /// is stale that has not moved between two readings, far enough apart.
     fn is_stale(&self, seen: &Service) -> bool {
         let limit = i64::try_from(self.stale_after.as_micros()).unwrap_or(i64::MAX);
         match seen.heartbeat_age_micros() {
@@ -99,19 +100,19 @@ impl ServiceTrack {
         }
     }
 
-    /// In how long it will be silent if nothing more is heard; `None` if Nova does not tell how old the heartbeat is.
+    /// Returns the time until it is silent if no heartbeat follows; `None` if Nova does not show the age of the heartbeat.
     pub(in super::super) fn silent_in(&self, now: Elapsed) -> Option<Duration> {
         let age = self.heartbeat_age(now)?;
         Some(self.stale_after.saturating_sub(age))
     }
 
-    /// How long the heartbeat has been seen to stand still.
+    /// Returns the time for which the heartbeat has been seen to stand still.
     pub(in super::super) fn still_for(&self) -> Duration {
         self.still
             .map_or(Duration::ZERO, |(_, since)| self.looked.since(since))
     }
 
-    /// Whether it may have stood still for `limit` by now, which no look has shown yet.
+    /// True if it may have stood still for `limit` by now, which no reading has shown yet.
     pub(in super::super) fn may_be_still_for(&self, limit: Duration, now: Elapsed) -> bool {
         self.still.is_some_and(|(_, since)| {
             let enough = since.plus(limit);
@@ -119,19 +120,19 @@ impl ServiceTrack {
         })
     }
 
-    /// A copy of Nova's database that lags behind: it shows what was there before our change. Somebody who clears
-    /// `forced_down` dates the record anew.
+    /// True if the record comes from a copy of Nova's database that lags behind: it shows the state before this recovery's change. An
+    /// actor who clears `forced_down` also changes the time of the record.
     fn is_outdated(&self, seen: &Service, mark: &str) -> bool {
         let told_apart = |before: &Timestamp| self.mark.is_none_or(|mark| mark != *before);
         let before = self.before.filter(told_apart);
-        // The mark of an earlier recovery, which ours has taken the place of.
+        // The mark of an earlier recovery, which this one's has replaced.
         let unmarked = self.marked && !reason_of(seen).contains(mark);
         let is_before = before.is_some_and(|before| before == seen.beat());
         self.in_force && (!seen.forced_down || unmarked) && is_before
     }
 
-    /// Whether it has moved. A look is made between its question and its answer: it stands still from the answer to the first
-    /// look that showed it until the question of the last one.
+    /// Takes a heartbeat. True if it has moved. A reading is made between its question and its answer: the heartbeat stands still from
+    /// the answer to the first reading that showed it until the question of the last one.
     fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
@@ -139,13 +140,13 @@ impl ServiceTrack {
             self.moved = self.still.map(|_| answered).or(self.moved);
             self.still = Some((heartbeat, answered));
         }
-        // One that comes back after another, as from a copy that lags behind, was not watched.
+        // A heartbeat that comes back after another one, as from a copy that lags behind, was not watched.
         self.watched = self.watched.filter(|watched| watched.stamp == heartbeat);
         moved
     }
 
-    /// Whether it has been seen to stand still for as long as silence lasts, while Nova heard others (R26). No lag of what Nova reads
-    /// makes that of a heartbeat that moves, as the age in one answer would.
+    /// True if it has been seen to stand still for as long as silence takes, while others were up in Nova (R26). No lag in Nova's data
+    /// makes a moving heartbeat look like that, as the age in one answer could.
     pub(in super::super) fn has_stood(&self, silence: &SilenceTrack, rules: &Policy) -> bool {
         let lasts = |stood: Duration| stood >= rules.silent_after();
         let heard_others =
@@ -163,13 +164,13 @@ impl ServiceTrack {
             && (self.still.is_some_and(own) || self.watched.is_some_and(before))
     }
 
-    /// Its heartbeat is not the one noted any more. Once may be somebody's change of the record, which moves the same
-    /// stamp; whoever beats does it again.
+    /// Notes a heartbeat that is not the noted one. A single difference may be another actor's change of the record, which moves the same
+    /// timestamp; a host that sends heartbeats moves it again.
     fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
         let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
         let within = (self.stale_after * 2).clamp(BEATS_WITHIN, BEATS_WITHIN_AT_MOST);
         let soon = asked.since(since) <= within;
-        // Other, not later: API servers and conductors date the record by clocks of their own.
+        // Different, not later: API servers and conductors date the record by their own clocks.
         self.advanced = Some(if again || (heartbeat != first && soon) {
             (first, since, true)
         } else if heartbeat != first {
@@ -179,38 +180,38 @@ impl ServiceTrack {
         });
     }
 
-    /// The heartbeat Nova shows; one that was never sent stands still at the beginning of time.
+    /// Returns the heartbeat that Nova shows; one that was never sent stands still at the beginning of time.
     pub(in super::super) fn last_heartbeat(&self) -> Option<Timestamp> {
         self.seen.as_ref().map(Service::beat)
     }
 
-    /// The same as far as the host itself has sent it: a change by the recovery that failed before is none (R31).
+    /// Returns the last heartbeat that the host itself has sent: a change by the recovery that failed before is none (R31).
     pub(in super::super) fn last_sign_of_life(&self) -> Option<Timestamp> {
         let shown = self.last_heartbeat()?;
         let own = self.own_stamp.filter(|own| own.made == shown);
         Some(own.map_or(shown, |own| own.before))
     }
 
-    /// How old the heartbeat is by now that the last look has shown, if Nova tells. A decision may come long after the look, as by an
-    /// engine that was stopped meanwhile.
+    /// Returns the current age of the heartbeat in the last reading, if Nova shows it. A decision may come long after the reading, as by
+    /// an engine that was stopped meanwhile.
     pub(in super::super) fn heartbeat_age(&self, now: Elapsed) -> Option<Duration> {
         let age = self.seen.as_ref()?.heartbeat_age_micros()?;
         Some(Duration::from_micros(u64::try_from(age).unwrap_or_default()) + now.since(self.looked))
     }
 
-    /// How long ago the heartbeat was seen to move.
+    /// Returns the time since the heartbeat was seen to move.
     pub(in super::super) fn moved_ago(&self, now: Elapsed) -> Option<Duration> {
         self.still.map(|(_, since)| now.since(since))
     }
 
-    /// Its nova-compute beats again since it was forced down.
+    /// True if its nova-compute has sent heartbeats again since it was forced down.
     pub(in super::super) fn is_back(&self) -> bool {
         self.advanced.is_some_and(|(.., again)| again)
     }
 
-    /// How Nova hears it, if it does.
+    /// Describes how the host is up in Nova, if it is.
     pub(in super::super) fn heard(&self, now: Elapsed) -> Option<String> {
-        // No age in the text: the message would change, and be written, with every look.
+        // No age in the text: the message would change, and be written, with every reading.
         let seen = self.seen_now(now).filter(|_| !self.is_silent(now))?;
         Some(if seen.forced_down {
             "its nova-compute still sends heartbeats".into()
@@ -221,7 +222,7 @@ impl ServiceTrack {
 }
 
 impl ServiceTrack {
-    /// An answer to the look. Whether it shows the host's record.
+    /// Takes the answer to a reading. True if it shows the host's record.
     pub(in super::super) fn answered(
         &mut self,
         result: Result<Option<Service>, Fault>,
@@ -232,7 +233,7 @@ impl ServiceTrack {
     ) -> bool {
         let now = turn.now;
         let asked = self.question.answered();
-        // A change is under way, or was when it was asked for: which side of it this shows, nobody can tell.
+        // A change is in flight, or was when this was requested: it is unknown which side of the change the answer shows.
         if self.updating || asked.is_some_and(|asked| asked < self.changed) {
             self.question.not_before = now.elapsed.plus(Duration::from_millis(500));
             return false;
@@ -253,7 +254,7 @@ impl ServiceTrack {
         false
     }
 
-    /// Lists that were asked for at `asked` have shown it too. A look of its own that is under way, or was later, tells more.
+    /// Takes the record from lists that were requested at `asked`. A reading of its own that is in flight, or was later, shows more.
     pub(in super::super) fn shown_by_lists(
         &mut self,
         seen: Service,
@@ -283,7 +284,7 @@ impl ServiceTrack {
         self.stale_after = policy.silent_after();
         self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
         if self.id != Some(seen.id) {
-            // What the last record refused, this one may take.
+            // This record may accept what the last one has refused.
             self.faults = 0;
             self.not_before = now.elapsed;
             self.id = Some(seen.id);
@@ -303,7 +304,7 @@ impl ServiceTrack {
         turn.record.head |= anew && *turn.stage == Stage::Fencing;
         self.adopt_lost_change(&seen, turn);
         self.seen = Some(seen);
-        // What shows a time before our change says nothing about the heartbeat since.
+        // A record with a time before this recovery's change shows nothing about the heartbeats since.
         let earlier = self.mark.is_none_or(|mark| heartbeat < mark);
         if !(gone && self.in_force && earlier) || *turn.stage == Stage::Returning {
             self.judge_heartbeat(heartbeat, asked, proof, moves, turn);
@@ -345,7 +346,7 @@ impl ServiceTrack {
                     turn.hold_fence(&message);
                 }
             }
-            // The lists of a host without one are not believed, and nobody but an operator can say what has become of it.
+            // The lists of a host without a service are not believed, and only an operator can find out what has become of it.
             Stage::Listing if turn.hold.is_none() => {
                 self.missing = 0;
                 turn.hold_fence(&format!(
@@ -363,8 +364,8 @@ impl ServiceTrack {
         }
     }
 
-    /// R16: after `forced_down` the heartbeat is noted once; if it advances while there are moves to be made, the host is
-    /// alive. When they are over, an advance is its return. A notification's word is bound to the heartbeat before that too.
+    /// Judges a heartbeat (R16). After `forced_down` it is noted once; if it advances while there are moves to be made, the host is
+    /// running. When they are done, an advance is its return. The claim of a notification is bound to the heartbeat before that too.
     fn judge_heartbeat(
         &mut self,
         heartbeat: Timestamp,
@@ -376,14 +377,14 @@ impl ServiceTrack {
         let now = turn.now;
         let word = proof.as_ref().is_some_and(Proof::is_word);
         let sent = self.put.map_or(self.changed, |put| put.at);
-        // When Nova read the record is not known, only that it was not after its answer came: a process that was stopped before
-        // it sent what it had asked for reads it late.
+        // It is unknown when Nova read the record, only that it was not after its answer arrived: a process that was stopped before
+        // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
         match (self.mark, *turn.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {
-                // Our own late change would look like a heartbeat: what is heard before it can come no more is an alarm, and
-                // no return.
+                // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
+                // alarm, and no return.
                 if !self.may_yet_be_set(asked, turn.policy.settle_time()) {
                     self.has_advanced(heartbeat, asked);
                 }
@@ -393,11 +394,11 @@ impl ServiceTrack {
                 renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
             }
             (None, Stage::Disabling) if !word => {}
-            // Late after our change a young heartbeat may be the host's own: it must grow stale once more.
+            // Long after this recovery's change a fresh heartbeat may be the host's own: it must become stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
                 if !self.is_silent(now.elapsed) && (*turn.stage == Stage::Disabling || late) =>
             {
-                // Nova shows the time of our own unanswered change as a heartbeat: it must grow stale once more.
+                // Nova shows the time of this recovery's own unanswered change as a heartbeat: it must become stale once more.
                 let since = *self.waiting.get_or_insert(now.elapsed);
                 let host = turn.host;
                 turn.troubles.begin(Topic::Heard, now, || {
@@ -418,15 +419,15 @@ impl ServiceTrack {
     }
 }
 
-/// A sign of life takes the proof away, and ends all further submits of this episode for good (R17); moves in flight are
-/// followed to their end.
+/// Revokes the proof because the host is seen running, and ends all further submits of this episode for good (R17); moves in
+/// flight are followed to their end.
 pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how: &str, turn: &mut Turn<'_>) {
     if proof.take().is_none() {
         return;
     }
-    // Other recoveries must not count on it any more (R10).
+    // Other recoveries must not count on the proof any more (R10).
     turn.record.head = true;
-    // After the end of the notification there is nobody to be asked: what is left is named.
+    // After the notification is closed there is no operator to ask: the moves that are left are named.
     if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() || turn.settled {
         return;
     }
@@ -442,7 +443,7 @@ pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how
     turn.hold(HoldKind::Alive, reason);
 }
 
-/// Looks at the proof again; if that confirms it for the first time, others may count on it from now on.
+/// Renews the proof; if that confirms it for the first time, other recoveries may count on it from now on.
 pub(in super::super) fn renew_proof(
     proof: &mut Option<Proof>,
     record: &mut Record,
