@@ -149,7 +149,7 @@ pub struct HostRecovery {
     pub event: String,
     /// The policy that it follows, as it was when the recovery started.
     pub policy: Policy,
-    /// The segment's method.
+    /// The segment's recovery method.
     pub method: RecoveryMethod,
     /// The time that the notification reports, or that of its evidence if that is earlier.
     #[serde(default)]

@@ -117,8 +117,8 @@ impl Arrival {
             .is_none_or(|shown| !shown.is_settled() || self.has_left(shown))
     }
 
-    /// True if the guest has left the host on which it is shown, even if a restart of that nova-compute hides it: the task is
-    /// gone and the power state is stale. A revert of a resize shuts the guest down first; a completed live migration has switched it.
+    /// True if the guest has left the host on which it is shown, even if a restart of that nova-compute hides it. The task is then gone
+    /// and the power state is stale. A revert of a resize shuts the guest down first; a completed live migration has switched it.
     fn has_left(&self, shown: &Sighting) -> bool {
         // Only live migrations end as `completed`.
         let left = matches!(

@@ -1,7 +1,7 @@
 //! The operator's hooks in a host recovery: before the fence, before the moves, and after them.
 //!
 //! A hook can end the recovery or fail it. It cannot cause anything that would not have happened without it. The guards and the
-//! hosts that are out are checked again after it, and the proof, the heartbeat and the lists are as fresh as ever when the first
+//! hosts that are out are checked again after it. The proof, the heartbeat and the lists are as fresh as ever when the first
 //! evacuation is requested.
 
 use super::moves::finish;

@@ -16,7 +16,7 @@ impl HostRecovery {
         let mut turn = turn!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
-            // The last are of what a person has planned.
+            // A host recovery acts on none of these; the last ones belong to planned moves.
             Observation::Tick
             | Observation::MayRunOn(_)
             | Observation::InstancesUnderRecovery(_)

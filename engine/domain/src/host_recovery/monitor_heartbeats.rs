@@ -56,7 +56,7 @@ pub struct MonitorHeartbeats {
 pub enum Claimant {
     /// A report, or an operator.
     Word,
-    /// The devices of the level of this number.
+    /// The devices of the level with this number.
     Level(u32),
 }
 

@@ -53,7 +53,7 @@ impl<'a> Shown<'a> {
     }
 
     /// True if the guest has been switched to the other host, which did not answer. Nova records that as completed, and still shows the
-    /// instance here; its task may be gone with a restart of nova-compute. Shelving it since leaves no record.
+    /// instance here; its task may be gone with a restart of nova-compute. A shelving after that leaves no record.
     fn has_switched(self, record: &Migration) -> bool {
         record.kind == MigrationType::LiveMigration
             && record.status.is_done()

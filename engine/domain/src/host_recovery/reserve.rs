@@ -1,5 +1,6 @@
-//! The hosts that a recovery has reserved, beside its moves: from the first instance that is to go to one until every move is done,
-//! and each is used or in reserve again. They are reserved in the journal, made ready, used, and given back as they were.
+//! The hosts that a recovery has reserved, beside its moves. It holds them from the first instance that is to go to one until every
+//! move is done, and each host is used or in reserve again. They are reserved in the journal, made ready, used, and given back as
+//! they were.
 //!
 //! ```text
 //! Preparing --aggregates joined, enabled and up--> Ready --every move is done--> Returning --> Over

@@ -98,7 +98,7 @@ impl HostRecovery {
 
 impl ServiceTrack {
     /// Restarts the watch, because the host is under recovery again. The new recovery handles its return only if it gets as far as
-    /// `forced_down`, so this one continues to watch, from the beginning: the heartbeats so far were before the new failure.
+    /// `forced_down`, so this one continues to watch. It starts from the beginning: the heartbeats so far were before the new failure.
     pub(super) fn superseded(&mut self, turn: &mut Turn<'_>) {
         self.clearing = false;
         self.begin_again(turn.now.elapsed);

@@ -173,7 +173,7 @@ impl ServiceTrack {
     }
 
     /// Handles a failure to clear `forced_down`. Nova refuses it while evacuations from the host are recorded as done, and only a start
-    /// of its nova-compute closes those: one that was started before the last of them must be restarted by hand.
+    /// of its nova-compute closes those. A nova-compute that was started before the last of them must be restarted by hand.
     pub(super) fn clearing_failed(&mut self, fault: &Fault, host: &str, now: Now, record: &mut Record) {
         self.update_failed(fault, now);
         let wait = Duration::from_secs(30) * self.faults.min(10);

@@ -42,7 +42,7 @@ impl HostRecovery {
         if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
             self.settle(now, record);
         } else {
-            // Moves of an earlier episode are still followed, and the reserved hosts taken in it given back.
+            // Moves of an earlier episode are still followed, and the reserved hosts of that episode given back.
             self.enter(Stage::Moving, record);
         }
     }

@@ -56,7 +56,7 @@ impl HostRecovery {
         }
         if let Some(why) = self.forbidden() {
             // If the host was ordered to power off, or moves are in flight, it must not be forgotten: the fence is followed to its
-            // proof, and nothing more is started until it may be.
+            // proof. Nothing more is started until that is allowed.
             if self.is_untouched() {
                 turn!(self, now, record).end(NotificationStatus::Ignored, Some(why));
             } else {

@@ -87,8 +87,8 @@ impl Fence {
             .any(|(index, device)| self.may_order_off(index, device, policy, now))
     }
 
-    /// True if a power-off may be sent: not while an unanswered one may still take effect (R5), and after an accepted one not
-    /// before half of the device's time has passed.
+    /// True if a power-off may be sent: not while an unanswered one may still take effect (R5). After an
+    /// accepted one, half of the device's time has to pass first.
     pub(super) fn may_order_off(&self, index: usize, device: &Device, policy: &Policy, now: Now) -> bool {
         let Some(post) = self.posts.get(&index) else {
             return false;

@@ -167,7 +167,7 @@ impl HostRecovery {
 struct Leave<'a> {
     room: Room,
     proof: Option<&'a Proof>,
-    /// The proof's number.
+    /// The number of the proof.
     number: u32,
     /// The reserved host of each instance that has a place on one.
     places: BTreeMap<ServerId, String>,

@@ -182,8 +182,8 @@ impl MoveTrack {
                     done.confirmed(one, seen.host, now, record);
                 }
             }
-            // Nova writes the new host at the very end of a move, so the instance has been moved, whatever its records show: by another
-            // actor, or by one of two evacuations that conflicted and left it marked in error.
+            // Nova writes the new host at the very end of a move, so the instance has been moved, whatever its records show. Another actor
+            // has moved it, or one of two evacuations that conflicted and left it marked in error.
             (MoveStep::Asked { .. } | MoveStep::Waiting { .. }, Some(seen)) if elsewhere(&seen) => {
                 if is_stuck(&seen) {
                     one.remark("found on another host without a finished evacuation, and in error");

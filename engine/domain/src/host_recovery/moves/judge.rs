@@ -282,7 +282,7 @@ impl Look {
     }
 }
 
-/// Derives the cure from what Nova leaves behind: the conductor ends a record with `error`, a compute host with `failed`, and the
+/// Derives the cure from what Nova leaves behind. The conductor ends a record with `error`, a compute host with `failed`. The
 /// latter marks an instance in error only if it had started to build it.
 fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> Cure {
     match status {

@@ -141,7 +141,7 @@ impl MoveTrack {
 
     /// Returns the other hosts that have been confirmed off for long enough. A host confirmed off while the lists were taken may
     /// have finished a rebuild just before, and the record of that is not in them. A proof whose owner has died is worth nothing;
-    /// within this time it has a new owner, who revokes it until it has checked.
+    /// within this time it has a new owner, which suspends it until it has checked.
     pub(in super::super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
         self.proven_off
             .iter()

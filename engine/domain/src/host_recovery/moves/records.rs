@@ -2,8 +2,8 @@
 //!
 //! Every poll starts with them. They cost Nova least of all requests, and when many recoveries are open, the records of all are
 //! read at once (R13). The records alone decide nothing: they show which destination has picked a move up, and what is worth a
-//! check. An instance whose evacuation is done is checked for on the host: by itself, or, if there are several, by the ids of those
-//! that are still there, which spare Nova everything else it knows of them. The whole lists are read only when a record shows
+//! check. An instance whose evacuation is done is checked for on the host by itself. Several are checked for by the ids of those that
+//! are still there, which spares Nova everything else it knows of them. The whole lists are read only when a record shows
 //! something unexpected about a move, and from time to time besides.
 
 use std::collections::BTreeMap;

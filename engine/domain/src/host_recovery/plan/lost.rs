@@ -53,7 +53,7 @@ pub(in super::super) fn adopt_lost(
             }
             continue;
         }
-        // Nova does not show it on the host any more.
+        // Nova does not show the instance on the host any more.
         let Some(first) = records
             .iter()
             .filter(|record| !record.status.is_failed())

@@ -1,7 +1,7 @@
 //! Powers a recovered host on again, if an operator has configured that.
 //!
 //! This applies only to a host that this very recovery has switched off, that its devices still read as off, and whose instances
-//! are all elsewhere by a check of just now: nothing is powered on during an evacuation, no matter who has requested it. From the
+//! are all elsewhere by a check of just now. Nothing is powered on during an evacuation, no matter who has requested it. From the
 //! order on, no recovery may count on the host being off, so the proof is dropped.
 
 use std::time::Duration;

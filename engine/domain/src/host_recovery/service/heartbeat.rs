@@ -131,7 +131,7 @@ impl ServiceTrack {
         self.in_force && (!seen.forced_down || unmarked) && is_before
     }
 
-    /// Takes a heartbeat. True if it has moved. A reading is made between its question and its answer: the heartbeat stands still from
+    /// Takes a heartbeat. True if it has moved. A reading is made between its question and its answer. The heartbeat stands still from
     /// the answer to the first reading that showed it until the question of the last one.
     fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
@@ -377,7 +377,7 @@ impl ServiceTrack {
         let now = turn.now;
         let word = proof.as_ref().is_some_and(Proof::is_word);
         let sent = self.put.map_or(self.changed, |put| put.at);
-        // It is unknown when Nova read the record, only that it was not after its answer arrived: a process that was stopped before
+        // It is unknown when Nova read the record, only that it was not after its answer arrived. A process that was stopped before
         // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
         match (self.mark, *turn.stage) {
