@@ -24,24 +24,16 @@ pub enum Problem {
     Kind,
     /// A check has no colon.
     #[error("`{check}` has no colon, so it checks nothing")]
-    NoColon {
-        check: String,
-    },
+    NoColon { check: String },
     /// The text left of the colon is neither a name nor a literal.
     #[error("`{kind}`, left of the colon, is neither a name nor a literal")]
-    Left {
-        kind: String,
-    },
+    Left { kind: String },
     /// The text right of the colon has a `%` that is not of the form `%(name)s`.
     #[error(
         "`{text}`, right of the colon, has a `%` that does not begin `%(name)s`; write `%%` for the character"
     )]
-    Right {
-        text: String,
-    },
+    Right { text: String },
     /// A check would query another server.
     #[error("`{check}` would ask another server; such checks are refused")]
-    Remote {
-        check: String,
-    },
+    Remote { check: String },
 }

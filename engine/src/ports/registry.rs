@@ -74,27 +74,19 @@ pub enum RegistryError {
     },
     /// The name is taken by another segment.
     #[error("a segment is already called {name}")]
-    SegmentExists {
-        name: String,
-    },
+    SegmentExists { name: String },
     /// The name is taken by another host, in any segment.
     #[error("a host is already called {name}")]
-    HostExists {
-        name: String,
-    },
+    HostExists { name: String },
     /// A notification of a host in the segment is open.
     #[error("the segment is in use to process notifications")]
     InUse,
     /// A notification names an unregistered host.
     #[error("no host is called {name}")]
-    UnknownHostName {
-        name: String,
-    },
+    UnknownHostName { name: String },
     /// The notification's host is in maintenance.
     #[error("host {name} is on maintenance")]
-    OnMaintenance {
-        name: String,
-    },
+    OnMaintenance { name: String },
     /// The notification repeats one, or the host is already being recovered.
     #[error("the notification is a duplicate")]
     Duplicate,

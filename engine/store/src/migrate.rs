@@ -18,9 +18,7 @@ pub enum Stands {
     /// No migration is missing, and none is unknown.
     UpToDate,
     /// Migrations are pending.
-    Older {
-        pending: Vec<String>,
-    },
+    Older { pending: Vec<String> },
     /// A later version of the program has migrated it.
     Newer {
         /// The migrations that this program does not know.

@@ -50,10 +50,7 @@ pub enum Target {
     /// The nodes whose names match this regular expression (POSIX, extended).
     Pattern(String),
     /// The nodes with this attribute.
-    Attribute {
-        name: String,
-        value: String,
-    },
+    Attribute { name: String, value: String },
     /// The level uses an unknown form.
     Unreadable,
 }

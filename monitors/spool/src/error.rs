@@ -17,9 +17,7 @@ pub enum SpoolError {
     },
     /// Another process uses the folder.
     #[error("the spool {} is in use by another process", path.display())]
-    InUse {
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// The queue cannot be read.
     #[error("reading the spool {}", path.display())]
     Read {

@@ -216,7 +216,6 @@ pub enum Operation {
 
 /// A transaction, in the script's words.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs, reason = "what has no comment is as in `Write`")]
 pub struct Draft {
     /// The recovery's own time.
     pub millis: u64,

@@ -58,7 +58,6 @@ impl VmState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "these are Nova's own words")]
 pub enum TaskState {
     Scheduling,
     Spawning,

@@ -14,13 +14,9 @@ pub enum LinkState {
     /// No attempt has ended yet.
     Starting,
     /// Connected.
-    Up {
-        broker: String,
-    },
+    Up { broker: String },
     /// Connected, but the broker accepts no messages: it is short of memory or of disk.
-    Blocked {
-        broker: String,
-    },
+    Blocked { broker: String },
     /// Not connected; the next attempt is under way or about to start.
     Down {
         /// The reason of the last failure.

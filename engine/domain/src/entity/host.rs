@@ -48,7 +48,6 @@ impl Host {
 
 /// The data of a new host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct NewHost {
     /// The segment the host is added to.
     pub segment: SegmentId,
@@ -62,7 +61,6 @@ pub struct NewHost {
 
 /// A partial change by an operator; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "what has no comment is as in `Host`")]
 pub struct HostChange {
     pub name: Option<String>,
     pub kind: Option<String>,

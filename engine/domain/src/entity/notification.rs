@@ -97,7 +97,6 @@ impl Notification {
 
 /// The data of a new notification.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "what has no comment is as in `Notification`")]
 pub struct NewNotification {
     /// The kind of object that failed.
     pub kind: NotificationType,

@@ -58,7 +58,6 @@ impl Segment {
 
 /// The data of a new segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct NewSegment {
     pub name: String,
     pub service_type: String,
@@ -69,7 +68,6 @@ pub struct NewSegment {
 
 /// A partial change; `None` leaves a field unchanged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs, reason = "what has no comment is as in `Segment`")]
 pub struct SegmentChange {
     pub name: Option<String>,
     pub service_type: Option<String>,

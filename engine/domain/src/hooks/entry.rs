@@ -59,7 +59,6 @@ pub struct Hook {
 
 /// The values for a hook that does not set its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "as in `Hook`")]
 pub struct Defaults {
     pub timeout: Duration,
     pub on_failure: OnFailure,

@@ -69,7 +69,6 @@ impl FlowKind {
 
 /// The hooks of one kind of recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "what has no comment is as in `Phase`")]
 pub struct Flow {
     /// True if the engine does its own work: evacuates, restarts the instance, disables the service. Otherwise the recovery
     /// consists of its hooks.
@@ -92,7 +91,6 @@ impl Default for Flow {
 
 /// The hooks of all kinds of recoveries.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "as in `FlowKind`")]
 pub struct Flows {
     pub host_auto: Flow,
     pub host_reserved: Flow,

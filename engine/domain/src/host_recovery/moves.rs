@@ -147,7 +147,6 @@ pub enum MoveStep {
 /// A [`Restoration`] as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(missing_docs, reason = "as in `Restoration`")]
 pub enum RestorationKind {
     Stop,
     Pause,
