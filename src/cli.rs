@@ -43,7 +43,7 @@ pub(crate) use fence::{FenceCommand, FenceHostArgs, FenceSwitchArgs, FenceTestAr
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
 pub(crate) use help::{overview, parse};
 pub(crate) use here::is_meant;
-pub(crate) use init::{By, DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs};
+pub(crate) use init::{DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs, SegmentRule};
 pub(crate) use instance::{InstanceCommand, InstanceListArgs, ResolveArgs};
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
@@ -229,7 +229,7 @@ impl SourceArgs {
         let sourced = || {
             let has_none = tachi_config::default_search().iter().all(|file| !file.exists());
             (has_none && set("OS_AUTH_URL").is_some())
-                .then(|| tachi_clouds::Surroundings::here().environment().to_owned())
+                .then(|| tachi_clouds::ProcessEnvironment::here().environment().to_owned())
         };
         set("OS_CLOUD").or_else(sourced)
     }

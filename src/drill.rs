@@ -10,10 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::HostId;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
-use tachi_engine::ports::{OperatorDesk as _, Roll as _, Rooms as _};
-use tachi_engine::rehearsal::{Answer, Rehearsal, rehearse};
+use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
+use tachi_engine::rehearsal::{Answer, DryRun, rehearse};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tokio::time::{Instant, timeout};
@@ -22,10 +22,10 @@ use crate::cmd::Failure;
 use crate::out::plain;
 use crate::schedule::{LONGEST_DRILL, Outcome, by_hand};
 use crate::settings::Settings;
-use crate::wiring::surroundings::Neighbourhood;
+use crate::wiring::surroundings::FailureDomains;
 use crate::wiring::{self, Base, Devices};
 
-pub(crate) use predicted::{Predicted, predicted};
+pub(crate) use predicted::{Prediction, predicted};
 pub(crate) use shown::{lines, object};
 
 /// Limit of the instances that are named in a line.
@@ -36,14 +36,14 @@ const LONGEST: usize = 255;
 
 /// An answer, and its severity: a recovery can do without some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Graded {
+pub(crate) struct GradedAnswer {
     pub(crate) answer: Answer,
-    pub(crate) grade: Grade,
+    pub(crate) grade: Severity,
 }
 
-impl Graded {
-    fn of(answer: Answer, if_not: Grade) -> Self {
-        let grade = if answer.said.is_ok() { Grade::Ok } else { if_not };
+impl GradedAnswer {
+    fn of(answer: Answer, if_not: Severity) -> Self {
+        let grade = if answer.said.is_ok() { Severity::Ok } else { if_not };
         Self { answer, grade }
     }
 }
@@ -53,29 +53,29 @@ pub(crate) struct Shadow {
     pub(crate) host: String,
     /// The total time of the drill.
     pub(crate) took: Duration,
-    pub(crate) answers: Vec<Graded>,
-    pub(crate) asked: Rehearsal,
+    pub(crate) answers: Vec<GradedAnswer>,
+    pub(crate) asked: DryRun,
 }
 
 impl Shadow {
     /// Returns the worst grade.
-    pub(crate) fn grade(&self) -> Grade {
+    pub(crate) fn grade(&self) -> Severity {
         let answers = self.answers.iter().map(|one| one.grade);
-        answers.max().unwrap_or(Grade::Unknown)
+        answers.max().unwrap_or(Severity::Unknown)
     }
 
     /// Describes the result in a line.
     pub(crate) fn sentence(&self) -> String {
-        let bad = self.answers.iter().filter(|one| one.grade > Grade::Info);
+        let bad = self.answers.iter().filter(|one| one.grade > Severity::Info);
         let bad: Vec<String> = bad
             .map(|one| format!("{}: {}", one.answer.what, text(&one.answer)))
             .collect();
         let took = self.took.as_secs_f64();
         let host = plain(&self.host);
         match self.grade() {
-            Grade::Ok | Grade::Info => format!("{host} ready, asked in {took:.1} s"),
-            Grade::Warn => format!("{host} ready but for {}; asked in {took:.1} s", bad.join("; ")),
-            Grade::Err | Grade::Unknown => {
+            Severity::Ok | Severity::Info => format!("{host} ready, asked in {took:.1} s"),
+            Severity::Warn => format!("{host} ready but for {}; asked in {took:.1} s", bad.join("; ")),
+            Severity::Err | Severity::Unknown => {
                 format!("{host} NOT READY: {}; asked in {took:.1} s", bad.join("; "))
             }
         }
@@ -122,7 +122,7 @@ fn turn(mut hosts: Vec<String>, run: u64) -> Option<String> {
 }
 
 /// The services that a drill queries, opened once for all hosts.
-pub(crate) struct Asked<'a> {
+pub(crate) struct DrillSources<'a> {
     settings: &'a Settings,
     base: &'a Base,
     devices: Devices,
@@ -130,7 +130,7 @@ pub(crate) struct Asked<'a> {
     ports: Ports,
 }
 
-impl<'a> Asked<'a> {
+impl<'a> DrillSources<'a> {
     pub(crate) async fn open(settings: &'a Settings, base: &'a Base) -> Result<Self, Failure> {
         let devices = Devices::open(settings, &base.clock)?;
         let nova = wiring::nova(settings, &base.clock).await?;
@@ -168,7 +168,7 @@ impl<'a> Asked<'a> {
                 details: shadow.sentence(),
             },
             Ok(Err(_)) => Outcome {
-                grade: Grade::Err,
+                grade: Severity::Err,
                 details: format!("given up: not over after {} min", LONGEST_DRILL.as_secs() / 60),
             },
             Err(stopped) => (*stopped).into(),
@@ -187,27 +187,27 @@ impl<'a> Asked<'a> {
     async fn ask(&self, host: (HostId, &str), written: Answer) -> Shadow {
         let (settings, base) = (self.settings, self.base);
         let began = Instant::now();
-        let surroundings = Neighbourhood::new(settings.surroundings.clone());
+        let surroundings = FailureDomains::new(settings.surroundings.clone());
         let asked = rehearse(&self.ports, Arc::new(surroundings), &settings.policy, host).await;
-        let mut answers = vec![Graded::of(written, Grade::Err)];
+        let mut answers = vec![GradedAnswer::of(written, Severity::Err)];
         answers.push(engines(base).await);
         // Without any of these there is no recovery.
         answers.extend(
             asked
                 .answers
                 .iter()
-                .map(|one| Graded::of(one.clone(), Grade::Err)),
+                .map(|one| GradedAnswer::of(one.clone(), Severity::Err)),
         );
         answers.push(guards(&asked));
         let providers = Answer::of("placement", self.nova.providers(), |all| {
             Ok(format!("{} providers", all.len()))
         })
         .await;
-        answers.push(Graded::of(providers.0, Grade::Warn));
+        answers.push(GradedAnswer::of(providers.0, Severity::Warn));
         if let Some(messaging) = &settings.messaging {
             let broker = wiring::upstream_engines_now(messaging);
             let broker = Answer::of("broker", broker, |_| Ok("answers".to_owned())).await;
-            answers.push(Graded::of(broker.0, Grade::Warn));
+            answers.push(GradedAnswer::of(broker.0, Severity::Warn));
         }
         if settings.policy.fencing.asks_devices() {
             answers.extend(levels(&self.devices, host.1).await);
@@ -222,7 +222,7 @@ impl<'a> Asked<'a> {
 }
 
 /// Checks that an engine runs that would recover the host.
-async fn engines(base: &Base) -> Graded {
+async fn engines(base: &Base) -> GradedAnswer {
     let now = base.clock.wall();
     let answer = Answer::of("engines", base.store.roll().engines(), |all| {
         match all.iter().filter(|line| is_alive(line, now)).count() {
@@ -230,11 +230,11 @@ async fn engines(base: &Base) -> Graded {
             count => Ok(format!("{count} at work")),
         }
     });
-    Graded::of(answer.await.0, Grade::Err)
+    GradedAnswer::of(answer.await.0, Severity::Err)
 }
 
 /// Returns the guards' ruling if the host were reported now.
-fn guards(asked: &Rehearsal) -> Graded {
+fn guards(asked: &DryRun) -> GradedAnswer {
     let said = asked.ruling.as_ref().map(|ruling| {
         let stops = ruling.holds.iter().chain(&ruling.waits);
         let stops: Vec<&str> = stops.map(|(_, why)| why.as_str()).collect();
@@ -249,17 +249,17 @@ fn guards(asked: &Rehearsal) -> Graded {
         took: Duration::ZERO,
         said: said.unwrap_or_else(|| Err("cannot be told without the region".to_owned())),
     };
-    Graded::of(answer, Grade::Warn)
+    GradedAnswer::of(answer, Severity::Warn)
 }
 
 /// Reads the host's power through its fence devices. One working level is enough.
-async fn levels(devices: &Devices, name: &str) -> Vec<Graded> {
+async fn levels(devices: &Devices, name: &str) -> Vec<GradedAnswer> {
     let reports = devices
         .fencers()
         .check(&[name.to_owned()], &mut |_, _, _| {})
         .await;
     let works = reports.iter().any(|report| report.fault.is_none());
-    let if_not = if works { Grade::Warn } else { Grade::Err };
+    let if_not = if works { Severity::Warn } else { Severity::Err };
     let answer = |report: tachi_fence::Report| Answer {
         what: match &report.target {
             Some(target) => format!("level {} {target}", report.level),
@@ -273,7 +273,7 @@ async fn levels(devices: &Devices, name: &str) -> Vec<Graded> {
     };
     reports
         .into_iter()
-        .map(|one| Graded::of(answer(one), if_not))
+        .map(|one| GradedAnswer::of(answer(one), if_not))
         .collect()
 }
 
@@ -282,16 +282,16 @@ pub(crate) async fn job(settings: &Settings, base: &Base, run: u64, by: &str) ->
     let hosts = turns(base, run).await?;
     if hosts.is_empty() {
         return Ok(Outcome {
-            grade: Grade::Err,
+            grade: Severity::Err,
             details: "no enabled segment has a host: tachi setup import".to_owned(),
         });
     }
-    let asked = Asked::open(settings, base).await?;
-    let (mut worst, mut told) = (Grade::Ok, Vec::new());
+    let asked = DrillSources::open(settings, base).await?;
+    let (mut worst, mut told) = (Severity::Ok, Vec::new());
     for host in hosts {
         let (grade, text) = match asked.shadow(&host, by, std::future::pending()).await {
             Ok(shadow) => (shadow.grade(), shadow.sentence()),
-            Err(error) => (Grade::Err, format!("{}: {}", plain(&host), error.chain())),
+            Err(error) => (Severity::Err, format!("{}: {}", plain(&host), error.chain())),
         };
         worst = worst.max(grade);
         told.push(text);
@@ -314,12 +314,12 @@ mod tests {
         }
     }
 
-    pub(super) fn drilled(answers: Vec<Graded>) -> Shadow {
+    pub(super) fn drilled(answers: Vec<GradedAnswer>) -> Shadow {
         Shadow {
             host: "compute-001".into(),
             took: Duration::from_millis(900),
             answers,
-            asked: Rehearsal::default(),
+            asked: DryRun::default(),
         }
     }
 
@@ -333,39 +333,39 @@ mod tests {
 
     #[test]
     fn what_a_recovery_can_do_without_is_a_warning() {
-        let good = Graded::of(answer("service", Ok("up")), Grade::Err);
-        let away = Graded::of(answer("placement", Err("403")), Grade::Warn);
-        let dead = Graded::of(answer("keystone, nova", Err("no route")), Grade::Err);
-        let told = |answers: Vec<Graded>| {
+        let good = GradedAnswer::of(answer("service", Ok("up")), Severity::Err);
+        let away = GradedAnswer::of(answer("placement", Err("403")), Severity::Warn);
+        let dead = GradedAnswer::of(answer("keystone, nova", Err("no route")), Severity::Err);
+        let told = |answers: Vec<GradedAnswer>| {
             let shadow = drilled(answers);
             (shadow.grade(), shadow.sentence())
         };
         assert_eq!(
             told(vec![good.clone()]),
-            (Grade::Ok, "compute-001 ready, asked in 0.9 s".into())
+            (Severity::Ok, "compute-001 ready, asked in 0.9 s".into())
         );
         assert_eq!(
             told(vec![good.clone(), away.clone()]),
             (
-                Grade::Warn,
+                Severity::Warn,
                 "compute-001 ready but for placement: 403; asked in 0.9 s".into()
             )
         );
         let (grade, text) = told(vec![good, away, dead]);
-        assert_eq!(grade, Grade::Err);
+        assert_eq!(grade, Severity::Err);
         assert_eq!(
             text,
             "compute-001 NOT READY: placement: 403; keystone, nova: no route; asked in 0.9 s"
         );
-        assert_eq!(told(Vec::new()).0, Grade::Unknown, "nobody asked is not good");
+        assert_eq!(told(Vec::new()).0, Severity::Unknown, "nobody asked is not good");
     }
 
     #[test]
     fn guards_that_cannot_be_asked_are_not_passed() {
-        let mut asked = Rehearsal::default();
-        assert_eq!(guards(&asked).grade, Grade::Warn);
+        let mut asked = DryRun::default();
+        assert_eq!(guards(&asked).grade, Severity::Warn);
         asked.ruling = Some(tachi_domain::guard::Ruling::default());
-        assert_eq!(guards(&asked).grade, Grade::Ok);
+        assert_eq!(guards(&asked).grade, Severity::Ok);
         let mut ruling = tachi_domain::guard::Ruling::default();
         ruling
             .holds

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 #[cfg(test)]
 pub(crate) use sheet::at_widths;
-pub(crate) use sheet::{Cell, Column, Sheet};
+pub(crate) use sheet::{Cell, Column, TextTable};
 pub(crate) use tachi_operator::plain;
 pub(crate) use view::{View, Zone};
 pub(crate) use waiting::waiting;

@@ -11,10 +11,10 @@ mod work;
 use std::fmt;
 
 pub(crate) use due::{LONGEST, LONGEST_DRILL, begins_at, is_under_way};
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::Scheduler;
 pub(crate) use list::listed;
-pub(crate) use when::When;
-pub(crate) use work::{Outcome, Work, Worker};
+pub(crate) use when::JobSchedule;
+pub(crate) use work::{JobRunner, Outcome, Worker};
 
 /// A job that can be scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,14 +63,14 @@ impl fmt::Display for Job {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Schedule {
     /// The schedule of each job. A job that is missing runs only by hand.
-    pub(crate) jobs: Vec<(Job, When)>,
+    pub(crate) jobs: Vec<(Job, JobSchedule)>,
     /// Age in days from which on finished objects are purged.
     pub(crate) purge_age_in_days: i64,
 }
 
 impl Schedule {
     /// Returns the schedule of a job; `None` for one that runs only by hand.
-    pub(crate) fn when(&self, job: Job) -> Option<When> {
+    pub(crate) fn when(&self, job: Job) -> Option<JobSchedule> {
         let found = self.jobs.iter().find(|(one, _)| *one == job);
         found.map(|(_, when)| *when)
     }

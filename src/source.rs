@@ -8,16 +8,16 @@ mod remote;
 use async_trait::async_trait;
 use serde::Serialize;
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::past::Span;
-use tachi_operator::freezes::FreezeWish;
-use tachi_operator::planning::PlanWish;
+use tachi_operator::freezes::FreezeRequest;
+use tachi_operator::planning::PlanRequest;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
-    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
-    StoryView, VmoveView,
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    ReporterView, RetriedView, SituationView, VmoveView,
 };
 
 use crate::cli::SourceArgs;
@@ -25,21 +25,21 @@ use crate::cmd::Failure;
 use crate::out;
 
 pub(crate) use database::Database;
-use patient::Patient;
+use patient::WithProgress;
 pub(crate) use remote::Remote;
 
 /// An operator's action.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Saying<'a> {
+pub(crate) enum ActionRequest<'a> {
     /// An action on a recovery.
-    OfRecovery(RecoveryId, Word),
+    OfRecovery(RecoveryId, OperatorCommand),
     /// A resolution of an instance, given by id or name, with a host.
-    OfInstance(&'a str, MoveVerdict, Option<&'a str>),
+    OfInstance(&'a str, ResolutionKind, Option<&'a str>),
 }
 
 /// An action that was recorded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Said {
+pub(crate) struct ActionResult {
     /// The recovery of the action, or of its instance.
     pub(crate) recovery: RecoveryId,
     /// The recorded operator.
@@ -71,13 +71,13 @@ pub(crate) trait Source: Send + Sync {
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure>;
 
     /// Returns one recovery; `None` if it does not exist.
-    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure>;
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure>;
 
     /// Returns the instances that are being recovered, or wait for an operator.
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
 
     /// Records an operator's action, with the reason if one was given.
-    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure>;
+    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure>;
 
     /// Returns the freezes, the one that ends first first.
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
@@ -86,22 +86,22 @@ pub(crate) trait Source: Send + Sync {
     async fn schedule(&self) -> Result<Vec<JobView>, Failure>;
 
     /// Starts a freeze, and waits a while until engines have read it. The request has been validated.
-    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure>;
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure>;
 
     /// Ends a freeze; returns how much of it was left.
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
 
     /// Previews the report of a host as down.
-    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure>;
+    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
 
     /// Previews the drain of a host.
-    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure>;
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
 
     /// Previews what would move back to a host; on a controller as Nova shows it now.
     async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure>;
 
     /// Plans a drain or a giveback. The request has been validated.
-    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure>;
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure>;
 
     /// Returns the reporters that are quarantined, or should be.
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
@@ -143,12 +143,12 @@ pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Fai
 /// Opens the selected source, with a notice about waiting.
 pub(crate) async fn open(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
     if let Some(name) = args.cloud() {
-        return Ok(Box::new(Patient {
+        return Ok(Box::new(WithProgress {
             inner: Remote::open(&name)?,
             what: format!("the API of cloud {name}"),
         }));
     }
     let inner = Database::open(&args.config).await?;
     let what = format!("the database {}", inner.settings.database);
-    Ok(Box::new(Patient { inner, what }))
+    Ok(Box::new(WithProgress { inner, what }))
 }

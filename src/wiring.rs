@@ -23,23 +23,23 @@ use std::time::Duration;
 
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
-use tachi_bus::{Both, LocalWake, SocketPoke, SocketWake};
+use tachi_bus::{Fanout, InProcess, SocketPoke, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Poke, Registry, Wake};
+use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_hooks::Runner;
 use tachi_openstack::{Nova, Session};
-use tachi_store::{MigrationReport, Stands, Store, StoreError, StoreOptions};
+use tachi_store::{MigrationReport, SchemaStatus, Store, StoreError, StoreOptions};
 use tokio::sync::watch;
 
 use crate::cli::ConfigArgs;
 use crate::cmd::Failure;
 use crate::out::waiting;
-use crate::schedule::{Keeper, Worker};
+use crate::schedule::{Scheduler, Worker};
 use crate::settings::{AuthStrategy, Settings, WebBoard, database_folder};
 
 pub(crate) use bus::{Bus, upstream_engines_now};
-pub(crate) use events::Telling;
+pub(crate) use events::EventSetup;
 pub(crate) use fencing::Devices;
 pub(crate) use process::{Process, Runs};
 
@@ -150,21 +150,21 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     })
     .await?;
     match stands.map_err(|error| Failure::new("opening the database", error))? {
-        Stands::UpToDate => Ok(base),
-        Stands::Older { pending } => Err(Failure::told(format!(
+        SchemaStatus::UpToDate => Ok(base),
+        SchemaStatus::Older { pending } => Err(Failure::told(format!(
             "the database is of an older version, without {}: run `tachi db sync`, then restart the services",
             pending.join(", ")
         ))),
-        Stands::Newer { applied } => Err(Failure::told(format!(
+        SchemaStatus::Newer { applied } => Err(Failure::told(format!(
             "the database is of a newer version, with {} that this program does not know: use the version of Tachi that has \
              migrated it",
             applied.join(", ")
         ))),
-        Stands::Empty => Err(Failure::told(format!(
+        SchemaStatus::Empty => Err(Failure::told(format!(
             "the database at {} is empty: run `tachi db sync`",
             settings.database
         ))),
-        Stands::Masakari => Err(Failure::told(
+        SchemaStatus::Masakari => Err(Failure::told(
             "this is a database of Masakari's that Tachi has not taken over yet: run `tachi db sync`",
         )),
     }
@@ -215,7 +215,7 @@ pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<
 pub(crate) async fn engine(
     settings: &Settings,
     base: &Base,
-    wake: Arc<dyn Wake>,
+    wake: Arc<dyn Wakeups>,
     policy: watch::Receiver<Policy>,
     devices: &Devices,
 ) -> Result<(Engine, Arc<Nova>), Failure> {
@@ -256,7 +256,7 @@ pub(crate) async fn engine(
         sweep_interval: settings.sweep_interval,
         pace: settings.pace,
     };
-    let surroundings = surroundings::Neighbourhood::new(settings.surroundings.clone());
+    let surroundings = surroundings::FailureDomains::new(settings.surroundings.clone());
     let engine = Engine::new(ports, options).amid(Arc::new(surroundings));
     Ok((engine, nova))
 }
@@ -274,7 +274,7 @@ pub(crate) fn asking_ports(
         audit: Arc::new(NoAudit),
         hooks: hooks(settings)?,
         journal: Arc::new(base.store.journal().clone()),
-        wake: Arc::new(LocalWake::default()),
+        wake: Arc::new(InProcess::default()),
         clock: base.clock.clone(),
     })
 }
@@ -313,7 +313,7 @@ fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
 }
 
 /// Authentication of the API, and the audit log of changes by people.
-pub(crate) struct Front {
+pub(crate) struct AuthSetup {
     pub(crate) auth: tachi_api::Auth,
     pub(crate) login: Option<Arc<dyn tachi_api::Login>>,
     pub(crate) audit: Arc<dyn AuditSink>,
@@ -323,7 +323,7 @@ pub(crate) struct Front {
 pub(crate) async fn api(
     settings: &Settings,
     base: &Base,
-    poke: Arc<dyn Poke>,
+    poke: Arc<dyn Notifier>,
     policy: tachi_api::Policy,
     rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
@@ -363,7 +363,7 @@ pub(crate) async fn api(
     };
     let name = format!("{}:{}:api", settings.host, std::process::id());
     let audit = audit(settings, &base.clock, &name)?;
-    let front = Front { auth, login, audit };
+    let front = AuthSetup { auth, login, audit };
     router(settings, base, poke, policy, rules, events, front).await
 }
 
@@ -371,11 +371,11 @@ pub(crate) async fn api(
 pub(crate) async fn router(
     settings: &Settings,
     base: &Base,
-    poke: Arc<dyn Poke>,
+    poke: Arc<dyn Notifier>,
     policy: tachi_api::Policy,
     rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
-    Front { auth, login, audit }: Front,
+    AuthSetup { auth, login, audit }: AuthSetup,
 ) -> Result<axum::Router, Failure> {
     let registry: Arc<dyn Registry> = Arc::new(base.store.registry().clone());
     let nova = nova(settings, &base.clock).await?;
@@ -384,18 +384,18 @@ pub(crate) async fn router(
         poke,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova.clone())),
-        lookout: Arc::new(lookout::Watchtower::new(settings, base, rules)),
+        lookout: Arc::new(lookout::RegionDatabase::new(settings, base, rules)),
         desk: Arc::new(base.store.desk().clone()),
         freezes: Arc::new(base.store.freezes().clone()),
         plans: Arc::new(base.store.plans().clone()),
         audit: audit.clone(),
         monitors: Arc::new(base.store.monitors().clone()),
-        controller: Arc::new(controller::Here::new(settings, base, nova)),
+        controller: Arc::new(controller::LocalController::new(settings, base, nova)),
         refusals: base.refusals.clone(),
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    options.events = Arc::new(audited::Audited { events, audit });
+    options.events = Arc::new(audited::AuditedEvents { events, audit });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }
@@ -421,29 +421,29 @@ pub(crate) async fn router(
 }
 
 /// Creates the sender with which an API in another process wakes engines.
-pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Poke>, Failure> {
+pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Notifier>, Failure> {
     let poke = SocketPoke::new(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
     Ok(Arc::new(poke))
 }
 
 /// Creates the receiver with which an engine is woken by an API in another process.
-pub(crate) fn socket_wake(settings: &Settings) -> Result<Arc<dyn Wake>, Failure> {
+pub(crate) fn socket_wake(settings: &Settings) -> Result<Arc<dyn Wakeups>, Failure> {
     let wake = SocketWake::bind(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
     Ok(Arc::new(wake))
 }
 
 /// The sending and the receiving end of wake-ups.
-pub(crate) type Ends = (Arc<dyn Poke>, Arc<dyn Wake>);
+pub(crate) type Ends = (Arc<dyn Notifier>, Arc<dyn Wakeups>);
 
 /// Creates both ends in one process, which can also be used by other processes.
 pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let folder = settings.state_path.join("wake");
-    let local = LocalWake::default();
+    let local = InProcess::default();
     let wrong = |error| Failure::new("preparing wake-ups", error);
-    let poke = Both(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
-    let wake = Both(local, SocketWake::bind(&folder).map_err(wrong)?);
+    let poke = Fanout(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
+    let wake = Fanout(local, SocketWake::bind(&folder).map_err(wrong)?);
     Ok((Arc::new(poke), Arc::new(wake)))
 }
 
@@ -452,7 +452,7 @@ pub(crate) fn keep_schedule(process: &Process, config: &ConfigArgs, settings: &S
     let jobs: Arc<dyn Jobs> = Arc::new(base.store.jobs().clone());
     let work = Arc::new(Worker(config.clone()));
     let (clock, schedule) = (base.clock.clone(), settings.schedule.clone());
-    let keeper = Keeper::new(jobs, work, clock, schedule, chrono::Local, own_name(settings));
+    let keeper = Scheduler::new(jobs, work, clock, schedule, chrono::Local, own_name(settings));
     process.task(|stop| keeper.run(stop));
 }
 

@@ -18,7 +18,7 @@ use tachi_engine::ports::Clock;
 use tokio::time::Instant;
 use tracing::{Instrument, Span};
 
-use self::format::Told;
+use self::format::RequestLine;
 use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
 use crate::metrics;
@@ -191,7 +191,7 @@ impl Entry {
                 "answered"
             ),
             AccessLog::Line(format) => {
-                let told = Told {
+                let told = RequestLine {
                     client_ip: client.to_owned(),
                     client_port: self.client_port,
                     ended: self.observer.clock.wall(),

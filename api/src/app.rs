@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{AuditSink, Clock, Events, Freezes, Monitors, OperatorDesk, Plans, Poke, Registry};
+use tachi_engine::ports::{
+    AuditSink, Clock, Events, Freezes, Monitors, Notifier, OperatorJournal, Plans, Registry,
+};
 
-use crate::auth::Gatekeeper;
+use crate::auth::AuthBackend;
 use crate::binding::Binding;
 use crate::cors::Cors;
 use crate::health::Health;
@@ -13,33 +15,33 @@ use crate::links::Links;
 use crate::live::Streams;
 use crate::metrics::MetricsAccess;
 use crate::policy::Policy;
-use crate::ports::{ComputeHosts, Controller, Lookout};
+use crate::ports::{ComputeHosts, Controller, RegionService};
 use crate::refusals::RefusalCounter;
 use crate::report_limit::ReportLimit;
-use crate::signs::Signs;
+use crate::signs::HeartbeatWriter;
 
 /// The state of the router; cheap to clone.
 #[derive(Clone)]
-pub(crate) struct App(Arc<Inner>);
+pub(crate) struct ApiState(Arc<Inner>);
 
-/// The shared state behind [`App`].
+/// The shared state behind [`ApiState`].
 pub(crate) struct Inner {
     pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) poke: Arc<dyn Poke>,
+    pub(crate) poke: Arc<dyn Notifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
-    pub(crate) lookout: Arc<dyn Lookout>,
-    pub(crate) desk: Arc<dyn OperatorDesk>,
+    pub(crate) lookout: Arc<dyn RegionService>,
+    pub(crate) desk: Arc<dyn OperatorJournal>,
     pub(crate) freezes: Arc<dyn Freezes>,
     pub(crate) plans: Arc<dyn Plans>,
     pub(crate) audit: Arc<dyn AuditSink>,
     pub(crate) monitors: Arc<dyn Monitors>,
     pub(crate) controller: Arc<dyn Controller>,
-    pub(crate) signs: Signs,
+    pub(crate) signs: HeartbeatWriter,
     pub(crate) refusals: RefusalCounter,
     pub(crate) streams: Streams,
     pub(crate) events: Arc<dyn Events>,
-    pub(crate) gatekeeper: Gatekeeper,
+    pub(crate) gatekeeper: AuthBackend,
     pub(crate) policy: Policy,
     pub(crate) links: Links,
     pub(crate) max_limit: u64,
@@ -54,13 +56,13 @@ pub(crate) struct Inner {
     pub(crate) metrics: Option<MetricsAccess>,
 }
 
-impl App {
+impl ApiState {
     pub(crate) fn new(inner: Inner) -> Self {
         Self(Arc::new(inner))
     }
 }
 
-impl std::ops::Deref for App {
+impl std::ops::Deref for ApiState {
     type Target = Inner;
 
     fn deref(&self) -> &Inner {

@@ -16,7 +16,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::error::ApiError;
 use crate::peer::CertificateName;
 use headers::header;
@@ -26,13 +26,13 @@ pub use cache::CacheOptions;
 pub(crate) use identify::Identifier;
 pub(crate) use identity::Caller;
 pub use identity::Identity;
-pub(crate) use keystone::KeystoneGate;
+pub(crate) use keystone::TokenAuth;
 pub use options::TokenOptions;
 
 /// The method of authentication.
-pub(crate) enum Gatekeeper {
+pub(crate) enum AuthBackend {
     /// A token, validated by Keystone.
-    Keystone(Box<KeystoneGate>),
+    Keystone(Box<TokenAuth>),
     /// No authentication: every caller is an administrator.
     Noauth2,
 }
@@ -53,23 +53,23 @@ fn claimed_identity(headers: &HeaderMap) -> Identity {
 
 /// Marks an answer to an authenticated caller, in the extensions of the answer.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known;
+pub(crate) struct KnownCaller;
 
 /// The middleware: adds a [`Caller`] to the request, or refuses the request.
 pub(crate) async fn authenticate(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let mut caller = match &app.gatekeeper {
-        Gatekeeper::Keystone(gate) => {
+        AuthBackend::Keystone(gate) => {
             headers::strip(request.headers_mut());
             // Access rules apply to the path as sent, before a project id or a base path is removed.
             let original = request.extensions().get::<OriginalUri>();
             let path = original.map_or(request.uri(), |OriginalUri(uri)| uri).path();
             gate.admit(request.headers(), request.method(), path).await?
         }
-        Gatekeeper::Noauth2 => Caller {
+        AuthBackend::Noauth2 => Caller {
             identity: Arc::new(claimed_identity(request.headers())),
             service: None,
             certificate: None,
@@ -80,6 +80,6 @@ pub(crate) async fn authenticate(
     caller.certificate = certificate.map(|name| name.0.clone());
     request.extensions_mut().insert(caller);
     let mut response = next.run(request).await;
-    response.extensions_mut().insert(Known);
+    response.extensions_mut().insert(KnownCaller);
     Ok(response)
 }

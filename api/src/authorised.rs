@@ -1,6 +1,6 @@
 //! Extraction of authorized requests: a handler's input that has passed every check up to its policy rule.
 //!
-//! A handler that needs the body, the microversion or the caller takes an [`Authorised`]. No handler can then forget a
+//! A handler that needs the body, the microversion or the caller takes an [`AuthorisedRequest`]. No handler can then forget a
 //! check, and the order of the checks is defined in one place.
 
 use std::convert::Infallible;
@@ -13,14 +13,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::access_log;
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
 use crate::limits::{MALFORMED, read_body};
 use crate::microversion::Microversion;
 use crate::path::Place;
-use crate::policy::{Claim, Rule};
-use crate::telling::Story;
+use crate::policy::{ReportContext, Rule};
+use crate::telling::RequestEvents;
 use crate::wire::Problems;
 
 /// A request body that a handler accepts.
@@ -29,7 +29,7 @@ pub(crate) trait FromBody: Sized {
     fn from_body(body: &Value, version: Microversion) -> Result<Self, Problems>;
 
     /// Returns the subject of the report if the body is a report. The policy has rules about reports.
-    fn claim(&self) -> Option<Claim<'_>> {
+    fn claim(&self) -> Option<ReportContext<'_>> {
         None
     }
 }
@@ -43,20 +43,20 @@ impl FromBody for () {
 
 /// An authorized request.
 #[derive(Debug)]
-pub(crate) struct Authorised<B = ()> {
+pub(crate) struct AuthorisedRequest<B = ()> {
     pub(crate) caller: Caller,
     /// The microversion for the answer.
     pub(crate) version: Microversion,
     pub(crate) body: B,
     pub(crate) headers: HeaderMap,
     /// Emits the request's events; `None` if events are disabled or the request changes nothing.
-    pub(crate) story: Option<Story>,
+    pub(crate) story: Option<RequestEvents>,
 }
 
-impl<B: FromBody> FromRequest<App> for Authorised<B> {
+impl<B: FromBody> FromRequest<ApiState> for AuthorisedRequest<B> {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, app: &App) -> Result<Self, ApiError> {
+    async fn from_request(request: Request, app: &ApiState) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let caller: Caller = extension(&parts)?;
         let version: Microversion = extension(&parts)?;
@@ -84,7 +84,7 @@ impl<B: FromBody> FromRequest<App> for Authorised<B> {
             None
         } else {
             let ids = access_log::request_ids(&parts.extensions).unwrap_or_default();
-            Story::of(app, &caller, &ids)
+            RequestEvents::of(app, &caller, &ids)
         };
         Ok(Self {
             caller,
@@ -127,10 +127,10 @@ fn check_project(parts: &Parts, caller: &Caller) -> Result<(), ApiError> {
 #[derive(Debug)]
 pub(crate) struct Ids<T>(pub(crate) T);
 
-impl<T: DeserializeOwned + Send> FromRequestParts<App> for Ids<T> {
+impl<T: DeserializeOwned + Send> FromRequestParts<ApiState> for Ids<T> {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &ApiState) -> Result<Self, ApiError> {
         match Path::<T>::from_request_parts(parts, app).await {
             Ok(Path(ids)) => Ok(Self(ids)),
             Err(_) => Err(ApiError::nothing_here()),
@@ -142,10 +142,10 @@ impl<T: DeserializeOwned + Send> FromRequestParts<App> for Ids<T> {
 #[derive(Debug)]
 pub(crate) struct RequestExtensions(pub(crate) http::Extensions);
 
-impl FromRequestParts<App> for RequestExtensions {
+impl FromRequestParts<ApiState> for RequestExtensions {
     type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, Infallible> {
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, Infallible> {
         Ok(Self(parts.extensions.clone()))
     }
 }

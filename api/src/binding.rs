@@ -7,7 +7,7 @@ use tachi_domain::Reporter;
 use tachi_domain::binding::{BindingMode, BindingOptions};
 use tachi_domain::entity::notification::NewNotification;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::evidence;
@@ -42,7 +42,7 @@ impl Binding {
 /// # Errors
 ///
 /// 403: the reporter may not make this report at all.
-pub(crate) fn judge(app: &App, caller: &Caller, new: &mut NewNotification) -> Result<(), ApiError> {
+pub(crate) fn judge(app: &ApiState, caller: &Caller, new: &mut NewNotification) -> Result<(), ApiError> {
     let options = &app.binding.options;
     let is_admitted = || app.policy.allows(evidence::RULE, caller);
     options

@@ -25,7 +25,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::error::ApiError;
 use crate::front;
 use crate::ports::Login;
@@ -71,8 +71,8 @@ pub struct Board {
 
 /// The state of the board's routes.
 #[derive(Clone)]
-struct Desk {
-    app: App,
+struct BoardState {
+    app: ApiState,
     login: Option<Arc<dyn Login>>,
     /// The router of `/operator/v1`, with all its checks.
     operators: Router,
@@ -83,8 +83,8 @@ struct Desk {
 }
 
 /// Returns the routes below `/board`. `operators` contains `/operator/v1`.
-pub(crate) fn router(app: App, board: Board, operators: Router) -> Router {
-    let desk = Desk {
+pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
+    let desk = BoardState {
         rights: words::rights_of(&app, board.actions),
         app,
         login: board.login,
@@ -152,7 +152,7 @@ fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
 }
 
 /// Serves `/board/api/...` as `/operator/v1/...` with the cookie's token, and `/board/pages/...` from such answers. Reads only.
-async fn ask(State(desk): State<Desk>, request: Request) -> Response {
+async fn ask(State(desk): State<BoardState>, request: Request) -> Response {
     if request.method() != Method::GET {
         return ApiError::nothing_here().into_response();
     }
@@ -171,7 +171,7 @@ async fn ask(State(desk): State<Desk>, request: Request) -> Response {
     desk.operators(request, &path, token.as_ref()).await
 }
 
-impl Desk {
+impl BoardState {
     /// Forwards `request` to `path` of `/operator/v1`.
     async fn operators(&self, request: Request, path: &str, token: Option<&HeaderValue>) -> Response {
         hand_on(&self.operators, request, path, token).await

@@ -41,9 +41,9 @@ impl serde::Serialize for Iso {
 }
 
 /// A time formatted as `YYYY-MM-DD HH:MM:SS`, with a fraction only if it has one. Progress details use this form.
-pub(crate) struct Spaced(pub(crate) Timestamp);
+pub(crate) struct SpacedTime(pub(crate) Timestamp);
 
-impl std::fmt::Display for Spaced {
+impl std::fmt::Display for SpacedTime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write_with(f, self.0, ' ', false)
     }
@@ -295,8 +295,8 @@ mod tests {
     fn progress_times_omit_a_zero_fraction() {
         let whole = parse("2019-03-07 13:54:28").unwrap();
         let part = parse("2019-03-07 13:54:28.000031").unwrap();
-        assert_eq!(Spaced(whole).to_string(), "2019-03-07 13:54:28");
-        assert_eq!(Spaced(part).to_string(), "2019-03-07 13:54:28.000031");
+        assert_eq!(SpacedTime(whole).to_string(), "2019-03-07 13:54:28");
+        assert_eq!(SpacedTime(part).to_string(), "2019-03-07 13:54:28.000031");
         let ancient = Timestamp::from_micros(-1);
         assert_eq!(Iso(ancient).to_string(), "1969-12-31T23:59:59.999999");
     }

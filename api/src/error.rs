@@ -12,7 +12,7 @@ use tachi_engine::ports::CallError;
 use crate::microversion::Microversion;
 use crate::ports::Unavailable;
 
-pub(crate) use from_registry::{About, Verb, marker_not_found, no_host_in, no_segment};
+pub(crate) use from_registry::{ErrorScope, Verb, marker_not_found, no_host_in, no_segment};
 
 /// `Retry-After` of an answer about an unavailable service, in seconds.
 const RETRY_AFTER_SECONDS: &str = "5";

@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES, says_off};
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 
@@ -36,7 +36,7 @@ enum HeaderError {
 ///
 /// 400 with the reason why the evidence is invalid. Nothing has been stored, so the reporter may retry without evidence.
 pub(crate) fn given(
-    app: &App,
+    app: &ApiState,
     caller: &Caller,
     headers: &HeaderMap,
     new: &NewNotification,

@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 use http::Method;
 use http::header::ORIGIN;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::{access_log, limits};
 
 /// The middleware. It answers OPTIONS without authentication, like the CORS layer of an `OpenStack` service. It refuses requests
 /// that are too large, and adds CORS headers to every answer, also to errors.
-pub(crate) async fn receive(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn receive(State(app): State<ApiState>, request: Request, next: Next) -> Response {
     access_log::note_route(request.extensions());
     if request.method() == Method::OPTIONS {
         return app.cors.preflight(request.headers());

@@ -10,10 +10,10 @@ use http::{HeaderValue, Method};
 use crate::access_log;
 use crate::error::ApiError;
 use crate::media;
-use crate::microversion::{self, Refused};
+use crate::microversion::{self, InvalidMicroversion};
 use crate::policy::Rule;
 
-/// The middleware of one route. It passes `rule` on to [`Authorised`](crate::authorised::Authorised).
+/// The middleware of one route. It passes `rule` on to [`AuthorisedRequest`](crate::authorised::Authorised).
 pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -> Response {
     access_log::note_caller(request.extensions());
     // axum would serve HEAD with the GET handler, but the API has no HEAD routes.
@@ -22,13 +22,13 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     }
     let version = match microversion::requested(request.headers()) {
         Ok(version) => version,
-        Err(Refused::Malformed(word)) => {
+        Err(InvalidMicroversion::Malformed(word)) => {
             return ApiError::bad_request(format!(
                 "API Version String {word} is of invalid format. Must be of format MajorNum.MinorNum."
             ))
             .into_response();
         }
-        Err(Refused::OutOfRange(requested)) => {
+        Err(InvalidMicroversion::OutOfRange(requested)) => {
             let error = ApiError::VersionNotSupported {
                 requested: requested.clone(),
             };

@@ -6,15 +6,15 @@ use std::time::Duration;
 use ipnet::IpNet;
 use tachi_domain::entity::segment::SegmentFilter;
 use tachi_engine::ports::registry::Page;
-use tachi_engine::ports::{Poke, Segments};
+use tachi_engine::ports::{Notifier, Segments};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout};
 
 /// Timeout of the database query.
-const PATIENCE: Duration = Duration::from_secs(2);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Lifetime of the database result. Every client may use the route, and must not keep the database busy with it.
-const FRESH: Duration = Duration::from_secs(1);
+const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A health check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Health {
     pub(crate) async fn look(
         &self,
         segments: &dyn Segments,
-        poke: &dyn Poke,
+        poke: &dyn Notifier,
         port: Option<u16>,
     ) -> Vec<Finding> {
         let mut findings = Vec::with_capacity(self.options.backends.len());
@@ -162,7 +162,7 @@ impl Health {
     async fn database_answers(&self, segments: &dyn Segments) -> bool {
         let mut last = self.database.lock().await;
         if let Some((asked, answer)) = *last
-            && asked.elapsed() < FRESH
+            && asked.elapsed() < CACHE_LIFETIME
         {
             return answer;
         }
@@ -172,14 +172,14 @@ impl Health {
             marker: None,
             limit: 1,
         };
-        let answer = match timeout(PATIENCE, segments.list_segments(&one)).await {
+        let answer = match timeout(DATABASE_TIMEOUT, segments.list_segments(&one)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => {
                 tracing::warn!(error = %crate::error::Chain(&error), "healthcheck: the database does not answer");
                 false
             }
             Err(_) => {
-                tracing::warn!("healthcheck: the database did not answer within {PATIENCE:?}");
+                tracing::warn!("healthcheck: the database did not answer within {DATABASE_TIMEOUT:?}");
                 false
             }
         };
@@ -188,7 +188,7 @@ impl Health {
     }
 }
 
-type Seen = (bool, &'static str, String);
+type HealthSnapshot = (bool, &'static str, String);
 
 async fn is_there(path: &Path) -> bool {
     // A file that this process cannot check counts as missing.
@@ -207,7 +207,7 @@ fn broker(is_connected: Option<bool>) -> (bool, &'static str, String) {
     }
 }
 
-async fn disabled_by(file: Option<&Path>) -> Seen {
+async fn disabled_by(file: Option<&Path>) -> HealthSnapshot {
     match file {
         None => (true, "OK", "no file is configured".to_owned()),
         Some(path) if is_there(path).await => (
@@ -219,7 +219,7 @@ async fn disabled_by(file: Option<&Path>) -> Seen {
     }
 }
 
-async fn enabled_by(files: &[PathBuf]) -> Seen {
+async fn enabled_by(files: &[PathBuf]) -> HealthSnapshot {
     for path in files {
         if !is_there(path).await {
             let details = format!("File path {} is missing", path.display());

@@ -66,7 +66,7 @@ pub use openapi::{openapi, openapi_page};
 pub use options::{Auth, Options};
 pub use policy::{Policy, policy_rules};
 pub use ports::{
-    ComputeHosts, Controller, Login, LoginWith, Lookout, Ports, TokenValidator, Unasked, Unavailable,
+    ComputeHosts, Controller, Login, LoginWith, Ports, QueryError, RegionService, TokenValidator, Unavailable,
 };
 pub use refusals::RefusalCounter;
 pub use router::{BuildError, router};

@@ -6,14 +6,14 @@ use axum::extract::Request;
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::error::ApiError;
 
 /// The message for a body that is not JSON.
 pub(crate) const MALFORMED: &str = "Malformed request body";
 
 /// Refuses a request with a part of the head that is too long, or with too long an announced body.
-pub(crate) fn check(app: &App, request: &Request) -> Result<(), ApiError> {
+pub(crate) fn check(app: &ApiState, request: &Request) -> Result<(), ApiError> {
     let longest = app.max_line_bytes;
     let target = request
         .uri()
@@ -43,7 +43,7 @@ pub(crate) fn check(app: &App, request: &Request) -> Result<(), ApiError> {
 }
 
 /// Reads the whole body of a request.
-pub(crate) async fn read_body(app: &App, body: Body) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn read_body(app: &ApiState, body: Body) -> Result<Vec<u8>, ApiError> {
     tokio::time::timeout(app.body_timeout, collect(body, app.max_body_bytes))
         .await
         .unwrap_or(Err(ApiError::BodyTimeout))

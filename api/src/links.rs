@@ -19,7 +19,7 @@ pub(crate) struct Links {
 }
 
 /// The address that the client used, as far as the headers report it.
-struct Asked<'a> {
+struct RequestBase<'a> {
     scheme: &'static str,
     /// The host, with its port if one was given; `None` if unknown.
     host: Option<&'a str>,
@@ -59,8 +59,8 @@ impl Links {
         is_asked || prefix.as_ref().and_then(site) == Some((scheme, theirs))
     }
 
-    fn asked<'a>(&self, headers: &'a HeaderMap) -> Asked<'a> {
-        let mut asked = Asked {
+    fn asked<'a>(&self, headers: &'a HeaderMap) -> RequestBase<'a> {
+        let mut asked = RequestBase {
             scheme: if self.tls { "https" } else { "http" },
             host: text(headers, header::HOST.as_str()).and_then(authority),
             mount: "",

@@ -13,13 +13,13 @@ use axum::response::sse::Event;
 use futures_util::Stream;
 use serde::Serialize;
 use tachi_domain::Timestamp;
-use tachi_domain::situation::Grade;
-use tachi_operator::{Seen, SituationView, Time};
+use tachi_domain::situation::Severity;
+use tachi_operator::{RegionSnapshot, SituationView, Time};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::ApiState;
 
 /// Poll interval of a stream. The data of the `Lookout` is at most one second old.
 const LOOK: Duration = Duration::from_millis(500);
@@ -47,14 +47,14 @@ impl Default for StreamOptions {
 
 /// The shutdown signal. It is in the extensions of every request on a connection.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stopping(pub(crate) CancellationToken);
+pub(crate) struct StopSignal(pub(crate) CancellationToken);
 
 /// The state that all streams of a process share.
 pub(crate) struct Streams {
     places: Arc<Semaphore>,
     longest: Duration,
     /// The event for the latest data. It is computed once for all streams.
-    last: Mutex<(Weak<Seen>, Option<Told>)>,
+    last: Mutex<(Weak<RegionSnapshot>, Option<LastEvent>)>,
 }
 
 impl Streams {
@@ -71,14 +71,14 @@ impl Streams {
         Arc::clone(&self.places).try_acquire_owned().ok()
     }
 
-    fn made(&self, seen: &Arc<Seen>) -> Told {
+    fn made(&self, seen: &Arc<RegionSnapshot>) -> LastEvent {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let (of, Some(told)) = &*last
             && std::ptr::eq(of.as_ptr(), Arc::as_ptr(seen))
         {
             return *told;
         }
-        let told = Told::of(seen);
+        let told = LastEvent::of(seen);
         *last = (Arc::downgrade(seen), Some(told));
         told
     }
@@ -86,21 +86,21 @@ impl Streams {
 
 /// The state that a stream reported last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Told {
+enum LastEvent {
     /// The current situation.
-    Situation { grade: Grade, mark: u64 },
+    Situation { grade: Severity, mark: u64 },
     /// The database does not answer, so the situation is unknown.
     Unknown,
 }
 
 #[derive(Serialize)]
 struct SituationChanged {
-    grade: Grade,
+    grade: Severity,
 }
 
-impl Told {
+impl LastEvent {
     /// Hashes the situation without values that change all the time: the times of heartbeats and the age of data.
-    fn of(seen: &Seen) -> Self {
+    fn of(seen: &RegionSnapshot) -> Self {
         let mut view = SituationView::from(seen);
         let never = Time(Timestamp::from_micros(0));
         view.at = never;
@@ -143,19 +143,19 @@ impl Told {
 }
 
 /// A stream of an authorized client.
-pub(crate) struct Listening {
-    app: App,
+pub(crate) struct EventListener {
+    app: ApiState,
     /// Released with the stream.
     _place: OwnedSemaphorePermit,
     stop: CancellationToken,
     ends: Instant,
-    told: Option<Told>,
+    told: Option<LastEvent>,
 }
 
-impl Listening {
+impl EventListener {
     /// Creates a stream. It ends no later than the client's token, if the token's expiry is known.
     pub(crate) fn new(
-        app: App,
+        app: ApiState,
         place: OwnedSemaphorePermit,
         stop: CancellationToken,
         expires_at: Option<Timestamp>,
@@ -183,7 +183,7 @@ impl Listening {
     }
 
     /// Waits until the state differs from the one reported last.
-    async fn next(&mut self) -> Option<Told> {
+    async fn next(&mut self) -> Option<LastEvent> {
         loop {
             let again = self.told.is_some();
             // Each branch only waits or reads, so dropping a branch loses nothing.
@@ -200,7 +200,7 @@ impl Listening {
     }
 }
 
-async fn look(app: &App, again: bool) -> Told {
+async fn look(app: &ApiState, again: bool) -> LastEvent {
     if again {
         sleep(LOOK).await;
     }
@@ -208,7 +208,7 @@ async fn look(app: &App, again: bool) -> Told {
         Ok(seen) => app.streams.made(&seen),
         Err(error) => {
             tracing::debug!(%error, "looking for those who listen failed");
-            Told::Unknown
+            LastEvent::Unknown
         }
     }
 }

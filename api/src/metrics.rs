@@ -44,7 +44,7 @@ const LONG_BUCKETS: [f64; 12] = [
 ];
 
 /// Suffixes of the metrics with [`LONG_BUCKETS`].
-const LONG: [&str; 3] = [
+const HISTOGRAM_SUFFIXES: [&str; 3] = [
     "stage_duration_seconds",
     "recovery_duration_seconds",
     "instance_downtime_seconds",
@@ -95,7 +95,7 @@ impl Metrics {
             source: Box::new(error),
         };
         let mut builder = PrometheusBuilder::new().set_buckets(&BUCKETS).map_err(wrong)?;
-        for name in LONG {
+        for name in HISTOGRAM_SUFFIXES {
             builder = builder
                 .set_buckets_for_metric(Matcher::Suffix(name.to_owned()), &LONG_BUCKETS)
                 .map_err(wrong)?;
@@ -199,29 +199,29 @@ pub fn metrics_router(access: MetricsAccess) -> Router {
 }
 
 /// A unit of a gauge: incremented now, and decremented on drop.
-pub(crate) struct Held(&'static str);
+pub(crate) struct GaugeGuard(&'static str);
 
-impl Held {
+impl GaugeGuard {
     fn new(name: &'static str) -> Self {
         gauge!(name).increment(1.0);
         Self(name)
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         gauge!(self.0).decrement(1.0);
     }
 }
 
 /// Counts an open connection until the result is dropped.
-pub(crate) fn open_connection() -> Held {
-    Held::new(CONNECTIONS)
+pub(crate) fn open_connection() -> GaugeGuard {
+    GaugeGuard::new(CONNECTIONS)
 }
 
 /// Counts a request in flight until the result is dropped.
-pub(crate) fn request_begins() -> Held {
-    Held::new(IN_FLIGHT)
+pub(crate) fn request_begins() -> GaugeGuard {
+    GaugeGuard::new(IN_FLIGHT)
 }
 
 /// Records an answered request.

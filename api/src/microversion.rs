@@ -39,7 +39,7 @@ impl std::fmt::Display for Microversion {
 
 /// A reason why a header requests no valid microversion.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum InvalidMicroversion {
     /// The version is not of the form `X.Y`.
     Malformed(String),
     /// The version is well-formed but not supported.
@@ -47,7 +47,7 @@ pub(crate) enum Refused {
 }
 
 /// Returns the microversion that a request asks for.
-pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, Refused> {
+pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, InvalidMicroversion> {
     let mut wanted = None;
     for value in headers.get_all(HEADER) {
         let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
@@ -66,7 +66,7 @@ pub(crate) fn requested(headers: &HeaderMap) -> Result<Microversion, Refused> {
     }
 }
 
-fn parse(word: String) -> Result<Microversion, Refused> {
+fn parse(word: String) -> Result<Microversion, InvalidMicroversion> {
     if word == "latest" {
         return Ok(Microversion::MAX);
     }
@@ -77,12 +77,12 @@ fn parse(word: String) -> Result<Microversion, Refused> {
             && (minor == "0" || !minor.starts_with('0'))
     });
     if !well_formed {
-        return Err(Refused::Malformed(word));
+        return Err(InvalidMicroversion::Malformed(word));
     }
     let minor = word.strip_prefix("1.").and_then(|minor| minor.parse::<u8>().ok());
     match minor {
         Some(minor) if minor <= Microversion::MAX.minor => Ok(Microversion { minor }),
-        _ => Err(Refused::OutOfRange(word)),
+        _ => Err(InvalidMicroversion::OutOfRange(word)),
     }
 }
 
@@ -98,9 +98,9 @@ mod tests {
 
     #[test]
     fn header_table_of_section_1_2() {
-        let malformed = |word: &str| Err(Refused::Malformed(word.to_owned()));
-        let outside = |word: &str| Err(Refused::OutOfRange(word.to_owned()));
-        let cases: &[(&str, &[&str], Result<Microversion, Refused>)] = &[
+        let malformed = |word: &str| Err(InvalidMicroversion::Malformed(word.to_owned()));
+        let outside = |word: &str| Err(InvalidMicroversion::OutOfRange(word.to_owned()));
+        let cases: &[(&str, &[&str], Result<Microversion, InvalidMicroversion>)] = &[
             ("absent", &[], Ok(Microversion::MIN)),
             ("empty", &[""], Ok(Microversion::MIN)),
             ("another service", &["compute 2.1"], Ok(Microversion::MIN)),

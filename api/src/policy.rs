@@ -6,7 +6,7 @@ mod table;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tachi_domain::entity::notification::NotificationType;
-use tachi_policy::{Loaded, Rules, Source, SourceError};
+use tachi_policy::{LoadReport, Rules, Source, SourceError};
 
 use crate::auth::Caller;
 use caller::{Subject, Target};
@@ -20,7 +20,7 @@ pub(crate) struct Rule(pub(crate) &'static str);
 
 /// The claims of a report, for policy rules about reports.
 #[derive(Clone, Debug)]
-pub(crate) struct Claim<'a> {
+pub(crate) struct ReportContext<'a> {
     /// The host that the report is about.
     pub(crate) hostname: &'a str,
     /// The type of failure.
@@ -29,7 +29,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) bound_host: Option<String>,
 }
 
-impl Claim<'_> {
+impl ReportContext<'_> {
     /// Returns the rule for reports of this type. By default it admits the same callers as the rule for all types.
     pub(crate) const fn rule(&self) -> &'static str {
         match self.kind {
@@ -66,7 +66,7 @@ impl Policy {
     /// # Errors
     ///
     /// A source is not a policy file.
-    pub fn load(sources: &[Source], options: &tachi_policy::Options) -> Result<Loaded, SourceError> {
+    pub fn load(sources: &[Source], options: &tachi_policy::Options) -> Result<LoadReport, SourceError> {
         Rules::load(policy_rules(), sources, options)
     }
 
@@ -98,7 +98,7 @@ impl Policy {
     /// Returns the rule that denies this report to `caller`; `None` if the report is allowed.
     pub(crate) fn refuses(
         &self,
-        claim: &Claim<'_>,
+        claim: &ReportContext<'_>,
         all_kinds: &'static str,
         caller: &Caller,
     ) -> Option<&'static str> {
@@ -128,7 +128,7 @@ impl Policy {
     }
 }
 
-fn admits(rules: &Rules, rule: &str, caller: &Caller, claim: Option<&Claim<'_>>) -> bool {
+fn admits(rules: &Rules, rule: &str, caller: &Caller, claim: Option<&ReportContext<'_>>) -> bool {
     if rule == CONTEXT_IS_ADMIN {
         let subject = Subject::undecided(caller);
         return rules.allows(rule, &subject, &subject);

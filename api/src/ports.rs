@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tachi_engine::ports::{
-    AuditSink, CallError, Clock, Freezes, JournalError, Monitors, OperatorDesk, Plans, Poke, Registry,
+    AuditSink, CallError, Clock, Freezes, JournalError, Monitors, Notifier, OperatorJournal, Plans, Registry,
 };
-use tachi_operator::{AuditView, AuditWish, FromNovaView, JobView, ReturnView, Seen};
+use tachi_operator::{AuditRequest, AuditView, FromNovaView, JobView, RegionSnapshot, ReturnView};
 
 use crate::auth::Identity;
 use crate::metrics;
@@ -77,10 +77,10 @@ pub trait Login: Send + Sync {
 }
 
 /// A validator that counts the answers.
-pub(crate) struct Measured(pub(crate) Arc<dyn TokenValidator>);
+pub(crate) struct MeteredValidator(pub(crate) Arc<dyn TokenValidator>);
 
 #[async_trait]
-impl TokenValidator for Measured {
+impl TokenValidator for MeteredValidator {
     async fn validate(&self, token: &str) -> Result<Option<Identity>, Unavailable> {
         let began = tokio::time::Instant::now();
         counted(began, self.0.validate(token).await)
@@ -118,13 +118,13 @@ pub trait ComputeHosts: Send + Sync {
 
 /// A source of the region's state, from the database alone.
 #[async_trait]
-pub trait Lookout: Send + Sync {
+pub trait RegionService: Send + Sync {
     /// Returns the current state of the region. It may be a second old: frequent callers get a cached answer.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn look(&self) -> Result<Arc<Seen>, JournalError>;
+    async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
 
     /// Returns the scheduled jobs of the engines with their results. They may be a second old, too.
     ///
@@ -136,7 +136,7 @@ pub trait Lookout: Send + Sync {
 
 /// A reason why a controller returns no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Unasked {
+pub enum QueryError {
     /// No object has this name.
     #[error("{0}")]
     Unknown(String),
@@ -167,14 +167,14 @@ pub trait Controller: Send + Sync {
     /// # Errors
     ///
     /// The marker is invalid, or the logs could not be read.
-    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked>;
+    async fn audit(&self, wish: AuditRequest) -> Result<AuditView, QueryError>;
 
     /// Returns the checks for returning a host, given by name or id, to service.
     ///
     /// # Errors
     ///
     /// No host or several hosts match, or the database failed. Missing answers of Nova are part of the result, not an error.
-    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked>;
+    async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError>;
 
     /// Returns the segments and hosts that would be created from Nova's `zone`s or `aggregate`s, or from the `rack`s in the
     /// configuration. `default_zone` is the zone of hosts that no aggregate assigns to one.
@@ -182,7 +182,7 @@ pub trait Controller: Send + Sync {
     /// # Errors
     ///
     /// Nova has no hosts, no configuration assigns hosts to racks, or Nova or the database failed.
-    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked>;
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, QueryError>;
 }
 
 /// Everything that the API depends on, except the token validator, which is part of [`Auth`](crate::Auth).
@@ -191,15 +191,15 @@ pub struct Ports {
     /// Stores segments, hosts and notifications.
     pub registry: Arc<dyn Registry>,
     /// Wakes the engines after an accepted notification.
-    pub poke: Arc<dyn Poke>,
+    pub poke: Arc<dyn Notifier>,
     /// The wall clock and the boot clock.
     pub clock: Arc<dyn Clock>,
     /// Checks host names in Nova.
     pub compute_hosts: Arc<dyn ComputeHosts>,
     /// Provides the state of the region.
-    pub lookout: Arc<dyn Lookout>,
+    pub lookout: Arc<dyn RegionService>,
     /// Queries and actions on recoveries.
-    pub desk: Arc<dyn OperatorDesk>,
+    pub desk: Arc<dyn OperatorJournal>,
     /// Stores freezes.
     pub freezes: Arc<dyn Freezes>,
     /// Stores drains and givebacks.

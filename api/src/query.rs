@@ -5,7 +5,7 @@ mod paging;
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::datetime;
 use crate::error::ApiError;
 use tachi_domain::Timestamp;
@@ -14,10 +14,10 @@ use tachi_domain::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-impl FromRequestParts<App> for Params {
+impl FromRequestParts<ApiState> for Params {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &App) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, _: &ApiState) -> Result<Self, ApiError> {
         let Query(pairs): Query<Vec<(String, String)>> =
             Query::try_from_uri(&parts.uri).map_err(|_| ApiError::invalid_input("malformed query string"))?;
         // No database stores a NUL in a text, and PostgreSQL does not even compare with one.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{Reporter, Timestamp};
-use tachi_engine::ports::refusals::{KEPT, LONGEST, SLOT};
+use tachi_engine::ports::refusals::{LONGEST, RETENTION, SLOT};
 use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
 use uuid::Uuid;
 
@@ -21,7 +21,7 @@ const GATHERED_FOR: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Maximum number of rows per ten minutes that have a host and a reporter of their own.
-const MOST: usize = 500;
+const MAX_ROWS: usize = 500;
 
 /// Maximum number of these rows for one reporter, so that no reporter uses up the rows of others.
 const MOST_OF_ONE: usize = 200;
@@ -86,10 +86,10 @@ impl Slot {
     fn place(&self, mut key: Key) -> Key {
         let is_there = |key: &Key| self.rows.contains_key(key);
         let of_one = self.of_reporter.get(&key.reporter).copied().unwrap_or(0);
-        if !is_there(&key) && (self.rows.len() >= MOST || of_one >= MOST_OF_ONE) {
+        if !is_there(&key) && (self.rows.len() >= MAX_ROWS || of_one >= MOST_OF_ONE) {
             key.host.clear();
         }
-        if !is_there(&key) && self.rows.len() >= MOST {
+        if !is_there(&key) && self.rows.len() >= MAX_ROWS {
             key.reporter.clear();
         }
         key
@@ -214,7 +214,7 @@ impl RefusalCounter {
         }
         let slot = beginning(self.clock.wall());
         if self.state().tidied.replace(slot) != Some(slot) {
-            let seconds = i64::try_from(KEPT.as_secs()).unwrap_or(i64::MAX);
+            let seconds = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
             self.log.forget_refusals(slot.minus_seconds(seconds)).await?;
         }
         Ok(())

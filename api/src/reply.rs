@@ -10,12 +10,12 @@ use serde::{Serialize, Serializer};
 use crate::authorised::Answer;
 use crate::error::ApiError;
 
-struct Rooted<'a, T> {
+struct Envelope<'a, T> {
     key: &'static str,
     value: &'a T,
 }
 
-impl<T: Serialize> Serialize for Rooted<'_, T> {
+impl<T: Serialize> Serialize for Envelope<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
         map.serialize_entry(self.key, self.value)?;
@@ -30,7 +30,7 @@ pub(crate) fn ok<T: Serialize>(key: &'static str, value: &T) -> Answer {
 
 /// `status` with `value` under `key`.
 pub(crate) fn with_status<T: Serialize>(status: StatusCode, key: &'static str, value: &T) -> Answer {
-    let body = serde_json::to_vec(&Rooted { key, value }).map_err(|source| ApiError::Internal {
+    let body = serde_json::to_vec(&Envelope { key, value }).map_err(|source| ApiError::Internal {
         source: Box::new(source),
     })?;
     Ok((status, [(CONTENT_TYPE, "application/json")], body).into_response())

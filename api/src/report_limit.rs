@@ -15,7 +15,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// Maximum number of remembered host names, and of counts. Names beyond that share one count.
-const MOST: usize = 10_000;
+const MAX_NAMES: usize = 10_000;
 
 /// The scope of a count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -75,14 +75,14 @@ impl ReportLimit {
             counts.stopped.clear();
         }
         let first = new.kind == NotificationType::ComputeHost
-            && counts.stopped.len() < MOST
+            && counts.stopped.len() < MAX_NAMES
             && counts.stopped.insert((reporter.clone(), new.hostname.clone()));
         let place = match counts.segments.get(&new.hostname) {
             Some(segment) => Place::Segment(*segment),
             None => Place::Host(new.hostname.clone()),
         };
         let mut account = (reporter, place);
-        if counts.counted.len() >= MOST && !counts.counted.contains_key(&account) {
+        if counts.counted.len() >= MAX_NAMES && !counts.counted.contains_key(&account) {
             account.1 = Place::Rest;
         }
         let left = WINDOW.saturating_sub(now.saturating_sub(counts.since));
@@ -103,7 +103,7 @@ impl ReportLimit {
         if counts.segments.get(hostname) == Some(&segment) {
             return;
         }
-        if counts.segments.len() >= MOST {
+        if counts.segments.len() >= MAX_NAMES {
             counts.segments.clear();
         }
         counts.segments.insert(hostname.to_owned(), segment);
@@ -208,19 +208,21 @@ mod tests {
         let limit = ReportLimit::new(2);
         limit.learn("real", Some(segment(1)));
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
-        let let_in = (0..MOST * 2)
+        let let_in = (0..MAX_NAMES * 2)
             .filter(|number| limit.take(&vm(&format!("x{number}")), at(0)).is_ok())
             .count();
-        assert_eq!(let_in, MOST - 1 + 2);
+        assert_eq!(let_in, MAX_NAMES - 1 + 2);
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
-        for number in 0..MOST * 2 {
+        for number in 0..MAX_NAMES * 2 {
             let host = format!("x{number}");
             limit.learn(&host, Some(segment(3)));
             _ = limit.take(&of(ComputeHost, "m", &host), at(0));
         }
         let counts = limit.counts.lock().unwrap();
         assert!(
-            counts.counted.len() <= MOST + 1 && counts.segments.len() <= MOST && counts.stopped.len() <= MOST
+            counts.counted.len() <= MAX_NAMES + 1
+                && counts.segments.len() <= MAX_NAMES
+                && counts.stopped.len() <= MAX_NAMES
         );
     }
 

@@ -11,8 +11,8 @@ use http::{HeaderValue, Uri};
 use tower::ServiceExt;
 
 use crate::access_log::Observer;
-use crate::app::{App, Inner};
-use crate::auth::{Gatekeeper, Identifier, KeystoneGate, TokenOptions};
+use crate::app::{ApiState, Inner};
+use crate::auth::{AuthBackend, Identifier, TokenAuth, TokenOptions};
 use crate::binding::Binding;
 use crate::error::ApiError;
 use crate::handlers::{healthcheck, metrics, versions};
@@ -20,9 +20,9 @@ use crate::health::Health;
 use crate::links::Links;
 use crate::live::Streams;
 use crate::options::{Auth, Options};
-use crate::ports::{Measured, Ports};
+use crate::ports::{MeteredValidator, Ports};
 use crate::report_limit::ReportLimit;
-use crate::signs::Signs;
+use crate::signs::HeartbeatWriter;
 use crate::{access_log, auth, board, front, gate, openapi, path, routes};
 
 /// A reason why the options are invalid.
@@ -62,7 +62,7 @@ pub enum BuildError {
 /// An option has an invalid value.
 pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
     let base_path = base_path(&options.base_path)?;
-    let app = App::new(Inner {
+    let app = ApiState::new(Inner {
         links: Links {
             prefix: link_prefix(options.link_prefix)?,
             proxy_headers: options.proxy_headers,
@@ -91,7 +91,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         freezes: ports.freezes,
         plans: ports.plans,
         audit: ports.audit,
-        signs: Signs::new(Arc::clone(&ports.monitors)),
+        signs: HeartbeatWriter::new(Arc::clone(&ports.monitors)),
         monitors: ports.monitors,
         controller: ports.controller,
         refusals: ports.refusals,
@@ -127,7 +127,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
 }
 
 /// Returns the routes outside `/v1` and `/operator/v1`. They need no token.
-fn beside_v1(app: App) -> Router {
+fn beside_v1(app: ApiState) -> Router {
     let mut router = Router::new();
     if app.metrics.is_some() {
         router = router.route("/metrics", any(metrics::answer));
@@ -146,7 +146,7 @@ fn beside_v1(app: App) -> Router {
 }
 
 /// Returns the routes below `/v1` and `/operator/v1`. The order of checks matches what clients expect, as measured.
-fn below_v1(app: &App) -> Router {
+fn below_v1(app: &ApiState) -> Router {
     let mut v1 = Router::new();
     for route in routes::table() {
         let rule = route.rule;
@@ -170,7 +170,7 @@ async fn nothing_here(request: Request) -> ApiError {
     ApiError::nothing_here()
 }
 
-fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<Gatekeeper, BuildError> {
+fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<AuthBackend, BuildError> {
     match auth {
         Auth::Keystone {
             validator,
@@ -179,8 +179,12 @@ fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<Gatekee
         } => {
             let challenge = HeaderValue::from_str(&format!("Keystone uri=\"{uri}\""))
                 .map_err(|source| BuildError::WwwAuthenticateUri { uri, source })?;
-            Ok(Gatekeeper::Keystone(Box::new(KeystoneGate {
-                identifier: Identifier::new(Arc::new(Measured(validator)), cache, Arc::clone(&ports.clock)),
+            Ok(AuthBackend::Keystone(Box::new(TokenAuth {
+                identifier: Identifier::new(
+                    Arc::new(MeteredValidator(validator)),
+                    cache,
+                    Arc::clone(&ports.clock),
+                ),
                 options: tokens,
                 challenge,
             })))
@@ -190,7 +194,7 @@ fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<Gatekee
                 "auth_strategy is noauth2: NOBODY IS ASKED FOR A TOKEN and whoever reaches this port is \
                  administrator; this is for tests on a closed machine only"
             );
-            Ok(Gatekeeper::Noauth2)
+            Ok(AuthBackend::Noauth2)
         }
     }
 }

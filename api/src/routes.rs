@@ -3,7 +3,7 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::handlers::{
     boot_guard, controller, extensions, failures, freezes, hosts, live, monitors, notifications, operator,
     plans, refused, segments, upkeep, versions, vmoves, words,
@@ -18,7 +18,7 @@ pub(crate) struct Route {
     pub(crate) rule: Option<Rule>,
     /// True if the route exists only to answer 405.
     pub(crate) refused: bool,
-    pub(crate) handler: MethodRouter<App>,
+    pub(crate) handler: MethodRouter<ApiState>,
 }
 
 /// A route, for documentation and tests.
@@ -158,7 +158,7 @@ pub(crate) fn table() -> Vec<Route> {
     ]
 }
 
-fn ruled(method: Method, path: &'static str, rule: &'static str, handler: MethodRouter<App>) -> Route {
+fn ruled(method: Method, path: &'static str, rule: &'static str, handler: MethodRouter<ApiState>) -> Route {
     Route {
         method,
         path,
@@ -168,7 +168,7 @@ fn ruled(method: Method, path: &'static str, rule: &'static str, handler: Method
     }
 }
 
-fn open(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route {
+fn open(method: Method, path: &'static str, handler: MethodRouter<ApiState>) -> Route {
     Route {
         method,
         path,
@@ -178,7 +178,7 @@ fn open(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route
     }
 }
 
-fn never(method: Method, path: &'static str, handler: MethodRouter<App>) -> Route {
+fn never(method: Method, path: &'static str, handler: MethodRouter<ApiState>) -> Route {
     Route {
         refused: true,
         ..open(method, path, handler)

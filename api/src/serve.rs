@@ -169,7 +169,7 @@ mod tests {
 
     use super::*;
 
-    struct Running {
+    struct RunningServer {
         address: SocketAddr,
         shutdown: CancellationToken,
         ended: tokio::task::JoinHandle<bool>,
@@ -178,7 +178,7 @@ mod tests {
     }
 
     /// Starts a server with one path, whose handler runs until the test lets it finish.
-    async fn start(options: ServeOptions) -> Running {
+    async fn start(options: ServeOptions) -> RunningServer {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
@@ -192,7 +192,7 @@ mod tests {
         };
         let router = Router::new().route("/slow", get(slow));
         let ended = tokio::spawn(serve(listener, router, options, shutdown.clone()));
-        Running {
+        RunningServer {
             address,
             shutdown,
             ended,

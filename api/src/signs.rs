@@ -16,14 +16,14 @@ use tokio::time::Instant;
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
 /// Maximum number of monitors with an unwritten heartbeat; more than the largest region has.
-const MOST: usize = 20_000;
+const MAX_PENDING: usize = 20_000;
 
 /// Time before a host that was in no segment is looked up again.
 const STRANGE_FOR: Duration = Duration::from_secs(60);
 
 /// A reason why a heartbeat is refused.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
+pub(crate) enum RejectedHeartbeat {
     /// The host was in no segment at the last lookup.
     Stranger,
     /// Too many heartbeats wait; the client may retry after this time.
@@ -32,7 +32,7 @@ pub(crate) enum Refused {
 
 /// The queue of heartbeats. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Signs {
+pub(crate) struct HeartbeatWriter {
     monitors: Arc<dyn Monitors>,
     state: Arc<Mutex<State>>,
 }
@@ -45,7 +45,7 @@ struct State {
     busy: bool,
 }
 
-impl Signs {
+impl HeartbeatWriter {
     pub(crate) fn new(monitors: Arc<dyn Monitors>) -> Self {
         let state = Arc::default();
         Self { monitors, state }
@@ -57,17 +57,17 @@ impl Signs {
     }
 
     /// Queues a heartbeat and schedules a write.
-    pub(crate) fn take(&self, signature: Signature) -> Result<(), Refused> {
+    pub(crate) fn take(&self, signature: Signature) -> Result<(), RejectedHeartbeat> {
         let mut state = self.state();
         if let Some(at) = state.strangers.get(&signature.host) {
             if at.elapsed() < STRANGE_FOR {
-                return Err(Refused::Stranger);
+                return Err(RejectedHeartbeat::Stranger);
             }
             state.strangers.remove(&signature.host);
         }
         let key = (signature.host.clone(), signature.kind);
-        if state.waiting.len() >= MOST && !state.waiting.contains_key(&key) {
-            return Err(Refused::TooMany(GATHERED_FOR * 10));
+        if state.waiting.len() >= MAX_PENDING && !state.waiting.contains_key(&key) {
+            return Err(RejectedHeartbeat::TooMany(GATHERED_FOR * 10));
         }
         let received = ReceivedHeartbeat {
             signature,
@@ -105,7 +105,7 @@ impl Signs {
                     let now = Instant::now();
                     state
                         .strangers
-                        .extend(strangers.into_iter().take(MOST).map(|name| (name, now)));
+                        .extend(strangers.into_iter().take(MAX_PENDING).map(|name| (name, now)));
                 }
                 Err(error) => {
                     if !failed {
@@ -128,7 +128,7 @@ impl Signs {
 }
 
 /// Resets `busy` if the writer panics. Otherwise no writer would be started again.
-struct Busy<'a>(&'a Signs);
+struct Busy<'a>(&'a HeartbeatWriter);
 
 impl Drop for Busy<'_> {
     fn drop(&mut self) {

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use tachi_domain::Timestamp;
-use tachi_domain::event::{Cause, Event, Phase, Subject, Trouble};
+use tachi_domain::event::{Cause, Event, FailureCause, Phase, Subject};
 use tachi_engine::ports::RegistryError;
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
 
 /// The ids of a request.
@@ -23,14 +23,14 @@ pub(crate) struct RequestIds {
 
 /// The source of the events of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct Story {
+pub(crate) struct RequestEvents {
     cause: Arc<Cause>,
     began: Timestamp,
 }
 
-impl Story {
+impl RequestEvents {
     /// Returns the event source for a request by `caller`; `None` if events are disabled.
-    pub(crate) fn of(app: &App, caller: &Caller, ids: &RequestIds) -> Option<Self> {
+    pub(crate) fn of(app: &ApiState, caller: &Caller, ids: &RequestIds) -> Option<Self> {
         if !app.events.wanted() {
             return None;
         }
@@ -57,7 +57,7 @@ impl Story {
     /// Emits the events of a finished change: `done` describes the new state, `wanted` the requested state after an error.
     pub(crate) fn tell<T>(
         &self,
-        app: &App,
+        app: &ApiState,
         outcome: &Result<T, RegistryError>,
         done: impl FnOnce(&T) -> Subject,
         wanted: impl FnOnce() -> Subject,
@@ -74,16 +74,23 @@ impl Story {
     }
 
     /// Emits the events of a successful change.
-    pub(crate) fn done(&self, app: &App, subject: Subject) {
+    pub(crate) fn done(&self, app: &ApiState, subject: Subject) {
         self.ended(app, subject, Phase::End, None);
     }
 
-    fn ended(&self, app: &App, subject: Subject, phase: Phase, trouble: Option<Trouble>) {
+    fn ended(&self, app: &ApiState, subject: Subject, phase: Phase, trouble: Option<FailureCause>) {
         self.emit(app, subject.clone(), Phase::Start, self.began, None);
         self.emit(app, subject, phase, app.clock.wall(), trouble);
     }
 
-    fn emit(&self, app: &App, subject: Subject, phase: Phase, at: Timestamp, trouble: Option<Trouble>) {
+    fn emit(
+        &self,
+        app: &ApiState,
+        subject: Subject,
+        phase: Phase,
+        at: Timestamp,
+        trouble: Option<FailureCause>,
+    ) {
         app.events.emit(Event {
             at,
             cause: Arc::clone(&self.cause),
@@ -105,7 +112,7 @@ fn function(subject: &Subject) -> String {
 }
 
 /// Returns the details of an error event with Masakari's names; `None` for a refusal without an event.
-fn trouble(error: &RegistryError, wanted: &Subject) -> Option<Trouble> {
+fn trouble(error: &RegistryError, wanted: &Subject) -> Option<FailureCause> {
     let (exception, message) = match error {
         RegistryError::SegmentExists { name } => (
             "FailoverSegmentExists",
@@ -132,7 +139,7 @@ fn trouble(error: &RegistryError, wanted: &Subject) -> Option<Trouble> {
         trace.push(error.to_string());
         cause = error.source();
     }
-    Some(Trouble {
+    Some(FailureCause {
         exception: exception.to_owned(),
         message,
         module: "tachi.api".to_owned(),

@@ -13,7 +13,7 @@ use crate::statement::{change, number, quoted, texts};
 /// The numbers of filled-in values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Filled {
+pub struct FilledCounts {
     /// Notifications that got the segment of their host.
     pub notification_segments: u64,
     /// Segments that were set to enabled, the default.
@@ -28,7 +28,7 @@ pub struct Filled {
     pub deleted: u64,
 }
 
-impl Filled {
+impl FilledCounts {
     /// Returns the sum of all values.
     pub fn total(&self) -> u64 {
         self.notification_segments
@@ -42,8 +42,8 @@ impl Filled {
 
 /// Fills in all values that are NULL and should not be. Counts them first: an update without matching rows would still
 /// take locks.
-pub(crate) async fn fill(db: &impl ConnectionTrait) -> Result<Filled, DbErr> {
-    let mut filled = Filled {
+pub(crate) async fn fill(db: &impl ConnectionTrait) -> Result<FilledCounts, DbErr> {
+    let mut filled = FilledCounts {
         notification_segments: segments_of_notifications(db).await?,
         segments_enabled: put(db, "failover_segments", "enabled", "TRUE").await?,
         hosts_reserved: put(db, "hosts", "reserved", "FALSE").await?,

@@ -53,7 +53,7 @@ mod sync;
 mod widen;
 
 pub use error::SyncError;
-pub use fill::Filled;
+pub use fill::FilledCounts;
 pub use origin::{Origin, Revision, origin};
 pub use sync::{Holds, Report, sync};
 

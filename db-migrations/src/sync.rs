@@ -5,7 +5,7 @@ use sea_orm_migration::sea_orm::sqlx::mysql::MySqlDatabaseError;
 use sea_orm_migration::sea_orm::{DatabaseConnection, RuntimeErr};
 
 use crate::error::{SyncError, While as _};
-use crate::fill::{Filled, fill, stamp};
+use crate::fill::{FilledCounts, fill, stamp};
 use crate::lock::Lock;
 use crate::origin::{Origin, origin};
 use crate::statement::number;
@@ -23,7 +23,7 @@ pub struct Report {
     /// The migrations that were applied.
     pub applied: Vec<String>,
     /// The numbers of filled-in values.
-    pub filled: Filled,
+    pub filled: FilledCounts,
     /// The contents of the database now.
     pub holds: Holds,
 }

@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::guard::{Dated, NovaView, Region, WouldHold};
+use tachi_domain::guard::{HostIncident, NovaView, Region, WouldHold};
 use tachi_domain::policy::Policy;
 use tachi_domain::reserved::Aggregate;
 use tokio::sync::watch;
 
 use crate::engine::Ports;
-use crate::lists::{Services, Shared};
-use crate::ports::journal::Happened;
-use crate::ports::{CallError, NoSurroundings, Surroundings};
+use crate::lists::{Services, SharedReading};
+use crate::ports::journal::HostIncidentRow;
+use crate::ports::{CallError, NoSurroundings, Witnesses};
 use crate::watcher::Preview;
 
 /// Shortest time between the starts of two scans.
-const APART: Duration = Duration::from_millis(500);
+const MIN_SCAN_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Refresh interval of aggregates and schedulers, which rarely change.
-const SLOW: Duration = Duration::from_secs(5);
+const AGGREGATE_INTERVAL: Duration = Duration::from_secs(5);
 
-pub(crate) struct Around {
+pub(crate) struct RegionScan {
     ports: Ports,
-    surroundings: Mutex<Arc<dyn Surroundings>>,
+    surroundings: Mutex<Arc<dyn Witnesses>>,
     policy: watch::Receiver<Policy>,
     services: Arc<Services>,
-    region: Shared<Region>,
+    region: SharedReading<Region>,
     ages: Mutex<Ages>,
     slow: Mutex<Option<(Duration, Vec<Aggregate>)>>,
 }
@@ -68,20 +68,20 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Around {
+impl RegionScan {
     pub(crate) fn new(ports: Ports, services: Arc<Services>, policy: watch::Receiver<Policy>) -> Self {
         Self {
             ports,
             services,
             surroundings: Mutex::new(Arc::new(NoSurroundings)),
             policy,
-            region: Shared::new(APART),
+            region: SharedReading::new(MIN_SCAN_INTERVAL),
             ages: Mutex::default(),
             slow: Mutex::default(),
         }
     }
 
-    pub(crate) fn set_surroundings(&self, surroundings: Arc<dyn Surroundings>) {
+    pub(crate) fn set_surroundings(&self, surroundings: Arc<dyn Witnesses>) {
         *lock(&self.surroundings) = surroundings;
     }
 
@@ -130,10 +130,10 @@ impl Around {
         let boot = self.ports.clock.boot();
         let mut ages = lock(&self.ages);
         let mut seen = HashSet::new();
-        let mut dated = |kind, happened: &[Happened]| -> Vec<Dated> {
-            let date = |one: &Happened| {
+        let mut dated = |kind, happened: &[HostIncidentRow]| -> Vec<HostIncident> {
+            let date = |one: &HostIncidentRow| {
                 seen.insert((kind, one.row));
-                Dated {
+                HostIncident {
                     host: one.host,
                     recovery: one.recovery,
                     age: ages.age((kind, one.row), one.age, boot),
@@ -172,7 +172,7 @@ impl Around {
         let boot = self.ports.clock.boot();
         let known = lock(&self.slow)
             .clone()
-            .filter(|(read, ..)| boot.saturating_sub(*read) < SLOW);
+            .filter(|(read, ..)| boot.saturating_sub(*read) < AGGREGATE_INTERVAL);
         let aggregates = if let Some((_, aggregates)) = known {
             aggregates
         } else {
@@ -189,7 +189,7 @@ impl Around {
 }
 
 #[async_trait]
-impl Preview for Around {
+impl Preview for RegionScan {
     async fn would_hold(&self) -> Option<Vec<WouldHold>> {
         let region = self.look().await.ok()?;
         // Without Nova no power-off would be ordered, and nothing is known.

@@ -9,7 +9,7 @@ use tachi_domain::level::Target;
 use tachi_domain::recovery::{Command, Observation, Record, RecoveryKind};
 
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult, AuditSink};
-use crate::ports::journal::{Claimed, ProofWrite, Write};
+use crate::ports::journal::{ClaimedRecovery, ProofWrite, Write};
 use tachi_driver::Recovery;
 
 /// Writes the audit entries of one recovery.
@@ -25,7 +25,7 @@ pub(crate) struct Auditor {
 }
 
 impl Auditor {
-    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &Claimed, state: &dyn Recovery) -> Self {
+    pub(crate) fn new(sink: Arc<dyn AuditSink>, claimed: &ClaimedRecovery, state: &dyn Recovery) -> Self {
         Self {
             sink,
             recovery: claimed.id.to_string(),

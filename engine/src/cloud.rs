@@ -26,11 +26,11 @@ const PAUSES: [Duration; 3] = [
 #[derive(Clone)]
 pub struct CloudCache {
     clock: Arc<dyn Clock>,
-    seen: watch::Sender<Seen>,
+    seen: watch::Sender<CloudReading>,
 }
 
 #[derive(Clone, Default)]
-struct Seen {
+struct CloudReading {
     /// Boot time at which Nova last answered.
     answered: Option<Duration>,
     /// The reason why it has not answered since.
@@ -135,9 +135,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Hand(AtomicU64);
+    struct JournalHandle(AtomicU64);
 
-    impl Clock for Hand {
+    impl Clock for JournalHandle {
         fn wall(&self) -> Timestamp {
             Timestamp::from_micros(0)
         }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_grows_old_and_stays_while_nova_is_away() {
-        let hand = Arc::new(Hand::default());
+        let hand = Arc::new(JournalHandle::default());
         let cloud = CloudCache::new(hand.clone());
         assert_eq!(cloud.view().age, None);
 

@@ -6,7 +6,7 @@ use tachi_domain::guard::Doubts;
 
 use crate::engine::Ports;
 use crate::numbers;
-use crate::ports::Doubted;
+use crate::ports::QuarantinedReporter;
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 
 /// Counts one contradiction in the background. The recovery is finished and its engine moves on: losing this count does
@@ -27,7 +27,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     });
 }
 
-fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &Doubted) {
+fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReporter) {
     let (reporter, why, number) = (&one.reporter, &one.why, one.number);
     let text = if one.aside {
         format!(

@@ -8,8 +8,8 @@ use std::time::Duration;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Command, Observation, Record, Step};
-use tachi_driver::journal::{Beat, Claim, Claimed, Committed, Write};
-use tachi_driver::{Calls, Effect, Ended, Event, Recovery, Time, Unsure, Written, refusal};
+use tachi_driver::journal::{Claim, ClaimedRecovery, LeaseRenewal, Write, WriteOutcome};
+use tachi_driver::{Calls, DriverEnd, DurableState, Effect, Event, Recovery, Time, UncertainClaim, refusal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -21,24 +21,24 @@ use crate::correlation;
 use crate::doubting;
 use crate::engine::Ports;
 use crate::executor::{Context, execute};
-use crate::governor::{Governor, Seat};
-use crate::heart::Heart;
-use crate::holding::Holding;
-use crate::hooking::Told;
+use crate::governor::{RateController, RateSlot};
+use crate::heart::LeaseRenewer;
+use crate::holding::ClaimGuard;
+use crate::hooking::DocumentContext;
 use crate::lists::SharedLists;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
-use crate::telling::Teller;
+use crate::telling::EventEmitter;
 
 /// Time that a stopping engine waits for the answers of calls under way.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// State shared by all drivers of an engine.
 #[derive(Clone)]
-pub(crate) struct Shared {
-    pub(crate) governor: Governor,
+pub(crate) struct EngineContext {
+    pub(crate) governor: RateController,
     pub(crate) lists: SharedLists,
-    pub(crate) heart: Heart,
+    pub(crate) heart: LeaseRenewer,
     /// The current rules. Each recovery keeps a copy of the rules it follows.
     pub(crate) rules: watch::Receiver<Policy>,
 }
@@ -46,20 +46,20 @@ pub(crate) struct Shared {
 pub(crate) struct Driver {
     machine: tachi_driver::Driver,
     ports: Ports,
-    heart: Heart,
+    heart: LeaseRenewer,
     lists: SharedLists,
-    seat: Seat,
+    seat: RateSlot,
     rules: watch::Receiver<Policy>,
     /// The facts that are passed to hooks.
-    told: Arc<Told>,
-    claimed: Claimed,
-    holding: Holding,
+    told: Arc<DocumentContext>,
+    claimed: ClaimedRecovery,
+    holding: ClaimGuard,
     numbers: Numbers,
     calls: JoinSet<()>,
     answers: mpsc::Sender<Observation>,
     inbox: mpsc::Receiver<Observation>,
     /// `None` if no event listener is configured.
-    teller: Option<Teller>,
+    teller: Option<EventEmitter>,
     auditor: Auditor,
 }
 
@@ -67,10 +67,10 @@ impl Driver {
     /// Creates a driver for a recovery whose claim was sent at `sent`.
     pub(crate) fn new(
         ports: Ports,
-        claimed: Claimed,
+        claimed: ClaimedRecovery,
         state: Box<dyn Recovery>,
         sent: Duration,
-        shared: &Shared,
+        shared: &EngineContext,
     ) -> Self {
         let (answers, inbox) = mpsc::channel(256);
         Self {
@@ -78,8 +78,8 @@ impl Driver {
             lists: shared.lists.clone(),
             seat: shared.governor.join(claimed.id),
             rules: shared.rules.clone(),
-            told: Told::new(&claimed, &claimed.owner),
-            holding: Holding::since(ports.clock.clone(), sent),
+            told: DocumentContext::new(&claimed, &claimed.owner),
+            holding: ClaimGuard::since(ports.clock.clone(), sent),
             numbers: Numbers::begin(claimed.kind, &*state, claimed.state.is_none()),
             calls: JoinSet::new(),
             answers,
@@ -93,12 +93,12 @@ impl Driver {
     }
 
     /// Returns the driver, emitting events for its commits.
-    pub(crate) fn telling(self, teller: Option<Teller>) -> Self {
+    pub(crate) fn telling(self, teller: Option<EventEmitter>) -> Self {
         Self { teller, ..self }
     }
 
     /// Runs until the recovery is done, the claim is lost, or `stop`. Returns the claim as last known.
-    pub(crate) async fn run(mut self, stop: CancellationToken) -> (Ended, Claim) {
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> (DriverEnd, Claim) {
         if let Some(teller) = &self.teller {
             teller.claimed(self.ports.clock.wall());
         }
@@ -123,7 +123,10 @@ impl Driver {
             }
             // Every event has an effect, so there is always an answer.
             let Some(answer) = next else {
-                return (Ended::Unsure(Unsure::Failed), self.machine.claim().clone());
+                return (
+                    DriverEnd::Unsure(UncertainClaim::Failed),
+                    self.machine.claim().clone(),
+                );
             };
             event = answer;
         }
@@ -137,7 +140,7 @@ impl Driver {
         &mut self,
         effect: Effect,
         stop: &CancellationToken,
-    ) -> ControlFlow<Ended, Option<Event>> {
+    ) -> ControlFlow<DriverEnd, Option<Event>> {
         ControlFlow::Continue(Some(match effect {
             Effect::Demand(demand, sight) => {
                 self.seat.tell(demand, &sight);
@@ -161,7 +164,7 @@ impl Driver {
             Effect::Wait(until) => self.wait(until, stop).await,
             Effect::LetGo => {
                 self.let_go().await;
-                return ControlFlow::Break(Ended::Released);
+                return ControlFlow::Break(DriverEnd::Released);
             }
             Effect::End(ended) => return ControlFlow::Break(ended),
         }))
@@ -196,12 +199,12 @@ impl Driver {
         self.journalled(sent, outcome)
     }
 
-    async fn beat(&self, beat: Beat) -> Event {
+    async fn beat(&self, beat: LeaseRenewal) -> Event {
         let beaten = self.heart.beat(beat).await;
         self.journalled(beaten.sent, beaten.outcome)
     }
 
-    fn journalled(&self, sent: Duration, outcome: Result<Committed, JournalError>) -> Event {
+    fn journalled(&self, sent: Duration, outcome: Result<WriteOutcome, JournalError>) -> Event {
         let outcome = outcome.inspect_err(|error| {
             let source = error.source.to_string();
             tracing::warn!(recovery = %self.claimed.id, %error, source, "the journal failed: claim not held");
@@ -217,8 +220,8 @@ impl Driver {
     }
 
     /// Logs and emits the steps that have just become durable.
-    fn written(&mut self, written: &Written) {
-        let Written { record, write, now } = written;
+    fn written(&mut self, written: &DurableState) {
+        let DurableState { record, write, now } = written;
         for step in &record.steps {
             self.tell(step);
         }
@@ -334,27 +337,30 @@ impl Driver {
     }
 
     /// Logs the end of the driver. Failures of the journal were logged when they happened.
-    fn tell_end(&self, ended: Ended) {
+    fn tell_end(&self, ended: DriverEnd) {
         let recovery = self.claimed.id;
         match ended {
-            Ended::Lost => tracing::warn!(%recovery, "another engine has claimed the recovery"),
-            Ended::Unsure(Unsure::Refused) => {
+            DriverEnd::Lost => tracing::warn!(%recovery, "another engine has claimed the recovery"),
+            DriverEnd::Unsure(UncertainClaim::Refused) => {
                 tracing::error!(%recovery, "a write was refused four times in a row");
             }
-            Ended::Unsure(Unsure::StoodStill) => tracing::warn!(
+            DriverEnd::Unsure(UncertainClaim::StoodStill) => tracing::warn!(
                 %recovery,
                 "by the database's clock more time has passed than by this machine's: it was stopped together with its clocks, or the \
                  database's clock was set forward; the recovery is claimed anew"
             ),
-            Ended::Unsure(Unsure::Rewound) => tracing::error!(
+            DriverEnd::Unsure(UncertainClaim::Rewound) => tracing::error!(
                 %recovery,
                 "the database has lost the latest writes of the recovery (a failover?); it is claimed again, and nothing is asked until \
                  no earlier call can take effect"
             ),
-            Ended::Unsure(Unsure::State) => tracing::error!(%recovery, "the state cannot be written"),
-            Ended::Over
-            | Ended::Released
-            | Ended::Unsure(Unsure::Journal | Unsure::Joined | Unsure::Failed) => {}
+            DriverEnd::Unsure(UncertainClaim::State) => {
+                tracing::error!(%recovery, "the state cannot be written")
+            }
+            DriverEnd::Over
+            | DriverEnd::Released
+            | DriverEnd::Unsure(UncertainClaim::Journal | UncertainClaim::Joined | UncertainClaim::Failed) => {
+            }
         }
     }
 

@@ -8,34 +8,34 @@ use std::time::Duration;
 use tachi_domain::RecoveryId;
 use tachi_domain::policy::Policy;
 use tachi_driver::journal::Claim;
-use tachi_driver::{Ended, Sweeper, Unsure, Unusable, WATCH};
+use tachi_driver::{CLAIM_POLL_INTERVAL, DriverEnd, Sweeper, UncertainClaim, Unusable};
 use tokio::sync::watch;
 use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::around::Around;
+use crate::around::RegionScan;
 use crate::cloud::CloudCache;
 use crate::correlation;
-use crate::driver::{Driver, Shared};
-use crate::governor::{Governor, PaceOptions};
-use crate::heart::Heart;
+use crate::driver::{Driver, EngineContext};
+use crate::governor::{PaceOptions, RateController};
+use crate::heart::LeaseRenewer;
 use crate::lists::{Services, SharedLists};
 use crate::liveness::Liveness;
 use crate::numbers;
-use crate::ports::journal::{ClaimView, Claimed, Committed};
+use crate::ports::journal::{ClaimView, ClaimedRecovery, WriteOutcome};
 use crate::ports::{
-    AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Surroundings, Wake,
+    AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Wakeups, Witnesses,
 };
-use crate::telling::Teller;
+use crate::telling::EventEmitter;
 use crate::watcher::{Moves, Preview};
 
 /// Pause before the next sweep after a driver ends: the work it left may be for another driver to start.
-const SOON: Duration = Duration::from_millis(100);
+const SWEEP_DELAY: Duration = Duration::from_millis(100);
 
 /// Limit of recoveries claimed in one transaction. A host that failed with a thousand instances is claimed together
 /// with all that is known of them. The first recovery to be driven waits for all that are claimed with it.
-const TOGETHER: usize = 32;
+const CLAIM_BATCH: usize = 32;
 
 /// The ports to the outside, as adapters provide them.
 #[derive(Clone)]
@@ -45,7 +45,7 @@ pub struct Ports {
     pub audit: Arc<dyn AuditSink>,
     pub hooks: Arc<dyn Hooks>,
     pub journal: Arc<dyn Journal>,
-    pub wake: Arc<dyn Wake>,
+    pub wake: Arc<dyn Wakeups>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -67,30 +67,30 @@ pub struct Engine {
     options: EngineOptions,
     pulse: Liveness,
     sweeper: Sweeper,
-    shared: Shared,
+    shared: EngineContext,
     /// The task that renews the leases, until it is started.
     beating: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
     driven: BTreeSet<RecoveryId>,
-    drivers: JoinSet<(Ended, Claim)>,
+    drivers: JoinSet<(DriverEnd, Claim)>,
     /// The recovery and epoch that each task drives.
     tasks: HashMap<task::Id, (RecoveryId, u64)>,
     events: Arc<dyn Events>,
-    around: Arc<Around>,
+    around: Arc<RegionScan>,
     cloud: CloudCache,
 }
 
 impl Engine {
     /// Creates an engine that has not started to work.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
-        let (heart, beating) = Heart::new(ports.journal.clone(), ports.clock.clone());
+        let (heart, beating) = LeaseRenewer::new(ports.journal.clone(), ports.clock.clone());
         let services = Arc::new(Services::new(ports.clone()));
-        let around = Arc::new(Around::new(
+        let around = Arc::new(RegionScan::new(
             ports.clone(),
             services.clone(),
             options.policy.clone(),
         ));
-        let shared = Shared {
-            governor: Governor::new(&options.pace),
+        let shared = EngineContext {
+            governor: RateController::new(&options.pace),
             lists: SharedLists::new(ports.clone(), services, around.clone()),
             heart,
             rules: options.policy.clone(),
@@ -124,7 +124,7 @@ impl Engine {
 
     /// Returns the engine, with `surroundings` for its guards to check.
     #[must_use]
-    pub fn amid(self, surroundings: Arc<dyn Surroundings>) -> Self {
+    pub fn amid(self, surroundings: Arc<dyn Witnesses>) -> Self {
         self.around.set_surroundings(surroundings);
         self
     }
@@ -173,7 +173,7 @@ impl Engine {
             self.sweep(&stop).await;
             self.pulse.beat();
             let pause = if self.sweeper.is_watching() {
-                self.options.sweep_interval.min(WATCH)
+                self.options.sweep_interval.min(CLAIM_POLL_INTERVAL)
             } else {
                 self.options.sweep_interval
             };
@@ -195,7 +195,7 @@ impl Engine {
     /// Waits until the next sweep is due: after `pause`, when work is announced, or when a driver's end makes a sweep
     /// worth while.
     async fn rest(&mut self, pause: Duration, stop: &CancellationToken) {
-        let soon = Instant::now() + SOON;
+        let soon = Instant::now() + SWEEP_DELAY;
         let mut until = Instant::now() + pause;
         let wake = self.ports.wake.clone();
         loop {
@@ -219,7 +219,7 @@ impl Engine {
     }
 
     /// Handles the end of a driver. True if its recovery has to be claimed again.
-    fn ended(&mut self, ended: Result<(task::Id, (Ended, Claim)), task::JoinError>) -> bool {
+    fn ended(&mut self, ended: Result<(task::Id, (DriverEnd, Claim)), task::JoinError>) -> bool {
         let (task, how) = match ended {
             Ok((task, (how, claim))) => {
                 self.sweeper.left(&claim, self.ports.clock.boot());
@@ -227,14 +227,14 @@ impl Engine {
             }
             Err(error) => {
                 tracing::error!(%error, "a driver has failed: its recovery is claimed anew");
-                (error.id(), Ended::Unsure(Unsure::Failed))
+                (error.id(), DriverEnd::Unsure(UncertainClaim::Failed))
             }
         };
         let Some((id, epoch)) = self.tasks.remove(&task) else {
             return false;
         };
         self.driven.remove(&id);
-        let unsure = matches!(how, Ended::Unsure(_));
+        let unsure = matches!(how, DriverEnd::Unsure(_));
         if unsure {
             self.sweeper.not_sure(id, epoch);
         }
@@ -273,7 +273,7 @@ impl Engine {
         }
         let mut claimed = false;
         let claimable = self.sweeper.claimable(&views, now, |id| driven.contains(&id));
-        for views in claimable.chunks(TOGETHER) {
+        for views in claimable.chunks(CLAIM_BATCH) {
             if stop.is_cancelled() {
                 return;
             }
@@ -306,7 +306,13 @@ impl Engine {
     }
 
     /// Starts a driver. `sent` is when its claim was sent.
-    async fn drive(&mut self, view: &ClaimView, claimed: Claimed, sent: Duration, stop: &CancellationToken) {
+    async fn drive(
+        &mut self,
+        view: &ClaimView,
+        claimed: ClaimedRecovery,
+        sent: Duration,
+        stop: &CancellationToken,
+    ) {
         let (id, epoch) = (claimed.id, claimed.epoch);
         numbers::claimed(view, &self.options.name);
         tracing::info!(
@@ -321,7 +327,7 @@ impl Engine {
         let policy = self.cloud.rules_for(host, self.options.policy.borrow().clone());
         match tachi_driver::open(&claimed, &policy) {
             Ok(state) => {
-                let teller = Teller::new(&self.events, &self.options.name, &claimed, Some(&*state));
+                let teller = EventEmitter::new(&self.events, &self.options.name, &claimed, Some(&*state));
                 let driver =
                     Driver::new(self.ports.clone(), claimed, state, sent, &self.shared).telling(teller);
                 let stop = stop.child_token();
@@ -335,7 +341,7 @@ impl Engine {
 
     /// Closes a recovery that cannot be driven, with the reason. If only its state is unknown to this version, leaves
     /// it for a newer version.
-    async fn give_up(&mut self, claimed: &Claimed, why: &Unusable) {
+    async fn give_up(&mut self, claimed: &ClaimedRecovery, why: &Unusable) {
         let source = std::error::Error::source(why)
             .map(ToString::to_string)
             .unwrap_or_default();
@@ -344,8 +350,8 @@ impl Engine {
         let now = self.ports.clock.wall();
         let write = why.write(claimed, message.clone(), now);
         match self.ports.journal.commit(&claimed.claim(), &write).await {
-            Ok(Committed::Written(_)) => {
-                if let Some(mut teller) = Teller::new(&self.events, &self.options.name, claimed, None) {
+            Ok(WriteOutcome::Written(_)) => {
+                if let Some(mut teller) = EventEmitter::new(&self.events, &self.options.name, claimed, None) {
                     let held = write.life.is_none().then_some(message.as_str());
                     teller.committed(&write, held, now);
                 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 use tachi_domain::Elapsed;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
-use tachi_domain::pace::Echo;
+use tachi_domain::pace::NovaFeedback;
 use tachi_domain::recovery::{
-    Command, Evacuations, Followed, InCell, Inventory, Lists, Observation, Restoration, ServerCall,
-    ServerIds, ServiceUpdate,
+    Command, Evacuations, InCell, Inventory, Lists, Observation, Restoration, ServerCall, ServerIds,
+    ServerReading, ServiceUpdate,
 };
 use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
 
 use crate::engine::Ports;
-use crate::governor::Governor;
-use crate::holding::Holding;
-use crate::hooking::{self, Told};
+use crate::governor::RateController;
+use crate::holding::ClaimGuard;
+use crate::hooking::{self, DocumentContext};
 use crate::lists::SharedLists;
-use crate::ports::{CallError, Contents, JournalError, ServiceChange, Work};
+use crate::ports::{CallError, Contents, DeviceOperation, JournalError, ServiceChange};
 use crate::reserving;
 
 /// The context in which a command is executed.
@@ -28,9 +28,9 @@ pub(crate) struct Context {
     pub(crate) ports: Ports,
     pub(crate) host: String,
     pub(crate) host_id: Option<HostId>,
-    pub(crate) told: Arc<Told>,
-    pub(crate) holding: Holding,
-    pub(crate) governor: Governor,
+    pub(crate) told: Arc<DocumentContext>,
+    pub(crate) holding: ClaimGuard,
+    pub(crate) governor: RateController,
     pub(crate) lists: SharedLists,
     /// True if evacuation records are read once for many recoveries.
     pub(crate) share: bool,
@@ -199,28 +199,28 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
 
 /// Returns what the result of a call reveals about Nova's load. A refusal is an answer; a call that never reached Nova
 /// reveals nothing.
-fn echo(result: &Result<(), CallError>, took: Duration) -> Option<Echo> {
+fn echo(result: &Result<(), CallError>, took: Duration) -> Option<NovaFeedback> {
     let Err(error) = result else {
-        return Some(Echo::Answered(took));
+        return Some(NovaFeedback::Answered(took));
     };
     if let Some(pushback) = error.pushback() {
-        return Some(Echo::PushedBack(pushback.retry_after));
+        return Some(NovaFeedback::PushedBack(pushback.retry_after));
     }
     match error.fault.class {
-        FaultClass::Transient => Some(Echo::Failed),
+        FaultClass::Transient => Some(NovaFeedback::Failed),
         FaultClass::Permanent | FaultClass::Conflict if error.fault.status.is_some() => {
-            Some(Echo::Answered(took))
+            Some(NovaFeedback::Answered(took))
         }
         FaultClass::Permanent | FaultClass::Conflict | FaultClass::Fatal => None,
     }
 }
 
 /// Returns the device to wait for, and the kind of call.
-fn turn_of(command: &Command) -> Option<(&Target, Work)> {
+fn turn_of(command: &Command) -> Option<(&Target, DeviceOperation)> {
     if let Command::ReadPower(target) = command {
-        Some((target, Work::Read))
+        Some((target, DeviceOperation::Read))
     } else if let Command::PowerOff { target, .. } | Command::PowerOn { target, .. } = command {
-        Some((target, Work::Switch))
+        Some((target, DeviceOperation::Switch))
     } else {
         None
     }
@@ -369,10 +369,10 @@ async fn evacuations(
 }
 
 /// Reads the records first: the record of a finished move was written after Nova set where the server is.
-async fn followed(context: &Context, server: ServerId) -> Result<Followed, CallError> {
+async fn followed(context: &Context, server: ServerId) -> Result<ServerReading, CallError> {
     let compute = &context.ports.compute;
     let (migrations, percent) = compute.live_migrations(server).await?;
-    Ok(Followed {
+    Ok(ServerReading {
         server: compute.server(server).await?,
         migrations,
         percent,

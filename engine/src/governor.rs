@@ -1,6 +1,6 @@
 //! One pace for all recoveries of an engine (see [`tachi_domain::pace`]).
 //!
-//! Every driver has a [`Seat`]. After each decision, and before any of it is executed, the driver reports its
+//! Every driver has a [`RateSlot`]. After each decision, and before any of it is executed, the driver reports its
 //! recovery's demand. A channel tells it what it may start and how often to poll. The windows adapt to the results of
 //! the calls and of the polls.
 
@@ -11,7 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
-use tachi_domain::pace::{Aimd, Bounds, Demand, Echo, LookResult, Model, Permits, Sight};
+use tachi_domain::pace::{
+    Aimd, Bounds, Demand, EvacuationProgress, LookResult, Model, NovaFeedback, Permits,
+};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -51,12 +53,12 @@ impl Default for PaceOptions {
 
 /// The rate controller shared by the drivers of an engine.
 #[derive(Clone)]
-pub(crate) struct Governor {
+pub(crate) struct RateController {
     begun: Instant,
     inner: Arc<Mutex<Inner>>,
 }
 
-impl Governor {
+impl RateController {
     pub(crate) fn new(options: &PaceOptions) -> Self {
         let inner = Inner {
             in_flight: Aimd::new(options.in_flight, options.call_patience),
@@ -75,7 +77,7 @@ impl Governor {
     }
 
     /// Registers a recovery until the seat is dropped.
-    pub(crate) fn join(&self, id: RecoveryId) -> Seat {
+    pub(crate) fn join(&self, id: RecoveryId) -> RateSlot {
         let now = self.now();
         let mut inner = self.lock();
         let (permits, given) = watch::channel(Permits {
@@ -93,7 +95,7 @@ impl Governor {
         );
         inner.divide(now);
         drop(inner);
-        Seat {
+        RateSlot {
             governor: self.clone(),
             id,
             given,
@@ -101,7 +103,7 @@ impl Governor {
     }
 
     /// Records the result of a call about an instance.
-    pub(crate) fn heard(&self, evacuation: bool, echo: Echo) {
+    pub(crate) fn heard(&self, evacuation: bool, echo: NovaFeedback) {
         let now = self.now();
         let mut inner = self.lock();
         let before = inner.windows();
@@ -111,8 +113,8 @@ impl Governor {
             // evacuations that destinations have started.
             inner.in_flight.hear(echo, false, now);
             match echo {
-                Echo::Answered(_) => {}
-                Echo::PushedBack(_) | Echo::Failed => inner.queued.refused(now),
+                NovaFeedback::Answered(_) => {}
+                NovaFeedback::PushedBack(_) | NovaFeedback::Failed => inner.queued.refused(now),
             }
         }
         if inner.windows() != before {
@@ -148,28 +150,30 @@ impl Governor {
     }
 }
 
-impl Moves for Governor {
+impl Moves for RateController {
     fn are_under_way(&self) -> bool {
         self.lock().sum(|demand| demand.in_flight) > 0
     }
 }
 
 /// A recovery's registration with the rate controller.
-pub(crate) struct Seat {
-    governor: Governor,
+pub(crate) struct RateSlot {
+    governor: RateController,
     id: RecoveryId,
     given: watch::Receiver<Permits>,
 }
 
-impl Seat {
+impl RateSlot {
     /// Reports what the recovery could use, and what it has seen since.
-    pub(crate) fn tell(&self, demand: Demand, sight: &Sight) {
+    pub(crate) fn tell(&self, demand: Demand, sight: &EvacuationProgress) {
         let now = self.governor.now();
         let mut inner = self.governor.lock();
         let (waiting, full) = (inner.queued_now(), inner.full);
         for _ in &sight.taken {
             // However long the rebuild takes, a destination had capacity for one more.
-            inner.in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
+            inner
+                .in_flight
+                .hear(NovaFeedback::Answered(Duration::ZERO), full, now);
         }
         let Some(member) = inner.members.get(&self.id) else {
             return;
@@ -218,12 +222,12 @@ impl Seat {
         self.governor.lock().many
     }
 
-    pub(crate) fn governor(&self) -> &Governor {
+    pub(crate) fn governor(&self) -> &RateController {
         &self.governor
     }
 }
 
-impl Drop for Seat {
+impl Drop for RateSlot {
     fn drop(&mut self) {
         let now = self.governor.now();
         let mut inner = self.governor.lock();

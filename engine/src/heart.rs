@@ -5,38 +5,38 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::ports::journal::{Beat, Committed};
+use crate::ports::journal::{LeaseRenewal, WriteOutcome};
 use crate::ports::{Clock, Journal, JournalError};
 
 /// Limit of renewals in one transaction: a failure counts for all of them.
-const MOST: usize = 64;
+const MAX_BATCH: usize = 64;
 
 /// Batch size from which more renewals are expected: gathering them for a moment saves transactions.
-const FEW: usize = 8;
+const GATHER_THRESHOLD: usize = 8;
 
 /// Time to gather a batch.
 const MOMENT: Duration = Duration::from_millis(40);
 
 /// The result of a renewal, and when it was sent.
-pub(crate) struct Beaten {
+pub(crate) struct RenewalResult {
     pub(crate) sent: Duration,
-    pub(crate) outcome: Result<Committed, JournalError>,
+    pub(crate) outcome: Result<WriteOutcome, JournalError>,
 }
 
 struct Order {
-    beat: Beat,
-    answer: oneshot::Sender<Beaten>,
+    beat: LeaseRenewal,
+    answer: oneshot::Sender<RenewalResult>,
 }
 
 /// A handle for drivers.
 #[derive(Clone)]
-pub(crate) struct Heart {
+pub(crate) struct LeaseRenewer {
     orders: mpsc::Sender<Order>,
     journal: Arc<dyn Journal>,
     clock: Arc<dyn Clock>,
 }
 
-impl Heart {
+impl LeaseRenewer {
     /// Returns the handle and the task to run beside the drivers until every handle is dropped.
     pub(crate) fn new(
         journal: Arc<dyn Journal>,
@@ -53,7 +53,7 @@ impl Heart {
     }
 
     /// Renews one lease.
-    pub(crate) async fn beat(&self, beat: Beat) -> Beaten {
+    pub(crate) async fn beat(&self, beat: LeaseRenewal) -> RenewalResult {
         let (answer, answered) = oneshot::channel();
         let order = Order {
             beat: beat.clone(),
@@ -67,30 +67,30 @@ impl Heart {
         // The task has already stopped: renew the lease directly.
         let sent = self.clock.boot();
         let outcome = self.journal.beat(&beat.claim, beat.elapsed).await;
-        Beaten { sent, outcome }
+        RenewalResult { sent, outcome }
     }
 }
 
 async fn run(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, mut inbox: mpsc::Receiver<Order>) {
     let mut together = 0;
     while let Some(first) = inbox.recv().await {
-        if together >= FEW || inbox.len() >= FEW {
+        if together >= GATHER_THRESHOLD || inbox.len() >= GATHER_THRESHOLD {
             tokio::time::sleep(MOMENT).await;
         }
         let mut orders = vec![first];
-        while orders.len() < MOST
+        while orders.len() < MAX_BATCH
             && let Ok(more) = inbox.try_recv()
         {
             orders.push(more);
         }
         together = orders.len();
-        let beats: Vec<Beat> = orders.iter().map(|order| order.beat.clone()).collect();
+        let beats: Vec<LeaseRenewal> = orders.iter().map(|order| order.beat.clone()).collect();
         let sent = clock.boot();
         let mut outcomes = journal.beat_all(&beats).await.into_iter();
         for order in orders {
             let Some(outcome) = outcomes.next() else { break };
             // A driver that has ended needs no answer.
-            let _ = order.answer.send(Beaten { sent, outcome });
+            let _ = order.answer.send(RenewalResult { sent, outcome });
         }
     }
 }

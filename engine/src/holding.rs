@@ -10,12 +10,12 @@ use crate::ports::Clock;
 
 /// The moment at which the last committed renewal was sent, shared by a driver and the calls it has started.
 #[derive(Clone)]
-pub(crate) struct Holding {
+pub(crate) struct ClaimGuard {
     clock: Arc<dyn Clock>,
     beat_sent: Arc<AtomicU64>,
 }
 
-impl Holding {
+impl ClaimGuard {
     pub(crate) fn since(clock: Arc<dyn Clock>, sent: Duration) -> Self {
         let holding = Self {
             clock,

@@ -11,14 +11,14 @@ use tachi_domain::{RecoveryId, Timestamp};
 
 use crate::ports::Hooks;
 use crate::ports::hooks::HookRun;
-use crate::ports::journal::Claimed;
+use crate::ports::journal::ClaimedRecovery;
 
 /// The version of the document. Additions keep it; changes and removals raise it.
 const VERSION: u32 = 1;
 
 /// The common part of all documents of a recovery.
 #[derive(Debug)]
-pub(crate) struct Told {
+pub(crate) struct DocumentContext {
     recovery: RecoveryId,
     kind: RecoveryKind,
     notification: Notification,
@@ -26,8 +26,8 @@ pub(crate) struct Told {
     engine: String,
 }
 
-impl Told {
-    pub(crate) fn new(claimed: &Claimed, engine: &str) -> Arc<Self> {
+impl DocumentContext {
+    pub(crate) fn new(claimed: &ClaimedRecovery, engine: &str) -> Arc<Self> {
         Arc::new(Self {
             recovery: claimed.id,
             kind: claimed.kind,
@@ -108,7 +108,7 @@ impl Told {
 }
 
 /// Runs a hook and returns its result.
-pub(crate) async fn run(call: Box<HookCall>, told: &Told, hooks: &dyn Hooks) -> Observation {
+pub(crate) async fn run(call: Box<HookCall>, told: &DocumentContext, hooks: &dyn Hooks) -> Observation {
     match hooks.run(told.run(&call)).await {
         Some(outcome) => Observation::Hook {
             phase: call.phase,

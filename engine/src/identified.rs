@@ -14,14 +14,14 @@ use tokio::time::timeout;
 
 use crate::numbers;
 use crate::ports::machines::Entry;
-use crate::ports::{CallError, Clock, Fencer, Machines, Turn, Work};
+use crate::ports::{CallError, Clock, DeviceOperation, DevicePermit, Fencer, Machines};
 
 /// Time that a device may take to identify its machine before a command. It is part of the time a command may be under
 /// way (R5).
 pub const NAMING: Duration = Duration::from_secs(20);
 
 /// Devices, each with the machine it is known to switch.
-pub struct Identified {
+pub struct MachineCheckedFencer {
     devices: Arc<dyn Fencer>,
     machines: Arc<dyn Machines>,
     clock: Arc<dyn Clock>,
@@ -29,7 +29,7 @@ pub struct Identified {
     told: Mutex<BTreeSet<(String, String)>>,
 }
 
-impl Identified {
+impl MachineCheckedFencer {
     /// Creates the fencer. Sends nothing to a device yet.
     pub fn new(devices: Arc<dyn Fencer>, machines: Arc<dyn Machines>, clock: Arc<dyn Clock>) -> Self {
         Self {
@@ -193,12 +193,12 @@ fn passing(text: String, source: Source) -> CallError {
 }
 
 #[async_trait]
-impl Fencer for Identified {
+impl Fencer for MachineCheckedFencer {
     fn levels(&self, host: &str) -> Vec<Level> {
         self.devices.levels(host)
     }
 
-    async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
+    async fn turn(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
         self.devices.turn(host, target, work).await
     }
 

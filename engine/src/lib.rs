@@ -37,6 +37,6 @@ pub use clock::SystemClock;
 pub use cloud::{CloudCache, CloudView};
 pub use engine::{Engine, EngineOptions, Ports};
 pub use governor::PaceOptions;
-pub use identified::{Identified, NAMING};
+pub use identified::{MachineCheckedFencer, NAMING};
 pub use liveness::Liveness;
 pub use numbers::device_known;

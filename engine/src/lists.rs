@@ -20,7 +20,7 @@ use tachi_domain::{MigrationId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::around::Around;
+use crate::around::RegionScan;
 use crate::engine::Ports;
 use crate::ports::{self, CallError};
 
@@ -56,22 +56,22 @@ impl Records {
 #[derive(Clone)]
 pub(crate) struct SharedLists {
     ports: Ports,
-    records: Arc<Shared<Records>>,
+    records: Arc<SharedReading<Records>>,
     services: Arc<Services>,
     memory: Arc<Mutex<Memory>>,
-    around: Arc<Around>,
+    around: Arc<RegionScan>,
 }
 
 pub(crate) struct Services {
     ports: Ports,
-    all: Shared<ports::Services>,
+    all: SharedReading<ports::Services>,
 }
 
 impl Services {
     pub(crate) fn new(ports: Ports) -> Self {
         Self {
             ports,
-            all: Shared::new(SERVICES_APART).gathering(GATHER),
+            all: SharedReading::new(SERVICES_APART).gathering(GATHER),
         }
     }
 
@@ -82,7 +82,7 @@ impl Services {
 }
 
 /// One list that is read once for all callers.
-pub(crate) struct Shared<T> {
+pub(crate) struct SharedReading<T> {
     /// Held during a read, so that callers that arrive meanwhile are served by the next read.
     turn: Mutex<()>,
     latest: std::sync::Mutex<Option<Latest<T>>>,
@@ -97,7 +97,7 @@ struct Latest<T> {
     outcome: Result<Arc<T>, Fault>,
 }
 
-impl<T> Shared<T> {
+impl<T> SharedReading<T> {
     pub(crate) fn new(apart: Duration) -> Self {
         Self {
             turn: Mutex::new(()),
@@ -151,11 +151,11 @@ impl<T> Shared<T> {
 }
 
 impl SharedLists {
-    pub(crate) fn new(ports: Ports, services: Arc<Services>, around: Arc<Around>) -> Self {
+    pub(crate) fn new(ports: Ports, services: Arc<Services>, around: Arc<RegionScan>) -> Self {
         Self {
             around,
             ports,
-            records: Arc::new(Shared::new(RECORDS_APART)),
+            records: Arc::new(SharedReading::new(RECORDS_APART)),
             services,
             memory: Arc::default(),
         }
@@ -395,7 +395,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_while_a_reading_is_under_way_is_served_by_the_next_one_all_together() {
-        let shared = Arc::new(Shared::<usize>::new(Duration::from_millis(400)));
+        let shared = Arc::new(SharedReading::<usize>::new(Duration::from_millis(400)));
         let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let read = || {
             let count = count.clone();
@@ -424,7 +424,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_asks_at_the_same_moment_is_served_by_the_same_reading() {
-        let shared = Shared::<usize>::new(Duration::from_millis(400)).gathering(GATHER);
+        let shared = SharedReading::<usize>::new(Duration::from_millis(400)).gathering(GATHER);
         let later = async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             shared.get(async { Ok(2) }).await
@@ -435,7 +435,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_reading_that_failed_is_told_to_those_it_was_for_and_tried_again_for_others() {
-        let shared = Shared::<usize>::new(Duration::from_millis(400));
+        let shared = SharedReading::<usize>::new(Duration::from_millis(400));
         let failed = shared.get(async { Err(CallError::refused("no")) }).await;
         assert_eq!(failed.unwrap_err().text, "no");
         assert_eq!(*shared.get(async { Ok(7) }).await.unwrap(), 7);

@@ -15,7 +15,7 @@ use tachi_domain::recovery::{Now, Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
 use crate::ports::JournalError;
-use crate::ports::journal::{ClaimView, Committed};
+use crate::ports::journal::{ClaimView, WriteOutcome};
 use tachi_driver::Recovery;
 
 const CLAIMS: &str = "tachi_engine_claims_total";
@@ -176,21 +176,21 @@ fn how(view: &ClaimView, ours: &str) -> &'static str {
 }
 
 /// Counts a finished transaction of the journal.
-pub(crate) fn committed(outcome: &Result<Committed, JournalError>, took: Duration) {
+pub(crate) fn committed(outcome: &Result<WriteOutcome, JournalError>, took: Duration) {
     let result = match outcome {
-        Ok(Committed::Written(_)) => "written",
-        Ok(Committed::Lost) => "lost",
-        Ok(Committed::Rewound) => "rewound",
+        Ok(WriteOutcome::Written(_)) => "written",
+        Ok(WriteOutcome::Lost) => "lost",
+        Ok(WriteOutcome::Rewound) => "rewound",
         Ok(
-            Committed::MovesTaken(_)
-            | Committed::HostUnderRecovery
-            | Committed::InstancesUnderRecovery(_)
-            | Committed::MayRunOn(_)
-            | Committed::Joined
-            | Committed::TooManyOrders
-            | Committed::Frozen(_)
-            | Committed::TooLate
-            | Committed::ReserveTaken(_),
+            WriteOutcome::MovesTaken(_)
+            | WriteOutcome::HostUnderRecovery
+            | WriteOutcome::InstancesUnderRecovery(_)
+            | WriteOutcome::MayRunOn(_)
+            | WriteOutcome::Joined
+            | WriteOutcome::TooManyOrders
+            | WriteOutcome::Frozen(_)
+            | WriteOutcome::TooLate
+            | WriteOutcome::ReserveTaken(_),
         ) => "refused",
         Err(_) => "failed",
     };

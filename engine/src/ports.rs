@@ -34,22 +34,22 @@ pub use compute::{
 };
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, FactStore, Round};
-pub use fencer::{Fencer, Turn, Work};
-pub use freezes::{FreezeLine, FreezeNews, Freezes, Freezing, NewFreeze};
+pub use fencer::{DeviceOperation, DevicePermit, Fencer};
+pub use freezes::{FreezeLine, FreezeNews, FreezeOutcome, Freezes, NewFreeze};
 pub use hooks::Hooks;
 pub use inventory::{Inventory, ServerPage};
 pub use jobs::{JobEnd, JobLine, Jobs};
 pub use journal::{Journal, JournalError};
 pub use machines::Machines;
 pub use monitors::{HEARTBEAT_WRITE_LIMIT, Monitors, ReceivedHeartbeat};
-pub use operator::OperatorDesk;
-pub use plans::{MovedAway, NewPlan, Planning, Plans};
+pub use operator::OperatorJournal;
+pub use plans::{MovedAway, NewPlan, PlanOutcome, Plans};
 pub use refusals::{RefusalLog, Refusals};
 pub use registry::{
     BootHolds, Hosts, Notifications, PoolUsage, Progress, Registry, RegistryError, Reports, Segments,
 };
-pub use reporters::Doubted;
-pub use roll::Roll;
+pub use reporters::QuarantinedReporter;
+pub use roll::EngineRegistry;
 pub use rooms::{ProviderLine, Rooms};
-pub use surroundings::{NoSurroundings, Surroundings};
-pub use wake::{Poke, Wake};
+pub use surroundings::{NoSurroundings, Witnesses};
+pub use wake::{Notifier, Wakeups};

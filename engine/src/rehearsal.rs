@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tachi_domain::count;
-use tachi_domain::guard::{Guard, Moment, Own, Ruling, rule};
+use tachi_domain::guard::{Guard, GuardPhase, HostFacts, Ruling, rule};
 use tachi_domain::host_recovery::in_order;
 use tachi_domain::policy::Policy;
 use tachi_domain::{HostId, RecoveryId, ServerId};
 use tokio::sync::watch;
 use uuid::Uuid;
 
-use crate::around::Around;
+use crate::around::RegionScan;
 use crate::engine::Ports;
 use crate::lists::Services;
-use crate::ports::Surroundings;
+use crate::ports::Witnesses;
 
 /// A query and its result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Answer {
 
 /// The result of a dry run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rehearsal {
+pub struct DryRun {
     /// The answers, in the order of the queries.
     pub answers: Vec<Answer>,
     /// The ruling of the guards; `None` if it is unknown.
@@ -64,11 +64,11 @@ pub struct Rehearsal {
 /// Runs all queries for the host of this id and name. `host` counts as down in Nova.
 pub async fn rehearse(
     ports: &Ports,
-    surroundings: Arc<dyn Surroundings>,
+    surroundings: Arc<dyn Witnesses>,
     policy: &Policy,
     (host, name): (HostId, &str),
-) -> Rehearsal {
-    let mut all = Rehearsal::default();
+) -> DryRun {
+    let mut all = DryRun::default();
     let compute = &ports.compute;
     let ready = Answer::of("keystone, nova", compute.make_ready(), |()| {
         Ok("let us in".to_owned())
@@ -88,7 +88,7 @@ pub async fn rehearse(
     });
     all.answers.push(service.await.0);
     let (_, rules) = watch::channel(policy.clone());
-    let around = Around::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
+    let around = RegionScan::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
     around.set_surroundings(surroundings);
     let look = async { around.look().await.map_err(|fault| fault.text) };
     let (answer, region) = Answer::of("region", look, |region| match &region.nova {
@@ -102,7 +102,7 @@ pub async fn rehearse(
     .await;
     all.answers.push(answer);
     all.ruling = region.map(|region| {
-        let own = Own {
+        let own = HostFacts {
             silent: true,
             evidence: false,
             cliff_for: Duration::ZERO,
@@ -112,7 +112,7 @@ pub async fn rehearse(
         rule(
             &facts,
             policy,
-            Moment::Order,
+            GuardPhase::Order,
             &BTreeSet::from([Guard::Corroboration]),
         )
     });

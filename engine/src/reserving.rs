@@ -1,7 +1,7 @@
 //! Executes the commands about reserved hosts.
 
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_domain::recovery::{Command, Joined, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
+use tachi_domain::recovery::{Command, JoinResult, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
 use tachi_domain::reserved::{ReservedHost, ReservedHostView, Survey};
 
 use crate::executor::{Context, fault};
@@ -122,10 +122,10 @@ async fn look(host: &str, servers: bool, context: &Context) -> Result<ReservedHo
 
 /// Adds a host to an aggregate. Nova answers 409 both to a host that is already in the aggregate and to one of another
 /// availability zone: the aggregate itself shows which.
-async fn join(host: &str, aggregate: u64, context: &Context) -> Result<Joined, CallError> {
+async fn join(host: &str, aggregate: u64, context: &Context) -> Result<JoinResult, CallError> {
     let compute = &context.ports.compute;
     let Err(refusal) = compute.add_to_aggregate(aggregate, host).await else {
-        return Ok(Joined::Added);
+        return Ok(JoinResult::Added);
     };
     if refusal.fault.status != Some(409) {
         return Err(refusal);
@@ -134,5 +134,9 @@ async fn join(host: &str, aggregate: u64, context: &Context) -> Result<Joined, C
     let is_in = aggregates
         .iter()
         .any(|one| one.id == aggregate && one.hosts.contains(host));
-    if is_in { Ok(Joined::Already) } else { Err(refusal) }
+    if is_in {
+        Ok(JoinResult::Already)
+    } else {
+        Err(refusal)
+    }
 }

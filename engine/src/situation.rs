@@ -13,16 +13,17 @@ use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances,
-    Known, Monitor, Part, Queue, Recovery, Rooms, Segment, Waiting,
+    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
+    Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact, WaitingInstance, WrongMachine,
 };
 use tachi_domain::{NotificationId, ServerId, Timestamp};
 
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
-use crate::ports::roll::{Backlog, EngineLine};
+use crate::ports::roll::{Backlog, EngineRow};
 use crate::ports::{
-    Doubted, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorDesk, Roll, freezes,
+    EngineRegistry, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal,
+    QuarantinedReporter, freezes,
 };
 
 /// True if the state that an engine reports for one of its parts is healthy.
@@ -34,7 +35,7 @@ pub fn is_well(how: &str) -> bool {
 const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
 
 /// Time after which the results of a recovery are in every list of Nova's, however long the recovery took.
-const LATELY: Duration = Duration::from_mins(30);
+const LISTING_DELAY: Duration = Duration::from_mins(30);
 
 /// The content of our own tables.
 #[derive(Clone, Debug)]
@@ -48,11 +49,11 @@ pub struct Tables {
     /// The moves of host recoveries that are open, or were until recently.
     pub moves: Vec<Vmove>,
     /// The engines in the registry.
-    pub engines: Vec<EngineLine>,
+    pub engines: Vec<EngineRow>,
     /// The open work.
     pub backlog: Backlog,
     /// Reporters that are quarantined, or would be if the limit allowed it.
-    pub doubted: Vec<Doubted>,
+    pub doubted: Vec<QuarantinedReporter>,
     /// The machines that the devices switch.
     pub machines: Vec<MachineLine>,
     /// The freezes in force, ordered by their end.
@@ -63,15 +64,15 @@ pub struct Tables {
 
 /// An engine's observations of the cloud.
 #[derive(Clone, Debug, Default)]
-pub struct Watched {
-    pub computes: Option<Known<Vec<ComputeService>>>,
-    pub instances: Option<Known<Instances>>,
+pub struct CloudSnapshot {
+    pub computes: Option<TimedFact<Vec<ComputeService>>>,
+    pub instances: Option<TimedFact<Instances>>,
     /// The latest tests of fence devices.
     pub tests: Option<Vec<DeviceTest>>,
     /// The capacity of hosts.
-    pub rooms: Option<Known<Rooms>>,
+    pub rooms: Option<TimedFact<Rooms>>,
     /// The hosts whose recovery the guards would put on hold.
-    pub holds: Option<Known<Vec<WouldHold>>>,
+    pub holds: Option<TimedFact<Vec<WouldHold>>>,
 }
 
 /// The configured method to confirm hosts off.
@@ -96,8 +97,8 @@ impl Tables {
     ///
     /// The database failed.
     pub async fn read(
-        desk: &impl OperatorDesk,
-        roll: &impl Roll,
+        desk: &impl OperatorJournal,
+        roll: &impl EngineRegistry,
         machines: &impl Machines,
         freezes: &impl Freezes,
         monitors: &impl Monitors,
@@ -126,7 +127,7 @@ impl Tables {
     }
 
     /// Combines the tables with the observations of the cloud.
-    pub fn facts(&self, watched: Watched, configured: Configured) -> Facts {
+    pub fn facts(&self, watched: CloudSnapshot, configured: Configured) -> Facts {
         Facts {
             engines: self.engines.iter().map(engine).collect(),
             queue: Queue {
@@ -171,7 +172,7 @@ impl Tables {
 
     /// Updates the list of Nova's instances, which is some seconds old. Instances that have been moved since are where
     /// the journal says.
-    fn after_moves(&self, mut known: Known<Instances>) -> Known<Instances> {
+    fn after_moves(&self, mut known: TimedFact<Instances>) -> TimedFact<Instances> {
         let on = &mut known.value.on;
         for one in &self.moves {
             let is_younger = one.end_time.is_some_and(|end| end > known.as_of);
@@ -199,7 +200,7 @@ impl Tables {
     }
 
     /// Returns a freeze under the current name of the host or segment.
-    fn ice(&self, line: &FreezeLine) -> Ice {
+    fn ice(&self, line: &FreezeLine) -> ActiveFreeze {
         let mut freeze = line.freeze.clone();
         let hosts = self.segments.iter().flat_map(|view| &view.hosts);
         let hosts = hosts.map(|view| (view.host.id.to_string(), &view.host.name));
@@ -208,14 +209,14 @@ impl Tables {
         if let Some((_, name)) = hosts.chain(segments).find(|(id, _)| *id == line.target) {
             freeze.name.clone_from(name);
         }
-        Ice {
+        ActiveFreeze {
             freeze,
             server: line.target.parse().ok(),
             since: line.since,
         }
     }
 
-    fn foreign(&self) -> Vec<Foreign> {
+    fn foreign(&self) -> Vec<WrongMachine> {
         let hosts = self.hosts();
         let lines = self
             .machines
@@ -229,7 +230,7 @@ impl Tables {
 fn young(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> {
     let is_young = |row: &&RecoverySummary| {
         let age = u128::from(now.micros_since(row.opened_at).unsigned_abs());
-        row.kind == RecoveryKind::Host && (row.life == Life::Open || age <= LATELY.as_micros())
+        row.kind == RecoveryKind::Host && (row.life == Life::Open || age <= LISTING_DELAY.as_micros())
     };
     recoveries
         .iter()
@@ -238,17 +239,17 @@ fn young(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> 
         .collect()
 }
 
-fn engine(line: &EngineLine) -> Engine {
+fn engine(line: &EngineRow) -> Engine {
     let parts = line.signature.facts.iter();
     let parts = parts.filter(|(name, _)| !JUDGED_ELSEWHERE.contains(&name.as_str()));
     Engine {
         name: line.signature.name.clone(),
         started_at: line.signature.started_at,
         seen_at: line.seen_at,
-        keeps_freezes: line.signature.facts.contains_key(freezes::KEPT),
+        keeps_freezes: line.signature.facts.contains_key(freezes::FREEZES_FACT),
         parts: parts
             .map(|(name, text)| {
-                let part = Part {
+                let part = EnginePart {
                     well: is_well(text),
                     text: text.clone(),
                 };
@@ -288,8 +289,8 @@ fn recovery(row: &RecoverySummary) -> Recovery {
     }
 }
 
-fn waiting(line: &MoveLine) -> Waiting {
-    Waiting {
+fn waiting(line: &MoveLine) -> WaitingInstance {
+    WaitingInstance {
         server: line.server,
         name: line.name.clone(),
         host: line.host.clone(),
@@ -298,8 +299,8 @@ fn waiting(line: &MoveLine) -> Waiting {
     }
 }
 
-fn doubt(one: &Doubted) -> Doubt {
-    Doubt {
+fn doubt(one: &QuarantinedReporter) -> MutedReporter {
+    MutedReporter {
         number: one.number,
         reporter: one.reporter.to_string(),
         since: one.since,
@@ -310,7 +311,7 @@ fn doubt(one: &Doubted) -> Doubt {
 }
 
 /// Returns a device that is answered by the wrong machine, so that its answers do not count.
-fn foreign(line: &MachineLine) -> Option<Foreign> {
+fn foreign(line: &MachineLine) -> Option<WrongMachine> {
     let (answers, since): &(Option<MachineId>, Timestamp) = line.foreign.as_ref()?;
     let answers = answers
         .as_ref()
@@ -319,7 +320,7 @@ fn foreign(line: &MachineLine) -> Option<Foreign> {
         Some(expected) => format!("answers for another machine: expected {expected}, {answers} answers"),
         None => format!("answers for a machine that other hosts have too: {answers}"),
     };
-    Some(Foreign {
+    Some(WrongMachine {
         host: line.host.clone(),
         device: line.device.clone(),
         what,

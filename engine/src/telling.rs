@@ -10,14 +10,15 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification};
 use tachi_domain::event::{
-    Cause, Change, Event, Handling, Phase, RecoveryTold, Shown, Subject, Trouble, Turn, VmoveTold,
+    Cause, Change, Event, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoveryTold,
+    Subject, VmoveTold,
 };
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 
 use crate::correlation;
 use crate::ports::Events;
-use crate::ports::journal::{Claimed, MoveWrite, StepWrite, Write};
+use crate::ports::journal::{ClaimedRecovery, MoveWrite, StepWrite, Write};
 use tachi_driver::Recovery;
 
 /// Limit of failed steps in an error's trace.
@@ -26,7 +27,7 @@ const TRACE: usize = 20;
 /// The module that errors are attributed to.
 const MODULE: &str = "tachi.engine";
 
-pub(crate) struct Teller {
+pub(crate) struct EventEmitter {
     events: Arc<dyn Events>,
     cause: Arc<Cause>,
     engine: String,
@@ -48,13 +49,13 @@ pub(crate) struct Teller {
     failed_task: Option<&'static str>,
 }
 
-impl Teller {
+impl EventEmitter {
     /// Creates the emitter for a recovery that has just been claimed; `None` if there is no listener. `state` is `None`
     /// if the recovery cannot be driven.
     pub(crate) fn new(
         events: &Arc<dyn Events>,
         engine: &str,
-        claimed: &Claimed,
+        claimed: &ClaimedRecovery,
         state: Option<&dyn Recovery>,
     ) -> Option<Self> {
         // Events describe failures in Masakari's terms, which has none for planned work.
@@ -88,7 +89,7 @@ impl Teller {
     /// Emits a change of owner if another engine had started the recovery. Called when the claim is committed.
     pub(crate) fn claimed(&self, at: Timestamp) {
         if self.begun && self.life == Life::Open {
-            self.turn(Turn::TakeOver, None, None, at);
+            self.turn(RecoveryEvent::TakeOver, None, None, at);
         }
     }
 
@@ -113,7 +114,7 @@ impl Teller {
             // A bare NORMAL is a proof that other recoveries do not rely on.
             let proven = proven_off || !write.proofs.is_empty();
             if proven && !self.proven {
-                self.turn(Turn::Proof, None, None, at);
+                self.turn(RecoveryEvent::Proof, None, None, at);
             }
             self.proven = proven;
         }
@@ -129,7 +130,7 @@ impl Teller {
         }
         if let Some(life) = write.life {
             if self.life == Life::Watching && life == Life::Closed {
-                self.turn(Turn::Close, None, None, at);
+                self.turn(RecoveryEvent::Close, None, None, at);
             }
             self.life = life;
         }
@@ -147,7 +148,7 @@ impl Teller {
 
     fn begin(&self, at: Timestamp) {
         self.handle(NotificationStatus::Running, Phase::Start, None, at);
-        self.turn(Turn::Process, Some(Phase::Start), None, at);
+        self.turn(RecoveryEvent::Process, Some(Phase::Start), None, at);
     }
 
     fn end(&self, at: Timestamp) {
@@ -159,15 +160,15 @@ impl Teller {
             Phase::End
         };
         self.handle(status, phase, trouble.clone(), at);
-        self.turn(Turn::Process, Some(phase), trouble, at);
+        self.turn(RecoveryEvent::Process, Some(phase), trouble, at);
     }
 
-    fn handle(&self, status: NotificationStatus, phase: Phase, trouble: Option<Trouble>, at: Timestamp) {
-        let known = Shown::Entity(Notification {
+    fn handle(&self, status: NotificationStatus, phase: Phase, trouble: Option<FailureCause>, at: Timestamp) {
+        let known = EventSnapshot::Entity(Notification {
             status,
             ..self.notification.clone()
         });
-        let subject = Subject::Notification(Handling::Process, known);
+        let subject = Subject::Notification(HandlingMethod::Process, known);
         self.emit(subject, Some(phase), trouble, at);
     }
 
@@ -176,7 +177,7 @@ impl Teller {
             return;
         };
         host.on_maintenance = true;
-        let subject = Subject::Host(Change::Update, Shown::Entity(host.clone()));
+        let subject = Subject::Host(Change::Update, EventSnapshot::Entity(host.clone()));
         for phase in [Phase::Start, Phase::End] {
             self.emit(subject.clone(), Some(phase), None, at);
         }
@@ -215,32 +216,32 @@ impl Teller {
     }
 
     fn hold(&self, reason: &str, at: Timestamp) {
-        let trouble = Trouble {
+        let trouble = FailureCause {
             exception: "RecoveryHeld".to_owned(),
             message: reason.to_owned(),
             module: MODULE.to_owned(),
             function: self.failed_task.unwrap_or("unknown").to_owned(),
             trace: self.trace(),
         };
-        self.turn(Turn::Hold, None, Some(trouble), at);
+        self.turn(RecoveryEvent::Hold, None, Some(trouble), at);
     }
 
     fn tell_hold(&self, held: Option<&str>, at: Timestamp) {
         match (self.held.as_deref(), held) {
             (was, Some(reason)) if was != Some(reason) => self.hold(reason, at),
-            (Some(_), None) => self.turn(Turn::Resume, None, None, at),
+            (Some(_), None) => self.turn(RecoveryEvent::Resume, None, None, at),
             (_, Some(_)) | (None, None) => {}
         }
     }
 
-    fn trouble_of_recovery(&self) -> Trouble {
+    fn trouble_of_recovery(&self) -> FailureCause {
         let exception = match self.kind {
             RecoveryKind::Host => "HostRecoveryFailureException",
             RecoveryKind::Vm => "InstanceRecoveryFailureException",
             RecoveryKind::Process => "ProcessRecoveryFailureException",
             RecoveryKind::Drain | RecoveryKind::Giveback => "PlannedMoveException",
         };
-        Trouble {
+        FailureCause {
             exception: exception.to_owned(),
             message: self.notification.message.clone().unwrap_or_default(),
             module: MODULE.to_owned(),
@@ -257,7 +258,7 @@ impl Teller {
             .join("\n")
     }
 
-    fn turn(&self, turn: Turn, phase: Option<Phase>, trouble: Option<Trouble>, at: Timestamp) {
+    fn turn(&self, turn: RecoveryEvent, phase: Option<Phase>, trouble: Option<FailureCause>, at: Timestamp) {
         let host = self.host.as_ref();
         let mut moves = BTreeMap::new();
         for status in self.moves.values() {
@@ -281,7 +282,7 @@ impl Teller {
         self.emit(Subject::Recovery(turn, summary), phase, trouble, at);
     }
 
-    fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<Trouble>, at: Timestamp) {
+    fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<FailureCause>, at: Timestamp) {
         self.events.emit(Event {
             at,
             cause: Arc::clone(&self.cause),
@@ -292,8 +293,8 @@ impl Teller {
     }
 }
 
-fn trouble_of_move(one: &MoveWrite) -> Trouble {
-    Trouble {
+fn trouble_of_move(one: &MoveWrite) -> FailureCause {
+    FailureCause {
         exception: "InstanceEvacuationFailure".to_owned(),
         message: one.message.clone().unwrap_or_default(),
         module: MODULE.to_owned(),

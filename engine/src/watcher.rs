@@ -18,16 +18,16 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::guard::WouldHold;
-use tachi_domain::nova::Why;
+use tachi_domain::nova::StopReason;
 use tachi_domain::policy::Policy;
-use tachi_domain::situation::{ComputeService, DeviceTest, Known};
+use tachi_domain::situation::{ComputeService, DeviceTest, TimedFact};
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::cloud::{CloudCache, CloudView};
-use crate::ports::{Clock, Fact, FactStore, Inventory, JournalError, Roll, Round};
-use crate::situation::Watched;
+use crate::ports::{Clock, EngineRegistry, Fact, FactStore, Inventory, JournalError, Round};
+use crate::situation::CloudSnapshot;
 use rooms::Rooms;
 use roster::{Ask, Roster};
 
@@ -54,7 +54,7 @@ pub mod kind {
 }
 
 /// Time after which an unchanged turn is taken: two rounds.
-const STILL: Duration = Duration::from_secs(31);
+const TURN_TIMEOUT: Duration = Duration::from_secs(31);
 
 /// Time to gather further changed test results: a hundred devices may fail in the same second.
 const GATHERED: Duration = Duration::from_secs(1);
@@ -77,7 +77,7 @@ const RESUMED: i64 = 3_600;
 
 /// The progress of the list of instances.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub struct Listed {
+pub struct ListingProgress {
     /// True if all were listed once.
     pub complete: bool,
 }
@@ -87,7 +87,7 @@ pub struct Listed {
 pub struct Sources {
     pub facts: Arc<dyn FactStore>,
     /// The registry of engines, which shows who else could poll.
-    pub roll: Arc<dyn Roll>,
+    pub roll: Arc<dyn EngineRegistry>,
     pub inventory: Arc<dyn Inventory>,
     /// The capacity of hosts.
     pub rooms: Arc<dyn crate::ports::Rooms>,
@@ -134,7 +134,7 @@ pub trait Tests: Send + Sync {
 #[async_trait]
 pub trait Onlooker: Send + Sync {
     /// Called when this engine polls, with its observations.
-    async fn seen(&self, watched: Watched);
+    async fn seen(&self, watched: CloudSnapshot);
 
     /// Called when another engine polls.
     async fn not_ours(&self);
@@ -146,17 +146,17 @@ pub trait Onlooker: Send + Sync {
 /// The engine's poller of the cloud.
 pub struct Watcher {
     sources: Sources,
-    turn: Turn,
+    turn: WatchTurn,
     roster: Roster,
     rooms: Rooms,
-    computes: Option<Known<Vec<ComputeService>>>,
-    holds: Option<Known<Vec<WouldHold>>>,
+    computes: Option<TimedFact<Vec<ComputeService>>>,
+    holds: Option<TimedFact<Vec<WouldHold>>>,
     /// Boot time before which the reason of no instance is queried again.
     why_again: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Turn {
+enum WatchTurn {
     Ours(u64),
     /// The turn as it was seen, and the boot time since which it has not changed.
     Others(u64, Duration),
@@ -168,7 +168,7 @@ impl Watcher {
     pub fn new(sources: Sources) -> Self {
         Self {
             sources,
-            turn: Turn::Unknown,
+            turn: WatchTurn::Unknown,
             roster: Roster::default(),
             rooms: Rooms::default(),
             computes: None,
@@ -245,7 +245,7 @@ impl Watcher {
             self.rooms.look(self.sources.rooms.as_ref(), now).await;
         }
         if looked && let Some(value) = self.sources.preview.would_hold().await {
-            self.holds = Some(Known { as_of: now, value });
+            self.holds = Some(TimedFact { as_of: now, value });
         }
         let mut round = Round::default();
         let mut put = |kind: &str, subject: &str, value: serde_json::Value, as_of| {
@@ -269,7 +269,7 @@ impl Watcher {
             put(kind::HOLDS, "", as_json(&holds.value), holds.as_of);
         }
         if let Some(as_of) = self.listed_at(now) {
-            let listed = Listed {
+            let listed = ListingProgress {
                 complete: self.roster.is_complete(),
             };
             put(kind::SERVERS, "", as_json(&listed), as_of);
@@ -317,7 +317,7 @@ impl Watcher {
 
     /// Stores the device tests at once if the turn is ours. True if they are stored.
     async fn tests_changed(&mut self) -> bool {
-        let (Turn::Ours(turn), Some(tests)) = (self.turn, self.sources.tests.last()) else {
+        let (WatchTurn::Ours(turn), Some(tests)) = (self.turn, self.sources.tests.last()) else {
             return false;
         };
         let mut round = Round::default();
@@ -334,17 +334,17 @@ impl Watcher {
     async fn write(&mut self, turn: u64, round: &Round) -> Result<bool, JournalError> {
         match self.sources.facts.write_facts(turn, round).await {
             Ok(true) => {
-                self.turn = Turn::Ours(turn.saturating_add(1));
+                self.turn = WatchTurn::Ours(turn.saturating_add(1));
                 Ok(true)
             }
             Ok(false) => {
-                self.turn = Turn::Unknown;
+                self.turn = WatchTurn::Unknown;
                 Ok(false)
             }
             Err(error) => {
                 // The round may have been written. The next round reads whose turn it is and resumes from the stored
                 // facts.
-                self.turn = Turn::Unknown;
+                self.turn = WatchTurn::Unknown;
                 Err(error)
             }
         }
@@ -364,18 +364,18 @@ impl Watcher {
 
     /// Returns the turn, if it is ours or can be taken.
     async fn turn(&mut self) -> Result<Option<u64>, JournalError> {
-        if let Turn::Ours(turn) = self.turn {
+        if let WatchTurn::Ours(turn) = self.turn {
             return Ok(Some(turn));
         }
         let boot = self.sources.clock.boot();
         let turn = self.sources.facts.turn().await?;
         let free = match self.turn {
             _ if turn == 0 => true,
-            Turn::Others(before, since) if before == turn => {
-                boot.saturating_sub(since) >= STILL || self.has_left().await?
+            WatchTurn::Others(before, since) if before == turn => {
+                boot.saturating_sub(since) >= TURN_TIMEOUT || self.has_left().await?
             }
-            Turn::Others(..) | Turn::Unknown | Turn::Ours(_) => {
-                self.turn = Turn::Others(turn, boot);
+            WatchTurn::Others(..) | WatchTurn::Unknown | WatchTurn::Ours(_) => {
+                self.turn = WatchTurn::Others(turn, boot);
                 self.has_left().await?
             }
         };
@@ -401,7 +401,7 @@ impl Watcher {
 
     /// Resumes from the facts that the previous poller stored, if they are fresh enough.
     async fn resume(&mut self) -> Result<(), JournalError> {
-        let kept = Watched::from_kept(&self.sources.facts.facts(None).await?);
+        let kept = CloudSnapshot::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
         self.computes = kept.computes;
         self.holds = kept.holds;
@@ -444,7 +444,7 @@ impl Watcher {
         loop {
             let paused = self.why_again.saturating_sub(self.sources.clock.boot());
             sleep(paused.max(WHY)).await;
-            if matches!(self.turn, Turn::Ours(_)) && !self.sources.moves.are_under_way() {
+            if matches!(self.turn, WatchTurn::Ours(_)) && !self.sources.moves.are_under_way() {
                 self.ask_why().await;
             }
         }
@@ -464,13 +464,13 @@ impl Watcher {
             return false;
         };
         let why = match self.sources.inventory.orders(server).await {
-            Ok(Some(orders)) => Why::judge(&orders),
+            Ok(Some(orders)) => StopReason::judge(&orders),
             // The instance is gone, and will be missing in the list.
-            Ok(None) => Why::Unasked,
+            Ok(None) => StopReason::Unasked,
             // A repeated query would be refused too.
             Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
                 tracing::debug!(%error, "why an instance does not run is not shown");
-                Why::Unclear
+                StopReason::Unclear
             }
             Err(error) => {
                 tracing::debug!(%error, "why an instance does not run was not read");
@@ -504,11 +504,11 @@ impl Watcher {
         }
     }
 
-    fn watched(&self) -> Watched {
+    fn watched(&self) -> CloudSnapshot {
         let now = self.sources.clock.wall();
-        Watched {
+        CloudSnapshot {
             computes: self.computes.clone(),
-            instances: self.listed_at(now).map(|as_of| Known {
+            instances: self.listed_at(now).map(|as_of| TimedFact {
                 as_of,
                 value: self.roster.instances(),
             }),
@@ -529,8 +529,8 @@ fn as_json(value: &impl Serialize) -> serde_json::Value {
 fn services(
     view: &CloudView,
     now: Timestamp,
-    before: Option<Known<Vec<ComputeService>>>,
-) -> Option<Known<Vec<ComputeService>>> {
+    before: Option<TimedFact<Vec<ComputeService>>>,
+) -> Option<TimedFact<Vec<ComputeService>>> {
     let Some(age) = view.age.filter(|_| view.trouble.is_none()) else {
         return before;
     };
@@ -556,7 +556,7 @@ fn services(
         }
         one
     });
-    Some(Known {
+    Some(TimedFact {
         as_of,
         value: value.collect(),
     })

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tachi_instance_ha::{BootGuard, Client};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::wait::{Ask, Came, Guard, Memory};
+use self::wait::{Ask, Guard, Memory, OperatorSignal};
 use crate::cli::ConfigArgs;
 use crate::failure::Failure;
 use crate::settings::{self, Settings};
@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// The state stored from one boot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Remembered {
+struct BootRecord {
     /// True if the host was held at the API's last answer.
     held: bool,
     /// The recovery that held it.
@@ -40,7 +40,7 @@ struct Remembered {
 struct File(PathBuf);
 
 impl Memory for File {
-    fn read(&self) -> Remembered {
+    fn read(&self) -> BootRecord {
         match saved::read(&self.0) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
@@ -48,12 +48,12 @@ impl Memory for File {
                     "the last answer is not known: {}",
                     Failure::new("reading it", error).chain()
                 ));
-                Remembered::default()
+                BootRecord::default()
             }
         }
     }
 
-    fn write(&self, now: &Remembered) {
+    fn write(&self, now: &BootRecord) {
         if let Err(error) = saved::write(&self.0, now) {
             say(&format!(
                 "the answer is not kept for the next boot: {}",
@@ -100,13 +100,13 @@ impl Words {
 }
 
 #[async_trait]
-impl wait::Listen for Words {
-    async fn next(&mut self) -> Came {
+impl wait::SignalSource for Words {
+    async fn next(&mut self) -> OperatorSignal {
         tokio::select! {
-            _ = self.emptied.recv() => Came::Emptied,
-            _ = self.anyway.recv() => Came::Anyway,
-            _ = self.term.recv() => Came::Stop,
-            _ = self.int.recv() => Came::Stop,
+            _ = self.emptied.recv() => OperatorSignal::Emptied,
+            _ = self.anyway.recv() => OperatorSignal::Anyway,
+            _ = self.term.recv() => OperatorSignal::Stop,
+            _ = self.int.recv() => OperatorSignal::Stop,
         }
     }
 }
@@ -178,7 +178,7 @@ mod tests {
         let file = File(folder.path().join("boot-guard/last.json"));
         let usage = Failure::usage("[api] auth_url is missing");
         assert_eq!(without_configuration(&usage, &file), out::DONE);
-        let held = Remembered {
+        let held = BootRecord {
             held: true,
             recovery: Some("r".to_owned()),
             reason: "why".to_owned(),
@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(file.read(), held);
         assert_eq!(without_configuration(&usage, &file), out::USAGE);
         assert_eq!(without_configuration(&Failure::told("x"), &file), out::FAILED);
-        file.write(&Remembered::default());
+        file.write(&BootRecord::default());
         assert_eq!(without_configuration(&usage, &file), out::DONE);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tachi_instance_ha::{Class, Client, Failed, Registered, Registration};
+use tachi_instance_ha::{CallFailure, Class, Client, RegisteredHost, Registration};
 
 use crate::cli::{CheckArgs, Format};
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use crate::{host, instance, introspective, out, process};
 /// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Told {
+pub enum FindingLevel {
     /// No problem.
     Good,
     /// A fact to know.
@@ -30,7 +30,7 @@ pub struct Finding {
     /// The checked subsystem.
     pub part: String,
     /// The severity.
-    pub told: Told,
+    pub told: FindingLevel,
     /// The finding in words.
     pub text: String,
     /// The longest time from the failure until its report, in seconds, for a failure that can happen.
@@ -41,28 +41,28 @@ pub struct Finding {
 impl Finding {
     /// Creates a finding without a problem.
     pub fn good(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(part, Told::Good, text)
+        Self::new(part, FindingLevel::Good, text)
     }
 
     /// Creates a finding with a fact to know.
     pub fn note(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(part, Told::Note, text)
+        Self::new(part, FindingLevel::Note, text)
     }
 
     /// Creates a finding with a problem.
     pub fn wrong(part: impl Into<String>, text: impl Into<String>) -> Self {
-        Self::new(part, Told::Wrong, text)
+        Self::new(part, FindingLevel::Wrong, text)
     }
 
     /// Creates a finding about a failure that is noticed, and reported within `worst` as long as the API answers.
     pub fn noticed(part: impl Into<String>, failure: impl Into<String>, worst: Duration) -> Self {
         Self {
             worst_seconds: Some(worst.as_secs_f64()),
-            ..Self::new(part, Told::Note, failure)
+            ..Self::new(part, FindingLevel::Note, failure)
         }
     }
 
-    fn new(part: impl Into<String>, told: Told, text: impl Into<String>) -> Self {
+    fn new(part: impl Into<String>, told: FindingLevel, text: impl Into<String>) -> Self {
         Self {
             part: part.into(),
             told,
@@ -73,10 +73,10 @@ impl Finding {
 
     fn line(&self) -> String {
         let word = match (self.told, self.worst_seconds) {
-            (Told::Good, _) => "ok   ".to_owned(),
-            (Told::Wrong, _) => "WRONG".to_owned(),
-            (Told::Note, Some(_)) => "time ".to_owned(),
-            (Told::Note, None) => "note ".to_owned(),
+            (FindingLevel::Good, _) => "ok   ".to_owned(),
+            (FindingLevel::Wrong, _) => "WRONG".to_owned(),
+            (FindingLevel::Note, Some(_)) => "time ".to_owned(),
+            (FindingLevel::Note, None) => "note ".to_owned(),
         };
         let worst = self
             .worst_seconds
@@ -91,7 +91,7 @@ impl Finding {
 pub trait Check: Send + Sync {
     /// Checks the monitor. Takes no longer than a few seconds, even if a checked part hangs. `registered` are the hosts
     /// of all segments, if known.
-    async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding>;
+    async fn check(&self, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding>;
 }
 
 /// Runs `tachi-monitor check`.
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         findings.push(spool(&settings, *kind));
         findings.extend(check.check(&settings, registered.as_deref()).await);
     }
-    let good = findings.iter().all(|finding| finding.told != Told::Wrong);
+    let good = findings.iter().all(|finding| finding.told != FindingLevel::Wrong);
     match args.format {
         Format::Text => findings.iter().for_each(|finding| out::line(finding.line())),
         Format::Json => {
@@ -181,7 +181,7 @@ fn sources(settings: &Settings) -> String {
 }
 
 /// Checks the API, and returns the registered hosts.
-async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<Registered>>) {
+async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<RegisteredHost>>) {
     let client = match Client::new(settings.api.clone()) {
         Ok(client) => client,
         Err(error) => {
@@ -210,7 +210,7 @@ async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<Registered>>) {
     (findings, hosts.ok())
 }
 
-fn registration(settings: &Settings, hosts: Result<&[Registered], &Failed>) -> Finding {
+fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailure>) -> Finding {
     const PART: &str = "registration";
     let name = &settings.hostname;
     match hosts.map(|hosts| Registration::of(name, hosts)) {
@@ -240,7 +240,7 @@ fn registration(settings: &Settings, hosts: Result<&[Registered], &Failed>) -> F
             PART,
             "this user may not list hosts, so it is not known whether this one is registered; check as an administrator",
         ),
-        Err(Failed {
+        Err(CallFailure {
             class: Class::Away | Class::Busy,
             text,
             ..
@@ -268,14 +268,14 @@ mod tests {
     #[test]
     fn mw13_an_unregistered_name_is_told_with_the_one_that_was_meant() {
         let settings = settings("[DEFAULT]\nhostname = cmp1\n");
-        let failed = |class, status| Failed {
+        let failed = |class, status| CallFailure {
             class,
             text: "said".to_owned(),
             retry_after: None,
             status,
         };
         let hosts = |name: &str, on_maintenance| {
-            let host = |name: &str| Registered {
+            let host = |name: &str| RegisteredHost {
                 name: name.to_owned(),
                 segment: "one".to_owned(),
                 on_maintenance,
@@ -283,16 +283,20 @@ mod tests {
             Ok(vec![host("cmp8"), host("cmp9"), host(name)])
         };
         let cases = [
-            (hosts("cmp1", false), Told::Good, "is in segment one"),
-            (hosts("cmp1", true), Told::Note, "on maintenance"),
+            (hosts("cmp1", false), FindingLevel::Good, "is in segment one"),
+            (hosts("cmp1", true), FindingLevel::Note, "on maintenance"),
             (
                 hosts("cmp1.maas", false),
-                Told::Wrong,
+                FindingLevel::Wrong,
                 "cmp1.maas is: set [DEFAULT] hostname",
             ),
-            (hosts("cmp7", false), Told::Wrong, "not among the 3"),
-            (Err(failed(Class::Barred, Some(403))), Told::Note, "may not list"),
-            (Err(failed(Class::Away, None)), Told::Wrong, "said"),
+            (hosts("cmp7", false), FindingLevel::Wrong, "not among the 3"),
+            (
+                Err(failed(Class::Barred, Some(403))),
+                FindingLevel::Note,
+                "may not list",
+            ),
+            (Err(failed(Class::Away, None)), FindingLevel::Wrong, "said"),
         ];
         for (found, told, part) in cases {
             let finding = registration(&settings, found.as_deref());

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_instance_ha::{Answer, Class, Failed};
+use tachi_instance_ha::{Answer, CallFailure, Class};
 use tachi_spool::Record;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -43,7 +43,7 @@ pub(crate) fn dropped(why: &'static str, reports: usize) {
 }
 
 /// The delivery task.
-pub(crate) struct Courier {
+pub(crate) struct DeliveryTask {
     pub(crate) store: Store,
     pub(crate) post: Arc<dyn Post>,
     pub(crate) fresh: Arc<Notify>,
@@ -78,7 +78,7 @@ impl Memory {
     }
 }
 
-impl Courier {
+impl DeliveryTask {
     /// Delivers until `stop`, and then the rest for a limited time, as long as deliveries succeed.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut memory = Memory::default();
@@ -241,7 +241,7 @@ impl Courier {
         }
     }
 
-    async fn failed(&self, record: &Record, failed: Failed, memory: &mut Memory) {
+    async fn failed(&self, record: &Record, failed: CallFailure, memory: &mut Memory) {
         let class = failed.class;
         metrics::counter!("tachi_monitor_delivery_failures_total", "class" => class.as_str()).increment(1);
         let tries = memory.tries.entry(record.seq).or_default();

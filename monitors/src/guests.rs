@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use procfs::process::Process;
 use tachi_config::{Ini, KnownOptions, Reader};
 
-use crate::process::{Running, running};
+use crate::process::{StartedProcess, running};
 
 const OPTION: &str = "resume_guests_state_on_host_boot";
 const PROGRAM: &str = "nova-compute";
@@ -76,7 +76,7 @@ pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
     }
 }
 
-fn of(compute: Option<&Running>, root: &Path) -> Option<Guests> {
+fn of(compute: Option<&StartedProcess>, root: &Path) -> Option<Guests> {
     let Some(compute) = compute else {
         let there = Sources::searched(root);
         return (!there.is_empty()).then(|| read(&there));
@@ -222,7 +222,7 @@ mod tests {
         /// root.
         fn told(&self, words: &[&str]) -> (Resume, String) {
             let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
-            let compute = Running {
+            let compute = StartedProcess {
                 pid: i32::try_from(std::process::id()).unwrap(),
                 command: words.iter().map(word).collect(),
             };

@@ -13,10 +13,10 @@ mod words;
 
 use std::time::Duration;
 
-use tachi_instance_ha::Registered;
+use tachi_instance_ha::RegisteredHost;
 use tachi_libvirt::{Address, Keepalive};
 
-use crate::check::{Check, Finding, Told};
+use crate::check::{Check, Finding, FindingLevel};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::instance::watch::InstanceMonitor;
@@ -45,10 +45,10 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
         const PART: &str = "instance";
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
-        if libvirt.told == Told::Wrong {
+        if libvirt.told == FindingLevel::Wrong {
             // No time can be promised for a libvirt that does not answer.
             return vec![libvirt];
         }
@@ -60,7 +60,7 @@ impl Check for Checks {
                 "an instance died while libvirtd was away, from its return",
                 Duration::from_secs(5),
             ),
-            ("libvirtd is frozen, from its silence", SILENCE),
+            ("libvirtd is frozen, from its silence", LIBVIRT_TIMEOUT),
         ] {
             findings.push(Finding::noticed(PART, failure, worst));
         }
@@ -69,7 +69,7 @@ impl Check for Checks {
 }
 
 /// Time after which a frozen libvirtd is given up.
-const SILENCE: Duration = Duration::from_secs(8);
+const LIBVIRT_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[cfg(test)]
 mod tests {
@@ -83,13 +83,13 @@ mod tests {
             let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
             let findings = Checks.check(&settings, None).await;
             let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
-            assert_eq!(told, [(Told::Wrong, None)], "{uri}");
+            assert_eq!(told, [(FindingLevel::Wrong, None)], "{uri}");
         }
     }
 
     #[test]
     fn the_times_that_are_told_are_those_that_are_set() {
         let keepalive = Keepalive::default();
-        assert_eq!(keepalive.interval * (keepalive.count + 1), SILENCE);
+        assert_eq!(keepalive.interval * (keepalive.count + 1), LIBVIRT_TIMEOUT);
     }
 }

@@ -12,10 +12,10 @@ mod roster;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use tachi_instance_ha::Registered;
+use tachi_instance_ha::RegisteredHost;
 use tachi_libvirt::{AGENT_SYNC, Address, Keepalive};
 
-use crate::check::{Check, Finding, Told};
+use crate::check::{Check, Finding, FindingLevel};
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::introspective::ask::IntrospectiveMonitor;
@@ -52,11 +52,11 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
         const PART: &str = "introspective";
         let guest = &settings.guest;
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, false).await;
-        let unasked = libvirt.told == Told::Wrong;
+        let unasked = libvirt.told == FindingLevel::Wrong;
         let mut findings = vec![libvirt];
         if let Err(error) = channel::pattern(&guest.socket) {
             findings.push(Finding::wrong(

@@ -55,7 +55,7 @@ pub(crate) const VERSION: &str = match option_env!("TACHI_VERSION") {
     None => env!("CARGO_PKG_VERSION"),
 };
 
-pub use check::{Check, Finding, Told};
+pub use check::{Check, Finding, FindingLevel};
 pub use clock::Clock;
 pub use failure::Failure;
 pub use health::Health;

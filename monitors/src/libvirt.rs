@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use rand::Rng as _;
-use tachi_libvirt::{Address, CallError, Connection, Domain, Listing, Options};
+use tachi_libvirt::{Address, CallError, Connection, Domain, DomainFilter, Options};
 
 use crate::check::Finding;
 
@@ -44,7 +44,7 @@ pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Fin
             .map_err(|error| chain(&error))?;
         let version = connection.version().await.map_err(|error| chain(&error))?;
         let running = connection
-            .domains(Listing::Running)
+            .domains(DomainFilter::Running)
             .await
             .map_err(|error| chain(&error))?;
         let mut nova = 0;

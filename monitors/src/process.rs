@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_instance_ha::{Notification, Registered};
+use tachi_instance_ha::{Notification, RegisteredHost};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -241,7 +241,7 @@ impl Team {
                 given_up: self.given_up.has(entry.short()),
                 entry: entry.clone(),
                 probe,
-                hands: Arc::clone(&self.hands) as Arc<dyn probe::Hands>,
+                hands: Arc::clone(&self.hands) as Arc<dyn probe::CommandRunner>,
                 outlet: Arc::clone(&self.outlet) as Arc<dyn Outlet>,
                 pace: self.pace,
             };
@@ -264,7 +264,7 @@ pub(crate) struct Checks;
 
 #[async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings, _: Option<&[Registered]>) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
         const PART: &str = "process";
         let path = &settings.process.list;
         let entries = match list::read(path) {
@@ -337,15 +337,15 @@ pub(crate) fn polkit_rule(args: &PolkitArgs) -> Result<u8, Failure> {
 }
 
 /// A running process and its command line.
-pub(crate) struct Running {
+pub(crate) struct StartedProcess {
     pub(crate) pid: i32,
     pub(crate) command: Vec<String>,
 }
 
 /// Returns the machine's processes that match a name, the oldest first.
-pub(crate) fn running(name: &str) -> Result<Vec<Running>, procfs::ProcError> {
+pub(crate) fn running(name: &str) -> Result<Vec<StartedProcess>, procfs::ProcError> {
     let found = find::find(name)?.into_iter();
-    let running = found.map(|seen| Running {
+    let running = found.map(|seen| StartedProcess {
         pid: seen.pid,
         command: seen.command,
     });
@@ -377,7 +377,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Told;
+    use crate::check::FindingLevel;
 
     #[tokio::test]
     async fn an_empty_list_is_told_and_promises_nothing() {
@@ -389,7 +389,7 @@ mod tests {
             let settings = crate::settings::tests::settings(&config);
             let findings = Checks.check(&settings, None).await;
             let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
-            assert_eq!(told, [(Told::Note, None)], "{text:?}");
+            assert_eq!(told, [(FindingLevel::Note, None)], "{text:?}");
             assert!(
                 findings.iter().all(|one| one.text.contains("names no process")),
                 "{findings:?}"

@@ -28,7 +28,7 @@ pub enum ReportError {
     Stopping,
 }
 
-type Kept = oneshot::Sender<Result<usize, ReportError>>;
+type WriteResult = oneshot::Sender<Result<usize, ReportError>>;
 
 struct Message {
     entry: Option<Entry>,
@@ -36,7 +36,7 @@ struct Message {
     overtakes: Option<(String, String)>,
     /// Query of the number of reports with this subject; writes nothing.
     asks: Option<String>,
-    kept: Kept,
+    kept: WriteResult,
 }
 
 /// A handle for reports. Clones report to the same spool.
@@ -137,7 +137,7 @@ fn entry(notification: &Notification) -> Entry {
 }
 
 /// Writes reports to the disk, many with one sync.
-pub(crate) struct Keeper {
+pub(crate) struct SpoolWriter {
     queue: mpsc::Receiver<Message>,
     store: Store,
     fresh: Arc<Notify>,
@@ -145,7 +145,7 @@ pub(crate) struct Keeper {
     clock: Clock,
 }
 
-impl Keeper {
+impl SpoolWriter {
     /// Creates a keeper, and the handle to it. `fresh` is notified when there is something to deliver.
     pub(crate) fn new(store: Store, fresh: Arc<Notify>, health: Health, clock: Clock) -> (Self, Reporter) {
         let (sender, queue) = mpsc::channel(WAITING);

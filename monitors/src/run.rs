@@ -16,14 +16,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::cli::{Cli, Command, ConfigArgs, HostArgs, InitCommand};
 use crate::clock::Clock;
-use crate::delivery::{Courier, Store};
+use crate::delivery::{DeliveryTask, Store};
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
-use crate::reporter::Keeper;
+use crate::reporter::SpoolWriter;
 use crate::settings::Settings;
-use crate::signing::{Book, Signing};
+use crate::signing::{Book, HeartbeatSource};
 use crate::{
     boot_guard, check, drop_in, guests, host, instance, introspective, logging, out, process, telling,
 };
@@ -47,9 +47,9 @@ pub fn main() -> ExitCode {
     let given: Vec<OsString> = std::env::args_os().collect();
     let drop_in = drop_in::started(&given);
     let asked = match drop_in.map(|(kind, words)| drop_in::parse(kind, words).map(|args| (kind, args))) {
-        Some(Ok((kind, args))) => Asked::Watch(kind, args),
+        Some(Ok((kind, args))) => ParsedCommand::Watch(kind, args),
         Some(Err(code)) => return ExitCode::from(code),
-        None => Asked::Command(Cli::parse_from(&given).command),
+        None => ParsedCommand::Command(Cli::parse_from(&given).command),
     };
     // One thread is enough, and each thread costs memory on every hypervisor.
     let runtime = match tokio::runtime::Builder::new_current_thread()
@@ -63,8 +63,8 @@ pub fn main() -> ExitCode {
     };
     let outcome = runtime.block_on(Box::pin(async {
         match asked {
-            Asked::Watch(kind, args) => monitor(kind, &args).await,
-            Asked::Command(asked) => command(asked).await,
+            ParsedCommand::Watch(kind, args) => monitor(kind, &args).await,
+            ParsedCommand::Command(asked) => command(asked).await,
         }
     }));
     // A running name lookup cannot be interrupted, and no work is left that must be done.
@@ -84,7 +84,7 @@ pub fn main() -> ExitCode {
 }
 
 /// The requested action.
-enum Asked {
+enum ParsedCommand {
     /// A monitor, started under a name of Masakari's.
     Watch(Kind, ConfigArgs),
     /// A command, started under our own name.
@@ -202,9 +202,10 @@ async fn serve(
     }
     let store = Store::new(spool);
     let fresh = Arc::new(Notify::new());
-    let (keeper, reporter) = Keeper::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
+    let (keeper, reporter) =
+        SpoolWriter::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
     let client = Arc::new(client);
-    let courier = Courier {
+    let courier = DeliveryTask {
         store,
         post: client.clone(),
         fresh,
@@ -214,7 +215,7 @@ async fn serve(
         jitter: rand::random::<f64>,
     };
     let nova = settings.nova.clone();
-    let signing = Signing {
+    let signing = HeartbeatSource {
         book: Arc::clone(&client) as Arc<dyn Book>,
         host: settings.hostname.clone(),
         kind,

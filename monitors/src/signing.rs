@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_instance_ha::{Client, Failed, MonitorSignature};
+use tachi_instance_ha::{CallFailure, Client, MonitorSignature};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -19,7 +19,7 @@ use crate::health::Health;
 use crate::kind::Kind;
 
 /// Interval of heartbeats.
-const EVERY: Duration = Duration::from_secs(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Pause after a refusal, by an API that accepts no heartbeats (Masakari's) or does not know the host yet.
 const REFUSED: Duration = Duration::from_secs(60);
@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(60);
 const LONGEST_LOOK: Duration = Duration::from_secs(5);
 
 /// Limit of reported hosts.
-const MOST: usize = 1_000;
+const MAX_HOSTS: usize = 1_000;
 
 /// Limit of reported seconds.
 const MOST_SECONDS: u32 = 86_400;
@@ -49,12 +49,12 @@ const LONGEST: usize = 255;
 #[async_trait]
 pub(crate) trait Book: Send + Sync {
     /// Sends one heartbeat.
-    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed>;
+    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure>;
 }
 
 #[async_trait]
 impl Book for Client {
-    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed> {
+    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure> {
         self.sign_monitor(host, kind, signature).await
     }
 }
@@ -73,7 +73,7 @@ pub(crate) struct Notice {
 }
 
 /// The heartbeat sender of one monitor.
-pub(crate) struct Signing {
+pub(crate) struct HeartbeatSource {
     pub(crate) book: Arc<dyn Book>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
@@ -87,13 +87,13 @@ pub(crate) struct Signing {
     pub(crate) jitter: fn() -> f64,
 }
 
-impl Signing {
+impl HeartbeatSource {
     /// Sends heartbeats until cancelled.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut told: Option<String> = None;
         let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
         let mut without_boot: Option<Instant> = None;
-        let mut pause = EVERY.mul_f64((self.jitter)().clamp(0.0, 1.0));
+        let mut pause = HEARTBEAT_INTERVAL.mul_f64((self.jitter)().clamp(0.0, 1.0));
         while stop
             .run_until_cancelled(tokio::time::sleep(pause))
             .await
@@ -115,16 +115,19 @@ impl Signing {
             let signed = self.book.sign(&self.host, self.kind.name(), &signature);
             let signed = tokio::time::timeout(LIMIT, signed).await;
             let (next, trouble) = match signed {
-                Ok(Ok(())) => (EVERY, None),
+                Ok(Ok(())) => (HEARTBEAT_INTERVAL, None),
                 Ok(Err(failed)) if failed.status == Some(400) && without_boot.is_none() => {
                     without_boot = Some(Instant::now());
-                    (EVERY, Some(failed.to_string()))
+                    (HEARTBEAT_INTERVAL, Some(failed.to_string()))
                 }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
                     (REFUSED, Some(failed.to_string()))
                 }
-                Ok(Err(failed)) => (EVERY, Some(failed.to_string())),
-                Err(_) => (EVERY, Some(format!("no answer within {} s", LIMIT.as_secs()))),
+                Ok(Err(failed)) => (HEARTBEAT_INTERVAL, Some(failed.to_string())),
+                Err(_) => (
+                    HEARTBEAT_INTERVAL,
+                    Some(format!("no answer within {} s", LIMIT.as_secs())),
+                ),
             };
             pause = next;
             match (&told, &trouble) {
@@ -153,7 +156,7 @@ impl Signing {
                 .into_iter()
                 .map(|(part, why)| (part.to_owned(), short(&why)))
                 .collect(),
-            watches: watch.hosts.into_iter().take(MOST).collect(),
+            watches: watch.hosts.into_iter().take(MAX_HOSTS).collect(),
             watching: watch.now,
             guests_resume: guests.map(|one| one.resume.word()),
             guests_by: guests.map(|one| short(&one.by)),
@@ -206,13 +209,13 @@ mod tests {
     use crate::guests::Resume;
 
     #[derive(Default)]
-    struct Paper {
+    struct RecordedHeartbeats {
         written: Mutex<Vec<MonitorSignature>>,
-        answer: Mutex<Option<Failed>>,
+        answer: Mutex<Option<CallFailure>>,
     }
 
-    fn failed(status: Option<u16>) -> Failed {
-        Failed {
+    fn failed(status: Option<u16>) -> CallFailure {
+        CallFailure {
             class: tachi_instance_ha::Class::Away,
             text: "no".to_owned(),
             retry_after: None,
@@ -221,8 +224,13 @@ mod tests {
     }
 
     #[async_trait]
-    impl Book for Paper {
-        async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), Failed> {
+    impl Book for RecordedHeartbeats {
+        async fn sign(
+            &self,
+            host: &str,
+            kind: &str,
+            signature: &MonitorSignature,
+        ) -> Result<(), CallFailure> {
             assert_eq!((host, kind), ("cmp1", "host"));
             self.written.lock().unwrap().push(signature.clone());
             self.answer.lock().unwrap().clone().map_or(Ok(()), Err)
@@ -232,11 +240,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_signs_every_ten_seconds_and_seldom_where_nobody_takes_it() {
         let (paper, health, stop) = (
-            Arc::<Paper>::default(),
+            Arc::<RecordedHeartbeats>::default(),
             Health::default(),
             CancellationToken::new(),
         );
-        let signing = Signing {
+        let signing = HeartbeatSource {
             book: paper.clone(),
             host: "cmp1".to_owned(),
             kind: Kind::Host,

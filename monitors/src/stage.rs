@@ -15,7 +15,7 @@ use crate::delivery::Store;
 use crate::fake_libvirt::Fake;
 use crate::health::Health;
 use crate::monitor::Monitor;
-use crate::reporter::Keeper;
+use crate::reporter::SpoolWriter;
 
 /// The daemon and the monitor's files.
 pub(crate) struct Stage {
@@ -25,7 +25,7 @@ pub(crate) struct Stage {
 }
 
 /// A running monitor.
-pub(crate) struct Running {
+pub(crate) struct RunningMonitor {
     pub(crate) health: Health,
     stop: CancellationToken,
     task: JoinHandle<()>,
@@ -45,14 +45,14 @@ impl Stage {
         }
     }
 
-    pub(crate) fn start(&self, monitor: Box<dyn Monitor>) -> Running {
+    pub(crate) fn start(&self, monitor: Box<dyn Monitor>) -> RunningMonitor {
         let (health, stop) = (Health::default(), CancellationToken::new());
         let fresh = Arc::new(Notify::new());
-        let (keeper, reporter) = Keeper::new(self.store.clone(), fresh, health.clone(), Clock::new());
+        let (keeper, reporter) = SpoolWriter::new(self.store.clone(), fresh, health.clone(), Clock::new());
         tokio::spawn(keeper.run());
         let watching = monitor.run(reporter, health.clone(), stop.clone());
         let task = tokio::spawn(async move { watching.await.unwrap() });
-        Running { health, stop, task }
+        RunningMonitor { health, stop, task }
     }
 
     /// Returns the bodies of undelivered reports.
@@ -88,7 +88,7 @@ impl Stage {
     }
 }
 
-impl Running {
+impl RunningMonitor {
     pub(crate) async fn until_part(&self, part: &str, good: bool) {
         let is = async || self.health.condition().parts.contains_key(part) != good;
         until(is).await;

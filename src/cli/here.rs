@@ -10,7 +10,7 @@ use crate::out;
 
 /// The effect of a command that uses no API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Here {
+enum LocalScope {
     /// The command changes a region.
     Acts,
     /// The command shows the state of a region.
@@ -20,8 +20,14 @@ enum Here {
 }
 
 /// Returns the command's effect and its configuration; `None` if the command uses an API wherever `OS_CLOUD` names one.
-fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
-    let acts = |really: bool| if really { Here::Acts } else { Here::Tells };
+fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
+    let acts = |really: bool| {
+        if really {
+            LocalScope::Acts
+        } else {
+            LocalScope::Tells
+        }
+    };
     let (here, config) = match command {
         Command::Status(_)
         | Command::Forecast(_)
@@ -51,29 +57,31 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
             | RecoveryCommand::Abort(_)
             | RecoveryCommand::Reject(_),
         ) => return None,
-        Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (Here::Acts, &args.config),
+        Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (LocalScope::Acts, &args.config),
         Command::Host(HostCommand::Return(args)) if !args.put_back => return None,
-        Command::Host(HostCommand::Return(args)) => (Here::Acts, &args.source.config),
-        Command::Host(HostCommand::Undrain(args)) => (Here::Acts, &args.source.config),
-        Command::Jobs(ScheduleCommand::Run(args)) => (Here::Acts, &args.config),
+        Command::Host(HostCommand::Return(args)) => (LocalScope::Acts, &args.source.config),
+        Command::Host(HostCommand::Undrain(args)) => (LocalScope::Acts, &args.source.config),
+        Command::Jobs(ScheduleCommand::Run(args)) => (LocalScope::Acts, &args.config),
         Command::Setup(InitCommand::Import(args)) if !args.apply => return None,
-        Command::Setup(InitCommand::Import(args)) => (Here::Acts, &args.source.config),
+        Command::Setup(InitCommand::Import(args)) => (LocalScope::Acts, &args.source.config),
         Command::Setup(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
-        Command::Doctor(args) if args.upgrade => (Here::Tells, &args.source.config),
+        Command::Doctor(args) if args.upgrade => (LocalScope::Tells, &args.source.config),
         Command::Doctor(args) if !args.fix => return None,
         Command::Doctor(args) => (acts(!args.dry_run), &args.source.config),
         Command::Drill(args) if args.paper => return None,
         Command::Drill(args) => (acts(args.live || args.clean_up), &args.source.config),
-        Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (Here::Acts, &args.config),
-        Command::Fence(FenceCommand::Trust(args)) => (Here::Acts, &args.config),
-        Command::Fence(FenceCommand::Status(args)) => (Here::Tells, &args.config),
-        Command::Fence(FenceCommand::Test(args) | FenceCommand::Check(args)) => (Here::Tells, &args.config),
+        Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (LocalScope::Acts, &args.config),
+        Command::Fence(FenceCommand::Trust(args)) => (LocalScope::Acts, &args.config),
+        Command::Fence(FenceCommand::Status(args)) => (LocalScope::Tells, &args.config),
+        Command::Fence(FenceCommand::Test(args) | FenceCommand::Check(args)) => {
+            (LocalScope::Tells, &args.config)
+        }
         Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
         // A package upgrades its own database while it is installed, whatever the shell has in its environment.
-        Command::Db(DbCommand::Sync(args)) => (Here::Tells, &args.config),
-        Command::Db(DbCommand::Version(args)) => (Here::Tells, &args.db.config),
-        Command::Upgrade(UpgradeCommand::Check(args)) => (Here::Tells, &args.config),
+        Command::Db(DbCommand::Sync(args)) => (LocalScope::Tells, &args.config),
+        Command::Db(DbCommand::Version(args)) => (LocalScope::Tells, &args.db.config),
+        Command::Upgrade(UpgradeCommand::Check(args)) => (LocalScope::Tells, &args.config),
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Api(_)
@@ -88,7 +96,7 @@ fn here(command: &Command) -> Option<(Here, Option<&ConfigArgs>)> {
         | Command::Overview
         | Command::FenceAgent(_)
         | Command::Manage(..)
-        | Command::MasakariStatus(..) => return Some((Here::Own, None)),
+        | Command::MasakariStatus(..) => return Some((LocalScope::Own, None)),
     };
     Some((here, Some(config)))
 }
@@ -166,17 +174,17 @@ pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
     let file = usual.iter().find(|file| file.exists()).unwrap_or(&usual[0]);
     let file = file.display();
     match here {
-        Here::Acts => Err(Failure::usage(format!(
+        LocalScope::Acts => Err(Failure::usage(format!(
             "nothing was done: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: it would be done in the region of this \
              machine's configuration, which may be another one. If that is meant, name it (--config-file {file}) or unset OS_CLOUD"
         ))),
-        Here::Tells => {
+        LocalScope::Tells => {
             out::note(format!(
                 "tachi: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: what follows is of this machine's configuration, \
                  {file}, and its region. Who names it (--config-file) does not read this"
             ));
             Ok(())
         }
-        Here::Own => Ok(()),
+        LocalScope::Own => Ok(()),
     }
 }

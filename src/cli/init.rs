@@ -33,8 +33,8 @@ pub(crate) struct FromNovaArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     /// The unit that becomes a segment
-    #[arg(long, value_enum, default_value_t = By::Zone)]
-    pub(crate) by: By,
+    #[arg(long, value_enum, default_value_t = SegmentRule::Zone)]
+    pub(crate) by: SegmentRule,
     /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
     #[arg(long, default_value = DEFAULT_ZONE, value_name = "ZONE")]
     pub(crate) default_zone: String,
@@ -53,7 +53,7 @@ pub(crate) struct FromNovaArgs {
 
 /// The unit that becomes a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum By {
+pub(crate) enum SegmentRule {
     /// An availability zone; every host is in one
     Zone,
     /// An aggregate; hosts in several are left out, since they would have to be in several segments
@@ -62,7 +62,7 @@ pub(crate) enum By {
     Rack,
 }
 
-impl By {
+impl SegmentRule {
     /// Returns the API's name of the unit.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {

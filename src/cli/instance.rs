@@ -1,7 +1,7 @@
 //! `tachi instance`.
 
 use clap::{ArgGroup, Args, Subcommand};
-use tachi_domain::recovery::MoveVerdict;
+use tachi_domain::recovery::ResolutionKind;
 
 use super::{ConsentArgs, ShapeArgs, SourceArgs};
 
@@ -70,17 +70,17 @@ pub(crate) struct ResolveArgs {
 
 impl ResolveArgs {
     /// Returns the resolution, and the host that the operator names.
-    pub(crate) fn resolution(&self) -> (MoveVerdict, Option<&str>) {
+    pub(crate) fn resolution(&self) -> (ResolutionKind, Option<&str>) {
         if let Some(host) = &self.running_on {
-            (MoveVerdict::Success, Some(host))
+            (ResolutionKind::Success, Some(host))
         } else if let Some(host) = &self.not_running_on {
-            (MoveVerdict::Failure, Some(host))
+            (ResolutionKind::Failure, Some(host))
         } else if self.not_running {
-            (MoveVerdict::Failure, None)
+            (ResolutionKind::Failure, None)
         } else if self.retry {
-            (MoveVerdict::Retry, None)
+            (ResolutionKind::Retry, None)
         } else {
-            (MoveVerdict::Ignore, None)
+            (ResolutionKind::Ignore, None)
         }
     }
 }

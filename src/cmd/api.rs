@@ -5,7 +5,7 @@ use tokio::sync::watch;
 use super::{Failure, service_settings};
 use crate::cli::ConfigArgs;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Bus, Process, Telling};
+use crate::wiring::{self, Bus, EventSetup, Process};
 
 /// Runs the API until it is stopped.
 pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
@@ -16,7 +16,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);
     let poke = bus.poke(wiring::socket_poke(&settings)?);
-    let telling = Telling::open(&settings, &bus);
+    let telling = EventSetup::open(&settings, &bus);
     let (recovery, followed) = watch::channel(settings.policy.clone());
     let router = wiring::api(&settings, &base, poke, rules.policy(), followed, telling.port()).await?;
     let mut process = Process::default();

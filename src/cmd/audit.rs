@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use tachi_audit::Keys;
-use tachi_audit::read::{Wanted, newest};
+use tachi_audit::read::{LineQuery, newest};
 use tachi_audit::verify::{LogReport, logs, verify};
 use tachi_domain::count;
 use tachi_engine::SystemClock;
@@ -13,7 +13,7 @@ use tachi_operator::Time;
 
 use super::{Failure, command_settings};
 use crate::cli::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs, ConfigArgs};
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::settings::audit_places;
 use crate::source::{self, Source as _};
 
@@ -236,7 +236,7 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
 
 /// Merges the logs of this machine's engines by time, as far as their clocks agree; newest first.
 fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure> {
-    let wanted = Wanted {
+    let wanted = LineQuery {
         host: args.host.clone(),
         recovery,
         before: None,
@@ -248,7 +248,7 @@ fn here(args: &AuditShowArgs, recovery: Option<String>) -> Result<Found, Failure
     Ok((page.lines, unread.collect()))
 }
 
-fn sheet(lines: &[Map<String, Value>]) -> Sheet<7> {
+fn sheet(lines: &[Map<String, Value>]) -> TextTable<7> {
     let columns = [
         Column::of("time", "ts"),
         Column::new("host"),
@@ -258,7 +258,7 @@ fn sheet(lines: &[Map<String, Value>]) -> Sheet<7> {
         Column::new("actor"),
         Column::of("what", "text"),
     ];
-    Sheet::new(columns, lines, |line| {
+    TextTable::new(columns, lines, |line| {
         let action = match (text(line, "from"), text(line, "to")) {
             (from, to) if !to.is_empty() => format!("{from} -> {to}"),
             _ => format!("{} {}", text(line, "action"), text(line, "phase")),

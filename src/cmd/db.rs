@@ -9,12 +9,12 @@ use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
-use tachi_store::{MigrationReport, PurgeOptions, Purged, Store, StoreOptions};
+use tachi_store::{MigrationReport, PurgeCounts, PurgeOptions, Store, StoreOptions};
 use tokio::time::Instant;
 
 use super::{Failure, command_settings};
 use crate::cli::{ConfigArgs, DbCommand, DbVersionArgs, PurgeArgs};
-use crate::out::{self, Cell, Column, Sheet, answer, waiting};
+use crate::out::{self, Cell, Column, TextTable, answer, waiting};
 use crate::settings::Database;
 use crate::{logging, wiring};
 
@@ -197,7 +197,7 @@ pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
 }
 
 /// Purges the database; returns the counts of removed rows.
-pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Sheet<2>, Failure> {
+pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<TextTable<2>, Failure> {
     let base = wiring::existing(&command_settings(&args.config)?).await?;
     let mut last = Instant::now();
     let purged = base
@@ -235,11 +235,11 @@ fn most(max_rows: i64) -> Result<Option<u64>, Failure> {
     }
 }
 
-fn sheet(purged: &Purged, dry_run: bool) -> Sheet<2> {
+fn sheet(purged: &PurgeCounts, dry_run: bool) -> TextTable<2> {
     let count = if dry_run { "would be removed" } else { "removed" };
     let columns = [Column::new("table"), Column::of(count, "rows")];
     let all = [("all", purged.total())];
-    Sheet::new(columns, purged.tables().chain(all), |(name, rows)| {
+    TextTable::new(columns, purged.tables().chain(all), |(name, rows)| {
         let object = json!({"table": name, "rows": rows});
         ([Cell::text(*name), Cell::number(&rows)], object)
     })

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 use tachi_domain::count;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_operator::SituationView;
@@ -19,7 +19,7 @@ use tachi_operator::SituationView;
 use super::status::code;
 use super::{Failure, upgrade};
 use crate::cli::{ConfigArgs, DoctorArgs};
-use crate::out::{self, Cell, Column, Sheet, View, answer, waiting};
+use crate::out::{self, Cell, Column, TextTable, View, answer, waiting};
 use crate::schedule::Outcome;
 use crate::settings::Settings;
 use crate::source::{self, Database, Source as _};
@@ -50,8 +50,9 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     let seconds = began.elapsed().as_secs_f64();
     let now = SystemClock.wall();
     if args.shape.is_told() {
-        let is_told =
-            |one: &&&Check| args.all || args.name.is_some() || !matches!(one.grade, Grade::Ok | Grade::Info);
+        let is_told = |one: &&&Check| {
+            args.all || args.name.is_some() || !matches!(one.grade, Severity::Ok | Severity::Info)
+        };
         let mut told: Vec<&Check> = shown.iter().filter(is_told).copied().collect();
         let unseen = if args.all { None } else { alike(&mut told) };
         let told = told.into_iter().flat_map(lines).chain(unseen);
@@ -61,7 +62,7 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         let whole = |rows: Vec<Value>| json!({ "checks": rows });
         answer::listed(&args.shape, now, &sheet(&shown), "nothing was checked", whole)?;
     }
-    let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
+    let worst = shown.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
     Ok(if args.check { code(worst) } else { crate::DONE })
 }
 
@@ -69,8 +70,10 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
 pub(crate) async fn job(config: &ConfigArgs) -> Outcome {
     let all = checks::all(&Box::pin(read(config)).await);
     let all: Vec<&Check> = all.iter().collect();
-    let worst = all.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
-    let bad = all.iter().filter(|one| one.grade == worst && worst > Grade::Info);
+    let worst = all.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
+    let bad = all
+        .iter()
+        .filter(|one| one.grade == worst && worst > Severity::Info);
     let bad: Vec<&str> = bad.map(|one| one.name.as_str()).take(NAMED).collect();
     let counted = counted(&all);
     Outcome {
@@ -148,7 +151,7 @@ fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
     Ok(found)
 }
 
-fn sheet(checks: &[&Check]) -> Sheet<5> {
+fn sheet(checks: &[&Check]) -> TextTable<5> {
     let columns = [
         Column::new("check"),
         Column::new("grade"),
@@ -156,7 +159,7 @@ fn sheet(checks: &[&Check]) -> Sheet<5> {
         Column::new("fix"),
         Column::new("page"),
     ];
-    Sheet::new(columns, checks, |one| {
+    TextTable::new(columns, checks, |one| {
         let cells = [
             Cell::text(&one.name),
             Cell::text(one.grade.as_str()),
@@ -181,7 +184,7 @@ fn lines(one: &Check) -> Vec<String> {
 
 /// True if the check could not be made.
 fn is_unseen(one: &Check) -> bool {
-    one.grade == Grade::Unknown && one.fix.is_none() && one.page.is_none()
+    one.grade == Severity::Unknown && one.fix.is_none() && one.page.is_none()
 }
 
 /// Removes the checks that could not be made for the most common reason, and returns one line about them.
@@ -214,17 +217,17 @@ fn sum(all: &[&Check], seconds: f64) -> String {
 }
 
 fn counted(all: &[&Check]) -> String {
-    let of = |grades: &[Grade]| all.iter().filter(|one| grades.contains(&one.grade)).count();
+    let of = |grades: &[Severity]| all.iter().filter(|one| grades.contains(&one.grade)).count();
     // A check that was made with an unknown result has a fix or a page about it.
     let unseen = all.iter().filter(|one| is_unseen(one)).count();
-    let unknown = match of(&[Grade::Unknown]) - unseen {
+    let unknown = match of(&[Severity::Unknown]) - unseen {
         0 => String::new(),
         some => format!("{some} unknown, "),
     };
     format!(
         "{} ok, {}, {}, {unknown}{unseen} not checkable",
-        of(&[Grade::Ok, Grade::Info]),
-        count(of(&[Grade::Warn]), "warning", "warnings"),
-        count(of(&[Grade::Err]), "error", "errors"),
+        of(&[Severity::Ok, Severity::Info]),
+        count(of(&[Severity::Warn]), "warning", "warnings"),
+        count(of(&[Severity::Err]), "error", "errors"),
     )
 }

@@ -10,10 +10,10 @@ use super::status::code;
 use super::who::who;
 use super::{Failure, command_settings, confirmed};
 use crate::cli::DrillArgs;
-use crate::drill::live::Wish;
-use crate::drill::live::admit::{Admitted, admit};
+use crate::drill::live::DrillRequest;
+use crate::drill::live::admit::{AdmittedHost, admit};
 use crate::drill::live::canaries::{self, Make};
-use crate::drill::{self, Asked};
+use crate::drill::{self, DrillSources};
 use crate::out::{self, answer, waiting};
 use crate::schedule::by_hand;
 use crate::source::{self, Database};
@@ -42,7 +42,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         return Err(Failure::usage("--live needs --canary, --image and --flavor"));
     };
     let database = Database::open(&args.source.config).await?;
-    let wish = Wish {
+    let wish = DrillRequest {
         make: Make {
             count,
             image: image.clone(),
@@ -52,8 +52,8 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         },
         notice: args.canaries.notice,
     };
-    let asked = Asked::open(&database.settings, &database.base).await?;
-    let look = async || -> Result<Admitted, Failure> {
+    let asked = DrillSources::open(&database.settings, &database.base).await?;
+    let look = async || -> Result<AdmittedHost, Failure> {
         let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
         let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
         admit(&database, &asked.nova, &shadow, &args.source.config).await
@@ -186,7 +186,7 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let database = Database::of(settings, base);
-    let asked = Asked::open(&database.settings, &database.base).await?;
+    let asked = DrillSources::open(&database.settings, &database.base).await?;
     let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = drill::predicted(&database).await?;

@@ -4,7 +4,7 @@ use tokio::sync::watch;
 
 use super::{Failure, service_settings};
 use crate::cli::EngineArgs;
-use crate::wiring::{self, Bus, Devices, Process, Telling};
+use crate::wiring::{self, Bus, Devices, EventSetup, Process};
 
 /// Runs the engine until it is stopped.
 pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
@@ -18,7 +18,7 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let devices = Devices::open(&settings, &base.clock)?;
     let wake = bus.wake(wiring::socket_wake(&settings)?);
     let (engine, nova) = wiring::engine(&settings, &base, wake, policy, &devices).await?;
-    let telling = Telling::open(&settings, &bus);
+    let telling = EventSetup::open(&settings, &bus);
     let engine = engine.telling(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;

@@ -3,12 +3,12 @@
 use serde_json::json;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{FreezeView, StoryView, Time, one_line};
+use tachi_operator::{FreezeView, RecoveryHistoryView, Time, one_line};
 
 use super::Failure;
 use super::when::since;
 use crate::cli::EventsArgs;
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::source;
 
 /// Limit of the recoveries whose stories are read.
@@ -70,7 +70,7 @@ pub(crate) async fn run(args: EventsArgs) -> Result<u8, Failure> {
 }
 
 /// Returns the opening, the steps that are about the whole host, and an operator's last action.
-fn of_recovery(story: &StoryView) -> Vec<Event> {
+fn of_recovery(story: &RecoveryHistoryView) -> Vec<Event> {
     let summary = &story.summary;
     let event = |at: Time, text: String| Event {
         at,
@@ -128,14 +128,14 @@ fn of_freeze(freeze: &FreezeView) -> Event {
     }
 }
 
-fn sheet(events: &[Event]) -> Sheet<4> {
+fn sheet(events: &[Event]) -> TextTable<4> {
     let columns = [
         Column::new("at"),
         Column::new("host"),
         Column::new("event"),
         Column::new("recovery"),
     ];
-    Sheet::new(columns, events, |one| {
+    TextTable::new(columns, events, |one| {
         let cells = [
             Cell::Time(one.at.0),
             Cell::text(&one.host),

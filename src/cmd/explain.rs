@@ -6,7 +6,7 @@ mod past;
 use serde_json::json;
 use tachi_domain::Timestamp;
 use tachi_domain::count;
-use tachi_domain::situation::{Grade, Need};
+use tachi_domain::situation::{Need, Severity};
 use tachi_operator::waits::explained;
 use tachi_operator::{ExplanationView, NeedView};
 
@@ -130,7 +130,7 @@ fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
 fn need_lines(one: &ExplanationView, view: &NeedView, now: Timestamp) -> Vec<String> {
     let name = format!("{:<9}", view.need.as_str());
     if let Some((grade, told)) = one.told_of(view) {
-        let sign = if grade == Grade::Ok { "✓" } else { mark(grade) };
+        let sign = if grade == Severity::Ok { "✓" } else { mark(grade) };
         return vec![format!("  {sign} {name} {told}")];
     }
     let mut lines = Vec::new();

@@ -3,11 +3,11 @@
 use std::error::Error;
 
 use tachi_config::ConfigErrors;
-use tachi_operator::words::Unsaid;
+use tachi_operator::words::ActionError;
 
 /// Turns an action that was not taken into a failure with the action's own text.
-impl From<Unsaid> for Failure {
-    fn from(unsaid: Unsaid) -> Self {
+impl From<ActionError> for Failure {
+    fn from(unsaid: ActionError) -> Self {
         Self::unsaid("writing the word", unsaid)
     }
 }
@@ -31,14 +31,14 @@ impl Failure {
     }
 
     /// Describes an action that was not taken; `writing` is what was tried when the database failed.
-    pub(crate) fn unsaid(writing: &str, unsaid: Unsaid) -> Self {
+    pub(crate) fn unsaid(writing: &str, unsaid: ActionError) -> Self {
         match unsaid {
-            Unsaid::Unknown(why) | Unsaid::Refused(why) => Self::told(why),
-            Unsaid::Ambiguous(why) => Self::usage(why),
-            Unsaid::Unaudited { not_done, source } => {
+            ActionError::Unknown(why) | ActionError::Refused(why) => Self::told(why),
+            ActionError::Ambiguous(why) => Self::usage(why),
+            ActionError::Unaudited { not_done, source } => {
                 Self::told(format!("{not_done}: {source}: {}", source.source))
             }
-            Unsaid::Failed(error) => Self::new(writing, error),
+            ActionError::Failed(error) => Self::new(writing, error),
         }
     }
 

@@ -12,7 +12,7 @@ use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_engine::ports::{AuditEntry, AuditSink};
-use tachi_operator::freezes::{FreezeWish, LIMIT, Unfit, frozen};
+use tachi_operator::freezes::{FreezeRequest, InvalidFreeze, LIMIT, frozen};
 use tachi_operator::when::lasting;
 use tachi_operator::{FreezeView, FrozenView, members};
 
@@ -35,7 +35,7 @@ pub(crate) async fn run(command: FreezeCommand) -> Result<u8, Failure> {
 
 async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, members::<FrozenView>())?;
-    let wish = FreezeWish {
+    let wish = FreezeRequest {
         scope,
         name: name.trim().to_owned(),
         lasts: args.lasts,
@@ -45,8 +45,8 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
     };
     let wish = wish.admit("--force").map_err(|why| {
         Failure::usage(match why {
-            Unfit::Lasts(why) => format!("--for: {why}"),
-            Unfit::Reason(why) => format!("--reason: {why}"),
+            InvalidFreeze::Lasts(why) => format!("--for: {why}"),
+            InvalidFreeze::Reason(why) => format!("--reason: {why}"),
         })
     })?;
     if scope != FreezeScope::Region && wish.name.is_empty() {

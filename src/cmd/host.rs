@@ -16,9 +16,11 @@ use tachi_domain::Timestamp;
 use tachi_domain::freeze::{self, FreezeScope};
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoveryFilter};
-use tachi_engine::ports::{Compute as _, FreezeLine, Freezes as _, OperatorDesk as _, Roll as _};
+use tachi_engine::ports::{
+    Compute as _, EngineRegistry as _, FreezeLine, Freezes as _, OperatorJournal as _,
+};
 use tachi_openstack::Nova;
-use tachi_operator::words::Unsaid;
+use tachi_operator::words::ActionError;
 use tachi_operator::{ReturnCheckView, ReturnView, failing, is_alive};
 use tachi_store::Store;
 
@@ -92,7 +94,7 @@ pub(crate) async fn host_return(
     nova: &Nova,
     now: Timestamp,
     wanted: &str,
-) -> Result<ReturnView, Unsaid> {
+) -> Result<ReturnView, ActionError> {
     Ok(view(&read(store, nova, now, wanted).await?))
 }
 
@@ -129,7 +131,7 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
     waiting("the database, Keystone and Nova", work).await
 }
 
-async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Result<Facts, Unsaid> {
+async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Result<Facts, ActionError> {
     let view = failing::named(store.desk(), wanted).await?;
     let name = view.host.name.clone();
     let filter = RecoveryFilter {

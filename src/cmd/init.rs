@@ -13,14 +13,14 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 use tachi_api::BindingOptions;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{CallError, Clock as _, OperatorDesk as _};
+use tachi_engine::ports::{CallError, Clock as _, OperatorJournal as _};
 use tachi_keystone::{Credentials, Region, Scope};
-use tachi_openstack::{Named, NewCredential, Options, Session};
+use tachi_openstack::{NamedResource, NewCredential, Options, Session};
 use uuid::Uuid;
 
 use super::{Failure, command_settings};
 use crate::cli::{InitCommand, InitMonitorsArgs};
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
@@ -79,10 +79,10 @@ async fn hosts(args: &InitMonitorsArgs, settings: &Settings) -> Result<BTreeSet<
 struct Cloud {
     admin: Session,
     options: Options,
-    project: Named,
-    role: Option<Named>,
-    user: Option<Named>,
-    credentials: Vec<Named>,
+    project: NamedResource,
+    role: Option<NamedResource>,
+    user: Option<NamedResource>,
+    credentials: Vec<NamedResource>,
 }
 
 async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Failure> {
@@ -145,7 +145,7 @@ fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
 async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let now = SystemClock.wall();
     answer::admits(&args.shape, COLUMNS)?;
-    let meanwhile = Meanwhile::of(&args.shape, now);
+    let meanwhile = ProgressReporter::of(&args.shape, now);
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;
     // The hosts before the one that failed have secrets already.
@@ -155,7 +155,11 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     ended
 }
 
-async fn each(args: &InitMonitorsArgs, meanwhile: Meanwhile, rows: &mut Vec<Value>) -> Result<u8, Failure> {
+async fn each(
+    args: &InitMonitorsArgs,
+    meanwhile: ProgressReporter,
+    rows: &mut Vec<Value>,
+) -> Result<u8, Failure> {
     let settings = command_settings(&args.config)?;
     let hosts = hosts(args, &settings).await?;
     let cloud = look(args, &settings).await?;
@@ -221,13 +225,13 @@ async fn each(args: &InitMonitorsArgs, meanwhile: Meanwhile, rows: &mut Vec<Valu
     Ok(crate::FAILED)
 }
 
-type Wanted = (String, String, Option<String>, PathBuf);
+type RequestedSegments = (String, String, Option<String>, PathBuf);
 
 async fn make(
     args: &InitMonitorsArgs,
     cloud: Cloud,
-    wanted: Vec<Wanted>,
-    meanwhile: Meanwhile,
+    wanted: Vec<RequestedSegments>,
+    meanwhile: ProgressReporter,
     rows: &mut Vec<Value>,
 ) -> Result<(), Failure> {
     let Cloud {
@@ -263,9 +267,9 @@ async fn make(
     let granted = admin.grant(&project.id, &user, &role).await;
     granted.map_err(failed("giving the user its role"))?;
     options.keystone.credentials = Credentials::Password {
-        user: tachi_keystone::Named::Id(user.clone()),
+        user: tachi_keystone::ResourceRef::Id(user.clone()),
         password,
-        scope: Scope::Project(tachi_keystone::Named::Id(project.id.clone())),
+        scope: Scope::Project(tachi_keystone::ResourceRef::Id(project.id.clone())),
     };
     let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
     let monitor = session.map_err(|error| Failure::new("logging in as the new user", error))?;

@@ -9,8 +9,8 @@ use super::Failure;
 use super::consent::asked;
 use super::recovery::note_if_nobody_works;
 use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
-use crate::out::{Cell, Column, Sheet, answer};
-use crate::source::{self, Saying, Source};
+use crate::out::{Cell, Column, TextTable, answer};
+use crate::source::{self, ActionRequest, Source};
 
 pub(crate) async fn run(command: InstanceCommand) -> Result<u8, Failure> {
     match command {
@@ -92,7 +92,7 @@ async fn hosted(
     Ok((found, none))
 }
 
-fn hosted_sheet(found: &[(String, HostedView)]) -> Sheet<5> {
+fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
     let columns = [
         Column::new("name"),
         Column::of("instance", "id"),
@@ -100,7 +100,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> Sheet<5> {
         Column::of("state", "protection"),
         Column::of("why", "reasons"),
     ];
-    Sheet::new(columns, found, |(host, one)| {
+    TextTable::new(columns, found, |(host, one)| {
         let reasons: Vec<&str> = one.reasons.iter().map(|code| code.meaning()).collect();
         let why = match (&one.waits, &one.left) {
             (Some(wait), _) => wait.about(),
@@ -122,7 +122,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> Sheet<5> {
     })
 }
 
-fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
+fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<8> {
     let columns = [
         Column::new("instance"),
         Column::new("name"),
@@ -137,7 +137,7 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> Sheet<8> {
         let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
         wait.map_or_else(String::new, |wait| wait.sentence(now))
     };
-    Sheet::new(columns, found, |one| {
+    TextTable::new(columns, found, |one| {
         let cells = [
             Cell::id(&one.instance),
             Cell::text(&one.name),
@@ -184,7 +184,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         consent.yes |= !is_known(source.as_ref(), &args.instance).await?;
         reason = Some(asked(name, &consent, &what, consequence)?);
     }
-    let saying = Saying::OfInstance(&args.instance, word, on);
+    let saying = ActionRequest::OfInstance(&args.instance, word, on);
     let said = source.say(saying, reason.as_deref()).await?;
     let (name, by) = (&args.instance, &said.by);
     let object = || json!({"word": word.as_str(), "instance": name, "recovery": said.recovery, "by": by, "seen_to": said.seen_to});

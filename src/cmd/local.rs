@@ -18,13 +18,13 @@ use super::Failure;
 use super::freeze::{after, before};
 use crate::settings::{Settings, WebBoard};
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Base, Bus, Front, Process, Telling};
+use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 
 /// Size limit of an answer.
 const MOST_BYTES: usize = 1 << 20;
 
 /// Timeout for sending the remaining events at the end.
-const LAST: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A validator that accepts the caller as administrator. No other client reaches this router, and a user who can read the
 /// configuration can write into the database.
@@ -46,7 +46,7 @@ impl TokenValidator for Local {
 }
 
 /// An action that is about to be done.
-pub(super) struct Doing<'a> {
+pub(super) struct LocalOperation<'a> {
     /// The operator, and the reason if one was given.
     pub(super) by: &'a str,
     /// The command.
@@ -58,7 +58,7 @@ pub(super) struct Doing<'a> {
     pub(super) not_done: &'a str,
 }
 
-pub(super) struct Desk {
+pub(super) struct LocalController {
     router: axum::Router,
     audit: Arc<dyn AuditSink>,
     process: Process,
@@ -66,20 +66,20 @@ pub(super) struct Desk {
     host: String,
 }
 
-impl Desk {
+impl LocalController {
     /// Opens the router, once the audit log has the intent.
     pub(super) async fn open(
         mut settings: Settings,
         base: &Base,
-        doing: &Doing<'_>,
+        doing: &LocalOperation<'_>,
     ) -> Result<Self, Failure> {
         settings.http.metrics = None;
         settings.http.board = WebBoard::Off;
         let audit = wiring::audit(&settings, &base.clock, doing.command)?;
         let bus = Bus::open(&settings);
-        let telling = Telling::open(&settings, &bus);
+        let telling = EventSetup::open(&settings, &bus);
         let process = Process::default();
-        let front = Front {
+        let front = AuthSetup {
             auth: tachi_api::Auth::Keystone {
                 validator: Arc::new(Local(doing.by.to_owned())),
                 www_authenticate_uri: String::new(),
@@ -147,6 +147,6 @@ impl Desk {
             AuditResult::Ok
         });
         after(&self.audit, outcome).await;
-        self.process.end(LAST).await;
+        self.process.end(SHUTDOWN_TIMEOUT).await;
     }
 }

@@ -43,13 +43,13 @@ use crate::{out, source};
 
 pub(super) use draw::progress;
 use feed::Want;
-use state::{Deed, Event, Key, Mon, Options};
+use state::{Event, Key, Mon, MonAction, Options};
 
 /// Interval at which the ages on the screen are updated.
 const TICK: Duration = Duration::from_millis(500);
 
 /// Time that the reader waits for a key before it checks whether its receiver is gone: the maximum delay of `q`.
-const PATIENCE: Duration = Duration::from_millis(50);
+const KEY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Size of a frame that is not drawn on a terminal.
 const PAPER: (u16, u16) = (100, 30);
@@ -136,12 +136,12 @@ impl Drop for Screen {
     }
 }
 
-type Running = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
+type RunningRequest = Pin<Box<dyn Future<Output = Vec<String>> + Send>>;
 
 async fn watched(
     mon: &mut Mon,
     want: &watch::Sender<Want>,
-    mut told: mpsc::Receiver<Result<feed::Told, String>>,
+    mut told: mpsc::Receiver<Result<feed::FeedAnswer, String>>,
 ) -> Result<(), Failure> {
     let began = Instant::now();
     let mut ended = signal(SignalKind::terminate()).map_err(broken)?;
@@ -150,7 +150,7 @@ async fn watched(
     let mut screen = Screen::take()?;
     let mut keys = Keys::read();
     let mut ticks = tokio::time::interval(TICK);
-    let mut running: Option<Running> = None;
+    let mut running: Option<RunningRequest> = None;
     loop {
         screen
             .0
@@ -159,9 +159,9 @@ async fn watched(
         // Each of them is cancel-safe; the command continues where it was.
         let event = tokio::select! {
             key = keys.pressed.recv() => match key {
-                Some(Pressed::Key(key)) => Event::Key(key),
-                Some(Pressed::Other) => Event::Tick,
-                Some(Pressed::Stop) | None => return Ok(()),
+                Some(InputEvent::Key(key)) => Event::Key(key),
+                Some(InputEvent::Other) => Event::Tick,
+                Some(InputEvent::Stop) | None => return Ok(()),
             },
             one = told.recv() => match one {
                 Some(one) => Event::Told(Box::new(one)),
@@ -182,11 +182,11 @@ async fn watched(
         };
         match mon.on(event, began.elapsed()) {
             None => {}
-            Some(Deed::Quit) => return Ok(()),
-            Some(Deed::Look(view)) => {
+            Some(MonAction::Quit) => return Ok(()),
+            Some(MonAction::Look(view)) => {
                 want.send_replace(view);
             }
-            Some(Deed::Run(words)) => running = Some(Box::pin(command(words))),
+            Some(MonAction::Run(words)) => running = Some(Box::pin(command(words))),
         }
     }
 }
@@ -216,7 +216,7 @@ async fn command(words: Vec<String>) -> Vec<String> {
 }
 
 /// An input from the terminal.
-enum Pressed {
+enum InputEvent {
     Key(Key),
     /// A change of the size, or an unused key.
     Other,
@@ -226,7 +226,7 @@ enum Pressed {
 
 /// The keys pressed, read by a thread of their own: reading blocks.
 struct Keys {
-    pressed: mpsc::Receiver<Pressed>,
+    pressed: mpsc::Receiver<InputEvent>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -249,9 +249,9 @@ impl Drop for Keys {
     }
 }
 
-fn read(tell: &mpsc::Sender<Pressed>) {
+fn read(tell: &mpsc::Sender<InputEvent>) {
     while !tell.is_closed() {
-        let pressed = match event::poll(PATIENCE) {
+        let pressed = match event::poll(KEY_POLL_INTERVAL) {
             Ok(false) => continue,
             Ok(true) => event::read().map(|input| pressed(&input)),
             Err(error) => Err(error),
@@ -264,18 +264,18 @@ fn read(tell: &mpsc::Sender<Pressed>) {
     }
 }
 
-fn pressed(input: &Input) -> Pressed {
+fn pressed(input: &Input) -> InputEvent {
     let Input::Key(key) = input else {
-        return Pressed::Other;
+        return InputEvent::Other;
     };
     if key.kind == KeyEventKind::Release {
-        return Pressed::Other;
+        return InputEvent::Other;
     }
     if key.modifiers.contains(KeyModifiers::CONTROL) {
         return if key.code == KeyCode::Char('c') {
-            Pressed::Stop
+            InputEvent::Stop
         } else {
-            Pressed::Other
+            InputEvent::Other
         };
     }
     #[expect(
@@ -294,7 +294,7 @@ fn pressed(input: &Input) -> Pressed {
         KeyCode::PageDown => Key::PageDown,
         KeyCode::Home => Key::Home,
         KeyCode::End => Key::End,
-        _ => return Pressed::Other,
+        _ => return InputEvent::Other,
     };
-    Pressed::Key(key)
+    InputEvent::Key(key)
 }

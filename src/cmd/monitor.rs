@@ -7,7 +7,7 @@ use tachi_operator::{ForgottenView, MonitorView, members};
 
 use super::{Failure, reporter};
 use crate::cli::{MonitorCommand, MonitorForgetArgs, MonitorListArgs};
-use crate::out::{Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 
 pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
@@ -28,7 +28,7 @@ async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
+fn sheet(monitors: Vec<MonitorView>) -> TextTable<7> {
     let columns = [
         Column::new("host"),
         Column::of("monitor", "kind"),
@@ -38,7 +38,7 @@ fn sheet(monitors: Vec<MonitorView>) -> Sheet<7> {
         Column::new("watches"),
         Column::new("trouble"),
     ];
-    Sheet::new(columns, monitors, |one| {
+    TextTable::new(columns, monitors, |one| {
         let watches = if one.kind == MonitorKind::Host {
             count(one.watches, "host", "hosts")
         } else {

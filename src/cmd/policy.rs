@@ -6,7 +6,7 @@ use tachi_engine::ports::Clock as _;
 
 use super::{Failure, command_settings};
 use crate::cli::{PolicyCheckArgs, PolicyCommand, ShapeArgs};
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::wiring;
 
 /// Shows the rules, or checks them.
@@ -25,9 +25,9 @@ pub(crate) fn run(command: PolicyCommand) -> Result<u8, Failure> {
     }
 }
 
-fn list(loaded: &tachi_policy::Loaded, shape: &ShapeArgs) -> Result<(), Failure> {
+fn list(loaded: &tachi_policy::LoadReport, shape: &ShapeArgs) -> Result<(), Failure> {
     let columns = [Column::new("name"), Column::new("rule"), Column::new("from")];
-    let sheet = Sheet::new(columns, loaded.rules.list(), |rule| {
+    let sheet = TextTable::new(columns, loaded.rules.list(), |rule| {
         let place = rule.place.to_string();
         let object = serde_json::json!({"name": rule.name, "rule": rule.text, "from": place});
         let cells = [Cell::text(rule.name), Cell::prose(rule.text), Cell::prose(place)];

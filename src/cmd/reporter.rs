@@ -5,7 +5,7 @@ use tachi_operator::{LiftedView, ReporterView, members};
 
 use super::Failure;
 use crate::cli::{MonitorListArgs, MuteArgs, ReporterCommand};
-use crate::out::{Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 
 /// Runs the commands under their old name.
@@ -31,7 +31,7 @@ fn state(one: &ReporterView) -> &'static str {
     }
 }
 
-fn sheet(listed: &[ReporterView]) -> Sheet<6> {
+fn sheet(listed: &[ReporterView]) -> TextTable<6> {
     let columns = [
         Column::new("number"),
         Column::new("reporter"),
@@ -40,7 +40,7 @@ fn sheet(listed: &[ReporterView]) -> Sheet<6> {
         Column::new("kept"),
         Column::new("why"),
     ];
-    Sheet::new(columns, listed, |one| {
+    TextTable::new(columns, listed, |one| {
         let cells = [
             Cell::number(&one.number),
             Cell::text(&one.reporter),

@@ -17,7 +17,7 @@ use crate::wiring::Process;
 
 /// Short timeouts: simulated machines obey within a second, so nothing is gained by waiting minutes for one that does not, or for
 /// a broken BMC to be noticed.
-pub(crate) const PATIENCE: &str =
+pub(crate) const SHORT_TIMEOUTS: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
 /// A simulated region and the files for using it.
@@ -262,7 +262,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
         options: options_of(&args),
         api,
         state_dir: args.state_dir.as_deref(),
-        more_conf: PATIENCE,
+        more_conf: SHORT_TIMEOUTS,
     })
     .await?;
     boot(&region, args.instances.unwrap_or_default())?;

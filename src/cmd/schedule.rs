@@ -1,15 +1,15 @@
 //! `tachi jobs`: the scheduled jobs of engines.
 
 use serde_json::json;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_operator::{JobView, Time};
 
 use super::status::code;
 use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
-use crate::out::{Cell, Column, Sheet, answer, waiting};
-use crate::schedule::{Job, LONGEST, Outcome, Work as _, Worker, by_hand};
+use crate::out::{Cell, Column, TextTable, answer, waiting};
+use crate::schedule::{Job, JobRunner as _, LONGEST, Outcome, Worker, by_hand};
 use crate::{source, wiring};
 
 pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
@@ -28,7 +28,7 @@ async fn list(args: ScheduleListArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-fn sheet(rows: &[JobView]) -> Sheet<7> {
+fn sheet(rows: &[JobView]) -> TextTable<7> {
     let columns = [
         Column::new("job"),
         Column::new("when"),
@@ -38,7 +38,7 @@ fn sheet(rows: &[JobView]) -> Sheet<7> {
         Column::new("result"),
         Column::of("next", "next_at"),
     ];
-    Sheet::new(columns, rows, |row| {
+    TextTable::new(columns, rows, |row| {
         let time = |at: Option<Time>| at.map_or_else(|| Cell::text("-"), |Time(at)| Cell::Time(at));
         let took = row.took_seconds.map(|took| format!("{took:.1} s"));
         let cells = [
@@ -46,7 +46,7 @@ fn sheet(rows: &[JobView]) -> Sheet<7> {
             Cell::text(&row.when),
             time(row.last_at),
             Cell::text(took.unwrap_or_else(|| "-".to_owned())),
-            Cell::text(row.grade.map_or("-", Grade::as_str)),
+            Cell::text(row.grade.map_or("-", Severity::as_str)),
             Cell::prose(&row.result),
             time(row.next_at),
         ];
@@ -71,7 +71,7 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let work = waiting(&what, tokio::time::timeout(LONGEST, worker.run(job, run)));
     let outcome = match by_hand::unless_stopped(work, stop).await {
         Ok(done) => done.unwrap_or_else(|_| Outcome {
-            grade: Grade::Err,
+            grade: Severity::Err,
             details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
         }),
         Err(stopped) => stopped.into(),

@@ -16,14 +16,14 @@ use crate::logging;
 use crate::out;
 use crate::settings::Settings;
 use crate::wiring::policy::PolicyFiles;
-use crate::wiring::{self, Base, Bus, Devices, Process, Telling};
+use crate::wiring::{self, Base, Bus, Devices, EventSetup, Process};
 use monitors::Monitors;
 
 /// Schedule of the jobs in a simulated region.
 const SCHEDULE: &str = "\n[schedule]\ndoctor = daily 03:00\ndrill = weekly sun 04:00\npurge = daily 03:30\n";
 
 /// Number of instances in a region for demonstration.
-const SHOWN: u32 = 20;
+const DEFAULT_INSTANCES: u32 = 20;
 
 /// Runs API and engine until they are stopped.
 pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
@@ -59,10 +59,10 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         options: sandbox::options_of(&args.region),
         api,
         state_dir: args.region.state_dir.as_deref(),
-        more_conf: &format!("{}{SCHEDULE}", sandbox::PATIENCE),
+        more_conf: &format!("{}{SCHEDULE}", sandbox::SHORT_TIMEOUTS),
     })
     .await?;
-    let shown = if args.bare { 0 } else { SHOWN };
+    let shown = if args.bare { 0 } else { DEFAULT_INSTANCES };
     sandbox::boot(&region, args.region.instances.unwrap_or(shown))?;
     let settings = of_region(&region)?;
     let made = if args.bare {
@@ -137,7 +137,7 @@ pub(crate) async fn start(
     wiring::one_region(settings).await?;
     let base = wiring::base(settings).await?;
     let (poke, wake) = wiring::both_ends(settings)?;
-    let telling = Telling::open(settings, &bus);
+    let telling = EventSetup::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
     let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy.clone(), &devices).await?;
     let engine = engine.telling(telling.port());

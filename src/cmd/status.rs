@@ -10,7 +10,7 @@ use std::io::IsTerminal as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_operator::{ExplanationView, SituationView};
 
 use super::Failure;
@@ -34,21 +34,21 @@ pub(crate) async fn run(args: StatusArgs) -> Result<u8, Failure> {
         // With `--check` a failed read is an unknown state, neither good nor bad.
         Err(error) if check => {
             out::note(format!("tachi: {}", error.chain()));
-            Ok(code(Grade::Unknown))
+            Ok(code(Severity::Unknown))
         }
         done => done,
     }
 }
 
 /// The situation of the region, or of the requested part.
-struct Look {
+struct StatusView {
     seen: SituationView,
     part: Option<Part>,
     /// The explanation of the part, if it is a host.
     host: Option<ExplanationView>,
 }
 
-impl Look {
+impl StatusView {
     async fn at(source: &dyn Source, wanted: Option<&str>) -> Result<Self, Failure> {
         let whole = source.situation().await?;
         let Some(wanted) = wanted else {
@@ -97,11 +97,11 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let is_screen = std::io::stdout().is_terminal();
     loop {
-        let looked = Look::at(source.as_ref(), args.name.as_deref()).await;
+        let looked = StatusView::at(source.as_ref(), args.name.as_deref()).await;
         if args.watch && is_screen {
             out::line(CLEAR);
         }
-        let mut grade = Grade::Ok;
+        let mut grade = Severity::Ok;
         match looked {
             Ok(look) => {
                 grade = look.seen.grade;
@@ -127,11 +127,11 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
 }
 
 /// Returns the exit code of `--check`, as monitoring plugins do.
-pub(super) const fn code(grade: Grade) -> u8 {
+pub(super) const fn code(grade: Severity) -> u8 {
     match grade {
-        Grade::Ok | Grade::Info => 0,
-        Grade::Warn => 1,
-        Grade::Err => 2,
-        Grade::Unknown => 3,
+        Severity::Ok | Severity::Info => 0,
+        Severity::Warn => 1,
+        Severity::Err => 2,
+        Severity::Unknown => 3,
     }
 }

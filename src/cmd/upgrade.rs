@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tachi_domain::count;
 use tachi_domain::policy::FencingMode;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock, CloudLists as _, OperatorDesk as _, Roll as _};
+use tachi_engine::ports::{Clock, CloudLists as _, EngineRegistry as _, OperatorJournal as _};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tachi_store::Store;

@@ -11,7 +11,7 @@ const NOBODY: u32 = u32::MAX;
 
 /// Known identities. Users control their own environment, so it proves nothing by itself: only for root, who could
 /// write into the database anyway, it names the user behind it.
-struct Known {
+struct ProcessOwner {
     /// The user of this process.
     real: u32,
     /// The user who logged in to the session, if the kernel knows; `sudo` and `su` keep it.
@@ -20,7 +20,7 @@ struct Known {
     sudo: Option<u32>,
 }
 
-impl Known {
+impl ProcessOwner {
     fn here() -> Self {
         let login = std::fs::read_to_string("/proc/self/loginuid").ok();
         let login = login.and_then(|text| text.trim().parse().ok());
@@ -63,7 +63,7 @@ fn name_of(users: &Path, uid: u32) -> Option<String> {
 
 /// Returns the operator at the keyboard, with the reason if one was given.
 pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
-    let name = Known::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
+    let name = ProcessOwner::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
     signed(&name, reason).map_err(|why| Failure::usage(format!("--reason: {why}")))
 }
 
@@ -101,7 +101,7 @@ mod tests {
             ("root logged in", 0, Some(0), None, "root"),
             ("a job", 0, None, None, "root"),
         ] {
-            let told = Known { real, login, sudo }.told(name);
+            let told = ProcessOwner { real, login, sudo }.told(name);
             assert_eq!(told, expected, "{case}");
         }
     }

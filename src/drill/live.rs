@@ -22,7 +22,7 @@ use tachi_domain::recovery::planned_mark;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::compute::ServiceChange;
 use tachi_engine::ports::{Compute as _, JobLine, Jobs as _};
-use tachi_operator::StoryView;
+use tachi_operator::RecoveryHistoryView;
 use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ use self::canaries::Make;
 use self::region::Region;
 use self::service::Made;
 use crate::cmd::{Failure, switched_off};
-use crate::drill::Predicted;
+use crate::drill::Prediction;
 use crate::out;
 use crate::out::plain;
 use crate::schedule::{Outcome, by_hand, is_under_way};
@@ -52,10 +52,10 @@ const OVER_WITHIN: Duration = Duration::from_mins(20);
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Limit of failed polls in a row before the drill stops polling.
-const PATIENCE: u32 = 120;
+const MAX_ATTEMPTS: u32 = 120;
 
 /// Parameters of a live drill.
-pub(crate) struct Wish {
+pub(crate) struct DrillRequest {
     pub(crate) make: Make,
     /// Time that monitors have to report the host before the drill does.
     pub(crate) notice: Duration,
@@ -75,8 +75,8 @@ pub(crate) struct Drill<'a> {
     region: Region<'a>,
     id: Uuid,
     /// The host as it was when the drill was admitted.
-    host: &'a admit::Admitted,
-    wish: &'a Wish,
+    host: &'a admit::AdmittedHost,
+    wish: &'a DrillRequest,
 }
 
 /// The host, ready to be switched off.
@@ -89,8 +89,8 @@ struct Ready {
 /// Runs the drill. If `stop` ends before the host is switched off, everything is put back; after that, only the polling ends.
 pub(crate) async fn live(
     database: &Database,
-    host: &admit::Admitted,
-    wish: &Wish,
+    host: &admit::AdmittedHost,
+    wish: &DrillRequest,
     by: &str,
     stop: impl Future<Output = ()>,
 ) -> Result<Live, Failure> {
@@ -115,7 +115,7 @@ pub(crate) async fn live(
             details: live.sentence(),
         },
         Err(error) => Outcome {
-            grade: tachi_domain::situation::Grade::Err,
+            grade: tachi_domain::situation::Severity::Err,
             details: error.chain(),
         },
     };
@@ -231,7 +231,7 @@ impl Drill<'_> {
     }
 
     /// Checks again right before the power-off. Returns the host's earlier recoveries, and how long recoveries took before.
-    async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Predicted>), Failure> {
+    async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
         let predicted = super::predicted(self.database).await?;
         admit::still(self.database, self.host).await?;
@@ -271,7 +271,7 @@ impl Drill<'_> {
         &self,
         known: &BTreeSet<RecoveryId>,
         killed: Timestamp,
-        predicted: Option<Predicted>,
+        predicted: Option<Prediction>,
         ready: &Ready,
     ) -> Result<Live, Failure> {
         let (recovery, by_us) = self.noticed(known).await?;
@@ -324,7 +324,7 @@ impl Drill<'_> {
     }
 
     /// Waits until the recovery is done, and shows what it waits for.
-    async fn over(&self, id: RecoveryId) -> Result<StoryView, Failure> {
+    async fn over(&self, id: RecoveryId) -> Result<RecoveryHistoryView, Failure> {
         let ends = Instant::now() + OVER_WITHIN;
         let (mut failures, mut told) = (0, String::new());
         loop {
@@ -340,7 +340,7 @@ impl Drill<'_> {
                     }
                 }
                 Ok(None) => return Err(Failure::told(format!("there is no recovery {id} any more"))),
-                Err(error) if failures >= PATIENCE => return Err(error),
+                Err(error) if failures >= MAX_ATTEMPTS => return Err(error),
                 Err(_) => failures += 1,
             }
             if Instant::now() >= ends {
@@ -374,7 +374,7 @@ pub(crate) async fn clean_up(
         return Ok(());
     };
     let outcome = Outcome {
-        grade: tachi_domain::situation::Grade::Unknown,
+        grade: tachi_domain::situation::Severity::Unknown,
         details: format!("not finished: cleaned up by {by}"),
     };
     by_hand::end(&database.base, &row, line.run, &outcome).await

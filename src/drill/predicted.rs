@@ -15,7 +15,7 @@ const COUNTED: usize = 10;
 
 /// Prediction from the last recoveries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub(crate) struct Predicted {
+pub(crate) struct Prediction {
     /// Number of host recoveries that brought instances back and count here.
     pub(crate) recoveries: usize,
     /// Median over the recoveries of the seconds from the opening until half of the instances were back.
@@ -24,7 +24,7 @@ pub(crate) struct Predicted {
     pub(crate) worst_seconds: f64,
 }
 
-impl Predicted {
+impl Prediction {
     /// Describes the prediction in a sentence.
     pub(crate) fn sentence(&self) -> String {
         let (median, worst) = (self.median_seconds, self.worst_seconds);
@@ -41,10 +41,10 @@ impl Predicted {
 }
 
 /// Computes the prediction from the seconds of each recovery: until half of the instances were back, and until all were.
-fn of(mut figures: Vec<(f64, f64)>) -> Option<Predicted> {
+fn of(mut figures: Vec<(f64, f64)>) -> Option<Prediction> {
     figures.sort_by(|one, other| one.0.total_cmp(&other.0));
     let middle = figures.get(figures.len() / 2)?;
-    Some(Predicted {
+    Some(Prediction {
         recoveries: figures.len(),
         median_seconds: middle.0,
         worst_seconds: figures.iter().map(|one| one.1).fold(0.0, f64::max),
@@ -52,7 +52,7 @@ fn of(mut figures: Vec<(f64, f64)>) -> Option<Predicted> {
 }
 
 /// Reads the prediction; `None` if no host was ever recovered.
-pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Predicted>, Failure> {
+pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Prediction>, Failure> {
     let filter = RecoveryFilter {
         closed: true,
         limit: Some(LOOKED),

@@ -1,12 +1,12 @@
 //! Output of a shadow drill.
 
 use serde_json::{Value, json};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 
-use super::{Graded, NAMED, Predicted, Shadow, text};
+use super::{GradedAnswer, NAMED, Prediction, Shadow, text};
 
 /// Renders the result as lines.
-pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Predicted>) -> Vec<String> {
+pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
     let mut lines = vec![format!(
         "shadow drill of {}: nothing is switched, moved or changed",
         shadow.host
@@ -32,17 +32,17 @@ pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Predicted>) -> Vec<Strin
     if left.len() > NAMED {
         lines.push(format!("and {} more would stay", left.len() - NAMED));
     }
-    lines.extend(predicted.map(Predicted::sentence));
+    lines.extend(predicted.map(Prediction::sentence));
     lines.push(shadow.sentence());
     lines
 }
 
-fn line(one: &Graded) -> String {
+fn line(one: &GradedAnswer) -> String {
     let mark = match one.grade {
-        Grade::Ok | Grade::Info => "✓",
-        Grade::Warn => "!",
-        Grade::Err => "✗",
-        Grade::Unknown => "?",
+        Severity::Ok | Severity::Info => "✓",
+        Severity::Warn => "!",
+        Severity::Err => "✗",
+        Severity::Unknown => "?",
     };
     let answer = &one.answer;
     let took = format!("{} ms", answer.took.as_millis());
@@ -50,7 +50,7 @@ fn line(one: &Graded) -> String {
 }
 
 /// Renders the result as an object, for programs.
-pub(crate) fn object(shadow: &Shadow, predicted: Option<&Predicted>) -> Value {
+pub(crate) fn object(shadow: &Shadow, predicted: Option<&Prediction>) -> Value {
     let answers = shadow.answers.iter().map(|one| {
         json!({
             "what": one.answer.what, "grade": one.grade, "seconds": one.answer.took.as_secs_f64(), "said": text(&one.answer),

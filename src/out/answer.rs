@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
 
-use super::sheet::{Cell, Column, Sheet, folded, member};
+use super::sheet::{Cell, Column, TextTable, folded, member};
 use super::view::View;
 use super::{line, note, plain};
 use crate::cli::{Format, ShapeArgs};
@@ -13,7 +13,7 @@ use crate::cmd::Failure;
 pub(crate) fn list<const N: usize>(
     shape: &ShapeArgs,
     now: Timestamp,
-    sheet: &Sheet<N>,
+    sheet: &TextTable<N>,
     none: &str,
 ) -> Result<(), Failure> {
     listed(shape, now, sheet, none, Value::Array)
@@ -23,7 +23,7 @@ pub(crate) fn list<const N: usize>(
 pub(crate) fn listed<const N: usize>(
     shape: &ShapeArgs,
     now: Timestamp,
-    sheet: &Sheet<N>,
+    sheet: &TextTable<N>,
     none: &str,
     whole: impl FnOnce(Vec<Value>) -> Value,
 ) -> Result<(), Failure> {
@@ -61,9 +61,9 @@ pub(crate) fn admits(
 
 /// Progress messages before the answer: on standard output for people, on standard error if a program reads the answer.
 #[derive(Clone, Copy)]
-pub(crate) struct Meanwhile(Option<View>);
+pub(crate) struct ProgressReporter(Option<View>);
 
-impl Meanwhile {
+impl ProgressReporter {
     /// Creates the output for an answer in this format.
     pub(crate) fn of(shape: &ShapeArgs, now: Timestamp) -> Self {
         Self(shape.is_told().then(|| View::of(shape, now)))
@@ -96,7 +96,7 @@ pub(crate) fn object(
         Format::Table if shape.columns.is_empty() => view.lines(&lines(&view)).iter().for_each(line),
         Format::Table => {
             let parts = parts(&only()?);
-            let sheet = Sheet::new(
+            let sheet = TextTable::new(
                 [Column::new("field"), Column::new("value")],
                 parts,
                 |(name, value)| {
@@ -128,7 +128,7 @@ pub(crate) fn told<const N: usize>(
         View::of(shape, now).lines(&lines()).iter().for_each(line);
         return Ok(());
     }
-    let sheet = Sheet::new(columns.map(Column::new), objects, |object| {
+    let sheet = TextTable::new(columns.map(Column::new), objects, |object| {
         let cells = columns.map(|name| Cell::prose(member(object.get(name))));
         (cells, object.clone())
     });

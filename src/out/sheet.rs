@@ -90,18 +90,18 @@ impl Column {
     }
 }
 
-pub(crate) struct Sheet<const N: usize> {
+pub(crate) struct TextTable<const N: usize> {
     columns: [Column; N],
     rows: Vec<([Cell; N], Value)>,
 }
 
 /// A selected part of each row.
-enum Taken {
+enum Selection {
     Cell(usize),
     Member(String),
 }
 
-impl<const N: usize> Sheet<N> {
+impl<const N: usize> TextTable<N> {
     /// Creates a row for each of `all`: its cells, and its object.
     pub(crate) fn new<T>(
         columns: [Column; N],
@@ -117,9 +117,9 @@ impl<const N: usize> Sheet<N> {
     }
 
     /// Finds the columns of these names, by title or field. All of them if there is no name.
-    fn taken(&self, names: &[String]) -> Result<Vec<Taken>, String> {
+    fn taken(&self, names: &[String]) -> Result<Vec<Selection>, String> {
         if names.is_empty() {
-            return Ok((0..N).map(Taken::Cell).collect());
+            return Ok((0..N).map(Selection::Cell).collect());
         }
         let one = |name: &String| {
             let wanted = folded(name);
@@ -129,14 +129,14 @@ impl<const N: usize> Sheet<N> {
                     .position(|column| folded(of(column)) == wanted)
             };
             if let Some(place) = place(|column| column.title).or_else(|| place(|column| column.member)) {
-                return Ok(Taken::Cell(place));
+                return Ok(Selection::Cell(place));
             }
             let mut members = self.rows.iter().filter_map(|(_, object)| object.as_object());
             let member = members.find_map(|object| object.keys().find(|key| folded(key) == wanted));
             match member {
-                Some(member) => Ok(Taken::Member(member.clone())),
+                Some(member) => Ok(Selection::Member(member.clone())),
                 // In an empty list any column is empty.
-                None if self.rows.is_empty() => Ok(Taken::Member(name.clone())),
+                None if self.rows.is_empty() => Ok(Selection::Member(name.clone())),
                 None => Err(format!(
                     "there is no column {name:?}, these are there: {}",
                     self.names().join(", ")
@@ -174,8 +174,8 @@ impl<const N: usize> Sheet<N> {
             let mut only = Map::new();
             for one in &taken {
                 let (name, value) = match one {
-                    Taken::Member(name) => (name.as_str(), object.get(name).cloned()),
-                    Taken::Cell(place) => {
+                    Selection::Member(name) => (name.as_str(), object.get(name).cloned()),
+                    Selection::Cell(place) => {
                         let column = self.columns[*place];
                         match object.get(column.member) {
                             Some(value) => (column.member, Some(value.clone())),
@@ -195,8 +195,8 @@ impl<const N: usize> Sheet<N> {
         let taken = self.taken(names)?;
         let line = |(cells, object): &([Cell; N], Value)| {
             let fields = taken.iter().map(|one| match one {
-                Taken::Cell(place) => cells[*place].value(),
-                Taken::Member(name) => member(object.get(name)),
+                Selection::Cell(place) => cells[*place].value(),
+                Selection::Member(name) => member(object.get(name)),
             });
             fields.collect::<Vec<_>>().join("\t")
         };
@@ -230,25 +230,25 @@ impl<const N: usize> Sheet<N> {
     }
 
     /// Lays out the table; returns it with the texts below each row.
-    fn laid_out(&self, taken: &[Taken], view: &View, room: Room) -> (Table, Vec<Vec<String>>) {
-        let is_below = |one: &Taken| match one {
-            Taken::Cell(place) => {
+    fn laid_out(&self, taken: &[Selection], view: &View, room: Room) -> (Table, Vec<Vec<String>>) {
+        let is_below = |one: &Selection| match one {
+            Selection::Cell(place) => {
                 let mut cells = self.rows.iter().map(|(cells, _)| &cells[*place]);
                 room == Room::None && cells.any(|cell| matches!(cell, Cell::Prose(_)))
             }
-            Taken::Member(_) => false,
+            Selection::Member(_) => false,
         };
-        let title = |one: &Taken| match one {
-            Taken::Cell(place) => self.columns[*place].title.to_owned(),
-            Taken::Member(name) => plain(name),
+        let title = |one: &Selection| match one {
+            Selection::Cell(place) => self.columns[*place].title.to_owned(),
+            Selection::Member(name) => plain(name),
         };
-        let text = |one: &Taken, cells: &[Cell; N], object: &Value| match one {
-            Taken::Cell(place) => cells[*place].told(view, room),
-            Taken::Member(name) => member(object.get(name)),
+        let text = |one: &Selection, cells: &[Cell; N], object: &Value| match one {
+            Selection::Cell(place) => cells[*place].told(view, room),
+            Selection::Member(name) => member(object.get(name)),
         };
         // A row needs at least one cell beside it.
         let all_below = taken.iter().all(is_below);
-        let (under, beside): (Vec<&Taken>, Vec<&Taken>) =
+        let (under, beside): (Vec<&Selection>, Vec<&Selection>) =
             taken.iter().partition(|one| is_below(one) && !all_below);
         let mut table = Table::new();
         table.load_style(presets::ASCII_FULL_CONDENSED);
@@ -263,7 +263,7 @@ impl<const N: usize> Sheet<N> {
             below.push(lines.collect());
         }
         for (place, one) in beside.iter().enumerate() {
-            let Taken::Cell(cell) = one else { continue };
+            let Selection::Cell(cell) = one else { continue };
             let numbers = self
                 .rows
                 .iter()
@@ -329,7 +329,7 @@ pub(super) fn member(value: Option<&Value>) -> String {
 
 /// Renders the table at common terminal widths, for snapshots; checks that no line is wider.
 #[cfg(test)]
-pub(crate) fn at_widths<const N: usize>(sheet: &Sheet<N>, now: Timestamp) -> String {
+pub(crate) fn at_widths<const N: usize>(sheet: &TextTable<N>, now: Timestamp) -> String {
     let mut told = String::new();
     for width in [80, 100, 160] {
         let view = View {

@@ -6,17 +6,17 @@ use std::time::Duration;
 use super::note;
 
 /// Delay of the notice on a terminal.
-const SOON: Duration = Duration::from_millis(500);
+const TERMINAL_DELAY: Duration = Duration::from_millis(500);
 
 /// Delay of the notice without a terminal: a log shows only long waits.
-const LATE: Duration = Duration::from_secs(5);
+const LOG_DELAY: Duration = Duration::from_secs(5);
 
 /// Waits for `work`, and prints a notice if it takes a while: `what` names what it waits for.
 pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
     let after = if std::io::stderr().is_terminal() {
-        SOON
+        TERMINAL_DELAY
     } else {
-        LATE
+        LOG_DELAY
     };
     told_after(after, work, || {
         note(format!("tachi: waiting for {}", super::plain(what)));
@@ -48,7 +48,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(milliseconds)).await;
                 7
             };
-            let done = told_after(SOON, work, || told.set(told.get() + 1)).await;
+            let done = told_after(TERMINAL_DELAY, work, || told.set(told.get() + 1)).await;
             assert_eq!((done, told.get()), (7, expected), "{milliseconds}");
         }
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::ports::Jobs as _;
 use tachi_operator::Time;
 use tokio::signal::unix::{SignalKind, signal};
@@ -50,18 +50,18 @@ pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> 
 
 /// The operator who started the work has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Stopped;
+pub(crate) struct Interrupted;
 
-impl fmt::Display for Stopped {
+impl fmt::Display for Interrupted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not finished: stopped by Ctrl-C")
     }
 }
 
-impl From<Stopped> for Outcome {
-    fn from(stopped: Stopped) -> Self {
+impl From<Interrupted> for Outcome {
+    fn from(stopped: Interrupted) -> Self {
         Self {
-            grade: Grade::Unknown,
+            grade: Severity::Unknown,
             details: stopped.to_string(),
         }
     }
@@ -71,10 +71,10 @@ impl From<Stopped> for Outcome {
 pub(crate) async fn unless_stopped<T>(
     work: impl Future<Output = T>,
     stop: impl Future<Output = ()>,
-) -> Result<T, Stopped> {
+) -> Result<T, Interrupted> {
     tokio::select! {
         done = work => Ok(done),
-        () = stop => Err(Stopped),
+        () = stop => Err(Interrupted),
     }
 }
 

@@ -6,7 +6,7 @@ use chrono::TimeZone;
 use tachi_domain::Timestamp;
 use tachi_engine::ports::JobLine;
 
-use super::When;
+use super::JobSchedule;
 
 /// Maximum duration of a run; then it is given up.
 pub(crate) const LONGEST: Duration = Duration::from_mins(30);
@@ -30,7 +30,7 @@ pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
 /// Returns the due time of the next run: the last one that has passed without a run, else the next one. Several missed times are
 /// made up for by one run. `started` is when this engine started: a job that never ran has missed nothing before that.
 pub(crate) fn begins_at<Z: TimeZone>(
-    when: When,
+    when: JobSchedule,
     line: Option<&JobLine>,
     started: Timestamp,
     now: Timestamp,
@@ -40,13 +40,13 @@ pub(crate) fn begins_at<Z: TimeZone>(
         .and_then(|line| line.due)
         .filter(|due| *due <= now.plus(AHEAD));
     match (when, due) {
-        (When::Every(_), None) => now,
-        (When::Every(period), Some(due)) => {
+        (JobSchedule::Every(_), None) => now,
+        (JobSchedule::Every(period), Some(due)) => {
             let period = i64::try_from(period.as_micros()).unwrap_or(i64::MAX).max(1);
             let passed = now.micros_since(due) / period;
             Timestamp::from_micros(due.micros().saturating_add(passed.max(1).saturating_mul(period)))
         }
-        (When::At(..), due) => {
+        (JobSchedule::At(..), due) => {
             let missed = when.before(now, zone).filter(|at| *at > due.unwrap_or(started));
             missed
                 .or_else(|| when.after(now, zone))
@@ -57,10 +57,10 @@ pub(crate) fn begins_at<Z: TimeZone>(
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::situation::Grade;
+    use tachi_domain::situation::Severity;
     use tachi_engine::ports::JobEnd;
 
-    use super::super::when::tests::{Berlin, utc};
+    use super::super::when::tests::{TestTimeZone, utc};
     use super::*;
 
     fn line(due: Option<&str>, begun: &str, ended: bool) -> JobLine {
@@ -72,7 +72,7 @@ mod tests {
             by: "ctl-1".into(),
             end: ended.then(|| JobEnd {
                 at: utc(begun),
-                grade: Grade::Ok,
+                grade: Severity::Ok,
                 details: String::new(),
             }),
             good_at: None,
@@ -81,9 +81,10 @@ mod tests {
 
     #[test]
     fn it_begins_once_for_each_time_and_once_for_all_that_were_missed() {
-        let daily = When::parse("daily 03:00").unwrap();
-        let at =
-            |line: Option<&JobLine>, now: &str| begins_at(daily, line, utc("11-10T12:00"), utc(now), &Berlin);
+        let daily = JobSchedule::parse("daily 03:00").unwrap();
+        let at = |line: Option<&JobLine>, now: &str| {
+            begins_at(daily, line, utc("11-10T12:00"), utc(now), &TestTimeZone)
+        };
         // The job never ran: it is due at the first time after the engine's start.
         assert_eq!(at(None, "11-10T12:00"), utc("11-11T02:00"));
         assert_eq!(at(None, "11-11T02:00"), utc("11-11T02:00"));
@@ -110,10 +111,10 @@ mod tests {
 
     #[test]
     fn what_is_done_again_and_again_keeps_its_step() {
-        let every = When::parse("every 6h").unwrap();
+        let every = JobSchedule::parse("every 6h").unwrap();
         let at = |due: Option<&str>, now: &str| {
             let line = due.map(|due| line(Some(due), due, true));
-            begins_at(every, line.as_ref(), utc("11-10T12:00"), utc(now), &Berlin)
+            begins_at(every, line.as_ref(), utc("11-10T12:00"), utc(now), &TestTimeZone)
         };
         assert_eq!(at(None, "11-10T12:00"), utc("11-10T12:00"), "at once");
         assert_eq!(at(Some("11-10T12:00"), "11-10T12:00"), utc("11-10T18:00"));

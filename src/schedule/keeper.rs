@@ -8,21 +8,21 @@ use std::time::Duration;
 use chrono::TimeZone;
 use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::ports::{Clock, JobLine, Jobs, JournalError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, LONGEST, Outcome, Schedule, Work, begins_at, is_under_way};
+use super::{Job, JobRunner, LONGEST, Outcome, Schedule, begins_at, is_under_way};
 
 /// Interval at which each engine checks.
-const EVERY: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 const GOOD: &str = "tachi_job_last_success_timestamp_seconds";
 
-pub(crate) struct Keeper<Z> {
+pub(crate) struct Scheduler<Z> {
     jobs: Arc<dyn Jobs>,
-    work: Arc<dyn Work>,
+    work: Arc<dyn JobRunner>,
     clock: Arc<dyn Clock>,
     schedule: Schedule,
     zone: Z,
@@ -33,11 +33,11 @@ pub(crate) struct Keeper<Z> {
     trouble: bool,
 }
 
-impl<Z: TimeZone> Keeper<Z> {
+impl<Z: TimeZone> Scheduler<Z> {
     /// Creates a scheduler that starts checking now, under a unique name.
     pub(crate) fn new(
         jobs: Arc<dyn Jobs>,
-        work: Arc<dyn Work>,
+        work: Arc<dyn JobRunner>,
         clock: Arc<dyn Clock>,
         schedule: Schedule,
         zone: Z,
@@ -65,7 +65,7 @@ impl<Z: TimeZone> Keeper<Z> {
         if self.schedule.jobs.is_empty() {
             return;
         }
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // Both branches only wait.
@@ -131,16 +131,16 @@ impl<Z: TimeZone> Keeper<Z> {
         tracing::info!(%job, run, "job begins");
         let outcome = tokio::select! {
             () = stop.cancelled() => Outcome {
-                grade: Grade::Unknown,
+                grade: Severity::Unknown,
                 details: "not finished: its engine was stopped".to_owned(),
             },
             done = timeout(LONGEST, self.work.run(job, run)) => done.unwrap_or_else(|_| Outcome {
-                grade: Grade::Err,
+                grade: Severity::Err,
                 details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
             }),
         };
         let Outcome { grade, details } = outcome;
-        if matches!(grade, Grade::Err | Grade::Unknown) {
+        if matches!(grade, Severity::Err | Severity::Unknown) {
             tracing::warn!(%job, run, %grade, "job has ended: {details}");
         } else {
             tracing::info!(%job, run, %grade, "job has ended: {details}");

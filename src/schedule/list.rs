@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use chrono::Local;
 use tachi_domain::Timestamp;
-use tachi_domain::situation::{DeviceTest, Grade};
+use tachi_domain::situation::{DeviceTest, Severity};
 use tachi_engine::ports::{FactStore as _, JobLine, Jobs as _, JournalError};
 use tachi_engine::watcher::kind;
 use tachi_operator::when::lasting;
 use tachi_operator::{JobView, Time};
 use tachi_store::Store;
 
-use super::{Job, Schedule, When, begins_at, is_under_way};
+use super::{Job, JobSchedule, Schedule, begins_at, is_under_way};
 
 /// Lists all jobs of `schedule`, and the tests of fence devices, which run at the interval `every`.
 ///
@@ -51,9 +51,9 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> 
         last_at: Some(Time(last)),
         took_seconds: None,
         grade: Some(if good == tests.len() {
-            Grade::Ok
+            Severity::Ok
         } else {
-            Grade::Err
+            Severity::Err
         }),
         result: format!("{good}/{} good", tests.len()),
         // A test that is late, because another device hangs, is next.
@@ -62,7 +62,7 @@ fn of_devices(tests: &[DeviceTest], every: Option<Duration>, now: Timestamp) -> 
 }
 
 fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<JobView> {
-    let of = |name: &str, when: Option<When>| {
+    let of = |name: &str, when: Option<JobSchedule>| {
         let line = lines.iter().find(|line| line.name == name);
         if when.is_none() && line.is_none() {
             return None;
@@ -106,7 +106,7 @@ mod tests {
         Timestamp::from_micros((1_700_000_000 + seconds) * 1_000_000)
     }
 
-    fn line(end: Option<(i64, Grade, &str)>) -> JobLine {
+    fn line(end: Option<(i64, Severity, &str)>) -> JobLine {
         JobLine {
             name: "doctor".into(),
             run: 1,
@@ -126,12 +126,12 @@ mod tests {
     fn each_job_tells_how_it_went_and_when_it_goes_again() {
         let schedule = Schedule {
             jobs: vec![
-                (Job::Doctor, When::parse("every 6h").unwrap()),
-                (Job::Purge, When::parse("daily 03:30").unwrap()),
+                (Job::Doctor, JobSchedule::parse("every 6h").unwrap()),
+                (Job::Purge, JobSchedule::parse("daily 03:30").unwrap()),
             ],
             purge_age_in_days: 30,
         };
-        let rows = of_jobs(&schedule, &[line(Some((6, Grade::Err, "2 errors")))], at(60));
+        let rows = of_jobs(&schedule, &[line(Some((6, Severity::Err, "2 errors")))], at(60));
         assert_eq!(
             rows[0],
             JobView {
@@ -139,7 +139,7 @@ mod tests {
                 when: "every 6h".into(),
                 last_at: Some(Time(at(0))),
                 took_seconds: Some(6.0),
-                grade: Some(Grade::Err),
+                grade: Some(Severity::Err),
                 result: "2 errors".into(),
                 next_at: Some(Time(at(6 * 3_600))),
             }
@@ -180,7 +180,10 @@ mod tests {
             at(20),
         )
         .unwrap();
-        assert_eq!((row.result.as_str(), row.grade), ("1/2 good", Some(Grade::Err)));
+        assert_eq!(
+            (row.result.as_str(), row.grade),
+            ("1/2 good", Some(Severity::Err))
+        );
         assert_eq!(
             (row.last_at, row.next_at),
             (Some(Time(at(5))), Some(Time(at(300))))

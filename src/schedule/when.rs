@@ -17,14 +17,14 @@ const SHORTEST: Duration = Duration::from_mins(1);
 const SELDOM: Duration = Duration::from_hours(24 * 366);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum When {
+pub(crate) enum JobSchedule {
     /// At this interval, counted from the time before.
     Every(Duration),
     /// Each day, or each week on a day.
     At(Option<Weekday>, NaiveTime),
 }
 
-impl When {
+impl JobSchedule {
     /// Parses a schedule.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ fn day_of<Z: TimeZone>(now: Timestamp, zone: &Z) -> Option<NaiveDate> {
     Some(now.with_timezone(zone).date_naive())
 }
 
-impl fmt::Display for When {
+impl fmt::Display for JobSchedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Every(lasts) => {
@@ -139,13 +139,13 @@ pub(crate) mod tests {
 
     /// The time zone of Berlin in 2026: UTC+1, and UTC+2 from 29 March to 25 October, 01:00 UTC.
     #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Berlin;
+    pub(crate) struct TestTimeZone;
 
     fn offset(hours: i32) -> FixedOffset {
         FixedOffset::east_opt(hours * 3_600).unwrap()
     }
 
-    impl TimeZone for Berlin {
+    impl TimeZone for TestTimeZone {
         type Offset = FixedOffset;
 
         fn from_offset(_: &FixedOffset) -> Self {
@@ -202,13 +202,13 @@ pub(crate) mod tests {
             "every 90m",
             "every 90s",
         ] {
-            assert_eq!(When::parse(text).unwrap().to_string(), text);
+            assert_eq!(JobSchedule::parse(text).unwrap().to_string(), text);
         }
         assert_eq!(
-            When::parse(" weekly  Sunday 4:00 ").unwrap().to_string(),
+            JobSchedule::parse(" weekly  Sunday 4:00 ").unwrap().to_string(),
             "weekly sun 04:00"
         );
-        assert_eq!(When::parse("every 1d").unwrap().to_string(), "every 24h");
+        assert_eq!(JobSchedule::parse("every 1d").unwrap().to_string(), "every 24h");
         for text in [
             "",
             "daily",
@@ -227,13 +227,13 @@ pub(crate) mod tests {
             "daily 03:00\0",
             "DAILY 03:00",
         ] {
-            assert!(When::parse(text).is_err(), "{text:?}");
+            assert!(JobSchedule::parse(text).is_err(), "{text:?}");
         }
     }
 
     #[test]
     fn times_are_those_of_the_wall_there_also_when_an_hour_is_missing_or_twice() {
-        let daily = When::parse("daily 02:30").unwrap();
+        let daily = JobSchedule::parse("daily 02:30").unwrap();
         for (now, before, after) in [
             ("03-27T12:00", "03-27T01:30", "03-28T01:30"),
             // On the 29th 02:30 does not exist: 03:30 is the moment.
@@ -244,22 +244,22 @@ pub(crate) mod tests {
             ("10-25T00:30", "10-25T00:30", "10-26T01:30"),
             ("10-25T01:30", "10-25T00:30", "10-26T01:30"),
         ] {
-            assert_eq!(daily.before(utc(now), &Berlin), Some(utc(before)), "{now}");
-            assert_eq!(daily.after(utc(now), &Berlin), Some(utc(after)), "{now}");
+            assert_eq!(daily.before(utc(now), &TestTimeZone), Some(utc(before)), "{now}");
+            assert_eq!(daily.after(utc(now), &TestTimeZone), Some(utc(after)), "{now}");
         }
         // 22 November is a Sunday.
-        let weekly = When::parse("weekly sun 00:15").unwrap();
+        let weekly = JobSchedule::parse("weekly sun 00:15").unwrap();
         for (now, before, after) in [
             ("11-21T23:14", "11-14T23:15", "11-21T23:15"),
             ("11-21T23:15", "11-21T23:15", "11-28T23:15"),
         ] {
-            assert_eq!(weekly.before(utc(now), &Berlin), Some(utc(before)), "{now}");
-            assert_eq!(weekly.after(utc(now), &Berlin), Some(utc(after)), "{now}");
+            assert_eq!(weekly.before(utc(now), &TestTimeZone), Some(utc(before)), "{now}");
+            assert_eq!(weekly.after(utc(now), &TestTimeZone), Some(utc(after)), "{now}");
         }
         assert_eq!(
-            When::parse("every 6h")
+            JobSchedule::parse("every 6h")
                 .unwrap()
-                .before(utc("11-21T23:14"), &Berlin),
+                .before(utc("11-21T23:14"), &TestTimeZone),
             None
         );
     }

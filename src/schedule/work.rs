@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tachi_domain::count;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 
 use super::Job;
 use crate::cli::ConfigArgs;
@@ -15,14 +15,14 @@ use crate::wiring::{self, Base};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     /// The grade of the result.
-    pub(crate) grade: Grade,
+    pub(crate) grade: Severity,
     /// Description of the result in a line, for people.
     pub(crate) details: String,
 }
 
 /// Executor of jobs.
 #[async_trait]
-pub(crate) trait Work: Send + Sync {
+pub(crate) trait JobRunner: Send + Sync {
     /// Runs a job; `run` is the number of the run. The future may be dropped at any time.
     async fn run(&self, job: Job, run: u64) -> Outcome;
 }
@@ -31,7 +31,7 @@ pub(crate) trait Work: Send + Sync {
 pub(crate) struct Worker(pub(crate) ConfigArgs);
 
 #[async_trait]
-impl Work for Worker {
+impl JobRunner for Worker {
     async fn run(&self, job: Job, run: u64) -> Outcome {
         let done = match job {
             Job::Doctor => Ok(Box::pin(cmd::doctor::job(&self.0)).await),
@@ -39,7 +39,7 @@ impl Work for Worker {
             Job::Drill => Box::pin(self.drill(run)).await,
         };
         done.unwrap_or_else(|error| Outcome {
-            grade: Grade::Err,
+            grade: Severity::Err,
             details: error.chain(),
         })
     }
@@ -66,7 +66,7 @@ impl Worker {
             .await;
         let purged = purged.map_err(|error| Failure::new("purging", error))?;
         Ok(Outcome {
-            grade: Grade::Ok,
+            grade: Severity::Ok,
             details: count(purged.total(), "row", "rows"),
         })
     }

@@ -11,7 +11,7 @@ use tachi_store::{ServerKind, ServerOptions, StoreOptions};
 use super::masakari::Span;
 
 /// Minimum time to wait for a connection, and to keep one.
-const LEAST: Duration = Duration::from_secs(1);
+const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Ten years: longer than any process runs.
 const NEVER: Duration = Duration::from_secs(315_360_000);
@@ -91,7 +91,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     }
     .read(r, Duration::from_secs(10))
     .unwrap_or_default()
-    .max(LEAST);
+    .max(MIN_TIMEOUT);
     let recycle: f64 = r
         .number("database", "connection_recycle_time")
         .default(3600.0)
@@ -101,7 +101,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
     let recycle = if recycle < 0.0 {
         NEVER
     } else {
-        Duration::try_from_secs_f64(recycle).map_or(NEVER, |span| span.clamp(LEAST, NEVER))
+        Duration::try_from_secs_f64(recycle).map_or(NEVER, |span| span.clamp(MIN_TIMEOUT, NEVER))
     };
     let retries: i64 = r
         .int("database", "max_retries")

@@ -23,7 +23,7 @@ pub(crate) struct Hooks {
 }
 
 #[derive(Default)]
-struct Written {
+struct HookEntry {
     flow: Flow,
     notes: Vec<String>,
     text: String,
@@ -73,7 +73,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
     };
     let mut read = |kind: FlowKind| {
         // Templates leave options empty; an empty option counts as missing.
-        let written: Written = r
+        let written: HookEntry = r
             .parsed(
                 FLOWS,
                 kind.option(),
@@ -96,7 +96,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
     (flows, hooks)
 }
 
-fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<Written, Refusal> {
+fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<HookEntry, Refusal> {
     let (flow, notes) = Flow::build(kind, &named_lists(text)?, defaults)
         .map_err(|error| Refusal::new(error.why, error.help))?;
     for hook in [&flow.pre, &flow.main, &flow.post].into_iter().flatten() {
@@ -109,7 +109,7 @@ fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<Written, Re
             ));
         }
     }
-    Ok(Written {
+    Ok(HookEntry {
         flow,
         notes,
         text: text.to_owned(),

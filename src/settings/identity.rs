@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tachi_api::TokenOptions;
 use tachi_config::{Reader, Refusal};
 use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
-use tachi_keystone::{Credentials, Domain, Named, Region, Scope, Tls};
+use tachi_keystone::{Credentials, Domain, Region, ResourceRef, Scope, Tls};
 use tachi_openstack::{CatalogInfo, Options};
 
 use super::is_given;
@@ -257,9 +257,9 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
     let mut options = match (auth_url, user, password.filter(is_given), tenant) {
         (Some(auth_url), Some(user), Some(password), Some(tenant)) => {
             let credentials = Credentials::Password {
-                user: Named::name(user, Some(Domain::Name(user_domain))),
+                user: ResourceRef::name(user, Some(Domain::Name(user_domain))),
                 password,
-                scope: Scope::Project(Named::name(tenant, Some(Domain::Name(project_domain)))),
+                scope: Scope::Project(ResourceRef::name(tenant, Some(Domain::Name(project_domain)))),
             };
             Options::new(auth_url, credentials)
         }

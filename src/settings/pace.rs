@@ -11,7 +11,7 @@ use tachi_engine::PaceOptions;
 const G: &str = "recovery";
 
 /// Range of the timeouts for Nova.
-const PATIENCE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
+const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(600);
 
 /// Reads the limits. `policy` has `evacuations_in_flight` and `evacuations_queued`, the start values of the windows.
 pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
@@ -66,13 +66,13 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
         take_up_patience: r
             .seconds(G, "take_up_patience")
             .default(d.take_up_patience)
-            .range(PATIENCE)
+            .range(TIMEOUT_RANGE)
             .help("a quarter of the longest queue, in time, that an engine has in front of Nova")
             .get(),
         call_patience: r
             .seconds(G, "call_patience")
             .default(d.call_patience)
-            .range(PATIENCE)
+            .range(TIMEOUT_RANGE)
             .help("Nova that takes longer to answer a call is asked for fewer")
             .get(),
     }

@@ -19,7 +19,7 @@ pub(super) use limits::expiry;
 const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(600);
 
 /// Range of waits for something external.
-const LONG: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
+const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 
 /// Reads the rules. `has_device` is true if a power controller is configured, which makes `engine` the default mode (R15).
 pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
@@ -137,25 +137,25 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         power_on_delay: r
             .seconds(G, "power_on_delay")
             .default(d.power_on_delay)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long a host is shown to be off before it gets its power back, with `after_recovery = power_on`")
             .get(),
         episode_deadline: r
             .seconds(G, "episode_deadline")
             .default(d.episode_deadline)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long the levels of a host may take together; no further one is begun after that")
             .get(),
         fence_retry: r
             .seconds(G, "retry_interval")
             .default(d.fence_retry)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("pause before the levels are tried again")
             .get(),
         power_off_limit: r
             .seconds(G, "power_off_limit")
             .default(d.power_off_limit)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long a machine may take to be off after it was ordered")
             .get(),
         power_poll: r
@@ -268,12 +268,12 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         conductors_up: r
             .seconds(G, "conductors_up_for")
             .default(d.conductors_up)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long every nova-conductor must be up before an evacuation nobody picked up is asked for again").get(),
         nova_long_rpc_timeout: r
             .seconds(G, "nova_long_rpc_timeout")
             .default(d.nova_long_rpc_timeout)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long an instance that Nova was moving to a host when it died is watched. Not below Nova's `long_rpc_timeout`").get(),
         stop_limit: limit(
             "wait_period_after_power_off",

@@ -2,7 +2,7 @@
 
 use tachi_config::{Reader, Refusal};
 
-use crate::schedule::{Job, Schedule, When};
+use crate::schedule::{Job, JobSchedule, Schedule};
 
 const G: &str = "schedule";
 
@@ -10,7 +10,7 @@ const G: &str = "schedule";
 pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
     let mut when = |job: Job| {
         let parse = |text: &str| {
-            When::parse(text)
+            JobSchedule::parse(text)
                 .map_err(|why| Refusal::new(why, "write daily 03:00, weekly sun 04:00 or every 6h"))
         };
         let when = r.parsed(G, job.as_str(), parse, ToString::to_string);

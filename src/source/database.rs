@@ -9,35 +9,35 @@ use async_trait::async_trait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::recovery::MoveVerdict;
+use tachi_domain::recovery::ResolutionKind;
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
-use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorDesk as _};
-use tachi_operator::failing::{self, Failing};
-use tachi_operator::freezes::{self, FreezeWish, Hand, What};
-use tachi_operator::planning::PlanWish;
+use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
+use tachi_operator::failing::{self, FailureReport};
+use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget};
+use tachi_operator::planning::PlanRequest;
 use tachi_operator::words::{self, WordEffect};
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
-    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, Seen,
-    SituationView, StoryView, VmoveLine, VmoveView,
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    RegionSnapshot, ReporterView, RetriedView, SituationView, VmoveLine, VmoveView,
 };
 use tokio::sync::watch;
 
-use super::{Said, Saying, Source};
+use super::{ActionRequest, ActionResult, Source};
 use crate::cli::ConfigArgs;
 use crate::cmd::{Failure, what_runs, who};
 use crate::out;
 use crate::schedule;
 use crate::settings::Settings;
-use crate::wiring::lookout::Watchtower;
+use crate::wiring::lookout::RegionDatabase;
 use crate::wiring::{self, Base};
 
 pub(crate) struct Database {
     pub(crate) settings: Settings,
     pub(crate) base: Base,
-    tower: Watchtower,
+    tower: RegionDatabase,
 }
 
 impl Database {
@@ -53,15 +53,15 @@ impl Database {
     pub(crate) fn of(settings: Settings, base: Base) -> Self {
         let (_, policy) = watch::channel(settings.policy.clone());
         Self {
-            tower: Watchtower::new(&settings, &base, policy),
+            tower: RegionDatabase::new(&settings, &base, policy),
             settings,
             base,
         }
     }
 
     /// Returns the operator at the keyboard, for freezes.
-    fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<Hand<'a>, Failure> {
-        Ok(Hand {
+    fn hand<'a>(&'a self, audit: &'a dyn AuditSink) -> Result<FreezeDesk<'a>, Failure> {
+        Ok(FreezeDesk {
             freezes: self.base.store.freezes(),
             audit,
             by: who::who(None)?,
@@ -70,7 +70,7 @@ impl Database {
     }
 
     /// Reads the whole situation; several reads of a command within a second share one.
-    async fn look(&self) -> Result<Arc<Seen>, Failure> {
+    async fn look(&self) -> Result<Arc<RegionSnapshot>, Failure> {
         self.tower.look_here().await.map_err(|error| self.wrong(error))
     }
 
@@ -121,10 +121,10 @@ impl Source for Database {
         told(&rows.iter().map(RecoveryView::from).collect())
     }
 
-    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         let story = self.base.store.desk().story(id).await;
         let story = story.map_err(|error| self.wrong(error))?;
-        told(&story.as_ref().map(StoryView::from))
+        told(&story.as_ref().map(RecoveryHistoryView::from))
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
@@ -141,11 +141,11 @@ impl Source for Database {
         told(&views.collect())
     }
 
-    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
         let by = who::who(reason)?;
         let desk = self.base.store.desk();
         let (recovery, seen_to, already) = match saying {
-            Saying::OfRecovery(id, word) => {
+            ActionRequest::OfRecovery(id, word) => {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
                 let already = story.is_some_and(|story| words::is_said(&story, word));
                 if !already {
@@ -153,10 +153,10 @@ impl Source for Database {
                 }
                 (id, false, already)
             }
-            Saying::OfInstance(instance, word, on) => {
+            ActionRequest::OfInstance(instance, word, on) => {
                 let found = words::instance(desk, instance).await?;
                 found.admits(word, on)?;
-                if let (MoveVerdict::Success, Some(host)) = (word, on) {
+                if let (ResolutionKind::Success, Some(host)) = (word, on) {
                     words::is_shown_on(&*self.look().await?, &found, host)?;
                 }
                 let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
@@ -166,7 +166,7 @@ impl Source for Database {
         if !seen_to && !already {
             wiring::socket_poke(&self.settings)?.poke();
         }
-        Ok(Said {
+        Ok(ActionResult {
             recovery,
             by,
             seen_to,
@@ -187,9 +187,9 @@ impl Source for Database {
         told(&listed.map_err(|error| self.wrong(error))?)
     }
 
-    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
         let seen = self.look().await?;
-        let what = What::find(wish.scope, &wish.name, &seen)?;
+        let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
         let audit = wiring::audit(&self.settings, &self.base.clock, "tachi freeze")?;
         let hand = self.hand(audit.as_ref())?;
         let written = hand.freeze(&what, wish, &seen).await.map_err(|unsaid| {
@@ -227,7 +227,7 @@ impl Source for Database {
         told(&thawed)
     }
 
-    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         planned::drain_outlook(self, host).await
     }
 
@@ -235,11 +235,11 @@ impl Source for Database {
         planned::giveback_outlook(self, host, with_locked).await
     }
 
-    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure> {
         planned::plan(self, host, wish).await
     }
 
-    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
         let view = failing::named(self.base.store.desk(), host)
             .await
@@ -284,7 +284,7 @@ impl Source for Database {
             .judge(reporter, || true, &mut new)
             .map_err(|why| Failure::told(format!("nothing was reported: {why}")))?;
         let audit = wiring::audit(settings, &base.clock, "tachi host report-down")?;
-        let failing = Failing {
+        let failing = FailureReport {
             desk: base.store.desk(),
             reports: base.store.registry(),
             audit: audit.as_ref(),

@@ -5,26 +5,26 @@ use tachi_domain::monitor::MonitorKind;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
 use tachi_engine::ports::past::Span;
-use tachi_operator::freezes::FreezeWish;
-use tachi_operator::planning::PlanWish;
+use tachi_operator::freezes::FreezeRequest;
+use tachi_operator::planning::PlanRequest;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
-    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
-    StoryView, VmoveView,
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    ReporterView, RetriedView, SituationView, VmoveView,
 };
 
-use super::{Said, Saying, Source};
+use super::{ActionRequest, ActionResult, Source};
 use crate::cmd::Failure;
 use crate::out::waiting;
 
-pub(super) struct Patient<S> {
+pub(super) struct WithProgress<S> {
     pub(super) inner: S,
     /// Description of the inner source: `the database FILE`, `the API of cloud NAME`.
     pub(super) what: String,
 }
 
 #[async_trait]
-impl<S: Source> Source for Patient<S> {
+impl<S: Source> Source for WithProgress<S> {
     fn now(&self) -> Timestamp {
         self.inner.now()
     }
@@ -49,7 +49,7 @@ impl<S: Source> Source for Patient<S> {
         waiting(&self.what, self.inner.recoveries(filter)).await
     }
 
-    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         waiting(&self.what, self.inner.recovery(id)).await
     }
 
@@ -57,7 +57,7 @@ impl<S: Source> Source for Patient<S> {
         waiting(&self.what, self.inner.instances(needs_person)).await
     }
 
-    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
         waiting(&self.what, self.inner.say(saying, reason)).await
     }
 
@@ -69,7 +69,7 @@ impl<S: Source> Source for Patient<S> {
         waiting(&self.what, self.inner.schedule()).await
     }
 
-    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
         // The inner source prints its own notice.
         self.inner.freeze(wish).await
     }
@@ -78,11 +78,11 @@ impl<S: Source> Source for Patient<S> {
         waiting(&self.what, self.inner.thaw(freeze)).await
     }
 
-    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         waiting(&self.what, self.inner.outlook(host)).await
     }
 
-    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         waiting(&self.what, self.inner.drain_outlook(host)).await
     }
 
@@ -90,7 +90,7 @@ impl<S: Source> Source for Patient<S> {
         waiting(&self.what, self.inner.giveback_outlook(host, with_locked)).await
     }
 
-    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure> {
         waiting(&self.what, self.inner.plan(host, wish)).await
     }
 

@@ -7,25 +7,25 @@ use std::fmt;
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tachi_clouds::{Cloud, Surroundings};
+use tachi_clouds::{Cloud, ProcessEnvironment};
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::recovery::{MoveVerdict, RecoveryKind, Word};
+use tachi_domain::recovery::{OperatorCommand, RecoveryKind, ResolutionKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::past::Span;
-use tachi_instance_ha::{Class, Client, Failed, Options};
-use tachi_operator::freezes::FreezeWish;
-use tachi_operator::planning::PlanWish;
+use tachi_instance_ha::{CallFailure, Class, Client, Options};
+use tachi_operator::freezes::FreezeRequest;
+use tachi_operator::planning::PlanRequest;
 use tachi_operator::when::time;
 use tachi_operator::{
-    ExplanationView, FailedView, ForecastView, ForgottenView, FreezeView, FrozenView, GivebackView, JobView,
-    LiftedView, OutlookView, PastView, PlannedView, RecoveryView, ReporterView, RetriedView, SituationView,
-    StoryView, VmoveView, past,
+    ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
+    GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
+    ReporterView, RetriedView, SituationView, VmoveView, past,
 };
 
-use super::{Said, Saying, Source};
+use super::{ActionRequest, ActionResult, Source};
 use crate::cmd::Failure;
 use crate::out::waiting;
 
@@ -52,7 +52,7 @@ enum Act {
 
 impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
-        let cloud = tachi_clouds::read(name, &Surroundings::here())
+        let cloud = tachi_clouds::read(name, &ProcessEnvironment::here())
             .map_err(|error| Failure::usage(error.to_string()))?;
         let written_in = cloud.written_in.clone();
         let client =
@@ -104,7 +104,7 @@ impl Remote {
     /// Reads the answer to an action.
     async fn said<T: DeserializeOwned>(
         &self,
-        said: Result<Vec<u8>, Failed>,
+        said: Result<Vec<u8>, CallFailure>,
         key: &str,
     ) -> Result<T, Failure> {
         match said {
@@ -147,8 +147,8 @@ impl Remote {
         ))
     }
 
-    fn failed(&self, failed: &Failed, act: Act) -> Failure {
-        let Failed { text, status, .. } = failed;
+    fn failed(&self, failed: &CallFailure, act: Act) -> Failure {
+        let CallFailure { text, status, .. } = failed;
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
         Failure::told(match (status, act) {
@@ -318,7 +318,7 @@ impl Source for Remote {
         Err(Failure::told(format!("{self} has no end of its recoveries")))
     }
 
-    async fn recovery(&self, id: RecoveryId) -> Result<Option<StoryView>, Failure> {
+    async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         let found = self
             .find(&["recoveries", &id.to_string()], &[], "recovery")
             .await?;
@@ -338,13 +338,13 @@ impl Source for Remote {
         self.get(&["instances"], &query, "instances").await
     }
 
-    async fn say(&self, saying: Saying<'_>, reason: Option<&str>) -> Result<Said, Failure> {
+    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
         let mut word = match saying {
-            Saying::OfRecovery(id, word) => {
+            ActionRequest::OfRecovery(id, word) => {
                 let word = match word {
-                    Word::Approve => "approve",
-                    Word::Reject => "abort",
-                    Word::HostIsOff => {
+                    OperatorCommand::Approve => "approve",
+                    OperatorCommand::Reject => "abort",
+                    OperatorCommand::HostIsOff => {
                         return Err(Failure::usage(
                             "that a host is off is said on a controller only, without --os-cloud",
                         ));
@@ -352,12 +352,12 @@ impl Source for Remote {
                 };
                 json!({"word": word, "recovery": id})
             }
-            Saying::OfInstance(instance, word, on) => {
+            ActionRequest::OfInstance(instance, word, on) => {
                 let word = match word {
-                    MoveVerdict::Success => "success",
-                    MoveVerdict::Failure => "failure",
-                    MoveVerdict::Retry => "retry",
-                    MoveVerdict::Ignore => "ignore",
+                    ResolutionKind::Success => "success",
+                    ResolutionKind::Failure => "failure",
+                    ResolutionKind::Retry => "retry",
+                    ResolutionKind::Ignore => "ignore",
                 };
                 json!({"word": word, "instance": instance, "on": on})
             }
@@ -375,7 +375,7 @@ impl Source for Remote {
                 "{self} has taken the word, and answers without the recovery that it is about"
             ))
         })?;
-        Ok(Said {
+        Ok(ActionResult {
             recovery,
             by: field("by").to_owned(),
             seen_to: false,
@@ -390,7 +390,7 @@ impl Source for Remote {
         self.get(&["schedule"], &[], "schedule").await
     }
 
-    async fn freeze(&self, wish: &FreezeWish) -> Result<FrozenView, Failure> {
+    async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
         let mut body = json!({
             "scope": wish.scope,
             "name": wish.name,
@@ -423,11 +423,11 @@ impl Source for Remote {
         self.said(said, "freeze").await
     }
 
-    async fn outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         self.of_host(host, "failure").await
     }
 
-    async fn drain_outlook(&self, host: &str) -> Result<OutlookView, Failure> {
+    async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         self.of_host(host, "drain").await
     }
 
@@ -435,7 +435,7 @@ impl Source for Remote {
         self.of_host(host, "giveback").await
     }
 
-    async fn plan(&self, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+    async fn plan(&self, host: &str, wish: &PlanRequest) -> Result<PlannedView, Failure> {
         let mut body = json!({
             "at_once": wish.at_once,
             "limit_seconds": wish.limit.as_secs(),

@@ -3,17 +3,17 @@
 
 use std::sync::Arc;
 
-use tachi_domain::event::{Cause, Change, Event, Phase, Shown, ShownHost, ShownSegment, Subject};
+use tachi_domain::event::{Cause, Change, Event, EventSnapshot, Phase, ShownHost, ShownSegment, Subject};
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase, AuditResult};
 use tachi_engine::ports::{AuditSink, Events};
 
 /// Events that are passed on, and whose changes are written to the audit log.
-pub(super) struct Audited {
+pub(super) struct AuditedEvents {
     pub(super) events: Arc<dyn Events>,
     pub(super) audit: Arc<dyn AuditSink>,
 }
 
-impl Events for Audited {
+impl Events for AuditedEvents {
     fn wanted(&self) -> bool {
         true
     }
@@ -64,9 +64,9 @@ fn past(change: Change) -> &'static str {
 
 fn host_name(known: &ShownHost) -> String {
     match known {
-        Shown::Entity(host) => host.name.clone(),
-        Shown::New((new, _)) => new.name.clone(),
-        Shown::Id(_) => String::new(),
+        EventSnapshot::Entity(host) => host.name.clone(),
+        EventSnapshot::New((new, _)) => new.name.clone(),
+        EventSnapshot::Id(_) => String::new(),
     }
 }
 
@@ -74,23 +74,23 @@ fn host_name(known: &ShownHost) -> String {
 
 fn of_host(known: &ShownHost) -> String {
     match known {
-        Shown::Entity(host) => format!(
+        EventSnapshot::Entity(host) => format!(
             "name {}, segment {}, on_maintenance {}, reserved {}",
             host.name, host.segment.name, host.on_maintenance, host.reserved
         ),
-        Shown::New((new, segment)) => format!("name {}, segment {}", new.name, segment.name),
-        Shown::Id(id) => format!("id {id}"),
+        EventSnapshot::New((new, segment)) => format!("name {}, segment {}", new.name, segment.name),
+        EventSnapshot::Id(id) => format!("id {id}"),
     }
 }
 
 fn of_segment(known: &ShownSegment) -> String {
     match known {
-        Shown::Entity(segment) => format!(
+        EventSnapshot::Entity(segment) => format!(
             "name {}, id {}, enabled {}, recovery_method {}",
             segment.name, segment.id, segment.enabled, segment.recovery_method
         ),
-        Shown::New(new) => format!("name {}", new.name),
-        Shown::Id(id) => format!("id {id}"),
+        EventSnapshot::New(new) => format!("name {}", new.name),
+        EventSnapshot::Id(id) => format!("id {id}"),
     }
 }
 
@@ -124,10 +124,10 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Paper(Mutex<Vec<AuditEntry>>);
+    struct MemoryAudit(Mutex<Vec<AuditEntry>>);
 
     #[async_trait]
-    impl AuditSink for Paper {
+    impl AuditSink for MemoryAudit {
         async fn write(&self, entry: AuditEntry) -> Result<(), AuditError> {
             self.note(entry);
             Ok(())
@@ -140,8 +140,8 @@ mod tests {
 
     #[test]
     fn operator_row8_a_change_over_the_api_is_signed_with_keystones_user() {
-        let paper = Arc::new(Paper::default());
-        let audited = Audited {
+        let paper = Arc::new(MemoryAudit::default());
+        let audited = AuditedEvents {
             events: Arc::new(NoEvents),
             audit: paper.clone(),
         };
@@ -178,7 +178,7 @@ mod tests {
                 project_id: Some("p1".into()),
                 ..Cause::default()
             }),
-            subject: Subject::Host(Change::Update, Shown::Entity(host.clone())),
+            subject: Subject::Host(Change::Update, EventSnapshot::Entity(host.clone())),
             phase: Some(phase),
             trouble: None,
         };

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tachi_bus::amqp::{
     AmqpPoke, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
 };
-use tachi_bus::{Both, LocalWake};
-use tachi_engine::ports::{Poke, Wake};
+use tachi_bus::{Fanout, InProcess};
+use tachi_engine::ports::{Notifier, Wakeups};
 use tachi_store::Store;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -30,9 +30,9 @@ const LOOKING: Duration = Duration::from_secs(12);
 pub(crate) struct Bus {
     link: Option<Link>,
     /// Wakes the engine.
-    work: LocalWake,
+    work: InProcess,
     /// Wakes the adoption of notifications that an API of upstream has accepted.
-    take_up: LocalWake,
+    take_up: InProcess,
 }
 
 struct Link {
@@ -54,8 +54,8 @@ impl Bus {
         });
         Self {
             link,
-            work: LocalWake::default(),
-            take_up: LocalWake::default(),
+            work: InProcess::default(),
+            take_up: InProcess::default(),
         }
     }
 
@@ -65,16 +65,16 @@ impl Bus {
     }
 
     /// Returns a sender that wakes local engines by `local`, and others through the broker.
-    pub(crate) fn poke(&self, local: Arc<dyn Poke>) -> Arc<dyn Poke> {
+    pub(crate) fn poke(&self, local: Arc<dyn Notifier>) -> Arc<dyn Notifier> {
         match &self.link {
-            Some(link) => Arc::new(Both(local, AmqpPoke::new(link.publisher.clone()))),
+            Some(link) => Arc::new(Fanout(local, AmqpPoke::new(link.publisher.clone()))),
             None => local,
         }
     }
 
     /// Returns a receiver that is woken by `local` and through the broker.
-    pub(crate) fn wake(&self, local: Arc<dyn Wake>) -> Arc<dyn Wake> {
-        Arc::new(Both(local, self.work.clone()))
+    pub(crate) fn wake(&self, local: Arc<dyn Wakeups>) -> Arc<dyn Wakeups> {
+        Arc::new(Fanout(local, self.work.clone()))
     }
 
     /// R21: refuses to run our engine beside one of upstream. A broker that does not answer blocks no start; the listener checks
@@ -128,7 +128,7 @@ impl Bus {
             process.last(|stop| link.task.run(stop));
             process.task(|stop| listener.run(stop));
         }
-        let take_up = TakeUp {
+        let take_up = UpstreamIntake {
             store: base.store.clone(),
             expiry: settings.notification_expiry,
             every: settings.sweep_interval,
@@ -195,16 +195,16 @@ async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
 }
 
 /// Adoption of notifications that an API of upstream has accepted.
-struct TakeUp {
+struct UpstreamIntake {
     store: Arc<Store>,
     expiry: Duration,
     every: Duration,
-    asked: LocalWake,
-    work: LocalWake,
+    asked: InProcess,
+    work: InProcess,
     upstream: Option<Upstream>,
 }
 
-impl TakeUp {
+impl UpstreamIntake {
     async fn run(self, stop: CancellationToken) {
         let mut failing = false;
         loop {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tachi_domain::situation::FRESH;
+use tachi_domain::situation::MAX_FACT_AGE;
 use tachi_engine::{CloudCache, CloudView};
 
 use super::roll::Fact;
@@ -18,7 +18,7 @@ fn answers(view: &CloudView) -> String {
         (None, None) => "ok: not asked yet".into(),
         (None, Some(why)) => format!("away, and has never answered this engine: {why}"),
         (Some(seconds), Some(why)) => format!("away for {seconds} s: {why}"),
-        (Some(seconds), None) if view.age.is_some_and(|age| age > FRESH) => {
+        (Some(seconds), None) if view.age.is_some_and(|age| age > MAX_FACT_AGE) => {
             format!("unknown: it has not answered for {seconds} s")
         }
         (Some(seconds), None) => {

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_api::{Controller, Unasked};
-use tachi_audit::read::{Wanted, newest};
+use tachi_api::{Controller, QueryError};
+use tachi_audit::read::{LineQuery, newest};
 use tachi_audit::verify::logs;
 use tachi_engine::ports::Clock;
 use tachi_openstack::Nova;
-use tachi_operator::words::Unsaid;
-use tachi_operator::{AuditView, AuditWish, FromNovaView, ReturnView};
+use tachi_operator::words::ActionError;
+use tachi_operator::{AuditRequest, AuditView, FromNovaView, ReturnView};
 use tachi_store::Store;
 use tokio::sync::Mutex;
 
@@ -18,7 +18,7 @@ use super::Base;
 use crate::cmd::{host_return, proposal};
 use crate::settings::{Fencing, Settings, audit_places};
 
-pub(crate) struct Here {
+pub(crate) struct LocalController {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     nova: Arc<Nova>,
@@ -31,7 +31,7 @@ pub(crate) struct Here {
     reading: Mutex<()>,
 }
 
-impl Here {
+impl LocalController {
     pub(crate) fn new(settings: &Settings, base: &Base, nova: Arc<Nova>) -> Self {
         Self {
             store: base.store.clone(),
@@ -48,13 +48,13 @@ impl Here {
 }
 
 #[async_trait]
-impl Controller for Here {
-    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked> {
+impl Controller for LocalController {
+    async fn audit(&self, wish: AuditRequest) -> Result<AuditView, QueryError> {
         let before = match wish.marker {
             None => None,
-            Some(text) => Some(text.parse().map_err(|_| Unasked::Marker(text))?),
+            Some(text) => Some(text.parse().map_err(|_| QueryError::Marker(text))?),
         };
-        let wanted = Wanted {
+        let wanted = LineQuery {
             host: wish.host,
             recovery: wish.recovery,
             before,
@@ -67,7 +67,7 @@ impl Controller for Here {
             let page = newest(&paths, &wanted);
             (paths, page)
         });
-        let (paths, page) = read.await.map_err(|error| Unasked::Away {
+        let (paths, page) = read.await.map_err(|error| QueryError::Away {
             service: "The audit log",
             what: "reading the audit log",
             source: Box::new(error),
@@ -85,18 +85,18 @@ impl Controller for Here {
         })
     }
 
-    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked> {
+    async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError> {
         let _one = self.asking.lock().await;
         let told = host_return(&self.store, &self.nova, self.clock.wall(), host).await;
         told.map_err(|unsaid| match unsaid {
-            Unsaid::Unknown(text) => Unasked::Unknown(text),
-            Unsaid::Refused(text) | Unsaid::Ambiguous(text) => Unasked::Refused(text),
-            Unsaid::Unaudited { not_done, source } => Unasked::Away {
+            ActionError::Unknown(text) => QueryError::Unknown(text),
+            ActionError::Refused(text) | ActionError::Ambiguous(text) => QueryError::Refused(text),
+            ActionError::Unaudited { not_done, source } => QueryError::Away {
                 service: "The audit log",
                 what: not_done,
                 source: Box::new(source),
             },
-            Unsaid::Failed(error) => Unasked::Away {
+            ActionError::Failed(error) => QueryError::Away {
                 service: "The database",
                 what: "reading the database",
                 source: Box::new(error),
@@ -104,7 +104,7 @@ impl Controller for Here {
         })
     }
 
-    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked> {
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, QueryError> {
         let _one = self.asking.lock().await;
         let files = (&self.fencing, self.domains_file.as_deref());
         proposal(&self.store, &self.nova, files, (by, default_zone)).await

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tachi_bus::amqp::{Lane, Outgoing, Publisher, PublisherTask, QueueFirst};
+use tachi_bus::amqp::{Lane, OutboxMessage, Publisher, PublisherTask, QueueFirst};
 use tachi_engine::ports::Events;
 use tachi_events::{Broker, Carrier, Emitter, Format, Log, Outlet};
 
@@ -10,13 +10,13 @@ use super::{Bus, Process};
 use crate::settings::{Driver, Settings, hostname};
 
 /// The events port of engine and API, and its implementation.
-pub(crate) struct Telling {
+pub(crate) struct EventSetup {
     port: Arc<dyn Events>,
     /// Publisher to a separate broker, if events have one.
     task: Option<PublisherTask>,
 }
 
-impl Telling {
+impl EventSetup {
     /// Creates the port without connecting.
     pub(crate) fn open(settings: &Settings, bus: &Bus) -> Self {
         let wanted = &settings.events;
@@ -82,7 +82,7 @@ struct ToBroker(Publisher);
 
 impl Carrier for ToBroker {
     fn publish(&self, exchange: &str, key: &str, body: Vec<u8>) -> bool {
-        let mut message = Outgoing::json(Lane::Event, exchange, key, body);
+        let mut message = OutboxMessage::json(Lane::Event, exchange, key, body);
         message.queue_first = Some(QueueFirst { name: key.to_owned() });
         self.0.publish(message)
     }

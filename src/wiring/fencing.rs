@@ -11,17 +11,17 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use metrics::{describe_gauge, gauge};
-use tachi_engine::Identified;
+use tachi_engine::MachineCheckedFencer;
 use tachi_engine::ports::Clock;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_fence::Fencers;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use how::How;
+pub(crate) use how::FencingState;
 pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;
-use super::watched::{self, Watched};
+use super::watched::{self, FileBacked};
 use crate::cmd::Failure;
 use crate::settings::{Fencing, Settings};
 
@@ -44,8 +44,8 @@ pub(crate) struct Devices {
     settings: Fencing,
     fencers: Arc<Fencers>,
     seen: Option<Print>,
-    how: How,
-    identified: OnceLock<Arc<Identified>>,
+    how: FencingState,
+    identified: OnceLock<Arc<MachineCheckedFencer>>,
 }
 
 impl Devices {
@@ -80,7 +80,7 @@ impl Devices {
             fencers: Arc::new(Fencers::new(topology, Arc::clone(clock)).at_once(fencing.at_once)),
             settings: fencing,
             seen,
-            how: How::default(),
+            how: FencingState::default(),
             identified: OnceLock::new(),
         })
     }
@@ -91,9 +91,9 @@ impl Devices {
 
     /// Returns the devices with the machine of each. Recoveries and the self-test share it: an alarm that one of them has logged about a
     /// device is not repeated by the other, and either of them clears it.
-    pub(crate) fn identified(&self, base: &Base) -> Arc<Identified> {
+    pub(crate) fn identified(&self, base: &Base) -> Arc<MachineCheckedFencer> {
         let new = || {
-            Arc::new(Identified::new(
+            Arc::new(MachineCheckedFencer::new(
                 self.fencers(),
                 Arc::new(base.store.machines().clone()),
                 base.clock.clone(),
@@ -102,7 +102,7 @@ impl Devices {
         Arc::clone(self.identified.get_or_init(new))
     }
 
-    pub(crate) fn how(&self) -> How {
+    pub(crate) fn how(&self) -> FencingState {
         self.how.clone()
     }
 
@@ -145,7 +145,7 @@ impl Devices {
     }
 }
 
-impl Watched for Devices {
+impl FileBacked for Devices {
     const NAME: &'static str = "the devices' file";
 
     fn forget(&mut self) {

@@ -4,17 +4,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_domain::event::{Cause, Event, Subject, Thawing};
+use tachi_domain::event::{Cause, Event, Subject, ThawCause};
 use tachi_engine::ports::{Clock, Events, FreezeLine, FreezeNews, Freezes};
 use tachi_operator::when::lasting;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 /// Time before the end of a freeze at which the event is emitted.
-const SOON: Duration = Duration::from_mins(10);
+const EXPIRY_NOTICE: Duration = Duration::from_mins(10);
 
 /// Interval at which each engine checks. Only one of them emits each event.
-const EVERY: Duration = Duration::from_secs(15);
+const CHECK_INTERVAL: Duration = Duration::from_secs(15);
 
 pub(crate) struct Tender {
     pub(crate) freezes: Arc<dyn Freezes>,
@@ -25,7 +25,7 @@ pub(crate) struct Tender {
 impl Tender {
     /// Checks until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut quiet = false;
         loop {
@@ -34,7 +34,7 @@ impl Tender {
                 () = stop.cancelled() => return,
                 _ = ticks.tick() => {}
             }
-            match self.freezes.tend_freezes(SOON).await {
+            match self.freezes.tend_freezes(EXPIRY_NOTICE).await {
                 Ok(news) => {
                     quiet = false;
                     for one in news {
@@ -52,7 +52,7 @@ impl Tender {
     }
 
     fn tell(&self, news: FreezeNews) {
-        let (thawing, line): (Thawing, FreezeLine) = match news {
+        let (thawing, line): (ThawCause, FreezeLine) = match news {
             FreezeNews::EndsSoon(line) => {
                 tracing::warn!(
                     "the freeze of {} ends in {}: {}. What is dead then is recovered",
@@ -60,14 +60,14 @@ impl Tender {
                     lasting(line.left),
                     line.freeze.sentence()
                 );
-                (Thawing::EndsSoon, line)
+                (ThawCause::EndsSoon, line)
             }
             FreezeNews::Ended(line) => {
                 tracing::warn!(
                     "the freeze of {} is over: what is dead is recovered now",
                     line.freeze.what()
                 );
-                (Thawing::End, line)
+                (ThawCause::End, line)
             }
         };
         if self.events.wanted() {
@@ -93,16 +93,16 @@ mod tests {
     use tachi_domain::Timestamp;
     use tachi_domain::freeze::{Freeze, FreezeScope};
     use tachi_engine::SystemClock;
-    use tachi_engine::ports::{Freezing, JournalError, NewFreeze};
+    use tachi_engine::ports::{FreezeOutcome, JournalError, NewFreeze};
 
     use super::*;
 
     /// Prepared answers of the table, one for each check.
-    struct Paper(Mutex<Vec<Result<Vec<FreezeNews>, JournalError>>>);
+    struct ListedFreezes(Mutex<Vec<Result<Vec<FreezeNews>, JournalError>>>);
 
     #[async_trait]
-    impl Freezes for Paper {
-        async fn freeze(&self, _: &NewFreeze) -> Result<Freezing, JournalError> {
+    impl Freezes for ListedFreezes {
+        async fn freeze(&self, _: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
             Err(JournalError::new("freezing", "not here"))
         }
         async fn thaw(&self, _: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
@@ -118,9 +118,9 @@ mod tests {
     }
 
     #[derive(Default)]
-    struct Heard(Mutex<Vec<String>>);
+    struct RecordedEvents(Mutex<Vec<String>>);
 
-    impl Events for Heard {
+    impl Events for RecordedEvents {
         fn wanted(&self) -> bool {
             true
         }
@@ -150,17 +150,17 @@ mod tests {
             Err(JournalError::new("tending", "away")),
             Ok(vec![FreezeNews::EndsSoon(line)]),
         ];
-        let heard = Arc::new(Heard::default());
+        let heard = Arc::new(RecordedEvents::default());
         let (tender, stop) = (
             Tender {
-                freezes: Arc::new(Paper(Mutex::new(looks))),
+                freezes: Arc::new(ListedFreezes(Mutex::new(looks))),
                 events: heard.clone(),
                 clock: Arc::new(SystemClock),
             },
             CancellationToken::new(),
         );
         let task = tokio::spawn(tender.run(stop.clone()));
-        tokio::time::sleep(EVERY * 3).await;
+        tokio::time::sleep(CHECK_INTERVAL * 3).await;
         stop.cancel();
         task.await.unwrap();
         assert_eq!(*heard.0.lock().unwrap(), ["freeze.ends_soon", "freeze.end"]);

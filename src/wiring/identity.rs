@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_api::{AccessRule, ComputeHosts, Identity, Login, LoginWith, TokenValidator, Unavailable};
 use tachi_engine::ports::CallError;
-use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope};
 use tachi_openstack::{Nova, Session, TokenInfo};
 
 /// Pause before the first retry of a failed connection; it doubles with each further retry.
@@ -18,7 +18,7 @@ pub(crate) struct Validator {
     /// `http_request_max_retries`.
     retries: u32,
     /// The project of our own user; unknown if that has an application credential.
-    own: Option<Named>,
+    own: Option<ResourceRef>,
 }
 
 impl Validator {
@@ -75,14 +75,14 @@ fn could_not_connect(error: &CallError) -> bool {
 
 /// True if the token is for this project. A name proves this only together with its domain's: the owner of any domain can create
 /// projects of any name there.
-fn is_for(info: &TokenInfo, own: &Named) -> bool {
+fn is_for(info: &TokenInfo, own: &ResourceRef) -> bool {
     let Some(project) = &info.project else {
         return false;
     };
     match (own, &info.project_domain) {
-        (Named::Id(id), _) => *id == project.id,
+        (ResourceRef::Id(id), _) => *id == project.id,
         (
-            Named::Name {
+            ResourceRef::Name {
                 name,
                 domain: Some(wanted),
             },
@@ -98,7 +98,7 @@ fn is_for(info: &TokenInfo, own: &Named) -> bool {
     }
 }
 
-fn identity(info: TokenInfo, own: Option<&Named>) -> Identity {
+fn identity(info: TokenInfo, own: Option<&ResourceRef>) -> Identity {
     let is_service_project = own.is_some_and(|own| is_for(&info, own));
     let access_rules = info.access_rules.map(|rules| {
         let rules = rules.into_iter().map(|rule| AccessRule {
@@ -147,9 +147,9 @@ impl Login for Validator {
                 project,
                 project_domain,
             } => Credentials::Password {
-                user: Named::name(user, Some(Domain::Name(user_domain))),
+                user: ResourceRef::name(user, Some(Domain::Name(user_domain))),
                 password: password.into(),
-                scope: Scope::Project(Named::name(project, Some(Domain::Name(project_domain)))),
+                scope: Scope::Project(ResourceRef::name(project, Some(Domain::Name(project_domain)))),
             },
             LoginWith::ApplicationCredential { id, secret } => Credentials::ApplicationCredential {
                 credential: ApplicationCredential::Id(id),

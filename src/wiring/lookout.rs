@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_api::Lookout;
+use tachi_api::RegionService;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
-use tachi_engine::situation::Watched;
-use tachi_operator::{Fencing, Forecasts, JobView, Place, Seen};
+use tachi_engine::situation::CloudSnapshot;
+use tachi_operator::{Fencing, Forecasts, JobView, Place, RegionSnapshot};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
 /// Time that a reading is cached: however many callers there are, the database is read once.
-const KEPT: Duration = Duration::from_secs(1);
+const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// The result of the last reading, even a failure: if the database is down, all callers wait for one reading instead of one each.
 struct Last<T>(Mutex<Option<(Instant, Result<T, JournalError>)>>);
@@ -30,11 +30,11 @@ impl<T: Clone> Last<T> {
         Self(Mutex::default())
     }
 
-    /// Returns the last result, or that of `read` if it is older than [`KEPT`]. Concurrent callers get the same result.
+    /// Returns the last result, or that of `read` if it is older than [`CACHE_LIFETIME`]. Concurrent callers get the same result.
     async fn or(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         let mut last = self.0.lock().await;
         if let Some((at, told)) = last.as_ref()
-            && at.elapsed() < KEPT
+            && at.elapsed() < CACHE_LIFETIME
         {
             return told.clone();
         }
@@ -44,19 +44,19 @@ impl<T: Clone> Last<T> {
     }
 }
 
-pub(crate) struct Watchtower {
+pub(crate) struct RegionDatabase {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     fencing: settings::Fencing,
     place: Place,
     policy: watch::Receiver<Policy>,
-    last: Last<Arc<Seen>>,
+    last: Last<Arc<RegionSnapshot>>,
     schedule: Schedule,
     jobs: Last<Vec<JobView>>,
     forecasts: Arc<Forecasts>,
 }
 
-impl Watchtower {
+impl RegionDatabase {
     /// Creates the service with the rules in force.
     pub(crate) fn new(settings: &Settings, base: &Base, policy: watch::Receiver<Policy>) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Watchtower {
     }
 
     /// Reads the data, and returns the function that assesses it; for a thousand hosts that takes tenths of a second.
-    async fn read(&self) -> Result<impl FnOnce() -> Seen + Send + use<>, JournalError> {
+    async fn read(&self) -> Result<impl FnOnce() -> RegionSnapshot + Send + use<>, JournalError> {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
         let kept = self.store.facts().facts(None).await?;
@@ -89,21 +89,21 @@ impl Watchtower {
         let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);
         Ok(move || {
-            let watched = Watched::from_kept(&kept);
+            let watched = CloudSnapshot::from_kept(&kept);
             drop(kept);
-            Seen::judged(now, fencing, place, tables, watched, configured, &forecasts)
+            RegionSnapshot::judged(now, fencing, place, tables, watched, configured, &forecasts)
         })
     }
 
     /// Returns the whole situation, for a command: it serves no other caller, and a second thread would allocate its memory in small
     /// pieces.
-    pub(crate) async fn look_here(&self) -> Result<Arc<Seen>, JournalError> {
+    pub(crate) async fn look_here(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         let read = async { self.read().await.map(|judge| Arc::new(judge())) };
         self.last.or(read).await
     }
 
     /// Returns the situation; the assessment runs on another thread, so that other requests are answered meanwhile.
-    async fn judged(&self) -> Result<Seen, JournalError> {
+    async fn judged(&self) -> Result<RegionSnapshot, JournalError> {
         tokio::task::spawn_blocking(self.read().await?)
             .await
             .map_err(|error| JournalError::new("judging how the region is", error))
@@ -111,8 +111,8 @@ impl Watchtower {
 }
 
 #[async_trait]
-impl Lookout for Watchtower {
-    async fn look(&self) -> Result<Arc<Seen>, JournalError> {
+impl RegionService for RegionDatabase {
+    async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         self.last.or(async { self.judged().await.map(Arc::new) }).await
     }
 
@@ -161,7 +161,7 @@ mod tests {
             assert_eq!(error.source.to_string(), "the database is away");
         }
         // Later it is tried again.
-        tokio::time::advance(KEPT).await;
+        tokio::time::advance(CACHE_LIFETIME).await;
         assert_eq!(last.or(async { Ok(7) }).await.expect("an answer"), 7);
         assert_eq!(last.or(async { Ok(8) }).await.expect("kept"), 7);
     }

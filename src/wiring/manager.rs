@@ -7,7 +7,7 @@ use tachi_engine::Liveness;
 use tokio::time::Instant;
 
 /// A loop that must make progress, and the limit of one round.
-struct Watched {
+struct WatchedLoop {
     pulse: Liveness,
     within: Duration,
     seen: u64,
@@ -17,13 +17,13 @@ struct Watched {
 /// The service manager. Without one nothing is sent.
 #[derive(Default)]
 pub(super) struct Manager {
-    watched: Vec<Watched>,
+    watched: Vec<WatchedLoop>,
 }
 
 impl Manager {
     /// Watches a loop.
     pub(super) fn watch(&mut self, pulse: Liveness, within: Duration) {
-        self.watched.push(Watched {
+        self.watched.push(WatchedLoop {
             seen: pulse.count(),
             pulse,
             within,

@@ -6,10 +6,10 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use tachi_api::Policy;
-use tachi_policy::{Loaded, Source};
+use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
-use super::watched::{self, Watched};
+use super::watched::{self, FileBacked};
 use crate::cmd::Failure;
 use crate::settings::PolicySettings;
 
@@ -42,7 +42,7 @@ impl Print {
 
 /// Result of a check.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Looked {
+pub(crate) enum ReloadResult {
     /// No change.
     Same,
     /// New rules are in force.
@@ -88,10 +88,10 @@ impl PolicyFiles {
     }
 
     /// Reads the files again if they have changed. Errors in them are logged once, not at every check.
-    pub(crate) fn look(&mut self) -> Looked {
+    pub(crate) fn look(&mut self) -> ReloadResult {
         let now = prints(&self.settings);
         if self.seen.as_ref() == Some(&now) {
-            return Looked::Same;
+            return ReloadResult::Same;
         }
         let loaded = load(&self.settings, &now);
         let files = now.len();
@@ -101,11 +101,11 @@ impl PolicyFiles {
                 tell(&loaded);
                 self.policy.replace(loaded.rules);
                 tracing::info!(files, "the policy was read again");
-                Looked::Replaced
+                ReloadResult::Replaced
             }
             Err(error) => {
                 tracing::error!("the policy stays as it was: {}", error.chain());
-                Looked::Kept
+                ReloadResult::Kept
             }
         }
     }
@@ -116,7 +116,7 @@ impl PolicyFiles {
     }
 }
 
-impl Watched for PolicyFiles {
+impl FileBacked for PolicyFiles {
     const NAME: &'static str = "the policy";
 
     fn forget(&mut self) {
@@ -133,17 +133,17 @@ impl Watched for PolicyFiles {
 /// # Errors
 ///
 /// Those of [`PolicyFiles::open`].
-pub(crate) fn read(settings: &PolicySettings) -> Result<Loaded, Failure> {
+pub(crate) fn read(settings: &PolicySettings) -> Result<LoadReport, Failure> {
     load(settings, &prints(settings))
 }
 
-fn tell(loaded: &Loaded) {
+fn tell(loaded: &LoadReport) {
     for warning in &loaded.warnings {
         tracing::warn!("policy: {warning}");
     }
 }
 
-fn load(settings: &PolicySettings, files: &[Print]) -> Result<Loaded, Failure> {
+fn load(settings: &PolicySettings, files: &[Print]) -> Result<LoadReport, Failure> {
     let mut sources = Vec::new();
     for file in files {
         sources.extend(source(&file.path)?);
@@ -207,14 +207,14 @@ mod tests {
 
     use super::*;
 
-    struct Bed {
+    struct Harness {
         folder: tempfile::TempDir,
         settings: PolicySettings,
     }
 
     const RULE: &str = "os_masakari_api:segments:index";
 
-    impl Bed {
+    impl Harness {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let settings = PolicySettings {
@@ -251,51 +251,51 @@ mod tests {
 
     #[test]
     fn files_come_go_and_change_without_a_restart() {
-        let bed = Bed::new();
+        let bed = Harness::new();
         let mut files = PolicyFiles::open(&bed.settings).unwrap();
         assert!(admits(&files, "admin") && !admits(&files, "a"), "defaults");
-        assert_eq!(files.look(), Looked::Same);
+        assert_eq!(files.look(), ReloadResult::Same);
         bed.rule("policy.yaml", "a");
-        assert_eq!(files.look(), Looked::Replaced);
+        assert_eq!(files.look(), ReloadResult::Replaced);
         assert!(admits(&files, "a") && !admits(&files, "admin"));
-        assert_eq!(files.look(), Looked::Same);
+        assert_eq!(files.look(), ReloadResult::Same);
         bed.rule("policy.yaml", "b");
-        assert_eq!(files.look(), Looked::Replaced, "the same size");
+        assert_eq!(files.look(), ReloadResult::Replaced, "the same size");
         assert!(admits(&files, "b"));
         bed.rule("policy.d/20.yaml", "d");
         bed.rule("policy.d/10.yaml", "c");
         bed.rule("policy.d/.hidden", "e");
-        assert_eq!(files.look(), Looked::Replaced);
+        assert_eq!(files.look(), ReloadResult::Replaced);
         assert!(admits(&files, "d"), "the last of the folder by name");
         fs::remove_file(bed.folder.path().join("policy.d/20.yaml")).unwrap();
-        assert_eq!(files.look(), Looked::Replaced);
+        assert_eq!(files.look(), ReloadResult::Replaced);
         assert!(admits(&files, "c"));
         fs::remove_dir_all(bed.folder.path().join("policy.d")).unwrap();
         fs::remove_file(bed.folder.path().join("policy.yaml")).unwrap();
-        assert_eq!(files.look(), Looked::Replaced);
+        assert_eq!(files.look(), ReloadResult::Replaced);
         assert!(admits(&files, "admin"), "defaults again");
     }
 
     #[test]
     fn a_broken_file_changes_nothing_and_is_told_once() {
-        let bed = Bed::new();
+        let bed = Harness::new();
         bed.rule("policy.yaml", "a");
         let mut files = PolicyFiles::open(&bed.settings).unwrap();
         bed.write("policy.yaml", "- no\n- mapping\n");
-        assert_eq!(files.look(), Looked::Kept);
-        assert_eq!(files.look(), Looked::Same);
+        assert_eq!(files.look(), ReloadResult::Kept);
+        assert_eq!(files.look(), ReloadResult::Same);
         assert!(admits(&files, "a"));
         fs::write(bed.folder.path().join("policy.yaml"), b"\xff\xfe").unwrap();
-        assert_eq!(files.look(), Looked::Kept);
+        assert_eq!(files.look(), ReloadResult::Kept);
         assert!(admits(&files, "a"));
         bed.rule("policy.yaml", "b");
-        assert_eq!(files.look(), Looked::Replaced);
+        assert_eq!(files.look(), ReloadResult::Replaced);
         assert!(admits(&files, "b"));
     }
 
     #[test]
     fn a_process_does_not_start_on_a_broken_file() {
-        let bed = Bed::new();
+        let bed = Harness::new();
         bed.write("policy.yaml", "a: [\n");
         let error = PolicyFiles::open(&bed.settings).err().unwrap().chain();
         assert!(error.contains("policy.yaml:"), "{error}");
@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn the_first_folder_that_has_the_file_counts_and_whole_paths_are_taken_as_they_are() {
-        let bed = Bed::new();
+        let bed = Harness::new();
         bed.rule("policy.yaml", "a");
         bed.rule("none/policy.yaml", "b");
         assert!(admits(&PolicyFiles::open(&bed.settings).unwrap(), "b"));
@@ -316,7 +316,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_watch_finds_a_change_and_ends_when_told() {
-        let bed = Bed::new();
+        let bed = Harness::new();
         let files = PolicyFiles::open(&bed.settings).unwrap();
         let policy = files.policy();
         let stop = CancellationToken::new();

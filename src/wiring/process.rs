@@ -22,7 +22,7 @@ use super::fencing::{Devices, SelfTest, self_test};
 use super::freezes::Tender;
 use super::manager::Manager;
 use super::roll::{Fact, Health, Signer};
-use super::situation::Measured;
+use super::situation::SituationMetrics;
 use super::{Base, cloud, listen};
 use crate::cmd::Failure;
 use crate::settings::Settings;
@@ -75,9 +75,9 @@ impl Process {
         let within = settings.sweep_interval.saturating_add(SWEEPING);
         self.manager.watch(engine.pulse(), within);
         self.fact("nova", cloud::nova(engine.cloud()));
-        self.fact(freezes::KEPT, Arc::new(|| "ok: kept".to_owned()));
+        self.fact(freezes::FREEZES_FACT, Arc::new(|| "ok: kept".to_owned()));
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
-        self.fact(plans::KEPT, Arc::new(|| "ok: carried out".to_owned()));
+        self.fact(plans::PLANS_FACT, Arc::new(|| "ok: carried out".to_owned()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         let tender = Tender {
@@ -116,7 +116,7 @@ impl Process {
             preview: engine.preview(),
             name: engine.name().to_owned(),
         };
-        let measured = Measured::new(settings, base, engine.policy(), how);
+        let measured = SituationMetrics::new(settings, base, engine.policy(), how);
         let watcher = Watcher::new(sources).run(self.stop.clone(), Arc::new(measured));
         self.tasks.spawn(watcher);
         self.tasks.spawn(devices.watch(self.stop.clone()));

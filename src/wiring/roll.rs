@@ -12,17 +12,17 @@ use metrics::{describe_gauge, gauge};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::Liveness;
 use tachi_engine::ports::roll::{Backlog, EngineSignature};
-use tachi_engine::ports::{Clock, Roll};
+use tachi_engine::ports::{Clock, EngineRegistry};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::cmd::alive;
 
 /// Interval of an engine's heartbeat.
-const EVERY: Duration = Duration::from_secs(5);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Timeout of the database for one heartbeat.
-const PATIENCE: Duration = Duration::from_secs(5);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The state of a part of the process in a few words, starting with `ok` if there is nothing to worry about.
 pub(crate) type Fact = Arc<dyn Fn() -> String + Send + Sync>;
@@ -57,7 +57,7 @@ impl Health {
 /// The sender of an engine's heartbeats.
 pub(crate) struct Signer {
     /// The registry of engines.
-    pub(crate) roll: Arc<dyn Roll>,
+    pub(crate) roll: Arc<dyn EngineRegistry>,
     pub(crate) clock: Arc<dyn Clock>,
     /// The name under which the engine claims recoveries.
     pub(crate) name: String,
@@ -74,7 +74,7 @@ impl Signer {
     pub(crate) async fn run(self, stop: CancellationToken) {
         describe();
         let started_at = self.clock.wall();
-        let mut ticks = interval(EVERY);
+        let mut ticks = interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut turned = (self.pulse.count(), Instant::now());
         let mut quiet = false;
@@ -103,7 +103,7 @@ impl Signer {
     }
 
     async fn leave(&self) {
-        match timeout(PATIENCE, self.roll.strike(&self.name)).await {
+        match timeout(DATABASE_TIMEOUT, self.roll.strike(&self.name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::debug!(%error, "the engine stays on the roll until it is forgotten"),
             Err(_) => tracing::debug!("the engine stays on the roll until it is forgotten"),
@@ -124,7 +124,7 @@ impl Signer {
             let engines = self.roll.engines().await?;
             Ok::<_, tachi_engine::ports::JournalError>((backlog, engines))
         };
-        let (backlog, engines) = timeout(PATIENCE, looked)
+        let (backlog, engines) = timeout(DATABASE_TIMEOUT, looked)
             .await
             .map_err(|_| "the database does not answer".to_owned())?
             .map_err(|error| format!("{error}: {}", error.source))?;
@@ -170,20 +170,20 @@ fn measure(backlog: &Backlog, now: tachi_domain::Timestamp) {
 mod tests {
     use async_trait::async_trait;
     use tachi_engine::ports::JournalError;
-    use tachi_engine::ports::roll::EngineLine;
+    use tachi_engine::ports::roll::EngineRow;
     use tachi_testkit::HandClock;
 
     use super::*;
 
     #[derive(Default)]
-    struct Paper {
+    struct MemoryRegistry {
         signed: Mutex<Vec<EngineSignature>>,
         struck: Mutex<Vec<String>>,
         broken: Mutex<bool>,
     }
 
     #[async_trait]
-    impl Roll for Paper {
+    impl EngineRegistry for MemoryRegistry {
         async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
             if *self.broken.lock().unwrap() {
                 return Err(JournalError::new("signing", "no route to host"));
@@ -195,7 +195,7 @@ mod tests {
             self.struck.lock().unwrap().push(name.to_owned());
             Ok(())
         }
-        async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+        async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
             Ok(Vec::new())
         }
         async fn backlog(&self) -> Result<Backlog, JournalError> {
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_engine_signs_while_it_turns_and_is_struck_off_when_it_ends() {
-        let (paper, pulse) = (Arc::new(Paper::default()), Liveness::default());
+        let (paper, pulse) = (Arc::new(MemoryRegistry::default()), Liveness::default());
         let (health, stop) = (Health::default(), CancellationToken::new());
         let fact: Fact = Arc::new(|| "ok: connected".to_owned());
         let signer = Signer {

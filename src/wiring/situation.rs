@@ -10,16 +10,16 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::situation::{
-    Code, Counts, Grade, MonitorSituation, Protection, SegmentSituation, Situation, assess,
+    Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
 };
 use tachi_engine::ports::{Clock, FreezeLine, JournalError};
-use tachi_engine::situation::{Configured, Tables, Watched};
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
 use tachi_engine::watcher::Onlooker;
 use tachi_store::Store;
 use tokio::sync::watch;
 
 use super::Base;
-use super::fencing::How;
+use super::fencing::FencingState;
 use crate::settings::{Fencing, Settings};
 
 const FINDINGS: &str = "tachi_findings";
@@ -60,27 +60,27 @@ pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, Jour
     Tables::read(desk, roll, machines, store.freezes(), store.monitors(), now).await
 }
 
-pub(crate) struct Measured {
+pub(crate) struct SituationMetrics {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     fencing: Fencing,
     policy: watch::Receiver<Policy>,
     /// The device tests, which also know whether this engine watches.
-    devices: How,
+    devices: FencingState,
     /// The findings that were published before; each is set to zero when it is gone.
-    told: Mutex<BTreeSet<(Code, Grade)>>,
+    told: Mutex<BTreeSet<(FindingCode, Severity)>>,
     /// The segments that were published before.
     segments: Mutex<BTreeSet<String>>,
     /// The time of the data published last, or the time since when there has been none; `None` while another engine watches.
     as_of: Mutex<Option<Timestamp>>,
 }
 
-impl Measured {
+impl SituationMetrics {
     pub(crate) fn new(
         settings: &Settings,
         base: &Base,
         policy: watch::Receiver<Policy>,
-        devices: How,
+        devices: FencingState,
     ) -> Self {
         describe_gauge!(
             FINDINGS,
@@ -109,7 +109,12 @@ impl Measured {
             fencing: settings.fencing.clone(),
             policy,
             devices,
-            told: Mutex::new(Code::ALL.iter().map(|code| (*code, code.grade())).collect()),
+            told: Mutex::new(
+                FindingCode::ALL
+                    .iter()
+                    .map(|code| (*code, code.grade()))
+                    .collect(),
+            ),
             segments: Mutex::default(),
             as_of: Mutex::new(None),
         }
@@ -146,7 +151,7 @@ impl Measured {
     }
 }
 
-impl Measured {
+impl SituationMetrics {
     /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
     fn tell_headroom(&self, segments: &[SegmentSituation]) {
         let mut told = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,7 +167,7 @@ impl Measured {
 }
 
 /// Grades of a monitor: well, with a failed part, silent.
-const HOW: [Grade; 3] = [Grade::Ok, Grade::Warn, Grade::Err];
+const HOW: [Severity; 3] = [Severity::Ok, Severity::Warn, Severity::Err];
 
 fn tell_monitors(monitors: &[MonitorSituation]) {
     for kind in MonitorKind::ALL {
@@ -192,15 +197,15 @@ fn age(as_of: Timestamp, now: Timestamp) -> f64 {
 }
 
 /// Returns the time of the older of the lists that have to be current.
-fn oldest(watched: &Watched) -> Option<Timestamp> {
+fn oldest(watched: &CloudSnapshot) -> Option<Timestamp> {
     let computes = watched.computes.as_ref().map(|known| known.as_of);
     let instances = watched.instances.as_ref().map(|known| known.as_of);
     computes.into_iter().chain(instances).min()
 }
 
 #[async_trait]
-impl Onlooker for Measured {
-    async fn seen(&self, watched: Watched) {
+impl Onlooker for SituationMetrics {
+    async fn seen(&self, watched: CloudSnapshot) {
         self.devices.watches(true);
         let tables = match tables(&self.store, self.clock.wall()).await {
             Ok(tables) => tables,

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use tachi_domain::guard::{Witness, matches};
-use tachi_engine::ports::Surroundings;
+use tachi_engine::ports::Witnesses;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
@@ -15,22 +15,22 @@ use tokio::time::{Instant, timeout};
 use crate::settings::SurroundingSettings;
 
 /// Timeout of a connection; a witness that has not accepted it by then counts as not reached.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Interval between two attempts to reach a witness.
-const APART: Duration = Duration::from_secs(5);
+const RETRY_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The failure domains of the file, each with its host patterns.
 pub(crate) type Domains = BTreeMap<String, Vec<String>>;
 
-pub(crate) struct Neighbourhood {
+pub(crate) struct FailureDomains {
     settings: SurroundingSettings,
-    file: Mutex<Kept>,
+    file: Mutex<CachedDomains>,
     seen: Mutex<Option<(Instant, Vec<Witness>)>>,
 }
 
 #[derive(Default)]
-struct Kept {
+struct CachedDomains {
     changed: Option<SystemTime>,
     domains: Arc<Domains>,
 }
@@ -39,7 +39,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Neighbourhood {
+impl FailureDomains {
     pub(crate) fn new(settings: SurroundingSettings) -> Self {
         Self {
             settings,
@@ -70,7 +70,7 @@ impl Neighbourhood {
 }
 
 #[async_trait]
-impl Surroundings for Neighbourhood {
+impl Witnesses for FailureDomains {
     fn domains(&self, hosts: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
         let chosen = |patterns: &Vec<String>| {
             let fits = |host: &&String| patterns.iter().any(|pattern| matches(pattern, host));
@@ -84,7 +84,7 @@ impl Surroundings for Neighbourhood {
 
     async fn witnesses(&self) -> Vec<Witness> {
         let known = lock(&self.seen).clone();
-        if let Some((_, seen)) = known.filter(|(at, _)| at.elapsed() < APART) {
+        if let Some((_, seen)) = known.filter(|(at, _)| at.elapsed() < RETRY_INTERVAL) {
             return seen;
         }
         let at = Instant::now();
@@ -92,7 +92,10 @@ impl Surroundings for Neighbourhood {
         for (place, name) in self.settings.witnesses.iter().enumerate() {
             let name = name.clone();
             calls.spawn(async move {
-                let reached = matches!(timeout(PATIENCE, TcpStream::connect(&name)).await, Ok(Ok(_)));
+                let reached = matches!(
+                    timeout(CONNECT_TIMEOUT, TcpStream::connect(&name)).await,
+                    Ok(Ok(_))
+                );
                 (place, Witness { name, reached })
             });
         }
@@ -176,7 +179,7 @@ mod tests {
         let path = folder.path().join("domains");
         std::fs::write(&path, "rack:r7 = compute-0?\n").unwrap();
         let hosts: BTreeSet<String> = ["compute-01", "compute-02", "compute-11"].map(Into::into).into();
-        let around = Neighbourhood::new(SurroundingSettings {
+        let around = FailureDomains::new(SurroundingSettings {
             domains_file: Some(path.clone()),
             witnesses: Vec::new(),
         });
@@ -200,7 +203,7 @@ mod tests {
         let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let nobody = gone.local_addr().unwrap().to_string();
         drop(gone);
-        let around = Neighbourhood::new(SurroundingSettings {
+        let around = FailureDomains::new(SurroundingSettings {
             domains_file: None,
             witnesses: vec![nobody, there],
         });

@@ -11,9 +11,11 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
+use tachi_engine::ports::journal::{
+    Claim, ClaimView, ClaimedRecovery, HostRecords, RowVersion, Write, WriteOutcome,
+};
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Doubted, Journal, JournalError};
+use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
 use tachi_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -68,15 +70,15 @@ impl Journal for Deadly {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         self.store.journal().claim(seen, owner).await
     }
 
-    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<WriteOutcome, JournalError> {
         self.store.journal().beat(claim, elapsed).await
     }
 
-    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         let number = self.commits.fetch_add(1, Ordering::SeqCst);
         let dying = number == self.at;
         if dying && self.moment == Moment::Before {
@@ -105,7 +107,7 @@ impl Journal for Deadly {
         self.store.journal().first_start().await
     }
 
-    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
         self.store.journal().standing(lately).await
     }
 
@@ -124,7 +126,11 @@ impl Journal for Deadly {
         self.store.journal().may_run(servers).await
     }
 
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: Doubts,
+    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 

@@ -8,7 +8,7 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, Hosts as _, OperatorDesk as _};
+use tachi_engine::ports::{Clock as _, Hosts as _, OperatorJournal as _};
 use tachi_sandbox::{ApiEffect, ApiFault, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 

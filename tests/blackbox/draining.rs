@@ -9,8 +9,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::planned::PlannedOrder;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{NotificationId, ServerId};
-use tachi_engine::ports::plans::{NewPlan, Planning};
-use tachi_engine::ports::{Freezes as _, OperatorDesk as _, Plans as _};
+use tachi_engine::ports::plans::{NewPlan, PlanOutcome};
+use tachi_engine::ports::{Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_sandbox::{ApiEffect, ApiFault, MigrationKind, MoveFault, MoveFaultRule};
 use uuid::Uuid;
 
@@ -246,7 +246,7 @@ async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>
         payload: order.payload(kind),
     };
     let begun = stage.store.plans().plan(&new).await.unwrap();
-    let Planning::Begun { notification, .. } = begun else {
+    let PlanOutcome::Begun { notification, .. } = begun else {
         panic!("{begun:?}");
     };
     notification

@@ -4,8 +4,8 @@ use std::io::Read as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use tachi_domain::situation::Grade;
-use tachi_engine::ports::{Jobs as _, Roll as _};
+use tachi_domain::situation::Severity;
+use tachi_engine::ports::{EngineRegistry as _, Jobs as _};
 
 use super::support::{Process, Stage, json, quick_region, run, until};
 
@@ -167,7 +167,7 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     let end = line().await.unwrap().end.expect("it is said that it is over");
     assert_eq!(
         (end.grade, end.details.as_str()),
-        (Grade::Unknown, "not finished: stopped by Ctrl-C")
+        (Severity::Unknown, "not finished: stopped by Ctrl-C")
     );
     let mut note = String::new();
     drill.stderr.take().unwrap().read_to_string(&mut note).unwrap();

@@ -7,7 +7,7 @@ use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_engine::ports::roll::EngineSignature;
-use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _};
 
 use super::support::{Stage, json as told, quick_region, run, until};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::hooks::{Defaults, Hook};
 use tachi_domain::policy::Policy;
-use tachi_engine::ports::{Journal, OperatorDesk as _};
+use tachi_engine::ports::{Journal, OperatorJournal as _};
 
 use super::support::{Stage, quick_policy, quick_region, until};
 

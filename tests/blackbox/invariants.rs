@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::Word;
-use tachi_engine::ports::OperatorDesk as _;
+use tachi_domain::recovery::OperatorCommand;
+use tachi_engine::ports::OperatorJournal as _;
 use tachi_sandbox::{ApiEffect, ApiFault, PowerQuery};
 
 use super::support::{Stage, quick_policy, quick_region, until};
@@ -106,7 +106,7 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
             stage
                 .store
                 .desk()
-                .say(recovery.id, Word::Approve, "test")
+                .say(recovery.id, OperatorCommand::Approve, "test")
                 .await
                 .unwrap();
         }
@@ -196,7 +196,12 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
     }
     region.faults().maas_query(HOST, PowerQuery::Truth).unwrap();
     let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
-    stage.store.desk().say(id, Word::Approve, "test").await.unwrap();
+    stage
+        .store
+        .desk()
+        .say(id, OperatorCommand::Approve, "test")
+        .await
+        .unwrap();
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&servers, HOST);
     for words in [

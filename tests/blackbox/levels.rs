@@ -6,7 +6,7 @@ use serde_json::Value;
 use tachi_domain::NotificationId;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::{FencingMode, Policy};
-use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::OperatorJournal as _;
 use tachi_fence::Topology;
 use tachi_sandbox::{PowerCommand, PowerQuery};
 

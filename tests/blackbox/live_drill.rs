@@ -4,8 +4,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use tachi_domain::situation::Grade;
-use tachi_engine::ports::{Jobs as _, Roll as _};
+use tachi_domain::situation::Severity;
+use tachi_engine::ports::{EngineRegistry as _, Jobs as _};
 use tachi_sandbox::Boot;
 use uuid::Uuid;
 
@@ -97,7 +97,7 @@ fn runs(stage: &Stage) -> bool {
     stage.sandbox.region().host(HOST).unwrap().power
 }
 
-async fn grade(stage: &Stage) -> (Option<Grade>, String) {
+async fn grade(stage: &Stage) -> (Option<Severity>, String) {
     let lines = stage.store.jobs().jobs().await.unwrap();
     let row = lines
         .into_iter()
@@ -139,7 +139,7 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
             .iter()
             .all(|id| region.server(*id).unwrap().host.as_deref() == Some("compute-002"))
     );
-    assert_eq!(grade(&stage).await.0, Some(Grade::Ok));
+    assert_eq!(grade(&stage).await.0, Some(Severity::Ok));
     let shown = region.host(HOST).unwrap();
     assert!(!shown.enabled && !shown.power);
     let reason = shown.disabled_reason.unwrap();
@@ -221,7 +221,7 @@ async fn operator_a_live_drill_ends_when_somebody_comes_while_its_canaries_are_b
     assert!(runs(&stage) && region.host(HOST).unwrap().enabled);
     assert_eq!(canaries(&stage), Vec::<Uuid>::new());
     assert_eq!(region.server(theirs[0]).unwrap().host.as_deref(), Some(HOST));
-    assert_eq!(grade(&stage).await.0, Some(Grade::Err));
+    assert_eq!(grade(&stage).await.0, Some(Severity::Err));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -264,7 +264,7 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     assert!(told.contains("2 canaries deleted"), "{told}");
     assert_eq!(canaries(&stage), Vec::<Uuid>::new());
     assert!(region.server(alike[0]).is_ok());
-    assert_eq!(grade(&stage).await.0, Some(Grade::Unknown));
+    assert_eq!(grade(&stage).await.0, Some(Severity::Unknown));
     let (code, told, _) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
     assert!(code == 0 && told.contains("no canary"), "{told}");
     assert!(runs(&stage));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_engine::ports::{Hosts as _, OperatorDesk as _};
+use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
 use tachi_sandbox::{ApiEffect, ApiFault};
 
 use super::support::{Stage, json, quick_region, run, until};

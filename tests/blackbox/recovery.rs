@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::Word;
-use tachi_engine::ports::operator::Said;
+use tachi_domain::recovery::OperatorCommand;
+use tachi_engine::ports::operator::ActionOutcome;
 use tachi_engine::ports::registry::{Page, SortKey};
-use tachi_engine::ports::{Notifications as _, OperatorDesk as _};
+use tachi_engine::ports::{Notifications as _, OperatorJournal as _};
 use tachi_sandbox::{
     ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, PowerCommand, RegionSettings, VmState,
 };
@@ -160,10 +160,10 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
         stage
             .store
             .desk()
-            .say(held[0].id, Word::Approve, "test")
+            .say(held[0].id, OperatorCommand::Approve, "test")
             .await
             .unwrap(),
-        Said::Heard
+        ActionOutcome::Heard
     );
     until("it to be tried again", LIMIT, async || {
         !stage
@@ -187,7 +187,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     stage
         .store
         .desk()
-        .say(held[0].id, Word::Approve, "test")
+        .say(held[0].id, OperatorCommand::Approve, "test")
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tachi_domain::situation::Code;
+use tachi_domain::situation::FindingCode;
 
 use super::remote::{ADMIN, DEMO, assert_same_but_for_the_moment, assert_told_the_same, audited, over};
 use super::support::{Stage, json, quick_region, run, until};
@@ -163,9 +163,9 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
             .collect()
     };
     // That an instance is being moved is never found by itself.
-    let mut codes: Vec<String> = Code::ALL
+    let mut codes: Vec<String> = FindingCode::ALL
         .iter()
-        .filter(|code| **code != Code::InstanceMoving)
+        .filter(|code| **code != FindingCode::InstanceMoving)
         .map(|code| code.as_str().to_ascii_lowercase().replace('_', "-"))
         .collect();
     // No finding, but read from the region as well.

@@ -9,9 +9,11 @@ use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Beat, Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
+use tachi_engine::ports::journal::{
+    Claim, ClaimView, ClaimedRecovery, HostRecords, LeaseRenewal, RowVersion, Write, WriteOutcome,
+};
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Doubted, Journal, JournalError};
+use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 
@@ -64,20 +66,20 @@ impl Journal for Counting {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         self.store.journal().claim(seen, owner).await
     }
 
-    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<WriteOutcome, JournalError> {
         self.store.journal().beat(claim, elapsed).await
     }
 
-    async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
+    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         self.beats.lock().unwrap().push(beats.len());
         self.store.journal().beat_all(beats).await
     }
 
-    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         for one in &write.moves {
             let shown = format!("{} {}", one.status.as_str(), one.state);
             self.written
@@ -102,7 +104,7 @@ impl Journal for Counting {
         self.store.journal().first_start().await
     }
 
-    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
         self.store.journal().standing(lately).await
     }
 
@@ -121,7 +123,11 @@ impl Journal for Counting {
         self.store.journal().may_run(servers).await
     }
 
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: Doubts,
+    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tachi_bus::LocalWake;
+use tachi_bus::InProcess;
 use tachi_domain::entity::host::NewHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
@@ -19,7 +19,7 @@ use tachi_engine::ports::{
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
 use tachi_fence::{Fencers, MaasOptions, Topology};
 use tachi_hooks::Runner;
-use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
 use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Fleet, RegionSettings, Sandbox, SandboxOptions};
 use tachi_store::{Store, StoreOptions};
@@ -317,7 +317,7 @@ impl Stage {
     ) -> Running {
         let clock = Arc::new(SystemClock);
         let login = self.sandbox.credentials_of("masakari", "service");
-        let named = |name| Named::name(name, Some(Domain::Name(login.domain_name.clone())));
+        let named = |name| ResourceRef::name(name, Some(Domain::Name(login.domain_name.clone())));
         let credentials = Credentials::Password {
             user: named(login.username),
             password: login.password.into(),
@@ -332,7 +332,7 @@ impl Stage {
             audit: Arc::new(tachi_engine::ports::NoAudit),
             hooks: Arc::new(Runner::new(None).unwrap()),
             journal,
-            wake: Arc::new(LocalWake::default()),
+            wake: Arc::new(InProcess::default()),
             clock,
         };
         // Rules that bound one recovery bound the engine, as `host_failure_recovery_threads` does.

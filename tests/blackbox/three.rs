@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use rustix::process::Signal;
 use tachi_domain::RecoveryId;
 use tachi_engine::ports::journal::ClaimView;
-use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use super::database::OwnServer;
 use super::processes::stop_between_transactions;

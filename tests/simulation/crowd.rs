@@ -6,7 +6,7 @@ use tachi_contract::Target;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::own_stamp_in;
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 
 use crate::guards::HEARD;
 use crate::journal::{Accepted, Again, Journal, RecIx, Report};
@@ -198,13 +198,13 @@ impl World {
         }
         note!(self, "an operator acts about recovery {rec}: {act:?}");
         match act {
-            Act::Approve => self.journal.say(rec, Word::Approve, self.now),
+            Act::Approve => self.journal.say(rec, OperatorCommand::Approve, self.now),
             Act::Abort => {
-                self.journal.say(rec, Word::Reject, self.now);
+                self.journal.say(rec, OperatorCommand::Reject, self.now);
                 self.said.aborted.insert(rec, self.now);
             }
             Act::Confirm if self.machines[host].powered => {}
-            Act::Confirm => self.journal.say(rec, Word::HostIsOff, self.now),
+            Act::Confirm => self.journal.say(rec, OperatorCommand::HostIsOff, self.now),
             Act::Freeze => {
                 self.mishap(Mishap::Frozen);
                 self.journal

@@ -8,7 +8,7 @@ use tachi_contract::Target;
 use tachi_domain::ServerId;
 use tachi_domain::nova::{MigrationType, VmState};
 use tachi_domain::planned::PlannedOrder;
-use tachi_domain::recovery::{Followed, Life, Observation, RecoveryKind, is_drained};
+use tachi_domain::recovery::{Life, Observation, RecoveryKind, ServerReading, is_drained};
 
 use crate::journal::{Journal, Rec, RecIx};
 use crate::mishap::Mishap;
@@ -214,7 +214,7 @@ impl World {
             .filter(|row| row.server == server && row.kind == MigrationType::LiveMigration);
         Observation::Followed {
             server: id,
-            result: Ok(Followed {
+            result: Ok(ServerReading {
                 migrations: live.map(Nova::show_migration).collect(),
                 server: self.nova.show(server),
                 percent: None,

@@ -9,9 +9,10 @@ use tachi_domain::pace::{Demand, Permits};
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
-use tachi_driver::journal::{ClaimView, Committed};
+use tachi_driver::journal::{ClaimView, WriteOutcome};
 use tachi_driver::{
-    Calls, Driver, Effect, Ended, Intent, Sweeper, Time, Unsure, WATCH, may_act, open, refusal,
+    CLAIM_POLL_INTERVAL, Calls, Driver, DriverEnd, Effect, Intent, Sweeper, Time, UncertainClaim, may_act,
+    open, refusal,
 };
 
 use crate::journal::RecIx;
@@ -95,7 +96,7 @@ impl World {
             return;
         }
         let pause = if it.sweeper.is_watching() {
-            millis(WATCH)
+            millis(CLAIM_POLL_INTERVAL)
         } else {
             SWEEP
         };
@@ -416,7 +417,7 @@ impl World {
             if let tachi_driver::Event::Journalled { outcome, .. } = &event {
                 let said_no = matches!(
                     outcome,
-                    Some(Committed::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
+                    Some(WriteOutcome::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
                 );
                 // Of two in one moment nobody knows whose a call is.
                 driven.said_no = said_no && (driven.said_no || driven.heard != time.boot);
@@ -478,8 +479,8 @@ impl World {
         }
     }
 
-    fn ended(&mut self, owner: Owner, ended: Ended) {
-        if ended == Ended::Unsure(Unsure::Refused) {
+    fn ended(&mut self, owner: Owner, ended: DriverEnd) {
+        if ended == DriverEnd::Unsure(UncertainClaim::Refused) {
             self.violate("a write was refused four times".into());
         }
         let boot = self.boot_of(owner.engine);
@@ -487,7 +488,7 @@ impl World {
         if let Some(driven) = it.drivers.remove(&owner.rec) {
             it.sweeper.left(driven.driver.claim(), boot);
         }
-        if matches!(ended, Ended::Unsure(_)) {
+        if matches!(ended, DriverEnd::Unsure(_)) {
             it.sweeper.not_sure(recovery_id(owner.rec), owner.epoch);
         }
         let (engine, life) = (owner.engine, owner.life);
@@ -669,7 +670,7 @@ impl World {
         self.goes_down(engine)
     }
 
-    pub(crate) fn journalled(&mut self, owner: Owner, sent: Duration, outcome: Option<Committed>) {
+    pub(crate) fn journalled(&mut self, owner: Owner, sent: Duration, outcome: Option<WriteOutcome>) {
         let mut outcome = Some(outcome);
         let again = || Event::Journalled {
             owner,

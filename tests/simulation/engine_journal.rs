@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::host_recovery::{HostRecovery, MoveStep, Stage};
-use tachi_driver::journal::{Beat, Claim, Committed, Write};
+use tachi_driver::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 use tachi_driver::{Event as Heard, Recovery};
 
 use crate::mishap::Mishap;
@@ -50,7 +50,7 @@ impl World {
             return None;
         }
         let answer = self.write_down(owner, claim, &write, Duration::ZERO);
-        let ordered = write.order.is_some() && matches!(answer, Some(Committed::Written(_)));
+        let ordered = write.order.is_some() && matches!(answer, Some(WriteOutcome::Written(_)));
         if due && after && self.goes_down_at(owner.engine, Mishap::DiesAfterCommit) {
             return None;
         }
@@ -90,17 +90,17 @@ impl World {
         claim: &Claim,
         write: &Write,
         took: Duration,
-    ) -> Option<Committed> {
+    ) -> Option<WriteOutcome> {
         let lost = self.chaos() && self.rng.percent(self.weather.database);
         if lost && self.rng.percent(50) {
             note!(self, "engine {}'s commit fails, unknown to it", owner.engine);
             self.mishap(Mishap::CommitLostUnwritten);
-            return mutated("unsure").then(|| Committed::Written(self.journal.pulse(owner.rec)));
+            return mutated("unsure").then(|| WriteOutcome::Written(self.journal.pulse(owner.rec)));
         }
         self.freeze_before_commit(owner.rec, write.order.is_some());
         let touched = self.journal.recs[owner.rec].touched.is_some();
         let outcome = self.journal.commit(claim, write, (self.now, took));
-        if matches!(outcome, Committed::Written(_)) {
+        if matches!(outcome, WriteOutcome::Written(_)) {
             if let Some(driven) = self.engines[owner.engine].drivers.get_mut(&owner.rec) {
                 driven.written = self.now;
             }
@@ -127,29 +127,29 @@ impl World {
         Some(outcome)
     }
 
-    fn count(&mut self, outcome: Option<&Committed>) {
+    fn count(&mut self, outcome: Option<&WriteOutcome>) {
         match outcome {
-            None | Some(Committed::Written(_)) => {}
-            Some(Committed::Lost | Committed::Rewound) => self.stats.refused_by_epoch += 1,
-            Some(Committed::Joined) => self.mishap(Mishap::ReportJoins),
-            Some(Committed::TooManyOrders) => self.stats.orders_refused += 1,
-            Some(Committed::TooLate) => self.stats.too_late += 1,
-            Some(Committed::Frozen(_)) => self.stats.frozen += 1,
+            None | Some(WriteOutcome::Written(_)) => {}
+            Some(WriteOutcome::Lost | WriteOutcome::Rewound) => self.stats.refused_by_epoch += 1,
+            Some(WriteOutcome::Joined) => self.mishap(Mishap::ReportJoins),
+            Some(WriteOutcome::TooManyOrders) => self.stats.orders_refused += 1,
+            Some(WriteOutcome::TooLate) => self.stats.too_late += 1,
+            Some(WriteOutcome::Frozen(_)) => self.stats.frozen += 1,
             Some(
-                Committed::MovesTaken(_)
-                | Committed::HostUnderRecovery
-                | Committed::InstancesUnderRecovery(_)
-                | Committed::MayRunOn(_)
-                | Committed::ReserveTaken(_),
+                WriteOutcome::MovesTaken(_)
+                | WriteOutcome::HostUnderRecovery
+                | WriteOutcome::InstancesUnderRecovery(_)
+                | WriteOutcome::MayRunOn(_)
+                | WriteOutcome::ReserveTaken(_),
             ) => self.stats.taken += 1,
         }
     }
 
     /// The answer reaches the engine, unless that is stopped before it can read it.
-    fn heard(&mut self, owner: Owner, outcome: Option<Committed>) -> Option<Heard> {
+    fn heard(&mut self, owner: Owner, outcome: Option<WriteOutcome>) -> Option<Heard> {
         self.count(outcome.as_ref());
         let sent = self.boot_of(owner.engine);
-        let written = matches!(outcome, Some(Committed::Written(_)));
+        let written = matches!(outcome, Some(WriteOutcome::Written(_)));
         if written && self.chaos() && self.rng.percent(self.weather.stopped) {
             let long = self.rng.percent(50);
             let millis = if long {
@@ -176,7 +176,7 @@ impl World {
         }
     }
 
-    pub(crate) fn beat(&mut self, owner: Owner, beat: &Beat) -> Heard {
+    pub(crate) fn beat(&mut self, owner: Owner, beat: &LeaseRenewal) -> Heard {
         self.note_sent(owner);
         let outcome = if self.database_down() {
             self.mishap(Mishap::DatabaseDown);

@@ -1,7 +1,7 @@
 //! What operators have frozen, as the journal keeps it.
 
 use tachi_contract::Target;
-use tachi_domain::freeze::{Freeze, Frozen};
+use tachi_domain::freeze::{Freeze, FreezeStatus};
 use tachi_domain::recovery::RecoveryKind;
 
 use crate::journal::Rec;
@@ -129,8 +129,8 @@ impl Freezes {
             .any(|row| row.what == Target::Host(host) && row.in_force(now))
     }
 
-    pub(crate) fn of(&self, rec: &Rec, now: u64) -> Frozen {
-        let mut frozen = Frozen::NOTHING;
+    pub(crate) fn of(&self, rec: &Rec, now: u64) -> FreezeStatus {
+        let mut frozen = FreezeStatus::NOTHING;
         for (row, number) in self.rows.iter().zip(1..) {
             if !row.in_force(now) {
                 if row.covers(rec) && row.ended.unwrap_or(row.until) >= rec.opened {

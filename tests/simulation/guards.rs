@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::{Command, Word};
+use tachi_domain::recovery::{Command, OperatorCommand};
 use tachi_driver::journal::Write;
 
 use crate::journal::RecIx;
@@ -163,7 +163,9 @@ impl World {
         let machine = &self.machines[host];
         let up_for = self.now - machine.on_since;
         let word = self.weather.mode == FencingMode::External
-            || self.journal.recs[owner.rec].words.contains(&Word::HostIsOff);
+            || self.journal.recs[owner.rec]
+                .words
+                .contains(&OperatorCommand::HostIsOff);
         // A word holds while the heartbeat stands still; a returning host needs so long to its first one, and to the look at it,
         // and sends none while the boot guard holds its nova-compute.
         let allowed = if word { READING + 90_000 } else { READING };
@@ -200,7 +202,7 @@ impl World {
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
-        let confirmed = rec.words.contains(&Word::HostIsOff);
+        let confirmed = rec.words.contains(&OperatorCommand::HostIsOff);
         if external && rec.reported == "UNKNOWN" && !rec.joined && !confirmed {
             self.violate(format!(
                 "host {host} is evacuated on a report that says UNKNOWN (R15)"

@@ -2,7 +2,7 @@
 //! while its nova-compute is down and its guests run.
 
 use tachi_domain::policy::{BareNormal, FencingMode};
-use tachi_domain::recovery::{RecoveryKind, Word};
+use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
 
 use crate::liars::{Claim, Liars, WAIT, Who};
 use crate::machines::Bmc;
@@ -118,7 +118,7 @@ impl World {
         self.failed.insert(host);
         self.ever_failed.insert(host);
         self.told.dies(host, self.now);
-        self.journal.say(rec, Word::HostIsOff, self.now);
+        self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
         if let Some(after) = word.approved {
             self.after(after, Event::Approves { rec });
         }
@@ -129,7 +129,7 @@ impl World {
 
     pub(crate) fn approves(&mut self, rec: usize) {
         note!(self, "somebody approves of recovery {rec}");
-        self.journal.say(rec, Word::Approve, self.now);
+        self.journal.say(rec, OperatorCommand::Approve, self.now);
     }
 
     /// A control node says that the host is off, and has no evidence.

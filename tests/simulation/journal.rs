@@ -9,14 +9,15 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::guard::Guard;
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery};
-use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::given_up::{GIVEN_UP_BY_LATEST, WrittenOff, given_up, may_run};
 use tachi_domain::recovery::retry::OwnStamp;
 use tachi_domain::recovery::{
-    Elsewhere, FenceOrder, Life, MoveWord, OperatorAction, OperatorWord, RecoveryKind, Word,
+    Elsewhere, FenceOrder, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord,
+    RecoveryKind,
 };
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
-use tachi_driver::journal::{Claim, ClaimView, Claimed, Committed, Write};
+use tachi_driver::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
 
 use crate::freezes::Freezes;
 use crate::monitors::Heartbeats;
@@ -88,9 +89,9 @@ impl Report {
         }
     }
 
-    fn off_word(&self) -> Option<OffWord> {
+    fn off_word(&self) -> Option<OffClaim> {
         let says_off = self.kind == RecoveryKind::Host && self.reported == "NORMAL";
-        says_off.then(|| OffWord {
+        says_off.then(|| OffClaim {
             arrived: Some(stamp(self.now)),
             dated: self
                 .evidence
@@ -152,11 +153,11 @@ pub(crate) struct Rec {
     pub word: Option<OperatorWord>,
     /// What people ask for, and whether an engine has heard it.
     pub actions: Vec<(OperatorAction, bool)>,
-    pub move_words: Vec<MoveWord>,
+    pub move_words: Vec<InstanceResolution>,
     /// Every word that was said.
-    pub words: Vec<Word>,
+    pub words: Vec<OperatorCommand>,
     /// What reports say of the host's fence beside the first one's body, and whether a further one has said that it is off.
-    pub off_word: Option<OffWord>,
+    pub off_word: Option<OffClaim>,
     pub joined: bool,
     /// Who made the first report, where that is known, and each voice that has said the same.
     pub reporter: Option<Reporter>,
@@ -455,7 +456,7 @@ impl Journal {
             .collect()
     }
 
-    pub(crate) fn claim(&mut self, seen: &ClaimView, owner: &str, now: u64) -> Option<Claimed> {
+    pub(crate) fn claim(&mut self, seen: &ClaimView, owner: &str, now: u64) -> Option<ClaimedRecovery> {
         let rec = index_of_recovery(seen.id);
         let row = &mut self.recs[rec];
         let as_seen = (row.epoch, row.seq, &row.owner) == (seen.epoch, seen.seq, &seen.owner);
@@ -476,7 +477,7 @@ impl Journal {
         let same = others.filter(|(_, (server, _))| row.server.map(server_id) == Some(*server));
         let mut restarts: Vec<Duration> = same.map(|(_, (_, at))| age(*at)).collect();
         restarts.sort_unstable();
-        Some(Claimed {
+        Some(ClaimedRecovery {
             id: recovery_id(rec),
             epoch: row.epoch,
             owner: owner.to_owned(),
@@ -508,7 +509,7 @@ impl Journal {
         }
     }
 
-    pub(crate) fn beat(&mut self, claim: &Claim, elapsed: Elapsed) -> Committed {
+    pub(crate) fn beat(&mut self, claim: &Claim, elapsed: Elapsed) -> WriteOutcome {
         let rec = index_of_recovery(claim.id);
         let row = &mut self.recs[rec];
         if self.checks_claim && !(holds(row, claim) && row.beat == claim.beat) {
@@ -516,7 +517,7 @@ impl Journal {
         }
         row.beat = claim.beat + 1;
         row.elapsed = elapsed;
-        Committed::Written(self.pulse(rec))
+        WriteOutcome::Written(self.pulse(rec))
     }
 
     /// Another host recovery has this host: it is open, or it watches the host's return and is younger than a writer that does.
@@ -551,29 +552,29 @@ impl Journal {
     }
 
     /// Why nothing of it is written, if so.
-    fn refused(&self, rec: RecIx, write: &Write, (now, took): (u64, Duration)) -> Option<Committed> {
+    fn refused(&self, rec: RecIx, write: &Write, (now, took): (u64, Duration)) -> Option<WriteOutcome> {
         if write.latest.is_some_and(|latest| stamp(now) > latest.plus(took)) {
-            return Some(Committed::TooLate);
+            return Some(WriteOutcome::TooLate);
         }
         let source = write.unless_elsewhere.as_ref().map(|asked| &asked.host);
         let source = source.filter(|_| self.recs[rec].kind.is_planned());
         let mut hosts = write.unless_host_recovery.iter().chain(source);
         if hosts.any(|host| self.host_is_recovered(rec, host)) && !crate::mutate::mutated("exclusion") {
-            return Some(Committed::HostUnderRecovery);
+            return Some(WriteOutcome::HostUnderRecovery);
         }
         let servers = write.freeze.as_ref().map(|_| self.instances_recovered(rec));
         if let Some(servers) = servers.filter(|servers| !servers.is_empty()) {
-            return Some(Committed::InstancesUnderRecovery(servers));
+            return Some(WriteOutcome::InstancesUnderRecovery(servers));
         }
         let elsewhere = write.unless_elsewhere.as_ref().map(|asked| self.elsewhere(asked));
         if let Some(hosts) = elsewhere.filter(|hosts| !hosts.is_empty()) {
-            return Some(Committed::MayRunOn(hosts));
+            return Some(WriteOutcome::MayRunOn(hosts));
         }
-        let evidence = |word: &OffWord| word.evidence.is_some();
+        let evidence = |word: &OffClaim| word.evidence.is_some();
         let unheard = write.unless_joined && self.recs[rec].joined
             || write.unless_evidence && self.recs[rec].off_word.as_ref().is_some_and(evidence);
         if unheard && !crate::mutate::mutated("joined") {
-            return Some(Committed::Joined);
+            return Some(WriteOutcome::Joined);
         }
         let taken: Vec<ServerId> = write
             .moves
@@ -582,21 +583,26 @@ impl Journal {
             .map(|one| one.server)
             .collect();
         if !taken.is_empty() {
-            return Some(Committed::MovesTaken(taken));
+            return Some(WriteOutcome::MovesTaken(taken));
         }
         let refused = self.refused_reservations(rec, &write.reservations);
         if !refused.is_empty() {
-            return Some(Committed::ReserveTaken(refused));
+            return Some(WriteOutcome::ReserveTaken(refused));
         }
         let pulse = self.pulse(rec);
         if write.unless_frozen.forbidden_by(&pulse.frozen) && !crate::mutate::mutated("frozen") {
-            return Some(Committed::Frozen(pulse));
+            return Some(WriteOutcome::Frozen(pulse));
         }
         None
     }
 
     /// The transaction has taken `took` by its sender's clock when it is carried out.
-    pub(crate) fn commit(&mut self, claim: &Claim, write: &Write, (now, took): (u64, Duration)) -> Committed {
+    pub(crate) fn commit(
+        &mut self,
+        claim: &Claim,
+        write: &Write,
+        (now, took): (u64, Duration),
+    ) -> WriteOutcome {
         let rec = index_of_recovery(claim.id);
         let row = &mut self.recs[rec];
         if self.checks_claim
@@ -609,7 +615,7 @@ impl Journal {
         }
         if let Some(order) = write.order {
             if self.too_many_orders(rec, order, now) {
-                return Committed::TooManyOrders;
+                return WriteOutcome::TooManyOrders;
             }
             self.orders.push((rec, now));
             self.given.push((rec, now));
@@ -687,9 +693,9 @@ impl Journal {
             self.freezes.of_drained(self.recs[rec].host, minutes, now);
         }
         if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
-            return Committed::Written(self.last_pulse(rec));
+            return WriteOutcome::Written(self.last_pulse(rec));
         }
-        Committed::Written(self.pulse(rec))
+        WriteOutcome::Written(self.pulse(rec))
     }
 
     fn change_host(&mut self, rec: RecIx, write: &Write) {

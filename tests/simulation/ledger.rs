@@ -4,7 +4,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
 use tachi_domain::nova::{MigrationType, PowerState, VmState};
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 
 use crate::calls::index_of;
 use crate::journal::RecIx;
@@ -109,7 +109,7 @@ impl World {
             // Who rejects a recovery after its host was switched off is told so, and sees to it.
             let rejected = self.journal.given.iter().any(|(of, _)| {
                 let rec = &self.journal.recs[*of];
-                rec.host == row.host && rec.words.contains(&Word::Reject)
+                rec.host == row.host && rec.words.contains(&OperatorCommand::Reject)
             });
             let at_home = !self.ever_failed.contains(&row.host) && !rejected && !self.was_silenced(row.host);
             if at_home

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tachi_domain::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
+use tachi_domain::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, Service, VmState};
 use tachi_domain::recovery::{Restoration, ServiceUpdate};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use uuid::Uuid;
@@ -143,7 +143,7 @@ impl Nova {
             volume_backed: server % 3 != 2,
             launched: row.launched,
             fault: None,
-            about: About::default(),
+            about: InstanceTraits::default(),
             needs: None,
         })
     }

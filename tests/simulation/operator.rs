@@ -6,7 +6,7 @@ use tachi_domain::WaitsFor;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{HoldKind, HostRecovery, MoveStep};
 use tachi_domain::nova::MigrationType;
-use tachi_domain::recovery::{Life, MoveVerdict, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind, ResolutionKind};
 
 use crate::calls::index_of;
 use crate::journal::{Rec, RecIx};
@@ -53,12 +53,12 @@ impl World {
                     self.vouch(rec);
                 } else {
                     self.mishap(Mishap::Approved);
-                    self.journal.say(rec, Word::Approve, self.now);
+                    self.journal.say(rec, OperatorCommand::Approve, self.now);
                 }
             }
             5 if rec < self.journal.recs.len() && self.rng.percent(30) => {
                 self.mishap(Mishap::Rejected);
-                self.journal.say(rec, Word::Reject, self.now);
+                self.journal.say(rec, OperatorCommand::Reject, self.now);
             }
             _ => {}
         }
@@ -73,7 +73,7 @@ impl World {
     /// Somebody has looked: the host has no power.
     fn vouch(&mut self, rec: RecIx) {
         self.mishap(Mishap::Vouched);
-        self.journal.say(rec, Word::HostIsOff, self.now);
+        self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
     }
 
     fn clear_up(&mut self) {
@@ -155,11 +155,11 @@ impl World {
         if row.kind == RecoveryKind::Process
             && row.message.as_deref().is_some_and(|text| text.contains("G12"))
         {
-            return self.journal.say(rec, Word::Approve, self.now);
+            return self.journal.say(rec, OperatorCommand::Approve, self.now);
         }
         if row.kind.is_planned() && self.rng.percent(5) {
             self.mishap(Mishap::DrainAborted);
-            return self.journal.say(rec, Word::Reject, self.now);
+            return self.journal.say(rec, OperatorCommand::Reject, self.now);
         }
         if row.kind != RecoveryKind::Host {
             return;
@@ -199,8 +199,10 @@ impl World {
             let long = state.deadline_from.since(waiting.since) > std::time::Duration::from_secs(400);
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
             match (liftable, long) {
-                (true, _) if self.rng.percent(10) => self.journal.say(rec, Word::Approve, self.now),
-                (false, true) => self.journal.say(rec, Word::Reject, self.now),
+                (true, _) if self.rng.percent(10) => {
+                    self.journal.say(rec, OperatorCommand::Approve, self.now)
+                }
+                (false, true) => self.journal.say(rec, OperatorCommand::Reject, self.now),
                 (true | false, _) => {}
             }
             return;
@@ -209,9 +211,9 @@ impl World {
             match hold.kind {
                 // Who looks sees that it lives.
                 HoldKind::Storm if self.weather.liars.is_some() && self.machines[host].beats() => {
-                    self.journal.say(rec, Word::Reject, self.now);
+                    self.journal.say(rec, OperatorCommand::Reject, self.now);
                 }
-                HoldKind::Storm => self.journal.say(rec, Word::Approve, self.now),
+                HoldKind::Storm => self.journal.say(rec, OperatorCommand::Approve, self.now),
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => {
                     self.machines[host].bmc = Bmc::Truth;
                     if self.rng.percent(70) {
@@ -223,10 +225,10 @@ impl World {
                             self.machines[host].bmc = self.weather.bmc;
                             self.vouch(rec);
                         } else {
-                            self.journal.say(rec, Word::Approve, self.now);
+                            self.journal.say(rec, OperatorCommand::Approve, self.now);
                         }
                     } else {
-                        self.journal.say(rec, Word::Reject, self.now);
+                        self.journal.say(rec, OperatorCommand::Reject, self.now);
                     }
                 }
             }
@@ -263,7 +265,7 @@ impl World {
             }
             // Nova evacuates nothing from a host that it has no service of.
             if self.nova.services[self.nova.servers[server].host].gone {
-                self.journal.say_of(rec, one.server, MoveVerdict::Ignore, None);
+                self.journal.say_of(rec, one.server, ResolutionKind::Ignore, None);
             }
             note!(
                 self,

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tachi_domain::HostId;
 use tachi_domain::entity::segment::RecoveryMethod;
-use tachi_domain::recovery::{Command, Joined, Life, Observation, ReserveAnswer, ReserveCall, ServiceStatus};
+use tachi_domain::recovery::{
+    Command, JoinResult, Life, Observation, ReserveAnswer, ReserveCall, ServiceStatus,
+};
 use tachi_domain::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use tachi_driver::journal::{ReservationState, ReservationWrite};
 use uuid::Uuid;
@@ -178,10 +180,10 @@ impl World {
             ReserveCall::Join { host, aggregate } => {
                 let (ix, hosts) = (index_named(host), &mut self.journal.reserve.aggregate);
                 let joined = if hosts.contains(&ix) {
-                    Joined::Already
+                    JoinResult::Already
                 } else {
                     hosts.push(ix);
-                    Joined::Added
+                    JoinResult::Added
                 };
                 ReserveAnswer::Joined {
                     host: host.clone(),

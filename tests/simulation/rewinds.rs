@@ -2,7 +2,7 @@
 
 use tachi_domain::recovery::Life;
 use tachi_driver::RowVersion;
-use tachi_driver::journal::{Claim, ClaimView, Committed};
+use tachi_driver::journal::{Claim, ClaimView, WriteOutcome};
 
 use crate::journal::{Journal, Rec};
 use crate::storms::index_of_recovery;
@@ -14,21 +14,21 @@ pub(crate) fn holds(row: &Rec, claim: &Claim) -> bool {
 }
 
 /// Why the row is not as the owner of the claim knows it: as in the store.
-pub(crate) fn missed(row: &mut Rec, claim: &Claim) -> Committed {
+pub(crate) fn missed(row: &mut Rec, claim: &Claim) -> WriteOutcome {
     let is_ours = row.owner.as_ref() == Some(&claim.owner);
     if (row.epoch, row.seq, is_ours) == (claim.epoch, claim.seq, true) {
-        return Committed::Rewound;
+        return WriteOutcome::Rewound;
     }
     let is_newer = row.epoch > claim.epoch || (row.epoch == claim.epoch && is_ours && row.seq > claim.seq);
     if is_newer || row.life == Life::Closed {
-        return Committed::Lost;
+        return WriteOutcome::Lost;
     }
     let known = RowVersion {
         epoch: claim.epoch,
         seq: claim.seq,
     };
     mark(row, known);
-    Committed::Rewound
+    WriteOutcome::Rewound
 }
 
 fn mark(row: &mut Rec, known: RowVersion) {

@@ -1,9 +1,11 @@
 //! What people say, as the journal keeps it.
 
 use tachi_domain::ServerId;
-use tachi_domain::freeze::Frozen;
+use tachi_domain::freeze::FreezeStatus;
 use tachi_domain::recovery::action::APPROVAL_LASTS;
-use tachi_domain::recovery::{MoveVerdict, MoveWord, OperatorAction, OperatorWord, Pulse, Word};
+use tachi_domain::recovery::{
+    InstanceResolution, OperatorAction, OperatorCommand, OperatorState, OperatorWord, ResolutionKind,
+};
 
 use crate::journal::{Journal, RecIx};
 use crate::nova::{HostIx, stamp};
@@ -22,18 +24,18 @@ impl Journal {
     }
 
     /// What ends hears nothing more of its host.
-    pub(crate) fn last_pulse(&self, rec: RecIx) -> Pulse {
-        Pulse {
+    pub(crate) fn last_pulse(&self, rec: RecIx) -> OperatorState {
+        OperatorState {
             segment_enabled: true,
             operator_maintenance: false,
-            frozen: Frozen::NOTHING,
+            frozen: FreezeStatus::NOTHING,
             actions: Vec::new(),
             ..self.pulse(rec)
         }
     }
 
-    pub(crate) fn pulse(&self, rec: RecIx) -> Pulse {
-        Pulse {
+    pub(crate) fn pulse(&self, rec: RecIx) -> OperatorState {
+        OperatorState {
             segment_enabled: self.segment_enabled,
             operator_maintenance: self.maintenance.contains(&self.recs[rec].host),
             word: self.recs[rec].word.clone(),
@@ -46,12 +48,12 @@ impl Journal {
         }
     }
 
-    pub(crate) fn say(&mut self, rec: RecIx, word: Word, now: u64) {
+    pub(crate) fn say(&mut self, rec: RecIx, word: OperatorCommand, now: u64) {
         self.actions += 1;
         let id = self.actions;
         let row = &mut self.recs[rec];
         row.words.push(word);
-        if matches!(word, Word::Approve | Word::HostIsOff) {
+        if matches!(word, OperatorCommand::Approve | OperatorCommand::HostIsOff) {
             row.approved = Some(now);
         }
         let number = row.word.as_ref().map_or(0, |said| said.number) + 1;
@@ -83,13 +85,13 @@ impl Journal {
 
     /// A person says that nothing of `server` runs on `on`, or will.
     pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
-        self.say_of(rec, server, MoveVerdict::Failure, on);
+        self.say_of(rec, server, ResolutionKind::Failure, on);
     }
 
-    pub(crate) fn say_of(&mut self, rec: RecIx, server: ServerId, word: MoveVerdict, on: Option<String>) {
+    pub(crate) fn say_of(&mut self, rec: RecIx, server: ServerId, word: ResolutionKind, on: Option<String>) {
         let words = &mut self.recs[rec].move_words;
         let number = words.last().map_or(0, |said| said.number) + 1;
-        words.push(MoveWord {
+        words.push(InstanceResolution {
             number,
             server,
             word,

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::guard::{Dated, Guard, GuardPolicy, NovaView, Region, RegionHost, Witness};
+use tachi_domain::guard::{Guard, GuardPolicy, HostIncident, NovaView, Region, RegionHost, Witness};
 use tachi_domain::host_recovery::HostRecovery;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
-use tachi_domain::recovery::{RecoveryKind, Word};
+use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId};
 use uuid::Uuid;
@@ -158,47 +158,47 @@ impl World {
         };
         let hosts: Vec<RegionHost> = (0..HOSTS + FAR).map(host).collect();
         let age = |at: u64| Duration::from_millis(now - at);
-        let mut orders: Vec<Dated> = self
+        let mut orders: Vec<HostIncident> = self
             .journal
             .orders
             .iter()
-            .map(|(rec, at)| Dated {
+            .map(|(rec, at)| HostIncident {
                 host: host_id(self.journal.recs[*rec].host),
                 recovery: recovery_id(*rec),
                 age: age(*at),
             })
             .collect();
         for (number, ago) in storms.ordered.iter().enumerate() {
-            orders.push(Dated {
+            orders.push(HostIncident {
                 host: host_id(HOSTS + FAR + number),
                 recovery: before(number),
                 age: Duration::from_millis(now + ago),
             });
         }
-        let mut proofs: Vec<Dated> = self
+        let mut proofs: Vec<HostIncident> = self
             .journal
             .proofs
             .iter()
-            .map(|(rec, at)| Dated {
+            .map(|(rec, at)| HostIncident {
                 host: host_id(self.journal.recs[*rec].host),
                 recovery: recovery_id(*rec),
                 age: age(*at),
             })
             .collect();
         for number in 0..storms.proven {
-            proofs.push(Dated {
+            proofs.push(HostIncident {
                 host: host_id(0),
                 recovery: before(100 + usize::try_from(number).unwrap()),
                 age: Duration::from_millis(now + 400_000),
             });
         }
-        let processes: Vec<Dated> = self
+        let processes: Vec<HostIncident> = self
             .journal
             .recs
             .iter()
             .enumerate()
             .filter(|(_, row)| row.kind == RecoveryKind::Process && row.keeps_service_disabled())
-            .map(|(rec, row)| Dated {
+            .map(|(rec, row)| HostIncident {
                 host: host_id(row.host),
                 recovery: recovery_id(rec),
                 age: age(row.opened),
@@ -357,7 +357,7 @@ impl World {
 
     fn approved(&self, rec: RecIx) -> bool {
         let words = &self.journal.recs[rec].words;
-        words.contains(&Word::Approve) || words.contains(&Word::HostIsOff)
+        words.contains(&OperatorCommand::Approve) || words.contains(&OperatorCommand::HostIsOff)
     }
 
     /// A host is about to be ordered off: everything that was to be seen must have been looked at.

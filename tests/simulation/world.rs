@@ -11,7 +11,7 @@ use tachi_domain::nova::{Migration, PowerState, Server, VmState};
 use tachi_domain::recovery::{Command, Observation};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::Intent;
-use tachi_driver::journal::{Claim, Committed, Write};
+use tachi_driver::journal::{Claim, Write, WriteOutcome};
 
 use crate::arriving::{Moving, SetOut, Stage, Ways};
 use crate::crowd::{Act, Crowd, Said};
@@ -65,7 +65,7 @@ pub(crate) enum Event {
     Journalled {
         owner: Owner,
         sent: Duration,
-        outcome: Option<Committed>,
+        outcome: Option<WriteOutcome>,
     },
     /// A driver of an engine that stops in order gives its claim free.
     LetGo(Owner),

@@ -11,7 +11,7 @@ pub struct Operation {
 
 /// A rule's name or default in an earlier release.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deprecated {
+pub struct DeprecatedRule {
     /// The old name; the same as the new one if only the default has changed.
     pub name: &'static str,
     /// The old default.
@@ -34,7 +34,7 @@ pub struct RuleDefault {
     /// The protected operations; empty if the rule protects no route.
     pub operations: &'static [Operation],
     /// The rule's earlier name or default.
-    pub deprecated: Option<Deprecated>,
+    pub deprecated: Option<DeprecatedRule>,
 }
 
 impl RuleDefault {
@@ -56,7 +56,7 @@ impl RuleDefault {
 
     /// Returns the rule with its earlier name or default.
     #[must_use]
-    pub const fn instead_of(mut self, deprecated: Deprecated) -> Self {
+    pub const fn instead_of(mut self, deprecated: DeprecatedRule) -> Self {
         self.deprecated = Some(deprecated);
         self
     }

@@ -8,7 +8,7 @@ use crate::attributes::Attributes;
 use crate::check::Check;
 use crate::python;
 use crate::rules::Rules;
-use crate::template::{Filled, Template};
+use crate::template::{Substitution, Template};
 
 /// Maximum number of checks per question. Masakari's defaults need three.
 const MOST_STEPS: u32 = 10_000;
@@ -18,14 +18,14 @@ const DEEPEST: u32 = 200;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PolicyDecision {
     Allow,
     Deny,
     /// Undecidable; denies in the end.
     Unclear,
 }
 
-impl Verdict {
+impl PolicyDecision {
     const fn of(allowed: bool) -> Self {
         if allowed { Self::Allow } else { Self::Deny }
     }
@@ -69,47 +69,51 @@ impl<'a> Question<'a> {
     }
 
     /// Evaluates the rule of this name.
-    pub(crate) fn rule(&self, name: &str) -> Verdict {
+    pub(crate) fn rule(&self, name: &str) -> PolicyDecision {
         self.refer(name, 0, None)
     }
 
-    fn refer(&self, name: &str, depth: u32, outer: Option<&Within<'_>>) -> Verdict {
+    fn refer(&self, name: &str, depth: u32, outer: Option<&Within<'_>>) -> PolicyDecision {
         let Some((rule, check)) = self.rules.find(name) else {
-            return Verdict::Unclear;
+            return PolicyDecision::Unclear;
         };
         if outer.is_some_and(|outer| outer.has(rule)) {
-            return Verdict::Unclear;
+            return PolicyDecision::Unclear;
         }
         self.check(check, depth, &Within { rule, outer })
     }
 
-    fn check(&self, check: &Check, depth: u32, within: &Within<'_>) -> Verdict {
+    fn check(&self, check: &Check, depth: u32, within: &Within<'_>) -> PolicyDecision {
         let steps = self.steps.get() + 1;
         if steps > MOST_STEPS || depth > DEEPEST {
-            return Verdict::Unclear;
+            return PolicyDecision::Unclear;
         }
         self.steps.set(steps);
         let inner = depth + 1;
         match check {
-            Check::Allow => Verdict::Allow,
-            Check::Deny => Verdict::Deny,
-            Check::Unclear => Verdict::Unclear,
+            Check::Allow => PolicyDecision::Allow,
+            Check::Deny => PolicyDecision::Deny,
+            Check::Unclear => PolicyDecision::Unclear,
             Check::Rule(name) => self.refer(name, inner, Some(within)),
-            Check::IsAdmin(wanted) => Verdict::of(self.caller.is_admin() == Some(*wanted)),
+            Check::IsAdmin(wanted) => PolicyDecision::of(self.caller.is_admin() == Some(*wanted)),
             Check::Role(role) => self.role(role),
             Check::Literal(value, expected) => {
-                self.filled(expected, |expected| Verdict::of(value == expected))
+                self.filled(expected, |expected| PolicyDecision::of(value == expected))
             }
             Check::Attribute(path, expected) => {
                 self.filled(expected, |expected| attribute(self.caller, path, expected))
             }
             Check::Not(check) => match self.check(check, inner, within) {
-                Verdict::Allow => Verdict::Deny,
-                Verdict::Deny => Verdict::Allow,
-                Verdict::Unclear => Verdict::Unclear,
+                PolicyDecision::Allow => PolicyDecision::Deny,
+                PolicyDecision::Deny => PolicyDecision::Allow,
+                PolicyDecision::Unclear => PolicyDecision::Unclear,
             },
-            Check::All(checks) => self.until(checks, Verdict::Deny, Verdict::Allow, inner, within),
-            Check::Any(checks) => self.until(checks, Verdict::Allow, Verdict::Deny, inner, within),
+            Check::All(checks) => {
+                self.until(checks, PolicyDecision::Deny, PolicyDecision::Allow, inner, within)
+            }
+            Check::Any(checks) => {
+                self.until(checks, PolicyDecision::Allow, PolicyDecision::Deny, inner, within)
+            }
         }
     }
 
@@ -117,60 +121,60 @@ impl<'a> Question<'a> {
     fn until(
         &self,
         checks: &[Check],
-        decides: Verdict,
-        otherwise: Verdict,
+        decides: PolicyDecision,
+        otherwise: PolicyDecision,
         depth: u32,
         within: &Within<'_>,
-    ) -> Verdict {
+    ) -> PolicyDecision {
         let mut all = otherwise;
         for check in checks {
             match self.check(check, depth, within) {
                 verdict if verdict == decides => return decides,
-                Verdict::Unclear => all = Verdict::Unclear,
-                Verdict::Allow | Verdict::Deny => {}
+                PolicyDecision::Unclear => all = PolicyDecision::Unclear,
+                PolicyDecision::Allow | PolicyDecision::Deny => {}
             }
         }
         all
     }
 
-    fn role(&self, role: &Template) -> Verdict {
+    fn role(&self, role: &Template) -> PolicyDecision {
         if let Some(role) = role.plain() {
-            return Verdict::of(self.caller.has_role(role));
+            return PolicyDecision::of(self.caller.has_role(role));
         }
-        self.filled(role, |role| Verdict::of(self.caller.has_role(role)))
+        self.filled(role, |role| PolicyDecision::of(self.caller.has_role(role)))
     }
 
-    fn filled(&self, template: &Template, judge: impl FnOnce(&str) -> Verdict) -> Verdict {
+    fn filled(&self, template: &Template, judge: impl FnOnce(&str) -> PolicyDecision) -> PolicyDecision {
         if let Some(text) = template.plain() {
             return judge(text);
         }
         match template.fill(self.target) {
-            Filled::Text(text) => judge(&text),
-            Filled::Missing => Verdict::Deny,
-            Filled::Unclear => Verdict::Unclear,
+            Substitution::Text(text) => judge(&text),
+            Substitution::Missing => PolicyDecision::Deny,
+            Substitution::Unclear => PolicyDecision::Unclear,
         }
     }
 }
 
 /// Compares the attribute of the caller at `path` with `expected`; in a list, any element may match.
-fn attribute(caller: &dyn Attributes, path: &[String], expected: &str) -> Verdict {
+fn attribute(caller: &dyn Attributes, path: &[String], expected: &str) -> PolicyDecision {
     let Some((first, rest)) = path.split_first() else {
-        return Verdict::Unclear;
+        return PolicyDecision::Unclear;
     };
     match caller.attribute(first) {
         Some(value) => follow(&value, rest, expected),
-        None => Verdict::Deny,
+        None => PolicyDecision::Deny,
     }
 }
 
-fn follow(value: &Value, path: &[String], expected: &str) -> Verdict {
+fn follow(value: &Value, path: &[String], expected: &str) -> PolicyDecision {
     if let Value::Array(values) = value {
-        let mut all = Verdict::Deny;
+        let mut all = PolicyDecision::Deny;
         for value in values {
             match inside(value, path, expected) {
-                Verdict::Allow => return Verdict::Allow,
-                Verdict::Unclear => all = Verdict::Unclear,
-                Verdict::Deny => {}
+                PolicyDecision::Allow => return PolicyDecision::Allow,
+                PolicyDecision::Unclear => all = PolicyDecision::Unclear,
+                PolicyDecision::Deny => {}
             }
         }
         return all;
@@ -178,15 +182,15 @@ fn follow(value: &Value, path: &[String], expected: &str) -> Verdict {
     inside(value, path, expected)
 }
 
-fn inside(value: &Value, path: &[String], expected: &str) -> Verdict {
+fn inside(value: &Value, path: &[String], expected: &str) -> PolicyDecision {
     match (path.split_first(), value) {
         // A check never compares with a whole list or object.
-        (None, value) => Verdict::of(python::text(value).is_some_and(|text| text == expected)),
+        (None, value) => PolicyDecision::of(python::text(value).is_some_and(|text| text == expected)),
         (Some((first, rest)), Value::Object(values)) => match values.get(first) {
             Some(value) => follow(value, rest, expected),
-            None => Verdict::Deny,
+            None => PolicyDecision::Deny,
         },
         // A text or a number has no members. Upstream fails the request here.
-        (Some(_), _) => Verdict::Unclear,
+        (Some(_), _) => PolicyDecision::Unclear,
     }
 }

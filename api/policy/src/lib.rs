@@ -42,10 +42,10 @@ mod template;
 mod warning;
 
 pub use attributes::Attributes;
-pub use default::{Deprecated, Operation, RuleDefault};
+pub use default::{DeprecatedRule, Operation, RuleDefault};
 pub use problem::Problem;
 pub use python::same_but_for_case as same_role;
-pub use rules::{Listed, Loaded, Options, Rules};
+pub use rules::{LoadReport, Options, RuleListing, Rules};
 pub use sample::sample;
 pub use source::{Source, SourceError};
 pub use warning::{Place, Warning};

@@ -17,14 +17,14 @@ const DEEPEST: usize = 100;
 
 /// A parsed rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Parsed {
+pub(crate) struct ParsedRule {
     /// The parsed check.
     pub(crate) check: Check,
     /// The parts that could not be parsed.
     pub(crate) problems: Vec<Problem>,
 }
 
-impl Parsed {
+impl ParsedRule {
     fn refused(problem: Problem) -> Self {
         Self {
             check: Check::Unclear,
@@ -34,55 +34,55 @@ impl Parsed {
 }
 
 /// Parses a rule from a file: a text, or the old list of lists.
-pub(crate) fn value(value: &Value) -> Parsed {
+pub(crate) fn value(value: &Value) -> ParsedRule {
     match value {
         Value::String(rule) => text(rule),
         Value::Array(alternatives) => list(alternatives),
         // An empty value in YAML. Upstream accepts it as an empty rule; a warning reports it.
-        Value::Null => Parsed {
+        Value::Null => ParsedRule {
             check: Check::Allow,
             problems: Vec::new(),
         },
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => Parsed::refused(Problem::Kind),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => ParsedRule::refused(Problem::Kind),
     }
 }
 
 /// Parses a rule in text form.
-pub(crate) fn text(rule: &str) -> Parsed {
+pub(crate) fn text(rule: &str) -> ParsedRule {
     if rule.is_empty() {
-        return Parsed {
+        return ParsedRule {
             check: Check::Allow,
             problems: Vec::new(),
         };
     }
     if rule.len() > LONGEST {
-        return Parsed::refused(Problem::TooLong { limit: LONGEST });
+        return ParsedRule::refused(Problem::TooLong { limit: LONGEST });
     }
     let mut problems = Vec::new();
     let mut stack = Stack::default();
     for word in rule.split(python::is_space).filter(|word| !word.is_empty()) {
         if let Err(problem) = each_token(word, &mut problems, &mut |token| stack.shift(token)) {
-            return Parsed::refused(problem);
+            return ParsedRule::refused(problem);
         }
     }
     match stack.result() {
-        Some(check) => Parsed { check, problems },
-        None => Parsed::refused(Problem::Grammar),
+        Some(check) => ParsedRule { check, problems },
+        None => ParsedRule::refused(Problem::Grammar),
     }
 }
 
 /// Parses a list of lists: an OR of ANDs. The inner checks are not split into words.
-fn list(alternatives: &[Value]) -> Parsed {
+fn list(alternatives: &[Value]) -> ParsedRule {
     let mut problems = Vec::new();
     if alternatives.is_empty() {
-        return Parsed {
+        return ParsedRule {
             check: Check::Allow,
             problems,
         };
     }
     let length: usize = alternatives.iter().map(length).sum();
     if length > LONGEST {
-        return Parsed::refused(Problem::TooLong { limit: LONGEST });
+        return ParsedRule::refused(Problem::TooLong { limit: LONGEST });
     }
     let mut any = Vec::new();
     for alternative in alternatives {
@@ -109,7 +109,7 @@ fn list(alternatives: &[Value]) -> Parsed {
         any.push(Check::All(together));
     }
     // A list of only empty lists denies, as upstream.
-    Parsed {
+    ParsedRule {
         check: Check::Any(any),
         problems,
     }

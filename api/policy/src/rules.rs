@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::attributes::Attributes;
 use crate::check::Check;
-use crate::default::{Deprecated, RuleDefault};
-use crate::evaluate::{Question, Verdict};
-use crate::parse::{self, Parsed};
+use crate::default::{DeprecatedRule, RuleDefault};
+use crate::evaluate::{PolicyDecision, Question};
+use crate::parse::{self, ParsedRule};
 use crate::references;
 use crate::source::{self, Source, SourceError};
 use crate::warning::{Place, Warning};
@@ -47,7 +47,7 @@ struct Rule {
 /// The rules and their warnings.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub struct Loaded {
+pub struct LoadReport {
     pub rules: Rules,
     /// Warnings for the operator; warnings about files come first.
     pub warnings: Vec<Warning>,
@@ -56,7 +56,7 @@ pub struct Loaded {
 /// A rule in a listing for operators.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Listed<'a> {
+pub struct RuleListing<'a> {
     pub name: &'a str,
     /// The rule as written in its source.
     pub text: &'a str,
@@ -74,8 +74,8 @@ impl Rules {
         defaults: &[RuleDefault],
         sources: &[Source],
         options: &Options,
-    ) -> Result<Loaded, SourceError> {
-        let mut loading = Loading::default();
+    ) -> Result<LoadReport, SourceError> {
+        let mut loading = RuleLoader::default();
         for source in sources {
             for entry in source::entries(source)? {
                 loading.add(entry, &source.name);
@@ -85,7 +85,7 @@ impl Rules {
             loading.add_default(default, options);
         }
         loading.warn_of_references(defaults, options);
-        Ok(Loaded {
+        Ok(LoadReport {
             rules: Self {
                 rules: loading.rules,
                 default_rule: options.default_rule.clone(),
@@ -96,12 +96,12 @@ impl Rules {
 
     /// True if the rule of this name permits `caller` to act on `target`.
     pub fn allows(&self, rule: &str, caller: &dyn Attributes, target: &dyn Attributes) -> bool {
-        Question::new(self, caller, target).rule(rule) == Verdict::Allow
+        Question::new(self, caller, target).rule(rule) == PolicyDecision::Allow
     }
 
     /// Returns every effective rule, ordered by name.
-    pub fn list(&self) -> impl Iterator<Item = Listed<'_>> {
-        self.rules.iter().map(|(name, rule)| Listed {
+    pub fn list(&self) -> impl Iterator<Item = RuleListing<'_>> {
+        self.rules.iter().map(|(name, rule)| RuleListing {
             name,
             text: &rule.text,
             place: &rule.place,
@@ -117,14 +117,14 @@ impl Rules {
 }
 
 #[derive(Default)]
-struct Loading {
+struct RuleLoader {
     rules: BTreeMap<String, Rule>,
     warnings: Vec<Warning>,
     /// The old names that files still use.
     renamed: BTreeSet<String>,
 }
 
-impl Loading {
+impl RuleLoader {
     fn add(&mut self, entry: source::Entry, file: &str) {
         let place = Place::File {
             name: file.to_owned(),
@@ -147,7 +147,7 @@ impl Loading {
         self.insert(entry.rule, text, place, parsed);
     }
 
-    fn insert(&mut self, name: String, text: String, place: Place, parsed: Parsed) {
+    fn insert(&mut self, name: String, text: String, place: Place, parsed: ParsedRule) {
         for problem in parsed.problems {
             self.warnings.push(Warning::Problem {
                 place: place.clone(),
@@ -201,7 +201,7 @@ impl Loading {
     }
 
     /// Returns a file's rule under the old name, unless it equals the old default or refers to the new name.
-    fn said_by_old_name(&self, old: &Deprecated, name: &str) -> Option<Rule> {
+    fn said_by_old_name(&self, old: &DeprecatedRule, name: &str) -> Option<Rule> {
         let rule = self.rules.get(old.name)?;
         let says_nothing =
             rule.check == parse::text(old.check).check || rule.check == Check::Rule(name.to_owned());

@@ -5,17 +5,17 @@ use crate::python;
 
 /// A text with placeholders for attributes of the target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Template(Vec<Part>);
+pub(crate) struct Template(Vec<TemplatePart>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     Attribute(String),
 }
 
 /// The result of a substitution.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Filled {
+pub(crate) enum Substitution {
     Text(String),
     /// The target has no attribute of that name.
     Missing,
@@ -42,13 +42,13 @@ impl Template {
             let (name, after) = name(after.strip_prefix('(')?)?;
             rest = after.strip_prefix('s')?;
             if !plain.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut plain)));
+                parts.push(TemplatePart::Text(std::mem::take(&mut plain)));
             }
-            parts.push(Part::Attribute(name.to_owned()));
+            parts.push(TemplatePart::Attribute(name.to_owned()));
         }
         plain.push_str(rest);
         if !plain.is_empty() || parts.is_empty() {
-            parts.push(Part::Text(plain));
+            parts.push(TemplatePart::Text(plain));
         }
         Some(Self(parts))
     }
@@ -56,27 +56,27 @@ impl Template {
     /// Returns the text if it has no placeholders.
     pub(crate) fn plain(&self) -> Option<&str> {
         match self.0.as_slice() {
-            [Part::Text(text)] => Some(text),
+            [TemplatePart::Text(text)] => Some(text),
             _ => None,
         }
     }
 
     /// Replaces the placeholders with attributes of `target`.
-    pub(crate) fn fill(&self, target: &dyn Attributes) -> Filled {
+    pub(crate) fn fill(&self, target: &dyn Attributes) -> Substitution {
         let mut filled = String::new();
         for part in &self.0 {
             match part {
-                Part::Text(text) => filled.push_str(text),
-                Part::Attribute(name) => match target.attribute(name) {
-                    None => return Filled::Missing,
+                TemplatePart::Text(text) => filled.push_str(text),
+                TemplatePart::Attribute(name) => match target.attribute(name) {
+                    None => return Substitution::Missing,
                     Some(value) => match python::text(&value) {
                         Some(text) => filled.push_str(&text),
-                        None => return Filled::Unclear,
+                        None => return Substitution::Unclear,
                     },
                 },
             }
         }
-        Filled::Text(filled)
+        Substitution::Text(filled)
     }
 }
 
@@ -106,7 +106,7 @@ mod tests {
     fn texts_are_filled_as_python_fills_them() {
         let target =
             json!({"a": "x", "(b)": "y", "n": null, "t": true, "i": 7, "f": 0.5, "l": ["x"], "": "e"});
-        let text = |text: &str| Some(Filled::Text(text.to_owned()));
+        let text = |text: &str| Some(Substitution::Text(text.to_owned()));
         let cases = [
             ("plain", text("plain")),
             ("", text("")),
@@ -117,8 +117,8 @@ mod tests {
             ("100%%", text("100%")),
             ("%%(a)s", text("%(a)s")),
             ("%(n)s %(t)s %(i)s %(f)s", text("None True 7 0.5")),
-            ("%(missing)s", Some(Filled::Missing)),
-            ("%(l)s", Some(Filled::Unclear)),
+            ("%(missing)s", Some(Substitution::Missing)),
+            ("%(l)s", Some(Substitution::Unclear)),
             ("%(a)", None),
             ("%(a)d", None),
             ("%(a)5s", None),

@@ -89,7 +89,7 @@ const LONGEST: usize = 200;
 
 /// The values of one request.
 #[derive(Clone, Debug)]
-pub(super) struct Told<'a> {
+pub(super) struct RequestLine<'a> {
     pub(super) client_ip: String,
     pub(super) client_port: Option<u16>,
     /// The time of the answer.
@@ -171,7 +171,7 @@ impl LineFormat {
         Ok(Self(pieces))
     }
 
-    pub(super) fn line(&self, told: &Told<'_>) -> String {
+    pub(super) fn line(&self, told: &RequestLine<'_>) -> String {
         let mut line = String::with_capacity(160);
         for piece in &self.0 {
             match piece {
@@ -260,7 +260,7 @@ fn number(text: &str) -> (Option<usize>, &str) {
     (Some(digits.parse().unwrap_or(usize::MAX)), rest)
 }
 
-impl Told<'_> {
+impl RequestLine<'_> {
     fn text(&self, name: Name, precision: Option<usize>, fraction: bool) -> String {
         let maybe = |text: Option<&str>| text.unwrap_or("-").to_owned();
         let text = match name {
@@ -291,8 +291,8 @@ impl Told<'_> {
 mod tests {
     use super::*;
 
-    fn told() -> Told<'static> {
-        Told {
+    fn told() -> RequestLine<'static> {
+        RequestLine {
             client_ip: "192.0.2.1".to_owned(),
             client_port: Some(4711),
             ended: Timestamp::from_micros(1_795_168_800_000_000),

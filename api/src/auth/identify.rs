@@ -26,7 +26,7 @@ const SWEEP: usize = 64;
 
 /// The tokens that are acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accept {
+pub(super) enum TokenRequirement {
     /// Tokens that are valid now.
     Good,
     /// Valid tokens, and tokens that expired recently.
@@ -38,12 +38,12 @@ type Flight = BoxFuture<'static, Outcome>;
 
 /// Determines the identity behind a token.
 pub(crate) struct Identifier {
-    shared: Arc<Shelf>,
+    shared: Arc<PendingQueries>,
     /// Pending validations. Weak references: when the last waiting caller gives up, the validation is cancelled.
     flights: Mutex<HashMap<Key, WeakShared<Flight>>>,
 }
 
-struct Shelf {
+struct PendingQueries {
     validator: Arc<dyn TokenValidator>,
     cache: TokenCache,
     clock: Arc<dyn Clock>,
@@ -61,7 +61,7 @@ impl Identifier {
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
-            shared: Arc::new(Shelf {
+            shared: Arc::new(PendingQueries {
                 validator,
                 cache: TokenCache::new(cache),
                 clock,
@@ -75,18 +75,18 @@ impl Identifier {
     pub(super) async fn identify(
         &self,
         token: &str,
-        accept: Accept,
+        accept: TokenRequirement,
     ) -> Result<Option<Arc<Identity>>, ApiError> {
         let key = Key::of(token, false);
         let (cache, now) = (&self.shared.cache, self.shared.clock.boot());
         match (cache.get(&key, now), accept) {
-            (Some(known @ Some(_)), _) | (Some(known @ None), Accept::Good) => {
+            (Some(known @ Some(_)), _) | (Some(known @ None), TokenRequirement::Good) => {
                 metrics::cache_asked(true);
                 return Ok(known);
             }
-            (None, _) | (Some(None), Accept::Ended) => {}
+            (None, _) | (Some(None), TokenRequirement::Ended) => {}
         }
-        let key = if accept == Accept::Ended {
+        let key = if accept == TokenRequirement::Ended {
             let key = Key::of(token, true);
             if let Some(known) = cache.get(&key, now) {
                 metrics::cache_asked(true);
@@ -103,7 +103,7 @@ impl Identifier {
     }
 
     /// Returns the pending validation of this token, or starts one.
-    fn join(&self, key: &Key, token: &str, accept: Accept) -> Shared<Flight> {
+    fn join(&self, key: &Key, token: &str, accept: TokenRequirement) -> Shared<Flight> {
         let mut flights = self.flights();
         if let Some(flight) = flights.get(key).and_then(WeakShared::upgrade) {
             return flight;
@@ -128,16 +128,16 @@ impl Identifier {
     }
 }
 
-impl Shelf {
-    async fn ask(&self, key: Key, token: &str, accept: Accept) -> Outcome {
+impl PendingQueries {
+    async fn ask(&self, key: Key, token: &str, accept: TokenRequirement) -> Outcome {
         let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
         let Ok(Ok(_turn)) = turn else {
             let source = Box::new(TooMany);
             return Err(Arc::new(Unavailable { source }));
         };
         let answer = match accept {
-            Accept::Good => self.validator.validate(token).await,
-            Accept::Ended => self.validator.validate_ended(token).await,
+            TokenRequirement::Good => self.validator.validate(token).await,
+            TokenRequirement::Ended => self.validator.validate_ended(token).await,
         };
         let identity = answer.map_err(Arc::new)?.map(Arc::new);
         self.cache
@@ -208,7 +208,7 @@ mod tests {
         for (token, fails) in [("good", false), ("bad", false), ("good", true)] {
             let gate = Gate::new(fails);
             let identifier = identifier(&gate);
-            let asking = (0..100).map(|_| identifier.identify(token, Accept::Good));
+            let asking = (0..100).map(|_| identifier.identify(token, TokenRequirement::Good));
             let mut asking = Box::pin(join_all(asking));
             assert!((&mut asking).now_or_never().is_none(), "all of them wait");
             gate.open.add_permits(1);
@@ -226,8 +226,8 @@ mod tests {
     async fn a_question_goes_on_when_the_first_asker_gives_up() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
-        let mut first = Box::pin(identifier.identify("good", Accept::Good));
-        let mut second = Box::pin(identifier.identify("good", Accept::Good));
+        let mut first = Box::pin(identifier.identify("good", TokenRequirement::Good));
+        let mut second = Box::pin(identifier.identify("good", TokenRequirement::Good));
         assert!((&mut first).now_or_never().is_none());
         assert!((&mut second).now_or_never().is_none());
         drop(first);
@@ -241,13 +241,13 @@ mod tests {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
         for _ in 0..200 {
-            let mut asking = Box::pin(identifier.identify("good", Accept::Good));
+            let mut asking = Box::pin(identifier.identify("good", TokenRequirement::Good));
             assert!((&mut asking).now_or_never().is_none());
         }
         assert_eq!(identifier.flights().len(), 1);
         for n in 0..1000 {
             let token = n.to_string();
-            let mut asking = Box::pin(identifier.identify(&token, Accept::Good));
+            let mut asking = Box::pin(identifier.identify(&token, TokenRequirement::Good));
             assert!((&mut asking).now_or_never().is_none());
         }
         assert!(
@@ -255,16 +255,22 @@ mod tests {
             "what was given up is swept out"
         );
         gate.open.add_permits(1);
-        assert!(identifier.identify("good", Accept::Good).await.unwrap().is_some());
+        assert!(
+            identifier
+                .identify("good", TokenRequirement::Good)
+                .await
+                .unwrap()
+                .is_some()
+        );
     }
 
     #[tokio::test]
     async fn different_tokens_do_not_wait_for_each_other() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
-        let mut stuck = Box::pin(identifier.identify("stuck", Accept::Good));
+        let mut stuck = Box::pin(identifier.identify("stuck", TokenRequirement::Good));
         assert!((&mut stuck).now_or_never().is_none());
-        let mut other = Box::pin(identifier.identify("other", Accept::Good));
+        let mut other = Box::pin(identifier.identify("other", TokenRequirement::Good));
         assert!((&mut other).now_or_never().is_none());
         gate.open.add_permits(2);
         assert_eq!(other.await.unwrap().unwrap().user_id, "other");
@@ -278,19 +284,21 @@ mod tests {
         gate.open.add_permits(1);
         assert!(
             identifier
-                .identify("known", Accept::Good)
+                .identify("known", TokenRequirement::Good)
                 .await
                 .unwrap()
                 .is_some()
         );
         let names: Vec<String> = (0..1000).map(|n| n.to_string()).collect();
-        let asking = names.iter().map(|token| identifier.identify(token, Accept::Good));
+        let asking = names
+            .iter()
+            .map(|token| identifier.identify(token, TokenRequirement::Good));
         let mut asking = Box::pin(join_all(asking));
         assert!((&mut asking).now_or_never().is_none());
         assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + ASKED_AT_ONCE);
         assert!(
             identifier
-                .identify("known", Accept::Good)
+                .identify("known", TokenRequirement::Good)
                 .await
                 .unwrap()
                 .is_some(),
@@ -305,7 +313,7 @@ mod tests {
         gate.open.add_permits(1);
         assert!(
             identifier
-                .identify("later", Accept::Good)
+                .identify("later", TokenRequirement::Good)
                 .await
                 .unwrap()
                 .is_some(),

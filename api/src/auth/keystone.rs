@@ -3,19 +3,19 @@
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::headers::header;
-use super::identify::{Accept, Identifier};
+use super::identify::{Identifier, TokenRequirement};
 use super::{Caller, Identity, TokenOptions};
 use crate::error::ApiError;
 
 /// Admits callers with a valid token.
-pub(crate) struct KeystoneGate {
+pub(crate) struct TokenAuth {
     pub(crate) identifier: Identifier,
     pub(crate) options: TokenOptions,
     /// The value of `WWW-Authenticate`.
     pub(crate) challenge: HeaderValue,
 }
 
-impl KeystoneGate {
+impl TokenAuth {
     pub(super) async fn admit(
         &self,
         headers: &HeaderMap,
@@ -29,14 +29,17 @@ impl KeystoneGate {
             .or_else(|| header(headers, "x-storage-token"))
             .ok_or_else(refused)?;
         // A service token identifies the service that forwards the request. If it is present, it must be valid.
-        let mut accept = Accept::Good;
+        let mut accept = TokenRequirement::Good;
         let mut service = None;
         if let Some(service_token) = header(headers, "x-service-token") {
-            let identity = self.identifier.identify(service_token, Accept::Good).await?;
+            let identity = self
+                .identifier
+                .identify(service_token, TokenRequirement::Good)
+                .await?;
             let identity = identity.ok_or_else(refused)?;
             if self.is_service(&identity) {
                 // The user's token may have expired while the service was busy.
-                accept = Accept::Ended;
+                accept = TokenRequirement::Ended;
             } else if self.options.service_roles_required {
                 return Err(refused());
             }

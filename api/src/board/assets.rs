@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use super::Desk;
+use super::BoardState;
 use crate::error::ApiError;
 
 const PAGE: &str = "index.html";
@@ -64,15 +64,19 @@ pub(super) fn tag_of(bytes: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{number:032x}\"")).ok()
 }
 
-pub(super) async fn index(State(desk): State<Desk>, headers: HeaderMap) -> Response {
+pub(super) async fn index(State(desk): State<BoardState>, headers: HeaderMap) -> Response {
     answer(&desk, PAGE, &headers)
 }
 
-pub(super) async fn file(State(desk): State<Desk>, Path(name): Path<String>, headers: HeaderMap) -> Response {
+pub(super) async fn file(
+    State(desk): State<BoardState>,
+    Path(name): Path<String>,
+    headers: HeaderMap,
+) -> Response {
     answer(&desk, &name, &headers)
 }
 
-fn answer(desk: &Desk, name: &str, headers: &HeaderMap) -> Response {
+fn answer(desk: &BoardState, name: &str, headers: &HeaderMap) -> Response {
     let Some(asset) = desk.assets.iter().find(|asset| asset.name == name) else {
         return ApiError::nothing_here().into_response();
     };

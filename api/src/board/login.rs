@@ -7,8 +7,8 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use serde::Deserialize;
 
-use super::{Desk, FIRST, check_page, cookie};
-use crate::auth::Gatekeeper;
+use super::{BoardState, FIRST, check_page, cookie};
+use crate::auth::AuthBackend;
 use crate::error::{ApiError, Bug};
 use crate::limits::{self, read_body};
 use crate::ports::LoginWith;
@@ -33,7 +33,7 @@ enum Form {
 }
 
 /// Sets the cookie if Keystone accepts the credentials and the policy lets the user read the board.
-pub(super) async fn log_in(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn log_in(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     let (parts, body) = request.into_parts();
     // Login CSRF: a page that logs a victim's browser in would show the victim another user's region.
@@ -97,11 +97,11 @@ fn with_cookie(token: Option<&str>, request: &HeaderMap) -> Result<Response, Api
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, line)]).into_response())
 }
 
-fn refused(desk: &Desk) -> ApiError {
+fn refused(desk: &BoardState) -> ApiError {
     match &desk.app.gatekeeper {
-        Gatekeeper::Keystone(gate) => ApiError::Unauthenticated {
+        AuthBackend::Keystone(gate) => ApiError::Unauthenticated {
             challenge: gate.challenge.clone(),
         },
-        Gatekeeper::Noauth2 => ApiError::nothing_here(),
+        AuthBackend::Noauth2 => ApiError::nothing_here(),
     }
 }

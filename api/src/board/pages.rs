@@ -24,15 +24,15 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Code, Grade, Need};
+use tachi_domain::situation::{FindingCode, Need, Severity};
 use tachi_operator::{
     ExplanationView, FindingView, ForecastView, FreezeView, InstanceView, JobView, LandingView, NeedView,
-    OutcomeView, RecoveryView, RoomView, SegmentForecastView, SituationView, StoryView, VmoveView,
+    OutcomeView, RecoveryHistoryView, RecoveryView, RoomView, SegmentForecastView, SituationView, VmoveView,
 };
 
 use super::assets::tag_of;
 use super::words::RightsView;
-use super::{Desk, FIRST, cookie, hand_on};
+use super::{BoardState, FIRST, cookie, hand_on};
 use crate::error::ApiError;
 use acts::{freeze, of_recovery, thaw};
 use events::Events;
@@ -54,7 +54,7 @@ const MORE_SHOWN: u32 = 200;
 const MOST_SHOWN: u32 = 1_000;
 
 /// Returns a page by its name and its subject, if it has one, both as in the URL.
-pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response {
+pub(super) async fn show(desk: &BoardState, page: &str, request: Request) -> Response {
     let (page, name) = page.split_once('/').unwrap_or((page, ""));
     if name.contains('/') {
         return ApiError::nothing_here().into_response();
@@ -65,7 +65,7 @@ pub(super) async fn show(desk: &Desk, page: &str, request: Request) -> Response 
         .and_then(|query| query.strip_prefix("width="));
     let width = width.and_then(|width| width.parse().ok()).unwrap_or(u16::MAX);
     let (parts, _) = request.into_parts();
-    let asking = Asking {
+    let asking = PageRequest {
         desk,
         token: cookie::token(&parts.headers),
         extensions: parts.extensions,
@@ -95,13 +95,13 @@ fn answer(html: String, headers: &HeaderMap) -> Response {
 }
 
 /// A caller of `/operator/v1`, with the credentials of the browser's request.
-struct Asking<'a> {
-    desk: &'a Desk,
+struct PageRequest<'a> {
+    desk: &'a BoardState,
     token: Option<HeaderValue>,
     extensions: Extensions,
 }
 
-impl Asking<'_> {
+impl PageRequest<'_> {
     fn request(&self) -> Request {
         let mut request = Request::new(Body::empty());
         *request.extensions_mut() = self.extensions.clone();
@@ -151,7 +151,7 @@ impl Asking<'_> {
         may: bool,
         mut findings: impl Iterator<Item = &'a FindingView>,
     ) -> Result<Vec<FreezeView>, Response> {
-        if may && findings.any(|one| one.code == Code::Frozen) {
+        if may && findings.any(|one| one.code == FindingCode::Frozen) {
             self.of("freezes").await
         } else {
             Ok(Vec::new())
@@ -181,7 +181,7 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Response> {
     value.ok_or_else(|| wrong("an answer without a key".into()))
 }
 
-async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
+async fn made(asking: &PageRequest<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
     match page {
         "now" => {
             let (seen, may): (SituationView, _) = (asking.of("situation").await?, asking.may().await);
@@ -199,7 +199,7 @@ async fn made(asking: &Asking<'_>, page: &str, name: &str, width: u16) -> Result
         "history" => history(asking, name).await,
         "recovery" => {
             let path = format!("recoveries/{name}");
-            let (story, may): (StoryView, _) = (asking.of(&path).await?, asking.may().await);
+            let (story, may): (RecoveryHistoryView, _) = (asking.of(&path).await?, asking.may().await);
             let timeline = Timeline::of(&story, width);
             let timeline = match timeline {
                 Some(timeline) => Some(rendered(&timeline)?),
@@ -254,14 +254,14 @@ impl Instances {
 
 #[derive(Template)]
 #[template(path = "explain.html")]
-struct Explained<'a> {
+struct ExplanationPage<'a> {
     /// All matches of the name; for an instance also the recoveries that moved it.
     told: Vec<(ExplanationView, Option<Vec<RecoveryView>>)>,
     freezes: &'a [FreezeView],
     may: bool,
 }
 
-async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> {
+async fn explained(asking: &PageRequest<'_>, path: &str) -> Result<String, Response> {
     let (found, may): (Vec<ExplanationView>, _) = (asking.of(path).await?, asking.may().await);
     let findings = found
         .iter()
@@ -281,19 +281,22 @@ async fn explained(asking: &Asking<'_>, path: &str) -> Result<String, Response> 
         told.push((one, past));
     }
     let freezes = &freezes;
-    rendered(&Explained { told, freezes, may })
+    rendered(&ExplanationPage { told, freezes, may })
 }
 
 fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
     let grade = one.told_of(need).map(|(grade, _)| grade);
     match (grade, need.holds) {
-        (Some(Grade::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
-        (Some(Grade::Info), _) => mark("info", "not assessed"),
+        (Some(Severity::Info), _) if need.need == Need::Meant => mark("info", "excluded"),
+        (Some(Severity::Info), _) => mark("info", "not assessed"),
         (_, None) => mark("unknown", "not known"),
         (_, Some(true)) => mark("ok", "holds"),
         // Findings are sorted by severity, the worst first.
         (_, Some(false)) => {
-            let worst = need.findings.first().map_or(Grade::Err, |finding| finding.grade);
+            let worst = need
+                .findings
+                .first()
+                .map_or(Severity::Err, |finding| finding.grade);
             mark(worst.as_str(), "does not hold")
         }
     }
@@ -305,12 +308,12 @@ fn checks(one: &ExplanationView) -> Option<String> {
     let good = one
         .needs
         .iter()
-        .filter(|need| grade(need) == Some(Grade::Ok))
+        .filter(|need| grade(need) == Some(Severity::Ok))
         .count();
     let open = one
         .needs
         .iter()
-        .filter(|need| need.need != Need::Meant && grade(need) == Some(Grade::Info));
+        .filter(|need| need.need != Need::Meant && grade(need) == Some(Severity::Info));
     let open = open.count();
     let is_all = !one.needs.is_empty() && good + open == one.needs.len();
     let not_assessed = if open > 0 {
@@ -342,7 +345,7 @@ struct History {
     next: Option<u32>,
 }
 
-async fn history(asking: &Asking<'_>, shown: &str) -> Result<String, Response> {
+async fn history(asking: &PageRequest<'_>, shown: &str) -> Result<String, Response> {
     let limit = shown.parse().unwrap_or(FIRST_SHOWN).clamp(1, MOST_SHOWN);
     let path = format!("recoveries?all=true&downtime=true&limit={limit}");
     let recoveries: Vec<RecoveryView> = asking.of(&path).await?;
@@ -368,18 +371,18 @@ fn reports(id: impl std::fmt::Display) -> Piece {
 #[derive(Template)]
 #[template(path = "recovery.html")]
 struct Recovery<'a> {
-    story: &'a StoryView,
+    story: &'a RecoveryHistoryView,
     events: Events<'a>,
     timeline: Option<Piece>,
     may: bool,
 }
 
 /// Renders the command that shows the same recovery.
-fn shown(story: &StoryView) -> Piece {
+fn shown(story: &RecoveryHistoryView) -> Piece {
     commands([&format!("tachi recovery show {}", story.summary.recovery)])
 }
 
-fn done(story: &StoryView) -> &'static str {
+fn done(story: &RecoveryHistoryView) -> &'static str {
     if story.summary.kind.is_planned() {
         "moved"
     } else {
@@ -387,7 +390,7 @@ fn done(story: &StoryView) -> &'static str {
     }
 }
 
-fn failed(story: &StoryView) -> Piece {
+fn failed(story: &RecoveryHistoryView) -> Piece {
     mark("err", &format!("{} failed", story.summary.moves.failed))
 }
 
@@ -405,7 +408,7 @@ const fn is_seen_to(one: &InstanceView) -> bool {
     one.seen_to.is_some()
 }
 
-fn name_of<'a>(story: &'a StoryView, id: &'a str) -> &'a str {
+fn name_of<'a>(story: &'a RecoveryHistoryView, id: &'a str) -> &'a str {
     story
         .instances
         .iter()

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Uri};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Desk, FIRST, check_page, cookie, hand_on};
-use crate::app::App;
+use super::{BoardState, FIRST, check_page, cookie, hand_on};
+use crate::app::ApiState;
 use crate::auth::{self, Caller};
 use crate::error::ApiError;
 use crate::handlers::words::not_for_monitors;
@@ -39,8 +39,8 @@ pub(super) struct RightsView {
 }
 
 /// Returns a router that answers with the caller's permissions. It requires authentication, like every other route.
-pub(super) fn rights_of(app: &App, actions: bool) -> Router {
-    let told = move |State(app): State<App>, Extension(caller): Extension<Caller>| async move {
+pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
+    let told = move |State(app): State<ApiState>, Extension(caller): Extension<Caller>| async move {
         let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
         let who = &caller.identity;
         let user = who.user_name.clone().unwrap_or_else(|| who.user_id.clone());
@@ -54,7 +54,7 @@ pub(super) fn rights_of(app: &App, actions: bool) -> Router {
 }
 
 /// Returns the permissions of the user whose token is in the cookie.
-pub(super) async fn rights(State(desk): State<Desk>, request: Request) -> Response {
+pub(super) async fn rights(State(desk): State<BoardState>, request: Request) -> Response {
     let token = cookie::token(request.headers());
     // Access rules apply to the board's first request here: an application credential that may read the board gets its permissions.
     hand_on(&desk.rights, request, FIRST, token.as_ref()).await
@@ -62,14 +62,14 @@ pub(super) async fn rights(State(desk): State<Desk>, request: Request) -> Respon
 
 /// A request to the operators' routes.
 #[derive(Debug, PartialEq, Eq)]
-struct Asked {
+struct ActionRequest {
     method: Method,
     path: String,
     body: Option<Value>,
 }
 
 /// Submits an action with the cookie's token.
-pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn say(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     check_page(request.headers())?;
     check_origin(&desk.app, request.headers())?;
@@ -94,7 +94,7 @@ pub(super) async fn say(State(desk): State<Desk>, request: Request) -> Result<Re
 
 /// Parses an action. `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name;
 /// `{"thaw": {"number": 7}}` ends a freeze.
-fn understand(said: Value) -> Option<Asked> {
+fn understand(said: Value) -> Option<ActionRequest> {
     let Value::Object(said) = said else {
         return None;
     };
@@ -102,7 +102,7 @@ fn understand(said: Value) -> Option<Asked> {
     let (Some((key, what)), None) = (all.next(), all.next()) else {
         return None;
     };
-    let post = |path: &str| Asked {
+    let post = |path: &str| ActionRequest {
         method: Method::POST,
         path: format!("{OPERATOR}/{path}"),
         body: Some(Value::Object(Map::from_iter([(key.clone(), what.clone())]))),
@@ -115,7 +115,7 @@ fn understand(said: Value) -> Option<Asked> {
         "freeze" => Some(post("freezes")),
         "thaw" => {
             let number = what.get("number").and_then(Value::as_u64)?;
-            Some(Asked {
+            Some(ActionRequest {
                 method: Method::DELETE,
                 path: format!("{OPERATOR}/freezes/{number}"),
                 body: None,
@@ -126,7 +126,7 @@ fn understand(said: Value) -> Option<Asked> {
 }
 
 /// Refuses a request unless its `Origin`, set by the browser, is this API. A page of another origin cannot forge it.
-fn check_origin(app: &App, headers: &HeaderMap) -> Result<(), ApiError> {
+fn check_origin(app: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
     let mut told = headers.get_all(ORIGIN).into_iter();
     let (one, more) = (told.next(), told.next());
     let origin = one.filter(|_| more.is_none());

@@ -13,7 +13,7 @@ pub(crate) enum Verb {
 
 /// The subject of a call to the registry. Error messages use the names that the caller used.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum About<'a> {
+pub(crate) enum ErrorScope<'a> {
     /// A list, or an object that does not exist yet.
     Nothing,
     /// This segment: read, or the parent of a list.
@@ -30,7 +30,7 @@ pub(crate) enum About<'a> {
     Notification { hostname: &'a str, kind: &'static str },
 }
 
-impl About<'_> {
+impl ErrorScope<'_> {
     /// Returns the API error for `error`.
     pub(crate) fn refused(self, error: RegistryError) -> ApiError {
         match error {

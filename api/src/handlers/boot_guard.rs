@@ -2,17 +2,21 @@
 
 use axum::extract::State;
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
-use crate::error::About;
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
+use crate::error::ErrorScope;
 use crate::reply;
 use crate::wire::boot_guard::BootGuardView;
 
 /// Answers the boot guard of a hypervisor.
-pub(crate) async fn show(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn show(
+    State(app): State<ApiState>,
+    Ids(host): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let hold = if may_be_recorded(&host) {
         let found = app.registry.boot_hold(&host).await;
-        found.map_err(|error| About::Nothing.refused(error))?
+        found.map_err(|error| ErrorScope::Nothing.refused(error))?
     } else {
         None
     };

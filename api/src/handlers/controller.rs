@@ -1,33 +1,33 @@
 //! `/operator/v1`: data that only a controller has, from Nova and from the audit logs of this machine. Read-only.
 
 use axum::extract::State;
-use tachi_operator::AuditWish;
+use tachi_operator::AuditRequest;
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, marker_not_found};
-use crate::ports::Unasked;
+use crate::ports::QueryError;
 use crate::query::Params;
 use crate::reply;
 
 /// The methods to group hosts into segments. The first is the default.
 pub(crate) const BY: &[&str] = &["zone", "aggregate", "rack"];
 
-impl From<Unasked> for ApiError {
-    fn from(why: Unasked) -> Self {
+impl From<QueryError> for ApiError {
+    fn from(why: QueryError) -> Self {
         match why {
-            Unasked::Unknown(text) => Self::not_found(text),
-            Unasked::Refused(message) => Self::Conflict { message },
-            Unasked::Marker(text) => marker_not_found(&text),
-            Unasked::Away { service, source, .. } => Self::Unavailable { service, source },
+            QueryError::Unknown(text) => Self::not_found(text),
+            QueryError::Refused(message) => Self::Conflict { message },
+            QueryError::Marker(text) => marker_not_found(&text),
+            QueryError::Away { service, source, .. } => Self::Unavailable { service, source },
         }
     }
 }
 
 /// Returns a page of this machine's audit log, newest entries first.
-pub(crate) async fn audit(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn audit(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let limit = params.limit("limit", app.max_limit)?;
-    let wish = AuditWish {
+    let wish = AuditRequest {
         host: params.text("host"),
         recovery: params.last("recovery").map(str::to_ascii_lowercase),
         marker: params.text("marker"),
@@ -37,12 +37,16 @@ pub(crate) async fn audit(State(app): State<App>, params: Params, _: Authorised)
 }
 
 /// Returns the checks for returning a host to service.
-pub(crate) async fn host_return(State(app): State<App>, Ids(host): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn host_return(
+    State(app): State<ApiState>,
+    Ids(host): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     reply::ok("return", &app.controller.host_return(&host).await?)
 }
 
 /// Returns the segments and hosts that would be created from Nova's data.
-pub(crate) async fn from_nova(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn from_nova(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let by = params.last("by").unwrap_or(BY[0]);
     if !BY.contains(&by) {
         return Err(ApiError::bad_request(format!(

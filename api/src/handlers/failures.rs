@@ -4,25 +4,29 @@
 use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::notification::NewNotification;
-use tachi_domain::event::{Handling, Shown, Subject};
+use tachi_domain::event::{EventSnapshot, HandlingMethod, Subject};
 use tachi_engine::ports::operator::HostView;
-use tachi_operator::failing::{self, Failing};
+use tachi_operator::failing::{self, FailureReport};
 use tachi_operator::words;
 
 use super::freezes::to_the_end;
 use super::operator::away;
 use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
 use crate::metrics;
 use crate::reply;
-use crate::telling::Story;
+use crate::telling::RequestEvents;
 use crate::wire::failure::NewFailure;
 
 /// Returns the expected consequences of a report.
-pub(crate) async fn outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn outlook(
+    State(app): State<ApiState>,
+    Ids(name): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
     let nova = failing::seen_of(&seen, &view.host.name);
@@ -32,12 +36,12 @@ pub(crate) async fn outlook(State(app): State<App>, Ids(name): Ids<String>, _: A
 
 /// Reports the host as dead.
 pub(crate) async fn report(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(name): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised {
+    AuthorisedRequest {
         caller, body, story, ..
-    }: Authorised<NewFailure>,
+    }: AuthorisedRequest<NewFailure>,
 ) -> Answer {
     not_for_monitors(&app, &caller)?;
     let by = words::signed(&name_of(&caller), Some(&body.reason))
@@ -54,15 +58,15 @@ pub(crate) async fn report(
 }
 
 async fn write(
-    app: App,
+    app: ApiState,
     by: String,
     request: String,
     view: HostView,
     new: NewNotification,
-    story: Option<Story>,
+    story: Option<RequestEvents>,
 ) -> Answer {
     let kind = new.kind.as_str();
-    let failing = Failing {
+    let failing = FailureReport {
         desk: app.desk.as_ref(),
         reports: app.registry.as_ref(),
         audit: app.audit.as_ref(),
@@ -84,7 +88,7 @@ async fn write(
         if let Some(story) = &story {
             story.done(
                 &app,
-                Subject::Notification(Handling::Create, Shown::Entity(accepted.clone())),
+                Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(accepted.clone())),
             );
         }
         tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "a host is reported as dead");

@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::extract::State;
 use http::StatusCode;
 use tachi_operator::FreezeView;
-use tachi_operator::freezes::{self, FreezeWish, Hand, Unfit, What};
+use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget, InvalidFreeze};
 
 use super::operator::away;
 use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::{ApiError, Bug};
 use crate::reply;
 use crate::wire::freeze::NewFreeze;
@@ -22,20 +22,20 @@ use crate::wire::freeze::NewFreeze;
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// Lists the active freezes, the one that ends first at the top.
-pub(crate) async fn list(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn list(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let listed = app.freezes.freezes().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(FreezeView::from).collect();
     reply::ok("freezes", &views)
 }
 
 /// The caller of an action.
-struct By {
+struct Requester {
     name: String,
     request: String,
 }
 
-impl By {
-    fn of(app: &App, caller: &Caller, extensions: &http::Extensions) -> Result<Self, ApiError> {
+impl Requester {
+    fn of(app: &ApiState, caller: &Caller, extensions: &http::Extensions) -> Result<Self, ApiError> {
         not_for_monitors(app, caller)?;
         let ids = access_log::request_ids(extensions).unwrap_or_default();
         Ok(Self {
@@ -44,8 +44,8 @@ impl By {
         })
     }
 
-    fn hand(self, app: &App) -> Hand<'_> {
-        Hand {
+    fn hand(self, app: &ApiState) -> FreezeDesk<'_> {
+        FreezeDesk {
             freezes: app.freezes.as_ref(),
             audit: app.audit.as_ref(),
             by: self.name,
@@ -62,26 +62,26 @@ pub(super) async fn to_the_end(work: impl Future<Output = Answer> + Send + 'stat
 
 /// Starts a freeze.
 pub(crate) async fn freeze(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewFreeze>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewFreeze>,
 ) -> Answer {
-    let by = By::of(&app, &caller, &extensions)?;
+    let by = Requester::of(&app, &caller, &extensions)?;
     body.is_named()
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute name: {why}")))?;
     let wish = body.0.admit("force").map_err(|why| {
         let (field, why) = match why {
-            Unfit::Lasts(why) => ("lasts_seconds", why),
-            Unfit::Reason(why) => ("reason", why),
+            InvalidFreeze::Lasts(why) => ("lasts_seconds", why),
+            InvalidFreeze::Reason(why) => ("reason", why),
         };
         ApiError::bad_request(format!("Invalid input for field/attribute {field}: {why}"))
     })?;
     to_the_end(begin(app, by, wish)).await
 }
 
-async fn begin(app: App, by: By, wish: FreezeWish) -> Answer {
+async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
-    let what = What::find(wish.scope, &wish.name, &seen).map_err(refused)?;
+    let what = FreezeTarget::find(wish.scope, &wish.name, &seen).map_err(refused)?;
     let hand = by.hand(&app);
     let written = hand.freeze(&what, &wish, &seen).await.map_err(refused)?;
     if !written.already {
@@ -96,16 +96,16 @@ async fn begin(app: App, by: By, wish: FreezeWish) -> Answer {
 
 /// Ends a freeze.
 pub(crate) async fn thaw(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(number): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, .. }: Authorised,
+    AuthorisedRequest { caller, .. }: AuthorisedRequest,
 ) -> Answer {
-    let by = By::of(&app, &caller, &extensions)?;
+    let by = Requester::of(&app, &caller, &extensions)?;
     to_the_end(end(app, by, number)).await
 }
 
-async fn end(app: App, by: By, number: String) -> Answer {
+async fn end(app: ApiState, by: Requester, number: String) -> Answer {
     let listed = app.freezes.freezes().await.map_err(away)?;
     let found = listed
         .iter()

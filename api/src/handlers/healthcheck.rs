@@ -6,7 +6,7 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::error::ApiError;
 use crate::health::{Finding, HealthOptions};
 use crate::media;
@@ -16,7 +16,7 @@ use crate::peer::{self, Peer};
 const KINDS: [&str; 3] = ["text/plain", "text/html", "application/json"];
 
 /// Returns 200 if all checks pass, else 503. A client that may not use the route gets 404.
-pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {
     let options = &app.health.options;
     if !may_ask(options, &request) {
         return ApiError::nothing_here().into_response();

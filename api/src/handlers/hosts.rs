@@ -4,27 +4,27 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, HostFilter};
-use tachi_domain::event::{Change, Shown, ShownHost, Subject};
+use tachi_domain::event::{Change, EventSnapshot, ShownHost, Subject};
 use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
 use super::{named, segments};
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
-use crate::error::{About, ApiError, Verb, no_host_in};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
+use crate::error::{ApiError, ErrorScope, Verb, no_host_in};
 use crate::query::Params;
 use crate::reply;
-use crate::telling::Story;
+use crate::telling::RequestEvents;
 use crate::wire::host::{HostBody, HostView};
 
-type Both = (String, String);
+type SegmentAndHost = (String, String);
 
 /// Lists the hosts of a segment (H1).
 pub(crate) async fn list(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(segment): Ids<String>,
     params: Params,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let paging = params.paging(Host::SORT_KEYS, "uuid", app.max_limit)?;
     let id = segments::resolve(&app, &segment).await?;
@@ -37,16 +37,16 @@ pub(crate) async fn list(
         row: None,
     };
     let hosts = app.registry.list_hosts(id, &paging.of(filter)).await;
-    let hosts = hosts.map_err(|error| About::Segment(&segment).refused(error))?;
+    let hosts = hosts.map_err(|error| ErrorScope::Segment(&segment).refused(error))?;
     let views: Vec<_> = hosts.iter().map(HostView::from).collect();
     reply::ok("hosts", &views)
 }
 
 /// Adds a host to a segment (H2).
 pub(crate) async fn create(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(segment): Ids<String>,
-    request: Authorised<HostBody>,
+    request: AuthorisedRequest<HostBody>,
 ) -> Answer {
     let owner = segments::find(&app, &segment).await?;
     let new = request.body.into_host_of(owner.id);
@@ -54,34 +54,38 @@ pub(crate) async fn create(
     let created = app.registry.create_host(&new).await;
     if let Some(story) = &request.story {
         let subject = |known| Subject::Host(Change::Create, known);
-        let done = |now: &Host| subject(Shown::Entity(now.clone()));
-        story.tell(&app, &created, done, || subject(Shown::New((new, owner))));
+        let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
+        story.tell(&app, &created, done, || subject(EventSnapshot::New((new, owner))));
     }
-    let created = created.map_err(|error| About::Segment(&segment).refused(error))?;
+    let created = created.map_err(|error| ErrorScope::Segment(&segment).refused(error))?;
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
 }
 
 /// Returns a host (H3).
-pub(crate) async fn show(State(app): State<App>, Ids((segment, host)): Ids<Both>, _: Authorised) -> Answer {
+pub(crate) async fn show(
+    State(app): State<ApiState>,
+    Ids((segment, host)): Ids<SegmentAndHost>,
+    _: AuthorisedRequest,
+) -> Answer {
     if named::row(&host).is_none() && Uuid::parse_str(&host).is_err() {
         return Err(ApiError::not_found(format!("No host with id {host}.")));
     }
     let (segment_id, id) = ids(&app, &segment, &host).await?;
     let found = app.registry.get_host(segment_id, id).await;
-    let found = found.map_err(|error| About::Segment(&segment).refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Segment(&segment).refused(error))?;
     let found = found.ok_or_else(|| no_host_in(&host, &segment))?;
     reply::ok("host", &HostView::from(&found))
 }
 
 /// Updates a host (H4).
 pub(crate) async fn update(
-    State(app): State<App>,
-    Ids((segment, host)): Ids<Both>,
-    request: Authorised<HostChange>,
+    State(app): State<ApiState>,
+    Ids((segment, host)): Ids<SegmentAndHost>,
+    request: AuthorisedRequest<HostChange>,
 ) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
     let change = essence(&app, segment_id, id, request.body).await?;
-    let about = About::ChangedHost {
+    let about = ErrorScope::ChangedHost {
         segment: &segment,
         host: &host,
         verb: Verb::Update,
@@ -99,7 +103,7 @@ pub(crate) async fn update(
     let updated = app.registry.update_host(segment_id, id, &change).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = |known| Subject::Host(Change::Update, known);
-        let done = |now: &Host| subject(Shown::Entity(now.clone()));
+        let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
         story.tell(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| about.refused(error))?;
@@ -109,7 +113,7 @@ pub(crate) async fn update(
 /// Reduces a change to maintenance if all its other fields repeat the current values, as dashboards send them. A change that
 /// only sets maintenance is accepted at any time (R20).
 async fn essence(
-    app: &App,
+    app: &ApiState,
     segment: SegmentId,
     id: HostId,
     change: HostChange,
@@ -118,19 +122,19 @@ async fn essence(
         return Ok(change);
     }
     let found = app.registry.get_host(segment, id).await;
-    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let beyond = found.map(|host| change.beyond(&host));
     Ok(beyond.filter(HostChange::only_sets_maintenance).unwrap_or(change))
 }
 
 /// Deletes a host (H5).
 pub(crate) async fn delete(
-    State(app): State<App>,
-    Ids((segment, host)): Ids<Both>,
-    request: Authorised,
+    State(app): State<ApiState>,
+    Ids((segment, host)): Ids<SegmentAndHost>,
+    request: AuthorisedRequest,
 ) -> Answer {
     let (segment_id, id) = ids(&app, &segment, &host).await?;
-    let about = About::ChangedHost {
+    let about = ErrorScope::ChangedHost {
         segment: &segment,
         host: &host,
         verb: Verb::Delete,
@@ -147,20 +151,25 @@ pub(crate) async fn delete(
 
 /// Returns the host before a change, if an event will report it. If the host cannot be read, the event gets its id only: the
 /// change itself will report the error.
-async fn before(app: &App, segment: SegmentId, id: HostId, story: Option<&Story>) -> Option<ShownHost> {
+async fn before(
+    app: &ApiState,
+    segment: SegmentId,
+    id: HostId,
+    story: Option<&RequestEvents>,
+) -> Option<ShownHost> {
     story?;
     let found = app.registry.get_host(segment, id).await.ok().flatten();
-    Some(found.map_or(Shown::Id(id), Shown::Entity))
+    Some(found.map_or(EventSnapshot::Id(id), EventSnapshot::Entity))
 }
 
-async fn ids(app: &App, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
+async fn ids(app: &ApiState, segment: &str, host: &str) -> Result<(SegmentId, HostId), ApiError> {
     let missing = || no_host_in(host, segment);
     let segment = named::segment(app, segment).await?.ok_or_else(missing)?;
     let host = named::host(app, segment, host).await?.ok_or_else(missing)?;
     Ok((segment, host))
 }
 
-async fn must_be_a_compute_host(app: &App, name: &str) -> Result<(), ApiError> {
+async fn must_be_a_compute_host(app: &ApiState, name: &str) -> Result<(), ApiError> {
     if app.compute_hosts.exists(name).await? {
         return Ok(());
     }

@@ -7,25 +7,25 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, RequestExtensions};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, RequestExtensions};
 use crate::error::ApiError;
-use crate::live::{Listening, Stopping};
+use crate::live::{EventListener, StopSignal};
 
 /// Interval of comments in an idle stream. They show the client that the server is still there.
 const COMMENT: Duration = Duration::from_secs(10);
 
 pub(crate) async fn listen(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, .. }: Authorised,
+    AuthorisedRequest { caller, .. }: AuthorisedRequest,
 ) -> Answer {
     let place = app.streams.place().ok_or_else(|| ApiError::Unavailable {
         service: "A place for one more who listens",
         source: "as many listen as may".into(),
     })?;
-    let Stopping(stop) = extensions.get::<Stopping>().cloned().unwrap_or_default();
-    let listening = Listening::new(app, place, stop, caller.identity.expires_at);
+    let StopSignal(stop) = extensions.get::<StopSignal>().cloned().unwrap_or_default();
+    let listening = EventListener::new(app, place, stop, caller.identity.expires_at);
     let events = Sse::new(listening.events()).keep_alive(KeepAlive::new().interval(COMMENT));
     let mut response: Response = events.into_response();
     // Prevents nginx from buffering the stream.

@@ -3,11 +3,11 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::App;
+use crate::app::ApiState;
 use crate::error::ApiError;
 
 /// Returns the metrics to clients that may read them.
-pub(crate) async fn answer(State(app): State<App>, request: Request) -> Response {
+pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {
     match &app.metrics {
         Some(access) => access.answer(app.registry.pool(), &request),
         None => ApiError::nothing_here().into_response(),

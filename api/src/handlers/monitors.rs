@@ -4,19 +4,19 @@ use axum::extract::State;
 use axum::response::IntoResponse as _;
 use tachi_domain::monitor::MonitorKind;
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::ApiError;
 use crate::evidence;
 use crate::reply;
-use crate::signs::Refused;
+use crate::signs::RejectedHeartbeat;
 use crate::wire::signature::NewSignature;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
 pub(crate) async fn sign(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids((host, kind)): Ids<(String, String)>,
-    Authorised { caller, body, .. }: Authorised<NewSignature>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewSignature>,
 ) -> Answer {
     let kind = kind_of(&kind)?;
     let is_admitted = || app.policy.allows(evidence::RULE, &caller);
@@ -31,10 +31,10 @@ pub(crate) async fn sign(
     app.signs
         .take(body.of(host.clone(), kind, bound))
         .map_err(|refused| match refused {
-            Refused::Stranger => ApiError::not_found(format!(
+            RejectedHeartbeat::Stranger => ApiError::not_found(format!(
                 "Host {host} is in no failover segment, so nothing is expected of its monitors."
             )),
-            Refused::TooMany(wait) => ApiError::too_many(wait),
+            RejectedHeartbeat::TooMany(wait) => ApiError::too_many(wait),
         })?;
     Ok(reply::nothing().into_response())
 }

@@ -10,12 +10,12 @@ use tachi_engine::ports::RegistryError;
 use tachi_engine::ports::registry::{Page, SortKey};
 use uuid::Uuid;
 
-use crate::app::App;
-use crate::error::{About, ApiError};
+use crate::app::ApiState;
+use crate::error::{ApiError, ErrorScope};
 use crate::request_id::is_canonical;
 
 /// Returns the id of the segment that `text` identifies; `None` if there is none.
-pub(super) async fn segment(app: &App, text: &str) -> Result<Option<SegmentId>, ApiError> {
+pub(super) async fn segment(app: &ApiState, text: &str) -> Result<Option<SegmentId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
     };
@@ -24,12 +24,12 @@ pub(super) async fn segment(app: &App, text: &str) -> Result<Option<SegmentId>, 
         ..SegmentFilter::default()
     };
     let found = app.registry.list_segments(&only(filter)).await;
-    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     Ok(found.first().map(|segment| segment.id))
 }
 
 /// Returns the id of the host in this segment that `text` identifies.
-pub(super) async fn host(app: &App, segment: SegmentId, text: &str) -> Result<Option<HostId>, ApiError> {
+pub(super) async fn host(app: &ApiState, segment: SegmentId, text: &str) -> Result<Option<HostId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
     };
@@ -40,12 +40,12 @@ pub(super) async fn host(app: &App, segment: SegmentId, text: &str) -> Result<Op
     match app.registry.list_hosts(segment, &only(filter)).await {
         Ok(found) => Ok(found.first().map(|host| host.id)),
         Err(RegistryError::SegmentNotFound { .. }) => Ok(None),
-        Err(error) => Err(About::Nothing.refused(error)),
+        Err(error) => Err(ErrorScope::Nothing.refused(error)),
     }
 }
 
 /// Returns the id of the notification that `text` identifies.
-pub(super) async fn notification(app: &App, text: &str) -> Result<Option<NotificationId>, ApiError> {
+pub(super) async fn notification(app: &ApiState, text: &str) -> Result<Option<NotificationId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
     };
@@ -54,12 +54,16 @@ pub(super) async fn notification(app: &App, text: &str) -> Result<Option<Notific
         ..NotificationFilter::default()
     };
     let found = app.registry.list_notifications(&only(filter)).await;
-    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     Ok(found.first().map(|notification| notification.id))
 }
 
 /// Returns the id of the vmove of this notification that `text` identifies.
-pub(super) async fn vmove(app: &App, owner: NotificationId, text: &str) -> Result<Option<VmoveId>, ApiError> {
+pub(super) async fn vmove(
+    app: &ApiState,
+    owner: NotificationId,
+    text: &str,
+) -> Result<Option<VmoveId>, ApiError> {
     let Some(row) = row(text) else {
         return Ok(exact(text));
     };
@@ -68,7 +72,7 @@ pub(super) async fn vmove(app: &App, owner: NotificationId, text: &str) -> Resul
         ..VmoveFilter::default()
     };
     let found = app.registry.list_vmoves(owner, &only(filter)).await;
-    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     Ok(found.first().map(|vmove| vmove.id))
 }
 

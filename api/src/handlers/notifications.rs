@@ -4,15 +4,15 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::notification::{NewNotification, NotificationFilter};
-use tachi_domain::event::{Handling, Shown, Subject};
+use tachi_domain::event::{EventSnapshot, HandlingMethod, Subject};
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::RegistryError;
 
 use super::named;
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::binding;
-use crate::error::{About, ApiError};
+use crate::error::{ApiError, ErrorScope};
 use crate::evidence;
 use crate::metrics;
 use crate::microversion::Microversion;
@@ -23,7 +23,7 @@ use crate::wire::notification::NotificationView;
 use crate::wire::payload;
 
 /// Lists the notifications (N1).
-pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let paging = params.paging(Notification::SORT_KEYS, "notification_uuid", app.max_limit)?;
     let filter = NotificationFilter {
         status: params.text("status"),
@@ -33,14 +33,17 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
         row: None,
     };
     let notifications = app.registry.list_notifications(&paging.of(filter)).await;
-    let notifications = notifications.map_err(|error| About::Nothing.refused(error))?;
+    let notifications = notifications.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let views: Vec<_> = notifications.iter().map(NotificationView::from).collect();
     reply::ok("notifications", &views)
 }
 
 /// Creates a notification (N2). The row is the queue: once it is written, the notification is safe. The poke only makes an engine
 /// start sooner.
-pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotification>) -> Answer {
+pub(crate) async fn create(
+    State(app): State<ApiState>,
+    request: AuthorisedRequest<NewNotification>,
+) -> Answer {
     let mut new = request.body;
     // Until binding has judged it, a report contains no reporter.
     let reporter = request.caller.reporter();
@@ -65,7 +68,7 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
             ApiError::too_many(wait)
         })?;
     }
-    let about = About::Notification {
+    let about = ErrorScope::Notification {
         hostname: &new.hostname,
         kind: new.kind.as_str(),
     };
@@ -87,9 +90,9 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
         refused(&new, refusals::reason(error));
     }
     if let Some(story) = &request.story {
-        let subject = |known| Subject::Notification(Handling::Create, known);
-        let done = |now: &Notification| subject(Shown::Entity(now.clone()));
-        story.tell(&app, &accepted, done, || subject(Shown::New(new.clone())));
+        let subject = |known| Subject::Notification(HandlingMethod::Create, known);
+        let done = |now: &Notification| subject(EventSnapshot::Entity(now.clone()));
+        story.tell(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     if set_aside(&accepted) {
@@ -117,23 +120,27 @@ pub(crate) async fn create(State(app): State<App>, request: Authorised<NewNotifi
 }
 
 /// Returns a notification (N3).
-pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
+pub(crate) async fn show(
+    State(app): State<ApiState>,
+    Ids(id): Ids<String>,
+    request: AuthorisedRequest,
+) -> Answer {
     let notification = find(&app, &id).await?;
     let view = NotificationView::from(&notification);
     if request.version < Microversion::PROGRESS {
         return reply::ok("notification", &view);
     }
     let tasks = app.registry.progress(notification.id).await;
-    let tasks = tasks.map_err(|error| About::Nothing.refused(error))?;
+    let tasks = tasks.map_err(|error| ErrorScope::Nothing.refused(error))?;
     reply::ok("notification", &view.with_progress(&tasks))
 }
 
 /// Returns the notification that a path identifies.
-pub(super) async fn find(app: &App, id: &str) -> Result<Notification, ApiError> {
+pub(super) async fn find(app: &ApiState, id: &str) -> Result<Notification, ApiError> {
     let missing = || ApiError::not_found(format!("No notification with id {id}."));
     let id = named::notification(app, id).await?.ok_or_else(missing)?;
     let found = app.registry.get_notification(id).await;
     found
-        .map_err(|error| About::Nothing.refused(error))?
+        .map_err(|error| ErrorScope::Nothing.refused(error))?
         .ok_or_else(missing)
 }

@@ -12,12 +12,12 @@ use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_operator::report::RecoveryReport;
 use tachi_operator::{
-    ExplanationView, FindingView, ForecastView, HostView, NotForecast, PastView, RecoveryView, STATES, Seen,
-    SituationView, StoryView, VmoveLine, VmoveView, past, state,
+    ExplanationView, FindingView, ForecastError, ForecastView, HostView, PastView, RecoveryHistoryView,
+    RecoveryView, RegionSnapshot, STATES, SituationView, VmoveLine, VmoveView, past, state,
 };
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, marker_not_found};
 use crate::query::Params;
 use crate::reply;
@@ -37,26 +37,26 @@ pub(crate) fn away(error: JournalError) -> ApiError {
 }
 
 /// Returns the assessment of the whole region.
-pub(crate) async fn situation(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn situation(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     reply::ok("situation", &SituationView::from(seen.as_ref()))
 }
 
 /// Lists findings, most severe first.
-pub(crate) async fn findings(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn findings(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let all: Vec<_> = seen.situation.findings.iter().map(FindingView::from).collect();
     reply::ok("findings", &all)
 }
 
 /// Lists all hosts with their assessment.
-pub(crate) async fn hosts(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn hosts(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     reply::ok("hosts", &HostView::all(&seen))
 }
 
 /// Returns the capacity forecast for the loss of hosts.
-pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn forecast(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let lose = params.last("lose").unwrap_or_default();
     let lose: Vec<&str> = lose
@@ -65,19 +65,23 @@ pub(crate) async fn forecast(State(app): State<App>, params: Params, _: Authoris
         .filter(|name| !name.is_empty())
         .collect();
     let told = ForecastView::of(&seen, params.last("segment"), &lose).map_err(|why| match why {
-        NotForecast::Unknown(text) => ApiError::not_found(text),
-        NotForecast::OfSeveral(text) => ApiError::bad_request(text),
+        ForecastError::Unknown(text) => ApiError::not_found(text),
+        ForecastError::OfSeveral(text) => ApiError::bad_request(text),
     })?;
     reply::ok("forecast", &told)
 }
 
 /// Returns the scheduled jobs of the engines.
-pub(crate) async fn schedule(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn schedule(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     reply::ok("schedule", &app.lookout.schedule().await.map_err(away)?)
 }
 
 /// Explains the protection state of a host.
-pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn of_host(
+    State(app): State<ApiState>,
+    Ids(name): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     explained(&seen, &name, |one| matches!(one.subject, HostOrInstance::Host(_))).ok_or_else(|| {
         ApiError::not_found(format!(
@@ -88,10 +92,10 @@ pub(crate) async fn of_host(State(app): State<App>, Ids(name): Ids<String>, _: A
 
 /// Returns the history of a host in a past time span.
 pub(crate) async fn past(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(name): Ids<String>,
     params: Params,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let to = params.time("to")?.unwrap_or_else(|| app.clock.wall());
     let from = params
@@ -109,7 +113,11 @@ pub(crate) async fn past(
 }
 
 /// Explains the protection state of an instance, or of each instance with this name.
-pub(crate) async fn of_instance(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn of_instance(
+    State(app): State<ApiState>,
+    Ids(name): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let seen = app.lookout.look().await.map_err(away)?;
     let found = explained(&seen, &name, |one| {
         matches!(one.subject, HostOrInstance::Instance(_))
@@ -123,7 +131,7 @@ pub(crate) async fn of_instance(State(app): State<App>, Ids(name): Ids<String>, 
     })?
 }
 
-fn explained(seen: &Seen, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -> Option<Answer> {
+fn explained(seen: &RegionSnapshot, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -> Option<Answer> {
     let found = seen.situation.explain(name);
     let found = found.iter().filter(|one| is_wanted(one));
     let views: Vec<_> = found.map(|one| ExplanationView::of(seen, one)).collect();
@@ -131,7 +139,7 @@ fn explained(seen: &Seen, name: &str, is_wanted: fn(&Explanation<'_>) -> bool) -
 }
 
 /// Lists the instances that are being recovered or need an operator.
-pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn instances(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let filter = if params.boolean("needs_person")?.unwrap_or_default() {
         MoveFilter::NeedsPerson
     } else {
@@ -144,7 +152,7 @@ pub(crate) async fn instances(State(app): State<App>, params: Params, _: Authori
 }
 
 /// Returns a page of recoveries, newest first.
-pub(crate) async fn recoveries(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let limit = params.limit("limit", app.max_limit)?;
     let state = params.last("state").map(|word| {
         state(word).ok_or_else(|| {
@@ -188,7 +196,7 @@ fn begins_an_id(text: &str) -> bool {
 }
 
 /// Returns the recovery after which the page starts. An unknown marker is an error: an empty page would look like the end.
-async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiError> {
+async fn marker(app: &ApiState, params: &Params) -> Result<Option<RecoveryId>, ApiError> {
     let Some(text) = params.last("marker") else {
         return Ok(None);
     };
@@ -207,24 +215,28 @@ async fn marker(app: &App, params: &Params) -> Result<Option<RecoveryId>, ApiErr
 }
 
 /// Returns everything known about a recovery.
-pub(crate) async fn recovery(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn recovery(
+    State(app): State<ApiState>,
+    Ids(id): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let (_, story) = story(&app, &id).await?;
     reply::ok("recovery", &story)
 }
 
-async fn story(app: &App, id: &str) -> Result<(RecoveryId, StoryView), ApiError> {
+async fn story(app: &ApiState, id: &str) -> Result<(RecoveryId, RecoveryHistoryView), ApiError> {
     let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
     let story = app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
-    Ok((id, StoryView::from(&story)))
+    Ok((id, RecoveryHistoryView::from(&story)))
 }
 
 /// Returns the report of a recovery as a file: browsers download it, and do not render it in the API's origin.
 pub(crate) async fn report(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(id): Ids<String>,
     params: Params,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let format = params.last("format").unwrap_or("md");
     let kind = match format {

@@ -8,30 +8,30 @@ use axum::extract::State;
 use http::StatusCode;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::HostView;
-use tachi_operator::planning::{self, Away, BadWish, BegunPlan, HostService, PlanWish, Planner};
-use tachi_operator::{AwayView, GivebackView, OutlookView, Seen, Time, failing};
+use tachi_operator::planning::{self, Away, BegunPlan, HostService, InvalidPlan, PlanRequest, Planner};
+use tachi_operator::{AwayView, FailurePreview, GivebackView, RegionSnapshot, Time, failing};
 
 use super::freezes::to_the_end;
 use super::operator::away;
 use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
 use crate::reply;
 use crate::wire::plan::{NewDrain, NewGiveback};
 
 /// A host with its current data.
-struct Looked {
+struct HostSnapshot {
     view: HostView,
-    seen: Arc<Seen>,
+    seen: Arc<RegionSnapshot>,
     service: Option<HostService>,
     /// The reason that blocks planning now, if any.
     against: Option<String>,
 }
 
-async fn look(app: &App, name: &str, kind: RecoveryKind) -> Result<Looked, ApiError> {
+async fn look(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnapshot, ApiError> {
     let view = failing::named(app.desk.as_ref(), name).await.map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
     let freezes = app.freezes.freezes().await.map_err(away)?;
@@ -40,7 +40,7 @@ async fn look(app: &App, name: &str, kind: RecoveryKind) -> Result<Looked, ApiEr
         Err(why) => (None, Some(why)),
     };
     let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
-    Ok(Looked {
+    Ok(HostSnapshot {
         view,
         seen,
         service,
@@ -50,12 +50,16 @@ async fn look(app: &App, name: &str, kind: RecoveryKind) -> Result<Looked, ApiEr
 }
 
 /// Returns the consequences of a drain.
-pub(crate) async fn drain_outlook(State(app): State<App>, Ids(name): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn drain_outlook(
+    State(app): State<ApiState>,
+    Ids(name): Ids<String>,
+    _: AuthorisedRequest,
+) -> Answer {
     let looked = look(&app, &name, RecoveryKind::Drain).await?;
     let host = looked.view.host.name;
     let consequences = looked.service.as_ref();
     let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
-    let outlook = OutlookView {
+    let outlook = FailurePreview {
         host,
         against: looked.against,
         consequences: consequences.unwrap_or_default(),
@@ -65,9 +69,9 @@ pub(crate) async fn drain_outlook(State(app): State<App>, Ids(name): Ids<String>
 
 /// Returns the instances that a giveback would move back to the host.
 pub(crate) async fn giveback_outlook(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(name): Ids<String>,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let looked = look(&app, &name, RecoveryKind::Giveback).await?;
     let all = moved(&app, &looked).await?;
@@ -85,7 +89,7 @@ pub(crate) async fn giveback_outlook(
     reply::ok("giveback", &outlook)
 }
 
-async fn moved(app: &App, looked: &Looked) -> Result<Vec<Away>, ApiError> {
+async fn moved(app: &ApiState, looked: &HostSnapshot) -> Result<Vec<Away>, ApiError> {
     let (plans, desk) = (app.plans.as_ref(), app.desk.as_ref());
     let all = planning::seen_away(plans, desk, &looked.seen, &looked.view.host.name).await;
     all.map_err(away)
@@ -93,37 +97,37 @@ async fn moved(app: &App, looked: &Looked) -> Result<Vec<Away>, ApiError> {
 
 /// Starts a drain.
 pub(crate) async fn drain(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(name): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewDrain>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewDrain>,
 ) -> Answer {
     plan(app, name, &extensions, &caller, body.0).await
 }
 
 /// Starts a giveback.
 pub(crate) async fn giveback(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(name): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewGiveback>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewGiveback>,
 ) -> Answer {
     plan(app, name, &extensions, &caller, body.0).await
 }
 
 async fn plan(
-    app: App,
+    app: ApiState,
     name: String,
     extensions: &http::Extensions,
     caller: &Caller,
-    wish: PlanWish,
+    wish: PlanRequest,
 ) -> Answer {
     not_for_monitors(&app, caller)?;
     let wish = wish.admit().map_err(|why| {
         let (field, why) = match why {
-            BadWish::Lasts(why) => ("lasts_seconds", why),
-            BadWish::Limit(why) => ("limit_seconds", why),
-            BadWish::Reason(why) => ("reason", why),
+            InvalidPlan::Lasts(why) => ("lasts_seconds", why),
+            InvalidPlan::Limit(why) => ("limit_seconds", why),
+            InvalidPlan::Reason(why) => ("reason", why),
         };
         ApiError::bad_request(format!("Invalid input for field/attribute {field}: {why}"))
     })?;
@@ -131,7 +135,7 @@ async fn plan(
     to_the_end(write(app, name, name_of(caller), ids.own, wish)).await
 }
 
-async fn write(app: App, name: String, by: String, request: String, wish: PlanWish) -> Answer {
+async fn write(app: ApiState, name: String, by: String, request: String, wish: PlanRequest) -> Answer {
     let planner = Planner {
         desk: app.desk.as_ref(),
         plans: app.plans.as_ref(),

@@ -5,19 +5,19 @@ use http::StatusCode;
 use tachi_domain::SegmentId;
 use tachi_domain::entity::Segment;
 use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
-use tachi_domain::event::{Change, Shown, ShownSegment, Subject};
+use tachi_domain::event::{Change, EventSnapshot, ShownSegment, Subject};
 
 use super::named;
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
-use crate::error::{About, ApiError, Verb, no_segment};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
+use crate::error::{ApiError, ErrorScope, Verb, no_segment};
 use crate::query::Params;
 use crate::reply;
-use crate::telling::Story;
+use crate::telling::RequestEvents;
 use crate::wire::segment::SegmentView;
 
 /// Lists the segments (S1).
-pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) -> Answer {
+pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {
     let paging = params.paging(Segment::SORT_KEYS, "uuid", app.max_limit)?;
     let filter = SegmentFilter {
         recovery_method: params.text("recovery_method"),
@@ -26,33 +26,35 @@ pub(crate) async fn list(State(app): State<App>, params: Params, _: Authorised) 
         row: None,
     };
     let segments = app.registry.list_segments(&paging.of(filter)).await;
-    let segments = segments.map_err(|error| About::Nothing.refused(error))?;
+    let segments = segments.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let views: Vec<_> = segments.iter().map(SegmentView::from).collect();
     reply::ok("segments", &views)
 }
 
 /// Creates a segment (S2).
-pub(crate) async fn create(State(app): State<App>, request: Authorised<NewSegment>) -> Answer {
+pub(crate) async fn create(State(app): State<ApiState>, request: AuthorisedRequest<NewSegment>) -> Answer {
     let created = app.registry.create_segment(&request.body).await;
     if let Some(story) = &request.story {
         let subject = |known| Subject::Segment(Change::Create, known);
-        let done = |now: &Segment| subject(Shown::Entity(now.clone()));
-        story.tell(&app, &created, done, || subject(Shown::New(request.body.clone())));
+        let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
+        story.tell(&app, &created, done, || {
+            subject(EventSnapshot::New(request.body.clone()))
+        });
     }
-    let created = created.map_err(|error| About::Nothing.refused(error))?;
+    let created = created.map_err(|error| ErrorScope::Nothing.refused(error))?;
     reply::with_status(StatusCode::CREATED, "segment", &SegmentView::from(&created))
 }
 
 /// Returns a segment (S3).
-pub(crate) async fn show(State(app): State<App>, Ids(id): Ids<String>, _: Authorised) -> Answer {
+pub(crate) async fn show(State(app): State<ApiState>, Ids(id): Ids<String>, _: AuthorisedRequest) -> Answer {
     reply::ok("segment", &SegmentView::from(&find(&app, &id).await?))
 }
 
 /// Updates a segment (S4).
 pub(crate) async fn update(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(id): Ids<String>,
-    request: Authorised<SegmentChange>,
+    request: AuthorisedRequest<SegmentChange>,
 ) -> Answer {
     let segment = resolve(&app, &id).await?;
     let change = essence(&app, segment, request.body).await?;
@@ -60,27 +62,31 @@ pub(crate) async fn update(
     let updated = app.registry.update_segment(segment, &change).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = |known| Subject::Segment(Change::Update, known);
-        let done = |now: &Segment| subject(Shown::Entity(now.clone()));
+        let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
         story.tell(&app, &updated, done, || subject(before.with(&change)));
     }
-    let updated = updated.map_err(|error| About::ChangedSegment(&id, Verb::Update).refused(error))?;
+    let updated = updated.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
 }
 
 /// Reduces a change to `enabled` if all its other fields repeat the current values, as dashboards send them. A change that only
 /// sets `enabled` is accepted at any time (R20).
-async fn essence(app: &App, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
+async fn essence(app: &ApiState, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
     if change.enabled.is_none() || change.only_enables() {
         return Ok(change);
     }
     let found = app.registry.get_segment(id).await;
-    let found = found.map_err(|error| About::Nothing.refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let beyond = found.map(|segment| change.beyond(&segment));
     Ok(beyond.filter(SegmentChange::only_enables).unwrap_or(change))
 }
 
 /// Deletes a segment (S5).
-pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request: Authorised) -> Answer {
+pub(crate) async fn delete(
+    State(app): State<ApiState>,
+    Ids(id): Ids<String>,
+    request: AuthorisedRequest,
+) -> Answer {
     let segment = resolve(&app, &id).await?;
     let before = before(&app, segment, request.story.as_ref()).await;
     let deleted = app.registry.delete_segment(segment).await;
@@ -88,27 +94,27 @@ pub(crate) async fn delete(State(app): State<App>, Ids(id): Ids<String>, request
         let subject = || Subject::Segment(Change::Delete, before.clone());
         story.tell(&app, &deleted, |()| subject(), subject);
     }
-    deleted.map_err(|error| About::ChangedSegment(&id, Verb::Delete).refused(error))?;
+    deleted.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())
 }
 
 /// Returns the segment before a change, if an event will report it. If the segment cannot be read, the event gets its id only:
 /// the change itself will report the error.
-async fn before(app: &App, id: SegmentId, story: Option<&Story>) -> Option<ShownSegment> {
+async fn before(app: &ApiState, id: SegmentId, story: Option<&RequestEvents>) -> Option<ShownSegment> {
     story?;
     let found = app.registry.get_segment(id).await.ok().flatten();
-    Some(found.map_or(Shown::Id(id), Shown::Entity))
+    Some(found.map_or(EventSnapshot::Id(id), EventSnapshot::Entity))
 }
 
 /// Returns the segment that a path identifies.
-pub(super) async fn find(app: &App, id: &str) -> Result<Segment, ApiError> {
+pub(super) async fn find(app: &ApiState, id: &str) -> Result<Segment, ApiError> {
     let segment = resolve(app, id).await?;
     let found = app.registry.get_segment(segment).await;
-    let found = found.map_err(|error| About::Segment(id).refused(error))?;
+    let found = found.map_err(|error| ErrorScope::Segment(id).refused(error))?;
     found.ok_or_else(|| no_segment(id))
 }
 
 /// Returns the id of the segment that a path identifies.
-pub(super) async fn resolve(app: &App, id: &str) -> Result<SegmentId, ApiError> {
+pub(super) async fn resolve(app: &ApiState, id: &str) -> Result<SegmentId, ApiError> {
     named::segment(app, id).await?.ok_or_else(|| no_segment(id))
 }

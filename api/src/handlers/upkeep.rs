@@ -12,22 +12,22 @@ use super::monitors::kind_of;
 use super::operator::away;
 use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
 use crate::reply;
 use crate::wire::upkeep::{NewLift, NewRetry};
 
 /// The caller of an action and the id of the request.
-struct By {
+struct Requester {
     name: String,
     request: String,
 }
 
-impl By {
+impl Requester {
     fn of(
-        app: &App,
+        app: &ApiState,
         caller: &Caller,
         extensions: &http::Extensions,
         reason: Option<&str>,
@@ -43,7 +43,7 @@ impl By {
         })
     }
 
-    fn upkeep<'a>(&self, app: &'a App) -> Upkeep<'a> {
+    fn upkeep<'a>(&self, app: &'a ApiState) -> Upkeep<'a> {
         Upkeep {
             desk: app.desk.as_ref(),
             monitors: app.monitors.as_ref(),
@@ -61,7 +61,7 @@ fn warned(unaudited: Option<&String>) {
 }
 
 /// Lists the reporters that are quarantined, or would be if the limit allowed it.
-pub(crate) async fn reporters(State(app): State<App>, _: Authorised) -> Answer {
+pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let listed = app.desk.doubted_reporters().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(ReporterView::from).collect();
     reply::ok("reporters", &views)
@@ -69,12 +69,12 @@ pub(crate) async fn reporters(State(app): State<App>, _: Authorised) -> Answer {
 
 /// Ends the quarantine of a reporter.
 pub(crate) async fn lift(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(reporter): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewLift>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewLift>,
 ) -> Answer {
-    let by = By::of(&app, &caller, &extensions, body.reason.as_deref())?;
+    let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     to_the_end(async move {
         let done = by.upkeep(&app).lift(&reporter).await.map_err(refused)?;
         tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "a reporter is heard again");
@@ -86,12 +86,12 @@ pub(crate) async fn lift(
 
 /// Removes a decommissioned monitor.
 pub(crate) async fn forget(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids((host, kind)): Ids<(String, String)>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, .. }: Authorised,
+    AuthorisedRequest { caller, .. }: AuthorisedRequest,
 ) -> Answer {
-    let by = By::of(&app, &caller, &extensions, None)?;
+    let by = Requester::of(&app, &caller, &extensions, None)?;
     let kind = kind_of(&kind)?;
     to_the_end(async move {
         let done = by.upkeep(&app).forget(&host, kind).await.map_err(refused)?;
@@ -104,12 +104,12 @@ pub(crate) async fn forget(
 
 /// Starts another attempt of a failed recovery.
 pub(crate) async fn retry(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(id): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewRetry>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewRetry>,
 ) -> Answer {
-    let by = By::of(&app, &caller, &extensions, body.reason.as_deref())?;
+    let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     let missing = || ApiError::not_found(format!("No recovery has the id {id}."));
     let id: RecoveryId = id.parse().map_err(|_| missing())?;
     to_the_end(async move {

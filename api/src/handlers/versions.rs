@@ -4,8 +4,8 @@ use axum::extract::{Request, State};
 use http::{Extensions, HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids, RequestExtensions};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
 use crate::microversion::Microversion;
 use crate::reply;
@@ -14,7 +14,7 @@ use crate::reply;
 const ID: &str = "v1.0";
 
 /// Lists the versions at `/`, without authentication.
-pub(crate) async fn list(State(app): State<App>, request: Request) -> Answer {
+pub(crate) async fn list(State(app): State<ApiState>, request: Request) -> Answer {
     let base = app.links.base(request.headers(), request.extensions());
     let version = json!({
         "id": ID,
@@ -28,7 +28,7 @@ pub(crate) async fn list(State(app): State<App>, request: Request) -> Answer {
 }
 
 /// Answers any unknown path with 300 and the path below `/v1`, without authentication.
-pub(crate) async fn choices(State(app): State<App>, request: Request) -> Answer {
+pub(crate) async fn choices(State(app): State<ApiState>, request: Request) -> Answer {
     let base = app.links.base(request.headers(), request.extensions());
     let path = request.uri().path();
     let choice = json!({
@@ -42,21 +42,21 @@ pub(crate) async fn choices(State(app): State<App>, request: Request) -> Answer 
 
 /// Returns the version document at `/v1` and `/v1/` (D1).
 pub(crate) async fn show(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     headers: HeaderMap,
     extensions: RequestExtensions,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     version(&app, &headers, &extensions.0)
 }
 
 /// Returns the version document at `/v1/versions/v1.0`.
 pub(crate) async fn show_by_id(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(id): Ids<String>,
     headers: HeaderMap,
     extensions: RequestExtensions,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     if id != ID {
         return Err(ApiError::nothing_here());
@@ -64,7 +64,7 @@ pub(crate) async fn show_by_id(
     version(&app, &headers, &extensions.0)
 }
 
-fn version(app: &App, headers: &HeaderMap, extensions: &Extensions) -> Answer {
+fn version(app: &ApiState, headers: &HeaderMap, extensions: &Extensions) -> Answer {
     let base = app.links.base(headers, extensions);
     let version = json!({
         "id": ID,

@@ -7,19 +7,19 @@ use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveFilter;
 
 use super::{named, notifications};
-use crate::app::App;
-use crate::authorised::{Answer, Authorised, Ids};
-use crate::error::{About, ApiError};
+use crate::app::ApiState;
+use crate::authorised::{Answer, AuthorisedRequest, Ids};
+use crate::error::{ApiError, ErrorScope};
 use crate::query::Params;
 use crate::reply;
 use crate::wire::vmove::VmoveView;
 
 /// Lists the vmoves of a notification (V1).
 pub(crate) async fn list(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids(notification): Ids<String>,
     params: Params,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let paging = params.paging(Vmove::SORT_KEYS, "uuid", app.max_limit)?;
     let owner = owner(&app, &notification).await?;
@@ -29,29 +29,29 @@ pub(crate) async fn list(
         row: None,
     };
     let vmoves = app.registry.list_vmoves(owner, &paging.of(filter)).await;
-    let vmoves = vmoves.map_err(|error| About::Nothing.refused(error))?;
+    let vmoves = vmoves.map_err(|error| ErrorScope::Nothing.refused(error))?;
     let views: Vec<_> = vmoves.iter().map(VmoveView::from).collect();
     reply::ok("vmoves", &views)
 }
 
 /// Returns a vmove (V2).
 pub(crate) async fn show(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     Ids((notification, vmove)): Ids<(String, String)>,
-    _: Authorised,
+    _: AuthorisedRequest,
 ) -> Answer {
     let owner = owner(&app, &notification).await?;
     let missing = || ApiError::not_found(format!("No vm move with id {vmove}."));
     let id = named::vmove(&app, owner, &vmove).await?.ok_or_else(missing)?;
     let found = app.registry.get_vmove(owner, id).await;
     let found = found
-        .map_err(|error| About::Nothing.refused(error))?
+        .map_err(|error| ErrorScope::Nothing.refused(error))?
         .ok_or_else(missing)?;
     reply::ok("vmove", &VmoveView::from(&found))
 }
 
 /// Returns the id of the vmoves' notification. Only a notification of type COMPUTE_HOST has vmoves.
-async fn owner(app: &App, id: &str) -> Result<NotificationId, ApiError> {
+async fn owner(app: &ApiState, id: &str) -> Result<NotificationId, ApiError> {
     let notification = notifications::find(app, id).await?;
     match notification.kind {
         NotificationType::ComputeHost => Ok(notification.id),

@@ -4,18 +4,18 @@ use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use tachi_domain::RecoveryId;
-use tachi_domain::recovery::{MoveVerdict, Word};
+use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
-use tachi_operator::words::{self, Unsaid};
+use tachi_operator::words::{self, ActionError};
 
 use super::operator::away;
 use crate::access_log;
-use crate::app::App;
+use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, Authorised, RequestExtensions};
+use crate::authorised::{Answer, AuthorisedRequest, RequestExtensions};
 use crate::error::ApiError;
 use crate::reply;
-use crate::wire::word::{NewWord, SaidView, WordKind};
+use crate::wire::word::{ActionView, NewWord, WordKind};
 
 /// The additional policy rule for confirming that an instance does not run on a host where it might still run.
 pub(crate) const VOUCH: &str = "os_masakari_api:operator:vouch";
@@ -25,9 +25,9 @@ const LONGEST_NAME: usize = 32;
 
 /// Submits an action.
 pub(crate) async fn say(
-    State(app): State<App>,
+    State(app): State<ApiState>,
     RequestExtensions(extensions): RequestExtensions,
-    Authorised { caller, body, .. }: Authorised<NewWord>,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewWord>,
 ) -> Answer {
     not_for_monitors(&app, &caller)?;
     if body.kind == WordKind::Failure && !app.policy.allows(VOUCH, &caller) {
@@ -36,18 +36,18 @@ pub(crate) async fn say(
     let by = words::signed(&name_of(&caller), body.reason.as_deref())
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
     let ids = access_log::request_ids(&extensions).unwrap_or_default();
-    let speaker = Speaker {
+    let speaker = Requester {
         app: &app,
         by,
         request: ids.own,
     };
     let said = match body.kind {
-        WordKind::Approve => speaker.of_recovery(&body, Word::Approve).await?,
-        WordKind::Abort => speaker.of_recovery(&body, Word::Reject).await?,
-        WordKind::Success => speaker.of_instance(&body, MoveVerdict::Success).await?,
-        WordKind::Failure => speaker.of_instance(&body, MoveVerdict::Failure).await?,
-        WordKind::Retry => speaker.of_instance(&body, MoveVerdict::Retry).await?,
-        WordKind::Ignore => speaker.of_instance(&body, MoveVerdict::Ignore).await?,
+        WordKind::Approve => speaker.of_recovery(&body, OperatorCommand::Approve).await?,
+        WordKind::Abort => speaker.of_recovery(&body, OperatorCommand::Reject).await?,
+        WordKind::Success => speaker.of_instance(&body, ResolutionKind::Success).await?,
+        WordKind::Failure => speaker.of_instance(&body, ResolutionKind::Failure).await?,
+        WordKind::Retry => speaker.of_instance(&body, ResolutionKind::Retry).await?,
+        WordKind::Ignore => speaker.of_instance(&body, ResolutionKind::Ignore).await?,
     };
     app.poke.poke();
     answer(&said)
@@ -58,7 +58,7 @@ pub(crate) async fn say(
 /// # Errors
 ///
 /// 403: the caller is bound to a host.
-pub(crate) fn not_for_monitors(app: &App, caller: &Caller) -> Result<(), ApiError> {
+pub(crate) fn not_for_monitors(app: &ApiState, caller: &Caller) -> Result<(), ApiError> {
     match app.binding.options.host_of(&caller.reporter()) {
         None => Ok(()),
         Some(host) => Err(ApiError::NotYours {
@@ -70,7 +70,7 @@ pub(crate) fn not_for_monitors(app: &App, caller: &Caller) -> Result<(), ApiErro
     }
 }
 
-fn answer(said: &SaidView) -> Result<Response, ApiError> {
+fn answer(said: &ActionView) -> Result<Response, ApiError> {
     reply::with_status(StatusCode::ACCEPTED, "word", said)
 }
 
@@ -90,28 +90,28 @@ pub(super) fn name_of(caller: &Caller) -> String {
     }
 }
 
-pub(super) fn refused(why: Unsaid) -> ApiError {
+pub(super) fn refused(why: ActionError) -> ApiError {
     match why {
-        Unsaid::Unknown(why) => ApiError::not_found(why),
-        Unsaid::Refused(why) | Unsaid::Ambiguous(why) => ApiError::Conflict { message: why },
-        Unsaid::Unaudited { source, .. } => ApiError::Unavailable {
+        ActionError::Unknown(why) => ApiError::not_found(why),
+        ActionError::Refused(why) | ActionError::Ambiguous(why) => ApiError::Conflict { message: why },
+        ActionError::Unaudited { source, .. } => ApiError::Unavailable {
             service: "The audit log",
             source: Box::new(source),
         },
-        Unsaid::Failed(error) if error.denied => ApiError::Denied {
+        ActionError::Failed(error) if error.denied => ApiError::Denied {
             source: Box::new(error),
         },
-        Unsaid::Failed(error) => away(error),
+        ActionError::Failed(error) => away(error),
     }
 }
 
-struct Speaker<'a> {
-    app: &'a App,
+struct Requester<'a> {
+    app: &'a ApiState,
     by: String,
     request: String,
 }
 
-impl Speaker<'_> {
+impl Requester<'_> {
     /// Writes the intent to the audit log before the action is stored, so that every action has a known operator.
     async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
@@ -125,7 +125,7 @@ impl Speaker<'_> {
         })
     }
 
-    async fn of_recovery(&self, body: &NewWord, word: Word) -> Result<SaidView, ApiError> {
+    async fn of_recovery(&self, body: &NewWord, word: OperatorCommand) -> Result<ActionView, ApiError> {
         let (kind, wanted) = (body.kind, body.recovery.as_deref());
         if body.instance.is_some() || body.on.is_some() {
             return Err(ApiError::bad_request(format!(
@@ -140,7 +140,7 @@ impl Speaker<'_> {
         let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
         let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
         let story = self.app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
-        let said = |already| SaidView {
+        let said = |already| ActionView {
             word: kind,
             recovery: id,
             instance: None,
@@ -157,7 +157,7 @@ impl Speaker<'_> {
         Ok(said(false))
     }
 
-    async fn of_instance(&self, body: &NewWord, word: MoveVerdict) -> Result<SaidView, ApiError> {
+    async fn of_instance(&self, body: &NewWord, word: ResolutionKind) -> Result<ActionView, ApiError> {
         let kind = body.kind;
         let wanted = body.instance.as_deref().ok_or_else(|| {
             ApiError::bad_request(format!(
@@ -177,7 +177,7 @@ impl Speaker<'_> {
             });
         }
         line.admits(word, body.on.as_deref()).map_err(refused)?;
-        if let (MoveVerdict::Success, Some(host)) = (word, body.on.as_deref()) {
+        if let (ResolutionKind::Success, Some(host)) = (word, body.on.as_deref()) {
             let seen = self.app.lookout.look().await.map_err(away)?;
             words::is_shown_on(&seen, &line, host).map_err(refused)?;
         }
@@ -190,7 +190,7 @@ impl Speaker<'_> {
         words::say_of(desk, &line, word, body.on.clone(), &self.by)
             .await
             .map_err(refused)?;
-        Ok(SaidView {
+        Ok(ActionView {
             word: kind,
             recovery: id,
             instance: Some(line.line.server.to_string()),

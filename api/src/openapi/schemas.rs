@@ -16,7 +16,7 @@ use crate::wire::payload;
 use crate::wire::rules::Boolean;
 use crate::wire::segment::SegmentView;
 use crate::wire::vmove::VmoveView;
-use crate::wire::word::SaidView;
+use crate::wire::word::ActionView;
 
 /// Returns all named schemas.
 pub(super) fn all() -> Value {
@@ -46,7 +46,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::OutcomeView>(schemas);
     view::<tachi_operator::LandingView>(schemas);
     view::<tachi_operator::EngineView>(schemas);
-    view::<tachi_operator::AsideView>(schemas);
+    view::<tachi_operator::MutedReporterView>(schemas);
     view::<tachi_operator::QueueView>(schemas);
     view::<tachi_operator::SegmentView>(schemas);
     view::<tachi_operator::RegisteredView>(schemas);
@@ -79,11 +79,11 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::StepView>(schemas);
     view::<tachi_operator::ProofView>(schemas);
     view::<tachi_operator::InstanceView>(schemas);
-    view::<tachi_operator::StoryView>(schemas);
+    view::<tachi_operator::RecoveryHistoryView>(schemas);
     view::<tachi_operator::FreezeView>(schemas);
     view::<tachi_operator::FrozenView>(schemas);
     view::<tachi_operator::JobView>(schemas);
-    view::<tachi_operator::OutlookView>(schemas);
+    view::<tachi_operator::FailurePreview>(schemas);
     view::<tachi_operator::FailedView>(schemas);
     view::<tachi_operator::ReporterView>(schemas);
     view::<tachi_operator::LiftedView>(schemas);
@@ -108,7 +108,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::PastView>(schemas);
     flatten(schemas, "PastRecovery");
     flatten(schemas, "RecoveryStory");
-    view::<SaidView>(schemas);
+    view::<ActionView>(schemas);
 }
 
 /// Replaces `allOf` with the complete list of fields, for readers that do not support `allOf`.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tachi_policy::{Attributes, Rules};
 
 use crate::auth::{Caller, Identity};
-use crate::policy::Claim;
+use crate::policy::ReportContext;
 
 use super::CONTEXT_IS_ADMIN;
 
@@ -88,7 +88,7 @@ impl Attributes for Subject<'_> {
 pub(super) struct Target<'a> {
     pub(super) caller: &'a Caller,
     /// The report, if the request is one.
-    pub(super) claim: Option<&'a Claim<'a>>,
+    pub(super) claim: Option<&'a ReportContext<'a>>,
 }
 
 impl Attributes for Target<'_> {

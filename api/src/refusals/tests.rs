@@ -147,7 +147,7 @@ async fn no_names_somebody_thinks_of_make_more_rows_or_take_the_place_of_others(
     bed.refuse(&"\u{1F4A3}".repeat(300), "monitor", RefusalReason::Duplicate);
     bed.counter.flush().await.unwrap();
     let rows = bed.log.rows();
-    assert!(rows.len() <= MOST + 10, "{}", rows.len());
+    assert!(rows.len() <= MAX_ROWS + 10, "{}", rows.len());
     assert_eq!(rows.iter().map(|row| row.times).sum::<u64>(), 20_003);
     assert!(rows.iter().any(|row| row.host == "real"));
     let numbers: BTreeSet<u32> = rows.iter().map(|row| row.number).collect();

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
 use super::ServeOptions;
-use super::activity::{Activity, Watched};
-use super::patient::Patient;
-use crate::auth::Known;
-use crate::live::Stopping;
+use super::activity::{Activity, WatchedStream};
+use super::patient::WriteTimeout;
+use crate::auth::KnownCaller;
+use crate::live::StopSignal;
 use crate::metrics;
 use crate::peer::{Peer, certificate_name};
 
@@ -75,12 +75,12 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     activity: Activity,
     shutdown: CancellationToken,
 ) {
-    let stream = Watched {
-        stream: Patient::new(stream, options.write_timeout),
+    let stream = WatchedStream {
+        stream: WriteTimeout::new(stream, options.write_timeout),
         activity: activity.clone(),
     };
     let doing = activity.clone();
-    let stopping = Stopping(shutdown.clone());
+    let stopping = StopSignal(shutdown.clone());
     let service = service_fn(move |mut request: http::Request<Incoming>| {
         request.extensions_mut().insert(peer);
         request.extensions_mut().insert(stopping.clone());
@@ -90,7 +90,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
             let answer = answered.await;
             let known = answer
                 .as_ref()
-                .is_ok_and(|answer| answer.extensions().get::<Known>().is_some());
+                .is_ok_and(|answer| answer.extensions().get::<KnownCaller>().is_some());
             doing.ends(known);
             answer
         }

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 
 /// One in this many connections is reserved for authenticated clients.
-const KEPT: usize = 10;
+const RESERVED_SHARE: usize = 10;
 
 #[derive(Debug)]
 struct Entry {
@@ -89,7 +89,7 @@ impl Connections {
         let strangers = |entry: &Entry| !entry.activity.is_known();
         let open = inner.entries.values().filter(|entry| strangers(entry)).count();
         let full = inner.entries.len() >= self.most;
-        if full || open >= self.most - self.most / KEPT {
+        if full || open >= self.most - self.most / RESERVED_SHARE {
             let made = inner.evict(strangers) || (full && inner.evict(|_| true));
             if !made && inner.entries.len() >= self.most {
                 return Admission::Full;

@@ -10,13 +10,13 @@ use tokio::time::{Sleep, sleep};
 
 /// Hyper limits the time for a request to arrive; this limits the time for an answer to be sent. A client that reads no byte for
 /// `limit` is disconnected, regardless of the answer's length.
-pub(super) struct Patient<S> {
+pub(super) struct WriteTimeout<S> {
     stream: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Patient<S> {
+impl<S> WriteTimeout<S> {
     pub(super) fn new(stream: S, limit: Duration) -> Self {
         Self {
             stream,
@@ -41,7 +41,7 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for WriteTimeout<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -51,7 +51,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for WriteTimeout<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -96,7 +96,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_nothing_is_cut_off() {
         let (near, _far) = duplex(4);
-        let mut patient = Patient::new(near, LIMIT);
+        let mut patient = WriteTimeout::new(near, LIMIT);
         let began = tokio::time::Instant::now();
         let error = patient.write_all(b"more than four").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -106,7 +106,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_slow_client_is_served_however_long_it_takes() {
         let (near, mut far) = duplex(1);
-        let mut patient = Patient::new(near, LIMIT);
+        let mut patient = WriteTimeout::new(near, LIMIT);
         let reader = tokio::spawn(async move {
             let mut taken = Vec::new();
             for _ in 0..20 {

@@ -23,13 +23,13 @@ fn files(authorities: Option<&str>) -> TlsFiles {
     }
 }
 
-struct Running {
+struct RunningServer {
     address: SocketAddr,
     shutdown: CancellationToken,
     ended: JoinHandle<bool>,
 }
 
-async fn start(tls: Tls, handshake_timeout: Duration) -> Running {
+async fn start(tls: Tls, handshake_timeout: Duration) -> RunningServer {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     let options = ServeOptions {
@@ -40,14 +40,14 @@ async fn start(tls: Tls, handshake_timeout: Duration) -> Running {
     let shutdown = CancellationToken::new();
     let router = Router::new().route("/", get(|| async { "over TLS" }));
     let ended = tokio::spawn(serve(listener, router, options, shutdown.clone()));
-    Running {
+    RunningServer {
         address,
         shutdown,
         ended,
     }
 }
 
-impl Running {
+impl RunningServer {
     /// Sends a request with a new client to `name`. Returns the answer, or whether the handshake failed.
     async fn ask(&self, name: &str, identity: Option<&str>) -> Result<String, bool> {
         let authority = Certificate::from_pem(&std::fs::read(file("ca.pem")).unwrap()).unwrap();

@@ -11,7 +11,7 @@ use http::{HeaderMap, Request, StatusCode};
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
-use tachi_engine::ports::{CallError, Poke};
+use tachi_engine::ports::{CallError, Notifier};
 use tachi_testkit::HandClock;
 use tower::ServiceExt;
 
@@ -130,7 +130,7 @@ pub(super) struct Pokes(
     pub(super) std::sync::Mutex<Option<bool>>,
 );
 
-impl Poke for Pokes {
+impl Notifier for Pokes {
     fn poke(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }

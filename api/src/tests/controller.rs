@@ -5,11 +5,11 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tachi_operator::{
-    AuditView, AuditWish, FromNovaSegmentView, FromNovaView, ReturnCheckView, ReturnStepView, ReturnView,
+    AuditRequest, AuditView, FromNovaSegmentView, FromNovaView, ReturnCheckView, ReturnStepView, ReturnView,
 };
 
 use super::bench::{Bench, Got, fault};
-use crate::{Controller, Unasked};
+use crate::{Controller, QueryError};
 
 const PATHS: &[&str] = &[
     "/operator/v1/audit",
@@ -20,14 +20,14 @@ const PATHS: &[&str] = &[
 /// A machine whose log has three lines, and a Nova.
 #[derive(Default)]
 pub(super) struct Machine {
-    pub(super) asked: Mutex<Vec<AuditWish>>,
+    pub(super) asked: Mutex<Vec<AuditRequest>>,
     pub(super) away: Mutex<bool>,
 }
 
 impl Machine {
-    fn answers(&self) -> Result<(), Unasked> {
+    fn answers(&self) -> Result<(), QueryError> {
         if *self.away.lock().unwrap() {
-            return Err(Unasked::Away {
+            return Err(QueryError::Away {
                 service: "Nova",
                 what: "listing Nova's services",
                 source: "secret: connection refused by 10.0.0.1".into(),
@@ -39,12 +39,12 @@ impl Machine {
 
 #[async_trait]
 impl Controller for Machine {
-    async fn audit(&self, wish: AuditWish) -> Result<AuditView, Unasked> {
+    async fn audit(&self, wish: AuditRequest) -> Result<AuditView, QueryError> {
         self.answers()?;
         let after = match wish.marker.as_deref() {
             None => 0,
             Some("m2") => 2,
-            Some(other) => return Err(Unasked::Marker(other.to_owned())),
+            Some(other) => return Err(QueryError::Marker(other.to_owned())),
         };
         let line = |seq: usize| json!({"seq": seq, "host": "a", "text": "\u{1b}[2J<script>"});
         let lines = (0..3).skip(after).take(wish.limit);
@@ -59,7 +59,7 @@ impl Controller for Machine {
         })
     }
 
-    async fn host_return(&self, host: &str) -> Result<ReturnView, Unasked> {
+    async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError> {
         self.answers()?;
         match host {
             "a" => Ok(ReturnView {
@@ -76,15 +76,15 @@ impl Controller for Machine {
                     commands: vec!["virsh list --all".to_owned()],
                 }],
             }),
-            "twins" => Err(Unasked::Refused("two hosts are called twins".to_owned())),
-            _ => Err(Unasked::Unknown(format!("no host is called {host:?}"))),
+            "twins" => Err(QueryError::Refused("two hosts are called twins".to_owned())),
+            _ => Err(QueryError::Unknown(format!("no host is called {host:?}"))),
         }
     }
 
-    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, Unasked> {
+    async fn proposal(&self, by: &str, default_zone: Option<&str>) -> Result<FromNovaView, QueryError> {
         self.answers()?;
         if by == "rack" {
-            return Err(Unasked::Refused(
+            return Err(QueryError::Refused(
                 "nothing says which host is in which rack".to_owned(),
             ));
         }
@@ -155,7 +155,7 @@ async fn operator_api_the_audit_log_is_told_page_by_page() {
     let asked = bench.machine.asked.lock().unwrap().last().unwrap().clone();
     assert_eq!(
         asked,
-        AuditWish {
+        AuditRequest {
             host: Some("a".into()),
             recovery: Some("e241".into()),
             marker: Some("m2".into()),

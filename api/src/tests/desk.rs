@@ -10,29 +10,31 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
-use tachi_domain::recovery::{Life, MoveWord, OperatorAction, OperatorWord, RecoveryKind, Word};
-use tachi_domain::situation::{ComputeService, Grade, Instance, Instances, Known};
+use tachi_domain::recovery::{
+    InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord, RecoveryKind,
+};
+use tachi_domain::situation::{ComputeService, Instance, Instances, Severity, TimedFact};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
-    HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryState, RecoverySummary, Retried,
-    Said, SegmentView, StepLine, Story,
+    ActionOutcome, HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory,
+    RecoveryState, RecoverySummary, RetryOutcome, SegmentView, StepLine,
 };
 use tachi_engine::ports::past::{Past, Span};
-use tachi_engine::ports::plans::{self, MovedAway, NewPlan, Planning, Plans};
-use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
+use tachi_engine::ports::plans::{self, MovedAway, NewPlan, PlanOutcome, Plans};
+use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
 use tachi_engine::ports::{
-    AuditError, AuditSink, Doubted, FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze,
-    OperatorDesk, freezes,
+    AuditError, AuditSink, FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze,
+    OperatorJournal, QuarantinedReporter, freezes,
 };
-use tachi_engine::situation::{Configured, Tables, Watched};
-use tachi_operator::{Fencing, Forecasts, JobView, Seen, Time};
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_operator::{Fencing, Forecasts, JobView, RegionSnapshot, Time};
 use uuid::Uuid;
 
-use crate::Lookout;
+use crate::RegionService;
 
 /// When all of it is so.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
@@ -52,7 +54,7 @@ pub(super) struct Desk {
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     /// Reporters that are set aside.
-    pub(super) doubted: Mutex<Vec<Doubted>>,
+    pub(super) doubted: Mutex<Vec<QuarantinedReporter>>,
     /// The audit log takes nothing more.
     pub(super) full: AtomicBool,
     /// Those that are registered.
@@ -188,9 +190,9 @@ impl Desk {
         last.map(|(_, word, by)| (word.clone(), by.clone(), NOW))
     }
 
-    fn watched(&self) -> Watched {
+    fn watched(&self) -> CloudSnapshot {
         let Some(age) = *self.age.lock().unwrap() else {
-            return Watched::default();
+            return CloudSnapshot::default();
         };
         let as_of = NOW.minus_seconds(age);
         let compute = |name: &str| ComputeService {
@@ -209,12 +211,12 @@ impl Desk {
             rest: None,
             needs: None,
         };
-        Watched {
-            computes: Some(Known {
+        CloudSnapshot {
+            computes: Some(TimedFact {
                 as_of,
                 value: ["a", "b", "c"].map(compute).to_vec(),
             }),
-            instances: Some(Known {
+            instances: Some(TimedFact {
                 as_of,
                 value: Instances {
                     complete: true,
@@ -227,17 +229,17 @@ impl Desk {
         }
     }
 
-    fn engines(&self) -> Vec<EngineLine> {
+    fn engines(&self) -> Vec<EngineRow> {
         let age = *self.age.lock().unwrap();
-        let line = |age| EngineLine {
+        let line = |age| EngineRow {
             signature: EngineSignature {
                 name: "ctl-1:1:e".to_owned(),
                 version: "1".to_owned(),
                 started_at: NOW.minus_seconds(3_600),
                 facts: [
                     ("broker".to_owned(), "ok: connected".to_owned()),
-                    (freezes::KEPT.to_owned(), "ok".to_owned()),
-                    (plans::KEPT.to_owned(), "ok".to_owned()),
+                    (freezes::FREEZES_FACT.to_owned(), "ok".to_owned()),
+                    (plans::PLANS_FACT.to_owned(), "ok".to_owned()),
                 ]
                 .into(),
             },
@@ -249,8 +251,8 @@ impl Desk {
 }
 
 #[async_trait]
-impl Lookout for Desk {
-    async fn look(&self) -> Result<Arc<Seen>, JournalError> {
+impl RegionService for Desk {
+    async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         self.fails()?;
         let tables = Tables {
             segments: vec![segment(&self.hosts.lock().unwrap())],
@@ -276,7 +278,7 @@ impl Lookout for Desk {
             device: None,
             bare_normal: BareNormal::Refuse,
         };
-        let seen = Seen::judged(
+        let seen = RegionSnapshot::judged(
             NOW,
             fencing,
             tachi_operator::Place {
@@ -298,7 +300,7 @@ impl Lookout for Desk {
             when: "daily 03:00".into(),
             last_at: Some(Time(NOW)),
             took_seconds: Some(6.1),
-            grade: Some(Grade::Err),
+            grade: Some(Severity::Err),
             result: "2 errors".into(),
             next_at: None,
         }])
@@ -306,7 +308,7 @@ impl Lookout for Desk {
 }
 
 #[async_trait]
-impl OperatorDesk for Desk {
+impl OperatorJournal for Desk {
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         self.fails()?;
         let all = self.recoveries.lock().unwrap().clone();
@@ -388,14 +390,19 @@ impl OperatorDesk for Desk {
         }))
     }
 
-    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError> {
+    async fn see_to(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
         let mut said = self.said.lock().unwrap();
         said.push((id, format!("seen to {server}"), by.to_owned()));
-        Ok(Said::Heard)
+        Ok(ActionOutcome::Heard)
     }
 
-    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
+    async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError> {
         self.fails()?;
         let found = self
             .recoveries
@@ -408,7 +415,7 @@ impl OperatorDesk for Desk {
         let planned = planned.iter().find(|(of, _)| *of == id);
         let unheard = self.unheard.lock().unwrap();
         let unheard = unheard.iter().filter(|(of, _)| *of == id);
-        Ok(found.map(|summary| Story {
+        Ok(found.map(|summary| RecoveryHistory {
             notification: planned.map(|(_, new)| order_of(&summary, new)),
             summary,
             reporters: self.reporters.lock().unwrap().clone(),
@@ -446,16 +453,21 @@ impl OperatorDesk for Desk {
         Ok(vec![all])
     }
 
-    async fn retry(&self, _: RecoveryId, _: &str) -> Result<Retried, JournalError> {
+    async fn retry(&self, _: RecoveryId, _: &str) -> Result<RetryOutcome, JournalError> {
         self.writes("retry")?;
-        Ok(Retried::Refused("the desk of tests begins none".into()))
+        Ok(RetryOutcome::Refused("the desk of tests begins none".into()))
     }
 
     async fn steps(&self, _: RecoveryId) -> Result<Vec<StepLine>, JournalError> {
         Ok(Vec::new())
     }
 
-    async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError> {
+    async fn say(
+        &self,
+        id: RecoveryId,
+        word: OperatorCommand,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
         let found = self
             .recoveries
@@ -465,8 +477,8 @@ impl OperatorDesk for Desk {
             .find(|row| row.id == id)
             .cloned();
         match found {
-            None => Ok(Said::Unknown),
-            Some(row) if row.life != Life::Open => Ok(Said::Over),
+            None => Ok(ActionOutcome::Unknown),
+            Some(row) if row.life != Life::Open => Ok(ActionOutcome::Over),
             Some(row) => {
                 let action = OperatorAction {
                     id: 1,
@@ -482,25 +494,25 @@ impl OperatorDesk for Desk {
                 self.unheard.lock().unwrap().push((id, action));
                 let mut said = self.said.lock().unwrap();
                 said.push((id, word.as_str().to_owned(), by.to_owned()));
-                Ok(Said::Heard)
+                Ok(ActionOutcome::Heard)
             }
         }
     }
 
-    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
+    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
         let on = word.on.as_deref().unwrap_or("-");
         let mut said = self.said.lock().unwrap();
         said.push((id, format!("{} {} {on}", word.server, word.word), word.by.clone()));
-        Ok(Said::Heard)
+        Ok(ActionOutcome::Heard)
     }
 
-    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
+    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError> {
         self.fails()?;
         Ok(self.doubted.lock().unwrap().clone())
     }
 
-    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError> {
+    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError> {
         self.writes("lift")?;
         let mut all = self.doubted.lock().unwrap();
         let at = all.iter().position(|one| one.number == number);
@@ -510,13 +522,13 @@ impl OperatorDesk for Desk {
 
 #[async_trait]
 impl Freezes for Desk {
-    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+    async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
         self.writes("freeze")?;
         let mut all = self.frozen.lock().unwrap();
         let is_it = |line: &FreezeLine| line.freeze.scope == new.scope && line.target == new.target;
         let before = all.iter().position(is_it);
         if let Some(at) = before.filter(|at| all[*at].left > new.lasts) {
-            return Ok(Freezing::Longer(all[at].clone()));
+            return Ok(FreezeOutcome::Longer(all[at].clone()));
         }
         let before = before.map(|at| all.remove(at));
         let line = FreezeLine {
@@ -534,7 +546,7 @@ impl Freezes for Desk {
             left: new.lasts,
         };
         all.push(line.clone());
-        Ok(Freezing::Begun { line, before })
+        Ok(FreezeOutcome::Begun { line, before })
     }
 
     async fn thaw(&self, number: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
@@ -576,17 +588,17 @@ fn order_of(summary: &RecoverySummary, new: &NewPlan) -> Notification {
 
 #[async_trait]
 impl Plans for Desk {
-    async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError> {
+    async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError> {
         self.writes("plan")?;
         let mut recoveries = self.recoveries.lock().unwrap();
         let busy = recoveries
             .iter()
             .find(|row| row.life == Life::Open && row.kind.is_planned());
         if let Some(row) = busy {
-            return Ok(Planning::Busy(row.id, row.kind));
+            return Ok(PlanOutcome::Busy(row.id, row.kind));
         }
         if let Some(id) = *self.holds.lock().unwrap() {
-            return Ok(Planning::Held(id));
+            return Ok(PlanOutcome::Held(id));
         }
         let mut planned = self.planned.lock().unwrap();
         let mut row = recovery(100 + planned.len() as u128, "a");
@@ -594,7 +606,7 @@ impl Plans for Desk {
         planned.push((row.id, new.clone()));
         let (recovery, notification) = (row.id, row.notification);
         recoveries.push(row);
-        Ok(Planning::Begun {
+        Ok(PlanOutcome::Begun {
             recovery,
             notification,
         })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use serde_json::json;
-use tachi_domain::event::{Event, Priority, Shown, Subject};
+use tachi_domain::event::{Event, EventSnapshot, Priority, Subject};
 use tachi_engine::ports::Events;
 use tachi_testkit::Ear;
 
@@ -69,7 +69,7 @@ async fn s5_5_an_accepted_notification_is_told_with_its_id() {
     let [start, end] = heard.as_slice() else {
         panic!("{heard:?}");
     };
-    let Subject::Notification(_, Shown::Entity(done)) = &end.subject else {
+    let Subject::Notification(_, EventSnapshot::Entity(done)) = &end.subject else {
         panic!("{heard:?}");
     };
     assert_eq!(done.id.to_string(), id);
@@ -99,7 +99,7 @@ async fn ew35_what_fails_is_told_with_its_reason() {
     let trouble = heard[1].trouble.as_ref().unwrap();
     assert_eq!(trouble.exception, "FailoverSegmentExists");
     assert_eq!(trouble.message, "Failover segment with name s2 already exists.");
-    let Subject::Segment(_, Shown::Entity(wanted)) = &heard[1].subject else {
+    let Subject::Segment(_, EventSnapshot::Entity(wanted)) = &heard[1].subject else {
         panic!("{heard:?}");
     };
     assert_eq!(wanted.name, "s2", "as it would have been");

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
-use tachi_engine::ports::Doubted;
+use tachi_engine::ports::QuarantinedReporter;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use uuid::Uuid;
 
@@ -14,8 +14,8 @@ use super::desk::{NOW, recovery};
 const REPORTERS: &str = "/operator/v1/reporters";
 const BY: &str = "Keystone user admin-user";
 
-pub(super) fn doubted(number: i64, host: &str) -> Doubted {
-    Doubted {
+pub(super) fn doubted(number: i64, host: &str) -> QuarantinedReporter {
+    QuarantinedReporter {
         number,
         reporter: Reporter {
             host: Some(host.into()),

@@ -7,7 +7,7 @@ use super::rules::Rule;
 use crate::authorised::FromBody;
 use crate::error::ApiError;
 use crate::microversion::Microversion;
-use crate::policy::Claim;
+use crate::policy::ReportContext;
 
 /// The problems of a body; never empty when returned as an error.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,7 +63,7 @@ pub(crate) trait Body: Sized {
     /// Requests all fields. Returns `None` if a required field is missing or invalid.
     fn fields(fields: &mut impl Fields, version: Microversion) -> Option<Self>;
 
-    fn claim(&self) -> Option<Claim<'_>> {
+    fn claim(&self) -> Option<ReportContext<'_>> {
         None
     }
 
@@ -85,7 +85,7 @@ impl<B: Body> FromBody for B {
         })
     }
 
-    fn claim(&self) -> Option<Claim<'_>> {
+    fn claim(&self) -> Option<ReportContext<'_>> {
         Body::claim(self)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tachi_domain::freeze::FreezeScope;
-use tachi_operator::freezes::{FreezeWish, LONGEST, SHORTEST};
+use tachi_operator::freezes::{FreezeRequest, LONGEST, SHORTEST};
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, FREEZE_SCOPE, Name, Whole};
@@ -11,7 +11,7 @@ use crate::microversion::Microversion;
 
 /// A request for a freeze.
 #[derive(Debug)]
-pub(crate) struct NewFreeze(pub(crate) FreezeWish);
+pub(crate) struct NewFreeze(pub(crate) FreezeRequest);
 
 impl Body for NewFreeze {
     const KEY: &'static str = "freeze";
@@ -29,7 +29,7 @@ impl Body for NewFreeze {
         let reason = fields.required("reason", Name);
         let unless_worse = fields.optional("unless_worse", Boolean);
         let force = fields.optional("force", Boolean);
-        Some(Self(FreezeWish {
+        Some(Self(FreezeRequest {
             scope: scope?,
             name: name.unwrap_or_default(),
             lasts: Duration::from_secs(lasts?),

@@ -15,9 +15,9 @@ use super::fields::{Body, Fields, Problems};
 use super::payload::{self, Pairs};
 use super::rules::{DateTime, HOSTNAME, NOTIFICATION_TYPE, Rule as _};
 use super::shown;
-use crate::datetime::{Iso, Spaced};
+use crate::datetime::{Iso, SpacedTime};
 use crate::microversion::Microversion;
-use crate::policy::Claim;
+use crate::policy::ReportContext;
 
 impl Body for NewNotification {
     const KEY: &'static str = "notification";
@@ -37,8 +37,8 @@ impl Body for NewNotification {
         })
     }
 
-    fn claim(&self) -> Option<Claim<'_>> {
-        Some(Claim {
+    fn claim(&self) -> Option<ReportContext<'_>> {
+        Some(ReportContext {
             hostname: &self.hostname,
             kind: self.kind,
             bound_host: None,
@@ -159,7 +159,7 @@ pub(crate) struct DetailView<'a> {
 impl<'a> From<&'a ProgressDetail> for DetailView<'a> {
     fn from(detail: &'a ProgressDetail) -> Self {
         Self {
-            timestamp: Spaced(detail.at).to_string(),
+            timestamp: SpacedTime(detail.at).to_string(),
             // Debug formatting keeps the ".0" of a whole number.
             progress: format!("{:?}", detail.progress),
             message: &detail.message,

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, MOST_AT_ONCE, SHORTEST_LIMIT};
 use tachi_domain::recovery::RecoveryKind;
-use tachi_operator::planning::{PlanWish, SHORTEST};
+use tachi_operator::planning::{PlanRequest, SHORTEST};
 
 use super::fields::{Body, Fields};
 use super::rules::{Boolean, Name, Whole};
 use crate::microversion::Microversion;
 
 /// The defaults, which are also those of the command.
-const AT_ONCE: u64 = 2;
+const DEFAULT_PARALLEL: u64 = 2;
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// A request to drain a host.
 #[derive(Debug)]
-pub(crate) struct NewDrain(pub(crate) PlanWish);
+pub(crate) struct NewDrain(pub(crate) PlanRequest);
 
 /// A request for a giveback to a host.
 #[derive(Debug)]
-pub(crate) struct NewGiveback(pub(crate) PlanWish);
+pub(crate) struct NewGiveback(pub(crate) PlanRequest);
 
 impl Body for NewDrain {
     const KEY: &'static str = "drain";
@@ -35,7 +35,7 @@ impl Body for NewDrain {
             },
         );
         let how = how(RecoveryKind::Drain, fields);
-        Some(Self(PlanWish {
+        Some(Self(PlanRequest {
             reason: reason?,
             lasts: Duration::from_secs(lasts?),
             ..how?
@@ -52,7 +52,7 @@ impl Body for NewGiveback {
 }
 
 /// Parses the fields that drains and givebacks share.
-fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanWish> {
+fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanRequest> {
     let at_once = fields.optional(
         "at_once",
         Whole {
@@ -68,11 +68,11 @@ fn how(kind: RecoveryKind, fields: &mut impl Fields) -> Option<PlanWish> {
         },
     );
     let with_locked = fields.optional("with_locked", Boolean);
-    Some(PlanWish {
+    Some(PlanRequest {
         kind,
         reason: String::new(),
         lasts: Duration::ZERO,
-        at_once: u32::try_from(at_once.unwrap_or(AT_ONCE)).ok()?,
+        at_once: u32::try_from(at_once.unwrap_or(DEFAULT_PARALLEL)).ok()?,
         limit: limit.map_or(LIMIT, Duration::from_secs),
         with_locked: with_locked.unwrap_or_default(),
     })

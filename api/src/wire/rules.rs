@@ -13,7 +13,7 @@ use super::fields::{Objection, wrong_type};
 use super::repr::repr;
 use crate::datetime;
 
-type Checked<T> = Result<T, Objection>;
+type CheckResult<T> = Result<T, Objection>;
 
 /// A rule for a value.
 pub(crate) trait Rule {
@@ -21,7 +21,7 @@ pub(crate) trait Rule {
     type Out;
 
     /// Parses a value.
-    fn read(&self, value: &Value) -> Checked<Self::Out>;
+    fn read(&self, value: &Value) -> CheckResult<Self::Out>;
 
     /// Returns the rule as a JSON schema.
     fn schema(&self) -> Value;
@@ -50,7 +50,7 @@ pub(crate) struct Name;
 impl Rule for Name {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
         length(text, 1, LONGEST)?;
         // Spaces are allowed inside a name, but not at its ends. Other blanks are not printable.
@@ -80,7 +80,7 @@ pub(crate) struct Description;
 impl Rule for Description {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
         if text.chars().all(|c| c == '\n' || is_printable(c)) {
             return Ok(text.to_owned());
@@ -109,7 +109,7 @@ pub(crate) struct OrNull<R>(pub(crate) R);
 impl<R: Rule> Rule for OrNull<R> {
     type Out = Option<R::Out>;
 
-    fn read(&self, value: &Value) -> Checked<Self::Out> {
+    fn read(&self, value: &Value) -> CheckResult<Self::Out> {
         if value.is_null() {
             Ok(None)
         } else {
@@ -128,7 +128,7 @@ impl<R: Rule> Rule for OrNull<R> {
 
 /// A text of certain characters.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Matching {
+pub(crate) struct PatternText {
     least: usize,
     /// The pattern in error messages. The lengths are checked first.
     pattern: &'static str,
@@ -136,23 +136,23 @@ pub(crate) struct Matching {
 }
 
 /// The type of a host.
-pub(crate) const HOST_TYPE: Matching = Matching {
+pub(crate) const HOST_TYPE: PatternText = PatternText {
     least: 0,
     pattern: "^[a-zA-Z0-9]*$",
     allowed: |c| c.is_ascii_alphanumeric(),
 };
 
 /// A host name as reporters send it.
-pub(crate) const HOSTNAME: Matching = Matching {
+pub(crate) const HOSTNAME: PatternText = PatternText {
     least: 1,
     pattern: "^[a-zA-Z0-9-._]*$",
     allowed: |c| c.is_ascii_alphanumeric() || "-._".contains(c),
 };
 
-impl Rule for Matching {
+impl Rule for PatternText {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
         length(text, self.least, LONGEST)?;
         if text.chars().all(self.allowed) {
@@ -177,7 +177,7 @@ pub(crate) struct Boolean;
 impl Rule for Boolean {
     type Out = bool;
 
-    fn read(&self, value: &Value) -> Checked<bool> {
+    fn read(&self, value: &Value) -> CheckResult<bool> {
         if let Value::Bool(value) = value {
             return Ok(*value);
         }
@@ -215,35 +215,35 @@ impl Boolean {
 
 /// A word of a domain type.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Known<T> {
+pub(crate) struct KnownWord<T> {
     from_word: fn(&str) -> Option<T>,
     words: fn() -> Vec<&'static str>,
 }
 
-pub(crate) const RECOVERY_METHOD: Known<RecoveryMethod> = Known {
+pub(crate) const RECOVERY_METHOD: KnownWord<RecoveryMethod> = KnownWord {
     from_word: RecoveryMethod::from_word,
     words: || RecoveryMethod::ALL.iter().map(|method| method.as_str()).collect(),
 };
 
-pub(crate) const NOTIFICATION_TYPE: Known<NotificationType> = Known {
+pub(crate) const NOTIFICATION_TYPE: KnownWord<NotificationType> = KnownWord {
     from_word: NotificationType::from_word,
     words: || NotificationType::ALL.iter().map(|kind| kind.as_str()).collect(),
 };
 
 /// The scope of a freeze.
-pub(crate) const FREEZE_SCOPE: Known<FreezeScope> = Known {
+pub(crate) const FREEZE_SCOPE: KnownWord<FreezeScope> = KnownWord {
     from_word: FreezeScope::from_word,
     words: || FreezeScope::ALL.iter().map(|scope| scope.as_str()).collect(),
 };
 
 /// A setting that reports whether guests start when their host boots.
-pub(crate) const RESUME: Known<Resume> = Known {
+pub(crate) const RESUME: KnownWord<Resume> = KnownWord {
     from_word: Resume::from_word,
     words: || Resume::ALL.iter().map(|word| word.as_str()).collect(),
 };
 
 /// An operator action.
-pub(crate) const OPERATOR_WORD: Known<super::word::WordKind> = Known {
+pub(crate) const OPERATOR_WORD: KnownWord<super::word::WordKind> = KnownWord {
     from_word: super::word::WordKind::from_word,
     words: || {
         super::word::WordKind::ALL
@@ -253,10 +253,10 @@ pub(crate) const OPERATOR_WORD: Known<super::word::WordKind> = Known {
     },
 };
 
-impl<T> Rule for Known<T> {
+impl<T> Rule for KnownWord<T> {
     type Out = T;
 
-    fn read(&self, value: &Value) -> Checked<T> {
+    fn read(&self, value: &Value) -> CheckResult<T> {
         let known = value.as_str().and_then(self.from_word);
         known.ok_or_else(|| not_one_of(value, (self.words)().into_iter()))
     }
@@ -272,7 +272,7 @@ pub(crate) struct DateTime;
 impl Rule for DateTime {
     type Out = Timestamp;
 
-    fn read(&self, value: &Value) -> Checked<Timestamp> {
+    fn read(&self, value: &Value) -> CheckResult<Timestamp> {
         let text = string(value)?;
         datetime::parse(text)
             .ok_or_else(|| Objection::Reason(format!("{} is not a 'date-time'", repr(value))))
@@ -302,7 +302,7 @@ pub(crate) struct Text {
 impl Rule for Text {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
         length(text, self.least, self.most)?;
         // PostgreSQL's text columns cannot store a NUL.
@@ -332,7 +332,7 @@ pub(crate) struct Whole {
 impl Rule for Whole {
     type Out = u64;
 
-    fn read(&self, value: &Value) -> Checked<u64> {
+    fn read(&self, value: &Value) -> CheckResult<u64> {
         if !value.is_number() {
             return Err(Objection::Reason(wrong_type(value, "integer")));
         }
@@ -367,7 +367,7 @@ pub(crate) struct UuidLike;
 impl Rule for UuidLike {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         let text = string(value)?;
         if uuid::Uuid::parse_str(text).is_ok() {
             return Ok(text.to_owned());
@@ -391,7 +391,7 @@ pub(crate) struct OneOf(pub(crate) &'static [&'static str]);
 impl Rule for OneOf {
     type Out = String;
 
-    fn read(&self, value: &Value) -> Checked<String> {
+    fn read(&self, value: &Value) -> CheckResult<String> {
         match value.as_str() {
             Some(text) if self.0.contains(&text) => Ok(text.to_owned()),
             _ => Err(not_one_of(value, self.0.iter().copied())),
@@ -408,13 +408,13 @@ fn not_one_of<'a>(value: &Value, words: impl Iterator<Item = &'a str>) -> Object
     Objection::Reason(format!("{} is not one of [{}]", repr(value), words.join(", ")))
 }
 
-fn string(value: &Value) -> Checked<&str> {
+fn string(value: &Value) -> CheckResult<&str> {
     value
         .as_str()
         .ok_or_else(|| Objection::Reason(wrong_type(value, "string")))
 }
 
-fn length(text: &str, least: usize, most: usize) -> Checked<()> {
+fn length(text: &str, least: usize, most: usize) -> CheckResult<()> {
     let characters = text.chars().count();
     let shown = || repr(&Value::String(text.to_owned()));
     if characters < least {

@@ -41,7 +41,7 @@ impl Body for NewSignature {
 
     fn fields(fields: &mut impl Fields, _: Microversion) -> Option<Self> {
         let version = fields.required("version", VERSION);
-        let troubles = fields.optional("troubles", Troubles);
+        let troubles = fields.optional("troubles", PartFaults);
         let watches = fields.optional("watches", Hosts);
         let watching = fields.optional("watching", Boolean);
         let resume: Option<Resume> = fields.optional("guests_resume", RESUME);
@@ -116,9 +116,9 @@ impl NewSignature {
 
 /// The parts of a monitor that do not work, each with the reason.
 #[derive(Clone, Copy, Debug)]
-struct Troubles;
+struct PartFaults;
 
-impl Rule for Troubles {
+impl Rule for PartFaults {
     type Out = BTreeMap<String, String>;
 
     fn read(&self, value: &Value) -> Result<Self::Out, Objection> {

@@ -99,7 +99,7 @@ impl Body for NewWord {
 /// An operator action that was accepted.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Word)]
-pub(crate) struct SaidView {
+pub(crate) struct ActionView {
     /// The action, such as `abort`.
     #[schema(schema_with = kinds)]
     pub(crate) word: WordKind,

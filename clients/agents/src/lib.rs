@@ -56,7 +56,7 @@ pub fn effect(agent: &str) -> Effect {
 
 /// A reason why success does not prove that the power is off. Its text follows the agent's name and a comma.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Doubt {
+pub enum NoProofReason {
     /// The agent does something other than switching the power.
     NotPower(&'static str),
     /// The table does not know the agent.
@@ -74,7 +74,7 @@ pub enum Doubt {
     },
 }
 
-impl fmt::Display for Doubt {
+impl fmt::Display for NoProofReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotPower(what) => write!(f, "which {what}"),
@@ -101,13 +101,13 @@ pub fn judge(
     action: &str,
     options: &BTreeMap<String, String>,
     trusted: bool,
-) -> Result<(), Doubt> {
+) -> Result<(), NoProofReason> {
     let effect = effect(agent);
     match effect {
         Effect::Power(_) | Effect::Watchdog => {}
         Effect::NotPower(_) | Effect::Unknown if trusted => {}
-        Effect::NotPower(what) => return Err(Doubt::NotPower(what)),
-        Effect::Unknown => return Err(Doubt::Unknown),
+        Effect::NotPower(what) => return Err(NoProofReason::NotPower(what)),
+        Effect::Unknown => return Err(NoProofReason::Unknown),
     }
     for (name, value) in options {
         if let Some(doubt) = option(name, value) {
@@ -124,17 +124,17 @@ pub fn judge(
                 .find(|(name, _)| plain(name) == "method")
                 .map(|(_, value)| value.as_str());
             match method {
-                None if table::CYCLE_BY_DEFAULT.contains(&agent) => Err(Doubt::Cycle),
-                Some(method) if !method.trim().eq_ignore_ascii_case("onoff") => Err(Doubt::Cycle),
+                None if table::CYCLE_BY_DEFAULT.contains(&agent) => Err(NoProofReason::Cycle),
+                Some(method) if !method.trim().eq_ignore_ascii_case("onoff") => Err(NoProofReason::Cycle),
                 None | Some(_) => Ok(()),
             }
         }
-        other => Err(Doubt::Action(other.to_owned())),
+        other => Err(NoProofReason::Action(other.to_owned())),
     }
 }
 
 /// Returns the reason if this option makes the success of a power agent prove nothing.
-fn option(name: &str, value: &str) -> Option<Doubt> {
+fn option(name: &str, value: &str) -> Option<NoProofReason> {
     let value = value.trim();
     let off = ["", "0", "no", "off", "false"]
         .iter()
@@ -154,7 +154,7 @@ fn option(name: &str, value: &str) -> Option<Doubt> {
         }
         _ => return None,
     };
-    Some(Doubt::Option {
+    Some(NoProofReason::Option {
         name: format!("{name}={value}"),
         why,
     })

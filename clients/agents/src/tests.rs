@@ -91,7 +91,7 @@ fn f3_every_row_of_the_table_is_judged_as_it_says() {
             for action in ["off", "reboot", "status"] {
                 assert_eq!(
                     judge(agent, action, &none, false),
-                    Err(Doubt::NotPower(what)),
+                    Err(NoProofReason::NotPower(what)),
                     "{agent}"
                 );
             }
@@ -163,17 +163,20 @@ fn f3_an_operators_word_stands_for_the_agent_and_not_for_its_options() {
 #[test]
 fn doubts_read_on_after_the_agents_name() {
     for (doubt, text) in [
-        (Doubt::NotPower("turns nothing off"), "which turns nothing off"),
         (
-            Doubt::Unknown,
+            NoProofReason::NotPower("turns nothing off"),
+            "which turns nothing off",
+        ),
+        (
+            NoProofReason::Unknown,
             "an agent that is not known to switch the power of a host",
         ),
         (
-            Doubt::Action("on".to_owned()),
+            NoProofReason::Action("on".to_owned()),
             "which is asked for the action \"on\", not for off",
         ),
         (
-            Doubt::Option {
+            NoProofReason::Option {
                 name: "missing_as_off=1".to_owned(),
                 why: "takes a machine that it does not find for off",
             },

@@ -1,6 +1,6 @@
 //! The credentials of a cloud: `auth`, and the authentication settings beside it.
 
-use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope};
 
 use crate::node::{Map, Node};
 
@@ -100,12 +100,17 @@ impl Layers<'_> {
     }
 
     /// Reads an id, or a name with its domain. The id wins, as in keystoneauth.
-    fn named(&self, id: &[&str], name: &[&str], domain: Option<Domain>) -> Result<Option<Named>, String> {
+    fn named(
+        &self,
+        id: &[&str],
+        name: &[&str],
+        domain: Option<Domain>,
+    ) -> Result<Option<ResourceRef>, String> {
         if let Some(id) = self.get(id)? {
-            return Ok(Some(Named::Id(id.to_owned())));
+            return Ok(Some(ResourceRef::Id(id.to_owned())));
         }
         let name = self.get(name)?;
-        Ok(name.map(|name| Named::name(name, domain)))
+        Ok(name.map(|name| ResourceRef::name(name, domain)))
     }
 
     /// Reads the domain of a user or project: its own, else the shared one, else the default. The id wins, as in
@@ -214,7 +219,7 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
 }
 
 /// Reads the scope of the token. keystoneauth refuses more than one, too.
-fn scope(layers: &Layers<'_>, project: Option<Named>, of_project: bool) -> Result<Scope, String> {
+fn scope(layers: &Layers<'_>, project: Option<ResourceRef>, of_project: bool) -> Result<Scope, String> {
     let mut all: Vec<(&str, Scope)> = Vec::new();
     all.extend(project.map(|project| ("a project", Scope::Project(project))));
     if !of_project {

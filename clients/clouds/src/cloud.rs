@@ -8,7 +8,7 @@ use tachi_keystone::{Credentials, Interface, Region, Tls};
 use crate::auth::{self, Layers};
 use crate::files::Found;
 use crate::node::{Map, Node};
-use crate::regions::Chosen;
+use crate::regions::ChosenRegion;
 
 /// Prefixes of settings that belong to the Instance-HA API.
 const SERVICE: [&str; 2] = ["instance_ha", "ha"];
@@ -35,7 +35,7 @@ pub struct Cloud {
 }
 
 /// Merges a cloud's settings, as openstacksdk's `get_one` does.
-pub(crate) fn assemble(found: &Found, region: &Chosen) -> Result<Cloud, String> {
+pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, String> {
     let mut config = normalized(&found.profile)?;
     overlay(&mut config, normalized(&found.own)?);
     let mut values = normalized(&region.values)?;

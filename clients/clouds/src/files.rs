@@ -23,14 +23,14 @@ const OTHERS: [&str; 3] = ["OS_TEST", "OS_STD", "OS_LOG"];
 
 /// The process environment that a command reads.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct ProcessEnvironment {
     /// Environment variables.
     pub variables: BTreeMap<String, String>,
     /// Folders that are searched for files, in this order.
     pub folders: Vec<PathBuf>,
 }
 
-impl Surroundings {
+impl ProcessEnvironment {
     /// Reads the environment of this process.
     pub fn here() -> Self {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -121,7 +121,7 @@ pub(crate) struct Found {
 }
 
 /// Finds a cloud.
-pub(crate) fn find(name: &str, around: &Surroundings) -> Result<Found, CloudError> {
+pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, CloudError> {
     let file = around.file("clouds", Some("OS_CLIENT_CONFIG_FILE"));
     let mut clouds = match &file {
         Some(path) => clouds_of(path)?,
@@ -198,7 +198,7 @@ fn section(path: &Path, name: &str) -> Result<Option<Node>, CloudError> {
 }
 
 /// Reads the cloud's profile.
-fn profile_of(own: &Map, around: &Surroundings) -> Result<Map, String> {
+fn profile_of(own: &Map, around: &ProcessEnvironment) -> Result<Map, String> {
     // `cloud` is the old name of this setting.
     let named = ["profile", "cloud"]
         .into_iter()

@@ -13,7 +13,7 @@ mod node;
 mod regions;
 
 pub use cloud::Cloud;
-pub use files::{ENVIRONMENT, Surroundings};
+pub use files::{ENVIRONMENT, ProcessEnvironment};
 
 /// An error in a cloud's settings, with file and setting. It omits values, which may be passwords.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,7 +25,7 @@ pub struct CloudError(String);
 /// # Errors
 ///
 /// There is no such cloud, a file cannot be read, or something in it is wrong, ambiguous or not supported.
-pub fn read(name: &str, around: &Surroundings) -> Result<Cloud, CloudError> {
+pub fn read(name: &str, around: &ProcessEnvironment) -> Result<Cloud, CloudError> {
     let found = files::find(name, around)?;
     let at = |why: String| CloudError(format!("{}: {why}", found.written_in));
     let region = regions::choose(&found, around).map_err(at)?;

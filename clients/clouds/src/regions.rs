@@ -1,11 +1,11 @@
 //! Selection of a cloud's region.
 
-use crate::files::{Found, Surroundings};
+use crate::files::{Found, ProcessEnvironment};
 use crate::node::{Map, Node};
 
 /// A region of a cloud.
 #[derive(Clone, Default)]
-pub(crate) struct Chosen {
+pub(crate) struct ChosenRegion {
     /// The name; `None` if the cloud sets none.
     pub(crate) name: Option<String>,
     /// Settings of this region only.
@@ -13,7 +13,7 @@ pub(crate) struct Chosen {
 }
 
 /// Selects the region. openstacksdk takes the first of several; this loader refuses (R35).
-pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, String> {
+pub(crate) fn choose(found: &Found, around: &ProcessEnvironment) -> Result<ChosenRegion, String> {
     let mut all = regions(&found.own)?;
     if all.is_empty() {
         all = regions(&found.profile)?;
@@ -26,8 +26,8 @@ pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, Str
     let names: Vec<&str> = all.iter().filter_map(|one| one.name.as_deref()).collect();
     let listed = names.join(", ");
     match (all.as_slice(), wanted) {
-        ([], None) => Ok(Chosen::default()),
-        ([], Some(wanted)) => Ok(Chosen {
+        ([], None) => Ok(ChosenRegion::default()),
+        ([], Some(wanted)) => Ok(ChosenRegion {
             name: Some(wanted.to_owned()),
             values: Map::new(),
         }),
@@ -45,7 +45,7 @@ pub(crate) fn choose(found: &Found, around: &Surroundings) -> Result<Chosen, Str
 }
 
 /// Returns the regions that a cloud or a profile lists.
-fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
+fn regions(map: &Map) -> Result<Vec<ChosenRegion>, String> {
     let single: Vec<&str> = match map.get("region_name").or_else(|| map.get("region-name")) {
         None | Some(Node::Null) => Vec::new(),
         Some(Node::Text(text)) => text
@@ -61,11 +61,14 @@ fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
     };
     let listed = match map.get("regions") {
         None | Some(Node::Null) => Vec::new(),
-        Some(Node::List(all)) => all.iter().map(region).collect::<Result<Vec<Chosen>, String>>()?,
+        Some(Node::List(all)) => all
+            .iter()
+            .map(region)
+            .collect::<Result<Vec<ChosenRegion>, String>>()?,
         Some(Node::Text(_) | Node::Map(_)) => return Err("regions is not a list".to_owned()),
     };
     if listed.is_empty() {
-        let named = |name: &&str| Chosen {
+        let named = |name: &&str| ChosenRegion {
             name: Some((*name).to_owned()),
             values: Map::new(),
         };
@@ -83,11 +86,11 @@ fn regions(map: &Map) -> Result<Vec<Chosen>, String> {
 }
 
 /// Parses an entry of `regions`: a name, or a mapping of `name` and `values`.
-fn region(entry: &Node) -> Result<Chosen, String> {
+fn region(entry: &Node) -> Result<ChosenRegion, String> {
     const WRONG: &str = "an entry of regions is neither a name nor a mapping of name and values";
     let Some(map) = entry.as_map() else {
         let name = entry.as_text().ok_or(WRONG)?.to_owned();
-        return Ok(Chosen {
+        return Ok(ChosenRegion {
             name: Some(name),
             values: Map::new(),
         });
@@ -100,7 +103,7 @@ fn region(entry: &Node) -> Result<Chosen, String> {
         Some(Node::Map(values)) => values.clone(),
         Some(Node::Text(_) | Node::List(_)) => return Err(WRONG.to_owned()),
     };
-    Ok(Chosen {
+    Ok(ChosenRegion {
         name: Some(map.get("name").and_then(Node::as_text).ok_or(WRONG)?.to_owned()),
         values,
     })

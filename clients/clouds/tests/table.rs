@@ -10,7 +10,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
-use tachi_clouds::{Cloud, Surroundings, read};
+use tachi_clouds::{Cloud, ProcessEnvironment, read};
 use tachi_keystone::Interface;
 
 /// Cases that openstacksdk accepts and this loader refuses, each with a part of the reason.
@@ -73,7 +73,7 @@ fn otherwise(name: &str) -> Option<(&'static str, Value)> {
     })
 }
 
-fn around(case: &Value, folder: &std::path::Path) -> Surroundings {
+fn around(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
     for (file, text) in case["files"].as_object().unwrap() {
         std::fs::write(folder.join(file), text.as_str().unwrap()).unwrap();
     }
@@ -81,7 +81,7 @@ fn around(case: &Value, folder: &std::path::Path) -> Surroundings {
     let variables = variables
         .iter()
         .map(|(key, value)| (key.clone(), value.as_str().unwrap().to_owned()));
-    Surroundings {
+    ProcessEnvironment {
         variables: variables.collect::<BTreeMap<String, String>>(),
         folders: vec![folder.to_owned()],
     }
@@ -185,9 +185,9 @@ fn clouds_are_read_as_openstacksdk_reads_them() {
 fn no_message_holds_a_password() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clouds.yaml");
-    let around = Surroundings {
+    let around = ProcessEnvironment {
         folders: vec![folder.path().to_owned()],
-        ..Surroundings::default()
+        ..ProcessEnvironment::default()
     };
     let auth = "auth_url: 'http://k', username: u, password: hunter2";
     for (text, part) in [
@@ -230,7 +230,7 @@ fn no_message_holds_a_password() {
         );
         assert!(error.contains("clouds.yaml"), "{error}");
     }
-    let nowhere = Surroundings::default();
+    let nowhere = ProcessEnvironment::default();
     assert!(
         read("one", &nowhere)
             .unwrap_err()
@@ -255,9 +255,9 @@ fn a_file_that_is_named_and_not_there_is_not_passed_over() {
         "clouds: {one: {auth: {auth_url: 'http://k', username: u, password: p}}}",
     )
     .unwrap();
-    let mut around = Surroundings {
+    let mut around = ProcessEnvironment {
         folders: vec![folder.path().to_owned()],
-        ..Surroundings::default()
+        ..ProcessEnvironment::default()
     };
     assert!(read("one", &around).is_ok());
     around.variables.insert(

@@ -10,8 +10,8 @@ mod params;
 
 use std::io::{Read, Write};
 
-use act::{Patience, Voice};
-use params::{Form, Given, Param, Wrong};
+use act::{AgentOutput, PollSchedule};
+use params::{Form, Param, Parameters, Wrong};
 
 /// The invocation of an agent.
 pub struct Invocation<'a> {
@@ -52,9 +52,9 @@ pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
 }
 
 /// Reads the parameters from the arguments, or from standard input if there are none.
-fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Given, String> {
+fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Parameters, String> {
     if !invocation.args.is_empty() {
-        return Given::from_args(&invocation.args, params).map_err(|wrong| wrong.to_string());
+        return Parameters::from_args(&invocation.args, params).map_err(|wrong| wrong.to_string());
     }
     let mut bytes = Vec::new();
     invocation
@@ -62,7 +62,7 @@ fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Given, Str
         .take(LONGEST_INPUT)
         .read_to_end(&mut bytes)
         .map_err(|error| format!("reading standard input: {error}"))?;
-    Ok(Given::from_input(&String::from_utf8_lossy(&bytes), params))
+    Ok(Parameters::from_input(&String::from_utf8_lossy(&bytes), params))
 }
 
 /// Parameters that all agents accept.
@@ -152,9 +152,9 @@ const COMMON: [Param; 14] = [
     },
 ];
 
-fn patience(given: &Given, params: &[Param], by_pacemaker: bool) -> Patience {
+fn patience(given: &Parameters, params: &[Param], by_pacemaker: bool) -> PollSchedule {
     let endless = given.flag("disable_timeout").unwrap_or(by_pacemaker);
-    Patience {
+    PollSchedule {
         power: if endless {
             std::time::Duration::ZERO
         } else {

@@ -40,7 +40,7 @@ pub(crate) struct Call<'a> {
 
 /// A child that has ended.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct ChildExit {
     /// The exit code; `None` if a signal ended the child.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -94,7 +94,7 @@ pub enum ChildError {
 /// # Cancel safety
 ///
 /// If this future is dropped before it completes, the child's whole process group is killed.
-pub(crate) async fn run(call: &Call<'_>) -> Result<Finished, ChildError> {
+pub(crate) async fn run(call: &Call<'_>) -> Result<ChildExit, ChildError> {
     let program = || call.program.to_owned();
     let mut child = command(call).spawn().map_err(|source| ChildError::Start {
         program: program(),
@@ -146,7 +146,7 @@ fn command(call: &Call<'_>) -> Command {
     command
 }
 
-async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io::Result<Finished> {
+async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io::Result<ChildExit> {
     let stdin = child.stdin.take();
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let status = {
@@ -172,7 +172,7 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
         }
     };
     group.ended();
-    Ok(Finished {
+    Ok(ChildExit {
         code: status?.code(),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
         stderr: String::from_utf8_lossy(&stderr).into_owned(),

@@ -176,7 +176,7 @@ fn checked(text: String) -> Result<String, PlugError> {
 
 /// The outcome of a self-test.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Checked {
+pub struct SelfTestOutcome {
     /// The reading of the power.
     pub reading: PowerReading,
     /// The duration of the whole test.
@@ -242,10 +242,10 @@ pub trait Device: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// The same as for [`Device::read_power`].
-    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+    async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
         let begun = Instant::now();
         let reading = self.read_power(plug).await?;
-        Ok(Checked {
+        Ok(SelfTestOutcome {
             reading,
             latency: begun.elapsed(),
             warnings: Vec::new(),

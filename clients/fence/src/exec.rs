@@ -22,8 +22,8 @@ use tachi_engine::ports::{CallError, Clock};
 use tokio::time::Instant;
 use tracing::instrument;
 
-use crate::child::{self, Call, ChildError, Finished};
-use crate::device::{Checked, Device, Kind, Plug};
+use crate::child::{self, Call, ChildError, ChildExit};
+use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::fault::fault;
 use crate::text::Scrub;
 
@@ -250,7 +250,7 @@ impl Exec {
         }
     }
 
-    async fn run(&self, action: &str, plug: &Plug, limit: Duration) -> Result<Finished, CallError> {
+    async fn run(&self, action: &str, plug: &Plug, limit: Duration) -> Result<ChildExit, CallError> {
         let switches = action != "status";
         child::run(&self.call(action, plug, limit))
             .await
@@ -272,7 +272,7 @@ impl Exec {
             })
     }
 
-    fn failed(&self, action: &str, plug: &Plug, finished: &Finished) -> CallError {
+    fn failed(&self, action: &str, plug: &Plug, finished: &ChildExit) -> CallError {
         let output = format!("{} {}", finished.stderr, finished.stdout);
         let ended = finished
             .code
@@ -347,7 +347,7 @@ impl Device for Exec {
         self.switch("on", plug).await
     }
 
-    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+    async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
         let begun = Instant::now();
         let reading = self.read_power(plug).await?;
         let mut warnings: Vec<String> = self.options.warning().into_iter().collect();
@@ -358,7 +358,7 @@ impl Device for Exec {
                 self.agent()
             ));
         }
-        Ok(Checked {
+        Ok(SelfTestOutcome {
             reading,
             latency: begun.elapsed(),
             warnings,

@@ -22,7 +22,7 @@ use tachi_engine::ports::{CallError, Clock};
 use tracing::instrument;
 
 use crate::address::{host_and_port, is_host, is_user};
-use crate::child::{self, Call, ChildError, Finished};
+use crate::child::{self, Call, ChildError, ChildExit};
 use crate::device::{Device, Kind, Plug};
 use crate::fault::fault;
 use crate::text::Scrub;
@@ -209,7 +209,7 @@ impl Ipmi {
         }
     }
 
-    async fn power(&self, verb: &str) -> Result<Finished, CallError> {
+    async fn power(&self, verb: &str) -> Result<ChildExit, CallError> {
         self.run(&["chassis", "power", verb], verb != "status").await
     }
 
@@ -227,13 +227,13 @@ impl Ipmi {
         )]))
     }
 
-    async fn run(&self, words: &[&str], switches: bool) -> Result<Finished, CallError> {
+    async fn run(&self, words: &[&str], switches: bool) -> Result<ChildExit, CallError> {
         let finished = self.finish(words, switches).await?;
         self.done(words, switches, finished)
     }
 
     /// Runs the tool to its end. `switches` is true if the call may have had an effect when its result is lost.
-    async fn finish(&self, words: &[&str], switches: bool) -> Result<Finished, CallError> {
+    async fn finish(&self, words: &[&str], switches: bool) -> Result<ChildExit, CallError> {
         child::run(&self.call(words)).await.map_err(|error| {
             let (class, maybe_done) = match &error {
                 ChildError::Missing { .. } => (FaultClass::Permanent, false),
@@ -252,7 +252,7 @@ impl Ipmi {
         format!("{}: {}", self.endpoint, words.join(" "))
     }
 
-    fn done(&self, words: &[&str], switches: bool, finished: Finished) -> Result<Finished, CallError> {
+    fn done(&self, words: &[&str], switches: bool, finished: ChildExit) -> Result<ChildExit, CallError> {
         if finished.code == Some(0) {
             return Ok(finished);
         }

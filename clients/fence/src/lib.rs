@@ -33,7 +33,7 @@ mod web;
 
 pub use child::ChildError;
 pub use credential::{CredentialError, Source};
-pub use device::{Checked, Device, Kind, Limits, Plug, PlugError, UnknownKind};
+pub use device::{Device, Kind, Limits, Plug, PlugError, SelfTestOutcome, UnknownKind};
 pub use exec::{Exec, ExecError, ExecOptions};
 pub use ipmi::{Ipmi, IpmiError, IpmiOptions, Privilege};
 pub use maas::{Maas, MaasOptions, SetupError};
@@ -41,5 +41,5 @@ pub use redfish::{
     Fingerprint, FingerprintError, Redfish, RedfishError, RedfishLogin, RedfishOptions, Trust, WebClients,
 };
 pub use router::{Alarm, Fencers, Progress, Report};
-pub use topology::{Problem, Resolved, Topology};
+pub use topology::{HostLevels, Problem, Topology};
 pub use web::AuthorityError;

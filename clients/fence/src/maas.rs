@@ -32,7 +32,7 @@ use client::{Client, Effect, Request};
 use key::Key;
 use machine::Machine;
 
-use crate::device::{Checked, Device, Kind, Plug};
+use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::fault::fault;
 use crate::web::AuthorityError;
 
@@ -141,7 +141,7 @@ pub struct Maas {
     endpoint: String,
     client: Client,
     system_ids: BTreeMap<String, String>,
-    known: Mutex<HashMap<Plug, Known>>,
+    known: Mutex<HashMap<Plug, CachedMachine>>,
     /// The MAAS user of the API key, and the time when it was checked.
     user: Mutex<Option<(User, Duration)>>,
     clock: Arc<dyn Clock>,
@@ -149,14 +149,14 @@ pub struct Maas {
 
 /// A machine as of its last check.
 #[derive(Clone, Debug)]
-struct Known {
+struct CachedMachine {
     system_id: String,
     machine: Option<MachineId>,
     owner: String,
     looked_at: Duration,
 }
 
-impl Known {
+impl CachedMachine {
     fn of(machine: &Machine, looked_at: Duration) -> Self {
         Self {
             system_id: machine.system_id.clone(),
@@ -263,19 +263,19 @@ impl Maas {
             None => machine::find(&self.client, plug.host()).await?,
         };
         machine.ensure_switchable(plug.host())?;
-        let known = Known::of(&machine, self.clock.boot());
+        let known = CachedMachine::of(&machine, self.clock.boot());
         self.known().insert(plug.clone(), known);
         Ok(machine)
     }
 
     /// Returns the machine, re-checked if the last check is older than `fresh`.
-    async fn known_or_look(&self, plug: &Plug, fresh: Duration) -> Result<Known, CallError> {
+    async fn known_or_look(&self, plug: &Plug, fresh: Duration) -> Result<CachedMachine, CallError> {
         let known = self.known().get(plug).cloned();
         if let Some(known) = known.filter(|known| self.since(known.looked_at) < fresh) {
             return Ok(known);
         }
         let machine = self.look(plug).await?;
-        Ok(Known::of(&machine, self.clock.boot()))
+        Ok(CachedMachine::of(&machine, self.clock.boot()))
     }
 
     /// Returns the MAAS user, re-checked if the last check is old.
@@ -298,7 +298,7 @@ impl Maas {
         self.known().remove(plug);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, Known>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, CachedMachine>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -314,7 +314,7 @@ impl Maas {
         Ok(state)
     }
 
-    async fn read_known(&self, plug: &Plug, mut known: Known) -> Result<PowerReading, CallError> {
+    async fn read_known(&self, plug: &Plug, mut known: CachedMachine) -> Result<PowerReading, CallError> {
         let state = self.query(&known.system_id).await?;
         let power = match state.as_str() {
             "on" => Power::On,
@@ -452,7 +452,7 @@ impl Device for Maas {
 
     /// Also checks whether the key may switch this machine, and whether the clocks agree.
     #[instrument(name = "maas::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
-    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+    async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
         let begun = Instant::now();
         let known = self.known_or_look(plug, TEST_MAX_AGE).await?;
         let reading = Device::read_power(self, plug).await?;
@@ -475,7 +475,7 @@ impl Device for Maas {
                 skew.unsigned_abs()
             ));
         }
-        Ok(Checked {
+        Ok(SelfTestOutcome {
             reading,
             latency: begun.elapsed(),
             warnings: warnings

@@ -24,7 +24,7 @@ use tachi_engine::ports::{CallError, Clock};
 use tokio::time::Instant;
 use tracing::instrument;
 
-use crate::device::{Checked, Device, Kind, Plug};
+use crate::device::{Device, Kind, Plug, SelfTestOutcome};
 use crate::fault::fault;
 use crate::text::Scrub;
 use crate::web::{AuthorityError, is_loopback};
@@ -142,13 +142,13 @@ pub struct Redfish {
     client: Client,
     login: RedfishLogin,
     call_timeout: Duration,
-    known: Mutex<HashMap<Plug, Known>>,
+    known: Mutex<HashMap<Plug, CachedSystem>>,
     clock: Arc<dyn Clock>,
 }
 
 /// The known system of a plug.
 #[derive(Clone, Debug)]
-struct Known {
+struct CachedSystem {
     path: String,
     /// The hardware's UUID as of discovery.
     uuid: Option<String>,
@@ -247,7 +247,7 @@ impl Redfish {
         }
         let path = system::find(&self.client, login, plug).await?;
         let system = System::read(&self.client, login, path).await?;
-        let known = Known {
+        let known = CachedSystem {
             path: system.path.clone(),
             uuid: system.uuid(),
         };
@@ -255,7 +255,7 @@ impl Redfish {
         Ok(system)
     }
 
-    fn same(&self, plug: &Plug, known: &Known, system: System) -> Result<System, CallError> {
+    fn same(&self, plug: &Plug, known: &CachedSystem, system: System) -> Result<System, CallError> {
         match (&known.uuid, system.uuid()) {
             (Some(before), Some(now)) if *before != now => {
                 self.forget(plug);
@@ -280,7 +280,7 @@ impl Redfish {
         self.known().remove(plug);
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, Known>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Plug, CachedSystem>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -339,7 +339,7 @@ impl Device for Redfish {
 
     /// Also checks whether the system accepts the command that a power-off sends.
     #[instrument(name = "redfish::check", skip_all, fields(device = %self.name, %plug), err(level = "debug"))]
-    async fn check(&self, plug: &Plug) -> Result<Checked, CallError> {
+    async fn check(&self, plug: &Plug) -> Result<SelfTestOutcome, CallError> {
         let begun = Instant::now();
         let (system, obstacle) = self
             .within(false, async |login| {
@@ -355,7 +355,7 @@ impl Device for Redfish {
                 Ok((system, refused))
             })
             .await?;
-        Ok(Checked {
+        Ok(SelfTestOutcome {
             reading: self.reading(&system),
             latency: begun.elapsed(),
             warnings: Vec::new(),

@@ -10,12 +10,12 @@ use async_trait::async_trait;
 use tachi_domain::level::{Level, Target};
 use tachi_domain::machine_id::MachineId;
 use tachi_domain::power::PowerReading;
-use tachi_engine::ports::{CallError, Clock, Fencer, Turn, Work};
+use tachi_engine::ports::{CallError, Clock, DeviceOperation, DevicePermit, Fencer};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::instrument;
 
 use crate::device::{Device, Plug};
-use crate::topology::{Resolved, Topology};
+use crate::topology::{HostLevels, Topology};
 
 pub use check::{Alarm, Progress, Report};
 
@@ -85,7 +85,7 @@ impl Fencers {
     }
 
     /// Returns the devices that are currently configured for a host.
-    pub fn resolve(&self, host: &str) -> Resolved {
+    pub fn resolve(&self, host: &str) -> HostLevels {
         self.newest().topology.resolve(host)
     }
 
@@ -252,17 +252,17 @@ impl Fencer for Fencers {
         resolved.levels()
     }
 
-    async fn turn(&self, host: &str, target: &Target, work: Work) -> Turn {
+    async fn turn(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
         // The call itself reports that a device cannot be found.
         let Ok((device, _)) = self.device(host, target) else {
-            return Turn::free();
+            return DevicePermit::free();
         };
         // The global permit comes first: a call that waits for it must not block a device.
         let command = match work {
-            Work::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
-            Work::Read => None,
+            DeviceOperation::Switch => Arc::clone(&self.commands).acquire_owned().await.ok(),
+            DeviceOperation::Read => None,
         };
-        Turn::with(CallPermits {
+        DevicePermit::with(CallPermits {
             _device: self.place(device.as_ref()).await,
             _command: command,
         })

@@ -20,7 +20,7 @@ use tachi_engine::ports::Clock;
 use crate::device::{Device, Plug};
 use crate::maas::MaasOptions;
 
-use build::How;
+use build::DeviceSettings;
 pub use fields::Problem;
 use pattern::{Pattern, Template};
 
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
     poll: Option<Duration>,
     attempts: u32,
     out_of_service: bool,
-    how: How,
+    how: DeviceSettings,
 }
 
 /// A rule that assigns devices to the hosts that match its patterns.
@@ -61,7 +61,7 @@ pub struct Topology {
 
 /// A device of one host.
 #[derive(Clone, Debug)]
-pub(crate) struct Fitting {
+pub(crate) struct HostDevice {
     pub(crate) entry: Arc<Entry>,
     pub(crate) target: Target,
     pub(crate) plug: Plug,
@@ -69,8 +69,8 @@ pub(crate) struct Fitting {
 
 /// The levels of a host.
 #[derive(Clone, Debug, Default)]
-pub struct Resolved {
-    pub(crate) levels: Vec<(u32, Vec<Fitting>)>,
+pub struct HostLevels {
+    pub(crate) levels: Vec<(u32, Vec<HostDevice>)>,
     /// The levels that cannot be used for this host: the number of each, and the reason as a sentence.
     pub notes: Vec<(u32, String)>,
 }
@@ -99,7 +99,7 @@ impl Topology {
             poll: None,
             attempts: 2,
             out_of_service: false,
-            how: How::Maas(options),
+            how: DeviceSettings::Maas(options),
         });
         Self {
             rules: vec![Rule {
@@ -136,8 +136,8 @@ impl Topology {
     }
 
     /// Returns the levels of `host`.
-    pub fn resolve(&self, host: &str) -> Resolved {
-        let mut resolved = Resolved::default();
+    pub fn resolve(&self, host: &str) -> HostLevels {
+        let mut resolved = HostLevels::default();
         if !pattern::is_plain(host) {
             let why = format!("{host:?} cannot be a host's name, so no device is asked for it");
             resolved.notes.push((0, why));
@@ -151,7 +151,7 @@ impl Topology {
             return resolved;
         };
         for (number, level) in (1..).zip(&rule.levels) {
-            let fittings: Result<Vec<Fitting>, String> =
+            let fittings: Result<Vec<HostDevice>, String> =
                 level.iter().map(|entry| fit(entry, host, &caught)).collect();
             match fittings {
                 Ok(fittings) => resolved.levels.push((number, fittings)),
@@ -175,10 +175,10 @@ impl Entry {
     }
 }
 
-impl Resolved {
+impl HostLevels {
     /// Converts the levels to the form that a recovery stores.
     pub fn levels(&self) -> Vec<Level> {
-        let level = |(number, fittings): &(u32, Vec<Fitting>)| Level {
+        let level = |(number, fittings): &(u32, Vec<HostDevice>)| Level {
             number: *number,
             devices: fittings
                 .iter()
@@ -195,14 +195,14 @@ impl Resolved {
     }
 
     /// Returns the device of `target`, if it still is one of this host's devices.
-    pub(crate) fn fitting(&self, target: &Target) -> Option<&Fitting> {
+    pub(crate) fn fitting(&self, target: &Target) -> Option<&HostDevice> {
         let mut all = self.levels.iter().flat_map(|(_, fittings)| fittings);
         all.find(|fitting| fitting.target == *target)
     }
 }
 
 /// Applies an entry to a host, or returns the reason why it does not apply.
-fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<Fitting, String> {
+fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<HostDevice, String> {
     let name = &entry.name;
     if entry.out_of_service {
         return Err(format!("device {name} is out of service"));
@@ -227,7 +227,7 @@ fn fit(entry: &Arc<Entry>, host: &str, caught: &[String]) -> Result<Fitting, Str
     };
     let plug =
         Plug::new(host, at_device.clone()).map_err(|error| format!("device {name}, host {host}: {error}"))?;
-    Ok(Fitting {
+    Ok(HostDevice {
         target: Target {
             device: name.clone(),
             kind: entry.kind.to_owned(),

@@ -78,7 +78,7 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
     };
     // Declared after the child, so that it is dropped first.
     let mut guard = ChildGuard::on(&child);
-    let kept = Kept::default();
+    let kept = CapturedOutput::default();
     let talk = talk(&mut child, &run.document, &kept);
     tokio::pin!(talk);
     let mut talked = false;
@@ -117,9 +117,9 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
 
 /// The first bytes of a program's output, stdout and stderr together.
 #[derive(Default)]
-struct Kept(Mutex<Vec<u8>>);
+struct CapturedOutput(Mutex<Vec<u8>>);
 
-impl Kept {
+impl CapturedOutput {
     fn add(&self, said: &[u8]) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let room = MAX_OUTPUT.saturating_sub(kept.len());
@@ -133,7 +133,11 @@ impl Kept {
 
 /// Writes the document and reads both outputs to their end, so that a program with much output never blocks on a full
 /// pipe.
-fn talk<'k>(child: &mut Child, document: &str, kept: &'k Kept) -> impl Future<Output = ()> + use<'k> {
+fn talk<'k>(
+    child: &mut Child,
+    document: &str,
+    kept: &'k CapturedOutput,
+) -> impl Future<Output = ()> + use<'k> {
     let stdin = child.stdin.take();
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let document = document.as_bytes().to_vec();
@@ -149,7 +153,7 @@ fn talk<'k>(child: &mut Child, document: &str, kept: &'k Kept) -> impl Future<Ou
     }
 }
 
-async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &Kept) {
+async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &CapturedOutput) {
     let Some(mut output) = output else { return };
     let mut said = [0; 4096];
     loop {

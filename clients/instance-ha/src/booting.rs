@@ -5,7 +5,7 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
 use crate::client::{Client, refused};
-use crate::error::{Class, Failed};
+use crate::error::{CallFailure, Class};
 
 /// The API's answer about a booting host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,11 +37,11 @@ struct Body {
 }
 
 /// Rejects a host's name that has a special meaning in a path.
-pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), Failed> {
+pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), CallFailure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
         let why = format!("{hostname:?} is no name of a host that can stand in a path");
-        return Err(Failed::new(Class::Rejected, why));
+        return Err(CallFailure::new(Class::Rejected, why));
     }
     Ok(())
 }
@@ -52,7 +52,7 @@ impl Client {
     /// # Errors
     ///
     /// The API does not answer, refuses the user, or does not support the query.
-    pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, Failed> {
+    pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, CallFailure> {
         stands_in_a_path(hostname)?;
         let path = format!("/boot-guard/{hostname}");
         let line = format!("GET {path}");
@@ -61,7 +61,7 @@ impl Client {
             return Err(refused(&line, &reply));
         }
         let answer: Answer = serde_json::from_slice(&reply.body).map_err(|error| {
-            Failed::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
+            CallFailure::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
         })?;
         let body = answer.boot_guard;
         Ok(BootGuard {

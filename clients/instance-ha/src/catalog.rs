@@ -1,7 +1,7 @@
 //! Lookup of the API in the service catalogue, and the paths below its address.
 
 use reqwest::Url;
-use tachi_keystone::{Catalog, CatalogError, Interface, Region, SetupError, Wanted};
+use tachi_keystone::{Catalog, CatalogError, Interface, Region, ServiceQuery, SetupError};
 
 /// The official type of the service, and its earlier name.
 const TYPES: [&str; 2] = ["instance-ha", "ha"];
@@ -14,7 +14,7 @@ pub(crate) fn find(
     region: &Region,
     region_option: &str,
 ) -> Result<Url, CatalogError> {
-    let wanted = Wanted {
+    let wanted = ServiceQuery {
         types: &TYPES,
         name: None,
         interface,

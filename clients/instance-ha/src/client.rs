@@ -10,7 +10,7 @@ use tachi_keystone::{Keystone, Need, SetupError, Token, read_body, skew};
 use tokio::time::Instant;
 
 use crate::catalog;
-use crate::error::{Class, Failed};
+use crate::error::{CallFailure, Class};
 use crate::http;
 use crate::notification::EVIDENCE_HEADER;
 use crate::options::Options;
@@ -95,13 +95,14 @@ impl Client {
     ///
     /// If it is dropped, the API may have accepted the notification. Sending it again is harmless: the API detects
     /// the duplicate.
-    pub async fn notify(&self, body: &str, evidence: Option<&str>) -> Result<Answer, Failed> {
+    pub async fn notify(&self, body: &str, evidence: Option<&str>) -> Result<Answer, CallFailure> {
         let line = "POST /notifications";
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(evidence) = evidence {
-            let value = HeaderValue::from_str(evidence)
-                .map_err(|_| Failed::new(Class::Rejected, format!("{line}: the evidence is no header")))?;
+            let value = HeaderValue::from_str(evidence).map_err(|_| {
+                CallFailure::new(Class::Rejected, format!("{line}: the evidence is no header"))
+            })?;
             headers.insert(EVIDENCE_HEADER, value);
         }
         let reply = self
@@ -121,7 +122,7 @@ impl Client {
     /// # Errors
     ///
     /// Keystone does not answer, refuses the login, or does not list the service.
-    pub async fn login(&self) -> Result<Login, Failed> {
+    pub async fn login(&self) -> Result<Login, CallFailure> {
         let (token, endpoint) = self.token(None).await?;
         Ok(Login {
             endpoint: endpoint.to_string(),
@@ -142,7 +143,7 @@ impl Client {
         path: &str,
         headers: &HeaderMap,
         body: Option<&str>,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Reply, CallFailure> {
         self.call_at(method, headers, body, |endpoint| {
             format!("{}{path}", endpoint.as_str().trim_end_matches('/'))
         })
@@ -156,7 +157,7 @@ impl Client {
         headers: &HeaderMap,
         body: Option<&str>,
         at: impl Fn(&Url) -> String,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Reply, CallFailure> {
         let (token, endpoint) = self.token(None).await?;
         let reply = self
             .once(&token, method.clone(), &at(&endpoint), headers, body)
@@ -175,7 +176,7 @@ impl Client {
         url: &str,
         headers: &HeaderMap,
         body: Option<&str>,
-    ) -> Result<Reply, Failed> {
+    ) -> Result<Reply, CallFailure> {
         let line = format!("{method} {url}");
         let mut request = self
             .http
@@ -195,7 +196,7 @@ impl Client {
         }
         let body = read_body(response, http::BODY_LIMIT)
             .await
-            .map_err(|why| Failed::new(Class::Away, format!("{line}: {}", tachi_text::chain(&why))))?;
+            .map_err(|why| CallFailure::new(Class::Away, format!("{line}: {}", tachi_text::chain(&why))))?;
         Ok(Reply {
             status,
             headers,
@@ -204,7 +205,7 @@ impl Client {
     }
 
     /// Returns a token other than `refused`, and the API's address.
-    async fn token(&self, refused: Option<&HeaderValue>) -> Result<(Arc<Token>, Url), Failed> {
+    async fn token(&self, refused: Option<&HeaderValue>) -> Result<(Arc<Token>, Url), CallFailure> {
         let token = match refused {
             None => self.keystone.token(Need::Fresh).await,
             Some(refused) => self.keystone.replace(refused).await,
@@ -226,7 +227,7 @@ impl Client {
             Err(why) => {
                 // The API may be added to the catalogue later: the next call requests a new token.
                 self.keystone.forget(&token.value);
-                Err(Failed::new(Class::Barred, why.to_string()))
+                Err(CallFailure::new(Class::Barred, why.to_string()))
             }
         }
     }
@@ -239,7 +240,7 @@ fn uuid_of(body: &[u8]) -> Option<String> {
 }
 
 /// Classifies an error answer.
-pub(crate) fn refused(line: &str, reply: &Reply) -> Failed {
+pub(crate) fn refused(line: &str, reply: &Reply) -> CallFailure {
     let status = reply.status;
     let class = match status.as_u16() {
         401 | 403 | 404 | 300..=399 => Class::Barred,
@@ -250,10 +251,10 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> Failed {
         _ => Class::Broken,
     };
     let said = tachi_text::one_line(&tachi_text::message_of(&reply.body), &[]);
-    Failed {
+    CallFailure {
         retry_after: retry_after(&reply.headers),
         status: Some(status.as_u16()),
-        ..Failed::new(class, format!("{line}: {}: {said}", status.as_u16()))
+        ..CallFailure::new(class, format!("{line}: {}: {said}", status.as_u16()))
     }
 }
 

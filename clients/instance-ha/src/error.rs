@@ -34,7 +34,7 @@ impl Class {
 /// A failed call. Its text fits on one line and contains no secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
-pub struct Failed {
+pub struct CallFailure {
     /// The classification.
     pub class: Class,
     /// The request and the failure.
@@ -45,7 +45,7 @@ pub struct Failed {
     pub status: Option<u16>,
 }
 
-impl Failed {
+impl CallFailure {
     pub(crate) fn new(class: Class, text: impl Into<String>) -> Self {
         Self {
             class,

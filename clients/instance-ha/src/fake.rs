@@ -8,14 +8,14 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// A recorded request.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     /// Method and path.
     pub(crate) line: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
-impl Asked {
+impl RecordedRequest {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let found = self
             .headers
@@ -27,7 +27,7 @@ impl Asked {
 
 #[derive(Default)]
 struct State {
-    asked: Vec<Asked>,
+    asked: Vec<RecordedRequest>,
     /// Answers to requests other than logins, in order: status line, headers, body. `None` closes the connection.
     script: VecDeque<Option<(String, String, String)>>,
     tokens: usize,
@@ -77,7 +77,7 @@ impl Fake {
         self.state.lock().unwrap().life = Some(seconds);
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
         std::mem::take(&mut self.state.lock().unwrap().asked)
     }
 }
@@ -100,7 +100,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, base: String) {
             .filter_map(|line| line.split_once(": "))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let mut asked = Asked {
+        let mut asked = RecordedRequest {
             line: first,
             headers,
             body: String::new(),
@@ -126,7 +126,7 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, base: String) {
     }
 }
 
-fn answer(state: &Mutex<State>, asked: &Asked, base: &str) -> Option<(String, String, String)> {
+fn answer(state: &Mutex<State>, asked: &RecordedRequest, base: &str) -> Option<(String, String, String)> {
     let mut state = state.lock().unwrap();
     state.asked.push(asked.clone());
     if asked.line != "POST /v3/auth/tokens" {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Client, StatusCode};
 use tachi_keystone::{Cause, Failure, SetupError};
 
-use crate::error::{Class, Failed};
+use crate::error::{CallFailure, Class};
 
 /// Largest body to read, in bytes: a page of 1000 hosts is about 0.5 MB.
 pub(crate) const BODY_LIMIT: usize = 4 << 20;
@@ -26,22 +26,24 @@ pub(crate) fn client(options: &tachi_keystone::Options) -> Result<Client, SetupE
 }
 
 /// Converts a request without an answer.
-pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> Failed {
+pub(crate) fn unanswered(line: &str, error: reqwest::Error) -> CallFailure {
     let late = error.is_timeout();
     silence(line, late, &tachi_text::chain(&error.without_url()))
 }
 
-fn silence(line: &str, late: bool, why: &str) -> Failed {
+fn silence(line: &str, late: bool, why: &str) -> CallFailure {
     let how = if late { "no answer in time" } else { "no answer" };
-    Failed::new(Class::Away, format!("{line}: {how}: {why}"))
+    CallFailure::new(Class::Away, format!("{line}: {how}: {why}"))
 }
 
 /// Converts a failed login. `written_in` is the place where the user configured the credentials.
-pub(crate) fn without_token(failure: &Failure, written_in: &str) -> Failed {
+pub(crate) fn without_token(failure: &Failure, written_in: &str) -> CallFailure {
     let (line, text) = (Failure::LINE, &failure.text);
     let failed = match failure.cause {
         Cause::Unanswered { late, .. } => silence(line, late, text),
-        Cause::Senseless(_) => Failed::new(Class::Away, format!("{line}: an answer without sense: {text}")),
+        Cause::Senseless(_) => {
+            CallFailure::new(Class::Away, format!("{line}: an answer without sense: {text}"))
+        }
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
             let class = if barred { Class::Barred } else { Class::Away };
@@ -50,11 +52,11 @@ pub(crate) fn without_token(failure: &Failure, written_in: &str) -> Failed {
             } else {
                 String::new()
             };
-            Failed::new(class, format!("{line}: {}: {text}{hint}", status.as_u16()))
+            CallFailure::new(class, format!("{line}: {}: {text}{hint}", status.as_u16()))
         }
     };
     let refused = matches!(failure.cause, Cause::Refused(_));
-    Failed {
+    CallFailure {
         status: failure.status().filter(|_| refused).map(|status| status.as_u16()),
         ..failed
     }

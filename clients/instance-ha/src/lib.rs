@@ -25,8 +25,8 @@ mod signing;
 
 pub use booting::BootGuard;
 pub use client::{Answer, Client, Login};
-pub use error::{Class, Failed};
-pub use lookup::{Registered, Registration};
+pub use error::{CallFailure, Class};
+pub use lookup::{RegisteredHost, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
 pub use options::Options;
 pub use signing::MonitorSignature;

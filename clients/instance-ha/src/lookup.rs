@@ -5,14 +5,14 @@ use reqwest::header::HeaderMap;
 use serde::Deserialize;
 
 use crate::client::{Client, Reply, refused};
-use crate::error::{Class, Failed};
+use crate::error::{CallFailure, Class};
 
 /// Limit of pages to read, above any real list of segments or hosts.
 const MAX_PAGES: usize = 1000;
 
 /// A host of a segment.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registered {
+pub struct RegisteredHost {
     /// The name in Nova.
     pub name: String,
     /// The segment's name.
@@ -25,7 +25,7 @@ pub struct Registered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Registration {
     /// Registered in a segment.
-    In(Registered),
+    In(RegisteredHost),
     /// Not registered under this name.
     Not {
         /// A registered name that differs only in its domain or its case.
@@ -37,7 +37,7 @@ pub enum Registration {
 
 impl Registration {
     /// Finds a host among all registered hosts.
-    pub fn of(hostname: &str, all: &[Registered]) -> Self {
+    pub fn of(hostname: &str, all: &[RegisteredHost]) -> Self {
         if let Some(found) = all.iter().find(|host| host.name == hostname) {
             return Self::In(found.clone());
         }
@@ -84,7 +84,7 @@ impl Client {
     /// # Errors
     ///
     /// The API does not answer, or refuses.
-    pub async fn registered(&self) -> Result<Vec<Registered>, Failed> {
+    pub async fn registered(&self) -> Result<Vec<RegisteredHost>, CallFailure> {
         let mut all = Vec::new();
         let segments = self
             .pages(
@@ -109,7 +109,7 @@ impl Client {
                     |host| marker(host.id, &host.uuid),
                 )
                 .await?;
-            all.extend(hosts.into_iter().map(|host| Registered {
+            all.extend(hosts.into_iter().map(|host| RegisteredHost {
                 name: host.name,
                 segment: segment.name.clone(),
                 on_maintenance: host.on_maintenance,
@@ -123,7 +123,7 @@ impl Client {
         path: &str,
         parse: impl Fn(&[u8]) -> Result<Vec<T>, serde_json::Error>,
         id: impl Fn(&T) -> String,
-    ) -> Result<Vec<T>, Failed> {
+    ) -> Result<Vec<T>, CallFailure> {
         let mut all: Vec<T> = Vec::new();
         for _ in 0..MAX_PAGES {
             let asked = match all.last() {
@@ -136,7 +136,7 @@ impl Client {
                 return Err(refused(&line, &reply));
             }
             let page = parse(&reply.body).map_err(|error| {
-                Failed::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
+                CallFailure::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
             })?;
             let moved = page
                 .last()

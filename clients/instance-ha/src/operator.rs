@@ -5,7 +5,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 
 use crate::catalog::beside;
 use crate::client::{Client, Reply, refused};
-use crate::error::Failed;
+use crate::error::CallFailure;
 
 const ROOT: [&str; 2] = ["operator", "v1"];
 
@@ -15,7 +15,11 @@ impl Client {
     /// # Errors
     ///
     /// The failed request.
-    pub async fn ask_operator(&self, path: &[&str], query: &[(&str, String)]) -> Result<Vec<u8>, Failed> {
+    pub async fn ask_operator(
+        &self,
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<Vec<u8>, CallFailure> {
         self.operator(Method::GET, path, query, None).await
     }
 
@@ -28,7 +32,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// If it is dropped, it may have taken effect. Sending it again is harmless.
-    pub async fn say_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, Failed> {
+    pub async fn say_operator(&self, path: &[&str], body: &str) -> Result<Vec<u8>, CallFailure> {
         self.operator(Method::POST, path, &[], Some(body)).await
     }
 
@@ -41,7 +45,7 @@ impl Client {
     /// # Cancel safety
     ///
     /// If it is dropped, it may have taken effect. Sending it again is harmless.
-    pub async fn end_operator(&self, path: &[&str]) -> Result<Vec<u8>, Failed> {
+    pub async fn end_operator(&self, path: &[&str]) -> Result<Vec<u8>, CallFailure> {
         self.operator(Method::DELETE, path, &[], None).await
     }
 
@@ -51,7 +55,7 @@ impl Client {
         path: &[&str],
         query: &[(&str, String)],
         body: Option<&str>,
-    ) -> Result<Vec<u8>, Failed> {
+    ) -> Result<Vec<u8>, CallFailure> {
         let path: Vec<&str> = ROOT.iter().chain(path).copied().collect();
         let mut headers = HeaderMap::new();
         if body.is_some() {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::booting::stands_in_a_path;
 use crate::client::{Client, refused};
-use crate::error::{Class, Failed};
+use crate::error::{CallFailure, Class};
 
 /// The state that a monitor reports in its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,11 +60,11 @@ impl Client {
         hostname: &str,
         kind: &str,
         signature: &MonitorSignature,
-    ) -> Result<(), Failed> {
+    ) -> Result<(), CallFailure> {
         stands_in_a_path(hostname)?;
         let path = format!("/monitors/{hostname}/{kind}");
         let body = serde_json::to_string(&Body { monitor: signature })
-            .map_err(|error| Failed::new(Class::Broken, format!("PUT {path}: {error}")))?;
+            .map_err(|error| CallFailure::new(Class::Broken, format!("PUT {path}: {error}")))?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let reply = self.call(Method::PUT, &path, &headers, Some(&body)).await?;

@@ -34,7 +34,7 @@ struct Endpoint {
 
 /// The service to find.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted<'a> {
+pub struct ServiceQuery<'a> {
     /// Types of the service, the preferred one first.
     pub types: &'a [&'a str],
     /// The service's name; `None` matches any.
@@ -47,7 +47,7 @@ pub struct Wanted<'a> {
     pub region_option: &'a str,
 }
 
-impl Wanted<'_> {
+impl ServiceQuery<'_> {
     fn is_met_by(&self, endpoint: &Endpoint, region: Option<&str>) -> bool {
         let interface = endpoint.interface.as_str();
         let of = |name: &Option<String>| name.as_deref() == region;
@@ -80,7 +80,7 @@ impl Endpoint {
 
 /// A service's endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct ServiceEndpoint {
     /// The address.
     pub url: Url,
     /// The region; `None` if the catalogue states none, or lists this address in several.
@@ -108,7 +108,7 @@ impl Catalog {
     /// # Errors
     ///
     /// There is no such endpoint, there are several, or its address is invalid.
-    pub fn find(&self, wanted: &Wanted<'_>) -> Result<Located, CatalogError> {
+    pub fn find(&self, wanted: &ServiceQuery<'_>) -> Result<ServiceEndpoint, CatalogError> {
         let (region, by_type) = match wanted.region {
             Region::Unset => (None, self.endpoints(wanted, None)),
             Region::Named(name) => (Some(name), self.endpoints(wanted, Some(name))),
@@ -130,7 +130,7 @@ impl Catalog {
         let [found, ..] = best.as_slice() else {
             return Err(self.missing(wanted, region.map(String::as_str)));
         };
-        Ok(Located {
+        Ok(ServiceEndpoint {
             url: usable(wanted, &found.url)?,
             region: found
                 .region()
@@ -140,7 +140,7 @@ impl Catalog {
     }
 
     /// Returns the matching endpoints by type, the best type first. Types without an endpoint are omitted.
-    fn endpoints(&self, wanted: &Wanted<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
+    fn endpoints(&self, wanted: &ServiceQuery<'_>, region: Option<&String>) -> Vec<Vec<&Endpoint>> {
         let region = region.map(String::as_str);
         let of_type = |service_type: &&str| -> Vec<&Endpoint> {
             let entries = self.0.iter().filter(|entry| entry.service_type == *service_type);
@@ -154,7 +154,7 @@ impl Catalog {
         by_type.filter(|some| !some.is_empty()).collect()
     }
 
-    fn missing(&self, wanted: &Wanted<'_>, region: Option<&str>) -> CatalogError {
+    fn missing(&self, wanted: &ServiceQuery<'_>, region: Option<&str>) -> CatalogError {
         let part =
             |what: &str, part: Option<&str>| part.map(|part| format!(" {what} {part}")).unwrap_or_default();
         CatalogError::Missing(format!(
@@ -199,7 +199,7 @@ fn candidates(all: &[&Endpoint]) -> String {
     all.into_iter().collect::<Vec<_>>().join(", ")
 }
 
-fn several_regions(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
+fn several_regions(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
     let unknown = match wanted.region {
         Region::Preferred(name) => format!("none of them is {name}"),
         Region::Unset | Region::Named(_) => "no region is set".to_owned(),
@@ -212,7 +212,7 @@ fn several_regions(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
     ))
 }
 
-fn several_endpoints(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
+fn several_endpoints(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
     CatalogError::Ambiguous(format!(
         "the catalogue has several {} endpoints of {} in one region: {}. Delete from Keystone those that are not in use",
         wanted.interface.as_str(),
@@ -221,7 +221,7 @@ fn several_endpoints(wanted: &Wanted<'_>, all: &[&Endpoint]) -> CatalogError {
     ))
 }
 
-fn usable(wanted: &Wanted<'_>, address: &str) -> Result<Url, CatalogError> {
+fn usable(wanted: &ServiceQuery<'_>, address: &str) -> Result<Url, CatalogError> {
     let wrong = |why: &str| {
         CatalogError::Unusable(format!(
             "the catalogue's address {address:?} for {} is {why}",

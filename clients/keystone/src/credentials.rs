@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 /// A Keystone resource with an id, and a name that is unique within a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Named {
+pub enum ResourceRef {
     /// By id.
     Id(String),
     /// By name.
@@ -30,7 +30,7 @@ pub enum Domain {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Scope {
     /// A project.
-    Project(Named),
+    Project(ResourceRef),
     /// A domain.
     Domain(Domain),
     /// The whole system.
@@ -48,7 +48,7 @@ pub enum Credentials {
     /// A user's password.
     Password {
         /// The user.
-        user: Named,
+        user: ResourceRef,
         /// The password.
         password: SecretString,
         /// Scope of the token.
@@ -73,7 +73,7 @@ pub enum ApplicationCredential {
         /// The name.
         name: String,
         /// The user.
-        user: Named,
+        user: ResourceRef,
     },
 }
 
@@ -120,7 +120,7 @@ impl Credentials {
     }
 }
 
-impl Named {
+impl ResourceRef {
     /// Creates a reference by name; the name may be unique in its domain only.
     pub fn name(name: impl Into<String>, domain: Option<Domain>) -> Self {
         Self::Name {
@@ -167,14 +167,14 @@ mod tests {
             credential,
             secret: "pa55-in-debug".into(),
         };
-        let id = |id: &str| Named::Id(id.to_owned());
+        let id = |id: &str| ResourceRef::Id(id.to_owned());
         let default = || Some(Domain::Id("default".to_owned()));
         let default_by_name = || Some(Domain::Name("Default".to_owned()));
         let cases = [
             (
                 password(
-                    Named::name("tachi", default()),
-                    Scope::Project(Named::name("service", default_by_name())),
+                    ResourceRef::name("tachi", default()),
+                    Scope::Project(ResourceRef::name("service", default_by_name())),
                 ),
                 json!({"auth": {
                     "identity": {"methods": ["password"], "password": {"user":
@@ -204,7 +204,7 @@ mod tests {
                 }}),
             ),
             (
-                password(Named::name("u", None), Scope::Default),
+                password(ResourceRef::name("u", None), Scope::Default),
                 json!({"auth": {"identity": {"methods": ["password"],
                     "password": {"user": {"name": "u", "password": "pa55-in-debug"}}}}}),
             ),
@@ -218,7 +218,7 @@ mod tests {
             (
                 application(ApplicationCredential::Name {
                     name: "ha".to_owned(),
-                    user: Named::name("tachi", default_by_name()),
+                    user: ResourceRef::name("tachi", default_by_name()),
                 }),
                 json!({"auth": {"identity": {
                     "methods": ["application_credential"],

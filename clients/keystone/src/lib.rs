@@ -20,8 +20,8 @@ mod request;
 pub mod settings;
 mod token;
 
-pub use catalog::{Catalog, CatalogError, Located, Wanted};
-pub use credentials::{ApplicationCredential, Credentials, Domain, Named, Scope};
+pub use catalog::{Catalog, CatalogError, ServiceEndpoint, ServiceQuery};
+pub use credentials::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope};
 pub use failure::{Cause, Failure, SetupError};
 pub use http::{BodyError, Tls, Trust, read_body};
 pub use keystone::{Keystone, Need};

@@ -5,16 +5,16 @@ use std::path::PathBuf;
 use secrecy::SecretString;
 use tachi_config::{Reader, Refusal, Setting};
 
-use crate::credentials::{ApplicationCredential, Domain, Named};
+use crate::credentials::{ApplicationCredential, Domain, ResourceRef};
 use crate::http::Tls;
 
 /// The credentials of one section, before the scope is known.
 #[derive(Debug)]
 pub struct Identity {
     /// The user.
-    pub user: Option<Named>,
+    pub user: Option<ResourceRef>,
     /// The project.
-    pub project: Option<Named>,
+    pub project: Option<ResourceRef>,
     /// An application credential, by id or by name and user.
     pub credential: Option<ApplicationCredential>,
     /// The name of an application credential, without its user.
@@ -33,8 +33,8 @@ impl Identity {
             let name = name.optional();
             let domain = self::domain(r, section, domain).or_else(|| default.cloned());
             // If a template sets both, the id wins.
-            id.map(Named::Id)
-                .or_else(|| name.map(|name| Named::name(name, domain)))
+            id.map(ResourceRef::Id)
+                .or_else(|| name.map(|name| ResourceRef::name(name, domain)))
         };
         let user = thing("user", "user_id", "username", "user_domain");
         let project = thing("project", "project_id", "project_name", "project_domain");

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use axum::http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use tachi_engine::ports::Clock;
-use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
 use tachi_testkit::{FakeHttp, HandClock};
 
 use crate::options::Options;
@@ -22,7 +22,7 @@ pub(crate) const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../keystone/te
 
 /// A recorded request.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen {
+pub(crate) struct RecordedRequest {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: String,
@@ -30,7 +30,7 @@ pub(crate) struct Seen {
     pub(crate) body: Value,
 }
 
-impl Seen {
+impl RecordedRequest {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
@@ -58,7 +58,7 @@ pub(crate) enum Reply {
     Broken(u16),
 }
 
-type Script = Arc<dyn Fn(&Seen) -> Reply + Send + Sync>;
+type Script = Arc<dyn Fn(&RecordedRequest) -> Reply + Send + Sync>;
 
 /// A running fake.
 pub(crate) struct Fake {
@@ -70,7 +70,7 @@ pub(crate) struct Fake {
 
 struct State {
     script: Script,
-    seen: Mutex<Vec<Seen>>,
+    seen: Mutex<Vec<RecordedRequest>>,
     /// Number of issued tokens; only the last one is valid.
     tokens: AtomicUsize,
     keystone: Mutex<KeystoneMode>,
@@ -94,7 +94,7 @@ pub(crate) enum KeystoneMode {
 impl Fake {
     /// Starts a fake whose Nova responds by `script`. Version documents offer 2.1 to 2.96 unless the script provides
     /// others.
-    pub(crate) async fn start(script: impl Fn(&Seen) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static) -> Self {
         let state = Arc::new(State {
             script: Arc::new(script),
             seen: Mutex::default(),
@@ -104,7 +104,7 @@ impl Fake {
         });
         let shared = Arc::clone(&state);
         let server = FakeHttp::start(move |asked, url| {
-            let seen = Seen {
+            let seen = RecordedRequest {
                 method: asked.method.clone(),
                 path: asked.uri.path().to_owned(),
                 query: asked.uri.query().unwrap_or("").to_owned(),
@@ -124,7 +124,7 @@ impl Fake {
     }
 
     pub(crate) fn options(&self) -> Options {
-        let named = |name: &str| Named::name(name, Some(Domain::Name("Default".to_owned())));
+        let named = |name: &str| ResourceRef::name(name, Some(Domain::Name("Default".to_owned())));
         let credentials = Credentials::Password {
             user: named("tachi"),
             password: PASSWORD.into(),
@@ -153,8 +153,8 @@ impl Fake {
     }
 
     /// Returns all requests except those for tokens and version documents.
-    pub(crate) fn calls(&self) -> Vec<Seen> {
-        let quiet = |seen: &Seen| {
+    pub(crate) fn calls(&self) -> Vec<RecordedRequest> {
+        let quiet = |seen: &RecordedRequest| {
             seen.path == "/v3/auth/tokens" && seen.method == Method::POST || is_root(&seen.path)
         };
         self.state
@@ -167,13 +167,13 @@ impl Fake {
             .collect()
     }
 
-    pub(crate) fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<RecordedRequest> {
         self.state.seen.lock().unwrap().clone()
     }
 
     /// Returns the number of token requests, granted or refused.
     pub(crate) fn token_requests(&self) -> usize {
-        let asked = |seen: &&Seen| seen.path == "/v3/auth/tokens" && seen.method == Method::POST;
+        let asked = |seen: &&RecordedRequest| seen.path == "/v3/auth/tokens" && seen.method == Method::POST;
         self.state.seen.lock().unwrap().iter().filter(asked).count()
     }
 
@@ -197,7 +197,7 @@ fn is_root(path: &str) -> bool {
 }
 
 impl State {
-    fn answer(&self, seen: &Seen, url: &str) -> Reply {
+    fn answer(&self, seen: &RecordedRequest, url: &str) -> Reply {
         if seen.path == "/v3/auth/tokens" && seen.method == Method::POST {
             // Called for the script's side effects only; the fake itself responds.
             let _ = (self.script)(seen);
@@ -288,7 +288,7 @@ fn rendered(reply: Reply) -> tachi_testkit::Reply {
 /// Creates a script that responds by method and path below `/v2.1`, such as `"GET /servers/detail"`.
 pub(crate) fn table(
     rows: impl IntoIterator<Item = (&'static str, u16, Value)>,
-) -> impl Fn(&Seen) -> Reply + Send + Sync + 'static {
+) -> impl Fn(&RecordedRequest) -> Reply + Send + Sync + 'static {
     let rows: HashMap<&'static str, (u16, Value)> = rows
         .into_iter()
         .map(|(key, status, body)| (key, (status, body)))

@@ -26,7 +26,7 @@ impl Effect {
 
 /// The scope of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum About {
+pub(crate) enum ErrorScope {
     /// One object: 403 and 404 apply to this object only.
     Object,
     /// The whole service: 403 and 404 apply to every such call.
@@ -34,11 +34,11 @@ pub(crate) enum About {
 }
 
 /// Returns the class of a status that is not a success. A 401 arrives here only after the token has been renewed once.
-pub(crate) fn class_of(status: StatusCode, about: About) -> FaultClass {
+pub(crate) fn class_of(status: StatusCode, about: ErrorScope) -> FaultClass {
     match status.as_u16() {
         // 300 to 399 is a redirect or a choice of versions, so the endpoint is misconfigured.
         300..=399 | 401 => FaultClass::Fatal,
-        403 | 404 if about == About::Service => FaultClass::Fatal,
+        403 | 404 if about == ErrorScope::Service => FaultClass::Fatal,
         409 => FaultClass::Conflict,
         501 | 505 => FaultClass::Permanent,
         // 406: the microversion no longer exists because Nova was replaced; it is negotiated again. 413: over quota or
@@ -53,7 +53,7 @@ pub(crate) fn refusal(
     line: &str,
     status: StatusCode,
     effect: Effect,
-    about: About,
+    about: ErrorScope,
     details: &Details,
 ) -> CallError {
     let reason = status.canonical_reason().unwrap_or("");
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn every_status_has_its_class() {
-        use About::{Object, Service};
+        use ErrorScope::{Object, Service};
         use FaultClass::{Conflict, Fatal, Permanent, Transient};
         let cases = [
             (300, Fatal, Fatal),
@@ -208,7 +208,7 @@ mod tests {
         let all = [Effect::Read, Effect::Idempotent, Effect::Once];
         for status in (300..600).filter_map(|s| StatusCode::from_u16(s).ok()) {
             for effect in all {
-                let fault = refusal("x", status, effect, About::Object, &Details::default()).fault;
+                let fault = refusal("x", status, effect, ErrorScope::Object, &Details::default()).fault;
                 let want = effect != Effect::Read && (status.as_u16() >= 500 || status.as_u16() == 408);
                 assert_eq!(fault.maybe_done, want, "{status} {effect:?}");
             }
@@ -233,7 +233,7 @@ mod tests {
                 ..Details::default()
             };
             let code = StatusCode::from_u16(status).unwrap();
-            let error = refusal("x", code, Effect::Once, About::Object, &details);
+            let error = refusal("x", code, Effect::Once, ErrorScope::Object, &details);
             let got = error.pushback().map(|pushback| pushback.retry_after);
             assert_eq!(got, want, "{status} {retry_after:?}");
         }
@@ -251,7 +251,7 @@ mod tests {
             "nova: GET /servers/1",
             StatusCode::SERVICE_UNAVAILABLE,
             Effect::Read,
-            About::Object,
+            ErrorScope::Object,
             &details,
         );
         let want = "nova: GET /servers/1 was answered 503 Service Unavailable: No valid host (retry after 7 s) (req-1)";

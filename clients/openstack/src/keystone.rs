@@ -15,7 +15,7 @@ use tachi_keystone::{CatalogError, Cause, Failure, Need, Region, Token};
 
 pub(crate) use plugin::Plugin;
 
-use crate::fault::{self, About, Details, Effect};
+use crate::fault::{self, Details, Effect, ErrorScope};
 use crate::options::{CatalogInfo, Options};
 use crate::session::SetupError;
 
@@ -103,7 +103,7 @@ fn refused(status: StatusCode, message: String, request_id: Option<String>) -> C
         request_id,
         ..Details::default()
     };
-    let mut error = fault::refusal(Failure::LINE, status, Effect::Read, About::Service, &details);
+    let mut error = fault::refusal(Failure::LINE, status, Effect::Read, ErrorScope::Service, &details);
     // Keystone will refuse a wrong token request the next time, too.
     if status.is_client_error() && error.fault.class != FaultClass::Transient {
         error.fault.class = FaultClass::Fatal;

@@ -39,7 +39,7 @@ mod time;
 #[cfg(test)]
 mod fake;
 
-pub use keystone::admin::{Named, NewCredential};
+pub use keystone::admin::{NamedResource, NewCredential};
 pub use keystone::validate::{AccessRule, Identity, TokenInfo};
 pub use nova::{Canaries, CanaryOrder, Networks, Nova};
 pub use options::{CatalogInfo, CatalogInfoError, Options};

@@ -49,7 +49,7 @@ use tachi_engine::ports::{
 use tracing::instrument;
 
 use crate::answer::Answer;
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin;
 use crate::session::{Call, Place, Session};
 use version::{Feature, Versions};
@@ -69,13 +69,13 @@ struct Request<'a> {
     query: &'a [(&'static str, String)],
     body: Option<Value>,
     effect: Effect,
-    about: About,
+    about: ErrorScope,
     /// See [`Call::begun`]. The microversion is negotiated after this time.
     begun: Duration,
 }
 
 impl<'a> Request<'a> {
-    fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: About) -> Self {
+    fn get(path: &'a [&'a str], query: &'a [(&'static str, String)], about: ErrorScope) -> Self {
         // Reads have no deadline.
         let begun = Duration::ZERO;
         Self {

@@ -19,7 +19,7 @@ use tachi_engine::ports::{CallError, Clock};
 use tachi_keystone::Need;
 
 use crate::answer::Answer;
-use crate::fault::{self, About, Details, Effect};
+use crate::fault::{self, Details, Effect, ErrorScope};
 use crate::http::{self as bodies, Clients};
 use crate::keystone::{Keystone, Plugin, plugin, plugin::Service};
 use crate::options::Options;
@@ -302,7 +302,7 @@ impl Session {
             retry_after,
             request_id,
             foreign: status == StatusCode::NOT_FOUND
-                && call.about == About::Object
+                && call.about == ErrorScope::Object
                 && call.service == Service::Compute
                 && !fault::is_item_not_found(&body),
         };

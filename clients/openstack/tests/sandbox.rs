@@ -10,7 +10,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, VmState};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{Clock, CloudLists as _, Compute as _, ServerCalls as _, ServiceChange};
-use tachi_keystone::{ApplicationCredential, Credentials, Domain, Named, Scope};
+use tachi_keystone::{ApplicationCredential, Credentials, Domain, ResourceRef, Scope};
 use tachi_openstack::{Nova, Options, Session};
 use tachi_sandbox::{Boot, Sandbox, SandboxOptions};
 
@@ -24,7 +24,7 @@ async fn sandbox() -> Sandbox {
 
 async fn session_as(sandbox: &Sandbox, user: &str, project: &str) -> Session {
     let login = sandbox.credentials_of(user, project);
-    let named = |name: &str| Named::name(name, Some(Domain::Name(login.domain_name.clone())));
+    let named = |name: &str| ResourceRef::name(name, Some(Domain::Name(login.domain_name.clone())));
     let credentials = Credentials::Password {
         user: named(&login.username),
         password: login.password.clone().into(),
@@ -247,7 +247,7 @@ async fn revoked_tokens_and_other_users_are_handled() {
     };
     let by_name = ApplicationCredential::Name {
         name: "ha".into(),
-        user: Named::name("admin", Some(Domain::Name("Default".into()))),
+        user: ResourceRef::name("admin", Some(Domain::Name("Default".into()))),
     };
     for credential in [ApplicationCredential::Id(id), by_name] {
         let credentials = application(credential);

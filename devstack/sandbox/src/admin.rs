@@ -15,10 +15,10 @@ use http::request::Parts;
 use serde_json::{Value, json};
 
 use crate::SandboxError;
-use crate::web::App;
+use crate::web::SandboxState;
 
 /// The routes under `/admin`.
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/admin/hosts", get(hosts::list))
         .route("/admin/hosts/{name}", get(hosts::show))
@@ -51,12 +51,12 @@ pub(crate) fn router() -> Router<App> {
 
 /// A request that may do this: with the sandbox's key, or an admin's token.
 #[derive(Debug)]
-pub(super) struct Operator(pub(super) App);
+pub(super) struct Operator(pub(super) SandboxState);
 
-impl FromRequestParts<App> for Operator {
+impl FromRequestParts<SandboxState> for Operator {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, app: &SandboxState) -> Result<Self, Self::Rejection> {
         let header = |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok());
         let by_key = header("x-sandbox-key") == Some(&*app.admin_key);
         let now = app.region.clock().real_wall();

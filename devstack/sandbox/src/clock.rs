@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio::time::Instant;
 
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// Maps region time to tokio time (for sleeping) and to wall time (for times in the APIs).
 ///
@@ -34,18 +34,18 @@ impl Clock {
     }
 
     /// Region time now.
-    pub fn now(&self) -> Moment {
-        Moment::at(self.started.elapsed().mul_f64(self.scale))
+    pub fn now(&self) -> RegionTime {
+        RegionTime::at(self.started.elapsed().mul_f64(self.scale))
     }
 
     /// The tokio instant at which region time reaches `moment`.
-    pub(crate) fn instant(&self, moment: Moment) -> Instant {
+    pub(crate) fn instant(&self, moment: RegionTime) -> Instant {
         // A microsecond on top, so that rounding never wakes the driver just before the event is due.
         self.started + moment.age().div_f64(self.scale) + Duration::from_micros(1)
     }
 
     /// Wall time in the region.
-    pub fn wall(&self, moment: Moment) -> DateTime<Utc> {
+    pub fn wall(&self, moment: RegionTime) -> DateTime<Utc> {
         chrono::Duration::from_std(moment.age()).map_or(self.wall, |age| self.wall + age)
     }
 
@@ -55,12 +55,14 @@ impl Clock {
     }
 
     /// The inverse of [`Clock::wall`], for filters such as `changes-since`.
-    pub(crate) fn moment(&self, wall: DateTime<Utc>) -> Moment {
-        (wall - self.wall).to_std().map_or(Moment::START, Moment::at)
+    pub(crate) fn moment(&self, wall: DateTime<Utc>) -> RegionTime {
+        (wall - self.wall)
+            .to_std()
+            .map_or(RegionTime::START, RegionTime::at)
     }
 
     /// Nova's database format. Its columns keep whole seconds, so finer order is not to be seen in a real cloud either.
-    pub(crate) fn stamp(&self, moment: Moment) -> String {
+    pub(crate) fn stamp(&self, moment: RegionTime) -> String {
         self.wall(moment)
             .trunc_subsecs(0)
             .format("%Y-%m-%dT%H:%M:%S%.6f")
@@ -68,12 +70,12 @@ impl Clock {
     }
 
     /// The format of server times: `2026-01-31T12:00:00Z`.
-    pub(crate) fn iso(&self, moment: Moment) -> String {
+    pub(crate) fn iso(&self, moment: RegionTime) -> String {
         self.wall(moment).format("%Y-%m-%dT%H:%M:%SZ").to_string()
     }
 
     /// The HTTP `Date` header, in region time: clients compare Nova's heartbeats against it.
-    pub(crate) fn http_date(&self, moment: Moment) -> String {
+    pub(crate) fn http_date(&self, moment: RegionTime) -> String {
         self.wall(moment).format("%a, %d %b %Y %H:%M:%S GMT").to_string()
     }
 }
@@ -102,7 +104,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn wall_and_moment_are_inverse() {
         let clock = Clock::start(1.0);
-        let moment = Moment::at(Duration::from_secs(77));
+        let moment = RegionTime::at(Duration::from_secs(77));
         assert_eq!(clock.moment(clock.wall(moment)), moment);
         assert_eq!(clock.stamp(moment).len(), "2026-01-31T12:00:00.000000".len());
         assert!(clock.stamp(moment).ends_with(".000000"));

@@ -9,24 +9,24 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::model::catalog::Image;
-use crate::moment::Moment;
-use crate::web::App;
+use crate::moment::RegionTime;
+use crate::web::SandboxState;
 
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/image", get(versions))
         .route("/image/v2/images", get(list))
         .route("/image/v2/images/{id}", get(show))
 }
 
-async fn versions(State(app): State<App>) -> Response {
+async fn versions(State(app): State<SandboxState>) -> Response {
     let links = json!([{"rel": "self", "href": format!("{}/image/v2/", app.base)}]);
     let body = json!({"versions": [{"id": "v2.16", "status": "CURRENT", "links": links}]});
     (StatusCode::MULTIPLE_CHOICES, Json(body)).into_response()
 }
 
-fn view(app: &App, image: &Image) -> Value {
-    let created = app.region.clock().iso(Moment::START);
+fn view(app: &SandboxState, image: &Image) -> Value {
+    let created = app.region.clock().iso(RegionTime::START);
     json!({
         "id": image.id, "name": image.name, "status": "active", "visibility": "public", "protected": false,
         "container_format": "bare", "disk_format": "qcow2", "min_disk": 0, "min_ram": 0, "size": 1_048_576,
@@ -36,7 +36,7 @@ fn view(app: &App, image: &Image) -> Value {
     })
 }
 
-async fn list(State(app): State<App>, Query(pairs): Query<Vec<(String, String)>>) -> Json<Value> {
+async fn list(State(app): State<SandboxState>, Query(pairs): Query<Vec<(String, String)>>) -> Json<Value> {
     let admits = |image: &Image| {
         pairs.iter().all(|(key, value)| match key.as_str() {
             "name" => image.name == *value,
@@ -59,7 +59,7 @@ async fn list(State(app): State<App>, Query(pairs): Query<Vec<(String, String)>>
     Json(json!({"images": rows, "first": "/v2/images", "schema": "/v2/schemas/images"}))
 }
 
-async fn show(State(app): State<App>, Path(id): Path<String>) -> Response {
+async fn show(State(app): State<SandboxState>, Path(id): Path<String>) -> Response {
     let found = app.region.read(|state| {
         state
             .images

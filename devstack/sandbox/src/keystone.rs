@@ -18,10 +18,10 @@ use serde_json::{Value, json};
 
 pub(crate) use store::{Keystone, REGION, Token};
 
-use crate::web::App;
+use crate::web::SandboxState;
 
 /// The routes under `/identity`.
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/identity", get(versions))
         .route("/identity/v3", get(version))
@@ -41,12 +41,12 @@ pub(crate) fn router() -> Router<App> {
 
 /// A refusal of Keystone, in its own format.
 #[derive(Debug)]
-pub(crate) struct Denied {
+pub(crate) struct KeystoneError {
     status: StatusCode,
     message: String,
 }
 
-impl Denied {
+impl KeystoneError {
     fn unauthorized() -> Self {
         Self {
             status: StatusCode::UNAUTHORIZED,
@@ -85,7 +85,7 @@ impl Denied {
     }
 }
 
-impl IntoResponse for Denied {
+impl IntoResponse for KeystoneError {
     fn into_response(self) -> Response {
         let title = self.status.canonical_reason().unwrap_or_default();
         let body = json!({"error": {"code": self.status.as_u16(), "title": title, "message": self.message}});
@@ -93,7 +93,7 @@ impl IntoResponse for Denied {
     }
 }
 
-fn document(app: &App) -> Value {
+fn document(app: &SandboxState) -> Value {
     json!({
         "id": "v3.14",
         "status": "stable",
@@ -103,7 +103,7 @@ fn document(app: &App) -> Value {
     })
 }
 
-async fn versions(State(app): State<App>) -> Response {
+async fn versions(State(app): State<SandboxState>) -> Response {
     (
         StatusCode::MULTIPLE_CHOICES,
         Json(json!({"versions": {"values": [document(&app)]}})),
@@ -111,6 +111,6 @@ async fn versions(State(app): State<App>) -> Response {
         .into_response()
 }
 
-async fn version(State(app): State<App>) -> Json<Value> {
+async fn version(State(app): State<SandboxState>) -> Json<Value> {
     Json(json!({"version": document(&app)}))
 }

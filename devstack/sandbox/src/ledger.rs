@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// One stretch of execution of an instance on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub struct Run {
     /// Service host.
     pub host: Arc<str>,
     /// When the guest began to execute.
-    pub from: Moment,
+    pub from: RegionTime,
     /// Its end; `None` if it still runs.
-    pub to: Option<Moment>,
+    pub to: Option<RegionTime>,
 }
 
 /// An instance that executed on two hosts at the same time.
@@ -54,7 +54,7 @@ pub(crate) struct Ledger {
 
 impl Ledger {
     /// The guest executes on `host` from `at` on. Starting what already runs there changes nothing.
-    pub(crate) fn start(&mut self, server: Uuid, host: &Arc<str>, at: Moment) {
+    pub(crate) fn start(&mut self, server: Uuid, host: &Arc<str>, at: RegionTime) {
         let runs = self.runs.entry(server).or_default();
         let mut open: Vec<&Arc<str>> = runs
             .iter()
@@ -82,7 +82,7 @@ impl Ledger {
     }
 
     /// The guest no longer executes on `host`.
-    pub(crate) fn stop(&mut self, server: Uuid, host: &Arc<str>, at: Moment) {
+    pub(crate) fn stop(&mut self, server: Uuid, host: &Arc<str>, at: RegionTime) {
         let Some(runs) = self.runs.get_mut(&server) else {
             return;
         };
@@ -139,8 +139,8 @@ mod tests {
 
     use super::*;
 
-    fn at(seconds: u64) -> Moment {
-        Moment::at(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> RegionTime {
+        RegionTime::at(Duration::from_secs(seconds))
     }
 
     #[test]

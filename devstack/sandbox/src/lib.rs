@@ -97,7 +97,7 @@ pub use model::fault::{MoveFault, MoveFaultRule};
 pub use model::maas::{PowerCommand, PowerQuery};
 pub use model::migration::MigrationKind;
 pub use model::server::{TaskState, VmState};
-pub use moment::Moment;
+pub use moment::RegionTime;
 pub use region::{Boot, Faults, HostSnapshot, MigrationSnapshot, Operator, Region, ServerSnapshot};
 pub use sandbox::{Credentials, Sandbox, SandboxOptions, Urls};
 pub use settings::{Fleet, RegionSettings};

@@ -15,19 +15,19 @@ use http::{StatusCode, header};
 use serde_json::json;
 
 use crate::model::tenants::plain_id;
-use crate::web::App;
+use crate::web::SandboxState;
 
 /// Marks requests under `/PDU`: they go to the outlets of the machines, and no fault of a BMC applies.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Outlets;
 
 /// The routes under `/MAAS`, and the same under `/PDU/MAAS`.
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     let outlets = routes().layer(Extension(Outlets));
     routes().nest("/PDU", outlets)
 }
 
-fn routes() -> Router<App> {
+fn routes() -> Router<SandboxState> {
     Router::new()
         .route("/MAAS/api/2.0/version", get(version))
         .route("/MAAS/api/2.0/users", get(users))
@@ -75,16 +75,16 @@ impl MaasServer {
 }
 
 /// An error in MAAS's shape: plain text.
-pub(super) type Refused = (StatusCode, String);
+pub(super) type MaasError = (StatusCode, String);
 
 /// A request whose signature is good.
 #[derive(Debug)]
-pub(super) struct Signed;
+pub(super) struct SignedRequest;
 
-impl FromRequestParts<App> for Signed {
+impl FromRequestParts<SandboxState> for SignedRequest {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, app: &SandboxState) -> Result<Self, Self::Rejection> {
         let given = parts
             .headers
             .get(header::AUTHORIZATION)
@@ -106,12 +106,15 @@ impl FromRequestParts<App> for Signed {
     }
 }
 
-async fn version(_signed: Signed) -> Response {
+async fn version(_signed: SignedRequest) -> Response {
     Json(json!({"version": "3.5.0", "subversion": "sandbox", "capabilities": ["networks-management"]}))
         .into_response()
 }
 
-async fn users(_signed: Signed, Query(pairs): Query<Vec<(String, String)>>) -> Result<Response, Refused> {
+async fn users(
+    _signed: SignedRequest,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, MaasError> {
     match op(&pairs) {
         Some("whoami") => Ok(Json(json!({
             "username": "sandbox", "email": "sandbox@localhost", "is_superuser": true,
@@ -130,7 +133,7 @@ pub(super) fn op(pairs: &[(String, String)]) -> Option<&str> {
         .map(|(_, value)| value.as_str())
 }
 
-pub(super) fn unknown_op(method: &str, op: Option<&str>) -> Refused {
+pub(super) fn unknown_op(method: &str, op: Option<&str>) -> MaasError {
     (
         StatusCode::BAD_REQUEST,
         format!(

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 /// A point on the region's own time line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Moment(Duration);
+pub struct RegionTime(Duration);
 
-impl Moment {
+impl RegionTime {
     /// When the region began.
     pub const START: Self = Self(Duration::ZERO);
 

@@ -8,7 +8,7 @@ use axum::routing::get;
 use http::StatusCode;
 use serde_json::{Map, Value, json};
 
-use crate::web::App;
+use crate::web::SandboxState;
 
 const COLLECTIONS: [&str; 7] = [
     "networks",
@@ -20,13 +20,13 @@ const COLLECTIONS: [&str; 7] = [
     "routers",
 ];
 
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/network", get(versions))
         .route("/network/v2.0/{collection}", get(list))
 }
 
-async fn versions(State(app): State<App>) -> Json<Value> {
+async fn versions(State(app): State<SandboxState>) -> Json<Value> {
     let links = json!([{"rel": "self", "href": format!("{}/network/v2.0/", app.base)}]);
     Json(json!({"versions": [{"id": "v2.0", "status": "CURRENT", "links": links}]}))
 }

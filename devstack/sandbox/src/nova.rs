@@ -25,11 +25,11 @@ use axum::response::Response;
 use axum::routing::{delete, get, post, put};
 use http::HeaderValue;
 
-use crate::web::App;
+use crate::web::SandboxState;
 use version::Microversion;
 
 /// The routes under `/compute`.
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/compute", get(version::list))
         .route("/compute/v2.1", get(version::show))

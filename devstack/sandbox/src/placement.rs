@@ -12,13 +12,13 @@ use serde_json::{Value, json};
 
 use crate::model::inventory::Amounts;
 use crate::model::{HostIx, ServerNo, State as RegionState};
-use crate::web::App;
+use crate::web::SandboxState;
 
 type Pairs = Query<Vec<(String, String)>>;
 
 type Found = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
-pub(crate) fn router() -> Router<App> {
+pub(crate) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/placement", get(versions))
         .route("/placement/resource_providers", get(providers))
@@ -36,7 +36,7 @@ async fn versions() -> Json<Value> {
 }
 
 /// Filtered by name or UUID, as Placement does it: exactly.
-async fn providers(State(app): State<App>, Query(pairs): Pairs) -> Json<Value> {
+async fn providers(State(app): State<SandboxState>, Query(pairs): Pairs) -> Json<Value> {
     let wanted = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value);
     let (name, uuid) = (wanted("name"), wanted("uuid"));
     app.region.read(|state| {
@@ -64,7 +64,7 @@ fn provider(state: &RegionState, id: &str) -> Result<HostIx, (StatusCode, Json<V
     })
 }
 
-async fn inventories(State(app): State<App>, Path(id): Path<String>) -> Found {
+async fn inventories(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let host = &state.world.hosts[provider(state, &id)?];
         let classes = host.inventory.classes(host.total());
@@ -83,7 +83,7 @@ async fn inventories(State(app): State<App>, Path(id): Path<String>) -> Found {
     })
 }
 
-async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
+async fn usages(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let host = &state.world.hosts[provider(state, &id)?];
         let used = host.inventory.used();
@@ -96,7 +96,7 @@ async fn usages(State(app): State<App>, Path(id): Path<String>) -> Found {
 }
 
 /// By consumer, which is a server.
-async fn allocations(State(app): State<App>, Path(id): Path<String>) -> Found {
+async fn allocations(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let inventory = &state.world.hosts[provider(state, &id)?].inventory;
         let of = |(no, taken): (ServerNo, Amounts)| {
@@ -111,7 +111,7 @@ async fn allocations(State(app): State<App>, Path(id): Path<String>) -> Found {
     })
 }
 
-async fn traits(State(app): State<App>, Path(id): Path<String>) -> Found {
+async fn traits(State(app): State<SandboxState>, Path(id): Path<String>) -> Found {
     app.region.read(|state| {
         let host = &state.world.hosts[provider(state, &id)?];
         let generation = host.inventory.generation();

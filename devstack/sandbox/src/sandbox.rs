@@ -19,7 +19,7 @@ use crate::maas::MaasServer;
 use crate::model::tenants::plain_id;
 use crate::region::Region;
 use crate::settings::RegionSettings;
-use crate::web::{App, gate, router};
+use crate::web::{SandboxState, gate, router};
 
 /// Time to finish connections at a stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -88,7 +88,7 @@ pub struct Credentials {
 /// A running sandbox.
 #[derive(Debug)]
 pub struct Sandbox {
-    app: App,
+    app: SandboxState,
     address: SocketAddr,
     password: String,
     region_name: String,
@@ -136,7 +136,7 @@ impl Sandbox {
         let listener = TcpListener::bind(asked).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let base = base_url(address);
-        let app = App {
+        let app = SandboxState {
             region,
             keystone,
             maas: Arc::new(MaasServer::new()),
@@ -282,7 +282,7 @@ impl Sandbox {
     }
 }
 
-fn serve(listener: TcpListener, app: App) -> JoinHandle<Result<(), std::io::Error>> {
+fn serve(listener: TcpListener, app: SandboxState) -> JoinHandle<Result<(), std::io::Error>> {
     let stop = app.stop.clone();
     let tasks = app.tasks.clone();
     let service = MapRequestLayer::new(gate::trim_slash).layer(router(app));

@@ -18,7 +18,7 @@ use crate::region::Region;
 
 /// State that every handler can use.
 #[derive(Debug, Clone)]
-pub(crate) struct App {
+pub(crate) struct SandboxState {
     pub(crate) region: Region,
     pub(crate) keystone: Arc<Keystone>,
     pub(crate) maas: Arc<MaasServer>,
@@ -31,7 +31,7 @@ pub(crate) struct App {
 }
 
 /// All routes.
-pub(crate) fn router(app: App) -> Router {
+pub(crate) fn router(app: SandboxState) -> Router {
     Router::new()
         .merge(crate::keystone::router())
         .merge(crate::nova::router())

@@ -83,7 +83,7 @@ pub(crate) fn seal(
 
 /// The result of checking a line's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Checked {
+pub(crate) enum HashCheck {
     /// The plain hash of the text, which anyone can compute.
     Plain,
     /// The hash of the text with a key of this age, 0 for the newest.
@@ -93,7 +93,7 @@ pub(crate) enum Checked {
 }
 
 /// Parses a line without its line end; the error is a problem of the line itself.
-pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, Checked), String> {
+pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, HashCheck), String> {
     let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
     let parsed: Line =
         serde_json::from_str(text).map_err(|error| format!("it is no line of an audit log: {error}"))?;
@@ -101,9 +101,9 @@ pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, Checked), 
         .rsplit_once(SEAL)
         .ok_or_else(|| "it does not end with its hash".to_owned())?;
     let checked = match (parsed.key.as_deref(), keys) {
-        (None, _) => Checked::Plain,
-        (Some(_), None) => return Ok((parsed, Checked::No)),
-        (Some(id), Some(keys)) => Checked::Keyed(
+        (None, _) => HashCheck::Plain,
+        (Some(_), None) => return Ok((parsed, HashCheck::No)),
+        (Some(id), Some(keys)) => HashCheck::Keyed(
             keys.age_of(id)
                 .ok_or_else(|| format!("it is sealed with key {id:?}, which the key file does not hold"))?,
         ),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::chain::{self, Checked, Head};
+use crate::chain::{self, HashCheck, Head};
 use crate::keys::Keys;
 
 /// The longest valid line. A file whose end is longer without a line end is not one of our logs.
@@ -224,7 +224,7 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
         .map_or(0, |at| at + 1);
     let opened = chain::open(&tail[begin..last], keys);
     let (line, checked) = opened.map_err(|why| strange(path, &format!("of its last line, {why}")))?;
-    if checked == Checked::No {
+    if checked == HashCheck::No {
         return Err(strange(
             path,
             "its lines are sealed with a key, and [fencing] audit_key_file names none",

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 use crate::chain;
 use crate::file::LogFile;
 use crate::keys::{KeyFile, Keys};
-use crate::second::{Second, Teller};
+use crate::second::{Second, SecondCopyWriter};
 
 const LINES: &str = "tachi_audit_lines_total";
 pub(crate) const FAILED: &str = "tachi_audit_failures_total";
@@ -26,7 +26,7 @@ pub(crate) const FAILED: &str = "tachi_audit_failures_total";
 const WAITING: usize = 4_096;
 
 /// Limit of lines per write.
-const TOGETHER: usize = 256;
+const MAX_LINES_PER_WRITE: usize = 256;
 
 /// Timeout of a line: a power command waits for it, and so does the recovery's heartbeat.
 const LIMIT: Duration = Duration::from_millis(1_500);
@@ -59,7 +59,7 @@ pub struct OpenError {
 
 /// A line that is not confirmed on disk.
 #[derive(Debug, thiserror::Error)]
-enum Unwritten {
+enum WriteError {
     #[error("{0}")]
     Failed(String),
     #[error("the disk has not taken it within {} ms", LIMIT.as_millis())]
@@ -113,7 +113,8 @@ impl AuditLog {
         };
         if let Some(place) = options.second.clone() {
             let path = options.path.clone();
-            writer.second = Some(Teller::start(place).map_err(|source| OpenError { path, source })?);
+            writer.second =
+                Some(SecondCopyWriter::start(place).map_err(|source| OpenError { path, source })?);
         }
         match writer.opened() {
             Ok(file) => tracing::info!(log = %file.path().display(), "audit log"),
@@ -138,23 +139,23 @@ impl AuditLog {
         &self,
         entry: AuditEntry,
         done: Option<oneshot::Sender<Result<(), String>>>,
-    ) -> Result<(), Unwritten> {
+    ) -> Result<(), WriteError> {
         self.jobs
             .try_send(Box::new(Job { entry, done }))
             .map_err(|error| match error {
-                TrySendError::Full(_) => Unwritten::Full,
-                TrySendError::Disconnected(_) => Unwritten::Ended,
+                TrySendError::Full(_) => WriteError::Full,
+                TrySendError::Disconnected(_) => WriteError::Ended,
             })
     }
 
-    async fn written(&self, entry: AuditEntry) -> Result<(), Unwritten> {
+    async fn written(&self, entry: AuditEntry) -> Result<(), WriteError> {
         let (done, answer) = oneshot::channel();
         self.give(entry, Some(done))?;
         match tokio::time::timeout(LIMIT, answer).await {
             Ok(Ok(Ok(()))) => Ok(()),
-            Ok(Ok(Err(why))) => Err(Unwritten::Failed(why)),
-            Ok(Err(_)) => Err(Unwritten::Ended),
-            Err(_) => Err(Unwritten::Late),
+            Ok(Ok(Err(why))) => Err(WriteError::Failed(why)),
+            Ok(Err(_)) => Err(WriteError::Ended),
+            Err(_) => Err(WriteError::Late),
         }
     }
 }
@@ -191,7 +192,7 @@ struct Writer {
     clock: Arc<dyn Clock>,
     keys: Option<KeyFile>,
     file: Option<LogFile>,
-    second: Option<Teller>,
+    second: Option<SecondCopyWriter>,
 }
 
 impl Writer {
@@ -220,7 +221,7 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             let mut jobs = vec![first];
-            while jobs.len() < TOGETHER
+            while jobs.len() < MAX_LINES_PER_WRITE
                 && let Ok(job) = inbox.try_recv()
             {
                 jobs.push(job);
@@ -256,7 +257,7 @@ impl Writer {
         let Some(file) = &mut self.file else {
             return Err("not open".into());
         };
-        let mut sheet = Sheet {
+        let mut sheet = LineBatch {
             at: &at,
             actor: &self.options.actor,
             keys,
@@ -279,7 +280,7 @@ impl Writer {
         for entry in entries {
             sheet.add(*entry)?;
         }
-        let Sheet { head, text, .. } = sheet;
+        let LineBatch { head, text, .. } = sheet;
         let written = file.append(&text, head, key);
         written.map_err(|error| error.to_string())?;
         if let Some(second) = &mut self.second {
@@ -290,7 +291,7 @@ impl Writer {
 }
 
 /// A batch of lines for one write.
-struct Sheet<'a> {
+struct LineBatch<'a> {
     at: &'a str,
     actor: &'a str,
     keys: Option<&'a Keys>,
@@ -298,7 +299,7 @@ struct Sheet<'a> {
     text: String,
 }
 
-impl Sheet<'_> {
+impl LineBatch<'_> {
     fn add(&mut self, entry: &impl Serialize) -> Result<(), String> {
         let sealed = chain::seal(&self.head, self.at, self.actor, entry, self.keys);
         let (line, head) = sealed.map_err(|error| error.to_string())?;

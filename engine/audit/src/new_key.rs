@@ -10,7 +10,7 @@ use crate::hex;
 use crate::keys::{KeyError, Keys};
 
 /// Length of a key, in bytes.
-const LONG: usize = 32;
+const KEY_BYTES: usize = 32;
 
 /// Creates the file, or adds a new key above the existing ones; returns the new key's id. The file is replaced as a
 /// whole and keeps its owner and mode: a process that reads it meanwhile reads the old one.
@@ -32,7 +32,7 @@ pub fn new_key(path: &Path) -> Result<String, KeyError> {
 }
 
 fn write(path: &Path, there: bool) -> std::io::Result<()> {
-    let mut random = [0; LONG];
+    let mut random = [0; KEY_BYTES];
     File::open("/dev/urandom")?.read_exact(&mut random)?;
     let mut text = format!("{}\n", hex::text(&random));
     let new = beside(path, "new");

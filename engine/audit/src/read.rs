@@ -53,7 +53,7 @@ impl FromStr for LogPlace {
 
 /// A query for lines.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct LineQuery {
     /// Limits the lines to this host.
     pub host: Option<String>,
     /// Limits the lines to recoveries with this prefix of their id.
@@ -77,7 +77,7 @@ pub struct LogPage {
 
 /// The fields of a line that the filter uses.
 #[derive(Deserialize)]
-struct Look<'a> {
+struct LineFields<'a> {
     #[serde(borrow)]
     ts: Cow<'a, str>,
     seq: u64,
@@ -89,8 +89,8 @@ struct Look<'a> {
     episode_id: Cow<'a, str>,
 }
 
-impl Wanted {
-    fn admits(&self, line: &Look<'_>) -> bool {
+impl LineQuery {
+    fn admits(&self, line: &LineFields<'_>) -> bool {
         self.host.as_ref().is_none_or(|host| *host == line.host)
             && self
                 .recovery
@@ -100,14 +100,14 @@ impl Wanted {
 }
 
 /// The selected lines, up to the limit.
-struct Kept {
+struct SelectedLines {
     lines: BTreeMap<LogPlace, String>,
     more: bool,
 }
 
 /// Reads `paths`. Each file is read once, from its beginning, and only the lines of the page are kept in memory.
-pub fn newest(paths: &[PathBuf], wanted: &Wanted) -> LogPage {
-    let mut kept = Kept {
+pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
+    let mut kept = SelectedLines {
         lines: BTreeMap::new(),
         more: false,
     };
@@ -134,7 +134,7 @@ pub fn newest(paths: &[PathBuf], wanted: &Wanted) -> LogPage {
 }
 
 /// Reads a log; the error states why it was not read completely.
-fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
+fn read(path: &Path, wanted: &LineQuery, kept: &mut SelectedLines) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::new(file);
     let mut bytes = Vec::new();
@@ -151,7 +151,7 @@ fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
             break;
         }
         let text = std::str::from_utf8(&bytes).ok();
-        let look = text.and_then(|text| Some((text, serde_json::from_str::<Look<'_>>(text).ok()?)));
+        let look = text.and_then(|text| Some((text, serde_json::from_str::<LineFields<'_>>(text).ok()?)));
         let Some((text, look)) = look else {
             strange.get_or_insert(number);
             continue;
@@ -173,7 +173,7 @@ fn read(path: &Path, wanted: &Wanted, kept: &mut Kept) -> Result<(), String> {
     }
 }
 
-fn keep(kept: &mut Kept, wanted: &Wanted, place: LogPlace, text: &str) {
+fn keep(kept: &mut SelectedLines, wanted: &LineQuery, place: LogPlace, text: &str) {
     if wanted.before.as_ref().is_some_and(|before| place >= *before) {
         return;
     }
@@ -206,8 +206,8 @@ mod tests {
         format!("{line}\n")
     }
 
-    fn wanted(limit: usize) -> Wanted {
-        Wanted {
+    fn wanted(limit: usize) -> LineQuery {
+        LineQuery {
             host: None,
             recovery: None,
             before: None,

@@ -67,7 +67,7 @@ impl std::fmt::Display for Second {
 }
 
 /// Writes the second copy on its own thread, so that a hanging file system blocks nothing else.
-pub(crate) struct Teller {
+pub(crate) struct SecondCopyWriter {
     batches: SyncSender<Batch>,
     place: Second,
     /// True after a wait has timed out; there is no further wait.
@@ -79,7 +79,7 @@ struct Batch {
     done: Option<SyncSender<()>>,
 }
 
-impl Teller {
+impl SecondCopyWriter {
     pub(crate) fn start(place: Second) -> io::Result<Self> {
         let (batches, inbox) = sync_channel(WAITING);
         let to = place.clone();

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
-use crate::chain::{self, Checked};
+use crate::chain::{self, HashCheck};
 use crate::file::{LONGEST, kept_head};
 use crate::keys::Keys;
 
@@ -103,8 +103,8 @@ pub fn verify(
         report.continues |= head.is_none() && line.seq > 1;
         report.span = Some((report.span.map_or(line.seq, |(first, _)| first), line.seq));
         report.lines = number;
-        report.keyed += u64::from(checked != Checked::Plain);
-        report.unchecked += u64::from(checked == Checked::No);
+        report.keyed += u64::from(checked != HashCheck::Plain);
+        report.unchecked += u64::from(checked == HashCheck::No);
         head = Some(chain::Head {
             seq: line.seq,
             hash: line.hash,
@@ -127,18 +127,18 @@ pub fn verify(
 }
 
 /// Returns the problem of a line that is sealed with a weaker key than an earlier one.
-fn weaker(checked: Checked, age: &mut Option<usize>) -> Option<String> {
+fn weaker(checked: HashCheck, age: &mut Option<usize>) -> Option<String> {
     match (checked, *age) {
-        (Checked::Keyed(now), Some(before)) if now > before => Some(
+        (HashCheck::Keyed(now), Some(before)) if now > before => Some(
             "it is sealed with an older key than a line before it: whoever has that key has made it".into(),
         ),
-        (Checked::Keyed(now), _) => {
+        (HashCheck::Keyed(now), _) => {
             *age = Some(now);
             None
         }
-        (Checked::Plain, Some(_)) => Some(
+        (HashCheck::Plain, Some(_)) => Some(
             "it is sealed without a key, after lines with one: it was made by somebody without it".into(),
         ),
-        (Checked::Plain, None) | (Checked::No, _) => None,
+        (HashCheck::Plain, None) | (HashCheck::No, _) => None,
     }
 }

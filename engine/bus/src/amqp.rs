@@ -29,7 +29,7 @@ mod upstream;
 pub use fault::AmqpError;
 pub use listener::{Ends, Listener};
 pub use options::{AmqpOptions, Broker, QueueKind, TlsOptions, UpstreamQueues};
-pub use outbox::{Lane, Outgoing, QueueFirst};
+pub use outbox::{Lane, OutboxMessage, QueueFirst};
 pub use poke::AmqpPoke;
 pub use publisher::{Publisher, PublisherTask};
 pub use status::{LinkState, LinkStatus};

@@ -1,13 +1,13 @@
 //! Two wake-up ports combined into one.
 
 use async_trait::async_trait;
-use tachi_engine::ports::{Poke, Wake};
+use tachi_engine::ports::{Notifier, Wakeups};
 
 /// A pair that pokes both, or is woken by either.
 #[derive(Clone, Debug)]
-pub struct Both<A, B>(pub A, pub B);
+pub struct Fanout<A, B>(pub A, pub B);
 
-impl<A: Poke, B: Poke> Poke for Both<A, B> {
+impl<A: Notifier, B: Notifier> Notifier for Fanout<A, B> {
     fn poke(&self) {
         self.0.poke();
         self.1.poke();
@@ -22,7 +22,7 @@ impl<A: Poke, B: Poke> Poke for Both<A, B> {
 }
 
 #[async_trait]
-impl<A: Wake, B: Wake> Wake for Both<A, B> {
+impl<A: Wakeups, B: Wakeups> Wakeups for Fanout<A, B> {
     async fn woken(&self) {
         // Both branches are cancel-safe by the port's contract, so the dropped one keeps its poke.
         tokio::select! {
@@ -34,14 +34,14 @@ impl<A: Wake, B: Wake> Wake for Both<A, B> {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Both, LocalWake};
+    use crate::{Fanout, InProcess};
 
     use super::*;
 
     #[tokio::test]
     async fn either_side_wakes_and_both_are_poked() {
-        let (one, other) = (LocalWake::default(), LocalWake::default());
-        let both = Both(one.clone(), other.clone());
+        let (one, other) = (InProcess::default(), InProcess::default());
+        let both = Fanout(one.clone(), other.clone());
         one.poke();
         both.woken().await;
         other.poke();
@@ -53,8 +53,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_poke_of_the_side_that_lost_is_kept() {
-        let (one, other) = (LocalWake::default(), LocalWake::default());
-        let both = Both(one, other);
+        let (one, other) = (InProcess::default(), InProcess::default());
+        let both = Fanout(one, other);
         both.poke();
         both.woken().await;
         both.woken().await;

@@ -1,10 +1,10 @@
 //! Wake-ups between the API and the engines. They make things fast, and nothing depends on their arrival: an engine
 //! that receives none finds its work with its next sweep.
 //!
-//! * [`LocalWake`] reaches the engine in the same process.
+//! * [`InProcess`] reaches the engine in the same process.
 //! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
 //! * [`amqp`] reaches engines on other machines, through RabbitMQ.
-//! * [`Both`] combines two senders or two receivers.
+//! * [`Fanout`] combines two senders or two receivers.
 
 pub mod amqp;
 mod both;
@@ -12,7 +12,7 @@ mod error;
 mod local;
 mod socket;
 
-pub use both::Both;
+pub use both::Fanout;
 pub use error::BusError;
-pub use local::LocalWake;
+pub use local::InProcess;
 pub use socket::{SocketPoke, SocketWake};

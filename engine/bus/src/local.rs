@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tachi_engine::ports::{Poke, Wake};
+use tachi_engine::ports::{Notifier, Wakeups};
 use tokio::sync::Notify;
 
 /// Both ends of a wake-up for one engine, shared between clones.
 #[derive(Clone, Debug, Default)]
-pub struct LocalWake(Arc<Notify>);
+pub struct InProcess(Arc<Notify>);
 
-impl Poke for LocalWake {
+impl Notifier for InProcess {
     fn poke(&self) {
         // Stores one permit if there is no waiter.
         self.0.notify_one();
@@ -18,7 +18,7 @@ impl Poke for LocalWake {
 }
 
 #[async_trait]
-impl Wake for LocalWake {
+impl Wakeups for InProcess {
     async fn woken(&self) {
         self.0.notified().await;
     }
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     /// True if `woken` returns at once.
-    async fn is_woken(wake: &LocalWake) -> bool {
+    async fn is_woken(wake: &InProcess) -> bool {
         tokio::select! {
             biased;
             () = wake.woken() => true,
@@ -39,7 +39,7 @@ mod tests {
 
     #[tokio::test]
     async fn pokes_before_the_call_count_as_one() {
-        let wake = LocalWake::default();
+        let wake = InProcess::default();
         assert!(!is_woken(&wake).await, "nobody has poked");
         wake.poke();
         wake.poke();
@@ -49,7 +49,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_waiter_is_woken_by_a_poke_from_another_task() {
-        let wake = LocalWake::default();
+        let wake = InProcess::default();
         let waiter = wake.clone();
         let waiting = async move { waiter.woken().await };
         let ((), ()) = tokio::join!(waiting, async { wake.poke() });
@@ -57,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_call_loses_no_poke() {
-        let wake = LocalWake::default();
+        let wake = InProcess::default();
         assert!(!is_woken(&wake).await, "dropped while waiting");
         wake.poke();
         assert!(is_woken(&wake).await, "the next call has the poke");

@@ -13,13 +13,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tachi_engine::ports::{Poke, Wake};
+use tachi_engine::ports::{Notifier, Wakeups};
 use tokio::net::UnixDatagram;
 
 use crate::BusError;
 
 /// Limit of engines of one process that listen in one folder, far above any real number.
-const MOST: u32 = 1000;
+const MAX_ENGINES: u32 = 1000;
 
 /// Datagram of a wake-up: only its arrival counts.
 const POKE: [u8; 1] = [1];
@@ -48,7 +48,7 @@ impl SocketWake {
                 Ok(socket) => break Self { socket, path },
                 // The name is in use, or left behind by an earlier process with our id. It is not reused while it
                 // exists, so that a sender about to remove the old socket cannot remove ours instead.
-                Err(error) if error.kind() == ErrorKind::AddrInUse && number < MOST => number += 1,
+                Err(error) if error.kind() == ErrorKind::AddrInUse && number < MAX_ENGINES => number += 1,
                 Err(source) => return Err(BusError::Bind { path, source }),
             }
         };
@@ -75,7 +75,7 @@ impl SocketWake {
 }
 
 #[async_trait]
-impl Wake for SocketWake {
+impl Wakeups for SocketWake {
     async fn woken(&self) {
         loop {
             // Dropping this loses nothing: datagrams are only received afterwards, without waiting in between.
@@ -137,7 +137,7 @@ impl SocketPoke {
     }
 }
 
-impl Poke for SocketPoke {
+impl Notifier for SocketPoke {
     fn poke(&self) {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,

@@ -287,10 +287,10 @@ fn host(place: &str) -> Result<String, DatabaseUrlError> {
 }
 
 /// A translation of one dialect's parameters into those of sqlx.
-type Translate = fn(&[(String, String)]) -> Result<Translated, DatabaseUrlError>;
+type Translate = fn(&[(String, String)]) -> Result<ConvertedUrl, DatabaseUrlError>;
 
 #[derive(Default)]
-struct Translated {
+struct ConvertedUrl {
     parameters: Vec<(&'static str, String)>,
     notes: Vec<String>,
 }
@@ -304,8 +304,8 @@ const MODES: &[&str] = &[
     "VERIFY_IDENTITY",
 ];
 
-fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUrlError> {
-    let mut out = Translated::default();
+fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, DatabaseUrlError> {
+    let mut out = ConvertedUrl::default();
     let (mut authority, mut wanted) = (false, false);
     let (mut check_name, mut check) = (true, None);
     for (name, value) in given {
@@ -358,7 +358,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUr
     Ok(out)
 }
 
-fn postgres_parameters(given: &[(String, String)]) -> Result<Translated, DatabaseUrlError> {
+fn postgres_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, DatabaseUrlError> {
     const SAME: &[&str] = &[
         "sslmode",
         "sslrootcert",
@@ -369,7 +369,7 @@ fn postgres_parameters(given: &[(String, String)]) -> Result<Translated, Databas
         "application_name",
         "options",
     ];
-    let mut out = Translated::default();
+    let mut out = ConvertedUrl::default();
     for (name, value) in given {
         if let Some(same) = SAME.iter().find(|same| *same == name) {
             out.parameters.push((same, value.clone()));

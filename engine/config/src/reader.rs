@@ -10,7 +10,7 @@ use crate::{
     parse::{self, Refusal},
     report::{self, ConfigReport, Effective, Warning},
     setting::Parse,
-    substitute::{Budget, Expanded, expand},
+    substitute::{Budget, ExpandedValue, expand},
 };
 
 mod types;
@@ -47,7 +47,7 @@ pub struct Reader<'i> {
     ini: &'i Ini,
     known: &'i KnownOptions,
     /// Options that are not set anywhere, with the text that replaces them in references.
-    unset: BTreeMap<(String, String), Expanded>,
+    unset: BTreeMap<(String, String), ExpandedValue>,
     effective: BTreeMap<(String, String), Effective>,
     /// The keys of `effective`, in the order of reading.
     order: Vec<(String, String)>,
@@ -71,7 +71,7 @@ impl<'i> Reader<'i> {
 
     /// Announces the default of an option that other options may refer to although this program never reads it.
     pub fn assume(&mut self, section: &str, option: &str, value: &str) {
-        let expanded = Expanded {
+        let expanded = ExpandedValue {
             text: value.to_owned(),
             secret: false,
         };
@@ -241,7 +241,7 @@ impl<'i> Reader<'i> {
         seen.default = Some(text.clone());
         self.unset.insert(
             key.clone(),
-            Expanded {
+            ExpandedValue {
                 text,
                 secret: seen.secret,
             },
@@ -271,11 +271,16 @@ impl<'i> Reader<'i> {
     }
 
     /// Returns `text`, written in `section`, with its references replaced.
-    fn expanded(&self, section: &str, text: &str, budget: &mut Budget) -> Result<Expanded, Refusal> {
+    fn expanded(&self, section: &str, text: &str, budget: &mut Budget) -> Result<ExpandedValue, Refusal> {
         expand(text, &mut |reference| self.referred(section, reference, budget))
     }
 
-    fn referred(&self, section: &str, reference: &str, budget: &mut Budget) -> Result<Expanded, Refusal> {
+    fn referred(
+        &self,
+        section: &str,
+        reference: &str,
+        budget: &mut Budget,
+    ) -> Result<ExpandedValue, Refusal> {
         let help = format!("write `$$` for a dollar sign, or set `{reference}`");
         if budget.depth == 0 || budget.lookups == 0 {
             return Err(Refusal::new(
@@ -296,7 +301,7 @@ impl<'i> Reader<'i> {
                 budget.depth -= 1;
                 let inner = self.expanded(&key.0, text, budget);
                 budget.depth += 1;
-                return inner.map(|inner| Expanded {
+                return inner.map(|inner| ExpandedValue {
                     secret: inner.secret || secret,
                     ..inner
                 });

@@ -22,7 +22,7 @@ const LONGEST: usize = 1 << 20;
 
 /// A value after substitution.
 #[derive(Debug, Default, Clone)]
-pub(crate) struct Expanded {
+pub(crate) struct ExpandedValue {
     pub(crate) text: String,
     /// True if it contains a secret, so it must not be shown.
     pub(crate) secret: bool,
@@ -32,10 +32,10 @@ pub(crate) struct Expanded {
 /// Python's `Template.safe_substitute`.
 pub(crate) fn expand(
     text: &str,
-    lookup: &mut dyn FnMut(&str) -> Result<Expanded, Refusal>,
-) -> Result<Expanded, Refusal> {
+    lookup: &mut dyn FnMut(&str) -> Result<ExpandedValue, Refusal>,
+) -> Result<ExpandedValue, Refusal> {
     let text = text.replace(r"\$", "$$");
-    let mut out = Expanded::default();
+    let mut out = ExpandedValue::default();
     let mut rest = text.as_str();
     while let Some((before, after)) = rest.split_once('$') {
         out.text.push_str(before);
@@ -101,7 +101,7 @@ mod tests {
             ("not ascii", "$é", "$é"),
         ] {
             let expanded = expand(text, &mut |name| {
-                Ok(Expanded {
+                Ok(ExpandedValue {
                     text: format!("<{name}>"),
                     secret: name == "a",
                 })
@@ -114,7 +114,7 @@ mod tests {
     fn a_secret_taints_the_value() {
         let secret = |text| {
             expand(text, &mut |name| {
-                Ok(Expanded {
+                Ok(ExpandedValue {
                     text: String::new(),
                     secret: name == "s",
                 })
@@ -133,7 +133,7 @@ mod tests {
         let text = "$a".repeat(2000);
         let big = "x".repeat(1000);
         expand(&text, &mut |_| {
-            Ok(Expanded {
+            Ok(ExpandedValue {
                 text: big.clone(),
                 secret: false,
             })

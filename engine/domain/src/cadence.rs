@@ -14,10 +14,10 @@ use crate::nova::Service;
 use crate::timestamp::Timestamp;
 
 /// The number of heartbeats whose ages are kept.
-const KEPT: usize = 16;
+const MAX_AGES: usize = 16;
 
 /// The number of ages below which nothing is reported.
-const ENOUGH: usize = 4;
+const MIN_AGES: usize = 4;
 
 /// The gap after which a poll shows nothing about the time since the last one. Polls are up to 19 s apart.
 const UNSEEN: Duration = Duration::from_secs(25);
@@ -26,7 +26,7 @@ const UNSEEN: Duration = Duration::from_secs(25);
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The tolerance for the difference between a poll and the heartbeat interval.
-const LATE: Duration = Duration::from_secs(5);
+const POLL_TOLERANCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn usual_or_default(usual: Duration) -> Duration {
     usual.max(REPORT_INTERVAL)
@@ -34,13 +34,13 @@ pub(crate) fn usual_or_default(usual: Duration) -> Duration {
 
 /// Returns the deaf threshold for the usual heartbeat age: Nova is deaf if most other hosts' heartbeats are older (R26).
 pub(crate) fn deaf_after(usual: Duration) -> Duration {
-    usual_or_default(usual) + LATE
+    usual_or_default(usual) + POLL_TOLERANCE
 }
 
 /// The heartbeat ages learnt of each host.
 #[derive(Clone, Debug, Default)]
 pub struct Cadences {
-    hosts: BTreeMap<String, Heard>,
+    hosts: BTreeMap<String, ShownHeartbeat>,
     /// The time of the last poll of Nova.
     looked: Option<Duration>,
 }
@@ -57,8 +57,8 @@ pub struct StandingHeartbeat {
 }
 
 #[derive(Clone, Debug, Default)]
-struct Heard {
-    beat: Option<Beat>,
+struct ShownHeartbeat {
+    beat: Option<HeartbeatStamp>,
     /// The heartbeat that Nova shows, even if the host is down, and the time it was first seen.
     stands: Option<(Timestamp, Duration)>,
     /// The time at which Nova was last deaf to most other hosts.
@@ -69,7 +69,7 @@ struct Heard {
 
 /// The heartbeat that Nova shows of a running host.
 #[derive(Clone, Copy, Debug)]
-struct Beat {
+struct HeartbeatStamp {
     at: Timestamp,
     /// The time it was first seen, on the clock of the polling process.
     since: Duration,
@@ -127,8 +127,8 @@ impl Cadences {
     }
 }
 
-fn usual_age(hosts: &BTreeMap<String, Heard>) -> Option<Duration> {
-    let mut ages: Vec<Duration> = hosts.values().filter_map(Heard::age).collect();
+fn usual_age(hosts: &BTreeMap<String, ShownHeartbeat>) -> Option<Duration> {
+    let mut ages: Vec<Duration> = hosts.values().filter_map(ShownHeartbeat::age).collect();
     ages.sort_unstable();
     ages.get(ages.len() / 2).copied()
 }
@@ -175,7 +175,7 @@ impl Deafness {
     }
 }
 
-impl Heard {
+impl ShownHeartbeat {
     fn look(&mut self, service: &Service, now: Duration) {
         let beat = service.beat();
         if self.stands.is_none_or(|(stamp, _)| stamp != beat) {
@@ -198,17 +198,17 @@ impl Heard {
         });
         if let Some(last) = self.beat.filter(|beat| beat.at != at) {
             self.ages.push_back(last.age);
-            if self.ages.len() > KEPT {
+            if self.ages.len() > MAX_AGES {
                 self.ages.pop_front();
             }
         }
         let age = before.map_or(age, |beat| beat.age.max(age));
-        self.beat = Some(Beat { at, since, age });
+        self.beat = Some(HeartbeatStamp { at, since, age });
     }
 
     /// Returns the second greatest age: one heartbeat may be missed once.
     fn age(&self) -> Option<Duration> {
-        if self.ages.len() < ENOUGH {
+        if self.ages.len() < MIN_AGES {
             return None;
         }
         let mut ages: Vec<Duration> = self.ages.iter().copied().collect();

@@ -43,7 +43,7 @@ words! {
 
 words! {
     /// A step in the handling of a notification.
-    Handling {
+    HandlingMethod {
         /// The notification is accepted.
         Create = "create",
         /// The notification is processed.
@@ -53,7 +53,7 @@ words! {
 
 words! {
     /// A step of a recovery.
-    Turn {
+    RecoveryEvent {
         /// The recovery's own work; the only step with phases.
         Process = "process",
         /// Another engine continues the recovery.
@@ -71,7 +71,7 @@ words! {
 
 words! {
     /// The progress of a freeze towards its end.
-    Thawing {
+    ThawCause {
         /// The freeze is about to expire.
         EndsSoon = "ends_soon",
         /// The freeze has expired.
@@ -128,7 +128,7 @@ pub struct Cause {
 
 /// The reason for a failure, in the terms of Masakari's exceptions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct FailureCause {
     /// Masakari's name of the exception, such as `HostRecoveryFailureException`.
     pub exception: String,
     /// The text for people.
@@ -143,7 +143,7 @@ pub struct Trouble {
 
 /// The content of an object in an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Shown<Entity, New, Id> {
+pub enum EventSnapshot<Entity, New, Id> {
     /// The whole object: as it is, or as it would be after a change.
     Entity(Entity),
     /// The data for a new object that was not created, and so has no id.
@@ -153,11 +153,11 @@ pub enum Shown<Entity, New, Id> {
 }
 
 /// A segment in an event.
-pub type ShownSegment = Shown<Segment, NewSegment, SegmentId>;
+pub type ShownSegment = EventSnapshot<Segment, NewSegment, SegmentId>;
 /// A host in an event; a new host comes with its segment.
-pub type ShownHost = Shown<Host, (NewHost, Segment), HostId>;
+pub type ShownHost = EventSnapshot<Host, (NewHost, Segment), HostId>;
 /// A notification in an event.
-pub type ShownNotification = Shown<Notification, NewNotification, NotificationId>;
+pub type ShownNotification = EventSnapshot<Notification, NewNotification, NotificationId>;
 
 impl ShownSegment {
     /// Returns the segment as it would be after `change`.
@@ -231,11 +231,11 @@ pub struct RecoveryTold {
 pub enum Subject {
     Segment(Change, ShownSegment),
     Host(Change, ShownHost),
-    Notification(Handling, ShownNotification),
+    Notification(HandlingMethod, ShownNotification),
     /// An instance of a host recovery.
     Vmove(VmoveTold),
-    Recovery(Turn, RecoveryTold),
-    Freeze(Thawing, Freeze),
+    Recovery(RecoveryEvent, RecoveryTold),
+    Freeze(ThawCause, Freeze),
 }
 
 /// An event, as it is sent to listeners.
@@ -248,7 +248,7 @@ pub struct Event {
     /// The phase of the operation; `None` for an event without a duration.
     pub phase: Option<Phase>,
     /// The reason for a failure, or for the need of an operator.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<FailureCause>,
 }
 
 impl Event {
@@ -275,7 +275,7 @@ impl Event {
                 self.subject,
                 Subject::Segment(Change::Create, _)
                     | Subject::Host(Change::Create, _)
-                    | Subject::Notification(Handling::Create, _)
+                    | Subject::Notification(HandlingMethod::Create, _)
             )
     }
 
@@ -291,10 +291,10 @@ impl Event {
     /// Returns the publisher. Changes of segments and hosts always carry the API's name, whichever component makes them.
     pub fn publisher(&self) -> Publisher {
         match &self.subject {
-            Subject::Segment(..) | Subject::Host(..) | Subject::Notification(Handling::Create, _) => {
+            Subject::Segment(..) | Subject::Host(..) | Subject::Notification(HandlingMethod::Create, _) => {
                 Publisher::Api
             }
-            Subject::Notification(Handling::Process, _)
+            Subject::Notification(HandlingMethod::Process, _)
             | Subject::Vmove(_)
             | Subject::Recovery(..)
             | Subject::Freeze(..) => Publisher::Engine,
@@ -319,9 +319,9 @@ mod tests {
     #[test]
     fn names_and_publishers() {
         let id = uuid::Uuid::nil();
-        let segment = |change| Subject::Segment(change, Shown::Id(id.into()));
-        let host = |change| Subject::Host(change, Shown::Id(id.into()));
-        let notification = |handling| Subject::Notification(handling, Shown::Id(id.into()));
+        let segment = |change| Subject::Segment(change, EventSnapshot::Id(id.into()));
+        let host = |change| Subject::Host(change, EventSnapshot::Id(id.into()));
+        let notification = |handling| Subject::Notification(handling, EventSnapshot::Id(id.into()));
         for (subject, phase, name, publisher) in [
             (
                 segment(Change::Create),
@@ -336,13 +336,13 @@ mod tests {
                 "masakari-api",
             ),
             (
-                notification(Handling::Create),
+                notification(HandlingMethod::Create),
                 Some(Phase::Error),
                 "notification.create.error",
                 "masakari-api",
             ),
             (
-                notification(Handling::Process),
+                notification(HandlingMethod::Process),
                 Some(Phase::Error),
                 "notification.process.error",
                 "masakari-engine",
@@ -357,11 +357,11 @@ mod tests {
     #[test]
     fn what_has_failed_is_loud() {
         let mut event = event(
-            Subject::Segment(Change::Delete, Shown::Id(uuid::Uuid::nil().into())),
+            Subject::Segment(Change::Delete, EventSnapshot::Id(uuid::Uuid::nil().into())),
             Some(Phase::Error),
         );
         assert_eq!(event.priority(), Priority::Info);
-        event.trouble = Some(Trouble {
+        event.trouble = Some(FailureCause {
             exception: "DBError".into(),
             message: String::new(),
             module: String::new(),

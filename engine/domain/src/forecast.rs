@@ -18,14 +18,14 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Shape, Wish};
+pub use self::facts::{Amounts, Capacity, Cloud, Demand, Group, HostRoom, Provider, Requirement, Shape};
 pub use self::landing::{Landing, landing};
 pub use self::needs::{Needs, SharedNeeds};
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
 use crate::words::words;
-use ground::Ground;
+use ground::CandidateIndex;
 
 words! {
     /// The capacity for instances, in ascending order of severity.
@@ -76,19 +76,19 @@ pub struct Method<'a> {
 
 /// Forecasts whether the instances of the hosts `lost` fit. The hosts are lost together.
 pub fn forecast(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
-    judge(&Ground::new(cloud), lost, method)
+    judge(&CandidateIndex::new(cloud), lost, method)
 }
 
 /// Returns the number of hosts with capacity for one instance of `host`, and the number of hosts that the scheduler may choose, if
 /// `host` is lost and nothing else moves.
 pub fn takers(cloud: &Cloud, host: &str, demand: &Demand, reserved: &[&str]) -> (usize, usize) {
-    let ground = Ground::new(cloud);
+    let ground = CandidateIndex::new(cloud);
     let open = ground.open(&BTreeSet::from([host]), reserved);
     let fit = landing::takers(&ground, demand, &open).len();
     (fit, open.iter().filter(|is_open| **is_open).count())
 }
 
-fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
+fn judge(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Outcome {
     let mut outcome = Outcome {
         lost: lost.iter().map(|name| (*name).to_owned()).collect(),
         instances: 0,
@@ -133,9 +133,9 @@ fn judge(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Out
     outcome
 }
 
-type Judged = (Room, Option<Shortage>);
+type GroupCheck = (Room, Option<Shortage>);
 
-fn better(first: Judged, second: impl Fn() -> Judged) -> Judged {
+fn better(first: GroupCheck, second: impl Fn() -> GroupCheck) -> GroupCheck {
     if first.0 == Room::Enough {
         return first;
     }
@@ -144,7 +144,7 @@ fn better(first: Judged, second: impl Fn() -> Judged) -> Judged {
 }
 
 /// Judges a placement on hosts that the scheduler chooses.
-fn chosen(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Judged {
+fn chosen(ground: &CandidateIndex<'_>, demands: &[&Demand], open: &[bool]) -> GroupCheck {
     let Err(first) = bound::always_fits(ground, demands, open) else {
         return (Room::Enough, None);
     };
@@ -162,7 +162,12 @@ fn chosen(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Judged {
 }
 
 /// Judges a placement on reserved hosts. Each lost host takes one of them for all its instances; the choice is not predictable.
-fn in_reserve(ground: &Ground<'_>, lost: &BTreeSet<&str>, demands: &[&Demand], reserved: &[&str]) -> Judged {
+fn in_reserve(
+    ground: &CandidateIndex<'_>,
+    lost: &BTreeSet<&str>,
+    demands: &[&Demand],
+    reserved: &[&str],
+) -> GroupCheck {
     if demands.is_empty() {
         return (Room::Enough, None);
     }

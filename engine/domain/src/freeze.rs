@@ -102,7 +102,7 @@ fn typed(name: &str) -> Cow<'_, str> {
 
 /// The freezes that concern one recovery.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Frozen {
+pub struct FreezeStatus {
     /// Freezes of its host, of the host's segment, and of the region.
     pub over: Vec<Freeze>,
     /// Freezes of instances, on any host.
@@ -114,7 +114,7 @@ pub struct Frozen {
     pub thawed: i64,
 }
 
-impl Frozen {
+impl FreezeStatus {
     /// No freeze, now or earlier.
     pub const NOTHING: Self = Self {
         over: Vec::new(),
@@ -147,7 +147,7 @@ impl UnlessFrozen {
     }
 
     /// True if one of these objects is frozen.
-    pub fn forbidden_by(&self, frozen: &Frozen) -> bool {
+    pub fn forbidden_by(&self, frozen: &FreezeStatus) -> bool {
         let host = self.host.as_ref();
         self.own && !frozen.over.is_empty()
             || host.is_some_and(|host| frozen.hosts.contains_key(host))
@@ -198,16 +198,16 @@ mod tests {
 
     #[test]
     fn of_several_freezes_the_one_that_lasts_longest_is_told() {
-        let frozen = Frozen {
+        let frozen = FreezeStatus {
             over: vec![
                 freeze(FreezeScope::Host, "a", 5),
                 freeze(FreezeScope::Region, "", 9),
                 freeze(FreezeScope::Segment, "s", 7),
             ],
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         };
         assert_eq!(frozen.of_host().map(|one| one.number), Some(9));
-        assert_eq!(Frozen::NOTHING.of_host(), None);
-        assert_eq!(Frozen::NOTHING, Frozen::default());
+        assert_eq!(FreezeStatus::NOTHING.of_host(), None);
+        assert_eq!(FreezeStatus::NOTHING, FreezeStatus::default());
     }
 }

@@ -38,11 +38,11 @@ use crate::words::words;
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
-pub use facts::{Count, GuardFacts, NovaFacts, Own, Witness};
+pub use facts::{Count, GuardFacts, HostFacts, NovaFacts, Witness};
 pub use pattern::matches;
 pub use preview::WouldHold;
 pub(crate) use rate::reason as too_many;
-pub use region::{Dated, NovaView, Region, RegionHost};
+pub use region::{HostIncident, NovaView, Region, RegionHost};
 
 words! {
     /// The guards, in the order in which they are checked.
@@ -76,7 +76,7 @@ words! {
 
 /// The moment at which guards are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum GuardPhase {
     /// Before any other action.
     Begin,
     /// Before a host is ordered off.
@@ -87,7 +87,7 @@ pub enum Moment {
 
 /// The verdict of a guard.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum GuardResult {
     /// The recovery may continue.
     Pass,
     /// The recovery may continue, and the reason is reported.
@@ -145,10 +145,10 @@ impl Guard {
     }
 
     /// True if the guard is checked at this moment. Guards of power-off orders are skipped where no such order is given.
-    fn is_asked(self, moment: Moment, mode: FencingMode) -> bool {
+    fn is_asked(self, moment: GuardPhase, mode: FencingMode) -> bool {
         match self {
             Self::StartUp => mode == FencingMode::Engine,
-            Self::Corroboration | Self::Rate | Self::Protected => moment == Moment::Order,
+            Self::Corroboration | Self::Rate | Self::Protected => moment == GuardPhase::Order,
             Self::Observer
             | Self::AllStale
             | Self::Segment
@@ -161,7 +161,7 @@ impl Guard {
     }
 
     /// Returns the verdict of this guard.
-    pub fn check(self, facts: &GuardFacts, rules: &Policy) -> Verdict {
+    pub fn check(self, facts: &GuardFacts, rules: &Policy) -> GuardResult {
         match self {
             Self::StartUp => startup::check(facts, rules),
             Self::Observer => observer::check(facts, rules),
@@ -180,17 +180,17 @@ impl Guard {
 }
 
 /// Returns the verdict of all guards at `moment`, except those that an operator has lifted.
-pub fn rule(facts: &GuardFacts, rules: &Policy, moment: Moment, lifted: &BTreeSet<Guard>) -> Ruling {
+pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTreeSet<Guard>) -> Ruling {
     let mut ruling = Ruling::default();
     for guard in Guard::ALL {
         if !guard.is_asked(moment, rules.fencing) || lifted.contains(guard) {
             continue;
         }
         match guard.check(facts, rules) {
-            Verdict::Pass => {}
-            Verdict::Warn { reason } => ruling.warnings.push((*guard, reason)),
-            Verdict::Wait { reason, .. } => ruling.waits.push((*guard, reason)),
-            Verdict::Hold { reason } => ruling.holds.push((*guard, reason)),
+            GuardResult::Pass => {}
+            GuardResult::Warn { reason } => ruling.warnings.push((*guard, reason)),
+            GuardResult::Wait { reason, .. } => ruling.waits.push((*guard, reason)),
+            GuardResult::Hold { reason } => ruling.holds.push((*guard, reason)),
         }
     }
     ruling

@@ -2,7 +2,7 @@
 //! recovery then watches until the host has returned.
 //!
 //! [`decide`] is total and pure. All durable state is in [`HostRecovery`] and its [`Move`]s, which the engine journals
-//! before it carries out a single command. Volatile state (the questions in flight) is in `Asks` and starts empty after a
+//! before it carries out a single command. Volatile state (the questions in flight) is in `InFlight` and starts empty after a
 //! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
@@ -42,19 +42,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use arrivals::{Arrival, Arrivals, Sighting};
+pub use arrivals::{Arrival, Arrivals, LastSighting};
 pub use fence::vouch::Vouch;
 pub use fence::{Fence, OffIntent, Order};
 pub use freezing::FreezeTrack;
 pub use guard::{Approval, GuardTrack, GuardWait};
-pub use method::{Route, Way};
+pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
-pub use moves::{End, Lock, Move, MoveStep, Preparation, RestorationCall, RestorationKind, Was};
+pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
 pub use plan::order::in_order;
-pub use reserve::{Joining, Reserve, Taken, TakenEnd, TakenStep};
+pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use returning::boot_hold::BootHeldFor;
 pub use returning::power_on::PowerOn;
-pub use service::{Put, ServiceTrack};
+pub use service::{ForceDownRequest, ServiceTrack};
 pub use silence::SilenceTrack;
 
 use crate::elapsed::Elapsed;
@@ -66,13 +66,13 @@ use crate::policy::{FencingMode, Policy};
 use crate::proof::{Proof, stored};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{
-    Command, Decision, HookTrack, Now, Observation, OffWord, Pulse, Record, off_word, retry,
+    Command, Decision, HookTrack, Now, Observation, OffClaim, OperatorState, Record, off_word, retry,
 };
 use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
-use asks::Asks;
+use asks::InFlight;
 use turn::turn;
 
 /// The stage of a host recovery.
@@ -111,7 +111,7 @@ pub enum HoldKind {
 
 /// The hold of a recovery that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hold {
+pub struct RecoveryHold {
     /// The kind, which decides what an operator's `approve` does.
     pub kind: HoldKind,
     /// The reason, as text for operators.
@@ -156,10 +156,10 @@ pub struct HostRecovery {
     pub reported_at: Option<Timestamp>,
     /// The other claims that reports make about the host's fencing.
     #[serde(default)]
-    pub off_word: Option<OffWord>,
+    pub off_word: Option<OffClaim>,
     pub stage: Stage,
     /// The hold, while it waits for an operator.
-    pub hold: Option<Hold>,
+    pub hold: Option<RecoveryHold>,
     /// The number of the last operator action that it has taken.
     pub heard: u64,
     /// The number of the last operator action on a single instance that it has taken.
@@ -218,9 +218,9 @@ pub struct HostRecovery {
     #[serde(skip)]
     pub moves: BTreeMap<ServerId, Move>,
     #[serde(skip)]
-    asks: Asks,
+    asks: InFlight,
     #[serde(skip)]
-    pulse: Option<Pulse>,
+    pulse: Option<OperatorState>,
 }
 
 impl HostRecovery {
@@ -274,7 +274,7 @@ impl HostRecovery {
             arrivals: Arrivals::default(),
             wait: None,
             moves: BTreeMap::new(),
-            asks: Asks::default(),
+            asks: InFlight::default(),
             pulse: None,
         }
     }

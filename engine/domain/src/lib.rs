@@ -53,7 +53,7 @@ mod words;
 pub use count::count;
 pub use elapsed::Elapsed;
 pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, VmoveId};
-pub use reporter::{Reporter, Voice};
+pub use reporter::{Reporter, ReporterIdentity};
 pub use state_version::StateVersion;
 pub use timestamp::Timestamp;
 pub use wait::{EndedBy, Wait, WaitsFor};

@@ -6,9 +6,9 @@ mod orders;
 
 use serde::{Deserialize, Serialize};
 
-pub use about::About;
+pub use about::InstanceTraits;
 pub use migration::{Migration, MigrationStatus, MigrationType};
-pub use orders::{By, Rest, ServerAction, Why, at_rest};
+pub use orders::{RequestOrigin, Rest, ServerAction, StopReason, at_rest};
 
 use crate::id::{ServerId, ServiceId};
 use crate::resources::Resources;
@@ -172,7 +172,7 @@ pub struct Server {
     /// The text of Nova's last fault, if it shows one.
     pub fault: Option<String>,
     /// The properties that the operator's rules use.
-    pub about: About,
+    pub about: InstanceTraits,
     /// The resources it needs on a host, by its flavor; `None` if Nova does not show them.
     #[serde(default)]
     pub needs: Option<Resources>,

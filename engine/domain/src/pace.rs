@@ -18,10 +18,10 @@ mod model;
 mod trial;
 
 pub use aimd::{Aimd, Bounds};
-pub use allot::{Party, allot};
+pub use allot::{RecoveryDemand, allot};
 pub use cost::LookCost;
 pub use looks::pause;
-pub use model::{LookResult, Model, TakenUp};
+pub use model::{LookResult, Model, StartSample};
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ use std::time::Duration;
 const ONE: u64 = 1_000;
 
 /// The minimum time between two reductions, so that the same congestion does not count twice.
-const APART: Duration = Duration::from_secs(1);
+const MIN_REDUCTION_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The upper limit of a measured duration; a longer one counts as this.
 const FOREVER: Duration = Duration::from_hours(1);
@@ -76,11 +76,11 @@ pub struct Permits {
 
 /// A recovery's observations of its evacuations since its last report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sight {
+pub struct EvacuationProgress {
     /// True if the recovery has polled.
     pub looked: bool,
     /// The evacuations that have been picked up.
-    pub taken: Vec<TakenUp>,
+    pub taken: Vec<StartSample>,
 }
 
 /// The number of open recoveries in an engine above which they share lists (R13).
@@ -88,7 +88,7 @@ pub const ALONE: usize = 8;
 
 /// The result of a call to Nova.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Echo {
+pub enum NovaFeedback {
     /// Nova was done after this time.
     Answered(Duration),
     /// Nova requires a pause (429, or 503 with a time), of this length if it gives one.

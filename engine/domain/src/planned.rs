@@ -27,7 +27,8 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, Inventory, Life, Now, Observation, Pulse, REWOUND, Record, RecoveryKind, Task, Word,
+    Command, Decision, Inventory, Life, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record,
+    RecoveryKind, Task,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -62,14 +63,14 @@ pub struct PlannedCall {
 
 /// A result read from Nova, and the time of the request.
 #[derive(Clone, Debug, PartialEq)]
-struct Dated<T> {
+struct NovaReading<T> {
     at: Elapsed,
     what: T,
 }
 
 /// The stored state of a planned operation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Planned {
+pub struct PlannedState {
     /// The version of this state. A newer version is refused on reading.
     #[serde(default)]
     pub version: StateVersion,
@@ -101,9 +102,9 @@ pub struct Planned {
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
-    pulse: Option<Pulse>,
+    pulse: Option<OperatorState>,
     #[serde(skip)]
-    service: Option<Dated<Service>>,
+    service: Option<NovaReading<Service>>,
     /// The pending read of the host's service.
     #[serde(skip)]
     service_read: Question,
@@ -120,7 +121,7 @@ pub struct Planned {
     #[serde(skip)]
     list: Question,
     #[serde(skip)]
-    listed: Option<Dated<Inventory>>,
+    listed: Option<NovaReading<Inventory>>,
     /// The host's instances whose own recoveries have prevented the end of this operation.
     #[serde(skip)]
     recovered: BTreeSet<ServerId>,
@@ -146,7 +147,7 @@ const LOOK_FOR_RECOVERY: Duration = Duration::from_secs(5);
 /// The time after which a trouble that is not seen again is cleared.
 const TROUBLE_LASTS: Duration = Duration::from_secs(5);
 
-impl Planned {
+impl PlannedState {
     /// Returns a new operation.
     pub fn new(
         id: RecoveryId,
@@ -282,10 +283,10 @@ impl Planned {
         }
     }
 
-    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
+    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
         for heard in action::hear(&pulse, &mut self.heard, Task::LiveMigrate, record) {
             let said = &heard.said;
-            if said.word == Word::Reject && self.stage != PlannedStage::Over {
+            if said.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
                 self.aborted = Some(said.by.clone());
             }
         }
@@ -343,7 +344,7 @@ impl Planned {
 /// Returns the next decision, given the state, the latest observations, and the age of the operation. All observations are
 /// applied before anything is requested, because any of them may block a call.
 pub fn decide(
-    state: &mut Planned,
+    state: &mut PlannedState,
     observations: impl IntoIterator<Item = Observation>,
     now: Now,
 ) -> Decision {

@@ -26,15 +26,15 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, HookTrack, Life, Now, Observation, Pulse, REWOUND, Record, ServiceUpdate, StepKind,
-    Task, Word, mark,
+    Command, Decision, HookTrack, Life, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record,
+    ServiceUpdate, StepKind, Task, mark,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
 use freezing::FreezeTrack;
-use guarding::Guarded;
+use guarding::GuardState;
 
 /// The stored state of a process recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,7 +77,7 @@ pub struct ProcessRecovery {
     disabled: bool,
     /// The result of the guards.
     #[serde(default)]
-    guarded: Guarded,
+    guarded: GuardState,
     #[serde(default)]
     freeze: FreezeTrack,
     /// The current reason to wait; `None` in a state that an older version wrote.
@@ -90,7 +90,7 @@ pub struct ProcessRecovery {
     #[serde(skip)]
     waits_for_region: Option<(Elapsed, Service)>,
     #[serde(skip)]
-    pulse: Option<Pulse>,
+    pulse: Option<OperatorState>,
     /// The pending request about the service; one at a time.
     #[serde(skip)]
     question: Question,
@@ -125,7 +125,7 @@ impl ProcessRecovery {
             message: None,
             hooks: HookTrack::default(),
             disabled: false,
-            guarded: Guarded::default(),
+            guarded: GuardState::default(),
             freeze: FreezeTrack::default(),
             wait: None,
             region: None,
@@ -179,10 +179,10 @@ impl ProcessRecovery {
         self.over = true;
     }
 
-    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
+    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
         for heard in action::hear(&pulse, &mut self.heard, Task::DisableNode, record) {
             let said = &heard.said;
-            if said.word == Word::Reject {
+            if said.word == OperatorCommand::Reject {
                 self.end(
                     NotificationStatus::Failed,
                     format!("rejected by {}", said.by),

@@ -18,14 +18,16 @@ pub use command::{Command, Evacuation, Restoration, ServiceUpdate};
 pub use given_up::WrittenOff;
 pub use hook_track::HookTrack;
 pub use observation::{
-    Evacuations, Followed, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds,
+    Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds, ServerReading,
 };
-pub use off_word::OffWord;
-pub use record::{Decision, Elsewhere, FenceOrder, Fenced, FreezeOrder, Now, Record, Step, StepKind, Task};
-pub use reserve::{Joined, ReserveAnswer, ReserveCall, ServiceStatus};
+pub use off_word::OffClaim;
+pub use record::{
+    Decision, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, Now, Record, Step, StepKind, Task,
+};
+pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
 
 use crate::entity::notification::NotificationType;
-use crate::freeze::Frozen;
+use crate::freeze::FreezeStatus;
 use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
 use crate::timestamp::Timestamp;
@@ -61,7 +63,7 @@ words! {
 
 words! {
     /// An operator's decision about a recovery that is on hold.
-    Word {
+    OperatorCommand {
         /// The recovery checks again, and acts if the result allows it.
         Approve = "approve",
         /// The recovery is given up: nothing more is done, and its instances are listed as left.
@@ -76,7 +78,7 @@ words! {
 pub struct OperatorWord {
     /// The number, which grows by one with each action on this recovery.
     pub number: u64,
-    pub word: Word,
+    pub word: OperatorCommand,
     /// The author.
     pub by: String,
     /// The time, for people.
@@ -85,7 +87,7 @@ pub struct OperatorWord {
 
 words! {
     /// An operator's statement about one instance.
-    MoveVerdict {
+    ResolutionKind {
         /// The instance runs on that host.
         Success = "success",
         /// The instance does not run on that host, or the request to Nova will have no effect.
@@ -99,11 +101,11 @@ words! {
 
 /// An operator's statement about one instance, numbered within its recovery, so that each is processed once.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct MoveWord {
+pub struct InstanceResolution {
     /// The number, which grows by one with each statement.
     pub number: u64,
     pub server: ServerId,
-    pub word: MoveVerdict,
+    pub word: ResolutionKind,
     /// The host that the statement is about.
     pub on: Option<String>,
     /// The author, and the reason.
@@ -112,7 +114,7 @@ pub struct MoveWord {
 
 /// State that every transaction of a recovery reads again, so that an operator's change takes effect at the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pulse {
+pub struct OperatorState {
     /// `enabled` of the segment; a deleted segment counts as disabled.
     pub segment_enabled: bool,
     /// True if an operator has put the host in maintenance.
@@ -124,18 +126,18 @@ pub struct Pulse {
     /// True if a further report of the same host has joined the recovery and claims that the host is off (R19).
     pub joined_normal: bool,
     /// The claim about the host's fence made by reports that came with evidence or have joined the recovery (R16, R18).
-    pub off_word: Option<OffWord>,
+    pub off_word: Option<OffClaim>,
     /// The statements about single instances, oldest first.
-    pub move_words: Vec<MoveWord>,
+    pub move_words: Vec<InstanceResolution>,
     /// The freezes that concern the recovery.
-    pub frozen: Frozen,
+    pub frozen: FreezeStatus,
     /// The time of the database machine's clock; `None` where that is the engine's own.
     pub clock: Option<Timestamp>,
 }
 
 /// The kind of change between two successive states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum News {
+pub enum OperatorChange {
     /// No change.
     #[default]
     Nothing,
@@ -145,7 +147,7 @@ pub enum News {
     Operator,
 }
 
-impl Pulse {
+impl OperatorState {
     /// The state without anything unusual and without any operator action.
     pub const CALM: Self = Self {
         segment_enabled: true,
@@ -155,12 +157,12 @@ impl Pulse {
         joined_normal: false,
         off_word: None,
         move_words: Vec::new(),
-        frozen: Frozen::NOTHING,
+        frozen: FreezeStatus::NOTHING,
         clock: None,
     };
 
     /// Returns the kind of change since `before`.
-    pub fn news_since(&self, before: &Self) -> News {
+    pub fn news_since(&self, before: &Self) -> OperatorChange {
         let operators = |pulse: &Self| {
             (
                 pulse.segment_enabled,
@@ -173,11 +175,11 @@ impl Pulse {
         let is_known = |one: &OperatorAction| before.actions.iter().any(|old| old.id == one.id);
         let says_more = !self.actions.iter().all(is_known);
         if says_more || operators(self) != operators(before) || self.frozen != before.frozen {
-            News::Operator
+            OperatorChange::Operator
         } else if (&self.off_word, self.joined_normal) != (&before.off_word, before.joined_normal) {
-            News::Reports
+            OperatorChange::Reports
         } else {
-            News::Nothing
+            OperatorChange::Nothing
         }
     }
 }
@@ -251,50 +253,57 @@ mod tests {
 
     #[test]
     fn r20_what_an_operator_changes_is_told_apart_from_what_reports_say_more() {
-        let calm = Pulse::CALM;
+        let calm = OperatorState::CALM;
         let said = OperatorWord {
             number: 1,
-            word: Word::Reject,
+            word: OperatorCommand::Reject,
             by: "ada".into(),
             at: Timestamp::from_micros(0),
         };
-        let off_word = OffWord {
+        let off_word = OffClaim {
             arrived: None,
             dated: Timestamp::from_micros(0),
             evidence: None,
         };
-        let joined = Pulse {
+        let joined = OperatorState {
             joined_normal: true,
             off_word: Some(off_word),
             ..calm.clone()
         };
         let operators = [
-            Pulse {
+            OperatorState {
                 segment_enabled: false,
                 ..joined.clone()
             },
-            Pulse {
+            OperatorState {
                 operator_maintenance: true,
                 ..joined.clone()
             },
-            Pulse {
+            OperatorState {
                 word: Some(said),
                 ..joined.clone()
             },
-            Pulse {
-                frozen: Frozen {
+            OperatorState {
+                frozen: FreezeStatus {
                     thawed: 1,
-                    ..Frozen::NOTHING
+                    ..FreezeStatus::NOTHING
                 },
                 ..joined.clone()
             },
         ];
-        assert_eq!(calm.news_since(&calm), News::Nothing);
-        assert_eq!(joined.news_since(&calm), News::Reports);
+        assert_eq!(calm.news_since(&calm), OperatorChange::Nothing);
+        assert_eq!(joined.news_since(&calm), OperatorChange::Reports);
         for pulse in operators {
-            assert_eq!(pulse.news_since(&calm), News::Operator, "{pulse:?}");
-            assert_eq!(calm.news_since(&pulse), News::Operator, "back again: {pulse:?}");
+            assert_eq!(pulse.news_since(&calm), OperatorChange::Operator, "{pulse:?}");
+            assert_eq!(
+                calm.news_since(&pulse),
+                OperatorChange::Operator,
+                "back again: {pulse:?}"
+            );
         }
-        assert!(News::Operator > News::Reports && News::Reports > News::Nothing);
+        assert!(
+            OperatorChange::Operator > OperatorChange::Reports
+                && OperatorChange::Reports > OperatorChange::Nothing
+        );
     }
 }

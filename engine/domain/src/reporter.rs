@@ -43,7 +43,7 @@ pub struct Reporter {
 
 /// An identity that counts once, whatever credentials it reports with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-pub enum Voice<'a> {
+pub enum ReporterIdentity<'a> {
     /// All credentials that are bound to this host.
     Host(&'a str),
     /// A reporter that is bound to no host.
@@ -68,10 +68,10 @@ impl Reporter {
     }
 
     /// Returns the identity that counts once.
-    pub fn voice(&self) -> Voice<'_> {
+    pub fn voice(&self) -> ReporterIdentity<'_> {
         match &self.host {
-            Some(host) => Voice::Host(host),
-            None => Voice::Credentials {
+            Some(host) => ReporterIdentity::Host(host),
+            None => ReporterIdentity::Credentials {
                 user: &self.user_id,
                 application_credential: self.application_credential.as_deref(),
                 certificate: self.certificate.as_deref(),

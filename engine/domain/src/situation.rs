@@ -1,7 +1,7 @@
 //! Pure assessment of the gathered facts: is every instance protected now, and if not, why, and what has to be done? Every display
 //! and every count of a region's state is a rendering of [`assess`].
 //!
-//! Two rules hold everywhere. Good news counts only while it is current: a fact older than [`FRESH`] is no longer good news. Bad
+//! Two rules hold everywhere. Good news counts only while it is current: a fact older than [`MAX_FACT_AGE`] is no longer good news. Bad
 //! news counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed, and
 //! never good.
 
@@ -26,13 +26,14 @@ use serde::Serialize;
 
 use crate::timestamp::Timestamp;
 
-pub use code::Code;
+pub use code::FindingCode;
 pub use counts::Counts;
 pub use engines::{is_alive, replaces};
 pub use explain::{Explanation, HostOrInstance, Need, SHORTEST_ID};
 pub use facts::{
-    ComputeService, DeviceTest, Doubt, Engine, Facts, Fencing, Foreign, Host, Ice, Instance, Instances,
-    Known, Monitor, Part, Queue, Recovery, Rooms, RoomsState, Segment, Waiting,
+    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
+    Monitor, MutedReporter, Queue, Recovery, Rooms, RoomsState, Segment, TimedFact, WaitingInstance,
+    WrongMachine,
 };
 pub use findings::Finding;
 pub use hosts::HostSituation;
@@ -46,14 +47,14 @@ pub use segments::SegmentSituation;
 
 use crate::words::words;
 use findings::Findings;
-use hosts::Assessed;
+use hosts::AssessedHost;
 
 /// Maximum age of a fact that counts as good news.
-pub const FRESH: Duration = Duration::from_secs(45);
+pub const MAX_FACT_AGE: Duration = Duration::from_secs(45);
 
 words! {
     /// Severity of a finding, and of the whole situation, in ascending order.
-    Grade {
+    Severity {
         /// No problem.
         Ok = "ok",
         /// Useful to know; no action needed.
@@ -99,7 +100,7 @@ words! {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Situation {
     /// The highest severity of the findings.
-    pub grade: Grade,
+    pub grade: Severity,
     /// The findings, most severe first.
     pub findings: Vec<Finding>,
     /// The registered hosts and the hosts that Nova knows, by name.
@@ -119,13 +120,13 @@ pub struct Situation {
 
 /// Protection of the instances of a host, a segment or the whole region, with the reasons.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Standing {
+struct ProtectionState {
     protection: Protection,
     /// The reasons, most severe first; empty only if protected. Some of them may only limit what is known.
-    reasons: BTreeSet<Code>,
+    reasons: BTreeSet<FindingCode>,
 }
 
-impl Standing {
+impl ProtectionState {
     const fn good() -> Self {
         Self {
             protection: Protection::Protected,
@@ -134,7 +135,7 @@ impl Standing {
     }
 
     /// Lowers the protection to at most `protection`, because of `code`.
-    fn worsen(&mut self, protection: Protection, code: Code) {
+    fn worsen(&mut self, protection: Protection, code: FindingCode) {
         self.protection = self.protection.max(protection);
         self.reasons.insert(code);
     }
@@ -153,7 +154,7 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
 /// Assesses the facts with a forecast that was made from them, so that frequent callers need not make it each time.
 pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situation {
     let mut found = Findings::default();
-    let mut all = Standing::good();
+    let mut all = ProtectionState::good();
     engines::assess(facts, now, &mut all, &mut found);
     fencing::assess_region(facts, &mut all, &mut found);
     let computes: BTreeMap<&str, &ComputeService> = facts
@@ -162,7 +163,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         .flat_map(|known| &known.value)
         .map(|one| (one.host.as_str(), one))
         .collect();
-    let look = Look {
+    let look = AssessContext {
         facts,
         now,
         fresh: facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)),
@@ -181,7 +182,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     freezes::assess(&look, &mut all, &mut found);
     let is_looked = look.fresh && facts.engines.iter().any(|one| is_alive(one.seen_at, now));
     let room = room::assess(forecast, is_looked, &mut all, &mut found);
-    let mut hosts: Vec<Assessed> = Vec::new();
+    let mut hosts: Vec<AssessedHost> = Vec::new();
     let mut segments = Vec::new();
     for segment in &facts.segments {
         let of_segment = segments::assess(segment, &look, &mut found);
@@ -189,7 +190,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         hosts.extend(segment.hosts.iter().map(|host| {
             let mut assessed = hosts::registered(host, segment, &look, &mut found);
             // NO_RESERVED_HOST already reports that a segment without a reserved host lacks capacity.
-            if !of_segment.reasons.contains(&Code::NoReservedHost) {
+            if !of_segment.reasons.contains(&FindingCode::NoReservedHost) {
                 room.of_host(&host.name, &look, &mut assessed.standing, &mut found);
             }
             assessed.standing.and(&of_segment);
@@ -200,7 +201,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     hosts.extend(hosts::strangers(&look, &mut found));
     if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
         let text = "no host is registered, so no failure can be reported";
-        found.note(Finding::new(Code::NoHosts, text).fix("tachi setup import"));
+        found.note(Finding::new(FindingCode::NoHosts, text).fix("tachi setup import"));
     }
     for assessed in &mut hosts {
         assessed.standing.and(&all);
@@ -225,7 +226,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
             .iter()
             .map(|finding| finding.grade)
             .max()
-            .unwrap_or(Grade::Ok),
+            .unwrap_or(Severity::Ok),
         findings,
         hosts,
         segments,
@@ -237,7 +238,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
 }
 
 /// Returns the parts for which data is missing.
-fn not_assessed(look: &Look<'_>, room: &room::Judged<'_>) -> Vec<Aspect> {
+fn not_assessed(look: &AssessContext<'_>, room: &room::CapacityVerdict<'_>) -> Vec<Aspect> {
     let is_missing = |aspect: &&Aspect| match aspect {
         Aspect::Room => !room.is_assessed(),
         Aspect::Monitors => !monitors::are_known(look),
@@ -246,7 +247,7 @@ fn not_assessed(look: &Look<'_>, room: &room::Judged<'_>) -> Vec<Aspect> {
 }
 
 /// Inputs that all parts of an assessment share.
-struct Look<'a> {
+struct AssessContext<'a> {
     facts: &'a Facts,
     now: Timestamp,
     /// True if Nova's list of services is fresh enough to count as good news.
@@ -257,14 +258,14 @@ struct Look<'a> {
     /// The number of instances by host, as last listed.
     numbers: BTreeMap<&'a str, u64>,
     /// The frozen segments, hosts and instances.
-    ice: freezes::Frozen<'a>,
+    ice: freezes::DirectFreeze<'a>,
     /// The monitors that watch each host.
     watchers: monitors::Watchers<'a>,
     /// The reasons for which the guards would put the recovery of a host on hold.
     holds: BTreeMap<&'a str, &'a [String]>,
 }
 
-impl Look<'_> {
+impl AssessContext<'_> {
     /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
         self.numbers.get(host).copied().unwrap_or(0)

@@ -25,7 +25,9 @@ use crate::instance_event::word;
 use crate::nova::{Server, Service};
 use crate::policy::Policy;
 use crate::question::Question;
-use crate::recovery::{Command, Decision, HookTrack, Life, Now, Observation, Pulse, Record, StepKind, Task};
+use crate::recovery::{
+    Command, Decision, HookTrack, Life, Now, Observation, OperatorState, Record, StepKind, Task,
+};
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
@@ -51,7 +53,7 @@ pub enum Stage {
 
 /// A journalled call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Asked {
+pub struct JournalledCall {
     pub at: Elapsed,
     /// True if Nova has answered. Otherwise the call may still take effect until D + Q have passed (R5).
     pub answered: bool,
@@ -88,7 +90,7 @@ pub struct VmRecovery {
     /// The start of the stage.
     pub since: Elapsed,
     /// The stage's latest journalled call.
-    pub asked: Option<Asked>,
+    pub asked: Option<JournalledCall>,
     /// The time of a stop without an answer. Nothing is started before that stop can no longer take effect.
     pub loose_stop: Option<Elapsed>,
     /// True if the stage's call has been requested at least once.
@@ -123,33 +125,33 @@ pub struct VmRecovery {
     #[serde(default)]
     wait: Option<Wait>,
     #[serde(skip)]
-    pulse: Option<Pulse>,
+    pulse: Option<OperatorState>,
     /// The pending read of the instance.
     #[serde(skip)]
     server_read: Question,
     #[serde(skip)]
-    seen: Option<Dated<Server>>,
+    seen: Option<NovaReading<Server>>,
     #[serde(skip)]
-    service: Option<Dated<Service>>,
+    service: Option<NovaReading<Service>>,
     /// The pending read of the host's service.
     #[serde(skip)]
     service_read: Question,
     #[serde(skip)]
     not_before: Elapsed,
     #[serde(skip)]
-    trouble: Option<Trouble>,
+    trouble: Option<Blocker>,
 }
 
 /// A result read from Nova, and the time of the read.
 #[derive(Clone, Debug, PartialEq)]
-struct Dated<T> {
+struct NovaReading<T> {
     at: Elapsed,
     what: T,
 }
 
 /// The subject of a trouble, which also determines what clears it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum About {
+enum BlockerKind {
     /// Nova does not show the instance.
     Instance,
     /// Nova does not show the host's service, or shows it down.
@@ -169,8 +171,8 @@ enum About {
 /// The reason why the recovery cannot proceed. Its first text is kept, and published only if the trouble lasts: every change
 /// is a write.
 #[derive(Clone, Debug, PartialEq)]
-struct Trouble {
-    about: About,
+struct Blocker {
+    about: BlockerKind,
     since: Elapsed,
     text: String,
 }
@@ -237,7 +239,7 @@ impl VmRecovery {
         }
         let about = self.trouble.as_ref().map(|trouble| trouble.about);
         match &self.pulse {
-            Some(pulse) if about == Some(About::Operator) && self.stage != Stage::Over => {
+            Some(pulse) if about == Some(BlockerKind::Operator) && self.stage != Stage::Over => {
                 if pulse.segment_enabled {
                     WaitsFor::Maintenance
                 } else {
@@ -332,14 +334,14 @@ impl VmRecovery {
         .min(self.policy.tick)
     }
 
-    fn trouble(&mut self, about: About, text: String, now: Now) {
+    fn trouble(&mut self, about: BlockerKind, text: String, now: Now) {
         // Any other trouble replaces a failed call: the failure matters only while nothing else blocks the call.
         let keep = self
             .trouble
             .as_ref()
-            .is_some_and(|trouble| trouble.about == about || trouble.about != About::Call);
+            .is_some_and(|trouble| trouble.about == about || trouble.about != BlockerKind::Call);
         if !keep {
-            self.trouble = Some(Trouble {
+            self.trouble = Some(Blocker {
                 about,
                 since: now.elapsed,
                 text,
@@ -347,7 +349,7 @@ impl VmRecovery {
         }
     }
 
-    fn no_trouble(&mut self, about: About) {
+    fn no_trouble(&mut self, about: BlockerKind) {
         self.trouble.take_if(|trouble| trouble.about == about);
     }
 

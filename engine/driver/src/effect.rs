@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_domain::fault::Fault;
-use tachi_domain::pace::{Demand, Sight};
+use tachi_domain::pace::{Demand, EvacuationProgress};
 use tachi_domain::recovery::{Command, Now, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
 use crate::holding::Intent;
-use crate::journal::{Beat, Claim, Committed, Write};
+use crate::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 
 /// The time of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Event {
         /// The time at which it was sent to the journal, by the boot-time clock.
         sent: Duration,
         /// `None` if the write failed or the response was lost.
-        outcome: Option<Committed>,
+        outcome: Option<WriteOutcome>,
     },
     /// The engine is stopping.
     Stop,
@@ -47,15 +47,15 @@ pub enum Event {
 pub enum Effect {
     /// The recovery's demand for permits from the engine, and its observations of its evacuations since the previous
     /// demand.
-    Demand(Demand, Sight),
+    Demand(Demand, EvacuationProgress),
     /// Write these power commands to the audit log.
     Audit(Vec<Command>),
     /// Commit this transaction under this claim.
     Commit(Claim, Arc<Write>),
     /// Write a heartbeat.
-    Beat(Beat),
+    Beat(LeaseRenewal),
     /// Report that this is durable now. Requires no further action.
-    Written(Box<Written>),
+    Written(Box<DurableState>),
     /// Alert operators that the recovery waits.
     Alarm {
         /// True if the recovery is on hold and the commit that put it on hold has been reported already.
@@ -68,12 +68,12 @@ pub enum Effect {
     /// Let running calls end, and release the claim.
     LetGo,
     /// Stop: the driver has ended, and the results of running calls are not needed any more.
-    End(Ended),
+    End(DriverEnd),
 }
 
 /// A decision that is durable now.
 #[derive(Debug)]
-pub struct Written {
+pub struct DurableState {
     pub record: Record,
     pub write: Arc<Write>,
     /// The time of the decision.
@@ -95,19 +95,19 @@ pub struct Calls {
 
 /// The way in which a driver ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum DriverEnd {
     Over,
     /// Another engine has claimed it.
     Lost,
     /// This engine may no longer hold the claim, so the recovery has to be claimed again.
-    Unsure(Unsure),
+    Unsure(UncertainClaim),
     /// This engine is stopping and has released the claim.
     Released,
 }
 
 /// The reason why the claim is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsure {
+pub enum UncertainClaim {
     /// The journal failed, or its response was lost (R1).
     Journal,
     /// A report with new information joined before the recovery could end, so it starts again from the journal, which

@@ -10,7 +10,7 @@ use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
 pub use tachi_domain::recovery::StepKind;
 use tachi_domain::recovery::WrittenOff;
-use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind};
+use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, OperatorState, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
 /// The view that an engine has of a recovery that it does not own.
@@ -55,7 +55,7 @@ impl Claim {
 
 /// A recovery as read by its new owner after the claim was committed, on the same connection.
 #[derive(Clone, Debug)]
-pub struct Claimed {
+pub struct ClaimedRecovery {
     pub id: RecoveryId,
     /// The epoch in every write of the new owner.
     pub epoch: u64,
@@ -85,12 +85,12 @@ pub struct Claimed {
     /// The time at which the notification was accepted, by the wall clock of the API's machine.
     pub opened_at: Timestamp,
     /// The data that an operator may have changed.
-    pub pulse: Pulse,
+    pub pulse: OperatorState,
     /// The ages of restarts of the instance by other VM recoveries, at most [`RESTARTS`] of them.
     pub restarts: Vec<Duration>,
 }
 
-impl Claimed {
+impl ClaimedRecovery {
     /// Returns the values that the first write of the new owner compares.
     pub fn claim(&self) -> Claim {
         Claim {
@@ -266,9 +266,9 @@ pub struct Write {
 /// The result of a [`Write`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Committed {
+pub enum WriteOutcome {
     /// The write is durable. Contains the data that an operator may have changed meanwhile.
-    Written(Pulse),
+    Written(OperatorState),
     /// Another engine has claimed the recovery: stop, and make no call.
     Lost,
     /// The row is older than its owner's knowledge: a failover of the database has lost writes (R33). Stop, and make no
@@ -289,7 +289,7 @@ pub enum Committed {
     TooManyOrders,
     /// Refused, without any write, because of [`Write::unless_frozen`]. Contains the data that an operator may have
     /// changed.
-    Frozen(Pulse),
+    Frozen(OperatorState),
     /// Refused, without any write: the time in [`Write::latest`] had passed.
     TooLate,
     /// Refused, without any write: these hosts cannot be taken, because another recovery holds them or they are no
@@ -299,7 +299,7 @@ pub enum Committed {
 
 /// A heartbeat of a recovery's owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Beat {
+pub struct LeaseRenewal {
     pub claim: Claim,
     /// The recovery's elapsed time.
     pub elapsed: Elapsed,

@@ -12,8 +12,8 @@ mod rewind;
 mod sweeper;
 mod write;
 
-pub use effect::{Calls, Effect, Ended, Event, Time, Unsure, Written, refusal};
+pub use effect::{Calls, DriverEnd, DurableState, Effect, Event, Time, UncertainClaim, refusal};
 pub use holding::{BEAT_LIMIT, INTENT_LIMIT, Intent, may_act};
 pub use machine::{BEAT, Driver};
 pub use recovery::{Recovery, Unusable, open};
-pub use sweeper::{RowVersion, SILENCE, Sweeper, WATCH};
+pub use sweeper::{CLAIM_POLL_INTERVAL, OWNER_TIMEOUT, RowVersion, Sweeper};

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use tachi_domain::fault::Fault;
 use tachi_domain::freeze::UnlessFrozen;
-use tachi_domain::recovery::{Command, Decision, News, Now, Observation, Pulse, Record, StepKind, Task};
+use tachi_domain::recovery::{
+    Command, Decision, Now, Observation, OperatorChange, OperatorState, Record, StepKind, Task,
+};
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
 use crate::alarm::Alarm;
-use crate::effect::{Calls, Effect, Ended, Event, Time, Unsure, Written};
+use crate::effect::{Calls, DriverEnd, DurableState, Effect, Event, Time, UncertainClaim};
 use crate::holding::Intent;
-use crate::journal::{Beat, Claim, Claimed, Committed, Write};
+use crate::journal::{Claim, ClaimedRecovery, LeaseRenewal, Write, WriteOutcome};
 use crate::recovery::Recovery;
 use crate::rewind::Rewind;
 use crate::write::write_of;
@@ -60,11 +62,11 @@ pub struct Driver {
     claimed_at: Duration,
     /// The time at which the last committed heartbeat was sent.
     beat_sent: Duration,
-    pulse: Pulse,
+    pulse: OperatorState,
     /// The time at which the last transaction was sent, and the database's clock in it.
     clocks: Option<(Duration, Timestamp)>,
     /// The changes of the pulse that the recovery has not observed yet.
-    news: News,
+    news: OperatorChange,
     alarm: Alarm,
     stopping: bool,
     /// Set while the row carries the rewind mark (R33).
@@ -74,7 +76,7 @@ pub struct Driver {
 impl Driver {
     /// Creates the driver of a claimed recovery. The claim was sent at `sent` on the boot-time clock. The first event
     /// contains the other known facts: the permits, and whether fencing is stopped.
-    pub fn new(claimed: &Claimed, state: Box<dyn Recovery>, sent: Duration) -> Self {
+    pub fn new(claimed: &ClaimedRecovery, state: Box<dyn Recovery>, sent: Duration) -> Self {
         Self {
             claim: claimed.claim(),
             host: claimed.host.as_ref().map(|host| host.id),
@@ -89,7 +91,7 @@ impl Driver {
             beat_sent: sent,
             pulse: claimed.pulse.clone(),
             clocks: claimed.pulse.clock.map(|shown| (sent, shown)),
-            news: News::Nothing,
+            news: OperatorChange::Nothing,
             alarm: Alarm::default(),
             stopping: false,
         }
@@ -138,19 +140,21 @@ impl Driver {
                 self.committed(*round, write, (sent, outcome), time, &mut effects);
             }
             (Event::Journalled { sent, outcome }, Phase::Beating(round)) => match outcome {
-                Some(Committed::Written(pulse)) => {
+                Some(WriteOutcome::Written(pulse)) => {
                     self.claim.beat += 1;
                     let stood_still = self.clock_stood_still(sent, &pulse, time);
                     self.held(sent, pulse);
                     if stood_still {
-                        effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
+                        effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
                     } else {
                         self.act(*round, sent, time, &mut effects);
                     }
                 }
-                Some(Committed::Rewound) => effects.push(Effect::End(Ended::Unsure(Unsure::Rewound))),
-                Some(_) => effects.push(Effect::End(Ended::Lost)),
-                None => effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
+                Some(WriteOutcome::Rewound) => {
+                    effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)))
+                }
+                Some(_) => effects.push(Effect::End(DriverEnd::Lost)),
+                None => effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Journal))),
             },
             // Observations that arrive during another phase wait for its end.
             (Event::Observed(observations), phase) => {
@@ -180,12 +184,12 @@ impl Driver {
         }
         if self.rewind.as_mut().is_some_and(Rewind::ends) {
             // The claim is some time ago, so the data of the last heartbeat counts.
-            self.news = News::Nothing;
+            self.news = OperatorChange::Nothing;
             observations.retain(|one| !matches!(one, Observation::Claimed(_)));
             let begins = [Observation::Rewound, Observation::Claimed(self.pulse.clone())];
             observations.splice(0..0, begins);
         }
-        if std::mem::take(&mut self.news) != News::Nothing {
+        if std::mem::take(&mut self.news) != OperatorChange::Nothing {
             // This comes first, because an operator's veto must apply to everything decided in this round.
             observations.insert(0, Observation::Pulse(self.pulse.clone()));
         }
@@ -206,7 +210,7 @@ impl Driver {
         effects: &mut Vec<Effect>,
     ) {
         let Some(left) = left.checked_sub(1) else {
-            effects.push(Effect::End(Ended::Unsure(Unsure::Refused)));
+            effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Refused)));
             return;
         };
         let now = Now {
@@ -269,7 +273,7 @@ impl Driver {
             if time.boot.saturating_sub(self.beat_sent) < BEAT {
                 return self.act(round, time.boot, time, effects);
             }
-            effects.push(Effect::Beat(Beat {
+            effects.push(Effect::Beat(LeaseRenewal {
                 claim: self.claim.clone(),
                 elapsed: self.elapsed(time.boot),
             }));
@@ -286,7 +290,7 @@ impl Driver {
             now.wall,
         );
         let Ok(mut write) = write else {
-            effects.push(Effect::End(Ended::Unsure(Unsure::State)));
+            effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::State)));
             return;
         };
         write.latest = self.latest(time);
@@ -301,13 +305,13 @@ impl Driver {
         &mut self,
         mut round: Round,
         write: Arc<Write>,
-        (sent, outcome): (Duration, Option<Committed>),
+        (sent, outcome): (Duration, Option<WriteOutcome>),
         time: Time,
         effects: &mut Vec<Effect>,
     ) {
         let record = &mut round.record;
         let refusal = match outcome {
-            Some(Committed::Written(pulse)) => {
+            Some(WriteOutcome::Written(pulse)) => {
                 self.claim.committed();
                 if write.rewind_over {
                     self.rewind = None;
@@ -315,27 +319,33 @@ impl Driver {
                 let record = std::mem::take(record);
                 round.record.head = record.head;
                 let now = round.now;
-                effects.push(Effect::Written(Box::new(Written { record, write, now })));
+                effects.push(Effect::Written(Box::new(DurableState { record, write, now })));
                 let stood_still = self.clock_stood_still(sent, &pulse, time);
                 self.held(sent, pulse);
                 if stood_still && !self.state.is_over() {
-                    return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill)));
+                    return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
                 }
                 return self.act(round, sent, time, effects);
             }
-            Some(Committed::Lost) => return effects.push(Effect::End(Ended::Lost)),
-            Some(Committed::Rewound) => return effects.push(Effect::End(Ended::Unsure(Unsure::Rewound))),
-            Some(Committed::TooLate) => return effects.push(Effect::End(Ended::Unsure(Unsure::StoodStill))),
-            None => return effects.push(Effect::End(Ended::Unsure(Unsure::Journal))),
-            Some(Committed::Joined) => return effects.push(Effect::End(Ended::Unsure(Unsure::Joined))),
-            Some(Committed::MovesTaken(servers)) => Observation::MovesTaken(servers),
-            Some(Committed::HostUnderRecovery) => {
+            Some(WriteOutcome::Lost) => return effects.push(Effect::End(DriverEnd::Lost)),
+            Some(WriteOutcome::Rewound) => {
+                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)));
+            }
+            Some(WriteOutcome::TooLate) => {
+                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
+            }
+            None => return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Journal))),
+            Some(WriteOutcome::Joined) => {
+                return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Joined)));
+            }
+            Some(WriteOutcome::MovesTaken(servers)) => Observation::MovesTaken(servers),
+            Some(WriteOutcome::HostUnderRecovery) => {
                 record.freeze = None;
                 record.steps.clear();
                 record.restarted = None;
                 Observation::HostUnderRecovery
             }
-            Some(Committed::InstancesUnderRecovery(servers)) => {
+            Some(WriteOutcome::InstancesUnderRecovery(servers)) => {
                 // The recovery does not end now.
                 record.freeze = None;
                 record.life = None;
@@ -343,12 +353,12 @@ impl Driver {
                 record.steps.clear();
                 Observation::InstancesUnderRecovery(servers)
             }
-            Some(Committed::MayRunOn(hosts)) => {
+            Some(WriteOutcome::MayRunOn(hosts)) => {
                 record.steps.clear();
                 record.restarted = None;
                 Observation::MayRunOn(hosts)
             }
-            Some(Committed::TooManyOrders) => {
+            Some(WriteOutcome::TooManyOrders) => {
                 // The order was not written, so its step is not recorded.
                 record.order = None;
                 record
@@ -356,7 +366,7 @@ impl Driver {
                     .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
                 Observation::OrderRefused
             }
-            Some(Committed::Frozen(pulse)) => {
+            Some(WriteOutcome::Frozen(pulse)) => {
                 // The write was refused, so no intent is recorded.
                 record.steps.retain(|step| step.kind != StepKind::Intent);
                 record.order = None;
@@ -370,7 +380,7 @@ impl Driver {
                     .retain(|one| !record.heard_actions.contains(&one.id));
                 Observation::Pulse(pulse)
             }
-            Some(Committed::ReserveTaken(hosts)) => {
+            Some(WriteOutcome::ReserveTaken(hosts)) => {
                 // The reservations were refused, so their steps are not recorded.
                 record.steps.retain(|step| step.task != Task::Reserve);
                 Observation::ReserveTaken(hosts)
@@ -390,7 +400,7 @@ impl Driver {
     /// In that case more time has passed by the database's clock than between the sending of that transaction and now.
     /// All known data is older than it seems, and another engine may have acted. So the recovery is claimed again, and
     /// no earlier decision is carried out.
-    fn clock_stood_still(&mut self, sent: Duration, pulse: &Pulse, time: Time) -> bool {
+    fn clock_stood_still(&mut self, sent: Duration, pulse: &OperatorState, time: Time) -> bool {
         let Some(shown) = pulse.clock else { return false };
         let latest = self.latest(time);
         self.clocks = Some((sent, shown));
@@ -404,7 +414,7 @@ impl Driver {
     }
 
     /// Records that a heartbeat sent at `sent` is committed.
-    fn held(&mut self, sent: Duration, pulse: Pulse) {
+    fn held(&mut self, sent: Duration, pulse: OperatorState) {
         self.beat_sent = sent;
         self.news = self.news.max(pulse.news_since(&self.pulse));
         self.pulse = pulse;
@@ -413,10 +423,10 @@ impl Driver {
     /// Performs a decision that is durable; its transaction was sent at `sent`.
     fn act(&mut self, round: Round, sent: Duration, time: Time, effects: &mut Vec<Effect>) {
         self.tell_that_it_waits(&round.record, time, effects);
-        if self.news == News::Operator && round.commands.iter().any(Command::is_write) {
+        if self.news == OperatorChange::Operator && round.commands.iter().any(Command::is_write) {
             // The transaction shows that an operator has changed something since, possibly because the process was
             // stopped for a while before the decision. The change applies to the calls that are about to be sent (R20).
-            self.news = News::Nothing;
+            self.news = OperatorChange::Nothing;
             let mut observations = vec![Observation::Pulse(self.pulse.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));
             return self.decide(None, observations, round.left, time, effects);
@@ -433,7 +443,7 @@ impl Driver {
             }));
         }
         if self.state.is_over() {
-            return effects.push(Effect::End(Ended::Over));
+            return effects.push(Effect::End(DriverEnd::Over));
         }
         if self.stopping {
             return effects.push(Effect::LetGo);
@@ -442,7 +452,7 @@ impl Driver {
             .rewind
             .as_ref()
             .is_some_and(|rewind| rewind.is_quiet(time.boot));
-        if !is_quiet && (self.news != News::Nothing || !self.inbox.is_empty()) {
+        if !is_quiet && (self.news != OperatorChange::Nothing || !self.inbox.is_empty()) {
             return self.step(time, effects);
         }
         let now = Now {

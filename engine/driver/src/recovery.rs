@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::guard::{Guard, process};
-use tachi_domain::host_recovery::{HostRecovery, Move, Taken};
-use tachi_domain::pace::{Demand, Sight};
-use tachi_domain::planned::{Planned, PlannedMove};
+use tachi_domain::host_recovery::{HostRecovery, Move, Reservation};
+use tachi_domain::pace::{Demand, EvacuationProgress};
+use tachi_domain::planned::{PlannedMove, PlannedState};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Decision, Now, Observation};
 use tachi_domain::{HostId, ServerId, Wait, WaitsFor};
@@ -59,7 +59,7 @@ pub trait Recovery: Debug + Send + Sync {
 
     /// Returns the recovery's demand for permits from the engine, and its observations of its evacuations since the
     /// previous demand.
-    fn demand(&mut self) -> Option<(Demand, Sight)> {
+    fn demand(&mut self) -> Option<(Demand, EvacuationProgress)> {
         None
     }
 
@@ -69,7 +69,7 @@ pub trait Recovery: Debug + Send + Sync {
     }
 
     /// Returns the recovery if it is a plan for a running host.
-    fn plan(&self) -> Option<&Planned> {
+    fn plan(&self) -> Option<&PlannedState> {
         None
     }
 }
@@ -110,7 +110,7 @@ impl dyn Recovery + '_ {
     }
 
     /// Returns a reserved host that the recovery holds or held.
-    pub fn reservation(&self, host: HostId) -> Option<&Taken> {
+    pub fn reservation(&self, host: HostId) -> Option<&Reservation> {
         self.of_host()?.reserve.taken(host)
     }
 

@@ -10,7 +10,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::{Life, REWOUND, Record, Step, StepKind, Task};
 
-use crate::sweeper::SILENCE;
+use crate::sweeper::OWNER_TIMEOUT;
 
 /// The progress of such a claim.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Rewind {
     /// while longer (R2).
     pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
         Self {
-            quiet_until: claim_sent.saturating_add(SILENCE + policy.settle_time()),
+            quiet_until: claim_sent.saturating_add(OWNER_TIMEOUT + policy.settle_time()),
             is_open: life == Life::Open,
             is_told: false,
             is_learnt: false,

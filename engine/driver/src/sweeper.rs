@@ -8,23 +8,23 @@ use tachi_domain::RecoveryId;
 use crate::journal::{Claim, ClaimView};
 
 /// Time without a new heartbeat after which an owner counts as dead, and another engine may claim its recovery.
-pub const SILENCE: Duration = Duration::from_secs(4);
+pub const OWNER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// Interval between two reads of another engine's heartbeats. Silence is counted from when a heartbeat was first
-/// *read*, and is noticed at the next read. So an owner's death costs up to two intervals on top of [`SILENCE`]; with
+/// *read*, and is noticed at the next read. So an owner's death costs up to two intervals on top of [`OWNER_TIMEOUT`]; with
 /// intervals of one second the total was up to six seconds.
-pub const WATCH: Duration = Duration::from_millis(250);
+pub const CLAIM_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Limit of claims per sweep. A claim is a transaction: if a host fails while thousands of reports are processed, the
 /// next sweep claims it, and not a sweep after all of them.
-const AT_ONCE: usize = 64;
+const CLAIM_BATCH: usize = 64;
 
 /// Limit of recoveries of instances and processes that are starting at the same time. It bounds the memory that a flood
 /// of reports uses, and a higher limit would not make them finish sooner.
-const BEGUN: usize = 256;
+const MAX_RUNNING_SMALL: usize = 256;
 
 /// Time after which a recovery that is not done is considered waiting, and does not count against the limit.
-const BEGINS: Duration = Duration::from_secs(2);
+const SMALL_GRACE: Duration = Duration::from_secs(2);
 
 /// Time after which data about a recovery that is no longer listed is discarded.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
@@ -111,7 +111,7 @@ impl Sweeper {
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<ClaimView> {
         self.begun
-            .retain(|id, since| ours(*id) && now.saturating_sub(*since) < BEGINS);
+            .retain(|id, since| ours(*id) && now.saturating_sub(*since) < SMALL_GRACE);
         let mut free: Vec<&ClaimView> = Vec::new();
         let mut watched = 0;
         for view in views.iter().filter(|view| !ours(view.id)) {
@@ -125,7 +125,7 @@ impl Sweeper {
             self.unsure.remove(&view.id);
             if (first.0, first.1) != (view.epoch, view.beat) {
                 *first = (view.epoch, view.beat, now);
-            } else if now.saturating_sub(first.2) >= SILENCE {
+            } else if now.saturating_sub(first.2) >= OWNER_TIMEOUT {
                 free.push(view);
             }
         }
@@ -136,14 +136,14 @@ impl Sweeper {
         }
         let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
         let (all_hosts, all_others) = (hosts.len(), others.len());
-        let room = BEGUN.saturating_sub(self.begun.len());
+        let room = MAX_RUNNING_SMALL.saturating_sub(self.begun.len());
         let claimed: Vec<ClaimView> = hosts
             .into_iter()
             .chain(others.into_iter().take(room))
-            .take(AT_ONCE)
+            .take(CLAIM_BATCH)
             .cloned()
             .collect();
-        self.more_hosts = all_hosts > AT_ONCE;
+        self.more_hosts = all_hosts > CLAIM_BATCH;
         self.more = claimed.len() < all_hosts + all_others;
         for view in &claimed {
             self.unsure.remove(&view.id);
@@ -167,12 +167,12 @@ impl Sweeper {
     }
 
     /// True if the next sweep may follow at once: there is more to claim, and capacity for it. A sweep reads all open
-    /// recoveries, so it has to be worth it: `AT_ONCE` of them have to fit.
+    /// recoveries, so it has to be worth it: `CLAIM_BATCH` of them have to fit.
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
         let begins =
-            |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < BEGINS;
-        let room = BEGUN.saturating_sub(self.begun.iter().filter(begins).count());
-        self.more_hosts || self.more && room >= AT_ONCE
+            |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < SMALL_GRACE;
+        let room = MAX_RUNNING_SMALL.saturating_sub(self.begun.iter().filter(begins).count());
+        self.more_hosts || self.more && room >= CLAIM_BATCH
     }
 }
 
@@ -264,12 +264,12 @@ mod tests {
     #[test]
     fn ew09_an_owners_death_is_noticed_within_five_seconds() {
         // The owner's last heartbeat is committed at 0, and it dies right after. The worst phase of the reads counts.
-        for phase in 0..WATCH.as_millis() {
+        for phase in 0..CLAIM_POLL_INTERVAL.as_millis() {
             let mut sweeper = Sweeper::default();
             let silent = [view(1, 1, 7, Some("other"))];
             let mut now = at(u64::try_from(phase).unwrap());
             while sweeper.claimable(&silent, now, |_| false).is_empty() {
-                now += WATCH;
+                now += CLAIM_POLL_INTERVAL;
             }
             assert!(now < Duration::from_secs(5), "{now:?} at phase {phase}");
         }
@@ -345,7 +345,7 @@ mod tests {
         views.push(view(10_000, 0, 0, None));
         let mut sweeper = Sweeper::default();
         let claimed = sweeper.claimable(&views, at(0), |_| false);
-        assert_eq!(claimed.len(), AT_ONCE);
+        assert_eq!(claimed.len(), CLAIM_BATCH);
         assert_eq!(claimed[0].id, views[9_000].id, "the host is the first");
         assert!(sweeper.has_more(at(1), |_| true));
     }
@@ -358,11 +358,11 @@ mod tests {
                 host.of_host = of_host;
             }
             let mut sweeper = Sweeper::default();
-            assert_eq!(sweeper.claimable(&hosts, at(0), |_| false).len(), AT_ONCE);
+            assert_eq!(sweeper.claimable(&hosts, at(0), |_| false).len(), CLAIM_BATCH);
             assert!(sweeper.has_more(at(0), |_| false));
             sweeper.came_to_nothing();
             assert!(!sweeper.has_more(at(0), |_| false));
-            assert_eq!(sweeper.claimable(&hosts, at(250), |_| false).len(), AT_ONCE);
+            assert_eq!(sweeper.claimable(&hosts, at(250), |_| false).len(), CLAIM_BATCH);
         }
     }
 
@@ -383,11 +383,11 @@ mod tests {
                 assert!(claimed.insert(view.id), "{:?} twice", view.id);
                 ours.insert(view.id);
             }
-            assert!(ours.len() <= BEGUN, "{}", ours.len());
+            assert!(ours.len() <= MAX_RUNNING_SMALL, "{}", ours.len());
             if !sweeper.has_more(at(now), |id| ours.contains(&id)) {
                 // Half of them end.
                 now += 100;
-                let half: Vec<_> = ours.iter().copied().take(BEGUN / 2).collect();
+                let half: Vec<_> = ours.iter().copied().take(MAX_RUNNING_SMALL / 2).collect();
                 for id in half {
                     ours.remove(&id);
                 }
@@ -422,7 +422,7 @@ mod tests {
         let mut claimed = 0;
         for turn in 0..500 {
             claimed += sweeper.claimable(&views, at(turn), |_| false).len();
-            views.drain(..AT_ONCE.min(views.len()));
+            views.drain(..CLAIM_BATCH.min(views.len()));
         }
         assert_eq!(claimed, 500, "without waiting for their silence");
     }

@@ -1,7 +1,7 @@
 //! The conversion of a decision's record to one transaction.
 
 use serde_json::json;
-use tachi_domain::host_recovery::{Taken, TakenEnd, TakenStep};
+use tachi_domain::host_recovery::{Reservation, ReservationEnd, ReservationStep};
 use tachi_domain::proof::{Basis, DatedReading, Proof};
 use tachi_domain::recovery::{Record, Step};
 use tachi_domain::{Elapsed, HostId, Timestamp};
@@ -107,17 +107,21 @@ pub(crate) fn write_of(
     })
 }
 
-fn reservation_of(taken: &Taken, wall: Timestamp) -> ReservationWrite {
+fn reservation_of(taken: &Reservation, wall: Timestamp) -> ReservationWrite {
     ReservationWrite {
         host: taken.host,
         name: taken.name.clone(),
         state: match taken.step {
-            TakenStep::Over(TakenEnd::Used) => ReservationState::Used,
-            TakenStep::Over(TakenEnd::GivenBack) => ReservationState::GivenBack,
-            TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning if taken.consumed => {
+            ReservationStep::Over(ReservationEnd::Used) => ReservationState::Used,
+            ReservationStep::Over(ReservationEnd::GivenBack) => ReservationState::GivenBack,
+            ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Returning
+                if taken.consumed =>
+            {
                 ReservationState::Consumed
             }
-            TakenStep::Preparing | TakenStep::Ready | TakenStep::Returning => ReservationState::Held,
+            ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Returning => {
+                ReservationState::Held
+            }
         },
         was_enabled: taken.was_enabled,
         was_reason: taken.was_reason.clone(),

@@ -46,7 +46,7 @@ mod tests {
     use std::sync::Mutex;
 
     use tachi_domain::Timestamp;
-    use tachi_domain::event::{Change, Phase, Shown, Subject};
+    use tachi_domain::event::{Change, EventSnapshot, Phase, Subject};
 
     use super::*;
 
@@ -63,7 +63,7 @@ mod tests {
         Event {
             at: Timestamp::from_micros(0),
             cause: Arc::default(),
-            subject: Subject::Segment(Change::Create, Shown::Id(uuid::Uuid::nil().into())),
+            subject: Subject::Segment(Change::Create, EventSnapshot::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
             trouble: None,
         }

@@ -9,7 +9,8 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::event::{
-    Event, RecoveryTold, Shown, ShownHost, ShownNotification, ShownSegment, Subject, Trouble, VmoveTold,
+    Event, EventSnapshot, FailureCause, RecoveryTold, ShownHost, ShownNotification, ShownSegment, Subject,
+    VmoveTold,
 };
 use tachi_domain::freeze::Freeze;
 
@@ -60,7 +61,7 @@ fn fields(data: Value) -> Map<String, Value> {
 
 fn segment(known: &ShownSegment) -> Map<String, Value> {
     fields(match known {
-        Shown::Entity(segment) => json!({
+        EventSnapshot::Entity(segment) => json!({
             "id": segment.row,
             "uuid": segment.id.to_string(),
             "name": segment.name,
@@ -69,20 +70,20 @@ fn segment(known: &ShownSegment) -> Map<String, Value> {
             "recovery_method": segment.recovery_method.as_str(),
             "enabled": segment.enabled,
         }),
-        Shown::New(new) => json!({
+        EventSnapshot::New(new) => json!({
             "name": new.name,
             "service_type": new.service_type,
             "description": new.description,
             "recovery_method": new.recovery_method.as_str(),
             "enabled": new.enabled,
         }),
-        Shown::Id(id) => json!({ "uuid": id.to_string() }),
+        EventSnapshot::Id(id) => json!({ "uuid": id.to_string() }),
     })
 }
 
 fn host(known: &ShownHost) -> Map<String, Value> {
     fields(match known {
-        Shown::Entity(host) => json!({
+        EventSnapshot::Entity(host) => json!({
             "id": host.row,
             "uuid": host.id.to_string(),
             "name": host.name,
@@ -92,7 +93,7 @@ fn host(known: &ShownHost) -> Map<String, Value> {
             "control_attributes": host.control_attributes,
             "on_maintenance": host.on_maintenance,
         }),
-        Shown::New((new, segment)) => json!({
+        EventSnapshot::New((new, segment)) => json!({
             "name": new.name,
             "failover_segment": nested(segment),
             "type": new.kind,
@@ -100,7 +101,7 @@ fn host(known: &ShownHost) -> Map<String, Value> {
             "control_attributes": new.control_attributes,
             "on_maintenance": new.on_maintenance,
         }),
-        Shown::Id(id) => json!({ "uuid": id.to_string() }),
+        EventSnapshot::Id(id) => json!({ "uuid": id.to_string() }),
     })
 }
 
@@ -124,7 +125,7 @@ fn nested(segment: &Segment) -> Value {
 
 fn notification(known: &ShownNotification) -> Map<String, Value> {
     fields(match known {
-        Shown::Entity(one) => json!({
+        EventSnapshot::Entity(one) => json!({
             "id": one.row,
             "notification_uuid": one.id.to_string(),
             "generated_time": time::in_payload(one.generated_time),
@@ -133,13 +134,13 @@ fn notification(known: &ShownNotification) -> Map<String, Value> {
             "payload": one.payload,
             "status": one.status.as_str(),
         }),
-        Shown::New(new) => json!({
+        EventSnapshot::New(new) => json!({
             "generated_time": time::in_payload(new.generated_time),
             "type": new.kind.as_str(),
             "payload": new.payload,
             "status": NotificationStatus::New.as_str(),
         }),
-        Shown::Id(id) => json!({ "notification_uuid": id.to_string() }),
+        EventSnapshot::Id(id) => json!({ "notification_uuid": id.to_string() }),
     })
 }
 
@@ -194,7 +195,7 @@ fn freeze(freeze: &Freeze) -> Map<String, Value> {
     }))
 }
 
-fn fault(trouble: &Trouble) -> Value {
+fn fault(trouble: &FailureCause) -> Value {
     let data = json!({
         "module_name": trouble.module,
         "function_name": trouble.function,

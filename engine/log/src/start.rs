@@ -43,13 +43,13 @@ impl Levels {
 }
 
 /// The state that SIGHUP changes.
-struct Running {
+struct ReloadState {
     file: Option<LogFile>,
     filter: reload::Handle<EnvFilter, Registry>,
     levels: Levels,
 }
 
-static RUNNING: OnceLock<Running> = OnceLock::new();
+static RUNNING: OnceLock<ReloadState> = OnceLock::new();
 
 type Sink<S> = Box<dyn Layer<S> + Send + Sync>;
 
@@ -114,7 +114,7 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
         tracing::debug!(%error, "the log was already started");
         return Ok(());
     }
-    RUNNING.get_or_init(|| Running {
+    RUNNING.get_or_init(|| ReloadState {
         file,
         filter: handle,
         levels: program.levels,

@@ -90,7 +90,7 @@ pub struct FromNovaLeftView {
 
 /// A query for lines of the audit log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct AuditWish {
+pub struct AuditRequest {
     /// Only the lines about this host.
     pub host: Option<String>,
     /// Only the lines of recoveries whose id starts with this.

@@ -7,13 +7,13 @@ use tachi_domain::downtime::Downtime;
 use utoipa::ToSchema;
 
 const MARKED: &str = "HA_Enabled";
-const REST: &str = "the rest";
+const OTHER_LABEL: &str = "the rest";
 
 /// Splits the downtimes into the marked instances and the rest, each with its name. Instances without a mark count as the rest.
 pub fn parts(down: impl IntoIterator<Item = (bool, Duration)>) -> [(&'static str, Downtime); 2] {
     let (marked, rest): (Vec<_>, Vec<_>) = down.into_iter().partition(|(marked, _)| *marked);
     let only = |some: Vec<(bool, Duration)>| some.into_iter().map(|(_, lasted)| lasted).collect();
-    [(MARKED, only(marked)), (REST, only(rest))]
+    [(MARKED, only(marked)), (OTHER_LABEL, only(rest))]
 }
 
 /// Renders all downtimes in one line; `None` if no instance is back.
@@ -74,7 +74,7 @@ pub struct DowntimeView {
 impl DowntimeView {
     /// Returns the marked instances and the rest, each with its name.
     pub fn parts(&self) -> [(&'static str, Figures); 2] {
-        [(MARKED, self.ha_enabled), (REST, self.rest)]
+        [(MARKED, self.ha_enabled), (OTHER_LABEL, self.rest)]
     }
 
     /// Computes the figures; each instance is given as true if it is marked, with its downtime.

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{
-    Aspect, Counts, Explanation, Finding, Grade, HostOrInstance, Need, Protection, fit,
+    Aspect, Counts, Explanation, Finding, HostOrInstance, Need, Protection, Severity, fit,
 };
 use tachi_engine::ports::operator::{MoveLine, RecoverySummary};
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use crate::forecast::OutcomeView;
 use crate::hosted::{HostedView, LevelView};
 use crate::monitor::MonitorView;
 use crate::schema;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::situation::CountsView;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
@@ -29,7 +29,7 @@ struct Underway<'a> {
 
 impl<'a> Underway<'a> {
     /// Finds the work on `subject`.
-    fn of(seen: &'a Seen, subject: HostOrInstance<'_>) -> Self {
+    fn of(seen: &'a RegionSnapshot, subject: HostOrInstance<'_>) -> Self {
         let waiting = match subject {
             HostOrInstance::Instance(one) => seen.tables.waiting.iter().find(|line| line.server == one.id),
             HostOrInstance::Host(_) => None,
@@ -136,7 +136,7 @@ pub struct RoomView {
 }
 
 impl RoomView {
-    fn of(seen: &Seen, subject: HostOrInstance<'_>) -> Option<Self> {
+    fn of(seen: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<Self> {
         let rooms = seen.facts.rooms.as_ref()?;
         if seen.forecast.trouble.is_some() {
             return None;
@@ -176,33 +176,33 @@ pub struct NeedView {
 
 impl ExplanationView {
     /// Describes one condition for people; `None` if its findings describe it already.
-    pub fn told_of(&self, view: &NeedView) -> Option<(Grade, String)> {
+    pub fn told_of(&self, view: &NeedView) -> Option<(Severity, String)> {
         let need = view.need;
         // The reason for the exclusion is more specific than any other finding.
         if let (Need::Meant, Some(left)) = (need, &self.left) {
-            return Some((Grade::Info, left.clone()));
+            return Some((Severity::Info, left.clone()));
         }
         if !view.findings.is_empty() {
             return None;
         }
         let missing = need.not_assessed().filter(|_| !view.assessed);
         Some(match (missing, view.holds) {
-            (None, Some(true)) => (Grade::Ok, need.good().to_owned()),
-            (None, Some(false)) => (Grade::Err, need.bad().to_owned()),
-            (None, None) => (Grade::Unknown, format!("not known whether {}", need.good())),
+            (None, Some(true)) => (Severity::Ok, need.good().to_owned()),
+            (None, Some(false)) => (Severity::Err, need.bad().to_owned()),
+            (None, None) => (Severity::Unknown, format!("not known whether {}", need.good())),
             (Some(Aspect::Room), _) => (
-                Grade::Info,
+                Severity::Info,
                 "whether other hosts have room is not assessed".to_owned(),
             ),
             (Some(Aspect::Monitors), _) => (
-                Grade::Info,
+                Severity::Info,
                 "no reporter is doubted; which monitors are at work is not assessed".to_owned(),
             ),
         })
     }
 
     /// Builds the view of one explanation.
-    pub fn of(seen: &Seen, one: &Explanation<'_>) -> Self {
+    pub fn of(seen: &RegionSnapshot, one: &Explanation<'_>) -> Self {
         let underway = Underway::of(seen, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
         let (mut id, mut on, mut left) = (None, None, None);

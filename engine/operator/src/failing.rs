@@ -9,20 +9,20 @@ use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::Known;
+use tachi_domain::situation::TimedFact;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorDesk, RegistryError, Reports,
+    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorJournal, RegistryError, Reports,
 };
 use utoipa::ToSchema;
 
 use crate::named::{could_be, meant, nothing_is};
 use crate::plain::plain;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::when::ago;
-use crate::words::Unsaid;
+use crate::words::ActionError;
 
 /// The number of the host's latest recoveries that are searched for the one that the report started.
 const LOOKED_AT: u64 = 5;
@@ -30,7 +30,7 @@ const LOOKED_AT: u64 = 5;
 /// A preview of the consequences of reporting that a host has failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = FailureOutlook)]
-pub struct OutlookView {
+pub struct FailurePreview {
     /// The host's name.
     pub host: String,
     /// The reason why the report would be refused, for people; null if nothing blocks it.
@@ -65,7 +65,7 @@ pub struct FailedView {
 /// # Errors
 ///
 /// There is no match, there are several, or the database failed.
-pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Unsaid> {
+pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView, ActionError> {
     let wanted = wanted.trim();
     let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
     let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
@@ -80,11 +80,11 @@ pub async fn named(desk: &dyn OperatorDesk, wanted: &str) -> Result<HostView, Un
                 plain(&host.segment.name)
             )
         });
-        return Err(Unsaid::Ambiguous(could_be(wanted, "hosts", each)));
+        return Err(ActionError::Ambiguous(could_be(wanted, "hosts", each)));
     }
     found
         .pop()
-        .ok_or_else(|| Unsaid::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
+        .ok_or_else(|| ActionError::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
 }
 
 /// Returns the known fact that blocks a report, before anything is written.
@@ -111,8 +111,8 @@ fn speaks_against(view: &HostView) -> Option<String> {
 }
 
 /// Describes the host's state in Nova, as an engine last read it.
-pub fn seen_of(seen: &Seen, host: &str) -> String {
-    let Some(Known { as_of, value }) = &seen.facts.computes else {
+pub fn seen_of(seen: &RegionSnapshot, host: &str) -> String {
+    let Some(TimedFact { as_of, value }) = &seen.facts.computes else {
         return format!("No engine has looked at Nova yet: whether it hears {host} is not known.");
     };
     let when = ago(*as_of, seen.now);
@@ -142,7 +142,7 @@ pub async fn outlook(
     view: &HostView,
     mode: FencingMode,
     nova: String,
-) -> Result<OutlookView, Unsaid> {
+) -> Result<FailurePreview, ActionError> {
     let host = &view.host.name;
     let fencing = match mode {
         FencingMode::Engine => format!(
@@ -172,7 +172,7 @@ pub async fn outlook(
             line.freeze.thaw()
         ));
     }
-    Ok(OutlookView {
+    Ok(FailurePreview {
         host: host.clone(),
         against: speaks_against(view),
         consequences: lines,
@@ -210,9 +210,9 @@ pub fn notification(host: &str, now: Timestamp) -> NewNotification {
 }
 
 /// An operator who reports a host, and the ports for it.
-pub struct Failing<'a> {
+pub struct FailureReport<'a> {
     /// The recoveries.
-    pub desk: &'a dyn OperatorDesk,
+    pub desk: &'a dyn OperatorJournal,
     /// The table of notifications.
     pub reports: &'a dyn Reports,
     /// The audit log, which is written before the report is.
@@ -227,7 +227,7 @@ pub struct Failing<'a> {
 
 /// The result of a report.
 #[derive(Debug)]
-pub struct Told {
+pub struct ReportOutcome {
     /// The answer.
     pub view: FailedView,
     /// The notification that was written; `None` if the same report existed already.
@@ -236,7 +236,7 @@ pub struct Told {
     pub unaudited: Option<String>,
 }
 
-impl Failing<'_> {
+impl FailureReport<'_> {
     /// Reports that a host has failed. Writes nothing if the same operator has made the same report, as long as its recovery is open or the
     /// report would be a duplicate.
     ///
@@ -248,7 +248,7 @@ impl Failing<'_> {
         view: &HostView,
         mut new: NewNotification,
         now: Timestamp,
-    ) -> Result<Told, Unsaid> {
+    ) -> Result<ReportOutcome, ActionError> {
         let host = &view.host.name;
         if let Some(why) = speaks_against(view) {
             let open = view.recovery.filter(|(_, life)| *life == Life::Open);
@@ -256,7 +256,7 @@ impl Failing<'_> {
                 Some((id, _)) => self.said_by_us(id).await?,
                 None => None,
             };
-            return said.ok_or_else(|| Unsaid::Refused(format!("nothing was reported: {why}")));
+            return said.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
         }
         if let Some(reporter) = new.reporter.as_deref_mut() {
             reporter.user_name = Some(self.by.clone());
@@ -273,7 +273,7 @@ impl Failing<'_> {
         self.audit
             .write(intent)
             .await
-            .map_err(|source| Unsaid::Unaudited {
+            .map_err(|source| ActionError::Unaudited {
                 not_done: "nothing was reported",
                 source,
             })?;
@@ -295,7 +295,7 @@ impl Failing<'_> {
         };
         let known = self.recoveries(host).await?;
         let begun = known.iter().find(|one| one.notification == accepted.id);
-        Ok(Told {
+        Ok(ReportOutcome {
             view: FailedView {
                 host: host.clone(),
                 notification: accepted.id,
@@ -310,13 +310,13 @@ impl Failing<'_> {
     }
 
     /// Returns the earlier report if this operator, with the same reason, is among the recovery's reporters.
-    async fn said_by_us(&self, id: RecoveryId) -> Result<Option<Told>, Unsaid> {
+    async fn said_by_us(&self, id: RecoveryId) -> Result<Option<ReportOutcome>, ActionError> {
         let story = self.desk.story(id).await?;
         let ours = story.filter(|story| {
             let mut reporters = story.reporters.iter();
             reporters.any(|one| one.user_name.as_deref() == Some(self.by.as_str()))
         });
-        Ok(ours.map(|story| Told {
+        Ok(ours.map(|story| ReportOutcome {
             view: FailedView {
                 host: story.summary.host,
                 notification: story.summary.notification,
@@ -345,7 +345,7 @@ impl Failing<'_> {
         clippy::wildcard_enum_match_arm,
         reason = "the registry's other errors are about other things, or the database"
     )]
-    async fn refused(&self, host: &str, error: RegistryError) -> Result<Told, Unsaid> {
+    async fn refused(&self, host: &str, error: RegistryError) -> Result<ReportOutcome, ActionError> {
         match error {
             RegistryError::Duplicate => {
                 let known = self.recoveries(host).await?;
@@ -361,19 +361,19 @@ impl Failing<'_> {
                         one.id, one.status, one.id
                     )
                 });
-                Err(Unsaid::Refused(format!(
+                Err(ActionError::Refused(format!(
                     "nothing was reported: the same was said of {host} within the last {} s \
                      (duplicate_notification_detection_interval){which}",
                     self.window
                 )))
             }
-            RegistryError::OnMaintenance { .. } => Err(Unsaid::Refused(format!(
+            RegistryError::OnMaintenance { .. } => Err(ActionError::Refused(format!(
                 "nothing was reported: {host} has been put on maintenance meanwhile"
             ))),
-            RegistryError::UnknownHostName { .. } => Err(Unsaid::Refused(format!(
+            RegistryError::UnknownHostName { .. } => Err(ActionError::Refused(format!(
                 "nothing was reported: {host} has been taken out of its segment meanwhile"
             ))),
-            other => Err(Unsaid::Failed(JournalError::new(
+            other => Err(ActionError::Failed(JournalError::new(
                 "reporting the host (it may have been written: see `tachi recovery list`)",
                 other,
             ))),

@@ -1,7 +1,7 @@
 //! Findings of an assessment, as the API shows them.
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::situation::{Code, Finding, Grade};
+use tachi_domain::situation::{Finding, FindingCode, Severity};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -13,10 +13,10 @@ use crate::when::Time;
 pub struct FindingView {
     /// The finding's code, for programs; it stays the same when the text changes.
     #[schema(schema_with = schema::code)]
-    pub code: Code,
+    pub code: FindingCode,
     /// The severity.
     #[schema(schema_with = schema::grade)]
-    pub grade: Grade,
+    pub grade: Severity,
     /// The names of the hosts, instances, engines or others that it is about; empty if it is about the whole region.
     pub subjects: Vec<String>,
     /// The number of instances that are affected.
@@ -106,8 +106,8 @@ mod tests {
 
     fn finding(fix: &str, subjects: &[&str]) -> FindingView {
         FindingView {
-            code: Code::FenceNotTested,
-            grade: Grade::Warn,
+            code: FindingCode::FenceNotTested,
+            grade: Severity::Warn,
             subjects: subjects.iter().map(|one| (*one).to_owned()).collect(),
             instances: 0,
             since: None,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::Code;
+use tachi_domain::situation::FindingCode;
 
 use crate::{HostView, RegisteredView, SituationView};
 
@@ -37,10 +37,10 @@ impl<'a> Flags<'a> {
     pub fn host(&self, host: &HostView, registered: Option<&RegisteredView>) -> String {
         flags([
             registered.is_some_and(|one| matches!(one.life, Some(Life::Open | Life::Watching))),
-            host.reasons.contains(&Code::Frozen),
+            host.reasons.contains(&FindingCode::Frozen),
             registered.is_some_and(|one| one.on_maintenance),
             self.waiting.contains(host.name.as_str()),
-            host.segment.is_none() || host.reasons.contains(&Code::SegmentDisabled),
+            host.segment.is_none() || host.reasons.contains(&FindingCode::SegmentDisabled),
         ])
     }
 }

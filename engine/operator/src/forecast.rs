@@ -11,7 +11,7 @@ use tachi_domain::situation::{
 use utoipa::ToSchema;
 
 use crate::schema;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::when::Time;
 
 /// A forecast of the capacity for the instances of failed hosts. It is conservative: it may miss capacity, but does not promise any that
@@ -167,14 +167,14 @@ impl From<&SegmentForecast> for SegmentForecastView {
 
 /// The reason why there is no forecast, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NotForecast {
+pub enum ForecastError {
     /// No such segment or host exists.
     Unknown(String),
     /// The hosts belong to several segments.
     OfSeveral(String),
 }
 
-impl NotForecast {
+impl ForecastError {
     pub fn into_text(self) -> String {
         match self {
             Self::Unknown(text) | Self::OfSeveral(text) => text,
@@ -185,9 +185,9 @@ impl NotForecast {
 /// The maximum number of segments that an error message lists.
 const NAMED: usize = 5;
 
-fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
+fn no_such_segment(name: &str, segments: &[Segment]) -> ForecastError {
     if segments.is_empty() {
-        return NotForecast::Unknown(format!(
+        return ForecastError::Unknown(format!(
             "no segment is called {name:?}, as there is none: tachi setup import"
         ));
     }
@@ -197,7 +197,7 @@ fn no_such_segment(name: &str, segments: &[Segment]) -> NotForecast {
         more => format!(", and {more} more"),
     };
     let some = some.collect::<Vec<_>>().join(", ");
-    NotForecast::Unknown(format!("no segment is called {name:?}; there are: {some}{more}"))
+    ForecastError::Unknown(format!("no segment is called {name:?}; there are: {some}{more}"))
 }
 
 impl ForecastView {
@@ -206,7 +206,7 @@ impl ForecastView {
     /// # Errors
     ///
     /// There is no such segment or host, or the hosts belong to several segments; with a message for people.
-    pub fn of(seen: &Seen, segment: Option<&str>, lose: &[&str]) -> Result<Self, NotForecast> {
+    pub fn of(seen: &RegionSnapshot, segment: Option<&str>, lose: &[&str]) -> Result<Self, ForecastError> {
         let segments = &seen.facts.segments;
         if let Some(name) = segment
             && !segments.iter().any(|one| one.name == name)
@@ -219,12 +219,12 @@ impl ForecastView {
                 .iter()
                 .find(|one| one.hosts.iter().any(|own| own.name == *host))
                 .ok_or_else(|| {
-                    NotForecast::Unknown(format!(
+                    ForecastError::Unknown(format!(
                         "no host of a segment is called {host:?}: tachi status --all-hosts lists them"
                     ))
                 })?;
             if **home.get_or_insert(&found.name) != found.name {
-                return Err(NotForecast::OfSeveral(format!(
+                return Err(ForecastError::OfSeveral(format!(
                     "{host:?} is of another segment than {:?}: ask about the hosts of one segment at a time",
                     lose.first().unwrap_or(host)
                 )));

@@ -11,22 +11,22 @@ mod what;
 use std::time::Duration;
 
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::situation::{Code, Protection};
+use tachi_domain::situation::{FindingCode, Protection};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
-use tachi_engine::ports::freezes::KEPT;
-use tachi_engine::ports::roll::EngineLine;
-use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, Freezes, Freezing, NewFreeze};
+use tachi_engine::ports::freezes::FREEZES_FACT;
+use tachi_engine::ports::roll::EngineRow;
+use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
 
-use crate::seen::{Seen, is_alive};
+use crate::seen::{RegionSnapshot, is_alive};
 use crate::when::{lasting, time};
-use crate::words::Unsaid;
+use crate::words::ActionError;
 
-pub use heard::{Heard, LIMIT, wait};
+pub use heard::{LIMIT, WaitResult, wait};
 pub use view::{FreezeView, FrozenView};
-pub use what::{What, frozen};
+pub use what::{FreezeTarget, frozen};
 
 /// The longest freeze without `force`.
-pub const LONG: Duration = Duration::from_hours(24);
+pub const MAX_UNFORCED_FREEZE: Duration = Duration::from_hours(24);
 
 /// The longest freeze, even with `force`.
 pub const LONGEST: Duration = Duration::from_hours(30 * 24);
@@ -45,7 +45,7 @@ const SAME: Duration = Duration::from_millis(1);
 
 /// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FreezeWish {
+pub struct FreezeRequest {
     /// The kind of object to freeze.
     pub scope: FreezeScope,
     /// The object's name or id; empty for a region.
@@ -60,38 +60,42 @@ pub struct FreezeWish {
 
 /// The invalid part of a request, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unfit {
+pub enum InvalidFreeze {
     /// The duration.
     Lasts(String),
     /// The reason.
     Reason(String),
 }
 
-impl FreezeWish {
+impl FreezeRequest {
     /// Validates the request and returns it with the reason trimmed, as it is stored. `force` is the caller's name for the option that
     /// allows a longer freeze.
     ///
     /// # Errors
     ///
     /// The duration is out of bounds, or the reason is empty, too long or not one line.
-    pub fn admit(self, force: &str) -> Result<Self, Unfit> {
+    pub fn admit(self, force: &str) -> Result<Self, InvalidFreeze> {
         let told = lasting(self.lasts);
         if self.lasts < SHORTEST {
-            return Err(Unfit::Lasts(format!("{told} is too short: write 1m or more")));
+            return Err(InvalidFreeze::Lasts(format!(
+                "{told} is too short: write 1m or more"
+            )));
         }
         if self.lasts > LONGEST {
-            return Err(Unfit::Lasts(format!(
+            return Err(InvalidFreeze::Lasts(format!(
                 "{told} is too long: 30d at most, and 24h without {force}"
             )));
         }
-        if self.lasts > LONG && !self.force {
-            return Err(Unfit::Lasts(format!(
+        if self.lasts > MAX_UNFORCED_FREEZE && !self.force {
+            return Err(InvalidFreeze::Lasts(format!(
                 "{told} is long for something that is not protected: 24h at most, or {force}"
             )));
         }
         let reason = self.reason.trim();
         if reason.is_empty() || reason.len() > REASON || reason.chars().any(char::is_control) {
-            return Err(Unfit::Reason(format!("write one line of at most {REASON} bytes")));
+            return Err(InvalidFreeze::Reason(format!(
+                "write one line of at most {REASON} bytes"
+            )));
         }
         let reason = reason.to_owned();
         Ok(Self { reason, ..self })
@@ -99,7 +103,7 @@ impl FreezeWish {
 }
 
 /// An operator who freezes or thaws, and the ports for it.
-pub struct Hand<'a> {
+pub struct FreezeDesk<'a> {
     /// The table of freezes.
     pub freezes: &'a dyn Freezes,
     /// The audit log, which is written before the freeze is.
@@ -123,7 +127,7 @@ pub struct InForce {
     pub unaudited: Option<String>,
 }
 
-impl Hand<'_> {
+impl FreezeDesk<'_> {
     fn entry(&self, action: AuditAction, phase: AuditPhase, host: &str, text: String) -> AuditEntry {
         let mut entry = AuditEntry::new(action, phase, host);
         entry.operator = Some(self.by.clone());
@@ -135,9 +139,9 @@ impl Hand<'_> {
     }
 
     /// Writes the intent to disk before the action starts.
-    async fn before(&self, entry: AuditEntry, not_done: &'static str) -> Result<(), Unsaid> {
+    async fn before(&self, entry: AuditEntry, not_done: &'static str) -> Result<(), ActionError> {
         let written = self.audit.write(entry).await;
-        written.map_err(|source| Unsaid::Unaudited { not_done, source })
+        written.map_err(|source| ActionError::Unaudited { not_done, source })
     }
 
     /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
@@ -154,7 +158,12 @@ impl Hand<'_> {
     /// # Errors
     ///
     /// An engine would ignore the freeze, a longer one is in force, the audit log cannot be written, or the database failed.
-    pub async fn freeze(&self, what: &What, wish: &FreezeWish, seen: &Seen) -> Result<InForce, Unsaid> {
+    pub async fn freeze(
+        &self,
+        what: &FreezeTarget,
+        wish: &FreezeRequest,
+        seen: &RegionSnapshot,
+    ) -> Result<InForce, ActionError> {
         engines_keep_it(seen)?;
         let new = NewFreeze {
             scope: what.scope,
@@ -181,24 +190,24 @@ impl Hand<'_> {
         let written = self.freezes.freeze(&new).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         outcome.result = Some(match &written {
-            Ok(Freezing::Begun { .. }) => AuditResult::Ok,
-            Ok(Freezing::Longer(_)) => AuditResult::Permanent,
+            Ok(FreezeOutcome::Begun { .. }) => AuditResult::Ok,
+            Ok(FreezeOutcome::Longer(_)) => AuditResult::Permanent,
             Err(_) => AuditResult::Transient,
         });
         outcome.text = match &written {
-            Ok(Freezing::Begun { line, .. }) => line.freeze.sentence(),
-            Ok(Freezing::Longer(line)) => format!("refused: {}", line.freeze.sentence()),
+            Ok(FreezeOutcome::Begun { line, .. }) => line.freeze.sentence(),
+            Ok(FreezeOutcome::Longer(line)) => format!("refused: {}", line.freeze.sentence()),
             Err(error) => format!("{error}: {}", error.source),
         };
         let unaudited = self.after(outcome).await;
         match written? {
-            Freezing::Begun { line, before } => Ok(InForce {
+            FreezeOutcome::Begun { line, before } => Ok(InForce {
                 line,
                 before,
                 already: false,
                 unaudited,
             }),
-            Freezing::Longer(line) => Err(Unsaid::Refused(format!(
+            FreezeOutcome::Longer(line) => Err(ActionError::Refused(format!(
                 "nothing was written: {}{}, which is more than this. `{}` ends that first",
                 line.freeze.sentence(),
                 if line.freeze.unless_worse {
@@ -216,7 +225,7 @@ impl Hand<'_> {
     /// # Errors
     ///
     /// The freeze is no longer in force, the audit log cannot be written, or the database failed.
-    pub async fn thaw(&self, freeze: &FreezeView) -> Result<(FreezeView, Option<String>), Unsaid> {
+    pub async fn thaw(&self, freeze: &FreezeView) -> Result<(FreezeView, Option<String>), ActionError> {
         let told = tachi_domain::freeze::Freeze::from(freeze);
         let host = match told.scope {
             FreezeScope::Host => told.name.as_str(),
@@ -235,7 +244,7 @@ impl Hand<'_> {
         let unaudited = self.after(outcome).await;
         match thawed? {
             Some(line) => Ok((FreezeView::from(&line), unaudited)),
-            None => Err(Unsaid::Unknown(format!(
+            None => Err(ActionError::Unknown(format!(
                 "{} is frozen no more by what you saw: that has ended meanwhile, or another freeze has taken its place",
                 told.what()
             ))),
@@ -257,7 +266,7 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
 }
 
 /// Builds the answer to a freeze request.
-pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> FrozenView {
+pub fn told(written: &InForce, what: &FreezeTarget, heard: &WaitResult, seen: &RegionSnapshot) -> FrozenView {
     let unprotected = seen.situation.instances.as_ref().map(|all| {
         let loses = |protection| {
             matches!(
@@ -267,8 +276,10 @@ pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> Froze
         };
         let own = all.iter().filter(|one| what.has(one));
         // After a repeated request, these instances show as frozen already.
-        own.filter(|one| loses(one.protection) || (written.already && one.reasons.contains(&Code::Frozen)))
-            .count() as u64
+        own.filter(|one| {
+            loses(one.protection) || (written.already && one.reasons.contains(&FindingCode::Frozen))
+        })
+        .count() as u64
     });
     let mut notes = silent(seen);
     notes.extend(headroom::falls(what, seen));
@@ -285,12 +296,12 @@ pub fn told(written: &InForce, what: &What, heard: &Heard, seen: &Seen) -> Froze
     }
 }
 
-fn keeps_freezes(line: &EngineLine) -> bool {
-    line.signature.facts.contains_key(KEPT)
+fn keeps_freezes(line: &EngineRow) -> bool {
+    line.signature.facts.contains_key(FREEZES_FACT)
 }
 
 /// Rejects the freeze if a running engine is too old to observe freezes.
-fn engines_keep_it(seen: &Seen) -> Result<(), Unsaid> {
+fn engines_keep_it(seen: &RegionSnapshot) -> Result<(), ActionError> {
     let engines = seen.tables.engines.iter();
     let deaf: Vec<String> = engines
         .filter(|line| is_alive(line, seen.now) && !keeps_freezes(line))
@@ -299,14 +310,14 @@ fn engines_keep_it(seen: &Seen) -> Result<(), Unsaid> {
     if deaf.is_empty() {
         return Ok(());
     }
-    Err(Unsaid::Refused(format!(
+    Err(ActionError::Refused(format!(
         "nothing was frozen: {} would not keep it, being older than this program; upgrade every engine first",
         deaf.join(", ")
     )))
 }
 
 /// Returns warnings about dead engines of an older version that did not deregister. If one of them runs after all, it ignores freezes.
-fn silent(seen: &Seen) -> Vec<String> {
+fn silent(seen: &RegionSnapshot) -> Vec<String> {
     let engines = seen.tables.engines.iter();
     engines
         .filter(|line| !is_alive(line, seen.now) && !keeps_freezes(line))

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::power::Power;
-use tachi_domain::situation::{Code, Protection};
+use tachi_domain::situation::{FindingCode, Protection};
 use utoipa::ToSchema;
 
 use crate::schema;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::situation::CountsView;
 use crate::waits::WaitView;
 use crate::when::Time;
@@ -36,7 +36,7 @@ pub struct LevelView {
 
 impl LevelView {
     /// Returns the devices of one host, in the order in which they are tried.
-    pub(crate) fn of(seen: &Seen, host: &str) -> Vec<Self> {
+    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Vec<Self> {
         let mut all: Vec<_> = seen.tests.iter().filter(|test| test.host == host).collect();
         all.sort_by_key(|test| (test.level, &test.target));
         all.into_iter()
@@ -71,7 +71,7 @@ pub struct EvidenceView {
 
 impl EvidenceView {
     /// Collects the evidence on one host.
-    pub(crate) fn of(seen: &Seen, host: &str) -> Self {
+    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Self {
         let judged = seen.situation.hosts.iter().find(|one| one.name == host);
         let mut services = seen.facts.computes.iter().flat_map(|known| &known.value);
         let counts = judged.and_then(|one| one.counts).map(CountsView::from);
@@ -97,7 +97,7 @@ pub struct HostedView {
     pub protection: Protection,
     /// The reasons for that, except those that apply to the host as a whole.
     #[schema(schema_with = schema::codes)]
-    pub reasons: Vec<Code>,
+    pub reasons: Vec<FindingCode>,
     /// The reason why policy excludes the instance from recovery; null if it is included.
     #[schema(required)]
     pub left: Option<String>,
@@ -108,9 +108,9 @@ pub struct HostedView {
 
 impl HostedView {
     /// Returns the instances on one host; `None` if no engine has listed them yet.
-    pub(crate) fn on(seen: &Seen, host: &str) -> Option<Vec<Self>> {
+    pub(crate) fn on(seen: &RegionSnapshot, host: &str) -> Option<Vec<Self>> {
         let all = seen.situation.instances.as_ref()?;
-        let of_host: BTreeSet<Code> = seen
+        let of_host: BTreeSet<FindingCode> = seen
             .situation
             .hosts
             .iter()

@@ -1,7 +1,7 @@
 //! Scheduled jobs, as the API shows them.
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -23,7 +23,7 @@ pub struct JobView {
     pub took_seconds: Option<f64>,
     /// The grade of the last result; null if there is none yet.
     #[schema(required, schema_with = schema::grade_or_null)]
-    pub grade: Option<Grade>,
+    pub grade: Option<Severity>,
     /// The result of the last run, for people.
     pub result: String,
     /// The start of the next run; null for a job that is only run by hand.

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::situation::{Code, HostSituation, Protection};
+use tachi_domain::situation::{FindingCode, HostSituation, Protection};
 use utoipa::ToSchema;
 
 use crate::schema;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::situation::CountsView;
 
 /// A host and its assessment.
@@ -26,7 +26,7 @@ pub struct HostView {
     pub protection: Protection,
     /// The reasons for that assessment; empty if the host is protected.
     #[schema(schema_with = schema::codes)]
-    pub reasons: Vec<Code>,
+    pub reasons: Vec<FindingCode>,
     /// True if the host is up in Nova; null if unknown.
     #[schema(required)]
     pub up: Option<bool>,
@@ -50,7 +50,7 @@ pub struct LevelSeenView {
 
 impl HostView {
     /// Assesses every host.
-    pub fn all(seen: &Seen) -> Vec<Self> {
+    pub fn all(seen: &RegionSnapshot) -> Vec<Self> {
         let mut levels: BTreeMap<&str, BTreeMap<u32, bool>> = BTreeMap::new();
         for test in &seen.tests {
             let of_host = levels.entry(&test.host).or_default();

@@ -43,16 +43,16 @@ pub mod when;
 pub mod words;
 
 pub use controller::{
-    AuditView, AuditWish, FromNovaLeftView, FromNovaSegmentView, FromNovaView, ReturnCheckView,
+    AuditRequest, AuditView, FromNovaLeftView, FromNovaSegmentView, FromNovaView, ReturnCheckView,
     ReturnStepView, ReturnView, VERDICTS,
 };
 pub use counted::counted;
 pub use explanation::{ExplanationView, NeedView, RoomView};
-pub use failing::{FailedView, OutlookView};
+pub use failing::{FailedView, FailurePreview};
 pub use finding::FindingView;
 pub use flags::{Flags, flags};
 pub use forecast::{
-    ForecastView, Forecasts, LandingView, NotForecast, OutcomeView, SegmentForecastView, headroom,
+    ForecastError, ForecastView, Forecasts, LandingView, OutcomeView, SegmentForecastView, headroom,
 };
 pub use freezes::{FreezeView, FrozenView};
 pub use hosted::{EvidenceView, HostedView, LevelView};
@@ -66,12 +66,14 @@ pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
 pub use said::{InstanceWordView, WordView};
 pub use schema::members;
-pub use seen::{Age, Fencing, Place, Seen, is_alive};
+pub use seen::{Age, Fencing, Place, RegionSnapshot, is_alive};
 pub use situation::{
-    AsideView, CountsView, EngineView, FactView, NeedsPersonView, QueueView, RegisteredView, SegmentView,
-    SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
+    CountsView, EngineView, FactView, MutedReporterView, NeedsPersonView, QueueView, RegisteredView,
+    SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
-pub use story::{InstanceView, ReportedView, StepView, StoryView, one_line, progress, progress_of, stage};
+pub use story::{
+    InstanceView, RecoveryHistoryView, ReportedView, StepView, one_line, progress, progress_of, stage,
+};
 pub use upkeep::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
-use tachi_domain::situation::{Grade, MonitorSituation};
+use tachi_domain::situation::{MonitorSituation, Severity};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -19,7 +19,7 @@ pub struct MonitorView {
     pub kind: MonitorKind,
     /// `ok`: healthy. `warn`: has trouble. `err`: no heartbeat for 45 seconds.
     #[schema(schema_with = schema::grade)]
-    pub grade: Grade,
+    pub grade: Severity,
     /// The time of the monitor's last heartbeat.
     pub signed_at: Time,
     /// The version of the program.

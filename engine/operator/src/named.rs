@@ -4,7 +4,7 @@ use tachi_domain::situation::SHORTEST_ID;
 
 /// The kind of match by which something was found, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum How {
+pub enum MatchQuality {
     /// An exact name.
     Name,
     /// A complete id.
@@ -19,18 +19,18 @@ pub fn meant<T>(
     wanted: &str,
     all: impl IntoIterator<Item = T>,
     called: impl Fn(&T) -> (String, String),
-) -> (How, Vec<T>) {
+) -> (MatchQuality, Vec<T>) {
     let wanted = wanted.trim();
     let lower = wanted.to_ascii_lowercase();
-    let (mut best, mut found) = (How::Beginning, Vec::new());
+    let (mut best, mut found) = (MatchQuality::Beginning, Vec::new());
     for one in all {
         let (id, name) = called(&one);
         let how = if name == wanted {
-            How::Name
+            MatchQuality::Name
         } else if id == lower && !id.is_empty() {
-            How::Id
+            MatchQuality::Id
         } else if wanted.len() >= SHORTEST_ID && id.starts_with(&lower) {
-            How::Beginning
+            MatchQuality::Beginning
         } else {
             continue;
         };
@@ -79,16 +79,16 @@ mod tests {
             (how, ids.join(" "))
         };
         for (wanted, of, how, ids) in [
-            ("beef", &all[..], How::Name, "beef0001"),
-            (" beef ", &all[..], How::Name, "beef0001"),
-            ("beef", &all[1..], How::Id, "beef"),
-            ("BEEF", &all[1..], How::Id, "beef"),
-            ("beef", &all[1..2], How::Beginning, "beef0002"),
-            ("beef0", &all[..], How::Beginning, "beef0001 beef0002"),
-            ("twin", &all[..], How::Name, "0001 0002"),
-            ("bee", &all[..], How::Beginning, ""),
-            ("B", &all[..], How::Beginning, ""),
-            ("", &all[..], How::Beginning, ""),
+            ("beef", &all[..], MatchQuality::Name, "beef0001"),
+            (" beef ", &all[..], MatchQuality::Name, "beef0001"),
+            ("beef", &all[1..], MatchQuality::Id, "beef"),
+            ("BEEF", &all[1..], MatchQuality::Id, "beef"),
+            ("beef", &all[1..2], MatchQuality::Beginning, "beef0002"),
+            ("beef0", &all[..], MatchQuality::Beginning, "beef0001 beef0002"),
+            ("twin", &all[..], MatchQuality::Name, "0001 0002"),
+            ("bee", &all[..], MatchQuality::Beginning, ""),
+            ("B", &all[..], MatchQuality::Beginning, ""),
+            ("", &all[..], MatchQuality::Beginning, ""),
         ] {
             assert_eq!(find(wanted, of), (how, ids.to_owned()), "{wanted:?}");
             // The order of the items does not matter.

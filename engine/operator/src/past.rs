@@ -10,9 +10,9 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::freezes::REMEMBERED;
-use tachi_engine::ports::past::{MOST, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
-use tachi_engine::ports::refusals::KEPT;
-use tachi_engine::ports::roll::EngineLine;
+use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
+use tachi_engine::ports::refusals::RETENTION;
+use tachi_engine::ports::roll::EngineRow;
 use utoipa::ToSchema;
 
 use crate::recovery::RecoveryView;
@@ -186,7 +186,7 @@ impl PastView {
     }
 }
 
-fn engine(line: &EngineLine, span: Span) -> PastEngineView {
+fn engine(line: &EngineRow, span: Span) -> PastEngineView {
     PastEngineView {
         name: line.signature.name.clone(),
         started_at: Time(line.signature.started_at),
@@ -328,7 +328,7 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     });
     if past.more {
         all.push(format!(
-            "everything of that time: only the first {MOST} reports, refusals, recoveries and freezes are told; ask for less with --within"
+            "everything of that time: only the first {MAX_ITEMS} reports, refusals, recoveries and freezes are told; ask for less with --within"
         ));
     }
     all
@@ -355,7 +355,7 @@ fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
             "reports that were not accepted: since when they are counted is not known; {log}"
         )),
     }
-    let kept = i64::try_from(KEPT.as_micros()).unwrap_or(i64::MAX);
+    let kept = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
     if past.read_at.micros_since(span.from) > kept {
         all.push(format!(
             "reports that were not accepted more than 30 days ago: {log}"

@@ -9,20 +9,20 @@ use std::time::Duration;
 
 use tachi_domain::planned::{LONGEST_FREEZE, LONGEST_LIMIT, PlannedOrder, SHORTEST_LIMIT};
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::Known;
+use tachi_domain::situation::TimedFact;
 use tachi_domain::{RecoveryId, ServerId, Timestamp, count};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{HostView, RecoveryFilter};
-use tachi_engine::ports::plans::{KEPT, NewPlan, Planning};
-use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorDesk, Plans};
+use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
+use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
 
 use crate::failing::freezes_host;
 use crate::plain::plain;
-use crate::seen::{Seen, is_alive};
+use crate::seen::{RegionSnapshot, is_alive};
 use crate::when::{ago, lasting};
-use crate::words::Unsaid;
+use crate::words::ActionError;
 
-pub use away::{Away, MOST, given_back, seen_away};
+pub use away::{Away, MAX_RETURNED, given_back, seen_away};
 pub use view::{AwayView, GivebackView, PlannedView};
 
 /// The shortest freeze of a host after its drain.
@@ -39,7 +39,7 @@ const LOOKED_AT: u64 = 5;
 
 /// A request for a plan, without its operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlanWish {
+pub struct PlanRequest {
     /// `Drain` or `Giveback`.
     pub kind: RecoveryKind,
     /// The reason for a drain.
@@ -56,7 +56,7 @@ pub struct PlanWish {
 
 /// The invalid part of a request, with a message for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum BadWish {
+pub enum InvalidPlan {
     /// The duration of the freeze.
     Lasts(String),
     /// The timeout of a live migration.
@@ -65,13 +65,13 @@ pub enum BadWish {
     Reason(String),
 }
 
-impl PlanWish {
+impl PlanRequest {
     /// Validates the request and returns it with the reason trimmed, as it is stored.
     ///
     /// # Errors
     ///
     /// A duration is out of bounds, or the reason is empty, too long or not one line.
-    pub fn admit(self) -> Result<Self, BadWish> {
+    pub fn admit(self) -> Result<Self, InvalidPlan> {
         let between = |time: Duration, least: Duration, most: Duration, told: &str| {
             if (least..=most).contains(&time) {
                 Ok(())
@@ -79,17 +79,17 @@ impl PlanWish {
                 Err(format!("{} is not between {told}", lasting(time)))
             }
         };
-        between(self.limit, SHORTEST_LIMIT, LONGEST_LIMIT, "10s and 24h").map_err(BadWish::Limit)?;
+        between(self.limit, SHORTEST_LIMIT, LONGEST_LIMIT, "10s and 24h").map_err(InvalidPlan::Limit)?;
         if self.kind != RecoveryKind::Drain {
             return Ok(self);
         }
         let reason = self.reason.trim();
         if reason.is_empty() || reason.len() > REASON || reason.chars().any(char::is_control) {
-            return Err(BadWish::Reason(format!(
+            return Err(InvalidPlan::Reason(format!(
                 "write one line of at most {REASON} bytes"
             )));
         }
-        between(self.lasts, SHORTEST, LONGEST_FREEZE, "1m and 24h").map_err(BadWish::Lasts)?;
+        between(self.lasts, SHORTEST, LONGEST_FREEZE, "1m and 24h").map_err(InvalidPlan::Lasts)?;
         let reason = reason.to_owned();
         Ok(Self { reason, ..self })
     }
@@ -128,13 +128,13 @@ pub struct HostService {
 /// # Errors
 ///
 /// The data is stale, or the host's cell is down; for people.
-pub fn service_in(seen: &Seen, host: &str) -> Result<Option<HostService>, String> {
+pub fn service_in(seen: &RegionSnapshot, host: &str) -> Result<Option<HostService>, String> {
     let unknown = || {
         "no engine has looked at Nova within the last 45 s, so whether the host lives is not known: see `tachi status`; on a controller \
          Nova is asked"
             .to_owned()
     };
-    let fresh = |as_of: Timestamp| Known { as_of, value: () }.is_fresh(seen.now);
+    let fresh = |as_of: Timestamp| TimedFact { as_of, value: () }.is_fresh(seen.now);
     let computes = seen.facts.computes.as_ref().filter(|known| fresh(known.as_of));
     let instances = seen.facts.instances.as_ref().filter(|known| fresh(known.as_of));
     let (Some(computes), Some(instances)) = (computes, instances) else {
@@ -162,7 +162,7 @@ pub fn against(
     kind: RecoveryKind,
     view: &HostView,
     freezes: &[FreezeLine],
-    seen: &Seen,
+    seen: &RegionSnapshot,
     service: Option<&HostService>,
 ) -> Option<String> {
     let host = &view.host.name;
@@ -182,7 +182,7 @@ pub fn against(
     }
     let engines = seen.tables.engines.iter();
     let deaf: Vec<String> = engines
-        .filter(|line| is_alive(line, seen.now) && !line.signature.facts.contains_key(KEPT))
+        .filter(|line| is_alive(line, seen.now) && !line.signature.facts.contains_key(PLANS_FACT))
         .map(|line| format!("{} (version {})", line.signature.name, line.signature.version))
         .collect();
     if !deaf.is_empty() {
@@ -241,7 +241,7 @@ pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
 /// An operator who requests a plan, and the ports for it.
 pub struct Planner<'a> {
     /// The recoveries.
-    pub desk: &'a dyn OperatorDesk,
+    pub desk: &'a dyn OperatorJournal,
     /// The table of plans.
     pub plans: &'a dyn Plans,
     /// The audit log, which is written before the plan is.
@@ -284,7 +284,7 @@ impl Planner<'_> {
     pub async fn already(
         &self,
         view: &HostView,
-        wish: &PlanWish,
+        wish: &PlanRequest,
         now: Timestamp,
     ) -> Result<Option<BegunPlan>, JournalError> {
         let host = &view.host.name;
@@ -321,9 +321,9 @@ impl Planner<'_> {
     pub async fn plan(
         &self,
         view: &HostView,
-        wish: &PlanWish,
+        wish: &PlanRequest,
         instances: BTreeMap<ServerId, String>,
-    ) -> Result<BegunPlan, Unsaid> {
+    ) -> Result<BegunPlan, ActionError> {
         let (host, kind) = (&view.host.name, wish.kind);
         let entry = |phase, text: String| {
             let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
@@ -341,7 +341,7 @@ impl Planner<'_> {
             wanted = format!("{wanted} ({request})");
         }
         let intent = self.audit.write(entry(AuditPhase::Intent, wanted)).await;
-        intent.map_err(|source| Unsaid::Unaudited {
+        intent.map_err(|source| ActionError::Unaudited {
             not_done: "nothing was begun",
             source,
         })?;
@@ -353,11 +353,13 @@ impl Planner<'_> {
         let planned = self.plans.plan(&new).await;
         let mut outcome = entry(AuditPhase::Outcome, String::new());
         (outcome.result, outcome.text) = match &planned {
-            Ok(Planning::Begun { recovery, .. }) => (Some(AuditResult::Ok), format!("recovery {recovery}")),
-            Ok(Planning::Busy(id, _) | Planning::Held(id)) => {
+            Ok(PlanOutcome::Begun { recovery, .. }) => {
+                (Some(AuditResult::Ok), format!("recovery {recovery}"))
+            }
+            Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Held(id)) => {
                 (Some(AuditResult::Permanent), format!("recovery {id} is at work"))
             }
-            Ok(Planning::Unknown) => (
+            Ok(PlanOutcome::Unknown) => (
                 Some(AuditResult::Permanent),
                 "the host is registered no more".to_owned(),
             ),
@@ -370,17 +372,17 @@ impl Planner<'_> {
             )
         });
         match planned? {
-            Planning::Begun { recovery, .. } => Ok(BegunPlan {
+            PlanOutcome::Begun { recovery, .. } => Ok(BegunPlan {
                 unaudited,
                 ..self.planned(kind, host, recovery, false)
             }),
-            Planning::Busy(id, of) => Err(refused(&format!(
+            PlanOutcome::Busy(id, of) => Err(refused(&format!(
                 "recovery {id} (kind {of}) of {host} is not finished: `tachi recovery show {host} --follow`"
             ))),
-            Planning::Held(id) => Err(refused(&format!(
+            PlanOutcome::Held(id) => Err(refused(&format!(
                 "recovery {id} has taken {host} out of the reserve and is not over: `tachi recovery show {id} --follow`"
             ))),
-            Planning::Unknown => Err(refused(&format!(
+            PlanOutcome::Unknown => Err(refused(&format!(
                 "{host} has been taken out of its segment meanwhile"
             ))),
         }
@@ -388,6 +390,6 @@ impl Planner<'_> {
 }
 
 /// Returns the error that nothing was started, with the reason.
-pub fn refused(why: &str) -> Unsaid {
-    Unsaid::Refused(format!("nothing was begun: {why}"))
+pub fn refused(why: &str) -> ActionError {
+    ActionError::Refused(format!("nothing was begun: {why}"))
 }

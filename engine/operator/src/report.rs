@@ -16,7 +16,7 @@ use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
 use crate::proof::{ProofView, shown};
-use crate::story::{InstanceView, StoryView, left_there};
+use crate::story::{InstanceView, RecoveryHistoryView, left_there};
 use crate::when::Time;
 
 /// A report: the recovery's history with a summary.
@@ -35,7 +35,7 @@ pub struct RecoveryReport<'a> {
     /// The version of the program that made the report.
     pub tachi: &'static str,
     /// The full history.
-    pub recovery: &'a StoryView,
+    pub recovery: &'a RecoveryHistoryView,
 }
 
 /// A milestone of the recovery.
@@ -80,19 +80,19 @@ pub struct SaidWord<'a> {
 #[template(path = "recovery.html")]
 struct Page<'a> {
     report: &'a RecoveryReport<'a>,
-    recovery: &'a StoryView,
+    recovery: &'a RecoveryHistoryView,
 }
 
 #[derive(Template)]
 #[template(path = "recovery.md")]
 struct Markdown<'a> {
     report: &'a RecoveryReport<'a>,
-    recovery: &'a StoryView,
+    recovery: &'a RecoveryHistoryView,
 }
 
 impl<'a> RecoveryReport<'a> {
     /// Makes the report of a recovery.
-    pub fn of(story: &'a StoryView) -> Self {
+    pub fn of(story: &'a RecoveryHistoryView) -> Self {
         Self {
             title: title(story),
             sentence: sentence(story),
@@ -198,7 +198,7 @@ fn flatten(path: &str, value: &Value, lines: &mut Vec<(String, String)>) {
     }
 }
 
-fn title(story: &StoryView) -> String {
+fn title(story: &RecoveryHistoryView) -> String {
     let summary = &story.summary;
     let what = match summary.kind {
         RecoveryKind::Host => format!("Host {}", summary.host),
@@ -215,7 +215,7 @@ fn title(story: &StoryView) -> String {
     )
 }
 
-fn sentence(story: &StoryView) -> String {
+fn sentence(story: &RecoveryHistoryView) -> String {
     let summary = &story.summary;
     let moves = summary.moves;
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
@@ -270,7 +270,7 @@ fn needs_person(one: &InstanceView) -> bool {
     waits || (one.status == Some(VmoveStatus::Failed) && one.waits.is_none() && one.seen_to.is_none())
 }
 
-fn moments(story: &StoryView) -> Vec<Milestone> {
+fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
     let summary = &story.summary;
     let opened = summary.opened_at.0;
     let first = summary.first_reported_at.map_or(opened, |first| first.0);
@@ -365,7 +365,7 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
     })
 }
 
-fn said(story: &StoryView) -> Vec<SaidWord<'_>> {
+fn said(story: &RecoveryHistoryView) -> Vec<SaidWord<'_>> {
     // Older versions return the last action only.
     let last = story.word.iter().filter(|_| story.words.is_empty());
     let of_recovery = story.words.iter().chain(last).map(|said| SaidWord {

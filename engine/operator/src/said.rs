@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::recovery::{MoveWord, Word};
+use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_engine::ports::operator::StepLine;
 use utoipa::ToSchema;
 
@@ -41,7 +41,7 @@ pub struct InstanceWordView {
 
 impl InstanceWordView {
     /// Returns every action on an instance of a recovery, oldest first, each with the time of the step that records it.
-    pub(crate) fn all(actions: &[MoveWord], steps: &[StepLine]) -> Vec<Self> {
+    pub(crate) fn all(actions: &[InstanceResolution], steps: &[StepLine]) -> Vec<Self> {
         let mut notes: Vec<&StepLine> = steps.iter().filter(|line| line.kind == "note").collect();
         let view = actions.iter().map(|one| {
             let on = one
@@ -66,7 +66,7 @@ impl InstanceWordView {
 const BY: &str = " by ";
 
 /// The separator before the time on hold, which follows the operator in that text.
-const AFTER: &str = ", after being held for ";
+const HELD_SUFFIX: &str = ", after being held for ";
 
 /// Returns every action that engines have read, oldest first. The last requested action follows if no engine has read it yet. An action
 /// that was replaced before an engine read it is only in the audit log.
@@ -74,8 +74,8 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
     let notes = steps.iter().filter(|line| line.kind == "note");
     let heard = notes.filter_map(|line| {
         let (word, by) = line.text.split_once(BY)?;
-        let word = Word::ALL.iter().find(|one| one.to_string() == word)?;
-        let by = by.rsplit_once(AFTER).map_or(by, |(by, _)| by);
+        let word = OperatorCommand::ALL.iter().find(|one| one.to_string() == word)?;
+        let by = by.rsplit_once(HELD_SUFFIX).map_or(by, |(by, _)| by);
         Some(WordView {
             word: word.to_string(),
             by: by.to_owned(),
@@ -84,7 +84,7 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
     });
     let mut all: Vec<WordView> = heard.collect();
     if let Some((word, by, at)) = last {
-        let last = Word::ALL.iter().find(|one| one.as_str() == word);
+        let last = OperatorCommand::ALL.iter().find(|one| one.as_str() == word);
         let last = last.map_or_else(|| word.clone(), ToString::to_string);
         let is_heard = |one: &WordView| one.word == last && one.by == *by && one.at.0 >= *at;
         if !all.iter().any(is_heard) {
@@ -101,7 +101,7 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
 #[cfg(test)]
 mod tests {
     use tachi_domain::ServerId;
-    use tachi_domain::recovery::MoveVerdict;
+    use tachi_domain::recovery::ResolutionKind;
     use uuid::Uuid;
 
     use super::*;
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn each_action_on_an_instance_has_the_time_of_its_own_step() {
         let server = ServerId(Uuid::from_u128(7));
-        let action = |number, word, on: Option<&str>| MoveWord {
+        let action = |number, word, on: Option<&str>| InstanceResolution {
             number,
             server,
             word,
@@ -130,10 +130,10 @@ mod tests {
             note(3, format!("retry of instance {server} by alice")),
         ];
         let actions = [
-            action(1, MoveVerdict::Retry, None),
-            action(2, MoveVerdict::Retry, None),
-            action(3, MoveVerdict::Failure, Some("b")),
-            action(4, MoveVerdict::Retry, None),
+            action(1, ResolutionKind::Retry, None),
+            action(2, ResolutionKind::Retry, None),
+            action(3, ResolutionKind::Failure, Some("b")),
+            action(4, ResolutionKind::Retry, None),
         ];
         let told = InstanceWordView::all(&actions, &steps);
         let at: Vec<Option<i64>> = told

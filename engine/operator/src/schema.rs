@@ -9,7 +9,7 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 use tachi_domain::power::Power;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, Code, Grade, Need, Protection};
+use tachi_domain::situation::{Aspect, FindingCode, Need, Protection, Severity};
 use tachi_domain::{EndedBy, WaitsFor};
 use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
@@ -62,11 +62,11 @@ pub(crate) fn freeze_scope() -> Object {
 }
 
 pub(crate) fn grade() -> Object {
-    words(Grade::ALL.iter().map(|word| word.as_str()))
+    words(Severity::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn grade_or_null() -> Object {
-    or_null(Grade::ALL.iter().map(|word| word.as_str()))
+    or_null(Severity::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn protection() -> Object {
@@ -74,7 +74,7 @@ pub(crate) fn protection() -> Object {
 }
 
 pub(crate) fn code() -> Object {
-    words(Code::ALL.iter().map(|word| word.as_str()))
+    words(FindingCode::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn codes() -> Array {

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use tachi_domain::Timestamp;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{DeviceTest, FRESH, Facts, Forecast, ROOM_COUNTS_FOR, Situation, assess_with};
+use tachi_domain::situation::{
+    DeviceTest, Facts, Forecast, MAX_FACT_AGE, ROOM_COUNTS_FOR, Situation, assess_with,
+};
 use tachi_engine::ports::operator::RecoverySummary;
-use tachi_engine::ports::roll::EngineLine;
-use tachi_engine::situation::{Configured, Tables, Watched};
+use tachi_engine::ports::roll::EngineRow;
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
 
 use crate::forecast::Forecasts;
 use crate::waits;
 
 /// True if the engine has sent a heartbeat recently.
-pub fn is_alive(line: &EngineLine, now: Timestamp) -> bool {
+pub fn is_alive(line: &EngineRow, now: Timestamp) -> bool {
     tachi_domain::situation::is_alive(line.seen_at, now)
 }
 
@@ -82,7 +84,7 @@ pub struct Place {
 
 /// A snapshot of a region.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct RegionSnapshot {
     /// When the snapshot was taken.
     pub now: Timestamp,
     /// The fencing configuration.
@@ -105,14 +107,14 @@ pub struct Seen {
     pub situation: Situation,
 }
 
-impl Seen {
+impl RegionSnapshot {
     /// Assesses what was read.
     pub fn judged(
         now: Timestamp,
         fencing: Fencing,
         place: Place,
         tables: Tables,
-        watched: Watched,
+        watched: CloudSnapshot,
         configured: Configured,
         forecasts: &Forecasts,
     ) -> Self {
@@ -142,11 +144,11 @@ impl Seen {
     }
 }
 
-fn ages(watched: &Watched) -> Vec<Age> {
+fn ages(watched: &CloudSnapshot) -> Vec<Age> {
     let of_nova = |kind, as_of| Age {
         kind,
         as_of,
-        counts_for: FRESH.as_secs(),
+        counts_for: MAX_FACT_AGE.as_secs(),
     };
     let rooms = watched.rooms.as_ref().map(|known| Age {
         kind: "rooms",
@@ -161,7 +163,7 @@ fn ages(watched: &Watched) -> Vec<Age> {
         Age {
             kind: "tests",
             as_of: oldest.map(|test| test.as_of),
-            counts_for: oldest.map_or(FRESH.as_secs(), |test| u64::from(test.counts_for)),
+            counts_for: oldest.map_or(MAX_FACT_AGE.as_secs(), |test| u64::from(test.counts_for)),
         },
     ];
     ages.extend(rooms);

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, Counts, Grade, replaces};
+use tachi_domain::situation::{Aspect, Counts, Severity, replaces};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
-use tachi_engine::ports::roll::EngineLine;
+use tachi_engine::ports::roll::EngineRow;
 use tachi_engine::situation::is_well;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use crate::judged::HostView;
 use crate::monitor::MonitorView;
 use crate::recovery::MovesView;
 use crate::schema;
-use crate::seen::{Age, Seen, is_alive};
+use crate::seen::{Age, RegionSnapshot, is_alive};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 
@@ -42,7 +42,7 @@ pub struct SituationView {
     /// The engines in the registry, except dead ones that a newer engine has replaced.
     pub engines: Vec<EngineView>,
     /// Reporters that Nova has contradicted: they are quarantined, unless too many are already.
-    pub reporters_set_aside: Vec<AsideView>,
+    pub reporters_set_aside: Vec<MutedReporterView>,
     /// The notifications that no engine has started on.
     pub queue: QueueView,
     /// The segments with their registered hosts.
@@ -57,7 +57,7 @@ pub struct SituationView {
     pub needs_person: NeedsPersonView,
     /// The worst grade of the findings.
     #[schema(schema_with = schema::grade)]
-    pub grade: Grade,
+    pub grade: Severity,
     /// When an engine last read Nova's compute services; null if none has.
     #[schema(required)]
     pub looked_at: Option<Time>,
@@ -94,7 +94,7 @@ pub struct EngineView {
 /// A reporter whose claims Nova has contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = ReporterSetAside)]
-pub struct AsideView {
+pub struct MutedReporterView {
     /// The reporter's number in the list.
     pub number: i64,
     /// The reporter, for people.
@@ -358,15 +358,15 @@ impl SituationView {
 }
 
 /// True if the engine is dead and a newer one runs in its place: the dead one will not come back.
-fn is_replaced(line: &EngineLine, seen: &Seen) -> bool {
-    let begun = |line: &EngineLine| (line.signature.name.clone(), line.signature.started_at);
+fn is_replaced(line: &EngineRow, seen: &RegionSnapshot) -> bool {
+    let begun = |line: &EngineRow| (line.signature.name.clone(), line.signature.started_at);
     let mut others = seen.tables.engines.iter();
     !is_alive(line, seen.now)
         && others.any(|other| is_alive(other, seen.now) && replaces(&begun(other), &begun(line)))
 }
 
 impl EngineView {
-    fn at(now: Timestamp, line: &EngineLine) -> Self {
+    fn at(now: Timestamp, line: &EngineRow) -> Self {
         Self {
             name: line.signature.name.clone(),
             version: line.signature.version.clone(),
@@ -379,7 +379,7 @@ impl EngineView {
 }
 
 impl SegmentView {
-    fn of(seen: &Seen, view: &operator::SegmentView) -> Self {
+    fn of(seen: &RegionSnapshot, view: &operator::SegmentView) -> Self {
         let name = &view.segment.name;
         let judged = seen.situation.segments.iter().find(|one| one.name == *name);
         let headroom = judged.and_then(|one| one.headroom);
@@ -431,7 +431,7 @@ impl From<&RecoverySummary> for UnderwayView {
 }
 
 impl WaitingRecoveryView {
-    fn of(seen: &Seen, row: &RecoverySummary) -> Self {
+    fn of(seen: &RegionSnapshot, row: &RecoverySummary) -> Self {
         Self {
             recovery: row.id,
             host: row.host.clone(),
@@ -456,8 +456,8 @@ impl From<&MoveLine> for WaitingInstanceView {
     }
 }
 
-impl From<&Seen> for SituationView {
-    fn from(seen: &Seen) -> Self {
+impl From<&RegionSnapshot> for SituationView {
+    fn from(seen: &RegionSnapshot) -> Self {
         let tables = &seen.tables;
         Self {
             at: Time(seen.now),
@@ -474,7 +474,7 @@ impl From<&Seen> for SituationView {
             reporters_set_aside: tables
                 .doubted
                 .iter()
-                .map(|one| AsideView {
+                .map(|one| MutedReporterView {
                     number: one.number,
                     reporter: one.reporter.to_string(),
                     set_aside: one.aside,

@@ -11,7 +11,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine, Story, StoryMove};
+use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
 use utoipa::ToSchema;
 
 use crate::downtime::{DowntimeView, rounded};
@@ -83,7 +83,7 @@ pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<S
 }
 
 /// Parses the head of the stored state. Other versions may store it in another form; only displays depend on it.
-fn head(story: &Story) -> Value {
+fn head(story: &RecoveryHistory) -> Value {
     let state = story.state.as_deref();
     state
         .and_then(|state| serde_json::from_str(state).ok())
@@ -111,7 +111,7 @@ fn to_be_moved(counts: MoveCounts) -> String {
 }
 
 /// Describes the next event that the recovery needs to continue.
-fn waits_for(story: &Story) -> String {
+fn waits_for(story: &RecoveryHistory) -> String {
     let summary = &story.summary;
     let head = head(story);
     match summary.life {
@@ -166,14 +166,14 @@ fn waits_for(story: &Story) -> String {
 }
 
 /// A stored move and its parsed state.
-struct Kept<'a> {
+struct StoredMove<'a> {
     one: &'a StoryMove,
     state: Value,
 }
 
 /// Returns the stored moves by the ids of their vmoves.
-fn kept(story: &Story) -> BTreeMap<&str, Kept<'_>> {
-    let read = |one| Kept {
+fn kept(story: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
+    let read = |one| StoredMove {
         one,
         state: serde_json::from_str(&one.state).unwrap_or(Value::Null),
     };
@@ -190,7 +190,7 @@ pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
 }
 
-fn instance(story: &Story, one: &Vmove, kept: Option<&Kept<'_>>) -> InstanceView {
+fn instance(story: &RecoveryHistory, one: &Vmove, kept: Option<&StoredMove<'_>>) -> InstanceView {
     let state = |key: &str| kept.and_then(|kept| kept.state.get(key));
     // An instance that an operator has dealt with waits for nothing.
     let wait = kept.filter(|kept| kept.one.seen_to.is_none());
@@ -229,7 +229,7 @@ impl InstanceView {
 /// The full history of a recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = RecoveryStory)]
-pub struct StoryView {
+pub struct RecoveryHistoryView {
     /// The recovery as lists show it.
     #[serde(flatten)]
     pub summary: RecoveryView,
@@ -370,8 +370,8 @@ pub struct InstanceView {
     pub seen_to: Option<String>,
 }
 
-impl From<&Story> for StoryView {
-    fn from(story: &Story) -> Self {
+impl From<&RecoveryHistory> for RecoveryHistoryView {
+    fn from(story: &RecoveryHistory) -> Self {
         let kept = kept(story);
         let marked = |one: &Vmove| {
             kept.get(one.id.to_string().as_str())?

@@ -5,15 +5,17 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
-use tachi_engine::ports::operator::{RecoveryFilter, Retried, attempt};
-use tachi_engine::ports::{AuditEntry, AuditSink, Doubted, JournalError, Monitors, OperatorDesk};
+use tachi_engine::ports::operator::{RecoveryFilter, RetryOutcome, attempt};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, JournalError, Monitors, OperatorJournal, QuarantinedReporter,
+};
 use utoipa::ToSchema;
 
 use crate::named;
 use crate::plain::plain;
 use crate::schema;
 use crate::when::Time;
-use crate::words::Unsaid;
+use crate::words::ActionError;
 
 /// The window in seconds in which an identical request counts as a retry after a lost answer.
 const SAID_LATELY: u64 = 60;
@@ -42,8 +44,8 @@ pub struct ReporterView {
     pub why: String,
 }
 
-impl From<&Doubted> for ReporterView {
-    fn from(one: &Doubted) -> Self {
+impl From<&QuarantinedReporter> for ReporterView {
+    fn from(one: &QuarantinedReporter) -> Self {
         Self {
             number: one.number,
             reporter: one.reporter.to_string(),
@@ -107,7 +109,7 @@ pub struct Done<T> {
 /// An operator, and the ports for the actions.
 pub struct Upkeep<'a> {
     /// The recoveries and reporters.
-    pub desk: &'a dyn OperatorDesk,
+    pub desk: &'a dyn OperatorJournal,
     /// The registry of monitors.
     pub monitors: &'a dyn Monitors,
     /// The audit log, which is written before the action.
@@ -124,10 +126,10 @@ impl Upkeep<'_> {
     /// # Errors
     ///
     /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
-    pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, Unsaid> {
+    pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
         let all = self.desk.doubted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
-            Unsaid::Unknown(format!(
+            ActionError::Unknown(format!(
                 "no reporter {} is set aside: it was lifted, or never was; see tachi monitor list --muted",
                 plain(wanted)
             ))
@@ -150,7 +152,7 @@ impl Upkeep<'_> {
         };
         let unaudited = self.tell(entry, result, text).await;
         let lifted = lifted?.ok_or_else(|| {
-            Unsaid::Refused("somebody else has lifted it meanwhile: nothing was written".into())
+            ActionError::Refused("somebody else has lifted it meanwhile: nothing was written".into())
         })?;
         Ok(Done {
             view: LiftedView {
@@ -166,9 +168,9 @@ impl Upkeep<'_> {
     /// # Errors
     ///
     /// The monitor has never sent a heartbeat, the audit log cannot be written, or the database failed.
-    pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, Unsaid> {
+    pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, ActionError> {
         let unknown = || {
-            Unsaid::Unknown(format!(
+            ActionError::Unknown(format!(
                 "no {kind} monitor of {} is known: it is forgotten already, or has never signed; see tachi monitor list",
                 plain(host)
             ))
@@ -212,8 +214,8 @@ impl Upkeep<'_> {
     /// # Errors
     ///
     /// Known facts block it, the audit log cannot be written, or the database failed.
-    pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, Unsaid> {
-        let unknown = || Unsaid::Unknown(format!("there is no recovery {id}"));
+    pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, ActionError> {
+        let unknown = || ActionError::Unknown(format!("there is no recovery {id}"));
         let story = self.desk.story(id).await?.ok_or_else(unknown)?;
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, &story.summary.host);
         entry.recovery = Some(id.to_string());
@@ -226,26 +228,26 @@ impl Upkeep<'_> {
         self.intend(entry.clone(), "another attempt", "nothing was begun")
             .await?;
         let retried = self.desk.retry(id, &self.by).await;
-        let refused = |why: String| Unsaid::Refused(format!("no new attempt: {why}"));
+        let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
         let told = match retried {
-            Ok(Retried::Begun {
+            Ok(RetryOutcome::Begun {
                 recovery,
                 notification,
             }) => Ok((recovery, notification)),
-            Ok(Retried::Unknown) => Err(unknown()),
-            Ok(Retried::Purged) => Err(refused("its notification was purged; send it again".into())),
-            Ok(Retried::NotFailed(status)) => Err(refused(format!(
+            Ok(RetryOutcome::Unknown) => Err(unknown()),
+            Ok(RetryOutcome::Purged) => Err(refused("its notification was purged; send it again".into())),
+            Ok(RetryOutcome::NotFailed(status)) => Err(refused(format!(
                 "recovery {id} has not failed, its notification is {status}"
             ))),
-            Ok(Retried::Open(open)) => Err(refused(format!(
+            Ok(RetryOutcome::Open(open)) => Err(refused(format!(
                 "recovery {open} is about the same and still open"
             ))),
-            Ok(Retried::Refused(why)) => Err(refused(why)),
-            Err(error) => Err(Unsaid::Failed(error)),
+            Ok(RetryOutcome::Refused(why)) => Err(refused(why)),
+            Err(error) => Err(ActionError::Failed(error)),
         };
         let (result, text) = match &told {
             Ok((recovery, _)) => (AuditResult::Ok, format!("recovery {recovery}")),
-            Err(Unsaid::Failed(error)) => failed(error),
+            Err(ActionError::Failed(error)) => failed(error),
             Err(why) => (AuditResult::Permanent, why.to_string()),
         };
         let unaudited = self.tell(entry, result, text).await;
@@ -299,14 +301,14 @@ impl Upkeep<'_> {
         mut entry: AuditEntry,
         wanted: &str,
         not_done: &'static str,
-    ) -> Result<(), Unsaid> {
+    ) -> Result<(), ActionError> {
         entry.operator = Some(self.by.clone());
         entry.text = match &self.request {
             Some(request) => format!("{wanted} ({request})"),
             None => wanted.to_owned(),
         };
         let written = self.audit.write(entry).await;
-        written.map_err(|source| Unsaid::Unaudited { not_done, source })
+        written.map_err(|source| ActionError::Unaudited { not_done, source })
     }
 
     /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
@@ -336,19 +338,22 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
 }
 
 /// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host (R35).
-fn reporter<'a>(listed: &'a [Doubted], wanted: &str) -> Result<Option<&'a Doubted>, Unsaid> {
+fn reporter<'a>(
+    listed: &'a [QuarantinedReporter],
+    wanted: &str,
+) -> Result<Option<&'a QuarantinedReporter>, ActionError> {
     if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
         return Ok(Some(numbered));
     }
     let bound = listed
         .iter()
         .filter(|one| one.reporter.host.as_deref() == Some(wanted));
-    let found: Vec<&Doubted> = bound.collect();
+    let found: Vec<&QuarantinedReporter> = bound.collect();
     if found.len() > 1 {
         let each = found
             .iter()
             .map(|one| format!("{} {}", one.number, plain(&one.reporter.to_string())));
-        return Err(Unsaid::Ambiguous(named::could_be(wanted, "reporters", each)));
+        return Err(ActionError::Ambiguous(named::could_be(wanted, "reporters", each)));
     }
     Ok(found.first().copied())
 }
@@ -361,7 +366,7 @@ mod tests {
 
     #[test]
     fn a_reporter_is_found_by_its_number_or_its_host() {
-        let one = |number, host: Option<&str>| Doubted {
+        let one = |number, host: Option<&str>| QuarantinedReporter {
             number,
             reporter: Reporter {
                 host: host.map(Into::into),
@@ -387,7 +392,7 @@ mod tests {
             );
         }
         let several = [one(7, Some("cmp1")), one(8, Some("cmp1"))];
-        let Err(Unsaid::Ambiguous(why)) = reporter(&several, "cmp1") else {
+        let Err(ActionError::Ambiguous(why)) = reporter(&several, "cmp1") else {
             panic!("one of two was picked");
         };
         assert!(why.contains("\n  7 ") && why.contains("\n  8 "), "{why}");

@@ -2,14 +2,14 @@
 //! in between, the caller records it in the audit log.
 
 use tachi_domain::host_recovery::{Move, MoveStep};
-use tachi_domain::recovery::{Life, MoveVerdict, MoveWord, Word};
+use tachi_domain::recovery::{InstanceResolution, Life, OperatorCommand, ResolutionKind};
 use tachi_domain::{RecoveryId, WaitsFor};
-use tachi_engine::ports::operator::{MoveFilter, Said, Story};
-use tachi_engine::ports::{AuditError, JournalError, OperatorDesk};
+use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
+use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
 use crate::named::{could_be, meant};
 use crate::plain::plain;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 use crate::vmove::VmoveLine;
 use crate::waits;
 use crate::when::ago;
@@ -22,7 +22,7 @@ const LONGEST_NAME: usize = 96;
 
 /// The reason why nothing was written.
 #[derive(Debug, thiserror::Error)]
-pub enum Unsaid {
+pub enum ActionError {
     /// The name or id has no match.
     #[error("{0}")]
     Unknown(String),
@@ -71,7 +71,7 @@ pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
 
 /// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has
 /// read it and the recovery still waits, it did not count.
-pub fn is_said(story: &Story, word: Word) -> bool {
+pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
     let wait = story
         .summary
         .wait
@@ -94,7 +94,7 @@ pub fn is_said(story: &Story, word: Word) -> bool {
 /// # Errors
 ///
 /// The recovery is done.
-pub fn admits(story: &Story) -> Result<(), Unsaid> {
+pub fn admits(story: &RecoveryHistory) -> Result<(), ActionError> {
     if story.summary.life == Life::Open {
         Ok(())
     } else {
@@ -102,8 +102,8 @@ pub fn admits(story: &Story) -> Result<(), Unsaid> {
     }
 }
 
-fn over(id: RecoveryId) -> Unsaid {
-    Unsaid::Refused(format!("recovery {id} is over: nothing was written"))
+fn over(id: RecoveryId) -> ActionError {
+    ActionError::Refused(format!("recovery {id} is over: nothing was written"))
 }
 
 /// Writes an action on a recovery.
@@ -111,12 +111,17 @@ fn over(id: RecoveryId) -> Unsaid {
 /// # Errors
 ///
 /// There is no such recovery, it is done, or the database failed.
-pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) -> Result<(), Unsaid> {
+pub async fn say(
+    desk: &dyn OperatorJournal,
+    id: RecoveryId,
+    word: OperatorCommand,
+    by: &str,
+) -> Result<(), ActionError> {
     match desk.say(id, word, by).await? {
-        Said::Heard => Ok(()),
-        Said::Unknown => Err(Unsaid::Unknown(format!("there is no recovery {id}"))),
-        Said::Over => Err(over(id)),
-        Said::OlderEngine(engine) => Err(Unsaid::Refused(format!(
+        ActionOutcome::Heard => Ok(()),
+        ActionOutcome::Unknown => Err(ActionError::Unknown(format!("there is no recovery {id}"))),
+        ActionOutcome::Over => Err(over(id)),
+        ActionOutcome::OlderEngine(engine) => Err(ActionError::Refused(format!(
             "engine {engine} is of an older version, which hears only the last of several actions: nothing was written. Upgrade or stop \
              it and repeat this in a minute; an abort is taken all the same"
         ))),
@@ -128,14 +133,14 @@ pub async fn say(desk: &dyn OperatorDesk, id: RecoveryId, word: Word, by: &str) 
 /// # Errors
 ///
 /// There is no match, there are several, or the database failed.
-pub async fn instance(desk: &dyn OperatorDesk, instance: &str) -> Result<VmoveLine, Unsaid> {
+pub async fn instance(desk: &dyn OperatorJournal, instance: &str) -> Result<VmoveLine, ActionError> {
     let mut all = desk.moves(MoveFilter::Unsettled).await?;
     let given_up = desk.moves(MoveFilter::NeedsPerson).await?;
     all.extend(given_up.into_iter().filter(|line| line.life == Life::Closed));
     one_of(all.into_iter().map(VmoveLine::from).collect(), instance)
 }
 
-fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
+fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionError> {
     let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
     let (_, mut found) = meant(instance, lines, called);
     // The move may be done in an older recovery and in progress in a newer one.
@@ -159,10 +164,10 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, Unsaid> {
                 of.recovery
             )
         });
-        return Err(Unsaid::Ambiguous(could_be(instance, "instances", each)));
+        return Err(ActionError::Ambiguous(could_be(instance, "instances", each)));
     }
     found.pop().ok_or_else(|| {
-        Unsaid::Unknown(format!(
+        ActionError::Unknown(format!(
             "no open recovery has an instance {instance:?}, by its name, its id or the beginning of that, nor has one given it up: \
              see `tachi instance list --recovering`"
         ))
@@ -184,19 +189,19 @@ impl VmoveLine {
     /// # Errors
     ///
     /// The instance does not accept the action in its present state.
-    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<WordEffect, Unsaid> {
+    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<WordEffect, ActionError> {
         let name = &self.line.name;
-        if word == MoveVerdict::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
+        if word == ResolutionKind::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
             return Ok(WordEffect::SeenTo);
         }
         let one = self.one.as_ref().ok_or_else(|| {
-            Unsaid::Refused(format!(
+            ActionError::Refused(format!(
                 "{name}: its state was written by another version of Tachi; use that one"
             ))
         })?;
         one.admits(word, on)
             .map(|()| WordEffect::Heard)
-            .map_err(|why| Unsaid::Refused(format!("nothing was written: {why}")))
+            .map_err(|why| ActionError::Refused(format!("nothing was written: {why}")))
     }
 }
 
@@ -207,7 +212,7 @@ impl VmoveLine {
 /// # Errors
 ///
 /// Nova showed the instance on another host; for people.
-pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsaid> {
+pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Result<(), ActionError> {
     let (id, name) = (line.line.server, &line.line.name);
     let Some(known) = seen
         .facts
@@ -231,7 +236,7 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
     if waits && shown == [line.line.host.as_str()] {
         return Ok(());
     }
-    Err(Unsaid::Refused(format!(
+    Err(ActionError::Refused(format!(
         "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --running-on is accepted only where Nova shows it. If \
          Nova shows it there by now, say it again in a minute; docs/failures/may-run-elsewhere.md says what to do if it never does",
         shown.join(" and "),
@@ -245,23 +250,25 @@ pub fn is_shown_on(seen: &Seen, line: &VmoveLine, host: &str) -> Result<(), Unsa
 ///
 /// The instance does not accept the action in its present state, or the database failed.
 pub async fn say_of(
-    desk: &dyn OperatorDesk,
+    desk: &dyn OperatorJournal,
     line: &VmoveLine,
-    word: MoveVerdict,
+    word: ResolutionKind,
     on: Option<String>,
     by: &str,
-) -> Result<WordEffect, Unsaid> {
+) -> Result<WordEffect, ActionError> {
     let effect = line.admits(word, on.as_deref())?;
     let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
     if effect == WordEffect::SeenTo {
         return match desk.see_to(recovery, server, by).await? {
-            Said::Heard => Ok(effect),
-            Said::Unknown | Said::Over | Said::OlderEngine(_) => Err(Unsaid::Refused(format!(
-                "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
-            ))),
+            ActionOutcome::Heard => Ok(effect),
+            ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => {
+                Err(ActionError::Refused(format!(
+                    "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
+                )))
+            }
         };
     }
-    let said = MoveWord {
+    let said = InstanceResolution {
         number: 0,
         server,
         word,
@@ -269,8 +276,8 @@ pub async fn say_of(
         by: by.to_owned(),
     };
     match desk.say_of(recovery, &said).await? {
-        Said::Heard => Ok(effect),
-        Said::Unknown | Said::Over | Said::OlderEngine(_) => Err(over(recovery)),
+        ActionOutcome::Heard => Ok(effect),
+        ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
     }
 }
 

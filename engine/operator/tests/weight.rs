@@ -14,10 +14,10 @@ use tachi_domain::situation::{ComputeService, Instance, RoomsState};
 use tachi_domain::{HostId, SegmentId, ServerId, Timestamp};
 use tachi_engine::ports::Fact;
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
-use tachi_engine::situation::{Configured, Tables, Watched};
+use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
 use tachi_engine::watcher::kind;
-use tachi_operator::{Fencing, Forecasts, Seen};
+use tachi_operator::{Fencing, Forecasts, RegionSnapshot};
 use uuid::Uuid;
 
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
@@ -156,7 +156,7 @@ fn tables() -> Tables {
         recoveries: Vec::new(),
         waiting: Vec::new(),
         moves: Vec::new(),
-        engines: vec![EngineLine {
+        engines: vec![EngineRow {
             signature: EngineSignature {
                 name: "ctl-1:1".to_owned(),
                 version: "1".to_owned(),
@@ -174,7 +174,7 @@ fn tables() -> Tables {
     }
 }
 
-fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> Seen {
+fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot {
     let fencing = Fencing {
         mode: FencingMode::External,
         device: None,
@@ -187,8 +187,8 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> Seen {
         trouble: None,
         without: Vec::new(),
     };
-    let watched = Watched::from_kept(kept);
-    Seen::judged(
+    let watched = CloudSnapshot::from_kept(kept);
+    RegionSnapshot::judged(
         now,
         fencing,
         tachi_operator::Place {

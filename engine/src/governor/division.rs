@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_domain::RecoveryId;
-use tachi_domain::pace::{ALONE, Aimd, Demand, Model, Party, Permits, allot, pause};
+use tachi_domain::pace::{ALONE, Aimd, Demand, Model, Permits, RecoveryDemand, allot, pause};
 use tokio::sync::watch;
 
 /// State shared by all recoveries of an engine.
@@ -92,10 +92,10 @@ impl Inner {
                 .saturating_sub(self.sum(|demand| demand.in_flight));
             flight.min(windows.queued.saturating_sub(self.queued_now()))
         };
-        let parties: Vec<Party<'_>> = self
+        let parties: Vec<RecoveryDemand<'_>> = self
             .members
             .values()
-            .map(|member| Party {
+            .map(|member| RecoveryDemand {
                 busy: member.demand.in_flight,
                 waits_since: member.waits_since,
                 ready: &member.demand.ready,

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::*;
 use crate::ports::hooks::NoHooks;
 
-fn told() -> Told {
+fn told() -> DocumentContext {
     let stamps = Stamps {
         created_at: Timestamp::from_micros(0),
         updated_at: None,
@@ -37,7 +37,7 @@ fn told() -> Told {
         stamps,
     };
     let payload: BTreeMap<String, String> = [("event".to_owned(), "STOPPED".to_owned())].into();
-    Told {
+    DocumentContext {
         recovery: RecoveryId(Uuid::from_u128(4)),
         kind: RecoveryKind::Host,
         notification: Notification {

@@ -125,7 +125,7 @@ impl Clock for World {
     }
 }
 
-fn begin() -> (Arc<World>, Identified, Target) {
+fn begin() -> (Arc<World>, MachineCheckedFencer, Target) {
     let world = Arc::new(World::default());
     let (devices, machines) = (Arc::new(Arc::clone(&world)), Arc::new(Arc::clone(&world)));
     let clock = Arc::<World>::clone(&world);
@@ -135,10 +135,10 @@ fn begin() -> (Arc<World>, Identified, Target) {
         endpoint: "192.0.2.1".into(),
         plug: None,
     };
-    (world, Identified::new(devices, machines, clock), target)
+    (world, MachineCheckedFencer::new(devices, machines, clock), target)
 }
 
-async fn refused(fencer: &Identified, target: &Target) -> (Fault, Fault, Fault) {
+async fn refused(fencer: &MachineCheckedFencer, target: &Target) -> (Fault, Fault, Fault) {
     (
         fencer.read_power("c1", target).await.unwrap_err().fault,
         fencer.power_off("c1", target, "test").await.unwrap_err().fault,

@@ -11,7 +11,7 @@ use super::CallError;
 
 /// The kind of call to a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
+pub enum DeviceOperation {
     /// A query.
     Read,
     /// A power command.
@@ -19,9 +19,11 @@ pub enum Work {
 }
 
 /// A permit for one call: a slot among the calls a device accepts at a time. Dropping it releases the slot.
-pub struct Turn(#[expect(dead_code, reason = "what counts is when it is dropped")] Option<Box<dyn Send>>);
+pub struct DevicePermit(
+    #[expect(dead_code, reason = "what counts is when it is dropped")] Option<Box<dyn Send>>,
+);
 
-impl Turn {
+impl DevicePermit {
     /// Returns the permit of a device without a limit.
     pub const fn free() -> Self {
         Self(None)
@@ -33,7 +35,7 @@ impl Turn {
     }
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for DevicePermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Turn")
     }
@@ -53,8 +55,8 @@ pub trait Fencer: Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future gives up its place in the queue and nothing else.
-    async fn turn(&self, _host: &str, _target: &Target, _work: Work) -> Turn {
-        Turn::free()
+    async fn turn(&self, _host: &str, _target: &Target, _work: DeviceOperation) -> DevicePermit {
+        DevicePermit::free()
     }
 
     /// Queries the device itself, never a cache.

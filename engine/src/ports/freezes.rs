@@ -10,7 +10,7 @@ use super::JournalError;
 
 /// The fact in an engine's registry entry that shows that it honours freezes. Before freezing anything, the caller
 /// makes sure that every engine does.
-pub const KEPT: &str = "freezes";
+pub const FREEZES_FACT: &str = "freezes";
 
 /// Retention time of freezes that have ended.
 pub const REMEMBERED: Duration = Duration::from_secs(30 * 86_400);
@@ -46,7 +46,7 @@ pub struct FreezeLine {
 
 /// The result of a request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Freezing {
+pub enum FreezeOutcome {
     /// The freeze is in force.
     Begun {
         /// The freeze as it was written.
@@ -77,7 +77,7 @@ pub trait Freezes: Send + Sync {
     /// # Errors
     ///
     /// The database failed; the target may be frozen all the same.
-    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError>;
+    async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError>;
 
     /// Ends the freeze with this number; `None` if it is not in force. A freeze that has replaced it continues: the
     /// caller ends only the freeze it has seen.

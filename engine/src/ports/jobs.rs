@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 
 use super::JournalError;
 
@@ -11,7 +11,7 @@ use super::JournalError;
 pub struct JobEnd {
     pub at: Timestamp,
     /// The grade of the result.
-    pub grade: Grade,
+    pub grade: Severity,
     /// The result, for people.
     pub details: String,
 }
@@ -64,5 +64,11 @@ pub trait Jobs: Send + Sync {
     /// # Errors
     ///
     /// The database failed; the end may have been written all the same.
-    async fn end_job(&self, name: &str, run: u64, grade: Grade, details: &str) -> Result<bool, JournalError>;
+    async fn end_job(
+        &self,
+        name: &str,
+        run: u64,
+        grade: Severity,
+        details: &str,
+    ) -> Result<bool, JournalError>;
 }

@@ -14,11 +14,11 @@ use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
 pub use tachi_driver::RowVersion;
 pub use tachi_driver::journal::{
-    Beat, Claim, ClaimView, Claimed, Committed, HostWrite, MoveWrite, PlannedWrite, ProofWrite, RESTARTS,
-    StepKind, StepWrite, Write,
+    Claim, ClaimView, ClaimedRecovery, HostWrite, LeaseRenewal, MoveWrite, PlannedWrite, ProofWrite,
+    RESTARTS, StepKind, StepWrite, Write, WriteOutcome,
 };
 
-use super::reporters::Doubted;
+use super::reporters::QuarantinedReporter;
 use super::reserve::ReserveRow;
 
 /// A database error. All of them mean that nothing is known to be written.
@@ -55,7 +55,7 @@ impl JournalError {
 
 /// An event that happened to a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happened {
+pub struct HostIncidentRow {
     /// A number that is unique among the events of its kind.
     pub row: i64,
     pub host: HostId,
@@ -67,19 +67,19 @@ pub struct Happened {
 
 /// The database's view of all hosts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct HostRecords {
     pub hosts: Vec<RegionHost>,
     /// The number of each host's open recovery.
     pub open: BTreeMap<HostId, i64>,
     /// Power-offs that were requested.
-    pub orders: Vec<Happened>,
+    pub orders: Vec<HostIncidentRow>,
     /// Hosts that were confirmed off.
-    pub proofs: Vec<Happened>,
+    pub proofs: Vec<HostIncidentRow>,
     /// The reporters of each host with an open recovery, each voice once; empty for a host that an older version or an
     /// operator put into recovery.
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
     /// Process recoveries that are open, or keep a host in maintenance, in the order in which they were opened.
-    pub processes: Vec<Happened>,
+    pub processes: Vec<HostIncidentRow>,
 }
 
 #[async_trait]
@@ -98,12 +98,16 @@ pub trait Journal: Send + Sync {
     ///
     /// The database failed: the recovery is not claimed, or claimed without the engine knowing it, which the next claim
     /// repairs.
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError>;
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
 
     /// Claims several recoveries as [`Journal::claim`] does, in one transaction where possible. The answers are in the
     /// order of `seen`. A recovery that another engine claimed first, or that cannot be read, does not affect the
     /// others.
-    async fn claim_all(&self, seen: &[ClaimView], owner: &str) -> Vec<Result<Option<Claimed>, JournalError>> {
+    async fn claim_all(
+        &self,
+        seen: &[ClaimView],
+        owner: &str,
+    ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
         let mut outcomes = Vec::with_capacity(seen.len());
         for view in seen {
             outcomes.push(self.claim(view, owner).await);
@@ -116,11 +120,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: the claim counts as lost.
-    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError>;
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<WriteOutcome, JournalError>;
 
     /// Renews several leases as [`Journal::beat`] does, in one transaction where possible. The answers are in the order
     /// of the beats. One lost claim does not affect the others.
-    async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
+    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         let mut outcomes = Vec::with_capacity(beats.len());
         for beat in beats {
             outcomes.push(self.beat(&beat.claim, beat.elapsed).await);
@@ -133,7 +137,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: the claim counts as lost.
-    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError>;
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError>;
 
     /// Releases a claim, so that another engine need not wait for the lease to expire.
     ///
@@ -163,7 +167,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError>;
+    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError>;
 
     /// Returns the names of the hosts that open or watching recoveries have a valid proof of (R10).
     ///
@@ -197,7 +201,11 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: one contradiction is not counted.
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError>;
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: Doubts,
+    ) -> Result<Vec<QuarantinedReporter>, JournalError>;
 
     /// Returns the hosts in the segment of `host` that are in reserve or reserved by a recovery, except those in
     /// maintenance.

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
-use tachi_domain::recovery::{Life, MoveWord, OperatorAction, RecoveryKind, Word};
+use tachi_domain::recovery::{InstanceResolution, Life, OperatorAction, OperatorCommand, RecoveryKind};
 use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait,
 };
@@ -15,7 +15,7 @@ use tachi_domain::{
 use super::JournalError;
 use super::journal::ClaimView;
 use super::past::{Past, Span};
-use super::reporters::Doubted;
+use super::reporters::QuarantinedReporter;
 
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -177,7 +177,7 @@ pub struct StoryMove {
 
 /// The complete history of a recovery.
 #[derive(Clone, Debug)]
-pub struct Story {
+pub struct RecoveryHistory {
     /// The recovery as in a list.
     pub summary: RecoverySummary,
     /// The notification that caused it; `None` if it was purged.
@@ -198,7 +198,7 @@ pub struct Story {
     /// The moves, in their order.
     pub moves: Vec<StoryMove>,
     /// Operator actions on single instances, oldest first.
-    pub move_words: Vec<MoveWord>,
+    pub move_words: Vec<InstanceResolution>,
     /// The instances as the API shows them, in the order they are moved.
     pub vmoves: Vec<Vmove>,
     /// The observations, decisions and actions, oldest first.
@@ -232,7 +232,7 @@ pub fn attempt(failed: RecoveryId, by: &str) -> String {
 
 /// The result of a request for a retry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Retried {
+pub enum RetryOutcome {
     /// The retry is open.
     Begun {
         /// The new recovery.
@@ -272,7 +272,7 @@ pub const READS_ACTIONS: &str = "actions";
 
 /// The result of an operator's action.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ActionOutcome {
     /// The action is written; the owner receives it with its next lease renewal.
     Heard,
     /// There is no such recovery.
@@ -286,7 +286,7 @@ pub enum Said {
 
 /// The operator's side of the journal.
 #[async_trait]
-pub trait OperatorDesk: Send + Sync {
+pub trait OperatorJournal: Send + Sync {
     /// Returns the recoveries that match the filter, newest first; without closed ones unless it asks for them.
     ///
     /// # Errors
@@ -334,14 +334,15 @@ pub trait OperatorDesk: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError>;
+    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str)
+    -> Result<ActionOutcome, JournalError>;
 
     /// Returns one recovery; `None` if there is none.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError>;
+    async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError>;
 
     /// Returns the stored history of a host, by its name or id, for a past time span; `None` if nothing ever had that
     /// name.
@@ -363,7 +364,7 @@ pub trait OperatorDesk: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn retry(&self, id: RecoveryId, by: &str) -> Result<Retried, JournalError>;
+    async fn retry(&self, id: RecoveryId, by: &str) -> Result<RetryOutcome, JournalError>;
 
     /// Returns the step journal of one recovery, oldest first.
     ///
@@ -377,26 +378,31 @@ pub trait OperatorDesk: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError>;
+    async fn say(
+        &self,
+        id: RecoveryId,
+        word: OperatorCommand,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError>;
 
     /// Submits an action on one instance of a recovery; the `number` in `word` is ignored.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError>;
+    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError>;
 
     /// Returns the quarantined reporters, and those that would be quarantined if the limit allowed it.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError>;
+    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError>;
 
     /// Releases a reporter from quarantine; `None` if there is none with this number.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError>;
+    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError>;
 }

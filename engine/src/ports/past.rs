@@ -8,10 +8,10 @@ use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{RecoveryId, Timestamp};
 
 use super::operator::{RecoverySummary, StepLine};
-use super::roll::EngineLine;
+use super::roll::EngineRow;
 
 /// Limit of reports, recoveries and freezes in the history, and of steps of each recovery.
-pub const MOST: u64 = 100;
+pub const MAX_ITEMS: u64 = 100;
 
 /// A past time span, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub struct PastRefusals {
 
 /// All rejected reports of the span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedReports {
     /// Those of this host, ordered by their first report.
     pub told: Vec<PastRefusals>,
     /// The number of reports for hosts whose names are not kept, because there were too many.
@@ -99,7 +99,7 @@ pub struct Past {
     /// The reports, in the order of their arrival.
     pub reports: Vec<PastReport>,
     /// The rejected reports; `None` if our user may not read them.
-    pub refused: Option<Refused>,
+    pub refused: Option<RefusedReports>,
     /// The recoveries, in the order in which they were opened.
     pub recoveries: Vec<PastRecovery>,
     /// The freezes, in the order of their start.
@@ -107,7 +107,7 @@ pub struct Past {
     /// True if one of these lists is cut.
     pub more: bool,
     /// The engines in the registry now.
-    pub engines: Vec<EngineLine>,
+    pub engines: Vec<EngineRow>,
     /// The time of acceptance of the oldest report kept for any host.
     pub oldest: Option<Timestamp>,
     /// The time of the read.

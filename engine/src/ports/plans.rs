@@ -9,7 +9,7 @@ use tachi_domain::{HostId, NotificationId, RecoveryId, ServerId, Timestamp};
 use super::JournalError;
 
 /// The fact in an engine's registry entry that shows that it carries out plans.
-pub const KEPT: &str = "plans";
+pub const PLANS_FACT: &str = "plans";
 
 /// A request for a plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct NewPlan {
 
 /// The result of a request for a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Planning {
+pub enum PlanOutcome {
     /// The plan is written, and an engine will carry it out.
     Begun {
         /// The recovery that carries it out.
@@ -62,7 +62,7 @@ pub trait Plans: Send + Sync {
     /// # Errors
     ///
     /// The database failed; the plan may have been written all the same.
-    async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError>;
+    async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError>;
 
     /// Returns the instances that recoveries and drains have moved away from this host and that none has moved since.
     ///

@@ -14,7 +14,7 @@ use super::JournalError;
 pub const SLOT: Duration = Duration::from_mins(10);
 
 /// Retention time of the counts.
-pub const KEPT: Duration = Duration::from_hours(24 * 30);
+pub const RETENTION: Duration = Duration::from_hours(24 * 30);
 
 /// Limit of rows kept, whatever their origin.
 pub const MOST_KEPT: u64 = 100_000;

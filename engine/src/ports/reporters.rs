@@ -4,7 +4,7 @@ use tachi_domain::{Reporter, Timestamp};
 
 /// A reporter that is quarantined, or would be if the limit allowed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubted {
+pub struct QuarantinedReporter {
     /// The number in the list.
     pub number: i64,
     pub reporter: Reporter,

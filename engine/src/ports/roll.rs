@@ -23,7 +23,7 @@ pub struct EngineSignature {
 
 /// An engine in the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EngineLine {
+pub struct EngineRow {
     /// The last heartbeat.
     pub signature: EngineSignature,
     /// The time of the last heartbeat, by the engine's own wall clock.
@@ -45,7 +45,7 @@ pub struct Backlog {
 
 /// The registry of engines.
 #[async_trait]
-pub trait Roll: Send + Sync {
+pub trait EngineRegistry: Send + Sync {
     /// Writes a heartbeat, and deletes engines without a heartbeat for a day.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ pub trait Roll: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn engines(&self) -> Result<Vec<EngineLine>, JournalError>;
+    async fn engines(&self) -> Result<Vec<EngineRow>, JournalError>;
 
     /// Returns the open work.
     ///

@@ -7,7 +7,7 @@ use tachi_domain::guard::Witness;
 
 /// The failure domains and witnesses that the operator has configured for an engine.
 #[async_trait]
-pub trait Surroundings: Send + Sync {
+pub trait Witnesses: Send + Sync {
     /// Returns hosts by failure domain, as configured in a file. `hosts` are the existing names, which patterns match.
     fn domains(&self, hosts: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>>;
 
@@ -20,7 +20,7 @@ pub trait Surroundings: Send + Sync {
 pub struct NoSurroundings;
 
 #[async_trait]
-impl Surroundings for NoSurroundings {
+impl Witnesses for NoSurroundings {
     fn domains(&self, _: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
         BTreeMap::new()
     }

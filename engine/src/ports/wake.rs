@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 /// The sending side.
-pub trait Poke: Send + Sync {
+pub trait Notifier: Send + Sync {
     /// Notifies every reachable engine that there may be work. Never blocks, never fails.
     fn poke(&self);
 
@@ -17,7 +17,7 @@ pub trait Poke: Send + Sync {
 
 /// The receiving side.
 #[async_trait]
-pub trait Wake: Send + Sync {
+pub trait Wakeups: Send + Sync {
     /// Waits for a poke. Pokes since the last call count; several count as one.
     ///
     /// # Cancel safety
@@ -26,7 +26,7 @@ pub trait Wake: Send + Sync {
     async fn woken(&self);
 }
 
-impl<T: Poke + ?Sized> Poke for Arc<T> {
+impl<T: Notifier + ?Sized> Notifier for Arc<T> {
     fn poke(&self) {
         T::poke(self);
     }
@@ -37,7 +37,7 @@ impl<T: Poke + ?Sized> Poke for Arc<T> {
 }
 
 #[async_trait]
-impl<T: Wake + ?Sized> Wake for Arc<T> {
+impl<T: Wakeups + ?Sized> Wakeups for Arc<T> {
     async fn woken(&self) {
         T::woken(self).await;
     }

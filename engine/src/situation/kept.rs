@@ -6,24 +6,24 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tachi_domain::forecast::{Needs, Provider};
-use tachi_domain::situation::{Instance, Instances, Known, Rooms};
+use tachi_domain::situation::{Instance, Instances, Rooms, TimedFact};
 
-use super::Watched;
+use super::CloudSnapshot;
 use crate::ports::Fact;
-use crate::watcher::{Listed, kind};
+use crate::watcher::{ListingProgress, kind};
 
-impl Watched {
+impl CloudSnapshot {
     /// Reads the stored facts. A fact that cannot be read counts as missing: another version wrote it.
     pub fn from_kept(kept: &[Fact]) -> Self {
         let computes = one(kept, kind::COMPUTES).and_then(|fact| {
-            Some(Known {
+            Some(TimedFact {
                 as_of: fact.as_of,
                 value: serde_json::from_str(&fact.value).ok()?,
             })
         });
         let instances = one(kept, kind::SERVERS).and_then(|fact| {
-            let listed: Listed = serde_json::from_str(&fact.value).ok()?;
-            Some(Known {
+            let listed: ListingProgress = serde_json::from_str(&fact.value).ok()?;
+            Some(TimedFact {
                 as_of: fact.as_of,
                 value: Instances {
                     complete: listed.complete,
@@ -36,7 +36,7 @@ impl Watched {
             computes,
             instances,
             holds: one(kept, kind::HOLDS).and_then(|fact| {
-                Some(Known {
+                Some(TimedFact {
                     as_of: fact.as_of,
                     value: serde_json::from_str(&fact.value).ok()?,
                 })
@@ -51,9 +51,9 @@ fn one<'a>(kept: &'a [Fact], kind: &str) -> Option<&'a Fact> {
 }
 
 /// A cache that parses equal texts once: a large region has fifty thousand texts, and few differ.
-struct Shared<'a, T>(HashMap<&'a str, Arc<T>>);
+struct SharedText<'a, T>(HashMap<&'a str, Arc<T>>);
 
-impl<'a, T: DeserializeOwned> Shared<'a, T> {
+impl<'a, T: DeserializeOwned> SharedText<'a, T> {
     fn new() -> Self {
         Self(HashMap::new())
     }
@@ -71,7 +71,7 @@ impl<'a, T: DeserializeOwned> Shared<'a, T> {
 
 /// Returns the instances by host; `None` if a part cannot be read.
 fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
-    let mut needs = Shared::new();
+    let mut needs = SharedText::new();
     let facts = kept.iter().filter(|fact| fact.kind == kind::INSTANCES);
     let each = facts.map(|fact| {
         let texts: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
@@ -84,7 +84,7 @@ fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
     each.collect()
 }
 
-fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut Shared<'a, Needs>) -> Option<Instance> {
+fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut SharedText<'a, Needs>) -> Option<Instance> {
     let needs = match one.needs {
         Some(text) => Some(needs.read(text)?),
         None => None,
@@ -101,9 +101,9 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut Shared<'a, Needs>) -> O
 }
 
 /// Returns the capacity of hosts; `None` if a part cannot be read.
-fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
+fn rooms(kept: &[Fact]) -> Option<TimedFact<Rooms>> {
     let state = one(kept, kind::ROOMS)?;
-    let mut traits = Shared::new();
+    let mut traits = SharedText::new();
     let facts = kept.iter().filter(|fact| fact.kind == kind::PROVIDER);
     let providers = facts.map(|fact| {
         let provider: Provider<&RawValue> = serde_json::from_str(&fact.value).ok()?;
@@ -113,7 +113,7 @@ fn rooms(kept: &[Fact]) -> Option<Known<Rooms>> {
         };
         Some((fact.subject.clone(), Arc::new(provider)))
     });
-    Some(Known {
+    Some(TimedFact {
         as_of: state.as_of,
         value: Rooms {
             providers: providers.collect::<Option<_>>()?,

@@ -1,6 +1,6 @@
 use tachi_domain::entity::Stamps;
-use tachi_domain::forecast::{Needs, Provider, Wish};
-use tachi_domain::nova::{Rest, Why};
+use tachi_domain::forecast::{Needs, Provider, Requirement};
+use tachi_domain::nova::{Rest, StopReason};
 use tachi_domain::resources::Resources;
 use tachi_domain::situation::RoomsState;
 use tachi_domain::{HostId, RecoveryId, VmoveId};
@@ -97,7 +97,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
         rest: None,
         needs: None,
     };
-    let known = Known {
+    let known = TimedFact {
         as_of: after(0),
         value: Instances {
             complete: true,
@@ -160,7 +160,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
                 memory_mb: 4096,
                 disk_gb: 20,
             },
-            wishes: [Wish::Trait("T".to_owned())].into(),
+            wishes: [Requirement::Trait("T".to_owned())].into(),
             not_reckoned: Some("hw:numa_nodes=2".to_owned()),
         }))
     };
@@ -171,7 +171,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         moving: true,
         marked: true,
         rest: Some(Rest {
-            why: Why::Due,
+            why: StopReason::Due,
             since: after(-9),
             busy: true,
             stopped: true,
@@ -196,7 +196,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         fact(kind::PROVIDER, "a", &provider()),
         fact(kind::PROVIDER, "b", &provider()),
     ];
-    let read = Watched::from_kept(&kept);
+    let read = CloudSnapshot::from_kept(&kept);
     let on = read.instances.unwrap().value.on;
     assert_eq!((&*on["a"], &*on["b"]), (&on_a, &on_b));
     let of = |host: &str| on[host][0].needs.clone().unwrap();
@@ -208,7 +208,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         let whole = kept[place].value.clone();
         kept[place].value = whole.replace(from, to);
         assert_ne!(kept[place].value, whole);
-        let read = Watched::from_kept(&kept);
+        let read = CloudSnapshot::from_kept(&kept);
         assert_eq!(
             read.instances.is_some(),
             place == 6,

@@ -37,14 +37,14 @@ impl Ear {
     }
 }
 
-fn claimed(kind: RecoveryKind) -> Claimed {
+fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
     rows::claimed(kind, NOON)
 }
 
-fn teller(ear: &Arc<Ear>, claimed: &Claimed) -> Teller {
+fn teller(ear: &Arc<Ear>, claimed: &ClaimedRecovery) -> EventEmitter {
     let events: Arc<dyn Events> = ear.clone();
     let state = open(claimed, &Policy::default()).unwrap();
-    Teller::new(&events, "engine:1", claimed, Some(&*state)).unwrap()
+    EventEmitter::new(&events, "engine:1", claimed, Some(&*state)).unwrap()
 }
 
 fn head() -> Write {
@@ -106,7 +106,7 @@ fn failed_step(text: &str) -> StepWrite {
 #[test]
 fn nothing_is_gathered_when_nobody_listens() {
     let events: Arc<dyn Events> = Arc::new(NoEvents);
-    assert!(Teller::new(&events, "engine:1", &claimed(RecoveryKind::Host), None).is_none());
+    assert!(EventEmitter::new(&events, "engine:1", &claimed(RecoveryKind::Host), None).is_none());
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
     let heard = ear.heard();
     let names: Vec<String> = heard.iter().map(Event::name).collect();
     assert_eq!(names, ["notification.process.end", "recovery.process.end"]);
-    let Subject::Notification(_, Shown::Entity(told)) = &heard[0].subject else {
+    let Subject::Notification(_, EventSnapshot::Entity(told)) = &heard[0].subject else {
         panic!("{:?}", heard[0]);
     };
     assert_eq!(told.status, NotificationStatus::Finished);
@@ -183,7 +183,7 @@ fn ew35_every_instance_is_told_of_when_its_state_changes() {
     );
     teller.committed(&ended(NotificationStatus::Failed, "1 of 2"), None, NOON);
     let heard = ear.heard();
-    let Subject::Recovery(Turn::Process, summary) = &heard[1].subject else {
+    let Subject::Recovery(RecoveryEvent::Process, summary) = &heard[1].subject else {
         panic!("{:?}", heard[1]);
     };
     assert_eq!(summary.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
@@ -285,7 +285,7 @@ fn another_engine_goes_on_without_telling_the_beginning_again() {
     let ear = Arc::<Ear>::default();
     let first = claimed(RecoveryKind::Host);
     let state = open(&first, &Policy::default()).unwrap();
-    let again = Claimed {
+    let again = ClaimedRecovery {
         epoch: 2,
         state: Some(state.head().unwrap()),
         ..claimed(RecoveryKind::Host)

@@ -9,18 +9,18 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::forecast::{Group, Provider};
 use tachi_domain::reserved::Aggregate;
-use tachi_domain::situation::{Known, Rooms as Told, RoomsState};
+use tachi_domain::situation::{Rooms as Told, RoomsState, TimedFact};
 
 use crate::ports::{CallError, Rooms as Port};
 
 /// Limit of providers read in a round, in three requests each.
-const MOST: usize = 20;
+const MAX_PROVIDERS_PER_ROUND: usize = 20;
 
 /// Shortest interval, in rounds, between reads of Nova's long list of nodes, to find new ones.
 const NODES_AGAIN: u64 = 20;
 
 /// Time for which data stays valid while reads fail: three more may fail.
-const PATIENCE: Duration = Duration::from_secs(50);
+const READING_LIFETIME: Duration = Duration::from_secs(50);
 
 /// Interval, in rounds, between reads of server groups.
 const GROUPS_AGAIN: u64 = 4;
@@ -68,7 +68,7 @@ impl Rooms {
         tracing::debug!(%error, "what hosts have was not read");
         let refused = matches!(error.fault.class, FaultClass::Fatal | FaultClass::Permanent);
         let is_young =
-            |at: Timestamp| u128::from(now.micros_since(at).unsigned_abs()) <= PATIENCE.as_micros();
+            |at: Timestamp| u128::from(now.micros_since(at).unsigned_abs()) <= READING_LIFETIME.as_micros();
         if !refused && self.well.is_some_and(is_young) {
             return;
         }
@@ -111,7 +111,7 @@ impl Rooms {
             .collect();
         self.state.unread = unread.len() as u64;
         // Providers that are skipped here come first in the next round, because read ones leave the list.
-        for id in unread.into_iter().take(MOST) {
+        for id in unread.into_iter().take(MAX_PROVIDERS_PER_ROUND) {
             if let Some((generation, mut provider)) = port.provider(id).await? {
                 // Most hosts have the same traits, some eighty each: they share one copy.
                 let mut traits = self.read.values().map(|read| &read.provider.traits);
@@ -133,12 +133,12 @@ impl Rooms {
     }
 
     /// Returns all of it.
-    pub(super) fn told(&self) -> Option<Known<Told>> {
+    pub(super) fn told(&self) -> Option<TimedFact<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
             Some((host.clone(), Arc::clone(&read.provider)))
         });
-        Some(Known {
+        Some(TimedFact {
             as_of: self.as_of?,
             value: Told {
                 providers: providers.collect(),

@@ -7,7 +7,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use tachi_domain::forecast::{Needs, SharedNeeds};
-use tachi_domain::nova::{Rest, Server, VmState, Why, at_rest};
+use tachi_domain::nova::{Rest, Server, StopReason, VmState, at_rest};
 use tachi_domain::policy::Policy;
 use tachi_domain::situation::{Instance, Instances};
 use tachi_domain::{ServerId, Timestamp};
@@ -230,7 +230,7 @@ impl Roster {
                 page.updated.get(&server.id).copied(),
                 now,
             );
-            if left.is_none() && at_rest(&server) == Some(Why::Unasked) {
+            if left.is_none() && at_rest(&server) == Some(StopReason::Unasked) {
                 let is_new = rest.as_ref().is_some_and(Rest::is_to_be_asked);
                 let ring = if is_new { &mut self.why } else { &mut self.again };
                 ring.ids.insert(server.id);
@@ -292,7 +292,7 @@ impl Roster {
     }
 
     /// Records the reason why an instance is not running.
-    pub(super) fn judged(&mut self, id: ServerId, why: Why, now: Timestamp) {
+    pub(super) fn judged(&mut self, id: ServerId, why: StopReason, now: Timestamp) {
         let Some(place) = self.known.get(&id) else {
             return;
         };
@@ -363,14 +363,14 @@ fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Ti
     let mut rest = Rest {
         why: by_state,
         since: before
-            .filter(|before| unchanged || before.why != Why::Meant)
+            .filter(|before| unchanged || before.why != StopReason::Meant)
             .map_or(now, |before| before.since),
         busy: server.task_state.is_some(),
         stopped: server.vm_state == VmState::Stopped,
         seen,
         judged: None,
     };
-    if by_state == Why::Meant {
+    if by_state == StopReason::Meant {
         rest.judged = seen.or(Some(now));
         return Some(rest);
     }
@@ -378,9 +378,9 @@ fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Ti
         return Some(rest);
     };
     match before.why {
-        Why::Due | Why::Unclear => rest.why = before.why,
-        Why::Meant if unchanged => rest.why = before.why,
-        Why::Meant | Why::Unasked => {}
+        StopReason::Due | StopReason::Unclear => rest.why = before.why,
+        StopReason::Meant if unchanged => rest.why = before.why,
+        StopReason::Meant | StopReason::Unasked => {}
     }
     rest.judged = before.judged.filter(|_| unchanged);
     Some(rest)

@@ -6,13 +6,15 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::forecast::{Group, Provider};
-use tachi_domain::nova::{About, By, PowerState, Rest, Server, ServerAction, Service, VmState};
+use tachi_domain::nova::{
+    InstanceTraits, PowerState, RequestOrigin, Rest, Server, ServerAction, Service, VmState,
+};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
-use crate::ports::roll::{Backlog, EngineLine, EngineSignature};
+use crate::ports::roll::{Backlog, EngineRow, EngineSignature};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
 const PAGE: usize = 1_000;
@@ -62,7 +64,7 @@ impl World {
             volume_backed: true,
             launched: true,
             fault: None,
-            about: About::default(),
+            about: InstanceTraits::default(),
             needs: None,
         };
         self.servers
@@ -222,16 +224,16 @@ impl FactStore for World {
 }
 
 #[async_trait]
-impl Roll for World {
+impl EngineRegistry for World {
     async fn sign(&self, _: &EngineSignature) -> Result<(), JournalError> {
         Ok(())
     }
     async fn strike(&self, _: &str) -> Result<(), JournalError> {
         Ok(())
     }
-    async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+    async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
         let names = self.engines.lock().unwrap().clone();
-        let line = |name| EngineLine {
+        let line = |name| EngineRow {
             signature: EngineSignature {
                 name,
                 version: "1".into(),
@@ -452,7 +454,7 @@ async fn what_is_known_grows_old_while_nova_is_away() {
     let pages = *world.pages.lock().unwrap();
     world.pass(60);
     assert!(world.round(&mut watcher).await, "the turn is kept");
-    let facts = Watched::from_kept(&world.facts(None).await.unwrap());
+    let facts = CloudSnapshot::from_kept(&world.facts(None).await.unwrap());
     let now = world.wall();
     assert!(!facts.computes.unwrap().is_fresh(now));
     let instances = facts.instances.unwrap();
@@ -587,7 +589,8 @@ async fn operator_row4_a_device_that_fails_is_kept_before_the_next_look_at_nova(
 async fn what_guards_say_beforehand_is_kept_and_grows_old_while_they_cannot_be_asked() {
     let world = Arc::new(World::default());
     let mut watcher = world.watcher("a");
-    let kept = || Watched::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
+    let kept =
+        || CloudSnapshot::from_kept(&world.kept.lock().unwrap().values().cloned().collect::<Vec<_>>()).holds;
     assert!(world.round(&mut watcher).await);
     assert_eq!(kept(), None, "nobody has told");
     let holds = vec![WouldHold {
@@ -622,7 +625,7 @@ struct Told(Mutex<Vec<&'static str>>);
 
 #[async_trait]
 impl Onlooker for Told {
-    async fn seen(&self, _: Watched) {
+    async fn seen(&self, _: CloudSnapshot) {
         self.0.lock().unwrap().push("seen");
     }
     async fn not_ours(&self) {
@@ -660,7 +663,7 @@ async fn whoever_looks_on_hears_that_a_round_was_not_kept() {
 
 impl World {
     /// Nova shows it stopped, after these were asked of it, the latest first.
-    fn stop(&self, id: ServerId, orders: &[(&str, By)]) {
+    fn stop(&self, id: ServerId, orders: &[(&str, RequestOrigin)]) {
         self.change(id, true, |server| {
             server.vm_state = VmState::Stopped;
             server.power_state = PowerState::Shutdown;
@@ -668,8 +671,8 @@ impl World {
         self.record(id, orders);
     }
 
-    fn record(&self, id: ServerId, orders: &[(&str, By)]) {
-        let order = |(action, by): &(&str, By)| ServerAction {
+    fn record(&self, id: ServerId, orders: &[(&str, RequestOrigin)]) {
+        let order = |(action, by): &(&str, RequestOrigin)| ServerAction {
             action: (*action).to_owned(),
             by: *by,
         };
@@ -692,20 +695,30 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
     assert_eq!(*world.asked.lock().unwrap(), [], "what runs is asked nothing");
-    world.stop(ids[0], &[("stop", By::Person), ("create", By::Person)]);
+    world.stop(
+        ids[0],
+        &[("stop", RequestOrigin::Person), ("create", RequestOrigin::Person)],
+    );
     world.stop(
         ids[1],
-        &[("start", By::Ours), ("stop", By::Ours), ("create", By::Person)],
+        &[
+            ("start", RequestOrigin::Ours),
+            ("stop", RequestOrigin::Ours),
+            ("create", RequestOrigin::Person),
+        ],
     );
     world.pass(15);
     world.round(&mut watcher).await;
     let why = |watcher: &Watcher, id| rest(watcher, id).map(|rest| rest.why);
-    assert_eq!(why(&watcher, ids[0]), Some(Why::Meant));
-    assert_eq!(why(&watcher, ids[1]), Some(Why::Due));
+    assert_eq!(why(&watcher, ids[0]), Some(StopReason::Meant));
+    assert_eq!(why(&watcher, ids[1]), Some(StopReason::Due));
     assert_eq!(why(&watcher, ids[2]), None);
     assert!(world.on("a").unwrap().contains("\"why\":\"due\""), "it is kept");
     // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
-    world.record(ids[0], &[("start", By::Person), ("stop", By::Person)]);
+    world.record(
+        ids[0],
+        &[("start", RequestOrigin::Person), ("stop", RequestOrigin::Person)],
+    );
     world.change(ids[0], true, |server| {
         server.task_state = Some("powering-on".into());
     });
@@ -713,13 +726,13 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     world.round(&mut watcher).await;
     assert_eq!(
         why(&watcher, ids[0]),
-        Some(Why::Unasked),
+        Some(StopReason::Unasked),
         "not before Nova is done"
     );
     world.change(ids[0], true, |server| server.task_state = None);
     world.pass(15);
     world.round(&mut watcher).await;
-    assert_eq!(why(&watcher, ids[0]), Some(Why::Due));
+    assert_eq!(why(&watcher, ids[0]), Some(StopReason::Due));
     world.change(ids[0], true, |server| {
         server.vm_state = VmState::Active;
         server.power_state = PowerState::Running;
@@ -733,15 +746,18 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
 async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
-    world.stop(one, &[("stop", By::Person)]);
+    world.stop(one, &[("stop", RequestOrigin::Person)]);
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
-    world.record(one, &[("start", By::Person), ("stop", By::Person)]);
+    world.record(
+        one,
+        &[("start", RequestOrigin::Person), ("stop", RequestOrigin::Person)],
+    );
     for _ in 0..3 {
         world.pass(15);
         world.round(&mut watcher).await;
     }
-    assert_eq!(rest(&watcher, one).unwrap().why, Why::Due);
+    assert_eq!(rest(&watcher, one).unwrap().why, StopReason::Due);
 }
 
 #[tokio::test]
@@ -749,7 +765,7 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
     let world = Arc::new(World::default());
     let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
     for id in &ids {
-        world.stop(*id, &[("stop", By::Person)]);
+        world.stop(*id, &[("stop", RequestOrigin::Person)]);
     }
     let mut watcher = world.watcher("one");
     *world.moves.lock().unwrap() = true;
@@ -763,7 +779,7 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
     *world.moves.lock().unwrap() = false;
     while watcher.ask_why().await && world.asked.lock().unwrap().len() < ids.len() {}
     let why = |id| rest(&watcher, id).unwrap().why;
-    assert!(ids.iter().all(|id| why(*id) == Why::Meant));
+    assert!(ids.iter().all(|id| why(*id) == StopReason::Meant));
     world.asked.lock().unwrap().clear();
     for _ in 0..60 {
         for _ in 0..5 {
@@ -779,12 +795,12 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
 async fn r36_what_was_found_out_is_known_to_whoever_takes_the_turn() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
-    world.stop(one, &[("stop", By::Person)]);
+    world.stop(one, &[("stop", RequestOrigin::Person)]);
     let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
     world.round(&mut first).await;
     let asked = world.asked.lock().unwrap().len();
     world.pass(5);
     world.round(&mut second).await;
-    assert_eq!(rest(&second, one).unwrap().why, Why::Meant);
+    assert_eq!(rest(&second, one).unwrap().why, StopReason::Meant);
     assert!(world.asked.lock().unwrap().len() <= asked + 1);
 }

@@ -13,7 +13,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::{RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Timestamp};
 use tracing::instrument;
@@ -25,7 +25,7 @@ use crate::error::Stop;
 use crate::lock;
 use crate::registry::{accepted, maintenance};
 use crate::time::{from_column, to_column};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{Store, StoreError};
 
 /// Message for an instance that Masakari had started to move when it was interrupted.
@@ -35,7 +35,7 @@ const MAY_BE_LOCKED: &str = "Masakari's engine was interrupted and may have left
 /// The numbers of adopted notifications, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Adopted {
+pub struct AdoptionReport {
     /// Notifications for which a recovery was opened, as if they had just been accepted.
     pub opened: u64,
     /// Notifications about the subject of another open recovery, now `ignored`.
@@ -65,7 +65,7 @@ impl Store {
     ///
     /// `Database`. The notifications adopted before the error stay adopted.
     #[instrument(name = "store::adopt", level = "debug", skip_all)]
-    pub async fn adopt(&self, expiry: Duration) -> Result<Adopted, StoreError> {
+    pub async fn adopt(&self, expiry: Duration) -> Result<AdoptionReport, StoreError> {
         let adopted = self.adopt_all(expiry, false).await;
         adopted.map_err(|stop| stop.store("taking up a notification that Masakari left open"))
     }
@@ -78,13 +78,13 @@ impl Store {
     ///
     /// The same as for [`Store::adopt`].
     #[instrument(name = "store::adopt_new", level = "debug", skip_all)]
-    pub async fn adopt_new(&self, expiry: Duration) -> Result<Adopted, StoreError> {
+    pub async fn adopt_new(&self, expiry: Duration) -> Result<AdoptionReport, StoreError> {
         let adopted = self.adopt_all(expiry, true).await;
         adopted.map_err(|stop| stop.store("taking up a notification that an API of Masakari has accepted"))
     }
 
-    async fn adopt_all(&self, expiry: Duration, only_new: bool) -> Result<Adopted, Stop> {
-        let mut adopted = Adopted::default();
+    async fn adopt_all(&self, expiry: Duration, only_new: bool) -> Result<AdoptionReport, Stop> {
+        let mut adopted = AdoptionReport::default();
         for row in orphans(&self.db, only_new).await? {
             let adopt = Adopt {
                 id: row.id,
@@ -96,7 +96,7 @@ impl Store {
             let notification = &row.notification_uuid;
             match self.db.write(&adopt).await? {
                 None => {}
-                Some(Fate::Open { .. }) => {
+                Some(AdoptionOutcome::Open { .. }) => {
                     adopted.opened += 1;
                     tracing::info!(%notification, "taken up from Masakari");
                     if row.status == NotificationStatus::Running.as_str() {
@@ -107,11 +107,11 @@ impl Store {
                         );
                     }
                 }
-                Some(Fate::Join { message }) => {
+                Some(AdoptionOutcome::Join { message }) => {
                     adopted.joined += 1;
                     tracing::info!(%notification, message, "left by Masakari, ignored");
                 }
-                Some(Fate::Fail { message }) => {
+                Some(AdoptionOutcome::Fail { message }) => {
                     adopted.failed += 1;
                     tracing::warn!(%notification, message, "left by Masakari, failed");
                 }
@@ -147,7 +147,7 @@ fn wanted(status: NotificationStatus, only_new: bool) -> bool {
 
 /// The decision on a notification.
 #[derive(Debug, PartialEq, Eq)]
-enum Fate {
+enum AdoptionOutcome {
     /// Open a recovery.
     Open { kind: RecoveryKind, key: Option<String> },
     /// Leave the work to another recovery.
@@ -157,7 +157,7 @@ enum Fate {
 }
 
 /// The facts for the decision on a notification.
-struct Known<'a> {
+struct AdoptionFacts<'a> {
     row: &'a notification::Model,
     /// The notification's host, unless it was deleted.
     host: Option<HostId>,
@@ -172,8 +172,8 @@ struct Known<'a> {
 /// anywhere. That recovery starts by reading the current state, so it repeats nothing. Other kinds that were `running`
 /// are never repeated, as in Masakari: the instance may have been restarted and the service repaired by hand long ago,
 /// and a repetition would do harm.
-fn fate(known: &Known<'_>) -> Fate {
-    let fail = |message: String| Fate::Fail { message };
+fn fate(known: &AdoptionFacts<'_>) -> AdoptionOutcome {
+    let fail = |message: String| AdoptionOutcome::Fail { message };
     let row = known.row;
     let Some(kind) = NotificationType::from_word(&row.kind).map(kind_of) else {
         return fail(format!("left open by Masakari; its type {} is unknown", row.kind));
@@ -200,7 +200,7 @@ fn fate(known: &Known<'_>) -> Fate {
                 .to_owned(),
         );
     }
-    Fate::Open {
+    AdoptionOutcome::Open {
         kind,
         key: open_key(kind, host, payload),
     }
@@ -215,11 +215,11 @@ struct Adopt<'a> {
 }
 
 #[async_trait]
-impl Work for Adopt<'_> {
+impl Transaction for Adopt<'_> {
     /// `None` if another engine was faster, or the notification is not open any more.
-    type Output = Option<Fate>;
+    type Output = Option<AdoptionOutcome>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<Fate>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<AdoptionOutcome>>, Stop> {
         // Takes the same lock as the acceptance of a notification, so that two engines adopt one after the other.
         lock::take(tx, [self.host_uuid.to_owned()]).await?;
         let host = host::Entity::find()
@@ -227,7 +227,7 @@ impl Work for Adopt<'_> {
             .one(tx)
             .await?;
         let Some(row) = self.still_open(tx).await? else {
-            return Ok(Verdict::Undo(None));
+            return Ok(TxOutcome::Undo(None));
         };
         let live = host.filter(|host| host.deleted.unwrap_or(0) == 0);
         let cell = |column| Cell {
@@ -235,7 +235,7 @@ impl Work for Adopt<'_> {
             row: &row.notification_uuid,
             column,
         };
-        let known = Known {
+        let known = AdoptionFacts {
             row: &row,
             host: live
                 .as_ref()
@@ -246,14 +246,14 @@ impl Work for Adopt<'_> {
             now: self.now,
         };
         let mut fate = fate(&known);
-        if let Fate::Open { key: Some(key), .. } = &fate
+        if let AdoptionOutcome::Open { key: Some(key), .. } = &fate
             && let Some(holder) = accepted::holder(tx, key).await?
         {
             let read = convert::notification(row.clone()).ok();
-            if let Some(word) = read.as_ref().and_then(OffWord::of) {
+            if let Some(word) = read.as_ref().and_then(OffClaim::of) {
                 accepted::join(tx, &holder, word).await?;
             }
-            fate = Fate::Join {
+            fate = AdoptionOutcome::Join {
                 message: format!(
                     "left {} by Masakari; the recovery of notification {} does its work",
                     row.status, holder.notification_uuid
@@ -261,7 +261,7 @@ impl Work for Adopt<'_> {
             };
         }
         self.carry_out(tx, &row, live.as_ref(), &fate).await?;
-        Ok(Verdict::Keep(Some(fate)))
+        Ok(TxOutcome::Keep(Some(fate)))
     }
 }
 
@@ -282,17 +282,17 @@ impl Adopt<'_> {
         tx: &Tx,
         row: &notification::Model,
         host: Option<&host::Model>,
-        fate: &Fate,
+        fate: &AdoptionOutcome,
     ) -> Result<(), Stop> {
         let (status, message, moves) = match (fate, host) {
-            (Fate::Open { kind, key }, Some(host)) => {
+            (AdoptionOutcome::Open { kind, key }, Some(host)) => {
                 accepted::open(
                     tx,
                     host,
                     row,
                     *kind,
                     key.clone(),
-                    accepted::Heard::default(),
+                    accepted::FirstReport::default(),
                     self.now,
                 )
                 .await?;
@@ -300,11 +300,11 @@ impl Adopt<'_> {
                 let message = format!("taken up from Masakari, which had left it {}", row.status);
                 (NotificationStatus::New, message, VmoveStatus::Ignored)
             }
-            (Fate::Open { .. }, None) => return Ok(()),
-            (Fate::Join { message }, _) => {
+            (AdoptionOutcome::Open { .. }, None) => return Ok(()),
+            (AdoptionOutcome::Join { message }, _) => {
                 (NotificationStatus::Ignored, message.clone(), VmoveStatus::Ignored)
             }
-            (Fate::Fail { message }, host) => {
+            (AdoptionOutcome::Fail { message }, host) => {
                 // Without a reason, the next report about this host would be refused as if an operator had put it in
                 // maintenance.
                 if let (Some(host), Some(NotificationType::ComputeHost)) =

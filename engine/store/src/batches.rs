@@ -4,11 +4,11 @@
 //! texts. For a text with lists of five hundred values, `SQLite` caches a quarter of a MiB.
 
 /// Limit of values in one statement.
-const MOST: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// Splits a list into batches with few different lengths.
 pub(crate) fn batches<T: Clone>(all: &[T]) -> impl Iterator<Item = Vec<T>> {
-    all.chunks(MOST).map(padded)
+    all.chunks(MAX_BATCH).map(padded)
 }
 
 /// Pads a list to a power of two by repeating its last item.
@@ -29,7 +29,7 @@ mod tests {
     #[test]
     fn all_are_asked_about_in_few_lengths() {
         let mut lengths = BTreeSet::new();
-        for count in 0..=3 * MOST {
+        for count in 0..=3 * MAX_BATCH {
             let all: Vec<usize> = (0..count).collect();
             let mut asked = Vec::new();
             for batch in batches(&all) {

@@ -12,7 +12,7 @@ use sea_orm::{
 
 use crate::server::{ANSWER, Health};
 use crate::sqlite;
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 
 /// A wrapper of a connection that no statement can bypass. On `SQLite` it adapts the form of times, see
 /// [`sqlite::with_six_digits`]. On a server it limits the time of a response, and notes when the server is gone.
@@ -65,7 +65,7 @@ impl<C> Conn<C> {
             Err(DbErr::Conn(RuntimeErr::Internal(late)))
         });
         if let Err(error) = &answer
-            && Trouble::of(error) == Trouble::Lost
+            && FailureKind::of(error) == FailureKind::Lost
         {
             health.doubt();
         }
@@ -78,7 +78,7 @@ fn is_lost<T>(statement: &Statement, answer: &Result<T, DbErr>) -> bool {
     statement.sql.starts_with("SELECT ")
         && answer
             .as_ref()
-            .is_err_and(|error| Trouble::of(error) == Trouble::Lost)
+            .is_err_and(|error| FailureKind::of(error) == FailureKind::Lost)
 }
 
 impl<C: ConnectionTrait> Conn<C> {

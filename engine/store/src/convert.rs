@@ -7,8 +7,8 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::vmove::{VmoveStatus, VmoveType};
 use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
-use tachi_domain::recovery::MoveWord;
-use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::InstanceResolution;
+use tachi_domain::recovery::OffClaim;
 use tachi_domain::{Reporter, Timestamp, recovery};
 use uuid::Uuid;
 
@@ -40,12 +40,12 @@ impl Cell<'_> {
     }
 
     /// Parses the fencing claim of reports.
-    pub(crate) fn off_word(self, text: &str) -> Result<OffWord, Failure> {
+    pub(crate) fn off_word(self, text: &str) -> Result<OffClaim, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 
     /// Parses the operators' resolutions for single instances.
-    pub(crate) fn move_words(self, text: &str) -> Result<Vec<MoveWord>, Failure> {
+    pub(crate) fn move_words(self, text: &str) -> Result<Vec<InstanceResolution>, Failure> {
         serde_json::from_str(text).map_err(|_| self.corrupt(text))
     }
 

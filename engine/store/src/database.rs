@@ -10,7 +10,7 @@ use tachi_engine::ports::Clock;
 use crate::conn::Conn;
 use crate::error::Stop;
 use crate::server::{self, Lane};
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 use crate::{StoreError, StoreOptions, files, sqlite};
 
 /// The connections of a database, and a clock. Cheap to clone; all clones share the connections.
@@ -113,7 +113,7 @@ async fn open(options: ConnectOptions) -> Result<Conn<DatabaseConnection>, Store
     loop {
         match sea_orm::Database::connect(options.clone()).await {
             Ok(db) => return Ok(Conn::new(db, None)),
-            Err(error) if opening < OPENINGS && Trouble::of(&error) == Trouble::InTheWay => {
+            Err(error) if opening < OPENINGS && FailureKind::of(&error) == FailureKind::InTheWay => {
                 opening += 1;
                 tokio::time::sleep(BETWEEN_OPENINGS).await;
             }

@@ -12,14 +12,15 @@ mod story;
 use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Vmove;
-use tachi_domain::recovery::{MoveWord, Word};
+use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
-    MoveFilter, MoveLine, RecoveryFilter, RecoverySummary, Retried, Said, SegmentView, StepLine, Story,
+    ActionOutcome, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory, RecoverySummary, RetryOutcome,
+    SegmentView, StepLine,
 };
 use tachi_engine::ports::past::{Past, Span};
-use tachi_engine::ports::{Doubted, JournalError, OperatorDesk};
+use tachi_engine::ports::{JournalError, OperatorJournal, QuarantinedReporter};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -48,7 +49,7 @@ impl DeskTables {
 }
 
 #[async_trait]
-impl OperatorDesk for DeskTables {
+impl OperatorJournal for DeskTables {
     #[instrument(name = "store::recoveries", level = "debug", skip_all)]
     async fn find_recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoverySummary>, JournalError> {
         let listed = find::recoveries(&self.db, filter).await;
@@ -74,7 +75,12 @@ impl OperatorDesk for DeskTables {
     }
 
     #[instrument(name = "store::see_to", level = "debug", skip_all, fields(recovery = %id, %server))]
-    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str) -> Result<Said, JournalError> {
+    async fn see_to(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
         let see_to = moves::SeeTo {
             id,
             server,
@@ -86,7 +92,7 @@ impl OperatorDesk for DeskTables {
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
-    async fn story(&self, id: RecoveryId) -> Result<Option<Story>, JournalError> {
+    async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError> {
         let told = story::story(&self.db, id).await;
         told.map_err(|stop| stop.journal("reading a recovery"))
     }
@@ -104,7 +110,7 @@ impl OperatorDesk for DeskTables {
     }
 
     #[instrument(name = "store::retry", level = "debug", skip_all, fields(recovery = %id))]
-    async fn retry(&self, id: RecoveryId, by: &str) -> Result<Retried, JournalError> {
+    async fn retry(&self, id: RecoveryId, by: &str) -> Result<RetryOutcome, JournalError> {
         let retried = retry::retry(&self.registry, id, by).await;
         retried.map_err(|stop| stop.journal("asking for another attempt"))
     }
@@ -116,7 +122,12 @@ impl OperatorDesk for DeskTables {
     }
 
     #[instrument(name = "store::say", level = "debug", skip_all, fields(recovery = %id, word = word.as_str()))]
-    async fn say(&self, id: RecoveryId, word: Word, by: &str) -> Result<Said, JournalError> {
+    async fn say(
+        &self,
+        id: RecoveryId,
+        word: OperatorCommand,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError> {
         let say = say::Say {
             id,
             word,
@@ -128,19 +139,19 @@ impl OperatorDesk for DeskTables {
     }
 
     #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
-    async fn say_of(&self, id: RecoveryId, word: &MoveWord) -> Result<Said, JournalError> {
+    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError> {
         let said = self.db.write(&move_words::SayOf { id, word }).await;
         said.map_err(|stop| stop.journal("saying a word about an instance"))
     }
 
     #[instrument(name = "store::doubted_reporters", level = "debug", skip_all)]
-    async fn doubted_reporters(&self) -> Result<Vec<Doubted>, JournalError> {
+    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError> {
         let listed = reporters::list(&self.db).await;
         listed.map_err(|stop| stop.journal("listing the reporters that are set aside"))
     }
 
     #[instrument(name = "store::lift_reporter", level = "debug", skip_all, fields(number))]
-    async fn lift_reporter(&self, number: i64) -> Result<Option<Doubted>, JournalError> {
+    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError> {
         let lifted = self.db.write(&reporters::Lift { number }).await;
         self.registry.set_aside.forget();
         lifted.map_err(|stop| stop.journal("letting a reporter be heard again"))
@@ -188,7 +199,7 @@ fn step_line(row: recovery_step::Model) -> Result<StepLine, Failure> {
 mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
     use tachi_domain::recovery::Life;
-    use tachi_engine::ports::journal::{Committed, StepKind, StepWrite, Write};
+    use tachi_engine::ports::journal::{StepKind, StepWrite, Write, WriteOutcome};
     use uuid::Uuid;
 
     use super::*;
@@ -214,7 +225,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &close)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         let hosts = |listed: &[RecoverySummary]| -> Vec<String> {
             listed.iter().map(|summary| summary.host.clone()).collect()
         };
@@ -254,7 +265,7 @@ mod tests {
                 .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         }
         let lines = bench.store.desk().steps(bench.newest().await).await.unwrap();
         let told: Vec<_> = lines
@@ -273,9 +284,9 @@ mod tests {
     #[tokio::test]
     async fn a_word_is_heard_only_while_the_recovery_is_open() {
         for (life, said) in [
-            (Life::Open, Said::Heard),
-            (Life::Watching, Said::Over),
-            (Life::Closed, Said::Over),
+            (Life::Open, ActionOutcome::Heard),
+            (Life::Watching, ActionOutcome::Over),
+            (Life::Closed, ActionOutcome::Over),
         ] {
             let bench = Bench::new().await;
             let segment = bench.segment("s1").await;
@@ -292,20 +303,20 @@ mod tests {
                 .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
             let heard = bench
                 .store
                 .desk()
-                .say(claimed.id, Word::Approve, "alice")
+                .say(claimed.id, OperatorCommand::Approve, "alice")
                 .await
                 .unwrap();
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
                 .desk()
-                .say(RecoveryId(Uuid::nil()), Word::Approve, "alice")
+                .say(RecoveryId(Uuid::nil()), OperatorCommand::Approve, "alice")
                 .await;
-            assert_eq!(unknown.unwrap(), Said::Unknown);
+            assert_eq!(unknown.unwrap(), ActionOutcome::Unknown);
         }
     }
 }

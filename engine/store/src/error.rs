@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sea_orm::{DbErr, SqlErr};
 use tachi_engine::ports::{JournalError, RegistryError};
 
-use crate::trouble::{Trouble, is_denied};
+use crate::trouble::{FailureKind, is_denied};
 
 /// An error that makes the database unusable.
 #[derive(Debug, thiserror::Error)]
@@ -79,14 +79,14 @@ pub(crate) enum Failure {
 
 impl Failure {
     /// Classifies the failure.
-    pub(crate) fn trouble(&self) -> Trouble {
+    pub(crate) fn trouble(&self) -> FailureKind {
         match self {
-            Self::Db(error) | Self::Commit(error) => Trouble::of(error),
+            Self::Db(error) | Self::Commit(error) => FailureKind::of(error),
             Self::Corrupt { .. }
             | Self::Range { .. }
             | Self::SortKey { .. }
             | Self::Stale { .. }
-            | Self::Dangling { .. } => Trouble::Lasting,
+            | Self::Dangling { .. } => FailureKind::Lasting,
         }
     }
 
@@ -107,8 +107,8 @@ impl Failure {
     /// one that was refused because of another transaction has not.
     pub(crate) fn may_be_repeated(&self) -> bool {
         match self {
-            Self::Db(_) => matches!(self.trouble(), Trouble::InTheWay | Trouble::Lost),
-            Self::Commit(_) => self.trouble() == Trouble::InTheWay,
+            Self::Db(_) => matches!(self.trouble(), FailureKind::InTheWay | FailureKind::Lost),
+            Self::Commit(_) => self.trouble() == FailureKind::InTheWay,
             Self::Corrupt { .. }
             | Self::Range { .. }
             | Self::SortKey { .. }
@@ -149,7 +149,7 @@ impl Stop {
     /// Converts the error to the registry's type.
     pub(crate) fn registry(self, operation: &'static str) -> RegistryError {
         match self {
-            Self::Failed(failure) if failure.trouble() == Trouble::Lasting => RegistryError::Database {
+            Self::Failed(failure) if failure.trouble() == FailureKind::Lasting => RegistryError::Database {
                 operation,
                 source: Box::new(failure),
             },

@@ -15,7 +15,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{fact, lock};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// The row of `tachi_lock` that holds the turn. Its name is not a UUID, so it conflicts with no other row.
 const TURN: &str = "watcher";
@@ -121,12 +121,12 @@ impl Write<'_> {
 }
 
 #[async_trait]
-impl Work for Write<'_> {
+impl Transaction for Write<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         if !self.take(tx).await? {
-            return Ok(Verdict::Undo(false));
+            return Ok(TxOutcome::Undo(false));
         }
         for batch in self.round.put.chunks(BATCH) {
             let rows = batch.iter().map(|fact| fact::ActiveModel {
@@ -148,7 +148,7 @@ impl Work for Write<'_> {
                 .exec(tx)
                 .await?;
         }
-        Ok(Verdict::Keep(true))
+        Ok(TxOutcome::Keep(true))
     }
 }
 

@@ -12,7 +12,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::FreezeOrder;
 use tachi_engine::ports::freezes::REMEMBERED;
-use tachi_engine::ports::{FreezeLine, FreezeNews, Freezes, Freezing, JournalError, NewFreeze};
+use tachi_engine::ports::{FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -21,7 +21,7 @@ use crate::entity::freeze::{ActiveModel, Column, Entity, Model};
 use crate::entity::recovery;
 use crate::error::{Failure, Stop};
 use crate::journal::before;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{clock, lock};
 
 /// The lock for freezing and thawing: two operators who freeze the same target do so one after the other.
@@ -46,7 +46,7 @@ impl FreezeTable {
 #[async_trait]
 impl Freezes for FreezeTable {
     #[instrument(name = "store::freeze", level = "debug", skip_all, fields(scope = %new.scope))]
-    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+    async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
         let now = self.db.now();
         let frozen = self.db.write(&Begin { new, now }).await;
         frozen.map_err(|stop| stop.journal("writing a freeze"))
@@ -159,21 +159,21 @@ struct Begin<'a> {
 }
 
 #[async_trait]
-impl Work for Begin<'_> {
-    type Output = Freezing;
+impl Transaction for Begin<'_> {
+    type Output = FreezeOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Freezing>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<FreezeOutcome>, Stop> {
         let key = key(self.new.scope, &self.new.target);
         let freezing = begin(tx, self.new, key, self.now).await?;
         Ok(match freezing {
-            Freezing::Begun { .. } => Verdict::Keep(freezing),
-            Freezing::Longer(_) => Verdict::Undo(freezing),
+            FreezeOutcome::Begun { .. } => TxOutcome::Keep(freezing),
+            FreezeOutcome::Longer(_) => TxOutcome::Undo(freezing),
         })
     }
 }
 
 /// Writes a freeze, unless the existing one lasts longer or ends under fewer conditions.
-async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<Freezing, Stop> {
+async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<FreezeOutcome, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
     let now = clock::now(tx, own).await?;
     let until = now.plus(new.lasts);
@@ -183,7 +183,7 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
     if let Some(old) = &in_force
         && (old.freeze.until > until || (new.unless_worse && !old.freeze.unless_worse))
     {
-        return Ok(Freezing::Longer(old.clone()));
+        return Ok(FreezeOutcome::Longer(old.clone()));
     }
     if let Some(before) = before {
         // The old freeze may have expired before.
@@ -204,7 +204,7 @@ async fn begin(tx: &Tx, new: &NewFreeze, key: String, own: Timestamp) -> Result<
         ..Default::default()
     };
     let row = row.insert(tx).await?;
-    Ok(Freezing::Begun {
+    Ok(FreezeOutcome::Begun {
         line: line(&row, now)?,
         before: in_force,
     })
@@ -232,10 +232,10 @@ pub(crate) async fn of_drained(
     };
     let its = key(new.scope, &new.target);
     match begin(tx, &new, its.clone(), own).await? {
-        Freezing::Longer(longer) if longer.freeze.unless_worse => {
+        FreezeOutcome::Longer(longer) if longer.freeze.unless_worse => {
             begin(tx, &new, format!("{its}:drained"), own).await.map(|_| ())
         }
-        Freezing::Longer(_) | Freezing::Begun { .. } => Ok(()),
+        FreezeOutcome::Longer(_) | FreezeOutcome::Begun { .. } => Ok(()),
     }
 }
 
@@ -246,20 +246,20 @@ struct Thaw<'a> {
 }
 
 #[async_trait]
-impl Work for Thaw<'_> {
+impl Transaction for Thaw<'_> {
     type Output = Option<FreezeLine>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<FreezeLine>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<FreezeLine>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let now = clock::now(tx, self.now).await?;
         // An expired freeze is not thawed, so that its expiry is reported.
         let in_force = |row: &Model| row.open_key.is_some() && row.until_at > now.micros();
         let row = Entity::find_by_id(self.number).one(tx).await?;
         let Some(row) = row.filter(in_force) else {
-            return Ok(Verdict::Undo(None));
+            return Ok(TxOutcome::Undo(None));
         };
         end(tx, &[row.id], self.by, now).await?;
-        Ok(Verdict::Keep(Some(line(&row, now)?)))
+        Ok(TxOutcome::Keep(Some(line(&row, now)?)))
     }
 }
 
@@ -269,10 +269,10 @@ struct Tend {
 }
 
 #[async_trait]
-impl Work for Tend {
+impl Transaction for Tend {
     type Output = Vec<FreezeNews>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<FreezeNews>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<FreezeNews>>, Stop> {
         let now = clock::now(tx, self.now).await?;
         let rows = Entity::find()
             .filter(Column::OpenKey.is_not_null())
@@ -306,9 +306,9 @@ impl Work for Tend {
             .exec(tx)
             .await?;
         if news.is_empty() && forgotten.rows_affected == 0 {
-            return Ok(Verdict::Undo(news));
+            return Ok(TxOutcome::Undo(news));
         }
-        Ok(Verdict::Keep(news))
+        Ok(TxOutcome::Keep(news))
     }
 }
 

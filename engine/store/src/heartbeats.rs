@@ -20,18 +20,18 @@ use crate::error::Stop;
 const APART_MS: u64 = 4_000;
 
 /// Limit of stored heartbeats per monitor.
-const KEPT: usize = 4;
+const MAX_STORED: usize = 4;
 
 /// A heartbeat as stored in `tachi_monitor.beats`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Kept {
+pub(crate) struct StoredHeartbeat {
     /// The boot-time counter, in milliseconds.
     up: u64,
     /// The time at which the API received it, by the database's clock, in microseconds.
     at: i64,
 }
 
-impl Kept {
+impl StoredHeartbeat {
     pub(crate) fn new(up: Duration, received: Timestamp) -> Self {
         Self {
             up: u64::try_from(up.as_millis()).unwrap_or(u64::MAX),
@@ -42,7 +42,7 @@ impl Kept {
 
 /// Adds a heartbeat of the same boot. One whose counter has not advanced is a repetition or was overtaken, and is
 /// ignored.
-pub(crate) fn with(mut kept: Vec<Kept>, new: Kept) -> Vec<Kept> {
+pub(crate) fn with(mut kept: Vec<StoredHeartbeat>, new: StoredHeartbeat) -> Vec<StoredHeartbeat> {
     if kept.last().is_some_and(|last| new.up <= last.up) {
         return kept;
     }
@@ -52,7 +52,7 @@ pub(crate) fn with(mut kept: Vec<Kept>, new: Kept) -> Vec<Kept> {
         kept.pop();
     }
     kept.push(new);
-    let from = kept.len().saturating_sub(KEPT);
+    let from = kept.len().saturating_sub(MAX_STORED);
     kept.split_off(from)
 }
 
@@ -84,7 +84,7 @@ struct Row {
     host: String,
     kind: MonitorKind,
     boot_id: String,
-    beats: Vec<Kept>,
+    beats: Vec<StoredHeartbeat>,
 }
 
 /// Reads the monitors of these hosts whose heartbeats count. A row that cannot be parsed was written by another
@@ -168,7 +168,7 @@ pub(crate) async fn of_recoveries(
         .collect()
 }
 
-impl Kept {
+impl StoredHeartbeat {
     fn read(self, now: Timestamp) -> Heartbeat {
         let age = now.micros().saturating_sub(self.at);
         Heartbeat {
@@ -183,8 +183,8 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn kept(seconds: &[u64]) -> Vec<Kept> {
-        let one = |second: &u64| Kept {
+    fn kept(seconds: &[u64]) -> Vec<StoredHeartbeat> {
+        let one = |second: &u64| StoredHeartbeat {
             up: second * 1_000,
             at: 0,
         };
@@ -196,7 +196,7 @@ mod tests {
         for every in [1, 2, 3, 5, 10, 60] {
             let all = (0..50).map(|n| n * every).collect::<Vec<u64>>();
             let sent = kept(&all).into_iter().fold(Vec::new(), with);
-            assert!(sent.len() <= KEPT, "{sent:?}");
+            assert!(sent.len() <= MAX_STORED, "{sent:?}");
             let (first, last) = (sent[0].up, sent[sent.len() - 1].up);
             assert_eq!(last, 49 * every * 1_000, "the last is among them");
             assert!(last - first >= 8_000, "every {every} s: {sent:?}");

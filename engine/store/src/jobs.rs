@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _, Set};
 use tachi_domain::Timestamp;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::ports::{JobEnd, JobLine, Jobs, JournalError};
 use tracing::instrument;
 
@@ -13,7 +13,7 @@ use crate::convert::{Cell, signed};
 use crate::database::Database;
 use crate::entity::job::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone)]
 pub struct JobTable {
@@ -55,7 +55,13 @@ impl Jobs for JobTable {
     }
 
     #[instrument(name = "store::end_job", level = "debug", skip_all, fields(name, run))]
-    async fn end_job(&self, name: &str, run: u64, grade: Grade, details: &str) -> Result<bool, JournalError> {
+    async fn end_job(
+        &self,
+        name: &str,
+        run: u64,
+        grade: Severity,
+        details: &str,
+    ) -> Result<bool, JournalError> {
         let now = self.db.now();
         let end = End {
             name,
@@ -84,7 +90,7 @@ fn line(row: &Model) -> Result<JobLine, Failure> {
     let end = match (row.ended_at, &row.grade) {
         (Some(at), Some(grade)) => Some(JobEnd {
             at: Timestamp::from_micros(at),
-            grade: cell("grade").word(grade, Grade::from_word)?,
+            grade: cell("grade").word(grade, Severity::from_word)?,
             details: row.details.clone(),
         }),
         _ => None,
@@ -109,10 +115,10 @@ struct Begin<'a> {
 }
 
 #[async_trait]
-impl Work for Begin<'_> {
+impl Transaction for Begin<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         if self.seen == 0 {
             let first = ActiveModel {
                 name: Set(self.name.to_owned()),
@@ -126,8 +132,8 @@ impl Work for Begin<'_> {
                 good_at: Set(None),
             };
             return match Entity::insert(first).exec_without_returning(tx).await {
-                Ok(_) => Ok(Verdict::Keep(true)),
-                Err(error) if is_unique_violation(&error) => Ok(Verdict::Undo(false)),
+                Ok(_) => Ok(TxOutcome::Keep(true)),
+                Err(error) if is_unique_violation(&error) => Ok(TxOutcome::Undo(false)),
                 Err(error) => Err(Stop::Failed(Failure::Db(error))),
             };
         }
@@ -145,23 +151,23 @@ impl Work for Begin<'_> {
             begin = begin.col_expr(Column::DueAt, Expr::value(due.micros()));
         }
         let written = begin.exec(tx).await?;
-        Ok(Verdict::Keep(written.rows_affected == 1))
+        Ok(TxOutcome::Keep(written.rows_affected == 1))
     }
 }
 
 struct End<'a> {
     name: &'a str,
     run: u64,
-    grade: Grade,
+    grade: Severity,
     details: &'a str,
     now: Timestamp,
 }
 
 #[async_trait]
-impl Work for End<'_> {
+impl Transaction for End<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         let mut end = Entity::update_many()
             .col_expr(Column::EndedAt, Expr::value(self.now.micros()))
             .col_expr(Column::Grade, Expr::value(self.grade.as_str()))
@@ -169,11 +175,11 @@ impl Work for End<'_> {
             .filter(Column::Name.eq(self.name))
             .filter(Column::Run.eq(signed("run", self.run)?))
             .filter(Column::EndedAt.is_null());
-        if matches!(self.grade, Grade::Ok | Grade::Info | Grade::Warn) {
+        if matches!(self.grade, Severity::Ok | Severity::Info | Severity::Warn) {
             end = end.col_expr(Column::GoodAt, Expr::value(self.now.micros()));
         }
         let ended = end.exec(tx).await?;
-        Ok(Verdict::Keep(ended.rows_affected == 1))
+        Ok(TxOutcome::Keep(ended.rows_affected == 1))
     }
 }
 
@@ -200,12 +206,12 @@ mod tests {
         assert!(one.unwrap() ^ two.unwrap(), "the first run is one's alone");
         assert!(
             table
-                .end_job("doctor", 1, Grade::Warn, "it's \"so\"\n\u{1F4A3}")
+                .end_job("doctor", 1, Severity::Warn, "it's \"so\"\n\u{1F4A3}")
                 .await
                 .unwrap()
         );
         assert!(
-            !other.end_job("doctor", 1, Grade::Ok, "").await.unwrap(),
+            !other.end_job("doctor", 1, Severity::Ok, "").await.unwrap(),
             "it has ended"
         );
         let begun = bench.clock_wall();
@@ -223,10 +229,10 @@ mod tests {
         assert_eq!((line.run, &*line.by, line.end), (2, "c", None));
         assert_eq!(line.begun_at, bench.clock_wall());
         assert!(
-            !table.end_job("doctor", 1, Grade::Ok, "late").await.unwrap(),
+            !table.end_job("doctor", 1, Severity::Ok, "late").await.unwrap(),
             "of an older run"
         );
-        assert!(table.end_job("doctor", 2, Grade::Err, "no").await.unwrap());
+        assert!(table.end_job("doctor", 2, Severity::Err, "no").await.unwrap());
         let line = only(table).await;
         assert_eq!(line.good_at, Some(begun), "not what has failed");
         assert!(!table.begin_job("doctor", 1, None, "d").await.unwrap());

@@ -29,9 +29,11 @@ use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
-use tachi_engine::ports::journal::{Beat, Claim, ClaimView, Claimed, Committed, RowVersion, Standing, Write};
+use tachi_engine::ports::journal::{
+    Claim, ClaimView, ClaimedRecovery, HostRecords, LeaseRenewal, RowVersion, Write, WriteOutcome,
+};
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
-use tachi_engine::ports::{Doubted, Journal, JournalError};
+use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
 use tokio::time::Instant;
 use tracing::instrument;
 
@@ -52,7 +54,7 @@ use together::Together;
 #[derive(Clone)]
 pub struct JournalTables {
     db: Database,
-    set_aside: Arc<reporters::Known>,
+    set_aside: Arc<reporters::MutedReporters>,
     together: Together,
 }
 
@@ -84,13 +86,17 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %seen.id))]
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<Claimed>, JournalError> {
+    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         let mut claimed = self.claim_all(std::slice::from_ref(seen), owner).await;
         claimed.pop().unwrap_or(Ok(None))
     }
 
     #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = seen.len()))]
-    async fn claim_all(&self, seen: &[ClaimView], owner: &str) -> Vec<Result<Option<Claimed>, JournalError>> {
+    async fn claim_all(
+        &self,
+        seen: &[ClaimView],
+        owner: &str,
+    ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
         const WHAT: &str = "claiming a recovery";
         match claim::claim_all(&self.db, seen, owner).await {
             Ok(claimed) => claimed
@@ -103,17 +109,17 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::beat", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
-    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<Committed, JournalError> {
-        let beat = Beat {
+    async fn beat(&self, claim: &Claim, elapsed: Elapsed) -> Result<WriteOutcome, JournalError> {
+        let beat = LeaseRenewal {
             claim: claim.clone(),
             elapsed,
         };
         let mut beaten = self.beat_all(&[beat]).await;
-        beaten.pop().unwrap_or(Ok(Committed::Lost))
+        beaten.pop().unwrap_or(Ok(WriteOutcome::Lost))
     }
 
     #[instrument(name = "store::beat_all", level = "debug", skip_all, fields(count = beats.len()))]
-    async fn beat_all(&self, beats: &[Beat]) -> Vec<Result<Committed, JournalError>> {
+    async fn beat_all(&self, beats: &[LeaseRenewal]) -> Vec<Result<WriteOutcome, JournalError>> {
         match self
             .db
             .write_journal(&beats::Beats {
@@ -129,7 +135,7 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::commit", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
-    async fn commit(&self, claim: &Claim, write: &Write) -> Result<Committed, JournalError> {
+    async fn commit(&self, claim: &Claim, write: &Write) -> Result<WriteOutcome, JournalError> {
         let begun = Instant::now();
         if together::is_its_own(write)
             && let Some(outcome) = self.together.write(&self.db, claim, write, begun).await
@@ -159,7 +165,7 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::standing", level = "debug", skip_all)]
-    async fn standing(&self, lately: Duration) -> Result<Standing, JournalError> {
+    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
         let read = standing::read(&self.db, lately).await;
         read.map_err(|stop| stop.journal("reading how all hosts are"))
     }
@@ -188,11 +194,15 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
-    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<Doubted>, JournalError> {
+    async fn contradicted(
+        &self,
+        id: RecoveryId,
+        rules: Doubts,
+    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
         let now = self.db.now();
         let counted = self
             .db
-            .write_journal(&reporters::Contradicted { id, rules, now })
+            .write_journal(&reporters::RecordContradiction { id, rules, now })
             .await;
         self.set_aside.forget();
         counted.map_err(|stop| stop.journal("counting a claim that Nova contradicts"))
@@ -259,7 +269,7 @@ async fn proven_off(db: &impl ConnectionTrait) -> Result<BTreeSet<String>, Stop>
     Ok(names.into_iter().collect())
 }
 
-async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Result<Committed, Stop> {
+async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Result<WriteOutcome, Stop> {
     let work = commit::Commit {
         claim,
         write,
@@ -272,7 +282,7 @@ async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> 
         Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
             let taken = moves::taken(db.journal(), claim.id, &write.moves).await?;
             if !taken.is_empty() {
-                return Ok(Committed::MovesTaken(taken));
+                return Ok(WriteOutcome::MovesTaken(taken));
             }
             // The same can happen with a reserved host.
             let hosts: Vec<HostId> = write
@@ -284,7 +294,7 @@ async fn commit(db: &Database, claim: &Claim, write: &Write, begun: Instant) -> 
             if hosts.is_empty() {
                 return Err(error.into());
             }
-            Ok(Committed::ReserveTaken(hosts))
+            Ok(WriteOutcome::ReserveTaken(hosts))
         }
         outcome => outcome,
     }

@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::entity::fence_machine::{ActiveModel, Column, Entity, Model};
 use crate::entity::{host as host_table, recovery};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// The table of the machines behind the fence devices of hosts.
 #[derive(Clone)]
@@ -224,10 +224,10 @@ struct Learn<'a> {
 }
 
 #[async_trait]
-impl Work for Learn<'_> {
+impl Transaction for Learn<'_> {
     type Output = usize;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<usize>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<usize>, Stop> {
         let busy: Vec<String> = recovery::Entity::find()
             .select_only()
             .column(recovery::Column::HostName)
@@ -254,13 +254,13 @@ impl Work for Learn<'_> {
             match written.await {
                 // Another engine is learning at the same time, so the rest is learned next time.
                 Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
-                    return Ok(Verdict::Undo(0));
+                    return Ok(TxOutcome::Undo(0));
                 }
                 written => written?,
             }
             learnt += 1;
         }
-        Ok(Verdict::Keep(learnt))
+        Ok(TxOutcome::Keep(learnt))
     }
 }
 
@@ -271,22 +271,22 @@ struct Note<'a> {
 }
 
 #[async_trait]
-impl Work for Note<'_> {
+impl Transaction for Note<'_> {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let before = row(tx, self.place).await?;
         let noted = before.as_ref().and_then(|row| row.answers.clone());
         if noted == self.answers {
-            return Ok(Verdict::Undo(()));
+            return Ok(TxOutcome::Undo(()));
         }
         let written = put(tx, self.place, before, |row| {
             row.answered_at = Set(self.answers.is_some().then_some(self.now.micros()));
             row.answers = Set(self.answers.clone());
         });
         match written.await {
-            Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => Ok(Verdict::Undo(())),
-            written => written.map(Verdict::Keep),
+            Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => Ok(TxOutcome::Undo(())),
+            written => written.map(TxOutcome::Keep),
         }
     }
 }
@@ -300,20 +300,20 @@ struct Confirm<'a> {
 }
 
 #[async_trait]
-impl Work for Confirm<'_> {
+impl Transaction for Confirm<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         let before = row(tx, self.place).await?;
         let was = before.as_ref().and_then(|row| row.machine.clone());
         if was != self.was {
-            return Ok(Verdict::Undo(false));
+            return Ok(TxOutcome::Undo(false));
         }
         if self.is.is_none() {
             if let Some(row) = before {
                 Entity::delete_by_id(row.id).exec(tx).await?;
             }
-            return Ok(Verdict::Keep(true));
+            return Ok(TxOutcome::Keep(true));
         }
         put(tx, self.place, before, |row| {
             row.machine = Set(self.is.clone());
@@ -324,7 +324,7 @@ impl Work for Confirm<'_> {
             row.answered_at = Set(None);
         })
         .await?;
-        Ok(Verdict::Keep(true))
+        Ok(TxOutcome::Keep(true))
     }
 }
 

@@ -11,7 +11,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
 use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 
 fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
     let address: MySqlConnectOptions = options.url.expose_secret().parse()?;
@@ -139,11 +139,11 @@ pub(crate) fn is_denied(number: u16) -> bool {
 }
 
 /// Classifies an error number.
-pub(crate) fn trouble(number: u16) -> Trouble {
+pub(crate) fn trouble(number: u16) -> FailureKind {
     match number {
         // Lock wait timeout, deadlock (also Galera's certification failure), and a row that has changed since the
         // snapshot.
-        1205 | 1213 | 1020 => Trouble::InTheWay,
+        1205 | 1213 | 1020 => FailureKind::InTheWay,
         // Too many connections, shutdown, network, kill, WSREP not ready (1047), error during commit (1180: Galera lost
         // its quorum), and read-only: the server has become a replica.
         1040
@@ -162,8 +162,8 @@ pub(crate) fn trouble(number: u16) -> Trouble {
         | 1927
         | 2006
         | 2013
-        | 4031 => Trouble::Lost,
-        _ => Trouble::Lasting,
+        | 4031 => FailureKind::Lost,
+        _ => FailureKind::Lasting,
     }
 }
 
@@ -190,16 +190,16 @@ mod tests {
     #[test]
     fn error_numbers_are_told_apart() {
         let cases = [
-            ("deadlock or certification failure", 1213, Trouble::InTheWay),
-            ("lock wait timeout", 1205, Trouble::InTheWay),
-            ("too many connections", 1040, Trouble::Lost),
-            ("shutting down", 1053, Trouble::Lost),
-            ("connection killed", 1927, Trouble::Lost),
-            ("read-only after a fail-over", 1290, Trouble::Lost),
-            ("not a member of the cluster", 1047, Trouble::Lost),
-            ("duplicate key", 1062, Trouble::Lasting),
-            ("no such table", 1146, Trouble::Lasting),
-            ("wrong password", 1045, Trouble::Lasting),
+            ("deadlock or certification failure", 1213, FailureKind::InTheWay),
+            ("lock wait timeout", 1205, FailureKind::InTheWay),
+            ("too many connections", 1040, FailureKind::Lost),
+            ("shutting down", 1053, FailureKind::Lost),
+            ("connection killed", 1927, FailureKind::Lost),
+            ("read-only after a fail-over", 1290, FailureKind::Lost),
+            ("not a member of the cluster", 1047, FailureKind::Lost),
+            ("duplicate key", 1062, FailureKind::Lasting),
+            ("no such table", 1146, FailureKind::Lasting),
+            ("wrong password", 1045, FailureKind::Lasting),
         ];
         for (case, number, kind) in cases {
             assert_eq!(trouble(number), kind, "{case}");

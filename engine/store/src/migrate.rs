@@ -6,7 +6,7 @@ mod facts;
 
 use tachi_migrations::{Origin, Report, SyncError};
 
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 use crate::{Store, StoreError};
 
 /// Limit of attempts while other processes block the update.
@@ -14,7 +14,7 @@ const ATTEMPTS: u32 = 3;
 
 /// The state of a database's schema, relative to this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stands {
+pub enum SchemaStatus {
     /// No migration is missing, and none is unknown.
     UpToDate,
     /// Migrations are pending.
@@ -45,7 +45,7 @@ impl Store {
                     if attempt < ATTEMPTS
                         && error
                             .database()
-                            .is_some_and(|error| Trouble::of(error) == Trouble::InTheWay) =>
+                            .is_some_and(|error| FailureKind::of(error) == FailureKind::InTheWay) =>
                 {
                     attempt += 1;
                 }
@@ -75,21 +75,21 @@ impl Store {
     /// # Errors
     ///
     /// `Schema` for an unknown owner, `Database`.
-    pub async fn stands(&self) -> Result<Stands, StoreError> {
+    pub async fn stands(&self) -> Result<SchemaStatus, StoreError> {
         let origin = match tachi_migrations::origin(self.db.reader()).await {
-            Err(SyncError::Newer { versions }) => return Ok(Stands::Newer { applied: versions }),
+            Err(SyncError::Newer { versions }) => return Ok(SchemaStatus::Newer { applied: versions }),
             origin => origin.map_err(StoreError::Schema)?,
         };
         match (origin.tachi, origin.masakari) {
             (Some(_), _) => {}
-            (None, Some(_)) => return Ok(Stands::Masakari),
-            (None, None) => return Ok(Stands::Empty),
+            (None, Some(_)) => return Ok(SchemaStatus::Masakari),
+            (None, None) => return Ok(SchemaStatus::Empty),
         }
         let pending = self.pending().await?;
         Ok(if pending.is_empty() {
-            Stands::UpToDate
+            SchemaStatus::UpToDate
         } else {
-            Stands::Older { pending }
+            SchemaStatus::Older { pending }
         })
     }
 }
@@ -105,7 +105,7 @@ mod tests {
     async fn a_database_says_how_it_stands_to_this_program() {
         let bench = Bench::new().await;
         let (store, db) = (&bench.store, &bench.store.db.writer().db);
-        assert_eq!(store.stands().await.unwrap(), Stands::UpToDate);
+        assert_eq!(store.stands().await.unwrap(), SchemaStatus::UpToDate);
         let version = store.version().await.unwrap().unwrap();
         let newer = "m20991231_0010_to_come";
         db.execute_unprepared(&format!(
@@ -114,13 +114,13 @@ mod tests {
         .await
         .unwrap();
         let applied = vec![newer.to_owned()];
-        assert_eq!(store.stands().await.unwrap(), Stands::Newer { applied });
+        assert_eq!(store.stands().await.unwrap(), SchemaStatus::Newer { applied });
         db.execute_unprepared(&format!(
             "DELETE FROM tachi_migrations WHERE version IN ('{newer}', '{version}')"
         ))
         .await
         .unwrap();
         let pending = vec![version];
-        assert_eq!(store.stands().await.unwrap(), Stands::Older { pending });
+        assert_eq!(store.stands().await.unwrap(), SchemaStatus::Older { pending });
     }
 }

@@ -21,8 +21,8 @@ use crate::database::Database;
 use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
-use crate::heartbeats::{self, Kept};
-use crate::work::{Tx, Verdict, Work};
+use crate::heartbeats::{self, StoredHeartbeat};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Limit of heartbeats per statement.
 const BATCH: usize = 64;
@@ -48,7 +48,7 @@ impl Monitors for MonitorTable {
         let now = self.db.now();
         let mut strangers = BTreeSet::new();
         for received in heartbeats.chunks(BATCH) {
-            let written = self.db.write(&Sign { received, now }).await;
+            let written = self.db.write(&HeartbeatRow { received, now }).await;
             strangers.extend(written.map_err(|stop| stop.journal("writing the signatures of monitors"))?);
         }
         Ok(strangers)
@@ -132,17 +132,17 @@ impl Says {
     }
 }
 
-struct Sign<'a> {
+struct HeartbeatRow<'a> {
     received: &'a [ReceivedHeartbeat],
     now: Timestamp,
 }
 
-impl Sign<'_> {
+impl HeartbeatRow<'_> {
     /// Reads the stored heartbeats of these monitors, by host and kind, if they are of the given boot.
     async fn kept(
         tx: &Tx,
         last: &BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat>,
-    ) -> Result<BTreeMap<(String, String), (String, Vec<Kept>)>, Stop> {
+    ) -> Result<BTreeMap<(String, String), (String, Vec<StoredHeartbeat>)>, Stop> {
         let hosts: BTreeSet<&str> = last
             .iter()
             .filter(|(_, one)| one.signature.boot.is_some())
@@ -170,10 +170,10 @@ impl Sign<'_> {
 }
 
 #[async_trait]
-impl Work for Sign<'_> {
+impl Transaction for HeartbeatRow<'_> {
     type Output = BTreeSet<String>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<String>>, Stop> {
         let names: BTreeSet<&str> = self
             .received
             .iter()
@@ -205,7 +205,7 @@ impl Work for Sign<'_> {
             let age = i64::try_from(received.received.elapsed().as_micros()).unwrap_or(i64::MAX);
             let at = Timestamp::from_micros(now.micros().saturating_sub(age));
             let before = before.map(|(_, kept)| kept).unwrap_or_default();
-            let kept = heartbeats::with(before, Kept::new(boot.up, at));
+            let kept = heartbeats::with(before, StoredHeartbeat::new(boot.up, at));
             Some(serde_json::json!(kept).to_string())
         };
         if !last.is_empty() {
@@ -240,7 +240,7 @@ impl Work for Sign<'_> {
             tx.execute(&insert.into_query()).await?;
         }
         let strangers = names.into_iter().filter(|name| !known.contains(name));
-        Ok(Verdict::Keep(strangers.map(str::to_owned).collect()))
+        Ok(TxOutcome::Keep(strangers.map(str::to_owned).collect()))
     }
 }
 
@@ -250,16 +250,16 @@ struct Forget<'a> {
 }
 
 #[async_trait]
-impl Work for Forget<'_> {
+impl Transaction for Forget<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         let gone = Entity::delete_many()
             .filter(Column::Host.eq(self.host))
             .filter(Column::Kind.eq(self.kind.as_str()))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(gone.rows_affected > 0))
+        Ok(TxOutcome::Keep(gone.rows_affected > 0))
     }
 }
 

@@ -13,7 +13,7 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind, open_key};
 use tachi_engine::ports::JournalError;
-use tachi_engine::ports::plans::{MovedAway, NewPlan, Planning, Plans};
+use tachi_engine::ports::plans::{MovedAway, NewPlan, PlanOutcome, Plans};
 use tracing::instrument;
 use uuid::Uuid;
 
@@ -24,9 +24,9 @@ use crate::entity::{host, notification, recovery, vmove};
 use crate::error::Stop;
 use crate::journal::reservations;
 use crate::lock;
-use crate::registry::accepted::{Heard, holder, recovery_row};
+use crate::registry::accepted::{FirstReport, holder, recovery_row};
 use crate::time::{from_column, to_column};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone)]
 pub struct PlanTables {
@@ -42,7 +42,7 @@ impl PlanTables {
 #[async_trait]
 impl Plans for PlanTables {
     #[instrument(name = "store::plan", level = "debug", skip_all, fields(kind = %new.kind))]
-    async fn plan(&self, new: &NewPlan) -> Result<Planning, JournalError> {
+    async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError> {
         let now = self.db.now();
         let planned = self.db.write(&Begin { new, now }).await;
         planned.map_err(|stop| stop.journal("writing what is planned"))
@@ -64,10 +64,10 @@ struct Begin<'a> {
 }
 
 #[async_trait]
-impl Work for Begin<'_> {
-    type Output = Planning;
+impl Transaction for Begin<'_> {
+    type Output = PlanOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Planning>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<PlanOutcome>, Stop> {
         let new = self.new;
         // The lock orders this with the acceptance of reports about the host.
         lock::take(tx, [new.host.to_string()]).await?;
@@ -77,7 +77,7 @@ impl Work for Begin<'_> {
             .one(tx)
             .await?;
         let Some(host) = found else {
-            return Ok(Verdict::Undo(Planning::Unknown));
+            return Ok(TxOutcome::Undo(PlanOutcome::Unknown));
         };
         let key = open_key(new.kind, new.host, &new.payload);
         let mut at_work = host_recovery(tx, &host).await?;
@@ -86,13 +86,16 @@ impl Work for Begin<'_> {
         }
         if let Some(row) = at_work {
             let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
-            return Ok(Verdict::Undo(Planning::Busy(id, convert::recovery_kind(&row)?)));
+            return Ok(TxOutcome::Undo(PlanOutcome::Busy(
+                id,
+                convert::recovery_kind(&row)?,
+            )));
         }
         if new.kind == RecoveryKind::Drain
             && let Some(row) = reservations::holder(tx, &host.uuid).await?
         {
             let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
-            return Ok(Verdict::Undo(Planning::Held(id)));
+            return Ok(TxOutcome::Undo(PlanOutcome::Held(id)));
         }
         let payload = serde_json::Value::from_iter(new.payload.clone());
         let row = notification::ActiveModel {
@@ -115,7 +118,7 @@ impl Work for Begin<'_> {
             &row.notification_uuid,
             new.kind,
             key,
-            Heard::default(),
+            FirstReport::default(),
             self.now,
         );
         // No report writes this column, and the API's user may not. An engine refuses a plan without it.
@@ -126,7 +129,7 @@ impl Work for Begin<'_> {
             ..opened
         };
         let opened = opened.insert(tx).await?;
-        Ok(Verdict::Keep(Planning::Begun {
+        Ok(TxOutcome::Keep(PlanOutcome::Begun {
             recovery: recovery_cell(&opened, "uuid").id(&opened.uuid)?,
             notification: recovery_cell(&opened, "notification_uuid").id(&opened.notification_uuid)?,
         }))

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
 use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 
 fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
     let address: PgConnectOptions = options.url.expose_secret().parse()?;
@@ -90,15 +90,15 @@ pub(crate) fn is_denied(code: &str) -> bool {
 }
 
 /// Classifies an SQLSTATE.
-pub(crate) fn trouble(code: &str) -> Trouble {
+pub(crate) fn trouble(code: &str) -> FailureKind {
     match code {
         // Serialization failure, deadlock, lock timeout.
-        "40001" | "40P01" | "55P03" => Trouble::InTheWay,
+        "40001" | "40P01" | "55P03" => FailureKind::InTheWay,
         // Shutdown, crash, start-up, too many connections, cancellation, and read-only: the server has become a
         // standby. Class 08 means a lost connection.
-        "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" => Trouble::Lost,
-        code if code.starts_with("08") => Trouble::Lost,
-        _ => Trouble::Lasting,
+        "25P03" | "57P01" | "57P02" | "57P03" | "57P05" | "57014" | "53300" | "25006" => FailureKind::Lost,
+        code if code.starts_with("08") => FailureKind::Lost,
+        _ => FailureKind::Lasting,
     }
 }
 
@@ -109,16 +109,16 @@ mod tests {
     #[test]
     fn codes_are_told_apart() {
         let cases = [
-            ("serialisation failure", "40001", Trouble::InTheWay),
-            ("deadlock", "40P01", Trouble::InTheWay),
-            ("lock timeout", "55P03", Trouble::InTheWay),
-            ("shut down by its administrator", "57P01", Trouble::Lost),
-            ("starting up", "57P03", Trouble::Lost),
-            ("a standby", "25006", Trouble::Lost),
-            ("connection failure", "08006", Trouble::Lost),
-            ("unique violation", "23505", Trouble::Lasting),
-            ("undefined table", "42P01", Trouble::Lasting),
-            ("wrong password", "28P01", Trouble::Lasting),
+            ("serialisation failure", "40001", FailureKind::InTheWay),
+            ("deadlock", "40P01", FailureKind::InTheWay),
+            ("lock timeout", "55P03", FailureKind::InTheWay),
+            ("shut down by its administrator", "57P01", FailureKind::Lost),
+            ("starting up", "57P03", FailureKind::Lost),
+            ("a standby", "25006", FailureKind::Lost),
+            ("connection failure", "08006", FailureKind::Lost),
+            ("unique violation", "23505", FailureKind::Lasting),
+            ("undefined table", "42P01", FailureKind::Lasting),
+            ("wrong password", "28P01", FailureKind::Lasting),
         ];
         for (case, code, kind) in cases {
             assert_eq!(trouble(code), kind, "{case}");

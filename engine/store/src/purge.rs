@@ -38,7 +38,7 @@ impl PurgeOptions {
 
 /// The number of rows of each table that were removed, or would be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Purged {
+pub struct PurgeCounts {
     rows: [u64; TABLES.len()],
 }
 
@@ -56,7 +56,7 @@ const TABLES: [&str; 11] = [
     "tachi_refusal",
 ];
 
-impl Purged {
+impl PurgeCounts {
     /// Returns each table with its number of rows, Masakari's tables first.
     pub fn tables(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         TABLES.into_iter().zip(self.rows)
@@ -103,9 +103,9 @@ impl Store {
     pub async fn purge(
         &self,
         options: &PurgeOptions,
-        mut told: impl FnMut(&Purged) + Send,
-    ) -> Result<Purged, StoreError> {
-        let mut purged = Purged::default();
+        mut told: impl FnMut(&PurgeCounts) + Send,
+    ) -> Result<PurgeCounts, StoreError> {
+        let mut purged = PurgeCounts::default();
         let mut left = options.max_rows;
         for kind in Kind::ALL {
             self.purge_kind(kind, options, &mut left, &mut purged, &mut told)
@@ -120,8 +120,8 @@ impl Store {
         kind: Kind,
         options: &PurgeOptions,
         left: &mut Option<u64>,
-        purged: &mut Purged,
-        told: &mut (impl FnMut(&Purged) + Send),
+        purged: &mut PurgeCounts,
+        told: &mut (impl FnMut(&PurgeCounts) + Send),
     ) -> Result<(), Stop> {
         let mut after = 0;
         loop {

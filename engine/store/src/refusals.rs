@@ -15,7 +15,7 @@ use tracing::instrument;
 use crate::database::Database;
 use crate::entity::refusal::{ActiveModel, Column, Entity};
 use crate::error::Stop;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Limit of rows per statement.
 const BATCH: usize = 64;
@@ -60,10 +60,10 @@ struct Count<'a> {
 }
 
 #[async_trait]
-impl Work for Count<'_> {
+impl Transaction for Count<'_> {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let rows = self.rows.iter().map(|one| ActiveModel {
             slot: Set(one.slot.micros()),
             writer: Set(one.writer.to_string()),
@@ -81,7 +81,7 @@ impl Work for Count<'_> {
             .to_owned();
         let insert = Entity::insert_many(rows).on_conflict(over);
         tx.execute(&insert.into_query()).await?;
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 
@@ -91,10 +91,10 @@ struct Forget {
 }
 
 #[async_trait]
-impl Work for Forget {
+impl Transaction for Forget {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let too_many: Option<i64> = Entity::find()
             .select_only()
             .column(Column::Slot)
@@ -110,7 +110,7 @@ impl Work for Forget {
             .filter(Column::Slot.lte(last))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 

@@ -28,7 +28,7 @@ use tracing::instrument;
 pub(crate) use accept as accepted;
 pub(crate) use accept::free_moves;
 
-use self::accept::together::Waiting;
+use self::accept::together::AcceptQueue;
 use crate::database::Database;
 use crate::reporters;
 
@@ -37,9 +37,9 @@ use crate::reporters;
 pub struct RegistryTables {
     pub(crate) db: Database,
     /// The notifications that wait to be accepted.
-    pub(crate) waiting: Arc<Waiting>,
+    pub(crate) waiting: Arc<AcceptQueue>,
     /// The quarantined reporters.
-    pub(crate) set_aside: Arc<reporters::Known>,
+    pub(crate) set_aside: Arc<reporters::MutedReporters>,
 }
 
 impl RegistryTables {

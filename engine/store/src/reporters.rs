@@ -15,8 +15,8 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::guard::Doubts;
-use tachi_domain::{RecoveryId, Reporter, Timestamp, Voice};
-use tachi_engine::ports::Doubted;
+use tachi_domain::{RecoveryId, Reporter, ReporterIdentity, Timestamp};
+use tachi_engine::ports::QuarantinedReporter;
 use tokio::time::Instant;
 
 use crate::convert::{self, Cell};
@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::entity::{host, recovery, reporter_aside, reporter_doubt};
 use crate::error::{Failure, Stop};
 use crate::journal::before;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{clock, lock};
 
 /// The lock for counting contradictions. Without it, two engines at once could each quarantine the last reporter that
@@ -72,9 +72,9 @@ const KNOWN_FOR: Duration = Duration::from_secs(1);
 
 /// The identities of the quarantined reporters, as read last.
 #[derive(Default)]
-pub(crate) struct Known(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
+pub(crate) struct MutedReporters(Mutex<Option<(Instant, Arc<HashSet<String>>)>>);
 
-impl Known {
+impl MutedReporters {
     fn inner(&self) -> MutexGuard<'_, Option<(Instant, Arc<HashSet<String>>)>> {
         // The value is replaced as a whole, so it is never inconsistent.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -89,7 +89,7 @@ impl Known {
 /// Returns the identity of a report's reporter if it is quarantined.
 pub(crate) async fn unheard(
     db: &Database,
-    set_aside_known: &Known,
+    set_aside_known: &MutedReporters,
     new: &NewNotification,
 ) -> Result<Option<String>, Stop> {
     let Some(reporter) = new.reporter.as_deref() else {
@@ -122,7 +122,7 @@ pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(crate) async fn list(db: &Database) -> Result<Vec<Doubted>, Stop> {
+pub(crate) async fn list(db: &Database) -> Result<Vec<QuarantinedReporter>, Stop> {
     let rows = reporter_aside::Entity::find()
         .order_by_asc(reporter_aside::Column::Id)
         .all(db.reader())
@@ -130,14 +130,14 @@ pub(crate) async fn list(db: &Database) -> Result<Vec<Doubted>, Stop> {
     Ok(rows.into_iter().map(shown).collect::<Result<_, Failure>>()?)
 }
 
-fn shown(row: reporter_aside::Model) -> Result<Doubted, Failure> {
+fn shown(row: reporter_aside::Model) -> Result<QuarantinedReporter, Failure> {
     let place = row.id.to_string();
     let cell = |column| Cell {
         table: "reporter_aside",
         row: &place,
         column,
     };
-    Ok(Doubted {
+    Ok(QuarantinedReporter {
         number: row.id,
         reporter: cell("reporter").reporter(&row.reporter)?,
         since: Timestamp::from_micros(row.since),
@@ -148,18 +148,18 @@ fn shown(row: reporter_aside::Model) -> Result<Doubted, Failure> {
 }
 
 /// The claims of a recovery's reporters were contradicted.
-pub(crate) struct Contradicted {
+pub(crate) struct RecordContradiction {
     pub(crate) id: RecoveryId,
     pub(crate) rules: Doubts,
     pub(crate) now: Timestamp,
 }
 
 #[async_trait]
-impl Work for Contradicted {
+impl Transaction for RecordContradiction {
     /// The reporters whose quarantine has changed.
-    type Output = Vec<Doubted>;
+    type Output = Vec<QuarantinedReporter>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Doubted>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<QuarantinedReporter>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let now = clock::now(tx, self.now).await?;
         let since = before(now, self.rules.window);
@@ -168,7 +168,7 @@ impl Work for Contradicted {
             .one(tx)
             .await?;
         let Some(row) = found else {
-            return Ok(Verdict::Undo(Vec::new()));
+            return Ok(TxOutcome::Undo(Vec::new()));
         };
         reporter_doubt::Entity::delete_many()
             .filter(reporter_doubt::Column::At.lt(since))
@@ -209,7 +209,7 @@ impl Work for Contradicted {
             };
             news.push(shown(row)?);
         }
-        Ok(Verdict::Keep(news))
+        Ok(TxOutcome::Keep(news))
     }
 }
 
@@ -232,7 +232,7 @@ async fn doubt(tx: &Tx, row: &recovery::Model, voice: &str, now: Timestamp) -> R
     Ok(())
 }
 
-impl Contradicted {
+impl RecordContradiction {
     /// Returns the reason to quarantine the reporter, if there is one.
     async fn hosts(&self, tx: &Tx, voice: &str, since: i64) -> Result<Option<String>, Stop> {
         let hosts: Vec<String> = reporter_doubt::Entity::find()
@@ -265,7 +265,7 @@ impl Contradicted {
     /// True if one more quarantined reporter is within the permitted share. Reporters with and without a host are
     /// counted separately: on many clouds a single reporter on the control nodes reports for all hosts.
     async fn may_be_set_aside(&self, tx: &Tx, reporter: &Reporter) -> Result<bool, Stop> {
-        let is_bound = |one: &Reporter| matches!(one.voice(), Voice::Host(_));
+        let is_bound = |one: &Reporter| matches!(one.voice(), ReporterIdentity::Host(_));
         let bound = is_bound(reporter);
         let rows = reporter_aside::Entity::find()
             .filter(reporter_aside::Column::Aside.eq(true))
@@ -315,20 +315,20 @@ pub(crate) struct Lift {
 }
 
 #[async_trait]
-impl Work for Lift {
-    type Output = Option<Doubted>;
+impl Transaction for Lift {
+    type Output = Option<QuarantinedReporter>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<Doubted>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<QuarantinedReporter>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let Some(row) = reporter_aside::Entity::find_by_id(self.number).one(tx).await? else {
-            return Ok(Verdict::Undo(None));
+            return Ok(TxOutcome::Undo(None));
         };
         reporter_doubt::Entity::delete_many()
             .filter(reporter_doubt::Column::Voice.eq(&row.voice))
             .exec(tx)
             .await?;
         reporter_aside::Entity::delete_by_id(self.number).exec(tx).await?;
-        Ok(Verdict::Keep(Some(shown(row)?)))
+        Ok(TxOutcome::Keep(Some(shown(row)?)))
     }
 }
 

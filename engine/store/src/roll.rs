@@ -11,8 +11,8 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
-use tachi_engine::ports::{JournalError, Roll};
+use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
+use tachi_engine::ports::{EngineRegistry, JournalError};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -20,7 +20,7 @@ use crate::database::Database;
 use crate::entity::{engine, notification, recovery};
 use crate::error::{Failure, Stop};
 use crate::time::from_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Time without a heartbeat after which an engine is deleted.
 const FORGOTTEN_AFTER_SECONDS: i64 = 86_400;
@@ -38,10 +38,10 @@ impl EngineTable {
 }
 
 #[async_trait]
-impl Roll for EngineTable {
+impl EngineRegistry for EngineTable {
     #[instrument(name = "store::sign", level = "debug", skip_all)]
     async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
-        let sign = Sign {
+        let sign = HeartbeatTransaction {
             signature,
             now: self.db.now(),
         };
@@ -51,12 +51,12 @@ impl Roll for EngineTable {
 
     #[instrument(name = "store::strike", level = "debug", skip_all)]
     async fn strike(&self, name: &str) -> Result<(), JournalError> {
-        let struck = self.db.write(&Strike(name)).await;
+        let struck = self.db.write(&Deregister(name)).await;
         struck.map_err(|stop| stop.journal("leaving the roll of engines"))
     }
 
     #[instrument(name = "store::engines", level = "debug", skip_all)]
-    async fn engines(&self) -> Result<Vec<EngineLine>, JournalError> {
+    async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
         let read = engines(&self.db).await;
         read.map_err(|stop| stop.journal("reading the roll of engines"))
     }
@@ -68,16 +68,16 @@ impl Roll for EngineTable {
     }
 }
 
-struct Sign<'a> {
+struct HeartbeatTransaction<'a> {
     signature: &'a EngineSignature,
     now: Timestamp,
 }
 
 #[async_trait]
-impl Work for Sign<'_> {
+impl Transaction for HeartbeatTransaction<'_> {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let signature = self.signature;
         let facts = serde_json::Value::from_iter(signature.facts.clone()).to_string();
         let row = engine::ActiveModel {
@@ -107,26 +107,26 @@ impl Work for Sign<'_> {
                 .exec(tx)
                 .await?;
         }
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 
-struct Strike<'a>(&'a str);
+struct Deregister<'a>(&'a str);
 
 #[async_trait]
-impl Work for Strike<'_> {
+impl Transaction for Deregister<'_> {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         engine::Entity::delete_many()
             .filter(engine::Column::Name.eq(self.0))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 
-pub(crate) async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
+pub(crate) async fn engines(db: &Database) -> Result<Vec<EngineRow>, Stop> {
     let rows = engine::Entity::find()
         .order_by_asc(engine::Column::Name)
         .all(db.reader())
@@ -144,7 +144,7 @@ pub(crate) async fn engines(db: &Database) -> Result<Vec<EngineLine>, Stop> {
                 column: "facts",
                 value: row.facts.clone(),
             })?;
-        Ok::<_, Failure>(EngineLine {
+        Ok::<_, Failure>(EngineRow {
             beat: cell("beat").count(row.beat)?,
             seen_at: Timestamp::from_micros(row.seen_at),
             signature: EngineSignature {

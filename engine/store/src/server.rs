@@ -12,7 +12,7 @@ use sea_orm::sqlx::Error;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
-use crate::trouble::Trouble;
+use crate::trouble::FailureKind;
 use crate::{ServerKind, ServerOptions, mariadb, postgres};
 
 /// Time that a statement waits for a lock of another transaction.
@@ -127,7 +127,7 @@ pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
     let mut tried = 0;
     while let Err(error) = try_out(options).await {
         let left = options.start_retries.is_none_or(|retries| tried < retries);
-        if !left || Trouble::of_sqlx(&error) == Trouble::Lasting {
+        if !left || FailureKind::of_sqlx(&error) == FailureKind::Lasting {
             return Err(failed(options, error));
         }
         tried += 1;

@@ -16,7 +16,7 @@ use crate::journal::JournalTables;
 use crate::machines::MachineTable;
 use crate::registry::RegistryTables;
 use crate::roll::EngineTable;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{
     FactTable, FreezeTable, JobTable, MonitorTable, PlanTables, RefusalTable, StoreError, StoreOptions,
 };
@@ -82,7 +82,7 @@ impl Store {
         &self.journal
     }
 
-    /// Returns the operators' view of recoveries, and their actions: the port `OperatorDesk`.
+    /// Returns the operators' view of recoveries, and their actions: the port `OperatorJournal`.
     pub fn desk(&self) -> &DeskTables {
         &self.desk
     }
@@ -92,7 +92,7 @@ impl Store {
         &self.machines
     }
 
-    /// Returns the running engines and their backlog: the port `Roll`.
+    /// Returns the running engines and their backlog: the port `EngineRegistry`.
     pub fn roll(&self) -> &EngineTable {
         &self.roll
     }
@@ -181,10 +181,10 @@ pub(crate) struct FirstStart {
 }
 
 #[async_trait]
-impl Work for FirstStart {
+impl Transaction for FirstStart {
     type Output = Timestamp;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Timestamp>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Timestamp>, Stop> {
         let now = crate::clock::now(tx, self.now).await?;
         let row = meta::ActiveModel {
             name: Set(FIRST_START.to_owned()),
@@ -209,14 +209,14 @@ impl Work for FirstStart {
             column: "value",
             value: row.value.clone(),
         })?;
-        Ok(Verdict::Keep(Timestamp::from_micros(micros)))
+        Ok(TxOutcome::Keep(Timestamp::from_micros(micros)))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use sea_orm::{ConnectionTrait, DbBackend, Statement};
-    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _};
+    use tachi_engine::ports::{Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _};
 
     use super::*;
     use crate::testing::{Bench, START, new_segment, stopped};

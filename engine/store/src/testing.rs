@@ -10,9 +10,11 @@ use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment};
 use tachi_domain::{RecoveryId, ServerId, Timestamp, VmoveId};
-use tachi_engine::ports::journal::{Claimed, MoveWrite, StepKind, StepWrite};
+use tachi_engine::ports::journal::{ClaimedRecovery, MoveWrite, StepKind, StepWrite};
 use tachi_engine::ports::registry::{Page, SortKey};
-use tachi_engine::ports::{Clock, Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _};
+use tachi_engine::ports::{
+    Clock, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
+};
 use tachi_testkit::HandClock;
 use uuid::Uuid;
 
@@ -134,7 +136,7 @@ impl Bench {
     }
 
     /// Claims the newest recovery, regardless of its epoch.
-    pub(crate) async fn claim_newest(&self, owner: &str) -> Claimed {
+    pub(crate) async fn claim_newest(&self, owner: &str) -> ClaimedRecovery {
         let id = self.newest().await;
         let views = self.store.journal().unsettled().await.unwrap();
         let seen = views.into_iter().find(|view| view.id == id).unwrap();

@@ -9,7 +9,7 @@ use crate::{mariadb, postgres, sqlite};
 
 /// A class of errors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum FailureKind {
     /// Another transaction blocked this one: deadlock, lock timeout, serialization failure, or busy file. The server
     /// has rolled back, or will be told to.
     InTheWay,
@@ -37,7 +37,7 @@ pub(crate) fn is_denied(error: &DbErr) -> bool {
     of_postgres.is_some_and(|error| postgres::is_denied(error.code()))
 }
 
-impl Trouble {
+impl FailureKind {
     /// Classifies an error.
     #[expect(
         clippy::wildcard_enum_match_arm,

@@ -1,4 +1,4 @@
-//! The only way to write: one transaction per [`Work`].
+//! The only way to write: one transaction per [`Transaction`].
 //!
 //! On `SQLite` a transaction begins IMMEDIATE: it takes the write lock before it reads. A deferred one takes the lock
 //! with its first write, and fails at once if another one has written since its first read. All writes of a process use
@@ -26,17 +26,17 @@ const ATTEMPTS: u32 = 5;
 
 /// The minimum pause before the second attempt. It doubles with each attempt, and a random part of up to the same
 /// length is added, so that two transactions that collided do not collide again.
-const PAUSE: Duration = Duration::from_millis(5);
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(5);
 
 /// Time after which there is no further attempt, because the caller has been waiting for long.
-const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A transaction.
 pub(crate) type Tx = Conn<DatabaseTransaction>;
 
 /// The decision on a transaction.
 #[derive(Debug)]
-pub(crate) enum Verdict<T> {
+pub(crate) enum TxOutcome<T> {
     /// Commit, then return the result.
     Keep(T),
     /// Roll back, then return the result.
@@ -45,12 +45,12 @@ pub(crate) enum Verdict<T> {
 
 /// A change. It may be run several times; only the last run can be committed.
 #[async_trait]
-pub(crate) trait Work: Sync {
+pub(crate) trait Transaction: Sync {
     /// The result.
     type Output: Send;
 
     /// Reads and writes, but neither commits nor rolls back.
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Self::Output>, Stop>;
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Self::Output>, Stop>;
 }
 
 impl Database {
@@ -63,22 +63,22 @@ impl Database {
     /// # Cancel safety
     ///
     /// Dropping the future rolls back, unless the commit has been sent; then it may or may not have been written.
-    pub(crate) async fn write<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
+    pub(crate) async fn write<W: Transaction>(&self, work: &W) -> Result<W::Output, Stop> {
         self.write_in(Lane::Registry, work).await
     }
 
     /// Runs a change on the journal's connection.
-    pub(crate) async fn write_journal<W: Work>(&self, work: &W) -> Result<W::Output, Stop> {
+    pub(crate) async fn write_journal<W: Transaction>(&self, work: &W) -> Result<W::Output, Stop> {
         self.write_in(Lane::Journal, work).await
     }
 
-    async fn write_in<W: Work>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+    async fn write_in<W: Transaction>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
         let began = Instant::now();
         let mut attempt = 1;
         loop {
             match self.attempt(lane, work).await {
                 Err(Stop::Failed(failure))
-                    if attempt < ATTEMPTS && failure.may_be_repeated() && began.elapsed() < PATIENCE =>
+                    if attempt < ATTEMPTS && failure.may_be_repeated() && began.elapsed() < RETRY_TIMEOUT =>
                 {
                     tracing::debug!(attempt, error = %failure, "a transaction did not go through, trying again");
                     tokio::time::sleep(pause(attempt)).await;
@@ -89,14 +89,14 @@ impl Database {
         }
     }
 
-    async fn attempt<W: Work>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+    async fn attempt<W: Transaction>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
         let tx = self.begin(lane, immediate()).await?;
         match work.run(&tx).await {
-            Ok(Verdict::Keep(output)) => {
+            Ok(TxOutcome::Keep(output)) => {
                 commit(tx).await?;
                 Ok(output)
             }
-            Ok(Verdict::Undo(output)) => {
+            Ok(TxOutcome::Undo(output)) => {
                 roll_back(tx).await;
                 Ok(output)
             }
@@ -158,7 +158,7 @@ fn immediate() -> TransactionOptions {
 
 /// Returns the pause after an attempt.
 fn pause(attempt: u32) -> Duration {
-    let shortest = PAUSE * 2_u32.saturating_pow(attempt - 1);
+    let shortest = MIN_RETRY_DELAY * 2_u32.saturating_pow(attempt - 1);
     let chance = u32::from(Uuid::new_v4().as_bytes()[0]);
     shortest + shortest * chance / 255
 }
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::entity::meta;
     use crate::testing::Bench;
-    use crate::trouble::Trouble;
+    use crate::trouble::FailureKind;
     use crate::{Store, StoreOptions};
     use tachi_testkit::HandClock;
 
@@ -206,15 +206,15 @@ mod tests {
     struct Insert(bool);
 
     #[async_trait]
-    impl Work for Insert {
+    impl Transaction for Insert {
         type Output = ();
 
-        async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
             insert(tx, "row").await?;
             Ok(if self.0 {
-                Verdict::Keep(())
+                TxOutcome::Keep(())
             } else {
-                Verdict::Undo(())
+                TxOutcome::Undo(())
             })
         }
     }
@@ -237,14 +237,14 @@ mod tests {
     }
 
     #[async_trait]
-    impl Work for Linger {
+    impl Transaction for Linger {
         type Output = ();
 
-        async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
             insert(tx, "lingering").await?;
             self.inserted.notify_one();
             self.go.notified().await;
-            Ok(Verdict::Keep(()))
+            Ok(TxOutcome::Keep(()))
         }
     }
 
@@ -283,7 +283,7 @@ mod tests {
         let Err(Stop::Failed(Failure::Db(error))) = blocked else {
             panic!("{blocked:?}");
         };
-        assert_eq!(Trouble::of(&error), Trouble::InTheWay, "{error}");
+        assert_eq!(FailureKind::of(&error), FailureKind::InTheWay, "{error}");
         assert_eq!(rows(&bench.store).await, 1, "the one that held the lock");
     }
 
@@ -294,16 +294,16 @@ mod tests {
     }
 
     #[async_trait]
-    impl Work for Collides<'_> {
+    impl Transaction for Collides<'_> {
         type Output = u32;
 
-        async fn run(&self, tx: &Tx) -> Result<Verdict<u32>, Stop> {
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<u32>, Stop> {
             let runs = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
             insert(tx, "row").await?;
             if runs == 1 {
                 insert(self.other.db.writer(), "other").await?;
             }
-            Ok(Verdict::Keep(runs))
+            Ok(TxOutcome::Keep(runs))
         }
     }
 
@@ -326,7 +326,7 @@ mod tests {
         let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&Insert(true)).await else {
             panic!("a second row of the same name");
         };
-        assert_eq!(Trouble::of(&error), Trouble::Lasting, "{error}");
+        assert_eq!(FailureKind::of(&error), FailureKind::Lasting, "{error}");
     }
 
     #[tokio::test]

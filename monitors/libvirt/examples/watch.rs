@@ -4,7 +4,7 @@
 
 use std::error::Error;
 
-use tachi_libvirt::{Address, Connection, EventKind, Listing, Options};
+use tachi_libvirt::{Address, Connection, DomainFilter, EventKind, Options};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ] {
         connection.register(kind).await?;
     }
-    for listing in [Listing::Persistent, Listing::Transient] {
+    for listing in [DomainFilter::Persistent, DomainFilter::Transient] {
         for domain in connection.domains(listing).await? {
             let state = connection.state(&domain).await?;
             let nova = connection

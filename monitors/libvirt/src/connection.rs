@@ -13,11 +13,11 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::address::Address;
-use crate::domain::{DOMAIN_LEAST, Domain, DomainState, Listing};
+use crate::domain::{DOMAIN_LEAST, Domain, DomainFilter, DomainState};
 use crate::error::{CallError, CloseReason, ErrorCode, OpenError, refused};
 use crate::event::{Event, EventKind};
 use crate::procedure as proc;
-use crate::xdr::{Malformed, Reader, Writer};
+use crate::xdr::{DecodeError, Reader, Writer};
 
 use task::{Request, Task};
 
@@ -73,7 +73,7 @@ impl Default for Keepalive {
 pub struct Connection {
     requests: mpsc::Sender<Request>,
     in_flight: Arc<Semaphore>,
-    closed: Closed,
+    closed: ConnectionEnd,
     limit: Duration,
     _task: Arc<AbortOnDrop>,
 }
@@ -89,9 +89,9 @@ impl Drop for AbortOnDrop {
 
 /// The reason why the connection ended, once it has.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closed(Arc<OnceLock<Arc<CloseReason>>>);
+pub(crate) struct ConnectionEnd(Arc<OnceLock<Arc<CloseReason>>>);
 
-impl Closed {
+impl ConnectionEnd {
     fn set(&self, reason: CloseReason) {
         let _ = self.0.set(Arc::new(reason));
     }
@@ -108,7 +108,7 @@ impl Closed {
 #[derive(Debug)]
 pub struct Events {
     queue: mpsc::Receiver<Event>,
-    closed: Closed,
+    closed: ConnectionEnd,
 }
 
 impl Events {
@@ -141,7 +141,7 @@ impl Connection {
         let (path, stream) = connect(address, options.call_timeout).await?;
         let (requests, commands) = mpsc::channel(CALLS_IN_FLIGHT);
         let (events, queue) = mpsc::channel(options.queue.max(1));
-        let closed = Closed::default();
+        let closed = ConnectionEnd::default();
         let task = Task::new(stream, commands, events, options, closed.clone());
         let task = tokio::spawn(task.run());
         let connection = Self {
@@ -248,7 +248,7 @@ impl Connection {
     /// # Errors
     ///
     /// The same errors as [`Connection::version`].
-    pub async fn domains(&self, listing: Listing) -> Result<Vec<Domain>, CallError> {
+    pub async fn domains(&self, listing: DomainFilter) -> Result<Vec<Domain>, CallError> {
         let what = "list_all_domains";
         let body = Writer::default().i32(1).u32(listing.flags());
         let answer = self
@@ -435,12 +435,12 @@ async fn connect(address: &Address, limit: Duration) -> Result<(PathBuf, UnixStr
 fn read<T>(
     what: &'static str,
     body: &[u8],
-    read: impl FnOnce(&mut Reader<'_>) -> Result<T, Malformed>,
+    read: impl FnOnce(&mut Reader<'_>) -> Result<T, DecodeError>,
 ) -> Result<T, CallError> {
     read(&mut Reader::new(body)).map_err(|malformed| CallError::malformed(what, &malformed))
 }
 
-fn text(reader: &mut Reader<'_>) -> Result<String, Malformed> {
+fn text(reader: &mut Reader<'_>) -> Result<String, DecodeError> {
     reader.string()
 }
 

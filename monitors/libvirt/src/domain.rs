@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::xdr::{Malformed, Reader, Writer};
+use crate::xdr::{DecodeError, Reader, Writer};
 
 /// The identity of a domain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Domain {
 pub(crate) const DOMAIN_LEAST: usize = 24;
 
 impl Domain {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, DecodeError> {
         Ok(Self {
             name: reader.string()?,
             uuid: Uuid::from_bytes(reader.fixed()?),
@@ -101,7 +101,7 @@ pub mod paused {
 
 /// A filter of domains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Listing {
+pub enum DomainFilter {
     /// Domains with a persistent definition, running or not.
     Persistent,
     /// Domains whose definition ends with them.
@@ -110,7 +110,7 @@ pub enum Listing {
     Running,
 }
 
-impl Listing {
+impl DomainFilter {
     pub(crate) const fn flags(self) -> u32 {
         match self {
             Self::Persistent => 1 << 2,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::xdr::{Malformed, Reader};
+use crate::xdr::{DecodeError, Reader};
 
 /// An error in opening a connection.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +85,7 @@ pub enum CallError {
 }
 
 impl CallError {
-    pub(crate) fn malformed(what: &'static str, malformed: &Malformed) -> Self {
+    pub(crate) fn malformed(what: &'static str, malformed: &DecodeError) -> Self {
         Self::Malformed {
             what,
             reason: malformed.0,
@@ -160,7 +160,7 @@ pub(crate) fn refused(what: &'static str, body: &[u8]) -> CallError {
         let code = reader.i32()?;
         let _domain = reader.i32()?;
         let message = reader.optional(Reader::string)?;
-        Ok::<_, Malformed>((code, message))
+        Ok::<_, DecodeError>((code, message))
     })();
     match read {
         Ok((code, message)) => CallError::Refused {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::domain::Domain;
 use crate::procedure as proc;
-use crate::xdr::{Malformed, Reader};
+use crate::xdr::{DecodeError, Reader};
 
 /// Events that can be subscribed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,12 +54,12 @@ pub struct Event {
     pub domain: Domain,
     /// The time when it was read from the socket.
     pub at: SystemTime,
-    pub what: What,
+    pub what: DomainEventKind,
 }
 
 /// The kind and the details of an event.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum What {
+pub enum DomainEventKind {
     /// A change of the domain's state; the detail is one of those in [`lifecycle`].
     Lifecycle(Lifecycle, i32),
     /// The guest was reset.
@@ -136,17 +136,17 @@ pub mod lifecycle {
     pub const RESUMED_MIGRATED: i32 = 1;
     /// `Resumed`: the guest runs here while its memory follows.
     pub const RESUMED_POSTCOPY: i32 = 3;
-    /// `Stopped`: the guest shut down.
+    /// `Interrupted`: the guest shut down.
     pub const STOPPED_SHUTDOWN: i32 = 0;
-    /// `Stopped`: destroyed by a request.
+    /// `Interrupted`: destroyed by a request.
     pub const STOPPED_DESTROYED: i32 = 1;
-    /// `Stopped`: the guest panicked.
+    /// `Interrupted`: the guest panicked.
     pub const STOPPED_CRASHED: i32 = 2;
-    /// `Stopped`: the guest runs on another host.
+    /// `Interrupted`: the guest runs on another host.
     pub const STOPPED_MIGRATED: i32 = 3;
-    /// `Stopped`: the guest was saved to a file.
+    /// `Interrupted`: the guest was saved to a file.
     pub const STOPPED_SAVED: i32 = 4;
-    /// `Stopped`: the process is gone.
+    /// `Interrupted`: the process is gone.
     pub const STOPPED_FAILED: i32 = 5;
     /// `Shutdown`: finished.
     pub const SHUTDOWN_FINISHED: i32 = 0;
@@ -155,7 +155,7 @@ pub mod lifecycle {
 }
 
 /// Parses an event; `None` for a procedure without a subscription.
-pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option<Event>, Malformed> {
+pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option<Event>, DecodeError> {
     let known = proc::EVENT_LIFECYCLE..=proc::EVENT_CONTROL_ERROR;
     if !known.contains(&procedure)
         && procedure != proc::EVENT_DISK_CHANGE
@@ -167,28 +167,30 @@ pub(crate) fn read(procedure: i32, body: &[u8], at: SystemTime) -> Result<Option
     let _callback = reader.i32()?;
     let domain = Domain::read(&mut reader)?;
     let what = match procedure {
-        proc::EVENT_LIFECYCLE => What::Lifecycle(Lifecycle::from_number(reader.i32()?), reader.i32()?),
-        proc::EVENT_REBOOT => What::Reboot,
-        proc::EVENT_RTC_CHANGE => What::RtcChange,
-        proc::EVENT_WATCHDOG => What::Watchdog(reader.i32()?),
+        proc::EVENT_LIFECYCLE => {
+            DomainEventKind::Lifecycle(Lifecycle::from_number(reader.i32()?), reader.i32()?)
+        }
+        proc::EVENT_REBOOT => DomainEventKind::Reboot,
+        proc::EVENT_RTC_CHANGE => DomainEventKind::RtcChange,
+        proc::EVENT_WATCHDOG => DomainEventKind::Watchdog(reader.i32()?),
         proc::EVENT_IO_ERROR => {
             two_strings(&mut reader)?;
-            What::IoError(reader.i32()?)
+            DomainEventKind::IoError(reader.i32()?)
         }
-        proc::EVENT_GRAPHICS => What::Graphics,
+        proc::EVENT_GRAPHICS => DomainEventKind::Graphics,
         proc::EVENT_IO_ERROR_REASON => {
             two_strings(&mut reader)?;
-            What::IoErrorReason(reader.i32()?, reader.string()?)
+            DomainEventKind::IoErrorReason(reader.i32()?, reader.string()?)
         }
-        proc::EVENT_CONTROL_ERROR => What::ControlError,
-        proc::EVENT_DISK_CHANGE => What::DiskChange,
-        _ => What::AgentLifecycle(reader.i32()?),
+        proc::EVENT_CONTROL_ERROR => DomainEventKind::ControlError,
+        proc::EVENT_DISK_CHANGE => DomainEventKind::DiskChange,
+        _ => DomainEventKind::AgentLifecycle(reader.i32()?),
     };
     Ok(Some(Event { domain, at, what }))
 }
 
 /// Skips the path and the alias of a disk.
-fn two_strings(reader: &mut Reader<'_>) -> Result<(), Malformed> {
+fn two_strings(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     reader.string()?;
     reader.string()?;
     Ok(())
@@ -215,25 +217,29 @@ mod tests {
         let start = || domain().write(Writer::default().i32(3));
         let disk = || start().string("/var/disk").string("ide0-0-0");
         for (procedure, body, what) in [
-            (318, start().i32(5).i32(5), What::Lifecycle(Lifecycle::Stopped, 5)),
+            (
+                318,
+                start().i32(5).i32(5),
+                DomainEventKind::Lifecycle(Lifecycle::Stopped, 5),
+            ),
             (
                 318,
                 start().i32(99).i32(0),
-                What::Lifecycle(Lifecycle::Other(99), 0),
+                DomainEventKind::Lifecycle(Lifecycle::Other(99), 0),
             ),
-            (319, start(), What::Reboot),
-            (320, start().i32(0).i32(60), What::RtcChange),
-            (321, start().i32(3), What::Watchdog(3)),
-            (322, disk().i32(2), What::IoError(2)),
-            (323, start().i32(0), What::Graphics),
+            (319, start(), DomainEventKind::Reboot),
+            (320, start().i32(0).i32(60), DomainEventKind::RtcChange),
+            (321, start().i32(3), DomainEventKind::Watchdog(3)),
+            (322, disk().i32(2), DomainEventKind::IoError(2)),
+            (323, start().i32(0), DomainEventKind::Graphics),
             (
                 324,
                 disk().i32(1).string("enospc"),
-                What::IoErrorReason(1, "enospc".to_owned()),
+                DomainEventKind::IoErrorReason(1, "enospc".to_owned()),
             ),
-            (325, start(), What::ControlError),
-            (327, start(), What::DiskChange),
-            (348, start().i32(2).i32(1), What::AgentLifecycle(2)),
+            (325, start(), DomainEventKind::ControlError),
+            (327, start(), DomainEventKind::DiskChange),
+            (348, start().i32(2).i32(1), DomainEventKind::AgentLifecycle(2)),
         ] {
             let event = read(procedure, &body.into_bytes(), SystemTime::UNIX_EPOCH)
                 .unwrap()

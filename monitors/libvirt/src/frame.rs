@@ -1,7 +1,7 @@
 //! Frames: a length, six numbers, a body.
 
 use crate::procedure::VERSION;
-use crate::xdr::{Malformed, Reader};
+use crate::xdr::{DecodeError, Reader};
 
 /// The longest accepted frame. A list of 16,384 domains takes 1 MiB, a domain's XML a few KiB.
 const FRAME_MAX: usize = 8 * 1024 * 1024;
@@ -53,28 +53,28 @@ impl Frame {
         out.extend_from_slice(&self.body);
     }
 
-    fn read(bytes: &[u8]) -> Result<Self, Malformed> {
+    fn read(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(bytes);
         let program = reader.u32()?;
         if reader.u32()? != VERSION {
-            return Err(Malformed("a frame of another version of the protocol"));
+            return Err(DecodeError("a frame of another version of the protocol"));
         }
         let procedure = reader.i32()?;
         let kind = match reader.u32()? {
             0 => Kind::Call,
             1 => Kind::Reply,
             2 => Kind::Message,
-            _ => return Err(Malformed("a frame of a kind that was not asked for")),
+            _ => return Err(DecodeError("a frame of a kind that was not asked for")),
         };
         let serial = reader.u32()?;
         let failed = match reader.u32()? {
             0 => false,
             1 => true,
-            _ => return Err(Malformed("a frame with a status that was not asked for")),
+            _ => return Err(DecodeError("a frame with a status that was not asked for")),
         };
         let body = bytes
             .get(HEADER - 4..)
-            .ok_or(Malformed("a frame shorter than its header"))?
+            .ok_or(DecodeError("a frame shorter than its header"))?
             .to_vec();
         Ok(Self {
             program,
@@ -105,7 +105,7 @@ impl Inbox {
     }
 
     /// Returns the next frame, if it is complete.
-    pub(crate) fn take(&mut self) -> Result<Option<Frame>, Malformed> {
+    pub(crate) fn take(&mut self) -> Result<Option<Frame>, DecodeError> {
         let waiting = self.bytes.get(self.taken..).unwrap_or_default();
         let Some(length) = waiting.first_chunk::<4>() else {
             self.give_back();
@@ -113,10 +113,10 @@ impl Inbox {
         };
         let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
         if length > FRAME_MAX {
-            return Err(Malformed("a frame longer than 8 MiB"));
+            return Err(DecodeError("a frame longer than 8 MiB"));
         }
         if length < HEADER {
-            return Err(Malformed("a frame shorter than its header"));
+            return Err(DecodeError("a frame shorter than its header"));
         }
         let Some(frame) = waiting.get(4..length) else {
             return Ok(None);

@@ -29,6 +29,6 @@ mod xdr;
 
 pub use address::{Address, AddressError};
 pub use connection::{AGENT_SYNC, Connection, Events, Keepalive, Options};
-pub use domain::{Domain, DomainState, Listing, paused, shutoff};
+pub use domain::{Domain, DomainFilter, DomainState, paused, shutoff};
 pub use error::{CallError, CloseReason, ErrorCode, OpenError};
-pub use event::{Event, EventKind, Lifecycle, What, lifecycle};
+pub use event::{DomainEventKind, Event, EventKind, Lifecycle, lifecycle};

@@ -6,7 +6,7 @@ const STRING_MAX: usize = 4 * 1024 * 1024;
 /// An error for bytes that violate the format.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub(crate) struct Malformed(pub(crate) &'static str);
+pub(crate) struct DecodeError(pub(crate) &'static str);
 
 /// A writer for the body of a message.
 #[derive(Debug, Default)]
@@ -60,38 +60,39 @@ impl<'a> Reader<'a> {
         Self(bytes)
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let (head, rest) = self
             .0
             .split_at_checked(length)
-            .ok_or(Malformed("the message ends too early"))?;
+            .ok_or(DecodeError("the message ends too early"))?;
         self.0 = rest;
         Ok(head)
     }
 
-    fn four(&mut self) -> Result<[u8; 4], Malformed> {
+    fn four(&mut self) -> Result<[u8; 4], DecodeError> {
         let bytes = self.take(4)?;
-        <[u8; 4]>::try_from(bytes).map_err(|_| Malformed("the message ends too early"))
+        <[u8; 4]>::try_from(bytes).map_err(|_| DecodeError("the message ends too early"))
     }
 
-    pub(crate) fn u32(&mut self) -> Result<u32, Malformed> {
+    pub(crate) fn u32(&mut self) -> Result<u32, DecodeError> {
         Ok(u32::from_be_bytes(self.four()?))
     }
 
-    pub(crate) fn i32(&mut self) -> Result<i32, Malformed> {
+    pub(crate) fn i32(&mut self) -> Result<i32, DecodeError> {
         Ok(i32::from_be_bytes(self.four()?))
     }
 
-    pub(crate) fn fixed(&mut self) -> Result<[u8; 16], Malformed> {
+    pub(crate) fn fixed(&mut self) -> Result<[u8; 16], DecodeError> {
         let bytes = self.take(16)?;
-        <[u8; 16]>::try_from(bytes).map_err(|_| Malformed("the message ends too early"))
+        <[u8; 16]>::try_from(bytes).map_err(|_| DecodeError("the message ends too early"))
     }
 
     /// Reads a string. Bytes that are not UTF-8 are replaced: a name is only shown and compared with itself.
-    pub(crate) fn string(&mut self) -> Result<String, Malformed> {
-        let length = usize::try_from(self.u32()?).map_err(|_| Malformed("a string is longer than memory"))?;
+    pub(crate) fn string(&mut self) -> Result<String, DecodeError> {
+        let length =
+            usize::try_from(self.u32()?).map_err(|_| DecodeError("a string is longer than memory"))?;
         if length > STRING_MAX {
-            return Err(Malformed("a string is longer than libvirt's limit"));
+            return Err(DecodeError("a string is longer than libvirt's limit"));
         }
         let bytes = self.take(length)?;
         self.take(padding(length))?;
@@ -100,12 +101,12 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn optional<T>(
         &mut self,
-        read: impl FnOnce(&mut Self) -> Result<T, Malformed>,
-    ) -> Result<Option<T>, Malformed> {
+        read: impl FnOnce(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Option<T>, DecodeError> {
         match self.u32()? {
             0 => Ok(None),
             1 => read(self).map(Some),
-            _ => Err(Malformed("an optional value is neither there nor absent")),
+            _ => Err(DecodeError("an optional value is neither there nor absent")),
         }
     }
 
@@ -114,15 +115,15 @@ impl<'a> Reader<'a> {
         &mut self,
         max: u32,
         least: usize,
-        mut read: impl FnMut(&mut Self) -> Result<T, Malformed>,
-    ) -> Result<Vec<T>, Malformed> {
+        mut read: impl FnMut(&mut Self) -> Result<T, DecodeError>,
+    ) -> Result<Vec<T>, DecodeError> {
         let count = self.u32()?;
         if count > max {
-            return Err(Malformed("a list is longer than libvirt's limit"));
+            return Err(DecodeError("a list is longer than libvirt's limit"));
         }
-        let count = usize::try_from(count).map_err(|_| Malformed("a list is longer than memory"))?;
+        let count = usize::try_from(count).map_err(|_| DecodeError("a list is longer than memory"))?;
         if self.0.len() / least.max(1) < count {
-            return Err(Malformed("a list is longer than its message"));
+            return Err(DecodeError("a list is longer than its message"));
         }
         (0..count).map(|_| read(self)).collect()
     }
@@ -167,7 +168,7 @@ mod tests {
     fn a_list_that_claims_more_than_its_message_holds_is_refused_before_memory_is_taken() {
         let body = Writer::default().u32(16_000).u32(7).into_bytes();
         let refused = Reader::new(&body).list(16_384, 4, Reader::u32).unwrap_err();
-        assert_eq!(refused, Malformed("a list is longer than its message"));
+        assert_eq!(refused, DecodeError("a list is longer than its message"));
     }
 
     #[test]

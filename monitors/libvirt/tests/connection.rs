@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use fake::{Agent, Fake, guest};
 use tachi_libvirt::{
-    Address, CloseReason, Connection, DomainState, ErrorCode, EventKind, Events, Keepalive, Lifecycle,
-    Listing, OpenError, Options, What,
+    Address, CloseReason, Connection, DomainEventKind, DomainFilter, DomainState, ErrorCode, EventKind,
+    Events, Keepalive, Lifecycle, OpenError, Options,
 };
 
 struct Stage {
@@ -77,15 +77,15 @@ async fn it_opens_lists_and_looks() {
     assert_eq!(connection.version().await.unwrap(), 9_000_000);
 
     let uuids = |domains: Vec<tachi_libvirt::Domain>| domains.iter().map(|one| one.uuid).collect::<Vec<_>>();
-    let persistent = connection.domains(Listing::Persistent).await.unwrap();
+    let persistent = connection.domains(DomainFilter::Persistent).await.unwrap();
     assert_eq!((persistent[0].id, persistent[1].id), (1, -1));
     assert_eq!(uuids(persistent.clone()), [alive.uuid, off.uuid]);
     assert_eq!(
-        uuids(connection.domains(Listing::Transient).await.unwrap()),
+        uuids(connection.domains(DomainFilter::Transient).await.unwrap()),
         [passing.uuid]
     );
     assert_eq!(
-        uuids(connection.domains(Listing::Running).await.unwrap()),
+        uuids(connection.domains(DomainFilter::Running).await.unwrap()),
         [alive.uuid, passing.uuid]
     );
 
@@ -140,11 +140,11 @@ async fn events_come_in_order_with_their_time() {
     assert_eq!(
         seen,
         [
-            (one.uuid, What::Lifecycle(Lifecycle::Stopped, 5)),
-            (other.uuid, What::Reboot),
-            (one.uuid, What::IoError(2)),
-            (one.uuid, What::IoErrorReason(2, "enospc".to_owned())),
-            (other.uuid, What::Watchdog(3)),
+            (one.uuid, DomainEventKind::Lifecycle(Lifecycle::Stopped, 5)),
+            (other.uuid, DomainEventKind::Reboot),
+            (one.uuid, DomainEventKind::IoError(2)),
+            (one.uuid, DomainEventKind::IoErrorReason(2, "enospc".to_owned())),
+            (other.uuid, DomainEventKind::Watchdog(3)),
         ]
     );
 }
@@ -155,7 +155,7 @@ async fn a_daemon_that_goes_is_told_after_its_last_event() {
     let (connection, mut events) = stage.open(&still()).await.unwrap();
     stage.fake.lifecycle(&guest(1), 5, 5);
     let first = events.next().await.unwrap();
-    assert_eq!(first.what, What::Lifecycle(Lifecycle::Stopped, 5));
+    assert_eq!(first.what, DomainEventKind::Lifecycle(Lifecycle::Stopped, 5));
     stage.fake.stop().await;
     let reason = events.next().await.unwrap_err();
     assert!(matches!(*reason, CloseReason::Hangup), "{reason}");
@@ -271,7 +271,7 @@ async fn agents_answer_hang_or_are_not_there_and_never_more_than_four_at_once() 
     }
     let (connection, _events) = stage.open(&still()).await.unwrap();
     let mut pings = tokio::task::JoinSet::new();
-    for domain in connection.domains(Listing::Running).await.unwrap() {
+    for domain in connection.domains(DomainFilter::Running).await.unwrap() {
         let connection = connection.clone();
         pings.spawn(async move {
             let ping = "{\"execute\":\"guest-ping\"}";

@@ -9,7 +9,7 @@ mod covers;
 mod tests;
 
 use regex::Regex;
-use tachi_agents::{Doubt, Effect, effect, judge};
+use tachi_agents::{Effect, NoProofReason, effect, judge};
 
 use crate::cib::{Device, Level, Target};
 use crate::{Cib, Rules};
@@ -181,9 +181,9 @@ impl Fencing<'_> {
         let trusted = self.rules.power_agents.contains(&device.agent);
         let asked = asked(device, self.action, many);
         match judge(&device.agent, asked, &device.parameters, trusted) {
-            Err(Doubt::Unknown) => {
+            Err(NoProofReason::Unknown) => {
                 let remedy = "if it does, add it to [host] power_fence_agents";
-                return Some(named(format!("{}: {remedy}", Doubt::Unknown)));
+                return Some(named(format!("{}: {remedy}", NoProofReason::Unknown)));
             }
             Err(doubt) => return Some(named(doubt.to_string())),
             Ok(()) => {}

@@ -11,7 +11,7 @@ use crate::{Brake, Judgement, Proof, Time, Verdict};
 /// The reported state of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Said {
+pub enum ReportedState {
     /// Off, with proof.
     Fenced,
     /// Gone, without proof.
@@ -22,9 +22,9 @@ pub enum Said {
 
 /// The last report about a node.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Told {
+pub struct LastReport {
     /// The reported state.
-    pub said: Said,
+    pub said: ReportedState,
     /// The key of the event, which is the same for every bridge that reports it.
     pub key: String,
     /// The time by the reporting bridge's clock: the report's `generated_time`, so that the report can be repeated
@@ -46,7 +46,7 @@ pub struct Told {
 pub struct Ledger {
     /// The last report about each node.
     #[serde(default)]
-    pub nodes: BTreeMap<String, Told>,
+    pub nodes: BTreeMap<String, LastReport>,
 }
 
 /// Delays of reports.
@@ -87,11 +87,11 @@ pub enum Report {
 
 impl Report {
     /// Returns the state for the ledger.
-    pub fn said(&self) -> Said {
+    pub fn said(&self) -> ReportedState {
         match self {
-            Self::Fenced(_) => Said::Fenced,
-            Self::Lost => Said::Lost,
-            Self::Started => Said::Started,
+            Self::Fenced(_) => ReportedState::Fenced,
+            Self::Lost => ReportedState::Lost,
+            Self::Started => ReportedState::Started,
         }
     }
 }
@@ -110,7 +110,7 @@ pub struct Change {
 /// The result of `plan`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
-pub struct Planned {
+pub struct PlanResult {
     /// The reports to send now.
     pub changes: Vec<Change>,
     /// The reports that the storm brake holds back.
@@ -177,7 +177,7 @@ impl Ledger {
             Report::Fenced(proof) => Some(proof.clone()),
             Report::Lost | Report::Started => None,
         };
-        let told = Told {
+        let told = LastReport {
             said: change.report.said(),
             key: change.key.clone(),
             at,
@@ -191,11 +191,11 @@ impl Ledger {
     /// Records that another bridge has reported a later event than any known here: this one has missed something.
     pub fn catch_up(&mut self, node: &str, key: &str, at: Time) {
         let said = match key.split(':').next() {
-            Some("started") => Said::Started,
-            Some("lost") => Said::Lost,
-            _ => Said::Fenced,
+            Some("started") => ReportedState::Started,
+            Some("lost") => ReportedState::Lost,
+            _ => ReportedState::Fenced,
         };
-        let told = Told {
+        let told = LastReport {
             said,
             key: key.to_owned(),
             at,
@@ -219,7 +219,7 @@ pub fn plan(
     streaks: &mut Streaks,
     pace: &Pace,
     now: Now,
-) -> Planned {
+) -> PlanResult {
     streaks.note(judged, now.steady);
     let mut changes = Vec::new();
     for (node, judgement) in judged {
@@ -235,14 +235,19 @@ pub fn plan(
     brake(ledger, judged.len(), changes, streaks, pace, now)
 }
 
-fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace) -> Option<(Report, String)> {
-    let gone_is_told = |said: Said| told.is_some_and(|told| told.said == said && !told.returned);
+fn due(
+    told: Option<&LastReport>,
+    judgement: &Judgement,
+    lasts: Duration,
+    pace: &Pace,
+) -> Option<(Report, String)> {
+    let gone_is_told = |said: ReportedState| told.is_some_and(|told| told.said == said && !told.returned);
     match judgement.verdict {
         Verdict::Fenced => {
             let proof = judgement.proof.clone()?;
             let key = format!("fenced:{}", proof.completed.timestamp());
             let same = told.is_some_and(|told| same_event(&told.key, &key));
-            (!same && !gone_is_told(Said::Fenced)).then_some((Report::Fenced(proof), key))
+            (!same && !gone_is_told(ReportedState::Fenced)).then_some((Report::Fenced(proof), key))
         }
         Verdict::Planned if !judgement.left => None,
         Verdict::Lost | Verdict::Planned => {
@@ -251,14 +256,14 @@ fn due(told: Option<&Told>, judgement: &Judgement, lasts: Duration, pace: &Pace)
             } else {
                 pace.lost_after
             };
-            let known = gone_is_told(Said::Lost) || gone_is_told(Said::Fenced);
+            let known = gone_is_told(ReportedState::Lost) || gone_is_told(ReportedState::Fenced);
             let long = after.is_some_and(|after| lasts >= after);
             // All bridges use the same key for every loss between two fencings: there is no cluster-side time for it.
             let key = format!("lost:{}", told.map_or("first", |told| told.key.as_str()));
             (long && !known).then_some((Report::Lost, key))
         }
         Verdict::Up => {
-            let told = told.filter(|told| told.said != Said::Started)?;
+            let told = told.filter(|told| told.said != ReportedState::Started)?;
             (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", told.key)))
         }
         Verdict::Keep | Verdict::Blind => None,
@@ -273,9 +278,9 @@ fn brake(
     streaks: &mut Streaks,
     pace: &Pace,
     now: Now,
-) -> Planned {
-    let gone = |said: Said| matches!(said, Said::Fenced | Said::Lost);
-    let lately = |told: &Told| {
+) -> PlanResult {
+    let gone = |said: ReportedState| matches!(said, ReportedState::Fenced | ReportedState::Lost);
+    let lately = |told: &LastReport| {
         let age = (now.wall - told.at).to_std().unwrap_or(Duration::ZERO);
         gone(told.said) && age <= pace.brake.window
     };
@@ -287,7 +292,7 @@ fn brake(
     if fresh == 0 || !pace.brake.holds(told.count() + fresh, hosts) {
         if fresh == 0 || streaks.storm.is_none() {
             streaks.storm = None;
-            return Planned {
+            return PlanResult {
                 changes,
                 held: Vec::new(),
             };
@@ -295,7 +300,7 @@ fn brake(
         // The storm has passed its peak, but the held reports are still valid.
         if !pace.brake.holds(fresh, hosts) {
             streaks.storm = None;
-            return Planned {
+            return PlanResult {
                 changes,
                 held: Vec::new(),
             };
@@ -308,7 +313,7 @@ fn brake(
         Report::Fenced(_) => released,
         Report::Lost => false,
     });
-    Planned { changes, held }
+    PlanResult { changes, held }
 }
 
 #[cfg(test)]

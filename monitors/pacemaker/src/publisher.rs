@@ -93,10 +93,10 @@ fn follows(other: &str, one: &str) -> bool {
 pub fn overtaking<T>(
     key: &str,
     now: Time,
-    claims: impl IntoIterator<Item = (T, Claim)>,
-) -> Option<(T, Claim)> {
+    claims: impl IntoIterator<Item = (T, ReportClaim)>,
+) -> Option<(T, ReportClaim)> {
     let latest = now.timestamp().saturating_add_unsigned(DATED_APART);
-    let counts = |claim: &Claim| {
+    let counts = |claim: &ReportClaim| {
         claim.state == ClaimState::Accepted
             && follows(&claim.key, key)
             && dated(&claim.key).is_some_and(|(_, at)| at <= latest)
@@ -124,7 +124,7 @@ pub enum ClaimState {
 
 /// A bridge's claim of a report.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claim {
+pub struct ReportClaim {
     /// The report's key.
     pub key: String,
     /// The progress.
@@ -133,7 +133,7 @@ pub struct Claim {
     pub beat: u64,
 }
 
-impl Display for Claim {
+impl Display for ReportClaim {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = match self.state {
             ClaimState::Intended => "intended",
@@ -144,7 +144,7 @@ impl Display for Claim {
     }
 }
 
-impl Claim {
+impl ReportClaim {
     /// Parses an attribute's value; `None` if it is not a claim.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('/');
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn mw08_of_what_has_come_after_the_latest_counts_and_nothing_of_a_clock_that_is_ahead() {
         let now = chrono::DateTime::from_timestamp(1000, 0).unwrap();
-        let accepted = |key: &str| Claim {
+        let accepted = |key: &str| ReportClaim {
             key: key.to_owned(),
             state: ClaimState::Accepted,
             beat: 0,
@@ -274,7 +274,7 @@ mod tests {
         ] {
             assert_eq!(latest("fenced:100", claims).as_deref(), expected, "{claims:?}");
         }
-        let spooled = Claim {
+        let spooled = ReportClaim {
             state: ClaimState::Spooled,
             ..accepted("fenced:900")
         };
@@ -303,18 +303,18 @@ mod tests {
     #[test]
     fn claims_are_read_back() {
         for claim in [
-            Claim {
+            ReportClaim {
                 key: "fenced:1795158416".to_owned(),
                 state: ClaimState::Spooled,
                 beat: 0,
             },
-            Claim {
+            ReportClaim {
                 key: "started:fenced:7".to_owned(),
                 state: ClaimState::Accepted,
                 beat: u64::MAX,
             },
         ] {
-            assert_eq!(Claim::parse(&claim.to_string()), Some(claim));
+            assert_eq!(ReportClaim::parse(&claim.to_string()), Some(claim));
         }
         for text in [
             "",
@@ -325,7 +325,7 @@ mod tests {
             "x/accepted/-1",
             "x/accepted/1/2",
         ] {
-            assert_eq!(Claim::parse(text), None, "{text:?}");
+            assert_eq!(ReportClaim::parse(text), None, "{text:?}");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::crm_mon::FenceEvent;
 use crate::history::NodeHistory;
 use crate::{History, Snapshot, Time};
 
-use case::Case;
+use case::NodeCase;
 
 /// The verdict about a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -147,7 +147,7 @@ pub fn verdict(history: &History, snapshot: &Snapshot, rules: &Rules) -> BTreeMa
         let past = history.nodes.get(&node.name).unwrap_or(&never_seen);
         let judgement = match &blind {
             Some(reason) => plain(Verdict::Blind, reason.clone()),
-            None => Case {
+            None => NodeCase {
                 node,
                 past,
                 snapshot,

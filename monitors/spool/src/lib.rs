@@ -26,5 +26,5 @@ mod queue;
 mod stamp;
 
 pub use error::SpoolError;
-pub use queue::{Entry, Limits, Opened, Record, Spool};
+pub use queue::{Entry, Limits, OpenReport, Record, Spool};
 pub use stamp::{Stamp, Stamps};

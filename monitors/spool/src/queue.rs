@@ -78,7 +78,7 @@ impl Default for Limits {
 
 /// The findings of opening a queue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenReport {
     /// The number of stored records.
     pub records: usize,
     /// True if a crash damaged the last line, which no caller relied on.
@@ -127,18 +127,18 @@ impl Spool {
     /// # Errors
     ///
     /// Another process uses the folder.
-    pub fn open(folder: &Path, limits: Limits) -> Result<(Self, Opened), SpoolError> {
+    pub fn open(folder: &Path, limits: Limits) -> Result<(Self, OpenReport), SpoolError> {
         let (disk, bytes) = match FileDisk::open(folder) {
             Ok(opened) => opened,
             Err(error @ SpoolError::InUse { .. }) => return Err(error),
             Err(error) => return Ok(Self::open_late(folder, limits, &error)),
         };
         let read = Read::of(&bytes);
-        let mut opened = Opened {
+        let mut opened = OpenReport {
             records: read.records.len(),
             torn: read.torn,
             damaged: read.damaged,
-            ..Opened::default()
+            ..OpenReport::default()
         };
         if read.damaged > 0 {
             match disk.keep_damaged(&bytes) {
@@ -159,15 +159,15 @@ impl Spool {
         Ok((spool, opened))
     }
 
-    fn open_late(folder: &Path, limits: Limits, why: &SpoolError) -> (Self, Opened) {
+    fn open_late(folder: &Path, limits: Limits, why: &SpoolError) -> (Self, OpenReport) {
         let (disk, bytes) = LateDisk::new(folder);
         let read = Read::of(&bytes);
-        let opened = Opened {
+        let opened = OpenReport {
             records: read.records.len(),
             torn: read.torn,
             damaged: read.damaged,
             unusable: Some(chain(why)),
-            ..Opened::default()
+            ..OpenReport::default()
         };
         let mut spool = Self::over(Box::new(disk), folder.join("queue"), limits, &read, bytes.len());
         spool.records = read.records;

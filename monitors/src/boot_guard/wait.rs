@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_instance_ha::BootGuard;
 use tokio::time::Instant;
 
-use super::{Remembered, say};
+use super::{BootRecord, say};
 use crate::out;
 
 /// Time without an answer after which a host that was not held starts.
@@ -30,13 +30,13 @@ pub(super) trait Ask: Send + Sync {
 
 /// The state that outlives the boot.
 pub(super) trait Memory: Send + Sync {
-    fn read(&self) -> Remembered;
-    fn write(&self, now: &Remembered);
+    fn read(&self) -> BootRecord;
+    fn write(&self, now: &BootRecord);
 }
 
 /// An action of the operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Came {
+pub(super) enum OperatorSignal {
     /// The host's queue is empty.
     Emptied,
     /// Start nova-compute whatever the API answers.
@@ -47,9 +47,9 @@ pub(super) enum Came {
 
 /// The source of signals.
 #[async_trait]
-pub(super) trait Listen: Send {
+pub(super) trait SignalSource: Send {
     /// Returns the next action. Dropping the future loses none.
-    async fn next(&mut self) -> Came;
+    async fn next(&mut self) -> OperatorSignal;
 }
 
 pub(super) struct Guard<A, M> {
@@ -73,7 +73,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
     }
 
     /// Waits until nova-compute may start, or the wait is cancelled; returns the exit code.
-    pub(super) async fn run(mut self, words: &mut impl Listen) -> u8 {
+    pub(super) async fn run(mut self, words: &mut impl SignalSource) -> u8 {
         let mut last = self.memory.read();
         let silent_since = Instant::now();
         let mut answer: Option<BootGuard> = None;
@@ -93,7 +93,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     }
                     if emptied && now.queue_only {
                         // The hold is in the past, and nothing would reset this file later.
-                        self.memory.write(&Remembered::default());
+                        self.memory.write(&BootRecord::default());
                         say(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
                         ));
@@ -136,19 +136,19 @@ impl<A: Ask, M: Memory> Guard<A, M> {
             };
             match tokio::time::timeout(wait, words.next()).await {
                 Err(_) => {}
-                Ok(Came::Stop) => {
+                Ok(OperatorSignal::Stop) => {
                     say(&format!(
                         "stopped before it was known that nova-compute of {name} may start"
                     ));
                     return out::FAILED;
                 }
-                Ok(Came::Anyway) => {
+                Ok(OperatorSignal::Anyway) => {
                     say(&format!(
                         "nova-compute of {name} STARTS ALL THE SAME: somebody has said so"
                     ));
                     return out::DONE;
                 }
-                Ok(Came::Emptied) => {
+                Ok(OperatorSignal::Emptied) => {
                     // An answer of some seconds ago may be outdated by a new recovery, so the API is queried again.
                     emptied = true;
                     if !answer.as_ref().is_some_and(|held| held.queue_only) {
@@ -160,8 +160,8 @@ impl<A: Ask, M: Memory> Guard<A, M> {
     }
 
     /// Stores the answer before it has an effect: the API may be down at the next boot.
-    fn remember(&self, last: &mut Remembered, now: &BootGuard) {
-        let now = Remembered {
+    fn remember(&self, last: &mut BootRecord, now: &BootGuard) {
+        let now = BootRecord {
             held: now.hold,
             recovery: now.recovery.clone(),
             reason: if now.hold {

@@ -1,29 +1,29 @@
 //! Sending reports.
 
 use async_trait::async_trait;
-use tachi_instance_ha::{Answer, Class, Client, Failed};
+use tachi_instance_ha::{Answer, CallFailure, Class, Client};
 use tachi_spool::Record;
 
 /// A receiver of reports.
 #[async_trait]
 pub(crate) trait Post: Send + Sync {
     /// Sends one report.
-    async fn post(&self, record: &Record) -> Result<Answer, Failed>;
+    async fn post(&self, record: &Record) -> Result<Answer, CallFailure>;
     /// Ensures that the next report need not wait for a login.
-    async fn warm(&self) -> Result<(), Failed>;
+    async fn warm(&self) -> Result<(), CallFailure>;
     /// Returns the API's clock minus the local one, in seconds.
     fn skew_seconds(&self) -> Option<i64>;
 }
 
 /// True if the API rejects a report for its evidence. It states this only in its message. A report without the header
 /// is better than one that causes no recovery.
-fn is_about_evidence(failed: &Failed) -> bool {
+fn is_about_evidence(failed: &CallFailure) -> bool {
     failed.class == Class::Rejected && failed.text.to_ascii_lowercase().contains("evidence")
 }
 
 #[async_trait]
 impl Post for Client {
-    async fn post(&self, record: &Record) -> Result<Answer, Failed> {
+    async fn post(&self, record: &Record) -> Result<Answer, CallFailure> {
         let answer = self.notify(&record.body, record.header.as_deref()).await;
         match answer {
             Err(failed) if record.header.is_some() && is_about_evidence(&failed) => {
@@ -37,7 +37,7 @@ impl Post for Client {
         }
     }
 
-    async fn warm(&self) -> Result<(), Failed> {
+    async fn warm(&self) -> Result<(), CallFailure> {
         self.login().await.map(|_| ())
     }
 
@@ -62,7 +62,7 @@ mod tests {
             (Class::Away, "503: evidence", false),
         ];
         for (class, text, want) in cases {
-            let failed = Failed {
+            let failed = CallFailure {
                 class,
                 text: text.to_owned(),
                 retry_after: None,

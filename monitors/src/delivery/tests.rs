@@ -6,17 +6,17 @@ use tachi_instance_ha::{GeneratedTime, HostEvent, HostStatus, Notification};
 use tachi_spool::{Limits, Spool};
 
 use super::*;
-use crate::reporter::{Keeper, ReportError, Reporter};
+use crate::reporter::{ReportError, Reporter, SpoolWriter};
 use crate::settings::tests::settings;
 
 /// An API with scripted answers, which then accepts.
 #[derive(Default)]
 struct Api {
-    script: Mutex<VecDeque<Result<Answer, Failed>>>,
+    script: Mutex<VecDeque<Result<Answer, CallFailure>>>,
     /// The answer after the end of the script; accepts if `None`.
-    always: Mutex<Option<Failed>>,
+    always: Mutex<Option<CallFailure>>,
     /// By subject.
-    never: Mutex<Option<(String, Failed)>>,
+    never: Mutex<Option<(String, CallFailure)>>,
     asked: Mutex<Vec<(String, Instant)>>,
     took: Mutex<Vec<String>>,
     /// Duration of an answer.
@@ -25,7 +25,7 @@ struct Api {
 
 #[async_trait]
 impl Post for Api {
-    async fn post(&self, record: &Record) -> Result<Answer, Failed> {
+    async fn post(&self, record: &Record) -> Result<Answer, CallFailure> {
         self.asked
             .lock()
             .unwrap()
@@ -49,7 +49,7 @@ impl Post for Api {
         answer
     }
 
-    async fn warm(&self) -> Result<(), Failed> {
+    async fn warm(&self) -> Result<(), CallFailure> {
         Ok(())
     }
 
@@ -58,8 +58,8 @@ impl Post for Api {
     }
 }
 
-fn failed(class: Class) -> Failed {
-    Failed {
+fn failed(class: Class) -> CallFailure {
+    CallFailure {
         class,
         text: "no".to_owned(),
         retry_after: None,
@@ -84,9 +84,9 @@ impl Rig {
         let (store, fresh) = (Store::new(spool), Arc::new(Notify::new()));
         let (health, clock) = (Health::default(), Clock::new());
         let (keeper, reporter) =
-            Keeper::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
+            SpoolWriter::new(store.clone(), Arc::clone(&fresh), health.clone(), clock.clone());
         let stop = CancellationToken::new();
-        let courier = Courier {
+        let courier = DeliveryTask {
             store: store.clone(),
             post: Arc::clone(api) as Arc<dyn Post>,
             fresh,
@@ -305,7 +305,7 @@ async fn mw08_a_report_that_is_known_is_delivered() {
 async fn the_api_is_granted_the_patience_it_asks_for() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
-    let busy = Failed {
+    let busy = CallFailure {
         retry_after: Some(Duration::from_secs(100)),
         ..failed(Class::Busy)
     };
@@ -416,7 +416,7 @@ async fn too_old_is_dropped_and_said_so() {
 async fn f11_reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let api = Arc::new(Api::default());
-    let busy = |seconds| Failed {
+    let busy = |seconds| CallFailure {
         retry_after: Some(Duration::from_secs(seconds)),
         ..failed(Class::Busy)
     };

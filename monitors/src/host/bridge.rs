@@ -35,7 +35,7 @@ const LONGEST_HASTE: Duration = Duration::from_secs(120);
 const KEEP: Duration = Duration::from_secs(60);
 /// Interval of checking for the API's answer. Other bridges report too if this bridge can no longer announce the
 /// answer, because it dies or its next poll of the cluster hangs.
-const SOON: Duration = Duration::from_millis(100);
+const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time within which several pokes cause one poll.
 const BREATH: Duration = Duration::from_millis(50);
 
@@ -103,7 +103,7 @@ pub(crate) struct Bridge {
     hasty_since: Option<Instant>,
     /// True if every verdict is one that may last for days.
     calm: bool,
-    duty: Duty,
+    duty: BridgeRole,
     /// True if enough bridges are before this one in line, with the time of this check.
     spare: Option<(bool, Instant)>,
     strangers: BTreeSet<String>,
@@ -117,7 +117,7 @@ pub(crate) struct Bridge {
 
 /// The current role of this bridge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Duty {
+enum BridgeRole {
     /// The bridge reports.
     First,
     /// A report is pending, and it is not decided yet which bridge sends it.
@@ -128,7 +128,7 @@ enum Duty {
 
 /// The reason why there is no snapshot.
 #[derive(Debug, thiserror::Error)]
-enum Unseen {
+enum NoSnapshot {
     #[error(transparent)]
     Tool(#[from] ToolError),
     #[error("reading what the cluster says: {}", chain(.0))]
@@ -171,7 +171,7 @@ impl Bridge {
             cib: None,
             hasty_since: None,
             calm: false,
-            duty: Duty::First,
+            duty: BridgeRole::First,
             spare: None,
             strangers: BTreeSet::new(),
             agents: BTreeSet::new(),
@@ -199,7 +199,7 @@ impl Bridge {
             loop {
                 let open = !self.claims.open().is_empty();
                 let until = if open {
-                    next.min(Instant::now() + SOON)
+                    next.min(Instant::now() + ANSWER_POLL_INTERVAL)
                 } else {
                     next
                 };
@@ -230,7 +230,7 @@ impl Bridge {
 
     fn pause(&self, now: Instant) -> Duration {
         match self.hasty_since {
-            _ if self.duty == Duty::StandsBy => self.setup.standby.max(self.setup.poll),
+            _ if self.duty == BridgeRole::StandsBy => self.setup.standby.max(self.setup.poll),
             Some(since) if now - since < LONGEST_HASTE => HASTE.min(self.setup.poll),
             _ => self.setup.poll,
         }
@@ -248,14 +248,14 @@ impl Bridge {
             }
             Err(error) => {
                 self.cib = None;
-                self.duty = Duty::First;
+                self.duty = BridgeRole::First;
                 health.is_blind();
                 health.bad("pacemaker", chain(&error));
             }
         }
     }
 
-    async fn snapshot(&mut self) -> Result<Snapshot, Unseen> {
+    async fn snapshot(&mut self) -> Result<Snapshot, NoSnapshot> {
         let now = Instant::now();
         let usable = self
             .cib
@@ -334,7 +334,7 @@ impl Bridge {
         self.hand_over(snapshot, &me, sink, health).await;
         self.follow(sink).await;
         if self.may_stand_by(snapshot, &me).await {
-            self.duty = Duty::StandsBy;
+            self.duty = BridgeRole::StandsBy;
         }
         self.save(health, false).await;
     }
@@ -347,7 +347,7 @@ impl Bridge {
     async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
         let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
-        if self.duty == Duty::Undecided
+        if self.duty == BridgeRole::Undecided
             || !kept
             || !self.claims.open().is_empty()
             || !snapshot.mon.nodes.iter().any(remote)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_instance_ha::{Registered, Registration};
+use tachi_instance_ha::{RegisteredHost, Registration};
 use tachi_pacemaker::{Cib, CrmMon, History, Kind, Node, Snapshot, Verdict, verdict};
 
 use super::Setup;
@@ -26,7 +26,7 @@ pub(crate) struct Checks;
 
 #[async_trait::async_trait]
 impl Check for Checks {
-    async fn check(&self, settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
+    async fn check(&self, settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
         match settings.host.driver {
             "consul" => unproven("Consul", settings)
                 .into_iter()
@@ -80,7 +80,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
     told.collect()
 }
 
-async fn pacemaker(settings: &Settings, registered: Option<&[Registered]>) -> Vec<Finding> {
+async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {
     let programs = Programs {
         limit: LIMIT,
         short: LIMIT,
@@ -211,7 +211,7 @@ fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
 
 /// Checks that the nodes are registered under the names of their reports, and lists registered hosts that are not
 /// nodes. Always checks this machine's own name.
-fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Registered]) -> Vec<Finding> {
+fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[RegisteredHost]) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut reported = Vec::new();
     let mut known = 0;
@@ -276,7 +276,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::Told;
+    use crate::check::FindingLevel;
     use crate::settings::tests::settings;
 
     #[test]
@@ -298,8 +298,8 @@ mod tests {
             node("cmp4", Kind::Remote),
             node("vm1", Kind::Guest),
         ];
-        let registered: Vec<Registered> = ["cmp1", "cmp2.maas", "four", "a", "b", "c", "d", "e"]
-            .map(|name| Registered {
+        let registered: Vec<RegisteredHost> = ["cmp1", "cmp2.maas", "four", "a", "b", "c", "d", "e"]
+            .map(|name| RegisteredHost {
                 name: name.to_owned(),
                 segment: "one".to_owned(),
                 on_maintenance: false,
@@ -314,12 +314,12 @@ mod tests {
         };
         let map = "[host]\nnode_map = cmp4:four\n";
         assert_eq!(told(map, None), [
-            (Told::Note, "node ctl1 is no registered host: well if no instances run there, else register ctl1".to_owned()),
-            (Told::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: add \
+            (FindingLevel::Note, "node ctl1 is no registered host: well if no instances run there, else register ctl1".to_owned()),
+            (FindingLevel::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: add \
                            cmp2:cmp2.maas to [host] node_map, here and wherever this monitor runs".to_owned()),
-            (Told::Wrong, "node cmp3 is no registered host, so its death would be reported in vain: register cmp3".to_owned()),
-            (Told::Good, "2 nodes of the cluster are registered hosts".to_owned()),
-            (Told::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
+            (FindingLevel::Wrong, "node cmp3 is no registered host, so its death would be reported in vain: register cmp3".to_owned()),
+            (FindingLevel::Good, "2 nodes of the cluster are registered hosts".to_owned()),
+            (FindingLevel::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
                           cmp2.maas, a, b, c, d and 1 more".to_owned()),
         ]);
         // The check `registration` covers this machine's own name, and members do not matter to a bridge that watches

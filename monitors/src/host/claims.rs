@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tachi_pacemaker::{Bridge, Claim, ClaimState, CrmMon, Kind, Time, delay, overtaking, same_event};
+use tachi_pacemaker::{Bridge, ClaimState, CrmMon, Kind, ReportClaim, Time, delay, overtaking, same_event};
 use tokio::time::Instant;
 
 use super::tools::Cluster;
@@ -15,16 +15,16 @@ use super::tools::Cluster;
 /// The attribute's name.
 const ATTRIBUTE: &str = "tachi-bridge";
 /// Time for which a claim is kept after the API has answered: longer than any other bridge waits.
-pub(crate) const KEPT: Duration = Duration::from_secs(600);
+pub(crate) const CLAIM_LIFETIME: Duration = Duration::from_secs(600);
 /// Interval of repeating the attribute: a node that rejoins loses its own.
-const AGAIN: Duration = Duration::from_secs(60);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Number of turns after its own that a bridge waits for the claim of a single remote.
-const PATIENCE: u32 = 2;
+const EXTRA_TURNS: u32 = 2;
 
 /// The decision which bridge reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Word {
+pub(crate) enum ReportingBridge {
     /// This bridge reports now.
     Mine,
     /// There is no decision yet.
@@ -42,7 +42,7 @@ pub(crate) enum Word {
 
 /// A moment on two clocks.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct TwoClockTime {
     /// The clock that dates the keys of reports.
     pub(crate) wall: Time,
     /// The clock that measures waits.
@@ -51,7 +51,7 @@ pub(crate) struct Moment {
 
 #[derive(Debug)]
 struct Mine {
-    claim: Claim,
+    claim: ReportClaim,
     at: Instant,
 }
 
@@ -104,8 +104,8 @@ impl Claims {
         said: Option<&[(String, String)]>,
         node: &str,
         key: &str,
-        now: Moment,
-    ) -> Word {
+        now: TwoClockTime,
+    ) -> ReportingBridge {
         // No bridge reports its own node: a dead bridge cannot have reported, and a running one cannot judge its own
         // node.
         let others: Vec<_> = said
@@ -160,10 +160,10 @@ impl Claims {
             self.waits.insert(node.to_owned(), wait);
         }
         let Some(wait) = self.waits.get_mut(node) else {
-            return Word::Mine;
+            return ReportingBridge::Mine;
         };
         // The claim of a single remote is waited for only for a limited time: it may be false.
-        let patient = !trust.is_member(me) && now < wait.due + turn * PATIENCE;
+        let patient = !trust.is_member(me) && now < wait.due + turn * EXTRA_TURNS;
         let taken = trust
             .believed(in_state(ClaimState::Spooled))
             .or_else(|| in_state(ClaimState::Spooled).next().filter(|_| patient));
@@ -186,14 +186,14 @@ impl Claims {
         let perhaps_told = patient && (in_state(ClaimState::Accepted).next().is_some() || !since.is_empty());
         if worked_on || perhaps_told {
             self.withdraw(node);
-            return Word::Wait;
+            return ReportingBridge::Wait;
         }
         if !due {
-            return Word::Wait;
+            return ReportingBridge::Wait;
         }
         if first {
             self.waits.remove(node);
-            return Word::Mine;
+            return ReportingBridge::Mine;
         }
         // A bridge that is not the first in line announces its intention, and reads again. Otherwise two bridges that
         // see the same event at the same moment would both report.
@@ -205,16 +205,16 @@ impl Claims {
             .any(|(bridge, _)| bridge < me && (patient || (trust.is_member(bridge) && trust.weighs(bridge))));
         if intended && !before {
             self.waits.remove(node);
-            return Word::Mine;
+            return ReportingBridge::Mine;
         }
         if !intended {
             self.claim(node, key, ClaimState::Intended, now);
         }
-        Word::Wait
+        ReportingBridge::Wait
     }
 
     fn claim(&mut self, node: &str, key: &str, state: ClaimState, now: Instant) {
-        let claim = Claim {
+        let claim = ReportClaim {
             key: key.to_owned(),
             state,
             beat: 0,
@@ -264,7 +264,7 @@ impl Claims {
     pub(crate) async fn announce(&mut self, cluster: &dyn Cluster, now: Instant) {
         let turn = self.turn;
         self.mine
-            .retain(|_, mine| mine.claim.state == ClaimState::Spooled || now - mine.at < KEPT);
+            .retain(|_, mine| mine.claim.state == ClaimState::Spooled || now - mine.at < CLAIM_LIFETIME);
         let beaten = self
             .announced
             .as_ref()
@@ -280,7 +280,7 @@ impl Claims {
         let known = self
             .announced
             .as_ref()
-            .is_some_and(|(at, said)| *said == value && now - *at < AGAIN);
+            .is_some_and(|(at, said)| *said == value && now - *at < REPEAT_INTERVAL);
         if known {
             return;
         }
@@ -339,22 +339,22 @@ impl Trust<'_> {
     /// Returns the final reports of trusted bridges: the report itself, or a later one (`since`).
     fn settled(
         &self,
-        claims: &[(&str, Claim)],
-        since: &[(&str, Claim)],
+        claims: &[(&str, ReportClaim)],
+        since: &[(&str, ReportClaim)],
         key: &str,
         wall: Time,
-    ) -> Option<Word> {
+    ) -> Option<ReportingBridge> {
         let accepted = claims
             .iter()
             .filter(|(_, claim)| claim.state == ClaimState::Accepted)
             .map(|(bridge, claim)| (*bridge, claim));
         if let Some((bridge, _)) = self.believed(accepted) {
-            return Some(Word::Told(bridge.to_owned()));
+            return Some(ReportingBridge::Told(bridge.to_owned()));
         }
         self.believed(since.iter().map(|(bridge, claim)| (*bridge, claim)))?;
         let weighty = since.iter().filter(|(bridge, _)| self.weighs(bridge)).cloned();
         let (bridge, claim) = overtaking(key, wall, weighty)?;
-        Some(Word::Overtaken {
+        Some(ReportingBridge::Overtaken {
             bridge: bridge.to_owned(),
             key: claim.key,
         })
@@ -363,8 +363,8 @@ impl Trust<'_> {
     /// Returns one of `claims` if its claimants are trusted: a member, or two bridges.
     fn believed<'c>(
         &self,
-        claims: impl Iterator<Item = (&'c str, &'c Claim)>,
-    ) -> Option<(&'c str, &'c Claim)> {
+        claims: impl Iterator<Item = (&'c str, &'c ReportClaim)>,
+    ) -> Option<(&'c str, &'c ReportClaim)> {
         let claims: Vec<_> = claims.filter(|(bridge, _)| self.weighs(bridge)).collect();
         let member = claims.iter().find(|(bridge, _)| self.is_member(bridge));
         let two = claims.first().filter(|_| claims.len() >= 2);
@@ -378,14 +378,14 @@ pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> boo
 }
 
 /// Parses a bridge's claim about a node from the value of its attribute.
-fn claim_about(value: &str, node: &str) -> Option<Claim> {
+fn claim_about(value: &str, node: &str) -> Option<ReportClaim> {
     let mut parts = value.split(';').filter_map(|part| part.split_once('='));
     let (_, claim) = parts.find(|(of, _)| *of == node)?;
-    Claim::parse(claim)
+    ReportClaim::parse(claim)
 }
 
 /// Parses a bridge's claim to one report about a node.
-fn claim_on(value: &str, node: &str, key: &str) -> Option<Claim> {
+fn claim_on(value: &str, node: &str, key: &str) -> Option<ReportClaim> {
     claim_about(value, node).filter(|claim| same_event(&claim.key, key))
 }
 

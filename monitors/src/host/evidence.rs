@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use chrono::SecondsFormat;
 use serde::Serialize;
 use tachi_instance_ha::{ClusterStatus, GeneratedTime, HostEvent, HostStatus, Notification};
-use tachi_pacemaker::{Proof, Said, Time};
+use tachi_pacemaker::{Proof, ReportedState, Time};
 
 /// Longest text that the API accepts.
 const LONGEST: usize = 255;
@@ -48,19 +48,19 @@ pub(crate) struct Circumstances<'c> {
 /// Returns the report about `host`.
 pub(crate) fn notification(
     host: &str,
-    said: Said,
+    said: ReportedState,
     at: Time,
     proof: Option<&Proof>,
     about: Circumstances<'_>,
 ) -> Notification {
     let generated = GeneratedTime::from_micros(at.timestamp_micros());
     let (event, cluster, status) = match said {
-        Said::Started => (HostEvent::Started, ClusterStatus::Online, HostStatus::Normal),
-        Said::Fenced => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Normal),
-        Said::Lost => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Unknown),
+        ReportedState::Started => (HostEvent::Started, ClusterStatus::Online, HostStatus::Normal),
+        ReportedState::Fenced => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Normal),
+        ReportedState::Lost => (HostEvent::Stopped, ClusterStatus::Offline, HostStatus::Unknown),
     };
     let report = Notification::host(host, event, Some(cluster), status, generated);
-    match proof.filter(|_| said == Said::Fenced) {
+    match proof.filter(|_| said == ReportedState::Fenced) {
         Some(proof) => match header(host, at, proof, about) {
             Some(header) => report.with_evidence(header),
             None => report,
@@ -136,7 +136,7 @@ mod tests {
         }
     }
 
-    fn report(said: Said, proof: Option<&Proof>) -> Notification {
+    fn report(said: ReportedState, proof: Option<&Proof>) -> Notification {
         notification(
             "cmp1.example.org",
             said,
@@ -155,23 +155,27 @@ mod tests {
         let head = r#"{"notification": {"type": "COMPUTE_HOST", "hostname": "cmp1.example.org", "generated_time": "2026-11-20T06:18:14.815847", "payload": "#;
         for (said, payload) in [
             (
-                Said::Fenced,
+                ReportedState::Fenced,
                 r#"{"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}"#,
             ),
             (
-                Said::Lost,
+                ReportedState::Lost,
                 r#"{"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "UNKNOWN"}"#,
             ),
             (
-                Said::Started,
+                ReportedState::Started,
                 r#"{"event": "STARTED", "cluster_status": "ONLINE", "host_status": "NORMAL"}"#,
             ),
         ] {
             let report = report(said, Some(&proof()));
             assert_eq!(report.body(), format!("{head}{payload}}}}}"), "{said:?}");
-            assert_eq!(report.evidence().is_some(), said == Said::Fenced, "{said:?}");
+            assert_eq!(
+                report.evidence().is_some(),
+                said == ReportedState::Fenced,
+                "{said:?}"
+            );
         }
-        let told = decoded(&report(Said::Fenced, Some(&proof())));
+        let told = decoded(&report(ReportedState::Fenced, Some(&proof())));
         let expected = serde_json::json!({
             "version": 1, "kind": "pacemaker_fence", "cluster": "az1", "target": "cmp1", "host": "cmp1.example.org",
             "action": "off", "device": "st-ipmi", "agent": "fence_ipmilan", "delegate": "ctl2",
@@ -184,7 +188,7 @@ mod tests {
     #[test]
     fn r18_a_word_is_told_as_a_word() {
         let told = decoded(&report(
-            Said::Fenced,
+            ReportedState::Fenced,
             Some(&Proof {
                 by_operator: true,
                 ..proof()
@@ -203,7 +207,7 @@ mod tests {
             client: None,
             ..proof()
         };
-        let report = report(Said::Fenced, Some(&proof));
+        let report = report(ReportedState::Fenced, Some(&proof));
         let told = decoded(&report);
         assert_eq!(told["delegate"].as_str().unwrap().chars().count(), 255);
         assert!(told.get("origin").is_none());

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use tachi_libvirt::{DomainState, Lifecycle, What, lifecycle, paused, shutoff};
+use tachi_libvirt::{DomainEventKind, DomainState, Lifecycle, lifecycle, paused, shutoff};
 use tokio::time::Instant;
 use uuid::Uuid;
 
@@ -49,17 +49,17 @@ impl Default for Rules {
 
 /// An event of a guest.
 #[derive(Debug, Clone)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct GuestEvent<'a> {
     pub(crate) uuid: Uuid,
     pub(crate) name: &'a str,
-    pub(crate) what: &'a What,
+    pub(crate) what: &'a DomainEventKind,
     /// The time when the event was read, in microseconds since the epoch.
     pub(crate) micros: i64,
 }
 
 /// A guest in the list of all guests.
 #[derive(Debug, Clone)]
-pub(crate) struct Listed {
+pub(crate) struct GuestListing {
     /// The guest's UUID, which is Nova's id of the instance.
     pub(crate) uuid: Uuid,
     pub(crate) name: String,
@@ -142,10 +142,10 @@ impl Judge {
     }
 
     /// Adds an unknown guest by its first event. The guest counts as running, unless the event is about its definition.
-    pub(crate) fn meet(&mut self, seen: &Seen<'_>, nova: bool) {
+    pub(crate) fn meet(&mut self, seen: &GuestEvent<'_>, nova: bool) {
         let paper = matches!(
             seen.what,
-            What::Lifecycle(Lifecycle::Defined | Lifecycle::Undefined, _)
+            DomainEventKind::Lifecycle(Lifecycle::Defined | Lifecycle::Undefined, _)
         );
         let guest = Guest {
             name: seen.name.to_owned(),
@@ -159,15 +159,17 @@ impl Judge {
     }
 
     /// Decides on an event.
-    pub(crate) fn event(&mut self, seen: &Seen<'_>, now: Instant) -> Vec<Act> {
+    pub(crate) fn event(&mut self, seen: &GuestEvent<'_>, now: Instant) -> Vec<Act> {
         if !self.knows(seen.uuid) {
             self.meet(seen, true);
         }
         let mut acts = Vec::new();
-        if let What::Lifecycle(event, detail) = seen.what {
+        if let DomainEventKind::Lifecycle(event, detail) = seen.what {
             acts = self.lifecycle(seen, *event, *detail, now);
-        } else if matches!(seen.what, What::IoError(1) | What::Watchdog(1))
-            && let Some(guest) = self.inventory.guests.get_mut(&seen.uuid)
+        } else if matches!(
+            seen.what,
+            DomainEventKind::IoError(1) | DomainEventKind::Watchdog(1)
+        ) && let Some(guest) = self.inventory.guests.get_mut(&seen.uuid)
         {
             self.changed |= !guest.halted;
             guest.halted = true;
@@ -179,7 +181,7 @@ impl Judge {
     }
 
     /// Decides on events that need no state.
-    fn plain(&self, seen: &Seen<'_>) -> Option<Act> {
+    fn plain(&self, seen: &GuestEvent<'_>) -> Option<Act> {
         let tell = |words, because| {
             Some(Act::Tell(Report {
                 uuid: seen.uuid,
@@ -188,10 +190,10 @@ impl Judge {
                 because,
             }))
         };
-        if *seen.what == What::IoError(1) && self.rules.io_error_pause {
+        if *seen.what == DomainEventKind::IoError(1) && self.rules.io_error_pause {
             return tell(Words::IO_ERROR, "its disk failed and it is paused");
         }
-        if *seen.what == What::Watchdog(1) && self.rules.watchdog_pause {
+        if *seen.what == DomainEventKind::Watchdog(1) && self.rules.watchdog_pause {
             return tell(Words::FAILED, "its watchdog paused it");
         }
         match words(seen.what) {
@@ -202,7 +204,7 @@ impl Judge {
         }
     }
 
-    fn lifecycle(&mut self, seen: &Seen<'_>, event: Lifecycle, detail: i32, now: Instant) -> Vec<Act> {
+    fn lifecycle(&mut self, seen: &GuestEvent<'_>, event: Lifecycle, detail: i32, now: Instant) -> Vec<Act> {
         let Some(guest) = self.inventory.guests.get_mut(&seen.uuid) else {
             return Vec::new();
         };
@@ -343,7 +345,7 @@ impl Judge {
     }
 
     /// Compares all guests with the earlier state. Reports each death meanwhile once.
-    pub(crate) fn compare(&mut self, listed: &[Listed], micros: i64, now: Instant) -> Vec<Act> {
+    pub(crate) fn compare(&mut self, listed: &[GuestListing], micros: i64, now: Instant) -> Vec<Act> {
         let before = std::mem::take(&mut self.inventory.guests);
         let mut acts = Vec::new();
         for guest in listed {
@@ -398,7 +400,7 @@ impl Judge {
     }
 
     /// Returns the report for a paused guest, if it is paused by a fault that is to be reported.
-    fn halt(&self, guest: &Listed) -> Option<(Words, &'static str)> {
+    fn halt(&self, guest: &GuestListing) -> Option<(Words, &'static str)> {
         match (guest.state, guest.reason) {
             (DomainState::Paused, paused::IO_ERROR) if self.rules.io_error_pause => Some((
                 Words::IO_ERROR,
@@ -412,7 +414,7 @@ impl Judge {
         }
     }
 
-    fn judge_listed(&self, guest: &Listed, old: Option<&Guest>, micros: i64) -> (Life, Option<Act>) {
+    fn judge_listed(&self, guest: &GuestListing, old: Option<&Guest>, micros: i64) -> (Life, Option<Act>) {
         let old_life = old.map(|old| old.life);
         let seen = match old_life {
             Some(Life::Dying { seen }) => seen,
@@ -473,7 +475,7 @@ fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
 }
 
 /// A death, unless it is none or is known.
-fn died(guest: &mut Guest, seen: &Seen<'_>, because: &'static str) -> Act {
+fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Act {
     match guest.life {
         Life::Up | Life::Panicked => {
             guest.life = Life::Dying { seen: seen.micros };

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tachi_instance_ha::{GeneratedTime, Notification};
 use tachi_libvirt::{
-    Address, CallError, Connection, Domain, DomainState, Event, EventKind, Events, Keepalive, Listing,
+    Address, CallError, Connection, Domain, DomainFilter, DomainState, Event, EventKind, Events, Keepalive,
     Options,
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::instance::inventory::{Found, Inventory};
-use crate::instance::judge::{Act, Judge, Listed, Report, Rules, Seen};
+use crate::instance::judge::{Act, GuestEvent, GuestListing, Judge, Report, Rules};
 use crate::libvirt::{Backoff, chain, ended, is_nova};
 use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
@@ -183,7 +183,7 @@ impl Watch {
     /// Lists all guests and compares them with the earlier states.
     async fn look(&mut self, connection: &Connection) -> Result<(), CallError> {
         let mut listed = Vec::new();
-        for (listing, persistent) in [(Listing::Persistent, true), (Listing::Transient, false)] {
+        for (listing, persistent) in [(DomainFilter::Persistent, true), (DomainFilter::Transient, false)] {
             for domain in connection.domains(listing).await? {
                 self.health.beat();
                 let state = match connection.state(&domain).await {
@@ -198,7 +198,7 @@ impl Watch {
                 // A guest that ended between the two calls causes an event.
                 let Some((state, reason)) = state else { continue };
                 let nova = self.belongs(connection, &domain).await?;
-                listed.push(Listed {
+                listed.push(GuestListing {
                     uuid: domain.uuid,
                     name: domain.name,
                     persistent,
@@ -239,7 +239,7 @@ impl Watch {
     async fn hear(&mut self, connection: &Connection, batch: &[Event]) {
         let mut acts = Vec::new();
         for event in batch {
-            let seen = Seen {
+            let seen = GuestEvent {
                 uuid: event.domain.uuid,
                 name: &event.domain.name,
                 what: &event.what,

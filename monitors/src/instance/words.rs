@@ -1,6 +1,6 @@
 //! Upstream's names for libvirt's events, exactly: the API's schema accepts no others.
 
-use tachi_libvirt::{Lifecycle, What, lifecycle};
+use tachi_libvirt::{DomainEventKind, Lifecycle, lifecycle};
 
 /// The names of an event in a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,19 +28,19 @@ impl Words {
 }
 
 /// Returns the names for an event; `None` if upstream reports nothing.
-pub(crate) fn words(what: &What) -> Option<Words> {
+pub(crate) fn words(what: &DomainEventKind) -> Option<Words> {
     let (event, detail) = match what {
-        What::Lifecycle(Lifecycle::Suspended, detail) => ("LIFECYCLE", suspended(*detail)?),
-        What::Lifecycle(Lifecycle::Stopped, detail) => ("LIFECYCLE", stopped(*detail)?),
-        What::Lifecycle(Lifecycle::Shutdown, lifecycle::SHUTDOWN_FINISHED) => {
+        DomainEventKind::Lifecycle(Lifecycle::Suspended, detail) => ("LIFECYCLE", suspended(*detail)?),
+        DomainEventKind::Lifecycle(Lifecycle::Stopped, detail) => ("LIFECYCLE", stopped(*detail)?),
+        DomainEventKind::Lifecycle(Lifecycle::Shutdown, lifecycle::SHUTDOWN_FINISHED) => {
             ("LIFECYCLE", "SHUTDOWN_FINISHED")
         }
-        What::Reboot => ("REBOOT", "UNKNOWN"),
-        What::Watchdog(action) => ("WATCHDOG", watchdog(*action)?),
-        What::IoError(action) => ("IO_ERROR", io_error(*action)?),
-        What::IoErrorReason(..) => ("IO_ERROR_REASON", "UNKNOWN"),
-        What::ControlError => ("CONTROL_ERROR", "UNKNOWN"),
-        What::Lifecycle(
+        DomainEventKind::Reboot => ("REBOOT", "UNKNOWN"),
+        DomainEventKind::Watchdog(action) => ("WATCHDOG", watchdog(*action)?),
+        DomainEventKind::IoError(action) => ("IO_ERROR", io_error(*action)?),
+        DomainEventKind::IoErrorReason(..) => ("IO_ERROR_REASON", "UNKNOWN"),
+        DomainEventKind::ControlError => ("CONTROL_ERROR", "UNKNOWN"),
+        DomainEventKind::Lifecycle(
             Lifecycle::Defined
             | Lifecycle::Undefined
             | Lifecycle::Started
@@ -51,10 +51,10 @@ pub(crate) fn words(what: &What) -> Option<Words> {
             | Lifecycle::Other(_),
             _,
         )
-        | What::RtcChange
-        | What::Graphics
-        | What::DiskChange
-        | What::AgentLifecycle(_) => return None,
+        | DomainEventKind::RtcChange
+        | DomainEventKind::Graphics
+        | DomainEventKind::DiskChange
+        | DomainEventKind::AgentLifecycle(_) => return None,
     };
     Some(Words { event, detail })
 }
@@ -108,7 +108,7 @@ mod tests {
         use Lifecycle::{
             Crashed, Defined, PmSuspended, Resumed, Shutdown, Started, Stopped, Suspended, Undefined,
         };
-        let life = |event, detail| What::Lifecycle(event, detail);
+        let life = |event, detail| DomainEventKind::Lifecycle(event, detail);
         for (what, words_of) in [
             (life(Suspended, 2), Some(("LIFECYCLE", "SUSPENDED_IOERROR"))),
             (life(Suspended, 3), Some(("LIFECYCLE", "SUSPENDED_WATCHDOG"))),
@@ -132,27 +132,33 @@ mod tests {
             (life(Started, 0), None),
             (life(Resumed, 0), None),
             (life(PmSuspended, 0), None),
-            (What::Reboot, Some(("REBOOT", "UNKNOWN"))),
-            (What::Watchdog(0), Some(("WATCHDOG", "WATCHDOG_NONE"))),
-            (What::Watchdog(1), Some(("WATCHDOG", "WATCHDOG_PAUSE"))),
-            (What::Watchdog(2), Some(("WATCHDOG", "WATCHDOG_RESET"))),
-            (What::Watchdog(3), Some(("WATCHDOG", "WATCHDOG_POWEROFF"))),
-            (What::Watchdog(4), Some(("WATCHDOG", "WATCHDOG_SHUTDOWN"))),
-            (What::Watchdog(5), Some(("WATCHDOG", "WATCHDOG_DEBUG"))),
-            (What::Watchdog(6), None),
-            (What::IoError(0), Some(("IO_ERROR", "IO_ERROR_NONE"))),
-            (What::IoError(1), Some(("IO_ERROR", "IO_ERROR_PAUSE"))),
-            (What::IoError(2), Some(("IO_ERROR", "IO_ERROR_REPORT"))),
-            (What::IoError(9), None),
+            (DomainEventKind::Reboot, Some(("REBOOT", "UNKNOWN"))),
+            (DomainEventKind::Watchdog(0), Some(("WATCHDOG", "WATCHDOG_NONE"))),
+            (DomainEventKind::Watchdog(1), Some(("WATCHDOG", "WATCHDOG_PAUSE"))),
+            (DomainEventKind::Watchdog(2), Some(("WATCHDOG", "WATCHDOG_RESET"))),
             (
-                What::IoErrorReason(1, "enospc".to_owned()),
+                DomainEventKind::Watchdog(3),
+                Some(("WATCHDOG", "WATCHDOG_POWEROFF")),
+            ),
+            (
+                DomainEventKind::Watchdog(4),
+                Some(("WATCHDOG", "WATCHDOG_SHUTDOWN")),
+            ),
+            (DomainEventKind::Watchdog(5), Some(("WATCHDOG", "WATCHDOG_DEBUG"))),
+            (DomainEventKind::Watchdog(6), None),
+            (DomainEventKind::IoError(0), Some(("IO_ERROR", "IO_ERROR_NONE"))),
+            (DomainEventKind::IoError(1), Some(("IO_ERROR", "IO_ERROR_PAUSE"))),
+            (DomainEventKind::IoError(2), Some(("IO_ERROR", "IO_ERROR_REPORT"))),
+            (DomainEventKind::IoError(9), None),
+            (
+                DomainEventKind::IoErrorReason(1, "enospc".to_owned()),
                 Some(("IO_ERROR_REASON", "UNKNOWN")),
             ),
-            (What::ControlError, Some(("CONTROL_ERROR", "UNKNOWN"))),
-            (What::RtcChange, None),
-            (What::Graphics, None),
-            (What::DiskChange, None),
-            (What::AgentLifecycle(2), None),
+            (DomainEventKind::ControlError, Some(("CONTROL_ERROR", "UNKNOWN"))),
+            (DomainEventKind::RtcChange, None),
+            (DomainEventKind::Graphics, None),
+            (DomainEventKind::DiskChange, None),
+            (DomainEventKind::AgentLifecycle(2), None),
         ] {
             let expected = words_of.map(|(event, detail)| Words { event, detail });
             assert_eq!(words(&what), expected, "{what:?}");

@@ -9,8 +9,8 @@ use futures_util::stream;
 use regex::Regex;
 use tachi_instance_ha::{GeneratedTime, Notification};
 use tachi_libvirt::{
-    Address, CallError, Connection, ErrorCode, Event, EventKind, Events, Keepalive, Lifecycle, Listing,
-    Options, What,
+    Address, CallError, Connection, DomainEventKind, DomainFilter, ErrorCode, Event, EventKind, Events,
+    Keepalive, Lifecycle, Options,
 };
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::introspective::channel::has_agent;
-use crate::introspective::mood::Turn;
+use crate::introspective::mood::Transition;
 use crate::introspective::roster::{Question, Roster};
 use crate::libvirt::{Backoff, chain, ended};
 use crate::monitor::Monitor;
@@ -152,7 +152,7 @@ impl Ask {
         loop {
             let next = Instant::now() + self.monitor.interval;
             let running = connection
-                .domains(Listing::Running)
+                .domains(DomainFilter::Running)
                 .await
                 .map_err(|error| chain(&error))?;
             self.health.good(LIBVIRT);
@@ -224,7 +224,10 @@ impl Ask {
     }
 
     fn hear(&mut self, event: &Event) {
-        if matches!(event.what, What::Reboot | What::Lifecycle(Lifecycle::Started, _)) {
+        if matches!(
+            event.what,
+            DomainEventKind::Reboot | DomainEventKind::Lifecycle(Lifecycle::Started, _)
+        ) {
             self.roster.reset(event.domain.uuid);
         }
     }
@@ -274,9 +277,9 @@ impl Ask {
             Answer::NoAgent | Answer::Unknown | Answer::Refused(_) => return false,
         };
         match self.roster.answered(uuid, answered, self.monitor.threshold) {
-            Turn::Nothing => {}
-            Turn::Tell => return true,
-            Turn::Back => {
+            Transition::Nothing => {}
+            Transition::Tell => return true,
+            Transition::Back => {
                 let subject = Notification::vm_subject(&uuid.to_string());
                 if let Err(error) = self
                     .reporter

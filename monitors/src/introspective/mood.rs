@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// The state of a guest's agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(crate) enum Mood {
+pub(crate) enum AgentState {
     /// The agent has not answered since the guest started: there may be no agent.
     Unheard,
     /// The agent answers.
@@ -31,7 +31,7 @@ pub(crate) enum Mood {
 
 /// The consequence of an answer or a missing one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Turn {
+pub(crate) enum Transition {
     /// No consequence.
     Nothing,
     /// The guest is due for a report.
@@ -40,20 +40,20 @@ pub(crate) enum Turn {
     Back,
 }
 
-impl Mood {
+impl AgentState {
     /// Returns the state after an answer or a missing one, with the consequence.
-    pub(crate) fn after(self, answered: bool, threshold: u32) -> (Self, Turn) {
+    pub(crate) fn after(self, answered: bool, threshold: u32) -> (Self, Transition) {
         match (self, answered) {
-            (Self::Unheard, false) => (Self::Unheard, Turn::Nothing),
-            (Self::Told | Self::Telling { .. }, false) => (self, Turn::Nothing),
-            (Self::Told | Self::Telling { .. }, true) => (Self::Unheard, Turn::Back),
-            (Self::Unheard | Self::Answers | Self::Silent(_), true) => (Self::Answers, Turn::Nothing),
-            (Self::Answers, false) => (Self::Silent(1), Turn::Nothing),
+            (Self::Unheard, false) => (Self::Unheard, Transition::Nothing),
+            (Self::Told | Self::Telling { .. }, false) => (self, Transition::Nothing),
+            (Self::Told | Self::Telling { .. }, true) => (Self::Unheard, Transition::Back),
+            (Self::Unheard | Self::Answers | Self::Silent(_), true) => (Self::Answers, Transition::Nothing),
+            (Self::Answers, false) => (Self::Silent(1), Transition::Nothing),
             (Self::Silent(times), false) => {
                 let due = if times > threshold {
-                    Turn::Tell
+                    Transition::Tell
                 } else {
-                    Turn::Nothing
+                    Transition::Nothing
                 };
                 (Self::Silent(times.saturating_add(1)), due)
             }
@@ -74,13 +74,13 @@ mod tests {
 
     /// Returns the calls, counted from one, that cause a report.
     fn told(answers: &str, threshold: u32) -> Vec<usize> {
-        let mut mood = Mood::Unheard;
+        let mut mood = AgentState::Unheard;
         let mut told = Vec::new();
         for (at, answer) in answers.chars().enumerate() {
             let (next, turn) = mood.after(answer == '+', threshold);
             mood = next;
-            if turn == Turn::Tell {
-                mood = Mood::Told;
+            if turn == Transition::Tell {
+                mood = AgentState::Told;
                 told.push(at + 1);
             }
         }
@@ -112,7 +112,10 @@ mod tests {
 
     #[test]
     fn a_guest_that_answers_again_overtakes_what_was_told() {
-        assert_eq!(Mood::Told.after(true, 3), (Mood::Unheard, Turn::Back));
+        assert_eq!(
+            AgentState::Told.after(true, 3),
+            (AgentState::Unheard, Transition::Back)
+        );
     }
 
     proptest! {

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use tachi_libvirt::Domain;
 use uuid::Uuid;
 
-use crate::introspective::mood::{Mood, Turn};
+use crate::introspective::mood::{AgentState, Transition};
 
 /// Number of rounds after which a guest without an agent's socket is checked again: a channel may be hot-plugged.
 const LOOK_AGAIN: u32 = 6;
 
 /// Number of rounds within which reported guests count as silent at the same time as current ones: five minutes, by
 /// the default interval.
-const AT_ONCE: u64 = 30;
+const STORM_ROUNDS: u64 = 30;
 
 /// A guest, as long as it runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +24,7 @@ struct Guest {
     agent: Option<bool>,
     /// The age of that knowledge, in rounds.
     age: u32,
-    mood: Mood,
+    mood: AgentState,
     /// The round of the report.
     told: u64,
     /// The last round in which the state was reset. Answers to its requests do not count.
@@ -35,7 +35,7 @@ struct Guest {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub(crate) struct Moods {
     boot: String,
-    guests: BTreeMap<Uuid, (i32, Mood)>,
+    guests: BTreeMap<Uuid, (i32, AgentState)>,
 }
 
 /// A guest to poll in a round.
@@ -50,7 +50,7 @@ pub(crate) struct Question {
 #[derive(Debug, Default)]
 pub(crate) struct Roster {
     guests: BTreeMap<Uuid, Guest>,
-    before: BTreeMap<Uuid, (i32, Mood)>,
+    before: BTreeMap<Uuid, (i32, AgentState)>,
     round: u64,
     changed: bool,
 }
@@ -84,7 +84,7 @@ impl Roster {
                 mood: before
                     .get(&domain.uuid)
                     .filter(|(id, _)| *id == domain.id)
-                    .map_or(Mood::Unheard, |(_, mood)| *mood),
+                    .map_or(AgentState::Unheard, |(_, mood)| *mood),
                 told: self.round,
                 forgot: 0,
             });
@@ -99,14 +99,14 @@ impl Roster {
             }
         }
         questions.sort_by_key(|question| match self.mood(question.domain.uuid) {
-            Some(Mood::Silent(_)) => 0,
-            Some(Mood::Answers | Mood::Telling { .. } | Mood::Told) => 1,
-            Some(Mood::Unheard) | None => 2,
+            Some(AgentState::Silent(_)) => 0,
+            Some(AgentState::Answers | AgentState::Telling { .. } | AgentState::Told) => 1,
+            Some(AgentState::Unheard) | None => 2,
         });
         questions
     }
 
-    fn mood(&self, uuid: Uuid) -> Option<Mood> {
+    fn mood(&self, uuid: Uuid) -> Option<AgentState> {
         self.guests.get(&uuid).map(|guest| guest.mood)
     }
 
@@ -122,19 +122,19 @@ impl Roster {
     /// count.
     pub(crate) fn reset(&mut self, uuid: Uuid) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
-            self.changed |= guest.mood != Mood::Unheard;
-            guest.mood = Mood::Unheard;
+            self.changed |= guest.mood != AgentState::Unheard;
+            guest.mood = AgentState::Unheard;
             guest.forgot = self.round;
         }
     }
 
     /// Records the answer to this round's request, or its absence.
-    pub(crate) fn answered(&mut self, uuid: Uuid, answered: bool, threshold: u32) -> Turn {
+    pub(crate) fn answered(&mut self, uuid: Uuid, answered: bool, threshold: u32) -> Transition {
         let Some(guest) = self.guests.get_mut(&uuid) else {
-            return Turn::Nothing;
+            return Transition::Nothing;
         };
         if guest.forgot == self.round {
-            return Turn::Nothing;
+            return Transition::Nothing;
         }
         let (mood, turn) = guest.mood.after(answered, threshold);
         self.changed |= mood != guest.mood;
@@ -148,16 +148,16 @@ impl Roster {
         if let Some(guest) = self.guests.get_mut(&uuid) {
             guest.told = round;
         }
-        self.set(uuid, Mood::Telling { seen });
+        self.set(uuid, AgentState::Telling { seen });
     }
 
     /// Returns the number of silent guests if they are too many for independent failures: more than `at_most`, or
     /// more than one and most of those with an agent.
     pub(crate) fn silent_at_once(&self, at_most: usize) -> Option<usize> {
         let lately = |guest: &&Guest| match guest.mood {
-            Mood::Silent(_) => true,
-            Mood::Telling { .. } | Mood::Told => self.round - guest.told < AT_ONCE,
-            Mood::Unheard | Mood::Answers => false,
+            AgentState::Silent(_) => true,
+            AgentState::Telling { .. } | AgentState::Told => self.round - guest.told < STORM_ROUNDS,
+            AgentState::Unheard | AgentState::Answers => false,
         };
         let silent = self.guests.values().filter(lately).count();
         (silent > at_most || (silent > 1 && silent * 2 > self.heard())).then_some(silent)
@@ -166,8 +166,8 @@ impl Roster {
     /// Restarts all counts after a common failure.
     pub(crate) fn count_anew(&mut self) {
         for guest in self.guests.values_mut() {
-            if matches!(guest.mood, Mood::Silent(_)) {
-                guest.mood = Mood::Silent(1);
+            if matches!(guest.mood, AgentState::Silent(_)) {
+                guest.mood = AgentState::Silent(1);
                 self.changed = true;
             }
         }
@@ -175,12 +175,12 @@ impl Roster {
 
     /// Records that the report is stored.
     pub(crate) fn told(&mut self, uuid: Uuid) {
-        if matches!(self.mood(uuid), Some(Mood::Telling { .. })) {
-            self.set(uuid, Mood::Told);
+        if matches!(self.mood(uuid), Some(AgentState::Telling { .. })) {
+            self.set(uuid, AgentState::Told);
         }
     }
 
-    fn set(&mut self, uuid: Uuid, mood: Mood) {
+    fn set(&mut self, uuid: Uuid, mood: AgentState) {
         if let Some(guest) = self.guests.get_mut(&uuid) {
             self.changed |= guest.mood != mood;
             guest.mood = mood;
@@ -190,8 +190,8 @@ impl Roster {
     /// Returns the reports that an earlier process was sending when it died, of guests that still run.
     pub(crate) fn interrupted(&self) -> Vec<(Uuid, i64)> {
         let telling = |(uuid, guest): (&Uuid, &Guest)| match guest.mood {
-            Mood::Telling { seen } => Some((*uuid, seen)),
-            Mood::Unheard | Mood::Answers | Mood::Silent(_) | Mood::Told => None,
+            AgentState::Telling { seen } => Some((*uuid, seen)),
+            AgentState::Unheard | AgentState::Answers | AgentState::Silent(_) | AgentState::Told => None,
         };
         self.guests.iter().filter_map(telling).collect()
     }
@@ -203,7 +203,7 @@ impl Roster {
             guests: self
                 .guests
                 .iter()
-                .filter(|(_, guest)| guest.mood != Mood::Unheard)
+                .filter(|(_, guest)| guest.mood != AgentState::Unheard)
                 .map(|(uuid, guest)| (*uuid, (guest.id, guest.mood)))
                 .collect(),
         })
@@ -213,7 +213,7 @@ impl Roster {
     pub(crate) fn heard(&self) -> usize {
         self.guests
             .values()
-            .filter(|guest| guest.mood != Mood::Unheard)
+            .filter(|guest| guest.mood != AgentState::Unheard)
             .count()
     }
 }
@@ -244,10 +244,10 @@ mod tests {
     }
 
     /// Runs one round with one guest; true if it is reported.
-    fn round(roster: &mut Roster, id: i32, answers: bool) -> Turn {
+    fn round(roster: &mut Roster, id: i32, answers: bool) -> Transition {
         asked(roster, &[(1, id)]);
         let turn = roster.answered(uuid(1), answers, 3);
-        if turn == Turn::Tell {
+        if turn == Transition::Tell {
             roster.telling(uuid(1), 7);
             roster.told(uuid(1));
         }
@@ -283,11 +283,11 @@ mod tests {
         let mut roster = Roster::default();
         round(&mut roster, 1, true);
         for _ in 0..4 {
-            assert_eq!(round(&mut roster, 1, false), Turn::Nothing);
+            assert_eq!(round(&mut roster, 1, false), Transition::Nothing);
         }
         // The guest was restarted before the fifth: there is no report for a long time.
         for _ in 0..20 {
-            assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
+            assert_eq!(round(&mut roster, 2, false), Transition::Nothing);
         }
         round(&mut roster, 2, true);
         for _ in 0..4 {
@@ -297,10 +297,10 @@ mod tests {
         roster.reset(uuid(1));
         assert_eq!(
             roster.answered(uuid(1), false, 3),
-            Turn::Nothing,
+            Transition::Nothing,
             "asked before the reset"
         );
-        assert_eq!(round(&mut roster, 2, false), Turn::Nothing);
+        assert_eq!(round(&mut roster, 2, false), Transition::Nothing);
     }
 
     #[test]
@@ -310,7 +310,8 @@ mod tests {
             let text = serde_json::to_string(&moods).unwrap();
             Roster::new(serde_json::from_str(&text).unwrap(), boot)
         };
-        let told_after = |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Turn::Tell);
+        let told_after =
+            |roster: &mut Roster, id| (1..9).find(|_| round(roster, id, false) == Transition::Tell);
         let mut first = Roster::default();
         round(&mut first, 1, true);
         // The guest hangs while the monitor is restarted: it is reported in time.
@@ -344,7 +345,7 @@ mod tests {
             ("three of many", 30, 3, 0, 0, false),
             ("four of many", 30, 4, 0, 0, true),
             ("one after the other", 30, 2, 2, 0, true),
-            ("of whom some were told long ago", 30, 2, 2, AT_ONCE, false),
+            ("of whom some were told long ago", 30, 2, 2, STORM_ROUNDS, false),
             ("nobody", 0, 0, 0, 0, false),
         ] {
             let mut roster = Roster::default();
@@ -377,6 +378,6 @@ mod tests {
         asked(&mut roster, &[]);
         assert!(roster.guests.is_empty());
         assert_eq!(roster.heard(), 0);
-        assert_eq!(roster.answered(uuid(7), false, 0), Turn::Nothing);
+        assert_eq!(roster.answered(uuid(7), false, 0), Transition::Nothing);
     }
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 /// The known properties of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct ProcessInfo {
     pub(super) pid: i32,
     /// The start time, in ticks since boot: together with the pid it identifies a process for good.
     pub(super) started: u64,
@@ -24,11 +24,11 @@ const INTERPRETERS: [&str; 9] = [
 ];
 
 /// True if `seen` is the daemon `name`, and alive.
-pub(super) fn matches(name: &str, seen: &Seen) -> bool {
+pub(super) fn matches(name: &str, seen: &ProcessInfo) -> bool {
     !matches!(seen.state, 'Z' | 'X' | 'x') && means(name, seen)
 }
 
-fn means(name: &str, seen: &Seen) -> bool {
+fn means(name: &str, seen: &ProcessInfo) -> bool {
     let mut wanted = name.split_whitespace();
     let Some(program) = wanted.next() else {
         return false;
@@ -47,7 +47,7 @@ fn means(name: &str, seen: &Seen) -> bool {
 }
 
 /// Returns the programs of a process, as paths, each with the arguments that follow.
-fn programs(seen: &Seen) -> Vec<(&str, &[String])> {
+fn programs(seen: &ProcessInfo) -> Vec<(&str, &[String])> {
     let (first, rest) = match seen.command.split_first() {
         Some((first, rest)) => (first.as_str(), rest),
         None => ("", &[][..]),
@@ -93,9 +93,9 @@ fn same(wanted: &str, path: &str) -> bool {
 }
 
 /// Returns the machine's processes that match `name`, the oldest first. Processes that end meanwhile are omitted.
-pub(super) fn find(name: &str) -> Result<Vec<Seen>, procfs::ProcError> {
+pub(super) fn find(name: &str) -> Result<Vec<ProcessInfo>, procfs::ProcError> {
     let own = i32::try_from(std::process::id()).unwrap_or(0);
-    let mut found: Vec<Seen> = procfs::process::all_processes()?
+    let mut found: Vec<ProcessInfo> = procfs::process::all_processes()?
         .filter_map(Result::ok)
         .filter(|process| process.pid != own)
         .filter_map(|process| look(&process))
@@ -106,13 +106,13 @@ pub(super) fn find(name: &str) -> Result<Vec<Seen>, procfs::ProcError> {
 }
 
 /// Reads this process again.
-pub(super) fn again(pid: i32) -> Option<Seen> {
+pub(super) fn again(pid: i32) -> Option<ProcessInfo> {
     look(&procfs::process::Process::new(pid).ok()?)
 }
 
-fn look(process: &procfs::process::Process) -> Option<Seen> {
+fn look(process: &procfs::process::Process) -> Option<ProcessInfo> {
     let stat = process.stat().ok()?;
-    Some(Seen {
+    Some(ProcessInfo {
         pid: process.pid,
         started: stat.starttime,
         state: stat.state,
@@ -126,8 +126,8 @@ fn look(process: &procfs::process::Process) -> Option<Seen> {
 mod tests {
     use super::*;
 
-    fn seen(exe: Option<&str>, command: &[&str]) -> Seen {
-        Seen {
+    fn seen(exe: Option<&str>, command: &[&str]) -> ProcessInfo {
+        ProcessInfo {
             pid: 1,
             started: 1,
             state: 'S',

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::list::Command;
-use super::probe::Hands;
+use super::probe::CommandRunner;
 use super::systemd::Systemd;
 
 /// The executor of entries' commands.
@@ -18,7 +18,7 @@ pub(super) struct Machine {
 }
 
 #[async_trait]
-impl Hands for Machine {
+impl CommandRunner for Machine {
     async fn run(&self, command: &Command, as_root: bool) -> Result<(), String> {
         match command {
             Command::Nothing => Ok(()),

@@ -10,7 +10,7 @@ use crate::failure::Failure;
 const LONGEST: u64 = 1 << 20;
 
 /// Limit of entries.
-const MOST: usize = 512;
+const MAX_ENTRIES: usize = 512;
 
 /// An entry, as written. Missing fields count as empty.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -89,8 +89,8 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
 pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     let raw: Option<Vec<Raw>> = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
     let raw = raw.unwrap_or_default();
-    if raw.len() > MOST {
-        return Err(format!("more than {MOST} processes"));
+    if raw.len() > MAX_ENTRIES {
+        return Err(format!("more than {MAX_ENTRIES} processes"));
     }
     let mut entries: Vec<Entry> = Vec::with_capacity(raw.len());
     for raw in raw {

@@ -8,7 +8,7 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::Semaphore;
 
-use super::find::{self, Seen};
+use super::find::{self, ProcessInfo};
 use super::probe::{Probe, State};
 
 /// Timeout of a scan of all processes. It takes milliseconds, unless a process is stuck in the kernel with its memory
@@ -21,12 +21,12 @@ const STUCK_LOOKS: u32 = 6;
 /// A probe that finds a process by its program.
 pub(super) struct PidProbe {
     name: String,
-    held: Option<Held>,
+    held: Option<OpenPid>,
     stuck: u32,
 }
 
-struct Held {
-    seen: Seen,
+struct OpenPid {
+    seen: ProcessInfo,
     fd: AsyncFd<OwnedFd>,
 }
 
@@ -66,7 +66,7 @@ impl PidProbe {
     }
 
     /// Watches the oldest of the processes that were found.
-    fn hold(&mut self, found: Vec<Seen>) -> bool {
+    fn hold(&mut self, found: Vec<ProcessInfo>) -> bool {
         for seen in found {
             let Some(pid) = Pid::from_raw(seen.pid) else {
                 continue;
@@ -87,7 +87,7 @@ impl PidProbe {
             let registered = AsyncFd::new(fd);
             match registered {
                 Ok(fd) => {
-                    self.held = Some(Held { seen, fd });
+                    self.held = Some(OpenPid { seen, fd });
                     return true;
                 }
                 Err(error) => {

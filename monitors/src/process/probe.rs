@@ -31,7 +31,7 @@ pub(super) trait Probe: Send {
 
 /// The executor of an entry's commands.
 #[async_trait]
-pub(super) trait Hands: Send + Sync {
+pub(super) trait CommandRunner: Send + Sync {
     /// Runs one command. Takes no longer than the configuration allows.
     async fn run(&self, command: &super::list::Command, as_root: bool) -> Result<(), String>;
 }

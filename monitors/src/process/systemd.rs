@@ -49,19 +49,20 @@ trait Unit {
     fn job(&self) -> zbus::Result<(u32, OwnedObjectPath)>;
 }
 
-type Connected = dyn Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> + Send + Sync;
+type ManagerConnection =
+    dyn Fn() -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> + Send + Sync;
 
 /// The connection to systemd: one for all entries, reopened after a failure.
 #[derive(Clone)]
 pub(super) struct Systemd {
-    connect: Arc<Connected>,
+    connect: Arc<ManagerConnection>,
     connection: Arc<Mutex<Option<Connection>>>,
     health: Health,
 }
 
 /// The state of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Standing {
+struct UnitState {
     active: String,
     sub: String,
     load: String,
@@ -131,7 +132,7 @@ impl Systemd {
         Ok((connection, path?))
     }
 
-    async fn standing(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<Standing, String> {
+    async fn standing(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<UnitState, String> {
         let what = "asking systemd for a unit";
         let look = async {
             let unit = UnitProxy::builder(connection)
@@ -139,7 +140,7 @@ impl Systemd {
                 .cache_properties(CacheProperties::No)
                 .build()
                 .await?;
-            Ok(Standing {
+            Ok(UnitState {
                 active: unit.active_state().await?,
                 sub: unit.sub_state().await?,
                 load: unit.load_state().await?,
@@ -219,7 +220,7 @@ fn told(error: &zbus::Error) -> String {
     format!("{error}{hint}")
 }
 
-impl Standing {
+impl UnitState {
     fn state(&self) -> State {
         let down = || State::Down(format!("systemd says {} ({})", self.active, self.sub));
         match (self.load.as_str(), self.active.as_str()) {
@@ -238,10 +239,10 @@ impl Standing {
 pub(super) struct UnitProbe {
     name: String,
     systemd: Systemd,
-    held: Option<Held>,
+    held: Option<OpenUnit>,
 }
 
-struct Held {
+struct OpenUnit {
     connection: Connection,
     path: OwnedObjectPath,
     changes: Pin<Box<dyn Stream<Item = fdo::PropertiesChanged> + Send>>,
@@ -267,7 +268,7 @@ impl UnitProbe {
             properties.receive_properties_changed().await
         };
         let changes = answered("watching a unit", watched).await?;
-        self.held = Some(Held {
+        self.held = Some(OpenUnit {
             connection,
             path,
             changes: Box::pin(changes),

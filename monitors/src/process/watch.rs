@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::list::{Command, Entry, Steps};
-use super::probe::{Hands, Outlet, Probe, State};
+use super::probe::{CommandRunner, Outlet, Probe, State};
 
 /// Poll interval of a process that was just started.
 const LOOK: Duration = Duration::from_millis(250);
@@ -34,7 +34,7 @@ pub(super) struct Pace {
 pub(super) struct Watch {
     pub(super) entry: Entry,
     pub(super) probe: Box<dyn Probe>,
-    pub(super) hands: Arc<dyn Hands>,
+    pub(super) hands: Arc<dyn CommandRunner>,
     pub(super) outlet: Arc<dyn Outlet>,
     pub(super) pace: Pace,
     /// True if it was reported, perhaps by an earlier process.
@@ -43,7 +43,7 @@ pub(super) struct Watch {
 
 /// The result of a round of restarts.
 #[derive(Debug, PartialEq, Eq)]
-enum Ended {
+enum RestartResult {
     /// The process is running.
     Up,
     /// The process is not running.
@@ -112,11 +112,11 @@ impl Watch {
         up(self.entry.short(), false);
         tracing::warn!(process = %self.entry.name, %why, "process exited");
         let ended = if self.pace.watch_only {
-            Ended::Failed
+            RestartResult::Failed
         } else {
             self.restart().await
         };
-        if ended == Ended::Up {
+        if ended == RestartResult::Up {
             tracing::info!(process = %self.entry.name, "process is running again");
             return;
         }
@@ -139,16 +139,16 @@ impl Watch {
         }
     }
 
-    async fn restart(&mut self) -> Ended {
+    async fn restart(&mut self) -> RestartResult {
         if self.entry.restart.main == Command::Nothing {
-            return Ended::Failed;
+            return RestartResult::Failed;
         }
         for round in 0..=self.pace.retries {
             metrics::counter!("tachi_monitor_process_restarts_total", "process" => self.entry.short().to_owned())
                 .increment(1);
             let went = self.steps(self.entry.restart.clone()).await;
             if went.is_ok() && self.appears().await {
-                return Ended::Up;
+                return RestartResult::Up;
             }
             let why = went.err().unwrap_or_else(|| "it does not appear".to_owned());
             tracing::warn!(process = %self.entry.name, %why, round = round + 1, "failed to restart process");
@@ -164,10 +164,10 @@ impl Watch {
             }
             // Another program may have started it.
             if self.probe.state().await == State::Up {
-                return Ended::Up;
+                return RestartResult::Up;
             }
         }
-        Ended::Failed
+        RestartResult::Failed
     }
 
     /// Runs all of `steps`, up to the first that fails.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_config::{Reader, Refusal};
 use tachi_instance_ha::Options;
 use tachi_keystone::settings::{Identity, credential_secret, domain, password, tls};
-use tachi_keystone::{ApplicationCredential, Credentials, Interface, Named, Scope};
+use tachi_keystone::{ApplicationCredential, Credentials, Interface, ResourceRef, Scope};
 
 const G: &str = "api";
 
@@ -112,7 +112,7 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
         (None, None, None) => Scope::Default,
     };
     Credentials::Password {
-        user: identity.user.unwrap_or_else(|| Named::Id(String::new())),
+        user: identity.user.unwrap_or_else(|| ResourceRef::Id(String::new())),
         password: password.unwrap_or_default(),
         scope,
     }

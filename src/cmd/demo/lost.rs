@@ -10,7 +10,7 @@ use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
 
 /// One instance on a host that is to fail.
-pub(super) struct Covered {
+pub(super) struct CoveredInstance {
     pub(super) id: Uuid,
     pub(super) name: String,
     pub(super) from: String,
@@ -70,8 +70,8 @@ pub(super) fn rack_of(region: &Region, host: &str) -> String {
     found.map(|one| one.rack).unwrap_or_default()
 }
 
-pub(super) fn covered(region: &Region, failing: &[String]) -> Vec<Covered> {
-    let mut covered: Vec<Covered> = region
+pub(super) fn covered(region: &Region, failing: &[String]) -> Vec<CoveredInstance> {
+    let mut covered: Vec<CoveredInstance> = region
         .sandbox
         .region()
         .snapshot()
@@ -79,7 +79,7 @@ pub(super) fn covered(region: &Region, failing: &[String]) -> Vec<Covered> {
         .filter_map(|server| {
             let from = server.host.clone().filter(|host| failing.contains(host))?;
             let tagged = is_tagged(&server);
-            Some(Covered {
+            Some(CoveredInstance {
                 id: server.id,
                 name: server.name,
                 from,

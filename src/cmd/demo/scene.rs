@@ -5,22 +5,22 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use serde_json::json;
-use tachi_domain::recovery::Word;
+use tachi_domain::recovery::OperatorCommand;
 use tachi_domain::{Timestamp, Wait};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
-use tachi_engine::ports::{Clock as _, OperatorDesk as _};
-use tachi_sandbox::{Boot, Fleet, Moment, PowerCommand, PowerQuery, RegionSettings, SandboxOptions};
+use tachi_engine::ports::{Clock as _, OperatorJournal as _};
+use tachi_sandbox::{Boot, Fleet, PowerCommand, PowerQuery, RegionSettings, RegionTime, SandboxOptions};
 use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::browser::Board;
 use super::client::{Client, text};
-use super::lost::{self, Covered};
+use super::lost::{self, CoveredInstance};
 use super::outcome::{Instance, Outcome};
-use super::told::{Seen, Told};
+use super::told::{DemoNotification, DemoSnapshot};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
-use crate::cmd::sandbox::{PATIENCE, Region, RegionPlan, free_port};
+use crate::cmd::sandbox::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
 use crate::cmd::{Failure, recovery, serve};
 use crate::wiring::{Base, Process};
 
@@ -29,7 +29,7 @@ pub(super) struct Scene {
     /// The hosts that fail.
     pub(super) failing: Vec<String>,
     /// The instances on the failing hosts.
-    pub(super) covered: Vec<Covered>,
+    pub(super) covered: Vec<CoveredInstance>,
     /// Number of instances in the whole region with HA_Enabled.
     tagged: usize,
     region: Region,
@@ -37,7 +37,7 @@ pub(super) struct Scene {
     base: Base,
     client: Client,
     api: std::net::SocketAddr,
-    struck: std::sync::OnceLock<(Moment, Vec<String>)>,
+    struck: std::sync::OnceLock<(RegionTime, Vec<String>)>,
     /// The failure domain that was approved, and the reasons why its recoveries were on hold.
     approved: std::sync::OnceLock<(String, Vec<String>)>,
     /// The waits of these recoveries at the time of the approval.
@@ -80,7 +80,7 @@ impl Scene {
             },
             api,
             state_dir: None,
-            more_conf: &format!("{PATIENCE}[recovery]\ntick_interval = 0.25\n"),
+            more_conf: &format!("{SHORT_TIMEOUTS}[recovery]\ntick_interval = 0.25\n"),
         })
         .await?;
         let booting = |error| Failure::new("booting instances", error);
@@ -229,15 +229,15 @@ impl Scene {
     }
 
     /// True if every recovery of a lost rack is on hold, so that an operator can see all of it and decide.
-    pub(super) fn waits_for_a_word(&self, seen: &Seen) -> bool {
+    pub(super) fn waits_for_a_word(&self, seen: &DemoSnapshot) -> bool {
         self.args.fault == Some(DemoFault::RackLoss)
             && self.approved.get().is_none()
-            && seen.told.iter().all(Told::is_held)
+            && seen.told.iter().all(DemoNotification::is_held)
     }
 
     /// Approves as the operator of this demo: the rack is known to be without power, so all of it may be recovered. The same
     /// as `tachi recovery approve --domain`.
-    pub(super) async fn approve(&self, seen: &Seen) -> Result<String, Failure> {
+    pub(super) async fn approve(&self, seen: &DemoSnapshot) -> Result<String, Failure> {
         let rack = self.failing.first().map(|host| lost::rack_of(&self.region, host));
         let domain = lost::domain_name(&rack.unwrap_or_default());
         let by = "demo (the rack's power supply is known to be out)";
@@ -271,18 +271,18 @@ impl Scene {
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let said = desk.say(*id, Word::Approve, by).await;
+            let said = desk.say(*id, OperatorCommand::Approve, by).await;
             said.map_err(|error| Failure::new("writing the word", error))?;
         }
         Ok(held.len())
     }
 
     /// True while the engine has not read the approval: a recovery still shows the wait that it had before.
-    pub(super) fn was_just_approved(&self, seen: &Seen) -> bool {
+    pub(super) fn was_just_approved(&self, seen: &DemoSnapshot) -> bool {
         let Some(waits) = self.held_then.get() else {
             return false;
         };
-        let old = |told: &Told| told.wait.as_ref().is_some_and(|wait| waits.contains(wait));
+        let old = |told: &DemoNotification| told.wait.as_ref().is_some_and(|wait| waits.contains(wait));
         seen.told.iter().any(|told| told.is_held() && old(told))
     }
 
@@ -300,7 +300,7 @@ impl Scene {
     }
 
     /// Reads the state from the API and from the ledger.
-    pub(super) async fn look(&self) -> Result<Seen, Failure> {
+    pub(super) async fn look(&self) -> Result<DemoSnapshot, Failure> {
         let Some((at, notifications)) = self.struck.get() else {
             return Err(Failure::told("nothing has failed yet"));
         };
@@ -313,7 +313,7 @@ impl Scene {
             let vmoves = self.client.get(&format!("/notifications/{id}/vmoves")).await?;
             let recovery = recoveries.iter().find(|row| row.notification.to_string() == *id);
             let wait = recovery.and_then(|row| row.wait.clone());
-            told.push(Told::read(&notification, &vmoves, wait));
+            told.push(DemoNotification::read(&notification, &vmoves, wait));
         }
         let region = self.region.sandbox.region();
         let mut back = BTreeMap::new();
@@ -326,11 +326,11 @@ impl Scene {
                 back.insert(one.id, (run.host.to_string(), run.from.since(*at).as_secs_f64()));
             }
         }
-        Ok(Seen { told, back })
+        Ok(DemoSnapshot { told, back })
     }
 
     /// Judges the outcome by the ledger.
-    pub(super) fn judge(&self, seen: &Seen) -> Outcome {
+    pub(super) fn judge(&self, seen: &DemoSnapshot) -> Outcome {
         let region = self.region.sandbox.region();
         let left: Vec<&str> = seen
             .told

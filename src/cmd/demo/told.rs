@@ -7,7 +7,7 @@ use tachi_domain::Wait;
 use uuid::Uuid;
 
 /// One notification and its vmoves, as the API shows them.
-pub(super) struct Told {
+pub(super) struct DemoNotification {
     pub(super) status: String,
     pub(super) message: Option<String>,
     /// The reason why its recovery waits.
@@ -16,7 +16,7 @@ pub(super) struct Told {
     pub(super) vmoves: Vec<(String, String, Option<String>, Option<String>)>,
 }
 
-impl Told {
+impl DemoNotification {
     pub(super) fn is_held(&self) -> bool {
         self.wait.as_ref().is_some_and(|wait| wait.what.is_held())
     }
@@ -58,13 +58,13 @@ impl Told {
 }
 
 /// The state at one moment.
-pub(super) struct Seen {
-    pub(super) told: Vec<Told>,
+pub(super) struct DemoSnapshot {
+    pub(super) told: Vec<DemoNotification>,
     /// Instances of the failed hosts that run on another host: the host, and the seconds until then.
     pub(super) back: BTreeMap<Uuid, (String, f64)>,
 }
 
-impl Seen {
+impl DemoSnapshot {
     /// True if nothing more will happen without an operator.
     pub(super) fn is_settled(&self) -> bool {
         self.told

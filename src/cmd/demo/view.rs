@@ -7,7 +7,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::browser::Board;
 use super::scene::Scene;
-use super::told::{Seen, Told};
+use super::told::{DemoNotification, DemoSnapshot};
 use crate::cli::DemoFault;
 use crate::out;
 use tachi_domain::count;
@@ -112,7 +112,7 @@ impl View {
     }
 
     /// Prints the news of the current state.
-    pub(super) fn show(&mut self, scene: &Scene, seen: &Seen) {
+    pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
         let at = scene.seconds();
         let mut lines = Vec::new();
         for (of, (told, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
@@ -132,7 +132,7 @@ impl View {
             // A recovery on hold gives its reason as a step and as its message, and so does the next host of its rack, with
             // other numbers. The view prints it once.
             let message = told.message.as_deref();
-            let by_another = told.is_held() && seen.told.iter().take(of).any(Told::is_held);
+            let by_another = told.is_held() && seen.told.iter().take(of).any(DemoNotification::is_held);
             let is_known = |message: &str| self.told.iter().any(|(_, told)| message.ends_with(told.as_str()));
             let message = message.filter(|message| !by_another && !is_known(message));
             if let Some(message) = message

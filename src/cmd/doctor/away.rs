@@ -2,7 +2,7 @@
 //! are not checkable from here, and never pass; instead it shows the result of the last doctor that an engine has run as a scheduled job.
 
 use tachi_domain::Timestamp;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_operator::JobView;
 use tachi_operator::when::{ago, time};
 
@@ -35,7 +35,7 @@ pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
 /// Replaces a check that needs the configuration, which was not read here.
 fn elsewhere(one: Check) -> Check {
     if one.name == checks::CONFIGURATION || one.details == NOT_READ {
-        return check(one.name, Grade::Unknown, ELSEWHERE);
+        return check(one.name, Severity::Unknown, ELSEWHERE);
     }
     one
 }
@@ -44,11 +44,11 @@ fn by_the_clock(job: Option<&JobView>, now: Timestamp) -> Check {
     let done = job.and_then(|job| Some((job.last_at?.0, job.grade?, &job.result)));
     let Some((at, grade, result)) = done else {
         let none = "no engine has finished `tachi doctor` by the clock: write `doctor = daily 03:00` into [schedule] of the engines";
-        return check(BY_THE_CLOCK, Grade::Unknown, none);
+        return check(BY_THE_CLOCK, Severity::Unknown, none);
     };
     let told = format!("{}, {}: {result}", ago(at, now), time(at));
     if now.micros_since(at) > OLD_SECONDS * 1_000_000 {
-        return check(BY_THE_CLOCK, Grade::Unknown, format!("the last was {told}"));
+        return check(BY_THE_CLOCK, Severity::Unknown, format!("the last was {told}"));
     }
     check(BY_THE_CLOCK, grade, told)
 }
@@ -69,7 +69,7 @@ mod tests {
         assert!(all.len() >= 4, "{all:?}");
         assert!(
             all.iter()
-                .all(|one| one.grade == Grade::Unknown && one.details == ELSEWHERE),
+                .all(|one| one.grade == Severity::Unknown && one.details == ELSEWHERE),
             "{all:?}"
         );
     }
@@ -86,12 +86,15 @@ mod tests {
             next_at: None,
         };
         let of = |job: Option<&JobView>, now| by_the_clock(job, at(now)).grade;
-        assert_eq!(of(None, 0), Grade::Unknown);
-        assert_eq!(of(Some(&job(None, None)), 0), Grade::Unknown);
-        assert_eq!(of(Some(&job(Some(0), None)), 0), Grade::Unknown, "under way");
-        let (good, bad) = (job(Some(0), Some(Grade::Ok)), job(Some(0), Some(Grade::Err)));
-        assert_eq!(of(Some(&good), 26 * 3_600), Grade::Ok);
-        assert_eq!(of(Some(&bad), 60), Grade::Err);
-        assert_eq!(of(Some(&good), 26 * 3_600 + 1), Grade::Unknown);
+        assert_eq!(of(None, 0), Severity::Unknown);
+        assert_eq!(of(Some(&job(None, None)), 0), Severity::Unknown);
+        assert_eq!(of(Some(&job(Some(0), None)), 0), Severity::Unknown, "under way");
+        let (good, bad) = (
+            job(Some(0), Some(Severity::Ok)),
+            job(Some(0), Some(Severity::Err)),
+        );
+        assert_eq!(of(Some(&good), 26 * 3_600), Severity::Ok);
+        assert_eq!(of(Some(&bad), 60), Severity::Err);
+        assert_eq!(of(Some(&good), 26 * 3_600 + 1), Severity::Unknown);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tachi_domain::monitor::{HeartbeatUse, Resume};
-use tachi_domain::situation::{Aspect, Code, Grade};
+use tachi_domain::situation::{Aspect, FindingCode, Severity};
 use tachi_operator::{FindingView, SituationView};
 
 use super::super::upgrade;
@@ -48,13 +48,13 @@ impl Default for Read {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Check {
     pub(super) name: String,
-    pub(super) grade: Grade,
+    pub(super) grade: Severity,
     pub(super) details: String,
     pub(super) fix: Option<String>,
     pub(super) page: Option<String>,
 }
 
-pub(super) fn check(name: impl Into<String>, grade: Grade, details: impl Into<String>) -> Check {
+pub(super) fn check(name: impl Into<String>, grade: Severity, details: impl Into<String>) -> Check {
     Check {
         name: name.into(),
         grade,
@@ -79,16 +79,16 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         Some(Ok(known)) => Ok(known),
     };
     all.push(match situation {
-        Err(why) => check(worst::NAME, Grade::Unknown, why),
-        Ok((_, None)) => check(worst::NAME, Grade::Unknown, NOT_READ),
+        Err(why) => check(worst::NAME, Severity::Unknown, why),
+        Ok((_, None)) => check(worst::NAME, Severity::Unknown, NOT_READ),
         Ok((situation, Some(rules))) => worst::of(rules, situation),
     });
     all.push(match situation {
-        Err(why) => check(HEARTBEATS, Grade::Unknown, why),
+        Err(why) => check(HEARTBEATS, Severity::Unknown, why),
         Ok((situation, _)) => heartbeats(situation),
     });
     all.extend(codes().map(|code| match situation {
-        Err(why) => check(name_of(code), Grade::Unknown, why),
+        Err(why) => check(name_of(code), Severity::Unknown, why),
         Ok((situation, _)) => found(code, situation),
     }));
     all
@@ -99,10 +99,10 @@ const HEARTBEATS: &str = "monitor-heartbeats";
 
 /// Finds the hosts none of whose monitors can contradict a claim that the host is off.
 fn heartbeats(situation: &SituationView) -> Check {
-    let alive = || situation.monitors.iter().filter(|one| one.grade != Grade::Err);
+    let alive = || situation.monitors.iter().filter(|one| one.grade != Severity::Err);
     if alive().next().is_none() {
         let why = "no monitor sends heartbeats: those of Masakari do not";
-        return check(HEARTBEATS, Grade::Unknown, why);
+        return check(HEARTBEATS, Severity::Unknown, why);
     }
     let counts =
         |host: &str| alive().any(|one| one.host == host && one.heartbeat_use == HeartbeatUse::Counts);
@@ -132,7 +132,7 @@ fn heartbeats(situation: &SituationView) -> Check {
         ));
     }
     if found.is_empty() {
-        return check(HEARTBEATS, Grade::Ok, "");
+        return check(HEARTBEATS, Severity::Ok, "");
     }
     let fix = if unbound.is_empty() {
         "upgrade tachi-monitor on these hosts"
@@ -142,24 +142,24 @@ fn heartbeats(situation: &SituationView) -> Check {
     Check {
         fix: Some(fix.to_owned()),
         page: Some("docs/monitors.md".to_owned()),
-        ..check(HEARTBEATS, Grade::Warn, found.join("; "))
+        ..check(HEARTBEATS, Severity::Warn, found.join("; "))
     }
 }
 
 /// Returns the codes of the checks. An instance that is being moved is never a finding of its own, only a reason of the
 /// instance.
-pub(super) fn codes() -> impl Iterator<Item = Code> {
-    let all = Code::ALL.iter().copied();
-    all.filter(|code| *code != Code::InstanceMoving)
+pub(super) fn codes() -> impl Iterator<Item = FindingCode> {
+    let all = FindingCode::ALL.iter().copied();
+    all.filter(|code| *code != FindingCode::InstanceMoving)
 }
 
 /// Checks an input that can be read and about which there may be doubts.
 fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     match read {
-        None => check(name, Grade::Unknown, NOT_READ),
-        Some(Err(why)) => check(name, Grade::Err, why.as_str()),
-        Some(Ok(doubts)) if doubts.is_empty() => check(name, Grade::Ok, ""),
-        Some(Ok(doubts)) => check(name, Grade::Warn, doubts.join("; ")),
+        None => check(name, Severity::Unknown, NOT_READ),
+        Some(Err(why)) => check(name, Severity::Err, why.as_str()),
+        Some(Ok(doubts)) if doubts.is_empty() => check(name, Severity::Ok, ""),
+        Some(Ok(doubts)) => check(name, Severity::Warn, doubts.join("; ")),
     }
 }
 
@@ -179,16 +179,16 @@ fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
     };
     let of = |name: &&str| {
         let seen = seen.iter().find(|one| one.name == *name);
-        seen.map_or_else(|| check(slug(name), Grade::Unknown, why.as_str()), upgraded)
+        seen.map_or_else(|| check(slug(name), Severity::Unknown, why.as_str()), upgraded)
     };
     upgrade::NAMES.iter().map(of).collect()
 }
 
 fn upgraded(one: &upgrade::Check) -> Check {
     let grade = match one.grade {
-        upgrade::Grade::Success => Grade::Ok,
-        upgrade::Grade::Warning => Grade::Warn,
-        upgrade::Grade::Failure => Grade::Err,
+        upgrade::Grade::Success => Severity::Ok,
+        upgrade::Grade::Warning => Severity::Warn,
+        upgrade::Grade::Failure => Severity::Err,
     };
     check(slug(one.name), grade, one.details.as_deref().unwrap_or_default())
 }
@@ -200,12 +200,16 @@ fn slug(name: &str) -> String {
 }
 
 /// Checks a code. No finding means good only if the underlying data exists and is current.
-fn found(code: Code, situation: &SituationView) -> Check {
+fn found(code: FindingCode, situation: &SituationView) -> Check {
     let all: Vec<_> = situation.findings.iter().filter(|one| one.code == code).collect();
     if let Some(worst) = all.iter().max_by_key(|one| one.grade) {
         return finding(worst, &all);
     }
-    let makes_old = [Code::FactsOld, Code::InstancesNotListed, Code::NoEngine];
+    let makes_old = [
+        FindingCode::FactsOld,
+        FindingCode::InstancesNotListed,
+        FindingCode::NoEngine,
+    ];
     let is_old =
         situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
     let unseen = if is_old {
@@ -214,22 +218,27 @@ fn found(code: Code, situation: &SituationView) -> Check {
         unseen(code, situation)
     };
     match unseen {
-        Some(why) => check(name_of(code), Grade::Unknown, why),
-        None => check(name_of(code), Grade::Ok, ""),
+        Some(why) => check(name_of(code), Severity::Unknown, why),
+        None => check(name_of(code), Severity::Ok, ""),
     }
 }
 
 /// Returns why a code cannot be assessed, although the rest of the region is known.
-fn unseen(code: Code, situation: &SituationView) -> Option<String> {
+fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
     let lacks = |aspect| situation.not_assessed.contains(&aspect);
-    let is = |codes: &[Code]| codes.contains(&code);
-    if is(&[Code::HostNotWatched, Code::MonitorUnknown]) && lacks(Aspect::Monitors) {
+    let is = |codes: &[FindingCode]| codes.contains(&code);
+    if is(&[FindingCode::HostNotWatched, FindingCode::MonitorUnknown]) && lacks(Aspect::Monitors) {
         Some("no host monitor has ever signed: those of Masakari do not".to_owned())
-    } else if is(&[Code::MonitorSilent, Code::MonitorPart]) && situation.monitors.is_empty() {
+    } else if is(&[FindingCode::MonitorSilent, FindingCode::MonitorPart]) && situation.monitors.is_empty() {
         Some("no monitor has ever signed: those of Masakari do not".to_owned())
-    } else if is(&[Code::NoRoom, Code::RoomTight, Code::RoomUnknown]) && lacks(Aspect::Room) {
+    } else if is(&[
+        FindingCode::NoRoom,
+        FindingCode::RoomTight,
+        FindingCode::RoomUnknown,
+    ]) && lacks(Aspect::Room)
+    {
         Some("what hosts have room for is not known: `tachi forecast` says why".to_owned())
-    } else if is(&[Code::GuestsResume]) {
+    } else if is(&[FindingCode::GuestsResume]) {
         guests(situation)
     } else {
         None
@@ -243,7 +252,7 @@ fn guests(situation: &SituationView) -> Option<String> {
     let mut why = "no monitor at work there tells what its nova.conf says";
     for host in hosts {
         let own = situation.monitors.iter().filter(|one| one.host == host.name);
-        let own = own.filter(|one| one.grade != Grade::Err);
+        let own = own.filter(|one| one.grade != Severity::Err);
         let told: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
         if told.iter().any(|guests| guests.resume == Resume::No) {
             continue;
@@ -265,7 +274,7 @@ pub(super) fn named(subjects: &[&str]) -> String {
     }
 }
 
-pub(super) fn name_of(code: Code) -> String {
+pub(super) fn name_of(code: FindingCode) -> String {
     code.as_str().to_ascii_lowercase().replace('_', "-")
 }
 
@@ -303,7 +312,7 @@ mod tests {
         let monitor = |host: &str, kind, watches| MonitorView {
             host: host.into(),
             kind,
-            grade: Grade::Ok,
+            grade: Severity::Ok,
             signed_at: situation.at,
             version: "1".into(),
             trouble: String::new(),
@@ -336,12 +345,12 @@ mod tests {
         }
     }
 
-    fn grade(read: &Read, name: &str) -> Grade {
+    fn grade(read: &Read, name: &str) -> Severity {
         let all = all(read);
         all.iter().find(|one| one.name == name).unwrap().grade
     }
 
-    fn finding_of(code: Code, grade: Grade) -> FindingView {
+    fn finding_of(code: FindingCode, grade: Severity) -> FindingView {
         FindingView {
             code,
             grade,
@@ -357,7 +366,7 @@ mod tests {
     #[test]
     fn of_a_good_region_every_check_is_good_and_each_has_a_name_of_its_own() {
         let all = all(&good());
-        assert!(all.iter().all(|one| one.grade == Grade::Ok), "{all:?}");
+        assert!(all.iter().all(|one| one.grade == Severity::Ok), "{all:?}");
         let names: BTreeSet<&str> = all.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names.len(), all.len());
     }
@@ -366,39 +375,43 @@ mod tests {
     fn each_check_fails_for_its_fault_and_no_other_does() {
         let worse = |read: &Read| {
             let all = all(read);
-            let bad = all.iter().filter(|one| one.grade != Grade::Ok);
+            let bad = all.iter().filter(|one| one.grade != Severity::Ok);
             bad.map(|one| (one.name.clone(), one.grade)).collect::<Vec<_>>()
         };
         let mut read = good();
         read.config = Ok(vec!["[api] no_such is not known".into()]);
-        assert_eq!(worse(&read), [("configuration".to_owned(), Grade::Warn)]);
+        assert_eq!(worse(&read), [("configuration".to_owned(), Severity::Warn)]);
         let mut read = good();
         read.policy = Some(Err("policy.yaml: line 3".into()));
-        assert_eq!(worse(&read), [("policy-rules".to_owned(), Grade::Err)]);
+        assert_eq!(worse(&read), [("policy-rules".to_owned(), Severity::Err)]);
         let mut read = good();
         read.devices = Some(Err("fencing.toml: line 3".into()));
-        assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Grade::Err)]);
+        assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Severity::Err)]);
         let mut read = good();
         read.devices = Some(Ok(vec!["device a: proves_off".into()]));
-        assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Grade::Warn)]);
+        assert_eq!(worse(&read), [("fence-devices-file".to_owned(), Severity::Warn)]);
         let mut read = good();
         if let Some(Ok(seen)) = &mut read.upgrade {
             let last = seen.last_mut().unwrap();
             *last = upgrade::check("Host Names", upgrade::Grade::Failure, "such as a".to_owned());
         }
-        assert_eq!(worse(&read), [("host-names".to_owned(), Grade::Err)]);
+        assert_eq!(worse(&read), [("host-names".to_owned(), Severity::Err)]);
         let mut read = good();
         if let Some(Ok((_, rules))) = &mut read.situation {
             *rules = Some(worst::tests::rules(&[300]));
         }
-        assert_eq!(worse(&read), [(worst::NAME.to_owned(), Grade::Warn)]);
-        let makes_old = [Code::FactsOld, Code::InstancesNotListed, Code::NoEngine];
+        assert_eq!(worse(&read), [(worst::NAME.to_owned(), Severity::Warn)]);
+        let makes_old = [
+            FindingCode::FactsOld,
+            FindingCode::InstancesNotListed,
+            FindingCode::NoEngine,
+        ];
         for code in codes().filter(|code| !makes_old.contains(code)) {
             let mut read = good();
             if let Some(Ok((situation, _))) = &mut read.situation {
-                situation.findings = vec![finding_of(code, Grade::Warn), finding_of(code, Grade::Err)];
+                situation.findings = vec![finding_of(code, Severity::Warn), finding_of(code, Severity::Err)];
             }
-            assert_eq!(worse(&read), [(name_of(code), Grade::Err)]);
+            assert_eq!(worse(&read), [(name_of(code), Severity::Err)]);
             let all = all(&read);
             let one = all.iter().find(|one| one.name == name_of(code)).unwrap();
             assert_eq!(one.fix.as_deref(), Some("do"));
@@ -411,20 +424,20 @@ mod tests {
         for (uses, grade, part) in [
             (
                 [HeartbeatUse::Counts, HeartbeatUse::Unbound],
-                Grade::Warn,
+                Severity::Warn,
                 "b: the monitors are bound to no host",
             ),
             (
                 [HeartbeatUse::Counts, HeartbeatUse::NoBootId],
-                Grade::Warn,
+                Severity::Warn,
                 "b: the monitors send no boot_id",
             ),
             (
                 [HeartbeatUse::Unknown, HeartbeatUse::Counts],
-                Grade::Warn,
+                Severity::Warn,
                 "a: the monitors send no boot_id",
             ),
-            ([HeartbeatUse::Counts; 2], Grade::Ok, ""),
+            ([HeartbeatUse::Counts; 2], Severity::Ok, ""),
         ] {
             let mut read = good();
             if let Some(Ok((situation, _))) = &mut read.situation {
@@ -446,22 +459,25 @@ mod tests {
             ..Read::default()
         };
         let all = all(&none);
-        assert_eq!(all[0].grade, Grade::Err);
-        assert!(all[1..].iter().all(|one| one.grade == Grade::Unknown), "{all:?}");
+        assert_eq!(all[0].grade, Severity::Err);
+        assert!(
+            all[1..].iter().all(|one| one.grade == Severity::Unknown),
+            "{all:?}"
+        );
         let mut old = good();
         if let Some(Ok((situation, _))) = &mut old.situation {
-            situation.findings = vec![finding_of(Code::FactsOld, Grade::Unknown)];
+            situation.findings = vec![finding_of(FindingCode::FactsOld, Severity::Unknown)];
         }
-        assert_eq!(grade(&old, "host-not-in-segment"), Grade::Unknown);
+        assert_eq!(grade(&old, "host-not-in-segment"), Severity::Unknown);
         let mut unseen = good();
         if let Some(Ok((situation, _))) = &mut unseen.situation {
             situation.looked_at = None;
         }
-        assert_eq!(grade(&unseen, "fence-failing"), Grade::Unknown);
+        assert_eq!(grade(&unseen, "fence-failing"), Severity::Unknown);
         let mut away = good();
         away.situation = Some(Err("the database is away".into()));
-        assert_eq!(grade(&away, "fence-failing"), Grade::Unknown);
-        assert_eq!(grade(&away, worst::NAME), Grade::Unknown);
+        assert_eq!(grade(&away, "fence-failing"), Severity::Unknown);
+        assert_eq!(grade(&away, worst::NAME), Severity::Unknown);
     }
 
     #[test]
@@ -558,12 +574,12 @@ mod tests {
             "guests-resume",
             worst::NAME,
         ] {
-            assert_eq!(of(&masakari, name).grade, Grade::Unknown, "{name}");
+            assert_eq!(of(&masakari, name).grade, Severity::Unknown, "{name}");
         }
-        assert_eq!(of(&masakari, "host-down").grade, Grade::Ok);
-        let silent = changed(|situation| situation.monitors[1].grade = Grade::Err);
+        assert_eq!(of(&masakari, "host-down").grade, Severity::Ok);
+        let silent = changed(|situation| situation.monitors[1].grade = Severity::Err);
         let told = of(&silent, "guests-resume");
-        assert_eq!(told.grade, Grade::Unknown);
+        assert_eq!(told.grade, Severity::Unknown);
         assert_eq!(
             told.details,
             "b: no monitor at work there tells what its nova.conf says"

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use tachi_domain::count;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_engine::ports::AuditEntry;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 
@@ -85,7 +85,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         out::line("nothing was mended");
     }
     let left = self::wrong(args).await?;
-    let worst = left.iter().map(|one| one.grade).max().unwrap_or(Grade::Ok);
+    let worst = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
     for one in left.iter().filter(|one| is_mended(&one.name)) {
         lines(one).iter().for_each(out::told);
     }
@@ -101,7 +101,7 @@ async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
     };
     let bad = shown
         .into_iter()
-        .filter(|one| !matches!(one.grade, Grade::Ok | Grade::Info));
+        .filter(|one| !matches!(one.grade, Severity::Ok | Severity::Info));
     Ok(bad.cloned().collect())
 }
 

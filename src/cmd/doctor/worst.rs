@@ -6,7 +6,7 @@ use std::time::Duration;
 use tachi_domain::level::{Level, tried_at_worst};
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_operator::SituationView;
 
 use super::checks::{Check, check};
@@ -86,11 +86,11 @@ pub(super) fn of(rules: &Rules, situation: &SituationView) -> Check {
     };
     let grade = if known > warning {
         details = format!("{details}; worst_case_warning is {warning} s");
-        Grade::Warn
+        Severity::Warn
     } else if sum.unknown.is_empty() {
-        Grade::Ok
+        Severity::Ok
     } else {
-        Grade::Unknown
+        Severity::Unknown
     };
     check(NAME, grade, details)
 }
@@ -100,7 +100,7 @@ fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
     let working = situation
         .monitors
         .iter()
-        .filter(|one| one.kind == MonitorKind::Host && one.grade != Grade::Err && one.watches > 0);
+        .filter(|one| one.kind == MonitorKind::Host && one.grade != Severity::Err && one.watches > 0);
     let told = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
     let Some((monitor, notice)) = told.max_by_key(|(_, notice)| notice.seconds) else {
         sum.unknown
@@ -207,9 +207,9 @@ pub(super) mod tests {
         }
     }
 
-    fn region(notices: &[(Grade, u32, &str)]) -> SituationView {
+    fn region(notices: &[(Severity, u32, &str)]) -> SituationView {
         let mut situation = SituationView::from(&fine());
-        let monitor = |(grade, seconds, beside): &(Grade, u32, &str)| MonitorView {
+        let monitor = |(grade, seconds, beside): &(Severity, u32, &str)| MonitorView {
             host: "ctl-1".into(),
             kind: MonitorKind::Host,
             grade: *grade,
@@ -237,48 +237,51 @@ pub(super) mod tests {
             rules.policy.bare_normal = bare_normal;
             rules
         };
-        let told = (Grade::Ok, 44, "");
+        let told = (Severity::Ok, 44, "");
         for (rules, notices, grade, text) in [
             (
                 rules(&[30]),
                 &[told][..],
-                Grade::Ok,
+                Severity::Ok,
                 "power loss to first evacuation at most 90 s = 44 host monitor of ctl-1 (looks) + 43 level 1 (d1) of b + 3 engine",
             ),
             (
                 rules(&[30, 90]),
                 &[told],
-                Grade::Warn,
+                Severity::Warn,
                 "at most 190 s = 44 host monitor of ctl-1 (looks) + 40 level 1 (d1) of b + 103 level 2 (d2) of b + 3 engine; worst_case_warning is 180 s",
             ),
             (
                 rules(&[30]),
-                &[(Grade::Err, 600, ""), (Grade::Warn, 3, "until Pacemaker sees it")],
-                Grade::Unknown,
+                &[
+                    (Severity::Err, 600, ""),
+                    (Severity::Warn, 3, "until Pacemaker sees it"),
+                ],
+                Severity::Unknown,
                 "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, and what is not known: until Pacemaker sees it",
             ),
             (
                 rules(&[]),
                 &[told],
-                Grade::Unknown,
+                Severity::Unknown,
                 "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are proven off",
             ),
             (
                 rules(&[200]),
                 &[],
-                Grade::Warn,
+                Severity::Warn,
                 "and what is not known: how soon a host is reported, for no host monitor at work has told; worst_case_warning is 180 s",
             ),
             (
                 external(BareNormal::Wait(Duration::from_secs(180))),
                 &[told],
-                Grade::Warn,
+                Severity::Warn,
                 "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long whoever fences hosts takes",
             ),
             (
                 external(BareNormal::Refuse),
                 &[told],
-                Grade::Unknown,
+                Severity::Unknown,
                 "47 s = 44 host monitor",
             ),
         ] {

@@ -15,7 +15,7 @@ use super::super::forecast::outcome;
 use super::super::when::ago;
 use super::need_lines;
 use crate::cli::ShowArgs;
-use crate::drill::{self, Predicted};
+use crate::drill::{self, Prediction};
 use crate::out::answer;
 use crate::source::Source;
 
@@ -39,12 +39,12 @@ struct IfDies {
     /// The means of confirming the host off, for people.
     proven_off: String,
     /// Instances in the order of their classes; for an instance only itself.
-    moved: Vec<Moved>,
+    moved: Vec<EvacuatedInstance>,
     /// Instances that would stay, and why.
     left: Vec<Left>,
     room: Option<OutcomeView>,
     /// Times of earlier recoveries.
-    predicted: Option<Predicted>,
+    predicted: Option<Prediction>,
     #[serde(skip)]
     why: Vec<String>,
     #[serde(skip)]
@@ -55,14 +55,14 @@ struct IfDies {
 
 /// An instance that would be moved.
 #[derive(Clone, Serialize)]
-struct Moved {
+struct EvacuatedInstance {
     id: String,
     name: String,
     /// Hosts where it may land; null while too little is known of what hosts have.
     landing: Option<LandingView>,
 }
 
-impl Moved {
+impl EvacuatedInstance {
     fn is_marked(&self) -> Option<bool> {
         self.landing.as_ref().map(|one| one.ha_enabled)
     }
@@ -141,7 +141,7 @@ impl IfDies {
         one: &ExplanationView,
         home: Option<&ExplanationView>,
         forecast: Option<&ForecastView>,
-        predicted: Option<&Predicted>,
+        predicted: Option<&Prediction>,
         word: Option<&str>,
         now: Timestamp,
     ) -> Self {
@@ -154,7 +154,7 @@ impl IfDies {
             let (id, name) = (hosted.id.clone(), hosted.name.clone());
             if recovered(hosted.protection) == Some(true) {
                 let landing = landing.iter().find(|one| one.id == id).cloned();
-                moved.push(Moved { id, name, landing });
+                moved.push(EvacuatedInstance { id, name, landing });
                 continue;
             }
             let reasons: Vec<&str> = hosted.reasons.iter().map(|code| code.as_str()).collect();
@@ -166,7 +166,7 @@ impl IfDies {
             left.push(Left { id, name, why });
         }
         moved.sort_by(|one, other| {
-            let class = |one: &Moved| one.is_marked() != Some(true);
+            let class = |one: &EvacuatedInstance| one.is_marked() != Some(true);
             class(one)
                 .cmp(&class(other))
                 .then_with(|| one.name.cmp(&other.name))
@@ -290,7 +290,8 @@ impl IfDies {
             // The class of these instances is unknown.
             ("moved", None),
         ] {
-            let all: Vec<&Moved> = self.moved.iter().filter(|one| one.is_marked() == class).collect();
+            let all: Vec<&EvacuatedInstance> =
+                self.moved.iter().filter(|one| one.is_marked() == class).collect();
             for one in all.iter().take(NAMED) {
                 let name = one_line(&one.name);
                 let mark = if class == Some(true) { " (HA_Enabled)" } else { "" };
@@ -412,7 +413,7 @@ mod tests {
     fn what_would_not_be_recovered_says_so_and_promises_no_time() {
         let seen = fine();
         let mut view = ExplanationView::of(&seen, &seen.situation.explain("a")[0]);
-        let predicted = Predicted {
+        let predicted = Prediction {
             recoveries: 2,
             median_seconds: 8.7,
             worst_seconds: 20.0,

@@ -10,7 +10,7 @@ use tachi_operator::{PastFreezeView, PastRecoveryView, PastRefusalView, PastRepo
 use super::super::Failure;
 use crate::cli::ShowArgs;
 use crate::out::{View, answer};
-use crate::schedule::When;
+use crate::schedule::JobSchedule;
 use crate::schedule::when::moment;
 use crate::source::Source;
 
@@ -54,7 +54,7 @@ fn time<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Result<Timestamp, 
 fn of_day<Z: TimeZone>(text: &str, now: Timestamp, zone: &Z) -> Option<Timestamp> {
     let mut forms = ["%H:%M", "%H:%M:%S"].iter();
     let time = forms.find_map(|form| NaiveTime::parse_from_str(text, form).ok())?;
-    When::At(None, time).before(now, zone)
+    JobSchedule::At(None, time).before(now, zone)
 }
 
 fn of_date<Z: TimeZone>(text: &str, zone: &Z) -> Option<Timestamp> {

@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 use tachi_domain::count;
 use tachi_domain::power::Power;
 use tachi_engine::SystemClock;
-use tachi_engine::ports::{Clock as _, OperatorDesk as _};
+use tachi_engine::ports::{Clock as _, OperatorJournal as _};
 use tachi_fence::{Fencers, Report};
 
 use super::machines::{Book, Lines};
 use super::{devices, machines};
 use crate::cli::{FenceHostArgs, FenceTestArgs, ShapeArgs};
 use crate::cmd::Failure;
-use crate::out::{self, Cell, Column, Sheet, answer};
+use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::settings::Settings;
 use crate::wiring;
 
@@ -156,7 +156,7 @@ fn as_json(report: &Report, lines: &Lines) -> Value {
     })
 }
 
-fn sheet(reports: &[Report], lines: &Lines) -> Sheet<7> {
+fn sheet(reports: &[Report], lines: &Lines) -> TextTable<7> {
     let columns = [
         Column::new("host"),
         Column::new("level"),
@@ -166,7 +166,7 @@ fn sheet(reports: &[Report], lines: &Lines) -> Sheet<7> {
         Column::new("machine"),
         Column::new("fault"),
     ];
-    Sheet::new(columns, reports, |report| {
+    TextTable::new(columns, reports, |report| {
         let device = report.target.as_ref().map(ToString::to_string);
         let mut said: Vec<String> = report.fault.iter().cloned().collect();
         let warnings = report.warnings.iter();

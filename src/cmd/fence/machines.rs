@@ -11,9 +11,9 @@ use tachi_domain::machine_id::MachineId;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::machines::{Entry, MachineLine};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, Clock, Fencer as _, Machines as _, OperatorDesk as _, Work,
+    AuditEntry, AuditSink, Clock, DeviceOperation, Fencer as _, Machines as _, OperatorJournal as _,
 };
-use tachi_engine::{Identified, SystemClock};
+use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
 
 use super::devices;
@@ -22,10 +22,10 @@ use crate::cmd::{Failure, confirmed, when};
 use crate::logging;
 use crate::out::{
     self,
-    answer::{self, Meanwhile},
+    answer::{self, ProgressReporter},
 };
 use crate::settings::Settings;
-use crate::wiring::fencing::machines::{Asks, examine};
+use crate::wiring::fencing::machines::{DirectQueries, examine};
 use crate::wiring::fencing::named;
 use crate::wiring::{self, Base};
 
@@ -35,14 +35,14 @@ const LISTENS: Duration = Duration::from_secs(30);
 /// The database's knowledge of the devices' machines.
 pub(super) struct Book {
     base: Base,
-    identified: Identified,
+    identified: MachineCheckedFencer,
 }
 
 impl Book {
     pub(super) async fn open(settings: &Settings, fencers: &Arc<Fencers>) -> Result<Self, Failure> {
         let base = wiring::existing(settings).await?;
         let devices = Arc::<Fencers>::clone(fencers);
-        let identified = Identified::new(
+        let identified = MachineCheckedFencer::new(
             devices,
             Arc::new(base.store.machines().clone()),
             base.clock.clone(),
@@ -51,7 +51,7 @@ impl Book {
     }
 
     /// Returns the devices, which compare the machine before each reading or command.
-    pub(super) fn identified(self) -> Identified {
+    pub(super) fn identified(self) -> MachineCheckedFencer {
         self.identified
     }
 
@@ -64,7 +64,7 @@ impl Book {
             Ok(nova) => {
                 let machines = self.base.store.machines();
                 let heard = (LISTENS, &busy);
-                examine(reports, &self.identified, machines, &Asks(nova), heard).await;
+                examine(reports, &self.identified, machines, &DirectQueries(nova), heard).await;
             }
             Err(error) => {
                 out::note(format!("tachi: nothing is learnt of machines: {}", error.chain()));
@@ -73,7 +73,7 @@ impl Book {
                     reports,
                     &self.identified,
                     machines,
-                    &Deaf,
+                    &Unreachable,
                     (Duration::ZERO, &nobody),
                 )
                 .await;
@@ -95,10 +95,10 @@ impl Book {
 }
 
 /// A source of heartbeats that has none, for when Nova is not reachable.
-struct Deaf;
+struct Unreachable;
 
 #[async_trait::async_trait]
-impl wiring::fencing::machines::Ears for Deaf {
+impl wiring::fencing::machines::HostLiveness for Unreachable {
     async fn look(&self) -> Option<wiring::fencing::machines::Services> {
         None
     }
@@ -167,7 +167,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;
     let changes = changes(&args, &fencers, &book).await?;
-    let meanwhile = Meanwhile::of(&args.shape, clock.wall());
+    let meanwhile = ProgressReporter::of(&args.shape, clock.wall());
     for change in &changes {
         meanwhile.say(&change.line);
     }
@@ -222,7 +222,7 @@ async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Resul
         }
         found = true;
         let answered = {
-            let _turn = fencers.turn(&args.host, target, Work::Read).await;
+            let _turn = fencers.turn(&args.host, target, DeviceOperation::Read).await;
             fencers.machine(&args.host, target).await
         };
         let is = answered.map_err(|error| {

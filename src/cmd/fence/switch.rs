@@ -12,9 +12,9 @@ use tachi_domain::power::Power;
 use tachi_domain::recovery::Life;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
-use tachi_engine::ports::operator::{RecoveryFilter, Story};
+use tachi_engine::ports::operator::{RecoveryFilter, RecoveryHistory};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, CallError, Clock, Compute as _, Fencer, OperatorDesk as _, Work,
+    AuditEntry, AuditSink, CallError, Clock, Compute as _, DeviceOperation, Fencer, OperatorJournal as _,
 };
 use tachi_fence::Fencers;
 
@@ -24,7 +24,7 @@ use super::machines::Book;
 use crate::cli::{ConfigArgs, ConsentArgs, FenceSwitchArgs, ShapeArgs};
 use crate::cmd::{Failure, asked};
 use crate::logging;
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
@@ -35,13 +35,13 @@ const LOOKED_AT: u64 = 5;
 const LONGEST: Duration = Duration::from_secs(150);
 
 /// Timeout for reading from Nova what runs on a host.
-const PATIENCE: Duration = Duration::from_secs(10);
+const NOVA_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Output fields for a host that was switched.
 const SWITCHED: [&str; 4] = ["host", "power", "by", "proof"];
 
 /// Sends power commands, each after its line is in the audit log.
-struct Hand {
+struct AuditedSwitch {
     fencers: Arc<Fencers>,
     /// The same devices, wrapped to compare the machine first, unless `--any-machine` is given.
     fencer: Arc<dyn Fencer>,
@@ -83,10 +83,10 @@ impl Ready {
     }
 
     /// Creates the sender of commands, once the operator has confirmed.
-    fn hand(self, host: &str, verb: &str, reason: &str) -> Result<Hand, Failure> {
+    fn hand(self, host: &str, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
         let who = crate::cmd::who::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        Ok(Hand {
+        Ok(AuditedSwitch {
             audit: wiring::audit(&self.settings, &clock, &who)?,
             fencer: self.fencer,
             fencers: self.fencers,
@@ -98,7 +98,7 @@ impl Ready {
     }
 }
 
-impl Hand {
+impl AuditedSwitch {
     fn entry(&self, action: AuditAction, phase: AuditPhase, level: u32, target: &Target) -> AuditEntry {
         let mut entry = AuditEntry::new(action, phase, &self.host);
         entry.operator = Some(self.who.clone());
@@ -118,7 +118,10 @@ impl Hand {
         let intent = self.entry(action, AuditPhase::Intent, level, target);
         let written = self.audit.write(intent).await;
         written.map_err(|error| format!("not sent: {error}: {}", error.source))?;
-        let _turn = self.fencer.turn(&self.host, target, Work::Switch).await;
+        let _turn = self
+            .fencer
+            .turn(&self.host, target, DeviceOperation::Switch)
+            .await;
         let answer = if on {
             self.fencer.power_on(&self.host, target, &self.reason).await
         } else {
@@ -154,7 +157,7 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let reason = asked(&args.host, &args.consent, "power off", &consequence)?;
     let hand = ready.hand(&args.host, "off", &reason)?;
     let now = SystemClock.wall();
-    let proof = each(&hand, &levels, Meanwhile::of(&args.shape, now)).await?;
+    let proof = each(&hand, &levels, ProgressReporter::of(&args.shape, now)).await?;
     answer::object(
         &args.shape,
         now,
@@ -175,11 +178,15 @@ pub(crate) async fn switched_off(config: &ConfigArgs, host: &str, reason: &str) 
     };
     let hand = Ready::new(&args).await?.hand(host, "off", reason)?;
     let levels = levels(&hand.fencers, host)?;
-    each(&hand, &levels, Meanwhile::beside()).await
+    each(&hand, &levels, ProgressReporter::beside()).await
 }
 
 /// Tries level by level, until one confirms the host off.
-async fn each(hand: &Hand, levels: &[Level], meanwhile: Meanwhile) -> Result<String, Failure> {
+async fn each(
+    hand: &AuditedSwitch,
+    levels: &[Level],
+    meanwhile: ProgressReporter,
+) -> Result<String, Failure> {
     for level in levels {
         meanwhile.say(format!("{level}"));
         match switch_off(hand, level, meanwhile).await {
@@ -223,7 +230,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
         }
     }
     let now = SystemClock.wall();
-    let meanwhile = Meanwhile::of(&args.shape, now);
+    let meanwhile = ProgressReporter::of(&args.shape, now);
     let mut accepted = Vec::new();
     for device in &level.devices {
         let target = &device.target;
@@ -268,12 +275,12 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
         let servers = nova.server_ids_on(host).await.map_err(why)?;
         Ok::<_, String>((service, servers.len()))
     };
-    match tokio::time::timeout(PATIENCE, asked).await {
+    match tokio::time::timeout(NOVA_TIMEOUT, asked).await {
         Ok(Ok((service, servers))) => told(host, service.as_ref(), servers),
         Ok(Err(why)) => format!("Nova cannot say whether it hears {host}: {why}"),
         Err(_) => format!(
             "Nova cannot say whether it hears {host}: no answer within {} s",
-            PATIENCE.as_secs()
+            NOVA_TIMEOUT.as_secs()
         ),
     }
 }
@@ -297,12 +304,16 @@ fn told(host: &str, service: Option<&Service>, servers: usize) -> String {
 }
 
 async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power, CallError> {
-    let _turn = fencers.turn(host, target, Work::Read).await;
+    let _turn = fencers.turn(host, target, DeviceOperation::Read).await;
     Ok(fencers.read_power(host, target).await?.power)
 }
 
 /// Sends power-off to every device of a level that is not off, and waits until each has read off twice in a row.
-async fn switch_off(hand: &Hand, level: &Level, meanwhile: Meanwhile) -> Result<String, String> {
+async fn switch_off(
+    hand: &AuditedSwitch,
+    level: &Level,
+    meanwhile: ProgressReporter,
+) -> Result<String, String> {
     let (fencers, host, policy) = (hand.fencer.as_ref(), &hand.host, &hand.settings.policy);
     let mut off = Vec::new();
     for device in &level.devices {
@@ -381,7 +392,7 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
 
 /// Returns how long a command of this recovery may still take effect. Uses the time of its line in the story: a recovery's elapsed time
 /// stops while no engine owns it.
-fn still_pending(story: &Story, now: Timestamp, wait: Duration) -> Option<Duration> {
+fn still_pending(story: &RecoveryHistory, now: Timestamp, wait: Duration) -> Option<Duration> {
     let orders = story
         .steps
         .iter()

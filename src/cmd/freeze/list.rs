@@ -9,7 +9,7 @@ use tachi_operator::when::lasting;
 
 use super::super::Failure;
 use crate::cli::FreezeListArgs;
-use crate::out::{Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 
 pub(super) async fn run(args: FreezeListArgs) -> Result<u8, Failure> {
@@ -19,7 +19,7 @@ pub(super) async fn run(args: FreezeListArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-fn sheet(listed: &[FreezeView]) -> Sheet<6> {
+fn sheet(listed: &[FreezeView]) -> TextTable<6> {
     let columns = [
         Column::of("frozen", "name"),
         Column::new("until"),
@@ -28,7 +28,7 @@ fn sheet(listed: &[FreezeView]) -> Sheet<6> {
         Column::new("reason"),
         Column::of("ends early", "unless_worse"),
     ];
-    Sheet::new(columns, listed, |view| {
+    TextTable::new(columns, listed, |view| {
         let early = if view.unless_worse {
             "if a second host is out"
         } else {

@@ -7,7 +7,7 @@ use tachi_domain::nova::{Migration, MigrationType};
 use tachi_domain::recovery::is_marked;
 use tachi_operator::progress;
 
-use super::closing::Closing;
+use super::closing::BlockingEvacuations;
 use super::facts::Facts;
 
 /// Limit of the names in a line; the rest is counted.
@@ -15,7 +15,7 @@ const NAMED: usize = 10;
 
 /// Result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum CheckResult {
     /// The check passed.
     Good,
     /// The check neither blocks nor passes, but should be read.
@@ -26,7 +26,7 @@ pub(super) enum Verdict {
     Unknown,
 }
 
-impl Verdict {
+impl CheckResult {
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Good => "ok",
@@ -40,13 +40,13 @@ impl Verdict {
 /// A check and its result.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Check {
-    pub(super) verdict: Verdict,
+    pub(super) verdict: CheckResult,
     pub(super) text: String,
 }
 
 impl Check {
     pub(super) const fn is_against(&self) -> bool {
-        matches!(self.verdict, Verdict::Bad | Verdict::Unknown)
+        matches!(self.verdict, CheckResult::Bad | CheckResult::Unknown)
     }
 }
 
@@ -62,10 +62,10 @@ pub(super) fn checks(facts: &Facts) -> Vec<Check> {
     all
 }
 
-fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     match &facts.open {
         Some(open) if open.kind.is_planned() => say(
-            Verdict::Bad,
+            CheckResult::Bad,
             format!(
                 "{} {} of the host is not over: `tachi recovery abort {}` ends it",
                 open.kind, open.id, open.id
@@ -78,14 +78,14 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 .as_deref()
                 .map_or(String::new(), |text| format!("; {text}"));
             say(
-                Verdict::Bad,
+                CheckResult::Bad,
                 format!(
                     "recovery {} is open ({progress}{message}): keep the host off",
                     open.id
                 ),
             );
         }
-        None => say(Verdict::Good, "no recovery of the host is open".into()),
+        None => say(CheckResult::Good, "no recovery of the host is open".into()),
     }
     if facts.watched {
         let text = if facts.engine_runs {
@@ -93,14 +93,14 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         } else {
             "no engine runs, so nobody clears forced_down when nova-compute is back: start one"
         };
-        say(Verdict::Bad, text.into());
+        say(CheckResult::Bad, text.into());
     }
 }
 
 /// Checks for a freeze or a maintenance that an operator has started and has to end.
-fn withheld(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     if let Some(frozen) = &facts.frozen {
-        say(Verdict::Bad, frozen.clone());
+        say(CheckResult::Bad, frozen.clone());
     }
     // A maintenance from before Tachi has no known reason: it counts as an operator's.
     let host = &facts.view.host;
@@ -110,31 +110,34 @@ fn withheld(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
              --on_maintenance False {} {}`",
             host.segment.name, host.name
         );
-        say(Verdict::Bad, text);
+        say(CheckResult::Bad, text);
     }
 }
 
-fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn evacuations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     if let Err(error) = &facts.migrations {
         say(
-            Verdict::Unknown,
+            CheckResult::Unknown,
             format!("Nova's migrations cannot be read: {error}"),
         );
         return;
     }
-    let Closing {
+    let BlockingEvacuations {
         under_way,
         left_over,
         not_closed,
         starts,
-    } = Closing::of(facts);
+    } = BlockingEvacuations::of(facts);
     if under_way.is_empty() && not_closed.is_empty() {
-        say(Verdict::Good, "every evacuation from the host is closed".into());
+        say(
+            CheckResult::Good,
+            "every evacuation from the host is closed".into(),
+        );
     }
     if !under_way.is_empty() {
         let ids = names(under_way.iter().map(|record| record.server.to_string()));
         say(
-            Verdict::Bad,
+            CheckResult::Bad,
             format!(
                 "{} evacuations from the host are under way: a nova-compute that starts now destroys what is left of \
                  those instances even if their evacuation fails; keep the host off: {ids}",
@@ -145,7 +148,7 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     if !left_over.is_empty() {
         let ids = names(left_over.iter().map(|record| record.server.to_string()));
         say(
-            Verdict::Note,
+            CheckResult::Note,
             format!(
                 "{} evacuations from the host were never picked up, and others have moved their instances since; a start of \
                  its nova-compute closes them: {ids}",
@@ -163,7 +166,7 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             String::new()
         };
         say(
-            Verdict::Bad,
+            CheckResult::Bad,
             format!(
                 "{} evacuations from the host are done and not closed: a start of its nova-compute removes the old \
                  copies and closes them{often}",
@@ -176,7 +179,7 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
 
 /// Checks migrations that never finished. A migration of an instance that was evacuated later proves nothing about this host: the host was
 /// confirmed off, so no guest on it survived.
-fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let unfinished =
         all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_over());
@@ -190,7 +193,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     };
     if !over.is_empty() {
         say(
-            Verdict::Note,
+            CheckResult::Note,
             format!(
                 "migrations with the host that never ended, of instances that were recovered elsewhere since: {}",
                 named(&over)
@@ -199,7 +202,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
     if !open.is_empty() {
         say(
-            Verdict::Bad,
+            CheckResult::Bad,
             format!(
                 "{}: {}: `tachi show` of each says what to do, or end them in Nova",
                 count(
@@ -213,16 +216,16 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
     }
 }
 
-fn service(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     let name = &facts.view.host.name;
     let service = match &facts.service {
         Err(error) => {
             let text = format!("Nova's record of the host cannot be read: {error}");
-            return say(Verdict::Unknown, text);
+            return say(CheckResult::Unknown, text);
         }
         Ok(None) => {
             return say(
-                Verdict::Bad,
+                CheckResult::Bad,
                 format!("Nova knows no compute service on a host called {name}"),
             );
         }
@@ -234,29 +237,29 @@ fn service(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
         } else {
             "forced_down is set, and no engine waits for the host: clear it by hand once nova-compute is back"
         };
-        say(Verdict::Bad, text.into());
+        say(CheckResult::Bad, text.into());
     } else if service.up {
-        say(Verdict::Good, "nova-compute is up".into());
+        say(CheckResult::Good, "nova-compute is up".into());
     } else {
-        say(Verdict::Bad, "nova-compute is not up".into());
+        say(CheckResult::Bad, "nova-compute is not up".into());
     }
     if !service.enabled {
         let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
         if is_marked(reason) {
             let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
-            say(Verdict::Note, text);
+            say(CheckResult::Note, text);
         } else {
             let text =
                 format!("somebody else has disabled the service ({reason}): who has done so enables it");
-            say(Verdict::Bad, text);
+            say(CheckResult::Bad, text);
         }
     }
 }
 
-fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
+fn instances(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     match &facts.servers {
         Err(error) => say(
-            Verdict::Unknown,
+            CheckResult::Unknown,
             format!("the host's instances cannot be read: {error}"),
         ),
         Ok(servers) => {
@@ -269,7 +272,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
                 .collect();
             if !busy.is_empty() {
                 say(
-                    Verdict::Bad,
+                    CheckResult::Bad,
                     format!(
                         "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which has to \
                          be emptied: {}",
@@ -284,7 +287,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             }
             if !servers.is_empty() {
                 say(
-                    Verdict::Note,
+                    CheckResult::Note,
                     format!(
                         "{} still on the host as Nova sees it: {}",
                         count(servers.len(), "instance is", "instances are"),
@@ -304,7 +307,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             count(facts.waiting.len(), "instance waits for", "instances wait for"),
             names(facts.waiting.iter().cloned())
         );
-        say(Verdict::Bad, text);
+        say(CheckResult::Bad, text);
     }
     let needy: Vec<String> = facts
         .vmoves
@@ -325,7 +328,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(Verdict, String)) {
             ),
             names(needy)
         );
-        say(Verdict::Note, text);
+        say(CheckResult::Note, text);
     }
 }
 

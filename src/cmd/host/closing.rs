@@ -21,7 +21,7 @@ const CLOSED_AT_A_START: &[MigrationStatus] = &[
 ];
 
 /// The evacuations of a host that block its return.
-pub(super) struct Closing<'a> {
+pub(super) struct BlockingEvacuations<'a> {
     /// Evacuations that Nova may still be working on.
     pub(super) under_way: Vec<&'a Migration>,
     /// Requested evacuations that were never picked up: another one has moved the instance since. Nova's rebuild uses the oldest record.
@@ -32,7 +32,7 @@ pub(super) struct Closing<'a> {
     pub(super) starts: usize,
 }
 
-impl<'a> Closing<'a> {
+impl<'a> BlockingEvacuations<'a> {
     pub(super) fn of(facts: &'a Facts) -> Self {
         let not_closed = facts.evacuations(NOT_CLOSED);
         let moved = facts.evacuations(&[MigrationStatus::Done, MigrationStatus::Completed]);
@@ -98,7 +98,7 @@ mod tests {
         for (records, expected) in cases {
             let mut facts = back();
             facts.migrations = Ok(records.clone());
-            assert_eq!(Closing::of(&facts).starts, expected, "{records:?}");
+            assert_eq!(BlockingEvacuations::of(&facts).starts, expected, "{records:?}");
         }
     }
 
@@ -107,13 +107,13 @@ mod tests {
         let (done, lost) = (record(1, "done", Some("cmp2")), record(2, "accepted", None));
         let mut facts = back();
         facts.migrations = Ok(vec![lost.clone(), done.clone()]);
-        assert_eq!(Closing::of(&facts).left_over, [&lost]);
-        assert!(Closing::of(&facts).under_way.is_empty());
+        assert_eq!(BlockingEvacuations::of(&facts).left_over, [&lost]);
+        assert!(BlockingEvacuations::of(&facts).under_way.is_empty());
         // While Nova shows the instance on the host, or does not answer, the evacuation may still run.
         facts.servers = Ok(vec![server(None)]);
-        assert_eq!(Closing::of(&facts).under_way, [&lost]);
+        assert_eq!(BlockingEvacuations::of(&facts).under_way, [&lost]);
         facts.servers = Err("503".into());
-        assert_eq!(Closing::of(&facts).under_way, [&lost]);
+        assert_eq!(BlockingEvacuations::of(&facts).under_way, [&lost]);
         // It may also run if it has a destination, or if nothing has moved the instance.
         let mut facts = back();
         for records in [
@@ -122,7 +122,12 @@ mod tests {
             vec![lost],
         ] {
             facts.migrations = Ok(records);
-            assert_eq!(Closing::of(&facts).under_way.len(), 1, "{:?}", facts.migrations);
+            assert_eq!(
+                BlockingEvacuations::of(&facts).under_way.len(),
+                1,
+                "{:?}",
+                facts.migrations
+            );
         }
     }
 }

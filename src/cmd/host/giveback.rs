@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tachi_domain::count;
 use tachi_domain::recovery::RecoveryKind;
-use tachi_operator::planning::MOST;
+use tachi_operator::planning::MAX_RETURNED;
 use tachi_operator::when::ago;
 use tachi_operator::{AwayView, GivebackView, RecoveryView, members, one_line};
 
@@ -13,7 +13,7 @@ use super::super::Failure;
 use super::super::consent::confirmed;
 use super::planned::{begun, wish};
 use crate::cli::{HostGivebackArgs, ShapeArgs};
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::{out, source};
 
 /// Moves instances back to a host, or with `--dry-run` shows which would be moved.
@@ -54,7 +54,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
             )?;
             return Ok(crate::DONE);
         }
-        let meanwhile = Meanwhile::of(shape, now);
+        let meanwhile = ProgressReporter::of(shape, now);
         for one in lines(&outlook) {
             meanwhile.say(one);
         }
@@ -70,9 +70,9 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
             }
             return Ok(crate::DONE);
         }
-        if back > MOST {
+        if back > MAX_RETURNED {
             meanwhile.say(format!(
-                "the first {MOST} of them go back now: give the same command again for the rest"
+                "the first {MAX_RETURNED} of them go back now: give the same command again for the rest"
             ));
         }
         confirmed(

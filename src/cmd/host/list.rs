@@ -8,7 +8,7 @@ use tachi_operator::{HostView, SituationView};
 
 use super::super::Failure;
 use crate::cli::HostListArgs;
-use crate::out::{Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 
 /// Lists hosts, worst first.
@@ -48,7 +48,7 @@ const fn badness(protection: Protection) -> u8 {
     }
 }
 
-fn sheet(hosts: &[&HostView], seen: &SituationView) -> Sheet<7> {
+fn sheet(hosts: &[&HostView], seen: &SituationView) -> TextTable<7> {
     let columns = [
         Column::of("host", "name"),
         Column::new("segment"),
@@ -58,7 +58,7 @@ fn sheet(hosts: &[&HostView], seen: &SituationView) -> Sheet<7> {
         Column::new("recovery"),
         Column::of("why", "reasons"),
     ];
-    Sheet::new(columns, hosts, |host| {
+    TextTable::new(columns, hosts, |host| {
         let up = match host.up {
             Some(true) => "up",
             Some(false) => "down",

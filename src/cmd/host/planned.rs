@@ -9,23 +9,23 @@ use tachi_domain::RecoveryId;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::planning::{BadWish, PlanWish};
+use tachi_operator::planning::{InvalidPlan, PlanRequest};
 use tachi_operator::when::lasting;
-use tachi_operator::{InstanceView, PlannedView, RecoveryView, StoryView, members, one_line};
+use tachi_operator::{InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line};
 
 use super::super::consent::confirmed;
 use super::super::recovery::note_if_nobody_works;
 use super::super::{Failure, recovery};
 use crate::cli::{ConsentArgs, HostDrainArgs, PlannedArgs};
 use crate::out;
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::source::{self, Source};
 
 /// Interval between two polls of a plan that is followed.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Limit of failed polls in a row before the command gives up.
-const PATIENCE: u32 = 600;
+const MAX_ATTEMPTS: u32 = 600;
 
 /// Exit code of an interrupted program, as in shells.
 const INTERRUPTED: u8 = 130;
@@ -38,7 +38,7 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
     let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, lasts)?;
     answer::admits(&args.planned.shape, members::<RecoveryView>())?;
     let source = source::open(&args.source).await?;
-    let meanwhile = Meanwhile::of(&args.planned.shape, source.now());
+    let meanwhile = ProgressReporter::of(&args.planned.shape, source.now());
     let outlook = source.drain_outlook(&args.host).await?;
     let host = &outlook.host;
     if outlook.against.is_none() {
@@ -90,8 +90,8 @@ pub(super) fn wish(
     args: &PlannedArgs,
     reason: String,
     lasts: Duration,
-) -> Result<PlanWish, Failure> {
-    let wish = PlanWish {
+) -> Result<PlanRequest, Failure> {
+    let wish = PlanRequest {
         kind,
         reason,
         lasts,
@@ -101,9 +101,9 @@ pub(super) fn wish(
     };
     wish.admit().map_err(|why| {
         let (option, why) = match why {
-            BadWish::Lasts(why) => ("--for", why),
-            BadWish::Limit(why) => ("--limit", why),
-            BadWish::Reason(why) => ("--reason", why),
+            InvalidPlan::Lasts(why) => ("--for", why),
+            InvalidPlan::Limit(why) => ("--limit", why),
+            InvalidPlan::Reason(why) => ("--reason", why),
         };
         Failure::usage(format!("{option}: {why}"))
     })
@@ -116,7 +116,7 @@ pub(super) async fn begun(
     args: &PlannedArgs,
 ) -> Result<u8, Failure> {
     let id = planned.recovery;
-    let meanwhile = Meanwhile::of(&args.shape, source.now());
+    let meanwhile = ProgressReporter::of(&args.shape, source.now());
     if planned.already {
         meanwhile.say(format!(
             "{} has asked for the same within the last minute: nothing was written, and this is what came of that; a minute later it can be asked for anew",
@@ -159,7 +159,11 @@ fn gone(id: RecoveryId) -> Failure {
 }
 
 /// Prints news of each instance, until all are done.
-async fn follow(source: &dyn Source, id: RecoveryId, meanwhile: Meanwhile) -> Result<StoryView, Failure> {
+async fn follow(
+    source: &dyn Source,
+    id: RecoveryId,
+    meanwhile: ProgressReporter,
+) -> Result<RecoveryHistoryView, Failure> {
     let mut told: BTreeMap<String, String> = BTreeMap::new();
     let mut message = None;
     let mut failures = 0;
@@ -167,7 +171,7 @@ async fn follow(source: &dyn Source, id: RecoveryId, meanwhile: Meanwhile) -> Re
         let story = match source.recovery(id).await {
             Ok(Some(story)) => story,
             Ok(None) => return Err(gone(id)),
-            Err(error) if failures < PATIENCE => {
+            Err(error) if failures < MAX_ATTEMPTS => {
                 failures += 1;
                 if failures == 1 {
                     out::note(format!("tachi: {}; trying again", error.chain()));
@@ -200,7 +204,7 @@ async fn follow(source: &dyn Source, id: RecoveryId, meanwhile: Meanwhile) -> Re
     }
 }
 
-fn end(story: &StoryView) -> u8 {
+fn end(story: &RecoveryHistoryView) -> u8 {
     if story.summary.status == "finished" {
         crate::DONE
     } else {

@@ -15,14 +15,14 @@ use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _}
 
 use super::super::consent::confirmed;
 use super::super::freeze::{after, before};
-use super::super::local::{Desk, Doing};
+use super::super::local::{LocalController, LocalOperation};
 use super::super::who::who;
 use super::super::{Failure, command_settings};
 use super::checks::checks;
 use super::facts::Facts;
 use super::{facts, is_ready};
 use crate::cli::HostReturnArgs;
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
 use crate::{out, wiring::audit};
@@ -34,7 +34,7 @@ const COMMAND: &str = "tachi host return";
 const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
 
 /// The confirmation before anything is done; the command itself cannot check these facts.
-const ASKED: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
+const CONFIRMATION_TEXT: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
                      its queue was emptied before nova-compute started.";
 
 /// The steps that were done.
@@ -49,14 +49,14 @@ pub(super) struct PutBack {
 pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
     answer::admits(&args.shape, PUT_BACK)?;
     let now = SystemClock.wall();
-    let done = Box::pin(put_back(&args, Meanwhile::of(&args.shape, now))).await?;
+    let done = Box::pin(put_back(&args, ProgressReporter::of(&args.shape, now))).await?;
     let object = || json!({"host": done.host, "enabled": done.enabled, "off_maintenance": done.off_maintenance, "by": done.by});
     answer::object(&args.shape, now, object, |_| Vec::new())?;
     Ok(crate::DONE)
 }
 
 /// Returns a host to service without printing the result.
-pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Result<PutBack, Failure> {
+pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter) -> Result<PutBack, Failure> {
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     if reason.is_empty() {
         return Err(Failure::usage(
@@ -83,7 +83,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: Meanwhile) -> Res
         ));
         return done(false, false);
     }
-    confirmed((&host, args.yes), "put to work again", ASKED)?;
+    confirmed((&host, args.yes), "put to work again", CONFIRMATION_TEXT)?;
     // The operator may have taken a while to answer, so the facts are read again.
     let facts = admitted(&settings, &base, &args.host).await?;
     let (mut enabled, mut off) = (false, false);
@@ -160,14 +160,14 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
 
 async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &str) -> Result<(), Failure> {
     let host = &facts.view.host;
-    let doing = Doing {
+    let doing = LocalOperation {
         by,
         command: COMMAND,
         host: &host.name,
         intent: "takes it off maintenance",
         not_done: "it is still on maintenance",
     };
-    let desk = Desk::open(settings, base, &doing).await?;
+    let desk = LocalController::open(settings, base, &doing).await?;
     let path = format!("/v1/segments/{}/hosts/{}", host.segment.id, host.id);
     let body = json!({"host": {"on_maintenance": false}});
     let ended = desk.ask(Method::PUT, &path, &body).await;

@@ -6,12 +6,12 @@
 
 use tachi_operator::ReturnStepView;
 
-use super::closing::Closing;
+use super::closing::BlockingEvacuations;
 use super::facts::Facts;
 
 /// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum StepState {
     /// The step is done, as Nova and the database show.
     Done,
     /// The step is not done, as Nova and the database show.
@@ -20,7 +20,7 @@ pub(super) enum Known {
     NotChecked,
 }
 
-impl Known {
+impl StepState {
     const fn of(done: bool) -> Self {
         if done { Self::Done } else { Self::Open }
     }
@@ -53,7 +53,7 @@ const fn words(done: Option<bool>) -> &'static str {
 
 /// A step.
 pub(super) struct Step {
-    pub(super) known: Known,
+    pub(super) known: StepState,
     pub(super) text: String,
     pub(super) commands: Vec<String>,
 }
@@ -74,7 +74,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let name = quoted(&host.name);
     let service = facts.service();
     let up = service.is_some_and(|service| service.up);
-    let closing = Closing::of(facts);
+    let closing = BlockingEvacuations::of(facts);
     let nothing_open = facts.open.is_none() && facts.migrations.is_ok() && closing.under_way.is_empty();
     let closed = nothing_open && up && closing.not_closed.is_empty();
     let seen = |known, text: &str, commands: Vec<String>| Step {
@@ -82,8 +82,8 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
         text: text.to_owned(),
         commands,
     };
-    let step = |done, text: &str, commands| seen(Known::of(done), text, commands);
-    let by_a_person = |text: &str, commands| seen(Known::by_a_person(up), text, commands);
+    let step = |done, text: &str, commands| seen(StepState::of(done), text, commands);
+    let by_a_person = |text: &str, commands| seen(StepState::by_a_person(up), text, commands);
     vec![
         step(
             nothing_open,
@@ -246,7 +246,7 @@ mod tests {
             "purge_queue",
         ] {
             let known = back[place(&back, part)].known;
-            assert_eq!(known, Known::NotChecked, "{part}");
+            assert_eq!(known, StepState::NotChecked, "{part}");
             assert!(words(known.done()).contains("not checked"), "{part}");
         }
         // Before nova-compute is up these steps are open.
@@ -254,7 +254,7 @@ mod tests {
             service.up = false;
         }
         let away = steps(&facts);
-        assert_eq!(away[place(&away, "purge_queue")].known, Known::Open);
+        assert_eq!(away[place(&away, "purge_queue")].known, StepState::Open);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::super::Failure;
 use super::super::consent::confirmed;
 use super::{giveback, put_back};
 use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::source;
 
 /// Ends the freeze, enables the service, and moves back what the drain has moved away.
@@ -29,7 +29,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     )?;
     planned.yes = true;
     let source = source::open(&wanted).await?;
-    let meanwhile = Meanwhile::of(&planned.shape, source.now());
+    let meanwhile = ProgressReporter::of(&planned.shape, source.now());
     let frozen = source.freezes().await?;
     let is_its = |scope, name: Option<&str>| scope == FreezeScope::Host && name == Some(host.as_str());
     for freeze in frozen.iter().filter(|one| is_its(one.scope, one.name.as_deref())) {

@@ -10,23 +10,23 @@ use std::sync::Arc;
 use axum::http::Method;
 use clap::ValueEnum as _;
 use serde_json::{Value, json};
-use tachi_api::Unasked;
+use tachi_api::QueryError;
 use tachi_domain::guard::matches;
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{Timestamp, count};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::SegmentView;
-use tachi_engine::ports::{Aggregates as _, CallError, Clock, CloudLists as _, OperatorDesk as _};
+use tachi_engine::ports::{Aggregates as _, CallError, Clock, CloudLists as _, OperatorJournal as _};
 use tachi_fence::Fencers;
 use tachi_openstack::Nova;
 use tachi_operator::{FromNovaView, members};
 use tachi_store::Store;
 
-use crate::cli::{By, DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod};
-use crate::cmd::local::{Desk, Doing};
+use crate::cli::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
+use crate::cmd::local::{LocalController, LocalOperation};
 use crate::cmd::who::who;
 use crate::cmd::{Failure, command_settings};
-use crate::out::answer::{self, Meanwhile};
+use crate::out::answer::{self, ProgressReporter};
 use crate::settings::{Fencing, Settings};
 use crate::source::Source as _;
 use crate::wiring::{Base, surroundings};
@@ -45,17 +45,17 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
     let racks = match args.by {
-        By::Rack => Some(racks(settings.surroundings.domains_file.as_deref())?),
-        By::Zone | By::Aggregate => None,
+        SegmentRule::Rack => Some(racks(settings.surroundings.domains_file.as_deref())?),
+        SegmentRule::Zone | SegmentRule::Aggregate => None,
     };
-    let known = Known::read(&settings, &base).await?.by(racks);
+    let known = ExistingRecords::read(&settings, &base).await?.by(racks);
     let plan = known.plan(args.by, &args.default_zone);
     let told = plan.view(without_level(&settings.fencing, &known.hosts)?);
     let now = base.clock.wall();
     if plan.is_empty() || !args.apply {
         return say(&told, &args, "nothing was made: add --apply", now);
     }
-    let meanwhile = Meanwhile::of(&args.shape, now);
+    let meanwhile = ProgressReporter::of(&args.shape, now);
     for line in lines(&told, args.method) {
         meanwhile.say(line);
     }
@@ -106,13 +106,13 @@ pub(crate) async fn proposal(
     nova: &Nova,
     (fencing, domains_file): (&Fencing, Option<&Path>),
     (by, default_zone): (&str, Option<&str>),
-) -> Result<FromNovaView, Unasked> {
-    let by = By::from_str(by, false).map_err(Unasked::Refused)?;
+) -> Result<FromNovaView, QueryError> {
+    let by = SegmentRule::from_str(by, false).map_err(QueryError::Refused)?;
     let racks = match by {
-        By::Rack => Some(racks(domains_file).map_err(|why| Unasked::Refused(why.chain()))?),
-        By::Zone | By::Aggregate => None,
+        SegmentRule::Rack => Some(racks(domains_file).map_err(|why| QueryError::Refused(why.chain()))?),
+        SegmentRule::Zone | SegmentRule::Aggregate => None,
     };
-    let known = Known::ask(store, nova).await?.by(racks);
+    let known = ExistingRecords::ask(store, nova).await?.by(racks);
     // The devices' file belongs to the engine: the API's user need not be able to read it.
     let without = without_level(fencing, &known.hosts).unwrap_or_else(|why| {
         Some(format!(
@@ -126,12 +126,12 @@ pub(crate) async fn proposal(
 /// Plans segments for hosts that are in none: by aggregate if only that leaves the segments as
 /// they are, else by zone.
 pub(in crate::cmd) async fn missing(settings: &Settings, base: &Base) -> Result<Missing, Failure> {
-    let known = Known::read(settings, base).await?;
-    let by_zone = known.plan(By::Zone, DEFAULT_ZONE);
+    let known = ExistingRecords::read(settings, base).await?;
+    let by_zone = known.plan(SegmentRule::Zone, DEFAULT_ZONE);
     if by_zone.adds_only() {
         return Ok(Missing(by_zone));
     }
-    let by_aggregate = known.plan(By::Aggregate, DEFAULT_ZONE);
+    let by_aggregate = known.plan(SegmentRule::Aggregate, DEFAULT_ZONE);
     Ok(Missing(
         if by_aggregate.adds_only() && by_aggregate.places() == by_zone.places() {
             by_aggregate
@@ -169,7 +169,9 @@ const COMMAND: &str = "tachi setup import";
 
 /// Does the same as `--apply`, without output, for our own region; returns the number of created hosts.
 pub(in crate::cmd) async fn protect_all(settings: Settings, base: &Base) -> Result<usize, Failure> {
-    let plan = Known::read(&settings, base).await?.plan(By::Zone, DEFAULT_ZONE);
+    let plan = ExistingRecords::read(&settings, base)
+        .await?
+        .plan(SegmentRule::Zone, DEFAULT_ZONE);
     if plan.is_empty() {
         return Ok(0);
     }
@@ -224,24 +226,26 @@ impl Racks {
 }
 
 /// The hosts and aggregates of Nova, and the existing segments.
-struct Known {
+struct ExistingRecords {
     hosts: BTreeSet<String>,
     aggregates: Vec<Aggregate>,
     region: Vec<SegmentView>,
 }
 
-impl Known {
+impl ExistingRecords {
     async fn read(settings: &Settings, base: &Base) -> Result<Self, Failure> {
         let nova = wiring::nova(settings, &base.clock).await?;
         Self::ask(&base.store, &nova).await.map_err(|why| match why {
-            Unasked::Unknown(text) | Unasked::Refused(text) | Unasked::Marker(text) => Failure::told(text),
-            Unasked::Away { what, source, .. } => Failure::new(what, source),
+            QueryError::Unknown(text) | QueryError::Refused(text) | QueryError::Marker(text) => {
+                Failure::told(text)
+            }
+            QueryError::Away { what, source, .. } => Failure::new(what, source),
         })
     }
 
-    async fn ask(store: &Store, nova: &Nova) -> Result<Self, Unasked> {
+    async fn ask(store: &Store, nova: &Nova) -> Result<Self, QueryError> {
         let away = |what| {
-            move |error: CallError| Unasked::Away {
+            move |error: CallError| QueryError::Away {
                 service: "Nova",
                 what,
                 source: Box::new(error),
@@ -251,14 +255,14 @@ impl Known {
         let aggregates = nova.aggregates().await;
         let aggregates = aggregates.map_err(away("listing Nova's aggregates"))?;
         let region = store.desk().region().await;
-        let region = region.map_err(|error| Unasked::Away {
+        let region = region.map_err(|error| QueryError::Away {
             service: "The database",
             what: "reading the segments",
             source: Box::new(error),
         })?;
         let hosts: BTreeSet<String> = services.computes.into_keys().collect();
         if hosts.is_empty() {
-            return Err(Unasked::Refused(
+            return Err(QueryError::Refused(
                 "Nova has no compute service: there is nothing to protect yet".to_owned(),
             ));
         }
@@ -277,7 +281,7 @@ impl Known {
         self
     }
 
-    fn plan(&self, by: By, default_zone: &str) -> Plan {
+    fn plan(&self, by: SegmentRule, default_zone: &str) -> Plan {
         Plan::of(by, default_zone, &self.hosts, &self.aggregates, &self.region)
     }
 }
@@ -290,14 +294,14 @@ async fn carry_out(
     method: RecoveryMethod,
     command: &str,
 ) -> Result<usize, Failure> {
-    let doing = Doing {
+    let doing = LocalOperation {
         by: &who(None)?,
         command,
         host: "",
         intent: "makes segments and hosts of what Nova has",
         not_done: "nothing was made",
     };
-    let desk = Desk::open(settings, base, &doing).await?;
+    let desk = LocalController::open(settings, base, &doing).await?;
     let mut made = 0;
     let ended = make(&desk, plan, method.as_str(), &mut made).await;
     let done = count(made, "host was made", "hosts were made");
@@ -307,7 +311,7 @@ async fn carry_out(
 }
 
 /// Creates the planned objects and counts the hosts.
-async fn make(desk: &Desk, plan: &Plan, method: &str, count: &mut usize) -> Result<(), Failure> {
+async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usize) -> Result<(), Failure> {
     for segment in &plan.segments {
         let id = if let Some(id) = &segment.id {
             id.to_string()

@@ -33,7 +33,7 @@ impl Field {
 
 /// The subject of the dialogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum About {
+enum DialogueSubject {
     Freeze {
         host: String,
     },
@@ -63,7 +63,7 @@ pub(super) enum Stage {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Dialogue {
-    about: About,
+    about: DialogueSubject,
     /// Description of the change.
     pub(super) what: String,
     pub(super) fields: Vec<Field>,
@@ -78,14 +78,14 @@ pub(super) struct Dialogue {
 
 /// The reaction to a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum DialogueStep {
     Stay,
     Close,
     Run(Vec<String>),
 }
 
 impl Dialogue {
-    fn new(about: About, what: String, fields: Vec<Field>, source: &[String]) -> Self {
+    fn new(about: DialogueSubject, what: String, fields: Vec<Field>, source: &[String]) -> Self {
         Self {
             about,
             what,
@@ -103,7 +103,7 @@ impl Dialogue {
         );
         let fields = vec![Field::new("for", "2h"), Field::new("reason", "")];
         Self::new(
-            About::Freeze {
+            DialogueSubject::Freeze {
                 host: host.to_owned(),
             },
             what,
@@ -119,7 +119,7 @@ impl Dialogue {
         );
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
-        let about = About::Drain {
+        let about = DialogueSubject::Drain {
             host: host.to_owned(),
         };
         let fields = vec![Field::new("for", "2h"), Field::new("reason", ""), name];
@@ -133,7 +133,12 @@ impl Dialogue {
             "A command of tachi, as at a shell. Nothing asks back: what asks for a name wants --yes. Here: {}.",
             line::names(reach)
         );
-        Self::new(About::Typed(reach), what, vec![Field::new("tachi", "")], source)
+        Self::new(
+            DialogueSubject::Typed(reach),
+            what,
+            vec![Field::new("tachi", "")],
+            source,
+        )
     }
 
     pub(super) fn approve(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
@@ -143,7 +148,7 @@ impl Dialogue {
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
         let fields = vec![name, Field::new("reason", "")];
-        Self::new(About::Approve { recovery }, what, fields, source)
+        Self::new(DialogueSubject::Approve { recovery }, what, fields, source)
     }
 
     pub(super) fn abort(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
@@ -153,7 +158,7 @@ impl Dialogue {
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
         let fields = vec![name, Field::new("reason", "")];
-        Self::new(About::Abort { recovery }, what, fields, source)
+        Self::new(DialogueSubject::Abort { recovery }, what, fields, source)
     }
 
     /// Creates a dialogue for an action that is too dangerous for a key.
@@ -163,7 +168,7 @@ impl Dialogue {
             "You confirm that {host} has no power, where no device can. It is typed at the command line of a controller:"
         );
         Self::new(
-            About::Shown(command.map(str::to_owned).to_vec()),
+            DialogueSubject::Shown(command.map(str::to_owned).to_vec()),
             what,
             Vec::new(),
             &[],
@@ -179,13 +184,13 @@ impl Dialogue {
     pub(super) fn command(&self) -> Vec<String> {
         let reason = format!("--reason={}", self.value("reason"));
         let mut words = match &self.about {
-            About::Shown(words) => return words.clone(),
-            About::Typed(_) => {
+            DialogueSubject::Shown(words) => return words.clone(),
+            DialogueSubject::Typed(_) => {
                 // An incomplete line cannot be parsed yet.
                 let words = line::split(self.value("tachi")).unwrap_or_default();
                 return line::with_source(words, &self.source);
             }
-            About::Drain { .. } => {
+            DialogueSubject::Drain { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
                 // The name has been typed here, and the overview shows the progress.
                 let rest = ["--yes", "--no-follow"].map(str::to_owned);
@@ -193,11 +198,11 @@ impl Dialogue {
                 words.extend(rest);
                 words
             }
-            About::Freeze { .. } => {
+            DialogueSubject::Freeze { .. } => {
                 let lasts = format!("--for={}", self.value("for"));
                 vec!["freeze".to_owned(), "host".to_owned(), lasts, reason]
             }
-            About::Approve { recovery } => vec![
+            DialogueSubject::Approve { recovery } => vec![
                 "recovery".to_owned(),
                 "approve".to_owned(),
                 recovery.to_string(),
@@ -205,7 +210,7 @@ impl Dialogue {
                 "--yes".to_owned(),
                 reason,
             ],
-            About::Abort { recovery } => vec![
+            DialogueSubject::Abort { recovery } => vec![
                 "recovery".to_owned(),
                 "abort".to_owned(),
                 recovery.to_string(),
@@ -214,7 +219,7 @@ impl Dialogue {
             ],
         };
         words.extend(self.source.iter().cloned());
-        if let About::Freeze { host } | About::Drain { host } = &self.about {
+        if let DialogueSubject::Freeze { host } | DialogueSubject::Drain { host } = &self.about {
             // After `--` a name is never taken for an option.
             words.extend(["--".to_owned(), host.clone()]);
         }
@@ -228,23 +233,23 @@ impl Dialogue {
         format!("tachi {}", words.join(" "))
     }
 
-    pub(super) fn press(&mut self, key: Key) -> Next {
+    pub(super) fn press(&mut self, key: Key) -> DialogueStep {
         match (&self.stage, key) {
             (Stage::Over(_), Key::Enter | Key::Esc | Key::Char('q')) | (Stage::Asking, Key::Esc) => {
-                Next::Close
+                DialogueStep::Close
             }
             (Stage::Asking, key) => self.fill(key),
             // A key cannot undo a running command.
-            (Stage::Running | Stage::Over(_), _) => Next::Stay,
+            (Stage::Running | Stage::Over(_), _) => DialogueStep::Stay,
         }
     }
 
-    fn fill(&mut self, key: Key) -> Next {
-        if matches!(self.about, About::Shown(_)) {
+    fn fill(&mut self, key: Key) -> DialogueStep {
+        if matches!(self.about, DialogueSubject::Shown(_)) {
             return if key == Key::Enter {
-                Next::Close
+                DialogueStep::Close
             } else {
-                Next::Stay
+                DialogueStep::Stay
             };
         }
         self.fault = None;
@@ -268,10 +273,10 @@ impl Dialogue {
             Key::Enter => return self.run(),
             Key::Esc | Key::PageUp | Key::PageDown | Key::Home | Key::End => {}
         }
-        Next::Stay
+        DialogueStep::Stay
     }
 
-    fn run(&mut self) -> Next {
+    fn run(&mut self) -> DialogueStep {
         if let Some((place, field)) = self
             .fields
             .iter()
@@ -283,17 +288,17 @@ impl Dialogue {
                 None => format!("{}: write something", field.label),
             });
             self.at = place;
-            return Next::Stay;
+            return DialogueStep::Stay;
         }
-        if let About::Typed(reach) = self.about {
+        if let DialogueSubject::Typed(reach) = self.about {
             let typed = line::split(self.value("tachi")).and_then(|words| line::admits(&words, reach));
             if let Err(why) = typed {
                 self.fault = Some(why);
-                return Next::Stay;
+                return DialogueStep::Stay;
             }
         }
         self.stage = Stage::Running;
-        Next::Run(self.command())
+        DialogueStep::Run(self.command())
     }
 }
 

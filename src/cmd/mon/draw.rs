@@ -2,7 +2,7 @@
 
 use ratatui_core::buffer::Buffer;
 use ratatui_core::style::{Modifier, Style};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use textwrap::core::display_width;
 
 use super::feed::Want;
@@ -16,22 +16,22 @@ mod pen;
 
 pub(in crate::cmd) use hosts::progress;
 use hosts::{WIDE, matrix};
-use pen::Pen;
+use pen::Canvas;
 
 /// Minimum size of a frame.
-const LEAST: (u16, u16) = (40, 8);
+const MIN_SIZE: (u16, u16) = (40, 8);
 
 /// Draws onto `buffer`, in its whole area.
 pub(super) fn draw(mon: &mut Mon, buffer: &mut Buffer) {
     let area = buffer.area;
-    let mut pen = Pen {
+    let mut pen = Canvas {
         buffer,
         colours: mon.options.colours,
         width: area.width,
         height: area.height,
     };
-    if area.width < LEAST.0 || area.height < LEAST.1 {
-        let text = format!("tachi mon needs {} columns and {} rows", LEAST.0, LEAST.1);
+    if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
+        let text = format!("tachi mon needs {} columns and {} rows", MIN_SIZE.0, MIN_SIZE.1);
         pen.put(0, 0, &text, Style::new(), area.width);
         return;
     }
@@ -55,18 +55,18 @@ pub(super) fn draw(mon: &mut Mon, buffer: &mut Buffer) {
     }
 }
 
-const fn tone(grade: Grade) -> Tone {
+const fn tone(grade: Severity) -> Tone {
     match grade {
-        Grade::Ok => Tone::Good,
-        Grade::Info => Tone::Quiet,
-        Grade::Warn => Tone::Warn,
-        Grade::Unknown => Tone::Unknown,
-        Grade::Err => Tone::Bad,
+        Severity::Ok => Tone::Good,
+        Severity::Info => Tone::Quiet,
+        Severity::Warn => Tone::Warn,
+        Severity::Unknown => Tone::Unknown,
+        Severity::Err => Tone::Bad,
     }
 }
 
 /// Draws the region and the age of the data, then engines and their parts. Returns the next free line.
-fn head(mon: &Mon, pen: &mut Pen) -> u16 {
+fn head(mon: &Mon, pen: &mut Canvas) -> u16 {
     let bold = Style::new().add_modifier(Modifier::BOLD);
     let x = pen.put(0, 0, "tachi mon  ", bold, pen.width);
     let Some(region) = &mon.region else {
@@ -79,8 +79,8 @@ fn head(mon: &Mon, pen: &mut Pen) -> u16 {
     let room = u16::try_from(display_width(&right)).unwrap_or(pen.width);
     let from = pen.width.saturating_sub(room);
     let (grade, word) = match region.grade {
-        Grade::Ok | Grade::Info if old => (Tone::Unknown, "UNKNOWN".to_owned()),
-        Grade::Ok | Grade::Info | Grade::Warn | Grade::Unknown | Grade::Err => {
+        Severity::Ok | Severity::Info if old => (Tone::Unknown, "UNKNOWN".to_owned()),
+        Severity::Ok | Severity::Info | Severity::Warn | Severity::Unknown | Severity::Err => {
             (tone(region.grade), region.grade.as_str().to_ascii_uppercase())
         }
     };
@@ -105,7 +105,7 @@ fn head(mon: &Mon, pen: &mut Pen) -> u16 {
     2
 }
 
-fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
+fn footer(mon: &Mon, pen: &mut Canvas, y: u16) {
     let reversed = Style::new().add_modifier(Modifier::REVERSED);
     if let Some(hint) = &mon.hint {
         pen.line(y, hint, pen.style(Tone::Warn).add_modifier(Modifier::BOLD));
@@ -131,7 +131,7 @@ fn footer(mon: &Mon, pen: &mut Pen, y: u16) {
 }
 
 /// Draws findings, then the hosts, then the last events, as far as they fit.
-fn overview(mon: &mut Mon, pen: &mut Pen, mut y: u16, foot: u16) {
+fn overview(mon: &mut Mon, pen: &mut Canvas, mut y: u16, foot: u16) {
     let few = if pen.height < 30 { 3 } else { 6 };
     let Some(region) = &mon.region else { return };
     let at = mon.finding_at();
@@ -172,7 +172,7 @@ fn overview(mon: &mut Mon, pen: &mut Pen, mut y: u16, foot: u16) {
     matrix(mon, pen, y, end);
 }
 
-fn page(mon: &mut Mon, pen: &mut Pen, y: u16, foot: u16) {
+fn page(mon: &mut Mon, pen: &mut Canvas, y: u16, foot: u16) {
     let Some(page) = &mon.page else {
         pen.line(y, "asking", Style::new());
         return;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_domain::recovery::Life;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::{ExplanationView, SituationView, StoryView, UnderwayView};
+use tachi_operator::{ExplanationView, RecoveryHistoryView, SituationView, UnderwayView};
 use tokio::sync::{mpsc, watch};
 
 use super::super::Failure;
@@ -15,7 +15,7 @@ use crate::source::Source;
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Timeout of a query.
-const PATIENCE: Duration = Duration::from_secs(10);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The subject of the view.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,15 +32,15 @@ pub(super) enum Want {
 #[derive(Clone, Debug)]
 pub(super) enum More {
     /// The running recovery, or else the newest: its last steps are shown.
-    Newest(Option<StoryView>),
+    Newest(Option<RecoveryHistoryView>),
     Host(Option<ExplanationView>),
     Why(Vec<ExplanationView>),
-    Recovery(Option<StoryView>),
+    Recovery(Option<RecoveryHistoryView>),
 }
 
 /// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Told {
+pub(super) struct FeedAnswer {
     pub(super) want: Want,
     pub(super) now: Timestamp,
     pub(super) seen: SituationView,
@@ -51,7 +51,7 @@ pub(super) struct Told {
 pub(super) async fn feed(
     source: Box<dyn Source>,
     mut want: watch::Receiver<Want>,
-    told: mpsc::Sender<Result<Told, String>>,
+    told: mpsc::Sender<Result<FeedAnswer, String>>,
 ) {
     loop {
         let wanted = want.borrow_and_update().clone();
@@ -70,13 +70,13 @@ pub(super) async fn feed(
 }
 
 /// Queries once.
-pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
-    let late = || Failure::told(format!("no answer within {} s", PATIENCE.as_secs()));
-    let asked = tokio::time::timeout(PATIENCE, ask(source, want)).await;
+pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<FeedAnswer, Failure> {
+    let late = || Failure::told(format!("no answer within {} s", QUERY_TIMEOUT.as_secs()));
+    let asked = tokio::time::timeout(QUERY_TIMEOUT, ask(source, want)).await;
     asked.map_err(|_| late())?
 }
 
-async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
+async fn ask(source: &dyn Source, want: &Want) -> Result<FeedAnswer, Failure> {
     let seen = source.situation().await?;
     let more = match want {
         Want::Region => More::Newest(running(source, &seen).await?),
@@ -88,7 +88,7 @@ async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
         Want::Why(name) => More::Why(source.explanations(name).await?),
         Want::Recovery(id) => More::Recovery(source.recovery(*id).await?),
     };
-    Ok(Told {
+    Ok(FeedAnswer {
         want: want.clone(),
         now: source.now(),
         seen,
@@ -97,7 +97,7 @@ async fn ask(source: &dyn Source, want: &Want) -> Result<Told, Failure> {
 }
 
 /// Returns the recovery that makes progress: one on hold has no new steps, and would hide the steps of one that was approved.
-async fn running(source: &dyn Source, seen: &SituationView) -> Result<Option<StoryView>, Failure> {
+async fn running(source: &dyn Source, seen: &SituationView) -> Result<Option<RecoveryHistoryView>, Failure> {
     match working(seen) {
         Some(row) => source.recovery(row.id).await,
         None => newest(source).await,
@@ -110,7 +110,7 @@ fn working(seen: &SituationView) -> Option<&UnderwayView> {
     seen.recoveries.iter().find(works)
 }
 
-async fn newest(source: &dyn Source) -> Result<Option<StoryView>, Failure> {
+async fn newest(source: &dyn Source) -> Result<Option<RecoveryHistoryView>, Failure> {
     let filter = RecoveryFilter {
         limit: Some(1),
         ..RecoveryFilter::default()

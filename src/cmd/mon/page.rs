@@ -4,13 +4,13 @@ use tachi_domain::Timestamp;
 use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
-use tachi_operator::{FindingView, InstanceView, StoryView};
+use tachi_operator::{FindingView, InstanceView, RecoveryHistoryView};
 
 use super::super::recovery::story;
 use super::super::status::findings::{mark, since};
 use super::super::status::part::{Part, running};
 use super::super::{explain, status};
-use super::feed::{More, Told, Want};
+use super::feed::{FeedAnswer, More, Want};
 use super::region::Finding;
 use crate::out::{View, plain};
 
@@ -40,7 +40,7 @@ pub(super) struct Page {
 
 impl Page {
     /// Builds the page; `None` for an answer without a page.
-    pub(super) fn of(told: Told) -> Option<Self> {
+    pub(super) fn of(told: FeedAnswer) -> Option<Self> {
         let now = told.now;
         let (title, lines) = match (told.want, told.more) {
             (Want::Host(name), More::Host(one)) => {
@@ -109,7 +109,7 @@ fn texts(lines: &[String]) -> Vec<Line> {
     lines.iter().map(|line| Line::Text(plain(line))).collect()
 }
 
-fn recovery(one: &StoryView, now: Timestamp) -> Vec<Line> {
+fn recovery(one: &RecoveryHistoryView, now: Timestamp) -> Vec<Line> {
     let view = View::bare(now);
     let mut lines = texts(&story::heading(one, &view));
     let opened = one.summary.opened_at.0;

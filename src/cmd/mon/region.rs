@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::RecoveryId;
 use tachi_domain::count;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Code, Grade, Protection};
+use tachi_domain::situation::{FindingCode, Protection, Severity};
 use tachi_operator::{
-    FindingView, Flags, HostView, RegisteredView, SituationView, StoryView, UnderwayView, counted, one_line,
+    FindingView, Flags, HostView, RecoveryHistoryView, RegisteredView, SituationView, UnderwayView, counted,
+    one_line,
 };
 
 use super::super::status::{findings, tree};
@@ -28,12 +29,12 @@ pub(super) enum Tone {
 
 /// A sign with its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Sign {
+pub(super) struct StatusMark {
     pub(super) tone: Tone,
     pub(super) words: String,
 }
 
-impl Sign {
+impl StatusMark {
     fn new(tone: Tone, words: impl Into<String>) -> Self {
         Self {
             tone,
@@ -73,14 +74,14 @@ pub(super) struct Host {
     /// The name on the screen.
     pub(super) shown: String,
     pub(super) flags: String,
-    pub(super) nova: Sign,
-    pub(super) fence: Sign,
+    pub(super) nova: StatusMark,
+    pub(super) fence: StatusMark,
     /// The monitors on this host that have ever sent a heartbeat.
-    pub(super) monitors: Sign,
+    pub(super) monitors: StatusMark,
     /// The state of each of the region's levels on this host; `None` if it has no level of that number.
-    pub(super) levels: Vec<Option<Sign>>,
+    pub(super) levels: Vec<Option<StatusMark>>,
     pub(super) instances: String,
-    pub(super) state: Sign,
+    pub(super) state: StatusMark,
     /// Returned and total instances, while the host is under recovery.
     pub(super) back: Option<(u64, u64)>,
     /// The host's open recovery.
@@ -103,7 +104,7 @@ impl Host {
 pub(super) struct Finding {
     /// Key of the finding.
     pub(super) key: String,
-    pub(super) grade: Grade,
+    pub(super) grade: Severity,
     pub(super) text: String,
 }
 
@@ -126,9 +127,9 @@ pub(super) struct Group {
 pub(super) struct Region {
     /// Name of the region, and the time of its assessment, for people.
     pub(super) clock: String,
-    pub(super) grade: Grade,
+    pub(super) grade: Severity,
     pub(super) sentence: String,
-    pub(super) engines: Vec<Sign>,
+    pub(super) engines: Vec<StatusMark>,
     pub(super) findings: Vec<Finding>,
     pub(super) groups: Vec<Group>,
     /// The numbers of all fence levels that any host has.
@@ -138,7 +139,7 @@ pub(super) struct Region {
 }
 
 impl Region {
-    pub(super) fn of(seen: &SituationView, newest: Option<&StoryView>, zone: Zone) -> Self {
+    pub(super) fn of(seen: &SituationView, newest: Option<&RecoveryHistoryView>, zone: Zone) -> Self {
         let judged: BTreeMap<&str, &HostView> =
             seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
@@ -152,7 +153,7 @@ impl Region {
             .collect();
         let levels: Vec<u32> = levels.into_iter().collect();
         let monitors = monitors(seen);
-        let why = Why::of(seen);
+        let why = HostFindings::of(seen);
         let made = |view: &HostView, registered: Option<&RegisteredView>, segment: &str| {
             let row = open.get(view.name.as_str()).copied();
             let mut host = of_host(view, registered, row, segment, seen, flags.host(view, registered));
@@ -168,7 +169,7 @@ impl Region {
                     (true, Some(true) | None) => Tone::Good,
                     (false, _) => Tone::Bad,
                 };
-                host.monitors = Sign::new(tone, format!("{good}/{all}"));
+                host.monitors = StatusMark::new(tone, format!("{good}/{all}"));
             }
             host.levels = levels.iter().map(|number| level(view, *number)).collect();
             host
@@ -263,55 +264,61 @@ fn clock(seen: &SituationView, zone: Zone) -> String {
 }
 
 /// Returns signs of the number of running engines, the worst state of each part, the age of the Nova data, the queue, and each engine.
-fn engines(seen: &SituationView) -> Vec<Sign> {
+fn engines(seen: &SituationView) -> Vec<StatusMark> {
     let alive = seen.engines.iter().filter(|one| one.alive).count();
     let tone = match alive {
         0 => Tone::Bad,
         alive if alive < seen.engines.len() => Tone::Warn,
         _ => Tone::Good,
     };
-    let mut signs = vec![Sign::new(tone, format!("engines {alive}/{}", seen.engines.len()))];
+    let mut signs = vec![StatusMark::new(
+        tone,
+        format!("engines {alive}/{}", seen.engines.len()),
+    )];
     signs.extend(room(seen));
     signs.extend(seen.parts().into_iter().map(|(part, is_well)| {
         let tone = if is_well { Tone::Good } else { Tone::Bad };
-        Sign::new(tone, plain(part))
+        StatusMark::new(tone, plain(part))
     }));
     let looked = seen.looked_at.map_or_else(
         || "Nova never seen".to_owned(),
         |at| format!("Nova seen {}", ago(at.0, seen.at.0)),
     );
-    signs.push(Sign::new(Tone::Quiet, looked));
+    signs.push(StatusMark::new(Tone::Quiet, looked));
     for fact in seen.facts.iter().filter(|fact| !fact.fresh) {
-        signs.push(Sign::new(Tone::Unknown, format!("{} old", plain(&fact.kind))));
+        signs.push(StatusMark::new(
+            Tone::Unknown,
+            format!("{} old", plain(&fact.kind)),
+        ));
     }
     let tone = if seen.queue.new == 0 {
         Tone::Quiet
     } else {
         Tone::Busy
     };
-    signs.push(Sign::new(tone, format!("queue {}", seen.queue.new)));
+    signs.push(StatusMark::new(tone, format!("queue {}", seen.queue.new)));
     signs.extend(seen.engines.iter().map(|one| {
         let tone = if one.alive { Tone::Good } else { Tone::Bad };
         let age = seen.at.0.micros_since(one.signed_at.0).max(0) / 1_000_000;
-        Sign::new(tone, plain(&format!("{} {age} s ago", one.name)))
+        StatusMark::new(tone, plain(&format!("{} {age} s ago", one.name)))
     }));
     signs
 }
 
 /// Returns the sign of the segment that tolerates the fewest host failures.
-fn room(seen: &SituationView) -> Option<Sign> {
+fn room(seen: &SituationView) -> Option<StatusMark> {
     let segments = seen.segments.iter().filter(|one| one.enabled);
     let least = segments.min_by_key(|one| one.headroom)?;
     let hosts = seen.headroom_of(least)?;
     let is_short = |code| seen.findings.iter().any(|finding| finding.code == code);
-    let tone = if is_short(Code::NoRoom) {
+    let tone = if is_short(FindingCode::NoRoom) {
         Tone::Warn
     } else if least.headroom.is_none() {
         Tone::Unknown
     } else {
         Tone::Quiet
     };
-    Some(Sign::new(tone, plain(&format!("{} N+{hosts}", least.name))))
+    Some(StatusMark::new(tone, plain(&format!("{} N+{hosts}", least.name))))
 }
 
 const fn tone(protection: Protection) -> Tone {
@@ -329,16 +336,16 @@ fn monitors(seen: &SituationView) -> BTreeMap<&str, (u32, u32)> {
     let mut by_host: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
     for one in &seen.monitors {
         let (good, all) = by_host.entry(&one.host).or_default();
-        *good += u32::from(one.grade == Grade::Ok);
+        *good += u32::from(one.grade == Severity::Ok);
         *all += 1;
     }
     by_host
 }
 
 /// The findings by code and host.
-struct Why<'a>(BTreeMap<(Code, &'a str), &'a FindingView>);
+struct HostFindings<'a>(BTreeMap<(FindingCode, &'a str), &'a FindingView>);
 
-impl<'a> Why<'a> {
+impl<'a> HostFindings<'a> {
     fn of(seen: &'a SituationView) -> Self {
         let each = seen.findings.iter().flat_map(|finding| {
             // A finding without subjects is about each host.
@@ -349,7 +356,7 @@ impl<'a> Why<'a> {
         Self(each.collect())
     }
 
-    fn told(&self, host: &HostView, code: Code) -> Option<&'a str> {
+    fn told(&self, host: &HostView, code: FindingCode) -> Option<&'a str> {
         let segment = host.segment.as_ref().map(|name| format!("segment {name}"));
         let subjects = [Some(host.name.as_str()), segment.as_deref(), Some("")];
         let found = subjects
@@ -361,42 +368,42 @@ impl<'a> Why<'a> {
 }
 
 /// Returns the sign of a host's fence level of this number, from its last test.
-fn level(view: &HostView, number: u32) -> Option<Sign> {
+fn level(view: &HostView, number: u32) -> Option<StatusMark> {
     let level = view.levels.iter().find(|one| one.level == number)?;
     let tone = if level.good { Tone::Good } else { Tone::Bad };
-    Some(Sign::new(tone, ""))
+    Some(StatusMark::new(tone, ""))
 }
 
 /// Returns the fencing sign of a host, by the findings: it can be confirmed off or not.
-fn fence(view: &HostView, seen: &SituationView) -> Sign {
-    let has = |codes: &[Code]| view.reasons.iter().any(|code| codes.contains(code));
+fn fence(view: &HostView, seen: &SituationView) -> StatusMark {
+    let has = |codes: &[FindingCode]| view.reasons.iter().any(|code| codes.contains(code));
     if seen.fencing_mode != "engine" {
-        return Sign::new(Tone::Quiet, plain(&seen.fencing_mode));
+        return StatusMark::new(Tone::Quiet, plain(&seen.fencing_mode));
     }
     if has(&[
-        Code::FencingStopped,
-        Code::NoFenceDevice,
-        Code::FenceFileUnreadable,
+        FindingCode::FencingStopped,
+        FindingCode::NoFenceDevice,
+        FindingCode::FenceFileUnreadable,
     ]) {
-        return Sign::new(Tone::Bad, "stopped");
+        return StatusMark::new(Tone::Bad, "stopped");
     }
-    if has(&[Code::HostWithoutFence]) {
-        return Sign::new(Tone::Bad, "none");
+    if has(&[FindingCode::HostWithoutFence]) {
+        return StatusMark::new(Tone::Bad, "none");
     }
-    if has(&[Code::FenceFailing, Code::FenceForeignMachine]) {
-        return Sign::new(Tone::Bad, "fails");
+    if has(&[FindingCode::FenceFailing, FindingCode::FenceForeignMachine]) {
+        return StatusMark::new(Tone::Bad, "fails");
     }
-    if has(&[Code::FenceLevelFailing]) {
-        return Sign::new(Tone::Warn, "level");
+    if has(&[FindingCode::FenceLevelFailing]) {
+        return StatusMark::new(Tone::Warn, "level");
     }
-    if has(&[Code::FenceNotTested]) {
-        return Sign::new(Tone::Unknown, "untested");
+    if has(&[FindingCode::FenceNotTested]) {
+        return StatusMark::new(Tone::Unknown, "untested");
     }
     // A host that is not recovered needs no device.
     if view.segment.is_none() {
-        return Sign::new(Tone::Quiet, "-");
+        return StatusMark::new(Tone::Quiet, "-");
     }
-    Sign::new(Tone::Good, "ok")
+    StatusMark::new(Tone::Good, "ok")
 }
 
 fn of_host(
@@ -408,9 +415,9 @@ fn of_host(
     flags: String,
 ) -> Host {
     let nova = match view.up {
-        Some(true) => Sign::new(Tone::Good, "heard"),
-        Some(false) => Sign::new(Tone::Bad, "silent"),
-        None => Sign::new(Tone::Unknown, "unknown"),
+        Some(true) => StatusMark::new(Tone::Good, "heard"),
+        Some(false) => StatusMark::new(Tone::Bad, "silent"),
+        None => StatusMark::new(Tone::Unknown, "unknown"),
     };
     let instances = view.instances.map_or_else(
         || "?".to_owned(),
@@ -419,8 +426,8 @@ fn of_host(
     let state = if let Some(row) = row {
         let short: String = row.id.to_string().chars().take(4).collect();
         match row.waits.as_ref().filter(|wait| wait.held) {
-            Some(wait) => Sign::new(Tone::Bad, format!("{short} held: {}", wait.about())),
-            None => Sign::new(Tone::Busy, format!("{short} {}", row.status)),
+            Some(wait) => StatusMark::new(Tone::Bad, format!("{short} held: {}", wait.about())),
+            None => StatusMark::new(Tone::Busy, format!("{short} {}", row.status)),
         }
     } else {
         let word = view.protection.as_str();
@@ -428,7 +435,7 @@ fn of_host(
             .reasons
             .first()
             .map_or(String::new(), |code| format!(" {code}"));
-        Sign::new(tone(view.protection), format!("{word}{why}"))
+        StatusMark::new(tone(view.protection), format!("{word}{why}"))
     };
     let back = row
         .filter(|row| row.instances > 0)
@@ -446,10 +453,10 @@ fn of_host(
         flags,
         nova,
         fence: fence(view, seen),
-        monitors: Sign::new(Tone::Unknown, "none"),
+        monitors: StatusMark::new(Tone::Unknown, "none"),
         levels: Vec::new(),
         instances,
-        state: Sign {
+        state: StatusMark {
             words: plain(&state.words),
             ..state
         },
@@ -463,7 +470,7 @@ fn of_host(
 /// Limit of the steps that are kept.
 const STEPS: usize = 8;
 
-fn story(story: &StoryView, zone: Zone) -> Vec<String> {
+fn story(story: &RecoveryHistoryView, zone: Zone) -> Vec<String> {
     let host = &story.summary.host;
     let first = story.steps.len().saturating_sub(STEPS);
     let steps = story.steps.iter().skip(first);

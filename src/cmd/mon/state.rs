@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 
-use super::dialogue::{Dialogue, Next, Stage};
-use super::feed::{More, Told, Want};
+use super::dialogue::{Dialogue, DialogueStep, Stage};
+use super::feed::{FeedAnswer, More, Want};
 use super::page::Page;
 use super::region::{Host, Region};
 use crate::out::{Zone, plain};
 
 /// Age of the last answer from which on nothing counts as good.
-const OLD: Duration = Duration::from_secs(5);
+const STALE_AFTER: Duration = Duration::from_secs(5);
 
 /// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Key {
 #[derive(Clone, Debug)]
 pub(super) enum Event {
     Key(Key),
-    Told(Box<Result<Told, String>>),
+    Told(Box<Result<FeedAnswer, String>>),
     /// The output of a command, in lines.
     Ran(Vec<String>),
     /// A passing moment, or another size of the terminal.
@@ -42,7 +42,7 @@ pub(super) enum Event {
 
 /// An action to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Deed {
+pub(super) enum MonAction {
     Look(Want),
     Run(Vec<String>),
     Quit,
@@ -116,7 +116,7 @@ impl Mon {
 
     /// True if the data is too old for anything to count as good.
     pub(super) fn is_stale(&self) -> bool {
-        self.age().is_none_or(|age| age >= OLD)
+        self.age().is_none_or(|age| age >= STALE_AFTER)
     }
 
     /// Returns the warning about missing answers.
@@ -176,7 +176,7 @@ impl Mon {
         self.finding = region.findings.get(at).map(|one| one.key.clone());
     }
 
-    pub(super) fn on(&mut self, event: Event, now: Duration) -> Option<Deed> {
+    pub(super) fn on(&mut self, event: Event, now: Duration) -> Option<MonAction> {
         self.now = now;
         match event {
             Event::Tick => None,
@@ -194,7 +194,7 @@ impl Mon {
         }
     }
 
-    fn told(&mut self, told: Result<Told, String>) {
+    fn told(&mut self, told: Result<FeedAnswer, String>) {
         let told = match told {
             Ok(told) => told,
             Err(why) => {
@@ -221,13 +221,13 @@ impl Mon {
         }
     }
 
-    fn press(&mut self, key: Key) -> Option<Deed> {
+    fn press(&mut self, key: Key) -> Option<MonAction> {
         self.hint = None;
         if let Some(dialogue) = &mut self.dialogue {
             return match dialogue.press(key) {
-                Next::Stay => None,
-                Next::Run(words) => Some(Deed::Run(words)),
-                Next::Close => {
+                DialogueStep::Stay => None,
+                DialogueStep::Run(words) => Some(MonAction::Run(words)),
+                DialogueStep::Close => {
                     self.dialogue = None;
                     None
                 }
@@ -242,7 +242,7 @@ impl Mon {
             return None;
         }
         match key {
-            Key::Char('q') => return Some(Deed::Quit),
+            Key::Char('q') => return Some(MonAction::Quit),
             Key::Char('?') => self.helps = true,
             Key::Char('f' | 'a' | 'x' | 'd' | 'v') if self.options.read_only => {
                 self.hint = Some("read-only: started with --read-only".to_owned());
@@ -274,7 +274,7 @@ impl Mon {
         None
     }
 
-    fn press_region(&mut self, key: Key) -> Option<Deed> {
+    fn press_region(&mut self, key: Key) -> Option<MonAction> {
         match key {
             Key::Char('/') => self.is_filtering = true,
             Key::Esc | Key::Tab if self.finding.is_some() => self.finding = None,
@@ -338,7 +338,7 @@ impl Mon {
         self.chosen = rows.get(at).map(|(_, host)| host.name.clone());
     }
 
-    fn look(&mut self, want: Want) -> Deed {
+    fn look(&mut self, want: Want) -> MonAction {
         if want == Want::Region {
             // Coming back, the operator finds the same row chosen.
         } else if self.chosen.is_none() {
@@ -347,7 +347,7 @@ impl Mon {
         self.view = want.clone();
         self.page = None;
         self.scroll = 0;
-        Deed::Look(want)
+        MonAction::Look(want)
     }
 
     /// Returns the host that a key is about.

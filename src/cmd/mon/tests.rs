@@ -7,17 +7,17 @@ use ratatui_core::terminal::Terminal;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Grade, Protection};
+use tachi_domain::situation::{Protection, Severity};
 use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
 use tachi_operator::downtime::DowntimeView;
-use tachi_operator::{CountsView, LevelSeenView, MonitorView, SituationView, StoryView, Time};
+use tachi_operator::{CountsView, LevelSeenView, MonitorView, RecoveryHistoryView, SituationView, Time};
 use uuid::Uuid;
 
 use super::super::status::seen::tests::{fine, host, judged};
 use super::dialogue::Stage;
-use super::feed::{More, Told, Want};
-use super::state::{Deed, Event, Key, Mon, Options};
+use super::feed::{FeedAnswer, More, Want};
+use super::state::{Event, Key, Mon, MonAction, Options};
 use super::{draw, pressed};
 
 const NOW: i64 = 1_700_000_000_000_000;
@@ -63,7 +63,7 @@ pub(super) fn region() -> SituationView {
 }
 
 fn told(seen: SituationView) -> Event {
-    Event::Told(Box::new(Ok(Told {
+    Event::Told(Box::new(Ok(FeedAnswer {
         want: Want::Region,
         now: Timestamp::from_micros(NOW),
         seen,
@@ -81,7 +81,7 @@ fn mon() -> Mon {
     mon
 }
 
-fn press(mon: &mut Mon, keys: &str) -> Option<Deed> {
+fn press(mon: &mut Mon, keys: &str) -> Option<MonAction> {
     let now = mon.now;
     let mut last = None;
     for letter in keys.chars() {
@@ -106,7 +106,7 @@ fn frame(mon: &mut Mon, width: u16, height: u16) -> String {
     draw::text(terminal.backend().buffer())
 }
 
-fn story() -> StoryView {
+fn story() -> RecoveryHistoryView {
     let second = |seconds: i64| Time(Timestamp::from_micros(NOW - 60_000_000 + seconds * 1_000_000));
     let summary = serde_json::json!({
         "recovery": HELD, "notification": NotificationId(Uuid::from_u128(8)), "kind": "host", "host": "compute-003",
@@ -181,13 +181,13 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
 fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     let mut mon = mon();
     let deed = press(&mut mon, "\n");
-    assert_eq!(deed, Some(Deed::Look(Want::Recovery(HELD))));
+    assert_eq!(deed, Some(MonAction::Look(Want::Recovery(HELD))));
     assert!(frame(&mut mon, 80, 24).contains("asking"));
     // The answer to what was asked before belongs to no page.
     mon.on(told(region()), at(2));
     assert!(mon.page.is_none());
     mon.on(
-        Event::Told(Box::new(Ok(Told {
+        Event::Told(Box::new(Ok(FeedAnswer {
             want: Want::Recovery(HELD),
             now: Timestamp::from_micros(NOW),
             seen: region(),
@@ -197,7 +197,7 @@ fn a_recovery_is_opened_with_a_bar_for_each_instance() {
     );
     insta::assert_snapshot!("recovery_100x30", frame(&mut mon, 100, 30));
     // Back, one stands where one was.
-    assert_eq!(press(&mut mon, "\u{1b}"), Some(Deed::Look(Want::Region)));
+    assert_eq!(press(&mut mon, "\u{1b}"), Some(MonAction::Look(Want::Region)));
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
 }
 
@@ -227,8 +227,8 @@ fn a_finding_is_chosen_and_opened_in_full() {
     );
     let deed = press(&mut mon, "\n");
     let want = Want::Finding("HOST_ON_MAINTENANCE compute-002".to_owned());
-    assert_eq!(deed, Some(Deed::Look(want.clone())));
-    let mut answer = Told {
+    assert_eq!(deed, Some(MonAction::Look(want.clone())));
+    let mut answer = FeedAnswer {
         want,
         now: Timestamp::from_micros(NOW),
         seen: region(),
@@ -299,7 +299,7 @@ fn an_action_shows_its_command_and_runs_just_that() {
         "--",
         "compute-001",
     ];
-    assert_eq!(deed, Some(Deed::Run(wanted.map(str::to_owned).to_vec())));
+    assert_eq!(deed, Some(MonAction::Run(wanted.map(str::to_owned).to_vec())));
     // While it runs no key begins a second one.
     assert_eq!(press(&mut mon, "\n\nq\u{1b}"), None);
     assert_eq!(mon.dialogue.as_ref().unwrap().stage, Stage::Running);
@@ -327,7 +327,7 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     let deed = press(&mut mon, "compute-003\n\n");
     let id = HELD.to_string();
     let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off"].map(str::to_owned);
-    assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
+    assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
 
     // What vouches is left to the command line.
     let mut mon = self::mon();
@@ -358,7 +358,7 @@ fn a_drain_shows_its_command_and_wants_the_name_of_the_host() {
     let deed = press(&mut mon, "compute-001\n");
     let wanted = "host drain --for=2h --reason=firmware --yes --no-follow -- compute-001";
     let wanted = wanted.split(' ').map(str::to_owned).collect();
-    assert_eq!(deed, Some(Deed::Run(wanted)));
+    assert_eq!(deed, Some(MonAction::Run(wanted)));
 }
 
 #[test]
@@ -371,7 +371,7 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
     assert!(frame(&mut mon, 120, 40).contains("tachi show 'a b'"));
     let deed = press(&mut mon, "\n");
     let wanted = ["show", "a b"].map(str::to_owned);
-    assert_eq!(deed, Some(Deed::Run(wanted.to_vec())));
+    assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
     mon.on(Event::Ran(vec!["no host is called so".into()]), at(2));
     assert!(frame(&mut mon, 120, 40).contains("no host is called so"));
 
@@ -402,7 +402,7 @@ fn monitors_and_each_fence_level_have_a_column_where_there_is_room() {
         notice: None,
         heartbeat_use: tachi_domain::monitor::HeartbeatUse::Unknown,
     };
-    seen.monitors = vec![monitor(Grade::Ok), monitor(Grade::Err)];
+    seen.monitors = vec![monitor(Severity::Ok), monitor(Severity::Err)];
     let mut mon = Mon::new(Options::default());
     mon.on(told(seen), at(1));
     let shown = frame(&mut mon, 120, 40);
@@ -626,7 +626,7 @@ fn signs_and_words_tell_what_colours_tell() {
     coloured.on(told(region()), at(1));
     assert_eq!(plainly, frame(&mut coloured, 120, 40));
     let mut seen = region();
-    seen.grade = Grade::Ok;
+    seen.grade = Severity::Ok;
     seen.hosts[0].protection = Protection::Protected;
     seen.hosts[0].reasons.clear();
     seen.instances = Some(CountsView {
@@ -649,19 +649,19 @@ fn signs_and_words_tell_what_colours_tell() {
 
 #[test]
 fn ctrl_c_ends_and_other_control_keys_do_nothing() {
-    use super::{Input, KeyCode, KeyModifiers, Pressed};
+    use super::{Input, InputEvent, KeyCode, KeyModifiers};
     use ratatui_crossterm::crossterm::event::KeyEvent;
     let key = |code, modifiers| pressed(&Input::Key(KeyEvent::new(code, modifiers)));
     assert!(matches!(
         key(KeyCode::Char('c'), KeyModifiers::CONTROL),
-        Pressed::Stop
+        InputEvent::Stop
     ));
     assert!(matches!(
         key(KeyCode::Char('f'), KeyModifiers::CONTROL),
-        Pressed::Other
+        InputEvent::Other
     ));
     assert!(matches!(
         key(KeyCode::Char('q'), KeyModifiers::NONE),
-        Pressed::Key(Key::Char('q'))
+        InputEvent::Key(Key::Char('q'))
     ));
 }

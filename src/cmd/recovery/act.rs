@@ -4,17 +4,17 @@
 use serde_json::{Value, json};
 use tachi_domain::RecoveryId;
 use tachi_domain::count;
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::time;
-use tachi_operator::{RetriedView, StoryView, consequence, members, one_line};
+use tachi_operator::{RecoveryHistoryView, RetriedView, consequence, members, one_line};
 
 use super::super::Failure;
 use super::super::consent::asked;
 use super::{action, domain, named, note_if_nobody_works, unknown};
 use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs};
 use crate::out::answer;
-use crate::source::{self, Database, Saying, Source};
+use crate::source::{self, ActionRequest, Database, Source};
 
 /// Output fields of a single action, and of each of several.
 const ONE: [&str; 4] = ["word", "recovery", "by", "already"];
@@ -23,19 +23,19 @@ const EACH: [&str; 5] = ["word", "recovery", "host", "by", "already"];
 /// An action on a recovery.
 #[derive(Clone, Copy)]
 pub(in crate::cmd) struct Action {
-    word: Word,
+    word: OperatorCommand,
     /// The name of the command.
     name: &'static str,
     consequence: &'static str,
 }
 
 pub(super) const APPROVE: Action = Action {
-    word: Word::Approve,
+    word: OperatorCommand::Approve,
     name: "approve",
     consequence: consequence::APPROVE,
 };
 pub(in crate::cmd) const ABORT: Action = Action {
-    word: Word::Reject,
+    word: OperatorCommand::Reject,
     name: "abort",
     consequence: consequence::ABORT,
 };
@@ -44,7 +44,7 @@ pub(super) const REJECT: Action = Action {
     ..ABORT
 };
 const CONFIRM_OFF: Action = Action {
-    word: Word::HostIsOff,
+    word: OperatorCommand::HostIsOff,
     name: "confirm-off",
     consequence: consequence::CONFIRM_OFF,
 };
@@ -52,7 +52,7 @@ const CONFIRM_OFF: Action = Action {
 /// A recovery that the operator has named.
 struct Meant {
     id: RecoveryId,
-    story: StoryView,
+    story: RecoveryHistoryView,
 }
 
 impl Meant {
@@ -171,7 +171,7 @@ async fn each(
             )
         } else {
             match source
-                .say(Saying::OfRecovery(id, action.word), Some(&reason))
+                .say(ActionRequest::OfRecovery(id, action.word), Some(&reason))
                 .await
             {
                 Ok(said) => {

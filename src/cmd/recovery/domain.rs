@@ -8,14 +8,14 @@ use crate::cmd::Failure;
 
 /// The recoveries that are on hold because a failure domain was lost as a whole.
 #[derive(Debug)]
-pub(crate) struct Held {
+pub(crate) struct DomainHolds {
     /// The recoveries, with their hosts.
     pub(crate) recoveries: Vec<(RecoveryId, String)>,
     /// Number of hosts in the domain.
     hosts: u64,
 }
 
-impl Held {
+impl DomainHolds {
     /// Returns a note for the operator if not every host of the domain was on hold: the action has not reached the others.
     pub(crate) fn missing(&self, domain: &str) -> Option<String> {
         let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
@@ -35,7 +35,7 @@ impl Held {
 /// # Errors
 ///
 /// No recovery is on hold because of `domain`.
-pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> Result<Held, Failure> {
+pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> Result<DomainHolds, Failure> {
     let mut found = Vec::new();
     let mut others = Vec::new();
     let mut hosts = 0;
@@ -60,7 +60,7 @@ pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> R
             "no recovery is held because of a domain {domain}{hint}"
         )));
     }
-    Ok(Held {
+    Ok(DomainHolds {
         recoveries: found,
         hosts,
     })

@@ -10,7 +10,7 @@ use tachi_operator::{RecoveryView, progress_of};
 use super::super::Failure;
 use super::super::when::since;
 use crate::cli::{RecoveryListArgs, StateWord};
-use crate::out::{Cell, Column, Sheet, answer};
+use crate::out::{Cell, Column, TextTable, answer};
 use crate::source;
 
 /// Lists recoveries.
@@ -64,7 +64,7 @@ fn state_of(word: StateWord) -> RecoveryState {
     }
 }
 
-fn sheet(rows: Vec<RecoveryView>) -> Sheet<9> {
+fn sheet(rows: Vec<RecoveryView>) -> TextTable<9> {
     let columns = [
         Column::new("recovery"),
         Column::new("host"),
@@ -76,7 +76,7 @@ fn sheet(rows: Vec<RecoveryView>) -> Sheet<9> {
         Column::of("waits for", "waits"),
         Column::new("message"),
     ];
-    Sheet::new(columns, rows, |row| {
+    TextTable::new(columns, rows, |row| {
         let waits = row.waits.as_ref().map(|wait| wait.what);
         let waits = waits.filter(|what| *what != WaitsFor::Nothing);
         let cells = [

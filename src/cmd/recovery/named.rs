@@ -15,7 +15,7 @@ use crate::out;
 use crate::source::Source;
 
 /// Limit of the candidates that are shown if the name is ambiguous.
-const SHOWN: u64 = 6;
+const MAX_LISTED: u64 = 6;
 
 /// Finds the recovery with this id or host. Of several recoveries of a host it takes the host's own open one, then another open one, then
 /// the one that watches for the host's return, else the newest.
@@ -26,7 +26,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     }
     let of_host = RecoveryFilter {
         host: Some(wanted.to_owned()),
-        limit: Some(SHOWN),
+        limit: Some(MAX_LISTED),
         ..RecoveryFilter::default()
     };
     let unsettled = source.recoveries(&of_host).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         let begins = RecoveryFilter {
             closed: true,
             id: Some(wanted.to_ascii_lowercase()),
-            limit: Some(SHOWN),
+            limit: Some(MAX_LISTED),
             ..RecoveryFilter::default()
         };
         if let Some(id) = only(wanted, &source.recoveries(&begins).await?)? {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
-use tachi_operator::{StoryView, progress_of};
+use tachi_operator::{RecoveryHistoryView, progress_of};
 
 use super::super::Failure;
 use super::{named, story, unknown};
@@ -18,7 +18,7 @@ use crate::source::{self, Source};
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Limit of failed polls in a row, for `--follow`.
-const PATIENCE: u32 = 300;
+const MAX_ATTEMPTS: u32 = 300;
 
 /// Shows one recovery.
 pub(super) async fn run(args: RecoveryShowArgs) -> Result<u8, Failure> {
@@ -74,7 +74,12 @@ pub(in crate::cmd) async fn show(
 }
 
 /// Prints the news of the recovery until it ends.
-async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView, view: &View) -> Result<u8, Failure> {
+async fn follow(
+    source: &dyn Source,
+    id: RecoveryId,
+    first: RecoveryHistoryView,
+    view: &View,
+) -> Result<u8, Failure> {
     let tell = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
     tell(&story::heading(&first, view));
     out::line("");
@@ -107,7 +112,7 @@ async fn follow(source: &dyn Source, id: RecoveryId, first: StoryView, view: &Vi
             match source.recovery(id).await {
                 Ok(Some(story)) => break story,
                 Ok(None) => return Err(unknown(id)),
-                Err(error) if failures < PATIENCE => {
+                Err(error) if failures < MAX_ATTEMPTS => {
                     failures += 1;
                     if failures == 1 {
                         out::note(format!("tachi: {}; trying again", error.chain()));

@@ -6,9 +6,11 @@ use std::time::Duration;
 use serde_json::json;
 use tachi_domain::count;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_operator::{InstanceView, ProofView, StepView, StoryView, Time, one_line, progress_of, stage};
+use tachi_operator::{
+    InstanceView, ProofView, RecoveryHistoryView, StepView, Time, one_line, progress_of, stage,
+};
 
-use crate::out::{Cell, Column, Sheet, View};
+use crate::out::{Cell, Column, TextTable, View};
 
 /// Counts the instances that came back on hosts in no segment, where a second failure is not recovered. `None` if there are none.
 pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) -> Option<String> {
@@ -36,7 +38,7 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
 }
 
 /// Returns the lines before the story.
-pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
+pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     let summary = &story.summary;
     let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
     let mut lines = vec![
@@ -96,7 +98,7 @@ pub(in crate::cmd) fn heading(story: &StoryView, view: &View) -> Vec<String> {
 }
 
 /// Returns the story: steps and proofs in chronological order.
-pub(in crate::cmd) fn lines(story: &StoryView, view: &View) -> Vec<String> {
+pub(in crate::cmd) fn lines(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     let mut told: Vec<(Time, String)> = story
         .steps
         .iter()
@@ -142,7 +144,7 @@ fn proof(line: &ProofView, view: &View) -> String {
 }
 
 /// Returns the table of the instances; `None` without any.
-pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
+pub(super) fn instances(story: &RecoveryHistoryView) -> Option<TextTable<8>> {
     if story.instances.is_empty() {
         return None;
     }
@@ -162,7 +164,7 @@ pub(super) fn instances(story: &StoryView) -> Option<Sheet<8>> {
         lasted.0,
         Column::new("message"),
     ];
-    Some(Sheet::new(columns, &story.instances, |one| {
+    Some(TextTable::new(columns, &story.instances, |one| {
         let cells = [
             Cell::text(&one.name),
             Cell::id(&one.id),
@@ -193,7 +195,7 @@ mod tests {
     use crate::out::at_widths;
 
     /// Builds the story of an instance that was requested a minute after the opening, and was back in 0.6 s.
-    fn of_kind(kind: &str, down: Option<f64>) -> StoryView {
+    fn of_kind(kind: &str, down: Option<f64>) -> RecoveryHistoryView {
         let at = |millis: i64| Time(Timestamp::from_micros(1_795_155_308_000_000 + millis * 1_000));
         let id = "00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa";
         let instance = InstanceView {

@@ -11,7 +11,7 @@ use tachi_instance_ha::{
     Class, Client, ClusterStatus, GeneratedTime, HostEvent, HostStatus, MonitorSignature, Notification,
     Options,
 };
-use tachi_keystone::{Credentials, Domain, Named, Scope};
+use tachi_keystone::{Credentials, Domain, ResourceRef, Scope};
 use tachi_sandbox::HostSnapshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -33,7 +33,7 @@ const NOTICE_SECONDS: u32 = 4;
 const SIGN: Duration = Duration::from_secs(10);
 
 /// Limit of concurrent heartbeats.
-const AT_ONCE: usize = 16;
+const MAX_PARALLEL: usize = 16;
 
 /// A host that is gone.
 struct Gone {
@@ -55,7 +55,7 @@ impl Monitors {
     /// Creates the monitors. They find the API in the catalogue of the region, as real ones do.
     pub(super) fn of(region: &Region) -> Result<Self, Failure> {
         let login = region.sandbox.credentials_of("masakari", "service");
-        let named = |name: String| Named::Name {
+        let named = |name: String| ResourceRef::Name {
             name,
             domain: Some(Domain::Name(login.domain_name.clone())),
         };
@@ -149,7 +149,7 @@ impl Monitors {
         let all: Vec<(&HostSnapshot, MonitorKind)> =
             heard.flat_map(|host| KINDS.map(|kind| (host, kind))).collect();
         let mut refused = None;
-        for some in all.chunks(AT_ONCE) {
+        for some in all.chunks(MAX_PARALLEL) {
             let mut signing = JoinSet::new();
             for (host, kind) in some.iter().copied() {
                 let (client, signature) = (Arc::clone(&self.client), signature(host, kind, hosts));

@@ -1,7 +1,7 @@
 //! Findings, as lines.
 
 use tachi_domain::Timestamp;
-use tachi_domain::situation::{Aspect, Code, Grade};
+use tachi_domain::situation::{Aspect, FindingCode, Severity};
 use tachi_operator::waits::explained;
 use tachi_operator::{FindingView, SituationView, counted};
 
@@ -44,7 +44,7 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
     let mut lines = Vec::new();
     for finding in &seen.findings {
         // The line about the recovery on hold shows this already.
-        if finding.code == Code::HostUnderRecovery && finding.subjects.iter().all(held) {
+        if finding.code == FindingCode::HostUnderRecovery && finding.subjects.iter().all(held) {
             continue;
         }
         lines.push(line(finding, seen.at.0));
@@ -64,7 +64,7 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
 fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
     let is_subject = |name: &String| finding.subjects.contains(name);
     let needs = &seen.needs_person;
-    if [Code::MoveNeedsPerson, Code::MoveFailed].contains(&finding.code) {
+    if [FindingCode::MoveNeedsPerson, FindingCode::MoveFailed].contains(&finding.code) {
         let own: Vec<_> = needs
             .instances
             .iter()
@@ -84,19 +84,19 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
         return lines;
     }
     let held = needs.recoveries.iter();
-    let own = held.filter(|one| finding.code == Code::RecoveryHeld && is_subject(&one.host));
+    let own = held.filter(|one| finding.code == FindingCode::RecoveryHeld && is_subject(&one.host));
     own.flat_map(|one| &one.commands)
         .map(|way| format!("-> {way}"))
         .collect()
 }
 
 /// Returns the grade's symbol at the head of a line.
-pub(in crate::cmd) const fn mark(grade: Grade) -> &'static str {
+pub(in crate::cmd) const fn mark(grade: Severity) -> &'static str {
     match grade {
-        Grade::Err => "✗",
-        Grade::Warn => "!",
-        Grade::Unknown => "?",
-        Grade::Ok | Grade::Info => "·",
+        Severity::Err => "✗",
+        Severity::Warn => "!",
+        Severity::Unknown => "?",
+        Severity::Ok | Severity::Info => "·",
     }
 }
 

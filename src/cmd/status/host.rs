@@ -1,7 +1,7 @@
 //! Tree of a host, or of a segment with its hosts.
 
 use tachi_domain::count;
-use tachi_domain::situation::{Aspect, Code, Grade, Protection};
+use tachi_domain::situation::{Aspect, FindingCode, Protection, Severity};
 use tachi_operator::{ExplanationView, Flags, HostView, HostedView, RegisteredView, SituationView, flags};
 
 use super::super::Failure;
@@ -153,7 +153,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     entries.push(vec![format!("{:<10} {}", "watched", watched(seen))]);
     for monitor in &seen.monitors {
         let (kind, at) = (monitor.kind.as_str(), ago(monitor.signed_at.0, now));
-        let sign = if monitor.grade == Grade::Ok {
+        let sign = if monitor.grade == Severity::Ok {
             "●"
         } else {
             mark(monitor.grade)
@@ -179,10 +179,10 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
 
 fn is_away(host: &HostView) -> bool {
     let away = [
-        Code::HostDown,
-        Code::HostOnMaintenance,
-        Code::HostNotBack,
-        Code::HostUnderRecovery,
+        FindingCode::HostDown,
+        FindingCode::HostOnMaintenance,
+        FindingCode::HostNotBack,
+        FindingCode::HostUnderRecovery,
     ];
     host.reasons.iter().any(|code| away.contains(code))
 }
@@ -192,9 +192,9 @@ fn watched(seen: &SituationView) -> &'static str {
     let is_found = |code| seen.findings.iter().any(|finding| finding.code == code);
     if seen.not_assessed.contains(&Aspect::Monitors) {
         "· not assessed: no host monitor has ever signed"
-    } else if is_found(Code::HostNotWatched) {
+    } else if is_found(FindingCode::HostNotWatched) {
         "✗ by no host monitor that is at work"
-    } else if is_found(Code::MonitorUnknown) {
+    } else if is_found(FindingCode::MonitorUnknown) {
         "? by no host monitor that signs"
     } else if seen.hosts.iter().any(is_away) {
         "· not asked of a host that is not at work"
@@ -214,8 +214,8 @@ fn running_lines(now: tachi_domain::Timestamp) -> impl Fn(&[HostedView]) -> Vec<
 fn running_line(one: &HostedView, width: usize, now: tachi_domain::Timestamp) -> Vec<String> {
     let flags = flags([
         one.waits.is_some(),
-        one.reasons.contains(&Code::Frozen),
-        one.reasons.contains(&Code::InstanceMoving),
+        one.reasons.contains(&FindingCode::Frozen),
+        one.reasons.contains(&FindingCode::InstanceMoving),
         one.waits.is_some(),
         one.protection == Protection::NotMeant,
     ]);

@@ -3,8 +3,8 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
-use tachi_domain::situation::Grade;
-use tachi_operator::named::{How, meant};
+use tachi_domain::situation::Severity;
+use tachi_operator::named::{MatchQuality, meant};
 use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
 
 use super::super::Failure;
@@ -117,7 +117,7 @@ impl Part {
         subjects.extend(seen.needs_person.instances.iter().map(|one| one.name.clone()));
         seen.findings = about(&seen.findings, &subjects, &seen.hosts);
         let grades = seen.findings.iter().map(|finding| finding.grade);
-        seen.grade = grades.max().unwrap_or(Grade::Ok);
+        seen.grade = grades.max().unwrap_or(Severity::Ok);
         seen
     }
 }
@@ -167,14 +167,14 @@ fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
     }
 }
 
-fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
+fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a str>) {
     let called = |one: &&SegmentView| (one.id.clone(), one.name.clone());
     let (how, found) = meant(wanted, &seen.segments, called);
     (how, found.into_iter().map(|one| one.name.as_str()).collect())
 }
 
 /// Finds hosts by name or id. Hosts in no segment have no id.
-fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (How, Vec<&'a str>) {
+fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a str>) {
     let registered = seen.segments.iter().flat_map(|segment| &segment.hosts);
     let registered = registered.map(|host| (host.id.as_str(), host.name.as_str()));
     let strangers = seen.hosts.iter().filter(|host| host.segment.is_none());
@@ -280,7 +280,7 @@ mod tests {
         let part = Part::Host("c".into()).of(SituationView::from(&seen), &BTreeSet::new());
         assert_eq!(
             (of(&part, "NO_ENGINE"), part.grade),
-            (Some(Vec::new()), Grade::Err)
+            (Some(Vec::new()), Severity::Err)
         );
     }
 }

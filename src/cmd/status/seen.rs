@@ -33,13 +33,13 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::entity::{Host, Segment, Stamps};
     use tachi_domain::policy::{BareNormal, FencingMode};
     use tachi_domain::situation::{
-        ComputeService, Facts, Instances, Known, Situation, assess, forecast_region,
+        ComputeService, Facts, Instances, Situation, TimedFact, assess, forecast_region,
     };
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::operator::{HostView, SegmentView};
-    use tachi_engine::ports::roll::{Backlog, EngineLine, EngineSignature};
-    use tachi_engine::situation::{Configured, Tables, Watched};
-    use tachi_operator::{Fencing, Place, Seen};
+    use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
+    use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+    use tachi_operator::{Fencing, Place, RegionSnapshot};
     use uuid::Uuid;
 
     use super::*;
@@ -84,8 +84,8 @@ pub(in crate::cmd) mod tests {
         }
     }
 
-    pub(in super::super) fn engine(name: &str, seconds_ago: i64, facts: &[(&str, &str)]) -> EngineLine {
-        EngineLine {
+    pub(in super::super) fn engine(name: &str, seconds_ago: i64, facts: &[(&str, &str)]) -> EngineRow {
+        EngineRow {
             signature: EngineSignature {
                 name: name.into(),
                 version: "1".into(),
@@ -101,7 +101,7 @@ pub(in crate::cmd) mod tests {
     }
 
     /// Builds a region with two hosts, an engine and a controller, and current Nova data.
-    pub(in crate::cmd) fn fine() -> Seen {
+    pub(in crate::cmd) fn fine() -> RegionSnapshot {
         let tables = Tables {
             segments: vec![SegmentView {
                 segment: segment_of("all", RecoveryMethod::Auto),
@@ -117,7 +117,7 @@ pub(in crate::cmd) mod tests {
             freezes: Vec::new(),
             monitors: Vec::new(),
         };
-        Seen {
+        RegionSnapshot {
             now: Timestamp::from_micros(NOW),
             fencing: Fencing {
                 mode: FencingMode::External,
@@ -153,12 +153,12 @@ pub(in crate::cmd) mod tests {
             cell_down: false,
             since: now,
         };
-        let watched = Watched {
-            computes: Some(Known {
+        let watched = CloudSnapshot {
+            computes: Some(TimedFact {
                 as_of: now,
                 value: tables.hosts().into_iter().map(compute).collect(),
             }),
-            instances: Some(Known {
+            instances: Some(TimedFact {
                 as_of: now,
                 value: Instances {
                     complete: true,

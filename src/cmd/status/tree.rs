@@ -288,7 +288,7 @@ mod tests {
     use tachi_domain::recovery::RecoveryKind;
     use tachi_domain::{HostId, NotificationId, RecoveryId, Timestamp, Wait, WaitsFor};
     use tachi_engine::ports::operator::{MoveCounts, RecoverySummary};
-    use tachi_operator::Seen;
+    use tachi_operator::RegionSnapshot;
     use uuid::Uuid;
 
     use super::super::seen::tests::{engine, fine, host, judged};
@@ -327,7 +327,7 @@ mod tests {
     }
 
     /// Builds a region where half of a host's instances are back, and one needs an operator.
-    fn night() -> Seen {
+    fn night() -> RegionSnapshot {
         let mut seen = fine();
         let id = RecoveryId(Uuid::from_u128(9 << 96));
         seen.tables.recoveries.push(RecoverySummary {

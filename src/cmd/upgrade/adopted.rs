@@ -9,7 +9,7 @@ use tachi_config::{ConfigReport, Warning};
 use tachi_domain::count;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::OperatorDesk as _;
+use tachi_engine::ports::OperatorJournal as _;
 use tachi_store::Store;
 
 use super::super::Failure;

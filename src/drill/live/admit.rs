@@ -7,11 +7,11 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_domain::{HostId, RecoveryId};
 use tachi_engine::ports::freezes::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
-use tachi_engine::ports::{Compute as _, Freezes as _, OperatorDesk as _};
+use tachi_engine::ports::{Compute as _, Freezes as _, OperatorJournal as _};
 use tachi_openstack::Nova;
 use tachi_operator::failing;
 
@@ -27,7 +27,7 @@ use crate::wiring::Base;
 const LOOKED_AT: u64 = 20;
 
 /// A host that may be drilled.
-pub(crate) struct Admitted {
+pub(crate) struct AdmittedHost {
     pub(crate) id: HostId,
     pub(crate) name: String,
     pub(crate) segment: String,
@@ -40,7 +40,7 @@ pub(crate) struct Admitted {
 }
 
 /// Facts about the host at the time of the check.
-struct Looked<'a> {
+struct HostSnapshot<'a> {
     mode: FencingMode,
     view: &'a HostView,
     shadow: &'a Shadow,
@@ -71,7 +71,7 @@ pub(crate) async fn admit(
     nova: &Nova,
     shadow: &Shadow,
     config: &ConfigArgs,
-) -> Result<Admitted, Failure> {
+) -> Result<AdmittedHost, Failure> {
     let Database { settings, base, .. } = database;
     let view = failing::named(base.store.desk(), &shadow.host).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
@@ -87,7 +87,7 @@ pub(crate) async fn admit(
     let servers = nova.servers_on(&name).await;
     let servers = servers.map_err(|error| Failure::new("listing the instances of the host", error))?;
     let names: Vec<String> = servers.into_iter().map(|server| server.name).collect();
-    let looked = Looked {
+    let looked = HostSnapshot {
         mode: settings.policy.fencing,
         view: &view,
         shadow,
@@ -106,7 +106,7 @@ pub(crate) async fn admit(
             why.iter().map(|one| plain(one)).collect::<Vec<_>>().join("\n  ")
         )));
     };
-    Ok(Admitted {
+    Ok(AdmittedHost {
         id: view.host.id,
         segment: view.host.segment.name,
         name,
@@ -117,7 +117,7 @@ pub(crate) async fn admit(
 }
 
 /// Returns everything that blocks the drill.
-fn against(looked: &Looked<'_>) -> Vec<String> {
+fn against(looked: &HostSnapshot<'_>) -> Vec<String> {
     let host = &looked.view.host;
     let name = &host.name;
     let mut why = Vec::new();
@@ -127,7 +127,7 @@ fn against(looked: &Looked<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if looked.shadow.grade() > Grade::Info {
+    if looked.shadow.grade() > Severity::Info {
         why.push(format!(
             "the shadow drill is not clean: {}",
             looked.shadow.sentence()
@@ -208,7 +208,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
 }
 
 /// Checks that no blocker has appeared since the drill was admitted.
-pub(super) async fn still(database: &Database, host: &Admitted) -> Result<(), Failure> {
+pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<(), Failure> {
     let base = &database.base;
     let view = failing::named(base.store.desk(), &host.id.to_string()).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
@@ -224,7 +224,7 @@ pub(super) async fn still(database: &Database, host: &Admitted) -> Result<(), Fa
 /// did (`before` are the older ones), and no operator has put the host in maintenance or has frozen it.
 pub(super) async fn nobody_has_it(
     database: &Database,
-    host: &Admitted,
+    host: &AdmittedHost,
     before: &BTreeSet<RecoveryId>,
 ) -> Result<(), Failure> {
     let base = &database.base;

@@ -8,7 +8,7 @@ use tachi_engine::ports::{CallError, Compute as _};
 use tachi_openstack::Nova;
 
 /// Data of the host in Nova and Placement. All of it was read after the service had been disabled.
-pub(super) struct Shown {
+pub(super) struct HostContents {
     pub(super) service: Option<Service>,
     pub(super) servers: Vec<Server>,
     /// Number of instances that its cell counts.
@@ -19,8 +19,8 @@ pub(super) struct Shown {
 }
 
 /// Reads the data.
-pub(super) async fn shown(nova: &Nova, host: &str) -> Result<Shown, CallError> {
-    Ok(Shown {
+pub(super) async fn shown(nova: &Nova, host: &str) -> Result<HostContents, CallError> {
+    Ok(HostContents {
         service: nova.service(host).await?,
         servers: nova.servers_on(host).await?,
         counted: nova.count_in_cell(host).await?,
@@ -30,7 +30,7 @@ pub(super) async fn shown(nova: &Nova, host: &str) -> Result<Shown, CallError> {
 }
 
 /// Returns what blocks switching it off; `None` if only canaries are there, and nothing can be placed there.
-pub(super) fn against(shown: &Shown, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
+pub(super) fn against(shown: &HostContents, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
     let Some(service) = &shown.service else {
         return Some("Nova knows no nova-compute on it".into());
     };
@@ -75,7 +75,7 @@ pub(super) fn against(shown: &Shown, canaries: &BTreeSet<ServerId>, reason: &str
 
 #[cfg(test)]
 pub(in crate::drill) mod tests {
-    use tachi_domain::nova::{About, PowerState};
+    use tachi_domain::nova::{InstanceTraits, PowerState};
     use tachi_domain::{ServiceId, Timestamp};
     use uuid::Uuid;
 
@@ -97,12 +97,12 @@ pub(in crate::drill) mod tests {
             volume_backed: false,
             launched: true,
             fault: None,
-            about: About::default(),
+            about: InstanceTraits::default(),
             needs: None,
         }
     }
 
-    fn clean() -> (Shown, BTreeSet<ServerId>) {
+    fn clean() -> (HostContents, BTreeSet<ServerId>) {
         let servers = vec![server(1), server(2)];
         let ids: BTreeSet<ServerId> = servers.iter().map(|one| one.id).collect();
         let service = Service {
@@ -115,7 +115,7 @@ pub(in crate::drill) mod tests {
             last_heartbeat: Some(Timestamp::from_micros(5)),
             nova_now: Some(Timestamp::from_micros(8)),
         };
-        let shown = Shown {
+        let shown = HostContents {
             service: Some(service),
             servers,
             counted: Some(2),
@@ -125,7 +125,7 @@ pub(in crate::drill) mod tests {
         (shown, ids)
     }
 
-    type Change = fn(&mut Shown);
+    type Change = fn(&mut HostContents);
 
     #[test]
     fn a_host_is_switched_off_only_with_canaries_alone_on_it_and_closed_to_all_others() {

@@ -4,11 +4,11 @@ use serde::Serialize;
 use std::time::Duration;
 
 use tachi_domain::nova::{Server, VmState};
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_domain::{RecoveryId, ServerId, Timestamp};
-use tachi_operator::StoryView;
+use tachi_operator::RecoveryHistoryView;
 
-use crate::drill::Predicted;
+use crate::drill::Prediction;
 use crate::out::plain;
 
 /// The result for a canary.
@@ -37,7 +37,7 @@ pub(crate) struct Live {
     /// Instances that the recovery has moved and that are no canaries.
     pub(crate) others: Vec<String>,
     /// Times of earlier recoveries, counted from their opening.
-    pub(crate) predicted: Option<Predicted>,
+    pub(crate) predicted: Option<Prediction>,
     /// The same times of this recovery.
     pub(crate) median_seconds: Option<f64>,
     pub(crate) last_seconds: Option<f64>,
@@ -48,9 +48,9 @@ pub(super) fn measured(
     host: &str,
     killed: Timestamp,
     unnoticed: Option<Duration>,
-    story: &StoryView,
+    story: &RecoveryHistoryView,
     shown: &[(ServerId, Option<Server>)],
-    predicted: Option<Predicted>,
+    predicted: Option<Prediction>,
 ) -> Live {
     let seconds =
         |at: Timestamp| Duration::from_micros(at.micros_since(killed).try_into().unwrap_or(0)).as_secs_f64();
@@ -101,13 +101,13 @@ impl Live {
     }
 
     /// Returns the grade of the result.
-    pub(crate) fn grade(&self) -> Grade {
+    pub(crate) fn grade(&self) -> Severity {
         if !self.all_back() || self.status != "finished" || !self.others.is_empty() {
-            Grade::Err
+            Severity::Err
         } else if self.unnoticed_for_seconds.is_some() {
-            Grade::Warn
+            Severity::Warn
         } else {
-            Grade::Ok
+            Severity::Ok
         }
     }
 

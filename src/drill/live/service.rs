@@ -27,7 +27,7 @@ pub(super) enum Made {
 
 /// The decision about the service of a host that was not switched off.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum ServiceDecision {
     /// The service is as it was.
     Same,
     /// The service still carries the drill's change.
@@ -60,19 +60,19 @@ fn unlike(shown: Option<&Service>, enabled: bool, reason: Option<&str>) -> Optio
     (shown.forced_down || !shown.up || !same).then(|| sentence(shown))
 }
 
-fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> Verdict {
+fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> ServiceDecision {
     let is = |enabled, reason| unlike(shown, enabled, reason);
     let as_it_was = is(was.enabled, was.disabled_reason.as_deref()).is_none();
     let carries = match made {
-        Made::Nothing => return Verdict::Same,
+        Made::Nothing => return ServiceDecision::Same,
         Made::Opened => is(true, None),
         // The closing may not have taken effect: then the service is as the drill had opened it.
         Made::Closed(reason) => is(false, Some(reason)).filter(|_| was.enabled || is(true, None).is_some()),
     };
     match carries {
-        _ if as_it_was => Verdict::Same,
-        None => Verdict::PutBack,
-        Some(other) => Verdict::Leave(other),
+        _ if as_it_was => ServiceDecision::Same,
+        None => ServiceDecision::PutBack,
+        Some(other) => ServiceDecision::Leave(other),
     }
 }
 
@@ -137,14 +137,14 @@ impl Drill<'_> {
         admit::nobody_has_it(self.database, self.host, before).await?;
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
-            (Verdict::Leave(other), _) => Err(Failure::told(format!(
+            (ServiceDecision::Leave(other), _) => Err(Failure::told(format!(
                 "somebody else has changed it meanwhile: {other}"
             ))),
-            (Verdict::Same, _) | (Verdict::PutBack, None) => Ok(format!(
+            (ServiceDecision::Same, _) | (ServiceDecision::PutBack, None) => Ok(format!(
                 "its service is as it was (a call of the drill's that Nova did not answer may still change it for {} s)",
                 self.database.settings.policy.settle_time().as_secs()
             )),
-            (Verdict::PutBack, Some(shown)) => {
+            (ServiceDecision::PutBack, Some(shown)) => {
                 let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
                 self.region
                     .change("puts its service back as it was", &shown, reason.as_deref())

@@ -113,7 +113,7 @@ fn operator_yaml_of_whatever_others_have_named_is_read_back_as_it_was() {
     assert_eq!(serde_saphyr::from_str::<Value>(&told).unwrap(), all);
 }
 
-fn sheet() -> Sheet<5> {
+fn sheet() -> TextTable<5> {
     let columns = [
         Column::of("recovery", "id"),
         Column::of("waits for", "waits"),
@@ -125,7 +125,7 @@ fn sheet() -> Sheet<5> {
         ("e241c4a2-0000-4000-8000-000000000001", "a\tb\nc\u{1b}", 3),
         ("f", "", 4),
     ];
-    Sheet::new(columns, rows, |(id, message, count)| {
+    TextTable::new(columns, rows, |(id, message, count)| {
         let cells = [
             Cell::id(&id),
             Cell::text("guard"),
@@ -163,7 +163,7 @@ fn columns_are_named_as_they_are_read_or_as_programs_know_them() {
         refused.contains("waits for") && refused.contains("more"),
         "{refused}"
     );
-    let none = Sheet::new([Column::new("a")], Vec::<u8>::new(), |_| {
+    let none = TextTable::new([Column::new("a")], Vec::<u8>::new(), |_| {
         ([Cell::text("")], Value::Null)
     });
     assert_eq!(none.values(&named(&["whatever"])), Ok(Vec::new()));

@@ -7,7 +7,7 @@ use tachi_engine::ports::JobEnd;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::super::When;
+use super::super::JobSchedule;
 use super::super::when::tests::utc;
 use super::*;
 
@@ -98,7 +98,13 @@ impl Jobs for Table {
         Ok(true)
     }
 
-    async fn end_job(&self, name: &str, run: u64, grade: Grade, details: &str) -> Result<bool, JournalError> {
+    async fn end_job(
+        &self,
+        name: &str,
+        run: u64,
+        grade: Severity,
+        details: &str,
+    ) -> Result<bool, JournalError> {
         let mut rows = self.rows.lock().unwrap();
         let found = rows
             .iter_mut()
@@ -121,12 +127,12 @@ struct Counting {
 }
 
 #[async_trait]
-impl Work for Counting {
+impl JobRunner for Counting {
     async fn run(&self, _: Job, _: u64) -> Outcome {
         self.begun.fetch_add(1, Ordering::Relaxed);
         sleep(self.takes).await;
         Outcome {
-            grade: Grade::Ok,
+            grade: Severity::Ok,
             details: "all is well".into(),
         }
     }
@@ -155,11 +161,11 @@ impl Bed {
 
     fn engine(&self, name: &str, when: &str) -> JoinHandle<()> {
         let schedule = Schedule {
-            jobs: vec![(Job::Doctor, When::parse(when).unwrap())],
+            jobs: vec![(Job::Doctor, JobSchedule::parse(when).unwrap())],
             purge_age_in_days: 30,
         };
         let (table, work, clock) = (self.table.clone(), self.work.clone(), self.clock.clone());
-        let keeper = Keeper::new(table, work, clock, schedule, Utc, name.to_owned());
+        let keeper = Scheduler::new(table, work, clock, schedule, Utc, name.to_owned());
         tokio::spawn(keeper.run(self.stop.clone()))
     }
 

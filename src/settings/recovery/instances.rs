@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::{LeaveRules, MetadataPair, Policy};
 
-use super::LONG;
+use super::TIMEOUT_RANGE;
 
 const HOST: &str = "host_failure";
 const INSTANCE: &str = "instance_failure";
@@ -29,7 +29,7 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
         restart_window: r
             .seconds(INSTANCE, "restart_window")
             .default(d.restart_window)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long ago a restart counts for `max_restarts`").get(),
         restart_pause: r
             .seconds(INSTANCE, "restart_pause")

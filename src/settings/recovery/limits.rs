@@ -7,7 +7,7 @@ use std::time::Duration;
 use tachi_config::{Reader, Refusal};
 use tachi_domain::policy::{BareNormal, Policy};
 
-use super::LONG;
+use super::TIMEOUT_RANGE;
 use crate::settings::masakari::Span;
 
 const G: &str = "recovery";
@@ -21,7 +21,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
         instead: "[recovery] progress_timeout counts",
     }
     .read_if_set(r);
-    let deadline = r.seconds(G, "deadline").default(expiry).range(LONG).help("after this long a recovery asks for nothing more; what Nova works on is followed to its end. Time that an operator takes does not count. Unless set it is `notifications_expired_interval`").get();
+    let deadline = r.seconds(G, "deadline").default(expiry).range(TIMEOUT_RANGE).help("after this long a recovery asks for nothing more; what Nova works on is followed to its end. Time that an operator takes does not count. Unless set it is `notifications_expired_interval`").get();
     let disable_limit = Span {
         section: "DEFAULT",
         option: "wait_period_after_service_update",
@@ -40,12 +40,12 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
         slow_after: r
             .seconds(G, "progress_timeout")
             .default(evacuation.unwrap_or(d.slow_after))
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("after this long without progress an evacuation is said to be slow, and goes on. Unless set it is `wait_period_after_evacuation`").get(),
         move_deadline: r
             .seconds(G, "instance_deadline")
             .default(usual)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long calls about an instance may go on failing before it is left to a person").get(),
         deadline,
         ..d

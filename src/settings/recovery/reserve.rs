@@ -5,7 +5,7 @@ use std::time::Duration;
 use tachi_config::Reader;
 use tachi_domain::policy::Policy;
 
-use super::LONG;
+use super::TIMEOUT_RANGE;
 
 /// Default time that a host must be up before it is enabled.
 const STABLE: Duration = Duration::from_mins(5);
@@ -20,7 +20,7 @@ pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {
     let stable = r
         .seconds(G, "enable_after_return_stable")
         .default(STABLE)
-        .range(LONG)
+        .range(TIMEOUT_RANGE)
         .help("how long it must have been up before `enable_after_return` counts")
         .get();
     Policy {
@@ -31,12 +31,12 @@ pub(super) fn reserve(r: &mut Reader<'_>, d: Policy) -> Policy {
         reserved_wait: r
             .seconds(G, "reserved_host_wait")
             .default(d.reserved_wait)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long a reserved host that another recovery holds is waited for").get(),
         reserved_up_limit: r
             .seconds(G, "reserved_host_up_limit")
             .default(d.reserved_up_limit)
-            .range(LONG)
+            .range(TIMEOUT_RANGE)
             .help("how long an enabled reserved host may take to be shown up").get(),
         enable_after_return: enable.then_some(stable),
         ..d

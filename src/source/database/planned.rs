@@ -8,10 +8,10 @@ use tachi_domain::nova::{Server, VmState};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::{HostView, MoveFilter};
 use tachi_engine::ports::plans::MovedAway;
-use tachi_engine::ports::{Compute, Freezes as _, OperatorDesk as _, Plans as _};
+use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_openstack::Nova;
-use tachi_operator::planning::{self, Away, HostService, PlanWish, Planner};
-use tachi_operator::{AwayView, GivebackView, OutlookView, PlannedView, failing};
+use tachi_operator::planning::{self, Away, HostService, PlanRequest, Planner};
+use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, failing};
 
 use super::Database;
 use crate::cmd::{Failure, who};
@@ -19,7 +19,7 @@ use crate::out;
 use crate::wiring;
 
 /// A host, and its data.
-struct Looked {
+struct HostSnapshot {
     nova: Arc<Nova>,
     view: HostView,
     service: Option<HostService>,
@@ -27,7 +27,7 @@ struct Looked {
     against: Option<String>,
 }
 
-async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<Looked, Failure> {
+async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
     let Database { settings, base, .. } = database;
     let view = failing::named(base.store.desk(), wanted).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
@@ -52,7 +52,7 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<L
         when: String::new(),
     });
     let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
-    Ok(Looked {
+    Ok(HostSnapshot {
         nova,
         view,
         service,
@@ -61,12 +61,12 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<L
 }
 
 /// Previews the drain of a host.
-pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<OutlookView, Failure> {
+pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<FailurePreview, Failure> {
     let looked = look(database, host, RecoveryKind::Drain).await?;
     let host = looked.view.host.name;
     let consequences = looked.service.as_ref();
     let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
-    Ok(OutlookView {
+    Ok(FailurePreview {
         host,
         against: looked.against,
         consequences: consequences.unwrap_or_default(),
@@ -91,7 +91,11 @@ pub(super) async fn giveback_outlook(
 }
 
 /// Writes the plan, unless the same was just written or something blocks it.
-pub(super) async fn plan(database: &Database, host: &str, wish: &PlanWish) -> Result<PlannedView, Failure> {
+pub(super) async fn plan(
+    database: &Database,
+    host: &str,
+    wish: &PlanRequest,
+) -> Result<PlannedView, Failure> {
     let Database { settings, base, .. } = database;
     let desk = base.store.desk();
     let view = failing::named(desk, host).await?;

@@ -6,7 +6,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::monitor::MonitorKind;
 use tachi_engine::ports::AuditSink;
 use tachi_operator::upkeep::{Done, Upkeep};
-use tachi_operator::words::Unsaid;
+use tachi_operator::words::ActionError;
 use tachi_operator::{ForgottenView, LiftedView, RetriedView};
 
 use super::Database;
@@ -15,13 +15,13 @@ use crate::out;
 use crate::wiring;
 
 /// The operator at the keyboard, and the audit log of the actions.
-struct Desk<'a> {
+struct LocalOperator<'a> {
     database: &'a Database,
     audit: Arc<dyn AuditSink>,
     by: String,
 }
 
-impl<'a> Desk<'a> {
+impl<'a> LocalOperator<'a> {
     fn open(database: &'a Database, command: &str, reason: Option<&str>) -> Result<Self, Failure> {
         let by = who::who(reason)?;
         let audit = wiring::audit(&database.settings, &database.base.clock, command)?;
@@ -40,7 +40,7 @@ impl<'a> Desk<'a> {
     }
 }
 
-fn told<T>(what: &str, done: Result<Done<T>, Unsaid>) -> Result<T, Failure> {
+fn told<T>(what: &str, done: Result<Done<T>, ActionError>) -> Result<T, Failure> {
     let done = done.map_err(|unsaid| Failure::unsaid(what, unsaid))?;
     if let Some(why) = done.unaudited {
         out::note(format!("tachi: {why}"));
@@ -53,7 +53,7 @@ pub(super) async fn lift(
     reporter: &str,
     reason: Option<&str>,
 ) -> Result<LiftedView, Failure> {
-    let desk = Desk::open(database, "tachi monitor unmute", reason)?;
+    let desk = LocalOperator::open(database, "tachi monitor unmute", reason)?;
     let done = desk.upkeep().lift(reporter).await;
     told("letting the reporter be heard again", done)
 }
@@ -63,7 +63,7 @@ pub(super) async fn forget(
     host: &str,
     kind: MonitorKind,
 ) -> Result<ForgottenView, Failure> {
-    let desk = Desk::open(database, "tachi monitor forget", None)?;
+    let desk = LocalOperator::open(database, "tachi monitor forget", None)?;
     let done = desk.upkeep().forget(host, kind).await;
     told("forgetting a monitor", done)
 }
@@ -73,7 +73,7 @@ pub(super) async fn retry(
     id: RecoveryId,
     reason: Option<&str>,
 ) -> Result<RetriedView, Failure> {
-    let desk = Desk::open(database, "tachi recovery retry", reason)?;
+    let desk = LocalOperator::open(database, "tachi recovery retry", reason)?;
     let now = database.base.clock.wall();
     let view = told("asking for another attempt", desk.upkeep().retry(id, now).await)?;
     wiring::socket_poke(&database.settings)?.poke();

@@ -4,12 +4,12 @@ use serde_json::{Map, Value};
 use tachi_operator::{AuditView, FromNovaView, ReturnView};
 
 use super::{Act, MOST_PAGES, NO_PATH, Remote};
-use crate::cli::By;
+use crate::cli::SegmentRule;
 use crate::cmd::Failure;
 use crate::out::waiting;
 
 /// Lines of the audit logs of one machine, the newest first.
-pub(crate) struct Audited {
+pub(crate) struct AuditLines {
     pub(crate) machine: String,
     pub(crate) lines: Vec<Map<String, Value>>,
     pub(crate) unread: Vec<String>,
@@ -29,7 +29,11 @@ impl Remote {
     }
 
     /// Returns the segments and hosts that would be created from Nova.
-    pub(crate) async fn proposal(&self, by: By, default_zone: &str) -> Result<FromNovaView, Failure> {
+    pub(crate) async fn proposal(
+        &self,
+        by: SegmentRule,
+        default_zone: &str,
+    ) -> Result<FromNovaView, Failure> {
         let query = [
             ("by", by.as_str().to_owned()),
             ("default_zone", default_zone.to_owned()),
@@ -49,8 +53,8 @@ impl Remote {
         host: Option<&str>,
         recovery: Option<&str>,
         last: Option<usize>,
-    ) -> Result<Audited, Failure> {
-        let mut told = Audited {
+    ) -> Result<AuditLines, Failure> {
+        let mut told = AuditLines {
             machine: String::new(),
             lines: Vec::new(),
             unread: Vec::new(),

@@ -24,7 +24,7 @@ const FAILURES: u32 = 2;
 const NAMED: usize = 3;
 
 #[derive(Clone, Default)]
-pub(crate) struct How(Arc<Inner>);
+pub(crate) struct FencingState(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
@@ -55,7 +55,7 @@ struct State {
 }
 
 /// A device of a host that has failed its last tests.
-struct Failing<'a> {
+struct FailingDevice<'a> {
     host: &'a str,
     device: &'a str,
     times: u32,
@@ -63,8 +63,8 @@ struct Failing<'a> {
 }
 
 impl State {
-    fn failing(&self) -> impl Iterator<Item = Failing<'_>> {
-        let wrong = self.wrong.iter().map(|((host, _), (why, times))| Failing {
+    fn failing(&self) -> impl Iterator<Item = FailingDevice<'_>> {
+        let wrong = self.wrong.iter().map(|((host, _), (why, times))| FailingDevice {
             host,
             device: "",
             times: *times,
@@ -72,7 +72,7 @@ impl State {
         });
         let tests = self.tests.iter().flat_map(BTreeMap::values);
         wrong.chain(tests.filter_map(|test| {
-            Some(Failing {
+            Some(FailingDevice {
                 host: &test.host,
                 device: &test.device,
                 times: test.failures,
@@ -158,7 +158,7 @@ pub(super) fn target(report: &Report) -> String {
     )
 }
 
-impl How {
+impl FencingState {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -188,7 +188,7 @@ impl How {
         if let Some(why) = &state.file {
             return Some(format!("not as the file says, which has problems: {why}"));
         }
-        let failing: Vec<Failing<'_>> = state.failing().filter(|one| one.times >= FAILURES).collect();
+        let failing: Vec<FailingDevice<'_>> = state.failing().filter(|one| one.times >= FAILURES).collect();
         let named = failing.iter().take(NAMED);
         let first: Vec<String> = named
             .map(|one| match one.device {
@@ -288,7 +288,7 @@ impl How {
 }
 
 #[async_trait]
-impl Tests for How {
+impl Tests for FencingState {
     fn last(&self) -> Option<Vec<DeviceTest>> {
         Some(self.state().tests.as_ref()?.values().cloned().collect())
     }

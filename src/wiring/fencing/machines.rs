@@ -12,28 +12,28 @@ use tachi_domain::nova::Service;
 use tachi_domain::power::Power;
 use tachi_engine::ports::machines::NewMachine;
 use tachi_engine::ports::{CloudLists, Machines};
-use tachi_engine::{CloudCache, Identified};
+use tachi_engine::{CloudCache, MachineCheckedFencer};
 use tachi_fence::{Alarm, Report};
 use tokio::time::Instant;
 
 /// Interval between two polls of Nova by a command.
-const PAUSE: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Limit of machines that are stored in one transaction.
-const AT_ONCE: usize = 200;
+const MAX_BATCH: usize = 200;
 
 pub(crate) type Services = BTreeMap<String, Option<Service>>;
 
 /// Source of Nova's heartbeats.
 #[async_trait]
-pub(crate) trait Ears: Send + Sync {
+pub(crate) trait HostLiveness: Send + Sync {
     /// Returns every compute service, as Nova shows it after this call; `None` if Nova does not answer.
     async fn look(&self) -> Option<Services>;
 }
 
 /// An engine polls Nova all the time.
 #[async_trait]
-impl Ears for CloudCache {
+impl HostLiveness for CloudCache {
     async fn look(&self) -> Option<Services> {
         self.looked().await;
         let view = self.view();
@@ -42,12 +42,12 @@ impl Ears for CloudCache {
 }
 
 /// A command polls Nova itself.
-pub(crate) struct Asks(pub(crate) Arc<dyn CloudLists>);
+pub(crate) struct DirectQueries(pub(crate) Arc<dyn CloudLists>);
 
 #[async_trait]
-impl Ears for Asks {
+impl HostLiveness for DirectQueries {
     async fn look(&self) -> Option<Services> {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         match self.0.services().await {
             Ok(services) => Some(services.computes),
             Err(error) => {
@@ -63,9 +63,9 @@ impl Ears for Asks {
 /// off reading is expected.
 pub(crate) async fn examine(
     reports: &mut [Report],
-    identified: &Identified,
+    identified: &MachineCheckedFencer,
     machines: &dyn Machines,
-    ears: &dyn Ears,
+    ears: &dyn HostLiveness,
     (within, busy): (Duration, &BTreeSet<String>),
 ) {
     let (mut new, mut off) = (Vec::new(), Vec::new());
@@ -123,7 +123,7 @@ pub(crate) async fn examine(
         })
     };
     let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
-    for some in new.chunks(AT_ONCE) {
+    for some in new.chunks(MAX_BATCH) {
         match machines.learn(some).await {
             Ok(machines) => tracing::info!(machines, "learnt which machines fence devices switch"),
             Err(error) => tracing::warn!(%error, "which machines fence devices switch was not learnt"),
@@ -132,7 +132,7 @@ pub(crate) async fn examine(
 }
 
 /// Returns the hosts whose heartbeat advances in Nova from now on. It does not wait for hosts that Nova shows down.
-async fn heard(ears: &dyn Ears, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
+async fn heard(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
     let mut heard = BTreeSet::new();
     if wanted.is_empty() {
         return heard;

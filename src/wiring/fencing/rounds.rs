@@ -9,20 +9,20 @@ use tokio::time::Instant;
 use crate::settings::Pauses;
 
 /// Interval of the tests after a failure: a single failure may be a busy device, and a repaired one should not be reported for long.
-const AGAIN: Duration = Duration::from_secs(30);
+const RETEST_DELAY: Duration = Duration::from_secs(30);
 
 /// Minimum pause after a device has failed.
-const REST: Duration = Duration::from_secs(5);
+const MIN_TEST_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Interval between two checks for due tests.
 const STEP: Duration = Duration::from_secs(1);
 
 /// Minimum limit of the hosts whose tests start in a step.
-const LEAST: usize = 8;
+const MIN_BATCH: usize = 8;
 
 /// Tests of a host.
 #[derive(Debug, Default)]
-struct Turn {
+struct TestState {
     /// Start of the last test.
     begun: Option<Instant>,
     /// End of the last test; `None` before that.
@@ -38,7 +38,7 @@ struct Turn {
 pub(super) struct Rounds {
     pauses: Pauses,
     jitter: u64,
-    turns: BTreeMap<String, Turn>,
+    turns: BTreeMap<String, TestState>,
 }
 
 impl Rounds {
@@ -80,8 +80,8 @@ impl Rounds {
             };
             let at = if failing.contains(host) {
                 // A hanging device takes a while to fail, so the test has waited that long already.
-                let again = turn.begun.map(|begun| begun + AGAIN.min(pause));
-                again.max(turn.ended.map(|ended| ended + REST.min(pause)))
+                let again = turn.begun.map(|begun| begun + RETEST_DELAY.min(pause));
+                again.max(turn.ended.map(|ended| ended + MIN_TEST_INTERVAL.min(pause)))
             } else {
                 turn.ended.map(|ended| ended + pause * turn.percent / 100)
             };
@@ -91,9 +91,9 @@ impl Rounds {
         }
         due.sort();
         // Tests of all hosts can start within the interval after a failure.
-        let steps = AGAIN.as_secs().max(1);
+        let steps = RETEST_DELAY.as_secs().max(1);
         let most = registered.len().div_ceil(usize::try_from(steps).unwrap_or(1));
-        due.truncate(most.max(LEAST));
+        due.truncate(most.max(MIN_BATCH));
         due.into_iter().map(|(_, host)| host.clone()).collect()
     }
 
@@ -229,7 +229,7 @@ mod tests {
         let now = began + Duration::from_secs(100);
         assert_eq!(rounds.due(&hosts, &BTreeSet::new(), false, now), names(0));
         let due = rounds.due(&hosts, &BTreeSet::new(), true, now);
-        assert_eq!(due.len(), LEAST);
+        assert_eq!(due.len(), MIN_BATCH);
         assert!(due.contains(&hosts[0]) && !due.contains(&hosts[19]), "{due:?}");
     }
 
@@ -248,7 +248,7 @@ mod tests {
         let hosts = names(1);
         let mut rounds = Rounds::new(PAUSES, 7);
         let begun = run(&mut rounds, &hosts, &["c0001"], true, (300, 75));
-        assert_eq!(longest_pause(&begun, "c0001"), 75 + REST.as_secs());
+        assert_eq!(longest_pause(&begun, "c0001"), 75 + MIN_TEST_INTERVAL.as_secs());
     }
 
     #[test]

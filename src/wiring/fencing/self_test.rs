@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tachi_engine::ports::{Clock, OperatorDesk as _};
-use tachi_engine::{CloudCache, Identified};
+use tachi_engine::ports::{Clock, OperatorJournal as _};
+use tachi_engine::{CloudCache, MachineCheckedFencer};
 use tachi_fence::{Fencers, Report};
 use tachi_store::Store;
 use tokio::sync::mpsc;
@@ -14,11 +14,11 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::rounds::Rounds;
-use super::{How, machines, named};
+use super::{FencingState, machines, named};
 use crate::settings::Pauses;
 
 /// Time after which a device without an answer is reported; the test still waits for its full timeout.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REPORT_DELAY: Duration = Duration::from_secs(10);
 
 /// Multiple of its last duration that a slow device may take before it is reported.
 const USUAL: u32 = 3;
@@ -35,8 +35,8 @@ const LISTENS: Duration = Duration::from_secs(75);
 /// Configuration of the self-test.
 pub(crate) struct SelfTest {
     pub(crate) fencers: Arc<Fencers>,
-    pub(crate) identified: Arc<Identified>,
-    pub(crate) how: How,
+    pub(crate) identified: Arc<MachineCheckedFencer>,
+    pub(crate) how: FencingState,
     pub(crate) store: Arc<Store>,
     pub(crate) cloud: CloudCache,
     pub(crate) clock: Arc<dyn Clock>,
@@ -44,7 +44,7 @@ pub(crate) struct SelfTest {
 }
 
 /// Events of a test.
-enum Told {
+enum PollResult {
     /// No answer yet, after this time.
     Late(Report, Duration),
     /// The device's answer, or its failure.
@@ -66,7 +66,7 @@ struct Region {
 /// Runs the self-test until it is stopped. A test that is dropped has switched nothing.
 pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
     let (tell, mut told) = mpsc::unbounded_channel();
-    let mut running = Running {
+    let mut running = RunningTests {
         rounds: Rounds::new(test.pauses, u64::from(std::process::id())),
         test,
         region: Region::default(),
@@ -97,7 +97,7 @@ pub(crate) async fn self_test(test: SelfTest, stop: CancellationToken) {
     }
 }
 
-struct Running {
+struct RunningTests {
     test: SelfTest,
     rounds: Rounds,
     region: Region,
@@ -107,10 +107,10 @@ struct Running {
     /// Answers whose machines are to be compared.
     answers: Vec<Report>,
     judged: Instant,
-    tell: mpsc::UnboundedSender<Told>,
+    tell: mpsc::UnboundedSender<PollResult>,
 }
 
-impl Running {
+impl RunningTests {
     /// Reads the registered hosts, if they are due.
     async fn look(&mut self) {
         let now = Instant::now();
@@ -160,26 +160,26 @@ impl Running {
             how.keep(&wrong, self.test.clock.wall());
             for report in wanted {
                 let usual = self.usual.get(&key(&report)).copied().unwrap_or_default();
-                let patience = usual.saturating_mul(USUAL).max(PATIENCE);
+                let patience = usual.saturating_mul(USUAL).max(REPORT_DELAY);
                 let (fencers, tell) = (Arc::clone(&self.test.fencers), self.tell.clone());
                 self.tasks.spawn(async move {
                     let late = |report: &Report| {
                         // A closed receiver means that the self-test has stopped.
-                        let _ = tell.send(Told::Late(report.clone(), patience));
+                        let _ = tell.send(PollResult::Late(report.clone(), patience));
                     };
                     let looked = fencers.test(report, patience, late).await;
-                    let _ = tell.send(Told::Looked(looked));
+                    let _ = tell.send(PollResult::Looked(looked));
                 });
             }
         }
     }
 
-    fn note(&mut self, told: Told) {
+    fn note(&mut self, told: PollResult) {
         let (how, now) = (&self.test.how, Instant::now());
         let at = self.test.clock.wall();
         match told {
-            Told::Late(report, patience) => how.late(&report, at, patience),
-            Told::Looked(report) => {
+            PollResult::Late(report, patience) => how.late(&report, at, patience),
+            PollResult::Looked(report) => {
                 self.usual.insert(key(&report), report.latency);
                 if report.power.is_some() {
                     self.answers.push(report);
@@ -188,7 +188,7 @@ impl Running {
                     how.keep(&[report], at);
                 }
             }
-            Told::Judged(reports) => {
+            PollResult::Judged(reports) => {
                 for report in &reports {
                     self.rounds.ended(&report.host, now);
                 }
@@ -211,7 +211,7 @@ impl Running {
         self.tasks.spawn(async move {
             let listens = (LISTENS, busy.as_ref());
             machines::examine(&mut reports, &identified, store.machines(), &cloud, listens).await;
-            let _ = tell.send(Told::Judged(reports));
+            let _ = tell.send(PollResult::Judged(reports));
         });
     }
 }

@@ -160,7 +160,7 @@ fn at(seconds: i64) -> Timestamp {
 
 #[test]
 fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
-    let how = How::default();
+    let how = FencingState::default();
     let round = |faults: usize| -> Vec<Report> {
         (0..6)
             .map(|host| report(&format!("c{host}"), (host < faults).then_some("no route")))
@@ -188,7 +188,7 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
 
 #[test]
 fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
-    let how = How::default();
+    let how = FencingState::default();
     let all = [
         report("c1", Some("hangs")),
         report("c2", Some("refused")),
@@ -210,7 +210,7 @@ fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as
 
 #[test]
 fn operator_row4_a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
-    let how = How::default();
+    let how = FencingState::default();
     how.keep(&[report("c1", None)], at(0));
     let last = || how.last().unwrap().remove(0);
     how.late(&report("c1", None), at(40), Duration::from_secs(10));
@@ -231,7 +231,7 @@ fn operator_row4_a_device_that_does_not_answer_is_a_failure_before_its_time_is_o
 
 #[tokio::test]
 async fn who_watches_hears_of_what_is_new_and_of_nothing_else() {
-    let how = How::default();
+    let how = FencingState::default();
     let heard = async || {
         let waits = tokio::time::timeout(Duration::from_millis(1), how.changed());
         waits.await.is_ok()
@@ -251,8 +251,8 @@ async fn who_watches_hears_of_what_is_new_and_of_nothing_else() {
 
 #[test]
 fn who_takes_the_turn_keeps_what_is_younger() {
-    let how = How::default();
-    let other = How::default();
+    let how = FencingState::default();
+    let other = FencingState::default();
     other.keep(
         &[report("c1", Some("hangs")), report("c2", Some("hangs"))],
         at(50),
@@ -278,7 +278,7 @@ const PAUSES: Pauses = Pauses {
 
 #[test]
 fn a_self_test_counts_until_devices_had_time_for_two_more_of_the_rarest() {
-    let how = How::default();
+    let how = FencingState::default();
     assert_eq!(how.last(), None, "none was made yet");
     how.tests_every(PAUSES);
     how.keep(&[report("c1", None)], at(1));

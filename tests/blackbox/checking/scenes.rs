@@ -12,7 +12,7 @@ use tachi_domain::guard::Doubts;
 use tachi_domain::{HostId, SegmentId};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{
-    Clock as _, Hosts as _, Journal as _, OperatorDesk as _, Reports as _, Segments as _,
+    Clock as _, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
 };
 use tachi_sandbox::{ApiEffect, ApiFault, Boot, Fleet, MigrationKind, PowerQuery, RegionSettings};
 

@@ -1,6 +1,6 @@
 //! What operators change, and what they ask for (R20, R32).
 
-use tachi_domain::recovery::Word;
+use tachi_domain::recovery::OperatorCommand;
 
 use crate::scenarios::Script;
 use crate::{Answer, CALM, Draft, Operation, Outcome, Said};
@@ -14,7 +14,11 @@ pub(crate) fn operators(script: &mut Script) {
     };
     script.refused(0, Draft::default(), Outcome::Written(said.clone()));
     script.line(Operation::Segment { enabled: true }, Answer::Done);
-    for (word, number) in [(Word::Approve, 1), (Word::Reject, 2), (Word::HostIsOff, 3)] {
+    for (word, number) in [
+        (OperatorCommand::Approve, 1),
+        (OperatorCommand::Reject, 2),
+        (OperatorCommand::HostIsOff, 3),
+    ] {
         script.line(Operation::Say { recovery: 0, word }, Answer::Done);
         said.word = Some((number, word));
         said.actions.push(word);
@@ -22,7 +26,7 @@ pub(crate) fn operators(script: &mut Script) {
         script.beat(0, 1, 1, Outcome::Written(said.clone()));
     }
     // Each is heard by itself, and none takes another's place.
-    said.actions = vec![Word::Approve, Word::HostIsOff];
+    said.actions = vec![OperatorCommand::Approve, OperatorCommand::HostIsOff];
     let hears = |numbers: &[i64]| Draft {
         millis: 1,
         hears: numbers.to_vec(),

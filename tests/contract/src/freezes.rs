@@ -1,6 +1,6 @@
 //! Scenarios of freezes.
 
-use tachi_domain::freeze::{FreezeScope, Frozen};
+use tachi_domain::freeze::{FreezeScope, FreezeStatus};
 use tachi_domain::recovery::{Life, RecoveryKind};
 
 use crate::scenarios::{Script, ends, fresh};
@@ -54,8 +54,8 @@ impl IceTold {
     };
 }
 
-impl From<Frozen> for IceTold {
-    fn from(frozen: Frozen) -> Self {
+impl From<FreezeStatus> for IceTold {
+    fn from(frozen: FreezeStatus) -> Self {
         Self {
             over: frozen.over.iter().map(|one| one.scope).collect(),
             instances: frozen.instances.into_keys().map(number).collect(),

@@ -15,10 +15,13 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::given_up::{may_run_in, written_off_in};
-use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, Pulse, RecoveryKind, Word};
+use tachi_domain::recovery::{
+    Elsewhere, FenceOrder, FreezeOrder, Life, OperatorCommand, OperatorState, RecoveryKind,
+};
 use tachi_domain::{Elapsed, HostId, ServerId, Timestamp, VmoveId, Wait, WaitsFor};
 use tachi_driver::journal::{
-    Claimed, Committed, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
+    ClaimedRecovery, HostWrite, MoveWrite, ProofWrite, ReservationState, ReservationWrite, Write,
+    WriteOutcome,
 };
 use uuid::Uuid;
 
@@ -179,7 +182,7 @@ pub enum Operation {
         /// About which recovery.
         recovery: usize,
         /// The action as the command line or the API sends it.
-        word: Word,
+        word: OperatorCommand,
     },
     /// An operator switches the segment.
     Segment {
@@ -418,9 +421,9 @@ pub struct Said {
     /// An operator has put the host on maintenance.
     pub maintenance: bool,
     /// The latest word and its number.
-    pub word: Option<(u64, Word)>,
+    pub word: Option<(u64, OperatorCommand)>,
     /// The actions that no engine has heard.
-    pub actions: Vec<Word>,
+    pub actions: Vec<OperatorCommand>,
     /// True if a report that the host is off has joined.
     pub joined: bool,
     /// The freezes.
@@ -437,8 +440,8 @@ pub const CALM: Said = Said {
     ice: IceTold::NOTHING,
 };
 
-impl From<Pulse> for Said {
-    fn from(pulse: Pulse) -> Self {
+impl From<OperatorState> for Said {
+    fn from(pulse: OperatorState) -> Self {
         Self {
             enabled: pulse.segment_enabled,
             maintenance: pulse.operator_maintenance,
@@ -477,8 +480,8 @@ pub struct Found {
     pub said: Said,
 }
 
-impl From<Claimed> for Found {
-    fn from(claimed: Claimed) -> Self {
+impl From<ClaimedRecovery> for Found {
+    fn from(claimed: ClaimedRecovery) -> Self {
         Self {
             epoch: claimed.epoch,
             kind: claimed.kind,
@@ -526,26 +529,26 @@ pub enum Outcome {
 
 impl Outcome {
     /// Converts a result; `host` maps an id to a host's number.
-    pub fn of(committed: Committed, host: impl Fn(HostId) -> usize) -> Self {
+    pub fn of(committed: WriteOutcome, host: impl Fn(HostId) -> usize) -> Self {
         match committed {
-            Committed::Written(pulse) => Self::Written(pulse.into()),
-            Committed::Lost => Self::Lost,
-            Committed::Rewound => Self::Rewound,
-            Committed::MovesTaken(servers) => {
+            WriteOutcome::Written(pulse) => Self::Written(pulse.into()),
+            WriteOutcome::Lost => Self::Lost,
+            WriteOutcome::Rewound => Self::Rewound,
+            WriteOutcome::MovesTaken(servers) => {
                 let mut taken: Vec<u32> = servers.into_iter().map(number).collect();
                 taken.sort_unstable();
                 Self::MovesTaken(taken)
             }
-            Committed::HostUnderRecovery => Self::HostUnderRecovery,
-            Committed::InstancesUnderRecovery(servers) => {
+            WriteOutcome::HostUnderRecovery => Self::HostUnderRecovery,
+            WriteOutcome::InstancesUnderRecovery(servers) => {
                 Self::InstancesUnderRecovery(servers.into_iter().map(number).collect())
             }
-            Committed::MayRunOn(hosts) => Self::MayRunOn(hosts),
-            Committed::Joined => Self::Joined,
-            Committed::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
-            Committed::TooManyOrders => Self::TooManyOrders,
-            Committed::Frozen(pulse) => Self::Frozen(pulse.into()),
-            Committed::TooLate => Self::TooLate,
+            WriteOutcome::MayRunOn(hosts) => Self::MayRunOn(hosts),
+            WriteOutcome::Joined => Self::Joined,
+            WriteOutcome::ReserveTaken(hosts) => Self::ReserveTaken(hosts.into_iter().map(host).collect()),
+            WriteOutcome::TooManyOrders => Self::TooManyOrders,
+            WriteOutcome::Frozen(pulse) => Self::Frozen(pulse.into()),
+            WriteOutcome::TooLate => Self::TooLate,
         }
     }
 }

@@ -3,9 +3,9 @@
 use tachi_domain::entity::notification::{Notification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{RecoveryMethod, Segment};
 use tachi_domain::entity::{Host, Stamps};
-use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
+use tachi_domain::recovery::{Life, OperatorState, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, NotificationId, RecoveryId, SegmentId, Timestamp};
-use tachi_driver::journal::Claimed;
+use tachi_driver::journal::ClaimedRecovery;
 use uuid::Uuid;
 
 const fn stamps(at: Timestamp) -> Stamps {
@@ -63,8 +63,8 @@ pub fn stopped(at: Timestamp) -> Notification {
 }
 
 /// Returns its recovery, claimed and not started.
-pub fn claimed(kind: RecoveryKind, at: Timestamp) -> Claimed {
-    Claimed {
+pub fn claimed(kind: RecoveryKind, at: Timestamp) -> ClaimedRecovery {
+    ClaimedRecovery {
         id: RecoveryId(Uuid::from_u128(3)),
         epoch: 1,
         owner: "engine".to_owned(),
@@ -80,7 +80,7 @@ pub fn claimed(kind: RecoveryKind, at: Timestamp) -> Claimed {
         state: None,
         moves: Vec::new(),
         opened_at: at,
-        pulse: Pulse::CALM,
+        pulse: OperatorState::CALM,
         restarts: Vec::new(),
     }
 }

@@ -2,16 +2,16 @@
 
 use serde_json::{Value, json};
 
-use crate::{Deprecated, Operation, Options, RuleDefault, Rules, Source, SourceError, Warning, sample};
+use crate::{DeprecatedRule, Operation, Options, RuleDefault, Rules, Source, SourceError, Warning, sample};
 
-const OLD_NAME: Deprecated = Deprecated {
+const OLD_NAME: DeprecatedRule = DeprecatedRule {
     name: "svc:things",
     check: "role:admin",
     reason: "It was split.",
     since: "2.0",
 };
 
-const OLD_DEFAULT: Deprecated = Deprecated {
+const OLD_DEFAULT: DeprecatedRule = DeprecatedRule {
     name: "svc:show",
     check: "role:operator",
     reason: "Readers are enough.",

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tachi_domain::freeze::{Freeze, FreezeScope, command};
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::Code;
+use tachi_domain::situation::FindingCode;
 use tachi_domain::{EndedBy, RecoveryId};
 use tachi_operator::consequence::{ABORT, APPROVE};
 use tachi_operator::{FindingView, FreezeView, WaitView, WaitingRecoveryView, plain};
@@ -205,7 +205,7 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
 pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Piece {
     let same = |one: &&FreezeView| finding.fix.as_ref() == Some(&Freeze::from(*one).thaw());
     let mut own = freezes.iter().filter(same);
-    let (Code::Frozen, Some(one), None) = (finding.code, own.next(), own.next()) else {
+    let (FindingCode::Frozen, Some(one), None) = (finding.code, own.next(), own.next()) else {
         return row(&[]);
     };
     let freeze = Freeze::from(one);

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use askama::Template;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Code, Protection};
+use tachi_domain::situation::{FindingCode, Protection};
 use tachi_operator::{HostView, MonitorView, RegisteredView, SituationView, UnderwayView};
 
 use super::pieces::{Piece, is_held, link, many, mark, nova, total, watched};
@@ -31,7 +31,7 @@ pub(super) struct Hosts<'a> {
 
 /// Facts about a host outside its own view.
 #[derive(Default)]
-struct About<'a> {
+struct HostContext<'a> {
     registered: Option<&'a RegisteredView>,
     underway: Option<&'a UnderwayView>,
     monitors: Vec<&'a MonitorView>,
@@ -58,7 +58,7 @@ struct Row<'a> {
 
 impl<'a> Hosts<'a> {
     pub(super) fn of(seen: &'a SituationView) -> Self {
-        let mut about: BTreeMap<&str, About<'_>> = BTreeMap::new();
+        let mut about: BTreeMap<&str, HostContext<'_>> = BTreeMap::new();
         for one in seen.segments.iter().flat_map(|segment| &segment.hosts) {
             about.entry(&one.name).or_default().registered = Some(one);
         }
@@ -78,7 +78,7 @@ impl<'a> Hosts<'a> {
         }
         let levels = seen.hosts.iter().flat_map(|host| &host.levels);
         let levels: BTreeSet<u32> = levels.map(|one| one.level).collect();
-        let nothing = About::default();
+        let nothing = HostContext::default();
         let row = |view: &'a HostView| {
             let known = about.get(view.name.as_str()).unwrap_or(&nothing);
             Row::of(view, known, &levels)
@@ -99,7 +99,7 @@ impl<'a> Hosts<'a> {
 }
 
 /// Returns the severity and the state of a host.
-fn state(view: &HostView, known: &About<'_>) -> (u8, Piece) {
+fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Piece) {
     let open = known.underway.filter(|row| row.life == Life::Open);
     let open = open.map(|row| (row.kind, is_held(&row.waits)));
     let registered = known.registered.and_then(|one| one.life) == Some(Life::Open);
@@ -133,12 +133,12 @@ fn state(view: &HostView, known: &About<'_>) -> (u8, Piece) {
 }
 
 impl<'a> Row<'a> {
-    fn of(view: &'a HostView, known: &About<'_>, levels: &BTreeSet<u32>) -> Self {
+    fn of(view: &'a HostView, known: &HostContext<'_>, levels: &BTreeSet<u32>) -> Self {
         let (rank, state) = state(view, known);
         let underway = known.underway;
         let held = underway.is_some_and(|row| is_held(&row.waits));
-        let is_frozen = view.reasons.contains(&Code::Frozen);
-        let drained = view.reasons.contains(&Code::HostDisabled)
+        let is_frozen = view.reasons.contains(&FindingCode::Frozen);
+        let drained = view.reasons.contains(&FindingCode::HostDisabled)
             || underway.is_some_and(|row| row.kind == RecoveryKind::Drain);
         let watching = underway.is_some_and(|row| row.life == Life::Watching);
         let is_down = view.up == Some(false) || view.protection == Protection::Down;
@@ -157,7 +157,10 @@ impl<'a> Row<'a> {
                 "in maintenance",
             ),
             (view.reserved, "reserved"),
-            (view.reasons.contains(&Code::SegmentDisabled), "segment disabled"),
+            (
+                view.reasons.contains(&FindingCode::SegmentDisabled),
+                "segment disabled",
+            ),
         ];
         let words = |all: &[(bool, &'static str)]| -> Vec<&'static str> {
             all.iter()

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use askama::Template;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::{Code, Grade};
+use tachi_domain::situation::{FindingCode, Severity};
 use tachi_operator::{
     FactView, FindingView, FreezeView, MonitorView, SegmentView, SituationView, Time, UnderwayView,
     WaitingInstanceView, WaitingRecoveryView, progress_of,
@@ -36,7 +36,7 @@ pub(super) struct Now<'a> {
 
 /// A subject that needs attention.
 struct Item {
-    grade: Grade,
+    grade: Severity,
     code: &'static str,
     subject: Piece,
     instances: u64,
@@ -54,12 +54,12 @@ impl<'a> Now<'a> {
             .map(|group| held(seen, &group, may))
             .collect();
         attention.extend(needs.instances.iter().map(waiting));
-        let told = Told::of(seen);
+        let told = ShownItems::of(seen);
         let hosts = seen.hosts.iter().map(|host| host.name.as_str()).collect();
         let (mut notes, mut not_back) = (Vec::new(), BTreeSet::new());
         for finding in seen.findings.iter().filter(|finding| !told.covers(finding)) {
-            let is_note = matches!(finding.grade, Grade::Ok | Grade::Info);
-            if finding.code == Code::HostNotBack {
+            let is_note = matches!(finding.grade, Severity::Ok | Severity::Info);
+            if finding.code == FindingCode::HostNotBack {
                 not_back.extend(finding.subjects.iter().map(String::as_str));
             }
             let item = found(finding, &hosts, freezes, may);
@@ -85,18 +85,18 @@ impl<'a> Now<'a> {
 
     /// True if the summary reports a good state. The browser stops marking it as good when the API is silent for too long.
     const fn is_good(&self) -> bool {
-        matches!(self.seen.grade, Grade::Ok | Grade::Info)
+        matches!(self.seen.grade, Severity::Ok | Severity::Info)
     }
 }
 
 /// The subjects that other items of the page already cover.
-struct Told<'a> {
+struct ShownItems<'a> {
     held: BTreeSet<&'a str>,
     open: BTreeSet<&'a str>,
     instances: BTreeSet<&'a str>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> ShownItems<'a> {
     fn of(seen: &'a SituationView) -> Self {
         let needs = &seen.needs_person;
         let open = seen.recoveries.iter().filter(|row| row.life == Life::Open);
@@ -108,11 +108,11 @@ impl<'a> Told<'a> {
     }
 
     fn covers(&self, finding: &FindingView) -> bool {
-        let own = if finding.code == Code::RecoveryHeld {
+        let own = if finding.code == FindingCode::RecoveryHeld {
             &self.held
-        } else if finding.code == Code::HostUnderRecovery {
+        } else if finding.code == FindingCode::HostUnderRecovery {
             &self.open
-        } else if [Code::MoveNeedsPerson, Code::MoveFailed].contains(&finding.code) {
+        } else if [FindingCode::MoveNeedsPerson, FindingCode::MoveFailed].contains(&finding.code) {
             &self.instances
         } else {
             return false;
@@ -176,7 +176,7 @@ fn held(seen: &SituationView, group: &[&WaitingRecoveryView], may: bool) -> Item
         }
     }
     Item {
-        grade: Grade::Err,
+        grade: Severity::Err,
         code: "on hold",
         subject: Piece(subject),
         instances: group.iter().filter_map(|one| one.evidence.instances).sum(),
@@ -239,7 +239,7 @@ fn evidence(seen: &SituationView, group: &[&WaitingRecoveryView], why: &str, may
 /// Renders an instance that needs an operator.
 fn waiting(one: &WaitingInstanceView) -> Item {
     Item {
-        grade: Grade::Err,
+        grade: Severity::Err,
         code: "needs an operator",
         subject: Piece(format!(
             "instance {} <span class=\"soft\">of {}</span>",

@@ -15,7 +15,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::forecast::Room;
 use tachi_domain::power::Power;
 use tachi_domain::recovery::Life;
-use tachi_domain::situation::Grade;
+use tachi_domain::situation::Severity;
 use tachi_operator::consequence::SuggestedCommand;
 use tachi_operator::{
     CountsView, HostedView, InstanceView, LevelView, MonitorView, RecoveryView, Time, WaitView, headroom,
@@ -111,48 +111,48 @@ pub(super) fn link(page: &str, name: impl ToString, text: &str) -> Piece {
 }
 
 /// A time or an optional time, as templates pass fields.
-pub(super) trait Moment {
+pub(super) trait OptionalTime {
     fn at(&self) -> Option<Time>;
 }
 
-impl Moment for Time {
+impl OptionalTime for Time {
     fn at(&self) -> Option<Time> {
         Some(*self)
     }
 }
 
-impl Moment for Option<Time> {
+impl OptionalTime for Option<Time> {
     fn at(&self) -> Option<Time> {
         *self
     }
 }
 
 /// Renders a time for the browser to format with its own clock: as `ago`, `until`, `clock`, `day` or `age`.
-fn moment(kind: &str, at: &impl Moment, without: &str) -> Piece {
+fn moment(kind: &str, at: &impl OptionalTime, without: &str) -> Piece {
     Piece(at.at().map_or_else(
         || without.to_owned(),
         |at| format!("<time datetime=\"{at}\" data-kind=\"{kind}\"></time>"),
     ))
 }
 
-pub(super) fn ago(at: &impl Moment) -> Piece {
+pub(super) fn ago(at: &impl OptionalTime) -> Piece {
     moment("ago", at, "never")
 }
 
 /// Renders the age of a time as a duration.
-pub(super) fn age(at: &impl Moment) -> Piece {
+pub(super) fn age(at: &impl OptionalTime) -> Piece {
     moment("age", at, "")
 }
 
-pub(super) fn until(at: &impl Moment) -> Piece {
+pub(super) fn until(at: &impl OptionalTime) -> Piece {
     moment("until", at, "")
 }
 
-pub(super) fn clock(at: &impl Moment) -> Piece {
+pub(super) fn clock(at: &impl OptionalTime) -> Piece {
     moment("clock", at, "")
 }
 
-pub(super) fn day(at: &impl Moment) -> Piece {
+pub(super) fn day(at: &impl OptionalTime) -> Piece {
     moment("day", at, "")
 }
 
@@ -247,12 +247,12 @@ pub(super) fn watched(monitors: &[&MonitorView], up: Option<bool>) -> Piece {
     mark(worst.as_str(), &kinds.join(", "))
 }
 
-const fn severity(grade: Grade) -> u8 {
+const fn severity(grade: Severity) -> u8 {
     match grade {
-        Grade::Ok | Grade::Info => 0,
-        Grade::Warn => 1,
-        Grade::Unknown => 2,
-        Grade::Err => 3,
+        Severity::Ok | Severity::Info => 0,
+        Severity::Warn => 1,
+        Severity::Unknown => 2,
+        Severity::Err => 3,
     }
 }
 

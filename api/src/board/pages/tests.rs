@@ -308,7 +308,7 @@ fn needs(needs: &Value, left: Option<&str>) -> Vec<String> {
         "hosted": [], "id": null, "host": null, "left": left, "protection": "degraded", "waits": null, "known": null,
         "recovery": null, "life": null, "message": null, "commands": [], "needs": needs, "room": null,
     }));
-    let page = Explained {
+    let page = ExplanationPage {
         told: vec![(one, None)],
         freezes: &[],
         may: false,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use askama::Template;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::Life;
-use tachi_operator::{InstanceView, StoryView};
+use tachi_operator::{InstanceView, RecoveryHistoryView};
 
 use super::pieces::span;
 
@@ -56,7 +56,7 @@ pub(super) struct Timeline {
 
 impl Timeline {
     /// Lays out the timeline of a recovery, `width` pixels wide.
-    pub(super) fn of(story: &StoryView, width: u16) -> Option<Self> {
+    pub(super) fn of(story: &RecoveryHistoryView, width: u16) -> Option<Self> {
         let lanes = lanes(story);
         let millis = |micros: i64| micros / 1_000;
         let opened = millis(story.summary.opened_at.0.micros());
@@ -113,7 +113,7 @@ impl Timeline {
     }
 }
 
-fn lanes(story: &StoryView) -> Vec<Lane> {
+fn lanes(story: &RecoveryHistoryView) -> Vec<Lane> {
     let millis = |at: &tachi_operator::Time| at.0.micros() / 1_000;
     let mut tasks: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for step in &story.steps {

@@ -19,7 +19,7 @@ pub(super) const OFF: u8 = 2;
 
 /// Timeouts and delays of an action.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct PollSchedule {
     /// Limit from the command to the confirmed state; zero means no limit.
     pub(super) power: Duration,
     /// Delay between the command and the first reading.
@@ -31,14 +31,14 @@ pub(super) struct Patience {
 }
 
 /// The output of an agent.
-pub(super) struct Voice<'a> {
+pub(super) struct AgentOutput<'a> {
     pub(super) out: &'a mut (dyn Write + Send),
     pub(super) err: &'a mut (dyn Write + Send),
     pub(super) quiet: bool,
     pub(super) verbose: bool,
 }
 
-impl Voice<'_> {
+impl AgentOutput<'_> {
     /// Prints a success. A closed pipe is not an error: the exit code is the result.
     pub(super) fn say(&mut self, text: &str) {
         if !self.quiet {
@@ -58,7 +58,12 @@ impl Voice<'_> {
 }
 
 /// Powers off until two consecutive readings are off.
-pub(super) async fn off(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
+pub(super) async fn off(
+    device: &dyn Device,
+    plug: &Plug,
+    patience: PollSchedule,
+    voice: &mut AgentOutput<'_>,
+) -> u8 {
     sleep(patience.delay).await;
     match make_off(device, plug, patience, voice).await {
         Ok(was) => {
@@ -77,7 +82,12 @@ pub(super) async fn off(device: &dyn Device, plug: &Plug, patience: Patience, vo
 }
 
 /// Powers on and waits for a reading of on.
-pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voice: &mut Voice<'_>) -> u8 {
+pub(super) async fn on(
+    device: &dyn Device,
+    plug: &Plug,
+    patience: PollSchedule,
+    voice: &mut AgentOutput<'_>,
+) -> u8 {
     match make_on(device, plug, patience, voice).await {
         Ok(was) => {
             voice.say(if was {
@@ -98,8 +108,8 @@ pub(super) async fn on(device: &dyn Device, plug: &Plug, patience: Patience, voi
 pub(super) async fn reboot(
     device: &dyn Device,
     plug: &Plug,
-    patience: Patience,
-    voice: &mut Voice<'_>,
+    patience: PollSchedule,
+    voice: &mut AgentOutput<'_>,
 ) -> u8 {
     sleep(patience.delay).await;
     if let Err(why) = make_off(device, plug, patience, voice).await {
@@ -114,7 +124,7 @@ pub(super) async fn reboot(
 }
 
 /// Prints whether the plug is on, and returns the matching exit code.
-pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> u8 {
+pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut AgentOutput<'_>) -> u8 {
     match device.read_power(plug).await {
         Ok(reading) => match reading.power {
             Power::On => {
@@ -148,8 +158,8 @@ fn failed(error: &CallError) -> String {
 async fn make_off(
     device: &dyn Device,
     plug: &Plug,
-    patience: Patience,
-    voice: &mut Voice<'_>,
+    patience: PollSchedule,
+    voice: &mut AgentOutput<'_>,
 ) -> Result<bool, String> {
     // Two readings of off before any command show that the host was off already, so no command is needed.
     let mut offs = 0;
@@ -193,8 +203,8 @@ async fn make_off(
 async fn make_on(
     device: &dyn Device,
     plug: &Plug,
-    patience: Patience,
-    voice: &mut Voice<'_>,
+    patience: PollSchedule,
+    voice: &mut AgentOutput<'_>,
 ) -> Result<bool, String> {
     if read(device, plug, voice).await? == Some(Power::On) {
         return Ok(true);
@@ -217,7 +227,11 @@ async fn make_on(
 }
 
 /// Reads the power; `None` if a transient fault prevented the reading.
-async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result<Option<Power>, String> {
+async fn read(
+    device: &dyn Device,
+    plug: &Plug,
+    voice: &mut AgentOutput<'_>,
+) -> Result<Option<Power>, String> {
     match device.read_power(plug).await {
         Ok(reading) => {
             voice.tell(&format!("{}: {}", reading.device, reading.raw));
@@ -232,7 +246,7 @@ async fn read(device: &dyn Device, plug: &Plug, voice: &mut Voice<'_>) -> Result
 }
 
 /// Returns true if the device accepted the command, or may have.
-fn command(outcome: Result<(), CallError>, voice: &mut Voice<'_>) -> Result<bool, String> {
+fn command(outcome: Result<(), CallError>, voice: &mut AgentOutput<'_>) -> Result<bool, String> {
     match outcome {
         Ok(()) => Ok(true),
         Err(error) if error.fault.class == FaultClass::Transient => {
@@ -350,16 +364,16 @@ mod tests {
         }
     }
 
-    const PATIENCE: Patience = Patience {
+    const PATIENCE: PollSchedule = PollSchedule {
         power: Duration::from_secs(20),
         wait: Duration::from_secs(2),
         poll: Duration::from_secs(1),
         delay: Duration::ZERO,
     };
 
-    async fn act(action: &str, fake: &Fake, patience: Patience) -> (u8, String, String) {
+    async fn act(action: &str, fake: &Fake, patience: PollSchedule) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut voice = Voice {
+        let mut voice = AgentOutput {
             out: &mut out,
             err: &mut err,
             quiet: false,
@@ -558,7 +572,7 @@ mod tests {
             "{:?}",
             begun.elapsed()
         );
-        let delayed = Patience {
+        let delayed = PollSchedule {
             delay: Duration::from_secs(7),
             ..PATIENCE
         };
@@ -576,7 +590,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_time_out_it_waits_until_it_is_killed() {
-        let endless = Patience {
+        let endless = PollSchedule {
             power: Duration::ZERO,
             ..PATIENCE
         };

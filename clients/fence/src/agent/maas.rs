@@ -8,14 +8,14 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::CallError;
 
 use super::act::{self, DONE, FAILED};
-use super::metadata::{self, About};
-use super::{Form, Given, Invocation, Param, Voice, Wrong, given, patience};
+use super::metadata::{self, AgentDescription};
+use super::{AgentOutput, Form, Invocation, Param, Parameters, Wrong, given, patience};
 use crate::child::{self, Call};
 use crate::credential::Source;
 use crate::device::{Device as _, Plug};
 use crate::maas::{Maas, MaasOptions};
 
-pub(super) const ABOUT: About = About {
+pub(super) const ABOUT: AgentDescription = AgentDescription {
     name: "fence_maas",
     short: "Fence agent for MAAS",
     long: "fence_maas powers hosts off and on through MAAS, and says \"off\" only after the host's power controller has \
@@ -82,7 +82,7 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
     let params = params();
     let given = given(&mut invocation, &params);
     let by_pacemaker = invocation.by_pacemaker;
-    let mut voice = Voice {
+    let mut voice = AgentOutput {
         out: invocation.out,
         err: invocation.err,
         quiet: false,
@@ -109,10 +109,10 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
 }
 
 async fn answer(
-    given: &Given,
+    given: &Parameters,
     params: &[Param],
     by_pacemaker: bool,
-    voice: &mut Voice<'_>,
+    voice: &mut AgentOutput<'_>,
 ) -> Result<u8, String> {
     let told = |wrong: Wrong| wrong.to_string();
     let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
@@ -161,7 +161,7 @@ fn failed(error: &CallError) -> String {
     error.fault.text.clone()
 }
 
-async fn monitor(maas: &Maas, given: &Given, voice: &mut Voice<'_>) -> Result<u8, String> {
+async fn monitor(maas: &Maas, given: &Parameters, voice: &mut AgentOutput<'_>) -> Result<u8, String> {
     maas.whoami().await.map_err(|error| failed(&error))?;
     if given.text("plug").is_some() {
         let checked = maas.check(&plug(given)?).await.map_err(|error| failed(&error))?;
@@ -172,7 +172,7 @@ async fn monitor(maas: &Maas, given: &Given, voice: &mut Voice<'_>) -> Result<u8
     Ok(DONE)
 }
 
-async fn list(maas: &Maas, with_power: bool, voice: &mut Voice<'_>) -> Result<u8, String> {
+async fn list(maas: &Maas, with_power: bool, voice: &mut AgentOutput<'_>) -> Result<u8, String> {
     for (host, system_id, remembered) in maas.machines().await.map_err(|error| failed(&error))? {
         if with_power {
             voice.say(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
@@ -183,7 +183,7 @@ async fn list(maas: &Maas, with_power: bool, voice: &mut Voice<'_>) -> Result<u8
     Ok(DONE)
 }
 
-fn plug(given: &Given) -> Result<Plug, String> {
+fn plug(given: &Parameters) -> Result<Plug, String> {
     let name = given
         .text("plug")
         .ok_or_else(|| Wrong::Missing { name: "plug" }.to_string())?;
@@ -194,7 +194,7 @@ fn plug(given: &Given) -> Result<Plug, String> {
     Plug::new(name, system_id).map_err(|error| error.to_string())
 }
 
-async fn maas(given: &Given, params: &[Param]) -> Result<Maas, String> {
+async fn maas(given: &Parameters, params: &[Param]) -> Result<Maas, String> {
     let url = given.text("url").unwrap_or_default();
     let mut options = MaasOptions::new(url, key(given).await?);
     options.ca_file = given.text("ca_file").map(Into::into);
@@ -206,7 +206,7 @@ async fn maas(given: &Given, params: &[Param]) -> Result<Maas, String> {
     Maas::new(options, Arc::new(SystemClock)).map_err(|error| tachi_text::chain(&error))
 }
 
-async fn key(given: &Given) -> Result<SecretString, String> {
+async fn key(given: &Parameters) -> Result<SecretString, String> {
     if let Some(script) = given.text("password_script") {
         return from_script(script).await;
     }

@@ -6,7 +6,7 @@ use super::params::{Form, Param};
 
 /// An agent.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct About {
+pub(super) struct AgentDescription {
     pub(super) name: &'static str,
     pub(super) short: &'static str,
     pub(super) long: &'static str,
@@ -42,7 +42,7 @@ pub(super) const WORDS: &[&str] = &[
 ];
 
 /// Renders the metadata as XML.
-pub(super) fn xml(about: &About, params: &[Param]) -> String {
+pub(super) fn xml(about: &AgentDescription, params: &[Param]) -> String {
     let mut text = String::from("<?xml version=\"1.0\" ?>\n");
     // Writing to a String does not fail.
     let _ = writeln!(
@@ -119,7 +119,7 @@ fn escaped(text: &str) -> String {
 }
 
 /// Renders the help text for people.
-pub(super) fn help(about: &About, params: &[Param]) -> String {
+pub(super) fn help(about: &AgentDescription, params: &[Param]) -> String {
     let mut text = format!("{}: {}\n\n{}\n\n", about.name, about.short, about.long);
     text.push_str(
         "Without options the parameters are read from standard input, one name=value a line.\n\nOptions:\n",

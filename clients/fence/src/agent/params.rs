@@ -75,14 +75,14 @@ pub(super) enum Wrong {
 
 /// The parameters as given by the caller.
 #[derive(Debug, Default)]
-pub(super) struct Given {
+pub(super) struct Parameters {
     values: BTreeMap<&'static str, String>,
     secrets: BTreeMap<&'static str, SecretString>,
     /// Warnings about ignored parameters, a sentence each.
     pub(super) warnings: Vec<String>,
 }
 
-impl Given {
+impl Parameters {
     /// Reads the parameters from standard input. Unknown ones are ignored, because Pacemaker sends more than an agent
     /// needs.
     pub(super) fn from_input(text: &str, params: &[Param]) -> Self {
@@ -334,7 +334,7 @@ mod tests {
             ("empty lines", "\n\nplug=c1\n\n", "plug", Some("c1")),
             ("an empty value", "plug=\n", "plug", None),
         ] {
-            let given = Given::from_input(input, PARAMS);
+            let given = Parameters::from_input(input, PARAMS);
             assert_eq!(given.text(name), want, "{case}");
             assert!(given.warnings.is_empty(), "{case}: {:?}", given.warnings);
         }
@@ -343,7 +343,7 @@ mod tests {
     #[test]
     fn what_is_not_known_is_ignored_with_a_word() {
         let input = "nodename=c1\npcmk_host_map=a:b\nCRM_meta_timeout=20\nnonsense=word-of-the-fixture\nno equals sign\n";
-        let given = Given::from_input(input, PARAMS);
+        let given = Parameters::from_input(input, PARAMS);
         assert_eq!(
             given.warnings,
             [
@@ -366,7 +366,7 @@ mod tests {
             ("false", Some(false)),
             ("2", None),
         ] {
-            let given = Given::from_input(&format!("verbose={value}"), PARAMS);
+            let given = Parameters::from_input(&format!("verbose={value}"), PARAMS);
             assert_eq!(given.flag("verbose"), want, "{value}");
             assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
         }
@@ -378,7 +378,7 @@ mod tests {
             ("x", None),
             ("99999999999", None),
         ] {
-            let given = Given::from_input(&format!("power_timeout={value}"), PARAMS);
+            let given = Parameters::from_input(&format!("power_timeout={value}"), PARAMS);
             assert_eq!(given.check(PARAMS).is_ok(), want.is_some(), "{value}");
             assert_eq!(
                 given.seconds("power_timeout", PARAMS),
@@ -387,7 +387,7 @@ mod tests {
             );
         }
         assert_eq!(
-            Given::default().seconds("power_timeout", PARAMS),
+            Parameters::default().seconds("power_timeout", PARAMS),
             Duration::from_secs(20)
         );
     }
@@ -396,7 +396,7 @@ mod tests {
     fn options_are_read_as_getopt_reads_them() {
         let parse = |args: &[&str]| {
             let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-            Given::from_args(&args, PARAMS)
+            Parameters::from_args(&args, PARAMS)
         };
         for args in [
             &["--action=off", "--plug=c1", "--verbose"][..],
@@ -425,21 +425,21 @@ mod tests {
     #[test]
     fn i9_a_secret_on_the_command_line_is_refused_and_not_repeated() {
         for arg in ["--password=hunter2", "-phunter2", "--passwd=hunter2"] {
-            let error = Given::from_args(&[arg.to_owned()], PARAMS).unwrap_err();
+            let error = Parameters::from_args(&[arg.to_owned()], PARAMS).unwrap_err();
             assert_eq!(error, Wrong::Secret { name: "password" }, "{arg}");
             assert!(!error.to_string().contains("hunter2"));
         }
-        let given = Given::from_input("password=hunter2", PARAMS);
+        let given = Parameters::from_input("password=hunter2", PARAMS);
         assert_eq!(given.secret("password").unwrap().expose_secret(), "hunter2");
         assert!(!format!("{given:?}").contains("hunter2"));
     }
 
     #[test]
     fn what_has_to_be_there_is_named() {
-        let given = Given::from_input("url=\n", PARAMS);
+        let given = Parameters::from_input("url=\n", PARAMS);
         assert_eq!(given.complete(PARAMS), Err(Wrong::Missing { name: "url" }));
-        assert!(Given::from_input("url=x\n", PARAMS).complete(PARAMS).is_ok());
-        let wrong = Given::from_input("action=explode\n", PARAMS)
+        assert!(Parameters::from_input("url=x\n", PARAMS).complete(PARAMS).is_ok());
+        let wrong = Parameters::from_input("action=explode\n", PARAMS)
             .check(PARAMS)
             .unwrap_err();
         assert_eq!(
@@ -447,7 +447,9 @@ mod tests {
             "action is \"explode\"; it has to be one of on, off"
         );
         assert!(
-            Given::from_input("action=OFF\n", PARAMS).check(PARAMS).is_ok(),
+            Parameters::from_input("action=OFF\n", PARAMS)
+                .check(PARAMS)
+                .is_ok(),
             "case does not matter"
         );
     }

@@ -6,7 +6,7 @@ use tachi_domain::power::Power;
 
 /// The cause of a failed call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Why {
+pub(super) struct FailureCause {
     pub(super) class: FaultClass,
     /// True if the BMC had opened the session, so that it may have received the command.
     pub(super) in_session: bool,
@@ -80,11 +80,11 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
 ];
 
 /// Classifies standard error after a failure.
-pub(super) fn why(stderr: &str) -> Why {
+pub(super) fn why(stderr: &str) -> FailureCause {
     let text = stderr.to_ascii_lowercase();
     let in_session = !text.contains("unable to establish");
     if let Some((_, class, advice)) = REFUSALS.iter().find(|(part, _, _)| text.contains(part)) {
-        return Why {
+        return FailureCause {
             class: *class,
             in_session: in_session && *class == FaultClass::Transient,
             advice: Some(advice),
@@ -95,21 +95,21 @@ pub(super) fn why(stderr: &str) -> Why {
     let about_power = text.lines().filter(|line| line.contains("chassis power"));
     for line in about_power {
         if line.contains("insufficient privilege") {
-            return Why {
+            return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
                 advice: Some("the user may not switch the power"),
             };
         }
         if line.contains("invalid command") {
-            return Why {
+            return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
                 advice: Some("the BMC cannot do this"),
             };
         }
     }
-    Why {
+    FailureCause {
         class: FaultClass::Transient,
         in_session,
         advice: None,

@@ -63,19 +63,19 @@ pub(super) async fn find(client: &Client, host: &str) -> Result<Machine, CallErr
 /// Returns all machines that can be switched: host name, system id, remembered power.
 pub(super) async fn all(client: &Client) -> Result<Vec<(String, String, String)>, CallError> {
     #[derive(Deserialize)]
-    struct Listed {
+    struct MachineListing {
         #[serde(flatten)]
         machine: Machine,
         #[serde(default)]
         power_state: String,
     }
-    let listed: Vec<Listed> = client.send(&Request::get("machines/", &[])).await?.json()?;
+    let listed: Vec<MachineListing> = client.send(&Request::get("machines/", &[])).await?.json()?;
     let switchable = listed
         .into_iter()
         .filter(|listed| listed.machine.ensure_switchable(&listed.machine.hostname).is_ok());
     Ok(switchable
         .map(|listed| {
-            let Listed { machine, power_state } = listed;
+            let MachineListing { machine, power_state } = listed;
             (
                 client.clean(&machine.hostname),
                 client.clean(&machine.system_id),

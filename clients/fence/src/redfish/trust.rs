@@ -136,7 +136,7 @@ fn client(trust: &Trust) -> Result<reqwest::Client, RedfishError> {
 
 fn pinned(fingerprint: Fingerprint) -> Result<ClientConfig, RedfishError> {
     let provider = Arc::new(ring::default_provider());
-    let verifier = Pinned {
+    let verifier = PinnedCertificate {
         fingerprint,
         provider: Arc::clone(&provider),
     };
@@ -151,12 +151,12 @@ fn pinned(fingerprint: Fingerprint) -> Result<ClientConfig, RedfishError> {
 
 /// A verifier that accepts one certificate, and checks that the peer holds its key.
 #[derive(Debug)]
-struct Pinned {
+struct PinnedCertificate {
     fingerprint: Fingerprint,
     provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for PinnedCertificate {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

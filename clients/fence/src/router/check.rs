@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
 use super::{Fencers, TEST_TIMEOUT};
-use crate::device::{Checked, Device, Plug};
+use crate::device::{Device, Plug, SelfTestOutcome};
 
 /// A reason to suspect that a device's reading is of another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +90,7 @@ impl Report {
         self
     }
 
-    fn seen(mut self, looked: Result<Checked, CallError>) -> Self {
+    fn seen(mut self, looked: Result<SelfTestOutcome, CallError>) -> Self {
         match looked {
             Ok(checked) => {
                 if checked.reading.power == Power::Unknown {

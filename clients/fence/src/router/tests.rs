@@ -135,12 +135,12 @@ async fn a_bmc_is_asked_one_thing_at_a_time_and_another_one_beside_it() {
         put(&fencers, &format!("{host}.bmc"));
     }
     let (one, two) = (target(&fencers, "c1"), target(&fencers, "c2"));
-    let turn = fencers.turn("c1", &one, Work::Read).await;
-    let second = fencers.turn("c1", &one, Work::Read);
+    let turn = fencers.turn("c1", &one, DeviceOperation::Read).await;
+    let second = fencers.turn("c1", &one, DeviceOperation::Read);
     assert!(timeout(Duration::from_secs(9), second).await.is_err(), "it waits");
-    fencers.turn("c2", &two, Work::Read).await;
+    fencers.turn("c2", &two, DeviceOperation::Read).await;
     drop(turn);
-    fencers.turn("c1", &one, Work::Read).await;
+    fencers.turn("c1", &one, DeviceOperation::Read).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,14 +151,18 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
     for host in ["c1", "c2", "c3"] {
         put(&fencers, &format!("{host}.bmc"));
         let target = target(&fencers, host);
-        let turn = timeout(Duration::from_secs(9), fencers.turn(host, &target, Work::Switch)).await;
+        let turn = timeout(
+            Duration::from_secs(9),
+            fencers.turn(host, &target, DeviceOperation::Switch),
+        )
+        .await;
         assert_eq!(turn.is_ok(), host != "c3", "{host}");
         turns.extend(turn);
     }
     let third = target(&fencers, "c3");
-    fencers.turn("c3", &third, Work::Read).await;
+    fencers.turn("c3", &third, DeviceOperation::Read).await;
     turns.pop();
-    fencers.turn("c3", &third, Work::Switch).await;
+    fencers.turn("c3", &third, DeviceOperation::Switch).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -271,7 +275,11 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
     let target = target(&fencers, "c1");
     let mut turns = Vec::new();
     for _ in 0..8 {
-        let turn = timeout(Duration::from_millis(1), fencers.turn("c1", &target, Work::Read)).await;
+        let turn = timeout(
+            Duration::from_millis(1),
+            fencers.turn("c1", &target, DeviceOperation::Read),
+        )
+        .await;
         turns.push(turn.expect("a recovery waits for none of them"));
     }
     tests.join_all().await;

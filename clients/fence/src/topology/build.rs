@@ -22,7 +22,7 @@ const CALL: std::ops::RangeInclusive<Duration> = Duration::from_secs(1)..=Durati
 
 /// The fields of a kind of device apart from its endpoint. Secrets are loaded with the file.
 #[derive(Debug)]
-pub(super) enum How {
+pub(super) enum DeviceSettings {
     Ipmi(IpmiOptions),
     Redfish(RedfishOptions),
     Maas(MaasOptions),
@@ -32,9 +32,13 @@ pub(super) enum How {
 }
 
 /// Reads the remaining fields of a device's table.
-pub(super) fn how(kind: Option<Kind>, fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+pub(super) fn how(
+    kind: Option<Kind>,
+    fields: &mut Fields<'_, '_>,
+    found: &mut Findings<'_>,
+) -> Option<DeviceSettings> {
     let Some(kind) = kind else {
-        return Some(How::Manual);
+        return Some(DeviceSettings::Manual);
     };
     match kind {
         Kind::Ipmi => ipmi(fields, found),
@@ -73,7 +77,7 @@ fn username(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<Str
     fields.needed("username", found).map(|(_, text)| text)
 }
 
-fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
     let (user, password) = (username(fields, found), credential(fields, found));
     let suite = fields.number("cipher_suite", 0..=255, found);
     let privilege = fields.string("privilege", found);
@@ -99,10 +103,10 @@ fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
     if let Some((_, program)) = program {
         options.program = program.into();
     }
-    Some(How::Ipmi(options))
+    Some(DeviceSettings::Ipmi(options))
 }
 
-fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
     let (user, password) = (username(fields, found), credential(fields, found));
     let mut trust = Vec::new();
     let at = fields.place("fingerprint");
@@ -139,10 +143,10 @@ fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How>
     options.allow_http = allow_http;
     options.call_timeout = call.unwrap_or(options.call_timeout);
     options.clients = WebClients::default();
-    Some(How::Redfish(options))
+    Some(DeviceSettings::Redfish(options))
 }
 
-fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
     let key = credential(fields, found);
     let ca_file = fields
         .string("ca_file", found)
@@ -155,10 +159,10 @@ fn maas(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
     options.allow_http = allow_http;
     options.timeout = call.unwrap_or(options.timeout);
     options.query_timeout = query.unwrap_or(options.query_timeout);
-    Some(How::Maas(options))
+    Some(DeviceSettings::Maas(options))
 }
 
-fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
+fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceSettings> {
     let agent = fields.needed("agent", found);
     let proves_off = fields.bool("proves_off", found);
     let parameters = fields.texts("parameters", found);
@@ -219,10 +223,10 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<How> {
         ),
         doubt => options.doubt = doubt,
     }
-    Some(How::Exec(options))
+    Some(DeviceSettings::Exec(options))
 }
 
-impl How {
+impl DeviceSettings {
     /// Returns the maximum time until a power command is answered; `None` if the kind sends none.
     pub(super) fn call_limit(&self) -> Option<Duration> {
         match self {

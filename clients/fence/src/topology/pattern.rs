@@ -99,7 +99,7 @@ impl Pattern {
 
 /// A part of a [`Template`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+enum TemplatePart {
     Text(String),
     /// `{host}`.
     Host,
@@ -112,14 +112,14 @@ enum Part {
 /// A text with placeholders for properties of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Template {
-    parts: Vec<Part>,
+    parts: Vec<TemplatePart>,
 }
 
 impl Template {
     /// Creates a template of this text, without placeholders.
     pub(super) fn plain(text: &str) -> Self {
         Self {
-            parts: vec![Part::Text(text.to_owned())],
+            parts: vec![TemplatePart::Text(text.to_owned())],
         }
     }
 
@@ -131,12 +131,12 @@ impl Template {
                 return Err(format!("{text:?} has a {{ that is not closed"));
             };
             if !before.is_empty() {
-                parts.push(Part::Text(before.to_owned()));
+                parts.push(TemplatePart::Text(before.to_owned()));
             }
             parts.push(match (name, name.parse::<usize>()) {
-                ("host", _) => Part::Host,
-                ("short", _) => Part::Short,
-                (_, Ok(number @ 1..=9)) => Part::Caught(number),
+                ("host", _) => TemplatePart::Host,
+                ("short", _) => TemplatePart::Short,
+                (_, Ok(number @ 1..=9)) => TemplatePart::Caught(number),
                 (_, Ok(_) | Err(_)) => {
                     return Err(format!(
                         "{text:?} names {{{name}}}; there are {{host}}, {{short}} and {{1}} to {{9}}"
@@ -149,21 +149,23 @@ impl Template {
             return Err(format!("{text:?} has a }} without its {{"));
         }
         if !rest.is_empty() {
-            parts.push(Part::Text(rest.to_owned()));
+            parts.push(TemplatePart::Text(rest.to_owned()));
         }
         Ok(Self { parts })
     }
 
     /// True if its result differs for every host that its patterns match.
     pub(super) fn varies(&self) -> bool {
-        self.parts.iter().any(|part| !matches!(part, Part::Text(_)))
+        self.parts
+            .iter()
+            .any(|part| !matches!(part, TemplatePart::Text(_)))
     }
 
     /// Returns the highest capture that the template uses.
     pub(super) fn needs(&self) -> usize {
         let caught = self.parts.iter().map(|part| match part {
-            Part::Caught(number) => *number,
-            Part::Text(_) | Part::Host | Part::Short => 0,
+            TemplatePart::Caught(number) => *number,
+            TemplatePart::Text(_) | TemplatePart::Host | TemplatePart::Short => 0,
         });
         caught.max().unwrap_or_default()
     }
@@ -173,13 +175,13 @@ impl Template {
         let mut text = String::new();
         for part in &self.parts {
             let more = match part {
-                Part::Text(plain) => {
+                TemplatePart::Text(plain) => {
                     text.push_str(plain);
                     continue;
                 }
-                Part::Host => host,
-                Part::Short => host.split('.').next().unwrap_or_default(),
-                Part::Caught(number) => caught.get(number.checked_sub(1)?)?,
+                TemplatePart::Host => host,
+                TemplatePart::Short => host.split('.').next().unwrap_or_default(),
+                TemplatePart::Caught(number) => caught.get(number.checked_sub(1)?)?,
             };
             if more.is_empty() {
                 return None;
@@ -194,10 +196,10 @@ impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for part in &self.parts {
             match part {
-                Part::Text(text) => f.write_str(text)?,
-                Part::Host => f.write_str("{host}")?,
-                Part::Short => f.write_str("{short}")?,
-                Part::Caught(number) => write!(f, "{{{number}}}")?,
+                TemplatePart::Text(text) => f.write_str(text)?,
+                TemplatePart::Host => f.write_str("{host}")?,
+                TemplatePart::Short => f.write_str("{short}")?,
+                TemplatePart::Caught(number) => write!(f, "{{{number}}}")?,
             }
         }
         Ok(())

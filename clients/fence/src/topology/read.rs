@@ -9,7 +9,7 @@ use tachi_engine::ports::Clock;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::build::{self, How};
+use super::build::{self, DeviceSettings};
 use super::fields::{Fields, Findings, Problem};
 use super::pattern::{self, Pattern, Template};
 use super::{Entry, Rule, Topology};
@@ -303,14 +303,14 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
 
 /// Validates the addresses that do not depend on the host's name, and a sample of the others.
 fn check_endpoints(
-    how: &How,
+    how: &DeviceSettings,
     endpoint: Option<&Template>,
     endpoints: &BTreeMap<String, String>,
     at: usize,
     what: &str,
     found: &mut Findings<'_>,
 ) {
-    let clock: Arc<dyn Clock> = Arc::new(Still);
+    let clock: Arc<dyn Clock> = Arc::new(StoppedClock);
     // All host names have this form, so a sample represents them.
     let caught: Vec<String> = (0..9).map(|_| "1".to_owned()).collect();
     let sample = endpoint.and_then(|endpoint| endpoint.fill("h1", &caught));
@@ -322,9 +322,9 @@ fn check_endpoints(
 }
 
 /// A clock that stands still: a device that is created only to validate its options sends no request.
-struct Still;
+struct StoppedClock;
 
-impl Clock for Still {
+impl Clock for StoppedClock {
     fn wall(&self) -> Timestamp {
         Timestamp::from_micros(0)
     }

@@ -1,15 +1,15 @@
 use super::*;
 use crate::fake::Fake;
-use crate::lookup::{Registered, Registration};
-use tachi_keystone::{Credentials, Named, Scope};
+use crate::lookup::{RegisteredHost, Registration};
+use tachi_keystone::{Credentials, ResourceRef, Scope};
 
 const BODY: &str = r#"{"notification": {}}"#;
 
 fn options(url: &str) -> Options {
     let credentials = Credentials::Password {
-        user: Named::name("masakari", None),
+        user: ResourceRef::name("masakari", None),
         password: "pw-in-answer".into(),
-        scope: Scope::Project(Named::name("service", None)),
+        scope: Scope::Project(ResourceRef::name("service", None)),
     };
     let mut options = Options::new(url, credentials);
     options.keystone.region = tachi_keystone::Region::Named("RegionOne".to_owned());
@@ -187,7 +187,7 @@ async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
     };
     script("cmp1");
     let found = Registration::of("cmp1", &client.registered().await.unwrap());
-    let want = Registration::In(Registered {
+    let want = Registration::In(RegisteredHost {
         name: "cmp1".into(),
         segment: "two".into(),
         on_maintenance: true,

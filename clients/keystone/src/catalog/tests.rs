@@ -37,7 +37,7 @@ type Case = (
 
 fn check(cases: impl IntoIterator<Item = Case>) {
     for (types, name, interface, region, want) in cases {
-        let wanted = Wanted {
+        let wanted = ServiceQuery {
             types,
             name,
             interface,

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 use tachi_engine::ports::CallError;
 
 use crate::answer::Answer;
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place, Session};
 
 /// An entry of one of Keystone's lists.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Named {
+pub struct NamedResource {
     /// The id.
     pub id: String,
     /// The name.
@@ -57,7 +57,7 @@ impl Session {
             subject: None,
             body,
             effect,
-            about: About::Object,
+            about: ErrorScope::Object,
             begun: self.now(),
         })
         .await
@@ -77,7 +77,7 @@ impl Session {
         kind: &'static str,
         name: &str,
         domain: Option<&str>,
-    ) -> Result<Option<Named>, CallError> {
+    ) -> Result<Option<NamedResource>, CallError> {
         let mut query = vec![("name", name.to_owned())];
         query.extend(domain.map(|domain| ("domain_id", domain.to_owned())));
         let answer = self
@@ -98,7 +98,7 @@ impl Session {
     /// # Cancel safety
     ///
     /// Changes nothing, so the future may be dropped.
-    pub async fn application_credentials(&self, user: &str) -> Result<Vec<Named>, CallError> {
+    pub async fn application_credentials(&self, user: &str) -> Result<Vec<NamedResource>, CallError> {
         let path = ["users", user, "application_credentials"];
         let answer = self.identity(Method::GET, &path, &[], None, Effect::Read).await?;
         listed(&answer, "application_credentials")
@@ -233,7 +233,7 @@ impl Session {
     }
 }
 
-fn listed(answer: &Answer, key: &str) -> Result<Vec<Named>, CallError> {
+fn listed(answer: &Answer, key: &str) -> Result<Vec<NamedResource>, CallError> {
     let mut whole: Value = answer.json()?;
     let rows = whole.get_mut(key).map(Value::take).unwrap_or_default();
     serde_json::from_value(rows).map_err(|_| answer.senseless(&format!("no list of {key}")))

@@ -9,7 +9,7 @@ use osauth::services::ServiceType;
 use reqwest::{Client, RequestBuilder, Url};
 use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
-use tachi_keystone::{Catalog, CatalogError, Located, Need, Region, Wanted};
+use tachi_keystone::{Catalog, CatalogError, Need, Region, ServiceEndpoint, ServiceQuery};
 
 use super::Keystone;
 
@@ -89,28 +89,32 @@ impl AuthType for Plugin {
 
 impl Keystone {
     /// Finds Nova in a catalogue.
-    pub(crate) fn nova(&self, catalog: &Catalog) -> Result<Located, CatalogError> {
+    pub(crate) fn nova(&self, catalog: &Catalog) -> Result<ServiceEndpoint, CatalogError> {
         let compute = &self.compute;
         let types = [compute.service_type.as_str()];
         catalog.find(&self.wanted(&types, compute.service_name.as_deref(), &self.region))
     }
 
     /// Finds Placement in a catalogue, in Nova's region, even if there are other regions.
-    pub(crate) fn placement(&self, catalog: &Catalog) -> Result<Located, CatalogError> {
+    pub(crate) fn placement(&self, catalog: &Catalog) -> Result<ServiceEndpoint, CatalogError> {
         let region = match self.nova(catalog) {
-            Ok(Located {
+            Ok(ServiceEndpoint {
                 region: Some(region), ..
             }) => Region::Named(region),
-            Ok(Located { region: None, .. }) | Err(CatalogError::Missing(_) | CatalogError::Unusable(_)) => {
-                self.region.clone()
-            }
+            Ok(ServiceEndpoint { region: None, .. })
+            | Err(CatalogError::Missing(_) | CatalogError::Unusable(_)) => self.region.clone(),
             Err(ambiguous @ CatalogError::Ambiguous(_)) => return Err(ambiguous),
         };
         catalog.find(&self.wanted(&[Service::Placement.catalog_type()], None, &region))
     }
 
-    fn wanted<'a>(&'a self, types: &'a [&'a str], name: Option<&'a str>, region: &'a Region) -> Wanted<'a> {
-        Wanted {
+    fn wanted<'a>(
+        &'a self,
+        types: &'a [&'a str],
+        name: Option<&'a str>,
+        region: &'a Region,
+    ) -> ServiceQuery<'a> {
+        ServiceQuery {
             types,
             name,
             interface: self.compute.interface,

@@ -6,7 +6,7 @@ use tachi_domain::Timestamp;
 use tachi_engine::ports::CallError;
 
 use super::plugin::Service;
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 use crate::session::{Call, Place, Session};
 use crate::time;
 
@@ -156,7 +156,7 @@ impl Session {
                 body: None,
                 effect: Effect::Read,
                 // A user who may not check this token may check no token.
-                about: About::Service,
+                about: ErrorScope::Service,
                 begun: self.now(),
             })
             .await;

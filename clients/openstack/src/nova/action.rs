@@ -11,7 +11,7 @@ use tachi_engine::ports::CallError;
 use super::service::LONGEST_REASON;
 use super::version::{Feature, LOCK_REASON};
 use super::{Nova, Request};
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 
 pub(super) async fn evacuate(nova: &Nova, id: ServerId, target: Option<&str>) -> Result<(), CallError> {
     let begun = nova.session.now();
@@ -40,7 +40,7 @@ pub(super) async fn abort_migration(
         query: &[],
         body: None,
         effect: Effect::Idempotent,
-        about: About::Object,
+        about: ErrorScope::Object,
         begun: nova.session.now(),
     };
     nova.call(Feature::LIVE_MIGRATE, request).await.map(|_| ())
@@ -108,7 +108,7 @@ async fn act(
         query: &[],
         body: Some(body),
         effect,
-        about: About::Object,
+        about: ErrorScope::Object,
         begun,
     };
     nova.call(feature, request).await.map(|_| ())

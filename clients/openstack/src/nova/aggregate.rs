@@ -10,7 +10,7 @@ use tachi_engine::ports::CallError;
 
 use super::version::Feature;
 use super::{Nova, Request};
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 
 #[derive(Deserialize)]
 struct List {
@@ -31,7 +31,7 @@ struct Record {
 
 /// Lists the aggregates. Nova returns all of them at once.
 pub(super) async fn list(nova: &Nova) -> Result<Vec<Aggregate>, CallError> {
-    let request = Request::get(&["os-aggregates"], &[], About::Service);
+    let request = Request::get(&["os-aggregates"], &[], ErrorScope::Service);
     let answer = nova.call(Feature::AGGREGATES, request).await?;
     let List { aggregates } = answer.json()?;
     let understood = |record: Record| Aggregate {
@@ -58,7 +58,7 @@ pub(super) async fn act(nova: &Nova, aggregate: u64, action: &str, host: &str) -
         query: &[],
         body: Some(body),
         effect: Effect::Idempotent,
-        about: About::Object,
+        about: ErrorScope::Object,
         begun,
     };
     nova.call(Feature::AGGREGATES, request).await.map(|_| ())

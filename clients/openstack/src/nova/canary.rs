@@ -13,7 +13,7 @@ use tracing::instrument;
 
 use super::version::Feature;
 use super::{Nova, Request, placement, server};
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 
 /// The networks of a canary.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,7 +93,7 @@ impl Canaries<'_> {
             query: &[],
             body: Some(order.body()),
             effect: Effect::Once,
-            about: About::Service,
+            about: ErrorScope::Service,
             begun: self.0.session.now(),
         };
         let answer = self.0.call(Feature::CANARIES, request).await?;
@@ -115,7 +115,7 @@ impl Canaries<'_> {
             query: &[],
             body: None,
             effect: Effect::Idempotent,
-            about: About::Object,
+            about: ErrorScope::Object,
             begun: self.0.session.now(),
         };
         match self.0.call(Feature::ACTIONS, request).await {

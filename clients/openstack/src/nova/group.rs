@@ -9,7 +9,7 @@ use tachi_engine::ports::CallError;
 
 use super::version::Feature;
 use super::{Nova, Request};
-use crate::fault::About;
+use crate::fault::ErrorScope;
 
 /// Nova's default limit of entries per page.
 const PAGE: usize = 1_000;
@@ -54,7 +54,7 @@ pub(super) async fn list(nova: &Nova) -> Result<Vec<Group>, CallError> {
             ("limit", PAGE.to_string()),
             ("offset", offset.to_string()),
         ];
-        let request = Request::get(&["os-server-groups"], &query, About::Service);
+        let request = Request::get(&["os-server-groups"], &query, ErrorScope::Service);
         let answer = nova.call(Feature::SERVER_GROUPS, request).await?;
         let List { server_groups } = answer.json()?;
         let count = server_groups.len();
@@ -87,13 +87,13 @@ mod tests {
     use serde_json::json;
     use tachi_engine::ports::Rooms as _;
 
-    use crate::fake::{Fake, Reply, Seen};
+    use crate::fake::{Fake, RecordedRequest, Reply};
 
     const ONE: &str = "11111111-2222-3333-4444-555555555555";
 
     #[tokio::test]
     async fn groups_of_old_and_new_are_read_to_the_last_page() {
-        let fake = Fake::start(|seen: &Seen| {
+        let fake = Fake::start(|seen: &RecordedRequest| {
             if seen.path != "/v2.1/os-server-groups" {
                 return Reply::Unscripted;
             }

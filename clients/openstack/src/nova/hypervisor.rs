@@ -11,12 +11,12 @@ use super::pages::{self, List, Take};
 use super::version::Feature;
 use super::{Nova, Request};
 use crate::answer::Answer;
-use crate::fault::About;
+use crate::fault::ErrorScope;
 
 const PATH: [&str; 2] = ["os-hypervisors", "detail"];
 
 #[derive(Deserialize)]
-struct One {
+struct HypervisorEnvelope {
     hypervisor: Hypervisor,
 }
 
@@ -39,16 +39,16 @@ pub(super) async fn count_servers(nova: &Nova, host: &str) -> Result<Option<usiz
     };
     let query = [("with_servers", "true".to_owned())];
     let path = ["os-hypervisors", node];
-    let request = Request::get(&path, &query, About::Service);
+    let request = Request::get(&path, &query, ErrorScope::Service);
     let answer = nova.call(Feature::HYPERVISORS, request).await?;
-    let One { hypervisor } = answer.json()?;
+    let HypervisorEnvelope { hypervisor } = answer.json()?;
     Ok(Some(hypervisor.servers.len()))
 }
 
 /// Returns the ids of the host's nodes, from the nodes whose names contain the host's name, as is usual.
 async fn named(nova: &Nova, host: &str) -> Result<Vec<String>, CallError> {
     let query = [("hypervisor_hostname_pattern", host.to_owned())];
-    let request = Request::get(&PATH, &query, About::Service);
+    let request = Request::get(&PATH, &query, ErrorScope::Service);
     let answer = match nova.call(Feature::AGGREGATES, request).await {
         Ok(answer) => answer,
         // No node has this name, or the name is not a valid pattern.
@@ -123,7 +123,7 @@ mod tests {
     use serde_json::json;
     use tachi_engine::ports::Compute as _;
 
-    use crate::fake::{Fake, Reply, Seen};
+    use crate::fake::{Fake, RecordedRequest, Reply};
 
     const NODE: &str = "22222222-2222-3333-4444-555555555555";
     const OTHER: &str = "33333333-2222-3333-4444-555555555555";
@@ -131,7 +131,7 @@ mod tests {
     /// Starts a Nova whose host `c1` has the node `node`, with the record `shown`.
     async fn nova(node: &'static str, shown: Reply) -> Fake {
         let shown = std::sync::Mutex::new(Some(shown));
-        Fake::start(move |seen: &Seen| {
+        Fake::start(move |seen: &RecordedRequest| {
             let one = json!({"id": NODE, "hypervisor_hostname": node, "service": {"host": "c1"}});
             let ten = json!({"id": OTHER, "hypervisor_hostname": "c10", "service": {"host": "c10"}});
             match (seen.path.as_str(), seen.arg("hypervisor_hostname_pattern")) {

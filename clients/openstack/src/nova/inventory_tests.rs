@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::fake::{Fake, Reply, Seen};
+use crate::fake::{Fake, RecordedRequest, Reply};
 
 fn id(number: u32) -> String {
     format!("11111111-2222-3333-4444-{number:012}")
@@ -15,7 +15,7 @@ fn server(number: u32, vm_state: &str, host: Option<&str>) -> Value {
     })
 }
 
-fn answer(seen: &Seen) -> Reply {
+fn answer(seen: &RecordedRequest) -> Reply {
     if seen.path != "/v2.1/servers/detail" {
         return Reply::Unscripted;
     }
@@ -62,7 +62,7 @@ async fn a_page_of_servers_is_one_request_and_names_where_the_next_begins() {
         .await
         .unwrap_err();
     assert_eq!(gone.fault.status, Some(400));
-    let lists: Vec<Seen> = fake
+    let lists: Vec<RecordedRequest> = fake
         .calls()
         .into_iter()
         .filter(|call| call.path.ends_with("detail"))

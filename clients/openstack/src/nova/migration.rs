@@ -9,7 +9,7 @@ use super::pages::{self, List, Take};
 use super::version::Feature;
 use super::{Nova, Request, service};
 use crate::answer::Answer;
-use crate::fault::About;
+use crate::fault::ErrorScope;
 use crate::time;
 
 #[derive(Deserialize)]
@@ -110,7 +110,7 @@ impl Progress {
 async fn progress(nova: &Nova, server: ServerId) -> Result<Option<u8>, CallError> {
     let id = server.to_string();
     let path = ["servers", &id, "migrations"];
-    let request = Request::get(&path, &[], About::Object);
+    let request = Request::get(&path, &[], ErrorScope::Object);
     let answer = nova.call(Feature::MIGRATIONS, request).await?;
     let shown: UnderWay = answer.json()?;
     Ok(shown.migrations.last().and_then(Progress::percent))

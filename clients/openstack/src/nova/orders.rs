@@ -2,13 +2,13 @@
 
 use serde::Deserialize;
 use tachi_domain::ServerId;
-use tachi_domain::nova::{By, ServerAction};
+use tachi_domain::nova::{RequestOrigin, ServerAction};
 use tachi_engine::ports::CallError;
 use tachi_keystone::Need;
 
 use super::version::Feature;
 use super::{Nova, Request};
-use crate::fault::About;
+use crate::fault::ErrorScope;
 
 #[derive(Deserialize)]
 struct List {
@@ -30,7 +30,7 @@ struct Record {
 pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<ServerAction>>, CallError> {
     let id = server.to_string();
     let path = ["servers", id.as_str(), "os-instance-actions"];
-    let request = Request::get(&path, &[], About::Object);
+    let request = Request::get(&path, &[], ErrorScope::Object);
     let answer = match nova.call(Feature::ACTIONS, request).await {
         Ok(answer) => answer,
         Err(error) if error.fault.is_gone() => return Ok(None),
@@ -42,9 +42,9 @@ pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<Serve
     actions.sort_by(|one, other| other.start_time.cmp(&one.start_time));
     let order = |record: Record| ServerAction {
         by: match &record.user_id {
-            None => By::Nova,
-            Some(_) if record.user_id == ours => By::Ours,
-            Some(_) => By::Person,
+            None => RequestOrigin::Nova,
+            Some(_) if record.user_id == ours => RequestOrigin::Ours,
+            Some(_) => RequestOrigin::Person,
         },
         action: record.action,
     };
@@ -57,7 +57,7 @@ mod tests {
     use tachi_engine::ports::Inventory as _;
 
     use super::*;
-    use crate::fake::{Fake, Reply, Seen};
+    use crate::fake::{Fake, RecordedRequest, Reply};
 
     const ONE: &str = "11111111-2222-3333-4444-555555555555";
     const GONE: &str = "11111111-2222-3333-4444-666666666666";
@@ -68,7 +68,7 @@ mod tests {
 
     #[tokio::test]
     async fn r36_who_stopped_a_server_is_read_from_novas_record() {
-        let fake = Fake::start(|seen: &Seen| {
+        let fake = Fake::start(|seen: &RecordedRequest| {
             let listed = |id: &str| seen.path == format!("/v2.1/servers/{id}/os-instance-actions");
             if listed(GONE) {
                 return Reply::Json(404, json!({"itemNotFound": {"message": "gone"}}));
@@ -89,7 +89,11 @@ mod tests {
         let told: Vec<_> = orders.iter().map(|one| (one.action.as_str(), one.by)).collect();
         assert_eq!(
             told,
-            [("stop", By::Nova), ("start", By::Ours), ("create", By::Person)]
+            [
+                ("stop", RequestOrigin::Nova),
+                ("start", RequestOrigin::Ours),
+                ("create", RequestOrigin::Person)
+            ]
         );
         assert_eq!(nova.orders(GONE.parse().unwrap()).await.unwrap(), None);
     }

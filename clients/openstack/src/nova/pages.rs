@@ -13,7 +13,7 @@ use tachi_engine::ports::CallError;
 use super::version::Feature;
 use super::{Nova, Request};
 use crate::answer::Answer;
-use crate::fault::{self, About};
+use crate::fault::{self, ErrorScope};
 
 /// Limit of restarts of a list whose marker was deleted meanwhile.
 const MAX_RESTARTS: u32 = 3;
@@ -127,7 +127,7 @@ pub(super) async fn one(
     let mut query = list.query.clone();
     query.push(("limit", nova.session.page_size().to_string()));
     query.extend(marker.map(|marker| ("marker", marker)));
-    let request = Request::get(list.path, &query, About::Service);
+    let request = Request::get(list.path, &query, ErrorScope::Service);
     let answer = nova.call(list.feature, request).await?;
     let mut body: Value = answer.json()?;
     let Some(Value::Array(page)) = body.get_mut(list.key).map(Value::take) else {

@@ -16,7 +16,7 @@ use tachi_domain::reserved::Resources;
 use tachi_engine::ports::{CallError, ProviderLine};
 
 use super::{Nova, hypervisor};
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place};
 
@@ -187,7 +187,7 @@ async fn get<T: DeserializeOwned>(
             subject: None,
             body: None,
             effect: Effect::Read,
-            about: About::Service,
+            about: ErrorScope::Service,
             begun: Duration::ZERO,
         })
         .await?;

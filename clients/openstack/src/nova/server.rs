@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use tachi_domain::fault::FaultClass;
-use tachi_domain::nova::{About as Nature, PowerState, Server, VmState};
+use tachi_domain::nova::{InstanceTraits as Nature, PowerState, Server, VmState};
 use tachi_domain::reserved::Resources;
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{CallError, ServerPage};
@@ -13,7 +13,7 @@ use tachi_engine::ports::{CallError, ServerPage};
 use super::pages::{self, List, Take};
 use super::{Nova, Request, service};
 use crate::answer::Answer;
-use crate::fault::{self, About};
+use crate::fault::{self, ErrorScope};
 use crate::time;
 
 /// The status of a server whose cell is down.
@@ -86,14 +86,14 @@ struct FaultRecord {
 }
 
 #[derive(Deserialize)]
-struct Named {
+struct NamedFlavor {
     id: ServerId,
     #[serde(default)]
     status: String,
 }
 
 #[derive(Deserialize)]
-struct One {
+struct ServerEnvelope {
     server: Record,
 }
 
@@ -180,8 +180,8 @@ pub(super) async fn ids(nova: &Nova, host: &str) -> Result<BTreeSet<ServerId>, C
         marker: "id",
     };
     let whole = pages::list(nova, &list, |answer, item, ids: &mut Vec<ServerId>| {
-        let Named { id, status } =
-            Named::deserialize(item).map_err(|error| answer.senseless(&format!("a server: {error}")))?;
+        let NamedFlavor { id, status } = NamedFlavor::deserialize(item)
+            .map_err(|error| answer.senseless(&format!("a server: {error}")))?;
         if status == OF_DOWN_CELL {
             return Err(cell_is_down(id));
         }
@@ -237,11 +237,14 @@ pub(super) async fn page(
 pub(super) async fn get(nova: &Nova, id: ServerId) -> Result<Option<Server>, CallError> {
     let id = id.to_string();
     match nova
-        .call(nova.servers, Request::get(&["servers", &id], &[], About::Object))
+        .call(
+            nova.servers,
+            Request::get(&["servers", &id], &[], ErrorScope::Object),
+        )
         .await
     {
         Ok(answer) => {
-            let One { server } = answer.json()?;
+            let ServerEnvelope { server } = answer.json()?;
             understood(&answer, server).map(Some)
         }
         Err(error) if error.fault.is_gone() => Ok(None),

@@ -11,7 +11,7 @@ use tachi_engine::ports::{CallError, ServiceChange, Services};
 use super::version::{DOWN_CELLS, Feature};
 use super::{Nova, Request};
 use crate::answer::Answer;
-use crate::fault::{self, About, Effect};
+use crate::fault::{self, Effect, ErrorScope};
 use crate::time;
 
 /// Maximum length of a reason that Nova accepts, in characters.
@@ -23,7 +23,7 @@ struct List {
 }
 
 #[derive(Deserialize)]
-struct One {
+struct ServiceEnvelope {
     service: Record,
 }
 
@@ -124,11 +124,11 @@ pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -
         query: &[],
         body: Some(body),
         effect: Effect::Idempotent,
-        about: About::Object,
+        about: ErrorScope::Object,
         begun,
     };
     let answer = nova.call(Feature::SERVICES, request).await?;
-    let One { service } = answer.json()?;
+    let ServiceEnvelope { service } = answer.json()?;
     understood(&answer, service)
 }
 
@@ -167,7 +167,7 @@ async fn list(nova: &Nova, query: &[(&'static str, String)]) -> Result<(Answer, 
     let answer = nova
         .call(
             Feature::SERVICES,
-            Request::get(&["os-services"], query, About::Service),
+            Request::get(&["os-services"], query, ErrorScope::Service),
         )
         .await?;
     let List { services } = answer.json()?;

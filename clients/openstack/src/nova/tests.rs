@@ -7,7 +7,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_domain::nova::{MigrationType, PowerState};
 
 use super::*;
-use crate::fake::{Fake, KeystoneMode, Reply, Seen, table, version_document};
+use crate::fake::{Fake, KeystoneMode, RecordedRequest, Reply, table, version_document};
 
 mod contents;
 mod lists;
@@ -51,7 +51,7 @@ fn migration_record(id: u64, created: &str) -> Value {
 }
 
 /// Cuts a list into pages as Nova does it.
-fn page(seen: &Seen, key: &str, marker_key: &str, all: &[Value], link_host: &str) -> Reply {
+fn page(seen: &RecordedRequest, key: &str, marker_key: &str, all: &[Value], link_host: &str) -> Reply {
     let limit: usize = seen.arg("limit").unwrap().parse().unwrap();
     let begin = match seen.arg("marker") {
         None => 0,
@@ -330,7 +330,7 @@ async fn a_server_is_read_in_full() {
             .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
         owned.collect::<std::collections::BTreeMap<_, _>>()
     };
-    let about = tachi_domain::nova::About {
+    let about = tachi_domain::nova::InstanceTraits {
         project: "p1".into(),
         created: Some(tachi_domain::Timestamp::from_micros(1_700_000_000_000_000)),
         image: Some("i1".into()),

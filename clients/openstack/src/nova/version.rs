@@ -7,7 +7,7 @@ use tachi_domain::fault::FaultClass;
 use tachi_engine::ports::CallError;
 use tokio::sync::Mutex;
 
-use crate::fault::{self, About, Effect};
+use crate::fault::{self, Effect, ErrorScope};
 use crate::keystone::plugin::Service;
 use crate::session::{Call, Place, Session};
 
@@ -164,7 +164,7 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
             subject: None,
             body: None,
             effect: Effect::Read,
-            about: About::Service,
+            about: ErrorScope::Service,
             begun: session.now(),
         })
         .await?;

@@ -8,7 +8,7 @@ use osauth::ApiVersion;
 use reqwest::Url;
 use serde_json::Value;
 
-use crate::fault::{About, Effect};
+use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin::Service;
 
 /// The path of a request, relative to the service's endpoint.
@@ -41,7 +41,7 @@ pub(crate) struct Call<'a> {
     pub(crate) subject: Option<HeaderValue>,
     pub(crate) body: Option<Value>,
     pub(crate) effect: Effect,
-    pub(crate) about: About,
+    pub(crate) about: ErrorScope,
     /// The time (boot clock) at which the caller started. A write is sent soon after it or not at all.
     pub(crate) begun: Duration,
 }

@@ -10,8 +10,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::*;
 use crate::Nova;
-use crate::fake::{Fake, KeystoneMode, PASSWORD, Reply, Seen, version_document};
-use crate::fault::About;
+use crate::fake::{Fake, KeystoneMode, PASSWORD, RecordedRequest, Reply, version_document};
+use crate::fault::ErrorScope;
 use tachi_engine::ports::{Compute as _, ServerCalls as _};
 use tachi_keystone::{ApplicationCredential, Credentials, Region};
 
@@ -29,7 +29,7 @@ fn read(place: Place<'static>) -> Call<'static> {
         subject: None,
         body: None,
         effect: Effect::Read,
-        about: About::Object,
+        about: ErrorScope::Object,
         // The clock of the tests begins here.
         begun: tachi_testkit::BOOTED,
     }
@@ -37,7 +37,7 @@ fn read(place: Place<'static>) -> Call<'static> {
 
 const THINGS: Place<'static> = Place::Path(&["things"]);
 
-fn is_thing(seen: &Seen) -> bool {
+fn is_thing(seen: &RecordedRequest) -> bool {
     seen.path.starts_with("/v2.1/things")
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Lost {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Asked {
+pub(super) struct RequestReport {
     journal: bool,
 }
 
@@ -29,7 +29,7 @@ pub(super) async fn lost(Operator(app): Operator, Json(body): Json<Lost>) -> Jso
     Json(json!({"lost": app.region.lost(&body.servers)}))
 }
 
-pub(super) async fn requests(Operator(app): Operator, Query(asked): Query<Asked>) -> Json<Value> {
+pub(super) async fn requests(Operator(app): Operator, Query(asked): Query<RequestReport>) -> Json<Value> {
     let log = app.region.requests();
     let mut body = json!({"counts": log.counts()});
     if asked.journal {

@@ -10,13 +10,13 @@ use axum::routing::{patch, post, put};
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::Denied;
+use super::KeystoneError;
 use super::store::{Role, User};
 use super::tokens::caller;
 use crate::model::tenants::plain_id;
-use crate::web::App;
+use crate::web::SandboxState;
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/identity/v3/roles", post(create_role))
         .route("/identity/v3/users", post(create_user))
@@ -27,29 +27,29 @@ pub(super) fn router() -> Router<App> {
         )
 }
 
-fn administrator(app: &App, headers: &HeaderMap, rule: &str) -> Result<(), Denied> {
+fn administrator(app: &SandboxState, headers: &HeaderMap, rule: &str) -> Result<(), KeystoneError> {
     if caller(app, headers)?.has_role("admin") {
         return Ok(());
     }
-    Err(Denied::forbidden(rule))
+    Err(KeystoneError::forbidden(rule))
 }
 
 fn text(body: &Value, pointer: &str) -> Option<String> {
     body.pointer(pointer).and_then(Value::as_str).map(str::to_owned)
 }
 
-fn required(body: &Value, pointer: &str) -> Result<String, Denied> {
-    let missing = || Denied::bad_request(&format!("{pointer} is a required property"));
+fn required(body: &Value, pointer: &str) -> Result<String, KeystoneError> {
+    let missing = || KeystoneError::bad_request(&format!("{pointer} is a required property"));
     text(body, pointer)
         .filter(|text| !text.is_empty())
         .ok_or_else(missing)
 }
 
 async fn create_role(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<Response, Denied> {
+) -> Result<Response, KeystoneError> {
     administrator(&app, &headers, "identity:create_role")?;
     let name = required(&body, "/role/name")?;
     let mut store = app.keystone.lock();
@@ -58,7 +58,7 @@ async fn create_role(
         .iter()
         .any(|role| role.name.eq_ignore_ascii_case(&name))
     {
-        return Err(Denied::conflict("role", &name));
+        return Err(KeystoneError::conflict("role", &name));
     }
     let role = Role { id: plain_id(), name };
     let shown = json!({"role": {"id": role.id, "name": role.name, "domain_id": null}});
@@ -67,10 +67,10 @@ async fn create_role(
 }
 
 async fn create_user(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<Response, Denied> {
+) -> Result<Response, KeystoneError> {
     administrator(&app, &headers, "identity:create_user")?;
     let name = required(&body, "/user/name")?;
     let mut store = app.keystone.lock();
@@ -79,7 +79,7 @@ async fn create_user(
         .iter()
         .any(|user| user.name.eq_ignore_ascii_case(&name))
     {
-        return Err(Denied::conflict("user", &name));
+        return Err(KeystoneError::conflict("user", &name));
     }
     let user = User {
         id: plain_id(),
@@ -96,15 +96,15 @@ async fn create_user(
 
 /// Another password ends the user's tokens, and leaves its application credentials.
 async fn update_user(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     administrator(&app, &headers, "identity:update_user")?;
     let mut store = app.keystone.lock();
     let user = store.users.iter_mut().find(|user| user.id == id);
-    let user = user.ok_or_else(|| Denied::not_found("user", &id))?;
+    let user = user.ok_or_else(|| KeystoneError::not_found("user", &id))?;
     let password = text(&body, "/user/password");
     if let Some(password) = &password {
         user.password.clone_from(password);
@@ -120,23 +120,23 @@ async fn update_user(
 }
 
 async fn grant(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path((project, user, role)): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Result<StatusCode, Denied> {
+) -> Result<StatusCode, KeystoneError> {
     administrator(&app, &headers, "identity:create_grant")?;
     let mut store = app.keystone.lock();
     store
         .project(&project)
-        .ok_or_else(|| Denied::not_found("project", &project))?;
+        .ok_or_else(|| KeystoneError::not_found("project", &project))?;
     let name = store
         .roles
         .iter()
         .find(|known| known.id == role)
         .map(|role| role.name.clone());
-    let name = name.ok_or_else(|| Denied::not_found("role", &role))?;
+    let name = name.ok_or_else(|| KeystoneError::not_found("role", &role))?;
     let found = store.users.iter_mut().find(|known| known.id == user);
-    let found = found.ok_or_else(|| Denied::not_found("user", &user))?;
+    let found = found.ok_or_else(|| KeystoneError::not_found("user", &user))?;
     let roles = found.roles.entry(project).or_default();
     if !roles.contains(&name) {
         roles.push(name);
@@ -145,10 +145,10 @@ async fn grant(
 }
 
 async fn has_grant(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path((project, user, role)): Path<(String, String, String)>,
     headers: HeaderMap,
-) -> Result<StatusCode, Denied> {
+) -> Result<StatusCode, KeystoneError> {
     administrator(&app, &headers, "identity:check_grant")?;
     let store = app.keystone.lock();
     let name = store
@@ -159,6 +159,6 @@ async fn has_grant(
     let held = store.user(&user).and_then(|user| user.roles.get(&project));
     match (name, held) {
         (Some(name), Some(held)) if held.contains(name) => Ok(StatusCode::NO_CONTENT),
-        _ => Err(Denied::not_found("role assignment", &role)),
+        _ => Err(KeystoneError::not_found("role assignment", &role)),
     }
 }

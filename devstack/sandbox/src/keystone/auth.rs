@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::Denied;
+use super::KeystoneError;
 use super::store::{ALLOW_EXPIRED_WINDOW, AppCredential, Keystone, Scope, Store, Token, User};
 use crate::model::tenants::plain_id;
 
@@ -21,13 +21,13 @@ struct Identity {
 
 impl Keystone {
     /// Checks a request's identity and scope, and issues a token.
-    pub(super) fn authenticate(&self, body: &Value, now: DateTime<Utc>) -> Result<Token, Denied> {
+    pub(super) fn authenticate(&self, body: &Value, now: DateTime<Utc>) -> Result<Token, KeystoneError> {
         let auth = body
             .get("auth")
-            .ok_or_else(|| Denied::bad_request("auth is a required property"))?;
+            .ok_or_else(|| KeystoneError::bad_request("auth is a required property"))?;
         let identity = auth
             .get("identity")
-            .ok_or_else(|| Denied::bad_request("identity is a required property"))?;
+            .ok_or_else(|| KeystoneError::bad_request("identity is a required property"))?;
         let methods = identity.get("methods").and_then(Value::as_array);
         let method = methods
             .and_then(|list| list.first())
@@ -38,15 +38,15 @@ impl Keystone {
             "password" => by_password(&store, identity)?,
             "application_credential" => by_credential(&store, identity)?,
             "token" => by_token(&store, identity, now)?,
-            _ => return Err(Denied::unauthorized()),
+            _ => return Err(KeystoneError::unauthorized()),
         };
-        let user = store.user(&who.user_id).ok_or_else(Denied::unauthorized)?;
+        let user = store.user(&who.user_id).ok_or_else(KeystoneError::unauthorized)?;
         let (scope, roles) = match who.credential.as_ref() {
             Some(credential) if auth.get("scope").is_none() => (
                 Scope::Project(credential.project_id.clone()),
                 credential.roles.clone(),
             ),
-            Some(_) => return Err(Denied::unauthorized()),
+            Some(_) => return Err(KeystoneError::unauthorized()),
             None => scope(&store, user, auth.get("scope"), who.former)?,
         };
         let lifetime = chrono::Duration::from_std(self.lifetime()).unwrap_or(chrono::Duration::hours(1));
@@ -92,13 +92,13 @@ fn find_user<'a>(store: &'a Store, user: &Value) -> Option<&'a User> {
     store.users.iter().find(|candidate| candidate.name == name)
 }
 
-fn by_password(store: &Store, identity: &Value) -> Result<Identity, Denied> {
+fn by_password(store: &Store, identity: &Value) -> Result<Identity, KeystoneError> {
     let user = identity
         .pointer("/password/user")
-        .ok_or_else(|| Denied::bad_request("password is required"))?;
-    let found = find_user(store, user).ok_or_else(Denied::unauthorized)?;
+        .ok_or_else(|| KeystoneError::bad_request("password is required"))?;
+    let found = find_user(store, user).ok_or_else(KeystoneError::unauthorized)?;
     if text(user, "password") != Some(found.password.as_str()) {
-        return Err(Denied::unauthorized());
+        return Err(KeystoneError::unauthorized());
     }
     Ok(Identity {
         user_id: found.id.clone(),
@@ -108,10 +108,10 @@ fn by_password(store: &Store, identity: &Value) -> Result<Identity, Denied> {
     })
 }
 
-fn by_credential(store: &Store, identity: &Value) -> Result<Identity, Denied> {
+fn by_credential(store: &Store, identity: &Value) -> Result<Identity, KeystoneError> {
     let given = identity
         .get("application_credential")
-        .ok_or_else(|| Denied::bad_request("application_credential is required"))?;
+        .ok_or_else(|| KeystoneError::bad_request("application_credential is required"))?;
     let found = if let Some(id) = text(given, "id") {
         store
             .app_credentials
@@ -121,8 +121,8 @@ fn by_credential(store: &Store, identity: &Value) -> Result<Identity, Denied> {
         let user = given
             .get("user")
             .and_then(|user| find_user(store, user))
-            .ok_or_else(Denied::unauthorized)?;
-        let name = text(given, "name").ok_or_else(Denied::unauthorized)?;
+            .ok_or_else(KeystoneError::unauthorized)?;
+        let name = text(given, "name").ok_or_else(KeystoneError::unauthorized)?;
         store
             .app_credentials
             .iter()
@@ -130,7 +130,7 @@ fn by_credential(store: &Store, identity: &Value) -> Result<Identity, Denied> {
     };
     let found = found
         .filter(|credential| text(given, "secret") == Some(credential.secret.as_str()))
-        .ok_or_else(Denied::unauthorized)?;
+        .ok_or_else(KeystoneError::unauthorized)?;
     let (user_id, credential) = (found.user_id.clone(), Some(found.clone()));
     Ok(Identity {
         user_id,
@@ -140,7 +140,7 @@ fn by_credential(store: &Store, identity: &Value) -> Result<Identity, Denied> {
     })
 }
 
-fn by_token(store: &Store, identity: &Value, now: DateTime<Utc>) -> Result<Identity, Denied> {
+fn by_token(store: &Store, identity: &Value, now: DateTime<Utc>) -> Result<Identity, KeystoneError> {
     let id = identity
         .pointer("/token/id")
         .and_then(Value::as_str)
@@ -149,7 +149,7 @@ fn by_token(store: &Store, identity: &Value, now: DateTime<Utc>) -> Result<Ident
         .tokens
         .get(id)
         .filter(|token| token.expires > now)
-        .ok_or_else(Denied::unauthorized)?;
+        .ok_or_else(KeystoneError::unauthorized)?;
     Ok(Identity {
         user_id: token.user_id.clone(),
         method: "token",
@@ -163,7 +163,7 @@ fn scope(
     user: &User,
     asked: Option<&Value>,
     former: Option<Scope>,
-) -> Result<(Scope, Vec<String>), Denied> {
+) -> Result<(Scope, Vec<String>), KeystoneError> {
     let project_id = match asked {
         None => match former {
             Some(Scope::Project(id)) => id,
@@ -173,13 +173,13 @@ fn scope(
         Some(asked) if asked.get("system").is_some() => {
             let roles = user.roles.get(&user.default_project).cloned().unwrap_or_default();
             if !roles.iter().any(|role| role == "admin") {
-                return Err(Denied::unauthorized());
+                return Err(KeystoneError::unauthorized());
             }
             return Ok((Scope::System, roles));
         }
         Some(Value::String(word)) if word == "unscoped" => return Ok((Scope::None, Vec::new())),
         Some(asked) => {
-            let project = asked.get("project").ok_or_else(Denied::unauthorized)?;
+            let project = asked.get("project").ok_or_else(KeystoneError::unauthorized)?;
             let found = if let Some(id) = text(project, "id") {
                 store.project(id)
             } else {
@@ -189,13 +189,13 @@ fn scope(
                     .iter()
                     .find(|candidate| Some(candidate.name.as_str()) == name)
             };
-            found.ok_or_else(Denied::unauthorized)?.id.clone()
+            found.ok_or_else(KeystoneError::unauthorized)?.id.clone()
         }
     };
     let roles = user
         .roles
         .get(&project_id)
         .cloned()
-        .ok_or_else(Denied::unauthorized)?;
+        .ok_or_else(KeystoneError::unauthorized)?;
     Ok((Scope::Project(project_id), roles))
 }

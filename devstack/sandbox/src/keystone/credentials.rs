@@ -8,13 +8,13 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use super::Denied;
+use super::KeystoneError;
 use super::store::AppCredential;
 use super::tokens::caller;
 use crate::model::tenants::plain_id;
-use crate::web::App;
+use crate::web::SandboxState;
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<SandboxState> {
     Router::new()
         .route(
             "/identity/v3/users/{user}/application_credentials",
@@ -40,11 +40,11 @@ fn view(credential: &AppCredential) -> Value {
 }
 
 /// Access rules as they were asked for; null if there are none.
-fn access_rules(asked: &Value) -> Result<Value, Denied> {
+fn access_rules(asked: &Value) -> Result<Value, KeystoneError> {
     let rules = match asked.get("access_rules") {
         None | Some(Value::Null) => return Ok(Value::Null),
         Some(Value::Array(rules)) => rules,
-        Some(_) => return Err(Denied::bad_request("access_rules is not a list")),
+        Some(_) => return Err(KeystoneError::bad_request("access_rules is not a list")),
     };
     let complete = |rule: &Value| {
         ["service", "method", "path"]
@@ -52,36 +52,42 @@ fn access_rules(asked: &Value) -> Result<Value, Denied> {
             .all(|key| rule[key].is_string())
     };
     if !rules.iter().all(complete) {
-        return Err(Denied::bad_request("an access rule has service, method and path"));
+        return Err(KeystoneError::bad_request(
+            "an access rule has service, method and path",
+        ));
     }
     Ok(Value::Array(rules.clone()))
 }
 
 /// An administrator may see and delete them.
-fn owner_or_admin(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
+fn owner_or_admin(
+    app: &SandboxState,
+    headers: &HeaderMap,
+    user: &str,
+) -> Result<super::Token, KeystoneError> {
     let token = caller(app, headers)?;
     if token.user_id == user || token.has_role("admin") {
         Ok(token)
     } else {
-        Err(Denied::forbidden("identity:application_credentials"))
+        Err(KeystoneError::forbidden("identity:application_credentials"))
     }
 }
 
 /// They are made by their user alone.
-fn owner(app: &App, headers: &HeaderMap, user: &str) -> Result<super::Token, Denied> {
+fn owner(app: &SandboxState, headers: &HeaderMap, user: &str) -> Result<super::Token, KeystoneError> {
     let token = caller(app, headers)?;
     if token.user_id == user {
         Ok(token)
     } else {
-        Err(Denied::forbidden("identity:application_credentials"))
+        Err(KeystoneError::forbidden("identity:application_credentials"))
     }
 }
 
 async fn list(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(user): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     owner_or_admin(&app, &headers, &user)?;
     let store = app.keystone.lock();
     let rows: Value = store
@@ -94,33 +100,36 @@ async fn list(
 }
 
 async fn show(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path((user, id)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     owner_or_admin(&app, &headers, &user)?;
     let store = app.keystone.lock();
     let found = store
         .app_credentials
         .iter()
         .find(|row| row.id == id && row.user_id == user);
-    let found = found.ok_or_else(|| Denied::not_found("application credential", &id))?;
+    let found = found.ok_or_else(|| KeystoneError::not_found("application credential", &id))?;
     Ok(Json(json!({"application_credential": view(found)})))
 }
 
 async fn create(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(user): Path<String>,
     headers: HeaderMap,
     Json(body): Json<Value>,
-) -> Result<Response, Denied> {
+) -> Result<Response, KeystoneError> {
     let token = owner(&app, &headers, &user)?;
     let asked = body
         .get("application_credential")
-        .ok_or_else(|| Denied::bad_request("application_credential"))?;
+        .ok_or_else(|| KeystoneError::bad_request("application_credential"))?;
     let text = |key: &str| asked.get(key).and_then(Value::as_str).map(str::to_owned);
-    let name = text("name").ok_or_else(|| Denied::bad_request("name is a required property"))?;
-    let project_id = token.project_id().ok_or_else(Denied::unauthorized)?.to_owned();
+    let name = text("name").ok_or_else(|| KeystoneError::bad_request("name is a required property"))?;
+    let project_id = token
+        .project_id()
+        .ok_or_else(KeystoneError::unauthorized)?
+        .to_owned();
     let secret = text("secret").unwrap_or_else(plain_id);
     // A part of the roles of the token may be asked for, and no other.
     let asked_roles = asked.get("roles").and_then(Value::as_array);
@@ -134,7 +143,7 @@ async fn create(
         }
     };
     if !roles.iter().all(|role| token.has_role(role)) {
-        return Err(Denied::bad_request(
+        return Err(KeystoneError::bad_request(
             "a role of the application credential is not assigned to its user",
         ));
     }
@@ -144,7 +153,7 @@ async fn create(
         .iter()
         .any(|row| row.user_id == user && row.name == name)
     {
-        return Err(Denied::conflict("application_credential", &name));
+        return Err(KeystoneError::conflict("application_credential", &name));
     }
     let credential = AppCredential {
         id: plain_id(),
@@ -170,10 +179,10 @@ async fn create(
 }
 
 async fn delete(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path((user, id)): Path<(String, String)>,
     headers: HeaderMap,
-) -> Result<StatusCode, Denied> {
+) -> Result<StatusCode, KeystoneError> {
     owner_or_admin(&app, &headers, &user)?;
     let mut store = app.keystone.lock();
     let before = store.app_credentials.len();
@@ -181,7 +190,7 @@ async fn delete(
         .app_credentials
         .retain(|row| row.id != id || row.user_id != user);
     if store.app_credentials.len() == before {
-        return Err(Denied::not_found("application credential", &id));
+        return Err(KeystoneError::not_found("application credential", &id));
     }
     // Tokens of a deleted credential end with it.
     store

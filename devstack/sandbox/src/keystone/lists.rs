@@ -9,14 +9,14 @@ use axum::routing::get;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::Denied;
+use super::KeystoneError;
 use super::store::{Endpoint, Project, Role, Store, User};
 use super::tokens::caller;
-use crate::web::App;
+use crate::web::SandboxState;
 
 type Filters = Query<Vec<(String, String)>>;
 
-pub(super) fn router() -> Router<App> {
+pub(super) fn router() -> Router<SandboxState> {
     Router::new()
         .route("/identity/v3/projects", get(projects))
         .route("/identity/v3/projects/{id}", get(project))
@@ -60,13 +60,13 @@ fn admits(filters: &Filters, key: &str, value: &str) -> bool {
 }
 
 fn list(
-    app: &App,
+    app: &SandboxState,
     headers: &HeaderMap,
     key: &str,
     rows: impl FnOnce(&Store) -> Value,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     if !caller(app, headers)?.has_role("admin") {
-        return Err(Denied::forbidden(&format!("identity:list_{key}")));
+        return Err(KeystoneError::forbidden(&format!("identity:list_{key}")));
     }
     let rows = rows(&app.keystone.lock());
     Ok(Json(
@@ -75,10 +75,10 @@ fn list(
 }
 
 async fn projects(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     filters: Filters,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "projects", |store| {
         store
             .projects
@@ -90,22 +90,26 @@ async fn projects(
 }
 
 async fn project(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     let token = caller(&app, &headers)?;
     if !token.has_role("admin") && token.project_id() != Some(&id) {
-        return Err(Denied::forbidden("identity:get_project"));
+        return Err(KeystoneError::forbidden("identity:get_project"));
     }
     let store = app.keystone.lock();
     let project = store
         .project(&id)
-        .ok_or_else(|| Denied::not_found("project", &id))?;
+        .ok_or_else(|| KeystoneError::not_found("project", &id))?;
     Ok(Json(json!({"project": project_view(project)})))
 }
 
-async fn users(State(app): State<App>, filters: Filters, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+async fn users(
+    State(app): State<SandboxState>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "users", |store| {
         store
             .users
@@ -117,20 +121,22 @@ async fn users(State(app): State<App>, filters: Filters, headers: HeaderMap) -> 
 }
 
 async fn user(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     let token = caller(&app, &headers)?;
     if !token.has_role("admin") && token.user_id != id {
-        return Err(Denied::forbidden("identity:get_user"));
+        return Err(KeystoneError::forbidden("identity:get_user"));
     }
     let store = app.keystone.lock();
-    let user = store.user(&id).ok_or_else(|| Denied::not_found("user", &id))?;
+    let user = store
+        .user(&id)
+        .ok_or_else(|| KeystoneError::not_found("user", &id))?;
     Ok(Json(json!({"user": user_view(user)})))
 }
 
-fn projects_of(app: &App, user_id: &str) -> Json<Value> {
+fn projects_of(app: &SandboxState, user_id: &str) -> Json<Value> {
     let store = app.keystone.lock();
     let roles = store.user(user_id).map(|user| &user.roles);
     let member = |row: &&Project| roles.is_some_and(|roles| roles.contains_key(&row.id));
@@ -139,24 +145,31 @@ fn projects_of(app: &App, user_id: &str) -> Json<Value> {
 }
 
 async fn user_projects(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     let token = caller(&app, &headers)?;
     if !token.has_role("admin") && token.user_id != id {
-        return Err(Denied::forbidden("identity:list_user_projects"));
+        return Err(KeystoneError::forbidden("identity:list_user_projects"));
     }
     Ok(projects_of(&app, &id))
 }
 
 /// `GET /v3/auth/projects`.
-pub(super) async fn own_projects(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+pub(super) async fn own_projects(
+    State(app): State<SandboxState>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, KeystoneError> {
     let token = caller(&app, &headers)?;
     Ok(projects_of(&app, &token.user_id))
 }
 
-async fn roles(State(app): State<App>, filters: Filters, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+async fn roles(
+    State(app): State<SandboxState>,
+    filters: Filters,
+    headers: HeaderMap,
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "roles", |store| {
         store
             .roles
@@ -172,10 +185,10 @@ fn default_domain() -> Value {
 }
 
 async fn domains(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     filters: Filters,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "domains", |_| {
         if admits(&filters, "name", "Default") {
             json!([default_domain()])
@@ -186,19 +199,19 @@ async fn domains(
 }
 
 async fn domain(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     caller(&app, &headers)?;
     if id == "default" {
         Ok(Json(json!({"domain": default_domain()})))
     } else {
-        Err(Denied::not_found("domain", &id))
+        Err(KeystoneError::not_found("domain", &id))
     }
 }
 
-async fn regions(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+async fn regions(State(app): State<SandboxState>, headers: HeaderMap) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "regions", |store| {
         let names: BTreeSet<&str> = store.endpoints.iter().map(|row| row.region.as_str()).collect();
         let view = |name: &str| json!({"id": name, "description": "", "parent_region_id": null, "links": {}});
@@ -211,10 +224,10 @@ fn service_view(row: &Endpoint) -> Value {
 }
 
 async fn services(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     filters: Filters,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "services", |store| {
         let rows = store.endpoints.iter();
         rows.filter(|row| admits(&filters, "type", &row.kind) && admits(&filters, "name", &row.name))
@@ -224,24 +237,24 @@ async fn services(
 }
 
 async fn service(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(id): Path<String>,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     if !caller(&app, &headers)?.has_role("admin") {
-        return Err(Denied::forbidden("identity:get_service"));
+        return Err(KeystoneError::forbidden("identity:get_service"));
     }
     let store = app.keystone.lock();
     let row = store.endpoints.iter().find(|row| row.service_id == id);
-    let row = row.ok_or_else(|| Denied::not_found("service", &id))?;
+    let row = row.ok_or_else(|| KeystoneError::not_found("service", &id))?;
     Ok(Json(json!({"service": service_view(row)})))
 }
 
 async fn endpoints(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     filters: Filters,
     headers: HeaderMap,
-) -> Result<Json<Value>, Denied> {
+) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "endpoints", |store| {
         let rows = store
             .endpoints

@@ -7,10 +7,10 @@ use chrono::{DateTime, Utc};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use super::Denied;
+use super::KeystoneError;
 use super::catalog;
 use super::store::{Scope, Store, Token};
-use crate::web::App;
+use crate::web::SandboxState;
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
@@ -21,11 +21,11 @@ fn time(moment: DateTime<Utc>) -> String {
 }
 
 /// The caller's own token.
-pub(super) fn caller(app: &App, headers: &HeaderMap) -> Result<Token, Denied> {
-    let id = header(headers, "x-auth-token").ok_or_else(Denied::unauthorized)?;
+pub(super) fn caller(app: &SandboxState, headers: &HeaderMap) -> Result<Token, KeystoneError> {
+    let id = header(headers, "x-auth-token").ok_or_else(KeystoneError::unauthorized)?;
     app.keystone
         .token(id, app.region.clock().real_wall())
-        .ok_or_else(Denied::unauthorized)
+        .ok_or_else(KeystoneError::unauthorized)
 }
 
 fn body(store: &Store, token: &Token, with_catalog: bool) -> Value {
@@ -84,10 +84,10 @@ fn with_subject(status: StatusCode, token: &Token, body: Value) -> Response {
 
 /// `POST /v3/auth/tokens`.
 pub(super) async fn issue(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Query(query): Query<Vec<(String, String)>>,
     Json(request): Json<Value>,
-) -> Result<Response, Denied> {
+) -> Result<Response, KeystoneError> {
     let token = app
         .keystone
         .authenticate(&request, app.region.clock().real_wall())?;
@@ -98,14 +98,14 @@ pub(super) async fn issue(
 
 /// `GET` and `HEAD /v3/auth/tokens`.
 pub(super) async fn validate(
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
-) -> Result<Response, Denied> {
+) -> Result<Response, KeystoneError> {
     let caller = caller(&app, &headers)?;
     let subject = header(&headers, "x-subject-token").unwrap_or_default();
     if subject != caller.id && !caller.has_role("admin") && !caller.has_role("service") {
-        return Err(Denied::forbidden("identity:validate_token"));
+        return Err(KeystoneError::forbidden("identity:validate_token"));
     }
     let now = app.region.clock().real_wall();
     let is_set = |key: &str| query.iter().any(|(name, value)| name == key && value != "0");
@@ -114,7 +114,7 @@ pub(super) async fn validate(
     } else {
         app.keystone.token(subject, now)
     };
-    let nobody = || Denied::not_found("token", "Failed to validate token");
+    let nobody = || KeystoneError::not_found("token", "Failed to validate token");
     let token = found.ok_or_else(nobody)?;
     let with_catalog = !query.iter().any(|(key, _)| key == "nocatalog");
     let body = body(&app.keystone.lock(), &token, with_catalog);
@@ -129,20 +129,26 @@ pub(super) async fn validate(
 }
 
 /// `DELETE /v3/auth/tokens`.
-pub(super) async fn revoke(State(app): State<App>, headers: HeaderMap) -> Result<StatusCode, Denied> {
+pub(super) async fn revoke(
+    State(app): State<SandboxState>,
+    headers: HeaderMap,
+) -> Result<StatusCode, KeystoneError> {
     let caller = caller(&app, &headers)?;
     let subject = header(&headers, "x-subject-token").unwrap_or_default();
     if subject != caller.id && !caller.has_role("admin") {
-        return Err(Denied::forbidden("identity:revoke_token"));
+        return Err(KeystoneError::forbidden("identity:revoke_token"));
     }
     match app.keystone.lock().tokens.remove(subject) {
         Some(_) => Ok(StatusCode::NO_CONTENT),
-        None => Err(Denied::not_found("token", "Failed to validate token")),
+        None => Err(KeystoneError::not_found("token", "Failed to validate token")),
     }
 }
 
 /// `GET /v3/auth/catalog`.
-pub(super) async fn catalog(State(app): State<App>, headers: HeaderMap) -> Result<Json<Value>, Denied> {
+pub(super) async fn catalog(
+    State(app): State<SandboxState>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, KeystoneError> {
     let token = caller(&app, &headers)?;
     let catalog = catalog::view(&app.keystone.lock(), &token);
     Ok(Json(

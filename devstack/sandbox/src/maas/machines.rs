@@ -8,11 +8,11 @@ use axum::{Extension, Json};
 use http::{StatusCode, header};
 use serde_json::{Map, Value, json};
 
-use super::{Outlets, Refused, Signed, op, unknown_op};
+use super::{MaasError, Outlets, SignedRequest, op, unknown_op};
 use crate::model::HostIx;
 use crate::model::host::Host;
 use crate::model::maas::{PowerCommand, QueryAnswer};
-use crate::web::App;
+use crate::web::SandboxState;
 use crate::web::gate::{broken, silence};
 
 type Pairs = Query<Vec<(String, String)>>;
@@ -47,10 +47,10 @@ fn power_parameters(host: &Host) -> Value {
 
 /// `GET machines/`, by short host name.
 pub(super) async fn list(
-    _signed: Signed,
-    State(app): State<App>,
+    _signed: SignedRequest,
+    State(app): State<SandboxState>,
     Query(pairs): Pairs,
-) -> Result<Response, Refused> {
+) -> Result<Response, MaasError> {
     let wanted = |name: &str| -> Vec<&str> {
         pairs
             .iter()
@@ -81,7 +81,7 @@ pub(super) async fn list(
     })
 }
 
-fn find(app: &App, system_id: &str) -> Result<HostIx, Refused> {
+fn find(app: &SandboxState, system_id: &str) -> Result<HostIx, MaasError> {
     app.region
         .read(|state| state.world.hosts.by_machine(system_id))
         .ok_or_else(|| {
@@ -94,12 +94,12 @@ fn find(app: &App, system_id: &str) -> Result<HostIx, Refused> {
 
 /// `GET machines/{id}/`.
 pub(super) async fn read(
-    _signed: Signed,
+    _signed: SignedRequest,
     outlets: Option<Extension<Outlets>>,
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(system_id): Path<String>,
     Query(pairs): Pairs,
-) -> Result<Response, Refused> {
+) -> Result<Response, MaasError> {
     let ix = find(&app, &system_id)?;
     match op(&pairs) {
         None => Ok(Json(app.region.read(|state| view(&state.world.hosts[ix]))).into_response()),
@@ -127,12 +127,12 @@ pub(super) async fn read(
 
 /// `POST machines/{id}/`.
 pub(super) async fn command(
-    _signed: Signed,
+    _signed: SignedRequest,
     outlets: Option<Extension<Outlets>>,
-    State(app): State<App>,
+    State(app): State<SandboxState>,
     Path(system_id): Path<String>,
     Query(pairs): Pairs,
-) -> Result<Response, Refused> {
+) -> Result<Response, MaasError> {
     let ix = find(&app, &system_id)?;
     let on = match op(&pairs) {
         Some("power_off") => false,

@@ -8,7 +8,7 @@ use crate::model::ServerNo;
 use crate::model::cast::Cast;
 use crate::model::live_migration::LiveMove;
 use crate::model::rebuild::Rebuild;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// Something that will happen.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ pub(crate) enum Event {
 
 #[derive(Debug)]
 struct Entry {
-    at: Moment,
+    at: RegionTime,
     order: u64,
     event: Event,
 }
@@ -70,7 +70,7 @@ pub(crate) struct Agenda {
 }
 
 impl Agenda {
-    pub(crate) fn plan(&mut self, at: Moment, event: Event) {
+    pub(crate) fn plan(&mut self, at: RegionTime, event: Event) {
         self.planned += 1;
         self.heap.push(Reverse(Entry {
             at,
@@ -80,12 +80,12 @@ impl Agenda {
     }
 
     /// When the next event is due.
-    pub(crate) fn next_at(&self) -> Option<Moment> {
+    pub(crate) fn next_at(&self) -> Option<RegionTime> {
         self.heap.peek().map(|Reverse(entry)| entry.at)
     }
 
     /// Takes the next event that is due at `now` or before.
-    pub(crate) fn pop_due(&mut self, now: Moment) -> Option<(Moment, Event)> {
+    pub(crate) fn pop_due(&mut self, now: RegionTime) -> Option<(RegionTime, Event)> {
         if self.next_at()? > now {
             return None;
         }

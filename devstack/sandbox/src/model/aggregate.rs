@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 use crate::model::{HostIx, Refusal, State};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// The zone of hosts that are in no aggregate with a zone.
 pub(crate) const DEFAULT_ZONE: &str = "nova";
@@ -18,8 +18,8 @@ pub(crate) struct Aggregate {
     pub(crate) name: String,
     pub(crate) metadata: BTreeMap<String, String>,
     pub(crate) hosts: BTreeSet<HostIx>,
-    pub(crate) created: Moment,
-    pub(crate) updated: Option<Moment>,
+    pub(crate) created: RegionTime,
+    pub(crate) updated: Option<RegionTime>,
 }
 
 impl Aggregate {

@@ -8,9 +8,9 @@ use uuid::Uuid;
 
 /// The region's one source of chance.
 #[derive(Debug)]
-pub(crate) struct Chance(StdRng);
+pub(crate) struct RegionRng(StdRng);
 
-impl Chance {
+impl RegionRng {
     pub(crate) fn of(seed: u64) -> Self {
         Self(StdRng::seed_from_u64(seed))
     }

@@ -10,7 +10,7 @@ use crate::model::fault::MoveFault;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, VmState};
 use crate::model::{HostIx, ServerNo, State, World};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// A control-plane service with a heartbeat and nothing else to it.
 #[derive(Debug)]
@@ -140,7 +140,7 @@ impl State {
 impl World {
     /// Puts a server into `error` with a fault.
     pub(crate) fn fail_server(&mut self, no: ServerNo, message: &str) {
-        let at: Moment = self.now;
+        let at: RegionTime = self.now;
         let message = message.to_owned();
         self.servers.edit(no, self.now, |server| {
             server.vm_state = VmState::Error;

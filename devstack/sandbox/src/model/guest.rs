@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::model::host::{Guest, GuestPower, Hosts};
 use crate::model::{HostIx, ServerNo};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 impl Hosts {
     /// Puts a guest into a power state on a machine, defining it there if need be.
@@ -16,7 +16,7 @@ impl Hosts {
         no: ServerNo,
         server_id: Uuid,
         power: GuestPower,
-        now: Moment,
+        now: RegionTime,
     ) {
         let host = &mut self[ix];
         // A machine without power executes nothing, whatever was asked of it.
@@ -35,7 +35,7 @@ impl Hosts {
     }
 
     /// Removes a guest from a machine.
-    pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo, now: Moment) {
+    pub(crate) fn destroy_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
         let host = &mut self[ix];
         if let Some(guest) = host.guests.remove(&no) {
             let name = Arc::clone(&host.name);
@@ -44,7 +44,7 @@ impl Hosts {
     }
 
     /// Ends a guest that executes, without anybody having asked for it.
-    pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo, now: Moment) {
+    pub(crate) fn crash_guest(&mut self, ix: HostIx, no: ServerNo, now: RegionTime) {
         let running = self[ix]
             .guests
             .get(&no)

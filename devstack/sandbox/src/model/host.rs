@@ -13,7 +13,7 @@ use crate::model::cast::{Cast, RebuildOrder};
 use crate::model::inventory::{Amounts, Inventory};
 use crate::model::maas::Machine;
 use crate::model::rivals::Rivals;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// A new host's disk: larger than anything that is put on it.
 const DISK_GB: u64 = 10_000;
@@ -58,34 +58,34 @@ impl GuestPower {
 /// Heartbeats, computed from when they began instead of being written one by one.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Heartbeat {
-    since: Option<Moment>,
-    last: Moment,
+    since: Option<RegionTime>,
+    last: RegionTime,
 }
 
 impl Heartbeat {
     /// Beats from `first` on.
-    pub(crate) fn from(first: Moment) -> Self {
+    pub(crate) fn from(first: RegionTime) -> Self {
         Self {
             since: Some(first),
-            last: Moment::START,
+            last: RegionTime::START,
         }
     }
 
     /// The last beat at or before `now`.
-    pub(crate) fn last(&self, now: Moment, interval: Duration) -> Moment {
+    pub(crate) fn last(&self, now: RegionTime, interval: Duration) -> RegionTime {
         let Some(since) = self.since.filter(|since| *since <= now) else {
             return self.last;
         };
         let elapsed = now.since(since);
         let over = elapsed.as_nanos() % interval.as_nanos().max(1);
-        Moment::at(
+        RegionTime::at(
             now.age()
                 .saturating_sub(Duration::from_nanos(u64::try_from(over).unwrap_or(0))),
         )
     }
 
     /// Begins or ends the beating.
-    pub(crate) fn set(&mut self, beating: bool, now: Moment, interval: Duration) {
+    pub(crate) fn set(&mut self, beating: bool, now: RegionTime, interval: Duration) {
         match (beating, self.since) {
             (true, None) => self.since = Some(now),
             (false, Some(_)) => {
@@ -121,7 +121,7 @@ pub(crate) struct Host {
     pub(crate) power: bool,
     pub(crate) link: bool,
     /// Since when nova-compute runs.
-    pub(crate) agent: Option<Moment>,
+    pub(crate) agent: Option<RegionTime>,
     /// True if nova-compute starts at boot.
     pub(crate) agent_at_boot: bool,
     /// Counts nova-compute's ends: work planned in an earlier life is void.
@@ -137,7 +137,7 @@ pub(crate) struct Host {
     // Nova's rows.
     pub(crate) heartbeat: Heartbeat,
     /// The last change of the row by the API; `updated_at` shows it too.
-    pub(crate) edited: Moment,
+    pub(crate) edited: RegionTime,
     pub(crate) disabled: bool,
     pub(crate) disabled_reason: Option<String>,
     pub(crate) forced_down: bool,
@@ -158,7 +158,7 @@ pub(crate) struct NewHost {
     pub(crate) system_id: String,
     pub(crate) vcpus: u32,
     pub(crate) ram_mb: u64,
-    pub(crate) first_beat: Moment,
+    pub(crate) first_beat: RegionTime,
 }
 
 impl Host {
@@ -176,7 +176,7 @@ impl Host {
             disk_gb: DISK_GB,
             power: true,
             link: true,
-            agent: Some(Moment::START),
+            agent: Some(RegionTime::START),
             agent_at_boot: true,
             life: 0,
             guests: BTreeMap::new(),
@@ -186,7 +186,7 @@ impl Host {
             waiting: VecDeque::new(),
             rivals: Rivals::default(),
             heartbeat: Heartbeat::from(new.first_beat),
-            edited: Moment::START,
+            edited: RegionTime::START,
             disabled: false,
             disabled_reason: None,
             forced_down: false,
@@ -212,7 +212,7 @@ impl Host {
         self.power && self.link && self.agent.is_some()
     }
 
-    pub(crate) fn refresh_heartbeat(&mut self, now: Moment, interval: Duration) {
+    pub(crate) fn refresh_heartbeat(&mut self, now: RegionTime, interval: Duration) {
         let beating = self.reachable();
         self.heartbeat.set(beating, now, interval);
     }
@@ -304,8 +304,8 @@ mod tests {
 
     const BEAT: Duration = Duration::from_secs(2);
 
-    fn at(seconds: u64) -> Moment {
-        Moment::at(Duration::from_secs(seconds))
+    fn at(seconds: u64) -> RegionTime {
+        RegionTime::at(Duration::from_secs(seconds))
     }
 
     #[test]
@@ -335,7 +335,7 @@ mod tests {
             system_id: "abc".into(),
             vcpus: 2,
             ram_mb: 1024,
-            first_beat: Moment::START,
+            first_beat: RegionTime::START,
         });
         let amounts = |vcpus| Amounts {
             vcpus,

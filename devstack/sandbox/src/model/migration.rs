@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::ServerNo;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// The kind of a move, with Nova's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,9 +79,9 @@ pub(crate) struct Migration {
     pub(crate) dest_compute: Option<String>,
     pub(crate) dest_node: Option<String>,
     pub(crate) dest_host: Option<String>,
-    pub(crate) created: Moment,
+    pub(crate) created: RegionTime,
     /// NULL until the record's first update.
-    pub(crate) updated: Option<Moment>,
+    pub(crate) updated: Option<RegionTime>,
     pub(crate) user_id: String,
     pub(crate) project_id: String,
     pub(crate) flavor: usize,
@@ -98,8 +98,8 @@ pub(crate) struct MigrationFilter {
     pub(crate) kind: Option<String>,
     pub(crate) user_id: Option<String>,
     pub(crate) project_id: Option<String>,
-    pub(crate) changes_since: Option<Moment>,
-    pub(crate) changes_before: Option<Moment>,
+    pub(crate) changes_since: Option<RegionTime>,
+    pub(crate) changes_before: Option<RegionTime>,
 }
 
 impl MigrationFilter {
@@ -155,7 +155,7 @@ impl Migrations {
     }
 
     /// Sets the status, as a save by a service does.
-    pub(crate) fn set_status(&mut self, id: u64, status: MigrationStatus, now: Moment) {
+    pub(crate) fn set_status(&mut self, id: u64, status: MigrationStatus, now: RegionTime) {
         if let Some(row) = self.rows.get_mut(&id) {
             row.status = status;
             row.updated = Some(now);
@@ -163,7 +163,7 @@ impl Migrations {
     }
 
     /// The destination's claim.
-    pub(crate) fn set_dest(&mut self, id: u64, compute: &str, node: &str, ip: &str, now: Moment) {
+    pub(crate) fn set_dest(&mut self, id: u64, compute: &str, node: &str, ip: &str, now: RegionTime) {
         let Some(row) = self.rows.get_mut(&id) else { return };
         if let Some(old) = row.dest_compute.replace(compute.to_owned())
             && let Some(ids) = self.by_dest.get_mut(&old)

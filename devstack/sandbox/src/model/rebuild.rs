@@ -10,7 +10,7 @@ use crate::model::host::GuestPower;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// A rebuild in progress on its destination.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub(crate) struct Rebuild {
     server_id: Uuid,
     dest: HostIx,
     life: u64,
-    began: Moment,
+    began: RegionTime,
     migration: Option<u64>,
     stop_after: bool,
     fails: bool,

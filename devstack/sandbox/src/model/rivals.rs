@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// Running rebuilds of a destination, with the messages behind them.
 #[derive(Debug, Default)]
@@ -21,14 +21,14 @@ pub(crate) struct Rivals {
 
 #[derive(Debug)]
 struct Begun {
-    at: Moment,
+    at: RegionTime,
     /// The records of the orders behind; an order need not have one.
     behind: Vec<Option<u64>>,
 }
 
 impl Rivals {
     /// Records a started rebuild. Messages behind an earlier one of the same server fail when this one ends.
-    pub(crate) fn begin(&mut self, no: ServerNo, at: Moment) {
+    pub(crate) fn begin(&mut self, no: ServerNo, at: RegionTime) {
         self.begun
             .entry(no)
             .or_insert_with(|| Begun {
@@ -39,7 +39,7 @@ impl Rivals {
     }
 
     /// Adds a message behind a running rebuild of the same server; true if there is one.
-    pub(crate) fn join(&mut self, no: ServerNo, migration: Option<u64>, now: Moment) -> bool {
+    pub(crate) fn join(&mut self, no: ServerNo, migration: Option<u64>, now: RegionTime) -> bool {
         let Some(begun) = self.begun.get_mut(&no).filter(|begun| begun.at == now) else {
             return false;
         };
@@ -48,7 +48,7 @@ impl Rivals {
     }
 
     /// The rebuild that began at `at` has ended; the orders behind it.
-    fn end(&mut self, no: ServerNo, at: Moment) -> Vec<Option<u64>> {
+    fn end(&mut self, no: ServerNo, at: RegionTime) -> Vec<Option<u64>> {
         if self.begun.get(&no).is_none_or(|begun| begun.at != at) {
             return Vec::new();
         }
@@ -63,7 +63,7 @@ impl Rivals {
 
 impl World {
     /// Fails the orders behind a rebuild that has ended, well or not.
-    pub(crate) fn end_rivals(&mut self, dest: HostIx, no: ServerNo, began: Moment) {
+    pub(crate) fn end_rivals(&mut self, dest: HostIx, no: ServerNo, began: RegionTime) {
         for migration in self.hosts[dest].rivals.end(no, began) {
             if let Some(id) = migration {
                 self.migrations.set_status(id, MigrationStatus::Failed, self.now);

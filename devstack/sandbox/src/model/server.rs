@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::HostIx;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// Nova's internal instance number; higher is younger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -137,14 +137,14 @@ pub(crate) struct Lock {
 #[derive(Debug, Clone)]
 pub(crate) struct Fault {
     pub(crate) message: String,
-    pub(crate) at: Moment,
+    pub(crate) at: RegionTime,
 }
 
 /// An entry of the action log.
 #[derive(Debug, Clone)]
 pub(crate) struct ActionEntry {
     pub(crate) action: &'static str,
-    pub(crate) at: Moment,
+    pub(crate) at: RegionTime,
     /// Nobody: Nova itself.
     pub(crate) user_id: Option<String>,
     pub(crate) project_id: Option<String>,
@@ -171,9 +171,9 @@ pub(crate) struct Server {
     pub(crate) task_state: Option<TaskState>,
     pub(crate) power_state: u8,
     pub(crate) lock: Option<Lock>,
-    pub(crate) created: Moment,
-    pub(crate) updated: Moment,
-    pub(crate) launched: Option<Moment>,
+    pub(crate) created: RegionTime,
+    pub(crate) updated: RegionTime,
+    pub(crate) launched: Option<RegionTime>,
     pub(crate) fault: Option<Fault>,
     pub(crate) actions: Vec<ActionEntry>,
 }
@@ -226,7 +226,7 @@ impl Servers {
     }
 
     /// Changes a server's row, as Nova does: with `updated_at`.
-    pub(crate) fn edit(&mut self, no: ServerNo, now: Moment, change: impl FnOnce(&mut Server)) {
+    pub(crate) fn edit(&mut self, no: ServerNo, now: RegionTime, change: impl FnOnce(&mut Server)) {
         if let Some(server) = self.rows.get_mut(&no) {
             change(server);
             server.updated = now;

@@ -1,7 +1,7 @@
 //! The rows of `os-services`.
 
 use crate::model::{HostIx, Refusal, State};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// A change of a compute service, by `PUT /os-services/{uuid}`.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -29,12 +29,12 @@ impl State {
     }
 
     /// True if a heartbeat is recent enough.
-    pub(crate) fn beats(&self, last: Moment) -> bool {
+    pub(crate) fn beats(&self, last: RegionTime) -> bool {
         self.world.now.since(last) <= self.world.settings.service_down_time
     }
 
     /// `updated_at`: the last write of the row, be it a heartbeat or a change by the API that changed something.
-    pub(crate) fn service_updated(&self, ix: HostIx) -> Moment {
+    pub(crate) fn service_updated(&self, ix: HostIx) -> RegionTime {
         let host = &self.world.hosts[ix];
         host.heartbeat
             .last(self.world.now, self.world.settings.report_interval)

@@ -11,7 +11,7 @@ use crate::model::host::{Heartbeat, Host, NewHost};
 use crate::model::scheduler::ServerGroup;
 use crate::model::tenants::Tenants;
 use crate::model::world::World;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 use crate::settings::RegionSettings;
 
 /// Everything there is in the region: the machines, and Nova's API, conductor and scheduler above them.
@@ -24,7 +24,7 @@ pub(crate) struct State {
     pub(crate) server_groups: Vec<ServerGroup>,
     pub(crate) controllers: Vec<Controller>,
     pub(crate) conductor_backlog: VecDeque<Order>,
-    pub(crate) conductor_free_at: Moment,
+    pub(crate) conductor_free_at: RegionTime,
     pub(crate) tenants: Tenants,
 }
 
@@ -38,7 +38,7 @@ impl State {
             server_groups: Vec::new(),
             controllers: Vec::new(),
             conductor_backlog: VecDeque::new(),
-            conductor_free_at: Moment::START,
+            conductor_free_at: RegionTime::START,
             tenants: Tenants::default(),
         };
         let image = state.world.chance.uuid();
@@ -53,7 +53,7 @@ impl State {
             ("control-1", "nova-scheduler"),
         ] {
             let (id, number) = (state.world.chance.uuid(), state.next_service_number());
-            let heartbeat = Heartbeat::from(Moment::START);
+            let heartbeat = Heartbeat::from(RegionTime::START);
             state.controllers.push(Controller {
                 binary,
                 name: name.into(),
@@ -104,7 +104,7 @@ impl State {
     }
 
     /// Lets time pass; what is due happens at its own moment, in order.
-    pub(crate) fn advance(&mut self, to: Moment) {
+    pub(crate) fn advance(&mut self, to: RegionTime) {
         while let Some((at, event)) = self.world.agenda.pop_due(to) {
             self.world.now = self.world.now.max(at);
             match self.world.happen(event) {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::boot::NewServer;
 use crate::model::server::VmState;
 use crate::model::{Caller, HostIx, ServerNo, State};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 use crate::settings::{Fleet, RegionSettings};
 
 pub(crate) fn settings(hosts: usize) -> RegionSettings {
@@ -100,7 +100,7 @@ impl State {
         self.pass(13_000);
     }
 
-    pub(crate) fn at(&self) -> Moment {
+    pub(crate) fn at(&self) -> RegionTime {
         self.world.now
     }
 }

@@ -1,12 +1,12 @@
 //! Machines with their nova-computes, and the rows of Nova that these write.
 
 use crate::model::agenda::{Agenda, Event};
-use crate::model::chance::Chance;
+use crate::model::chance::RegionRng;
 use crate::model::fault::MoveFaults;
 use crate::model::host::Hosts;
 use crate::model::migration::Migrations;
 use crate::model::server::Servers;
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 use crate::settings::RegionSettings;
 
 /// The state that machines and nova-computes change. It is independent of API, conductor and scheduler: messages
@@ -14,8 +14,8 @@ use crate::settings::RegionSettings;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) settings: RegionSettings,
-    pub(crate) now: Moment,
-    pub(crate) chance: Chance,
+    pub(crate) now: RegionTime,
+    pub(crate) chance: RegionRng,
     pub(crate) hosts: Hosts,
     pub(crate) servers: Servers,
     pub(crate) migrations: Migrations,
@@ -26,8 +26,8 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(settings: RegionSettings) -> Self {
         Self {
-            now: Moment::START,
-            chance: Chance::of(settings.seed),
+            now: RegionTime::START,
+            chance: RegionRng::of(settings.seed),
             hosts: Hosts::default(),
             servers: Servers::default(),
             migrations: Migrations::default(),

@@ -9,12 +9,12 @@ use serde_json::json;
 use super::answer::Answer;
 use super::version::Microversion;
 use crate::model::{Caller, Refusal};
-use crate::web::App;
+use crate::web::SandboxState;
 
 /// An authenticated request.
 #[derive(Debug)]
 pub(super) struct Context {
-    pub(super) app: App,
+    pub(super) app: SandboxState,
     pub(super) caller: Caller,
     pub(super) version: Microversion,
 }
@@ -26,10 +26,10 @@ impl Context {
     }
 }
 
-impl FromRequestParts<App> for Context {
+impl FromRequestParts<SandboxState> for Context {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, app: &SandboxState) -> Result<Self, Self::Rejection> {
         let version = Microversion::of(&parts.headers).map_err(IntoResponse::into_response)?;
         let now = app.region.clock().real_wall();
         let token = parts
@@ -60,7 +60,7 @@ impl FromRequestParts<App> for Context {
     }
 }
 
-fn unauthorized(app: &App) -> Response {
+fn unauthorized(app: &SandboxState) -> Response {
     let message = "The request you have made requires authentication.";
     let body = json!({"error": {"code": 401, "title": "Unauthorized", "message": message}});
     let mut response = (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response();

@@ -12,10 +12,10 @@ use super::body::server_id;
 use super::context::Context;
 use super::page::Page;
 use crate::model::migration::{Migration, MigrationFilter, MigrationKind, MigrationStatus};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 /// A time in any of the forms clients send; without a zone it is UTC.
-pub(super) fn time(context: &Context, text: &str) -> Option<Moment> {
+pub(super) fn time(context: &Context, text: &str) -> Option<RegionTime> {
     // An unencoded `+` arrives as a space.
     let text = text.replace(' ', "+");
     let wall = DateTime::parse_from_rfc3339(&text)

@@ -11,10 +11,10 @@ use super::answer::Answer;
 use super::body::truth;
 use super::context::Context;
 use super::page::Page;
-use super::server_view::Lens;
+use super::server_view::ViewContext;
 use crate::model::server::Server;
 use crate::model::{ServerNo, State};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 type Pairs = Query<Vec<(String, String)>>;
 
@@ -36,8 +36,8 @@ struct Filter {
     uuid: Option<String>,
     locked: Option<bool>,
     deleted: bool,
-    changes_since: Option<Moment>,
-    changes_before: Option<Moment>,
+    changes_since: Option<RegionTime>,
+    changes_before: Option<RegionTime>,
 }
 
 impl Filter {
@@ -174,7 +174,7 @@ fn candidates<'a>(
 fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result<Json<Value>, Answer> {
     let page = Page::new(pairs);
     let filter = Filter::read(context, &page)?;
-    let lens = Lens::new(context, false);
+    let lens = ViewContext::new(context, false);
     let path = if detail { "servers/detail" } else { "servers" };
     let url = format!("{}/compute/v2.1/{path}", context.app.base);
     context.app.region.read(|state| {

@@ -10,7 +10,7 @@ use crate::model::server::{Server, TaskState};
 
 /// The level of detail of a server.
 #[derive(Debug)]
-pub(super) struct Lens<'a> {
+pub(super) struct ViewContext<'a> {
     version: Microversion,
     admin: bool,
     base: &'a str,
@@ -19,7 +19,7 @@ pub(super) struct Lens<'a> {
     single: bool,
 }
 
-impl<'a> Lens<'a> {
+impl<'a> ViewContext<'a> {
     pub(super) fn new(context: &'a Context, single: bool) -> Self {
         Self {
             version: context.version,

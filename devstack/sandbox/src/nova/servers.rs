@@ -10,14 +10,14 @@ use uuid::Uuid;
 use super::answer::Answer;
 use super::body::{invalid, object, server_id, strings, text};
 use super::context::Context;
-use super::server_view::Lens;
+use super::server_view::ViewContext;
 use crate::model::State;
 use crate::model::boot::NewServer;
 
 /// `GET /servers/{id}`.
 pub(super) async fn show(context: Context, Path(id): Path<String>) -> Result<Json<Value>, Answer> {
     let id = server_id(&id)?;
-    let lens = Lens::new(&context, true);
+    let lens = ViewContext::new(&context, true);
     context.app.region.read(|state| {
         let no = state.find_server(&context.caller, id)?;
         let shown = state.world.servers.get(no).map(|server| lens.full(state, server));
@@ -43,7 +43,7 @@ pub(super) async fn update(
 ) -> Result<Json<Value>, Answer> {
     let id = server_id(&id)?;
     let name = text(object(&body, "server")?, "name")?.map(str::to_owned);
-    let lens = Lens::new(&context, true);
+    let lens = ViewContext::new(&context, true);
     context.app.region.change(|state| {
         let no = state.find_server(&context.caller, id)?;
         if let Some(name) = name {

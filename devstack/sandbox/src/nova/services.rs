@@ -11,7 +11,7 @@ use super::context::Context;
 use super::page::Page;
 use crate::model::service::{ServiceChange, ServiceStatus};
 use crate::model::{HostIx, State};
-use crate::moment::Moment;
+use crate::moment::RegionTime;
 
 #[expect(
     clippy::struct_excessive_bools,
@@ -24,7 +24,7 @@ struct Row<'a> {
     host: &'a str,
     zone: &'a str,
     up: bool,
-    updated: Moment,
+    updated: RegionTime,
     disabled: bool,
     reason: Option<&'a str>,
     forced_down: bool,

@@ -6,7 +6,7 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
 use super::answer::Answer;
-use crate::web::App;
+use crate::web::SandboxState;
 
 /// The newest minor version spoken.
 const NEWEST: u16 = 100;
@@ -80,7 +80,7 @@ impl Microversion {
     }
 }
 
-fn document(app: &App) -> Value {
+fn document(app: &SandboxState) -> Value {
     json!({
         "id": "v2.1",
         "status": "CURRENT",
@@ -92,7 +92,7 @@ fn document(app: &App) -> Value {
 }
 
 /// `GET /compute/`.
-pub(super) async fn list(State(app): State<App>) -> Json<Value> {
+pub(super) async fn list(State(app): State<SandboxState>) -> Json<Value> {
     let old = json!({
         "id": "v2.0", "status": "SUPPORTED", "version": "", "min_version": "", "updated": "2011-01-21T11:33:21Z",
         "links": [{"rel": "self", "href": format!("{}/compute/v2/", app.base)}],
@@ -101,7 +101,7 @@ pub(super) async fn list(State(app): State<App>) -> Json<Value> {
 }
 
 /// `GET /compute/v2.1/`.
-pub(super) async fn show(State(app): State<App>) -> Json<Value> {
+pub(super) async fn show(State(app): State<SandboxState>) -> Json<Value> {
     let mut document = document(&app);
     document["media-types"] =
         json!([{"base": "application/json", "type": "application/vnd.openstack.compute+json;version=2.1"}]);

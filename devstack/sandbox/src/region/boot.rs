@@ -142,7 +142,7 @@ impl Region {
                 Some(name) => Some(Self::host_ix(state, name)?),
                 None => None,
             };
-            let mut turn = Turn::new(state);
+            let mut turn = BootOrder::new(state);
             let mut ids = Vec::with_capacity(boot.count);
             for number in 1..=boot.count {
                 let ix = match fixed {
@@ -169,12 +169,12 @@ impl Region {
 }
 
 /// Hosts in turn, so that booting fifty thousand servers does not ask the scheduler fifty thousand times.
-struct Turn {
+struct BootOrder {
     hosts: Vec<HostIx>,
     next: usize,
 }
 
-impl Turn {
+impl BootOrder {
     fn new(state: &State) -> Self {
         let on = |ix: &HostIx| state.world.hosts[*ix].power && !state.world.hosts[*ix].disabled;
         Self {

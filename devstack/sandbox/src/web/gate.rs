@@ -10,15 +10,15 @@ use futures_util::stream;
 use http::{HeaderValue, Method, StatusCode, header};
 use serde_json::Value;
 
-use super::App;
+use super::SandboxState;
 use super::faults::ApiEffect;
 use super::requests::RequestEntry;
 
 /// The largest body anybody sends us.
-const MOST: usize = 4 << 20;
+const MAX_BODY_BYTES: usize = 4 << 20;
 
 /// The middleware around all services.
-pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -> Response {
+pub(crate) async fn pass(State(app): State<SandboxState>, request: Request, next: Next) -> Response {
     let template = request
         .extensions()
         .get::<MatchedPath>()
@@ -29,7 +29,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
     }
     let target = request.uri().to_string();
     let (parts, body) = request.into_parts();
-    let Ok(bytes) = to_bytes(body, MOST).await else {
+    let Ok(bytes) = to_bytes(body, MAX_BODY_BYTES).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let changes = parts.method != Method::GET && parts.method != Method::HEAD;
@@ -46,7 +46,7 @@ pub(crate) async fn pass(State(app): State<App>, request: Request, next: Next) -
         .map(ToOwned::to_owned);
     let request = Request::from_parts(parts, Body::from(bytes));
     let effect = app.region.api_faults().strike(&route);
-    let note = |app: &App, status: u16, at: f64| {
+    let note = |app: &SandboxState, status: u16, at: f64| {
         // A password has no place in a journal that tests print.
         let body = body.clone().filter(|_| !route.contains("/auth/tokens"));
         app.region.requests().note(RequestEntry {
@@ -92,7 +92,7 @@ fn goes_unanswered(effect: ApiEffect) -> bool {
     }
 }
 
-async fn unanswered(app: &App, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
+async fn unanswered(app: &SandboxState, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
     match effect {
         Some(ApiEffect::BreakAfterAct) => {
             next.run(request).await;
@@ -107,7 +107,7 @@ async fn unanswered(app: &App, effect: Option<ApiEffect>, request: Request, next
     }
 }
 
-async fn answered(app: &App, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
+async fn answered(app: &SandboxState, effect: Option<ApiEffect>, request: Request, next: Next) -> Response {
     match effect {
         Some(ApiEffect::Status { status, retry_after }) => {
             let mut response = error(status);
@@ -139,7 +139,7 @@ async fn answered(app: &App, effect: Option<ApiEffect>, request: Request, next: 
 }
 
 /// Carries a request out after its caller has given up.
-fn act_later(app: &App, millis: u64, request: Request, next: Next) {
+fn act_later(app: &SandboxState, millis: u64, request: Request, next: Next) {
     let stop = app.stop.clone();
     app.tasks.spawn(async move {
         let act = async {
@@ -152,7 +152,7 @@ fn act_later(app: &App, millis: u64, request: Request, next: Next) {
 }
 
 /// No answer until the region ends.
-pub(crate) async fn silence(app: &App) -> Response {
+pub(crate) async fn silence(app: &SandboxState) -> Response {
     app.stop.cancelled().await;
     error(504)
 }

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 /// Limit of the journal.
-const KEPT: usize = 50_000;
+const MAX_REQUESTS: usize = 50_000;
 
 /// One answered request.
 #[derive(Debug, Clone, Serialize)]
@@ -49,7 +49,7 @@ impl RequestLog {
     pub(crate) fn note(&self, entry: RequestEntry) {
         let mut log = self.lock();
         *log.counts.entry(entry.route.clone()).or_default() += 1;
-        if log.journal.len() == KEPT {
+        if log.journal.len() == MAX_REQUESTS {
             log.journal.pop_front();
         }
         log.journal.push_back(entry);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tachi_sandbox::{Fleet, Region, RegionSettings, Sandbox, SandboxOptions};
 
 /// Time to wait for something that should happen at once.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 /// An answer: status and body.
 pub(crate) type Answer = (u16, Value);
@@ -40,8 +40,8 @@ pub(crate) fn quick(hosts: usize) -> RegionSettings {
 pub(crate) fn client() -> Client {
     Client::builder()
         .no_proxy()
-        .connect_timeout(PATIENCE)
-        .timeout(PATIENCE)
+        .connect_timeout(WAIT_LIMIT)
+        .timeout(WAIT_LIMIT)
         .build()
         .unwrap()
 }
@@ -150,7 +150,7 @@ impl Cloud {
 
     pub(crate) async fn wait(&self, what: &str, holds: impl FnMut(&Region) -> bool) {
         assert!(
-            self.region().wait_until(PATIENCE, holds).await,
+            self.region().wait_until(WAIT_LIMIT, holds).await,
             "waited in vain until {what}"
         );
     }

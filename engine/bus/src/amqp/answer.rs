@@ -8,7 +8,7 @@ use tachi_domain::entity::{Notification, TaskProgress};
 use super::request::Call;
 
 /// The result of a progress query.
-pub(crate) enum Said<'a> {
+pub(crate) enum ProgressAnswer<'a> {
     Progress(&'a Notification, &'a [TaskProgress]),
     /// There is no such notification.
     NotFound,
@@ -17,14 +17,14 @@ pub(crate) enum Said<'a> {
 }
 
 /// Returns the body of the answer, in its envelope.
-pub(crate) fn body(call: &Call, said: &Said<'_>) -> Vec<u8> {
+pub(crate) fn body(call: &Call, said: &ProgressAnswer<'_>) -> Vec<u8> {
     let (result, failure) = match said {
-        Said::Progress(notification, tasks) => (object(call, notification, tasks), Value::Null),
-        Said::NotFound => {
+        ProgressAnswer::Progress(notification, tasks) => (object(call, notification, tasks), Value::Null),
+        ProgressAnswer::NotFound => {
             let message = format!("No notification with id {}.", call.notification);
             (Value::Null, failure("NotificationNotFound", &message))
         }
-        Said::Failed => {
+        ProgressAnswer::Failed => {
             let message = format!(
                 "Failed to fetch notification recovery workflow details for {}",
                 call.notification
@@ -187,7 +187,10 @@ mod tests {
             }],
         }];
         for (minor, segment, message) in [(1, false, false), (2, false, true), (3, true, true)] {
-            let said = inner(&body(&call(minor), &Said::Progress(&notification, &tasks)));
+            let said = inner(&body(
+                &call(minor),
+                &ProgressAnswer::Progress(&notification, &tasks),
+            ));
             assert_eq!(
                 (&said["_msg_id"], &said["failure"], &said["ending"]),
                 (&json!("m"), &Value::Null, &json!(true))
@@ -209,8 +212,8 @@ mod tests {
     #[test]
     fn what_cannot_be_told_is_an_exception_that_upstream_knows() {
         for (said, class) in [
-            (Said::NotFound, "NotificationNotFound"),
-            (Said::Failed, "MasakariException"),
+            (ProgressAnswer::NotFound, "NotificationNotFound"),
+            (ProgressAnswer::Failed, "MasakariException"),
         ] {
             let said = inner(&body(&call(2), &said));
             assert_eq!(said["result"], Value::Null);

@@ -10,24 +10,24 @@ use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Consumer, Event, ExchangeKind};
 use metrics::counter;
-use tachi_engine::ports::{Poke as _, Progress};
+use tachi_engine::ports::{Notifier as _, Progress};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Said};
+use super::answer::{self, ProgressAnswer};
 use super::backoff::Backoff;
 use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
 use super::numbers::{self, CONSUMED};
 use super::options::{AmqpOptions, QueueKind};
-use super::outbox::{Lane, Outgoing};
+use super::outbox::{Lane, OutboxMessage};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
 use super::request::{Call, Request, read};
 use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 use super::upstream::{Consumers, Upstream, presence};
-use crate::LocalWake;
+use crate::InProcess;
 
 /// Limit of upstream's messages that are processed concurrently.
 const PREFETCH: u16 = 16;
@@ -36,13 +36,13 @@ const PREFETCH: u16 = 16;
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Expiry of our own queue without a consumer, in milliseconds.
-const KEPT: i32 = 1_800_000;
+const QUEUE_EXPIRY_MS: i32 = 1_800_000;
 
 /// Limit of queued wake-ups, of which one would be enough.
 const WAITING: i32 = 100;
 
 /// Time for which an answer is worth sending if the caller states no timeout.
-const PATIENCE: Duration = Duration::from_secs(60);
+const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The reply code for a missing permission.
 const ACCESS_REFUSED: u16 = 403;
@@ -50,9 +50,9 @@ const ACCESS_REFUSED: u16 = 403;
 /// The receivers of the messages.
 pub struct Ends {
     /// Woken by a wake-up: the engine looks for work.
-    pub work: LocalWake,
+    pub work: InProcess,
     /// Woken by a cast of upstream: the engine scans for unclaimed rows.
-    pub take_up: LocalWake,
+    pub take_up: InProcess,
     /// Source of the progress of recoveries.
     pub progress: Arc<dyn Progress>,
     /// Sends the answers.
@@ -68,7 +68,7 @@ pub struct Listener {
 }
 
 /// The reason why a connection ended.
-enum Over {
+enum ConnectionEnd {
     Stopped,
     Lost(AmqpError),
     /// The broker does not answer requests about our own wake-up queue, and may never: a quorum queue whose broker
@@ -112,14 +112,14 @@ impl Listener {
             match dialled {
                 Ok(live) => {
                     let over = tokio::select! {
-                        () = stop.cancelled() => Over::Stopped,
+                        () = stop.cancelled() => ConnectionEnd::Stopped,
                         over = self.session(&live, &queue.name, &mut backoff) => over,
                     };
                     live.close().await;
                     match over {
-                        Over::Stopped => return,
-                        Over::Lost(error) => self.status.down(&error),
-                        Over::Stuck(error) => {
+                        ConnectionEnd::Stopped => return,
+                        ConnectionEnd::Lost(error) => self.status.down(&error),
+                        ConnectionEnd::Stuck(error) => {
                             self.status.down(&error);
                             queue.leave();
                         }
@@ -136,7 +136,7 @@ impl Listener {
 
     /// Consumes on one connection until it ends. Dropping the future loses no message that the broker does not send
     /// again.
-    async fn session(&self, live: &Live, queue: &str, backoff: &mut Backoff) -> Over {
+    async fn session(&self, live: &Live, queue: &str, backoff: &mut Backoff) -> ConnectionEnd {
         let mut events = Box::pin(live.connection.events_listener());
         let topology = Topology {
             connection: &live.connection,
@@ -146,13 +146,13 @@ impl Listener {
             Ok(wake) => wake,
             Err(error @ AmqpError::NoAnswer { .. }) => {
                 topology.forsake(queue, WAKE_EXCHANGE).await;
-                return Over::Stuck(error);
+                return ConnectionEnd::Stuck(error);
             }
-            Err(error) => return Over::Lost(error),
+            Err(error) => return ConnectionEnd::Lost(error),
         };
         let mut casts = match self.listen_for_casts(&topology).await {
             Ok(casts) => casts,
-            Err(error) => return Over::Lost(error),
+            Err(error) => return ConnectionEnd::Lost(error),
         };
         self.status.up(&live.broker);
         backoff.reset();
@@ -167,10 +167,10 @@ impl Listener {
             tokio::select! {
                 event = events.next() => match event {
                     Some(Event::Error(source)) if !source.is_amqp_soft_error() => {
-                        return Over::Lost(AmqpError::Connect { broker: live.broker.clone(), source });
+                        return ConnectionEnd::Lost(AmqpError::Connect { broker: live.broker.clone(), source });
                     }
                     Some(_) => {}
-                    None => return Over::Lost(AmqpError::Ended { broker: live.broker.clone() }),
+                    None => return ConnectionEnd::Lost(AmqpError::Ended { broker: live.broker.clone() }),
                 },
                 delivery = wake.next() => match delivery {
                     Some(Ok(_)) => {
@@ -178,24 +178,24 @@ impl Listener {
                         self.ends.work.poke();
                     }
                     Some(Err(source)) => return gone(source),
-                    None => return Over::Lost(AmqpError::QueueGone),
+                    None => return ConnectionEnd::Lost(AmqpError::QueueGone),
                 },
                 delivery = casts.consumers.next(), if !casts.consumers.is_empty() => match delivery {
                     Some(Ok(delivery)) => self.cast(delivery, &mut answers),
                     Some(Err(source)) => return gone(source),
-                    None => return Over::Lost(AmqpError::QueueGone),
+                    None => return ConnectionEnd::Lost(AmqpError::QueueGone),
                 },
                 Some(_) = answers.join_next() => {}
                 _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
                     Ok(consumers) => self.upstream.saw(consumers),
                     // A broker that does not answer counts as gone, whatever the state of its socket.
-                    Err(error @ AmqpError::NoAnswer { .. }) => return Over::Lost(error),
+                    Err(error @ AmqpError::NoAnswer { .. }) => return ConnectionEnd::Lost(error),
                     Err(error) => tracing::debug!(why = error.chain(), "failed to count upstream engines"),
                 },
             }
             // A consumer whose queue was deleted ends without an error.
             if casts.wanted > casts.consumers.len() {
-                return Over::Lost(AmqpError::QueueGone);
+                return ConnectionEnd::Lost(AmqpError::QueueGone);
             }
         }
     }
@@ -205,7 +205,7 @@ impl Listener {
             .exchange(WAKE_EXCHANGE, ExchangeKind::Fanout, true)
             .await?;
         let arguments = BTreeMap::from([
-            ("x-expires", AMQPValue::LongInt(KEPT)),
+            ("x-expires", AMQPValue::LongInt(QUEUE_EXPIRY_MS)),
             ("x-max-length", AMQPValue::LongInt(WAITING)),
         ]);
         let declared = Queue {
@@ -245,7 +245,7 @@ impl Listener {
         topology
             .exchange(&upstream.exchange, ExchangeKind::Topic, durable)
             .await?;
-        let arguments = BTreeMap::from([("x-expires", AMQPValue::LongInt(KEPT))]);
+        let arguments = BTreeMap::from([("x-expires", AMQPValue::LongInt(QUEUE_EXPIRY_MS))]);
         let declared = Queue {
             arguments,
             ..Queue::new(&present, QueueKind::Durable)
@@ -359,8 +359,8 @@ struct Casts {
     _channel: Option<Channel>,
 }
 
-fn gone(source: lapin::Error) -> Over {
-    Over::Lost(AmqpError::Refused {
+fn gone(source: lapin::Error) -> ConnectionEnd {
+    ConnectionEnd::Lost(AmqpError::Refused {
         what: "consuming".to_owned(),
         source,
     })
@@ -375,19 +375,24 @@ async fn acknowledge(delivery: &Delivery) {
 
 /// Answers a caller with the progress of a recovery.
 async fn answer(ends: &Ends, call: &Call) {
-    let patience = call.within.unwrap_or(PATIENCE).min(PATIENCE);
+    let patience = call
+        .within
+        .unwrap_or(DEFAULT_ANSWER_TIMEOUT)
+        .min(DEFAULT_ANSWER_TIMEOUT);
     let until = Instant::now() + patience;
     let body = match timeout(patience, ends.progress.progress_of(call.notification)).await {
-        Ok(Ok(Some((notification, tasks)))) => answer::body(call, &Said::Progress(&notification, &tasks)),
-        Ok(Ok(None)) => answer::body(call, &Said::NotFound),
+        Ok(Ok(Some((notification, tasks)))) => {
+            answer::body(call, &ProgressAnswer::Progress(&notification, &tasks))
+        }
+        Ok(Ok(None)) => answer::body(call, &ProgressAnswer::NotFound),
         Ok(Err(error)) => {
             tracing::warn!(notification = %call.notification, %error, "failed to answer a progress query of an upstream API");
-            answer::body(call, &Said::Failed)
+            answer::body(call, &ProgressAnswer::Failed)
         }
         // The caller no longer waits.
         Err(_) => return,
     };
-    let mut message = Outgoing::json(Lane::Reply, "", call.reply_to.as_str(), body);
+    let mut message = OutboxMessage::json(Lane::Reply, "", call.reply_to.as_str(), body);
     message.until = Some(until);
     ends.publisher.publish(message);
 }

@@ -53,14 +53,14 @@ pub struct QueueFirst {
 
 /// A message to publish.
 #[derive(Clone, Debug)]
-pub struct Outgoing {
+pub struct OutboxMessage {
     pub lane: Lane,
     /// The exchange; it is declared as a durable or transient topic exchange if it is missing. Empty for the default
     /// one.
     pub exchange: String,
     pub key: String,
     pub body: Vec<u8>,
-    /// The properties; see [`Outgoing::json`].
+    /// The properties; see [`OutboxMessage::json`].
     pub properties: BasicProperties,
     /// The queue to declare and bind to the exchange before the first such message of a connection.
     pub queue_first: Option<QueueFirst>,
@@ -70,7 +70,7 @@ pub struct Outgoing {
     pub(crate) tries: u8,
 }
 
-impl Outgoing {
+impl OutboxMessage {
     /// Creates a message in oslo.messaging's form: JSON, persistent.
     pub fn json(lane: Lane, exchange: impl Into<String>, key: impl Into<String>, body: Vec<u8>) -> Self {
         Self {
@@ -96,13 +96,13 @@ pub(crate) fn count(lane: Lane, result: &'static str) {
 
 #[derive(Debug, Default)]
 struct Lanes {
-    reply: VecDeque<Outgoing>,
-    wake: VecDeque<Outgoing>,
-    event: VecDeque<Outgoing>,
+    reply: VecDeque<OutboxMessage>,
+    wake: VecDeque<OutboxMessage>,
+    event: VecDeque<OutboxMessage>,
 }
 
 impl Lanes {
-    fn of(&mut self, lane: Lane) -> &mut VecDeque<Outgoing> {
+    fn of(&mut self, lane: Lane) -> &mut VecDeque<OutboxMessage> {
         match lane {
             Lane::Reply => &mut self.reply,
             Lane::WakeUp => &mut self.wake,
@@ -124,7 +124,7 @@ impl Outbox {
     }
 
     /// Adds a message; true if nothing was dropped for it.
-    pub(crate) fn put(&self, message: Outgoing) -> bool {
+    pub(crate) fn put(&self, message: OutboxMessage) -> bool {
         let lane = message.lane;
         let dropped = {
             let mut lanes = self.lanes();
@@ -146,7 +146,7 @@ impl Outbox {
     }
 
     /// Returns unsent messages to the front, in their order, as far as the buffer's limit allows.
-    pub(crate) fn put_back(&self, messages: Vec<Outgoing>) {
+    pub(crate) fn put_back(&self, messages: Vec<OutboxMessage>) {
         for message in messages.into_iter().rev() {
             let lane = message.lane;
             let mut lanes = self.lanes();
@@ -162,7 +162,7 @@ impl Outbox {
         self.filled.notify_one();
     }
 
-    fn take(&self) -> Option<Outgoing> {
+    fn take(&self) -> Option<OutboxMessage> {
         let mut lanes = self.lanes();
         Lane::ALL.into_iter().find_map(|lane| {
             let queue = lanes.of(lane);
@@ -177,7 +177,7 @@ impl Outbox {
     /// # Cancel safety
     ///
     /// Dropping the future loses no message.
-    pub(crate) async fn next(&self) -> Outgoing {
+    pub(crate) async fn next(&self) -> OutboxMessage {
         loop {
             while let Some(message) = self.take() {
                 if message.until.is_none_or(|until| Instant::now() < until) {
@@ -207,8 +207,8 @@ mod tests {
 
     use super::*;
 
-    fn message(lane: Lane, key: &str) -> Outgoing {
-        Outgoing::json(lane, "", key, Vec::new())
+    fn message(lane: Lane, key: &str) -> OutboxMessage {
+        OutboxMessage::json(lane, "", key, Vec::new())
     }
 
     async fn keys(outbox: &Outbox) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! Wake-ups of engines on other machines.
 
 use lapin::BasicProperties;
-use tachi_engine::ports::Poke;
+use tachi_engine::ports::Notifier;
 
-use super::outbox::{Lane, Outgoing};
+use super::outbox::{Lane, OutboxMessage};
 use super::publisher::{Publisher, WAKE_EXCHANGE};
 
 /// Body of a wake-up: only its arrival counts.
@@ -20,9 +20,9 @@ impl AmqpPoke {
     }
 }
 
-impl Poke for AmqpPoke {
+impl Notifier for AmqpPoke {
     fn poke(&self) {
-        let mut message = Outgoing::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
+        let mut message = OutboxMessage::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
         // An engine that is not connected polls for work when it starts.
         message.properties = BasicProperties::default().with_content_type("application/json".into());
         self.0.publish(message);

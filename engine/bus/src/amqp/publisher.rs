@@ -16,7 +16,7 @@ use super::dial::{Dialer, Live};
 use super::fault::AmqpError;
 use super::numbers;
 use super::options::{AmqpOptions, QueueKind};
-use super::outbox::{Lane, Outbox, Outgoing, QueueFirst, count};
+use super::outbox::{Lane, Outbox, OutboxMessage, QueueFirst, count};
 use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 
@@ -56,7 +56,7 @@ impl Publisher {
     /// Queues a message, whatever the state of the broker. Returns true if no other message was dropped for it; the
     /// [`Lane`] decides which one is dropped. The message is sent at least once if the broker comes back in time, and
     /// lost if this process ends before.
-    pub fn publish(&self, message: Outgoing) -> bool {
+    pub fn publish(&self, message: OutboxMessage) -> bool {
         self.outbox.put(message)
     }
 
@@ -78,7 +78,7 @@ pub struct PublisherTask {
 }
 
 /// The reason why a connection ended.
-enum Over {
+enum ConnectionEnd {
     Stopped,
     Lost(AmqpError),
 }
@@ -104,8 +104,8 @@ impl PublisherTask {
                     }
                     live.close().await;
                     match over {
-                        Over::Stopped => return,
-                        Over::Lost(error) => self.publisher.status.down(&error),
+                        ConnectionEnd::Stopped => return,
+                        ConnectionEnd::Lost(error) => self.publisher.status.down(&error),
                     }
                 }
                 Err(error) => self.publisher.status.down(&error),
@@ -118,7 +118,7 @@ impl PublisherTask {
     }
 
     /// Works on one connection until it ends. Also returns true if a message was sent.
-    async fn session(&self, live: &Live, stop: &CancellationToken) -> (Over, bool) {
+    async fn session(&self, live: &Live, stop: &CancellationToken) -> (ConnectionEnd, bool) {
         let mut session = Session {
             outbox: &self.publisher.outbox,
             options: &self.options,
@@ -137,22 +137,22 @@ impl PublisherTask {
 }
 
 /// The declarations that are done on this connection.
-type Declared = BTreeSet<(String, Option<QueueFirst>)>;
+type DeclaredNames = BTreeSet<(String, Option<QueueFirst>)>;
 
 struct Session<'s> {
     outbox: &'s Outbox,
     options: &'s AmqpOptions,
     live: &'s Live,
     channel: Option<Channel>,
-    declared: Declared,
+    declared: DeclaredNames,
     /// The messages in flight, in the order of `confirms`.
-    sent: VecDeque<Outgoing>,
+    sent: VecDeque<OutboxMessage>,
     confirms: FuturesOrdered<BoxFuture<'static, Result<Confirmation, AmqpError>>>,
     of_use: bool,
 }
 
 impl Session<'_> {
-    async fn work(&mut self, status: &LinkStatus, stop: &CancellationToken) -> Over {
+    async fn work(&mut self, status: &LinkStatus, stop: &CancellationToken) -> ConnectionEnd {
         let mut events = Box::pin(self.live.connection.events_listener());
         let mut last_words: Option<Instant> = None;
         loop {
@@ -168,32 +168,32 @@ impl Session<'_> {
                 }
                 Some(confirmed) = self.confirms.next() => {
                     if let Err(error) = self.confirmed(confirmed) {
-                        return Over::Lost(error);
+                        return ConnectionEnd::Lost(error);
                     }
                     if last_words.is_some() && self.sent.is_empty() {
-                        return Over::Stopped;
+                        return ConnectionEnd::Stopped;
                     }
                     continue;
                 }
                 () = stop.cancelled(), if last_words.is_none() => {
                     last_words = Some(Instant::now() + LAST_WORDS);
                     match self.last_words(last_words).await {
-                        Ok(()) if self.sent.is_empty() => return Over::Stopped,
+                        Ok(()) if self.sent.is_empty() => return ConnectionEnd::Stopped,
                         Ok(()) => continue,
-                        Err(error) => return Over::Lost(error),
+                        Err(error) => return ConnectionEnd::Lost(error),
                     }
                 }
-                () = at(last_words) => return Over::Stopped,
+                () = at(last_words) => return ConnectionEnd::Stopped,
                 message = self.outbox.next(), if may_send => message,
             };
             if let Err(error) = self.send(message).await {
-                return Over::Lost(error);
+                return ConnectionEnd::Lost(error);
             }
         }
     }
 
     /// Handles an event of the connection; `Some` if it ended.
-    fn event(&self, status: &LinkStatus, event: Option<Event>) -> Option<Over> {
+    fn event(&self, status: &LinkStatus, event: Option<Event>) -> Option<ConnectionEnd> {
         let broker = &self.live.broker;
         match event {
             Some(Event::ConnectionBlocked(why)) => status.blocked(broker, &why),
@@ -201,13 +201,13 @@ impl Session<'_> {
             // The broker also reports a closed channel here; the caller on that channel has received the error.
             Some(Event::Error(source)) if source.is_amqp_soft_error() => {}
             Some(Event::Error(source)) => {
-                return Some(Over::Lost(AmqpError::Connect {
+                return Some(ConnectionEnd::Lost(AmqpError::Connect {
                     broker: broker.clone(),
                     source,
                 }));
             }
             None => {
-                return Some(Over::Lost(AmqpError::Ended {
+                return Some(ConnectionEnd::Lost(AmqpError::Ended {
                     broker: broker.clone(),
                 }));
             }
@@ -231,7 +231,7 @@ impl Session<'_> {
 
     /// Sends a message. It counts as in flight from before the first byte, so that it is never lost with the
     /// connection.
-    async fn send(&mut self, message: Outgoing) -> Result<(), AmqpError> {
+    async fn send(&mut self, message: OutboxMessage) -> Result<(), AmqpError> {
         let limit = self.options.answer_limit;
         self.sent.push_back(message.clone());
         self.declare(&message).await?;
@@ -312,7 +312,7 @@ impl Session<'_> {
     }
 
     /// Declares the queue and exchange of a message, once per connection.
-    async fn declare(&mut self, message: &Outgoing) -> Result<(), AmqpError> {
+    async fn declare(&mut self, message: &OutboxMessage) -> Result<(), AmqpError> {
         if message.exchange.is_empty() {
             return Ok(());
         }

@@ -43,7 +43,7 @@ pub(crate) struct Call {
 
 /// The reason why a message is rejected, as a name for metrics and the log, without any part of the message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unread {
+pub(crate) enum RejectReason {
     TooLong,
     NotJson,
     Envelope,
@@ -53,7 +53,7 @@ pub(crate) enum Unread {
     Reply,
 }
 
-impl Unread {
+impl RejectReason {
     pub(crate) const fn word(self) -> &'static str {
         match self {
             Self::TooLong => "too_long",
@@ -68,19 +68,19 @@ impl Unread {
 }
 
 /// Reads a message's body.
-pub(crate) fn read(body: &[u8]) -> Result<Request, Unread> {
+pub(crate) fn read(body: &[u8]) -> Result<Request, RejectReason> {
     let inner = unwrapped(body)?;
     let text = |key: &str| inner.get(key).and_then(Value::as_str);
     if inner
         .get("namespace")
         .is_some_and(|namespace| !namespace.is_null())
     {
-        return Err(Unread::Method);
+        return Err(RejectReason::Method);
     }
     // Upstream's dispatcher also takes a missing version as the first.
-    let (major, minor) = version(text("version").unwrap_or("1.0")).ok_or(Unread::Version)?;
+    let (major, minor) = version(text("version").unwrap_or("1.0")).ok_or(RejectReason::Version)?;
     if major != 1 || minor > 1 {
-        return Err(Unread::Version);
+        return Err(RejectReason::Version);
     }
     let argument = inner.get("args").and_then(|args| args.get("notification"));
     match text("method") {
@@ -90,10 +90,10 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, Unread> {
             let reply_to = text("_reply_q")
                 .filter(|queue| !queue.is_empty())
                 .and_then(|queue| ShortString::try_new(queue).ok())
-                .ok_or(Unread::Reply)?;
+                .ok_or(RejectReason::Reply)?;
             let message = text("_msg_id")
                 .filter(|id| !id.is_empty() && id.len() <= LONGEST_TEXT)
-                .ok_or(Unread::Reply)?;
+                .ok_or(RejectReason::Reply)?;
             let within = inner.get("_timeout").and_then(Value::as_f64);
             let object = argument
                 .and_then(|object| object.get("masakari_object.version"))
@@ -108,33 +108,33 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, Unread> {
                     .map_or(2, |(_, minor)| minor.min(NEWEST_OBJECT)),
             }))
         }
-        Some(_) | None => Err(Unread::Method),
+        Some(_) | None => Err(RejectReason::Method),
     }
 }
 
 /// Returns the message inside its envelope. There are two kinds: no envelope, and version 2.
-fn unwrapped(body: &[u8]) -> Result<Map<String, Value>, Unread> {
+fn unwrapped(body: &[u8]) -> Result<Map<String, Value>, RejectReason> {
     let outer = object(body)?;
     match (outer.get("oslo.version"), outer.get("oslo.message")) {
         (Some(wrapped), Some(message)) => {
-            let wrapped = wrapped.as_str().and_then(version).ok_or(Unread::Envelope)?;
+            let wrapped = wrapped.as_str().and_then(version).ok_or(RejectReason::Envelope)?;
             if wrapped.0 != 2 {
-                return Err(Unread::Envelope);
+                return Err(RejectReason::Envelope);
             }
-            object(message.as_str().ok_or(Unread::Envelope)?.as_bytes())
+            object(message.as_str().ok_or(RejectReason::Envelope)?.as_bytes())
         }
         (None | Some(_), None | Some(_)) => Ok(outer),
     }
 }
 
-fn object(text: &[u8]) -> Result<Map<String, Value>, Unread> {
+fn object(text: &[u8]) -> Result<Map<String, Value>, RejectReason> {
     if text.len() > LONGEST {
-        return Err(Unread::TooLong);
+        return Err(RejectReason::TooLong);
     }
     // The parser limits the nesting depth.
     match serde_json::from_slice(text) {
         Ok(Value::Object(object)) => Ok(object),
-        Ok(_) | Err(_) => Err(Unread::NotJson),
+        Ok(_) | Err(_) => Err(RejectReason::NotJson),
     }
 }
 
@@ -147,11 +147,11 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((number(major)?, number(minor)?))
 }
 
-fn notification(argument: Option<&Value>) -> Result<NotificationId, Unread> {
+fn notification(argument: Option<&Value>) -> Result<NotificationId, RejectReason> {
     let data = argument.and_then(|object| object.get("masakari_object.data"));
     let id = data.or(argument).and_then(|data| data.get("notification_uuid"));
-    let id = id.and_then(Value::as_str).ok_or(Unread::Notification)?;
-    id.parse().map_err(|_| Unread::Notification)
+    let id = id.and_then(Value::as_str).ok_or(RejectReason::Notification)?;
+    id.parse().map_err(|_| RejectReason::Notification)
 }
 
 #[cfg(test)]
@@ -212,61 +212,61 @@ mod tests {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let long = format!("{{\"a\": \"{}\"}}", "x".repeat(LONGEST));
         let text = |value: Value| value.to_string().into_bytes();
-        let cases: Vec<(&str, Vec<u8>, Unread)> = vec![
-            ("empty", Vec::new(), Unread::NotJson),
-            ("not UTF-8", vec![0xff, 0xfe, b'{'], Unread::NotJson),
-            ("no object", b"[]".to_vec(), Unread::NotJson),
-            ("deep", deep.into_bytes(), Unread::NotJson),
-            ("long", long.into_bytes(), Unread::TooLong),
+        let cases: Vec<(&str, Vec<u8>, RejectReason)> = vec![
+            ("empty", Vec::new(), RejectReason::NotJson),
+            ("not UTF-8", vec![0xff, 0xfe, b'{'], RejectReason::NotJson),
+            ("no object", b"[]".to_vec(), RejectReason::NotJson),
+            ("deep", deep.into_bytes(), RejectReason::NotJson),
+            ("long", long.into_bytes(), RejectReason::TooLong),
             (
                 "another envelope",
                 text(json!({"oslo.version": "3.0", "oslo.message": "{}"})),
-                Unread::Envelope,
+                RejectReason::Envelope,
             ),
             (
                 "an envelope within an envelope",
                 wrapped(&json!({"oslo.version": "2.0", "oslo.message": cast().to_string()})),
-                Unread::Method,
+                RejectReason::Method,
             ),
             (
                 "no text inside",
                 text(json!({"oslo.version": "2.0", "oslo.message": {}})),
-                Unread::Envelope,
+                RejectReason::Envelope,
             ),
             (
                 "version 2",
                 text(with(cast(), &[("version", json!("2.0"))])),
-                Unread::Version,
+                RejectReason::Version,
             ),
             (
                 "version 1.2",
                 text(with(cast(), &[("version", json!("1.2"))])),
-                Unread::Version,
+                RejectReason::Version,
             ),
             (
                 "version of words",
                 text(with(cast(), &[("version", json!("1.x"))])),
-                Unread::Version,
+                RejectReason::Version,
             ),
             (
                 "another method",
                 text(with(cast(), &[("method", json!("_private"))])),
-                Unread::Method,
+                RejectReason::Method,
             ),
             (
                 "no method",
                 text(with(cast(), &[("method", json!(7))])),
-                Unread::Method,
+                RejectReason::Method,
             ),
             (
                 "another namespace",
                 text(with(cast(), &[("namespace", json!("baseapi"))])),
-                Unread::Method,
+                RejectReason::Method,
             ),
             (
                 "no arguments",
                 text(with(cast(), &[("args", json!({}))])),
-                Unread::Notification,
+                RejectReason::Notification,
             ),
             (
                 "no id",
@@ -274,22 +274,22 @@ mod tests {
                     cast(),
                     &[("args", json!({"notification": {"notification_uuid": "' OR 1=1"}}))],
                 )),
-                Unread::Notification,
+                RejectReason::Notification,
             ),
             (
                 "nobody to answer",
                 text(with(call(), &[("_reply_q", Value::Null)])),
-                Unread::Reply,
+                RejectReason::Reply,
             ),
             (
                 "a long queue",
                 text(with(call(), &[("_reply_q", json!("q".repeat(256)))])),
-                Unread::Reply,
+                RejectReason::Reply,
             ),
             (
                 "a long id",
                 text(with(call(), &[("_msg_id", json!("m".repeat(256)))])),
-                Unread::Reply,
+                RejectReason::Reply,
             ),
         ];
         for (name, body, expected) in cases {

@@ -72,7 +72,7 @@ impl<'a> Queue<'a> {
 
 /// The number of consumers and messages of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
+pub(crate) struct QueueCounts {
     pub(crate) consumers: u32,
 }
 
@@ -123,7 +123,7 @@ impl Topology<'_> {
     }
 
     /// Returns a queue's numbers of messages and consumers; `None` if it does not exist.
-    pub(crate) async fn look(&self, queue: &str) -> Result<Option<Seen>, AmqpError> {
+    pub(crate) async fn look(&self, queue: &str) -> Result<Option<QueueCounts>, AmqpError> {
         match self.declare(&Queue::new(queue, QueueKind::Durable), true).await {
             Ok(seen) => Ok(Some(seen)),
             Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
@@ -198,7 +198,7 @@ impl Topology<'_> {
         }
     }
 
-    async fn declare(&self, queue: &Queue<'_>, passive: bool) -> Result<Seen, AmqpError> {
+    async fn declare(&self, queue: &Queue<'_>, passive: bool) -> Result<QueueCounts, AmqpError> {
         let channel = self.channel().await?;
         let options = QueueDeclareOptions {
             passive,
@@ -220,7 +220,7 @@ impl Topology<'_> {
         let asked = channel.queue_declare(name("the queue", queue.name)?, options, arguments);
         let declared = ask(what, self.limit, asked).await?;
         close(&channel).await;
-        Ok(Seen {
+        Ok(QueueCounts {
             consumers: declared.consumer_count(),
         })
     }

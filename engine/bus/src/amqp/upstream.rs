@@ -17,7 +17,7 @@ use super::options::{AmqpOptions, UpstreamQueues};
 use super::topology::Topology;
 
 /// Interval of repeating the message.
-const AGAIN: Duration = Duration::from_secs(60);
+const REPEAT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The queue that only our engines consume.
 pub(crate) fn presence(queues: &UpstreamQueues) -> String {
@@ -110,7 +110,7 @@ impl Upstream {
         }
         told.0 = told.0.saturating_add(1);
         // A single observation may be one of our engines whose connection is just breaking.
-        if told.0 >= 2 && told.1.is_none_or(|at| at.elapsed() >= AGAIN) {
+        if told.0 >= 2 && told.1.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
             told.1 = Some(Instant::now());
             tracing::error!(
                 engines,

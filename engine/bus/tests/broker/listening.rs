@@ -6,9 +6,9 @@ use lapin::BasicProperties;
 use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
-use tachi_bus::LocalWake;
+use tachi_bus::InProcess;
 use tachi_bus::amqp::{AmqpOptions, AmqpPoke, Consumers, Ends, Listener, Publisher, Upstream};
-use tachi_engine::ports::{Poke as _, Wake as _};
+use tachi_engine::ports::{Notifier as _, Wakeups as _};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,8 +19,8 @@ use crate::registry::{ID, OneNotification};
 /// A running listener and its publisher.
 struct Ears {
     options: Arc<AmqpOptions>,
-    work: LocalWake,
-    take_up: LocalWake,
+    work: InProcess,
+    take_up: InProcess,
     publisher: Publisher,
     upstream: Upstream,
     tasks: TaskTracker,
@@ -31,7 +31,7 @@ impl Ears {
     fn open(options: AmqpOptions) -> Self {
         let options = shared(options);
         let (publisher, task) = Publisher::new(options.clone());
-        let (work, take_up) = (LocalWake::default(), LocalWake::default());
+        let (work, take_up) = (InProcess::default(), InProcess::default());
         let ends = Ends {
             work: work.clone(),
             take_up: take_up.clone(),

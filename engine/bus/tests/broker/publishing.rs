@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 use lapin::ExchangeKind;
 use lapin::options::{ExchangeDeclareOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
-use tachi_bus::amqp::{Lane, LinkState, Outgoing, Publisher, QueueFirst};
+use tachi_bus::amqp::{Lane, LinkState, OutboxMessage, Publisher, QueueFirst};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bed::{Other, broker, options, shared, unique, until};
 
-fn event(exchange: &str, queue: &str, body: &str) -> Outgoing {
-    let mut message = Outgoing::json(Lane::Event, exchange, queue, body.as_bytes().to_vec());
+fn event(exchange: &str, queue: &str, body: &str) -> OutboxMessage {
+    let mut message = OutboxMessage::json(Lane::Event, exchange, queue, body.as_bytes().to_vec());
     message.queue_first = Some(QueueFirst {
         name: queue.to_owned(),
     });

@@ -17,7 +17,7 @@ pub const MOST_BYTES: usize = 4096;
 const LONGEST: usize = 255;
 
 /// The part of a reporter's own text that an error repeats, in characters.
-const SHOWN: usize = 64;
+const MAX_ECHOED_CHARS: usize = 64;
 
 const MEMBERS: [&str; 14] = [
     "version",
@@ -98,7 +98,7 @@ pub enum EvidenceError {
 
 /// Renders a reporter's text for an error: short, and without characters that a log or a terminal would interpret.
 pub(super) fn shown(text: &str) -> String {
-    let mut short: String = text.chars().take(SHOWN).collect();
+    let mut short: String = text.chars().take(MAX_ECHOED_CHARS).collect();
     if short.len() < text.len() {
         short.push_str("...");
     }

@@ -9,7 +9,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::ground::{Ground, Kept};
+use super::ground::{CandidateIndex, GroupLimit};
 use super::{Amounts, Demand, Shape};
 
 /// Tolerance for shares as floating point numbers: a proof that is this close does not count.
@@ -60,7 +60,7 @@ const fn gcd(one: u64, other: u64) -> u64 {
 
 /// Proves that each instance fits, or returns the first instance without a proof.
 pub(super) fn always_fits<'a>(
-    ground: &Ground<'_>,
+    ground: &CandidateIndex<'_>,
     demands: &[&'a Demand],
     open: &[bool],
 ) -> Result<(), &'a str> {
@@ -90,9 +90,9 @@ pub(super) fn always_fits<'a>(
 
 /// True if a host is left for an instance of this shape, apart from `kept` hosts, even if `gone` of the best hosts do not count.
 pub(super) fn fits(
-    ground: &Ground<'_>,
+    ground: &CandidateIndex<'_>,
     shape: &Arc<Shape>,
-    kept: &Kept,
+    kept: &GroupLimit,
     load: &Load,
     open: &[bool],
     gone: usize,

@@ -55,7 +55,7 @@ pub struct Provider<T = Arc<BTreeSet<String>>> {
 /// A requirement of an instance on its host.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Wish {
+pub enum Requirement {
     /// The host has this trait.
     Trait(String),
     /// The host does not have this trait.
@@ -74,7 +74,7 @@ pub struct Shape {
     /// The amounts by resource class.
     pub amounts: Amounts,
     /// The other requirements.
-    pub wishes: BTreeSet<Wish>,
+    pub wishes: BTreeSet<Requirement>,
     /// A requirement that the forecast does not model, for people.
     pub not_reckoned: Option<String>,
 }

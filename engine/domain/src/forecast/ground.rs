@@ -11,7 +11,7 @@ use crate::id::ServerId;
 
 /// The hosts that would take a shape if they ran nothing else than now, in the order of their names.
 pub(super) struct Takers {
-    /// The amounts that the shape needs, each with the index of its class in [`Ground::classes`].
+    /// The amounts that the shape needs, each with the index of its class in [`CandidateIndex::classes`].
     pub(super) amounts: Vec<(usize, u64)>,
     /// The indexes of the hosts.
     pub(super) hosts: Vec<usize>,
@@ -20,9 +20,9 @@ pub(super) struct Takers {
 }
 
 /// The shape is stored beside its result, so that no other shape is allocated at its address.
-type Known = (Arc<Shape>, Rc<Takers>);
+type CachedCandidates = (Arc<Shape>, Rc<Takers>);
 
-pub(super) struct Ground<'a> {
+pub(super) struct CandidateIndex<'a> {
     pub(super) cloud: &'a Cloud,
     /// The hosts whose inventory is known, by name.
     pub(super) hosts: Vec<(&'a str, &'a HostRoom)>,
@@ -31,10 +31,10 @@ pub(super) struct Ground<'a> {
     /// The amounts left of each class, host by host.
     pub(super) free: Vec<u64>,
     place: HashMap<&'a str, usize>,
-    takers: RefCell<HashMap<*const Shape, Known>>,
+    takers: RefCell<HashMap<*const Shape, CachedCandidates>>,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> CandidateIndex<'a> {
     pub(super) fn new(cloud: &'a Cloud) -> Self {
         let mut hosts = Vec::new();
         let mut classes: BTreeSet<&str> = BTreeSet::new();
@@ -132,25 +132,25 @@ impl<'a> Ground<'a> {
         }
     }
 
-    /// Returns the index of a host's class in [`Ground::free`].
+    /// Returns the index of a host's class in [`CandidateIndex::free`].
     pub(super) fn at(&self, host: usize, class: usize) -> usize {
         host * self.classes.len() + class
     }
 
     /// Returns the hosts that the instance's groups exclude, if other instances have been placed as in `put`.
-    pub(super) fn kept_from(&self, demand: &Demand, put: &BTreeMap<ServerId, usize>) -> Kept {
+    pub(super) fn kept_from(&self, demand: &Demand, put: &BTreeMap<ServerId, usize>) -> GroupLimit {
         let mut full = BTreeSet::new();
         for group in self.cloud.groups_of(demand.id) {
             let Some(most) = group.per_host else {
                 // A group of one restricts nothing. The places of other members at the time of scheduling are not predictable.
                 if group.members.len() > 1 {
-                    return Kept::FromAll;
+                    return GroupLimit::FromAll;
                 }
                 continue;
             };
             full.extend(self.full(group, demand.id, most, put));
         }
-        Kept::From(full)
+        GroupLimit::From(full)
     }
 
     fn full(&self, group: &Group, own: ServerId, most: u64, put: &BTreeMap<ServerId, usize>) -> Vec<usize> {
@@ -172,14 +172,14 @@ impl<'a> Ground<'a> {
 }
 
 /// The hosts that groups exclude.
-pub(super) enum Kept {
+pub(super) enum GroupLimit {
     /// All hosts.
     FromAll,
     /// These hosts.
     From(BTreeSet<usize>),
 }
 
-impl Kept {
+impl GroupLimit {
     pub(super) fn has(&self, place: usize) -> bool {
         match self {
             Self::FromAll => true,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ground::Ground;
+use super::ground::CandidateIndex;
 use super::{Cloud, Demand, Method};
 use crate::entity::segment::RecoveryMethod;
 use crate::id::ServerId;
@@ -24,7 +24,7 @@ pub struct Landing {
 
 /// Returns the destinations of all known instances of the hosts `lost`, which are lost together.
 pub fn landing(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec<Landing> {
-    let ground = Ground::new(cloud);
+    let ground = CandidateIndex::new(cloud);
     let open = chosen_from(&ground, lost, method);
     let of = open.iter().filter(|is_open| **is_open).count();
     let known = lost.iter().filter_map(|name| {
@@ -52,7 +52,7 @@ pub fn landing(cloud: &Cloud, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec
 }
 
 /// Returns the hosts that are tried first.
-fn chosen_from(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec<bool> {
+fn chosen_from(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) -> Vec<bool> {
     let ready = method.reserved.iter().filter(|name| !lost.contains(*name));
     let ready: Vec<&str> = ready.copied().collect();
     match method.method {
@@ -72,7 +72,7 @@ fn chosen_from(ground: &Ground<'_>, lost: &BTreeSet<&str>, method: &Method<'_>) 
 }
 
 /// Returns the indexes of the open hosts with capacity for one instance.
-pub(super) fn takers(ground: &Ground<'_>, demand: &Demand, open: &[bool]) -> Vec<usize> {
+pub(super) fn takers(ground: &CandidateIndex<'_>, demand: &Demand, open: &[bool]) -> Vec<usize> {
     let kept = ground.kept_from(demand, &BTreeMap::new());
     let takers = ground.takers(&demand.shape);
     let fit = takers.hosts.iter().copied();

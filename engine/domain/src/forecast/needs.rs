@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::Wish;
-use crate::nova::{About, Server};
+use super::Requirement;
+use crate::nova::{InstanceTraits, Server};
 use crate::resources::Resources;
 
 /// The prefix of extra specs by which a flavor requires metadata of aggregates.
@@ -58,7 +58,7 @@ pub struct Needs {
     pub resources: Resources,
     /// The other requirements.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub wishes: BTreeSet<Wish>,
+    pub wishes: BTreeSet<Requirement>,
     /// A requirement that the forecast does not model.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_reckoned: Option<String>,
@@ -73,7 +73,7 @@ struct Flat {
     memory_mb: u64,
     disk_gb: u64,
     #[serde(default)]
-    wishes: BTreeSet<Wish>,
+    wishes: BTreeSet<Requirement>,
     #[serde(default)]
     not_reckoned: Option<String>,
 }
@@ -99,7 +99,7 @@ impl Needs {
         Some(Self::from_flavor(server.needs?, &server.about))
     }
 
-    fn from_flavor(resources: Resources, about: &About) -> Self {
+    fn from_flavor(resources: Resources, about: &InstanceTraits) -> Self {
         let mut needs = Self {
             project: about.project.clone(),
             resources,
@@ -122,11 +122,11 @@ impl Needs {
     }
 }
 
-fn wish(key: &str, value: &str) -> Option<Wish> {
+fn wish(key: &str, value: &str) -> Option<Requirement> {
     if let Some(name) = key.strip_prefix("trait:") {
         return match value {
-            "required" => Some(Wish::Trait(name.to_owned())),
-            "forbidden" => Some(Wish::NoTrait(name.to_owned())),
+            "required" => Some(Requirement::Trait(name.to_owned())),
+            "forbidden" => Some(Requirement::NoTrait(name.to_owned())),
             _ => None,
         };
     }
@@ -136,7 +136,7 @@ fn wish(key: &str, value: &str) -> Option<Wish> {
         None => return None,
     };
     let is_plain = !OPERATORS.iter().any(|operator| value.starts_with(operator));
-    is_plain.then(|| Wish::Metadata(name.to_owned(), value.to_owned()))
+    is_plain.then(|| Requirement::Metadata(name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -146,15 +146,23 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_said_and_never_left_out() {
         let told = |key: &str, value: &str| {
-            let mut about = About::default();
+            let mut about = InstanceTraits::default();
             about.flavor_properties.insert(key.into(), value.into());
             let needs = Needs::from_flavor(Resources::default(), &about);
             (needs.wishes.into_iter().next(), needs.not_reckoned.is_some())
         };
-        let metadata = || Some(Wish::Metadata("ssd".into(), "true".into()));
+        let metadata = || Some(Requirement::Metadata("ssd".into(), "true".into()));
         for (key, value, expected) in [
-            ("trait:X", "required", (Some(Wish::Trait("X".into())), false)),
-            ("trait:X", "forbidden", (Some(Wish::NoTrait("X".into())), false)),
+            (
+                "trait:X",
+                "required",
+                (Some(Requirement::Trait("X".into())), false),
+            ),
+            (
+                "trait:X",
+                "forbidden",
+                (Some(Requirement::NoTrait("X".into())), false),
+            ),
             ("trait:X", "perhaps", (None, true)),
             ("trait1:X", "required", (None, true)),
             ("ssd", "true", (metadata(), false)),

@@ -4,16 +4,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::ground::{Ground, Kept};
+use super::ground::{CandidateIndex, GroupLimit};
 use super::rules::{No, refuses};
 use super::{Demand, Shape, Shortage};
 use crate::id::ServerId;
 
 /// The instances placed so far.
-struct Filling<'a, 'b> {
-    ground: &'a Ground<'b>,
+struct Packing<'a, 'b> {
+    ground: &'a CandidateIndex<'b>,
     open: &'a [bool],
-    /// The free amounts as in [`Ground::free`], less those of the placed instances.
+    /// The free amounts as in [`CandidateIndex::free`], less those of the placed instances.
     free: Vec<u64>,
     /// The current host of each placed instance.
     put: BTreeMap<ServerId, usize>,
@@ -22,8 +22,8 @@ struct Filling<'a, 'b> {
 }
 
 /// Places all instances on the open hosts.
-pub(super) fn pack(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> Result<(), Shortage> {
-    let mut filling = Filling {
+pub(super) fn pack(ground: &CandidateIndex<'_>, demands: &[&Demand], open: &[bool]) -> Result<(), Shortage> {
+    let mut filling = Packing {
         ground,
         open,
         free: ground.free.clone(),
@@ -47,12 +47,12 @@ pub(super) fn pack(ground: &Ground<'_>, demands: &[&Demand], open: &[bool]) -> R
     Ok(())
 }
 
-impl Filling<'_, '_> {
+impl Packing<'_, '_> {
     fn is_open(&self, place: usize) -> bool {
         self.open.get(place).copied().unwrap_or(false)
     }
 
-    fn place(&mut self, demand: &Demand, kept: &Kept) -> bool {
+    fn place(&mut self, demand: &Demand, kept: &GroupLimit) -> bool {
         let takers = self.ground.takers(&demand.shape);
         let shape = Arc::as_ptr(&demand.shape);
         let mut at = self.from.get(&shape).copied().unwrap_or(0);
@@ -81,7 +81,7 @@ impl Filling<'_, '_> {
     }
 
     /// Returns the shortage for an instance that did not fit: the least that any host lacks, or why most hosts would not take it.
-    fn shortage(&self, demand: &Demand, kept: &Kept) -> Shortage {
+    fn shortage(&self, demand: &Demand, kept: &GroupLimit) -> Shortage {
         let mut refusals: BTreeMap<No, usize> = BTreeMap::new();
         let mut lacks: Option<(&str, u64)> = None;
         for (place, (_, host)) in self.ground.hosts.iter().enumerate() {

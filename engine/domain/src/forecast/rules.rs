@@ -1,6 +1,6 @@
 //! Rules by which the scheduler takes a host for an instance, apart from free capacity. Where clouds differ, the stricter is assumed.
 
-use super::{HostRoom, Shape, Wish};
+use super::{HostRoom, Requirement, Shape};
 
 /// The prefix of metadata by which aggregates may be reserved for the named projects.
 pub(crate) const TENANT: &str = "filter_tenant_id";
@@ -34,10 +34,10 @@ pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<No> {
     let provider = host.provider.as_ref()?;
     for wish in &shape.wishes {
         let (granted, no) = match wish {
-            Wish::Trait(wanted) => (provider.traits.contains(wanted), No::Trait),
-            Wish::NoTrait(unwanted) => (!provider.traits.contains(unwanted), No::Trait),
-            Wish::Zone(zone) => (host.zone == *zone, No::Zone),
-            Wish::Metadata(key, value) => {
+            Requirement::Trait(wanted) => (provider.traits.contains(wanted), No::Trait),
+            Requirement::NoTrait(unwanted) => (!provider.traits.contains(unwanted), No::Trait),
+            Requirement::Zone(zone) => (host.zone == *zone, No::Zone),
+            Requirement::Metadata(key, value) => {
                 let values = host.metadata.get(key);
                 (values.is_some_and(|values| values.contains(value)), No::Metadata)
             }
@@ -64,7 +64,7 @@ fn is_isolated(host: &HostRoom, shape: &Shape) -> bool {
                 .flat_map(|value| value.split(','))
                 .any(|id| id.trim() == shape.project)
         } else if let Some(name) = key.strip_prefix("trait:") {
-            values.contains("required") && !shape.wishes.contains(&Wish::Trait(name.to_owned()))
+            values.contains("required") && !shape.wishes.contains(&Requirement::Trait(name.to_owned()))
         } else {
             false
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::bound::{Load, fits, heaviest};
-use super::ground::{Ground, Kept};
+use super::ground::{CandidateIndex, GroupLimit};
 use super::{Cloud, Demand, Method, Outcome, Room, Shape, judge};
 use crate::entity::segment::RecoveryMethod;
 
@@ -52,12 +52,12 @@ pub fn forecast_segments<'a>(
     cloud: &Cloud,
     views: impl IntoIterator<Item = ForecastSegment<'a>>,
 ) -> Vec<SegmentForecast> {
-    let ground = Ground::new(cloud);
+    let ground = CandidateIndex::new(cloud);
     let all = views.into_iter().map(|view| of_segment(&ground, &view));
     all.collect()
 }
 
-fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecast {
+fn of_segment(ground: &CandidateIndex<'_>, view: &ForecastSegment<'_>) -> SegmentForecast {
     let method = Method {
         method: view.method,
         reserved: &view.reserved,
@@ -97,7 +97,7 @@ fn of_segment(ground: &Ground<'_>, view: &ForecastSegment<'_>) -> SegmentForecas
 
 /// Returns the headroom of a segment that may lose any one host.
 fn further(
-    ground: &Ground<'_>,
+    ground: &CandidateIndex<'_>,
     view: &ForecastSegment<'_>,
     method: &Method<'_>,
     bounds: Option<&Bounds<'_, '_>>,
@@ -149,7 +149,12 @@ fn sets(all: usize, count: usize) -> Option<usize> {
     Some(number)
 }
 
-fn each_set(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>, count: usize) -> bool {
+fn each_set(
+    ground: &CandidateIndex<'_>,
+    view: &ForecastSegment<'_>,
+    method: &Method<'_>,
+    count: usize,
+) -> bool {
     let mut chosen: Vec<usize> = (0..count).collect();
     loop {
         let lost: BTreeSet<&str> = chosen
@@ -173,7 +178,7 @@ fn each_set(ground: &Ground<'_>, view: &ForecastSegment<'_>, method: &Method<'_>
 
 /// The bound's state that is the same for any number of lost hosts.
 struct Bounds<'a, 'b> {
-    ground: &'a Ground<'b>,
+    ground: &'a CandidateIndex<'b>,
     open: Vec<bool>,
     /// The amounts that each host has to place.
     loads: Vec<Load>,
@@ -185,14 +190,14 @@ struct Bounds<'a, 'b> {
 struct Sort<'a> {
     shape: &'a Arc<Shape>,
     /// The hosts that its groups exclude.
-    kept: Kept,
+    kept: GroupLimit,
     /// The number of others that may be in its groups.
     mates: usize,
 }
 
 impl<'a, 'b> Bounds<'a, 'b> {
     /// Builds the bounds; `None` if an instance has a requirement that the forecast does not model.
-    fn of(ground: &'a Ground<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
+    fn of(ground: &'a CandidateIndex<'b>, view: &ForecastSegment<'_>) -> Option<Self> {
         let lists = view.hosts.iter().filter_map(|name| ground.demands_of(name));
         let lists: Vec<&[Demand]> = lists.collect();
         let mut seen: BTreeSet<*const Shape> = BTreeSet::new();
@@ -222,18 +227,18 @@ impl<'a, 'b> Bounds<'a, 'b> {
     /// True if any `count` hosts may certainly be lost: the heaviest hosts count as lost, and so do the best of the others.
     fn hold(&self, count: usize) -> bool {
         let load = heaviest(&self.loads, count);
-        let fits = |shape, kept: &Kept, gone| fits(self.ground, shape, kept, &load, &self.open, gone);
+        let fits = |shape, kept: &GroupLimit, gone| fits(self.ground, shape, kept, &load, &self.open, gone);
         // True if an instance that may run on any host fits, even without this number of the best hosts.
         let mut free: BTreeMap<(*const Shape, usize), bool> = BTreeMap::new();
         self.sorts.iter().all(|sort| {
             let gone = count.saturating_add(sort.mates);
-            let Kept::From(from) = &sort.kept else {
+            let GroupLimit::From(from) = &sort.kept else {
                 return false;
             };
             // Thousands of instances may have a partner somewhere. The partner's host matters little: it may well be one of the best.
             let without = gone.saturating_add(from.len());
             let known = free.entry((Arc::as_ptr(sort.shape), without));
-            *known.or_insert_with(|| fits(sort.shape, &Kept::From(BTreeSet::new()), without))
+            *known.or_insert_with(|| fits(sort.shape, &GroupLimit::From(BTreeSet::new()), without))
                 || !from.is_empty() && fits(sort.shape, &sort.kept, gone)
         })
     }

@@ -197,11 +197,11 @@ fn what_is_not_known_is_no_promise() {
 #[test]
 fn hosts_that_the_scheduler_would_not_take_do_not_count() {
     for (case, wish, text) in [
-        ("trait", Wish::Trait("T".into()), "traits"),
-        ("zone", Wish::Zone("az9".into()), "zone"),
+        ("trait", Requirement::Trait("T".into()), "traits"),
+        ("zone", Requirement::Zone("az9".into()), "zone"),
         (
             "metadata",
-            Wish::Metadata("ssd".into(), "true".into()),
+            Requirement::Metadata("ssd".into(), "true".into()),
             "metadata",
         ),
     ] {
@@ -212,7 +212,9 @@ fn hosts_that_the_scheduler_would_not_take_do_not_count() {
         assert!(outcome.short_of.unwrap().text.contains(text), "{case}");
     }
     let mut unwanted = demand(1, 10);
-    shape_of(&mut unwanted).wishes.insert(Wish::NoTrait("T".into()));
+    shape_of(&mut unwanted)
+        .wishes
+        .insert(Requirement::NoTrait("T".into()));
     let mut cloud = cloud(&[0, 1_000], vec![unwanted]);
     assert_eq!(lose(&cloud, &["a"]).room, Room::Enough);
     let provider = provider_of(&mut cloud, "b");

@@ -1,19 +1,19 @@
 //! G2. If every compute service is stale, Nova or its message bus has failed, not the hosts.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
 /// Minimum number of services: fewer may all be stale by themselves.
-const LEAST: u64 = 3;
+const MIN_SERVICES: u64 = 3;
 
-pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     let Ok(nova) = &facts.nova else {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     };
-    if nova.unforced < LEAST || nova.stale < nova.unforced {
-        return Verdict::Pass;
+    if nova.unforced < MIN_SERVICES || nova.stale < nova.unforced {
+        return GuardResult::Pass;
     }
-    Verdict::Wait {
+    GuardResult::Wait {
         reason: "Nova hears none of its compute services: its message bus or Nova itself has failed, not the hosts"
             .into(),
         until: None,

@@ -1,10 +1,10 @@
 //! G7. Most heartbeats stop at the same moment: a broker or a switch fails like that, and it may recover in a moment.
 
-use super::{GuardFacts, NOT_THE_HOSTS, Verdict};
+use super::{GuardFacts, GuardResult, NOT_THE_HOSTS};
 use crate::policy::Policy;
 
 /// Minimum number of hosts: fewer are no cliff, whatever their share.
-const LEAST: u64 = 3;
+const MIN_HOSTS: u64 = 3;
 
 /// Number of intervals to wait before an operator is asked.
 const INTERVALS: u32 = 3;
@@ -15,15 +15,15 @@ pub(crate) fn is_seen(facts: &GuardFacts, rules: &Policy) -> bool {
         return false;
     };
     let share = u64::from(rules.guards.cliff_percent);
-    nova.vanished >= LEAST && nova.vanished.saturating_mul(100) > nova.services.saturating_mul(share)
+    nova.vanished >= MIN_HOSTS && nova.vanished.saturating_mul(100) > nova.services.saturating_mul(share)
 }
 
-pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     let Ok(nova) = &facts.nova else {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     };
     if !is_seen(facts, rules) {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
     let interval = rules.cliff_within();
     let reason = format!(
@@ -33,10 +33,10 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
         interval.as_secs()
     );
     match (interval * INTERVALS).checked_sub(facts.own.cliff_for) {
-        Some(left) if !left.is_zero() => Verdict::Wait {
+        Some(left) if !left.is_zero() => GuardResult::Wait {
             reason,
             until: Some(left),
         },
-        Some(_) | None => Verdict::Hold { reason },
+        Some(_) | None => GuardResult::Hold { reason },
     }
 }

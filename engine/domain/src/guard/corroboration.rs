@@ -1,13 +1,13 @@
 //! G3. One report alone fences no host: evidence of a fence, a second reporter, or a missing heartbeat in Nova has to confirm it.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     if facts.own.evidence || facts.own.silent || facts.reporters >= 2 {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
-    Verdict::Wait {
+    GuardResult::Wait {
         reason: "one monitor alone reports the host, and Nova still hears it".into(),
         until: None,
     }

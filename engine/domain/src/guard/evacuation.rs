@@ -1,20 +1,20 @@
 //! G9. Fencing a host whose instances cannot be evacuated only does harm.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     let Ok(nova) = &facts.nova else {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     };
     let reason = if !nova.scheduler_up {
         "no nova-scheduler is up: nothing could be evacuated"
     } else if nova.targets == 0 {
         "no other host is enabled and heard by Nova: there is nowhere to evacuate to"
     } else {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     };
-    Verdict::Wait {
+    GuardResult::Wait {
         reason: reason.into(),
         until: None,
     }

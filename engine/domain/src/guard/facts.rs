@@ -34,7 +34,7 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 
 /// The recovery's own knowledge of its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Own {
+pub struct HostFacts {
     /// True if Nova has no current heartbeat of the host (R16).
     pub silent: bool,
     /// True if a report came with evidence of a fence (R18).
@@ -92,5 +92,5 @@ pub struct GuardFacts {
     /// The failure domains of this host, with their losses.
     pub domains: Vec<DomainLoss>,
     /// The recovery's own knowledge of the host.
-    pub own: Own,
+    pub own: HostFacts,
 }

@@ -1,14 +1,14 @@
 //! G10. A host that was recovered, came back and failed again, more than once: another fence will not fix the cause.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     let limit = rules.guards.flap_fences;
     if limit == 0 || facts.fenced < u64::from(limit) {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
-    Verdict::Hold {
+    GuardResult::Hold {
         reason: format!(
             "the host was proven off {} times within {} s and failed again: keep it off until its fault is found",
             facts.fenced,

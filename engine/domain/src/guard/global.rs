@@ -1,13 +1,13 @@
 //! G5. Hosts of all segments that went out recently, including those that were fenced within the window.
 
-use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
+use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_over};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     if !is_over(facts.all, rules.global_percent) {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
-    Verdict::Hold {
+    GuardResult::Hold {
         reason: format!(
             "{} of all {} hosts went out within {} s, more than {} %: {NOT_THE_HOSTS}",
             facts.all.out,

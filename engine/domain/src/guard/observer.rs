@@ -1,11 +1,11 @@
 //! G1. An engine that is cut off sees failed hosts everywhere.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
 /// Checks whether the engine is cut off. The database has answered, or there would be no facts.
-pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
-    let wait = |reason| Verdict::Wait { reason, until: None };
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
+    let wait = |reason| GuardResult::Wait { reason, until: None };
     let nova = match &facts.nova {
         Ok(nova) => nova,
         Err(why) => return wait(format!("Nova does not say how its hosts are: {why}")),
@@ -14,7 +14,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
         // No witness is configured. Hosts with a heartbeat in Nova confirm that the network is there. Without any other host there
         // is nothing to compare with, and the power controller's answer has to do.
         return if nova.heard > 0 || nova.services <= 1 {
-            Verdict::Pass
+            GuardResult::Pass
         } else {
             wait(
                 "Nova hears no other host, and [fencing] storm_witnesses names nothing else to look at"
@@ -23,7 +23,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
         };
     }
     if facts.witnesses.iter().any(|witness| witness.reached) {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
     let names: Vec<&str> = facts.witnesses.iter().map(|one| one.name.as_str()).collect();
     wait(format!(

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Guard, GuardFacts, Moment, Own, Region, RegionHost, rule};
+use super::{Guard, GuardFacts, GuardPhase, HostFacts, Region, RegionHost, rule};
 use crate::id::{RecoveryId, SegmentId};
 use crate::policy::{FencingMode, Policy};
 
@@ -52,9 +52,9 @@ impl Region {
     }
 
     fn facts_beforehand(&self, one: &RegionHost, rules: &Policy) -> GuardFacts {
-        let own = Own {
+        let own = HostFacts {
             silent: true,
-            ..Own::default()
+            ..HostFacts::default()
         };
         let mut facts = self.facts(one.id, &one.name, NOBODY, own, rules);
         // Cleared, so that hosts with the same reason are reported together.
@@ -65,8 +65,8 @@ impl Region {
 
 fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
     let moment = match rules.fencing {
-        FencingMode::Engine => Moment::Order,
-        FencingMode::External | FencingMode::DryRun => Moment::Proof,
+        FencingMode::Engine => GuardPhase::Order,
+        FencingMode::External | FencingMode::DryRun => GuardPhase::Proof,
     };
     let ruling = rule(facts, rules, moment, &BTreeSet::new());
     let told = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());
@@ -77,7 +77,7 @@ fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::Dated;
+    use super::super::HostIncident;
     use super::super::region::tests::region;
     use super::*;
 
@@ -87,7 +87,7 @@ mod tests {
         // Two segments of five hosts.
         let mut all = region();
         assert_eq!(all.would_hold(&rules), [], "one may always fail");
-        all.proofs.push(Dated {
+        all.proofs.push(HostIncident {
             host: all.hosts[0].id,
             recovery: RecoveryId(Uuid::from_u128(1)),
             age: Duration::from_secs(10),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Count;
 use super::region::Region;
-use super::{Verdict, is_over};
+use super::{GuardResult, is_over};
 use crate::count;
 use crate::id::{HostId, RecoveryId};
 use crate::policy::Policy;
@@ -18,7 +18,7 @@ pub const GUARD: &str = "process";
 
 /// Checks whether `recovery` may disable the service of `host`. Each of several concurrent recoveries counts those that were opened
 /// before it, so that engines which check at the same moment agree on which one is too many.
-pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> Verdict {
+pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy) -> GuardResult {
     let before = region.processes.iter().take_while(|one| one.recovery != recovery);
     let before = before.filter(|one| one.host != host);
     let lately: BTreeSet<HostId> = before
@@ -49,7 +49,7 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
         rules.guards.process_global_percent,
     );
     if is_over(of_segment, of_a_segment) {
-        return Verdict::Hold {
+        return GuardResult::Hold {
             reason: format!(
                 "the services of {} of the segment's {} hosts would be disabled because of processes, more than {of_a_segment} %",
                 of_segment.out, of_segment.hosts
@@ -57,7 +57,7 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
         };
     }
     if is_over(of_all, of_the_region) {
-        return Verdict::Hold {
+        return GuardResult::Hold {
             reason: format!(
                 "the services of {} of all {} hosts would be disabled because of processes, more than {of_the_region} %",
                 of_all.out, of_all.hosts
@@ -66,7 +66,7 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
     }
     let (limit, window) = (rules.guards.process_disables, rules.guards.window);
     if limit > 0 && lately.len() >= usize::try_from(limit).unwrap_or(usize::MAX) {
-        return Verdict::Wait {
+        return GuardResult::Wait {
             reason: format!(
                 "{} disabled because of processes within {} s: this one is deferred until {} older",
                 count(limit, "service was", "services were"),
@@ -76,5 +76,5 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
             until: None,
         };
     }
-    Verdict::Pass
+    GuardResult::Pass
 }

@@ -1,12 +1,12 @@
 //! G11. Hosts that run more than instances, such as a control plane or monitors of a storage cluster.
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, _: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     match &facts.protected {
-        None => Verdict::Pass,
-        Some(why) => Verdict::Hold {
+        None => GuardResult::Pass,
+        Some(why) => GuardResult::Hold {
             reason: format!("the host is not to be fenced without a person's word: {why}"),
         },
     }

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::{GuardFacts, Verdict};
+use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     let (limit, window) = (rules.guards.fences, rules.guards.window);
     let mut ages: Vec<Duration> = facts
         .ordered
@@ -19,9 +19,9 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
     // The order that has to leave the window before another order is allowed.
     let limit_ix = usize::try_from(limit).unwrap_or(usize::MAX);
     let Some(last) = limit_ix.checked_sub(1).and_then(|ix| ages.get(ix)) else {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     };
-    Verdict::Wait {
+    GuardResult::Wait {
         reason: reason(limit, window),
         until: window.checked_sub(*last),
     }

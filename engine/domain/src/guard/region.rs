@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::domain::DomainLoss;
-use super::facts::{Count, GuardFacts, NovaFacts, Own, Witness, some};
+use super::facts::{Count, GuardFacts, HostFacts, NovaFacts, Witness, some};
 use super::pattern;
 use crate::id::{HostId, RecoveryId, SegmentId};
 use crate::monitor::BootHeartbeats;
@@ -43,7 +43,7 @@ pub struct RegionHost {
 
 /// An event of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Dated {
+pub struct HostIncident {
     pub host: HostId,
     /// The recovery that caused the event.
     pub recovery: RecoveryId,
@@ -70,11 +70,11 @@ pub struct Region {
     /// The registered hosts.
     pub hosts: Vec<RegionHost>,
     /// The recent power-off orders.
-    pub orders: Vec<Dated>,
+    pub orders: Vec<HostIncident>,
     /// The hosts that were confirmed off recently.
-    pub proofs: Vec<Dated>,
+    pub proofs: Vec<HostIncident>,
     /// The process recoveries that are open or keep a host in maintenance, in the order in which they were opened.
-    pub processes: Vec<Dated>,
+    pub processes: Vec<HostIncident>,
     /// The state of Nova, or the reason why it is not known.
     pub nova: Result<NovaView, String>,
     /// The places that are probed to find out if this engine is cut off.
@@ -87,19 +87,19 @@ pub struct Region {
 const GRAIN: Duration = Duration::from_secs(2);
 
 /// The heartbeat state of a service.
-struct Pulse {
+struct ServiceState {
     stale: bool,
     /// The age of the last heartbeat, if Nova shows it.
     age: Option<Duration>,
 }
 
-fn pulse(service: &Service, rules: &Policy) -> Pulse {
+fn pulse(service: &Service, rules: &Policy) -> ServiceState {
     let age = service
         .heartbeat_age_micros()
         .map(|micros| Duration::from_micros(u64::try_from(micros).unwrap_or_default()));
     let stale =
         (!service.up && !service.forced_down) || age.is_some_and(|age| age > rules.others_silent_after());
-    Pulse { stale, age }
+    ServiceState { stale, age }
 }
 
 impl Region {
@@ -263,7 +263,7 @@ impl Region {
         host: HostId,
         name: &str,
         recovery: RecoveryId,
-        own: Own,
+        own: HostFacts,
         rules: &Policy,
     ) -> GuardFacts {
         let segment = self

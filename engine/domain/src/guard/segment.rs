@@ -1,13 +1,13 @@
 //! G4. Hosts of the segment that have failed. Hosts in maintenance and away for repair only reduce the capacity.
 
-use super::{GuardFacts, NOT_THE_HOSTS, Verdict, is_over};
+use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_over};
 use crate::policy::Policy;
 
-pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> Verdict {
+pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     if !is_over(facts.segment, rules.segment_percent) {
-        return Verdict::Pass;
+        return GuardResult::Pass;
     }
-    Verdict::Hold {
+    GuardResult::Hold {
         reason: format!(
             "{} of the segment's {} hosts are out at once, more than {} %: {NOT_THE_HOSTS}{}",
             facts.segment.out,

@@ -35,9 +35,9 @@ fn calm() -> GuardFacts {
         reporters: 1,
         protected: None,
         domains: Vec::new(),
-        own: Own {
+        own: HostFacts {
             silent: true,
-            ..Own::default()
+            ..HostFacts::default()
         },
     }
 }
@@ -60,12 +60,12 @@ fn witness(name: &str, reached: bool) -> Witness {
 /// Name, guard, what is the matter, and what the guard says of it.
 type Case = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
 
-fn word(verdict: &Verdict) -> &'static str {
+fn word(verdict: &GuardResult) -> &'static str {
     match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Warn { .. } => "warn",
-        Verdict::Wait { .. } => "wait",
-        Verdict::Hold { .. } => "hold",
+        GuardResult::Pass => "pass",
+        GuardResult::Warn { .. } => "warn",
+        GuardResult::Wait { .. } => "wait",
+        GuardResult::Hold { .. } => "hold",
     }
 }
 
@@ -293,7 +293,7 @@ fn guards_that_are_set_to_nothing_are_lifted() {
     facts.segment = Count { hosts: 9, out: 9 };
     facts.all = Count { hosts: 9, out: 9 };
     (nova(&mut facts).services, nova(&mut facts).vanished) = (9, 9);
-    let ruling = rule(&facts, &rules, Moment::Order, &BTreeSet::new());
+    let ruling = rule(&facts, &rules, GuardPhase::Order, &BTreeSet::new());
     assert_eq!(ruling, Ruling::default());
 }
 
@@ -303,7 +303,7 @@ fn r24_a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
     facts.ordered = vec![seconds(100), seconds(10), seconds(200), seconds(50)];
     facts.running_for = seconds(120);
     let until = |guard: Guard| {
-        let Verdict::Wait { until, .. } = guard.check(&facts, &rules()) else {
+        let GuardResult::Wait { until, .. } = guard.check(&facts, &rules()) else {
             panic!("{guard} lets it pass");
         };
         until
@@ -327,15 +327,15 @@ fn i8_what_is_lifted_is_not_asked_and_everything_else_is() {
         (holds, ruling.waits.len())
     };
     let (segment, global) = (Guard::Segment, Guard::Global);
-    assert_eq!(named(&[], Moment::Begin), (vec![segment, global], 1));
+    assert_eq!(named(&[], GuardPhase::Begin), (vec![segment, global], 1));
     assert_eq!(
-        named(&[], Moment::Order),
+        named(&[], GuardPhase::Order),
         (vec![segment, global, Guard::Protected], 1)
     );
-    assert_eq!(named(&[segment], Moment::Begin), (vec![global], 1));
-    assert_eq!(named(&[segment, global], Moment::Proof), (vec![], 1));
+    assert_eq!(named(&[segment], GuardPhase::Begin), (vec![global], 1));
+    assert_eq!(named(&[segment, global], GuardPhase::Proof), (vec![], 1));
     assert_eq!(
-        named(&[segment, global, Guard::StartUp], Moment::Proof),
+        named(&[segment, global, Guard::StartUp], GuardPhase::Proof),
         (vec![], 0)
     );
 }
@@ -346,7 +346,7 @@ fn operator_row3_the_guard_names_some_of_the_hosts_that_are_out() {
         let mut facts = calm();
         facts.segment = Count { hosts: 9, out };
         facts.segment_out = names.iter().map(|name| (*name).to_owned()).collect();
-        let Verdict::Hold { reason } = Guard::Segment.check(&facts, &rules()) else {
+        let GuardResult::Hold { reason } = Guard::Segment.check(&facts, &rules()) else {
             panic!("it lets {out} pass");
         };
         reason
@@ -373,11 +373,11 @@ fn in_mode_external_nobody_asks_about_orders_that_nobody_gives() {
     facts.own.silent = false;
     let mut rules = rules();
     rules.fencing = FencingMode::External;
-    for moment in [Moment::Begin, Moment::Proof] {
+    for moment in [GuardPhase::Begin, GuardPhase::Proof] {
         assert_eq!(rule(&facts, &rules, moment, &BTreeSet::new()), Ruling::default());
     }
     facts.segment.out = 4;
-    let ruling = rule(&facts, &rules, Moment::Proof, &BTreeSet::new());
+    let ruling = rule(&facts, &rules, GuardPhase::Proof, &BTreeSet::new());
     assert_eq!(ruling.holds.len(), 1, "a storm is one whoever fences");
 }
 

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::turn::{Moves, Turn};
-use super::{Move, MoveStep, Was};
+use super::turn::{DecisionContext, Moves};
+use super::{Move, MoveStep, OriginalState};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
@@ -41,22 +41,22 @@ const NAMED: usize = 5;
 
 /// The instance as Nova last showed it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sighting {
+pub struct LastSighting {
     pub name: String,
     /// The host of its nova-compute service.
     pub host: Option<String>,
     /// The VM state and the power state.
-    pub was: Was,
+    pub was: OriginalState,
     /// The task state in Nova.
     pub task: Option<String>,
 }
 
-impl Sighting {
+impl LastSighting {
     fn of(seen: &Server) -> Self {
         Self {
             name: seen.name.clone(),
             host: seen.host.clone(),
-            was: Was {
+            was: OriginalState {
                 vm_state: seen.vm_state.clone(),
                 power_state: seen.power_state,
             },
@@ -103,7 +103,7 @@ pub struct Arrival {
     /// The time at which watching began.
     pub since: Elapsed,
     /// The instance as Nova last showed it; `None` before it was read.
-    pub shown: Option<Sighting>,
+    pub shown: Option<LastSighting>,
     /// True if the record has not changed for Nova's long RPC timeout.
     #[serde(skip)]
     overdue: bool,
@@ -119,7 +119,7 @@ impl Arrival {
 
     /// True if the guest has left the host on which it is shown, even if a restart of that nova-compute hides it. The task is then gone
     /// and the power state is stale. A revert of a resize shuts the guest down first; a completed live migration has switched it.
-    fn has_left(&self, shown: &Sighting) -> bool {
+    fn has_left(&self, shown: &LastSighting) -> bool {
         // Only live migrations end as `completed`.
         let left = matches!(
             self.status,
@@ -248,7 +248,7 @@ impl Arrivals {
     }
 
     /// Records the instances that an inventory shows on their way to the host.
-    pub(super) fn listed(&mut self, inventory: &Inventory, turn: &mut Turn<'_>) {
+    pub(super) fn listed(&mut self, inventory: &Inventory, turn: &mut DecisionContext<'_>) {
         self.list_due = false;
         let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
         let clock = clock.unwrap_or(turn.now.wall);
@@ -285,7 +285,13 @@ impl Arrivals {
         known.is_some_and(|known| known.reverts && known.migration == record.id)
     }
 
-    fn expect(&mut self, server: ServerId, record: &Migration, clock: Timestamp, turn: &mut Turn<'_>) {
+    fn expect(
+        &mut self,
+        server: ServerId,
+        record: &Migration,
+        clock: Timestamp,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let (now, window) = (turn.now.elapsed, turn.policy.nova_long_rpc_timeout);
         let is_old = record.touched_at().is_some_and(|at| at.plus(window) <= clock);
         if let Some(known) = self.expected.get_mut(&server) {
@@ -352,7 +358,7 @@ impl Arrivals {
         server: ServerId,
         result: &Result<Option<Server>, Fault>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         if !self.reading.remove(&server) {
             return false;
@@ -375,7 +381,7 @@ impl Arrivals {
             self.list_due = true;
             return true;
         }
-        let sighting = Sighting::of(seen);
+        let sighting = LastSighting::of(seen);
         if arrival.shown.as_ref() != Some(&sighting) {
             arrival.shown = Some(sighting.clone());
             turn.record.head = true;
@@ -391,7 +397,7 @@ impl Arrivals {
         true
     }
 
-    fn name(&mut self, server: ServerId, moves: &mut Moves, turn: &mut Turn<'_>) {
+    fn name(&mut self, server: ServerId, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
         let Some(arrival) = self.expected.remove(&server).filter(Arrival::may_be_lost) else {
             return;
         };

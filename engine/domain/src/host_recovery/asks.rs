@@ -3,14 +3,14 @@
 use super::guard::neighbours::Neighbours;
 use super::messaging::Messaging;
 use super::moves::track::MoveTrack;
-use super::plan::Listing;
-use super::trouble::Troubles;
+use super::plan::InstanceListing;
+use super::trouble::Blockers;
 
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Asks {
-    pub(super) troubles: Troubles,
+pub(super) struct InFlight {
+    pub(super) troubles: Blockers,
     pub(super) messaging: Messaging,
-    pub(super) listing: Listing,
+    pub(super) listing: InstanceListing,
     pub(super) move_track: MoveTrack,
     pub(super) neighbours: Neighbours,
     /// True if an operator has stopped all fencing.

@@ -1,11 +1,11 @@
 //! The first stage: checks whether anything is to be done, and whether the guards let the recovery through.
 
 use super::guard::suspect;
-use super::turn::{Turn, turn};
+use super::turn::{DecisionContext, turn};
 use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
-use crate::guard::Moment;
+use crate::guard::GuardPhase;
 use crate::hooks::Phase;
 use crate::policy::{BareNormal, FencingMode};
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -38,7 +38,7 @@ impl HostRecovery {
             let mut turn = turn!(self, now, record);
             if !self
                 .guard
-                .let_through(Moment::Begin, &suspect, &mut turn, commands)
+                .let_through(GuardPhase::Begin, &suspect, &mut turn, commands)
             {
                 return;
             }
@@ -92,7 +92,7 @@ fn nothing_to_do(
     event: &str,
     (reported, has_evidence): (Option<&str>, bool),
     retry: bool,
-    turn: &Turn<'_>,
+    turn: &DecisionContext<'_>,
 ) -> Option<(NotificationStatus, String)> {
     use NotificationStatus::{Finished, Ignored};
     let (pulse, host, policy) = (turn.pulse?, turn.host, turn.policy);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::moves::finish;
 use super::moves::track::MoveTrack;
-use super::turn::{Moves, Turn, turn};
+use super::turn::{DecisionContext, Moves, turn};
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -63,7 +63,7 @@ impl HostRecovery {
 }
 
 impl MoveTrack {
-    fn give_up_late(&self, late: bool, moves: &mut Moves, turn: &mut Turn<'_>) {
+    fn give_up_late(&self, late: bool, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
         let (now, policy) = (turn.now, turn.policy);
         let overdue = |one: &Move| {
             let failing = |since: Elapsed| now.elapsed.since(since) >= policy.move_deadline;
@@ -105,7 +105,7 @@ impl MoveTrack {
     }
 }
 
-impl Turn<'_> {
+impl DecisionContext<'_> {
     /// Gives the recovery up before there was a plan. A new report starts another. `touched`: Nova's record of the host is to be cleared.
     fn end_late(&mut self, touched: bool) {
         let why = self.troubles.first();

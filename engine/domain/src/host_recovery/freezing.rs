@@ -9,15 +9,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::asks::Asks;
+use super::asks::InFlight;
 use super::deadlines::stop_the_clocks;
-use super::trouble::Topic;
-use super::turn::{Turn, said_no, turn};
+use super::trouble::BlockerKind;
+use super::turn::{DecisionContext, said_no, turn};
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
-use crate::recovery::{Command, Now, Pulse, Record, StepKind, Task};
+use crate::recovery::{Command, Now, OperatorState, Record, StepKind, Task};
 
 /// Interval between scans of all hosts while a scan can end a freeze.
 const LOOKS_APART: Duration = Duration::from_secs(5);
@@ -101,7 +101,7 @@ pub(super) fn act(
 
 /// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not (R27).
 fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
-    let thawed = |pulse: &Pulse| pulse.frozen.thawed > state.freeze.thawed;
+    let thawed = |pulse: &OperatorState| pulse.frozen.thawed > state.freeze.thawed;
     if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
         state.fence.approved.clear();
         let mut turn = turn!(state, now, record);
@@ -137,9 +137,9 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
         record.host_back = true;
     }
     let before = std::mem::take(&mut state.asks);
-    state.asks = Asks {
+    state.asks = InFlight {
         stopped: before.stopped,
-        ..Asks::default()
+        ..InFlight::default()
     };
     state.asks.move_track.pace.permits = before.move_track.pace.permits;
     state.freeze.anew = now.elapsed;
@@ -179,12 +179,12 @@ fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, c
 }
 
 /// True if no freeze prevents a power-off now.
-pub(super) fn lets_order(turn: &mut Turn<'_>) -> bool {
+pub(super) fn lets_order(turn: &mut DecisionContext<'_>) -> bool {
     let Some(text) = turn.frozen_host().map(Freeze::sentence) else {
-        turn.troubles.end(Topic::Frozen);
+        turn.troubles.end(BlockerKind::Frozen);
         return true;
     };
-    turn.troubles.begin(Topic::Frozen, turn.now, || {
+    turn.troubles.begin(BlockerKind::Frozen, turn.now, || {
         format!("{text}: it is not told to power off again before that is over")
     });
     false

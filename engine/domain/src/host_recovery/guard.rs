@@ -21,17 +21,17 @@ use self::off_word::{Said, outlives};
 use super::monitor_heartbeats::MonitorHeartbeats;
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::silence::SilenceTrack;
-use super::turn::Turn;
-use super::{Hold, HoldKind, Stage};
+use super::turn::DecisionContext;
+use super::{HoldKind, RecoveryHold, Stage};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
-use crate::guard::{self, DomainLoss, Guard, GuardFacts, Moment, Own, Region, Ruling};
+use crate::guard::{self, DomainLoss, Guard, GuardFacts, GuardPhase, HostFacts, Region, Ruling};
 use crate::policy::GuardPolicy;
 use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
 
 /// Maximum age of a scan that counts.
-const FRESH: Duration = Duration::from_secs(3);
+const SCAN_LIFETIME: Duration = Duration::from_secs(3);
 
 /// Interval between two scans while something is to be decided.
 const LOOKS_APART: Duration = Duration::from_secs(1);
@@ -223,9 +223,9 @@ impl GuardTrack {
     /// True if the guards that matter at `moment` let the recovery through. Scans first if the last scan is too old.
     pub(super) fn let_through(
         &mut self,
-        moment: Moment,
+        moment: GuardPhase,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         self.lookout.want(turn.now, LOOKS_APART, commands);
@@ -237,24 +237,29 @@ impl GuardTrack {
         &mut self,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         self.lookout.want(turn.now, LOOKS_APART, commands);
-        self.judge(Moment::Order, approved, suspect, turn)
+        self.judge(GuardPhase::Order, approved, suspect, turn)
     }
 
     /// True if the guards let the recovery through by the last scan; false if that is too old.
-    pub(super) fn are_content(&mut self, moment: Moment, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn are_content(
+        &mut self,
+        moment: GuardPhase,
+        suspect: &Suspect<'_>,
+        turn: &mut DecisionContext<'_>,
+    ) -> bool {
         self.judge(moment, &BTreeSet::new(), suspect, turn)
     }
 
     fn judge(
         &mut self,
-        moment: Moment,
+        moment: GuardPhase,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         // A host that could not be confirmed off is tried again while an operator is shown the hold.
         if turn
@@ -280,7 +285,7 @@ impl GuardTrack {
         ruling.waits.is_empty()
     }
 
-    fn rule(&self, facts: &GuardFacts, moment: Moment, turn: &Turn<'_>) -> Ruling {
+    fn rule(&self, facts: &GuardFacts, moment: GuardPhase, turn: &DecisionContext<'_>) -> Ruling {
         guard::rule(facts, turn.policy, moment, &self.lifted)
     }
 
@@ -289,7 +294,7 @@ impl GuardTrack {
     pub(super) fn while_held(
         &mut self,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         let now = turn.now;
@@ -307,9 +312,9 @@ impl GuardTrack {
             return false;
         }
         let moment = if *turn.stage == Stage::Begin {
-            Moment::Begin
+            GuardPhase::Begin
         } else {
-            Moment::Proof
+            GuardPhase::Proof
         };
         let facts = self.facts(&region, suspect, turn);
         let ruling = self.rule(&facts, moment, turn);
@@ -342,8 +347,8 @@ impl GuardTrack {
         &mut self,
         region: &Region,
         facts: &GuardFacts,
-        moment: Moment,
-        turn: &mut Turn<'_>,
+        moment: GuardPhase,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
         let nobody = BTreeSet::new();
@@ -378,7 +383,7 @@ impl GuardTrack {
         &mut self,
         region: &Region,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let now = turn.now;
         let heard = region.hears(turn.host, turn.policy) && !suspect.service.was_silent();
@@ -410,7 +415,7 @@ impl GuardTrack {
     }
 
     /// Waits for the rate limit, because the journal knows of orders that the last scan did not show.
-    pub(super) fn order_refused(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn order_refused(&mut self, turn: &mut DecisionContext<'_>) {
         self.counted = false;
         self.lookout.forget();
         let rules = &turn.policy.guards;
@@ -421,10 +426,15 @@ impl GuardTrack {
         self.wait_for(&ruling, turn.now, turn.record);
     }
 
-    fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, turn: &mut Turn<'_>) -> GuardFacts {
+    fn facts(
+        &mut self,
+        region: &Region,
+        suspect: &Suspect<'_>,
+        turn: &mut DecisionContext<'_>,
+    ) -> GuardFacts {
         let now = turn.now;
         self.keep_approval(region, turn);
-        let own = Own {
+        let own = HostFacts {
             silent: suspect.is_surely_silent(now.elapsed, turn.policy),
             evidence: suspect.said.standing_evidence().is_some(),
             cliff_for: Duration::ZERO,
@@ -438,7 +448,7 @@ impl GuardTrack {
     }
 
     /// True if more than one report supports it (R24, G3).
-    pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &Turn<'_>) -> bool {
+    pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &DecisionContext<'_>) -> bool {
         let reports = !suspect.seen_only;
         suspect.is_surely_silent(turn.now.elapsed, turn.policy)
             || reports && suspect.said.standing_evidence().is_some()
@@ -446,7 +456,7 @@ impl GuardTrack {
     }
 }
 
-fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut Turn<'_>) {
+fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut DecisionContext<'_>) {
     let domain = domain_of(ruling, facts);
     let mut reason = reasons(&ruling.holds);
     if let Some(domain) = &domain {
@@ -458,7 +468,7 @@ fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut Turn
     }
     let text = format!("held: {reason}");
     turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
-    *turn.hold = Some(Hold {
+    *turn.hold = Some(RecoveryHold {
         kind: HoldKind::Storm,
         reason,
         since: turn.now.elapsed,

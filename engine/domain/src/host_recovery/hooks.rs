@@ -5,8 +5,8 @@
 //! evacuation is requested.
 
 use super::moves::finish;
-use super::trouble::Topic;
-use super::turn::{Moves, Turn};
+use super::trouble::BlockerKind;
+use super::turn::{DecisionContext, Moves};
 use super::{End, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
@@ -25,10 +25,15 @@ fn flow(policy: &Policy, method: RecoveryMethod) -> &Flow {
 }
 
 impl HookTrack {
-    pub(super) fn answered_in(&mut self, run: (Phase, u8, u32), outcome: &HookOutcome, turn: &mut Turn<'_>) {
+    pub(super) fn answered_in(
+        &mut self,
+        run: (Phase, u8, u32),
+        outcome: &HookOutcome,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let hooks = flow(turn.policy, turn.method).hooks(run.0);
         self.answered(run, hooks, outcome, turn.now, turn.record);
-        turn.troubles.end(Topic::Hook);
+        turn.troubles.end(BlockerKind::Hook);
     }
 
     /// True if fencing may start. A hook that prevents it ends the recovery before anything was touched.
@@ -36,7 +41,7 @@ impl HookTrack {
         &mut self,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         match self.pass_in(Phase::Pre, moves, proof, turn, commands) {
@@ -56,7 +61,7 @@ impl HookTrack {
         &mut self,
         moves: &mut Moves,
         proof: Option<&Proof>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         if turn.rejected.is_some() {
@@ -87,7 +92,7 @@ impl HookTrack {
         &mut self,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         if turn.rejected.is_some() {
@@ -118,7 +123,7 @@ impl HookTrack {
         phase: Phase,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> Gate {
         // Hooks after the moves undo nothing and start nothing: no operator action blocks them.
@@ -140,19 +145,19 @@ impl HookTrack {
                 }
             }
             Gate::Wait => self.tell(turn),
-            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => turn.troubles.end(Topic::Hook),
+            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => turn.troubles.end(BlockerKind::Hook),
         }
         gate
     }
 
-    fn tell(&self, turn: &mut Turn<'_>) {
+    fn tell(&self, turn: &mut DecisionContext<'_>) {
         let Some((phase, number)) = self.running() else {
-            return turn.troubles.end(Topic::Hook);
+            return turn.troubles.end(BlockerKind::Hook);
         };
         let hooks = flow(turn.policy, turn.method).hooks(phase);
         if let Some(name) = hooks.get(usize::from(number)).map(Hook::name) {
             turn.troubles
-                .begin(Topic::Hook, turn.now, || format!("waiting for hook {name}"));
+                .begin(BlockerKind::Hook, turn.now, || format!("waiting for hook {name}"));
         }
     }
 }
@@ -174,7 +179,7 @@ fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
     Some(told.collect())
 }
 
-fn leave_waiting(moves: &mut Moves, end: End, why: &str, turn: &mut Turn<'_>) {
+fn leave_waiting(moves: &mut Moves, end: End, why: &str, turn: &mut DecisionContext<'_>) {
     for one in moves.values_mut() {
         if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
             one.remark(why);

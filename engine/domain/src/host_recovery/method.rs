@@ -22,7 +22,7 @@ use crate::reserved::Resources;
 /// The way in which the destination of an instance is chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Way {
+pub enum PlacementTarget {
     /// Nova's scheduler chooses the host.
     #[default]
     Scheduler,
@@ -32,7 +32,7 @@ pub enum Way {
 
 /// The prospect that another host cures a failed evacuation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cure {
+pub(super) enum RetryElsewhere {
     /// Nova's scheduler found no host: a request by the same way again is of little use.
     NoHost,
     /// The destination could not take it.
@@ -45,7 +45,7 @@ pub(super) enum Cure {
 
 /// The limits to Nova's failures of an instance, after which it needs an operator.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Patience {
+pub(super) struct RetryPolicy {
     /// The number of attempts by each way.
     pub attempts: u32,
     /// The minimum time for retries after the first failure. It applies only where Nova's scheduler chooses, because with reserved
@@ -53,7 +53,7 @@ pub(super) struct Patience {
     pub retry_for: Duration,
 }
 
-impl Patience {
+impl RetryPolicy {
     /// Returns the limits of the policy.
     pub(super) fn of(policy: &Policy) -> Self {
         Self {
@@ -65,7 +65,7 @@ impl Patience {
 
 /// The failures so far by the current way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Failing {
+pub(super) struct FailureCount {
     /// The number of times that Nova has failed it.
     pub times: u32,
     /// The time since the first failure.
@@ -74,7 +74,7 @@ pub(super) struct Failing {
 
 /// The next step after a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
+pub(super) enum NextStep {
     /// The same way is tried again.
     Again,
     /// The other way is tried, from the beginning.
@@ -85,11 +85,11 @@ pub(super) enum Next {
 
 /// The way of an instance to its destination, and the alternative.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
+pub struct PlacementPlan {
     /// The current way.
-    pub way: Way,
+    pub way: PlacementTarget,
     /// The way to take after that one has failed.
-    pub then: Option<Way>,
+    pub then: Option<PlacementTarget>,
     /// The host that the last request named.
     pub target: Option<String>,
     /// Reserved hosts that could not take it.
@@ -98,14 +98,14 @@ pub struct Route {
     pub needs: Option<Resources>,
 }
 
-impl Route {
+impl PlacementPlan {
     /// Returns the route before the first request.
     pub(super) fn new(method: RecoveryMethod, needs: Option<Resources>) -> Self {
         let (way, then) = match method {
-            RecoveryMethod::Auto => (Way::Scheduler, None),
-            RecoveryMethod::ReservedHost => (Way::Reserved, None),
-            RecoveryMethod::AutoPriority => (Way::Scheduler, Some(Way::Reserved)),
-            RecoveryMethod::RhPriority => (Way::Reserved, Some(Way::Scheduler)),
+            RecoveryMethod::Auto => (PlacementTarget::Scheduler, None),
+            RecoveryMethod::ReservedHost => (PlacementTarget::Reserved, None),
+            RecoveryMethod::AutoPriority => (PlacementTarget::Scheduler, Some(PlacementTarget::Reserved)),
+            RecoveryMethod::RhPriority => (PlacementTarget::Reserved, Some(PlacementTarget::Scheduler)),
         };
         Self {
             way,
@@ -116,41 +116,57 @@ impl Route {
     }
 
     /// Changes to the other way, if there is one left.
-    pub(super) fn turn(&mut self) -> Next {
+    pub(super) fn turn(&mut self) -> NextStep {
         let Some(way) = self.then.take() else {
-            return Next::GiveUp;
+            return NextStep::GiveUp;
         };
         self.way = way;
         self.target = None;
-        Next::OtherWay
+        NextStep::OtherWay
     }
 
     /// Records that the host that the request named could not take it.
     pub(super) fn cross_out_target(&mut self) {
-        if self.way == Way::Reserved {
+        if self.way == PlacementTarget::Reserved {
             self.tried.extend(self.target.take());
         }
     }
 
     /// Decides the next step after the evacuation has failed again by this way.
-    pub(super) fn after_failure(&mut self, cure: Cure, failing: Failing, patience: Patience) -> Next {
+    pub(super) fn after_failure(
+        &mut self,
+        cure: RetryElsewhere,
+        failing: FailureCount,
+        patience: RetryPolicy,
+    ) -> NextStep {
         let spent = failing.times >= patience.attempts;
-        let costs_no_host = self.way == Way::Scheduler || cure == Cure::No;
+        let costs_no_host = self.way == PlacementTarget::Scheduler || cure == RetryElsewhere::No;
         let may_pass = costs_no_host && failing.lasts < patience.retry_for;
-        if self.way == Way::Reserved && matches!(cure, Cure::NoHost | Cure::OtherHost) {
+        if self.way == PlacementTarget::Reserved
+            && matches!(cure, RetryElsewhere::NoHost | RetryElsewhere::OtherHost)
+        {
             self.cross_out_target();
         }
         match (self.way, cure) {
-            (Way::Scheduler, Cure::NoHost) if self.then.is_some() => self.turn(),
-            _ if !spent => Next::Again,
+            (PlacementTarget::Scheduler, RetryElsewhere::NoHost) if self.then.is_some() => self.turn(),
+            _ if !spent => NextStep::Again,
             // A scheduler that sees no host because the broker is down sees all of them a minute later. An API server whose database
             // lags behind refuses what it would accept some seconds later.
-            _ if may_pass && (self.then.is_none() || matches!(cure, Cure::Perhaps | Cure::No)) => Next::Again,
+            _ if may_pass
+                && (self.then.is_none() || matches!(cure, RetryElsewhere::Perhaps | RetryElsewhere::No)) =>
+            {
+                NextStep::Again
+            }
             // EW23: a failure that no host can cure uses nothing but its own attempts. If Nova has chosen a host each time, no host in
             // reserve is spent on an instance that has broken on all of them.
-            (_, Cure::No) | (Way::Scheduler, Cure::Perhaps) => Next::GiveUp,
-            (Way::Scheduler | Way::Reserved, Cure::NoHost | Cure::OtherHost)
-            | (Way::Reserved, Cure::Perhaps) => self.turn(),
+            (_, RetryElsewhere::No) | (PlacementTarget::Scheduler, RetryElsewhere::Perhaps) => {
+                NextStep::GiveUp
+            }
+            (
+                PlacementTarget::Scheduler | PlacementTarget::Reserved,
+                RetryElsewhere::NoHost | RetryElsewhere::OtherHost,
+            )
+            | (PlacementTarget::Reserved, RetryElsewhere::Perhaps) => self.turn(),
         }
     }
 }
@@ -161,7 +177,7 @@ mod tests {
 
     #[test]
     fn each_method_has_its_ways() {
-        use Way::{Reserved, Scheduler};
+        use PlacementTarget::{Reserved, Scheduler};
         let cases = [
             (RecoveryMethod::Auto, Scheduler, None),
             (RecoveryMethod::ReservedHost, Reserved, None),
@@ -169,7 +185,7 @@ mod tests {
             (RecoveryMethod::RhPriority, Reserved, Some(Scheduler)),
         ];
         for (method, way, then) in cases {
-            let route = Route::new(method, None);
+            let route = PlacementPlan::new(method, None);
             assert_eq!((route.way, route.then), (way, then), "{method}");
         }
     }
@@ -178,77 +194,107 @@ mod tests {
     fn ew23_only_what_another_host_could_cure_takes_the_other_way() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [
-            ("auto has no other way", Auto, Cure::NoHost, 1, Next::Again),
-            ("auto gives up in the end", Auto, Cure::NoHost, 3, Next::GiveUp),
+            (
+                "auto has no other way",
+                Auto,
+                RetryElsewhere::NoHost,
+                1,
+                NextStep::Again,
+            ),
+            (
+                "auto gives up in the end",
+                Auto,
+                RetryElsewhere::NoHost,
+                3,
+                NextStep::GiveUp,
+            ),
             (
                 "no valid host, at once",
                 AutoPriority,
-                Cure::NoHost,
+                RetryElsewhere::NoHost,
                 1,
-                Next::OtherWay,
+                NextStep::OtherWay,
             ),
             (
                 "a late claim, again first",
                 AutoPriority,
-                Cure::OtherHost,
+                RetryElsewhere::OtherHost,
                 1,
-                Next::Again,
+                NextStep::Again,
             ),
             (
                 "a late claim, in the end",
                 AutoPriority,
-                Cure::OtherHost,
+                RetryElsewhere::OtherHost,
                 3,
-                Next::OtherWay,
+                NextStep::OtherWay,
             ),
             (
                 "a broken rebuild, again",
                 AutoPriority,
-                Cure::Perhaps,
+                RetryElsewhere::Perhaps,
                 2,
-                Next::Again,
+                NextStep::Again,
             ),
             (
                 "a broken rebuild spends no host",
                 AutoPriority,
-                Cure::Perhaps,
+                RetryElsewhere::Perhaps,
                 3,
-                Next::GiveUp,
+                NextStep::GiveUp,
             ),
-            ("refused, looked at again", AutoPriority, Cure::No, 1, Next::Again),
-            ("refused for good", AutoPriority, Cure::No, 3, Next::GiveUp),
+            (
+                "refused, looked at again",
+                AutoPriority,
+                RetryElsewhere::No,
+                1,
+                NextStep::Again,
+            ),
+            (
+                "refused for good",
+                AutoPriority,
+                RetryElsewhere::No,
+                3,
+                NextStep::GiveUp,
+            ),
             (
                 "refused for good on a reserved host",
                 RhPriority,
-                Cure::No,
+                RetryElsewhere::No,
                 3,
-                Next::GiveUp,
+                NextStep::GiveUp,
             ),
             (
                 "full, so another one",
                 ReservedHost,
-                Cure::OtherHost,
+                RetryElsewhere::OtherHost,
                 1,
-                Next::Again,
+                NextStep::Again,
             ),
-            ("full three times", ReservedHost, Cure::OtherHost, 3, Next::GiveUp),
+            (
+                "full three times",
+                ReservedHost,
+                RetryElsewhere::OtherHost,
+                3,
+                NextStep::GiveUp,
+            ),
             (
                 "full three times, then the scheduler",
                 RhPriority,
-                Cure::NoHost,
+                RetryElsewhere::NoHost,
                 3,
-                Next::OtherWay,
+                NextStep::OtherWay,
             ),
             (
                 "broken on the reserved host, then the scheduler",
                 RhPriority,
-                Cure::Perhaps,
+                RetryElsewhere::Perhaps,
                 3,
-                Next::OtherWay,
+                NextStep::OtherWay,
             ),
         ];
         for (name, method, cure, failures, next) in cases {
-            let mut route = Route::new(method, None);
+            let mut route = PlacementPlan::new(method, None);
             assert_eq!(
                 route.after_failure(cure, failed(failures, 0), patience(0)),
                 next,
@@ -257,15 +303,15 @@ mod tests {
         }
     }
 
-    fn failed(times: u32, seconds: u64) -> Failing {
-        Failing {
+    fn failed(times: u32, seconds: u64) -> FailureCount {
+        FailureCount {
             times,
             lasts: Duration::from_secs(seconds),
         }
     }
 
-    fn patience(seconds: u64) -> Patience {
-        Patience {
+    fn patience(seconds: u64) -> RetryPolicy {
+        RetryPolicy {
             attempts: 3,
             retry_for: Duration::from_secs(seconds),
         }
@@ -278,67 +324,83 @@ mod tests {
             (
                 "no host for want of a broker",
                 Auto,
-                Cure::NoHost,
-                Next::Again,
-                Next::GiveUp,
+                RetryElsewhere::NoHost,
+                NextStep::Again,
+                NextStep::GiveUp,
             ),
             (
                 "broken for want of a broker",
                 Auto,
-                Cure::Perhaps,
-                Next::Again,
-                Next::GiveUp,
+                RetryElsewhere::Perhaps,
+                NextStep::Again,
+                NextStep::GiveUp,
             ),
-            ("full", Auto, Cure::OtherHost, Next::Again, Next::GiveUp),
-            ("refused for good", Auto, Cure::No, Next::Again, Next::GiveUp),
+            (
+                "full",
+                Auto,
+                RetryElsewhere::OtherHost,
+                NextStep::Again,
+                NextStep::GiveUp,
+            ),
+            (
+                "refused for good",
+                Auto,
+                RetryElsewhere::No,
+                NextStep::Again,
+                NextStep::GiveUp,
+            ),
             (
                 "refused for good, with another way left",
                 RhPriority,
-                Cure::No,
-                Next::Again,
-                Next::GiveUp,
+                RetryElsewhere::No,
+                NextStep::Again,
+                NextStep::GiveUp,
             ),
             (
                 "the other way at once",
                 AutoPriority,
-                Cure::OtherHost,
-                Next::OtherWay,
-                Next::OtherWay,
+                RetryElsewhere::OtherHost,
+                NextStep::OtherWay,
+                NextStep::OtherWay,
             ),
             (
                 "broken: no host is spent on it",
                 AutoPriority,
-                Cure::Perhaps,
-                Next::Again,
-                Next::GiveUp,
+                RetryElsewhere::Perhaps,
+                NextStep::Again,
+                NextStep::GiveUp,
             ),
             (
                 "no further host out of reserve",
                 ReservedHost,
-                Cure::NoHost,
-                Next::GiveUp,
-                Next::GiveUp,
+                RetryElsewhere::NoHost,
+                NextStep::GiveUp,
+                NextStep::GiveUp,
             ),
             (
                 "the scheduler after three",
                 RhPriority,
-                Cure::NoHost,
-                Next::OtherWay,
-                Next::OtherWay,
+                RetryElsewhere::NoHost,
+                NextStep::OtherWay,
+                NextStep::OtherWay,
             ),
         ];
         for (name, method, cure, before, after) in cases {
             for (seconds, next) in [(179, before), (180, after)] {
-                let mut route = Route::new(method, None);
+                let mut route = PlacementPlan::new(method, None);
                 let got = route.after_failure(cure, failed(7, seconds), patience(180));
                 assert_eq!(got, next, "{name} after {seconds} s");
             }
-            let mut route = Route::new(method, None);
+            let mut route = PlacementPlan::new(method, None);
             let first = route.after_failure(cure, failed(2, 500), patience(180));
-            let turned = (method, cure) == (AutoPriority, Cure::NoHost);
+            let turned = (method, cure) == (AutoPriority, RetryElsewhere::NoHost);
             assert_eq!(
                 first,
-                if turned { Next::OtherWay } else { Next::Again },
+                if turned {
+                    NextStep::OtherWay
+                } else {
+                    NextStep::Again
+                },
                 "{name}: attempts come first"
             );
         }
@@ -347,9 +409,9 @@ mod tests {
     #[test]
     fn no_instance_goes_in_circles() {
         for method in [RecoveryMethod::AutoPriority, RecoveryMethod::RhPriority] {
-            let mut route = Route::new(method, None);
-            assert_eq!(route.turn(), Next::OtherWay);
-            assert_eq!(route.turn(), Next::GiveUp, "{method}");
+            let mut route = PlacementPlan::new(method, None);
+            assert_eq!(route.turn(), NextStep::OtherWay);
+            assert_eq!(route.turn(), NextStep::GiveUp, "{method}");
         }
     }
 }

@@ -9,13 +9,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::service::CONTRADICTED_LIMIT;
-use super::turn::Turn;
-use super::{Hold, HoldKind};
+use super::turn::DecisionContext;
+use super::{HoldKind, RecoveryHold};
 use crate::elapsed::Elapsed;
 use crate::evidence::time_text;
 use crate::monitor::{BootHeartbeats, Heartbeat};
 use crate::proof::{Basis, Proof};
-use crate::recovery::{OperatorWord, StepKind, Task, Word};
+use crate::recovery::{OperatorCommand, OperatorWord, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// A heartbeat that is received this soon after a claim arrived may have been sent before it.
@@ -25,10 +25,10 @@ const AFTER_ARRIVAL: Duration = Duration::from_secs(20);
 const AFTER_DATE: Duration = Duration::from_secs(80);
 
 /// Minimum difference between the boot-time counters of two heartbeats.
-const APART: Duration = Duration::from_secs(8);
+const MIN_COUNTER_GAP: Duration = Duration::from_secs(8);
 
 /// Time without a heartbeat after which the boot in which the host was reported has ended.
-const QUIET: Duration = Duration::from_secs(100);
+const BOOT_END_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// Maximum age of the last heartbeat of a monitor that still sends them.
 const GOES_ON: Duration = Duration::from_secs(30);
@@ -62,7 +62,7 @@ pub enum Claimant {
 
 /// A claim that the host is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum OffReport {
     /// A claim by a report or an operator.
     Word {
         /// The time at which it was accepted; `None` for the report that opened the recovery.
@@ -79,7 +79,7 @@ pub(super) enum Claim {
     },
 }
 
-impl Claim {
+impl OffReport {
     /// Returns the claim that a proof rests on; `word` if that is a report or an operator's confirmation.
     pub(super) fn of(proof: &Proof, word: Option<Self>) -> Option<Self> {
         match proof.basis() {
@@ -101,7 +101,7 @@ impl Claim {
 
 /// The verdict of the heartbeats on a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum HeartbeatJudgement {
     /// They do not contradict it.
     Silent,
     /// Some have come since, and it is not known yet whether they contradict it.
@@ -111,44 +111,44 @@ pub(super) enum Verdict {
 }
 
 /// The heartbeats in the last scan, and the time at which it was requested; `None` if there were none.
-pub(super) type Shown<'a> = Option<(Elapsed, &'a BootHeartbeats)>;
+pub(super) type HeartbeatListing<'a> = Option<(Elapsed, &'a BootHeartbeats)>;
 
 /// The heartbeats in a scan, and the time at which it was requested.
-struct Seen<'a> {
+struct SeenHeartbeats<'a> {
     asked: Elapsed,
     heartbeats: &'a BootHeartbeats,
 }
 
-impl Seen<'_> {
+impl SeenHeartbeats<'_> {
     /// Returns the time at which a heartbeat was received, in the recovery's elapsed time; zero if that was before it started.
     fn received(&self, beat: &Heartbeat) -> Duration {
         self.asked.as_duration().saturating_sub(beat.age)
     }
 
-    fn is_after_arrival(&self, beat: &Heartbeat, claim: &Claim) -> bool {
+    fn is_after_arrival(&self, beat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
-            Claim::Word { arrived, .. } => arrived
+            OffReport::Word { arrived, .. } => arrived
                 .or(self.heartbeats.reported)
                 .is_some_and(|arrived| is_later(beat.received, arrived, AFTER_ARRIVAL)),
-            Claim::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_ARRIVAL,
+            OffReport::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_ARRIVAL,
         }
     }
 
-    fn is_after_date(&self, beat: &Heartbeat, claim: &Claim) -> bool {
+    fn is_after_date(&self, beat: &Heartbeat, claim: &OffReport) -> bool {
         match claim {
-            Claim::Word { dated, .. } => is_later(beat.received, *dated, AFTER_DATE),
-            Claim::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_DATE,
+            OffReport::Word { dated, .. } => is_later(beat.received, *dated, AFTER_DATE),
+            OffReport::Reading { at, .. } => self.received(beat) > at.as_duration() + AFTER_DATE,
         }
     }
 
     /// Describes two heartbeats of one monitor that contradict the claim.
-    fn contradicts(&self, claim: &Claim) -> Option<String> {
+    fn contradicts(&self, claim: &OffReport) -> Option<String> {
         self.heartbeats.monitors.iter().find_map(|(kind, beats)| {
             let counts =
                 |beat: &&Heartbeat| self.is_after_arrival(beat, claim) && self.is_after_date(beat, claim);
             let first = beats.iter().find(counts)?;
             let last = beats.iter().rfind(counts)?;
-            (last.up.saturating_sub(first.up) >= APART).then(|| {
+            (last.up.saturating_sub(first.up) >= MIN_COUNTER_GAP).then(|| {
                 format!(
                     "its {kind} monitor sent heartbeats at {} and {}, so it runs",
                     time_text(first.received),
@@ -163,7 +163,7 @@ impl Seen<'_> {
         let all = self.heartbeats.monitors.values().flatten();
         let latest = all.min_by_key(|beat| beat.age)?;
         let ago = latest.age + now.since(self.asked);
-        (ago < QUIET).then_some((latest, ago))
+        (ago < BOOT_END_TIMEOUT).then_some((latest, ago))
     }
 }
 
@@ -174,7 +174,7 @@ fn is_later(received: Timestamp, than: Timestamp, by: Duration) -> bool {
 
 impl MonitorHeartbeats {
     /// Notes whether a scan knows the boot in which the host was reported.
-    pub(super) fn looked(&mut self, shown: Shown<'_>) {
+    pub(super) fn looked(&mut self, shown: HeartbeatListing<'_>) {
         self.known |= shown.is_some_and(|(_, heartbeats)| heartbeats.reported.is_some());
     }
 
@@ -182,23 +182,23 @@ impl MonitorHeartbeats {
     /// have ended.
     pub(super) fn judge(
         &mut self,
-        claim: &Claim,
+        claim: &OffReport,
         since: Elapsed,
-        shown: Shown<'_>,
-        turn: &Turn<'_>,
-    ) -> Verdict {
+        shown: HeartbeatListing<'_>,
+        turn: &DecisionContext<'_>,
+    ) -> HeartbeatJudgement {
         if self.overridden || !self.known {
-            return Verdict::Silent;
+            return HeartbeatJudgement::Silent;
         }
         let Some((asked, heartbeats)) = shown else {
-            return Verdict::Silent;
+            return HeartbeatJudgement::Silent;
         };
-        let seen = Seen { asked, heartbeats };
+        let seen = SeenHeartbeats { asked, heartbeats };
         let now = turn.now.elapsed;
         let latest = seen.latest(now);
         let undecided = match claim {
-            Claim::Word { .. } => latest.is_some_and(|(beat, _)| seen.is_after_arrival(beat, claim)),
-            Claim::Reading { .. } => false,
+            OffReport::Word { .. } => latest.is_some_and(|(beat, _)| seen.is_after_arrival(beat, claim)),
+            OffReport::Reading { .. } => false,
         };
         let again = self.contradicted.contains(&claim.claimant());
         let long = undecided && now.since(since) >= CONTRADICTED_LIMIT;
@@ -210,36 +210,36 @@ impl MonitorHeartbeats {
         if let Some(why) = seen.contradicts(claim).or(lasting) {
             self.shown.get_or_insert(now);
             self.contradicted.insert(claim.claimant());
-            return Verdict::Contradicted(why);
+            return HeartbeatJudgement::Contradicted(why);
         }
         if undecided {
             let host = turn.host;
-            return Verdict::Undecided(format!(
+            return HeartbeatJudgement::Undecided(format!(
                 "host {host} is said to be off, and its monitors have sent heartbeats since: waiting until they end"
             ));
         }
-        Verdict::Silent
+        HeartbeatJudgement::Silent
     }
 
     /// Applies an operator's action on a hold that shows the heartbeats.
-    pub(super) fn heard(&mut self, said: &OperatorWord, turn: &mut Turn<'_>) {
+    pub(super) fn heard(&mut self, said: &OperatorWord, turn: &mut DecisionContext<'_>) {
         let now = turn.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
-        let lists_them = |hold: &Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
+        let lists_them = |hold: &RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
         if !shown || !turn.hold.as_ref().is_some_and(lists_them) {
             return;
         }
         match said.word {
-            Word::Approve => {
+            OperatorCommand::Approve => {
                 self.shown = None;
                 self.contradicted.clear();
             }
-            Word::HostIsOff => {
+            OperatorCommand::HostIsOff => {
                 self.overridden = true;
                 let text = format!("the heartbeats of its monitors are overridden by {}", said.by);
                 turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
-            Word::Reject => {}
+            OperatorCommand::Reject => {}
         }
     }
 }

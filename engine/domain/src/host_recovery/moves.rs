@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use ending::{confirmed, finish, unlocked};
 pub(super) use failing::{call_failed, nova_failed};
 
-use super::method::Route;
+use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
 use crate::id::{MigrationId, ServerId, VmoveId};
@@ -42,7 +42,7 @@ pub(super) const ERROR_OF_OURS: &str =
 
 /// The state of an instance before anything was done to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Was {
+pub struct OriginalState {
     /// The `vm_state`.
     pub vm_state: VmState,
     /// The last known power state.
@@ -201,7 +201,7 @@ pub struct Move {
     #[serde(default)]
     pub priority: i32,
     /// The state to which it is brought back.
-    pub was: Was,
+    pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
     /// The owner of its lock: the recovery removes its own at the end, and any other stays (R12).
@@ -278,7 +278,7 @@ pub struct Move {
     pub over_at: Option<Timestamp>,
     /// The way in which its destination is chosen.
     #[serde(default)]
-    pub route: Route,
+    pub route: PlacementPlan,
     /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     pub wait: Option<Wait>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
-use crate::pace::{Demand, Permits, Sight, TakenUp, Urgency};
+use crate::pace::{Demand, EvacuationProgress, Permits, StartSample, Urgency};
 use crate::policy::Policy;
 use crate::recovery::Now;
 
@@ -71,7 +71,7 @@ pub(super) struct Pace {
     /// The moves that lack nothing but a permit, counted by urgency.
     pub(super) ready: Vec<(Urgency, u32)>,
     /// The times that Nova took to pick up moves, not reported yet.
-    taken_up: Vec<TakenUp>,
+    taken_up: Vec<StartSample>,
     /// True if the records have been read, which is not reported yet.
     pub(super) looked: bool,
 }
@@ -120,7 +120,7 @@ impl Pace {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
         if goes_on {
-            self.taken_up.push(TakenUp {
+            self.taken_up.push(StartSample {
                 least: looked_before.map_or(Duration::ZERO, |look| look.since(asked)),
                 most: now.elapsed.since(asked),
             });
@@ -149,9 +149,9 @@ impl HostRecovery {
     }
 
     /// Returns what has been seen of the evacuations since the last call.
-    pub fn sight(&mut self) -> Sight {
+    pub fn sight(&mut self) -> EvacuationProgress {
         let pace = &mut self.asks.move_track.pace;
-        Sight {
+        EvacuationProgress {
             looked: std::mem::take(&mut pace.looked),
             taken: std::mem::take(&mut pace.taken_up),
         }

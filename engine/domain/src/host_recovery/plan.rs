@@ -7,15 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::arrivals::{Arrivals, came_again, has_landed};
-use super::method::Route;
+use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
-use super::trouble::{Topic, Troubles};
-use super::turn::{Moves, Turn};
-use super::{End, HostRecovery, Lock, Move, MoveStep, Preparation, Stage, Was};
+use super::trouble::{BlockerKind, Blockers};
+use super::turn::{DecisionContext, Moves};
+use super::{End, HostRecovery, Lock, Move, MoveStep, OriginalState, Preparation, Stage};
 use crate::count;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -34,15 +34,15 @@ const LOCAL_DISK: &str =
 
 /// An instance as Nova shows it on the host.
 #[derive(Clone, Copy)]
-struct Shown<'a> {
+struct HostInstance<'a> {
     server: &'a Server,
     host: &'a str,
     /// The time since which a record that was touched may still be active.
     recent: Timestamp,
 }
 
-impl<'a> Shown<'a> {
-    fn new(server: &'a Server, clock: Option<Timestamp>, turn: &Turn<'a>) -> Self {
+impl<'a> HostInstance<'a> {
+    fn new(server: &'a Server, clock: Option<Timestamp>, turn: &DecisionContext<'a>) -> Self {
         let window = turn.policy.nova_long_rpc_timeout.as_secs();
         let clock = clock.unwrap_or(turn.now.wall);
         Self {
@@ -65,7 +65,7 @@ impl<'a> Shown<'a> {
 
 /// Returns the moves of another kind that make it unknown where the guest runs (R11), and the other host that each names.
 fn elsewhere<'a>(
-    shown: Shown<'a>,
+    shown: HostInstance<'a>,
     migrations: &'a [&'a Migration],
 ) -> impl Iterator<Item = (&'a Migration, &'a String)> {
     let host = shown.host;
@@ -103,7 +103,7 @@ impl Move {
 
 /// The questions about the instances of the host. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Listing {
+pub(super) struct InstanceListing {
     pub(super) question: Question,
     /// The time at which an empty list of the host's instances was first requested.
     empty_seen: Option<Elapsed>,
@@ -117,7 +117,7 @@ pub(super) struct Listing {
     pub(super) last_look: bool,
 }
 
-impl Listing {
+impl InstanceListing {
     pub(super) fn want(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
         if self.question.send(now.elapsed) {
             let shown = service.was_shown_just_now(now.elapsed);
@@ -132,12 +132,12 @@ impl Listing {
     }
 
     /// Takes instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
-    pub(super) fn retaken(&mut self, troubles: &mut Troubles, now: Now) {
+    pub(super) fn retaken(&mut self, troubles: &mut Blockers, now: Now) {
         let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
         if self.retaking.is_some_and(unrefused) {
             self.retaking = None;
             self.taken.clear();
-            troubles.end(Topic::Taken);
+            troubles.end(BlockerKind::Taken);
         }
     }
 
@@ -147,7 +147,7 @@ impl Listing {
         &mut self,
         servers: Vec<ServerId>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         for server in &servers {
             moves.remove(server);
@@ -156,7 +156,7 @@ impl Listing {
         self.retaking = None;
         self.last_look = false;
         let taken = count(self.taken.len(), "instance is", "instances are");
-        turn.troubles.begin(Topic::Taken, turn.now, || {
+        turn.troubles.begin(BlockerKind::Taken, turn.now, || {
             format!("{taken} still being worked on by another recovery: waiting for it")
         });
     }
@@ -188,7 +188,7 @@ impl HostRecovery {
     }
 }
 
-impl Listing {
+impl InstanceListing {
     /// Takes an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
     pub(super) fn answered(
         &mut self,
@@ -196,7 +196,7 @@ impl Listing {
         (move_track, arrivals): (&mut MoveTrack, &mut Arrivals),
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let now = turn.now;
         let asked = self.question.answered();
@@ -213,7 +213,7 @@ impl Listing {
             return;
         }
         self.question.succeeded();
-        turn.troubles.end(Topic::Inventory);
+        turn.troubles.end(BlockerKind::Inventory);
         if !inventory.servers.is_empty() {
             self.empty_seen = None;
         }
@@ -253,7 +253,7 @@ impl Listing {
         in_cell: &InCell,
         asked: Option<Elapsed>,
         moves: &Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         // Instances that were known to be there have left by Nova's records, and not by an empty list.
         let known = !moves.is_empty() && !moves.values().any(|one| one.deleted);
@@ -273,16 +273,21 @@ impl Listing {
         false
     }
 
-    fn failed(&mut self, why: &str, turn: &mut Turn<'_>) {
+    fn failed(&mut self, why: &str, turn: &mut DecisionContext<'_>) {
         self.question.failed(turn.now.elapsed);
-        turn.troubles.begin(Topic::Inventory, turn.now, || {
+        turn.troubles.begin(BlockerKind::Inventory, turn.now, || {
             format!("the instances cannot be listed yet: {why}")
         });
     }
 }
 
 /// Adds a move for every server that has none yet: all of them the first time, late arrivals afterwards.
-fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>, turn: &mut Turn<'_>) {
+fn plan(
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    turn: &mut DecisionContext<'_>,
+) {
     let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for migration in &inventory.migrations {
         by_server.entry(migration.server).or_default().push(migration);
@@ -307,7 +312,7 @@ fn plan(inventory: &Inventory, moves: &mut Moves, since: &mut Option<Timestamp>,
             .written_off
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
-        let shown = Shown::new(server, clock, turn);
+        let shown = HostInstance::new(server, clock, turn);
         let mut one = plan_one(shown, rank, &migrations, written_off, since, turn);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
             let others = hosts.iter().filter(|host| *host != turn.host).cloned();
@@ -343,15 +348,15 @@ fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
 }
 
 fn plan_one(
-    shown: Shown<'_>,
+    shown: HostInstance<'_>,
     rank: u32,
     migrations: &[&Migration],
     written_off: &[WrittenOff],
     since: &mut Option<Timestamp>,
-    turn: &Turn<'_>,
+    turn: &DecisionContext<'_>,
 ) -> Move {
     let (now, policy) = (turn.now, turn.policy);
-    let Shown { server, host, .. } = shown;
+    let HostInstance { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
         .filter(|one| one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(host))
@@ -362,7 +367,7 @@ fn plan_one(
         .max()
         .unwrap_or(MigrationId(0));
     let reason = server.locked_reason.as_deref().unwrap_or_default();
-    let was = Was {
+    let was = OriginalState {
         vm_state: server.vm_state.clone(),
         power_state: server.power_state,
     };
@@ -387,7 +392,7 @@ fn plan_one(
             .map(|(_, other)| other.clone())
             .collect(),
         busy_before: server.is_rebuilding(),
-        route: Route::new(turn.method, server.needs),
+        route: PlacementPlan::new(turn.method, server.needs),
         ..blank(server.id, server.name.clone(), was, rank, turn)
     };
     if let Some(why) = policy.leaves(server) {
@@ -417,7 +422,7 @@ fn follow_what_is_open(
     one: &mut Move,
     migrations: &[&Migration],
     since: &mut Option<Timestamp>,
-    turn: &Turn<'_>,
+    turn: &DecisionContext<'_>,
 ) {
     let open = migrations.iter().filter(|record| {
         record.kind == MigrationType::Evacuation
@@ -440,14 +445,14 @@ fn look_at_held(
     move_track: &mut MoveTrack,
     moves: &mut Moves,
     since: &mut Option<Timestamp>,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
 ) {
     let now = turn.now;
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
-    let on_host: BTreeMap<ServerId, Shown<'_>> = inventory
+    let on_host: BTreeMap<ServerId, HostInstance<'_>> = inventory
         .servers
         .iter()
-        .map(|server| (server.id, Shown::new(server, clock, turn)))
+        .map(|server| (server.id, HostInstance::new(server, clock, turn)))
         .collect();
     let off = if move_track.lists_within(LISTS_AGE, now) {
         move_track.hosts_to_count_on(now)

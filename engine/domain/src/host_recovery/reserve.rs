@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::service::Put;
-use super::turn::{Moves, Turn};
+use super::service::ForceDownRequest;
+use super::turn::{DecisionContext, Moves};
 use crate::elapsed::Elapsed;
 use crate::id::{HostId, ServiceId};
 use crate::question::Question;
@@ -37,7 +37,7 @@ const SURVEY_AGE: Duration = Duration::from_secs(5);
 /// The end of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TakenEnd {
+pub enum ReservationEnd {
     /// Something runs on the host now: it is an ordinary host.
     Used,
     /// The host is in reserve again.
@@ -47,7 +47,7 @@ pub enum TakenEnd {
 /// The state of a reservation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum TakenStep {
+pub enum ReservationStep {
     /// The host is being made ready, until Nova shows it enabled and up.
     Preparing,
     /// Instances may be requested on the host.
@@ -55,12 +55,12 @@ pub enum TakenStep {
     /// The host is being put back as it was.
     Returning,
     /// The reservation is done.
-    Over(TakenEnd),
+    Over(ReservationEnd),
 }
 
 /// An aggregate of the dead host that a reserved host joins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Joining {
+pub struct AggregateMembership {
     /// The aggregate's number in Nova.
     pub aggregate: u64,
     pub name: String,
@@ -72,12 +72,12 @@ pub struct Joining {
 
 /// A host that is reserved for a recovery, or was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Taken {
+pub struct Reservation {
     /// The id of the registered host.
     pub host: HostId,
     /// The host's service name in Nova.
     pub name: String,
-    pub step: TakenStep,
+    pub step: ReservationStep,
     /// The id of its service in Nova.
     pub service: ServiceId,
     /// True if its service was enabled before.
@@ -87,13 +87,13 @@ pub struct Taken {
     /// The free resources on it when it was reserved; `None` if they are unknown.
     pub room: Option<Resources>,
     /// The aggregates that it joins.
-    pub joining: Vec<Joining>,
+    pub joining: Vec<AggregateMembership>,
     /// True if an instance has been requested on it: it is not registered as reserved any more.
     pub consumed: bool,
     /// The number of times that it was enabled.
     pub enabled: u32,
     /// The latest change that was requested.
-    pub call: Option<Put>,
+    pub call: Option<ForceDownRequest>,
     /// The time of the last change request without an answer: until D + Q have passed it may still take effect (R5).
     pub loose: Option<Elapsed>,
     #[serde(skip)]
@@ -109,21 +109,21 @@ pub struct Taken {
     pub(super) waiting: Option<Elapsed>,
 }
 
-impl Taken {
+impl Reservation {
     pub(super) fn is_over(&self) -> bool {
-        matches!(self.step, TakenStep::Over(_))
+        matches!(self.step, ReservationStep::Over(_))
     }
 
     /// True if instances may be assigned to it.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.step, TakenStep::Preparing | TakenStep::Ready)
+        matches!(self.step, ReservationStep::Preparing | ReservationStep::Ready)
     }
 
     pub(super) fn intend(&mut self, now: Elapsed) {
         // A duplicate answer can end the wait for an answer that has not arrived; that call may still take effect.
         self.loosen();
         self.asked = true;
-        self.call = Some(Put {
+        self.call = Some(ForceDownRequest {
             at: now,
             answered: false,
         });
@@ -162,7 +162,7 @@ pub(super) struct ReserveAsks {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Reserve {
     /// The hosts that it has reserved, or had.
-    pub hosts: Vec<Taken>,
+    pub hosts: Vec<Reservation>,
     /// Hosts that turned out to be of no use to it, with the reason.
     pub unfit: BTreeMap<String, String>,
     /// The reason why no reserved host was found for an instance, if that has happened.
@@ -173,16 +173,16 @@ pub struct Reserve {
 
 impl Reserve {
     /// Returns a reservation by the id of the host.
-    pub fn taken(&self, host: HostId) -> Option<&Taken> {
+    pub fn taken(&self, host: HostId) -> Option<&Reservation> {
         self.hosts.iter().find(|one| one.host == host)
     }
 
     /// True if no host is reserved any more.
     pub fn is_settled(&self) -> bool {
-        self.hosts.iter().all(Taken::is_over)
+        self.hosts.iter().all(Reservation::is_over)
     }
 
-    pub(super) fn by_name(&mut self, name: &str) -> Option<&mut Taken> {
+    pub(super) fn by_name(&mut self, name: &str) -> Option<&mut Reservation> {
         self.hosts
             .iter_mut()
             .find(|one| one.name == name && !one.is_over())

@@ -5,7 +5,7 @@ pub(super) mod enable;
 pub(super) mod power_on;
 
 use super::service::{ServiceTrack, reason_of};
-use super::turn::{Turn, turn};
+use super::turn::{DecisionContext, turn};
 use super::{HostRecovery, Stage, late};
 use crate::elapsed::Elapsed;
 use crate::recovery::{
@@ -99,7 +99,7 @@ impl HostRecovery {
 impl ServiceTrack {
     /// Restarts the watch, because the host is under recovery again. The new recovery handles its return only if it gets as far as
     /// `forced_down`, so this one continues to watch. It starts from the beginning: the heartbeats so far were before the new failure.
-    pub(super) fn superseded(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn superseded(&mut self, turn: &mut DecisionContext<'_>) {
         self.clearing = false;
         self.begin_again(turn.now.elapsed);
         // The newer recovery may run for hours, and until it ends the journal refuses what it refuses now.
@@ -108,7 +108,7 @@ impl ServiceTrack {
     }
 }
 
-impl Turn<'_> {
+impl DecisionContext<'_> {
     pub(super) fn returned(&mut self, how: &str) {
         self.over_and_closed(&format!("it is back: {how}"));
     }

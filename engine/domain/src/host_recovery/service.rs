@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::trouble::Topic;
-use super::turn::{Turn, turn};
+use super::trouble::BlockerKind;
+use super::turn::{DecisionContext, turn};
 use super::{HostRecovery, Stage};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
@@ -27,7 +27,7 @@ const SET_AGAIN: u32 = 3;
 
 /// A change of the record that has been journalled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Put {
+pub struct ForceDownRequest {
     /// The time of the change.
     pub at: Elapsed,
     /// True if Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
@@ -47,7 +47,7 @@ pub struct ServiceTrack {
     /// the recovery's own (R13).
     pub since: Option<Timestamp>,
     /// The latest attempt to set `forced_down`.
-    pub put: Option<Put>,
+    pub put: Option<ForceDownRequest>,
     /// The time of the latest attempt that has no answer.
     pub put_loose: Option<Elapsed>,
     /// True if this recovery has set `forced_down` for the current proof.
@@ -89,7 +89,7 @@ pub struct ServiceTrack {
     pub(super) updating: bool,
     /// The attempt to set `forced_down` before the one in flight.
     #[serde(skip)]
-    pub(super) put_before: Option<Put>,
+    pub(super) put_before: Option<ForceDownRequest>,
     #[serde(skip)]
     pub(super) not_before: Elapsed,
     /// The time at which the last change was answered: a reading requested before it may show the row as it was.
@@ -189,9 +189,9 @@ impl ServiceTrack {
 
     /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it (R33). A
     /// `forced_down` that this recovery has set it also clears (R22).
-    pub(super) fn adopt_lost_change(&mut self, seen: &Service, turn: &mut Turn<'_>) {
+    pub(super) fn adopt_lost_change(&mut self, seen: &Service, turn: &mut DecisionContext<'_>) {
         if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&turn.mark()) {
-            self.put = Some(Put {
+            self.put = Some(ForceDownRequest {
                 at: turn.now.elapsed,
                 answered: true,
             });
@@ -251,7 +251,7 @@ impl ServiceTrack {
         id: ServiceId,
         seen: &Service,
         untouched: bool,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         self.updating = true;
@@ -259,7 +259,7 @@ impl ServiceTrack {
         self.enabling = false;
         turn.record.unless_frozen.own |= untouched;
         self.put_before = self.put;
-        self.put = Some(Put {
+        self.put = Some(ForceDownRequest {
             at: turn.now.elapsed,
             answered: false,
         });
@@ -287,7 +287,12 @@ impl ServiceTrack {
     }
 
     /// Takes the answer to a change. `is_proven`: there is a proof that the change counts for.
-    pub(super) fn updated(&mut self, result: Result<Service, Fault>, is_proven: bool, turn: &mut Turn<'_>) {
+    pub(super) fn updated(
+        &mut self,
+        result: Result<Service, Fault>,
+        is_proven: bool,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let now = turn.now;
         self.updating = false;
         if std::mem::take(&mut self.enabling) {
@@ -324,7 +329,7 @@ impl ServiceTrack {
                     1.0,
                     "disabled and forced down",
                 );
-                turn.troubles.end(Topic::Update);
+                turn.troubles.end(BlockerKind::Update);
             }
             Err(fault) => {
                 if fault.maybe_done {
@@ -343,7 +348,7 @@ impl ServiceTrack {
                     self.question.seen = None;
                 }
                 let text = fault.text;
-                turn.troubles.begin(Topic::Update, now, || {
+                turn.troubles.begin(BlockerKind::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")
                 });
             }
@@ -352,7 +357,7 @@ impl ServiceTrack {
 
     /// Sets `forced_down` again after others have cleared it during the moves: Nova would refuse every evacuation. The proof is
     /// unchanged, so it is set again; but not against an actor who clears it again and again. False in that case.
-    fn sets_again(&mut self, turn: &mut Turn<'_>) -> bool {
+    fn sets_again(&mut self, turn: &mut DecisionContext<'_>) -> bool {
         if self.again >= SET_AGAIN {
             return false;
         }

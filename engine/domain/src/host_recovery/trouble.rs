@@ -8,7 +8,7 @@ use crate::recovery::Now;
 
 /// The subject of a trouble, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Topic {
+pub(super) enum BlockerKind {
     /// The host's power controller does not answer, or not clearly.
     Power,
     /// The host has been ordered to power off.
@@ -45,7 +45,7 @@ pub(super) enum Topic {
 
 /// Something that keeps the recovery from continuing.
 #[derive(Clone, Debug, PartialEq)]
-struct Trouble {
+struct Blocker {
     /// The start. A trouble that passes by itself in a moment is not worth a write.
     since: Elapsed,
     /// The first text for it: later ones differ in request ids only, and every change would be a write.
@@ -57,31 +57,31 @@ const TOLD_AFTER: Duration = Duration::from_secs(3);
 
 /// All current troubles.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Troubles(BTreeMap<Topic, Trouble>);
+pub(super) struct Blockers(BTreeMap<BlockerKind, Blocker>);
 
-impl Troubles {
+impl Blockers {
     /// Notes that something keeps the recovery from continuing now.
-    pub(super) fn begin(&mut self, topic: Topic, now: Now, text: impl FnOnce() -> String) {
-        self.0.entry(topic).or_insert_with(|| Trouble {
+    pub(super) fn begin(&mut self, topic: BlockerKind, now: Now, text: impl FnOnce() -> String) {
+        self.0.entry(topic).or_insert_with(|| Blocker {
             since: now.elapsed,
             text: text(),
         });
     }
 
     /// Notes it with a text that follows the current state. The text contains nothing that differs at each reading.
-    pub(super) fn say(&mut self, topic: Topic, now: Now, text: String) {
+    pub(super) fn say(&mut self, topic: BlockerKind, now: Now, text: String) {
         let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
-        self.0.insert(topic, Trouble { since, text });
+        self.0.insert(topic, Blocker { since, text });
     }
 
     /// Notes that it does not block any more.
-    pub(super) fn end(&mut self, topic: Topic) {
+    pub(super) fn end(&mut self, topic: BlockerKind) {
         self.0.remove(&topic);
     }
 
     /// Returns the most important trouble that has lasted long enough to be shown.
     pub(super) fn told(&self, now: Now) -> Option<&str> {
-        let told = |trouble: &&Trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER;
+        let told = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         self.0.values().find(told).map(|trouble| trouble.text.as_str())
     }
 

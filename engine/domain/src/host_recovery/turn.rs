@@ -2,19 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::trouble::Troubles;
-use super::{Hold, HoldKind, Move, Stage};
+use super::trouble::Blockers;
+use super::{HoldKind, Move, RecoveryHold, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
-use crate::recovery::{Life, Now, Pulse, Record, mark};
+use crate::recovery::{Life, Now, OperatorState, Record, mark};
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
 
-pub(super) struct Turn<'a> {
+pub(super) struct DecisionContext<'a> {
     pub(super) now: Now,
     pub(super) id: RecoveryId,
     pub(super) notification: NotificationId,
@@ -23,7 +23,7 @@ pub(super) struct Turn<'a> {
     pub(super) host: &'a str,
     pub(super) policy: &'a Policy,
     pub(super) method: RecoveryMethod,
-    pub(super) pulse: Option<&'a Pulse>,
+    pub(super) pulse: Option<&'a OperatorState>,
     /// The operator who has rejected the recovery.
     pub(super) rejected: Option<&'a str>,
     /// True if an operator has stopped all fencing.
@@ -31,17 +31,17 @@ pub(super) struct Turn<'a> {
     /// True if the notification is closed.
     pub(super) settled: bool,
     pub(super) stage: &'a mut Stage,
-    pub(super) hold: &'a mut Option<Hold>,
+    pub(super) hold: &'a mut Option<RecoveryHold>,
     /// The message that the notification shows.
     pub(super) message: &'a mut Option<String>,
-    pub(super) troubles: &'a mut Troubles,
+    pub(super) troubles: &'a mut Blockers,
     pub(super) record: &'a mut Record,
 }
 
 /// Borrows the context of a recovery, and leaves its stages and moves to be borrowed beside it.
 macro_rules! turn {
     ($recovery:ident, $now:expr, $record:expr) => {
-        $crate::host_recovery::turn::Turn {
+        $crate::host_recovery::turn::DecisionContext {
             now: $now,
             id: $recovery.id,
             notification: $recovery.notification,
@@ -64,7 +64,7 @@ macro_rules! turn {
 
 pub(super) use turn;
 
-impl Turn<'_> {
+impl DecisionContext<'_> {
     /// Returns the mark on locks and disable reasons.
     pub(super) fn mark(&self) -> String {
         mark(self.id)
@@ -92,7 +92,7 @@ impl Turn<'_> {
 
     /// Puts the recovery on hold until an operator acts.
     pub(super) fn hold(&mut self, kind: HoldKind, reason: String) {
-        *self.hold = Some(Hold {
+        *self.hold = Some(RecoveryHold {
             kind,
             reason,
             since: self.now.elapsed,
@@ -128,8 +128,8 @@ impl Turn<'_> {
 
 pub(super) fn forbidden(
     rejected: Option<&str>,
-    hold: Option<&Hold>,
-    pulse: Option<&Pulse>,
+    hold: Option<&RecoveryHold>,
+    pulse: Option<&OperatorState>,
 ) -> Option<String> {
     if let Some(by) = rejected {
         return Some(format!("rejected by {by}"));
@@ -140,7 +140,7 @@ pub(super) fn forbidden(
     said_no(pulse)
 }
 
-pub(super) fn said_no(pulse: Option<&Pulse>) -> Option<String> {
+pub(super) fn said_no(pulse: Option<&OperatorState>) -> Option<String> {
     match pulse {
         None => Some("not claimed".into()),
         Some(pulse) if !pulse.segment_enabled => {

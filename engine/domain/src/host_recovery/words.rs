@@ -1,15 +1,15 @@
 //! The actions of operators, and the start of a new owner.
 
-use super::asks::Asks;
+use super::asks::InFlight;
 use super::fence::vouch;
 use super::guard::off_word::{heard_off_word, vouched};
 use super::service::heartbeat::renew_proof;
-use super::turn::{Turn, turn};
+use super::turn::{DecisionContext, turn};
 use super::{HoldKind, HostRecovery, Stage};
 use crate::guard::Guard;
 use crate::proof::Proof;
-use crate::recovery::action::{self, Heard};
-use crate::recovery::{Now, OperatorWord, Pulse, REWOUND, Record, StepKind, Task, Word};
+use crate::recovery::action::{self, AppliedAction};
+use crate::recovery::{Now, OperatorCommand, OperatorState, OperatorWord, REWOUND, Record, StepKind, Task};
 use crate::wait::Wait;
 
 /// The guards that an approval lifted in a version that named no guards.
@@ -17,8 +17,8 @@ const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
     /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's (R5).
-    pub(super) fn claimed(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
-        self.asks = Asks::default();
+    pub(super) fn claimed(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
+        self.asks = InFlight::default();
         self.guard.forget_answers(now.elapsed);
         self.fence.forget_answers();
         self.service.forget_answers(now.elapsed);
@@ -48,7 +48,7 @@ impl HostRecovery {
         self.heard_pulse(pulse, now, record);
     }
 
-    pub(super) fn heard_pulse(&mut self, pulse: Pulse, now: Now, record: &mut Record) {
+    pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
         for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
@@ -150,16 +150,16 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
 
 fn heard_action(
     state: &mut HostRecovery,
-    heard: &Heard,
+    heard: &AppliedAction,
     wait: Option<&Wait>,
-    pulse: &Pulse,
+    pulse: &OperatorState,
     now: Now,
     record: &mut Record,
 ) {
     let said = &heard.said;
     tell_word(said, &mut turn!(state, now, record));
     match said.word {
-        Word::Approve => {
+        OperatorCommand::Approve => {
             if let Some(freeze) = pulse.frozen.of_host() {
                 let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
                 record.step(Task::Fence, StepKind::Note, 0.0, text);
@@ -179,7 +179,7 @@ fn heard_action(
             }
             state.approved(now, record);
         }
-        Word::HostIsOff => {
+        OperatorCommand::HostIsOff => {
             state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
             vouched(&mut state.off_word, said);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
@@ -194,7 +194,7 @@ fn heard_action(
                 state.fence.begin_again(now.elapsed, &state.policy);
             }
         }
-        Word::Reject => {
+        OperatorCommand::Reject => {
             if state.stage != Stage::Returning && state.stage != Stage::Over {
                 state.rejected = Some(said.by.clone());
                 state.hold = None;
@@ -203,7 +203,7 @@ fn heard_action(
     }
 }
 
-fn tell_word(said: &OperatorWord, turn: &mut Turn<'_>) {
+fn tell_word(said: &OperatorWord, turn: &mut DecisionContext<'_>) {
     let text = format!("{} by {}", said.word, said.by);
     let waited = turn.hold.as_ref().map(|hold| turn.now.elapsed.since(hold.since));
     let text = match waited {

@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 /// The properties that rules for instances use, and no other decision about a move. A property that Nova does not show is
 /// empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct About {
+pub struct InstanceTraits {
     pub project: String,
     /// The time of creation, by Nova's clock.
     pub created: Option<Timestamp>,

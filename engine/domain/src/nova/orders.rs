@@ -7,7 +7,7 @@ use crate::timestamp::Timestamp;
 
 /// The requester of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum RequestOrigin {
     /// This service, or Masakari under the same user. A recovery's actions do not change whether the instance should run.
     Ours,
     /// Nova itself, which records an instance as stopped when it finds the guest shut down.
@@ -21,13 +21,13 @@ pub enum By {
 pub struct ServerAction {
     /// Nova's name of the action, such as `stop` or `evacuate`.
     pub action: String,
-    pub by: By,
+    pub by: RequestOrigin,
 }
 
 /// The reason why an instance does not run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Why {
+pub enum StopReason {
     /// Nova's records have not been read yet.
     Unasked,
     /// A person has requested it.
@@ -38,7 +38,7 @@ pub enum Why {
     Unclear,
 }
 
-impl Why {
+impl StopReason {
     /// Returns the reason by the actions, latest first: the latest one that shows if the instance should run decides.
     pub fn judge(orders: &[ServerAction]) -> Self {
         let said = orders
@@ -49,9 +49,9 @@ impl Why {
                     | "softDelete" | "forceDelete",
                     by,
                 ) => match by {
-                    By::Person => Some(Self::Meant),
-                    By::Nova => Some(Self::Unclear),
-                    By::Ours => None,
+                    RequestOrigin::Person => Some(Self::Meant),
+                    RequestOrigin::Nova => Some(Self::Unclear),
+                    RequestOrigin::Ours => None,
                 },
                 (
                     "create" | "start" | "reboot" | "resume" | "unpause" | "unrescue" | "unshelve"
@@ -68,7 +68,7 @@ impl Why {
 /// An instance that does not run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rest {
-    pub why: Why,
+    pub why: StopReason,
     /// The time since which it was seen not running.
     pub since: Timestamp,
     /// True if Nova has a task in progress for it.
@@ -93,7 +93,7 @@ impl Rest {
 }
 
 /// Returns the known reason why a server does not run, by its state alone; `None` if it runs.
-pub fn at_rest(server: &Server) -> Option<Why> {
+pub fn at_rest(server: &Server) -> Option<StopReason> {
     match (&server.vm_state, server.power_state) {
         // Only a person brings an instance into these states.
         (
@@ -103,12 +103,14 @@ pub fn at_rest(server: &Server) -> Option<Why> {
             | VmState::Shelved
             | VmState::ShelvedOffloaded,
             _,
-        ) => Some(Why::Meant),
+        ) => Some(StopReason::Meant),
         (VmState::Deleted | VmState::Building, _)
         | (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Running | PowerState::Other)
         | (VmState::Stopped | VmState::Error, PowerState::Running) => None,
         (VmState::Active | VmState::Resized | VmState::Other(_), PowerState::Shutdown)
-        | (VmState::Stopped | VmState::Error, PowerState::Shutdown | PowerState::Other) => Some(Why::Unasked),
+        | (VmState::Stopped | VmState::Error, PowerState::Shutdown | PowerState::Other) => {
+            Some(StopReason::Unasked)
+        }
     }
 }
 
@@ -116,7 +118,7 @@ pub fn at_rest(server: &Server) -> Option<Why> {
 mod tests {
     use super::*;
 
-    fn judged(orders: &[(&str, By)]) -> Why {
+    fn judged(orders: &[(&str, RequestOrigin)]) -> StopReason {
         let orders: Vec<ServerAction> = orders
             .iter()
             .map(|(action, by)| ServerAction {
@@ -124,37 +126,37 @@ mod tests {
                 by: *by,
             })
             .collect();
-        Why::judge(&orders)
+        StopReason::judge(&orders)
     }
 
     #[test]
     fn r36_what_a_person_stopped_is_meant_and_what_a_recovery_stopped_is_not() {
-        use By::{Nova, Ours, Person};
+        use RequestOrigin::{Nova, Ours, Person};
         for (latest_first, why) in [
-            (vec![("stop", Person), ("create", Person)], Why::Meant),
+            (vec![("stop", Person), ("create", Person)], StopReason::Meant),
             (
                 vec![("lock", Person), ("stop", Person), ("start", Person)],
-                Why::Meant,
+                StopReason::Meant,
             ),
-            (vec![("stop", Ours), ("create", Person)], Why::Due),
+            (vec![("stop", Ours), ("create", Person)], StopReason::Due),
             (
                 vec![("start", Ours), ("stop", Ours), ("create", Person)],
-                Why::Due,
+                StopReason::Due,
             ),
             (
                 vec![("stop", Ours), ("evacuate", Ours), ("stop", Person)],
-                Why::Meant,
+                StopReason::Meant,
             ),
-            (vec![("start", Person), ("stop", Person)], Why::Due),
-            (vec![("reboot", Person)], Why::Due),
-            (vec![("suspend", Person), ("create", Person)], Why::Meant),
-            (vec![("stop", Nova), ("create", Person)], Why::Unclear),
+            (vec![("start", Person), ("stop", Person)], StopReason::Due),
+            (vec![("reboot", Person)], StopReason::Due),
+            (vec![("suspend", Person), ("create", Person)], StopReason::Meant),
+            (vec![("stop", Nova), ("create", Person)], StopReason::Unclear),
             (
                 vec![("evacuate", Ours), ("stop", Nova), ("start", Person)],
-                Why::Unclear,
+                StopReason::Unclear,
             ),
-            (vec![("rebuild", Person), ("stop", Person)], Why::Meant),
-            (vec![], Why::Unclear),
+            (vec![("rebuild", Person), ("stop", Person)], StopReason::Meant),
+            (vec![], StopReason::Unclear),
         ] {
             assert_eq!(judged(&latest_first), why, "{latest_first:?}");
         }

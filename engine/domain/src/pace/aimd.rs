@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{APART, Echo, FOREVER, MEMORY, ONE};
+use super::{FOREVER, MEMORY, MIN_REDUCTION_INTERVAL, NovaFeedback, ONE};
 
 /// The longest pause that a service may require; after it the service is tried again.
 const LONGEST_QUIET: Duration = Duration::from_mins(1);
@@ -80,15 +80,15 @@ impl Aimd {
 
     /// Applies the result of a call. `full`: the window was what prevented further calls. `now` is any clock that does not
     /// go back.
-    pub fn hear(&mut self, echo: Echo, full: bool, now: Duration) {
+    pub fn hear(&mut self, echo: NovaFeedback, full: bool, now: Duration) {
         match echo {
-            Echo::Answered(took) => self.answered(took, full, now),
-            Echo::PushedBack(wait) => {
+            NovaFeedback::Answered(took) => self.answered(took, full, now),
+            NovaFeedback::PushedBack(wait) => {
                 self.reduce(2, now);
-                let wait = wait.unwrap_or(APART).min(LONGEST_QUIET);
+                let wait = wait.unwrap_or(MIN_REDUCTION_INTERVAL).min(LONGEST_QUIET);
                 self.quiet_until = self.quiet_until.max(now.saturating_add(wait));
             }
-            Echo::Failed => self.reduce(2, now),
+            NovaFeedback::Failed => self.reduce(2, now),
         }
     }
 
@@ -125,7 +125,10 @@ impl Aimd {
 
     /// Reduces the window by the fraction 1/`part`, once for results that belong together.
     fn reduce(&mut self, part: u64, now: Duration) {
-        let apart = self.smoothed.unwrap_or_default().clamp(APART, LONGEST_QUIET);
+        let apart = self
+            .smoothed
+            .unwrap_or_default()
+            .clamp(MIN_REDUCTION_INTERVAL, LONGEST_QUIET);
         if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < apart) {
             return;
         }
@@ -165,7 +168,7 @@ mod tests {
             while queue.front().is_some_and(|(_, ends)| *ends <= now) {
                 let (began, _) = queue.pop_front().unwrap();
                 done += 1;
-                aimd.hear(Echo::Answered(ms(now - began)), true, ms(now));
+                aimd.hear(NovaFeedback::Answered(ms(now - began)), true, ms(now));
             }
             while u32::try_from(queue.len()).unwrap() < aimd.window() {
                 free_at = free_at.max(now) + 1_000 / rate;
@@ -195,10 +198,10 @@ mod tests {
     fn a_quick_service_gets_all_it_may_within_seconds() {
         let mut aimd = aimd();
         for n in 0..232_u64 {
-            aimd.hear(Echo::Answered(ms(300)), true, ms(n));
+            aimd.hear(NovaFeedback::Answered(ms(300)), true, ms(n));
         }
         assert_eq!(aimd.window(), 256);
-        aimd.hear(Echo::Answered(ms(300)), true, ms(232));
+        aimd.hear(NovaFeedback::Answered(ms(300)), true, ms(232));
         assert_eq!(aimd.window(), 256, "and never more");
     }
 
@@ -206,7 +209,7 @@ mod tests {
     fn a_window_nobody_fills_does_not_grow() {
         let mut aimd = aimd();
         for n in 0..1_000 {
-            aimd.hear(Echo::Answered(ms(10)), false, ms(n));
+            aimd.hear(NovaFeedback::Answered(ms(10)), false, ms(n));
         }
         assert_eq!(aimd.window(), 24);
     }
@@ -214,9 +217,9 @@ mod tests {
     #[test]
     fn what_speaks_against_it_halves_it_once_for_a_jam_and_it_comes_back_by_ones() {
         for echo in [
-            Echo::Failed,
-            Echo::PushedBack(None),
-            Echo::PushedBack(Some(ms(100))),
+            NovaFeedback::Failed,
+            NovaFeedback::PushedBack(None),
+            NovaFeedback::PushedBack(Some(ms(100))),
         ] {
             let mut aimd = aimd();
             for _ in 0..20 {
@@ -226,7 +229,7 @@ mod tests {
             aimd.hear(echo, true, ms(6_000));
             assert_eq!(aimd.window(), 6, "{echo:?}");
             for n in 0..6 {
-                aimd.hear(Echo::Answered(ms(10)), true, ms(7_000 + n));
+                aimd.hear(NovaFeedback::Answered(ms(10)), true, ms(7_000 + n));
             }
             assert!(aimd.window() <= 7, "{echo:?}: by one a round, not by leaps");
             aimd.hear(echo, true, ms(8_000));
@@ -243,9 +246,9 @@ mod tests {
             (Some(Duration::MAX), ms(61_000)),
         ] {
             let mut aimd = aimd();
-            aimd.hear(Echo::PushedBack(wait), true, ms(1_000));
+            aimd.hear(NovaFeedback::PushedBack(wait), true, ms(1_000));
             assert_eq!(aimd.quiet_until(), until, "{wait:?}");
-            aimd.hear(Echo::PushedBack(Some(ms(1))), true, ms(1_001));
+            aimd.hear(NovaFeedback::PushedBack(Some(ms(1))), true, ms(1_001));
             assert_eq!(
                 aimd.quiet_until(),
                 until,
@@ -259,7 +262,7 @@ mod tests {
         let slow_by_nature = |millis: u64| {
             let mut aimd = aimd();
             for n in 0..40 {
-                aimd.hear(Echo::Answered(ms(millis)), true, ms(millis * (n + 1)));
+                aimd.hear(NovaFeedback::Answered(ms(millis)), true, ms(millis * (n + 1)));
             }
             aimd.window()
         };
@@ -271,21 +274,21 @@ mod tests {
         );
         let mut aimd = aimd();
         for n in 0..8 {
-            aimd.hear(Echo::Answered(ms(500)), false, ms(500 * n));
+            aimd.hear(NovaFeedback::Answered(ms(500)), false, ms(500 * n));
         }
         for n in 0..8 {
-            aimd.hear(Echo::Answered(ms(6_000)), true, ms(10_000 + 1_500 * n));
+            aimd.hear(NovaFeedback::Answered(ms(6_000)), true, ms(10_000 + 1_500 * n));
         }
         assert!(aimd.window() < 24, "{}", aimd.window());
     }
 
-    fn echoes() -> impl Strategy<Value = Echo> {
+    fn echoes() -> impl Strategy<Value = NovaFeedback> {
         prop_oneof![
-            6 => (0_u64..90_000).prop_map(|millis| Echo::Answered(ms(millis))),
-            1 => proptest::option::of(0_u64..200_000).prop_map(|wait| Echo::PushedBack(wait.map(ms))),
-            1 => Just(Echo::Failed),
-            1 => Just(Echo::Answered(Duration::MAX)),
-            1 => Just(Echo::PushedBack(Some(Duration::MAX))),
+            6 => (0_u64..90_000).prop_map(|millis| NovaFeedback::Answered(ms(millis))),
+            1 => proptest::option::of(0_u64..200_000).prop_map(|wait| NovaFeedback::PushedBack(wait.map(ms))),
+            1 => Just(NovaFeedback::Failed),
+            1 => Just(NovaFeedback::Answered(Duration::MAX)),
+            1 => Just(NovaFeedback::PushedBack(Some(Duration::MAX))),
         ]
     }
 
@@ -305,8 +308,8 @@ mod tests {
                 aimd.hear(echo, full, now);
                 prop_assert!((ordered.min..=ordered.max).contains(&aimd.window()));
                 match echo {
-                    Echo::Answered(_) => prop_assert!(full || aimd.window() <= before),
-                    Echo::PushedBack(_) | Echo::Failed => prop_assert!(aimd.window() <= before),
+                    NovaFeedback::Answered(_) => prop_assert!(full || aimd.window() <= before),
+                    NovaFeedback::PushedBack(_) | NovaFeedback::Failed => prop_assert!(aimd.window() <= before),
                 }
                 prop_assert!(aimd.quiet_until() <= now + LONGEST_QUIET);
             }

@@ -12,7 +12,7 @@ const TURN: u64 = 4;
 
 /// The input of [`allot`] for one recovery.
 #[derive(Clone, Copy, Debug)]
-pub struct Party<'a> {
+pub struct RecoveryDemand<'a> {
     /// The number of evacuations in flight.
     pub busy: u32,
     /// The time since which it has had nothing in flight or got no slot; any clock.
@@ -27,7 +27,7 @@ pub struct Party<'a> {
 /// The most urgent move goes first, whichever recovery it belongs to; among equals, the recovery with the fewest in flight.
 /// But every recovery keeps one in flight while all of them fit into half of the window. If they do not, every fourth slot
 /// is given round-robin, so that no recovery waits forever behind the urgent moves of others.
-pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u32> {
+pub fn allot(free: u32, window: u32, given: u64, parties: &[RecoveryDemand<'_>]) -> Vec<u32> {
     let mut shares = vec![0_u32; parties.len()];
     let mut left = free;
     let mut idle: Vec<(Duration, usize)> = parties
@@ -81,7 +81,7 @@ pub fn allot(free: u32, window: u32, given: u64, parties: &[Party<'_>]) -> Vec<u
 
 /// A recovery's bid for its next slot; the greatest wins.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Bid {
+struct SlotBid {
     urgency: Urgency,
     busy: Reverse<u32>,
     waits_since: Reverse<Duration>,
@@ -89,7 +89,7 @@ struct Bid {
     at: usize,
 }
 
-fn bid(party: &Party<'_>, share: u32, at: usize) -> Option<Bid> {
+fn bid(party: &RecoveryDemand<'_>, share: u32, at: usize) -> Option<SlotBid> {
     let mut before = share;
     let urgency = party.ready.iter().find_map(|(urgency, count)| {
         if before < *count {
@@ -99,7 +99,7 @@ fn bid(party: &Party<'_>, share: u32, at: usize) -> Option<Bid> {
             None
         }
     })?;
-    Some(Bid {
+    Some(SlotBid {
         urgency,
         busy: Reverse(party.busy.saturating_add(share)),
         waits_since: Reverse(party.waits_since),
@@ -124,8 +124,8 @@ mod tests {
         priority: 7,
     };
 
-    fn party(busy: u32, since: u64, ready: &[(Urgency, u32)]) -> Party<'_> {
-        Party {
+    fn party(busy: u32, since: u64, ready: &[(Urgency, u32)]) -> RecoveryDemand<'_> {
+        RecoveryDemand {
             busy,
             waits_since: Duration::from_secs(since),
             ready,
@@ -139,7 +139,7 @@ mod tests {
         let high = [(HIGH, 40)];
         let few = [(HIGH, 2), (LOW, 40)];
         let none = [];
-        let cases: [(&str, u32, u32, Vec<Party<'_>>, Vec<u32>); 9] = [
+        let cases: [(&str, u32, u32, Vec<RecoveryDemand<'_>>, Vec<u32>); 9] = [
             ("one alone has all", 24, 24, vec![party(0, 0, &low)], vec![24]),
             (
                 "equals have equal parts",
@@ -241,10 +241,10 @@ mod tests {
             given in any::<u64>(),
             wants in vec((0_u32..5, 0_u64..9, readies()), 0..30),
         ) {
-            let parties: Vec<Party<'_>> =
+            let parties: Vec<RecoveryDemand<'_>> =
                 wants.iter().map(|(busy, since, ready)| party(*busy, *since, ready)).collect();
             let shares = allot(free, free + more, given, &parties);
-            let want = |party: &Party<'_>| party.ready.iter().map(|(_, count)| count).sum::<u32>();
+            let want = |party: &RecoveryDemand<'_>| party.ready.iter().map(|(_, count)| count).sum::<u32>();
             let wanted: u32 = parties.iter().map(want).sum();
             prop_assert_eq!(shares.iter().sum::<u32>(), free.min(wanted));
             for (party, share) in parties.iter().zip(&shares) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 const PAUSE_PER_LOOK: u32 = 15;
 
 /// The longest pause for this reason. Late observations delay the next steps.
-const PAUSE: Duration = Duration::from_secs(2);
+const MAX_POSTPONEMENT: Duration = Duration::from_secs(2);
 
 /// The longest pause that equals the duration of the last poll.
 const LONGEST_PAUSE: Duration = Duration::from_secs(4);
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 const REMEMBERED: usize = 8;
 
 /// The number of polls below which the cost is unknown.
-const ENOUGH: usize = 3;
+const MIN_SAMPLES: usize = 3;
 
 /// The durations of the last polls of one kind. The quickest shows the cost of the poll itself. The others waited in a
 /// queue, for instance behind our own locks, and a pause for that would leave Nova without work.
@@ -35,8 +35,10 @@ impl LookCost {
         }
         self.taken.push_back(taken);
         let least = self.taken.iter().min().copied();
-        let cost = least.filter(|_| self.taken.len() >= ENOUGH).unwrap_or_default();
-        taken.max((cost * PAUSE_PER_LOOK).min(PAUSE))
+        let cost = least
+            .filter(|_| self.taken.len() >= MIN_SAMPLES)
+            .unwrap_or_default();
+        taken.max((cost * PAUSE_PER_LOOK).min(MAX_POSTPONEMENT))
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::{APART, Bounds, FOREVER, MEMORY, ONE};
+use super::{Bounds, FOREVER, MEMORY, MIN_REDUCTION_INTERVAL, ONE};
 
 /// The minimum and maximum number of items in a round, which otherwise is one window. The mean of fewer is random, and more
 /// hardly improve it.
@@ -21,14 +21,14 @@ const FORGOTTEN: Duration = Duration::from_mins(1);
 
 /// The time until an item was picked up, between two polls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenUp {
+pub struct StartSample {
     /// The time from the request to the last poll that showed it waiting.
     pub least: Duration,
     /// The time from the request to the first poll that showed it picked up.
     pub most: Duration,
 }
 
-impl TakenUp {
+impl StartSample {
     fn middle(self) -> Duration {
         let most = self.most.min(FOREVER);
         (self.least.min(most) + most) / 2
@@ -39,7 +39,7 @@ impl TakenUp {
 #[derive(Clone, Copy, Debug)]
 pub struct LookResult<'a> {
     /// The items picked up since the last poll.
-    pub taken: &'a [TakenUp],
+    pub taken: &'a [StartSample],
     /// True if none of the polled items is still waiting.
     pub dry: bool,
     /// The number of all waiting items before the poll.
@@ -80,7 +80,7 @@ struct Round {
 
 /// The check after a reduction of the window: it is still unknown if the waits become shorter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Lowered {
+struct WindowReduction {
     at: Duration,
     /// The value below which the mean wait has to be.
     below: Duration,
@@ -105,7 +105,7 @@ pub struct Model {
     least_before: Option<Duration>,
     remembered_since: Duration,
     round: Option<Round>,
-    lowered: Option<Lowered>,
+    lowered: Option<WindowReduction>,
     reduced_at: Option<Duration>,
     stirred_at: Duration,
 }
@@ -212,7 +212,10 @@ impl Model {
 
     /// Records a refusal (429, 5xx) or a missing answer.
     pub fn refused(&mut self, now: Duration) {
-        if self.reduced_at.is_some_and(|at| now.saturating_sub(at) < APART) {
+        if self
+            .reduced_at
+            .is_some_and(|at| now.saturating_sub(at) < MIN_REDUCTION_INTERVAL)
+        {
             return;
         }
         self.reduced_at = Some(now);
@@ -286,7 +289,7 @@ impl Model {
         if self.window.saturating_mul(4) <= before.saturating_mul(3) && self.lowered.is_none() {
             let parts = u32::try_from(self.window * ONE / before).unwrap_or(0);
             let expected = mean.saturating_mul(parts) / 1_000;
-            self.lowered = Some(Lowered {
+            self.lowered = Some(WindowReduction {
                 at: now,
                 below: (expected + mean) / 2,
                 goal: self.window().clamp(2, 16),
@@ -345,7 +348,7 @@ mod tests {
 
     fn look(model: &mut Model, taken: (usize, u64, u64), dry: bool, full: bool, now: u64) {
         let (count, least, most) = taken;
-        let wait = TakenUp {
+        let wait = StartSample {
             least: ms(least),
             most: ms(most),
         };

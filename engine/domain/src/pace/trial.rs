@@ -8,7 +8,7 @@ mod drawing;
 mod engine;
 mod nova;
 
-use engine::{Course, Pace, Trial, guess, learner};
+use engine::{Pace, Trajectory, Trial, guess, learner};
 use nova::Kind;
 
 /// A Nova on one machine with two cores that everything shares.
@@ -78,7 +78,7 @@ fn number(count: usize) -> f64 {
     f64::from(u32::try_from(count).unwrap())
 }
 
-fn figures(course: &Course) -> Figures {
+fn figures(course: &Trajectory) -> Figures {
     let mut back = course.back.clone();
     let urgent = back[..back.len() / 4].iter().copied().fold(0.0, f64::max);
     back.sort_by(f64::total_cmp);

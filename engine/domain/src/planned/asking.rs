@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::moves::PlannedMove;
-use super::{MoveStage, Planned, PlannedCall};
+use super::{MoveStage, PlannedCall, PlannedState};
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::nova::{MigrationType, Server, VmState};
-use crate::recovery::{Command, Elsewhere, Followed, Now, Record, ServerCall, StepKind, Task};
+use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, ServerReading, StepKind, Task};
 
 /// The time after which an instance with an unfinished task is left to the caller who started the task.
 const TASK_LIMIT: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ const TASK_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_FOR_UNLOCK: Duration = Duration::from_secs(3);
 
 /// The decision on a move: request it, wait, or leave the instance.
-enum Verdict {
+enum MoveObstacle {
     /// The move may be requested.
     Go,
     /// The instance has to be checked again.
@@ -35,7 +35,7 @@ fn is_ours(server: &Server) -> bool {
     reason.starts_with("tachi ")
 }
 
-impl Planned {
+impl PlannedState {
     pub(super) fn act_moving(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
         if let Some(by) = self.aborted.clone() {
             give_up_pending(self, &by, now, record);
@@ -224,7 +224,7 @@ impl PlannedMove {
 }
 
 /// True if the host accepts instances. A drain does not need that.
-fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
+fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: Now) -> bool {
     if state.is_drain() || seen.enabled {
         return true;
     }
@@ -237,34 +237,40 @@ fn takes(state: &mut Planned, seen: &crate::nova::Service, now: Now) -> bool {
 }
 
 /// True if the move may be requested now. An instance that stays is closed.
-fn judge(state: &mut Planned, server: ServerId, seen: &Followed, now: Now, record: &mut Record) -> bool {
+fn judge(
+    state: &mut PlannedState,
+    server: ServerId,
+    seen: &ServerReading,
+    now: Now,
+    record: &mut Record,
+) -> bool {
     let verdict = verdict(state, server, seen, now);
     let Some(one) = state.moves.get_mut(&server) else {
         return false;
     };
     let locked_since = match verdict {
-        Verdict::WaitForUnlock => one.locked_since,
-        Verdict::Go | Verdict::Wait | Verdict::Stays(_) => None,
+        MoveObstacle::WaitForUnlock => one.locked_since,
+        MoveObstacle::Go | MoveObstacle::Wait | MoveObstacle::Stays(_) => None,
     };
     let was_locked = std::mem::replace(&mut one.locked_since, locked_since).is_some();
     match verdict {
         // The instance took no slot while it waited, so it is checked again within a slot.
-        Verdict::Go => !was_locked,
-        Verdict::Wait => false,
-        Verdict::WaitForUnlock => {
+        MoveObstacle::Go => !was_locked,
+        MoveObstacle::Wait => false,
+        MoveObstacle::WaitForUnlock => {
             one.read.not_before = now.elapsed.plus(LOOK_FOR_UNLOCK);
             let text = format!("waits for the recovery that has locked {}", one.name);
             state.trouble(text, now);
             false
         }
-        Verdict::Stays(why) => {
+        MoveObstacle::Stays(why) => {
             state.close(server, MoveStage::Left, &why, now, record);
             false
         }
     }
 }
 
-fn verdict(state: &mut Planned, id: ServerId, seen: &Followed, now: Now) -> Verdict {
+fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: Now) -> MoveObstacle {
     let frozen = state
         .pulse
         .as_ref()
@@ -272,57 +278,57 @@ fn verdict(state: &mut Planned, id: ServerId, seen: &Followed, now: Now) -> Verd
         .map(crate::freeze::Freeze::sentence);
     let (is_drain, with_locked, limit) = (state.is_drain(), state.order.with_locked, state.order.limit);
     let Some(one) = state.moves.get_mut(&id) else {
-        return Verdict::Wait;
+        return MoveObstacle::Wait;
     };
     let Some(server) = &seen.server else {
-        return Verdict::Stays("it has been deleted meanwhile".into());
+        return MoveObstacle::Stays("it has been deleted meanwhile".into());
     };
     one.name.clone_from(&server.name);
     let host = server.host.as_deref().unwrap_or("no host");
     if host != one.source {
-        return Verdict::Stays(if is_drain {
+        return MoveObstacle::Stays(if is_drain {
             format!("it has left by itself, and is on {host}")
         } else {
             format!("it was moved since, and is on {host}")
         });
     }
     if let Some(sentence) = frozen {
-        return Verdict::Stays(sentence);
+        return MoveObstacle::Stays(sentence);
     }
     if is_ours(server) {
         let since = *one.locked_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < limit {
-            return Verdict::WaitForUnlock;
+            return MoveObstacle::WaitForUnlock;
         }
-        return Verdict::Stays(format!(
+        return MoveObstacle::Stays(format!(
             "a recovery has locked it and was not done with it within {} s",
             limit.as_secs()
         ));
     }
     if server.locked && !with_locked {
         let why = server.locked_reason.as_deref().unwrap_or("no reason given");
-        return Verdict::Stays(format!("it is locked ({why}); --with-locked moves it too"));
+        return MoveObstacle::Stays(format!("it is locked ({why}); --with-locked moves it too"));
     }
     if let Some(task) = &server.task_state {
         let since = *one.busy_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < TASK_LIMIT {
-            return Verdict::Wait;
+            return MoveObstacle::Wait;
         }
-        return Verdict::Stays(format!(
+        return MoveObstacle::Stays(format!(
             "its task {task} has not ended within {} s",
             TASK_LIMIT.as_secs()
         ));
     }
     if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
-        return Verdict::Stays(format!(
+        return MoveObstacle::Stays(format!(
             "it is {}: only what is active or paused can be live-migrated",
             server.vm_state
         ));
     }
-    Verdict::Go
+    MoveObstacle::Go
 }
 
-fn give_up_pending(state: &mut Planned, by: &str, now: Now, record: &mut Record) {
+fn give_up_pending(state: &mut PlannedState, by: &str, now: Now, record: &mut Record) {
     let pending: Vec<ServerId> = state
         .moves
         .values()
@@ -337,9 +343,9 @@ fn give_up_pending(state: &mut Planned, by: &str, now: Now, record: &mut Record)
 
 /// Journals an intent and commands its call.
 fn ask(
-    state: &mut Planned,
+    state: &mut PlannedState,
     server: ServerId,
-    seen: &Followed,
+    seen: &ServerReading,
     now: Now,
     record: &mut Record,
     commands: &mut Vec<Command>,

@@ -10,13 +10,13 @@ use super::arrivals::{may_be_taken_back, told};
 use super::listing::{LOOK_FOR_ARRIVALS, is_idle};
 use super::moves::PlannedMove;
 use super::named::named;
-use super::{MoveStage, Planned, PlannedStage};
+use super::{MoveStage, PlannedStage, PlannedState};
 
 fn instances(number: usize) -> String {
     count(number, "instance", "instances")
 }
 
-impl Planned {
+impl PlannedState {
     /// Returns the progress; `None` while no instance is known.
     pub(super) fn counts(&self) -> Option<String> {
         let total = self.moves.len();
@@ -187,7 +187,12 @@ impl Planned {
 
 /// Handles the journal's refusal of an end that would freeze the host. These instances have their own recoveries, which may
 /// have stopped them and will start them again there.
-pub(super) fn instances_recovered(state: &mut Planned, servers: &[ServerId], now: Now, record: &mut Record) {
+pub(super) fn instances_recovered(
+    state: &mut PlannedState,
+    servers: &[ServerId],
+    now: Now,
+    record: &mut Record,
+) {
     state.enter(PlannedStage::Listing, record);
     state.recovered = servers.iter().copied().collect();
     let told = named(servers, ServerId::to_string);
@@ -209,7 +214,7 @@ pub(super) fn instances_recovered(state: &mut Planned, servers: &[ServerId], now
 }
 
 /// Returns the instances that have not moved, with the reasons.
-fn stayed(state: &Planned) -> Option<String> {
+fn stayed(state: &PlannedState) -> Option<String> {
     let mut all: Vec<&PlannedMove> = state
         .moves
         .values()
@@ -226,7 +231,7 @@ fn stayed(state: &Planned) -> Option<String> {
 }
 
 /// Returns a note on resizes that may still be reverted to the host, by a call that Nova sends even to a disabled host.
-fn unconfirmed(state: &Planned, inventory: &Inventory) -> String {
+fn unconfirmed(state: &PlannedState, inventory: &Inventory) -> String {
     let all = may_be_taken_back(inventory, &state.host);
     if all.is_empty() {
         return String::new();
@@ -238,7 +243,7 @@ fn unconfirmed(state: &Planned, inventory: &Inventory) -> String {
 }
 
 /// Returns a note on the host's service after a drain.
-fn stays_disabled(state: &Planned) -> String {
+fn stays_disabled(state: &PlannedState) -> String {
     if state.disabling.is_none() {
         return String::new();
     }

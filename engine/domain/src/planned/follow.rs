@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{Dated, MoveStage, Planned};
+use super::{MoveStage, NovaReading, PlannedState};
 use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Migration, MigrationStatus, MigrationType, VmState};
-use crate::recovery::{Command, Followed, Now, Record, StepKind, Task};
+use crate::recovery::{Command, Now, Record, ServerReading, StepKind, Task};
 
 /// The time limit for Nova to abort a migration. After it the migration is left to Nova, and the message reports that.
 const ABORT_LIMIT: Duration = Duration::from_mins(5);
@@ -17,11 +17,11 @@ const ABSENT: u32 = 2;
 /// The number of attempts: a call that was certainly not made is repeated once.
 const TRIES: u32 = 2;
 
-impl Planned {
+impl PlannedState {
     pub(super) fn learn_followed(
         &mut self,
         server: ServerId,
-        result: Result<Followed, Fault>,
+        result: Result<ServerReading, Fault>,
         now: Now,
         record: &mut Record,
     ) {
@@ -45,7 +45,7 @@ impl Planned {
                 // An answer from before the call shows nothing about it.
                 let is_old = one.asked.is_some_and(|call| call.at > at);
                 if !is_old {
-                    one.seen = Some(Dated { at, what: seen });
+                    one.seen = Some(NovaReading { at, what: seen });
                 }
             }
             Err(fault) => self.trouble(format!("looking at {name}: {fault}"), now),
@@ -55,7 +55,7 @@ impl Planned {
     pub(super) fn follow(
         &mut self,
         server: ServerId,
-        seen: &Dated<Followed>,
+        seen: &NovaReading<ServerReading>,
         now: Now,
         record: &mut Record,
         commands: &mut Vec<Command>,
@@ -123,7 +123,7 @@ fn fault_of(fault: Option<&str>) -> &str {
 }
 
 /// Returns the reason why the instance did not move.
-fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&str>) -> String {
+fn failure(state: &PlannedState, server: ServerId, ours: &Migration, fault: Option<&str>) -> String {
     let reason = state
         .moves
         .get(&server)
@@ -147,7 +147,7 @@ fn failure(state: &Planned, server: ServerId, ours: &Migration, fault: Option<&s
 /// Follows an unfinished migration record. A record that is not certainly ours is watched and never aborted: another caller
 /// may have started that migration between the read and the call.
 fn follow_record(
-    state: &mut Planned,
+    state: &mut PlannedState,
     server: ServerId,
     (ours, is_certain): (&Migration, bool),
     now: Now,
@@ -188,9 +188,9 @@ fn follow_record(
 
 /// Handles a requested move without a migration record.
 fn follow_unseen(
-    state: &mut Planned,
+    state: &mut PlannedState,
     server: ServerId,
-    seen: &Dated<Followed>,
+    seen: &NovaReading<ServerReading>,
     is_busy: bool,
     now: Now,
     record: &mut Record,

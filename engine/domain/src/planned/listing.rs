@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::arrivals::{on_their_way, told};
 use super::moves::PlannedMove;
 use super::named::named;
-use super::{Dated, MoveStage, Planned, PlannedStage};
+use super::{MoveStage, NovaReading, PlannedStage, PlannedState};
 use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
@@ -36,13 +36,13 @@ pub(super) fn is_idle(server: &Server) -> bool {
 }
 
 /// True if an instance was left because it did not run, and its own recovery has started it since.
-fn is_started_again(state: &Planned, server: &Server) -> bool {
+fn is_started_again(state: &PlannedState, server: &Server) -> bool {
     let was_left = |one: &PlannedMove| one.stage == MoveStage::Left && one.asked.is_none();
     let its = state.moves.get(&server.id);
     !is_off(server) && state.recovered.contains(&server.id) && its.is_some_and(was_left)
 }
 
-impl Planned {
+impl PlannedState {
     pub(super) fn learn_inventory(&mut self, result: Result<Inventory, Fault>, now: Now) {
         let Some(at) = self.list.answered() else { return };
         self.list.not_before = now.elapsed.plus(self.policy.tick);
@@ -55,7 +55,7 @@ impl Planned {
                         InCell::Failed(_) => false,
                     };
                 if is_whole {
-                    self.listed = Some(Dated { at, what: inventory });
+                    self.listed = Some(NovaReading { at, what: inventory });
                 } else {
                     self.trouble(format!("Nova's cell of {} does not answer", self.host), now);
                 }
@@ -72,7 +72,7 @@ impl Planned {
             self.lives(&service, now, record);
         }
         let closed = *self.closed.get_or_insert(now.elapsed);
-        let Some(Dated { at, what: inventory }) = self.listed.take() else {
+        let Some(NovaReading { at, what: inventory }) = self.listed.take() else {
             if self.list.send(now.elapsed) {
                 commands.push(Command::TakeInventory { shown: false });
             }

@@ -3,12 +3,12 @@
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Dated, Planned, PlannedCall};
+use super::{NovaReading, PlannedCall, PlannedState};
 use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::question::Question;
-use crate::recovery::{Followed, Now, Record, StepKind, Task};
+use crate::recovery::{Now, Record, ServerReading, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// The stage of a move.
@@ -66,7 +66,7 @@ pub struct PlannedMove {
     #[serde(skip)]
     pub(super) read: Question,
     #[serde(skip)]
-    pub(super) seen: Option<Dated<Followed>>,
+    pub(super) seen: Option<NovaReading<ServerReading>>,
     /// The time since which the instance has had a task that is not from this move.
     #[serde(skip)]
     pub(super) busy_since: Option<Elapsed>,
@@ -110,7 +110,7 @@ impl PlannedMove {
     }
 }
 
-impl Planned {
+impl PlannedState {
     /// Adds an instance, unless it is known.
     pub(super) fn take_in(&mut self, server: ServerId, name: &str, source: &str, record: &mut Record) {
         let rank = u32::try_from(self.moves.len()).unwrap_or(u32::MAX);

@@ -1,6 +1,6 @@
 //! The host's service in Nova: it has to be up, and a drained host gets no new instances.
 
-use super::{Dated, LOOK_FOR_RECOVERY, Planned, PlannedCall, PlannedStage};
+use super::{LOOK_FOR_RECOVERY, NovaReading, PlannedCall, PlannedStage, PlannedState};
 use crate::fault::Fault;
 use crate::nova::Service;
 use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, planned_mark};
@@ -8,7 +8,7 @@ use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, plann
 /// The maximum length of the operator's part of a disable reason: Nova keeps 255 characters, and our mark must fit.
 const WRITTEN: usize = 150;
 
-impl Planned {
+impl PlannedState {
     pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: Now) {
         let Some(at) = self.service_read.answered() else {
             return;
@@ -16,7 +16,7 @@ impl Planned {
         self.service_read.not_before = now.elapsed.plus(self.policy.tick);
         match result {
             Ok(Some(seen)) => {
-                self.service = Some(Dated { at, what: seen });
+                self.service = Some(NovaReading { at, what: seen });
             }
             // An unregistered host would have no recovery here. A cell that does not answer shows no service for a while.
             Ok(None) => {

@@ -11,8 +11,8 @@ use crate::entity::notification::NotificationType;
 use crate::entity::vmove::VmoveStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::freeze::{Freeze, FreezeScope};
-use crate::nova::{About, Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
-use crate::recovery::{Followed, InCell, OperatorWord, ServerCall, ServiceUpdate};
+use crate::nova::{InstanceTraits, Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
+use crate::recovery::{InCell, OperatorWord, ServerCall, ServerReading, ServiceUpdate};
 use crate::{HostId, MigrationId, ServiceId, Timestamp};
 
 mod aborting;
@@ -40,7 +40,7 @@ fn server(number: u128, host: &str) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
-        about: About::default(),
+        about: InstanceTraits::default(),
         needs: None,
     }
 }
@@ -71,7 +71,7 @@ fn order(instances: &[(u128, &str)]) -> PlannedOrder {
 
 /// Nova, the clock, and the recovery.
 struct Bench {
-    state: Option<Planned>,
+    state: Option<PlannedState>,
     now: u64,
     service: Service,
     servers: BTreeMap<ServerId, Server>,
@@ -81,7 +81,7 @@ struct Bench {
     /// Orders that are carried out take so long; `None` is for ever.
     takes: Option<u64>,
     begun: BTreeMap<ServerId, u64>,
-    pulse: Pulse,
+    pulse: OperatorState,
     under_recovery: bool,
     records: Vec<Record>,
     calls: Vec<Command>,
@@ -113,7 +113,7 @@ impl Bench {
             },
         };
         let recovery = RecoveryId(Uuid::from_u128(3));
-        let state = Planned::new(recovery, kind, &notification, HOST, Policy::default());
+        let state = PlannedState::new(recovery, kind, &notification, HOST, Policy::default());
         Self {
             state: Some(state),
             now: 0,
@@ -132,7 +132,7 @@ impl Bench {
             answers: Vec::new(),
             takes: Some(3_000),
             begun: BTreeMap::new(),
-            pulse: Pulse::CALM,
+            pulse: OperatorState::CALM,
             under_recovery: false,
             records: Vec::new(),
             calls: Vec::new(),
@@ -147,7 +147,7 @@ impl Bench {
         Self::new(RecoveryKind::Drain, &order(&[]), servers)
     }
 
-    fn state(&self) -> &Planned {
+    fn state(&self) -> &PlannedState {
         self.state.as_ref().unwrap()
     }
 
@@ -254,7 +254,7 @@ impl Bench {
                 let migrations = self.migrations.iter().filter(|row| row.server == *server);
                 Observation::Followed {
                     server: *server,
-                    result: Ok(Followed {
+                    result: Ok(ServerReading {
                         server: self.servers.get(server).cloned(),
                         migrations: migrations.cloned().collect(),
                         percent: self.begun.get(server).map(|_| 61),
@@ -364,7 +364,7 @@ impl Bench {
     fn say_abort(&mut self) {
         self.pulse.word = Some(OperatorWord {
             number: 1,
-            word: Word::Reject,
+            word: OperatorCommand::Reject,
             by: "bob".into(),
             at: Timestamp::from_micros(0),
         });
@@ -375,7 +375,7 @@ impl Bench {
     /// The engine dies; another reads what was written.
     fn take_over(&mut self) {
         let head = self.state().head().unwrap();
-        self.state = Some(Planned::restore(&head).unwrap());
+        self.state = Some(PlannedState::restore(&head).unwrap());
         let pulse = self.pulse.clone();
         self.tell(vec![Observation::Claimed(pulse)]);
     }
@@ -690,7 +690,7 @@ fn a_freeze_holds_what_has_not_begun() {
     bench.run(120_000);
     assert_eq!(bench.orders().len(), asked);
     assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
-    bench.pulse = Pulse::CALM;
+    bench.pulse = OperatorState::CALM;
     bench
         .pulse
         .frozen

@@ -12,10 +12,10 @@ use crate::nova::Service;
 use crate::recovery::{Now, Record, StepKind, Task};
 
 /// The time for which the host must be up in Nova until its process counts as running.
-const LIVES: Duration = Duration::from_mins(2);
+const ALIVE_AFTER: Duration = Duration::from_mins(2);
 
 /// The interval between the reads during that time.
-const APART: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The stored state of freezes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,12 +83,12 @@ impl ProcessRecovery {
             return true;
         }
         let since = *self.freeze.heard_since.get_or_insert(now.elapsed);
-        self.question.not_before = now.elapsed.plus(APART);
-        if now.elapsed.since(since) >= LIVES {
+        self.question.not_before = now.elapsed.plus(POLL_INTERVAL);
+        if now.elapsed.since(since) >= ALIVE_AFTER {
             let text = format!(
                 "reported before a freeze of host {} was over, and Nova has heard its nova-compute for {} s since: nothing was done",
                 self.host,
-                LIVES.as_secs()
+                ALIVE_AFTER.as_secs()
             );
             self.end(NotificationStatus::Finished, text, record);
         }

@@ -9,24 +9,24 @@ use serde::{Deserialize, Serialize};
 use super::ProcessRecovery;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
-use crate::guard::{Region, Verdict, process};
+use crate::guard::{GuardResult, Region, process};
 use crate::nova::Service;
 use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
 use crate::wait::WaitsFor;
 
 /// The time for which a region scan is valid.
-const FRESH: Duration = Duration::from_secs(3);
+const SCAN_LIFETIME: Duration = Duration::from_secs(3);
 
 /// The interval between region scans while the guard blocks.
-const APART: Duration = Duration::from_secs(30);
+const SCAN_INTERVAL: Duration = Duration::from_secs(30);
 
 /// The time for which a host on hold must be up in Nova until its process counts as running.
-const LIVES: Duration = Duration::from_mins(2);
+const ALIVE_AFTER: Duration = Duration::from_mins(2);
 
 /// The stored state of the guard.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Guarded {
+pub(super) struct GuardState {
     /// True if an operator has approved the recovery.
     lifted: bool,
     /// The reason why it waits for an operator.
@@ -38,7 +38,7 @@ pub(super) struct Guarded {
     heard_since: Option<Elapsed>,
 }
 
-impl Guarded {
+impl GuardState {
     pub(super) fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
         let what = match (&self.held, &self.waits) {
             (Some(_), _) => WaitsFor::Approval,
@@ -89,15 +89,15 @@ impl ProcessRecovery {
         let verdict = process::check(&region, host, self.id, &self.policy);
         let before = self.guarded.message();
         (self.guarded.held, self.guarded.waits) = match verdict {
-            Verdict::Pass | Verdict::Warn { .. } => (None, None),
-            Verdict::Hold { reason } => (
+            GuardResult::Pass | GuardResult::Warn { .. } => (None, None),
+            GuardResult::Hold { reason } => (
                 Some(format!(
                     "{}: {reason}. Approve or reject it; nothing was done",
                     process::NAME
                 )),
                 None,
             ),
-            Verdict::Wait { reason, .. } => (None, Some(format!("{}: {reason}", process::NAME))),
+            GuardResult::Wait { reason, .. } => (None, Some(format!("{}: {reason}", process::NAME))),
         };
         let message = self.guarded.message();
         if message != before {
@@ -110,14 +110,14 @@ impl ProcessRecovery {
         if message.is_none() {
             return true;
         }
-        self.question.not_before = now.elapsed.plus(APART);
+        self.question.not_before = now.elapsed.plus(SCAN_INTERVAL);
         self.ends_if_it_runs(&region, service, now, record);
         false
     }
 
     fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
         let (seen, region) = self.region.as_ref()?;
-        (now.elapsed.since(*seen) <= FRESH).then(|| region.clone())
+        (now.elapsed.since(*seen) <= SCAN_LIFETIME).then(|| region.clone())
     }
 
     /// Ends a recovery on hold if the host has been up in Nova long enough, because the suspicion was wrong.
@@ -127,13 +127,13 @@ impl ProcessRecovery {
             return;
         }
         let since = *self.guarded.heard_since.get_or_insert(now.elapsed);
-        if now.elapsed.since(since) >= LIVES {
+        if now.elapsed.since(since) >= ALIVE_AFTER {
             let text = format!(
                 "Nova has heard the nova-compute of {} for {} s: it runs, and nothing was done",
                 self.host,
-                LIVES.as_secs()
+                ALIVE_AFTER.as_secs()
             );
-            self.guarded = Guarded::default();
+            self.guarded = GuardState::default();
             self.end(NotificationStatus::Finished, text, record);
         }
     }

@@ -6,7 +6,7 @@ use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::Fault;
-use crate::guard::{Dated, NovaView, RegionHost};
+use crate::guard::{HostIncident, NovaView, RegionHost};
 use crate::recovery::OperatorWord;
 use crate::{HostId, SegmentId, ServiceId, Timestamp};
 
@@ -17,11 +17,11 @@ const HOST: &str = "c1";
 const D: u64 = 20_000;
 const SETTLED: u64 = 81_000;
 
-fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
-    Pulse {
+fn pulse(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
+    OperatorState {
         segment_enabled,
         operator_maintenance,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     }
 }
 
@@ -134,7 +134,7 @@ impl Run {
     /// `nova-compute` has stopped, and the recovery is claimed.
     fn begun() -> Self {
         let mut run = Self::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(Pulse::CALM));
+        run.tell(Observation::Claimed(OperatorState::CALM));
         assert_eq!(run.commands, [Command::ReadService]);
         run
     }
@@ -197,7 +197,7 @@ impl Run {
         }
     }
 
-    fn taken_over(&mut self, pulse: Pulse) {
+    fn taken_over(&mut self, pulse: OperatorState) {
         self.state = ProcessRecovery::restore(&self.state.head().unwrap()).unwrap();
         self.tell(Observation::Claimed(pulse));
     }
@@ -219,7 +219,7 @@ fn gates_need_no_question() {
             "started",
             "STARTED",
             "nova-compute",
-            Pulse::CALM,
+            OperatorState::CALM,
             Finished,
             "nothing to do",
         ),
@@ -227,7 +227,7 @@ fn gates_need_no_question() {
             "started, any case",
             "started",
             "nova-compute",
-            Pulse::CALM,
+            OperatorState::CALM,
             Finished,
             "nothing to do",
         ),
@@ -235,7 +235,7 @@ fn gates_need_no_question() {
             "another event",
             "RESTARTED",
             "nova-compute",
-            Pulse::CALM,
+            OperatorState::CALM,
             Ignored,
             "asks for nothing",
         ),
@@ -243,7 +243,7 @@ fn gates_need_no_question() {
             "no event",
             "",
             "nova-compute",
-            Pulse::CALM,
+            OperatorState::CALM,
             Ignored,
             "asks for nothing",
         ),
@@ -275,7 +275,7 @@ fn gates_need_no_question() {
             "no process",
             "STOPPED",
             "",
-            Pulse::CALM,
+            OperatorState::CALM,
             Ignored,
             "names no process",
         ),
@@ -283,7 +283,7 @@ fn gates_need_no_question() {
             "a process that is not essential",
             "STOPPED",
             "snmpd",
-            Pulse::CALM,
+            OperatorState::CALM,
             Finished,
             "non_essential_processes",
         ),
@@ -291,7 +291,7 @@ fn gates_need_no_question() {
             "the same by its path",
             "STOPPED",
             "/usr/sbin/snmpd",
-            Pulse::CALM,
+            OperatorState::CALM,
             Finished,
             "non_essential_processes",
         ),
@@ -498,7 +498,7 @@ fn r12_a_host_that_is_being_recovered_needs_no_more() {
 #[test]
 fn taken_over_it_looks_first() {
     let mut run = Run::begun();
-    run.taken_over(Pulse::CALM);
+    run.taken_over(OperatorState::CALM);
     assert_eq!(run.commands, [Command::ReadService]);
 
     let mut run = Run::asked();
@@ -510,7 +510,7 @@ fn taken_over_it_looks_first() {
     );
     run.tell(shown(false));
     run.assert_end("", NotificationStatus::Finished, "is disabled");
-    run.taken_over(Pulse::CALM);
+    run.taken_over(OperatorState::CALM);
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
 }
 
@@ -518,20 +518,20 @@ fn taken_over_it_looks_first() {
 fn an_operators_reject_ends_it_once() {
     let mut run = Run::asked();
     let word = |number, word| {
-        Observation::Pulse(Pulse {
+        Observation::Pulse(OperatorState {
             word: Some(OperatorWord {
                 number,
                 word,
                 by: "alice".into(),
                 at: Timestamp::from_micros(0),
             }),
-            ..Pulse::CALM
+            ..OperatorState::CALM
         })
     };
-    run.tell(word(1, Word::Approve));
-    run.tell(word(1, Word::Reject));
+    run.tell(word(1, OperatorCommand::Approve));
+    run.tell(word(1, OperatorCommand::Reject));
     assert!(!run.state.over, "an old number");
-    run.tell(word(2, Word::Reject));
+    run.tell(word(2, OperatorCommand::Reject));
     run.assert_end("", NotificationStatus::Failed, "rejected by alice");
 }
 
@@ -545,14 +545,14 @@ proptest::proptest! {
         for (passed, what) in sequence {
             run.at += passed;
             let last = run.commands.first().cloned();
-            let no = |forbidden: &mut bool, pulse: Pulse| {
+            let no = |forbidden: &mut bool, pulse: OperatorState| {
                 *forbidden = !pulse.segment_enabled || pulse.operator_maintenance;
                 Observation::Pulse(pulse)
             };
             let observation = match what {
                 0 => no(&mut forbidden, pulse(false, false)),
                 1 => no(&mut forbidden, pulse(true, true)),
-                2 | 3 => no(&mut forbidden, Pulse::CALM),
+                2 | 3 => no(&mut forbidden, OperatorState::CALM),
                 4..7 => shown(true),
                 7 if passed < 300 => shown(false),
                 8 => accepted(),
@@ -560,7 +560,7 @@ proptest::proptest! {
                 10 => Observation::ServiceUpdated(Err(fault(FaultClass::Conflict, Some(409), false))),
                 11 => Observation::Service(Err(fault(FaultClass::Transient, Some(503), false))),
                 12 => {
-                    run.taken_over(if forbidden { pulse(true, true) } else { Pulse::CALM });
+                    run.taken_over(if forbidden { pulse(true, true) } else { OperatorState::CALM });
                     continue;
                 }
                 13 => last.map_or(Observation::Tick, Observation::NotSent),
@@ -570,7 +570,7 @@ proptest::proptest! {
             run.tell(observation);
             assert!(run.calls.len() == before || !forbidden, "against the operator's word");
         }
-        run.taken_over(Pulse::CALM);
+        run.taken_over(OperatorState::CALM);
         if !run.state.over {
             run.tell(shown(false));
         }
@@ -582,7 +582,7 @@ proptest::proptest! {
 fn crowded() -> Run {
     let mut run = Run::begun();
     let day = Duration::from_hours(24);
-    let out = |number: u128| Dated {
+    let out = |number: u128| HostIncident {
         host: HostId(Uuid::from_u128(3 + number)),
         recovery: RecoveryId(Uuid::from_u128(100 + number)),
         age: day,
@@ -602,14 +602,14 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     assert!(message.starts_with("held: G12 process: "), "{message}");
     let word = OperatorWord {
         number: 1,
-        word: Word::Approve,
+        word: OperatorCommand::Approve,
         by: "ada".into(),
         at: Timestamp::from_micros(0),
     };
     run.at = 600_000;
-    let told = Pulse {
+    let told = OperatorState {
         word: Some(word),
-        ..Pulse::CALM
+        ..OperatorState::CALM
     };
     run.tell(Observation::Pulse(told));
     assert_eq!(run.commands, [Command::ReadService]);
@@ -621,7 +621,7 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
 fn t3_a_held_one_goes_on_when_others_are_back_and_survives_its_engine() {
     let mut run = crowded();
     run.tell(shown(true));
-    run.taken_over(Pulse::CALM);
+    run.taken_over(OperatorState::CALM);
     run.tell(shown(true));
     assert!(run.calls.is_empty());
     run.region.processes.clear();

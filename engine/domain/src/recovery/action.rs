@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{OperatorWord, Pulse, Record, StepKind, Task, Word};
+use super::{OperatorCommand, OperatorState, OperatorWord, Record, StepKind, Task};
 use crate::wait::Wait;
 
 /// Age at which an approval that no engine has read yet expires and has to be given again.
@@ -25,9 +25,9 @@ impl OperatorAction {
     /// True if the action will count for the condition that the recovery waits for, once an engine processes it.
     pub fn counts_for(&self, wait: &Wait) -> bool {
         match self.said.word {
-            Word::Reject => true,
-            Word::HostIsOff => !self.is_late,
-            Word::Approve => !self.is_late && is_same(self.hold.as_ref(), Some(wait)),
+            OperatorCommand::Reject => true,
+            OperatorCommand::HostIsOff => !self.is_late,
+            OperatorCommand::Approve => !self.is_late && is_same(self.hold.as_ref(), Some(wait)),
         }
     }
 }
@@ -47,14 +47,14 @@ fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
 
 /// An action that a recovery processes now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Heard {
+pub(crate) struct AppliedAction {
     pub(crate) said: OperatorWord,
-    given: Given,
+    given: ActionScope,
 }
 
 /// The condition that an action was given for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Given {
+enum ActionScope {
     /// An older API does not record the condition.
     Anything,
     For(Option<Wait>),
@@ -62,17 +62,17 @@ enum Given {
     Late,
 }
 
-impl Heard {
+impl AppliedAction {
     /// Returns the reason why the action does not count for the condition that the recovery waits for now, if it does not.
     pub(crate) fn outlived_by(&self, wait: Option<&Wait>) -> Option<String> {
         let by = &self.said.by;
         let why = match &self.given {
-            Given::Anything => return None,
-            Given::Late => format!(
+            ActionScope::Anything => return None,
+            ActionScope::Late => format!(
                 "it was given more than {} s before it was read",
                 APPROVAL_LASTS.as_secs()
             ),
-            Given::For(given) => {
+            ActionScope::For(given) => {
                 if is_same(given.as_ref(), wait) {
                     return None;
                 }
@@ -88,47 +88,58 @@ impl Heard {
     /// True if the recovery now waits for a condition of the same kind.
     pub(crate) fn is_for_this_kind(&self, wait: Option<&Wait>) -> bool {
         match (&self.given, wait) {
-            (Given::For(Some(given)), Some(wait)) => given.what == wait.what,
-            (Given::Anything | Given::For(_), _) => true,
-            (Given::Late, _) => false,
+            (ActionScope::For(Some(given)), Some(wait)) => given.what == wait.what,
+            (ActionScope::Anything | ActionScope::For(_), _) => true,
+            (ActionScope::Late, _) => false,
         }
     }
 }
 
 /// Processes the actions that no owner has processed, in the order in which they were given, and marks each row. An abort wins over
 /// all other actions given meanwhile. `number` is that of the last processed action of those that an older API writes.
-pub(crate) fn hear(pulse: &Pulse, number: &mut u64, task: Task, record: &mut Record) -> Vec<Heard> {
-    let mut heard: Vec<Heard> = Vec::new();
+pub(crate) fn hear(
+    pulse: &OperatorState,
+    number: &mut u64,
+    task: Task,
+    record: &mut Record,
+) -> Vec<AppliedAction> {
+    let mut heard: Vec<AppliedAction> = Vec::new();
     for action in &pulse.actions {
         record.heard_actions.insert(action.id);
         record.head = true;
         *number = (*number).max(action.said.number);
-        heard.push(Heard {
+        heard.push(AppliedAction {
             said: action.said.clone(),
             given: if action.is_late {
-                Given::Late
+                ActionScope::Late
             } else {
-                Given::For(action.hold.clone())
+                ActionScope::For(action.hold.clone())
             },
         });
     }
     if let Some(said) = pulse.word.as_ref().filter(|said| said.number > *number) {
         *number = said.number;
         record.head = true;
-        heard.push(Heard {
+        heard.push(AppliedAction {
             said: said.clone(),
-            given: Given::Anything,
+            given: ActionScope::Anything,
         });
     }
-    let abort = heard.iter().find(|one| one.said.word == Word::Reject).cloned();
+    let abort = heard
+        .iter()
+        .find(|one| one.said.word == OperatorCommand::Reject)
+        .cloned();
     if let Some(abort) = abort {
-        for other in heard.iter().filter(|one| one.said.word != Word::Reject) {
+        for other in heard
+            .iter()
+            .filter(|one| one.said.word != OperatorCommand::Reject)
+        {
             let (word, by) = (other.said.word, &other.said.by);
             let text = format!("{word} by {by}, not followed: {} has aborted", abort.said.by);
             record.heard(word.to_string(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }
-        heard.retain(|one| one.said.word == Word::Reject);
+        heard.retain(|one| one.said.word == OperatorCommand::Reject);
     }
     for one in &heard {
         record.heard(one.said.word.to_string(), &one.said.by);
@@ -150,7 +161,7 @@ mod tests {
         }
     }
 
-    fn action(id: i64, word: Word, by: &str, hold: Option<Wait>) -> OperatorAction {
+    fn action(id: i64, word: OperatorCommand, by: &str, hold: Option<Wait>) -> OperatorAction {
         OperatorAction {
             id,
             said: OperatorWord {
@@ -164,15 +175,15 @@ mod tests {
         }
     }
 
-    fn pulse(actions: Vec<OperatorAction>, word: Option<OperatorWord>) -> Pulse {
-        Pulse {
+    fn pulse(actions: Vec<OperatorAction>, word: Option<OperatorWord>) -> OperatorState {
+        OperatorState {
             word,
             actions,
-            ..Pulse::CALM
+            ..OperatorState::CALM
         }
     }
 
-    fn words(heard: &[Heard]) -> Vec<(Word, &str)> {
+    fn words(heard: &[AppliedAction]) -> Vec<(OperatorCommand, &str)> {
         heard
             .iter()
             .map(|one| (one.said.word, one.said.by.as_str()))
@@ -181,7 +192,10 @@ mod tests {
 
     #[test]
     fn r32_an_abort_wins_over_approvals_in_whatever_order_they_were_said() {
-        for (first, second) in [(Word::Reject, Word::Approve), (Word::Approve, Word::Reject)] {
+        for (first, second) in [
+            (OperatorCommand::Reject, OperatorCommand::Approve),
+            (OperatorCommand::Approve, OperatorCommand::Reject),
+        ] {
             let both = pulse(
                 vec![action(1, first, "ada", None), action(2, second, "bob", None)],
                 None,
@@ -190,7 +204,7 @@ mod tests {
             let mut number = 0;
             let heard = hear(&both, &mut number, Task::Fence, &mut record);
             assert_eq!(heard.len(), 1);
-            assert_eq!(heard[0].said.word, Word::Reject);
+            assert_eq!(heard[0].said.word, OperatorCommand::Reject);
             assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
             assert_eq!(record.words.len(), 2, "both are told to the audit log");
             assert!(
@@ -206,7 +220,7 @@ mod tests {
         let column = |number| {
             Some(OperatorWord {
                 number,
-                word: Word::HostIsOff,
+                word: OperatorCommand::HostIsOff,
                 by: "old".to_owned(),
                 at: Timestamp::from_micros(9),
             })
@@ -214,8 +228,8 @@ mod tests {
         let mut record = Record::default();
         let mut number = 0;
         let rows = vec![
-            action(1, Word::Approve, "ada", None),
-            action(2, Word::HostIsOff, "bob", None),
+            action(1, OperatorCommand::Approve, "ada", None),
+            action(2, OperatorCommand::HostIsOff, "bob", None),
         ];
         let heard = hear(
             &pulse(rows.clone(), column(2)),
@@ -223,7 +237,13 @@ mod tests {
             Task::Fence,
             &mut record,
         );
-        assert_eq!(words(&heard), [(Word::Approve, "ada"), (Word::HostIsOff, "bob")]);
+        assert_eq!(
+            words(&heard),
+            [
+                (OperatorCommand::Approve, "ada"),
+                (OperatorCommand::HostIsOff, "bob")
+            ]
+        );
         assert_eq!(number, 2);
         let heard = hear(
             &pulse(Vec::new(), column(2)),
@@ -238,7 +258,7 @@ mod tests {
             Task::Fence,
             &mut record,
         );
-        assert_eq!(words(&heard), [(Word::HostIsOff, "old")]);
+        assert_eq!(words(&heard), [(OperatorCommand::HostIsOff, "old")]);
         assert!(
             heard[0]
                 .outlived_by(Some(&wait(WaitsFor::Fence, &[], 1)))
@@ -268,7 +288,7 @@ mod tests {
             ),
             ("another", wait(WaitsFor::Alive, &[], 5), false),
         ];
-        let unheld = action(1, Word::Approve, "ada", None);
+        let unheld = action(1, OperatorCommand::Approve, "ada", None);
         let heard = hear(
             &pulse(vec![unheld], None),
             &mut 0,
@@ -281,7 +301,7 @@ mod tests {
         );
         assert!(heard[0].outlived_by(None).is_none());
         for (name, now, counts) in cases {
-            let mut action = action(1, Word::Approve, "ada", Some(given.clone()));
+            let mut action = action(1, OperatorCommand::Approve, "ada", Some(given.clone()));
             let heard = |action: &OperatorAction| {
                 hear(
                     &pulse(vec![action.clone()], None),

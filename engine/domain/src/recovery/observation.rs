@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Command, Pulse, ReserveAnswer, WrittenOff};
+use super::{Command, OperatorState, ReserveAnswer, WrittenOff};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::guard::Region;
@@ -118,7 +118,7 @@ impl Messaging {
 
 /// A server and its live migrations. The migrations are read first: a finished one has recorded where the server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Followed {
+pub struct ServerReading {
     /// The server; `None` if it is gone.
     pub server: Option<Server>,
     /// Every live migration Nova has a record of.
@@ -158,12 +158,12 @@ pub enum Observation {
     /// Time has passed.
     Tick,
     /// This engine has just claimed the recovery: the fate of calls in flight when the last owner stopped is unknown (R5).
-    Claimed(Pulse),
+    Claimed(OperatorState),
     /// A database failover has lost the latest writes of earlier owners. None of their calls can take effect any more, but some that
     /// the journal does not know may have taken effect (R33). The claim follows.
     Rewound,
     /// The state that an operator may have changed.
-    Pulse(Pulse),
+    Pulse(OperatorState),
     /// Answer to [`Command::CountHosts`].
     Region(Arc<Region>),
     /// Answer to [`Command::ReadService`].
@@ -214,7 +214,7 @@ pub enum Observation {
     /// Answer to [`Command::FollowMove`].
     Followed {
         server: ServerId,
-        result: Result<Followed, Fault>,
+        result: Result<ServerReading, Fault>,
     },
     /// Answer to a command about one server.
     ServerCall {

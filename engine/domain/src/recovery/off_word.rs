@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 
 /// The claim that a host is off: the time that it refers to, and what the reports know of the fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OffWord {
+pub struct OffClaim {
     /// The latest time that any of the reports refers to. Each clock on a report's way can make it older, but never newer (R16).
     pub dated: Timestamp,
     /// The time when that report was accepted, by the database's clock; `None` if that report opened the recovery.
@@ -20,7 +20,7 @@ pub struct OffWord {
     pub evidence: Option<Box<GivenEvidence>>,
 }
 
-impl OffWord {
+impl OffClaim {
     /// Returns the claim of a new report, if it makes this claim.
     pub fn reported(new: &NewNotification, arrived: Timestamp) -> Option<Self> {
         let evidence = new.evidence.clone();

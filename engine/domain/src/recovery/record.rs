@@ -171,7 +171,7 @@ pub struct Record {
     /// The order to power the host off that is about to be given.
     pub order: Option<FenceOrder>,
     /// The results of fence devices, for metrics.
-    pub fenced: Vec<Fenced>,
+    pub fenced: Vec<DeviceOutcome>,
     /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
     pub contradicted: bool,
     /// The operator actions that were processed just now.
@@ -197,7 +197,7 @@ pub struct HeardWord {
 
 /// The result of one device in one attempt of its level.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Fenced {
+pub struct DeviceOutcome {
     pub device: String,
     /// True if its level confirmed the host off.
     pub off: bool,

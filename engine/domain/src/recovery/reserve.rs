@@ -98,7 +98,7 @@ impl ReserveCall {
 
 /// The result of adding a host to an aggregate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Joined {
+pub enum JoinResult {
     /// The host was not in the aggregate and is now.
     Added,
     /// The host is in the aggregate, and was when the call arrived: this was read again, not guessed from a 409.
@@ -124,7 +124,7 @@ pub enum ReserveAnswer {
     Joined {
         host: String,
         aggregate: u64,
-        result: Result<Joined, Fault>,
+        result: Result<JoinResult, Fault>,
     },
     /// The answer to [`ReserveCall::Leave`]. A host that is not in the aggregate is no failure.
     Left {

@@ -1,11 +1,11 @@
 //! Finding codes; each has its own page in the documentation.
 
-use super::Grade;
+use super::Severity;
 use crate::words::words;
 
 words! {
-    /// Codes of findings, in display order. Scripts and alerts rely on the names. [`Code::meaning`] explains each code.
-    Code {
+    /// Codes of findings, in display order. Scripts and alerts rely on the names. [`FindingCode::meaning`] explains each code.
+    FindingCode {
         MoveNeedsPerson = "MOVE_NEEDS_PERSON",
         MoveFailed = "MOVE_FAILED",
         InstanceDown = "INSTANCE_DOWN",
@@ -54,9 +54,9 @@ words! {
     }
 }
 
-impl Code {
+impl FindingCode {
     /// Returns the usual severity; a finding may override it.
-    pub const fn grade(self) -> Grade {
+    pub const fn grade(self) -> Severity {
         match self {
             Self::MoveNeedsPerson
             | Self::MoveFailed
@@ -77,13 +77,13 @@ impl Code {
             | Self::FenceFailing
             | Self::NoReservedHost
             | Self::HostNotWatched
-            | Self::GuestsResume => Grade::Err,
+            | Self::GuestsResume => Severity::Err,
             Self::FactsOld
             | Self::InstancesNotListed
             | Self::HostCellDown
             | Self::FenceNotTested
             | Self::MonitorUnknown
-            | Self::RoomUnknown => Grade::Unknown,
+            | Self::RoomUnknown => Severity::Unknown,
             Self::FenceLevelFailing
             | Self::SegmentDisabled
             | Self::FewHosts
@@ -100,8 +100,8 @@ impl Code {
             | Self::MonitorPart
             | Self::EngineSilent
             | Self::EnginePart
-            | Self::HostUnderRecovery => Grade::Warn,
-            Self::RoomTight | Self::InstanceMoving => Grade::Info,
+            | Self::HostUnderRecovery => Severity::Warn,
+            Self::RoomTight | Self::InstanceMoving => Severity::Info,
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Code, Engine, Facts, Finding, Findings, Grade, Protection, Standing, number};
+use super::{Engine, Facts, Finding, FindingCode, Findings, Protection, ProtectionState, Severity, number};
 use crate::timestamp::Timestamp;
 
 /// Age of the last heartbeat after which an engine counts as silent. Engines send one every 5 s; their clocks may differ slightly.
@@ -23,7 +23,7 @@ pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
     age(seen_at, now) <= SILENT_AFTER
 }
 
-pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &mut Findings) {
+pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, found: &mut Findings) {
     let (alive, silent): (Vec<&Engine>, Vec<_>) = facts
         .engines
         .iter()
@@ -36,16 +36,16 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
             "no engine runs"
         };
         found.note(
-            Finding::new(Code::NoEngine, text)
+            Finding::new(FindingCode::NoEngine, text)
                 .since(last)
                 .fix("systemctl start masakari-engine"),
         );
-        all.worsen(Protection::Unprotected, Code::NoEngine);
+        all.worsen(Protection::Unprotected, FindingCode::NoEngine);
     } else {
         for engine in silent.iter().filter(|engine| !is_replaced(engine, &alive)) {
             let text = "it has not signed lately; another engine takes over what it had";
             found.note(
-                Finding::new(Code::EngineSilent, text)
+                Finding::new(FindingCode::EngineSilent, text)
                     .about(&engine.name, 0)
                     .since(engine.seen_at),
             );
@@ -56,12 +56,12 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
                 Some(known) => ("no engine has seen Nova's services lately", Some(known.as_of)),
                 None => ("no engine has looked at Nova's services yet", None),
             };
-            found.note(Finding::new(Code::FactsOld, text).since(since));
+            found.note(Finding::new(FindingCode::FactsOld, text).since(since));
         }
     }
     // Without an engine the data goes stale as a consequence, so FACTS_OLD is then no finding of its own.
     if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
-        all.worsen(Protection::Unknown, Code::FactsOld);
+        all.worsen(Protection::Unknown, FindingCode::FactsOld);
     }
     if let Some(oldest) = facts
         .queue
@@ -74,11 +74,11 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut Standing, found: &
             number(new, "notification that", "notifications that")
         );
         found.note(
-            Finding::new(Code::QueueStalls, text)
+            Finding::new(FindingCode::QueueStalls, text)
                 .since(oldest)
                 .fix("tachi recovery list"),
         );
-        all.worsen(Protection::Unprotected, Code::QueueStalls);
+        all.worsen(Protection::Unprotected, FindingCode::QueueStalls);
     }
     for one in &facts.doubted {
         doubted(one, found);
@@ -98,26 +98,26 @@ pub fn replaces((name, begun): &(String, Timestamp), (of, before): &(String, Tim
 }
 
 /// Reports the parts of engines that do not work. If Nova answers none of the engines, that is one finding for all of them.
-fn nova(alive: &[&Engine], all: &mut Standing, found: &mut Findings) {
+fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     let without = |engine: &&&Engine| engine.parts.get(NOVA).is_some_and(|part| !part.well);
     let away = alive.iter().filter(without).count() == alive.len();
     if away && let Some(part) = alive.first().and_then(|engine| engine.parts.get(NOVA)) {
         let text = format!("Nova answers no engine: {}", part.text);
-        found.note(Finding::new(Code::NovaAway, text).fix("openstack compute service list"));
-        all.worsen(Protection::Unprotected, Code::NovaAway);
+        found.note(Finding::new(FindingCode::NovaAway, text).fix("openstack compute service list"));
+        all.worsen(Protection::Unprotected, FindingCode::NovaAway);
     }
     for engine in alive {
         for (name, part) in &engine.parts {
             let told = away && name == NOVA;
             if !part.well && !told {
                 let text = format!("{name} is {}", part.text);
-                found.note(Finding::new(Code::EnginePart, text).about(&engine.name, 0));
+                found.note(Finding::new(FindingCode::EnginePart, text).about(&engine.name, 0));
             }
         }
     }
 }
 
-fn doubted(one: &super::Doubt, found: &mut Findings) {
+fn doubted(one: &super::MutedReporter, found: &mut Findings) {
     let text = if one.aside {
         format!(
             "it is set aside, so that what it reports begins nothing ({} kept): {}",
@@ -135,8 +135,8 @@ fn doubted(one: &super::Doubt, found: &mut Findings) {
         )
     };
     found.note(
-        Finding::new(Code::ReporterDoubted, text)
-            .graded(Grade::Warn)
+        Finding::new(FindingCode::ReporterDoubted, text)
+            .graded(Severity::Warn)
             .about(format!("reporter {}", one.reporter), 0)
             .since(one.since)
             .fix(format!("tachi monitor unmute {}", one.number)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Aspect, Code, Finding, HostSituation, InstanceSituation, Protection, Situation};
+use super::{Aspect, Finding, FindingCode, HostSituation, InstanceSituation, Protection, Situation};
 use crate::words::words;
 
 words! {
@@ -76,7 +76,7 @@ impl Need {
     }
 }
 
-impl Code {
+impl FindingCode {
     /// Returns the requirement that the finding blocks.
     pub const fn need(self) -> Need {
         match self {
@@ -146,7 +146,10 @@ pub struct Explanation<'a> {
 impl Explanation<'_> {
     /// Returns whether a requirement is met, given the findings that block it; `None` if that is not known.
     pub fn holds(&self, need: Need, against: &[&Finding]) -> Option<bool> {
-        if against.iter().any(|finding| finding.code != Code::RoomUnknown) {
+        if against
+            .iter()
+            .any(|finding| finding.code != FindingCode::RoomUnknown)
+        {
             return Some(false);
         }
         if !against.is_empty() {
@@ -216,7 +219,7 @@ impl Situation {
             .map(|need| (*need, Vec::new()))
             .collect();
         // An instance that is down for its own reason carries only that reason, so the reasons of its host are added.
-        let reasons: BTreeSet<Code> = reasons
+        let reasons: BTreeSet<FindingCode> = reasons
             .iter()
             .chain(of_host.into_iter().flatten())
             .copied()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::FRESH;
+use super::MAX_FACT_AGE;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{Group, Needs, Provider};
@@ -23,17 +23,17 @@ use crate::wait::Wait;
 
 /// A value with the time at which it was true.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known<T> {
+pub struct TimedFact<T> {
     /// The time at which the value was true.
     pub as_of: Timestamp,
     /// The value at that time.
     pub value: T,
 }
 
-impl<T> Known<T> {
+impl<T> TimedFact<T> {
     /// True if the value is current enough to be good news. A time in the future is as useless as an old one: some clock is wrong.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
-        u128::from(now.micros_since(self.as_of).unsigned_abs()) <= FRESH.as_micros()
+        u128::from(now.micros_since(self.as_of).unsigned_abs()) <= MAX_FACT_AGE.as_micros()
     }
 }
 
@@ -49,25 +49,25 @@ pub struct Facts {
     /// The recoveries that are open or watching.
     pub recoveries: Vec<Recovery>,
     /// The instances that wait for an operator.
-    pub waiting: Vec<Waiting>,
+    pub waiting: Vec<WaitingInstance>,
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
     /// The reporters that are quarantined, or should be.
-    pub doubted: Vec<Doubt>,
+    pub doubted: Vec<MutedReporter>,
     /// The freezes in force.
-    pub freezes: Vec<Ice>,
+    pub freezes: Vec<ActiveFreeze>,
     /// The monitors that have ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
     /// The fencing configuration and the state of the fence devices.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if no engine has read them.
-    pub computes: Option<Known<Vec<ComputeService>>>,
+    pub computes: Option<TimedFact<Vec<ComputeService>>>,
     /// Nova's instances; `None` if no engine has listed them.
-    pub instances: Option<Known<Instances>>,
+    pub instances: Option<TimedFact<Instances>>,
     /// The resources of the hosts; `None` if no engine has read them.
-    pub rooms: Option<Known<Rooms>>,
+    pub rooms: Option<TimedFact<Rooms>>,
     /// The hosts whose recovery the guards would put on hold; `None` if no engine has reported them.
-    pub holds: Option<Known<Vec<WouldHold>>>,
+    pub holds: Option<TimedFact<Vec<WouldHold>>>,
 }
 
 /// The resources of the hosts, and the rules that restrict the choice among them.
@@ -104,14 +104,14 @@ pub struct Engine {
     /// The time of the last heartbeat.
     pub seen_at: Timestamp,
     /// The state of the engine's parts, by name.
-    pub parts: BTreeMap<String, Part>,
+    pub parts: BTreeMap<String, EnginePart>,
     /// True if the engine honours freezes; older versions do not know them.
     pub keeps_freezes: bool,
 }
 
 /// A part of an engine, such as its connection to Nova.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
+pub struct EnginePart {
     /// True if the part works.
     pub well: bool,
     /// Text for people.
@@ -167,7 +167,7 @@ pub struct Recovery {
 
 /// An instance that waits for an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingInstance {
     pub server: ServerId,
     /// The instance's name.
     pub name: String,
@@ -189,7 +189,7 @@ pub struct Monitor {
 
 /// A freeze that is in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ice {
+pub struct ActiveFreeze {
     /// The scope, end, author and reason.
     pub freeze: Freeze,
     /// The instance, if the freeze is of one.
@@ -200,7 +200,7 @@ pub struct Ice {
 
 /// A reporter whose claims Nova contradicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doubt {
+pub struct MutedReporter {
     /// The number in the list of such reporters.
     pub number: i64,
     /// The reporter's identity.
@@ -229,14 +229,14 @@ pub struct Fencing {
     /// The registered hosts without a device.
     pub without: Vec<String>,
     /// The devices that answer for another machine than expected.
-    pub foreign: Vec<Foreign>,
+    pub foreign: Vec<WrongMachine>,
     /// The last test of each device of each host; `None` if no engine has reported any.
     pub tests: Option<Vec<DeviceTest>>,
 }
 
 /// A device whose answers are ignored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Foreign {
+pub struct WrongMachine {
     pub host: String,
     /// The device, with its plug.
     pub device: String,

@@ -2,39 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use super::{Code, DeviceTest, Facts, Finding, Findings, Look, Protection, Standing};
+use super::{AssessContext, DeviceTest, Facts, Finding, FindingCode, Findings, Protection, ProtectionState};
 use crate::policy::FencingMode;
 
 /// Number of consecutive failed tests that rules out an accident.
 const FAILURES: u32 = 2;
 
-pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findings) {
+pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mut Findings) {
     let fencing = &facts.fencing;
-    let mut nobody = |code: Code, text: &str, fix: &str| {
+    let mut nobody = |code: FindingCode, text: &str, fix: &str| {
         found.note(Finding::new(code, text).fix(fix));
         all.worsen(Protection::Unprotected, code);
     };
     if fencing.stopped {
         let text = "all fencing is stopped, so every recovery is held";
-        nobody(Code::FencingStopped, text, "set [fencing] enabled = true");
+        nobody(FindingCode::FencingStopped, text, "set [fencing] enabled = true");
     }
     if fencing.mode == FencingMode::DryRun {
         let text = "fencing mode is dry-run, so every recovery is held and nothing recovered";
-        nobody(Code::FencingDryRun, text, "set [fencing] mode");
+        nobody(FindingCode::FencingDryRun, text, "set [fencing] mode");
     }
     if fencing.mode == FencingMode::Engine && !fencing.has_devices {
         let text =
             "fencing mode is engine and no power controller is configured, so no host can be proven off";
-        nobody(Code::NoFenceDevice, text, "tachi fence test --all");
+        nobody(FindingCode::NoFenceDevice, text, "tachi fence test --all");
     }
     if let Some(trouble) = &fencing.trouble {
         let text = format!("the fence devices cannot be read: {trouble}");
-        found.note(Finding::new(Code::FenceFileUnreadable, text).fix("tachi fence test --all"));
+        found.note(Finding::new(FindingCode::FenceFileUnreadable, text).fix("tachi fence test --all"));
     }
     for one in &fencing.foreign {
         let text = format!("its device {} {}; nothing it says counts", one.device, one.what);
         found.note(
-            Finding::new(Code::FenceForeignMachine, text)
+            Finding::new(FindingCode::FenceForeignMachine, text)
                 .about(&one.host, 0)
                 .since(one.since)
                 .fix(format!("tachi fence trust {}", one.host)),
@@ -43,7 +43,12 @@ pub(super) fn assess_region(facts: &Facts, all: &mut Standing, found: &mut Findi
 }
 
 /// Judges whether the fence devices of a host can confirm it off.
-pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+pub(super) fn assess_host(
+    host: &str,
+    look: &AssessContext<'_>,
+    standing: &mut ProtectionState,
+    found: &mut Findings,
+) {
     let fencing = &look.facts.fencing;
     if !fencing.mode.asks_devices() || !fencing.has_devices {
         return;
@@ -52,11 +57,11 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
     if fencing.without.iter().any(|name| name == host) {
         let text = "no fence device is configured for it, so it cannot be proven off";
         found.note(
-            Finding::new(Code::HostWithoutFence, text)
+            Finding::new(FindingCode::HostWithoutFence, text)
                 .about(host, instances)
                 .fix("tachi fence test --all"),
         );
-        standing.worsen(Protection::Unprotected, Code::HostWithoutFence);
+        standing.worsen(Protection::Unprotected, FindingCode::HostWithoutFence);
         return;
     }
     let foreign: Vec<&str> = fencing
@@ -66,7 +71,7 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
         .map(|one| one.device.as_str())
         .collect();
     if !foreign.is_empty() {
-        standing.worsen(Protection::Degraded, Code::FenceForeignMachine);
+        standing.worsen(Protection::Degraded, FindingCode::FenceForeignMachine);
     }
     let believed = |test: &&DeviceTest| !foreign.contains(&test.target.as_str());
     let tests = look.tests.get(host).into_iter().flatten().copied();
@@ -88,9 +93,9 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
         let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= FAILURES);
         if hopeless {
             let told: Vec<String> = bad.iter().map(|test| said(test)).collect();
-            let finding = Finding::new(Code::FenceFailing, told.join("; "));
+            let finding = Finding::new(FindingCode::FenceFailing, told.join("; "));
             found.note(finding.about(host, instances).since(since).fix(fix));
-            standing.worsen(Protection::Unprotected, Code::FenceFailing);
+            standing.worsen(Protection::Unprotected, FindingCode::FenceFailing);
             return;
         }
         let rest = if good.is_empty() {
@@ -98,21 +103,21 @@ pub(super) fn assess_host(host: &str, look: &Look<'_>, standing: &mut Standing, 
         } else {
             format!("{} works", good.join(", "))
         };
-        let finding = Finding::new(Code::FenceLevelFailing, format!("{}; {rest}", said(worst)));
+        let finding = Finding::new(FindingCode::FenceLevelFailing, format!("{}; {rest}", said(worst)));
         found.note(finding.about(host, instances).since(since).fix(fix));
-        standing.worsen(Protection::Degraded, Code::FenceLevelFailing);
+        standing.worsen(Protection::Degraded, FindingCode::FenceLevelFailing);
         return;
     }
     if good.is_empty() && foreign.is_empty() {
         let text = "none of its fence devices was tested lately";
         found.note(
-            Finding::new(Code::FenceNotTested, text)
+            Finding::new(FindingCode::FenceNotTested, text)
                 .about(host, instances)
                 .fix(fix),
         );
-        standing.worsen(Protection::Unknown, Code::FenceNotTested);
+        standing.worsen(Protection::Unknown, FindingCode::FenceNotTested);
     } else if good.is_empty() {
-        standing.worsen(Protection::Unprotected, Code::FenceForeignMachine);
+        standing.worsen(Protection::Unprotected, FindingCode::FenceForeignMachine);
     }
 }
 

@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Code, Grade};
+use super::{FindingCode, Severity};
 use crate::timestamp::Timestamp;
 
 /// A finding about one subject, or about several subjects with the same text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The code, which stays the same when the text changes.
-    pub code: Code,
-    pub grade: Grade,
+    pub code: FindingCode,
+    pub grade: Severity,
     /// The hosts, instances, engines or other subjects; empty if the finding is about the whole region.
     pub subjects: Vec<String>,
     /// The number of affected instances.
@@ -29,7 +29,7 @@ pub struct Finding {
 
 impl Finding {
     /// Creates a finding about the whole region, with the usual severity of its code.
-    pub(super) fn new(code: Code, text: impl Into<String>) -> Self {
+    pub(super) fn new(code: FindingCode, text: impl Into<String>) -> Self {
         Self {
             code,
             grade: code.grade(),
@@ -48,7 +48,7 @@ impl Finding {
         self
     }
 
-    pub(super) fn graded(self, grade: Grade) -> Self {
+    pub(super) fn graded(self, grade: Severity) -> Self {
         Self { grade, ..self }
     }
 
@@ -69,7 +69,7 @@ impl Finding {
 
 /// The findings; those with the same severity, code and text are merged into one.
 #[derive(Default)]
-pub(super) struct Findings(BTreeMap<(std::cmp::Reverse<Grade>, Code, String), Finding>);
+pub(super) struct Findings(BTreeMap<(std::cmp::Reverse<Severity>, FindingCode, String), Finding>);
 
 impl Findings {
     pub(super) fn note(&mut self, finding: Finding) {

@@ -2,29 +2,32 @@
 
 use std::collections::BTreeSet;
 
-use super::{Code, Facts, Finding, Findings, Grade, Ice, Look, Protection, Standing, is_alive};
+use super::{
+    ActiveFreeze, AssessContext, Facts, Finding, FindingCode, Findings, Protection, ProtectionState,
+    Severity, is_alive,
+};
 use crate::freeze::FreezeScope;
 use crate::id::ServerId;
 
 /// The segments, hosts and instances that have a freeze of their own.
 #[derive(Default)]
-pub(super) struct Frozen<'a> {
+pub(super) struct DirectFreeze<'a> {
     pub(super) segments: BTreeSet<&'a str>,
     pub(super) hosts: BTreeSet<&'a str>,
     pub(super) servers: BTreeSet<ServerId>,
 }
 
-impl Frozen<'_> {
+impl DirectFreeze<'_> {
     /// Lowers the protection if `frozen`.
-    pub(super) fn hold(standing: &mut Standing, frozen: bool) {
+    pub(super) fn hold(standing: &mut ProtectionState, frozen: bool) {
         if frozen {
-            standing.worsen(Protection::Unprotected, Code::Frozen);
+            standing.worsen(Protection::Unprotected, FindingCode::Frozen);
         }
     }
 }
 
-pub(super) fn by_what(facts: &Facts) -> Frozen<'_> {
-    let mut frozen = Frozen::default();
+pub(super) fn by_what(facts: &Facts) -> DirectFreeze<'_> {
+    let mut frozen = DirectFreeze::default();
     for ice in &facts.freezes {
         let name = ice.freeze.name.as_str();
         match ice.freeze.scope {
@@ -42,7 +45,7 @@ pub(super) fn by_what(facts: &Facts) -> Frozen<'_> {
 }
 
 /// Reports each freeze. A freeze that a running engine ignores is an error: relying on it is worse than having none.
-pub(super) fn assess(look: &Look<'_>, all: &mut Standing, found: &mut Findings) {
+pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found: &mut Findings) {
     let engines = look.facts.engines.iter();
     let alive = engines.filter(|engine| is_alive(engine.seen_at, look.now));
     let deaf: Vec<&str> = alive
@@ -51,17 +54,17 @@ pub(super) fn assess(look: &Look<'_>, all: &mut Standing, found: &mut Findings) 
         .collect();
     for ice in &look.facts.freezes {
         if ice.freeze.scope == FreezeScope::Region {
-            Frozen::hold(all, true);
+            DirectFreeze::hold(all, true);
         }
-        let mut finding = Finding::new(Code::Frozen, text(ice, &deaf)).since(ice.since);
+        let mut finding = Finding::new(FindingCode::Frozen, text(ice, &deaf)).since(ice.since);
         if !deaf.is_empty() {
-            finding = finding.graded(Grade::Err);
+            finding = finding.graded(Severity::Err);
         }
         found.note(about(finding, ice, look).fix(ice.freeze.thaw()));
     }
 }
 
-fn text(ice: &Ice, deaf: &[&str]) -> String {
+fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
     let terms = ice.freeze.terms();
     if deaf.is_empty() {
         return format!("frozen {terms}: nothing of it is fenced or moved");
@@ -72,7 +75,7 @@ fn text(ice: &Ice, deaf: &[&str]) -> String {
     )
 }
 
-fn about(finding: Finding, ice: &Ice, look: &Look<'_>) -> Finding {
+fn about(finding: Finding, ice: &ActiveFreeze, look: &AssessContext<'_>) -> Finding {
     let name = ice.freeze.name.as_str();
     let segments = &look.facts.segments;
     match ice.freeze.scope {
@@ -105,11 +108,11 @@ mod tests {
         }
     }
 
-    fn told(situation: &Situation) -> (&str, Vec<&str>, Grade, u64) {
+    fn told(situation: &Situation) -> (&str, Vec<&str>, Severity, u64) {
         let [finding] = &situation.findings[..] else {
             panic!("{:?}", situation.findings);
         };
-        assert_eq!(finding.code, Code::Frozen);
+        assert_eq!(finding.code, FindingCode::Frozen);
         let subjects = finding.subjects.iter().map(String::as_str).collect();
         (&finding.text, subjects, finding.grade, finding.instances)
     }
@@ -128,7 +131,7 @@ mod tests {
             let (text, about, grade, instances) = told(&situation);
             assert_eq!(
                 (about, grade, instances),
-                (subjects, Grade::Warn, bare),
+                (subjects, Severity::Warn, bare),
                 "{scope}"
             );
             assert!(
@@ -150,11 +153,11 @@ mod tests {
         let mut stopped = engine("ctl-1:6:x", 40_000, &[]);
         stopped.keeps_freezes = false;
         facts.engines.push(stopped);
-        assert_eq!(told(&assess(&facts, NOW)).2, Grade::Warn, "it runs no more");
+        assert_eq!(told(&assess(&facts, NOW)).2, Severity::Warn, "it runs no more");
         facts.engines[0].keeps_freezes = false;
         let situation = assess(&facts, NOW);
         let (text, _, grade, _) = told(&situation);
-        assert_eq!(grade, Grade::Err);
+        assert_eq!(grade, Severity::Err);
         assert!(text.contains("may be fenced and moved: stop ctl-1:7:x"), "{text}");
     }
 }

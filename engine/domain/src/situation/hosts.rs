@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
-use super::freezes::Frozen;
+use super::freezes::DirectFreeze;
 use super::{
-    Code, Counts, Finding, Findings, Grade, Host, InstanceSituation, Look, Protection, Segment, Standing,
-    fencing, monitors,
+    AssessContext, Counts, Finding, FindingCode, Findings, Host, InstanceSituation, Protection,
+    ProtectionState, Segment, Severity, fencing, monitors,
 };
 use crate::entity::host::MaintenanceReason;
 use crate::recovery::Life;
@@ -22,7 +22,7 @@ pub struct HostSituation {
     /// The fate of its instances if the host failed now.
     pub protection: Protection,
     /// The reasons for the protection.
-    pub reasons: BTreeSet<Code>,
+    pub reasons: BTreeSet<FindingCode>,
     /// True if Nova shows the host up; `None` if that is not known.
     pub up: Option<bool>,
     /// The number of its instances by protection; `None` until the instances have been listed.
@@ -30,17 +30,17 @@ pub struct HostSituation {
 }
 
 /// An assessed host, before its instances are counted.
-pub(super) struct Assessed<'a> {
+pub(super) struct AssessedHost<'a> {
     pub(super) name: &'a str,
     segment: Option<&'a str>,
     reserved: bool,
-    pub(super) standing: Standing,
+    pub(super) standing: ProtectionState,
     up: Option<bool>,
     /// True if the host can take instances of another host, or be lost.
     pub(super) works: bool,
 }
 
-impl Assessed<'_> {
+impl AssessedHost<'_> {
     pub(super) fn summary(self, instances: Option<&[InstanceSituation]>) -> HostSituation {
         let own = |all: &[InstanceSituation]| Counts::of(of_host(all, self.name));
         HostSituation {
@@ -66,10 +66,10 @@ pub(super) fn of_host<'a>(all: &'a [InstanceSituation], host: &str) -> &'a [Inst
 pub(super) fn registered<'a>(
     host: &'a Host,
     segment: &'a Segment,
-    look: &Look<'_>,
+    look: &AssessContext<'_>,
     found: &mut Findings,
-) -> Assessed<'a> {
-    let mut standing = Standing::good();
+) -> AssessedHost<'a> {
+    let mut standing = ProtectionState::good();
     let name = host.name.as_str();
     let up = look.is_up(name);
     let open = matches!(host.recovery, Some((_, Life::Open)));
@@ -86,8 +86,8 @@ pub(super) fn registered<'a>(
         }
         would_hold(name, look, &mut standing, found);
     }
-    Frozen::hold(&mut standing, look.ice.hosts.contains(name));
-    Assessed {
+    DirectFreeze::hold(&mut standing, look.ice.hosts.contains(name));
+    AssessedHost {
         name,
         segment: Some(&segment.name),
         reserved: host.reserved,
@@ -98,7 +98,7 @@ pub(super) fn registered<'a>(
 }
 
 /// True if the host is running, as far as is known. A report alone does not change that: Nova showing the host up outweighs it.
-pub(super) fn works(host: &Host, look: &Look<'_>) -> bool {
+pub(super) fn works(host: &Host, look: &AssessContext<'_>) -> bool {
     let up = look.is_up(&host.name);
     match host.recovery {
         Some((_, Life::Open)) => up == Some(true),
@@ -106,7 +106,12 @@ pub(super) fn works(host: &Host, look: &Look<'_>) -> bool {
     }
 }
 
-fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+fn under_recovery(
+    name: &str,
+    look: &AssessContext<'_>,
+    standing: &mut ProtectionState,
+    found: &mut Findings,
+) {
     let recovery = look
         .facts
         .recoveries
@@ -134,9 +139,9 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
         };
         (Protection::Down, format!("{text}{progress}"))
     };
-    standing.worsen(protection, Code::HostUnderRecovery);
+    standing.worsen(protection, FindingCode::HostUnderRecovery);
     found.note(
-        Finding::new(Code::HostUnderRecovery, text)
+        Finding::new(FindingCode::HostUnderRecovery, text)
             .about(name, look.instances_on(name))
             .fix(format!("tachi recovery show {name}")),
     );
@@ -145,15 +150,15 @@ fn under_recovery(name: &str, look: &Look<'_>, standing: &mut Standing, found: &
 fn on_maintenance(
     (segment, name): (&Segment, &str),
     reason: MaintenanceReason,
-    look: &Look<'_>,
-    standing: &mut Standing,
+    look: &AssessContext<'_>,
+    standing: &mut ProtectionState,
     found: &mut Findings,
 ) {
     let back = || format!("tachi host return {name}");
     let (code, text, fix) = match reason {
         // Only an operator clears maintenance that an operator has set: recoveries and host returns leave it alone.
         MaintenanceReason::Operator => (
-            Code::HostOnMaintenance,
+            FindingCode::HostOnMaintenance,
             "on maintenance: an operator has put it there",
             format!(
                 "openstack segment host update --on_maintenance False {} {name}",
@@ -161,12 +166,12 @@ fn on_maintenance(
             ),
         ),
         MaintenanceReason::Recovery => (
-            Code::HostNotBack,
+            FindingCode::HostNotBack,
             "on maintenance: it was recovered and is not back at work",
             back(),
         ),
         MaintenanceReason::Process => (
-            Code::ProcessDown,
+            FindingCode::ProcessDown,
             "disabled and on maintenance: one of its processes has failed",
             back(),
         ),
@@ -185,14 +190,14 @@ fn on_maintenance(
 }
 
 /// Reports the guards that would put the recovery on hold if the host failed now.
-fn would_hold(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+fn would_hold(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let Some(why) = look.holds.get(name) else {
         return;
     };
-    standing.worsen(Protection::Degraded, Code::RecoveryWouldHold);
+    standing.worsen(Protection::Degraded, FindingCode::RecoveryWouldHold);
     found.note(
         Finding::new(
-            Code::RecoveryWouldHold,
+            FindingCode::RecoveryWouldHold,
             format!("if it failed now: {}", why.join("; ")),
         )
         .about(name, look.instances_on(name)),
@@ -200,7 +205,7 @@ fn would_hold(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut 
 }
 
 /// Returns the protection of instances that are not recovered if their host fails: down if Nova is known to show the host down.
-fn lost_or_down(name: &str, look: &Look<'_>) -> Protection {
+fn lost_or_down(name: &str, look: &AssessContext<'_>) -> Protection {
     if look.is_up(name) == Some(false) {
         Protection::Down
     } else {
@@ -209,42 +214,42 @@ fn lost_or_down(name: &str, look: &Look<'_>) -> Protection {
 }
 
 /// Judges the compute service of a host that should be running.
-fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let name = host.name.as_str();
     let instances = look.instances_on(name);
     let Some(compute) = look.computes.get(name) else {
         if look.facts.computes.is_some() {
             let text = "registered, and unknown to Nova";
             found.note(
-                Finding::new(Code::HostUnknownToNova, text)
+                Finding::new(FindingCode::HostUnknownToNova, text)
                     .about(name, instances)
                     .fix("openstack compute service list"),
             );
-            standing.worsen(Protection::Unprotected, Code::HostUnknownToNova);
+            standing.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova);
         }
         return;
     };
     if compute.cell_down {
         let text = "its cell is away, so nothing is known of it";
         found.note(
-            Finding::new(Code::HostCellDown, text)
+            Finding::new(FindingCode::HostCellDown, text)
                 .about(name, instances)
                 .since(compute.since),
         );
-        standing.worsen(Protection::Unknown, Code::HostCellDown);
+        standing.worsen(Protection::Unknown, FindingCode::HostCellDown);
     } else if !compute.up {
         let text = "down at Nova, and no recovery of it is open";
         found.note(
-            Finding::new(Code::HostDown, text)
+            Finding::new(FindingCode::HostDown, text)
                 .about(name, instances)
                 .since(compute.since)
                 .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
-        standing.worsen(Protection::Down, Code::HostDown);
+        standing.worsen(Protection::Down, FindingCode::HostDown);
     } else if !compute.enabled && !host.reserved {
         let text = "disabled at Nova, so it takes no instances";
         found.note(
-            Finding::new(Code::HostDisabled, text)
+            Finding::new(FindingCode::HostDisabled, text)
                 .about(name, instances)
                 .since(compute.since)
                 .fix(if look.ice.hosts.contains(name) {
@@ -258,7 +263,7 @@ fn at_nova(host: &Host, look: &Look<'_>, standing: &mut Standing, found: &mut Fi
 }
 
 /// Assesses the hosts in Nova that are not registered.
-pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assessed<'a>> {
+pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> Vec<AssessedHost<'a>> {
     let hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
     let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
     let mut strangers = Vec::new();
@@ -276,20 +281,20 @@ pub(super) fn strangers<'a>(look: &Look<'a>, found: &mut Findings) -> Vec<Assess
             .is_some_and(|known| known.value.complete);
         // A new host that is empty, or will never run instances, harms nothing yet.
         let grade = if listed && instances == 0 {
-            Grade::Warn
+            Severity::Warn
         } else {
-            Grade::Err
+            Severity::Err
         };
         let text = "in no segment, so not recovered";
         found.note(
-            Finding::new(Code::HostNotInSegment, text)
+            Finding::new(FindingCode::HostNotInSegment, text)
                 .graded(grade)
                 .about(name, instances)
                 .fix("tachi setup import"),
         );
-        let mut standing = Standing::good();
-        standing.worsen(Protection::Unprotected, Code::HostNotInSegment);
-        strangers.push(Assessed {
+        let mut standing = ProtectionState::good();
+        standing.worsen(Protection::Unprotected, FindingCode::HostNotInSegment);
+        strangers.push(AssessedHost {
             name,
             segment: None,
             reserved: false,

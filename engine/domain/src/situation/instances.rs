@@ -4,11 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::freezes::Frozen;
-use super::hosts::Assessed;
-use super::{Code, Facts, Finding, Findings, Grade, Instance, Look, Protection, Standing, Waiting};
+use super::freezes::DirectFreeze;
+use super::hosts::AssessedHost;
+use super::{
+    AssessContext, Facts, Finding, FindingCode, Findings, Instance, Protection, ProtectionState, Severity,
+    WaitingInstance,
+};
 use crate::id::ServerId;
-use crate::nova::{Rest, Why};
+use crate::nova::{Rest, StopReason};
 use crate::recovery::Life;
 use crate::wait::{Wait, WaitsFor};
 
@@ -22,7 +25,7 @@ pub struct InstanceSituation {
     /// The fate of the instance if that host failed now.
     pub protection: Protection,
     /// The reasons. Shared, because most instances have exactly the reasons of their host.
-    pub reasons: Arc<BTreeSet<Code>>,
+    pub reasons: Arc<BTreeSet<FindingCode>>,
     /// The reason why policy excludes the instance, if it does.
     pub left: Option<String>,
 }
@@ -35,28 +38,28 @@ pub(super) fn numbers(facts: &Facts) -> BTreeMap<&str, u64> {
 
 /// Assesses all instances, by host. Instances that wait for an operator are reported even if no engine has listed any.
 pub(super) fn assess(
-    look: &Look<'_>,
-    hosts: &[Assessed<'_>],
+    look: &AssessContext<'_>,
+    hosts: &[AssessedHost<'_>],
     found: &mut Findings,
 ) -> Option<Vec<InstanceSituation>> {
     waiting(look, found);
     let Some(known) = &look.facts.instances else {
         let text = "no engine has listed Nova's instances yet";
-        found.note(Finding::new(Code::InstancesNotListed, text));
+        found.note(Finding::new(FindingCode::InstancesNotListed, text));
         return None;
     };
-    let mut common = Standing::good();
+    let mut common = ProtectionState::good();
     if !known.value.complete {
         let text = "an engine is listing Nova's instances, and is not through";
-        found.note(Finding::new(Code::InstancesNotListed, text));
+        found.note(Finding::new(FindingCode::InstancesNotListed, text));
     }
     if !known.is_fresh(look.now) {
         let text = "Nova's instances were listed too long ago";
-        found.note(Finding::new(Code::FactsOld, text).since(known.as_of));
-        common.worsen(Protection::Unknown, Code::FactsOld);
+        found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
+        common.worsen(Protection::Unknown, FindingCode::FactsOld);
     }
-    let of: BTreeMap<&str, &Standing> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
-    let waiting: BTreeMap<ServerId, &Waiting> =
+    let of: BTreeMap<&str, &ProtectionState> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
+    let waiting: BTreeMap<ServerId, &WaitingInstance> =
         look.facts.waiting.iter().map(|one| (one.server, one)).collect();
     let mut told = BTreeSet::new();
     let mut all = Vec::new();
@@ -65,7 +68,7 @@ pub(super) fn assess(
         match of.get(host.as_str()) {
             Some(own) => base.and(own),
             // Nova has an instance on a host for which it shows no service.
-            None => base.worsen(Protection::Unprotected, Code::HostUnknownToNova),
+            None => base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova),
         }
         let host: Arc<str> = host.as_str().into();
         let reasons = Arc::new(base.reasons.clone());
@@ -113,12 +116,17 @@ pub(super) fn assess(
 }
 
 /// Returns the state of an instance that differs from the other instances on its host; `None` if it does not differ.
-fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'_>) -> Option<Standing> {
+fn own(
+    one: &Instance,
+    waiting: Option<&WaitingInstance>,
+    base: &ProtectionState,
+    look: &AssessContext<'_>,
+) -> Option<ProtectionState> {
     if let Some(waiting) = waiting {
         return Some(down(code(waiting)));
     }
     if look.facts.away.contains(&one.id) {
-        return Some(down(Code::HostUnderRecovery));
+        return Some(down(FindingCode::HostUnderRecovery));
     }
     let frozen = look.ice.servers.contains(&one.id);
     let rest = rests(one);
@@ -126,16 +134,16 @@ fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'
         return None;
     }
     let mut standing = base.clone();
-    Frozen::hold(&mut standing, frozen);
+    DirectFreeze::hold(&mut standing, frozen);
     if one.moving {
-        standing.worsen(Protection::Degraded, Code::InstanceMoving);
+        standing.worsen(Protection::Degraded, FindingCode::InstanceMoving);
     }
     if let Some(rest) = rest {
         let protection = match rest.why {
-            Why::Due => Protection::Down,
-            Why::Unasked | Why::Unclear | Why::Meant => Protection::Unknown,
+            StopReason::Due => Protection::Down,
+            StopReason::Unasked | StopReason::Unclear | StopReason::Meant => Protection::Unknown,
         };
-        standing.worsen(protection, Code::InstanceDown);
+        standing.worsen(protection, FindingCode::InstanceDown);
     }
     if one.left.is_some() {
         standing.protection = Protection::NotMeant;
@@ -147,8 +155,8 @@ fn own(one: &Instance, waiting: Option<&Waiting>, base: &Standing, look: &Look<'
 fn rests(one: &Instance) -> Option<&Rest> {
     let rest = one.rest.as_ref().filter(|_| one.left.is_none())?;
     match rest.why {
-        Why::Due | Why::Unasked | Why::Unclear => Some(rest),
-        Why::Meant => None,
+        StopReason::Due | StopReason::Unasked | StopReason::Unclear => Some(rest),
+        StopReason::Meant => None,
     }
 }
 
@@ -156,7 +164,7 @@ fn rests(one: &Instance) -> Option<&Rest> {
 const BUSY: Duration = Duration::from_mins(5);
 
 /// Describes an instance that does not run.
-fn resting(one: &Instance, rest: &Rest, look: &Look<'_>) -> Finding {
+fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
     let age = u128::from(look.now.micros_since(rest.since).unsigned_abs());
     let fix = if rest.stopped {
         format!("openstack server start {}", one.id)
@@ -164,38 +172,38 @@ fn resting(one: &Instance, rest: &Rest, look: &Look<'_>) -> Finding {
         format!("openstack server reboot --hard {}", one.id)
     };
     let (grade, text, fix) = match rest.why {
-        Why::Due if rest.busy && age < BUSY.as_micros() => (
-            Grade::Info,
+        StopReason::Due if rest.busy && age < BUSY.as_micros() => (
+            Severity::Info,
             "it should run and does not: Nova is at work on it",
             None,
         ),
-        Why::Due if rest.stopped => (
-            Grade::Err,
+        StopReason::Due if rest.stopped => (
+            Severity::Err,
             "it should run and does not: stopped, and nobody has asked for that",
             Some(fix),
         ),
-        Why::Due => (
-            Grade::Err,
+        StopReason::Due => (
+            Severity::Err,
             "it should run and does not: in error or shut down, and nobody has asked for that",
             Some(fix),
         ),
-        Why::Unclear if rest.stopped => (
-            Grade::Info,
+        StopReason::Unclear if rest.stopped => (
+            Severity::Info,
             "Nova found it shut down and stopped it: whether its guest did that by itself is not known",
             Some(fix),
         ),
-        Why::Unclear => (
-            Grade::Info,
+        StopReason::Unclear => (
+            Severity::Info,
             "it does not run, and Nova does not show why",
             Some(fix),
         ),
-        Why::Unasked | Why::Meant => (
-            Grade::Info,
+        StopReason::Unasked | StopReason::Meant => (
+            Severity::Info,
             "it does not run: whether somebody has stopped it is being looked up",
             None,
         ),
     };
-    let finding = Finding::new(Code::InstanceDown, text)
+    let finding = Finding::new(FindingCode::InstanceDown, text)
         .graded(grade)
         .about(&*one.name, 1)
         .since(rest.since);
@@ -205,18 +213,18 @@ fn resting(one: &Instance, rest: &Rest, look: &Look<'_>) -> Finding {
     }
 }
 
-fn down(code: Code) -> Standing {
-    let mut standing = Standing::good();
+fn down(code: FindingCode) -> ProtectionState {
+    let mut standing = ProtectionState::good();
     standing.worsen(Protection::Down, code);
     standing
 }
 
-fn code(waiting: &Waiting) -> Code {
+fn code(waiting: &WaitingInstance) -> FindingCode {
     let what = waiting.wait.as_ref().map_or(WaitsFor::GivenUp, |wait| wait.what);
     if what.is_held() {
-        Code::MoveNeedsPerson
+        FindingCode::MoveNeedsPerson
     } else {
-        Code::MoveFailed
+        FindingCode::MoveFailed
     }
 }
 
@@ -234,7 +242,7 @@ fn about(wait: Option<&Wait>) -> String {
 }
 
 /// Reports the instances that wait for an operator, and the recoveries that are on hold.
-fn waiting(look: &Look<'_>, found: &mut Findings) {
+fn waiting(look: &AssessContext<'_>, found: &mut Findings) {
     for one in &look.facts.waiting {
         let finding = Finding::new(code(one), about(one.wait.as_ref()));
         found.note(
@@ -250,7 +258,7 @@ fn waiting(look: &Look<'_>, found: &mut Findings) {
             continue;
         };
         found.note(
-            Finding::new(Code::RecoveryHeld, about(Some(wait)))
+            Finding::new(FindingCode::RecoveryHeld, about(Some(wait)))
                 .about(&one.host, look.instances_on(&one.host))
                 .since(wait.since)
                 .fix(format!("tachi recovery show {}", one.id)),

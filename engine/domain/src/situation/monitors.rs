@@ -8,7 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Code, FRESH, Finding, Findings, Grade, Look, Monitor, Protection, Standing};
+use super::{
+    AssessContext, Finding, FindingCode, Findings, MAX_FACT_AGE, Monitor, Protection, ProtectionState,
+    Severity,
+};
 use crate::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Resume};
 use crate::timestamp::Timestamp;
 
@@ -20,7 +23,7 @@ pub struct MonitorSituation {
     /// The kind of failures it watches for.
     pub kind: MonitorKind,
     /// The severity of the monitor's state.
-    pub grade: Grade,
+    pub grade: Severity,
     /// The time of the last heartbeat.
     pub signed_at: Timestamp,
     pub version: String,
@@ -39,16 +42,16 @@ pub struct MonitorSituation {
 impl Monitor {
     /// True if the last heartbeat is recent. A heartbeat from the future does not count: some clock is wrong.
     fn is_alive(&self, now: Timestamp) -> bool {
-        u128::from(now.micros_since(self.signed_at).unsigned_abs()) <= FRESH.as_micros()
+        u128::from(now.micros_since(self.signed_at).unsigned_abs()) <= MAX_FACT_AGE.as_micros()
     }
 
     fn situation(&self, now: Timestamp) -> MonitorSituation {
         let (grade, trouble) = if !self.is_alive(now) {
-            (Grade::Err, "it has not signed for a while".to_owned())
+            (Severity::Err, "it has not signed for a while".to_owned())
         } else if self.said.troubles.is_empty() {
-            (Grade::Ok, String::new())
+            (Severity::Ok, String::new())
         } else {
-            (Grade::Warn, troubles(&self.said.troubles))
+            (Severity::Warn, troubles(&self.said.troubles))
         };
         MonitorSituation {
             host: self.said.host.clone(),
@@ -84,7 +87,7 @@ fn troubles(troubles: &BTreeMap<String, String>) -> String {
 }
 
 /// Returns the state of all monitors, most severe first.
-pub(super) fn situations(look: &Look<'_>) -> Vec<MonitorSituation> {
+pub(super) fn situations(look: &AssessContext<'_>) -> Vec<MonitorSituation> {
     let mut all: Vec<MonitorSituation> = look
         .facts
         .monitors
@@ -99,7 +102,7 @@ pub(super) fn situations(look: &Look<'_>) -> Vec<MonitorSituation> {
 }
 
 /// True if a host monitor has ever sent a heartbeat.
-pub(super) fn are_known(look: &Look<'_>) -> bool {
+pub(super) fn are_known(look: &AssessContext<'_>) -> bool {
     look.facts
         .monitors
         .iter()
@@ -137,7 +140,12 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
 }
 
 /// Judges a running host by who watches it, and by the state of its own monitors.
-pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+pub(super) fn assess_host(
+    name: &str,
+    look: &AssessContext<'_>,
+    standing: &mut ProtectionState,
+    found: &mut Findings,
+) {
     let instances = look.instances_on(name);
     guests(name, look, standing, found);
     if are_known(look) {
@@ -148,17 +156,17 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
                 let text = "no host monitor at work watches it, so its death would not be reported";
                 let fix = format!("systemctl status {}", unit(MonitorKind::Host));
                 found.note(
-                    Finding::new(Code::HostNotWatched, text)
+                    Finding::new(FindingCode::HostNotWatched, text)
                         .about(name, instances)
                         .since(at)
                         .fix(fix),
                 );
-                standing.worsen(Protection::Unprotected, Code::HostNotWatched);
+                standing.worsen(Protection::Unprotected, FindingCode::HostNotWatched);
             }
             Watch { before: None, .. } => {
                 let text = "no host monitor that signs has ever watched it";
-                found.note(Finding::new(Code::MonitorUnknown, text).about(name, instances));
-                standing.worsen(Protection::Unknown, Code::MonitorUnknown);
+                found.note(Finding::new(FindingCode::MonitorUnknown, text).about(name, instances));
+                standing.worsen(Protection::Unknown, FindingCode::MonitorUnknown);
             }
         }
     }
@@ -168,23 +176,23 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
             let text = format!("its {kind} monitor has not signed for a while");
             let fix = format!("systemctl status {}", unit(kind));
             found.note(
-                Finding::new(Code::MonitorSilent, text)
+                Finding::new(FindingCode::MonitorSilent, text)
                     .about(name, instances)
                     .since(one.signed_at)
                     .fix(fix),
             );
         } else if !one.said.troubles.is_empty() {
             let text = format!("its {kind} monitor has trouble: {}", troubles(&one.said.troubles));
-            found.note(Finding::new(Code::MonitorPart, text).about(name, instances));
+            found.note(Finding::new(FindingCode::MonitorPart, text).about(name, instances));
         } else {
             continue;
         }
         // The failure of a host is reported by the monitors of other hosts.
         if kind != MonitorKind::Host {
             let code = if one.is_alive(look.now) {
-                Code::MonitorPart
+                FindingCode::MonitorPart
             } else {
-                Code::MonitorSilent
+                FindingCode::MonitorSilent
             };
             standing.worsen(Protection::Degraded, code);
         }
@@ -192,7 +200,7 @@ pub(super) fn assess_host(name: &str, look: &Look<'_>, standing: &mut Standing, 
 }
 
 /// Reports guests that start at boot: they would run beside the moved instances. The latest heartbeat with this data counts.
-fn guests(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+fn guests(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let own = look.facts.monitors.iter().filter(|one| one.said.host == name);
     let told = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));
     let Some((_, guests)) = told.max_by_key(|(at, _)| *at) else {
@@ -205,11 +213,11 @@ fn guests(name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Find
                 guests.by
             );
             found.note(
-                Finding::new(Code::GuestsResume, text)
+                Finding::new(FindingCode::GuestsResume, text)
                     .about(name, look.instances_on(name))
                     .fix("set resume_guests_state_on_host_boot = false in its nova.conf, and restart its nova-compute"),
             );
-            standing.worsen(Protection::Degraded, Code::GuestsResume);
+            standing.worsen(Protection::Degraded, FindingCode::GuestsResume);
         }
         Resume::No | Resume::Unknown => {}
     }

@@ -7,7 +7,7 @@ use super::tests::{NOW, ago, compute, engine, fine, test};
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
-use crate::nova::{Rest, Why};
+use crate::nova::{Rest, StopReason};
 use crate::policy::FencingMode;
 use crate::recovery::Life;
 
@@ -142,7 +142,7 @@ proptest! {
         let mut all = rests.into_iter();
         for one in known.value.on.values_mut().flat_map(|all| std::sync::Arc::make_mut(all).iter_mut()) {
             let Some((why, seconds, (busy, stopped, left))) = all.next() else { break };
-            let why = [None, Some(Why::Unasked), Some(Why::Meant), Some(Why::Due), Some(Why::Unclear)][usize::from(why)];
+            let why = [None, Some(StopReason::Unasked), Some(StopReason::Meant), Some(StopReason::Due), Some(StopReason::Unclear)][usize::from(why)];
             one.rest = why.map(|why| Rest { why, since: ago(seconds), busy, stopped, seen: None, judged: None });
             one.left = (left && seconds % 2 == 0).then(|| "by policy".to_owned());
         }
@@ -151,12 +151,12 @@ proptest! {
         for one in on.values().flat_map(|all| all.iter()).filter(|one| one.left.is_none()) {
             let told = situation.instances.iter().flatten().find(|told| told.id == one.id).unwrap();
             let named = situation.findings.iter().any(|finding| {
-                finding.code == Code::InstanceDown && finding.subjects.contains(&one.name.to_string())
+                finding.code == FindingCode::InstanceDown && finding.subjects.contains(&one.name.to_string())
             });
             match one.rest.as_ref().map(|rest| rest.why) {
-                None | Some(Why::Meant) => prop_assert!(!named, "{one:?}"),
-                Some(Why::Due) => prop_assert!(named && told.protection == Protection::Down, "{told:?}"),
-                Some(Why::Unasked | Why::Unclear) => {
+                None | Some(StopReason::Meant) => prop_assert!(!named, "{one:?}"),
+                Some(StopReason::Due) => prop_assert!(named && told.protection == Protection::Down, "{told:?}"),
+                Some(StopReason::Unasked | StopReason::Unclear) => {
                     prop_assert!(named && told.protection >= Protection::Unknown, "{told:?}");
                 }
             }
@@ -166,7 +166,7 @@ proptest! {
     #[test]
     fn nothing_old_is_good(facts in facts()) {
         let situation = assess(&older(&facts, 2_000), NOW);
-        prop_assert!(situation.grade >= Grade::Unknown);
+        prop_assert!(situation.grade >= Severity::Unknown);
         let good = [Protection::Protected, Protection::Degraded];
         for one in situation.instances.iter().flatten() {
             prop_assert!(!good.contains(&one.protection), "{one:?}");
@@ -185,7 +185,7 @@ proptest! {
         match which {
             0 => better.engines.push(engine("ctl-3:1", 1, &[("nova", true, "ok")])),
             1 => {
-                let known = Known { as_of: ago(1), value: better.computes.map_or_else(|| ["a", "b", "c"].map(compute).to_vec(), |known| known.value) };
+                let known = TimedFact { as_of: ago(1), value: better.computes.map_or_else(|| ["a", "b", "c"].map(compute).to_vec(), |known| known.value) };
                 better.computes = Some(known);
             }
             2 => {

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Code, Facts, Finding, Findings, Grade, Host, Instance, Known, Look, Protection, Rooms, Segment, Standing,
+    AssessContext, Facts, Finding, FindingCode, Findings, Host, Instance, Protection, ProtectionState, Rooms,
+    Segment, Severity, TimedFact,
 };
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{
-    Cloud, Demand, ForecastSegment, Headroom, HostRoom, Landing, Method, Outcome, Room, SegmentForecast,
-    Shape, TENANT, Wish, forecast, forecast_segments, landing, takers,
+    Cloud, Demand, ForecastSegment, Headroom, HostRoom, Landing, Method, Outcome, Requirement, Room,
+    SegmentForecast, Shape, TENANT, forecast, forecast_segments, landing, takers,
 };
 use crate::id::ServerId;
 use crate::recovery::Life;
@@ -157,7 +158,7 @@ pub fn fit(facts: &Facts, now: Timestamp, host: &str, id: ServerId) -> Option<Fi
 }
 
 /// The capacity of a region, as judged by the assessment.
-pub(super) struct Judged<'a> {
+pub(super) struct CapacityVerdict<'a> {
     forecast: Option<&'a Forecast>,
     /// The segment's forecast and the outcome of losing the host, by host.
     by_host: BTreeMap<&'a str, (&'a SegmentForecast, &'a Outcome)>,
@@ -167,10 +168,10 @@ pub(super) struct Judged<'a> {
 pub(super) fn assess<'a>(
     forecast: &'a Forecast,
     is_looked: bool,
-    all: &mut Standing,
+    all: &mut ProtectionState,
     found: &mut Findings,
-) -> Judged<'a> {
-    let nothing = Judged {
+) -> CapacityVerdict<'a> {
+    let nothing = CapacityVerdict {
         forecast: None,
         by_host: BTreeMap::new(),
     };
@@ -179,14 +180,14 @@ pub(super) fn assess<'a>(
             "whether there is room on other hosts is not known: {}",
             trouble.text
         );
-        let finding = Finding::new(Code::RoomUnknown, text).fix("tachi forecast");
+        let finding = Finding::new(FindingCode::RoomUnknown, text).fix("tachi forecast");
         match trouble.what {
             TroubleKind::NeverAsked | TroubleKind::Unlisted => {}
-            TroubleKind::Old => all.worsen(Protection::Unknown, Code::FactsOld),
+            TroubleKind::Old => all.worsen(Protection::Unknown, FindingCode::FactsOld),
             // A region that denies access on purpose could never clear this, so it is one finding of grade info with no effect.
-            TroubleKind::Refused => found.note(finding.graded(Grade::Info)),
+            TroubleKind::Refused => found.note(finding.graded(Severity::Info)),
             TroubleKind::Away => {
-                all.worsen(Protection::Unknown, Code::RoomUnknown);
+                all.worsen(Protection::Unknown, FindingCode::RoomUnknown);
                 // Without an engine or without Nova, no data is read as a consequence, so this is no finding of its own.
                 if is_looked {
                     found.note(finding);
@@ -200,13 +201,13 @@ pub(super) fn assess<'a>(
         let hosts = segment.hosts.iter();
         hosts.filter_map(move |one| Some((one.lost.first()?.as_str(), (segment, one))))
     });
-    Judged {
+    CapacityVerdict {
         forecast: Some(forecast),
         by_host: by_host.collect(),
     }
 }
 
-impl Judged<'_> {
+impl CapacityVerdict<'_> {
     /// True if there is a forecast.
     pub(super) const fn is_assessed(&self) -> bool {
         self.forecast.is_some()
@@ -219,7 +220,13 @@ impl Judged<'_> {
     }
 
     /// Reports a host whose instances would not all fit on other hosts, or may not.
-    pub(super) fn of_host(&self, name: &str, look: &Look<'_>, standing: &mut Standing, found: &mut Findings) {
+    pub(super) fn of_host(
+        &self,
+        name: &str,
+        look: &AssessContext<'_>,
+        standing: &mut ProtectionState,
+        found: &mut Findings,
+    ) {
         let Some((segment, outcome)) = self.by_host.get(name) else {
             return;
         };
@@ -236,21 +243,21 @@ impl Judged<'_> {
                 let text = format!(
                     "whether its instances would find room is not known: what {hosts} is not read yet"
                 );
-                (Protection::Unknown, Finding::new(Code::RoomUnknown, text))
+                (Protection::Unknown, Finding::new(FindingCode::RoomUnknown, text))
             }
             (Room::Tight, _) => {
                 let text = "if it died now, its instances would find room only if Nova places them well";
-                (Protection::Degraded, Finding::new(Code::RoomTight, text))
+                (Protection::Degraded, Finding::new(FindingCode::RoomTight, text))
             }
             (Room::Short, _) => {
                 let text =
                     format!("if it died now, not all of its instances would find room (segment {segment})");
-                (Protection::Degraded, Finding::new(Code::NoRoom, text))
+                (Protection::Degraded, Finding::new(FindingCode::NoRoom, text))
             }
             (Room::Unknown, Some(why)) => {
                 let text =
                     format!("whether its instances would find room is not known: {why} is not reckoned with");
-                let finding = Finding::new(Code::RoomUnknown, text).graded(Grade::Info);
+                let finding = Finding::new(FindingCode::RoomUnknown, text).graded(Severity::Info);
                 (Protection::Protected, finding)
             }
             // Another finding reports that the instances are not known.
@@ -335,7 +342,7 @@ type All<'a> = (&'a Rooms, &'a [super::ComputeService], &'a super::Instances);
 
 /// Returns the facts that the forecast needs, if all of them are current.
 fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
-    fn fresh<T>(known: &Known<T>, now: Timestamp) -> bool {
+    fn fresh<T>(known: &TimedFact<T>, now: Timestamp) -> bool {
         is_fresh_for_room(known.as_of, now)
     }
     let trouble = |what: TroubleKind, text: &str| ForecastTrouble {
@@ -390,7 +397,7 @@ fn metadata_of(aggregates: &[Aggregate], host: &str) -> BTreeMap<String, BTreeSe
 
 /// The key by which instances share a shape.
 type Sort<'a> = (
-    Option<(Resources, &'a BTreeSet<Wish>, Option<&'a str>)>,
+    Option<(Resources, &'a BTreeSet<Requirement>, Option<&'a str>)>,
     &'a str,
     &'a str,
 );
@@ -432,7 +439,7 @@ fn shape((needs, zone, project): Sort<'_>) -> Shape {
         project: project.to_owned(),
         ..Shape::default()
     };
-    shape.wishes.insert(Wish::Zone(zone.to_owned()));
+    shape.wishes.insert(Requirement::Zone(zone.to_owned()));
     let Some((own, wishes, not_reckoned)) = needs else {
         shape.not_reckoned = Some("a flavor that Nova does not show".to_owned());
         return shape;

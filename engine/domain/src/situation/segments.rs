@@ -2,10 +2,11 @@
 
 use serde::Serialize;
 
-use super::freezes::Frozen;
-use super::hosts::{Assessed, of_host, works};
+use super::freezes::DirectFreeze;
+use super::hosts::{AssessedHost, of_host, works};
 use super::{
-    Code, Counts, Finding, Findings, Grade, InstanceSituation, Look, Protection, Segment, Standing, number,
+    AssessContext, Counts, Finding, FindingCode, Findings, InstanceSituation, Protection, ProtectionState,
+    Segment, Severity, number,
 };
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::Headroom;
@@ -32,10 +33,10 @@ pub struct SegmentSituation {
 }
 
 /// Assesses what applies to all hosts of the segment.
-pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -> Standing {
-    let mut standing = Standing::good();
+pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Findings) -> ProtectionState {
+    let mut standing = ProtectionState::good();
     let name = segment.name.as_str();
-    Frozen::hold(&mut standing, look.ice.segments.contains(name));
+    DirectFreeze::hold(&mut standing, look.ice.segments.contains(name));
     let instances = segment
         .hosts
         .iter()
@@ -46,11 +47,11 @@ pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -
         let hosts = number(segment.hosts.len(), "host", "hosts");
         let text = format!("disabled, so nothing of its {hosts} is recovered");
         found.note(
-            Finding::new(Code::SegmentDisabled, text)
+            Finding::new(FindingCode::SegmentDisabled, text)
                 .about(subject, instances)
                 .fix(format!("openstack segment update --is_enabled True {name}")),
         );
-        standing.worsen(Protection::Unprotected, Code::SegmentDisabled);
+        standing.worsen(Protection::Unprotected, FindingCode::SegmentDisabled);
         return standing;
     }
     let ready = segment.hosts.iter().filter(|host| works(host, look));
@@ -64,25 +65,25 @@ pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -
     match segment.method {
         RecoveryMethod::ReservedHost if reserved.is_empty() => {
             let text = format!("its method is reserved_host, and {}", none_ready());
-            found.note(Finding::new(Code::NoReservedHost, text).about(subject, instances));
-            standing.worsen(Protection::Unprotected, Code::NoReservedHost);
+            found.note(Finding::new(FindingCode::NoReservedHost, text).about(subject, instances));
+            standing.worsen(Protection::Unprotected, FindingCode::NoReservedHost);
         }
         RecoveryMethod::AutoPriority | RecoveryMethod::RhPriority if reserved.is_empty() => {
             let text = format!("{}, so only Nova's own choice of a host is left", none_ready());
             found.note(
-                Finding::new(Code::NoReservedHost, text)
-                    .graded(Grade::Warn)
+                Finding::new(FindingCode::NoReservedHost, text)
+                    .graded(Severity::Warn)
                     .about(subject, instances),
             );
-            standing.worsen(Protection::Degraded, Code::NoReservedHost);
+            standing.worsen(Protection::Degraded, FindingCode::NoReservedHost);
         }
         RecoveryMethod::Auto if working.len() < 2 && !segment.hosts.is_empty() => {
             let text = match working.len() {
                 0 => "none of its hosts works, so its instances may have nowhere to go",
                 _ => "only one of its hosts works, so its instances may have nowhere to go",
             };
-            found.note(Finding::new(Code::FewHosts, text).about(subject, instances));
-            standing.worsen(Protection::Degraded, Code::FewHosts);
+            found.note(Finding::new(FindingCode::FewHosts, text).about(subject, instances));
+            standing.worsen(Protection::Degraded, FindingCode::FewHosts);
         }
         RecoveryMethod::Auto
         | RecoveryMethod::ReservedHost
@@ -94,8 +95,8 @@ pub(super) fn assess(segment: &Segment, look: &Look<'_>, found: &mut Findings) -
 
 pub(super) fn summary(
     segment: &Segment,
-    look: &Look<'_>,
-    hosts: &[Assessed<'_>],
+    look: &AssessContext<'_>,
+    hosts: &[AssessedHost<'_>],
     instances: Option<&[InstanceSituation]>,
     headroom: Option<Headroom>,
 ) -> SegmentSituation {

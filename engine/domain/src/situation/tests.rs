@@ -11,7 +11,7 @@ use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::guard::WouldHold;
-use crate::nova::{Rest, Why};
+use crate::nova::{Rest, StopReason};
 use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Wait, WaitsFor};
@@ -32,7 +32,7 @@ pub(super) type Change = fn(&mut Facts);
 pub(super) type Case = (
     &'static str,
     Change,
-    &'static [(Code, &'static str, &'static str)],
+    &'static [(FindingCode, &'static str, &'static str)],
     [u64; 6],
 );
 
@@ -45,25 +45,25 @@ fn cases() -> Vec<Case> {
         ("all is well", |_| {}, &[], ALL_WELL),
         (
             "an instance that should run does not",
-            |facts| rest(facts, Why::Due, 60),
-            &[(Code::InstanceDown, "vm-1", "nobody has asked")],
+            |facts| rest(facts, StopReason::Due, 60),
+            &[(FindingCode::InstanceDown, "vm-1", "nobody has asked")],
             [5, 0, 0, 0, 1, 0],
         ),
         (
             "an instance rests, and why is not known yet",
-            |facts| rest(facts, Why::Unasked, 1),
-            &[(Code::InstanceDown, "vm-1", "looked up")],
+            |facts| rest(facts, StopReason::Unasked, 1),
+            &[(FindingCode::InstanceDown, "vm-1", "looked up")],
             [5, 0, 1, 0, 0, 0],
         ),
         (
             "an instance rests, and whether it should is not known",
-            |facts| rest(facts, Why::Unclear, 60),
-            &[(Code::InstanceDown, "vm-1", "not known")],
+            |facts| rest(facts, StopReason::Unclear, 60),
+            &[(FindingCode::InstanceDown, "vm-1", "not known")],
             [5, 0, 1, 0, 0, 0],
         ),
         (
             "a person has stopped an instance",
-            |facts| rest(facts, Why::Meant, 60),
+            |facts| rest(facts, StopReason::Meant, 60),
             &[],
             ALL_WELL,
         ),
@@ -71,7 +71,7 @@ fn cases() -> Vec<Case> {
             "an instance that may run elsewhere waits for an operator",
             |facts| facts.waiting.push(waiting(1, WaitsFor::Absence)),
             &[(
-                Code::MoveNeedsPerson,
+                FindingCode::MoveNeedsPerson,
                 "vm-1",
                 "it may run there: look, and say so (b)",
             )],
@@ -80,7 +80,7 @@ fn cases() -> Vec<Case> {
         (
             "one that was given up, and that nobody has listed",
             |facts| facts.waiting.push(waiting(77, WaitsFor::GivenUp)),
-            &[(Code::MoveFailed, "vm-77", "it was given up")],
+            &[(FindingCode::MoveFailed, "vm-77", "it was given up")],
             [6, 0, 0, 0, 1, 0],
         ),
         (
@@ -89,13 +89,13 @@ fn cases() -> Vec<Case> {
                 facts.waiting.push(waiting(1, WaitsFor::Absence));
                 facts.waiting.push(waiting(2, WaitsFor::Absence));
             },
-            &[(Code::MoveNeedsPerson, "vm-1,vm-2", "it may run there")],
+            &[(FindingCode::MoveNeedsPerson, "vm-1,vm-2", "it may run there")],
             [4, 0, 0, 0, 2, 0],
         ),
         (
             "a recovery that is held",
             |facts| facts.recoveries.push(recovery("gone", WaitsFor::Approval)),
-            &[(Code::RecoveryHeld, "gone", "guards ask before it goes on")],
+            &[(FindingCode::RecoveryHeld, "gone", "guards ask before it goes on")],
             ALL_WELL,
         ),
         (
@@ -107,19 +107,19 @@ fn cases() -> Vec<Case> {
         (
             "no engine has ever run",
             |facts| facts.engines.clear(),
-            &[(Code::NoEngine, "", "no engine runs")],
+            &[(FindingCode::NoEngine, "", "no engine runs")],
             NONE,
         ),
         (
             "all engines are silent",
             |facts| facts.engines[0].seen_at = ago(21),
-            &[(Code::NoEngine, "", "none has signed lately")],
+            &[(FindingCode::NoEngine, "", "none has signed lately")],
             NONE,
         ),
         (
             "one of two is silent",
             |facts| facts.engines.push(engine("ctl-2:9:y", 2_880, &[])),
-            &[(Code::EngineSilent, "ctl-2:9:y", "it has not signed lately")],
+            &[(FindingCode::EngineSilent, "ctl-2:9:y", "it has not signed lately")],
             ALL_WELL,
         ),
         (
@@ -131,7 +131,7 @@ fn cases() -> Vec<Case> {
         (
             "Nova answers no engine",
             |facts| facts.engines[0] = engine("e:1", 4, &[("nova", false, "away for 50 s: refused")]),
-            &[(Code::NovaAway, "", "away for 50 s: refused")],
+            &[(FindingCode::NovaAway, "", "away for 50 s: refused")],
             NONE,
         ),
         (
@@ -141,43 +141,51 @@ fn cases() -> Vec<Case> {
                     .engines
                     .push(engine("e:1", 4, &[("nova", false, "away for 50 s")]));
             },
-            &[(Code::EnginePart, "e:1", "nova is away for 50 s")],
+            &[(FindingCode::EnginePart, "e:1", "nova is away for 50 s")],
             ALL_WELL,
         ),
         (
             "an engine without its broker",
             |facts| facts.engines[0] = engine("e:1", 1, &[("broker", false, "down: no route")]),
-            &[(Code::EnginePart, "e:1", "broker is down: no route")],
+            &[(FindingCode::EnginePart, "e:1", "broker is down: no route")],
             ALL_WELL,
         ),
         (
             "nobody has looked at Nova",
             |facts| facts.computes = None,
-            &[(Code::FactsOld, "", "no engine has looked at Nova's services yet")],
+            &[(
+                FindingCode::FactsOld,
+                "",
+                "no engine has looked at Nova's services yet",
+            )],
             [0, 0, 6, 0, 0, 0],
         ),
         (
             "nobody has looked lately",
             |facts| facts.computes.as_mut().unwrap().as_of = ago(46),
-            &[(Code::FactsOld, "", "no engine has seen Nova's services lately")],
+            &[(
+                FindingCode::FactsOld,
+                "",
+                "no engine has seen Nova's services lately",
+            )],
             [0, 0, 6, 0, 0, 0],
         ),
         (
             "a look from the future",
             |facts| facts.computes.as_mut().unwrap().as_of = ago(-46),
-            &[(Code::FactsOld, "", "lately")],
+            &[(FindingCode::FactsOld, "", "lately")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
             "instances that were listed too long ago",
             |facts| facts.instances.as_mut().unwrap().as_of = ago(46),
-            &[(Code::FactsOld, "", "listed too long ago")],
+            &[(FindingCode::FactsOld, "", "listed too long ago")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
             "instances that are being listed",
             |facts| facts.instances.as_mut().unwrap().value.complete = false,
-            &[(Code::InstancesNotListed, "", "is not through")],
+            &[(FindingCode::InstancesNotListed, "", "is not through")],
             ALL_WELL,
         ),
         (
@@ -189,7 +197,7 @@ fn cases() -> Vec<Case> {
                 }
             },
             &[(
-                Code::QueueStalls,
+                FindingCode::QueueStalls,
                 "",
                 "2 notifications that nobody has begun to work on",
             )],
@@ -209,19 +217,23 @@ fn cases() -> Vec<Case> {
         (
             "fencing is stopped",
             |facts| facts.fencing.stopped = true,
-            &[(Code::FencingStopped, "", "every recovery is held")],
+            &[(FindingCode::FencingStopped, "", "every recovery is held")],
             NONE,
         ),
         (
             "a mode that does nothing",
             |facts| facts.fencing.mode = FencingMode::DryRun,
-            &[(Code::FencingDryRun, "", "dry-run")],
+            &[(FindingCode::FencingDryRun, "", "dry-run")],
             NONE,
         ),
         (
             "a mode that needs a device, and none",
             |facts| facts.fencing.has_devices = false,
-            &[(Code::NoFenceDevice, "", "no power controller is configured")],
+            &[(
+                FindingCode::NoFenceDevice,
+                "",
+                "no power controller is configured",
+            )],
             NONE,
         ),
         (
@@ -237,19 +249,19 @@ fn cases() -> Vec<Case> {
         (
             "a devices' file with problems",
             |facts| facts.fencing.trouble = Some("line 3: no".into()),
-            &[(Code::FenceFileUnreadable, "", "cannot be read: line 3: no")],
+            &[(FindingCode::FenceFileUnreadable, "", "cannot be read: line 3: no")],
             ALL_WELL,
         ),
         (
             "a host that no device is for",
             |facts| facts.fencing.without.push("b".into()),
-            &[(Code::HostWithoutFence, "b", "cannot be proven off")],
+            &[(FindingCode::HostWithoutFence, "b", "cannot be proven off")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
             "t9: a device that answers for another machine, and is the only one",
             |facts| {
-                facts.fencing.foreign.push(Foreign {
+                facts.fencing.foreign.push(WrongMachine {
                     host: "a".into(),
                     device: "bmc".into(),
                     what: "answers for another machine: expected 1, 2 answers".into(),
@@ -257,7 +269,7 @@ fn cases() -> Vec<Case> {
                 });
             },
             &[(
-                Code::FenceForeignMachine,
+                FindingCode::FenceForeignMachine,
                 "a",
                 "its device bmc answers for another machine",
             )],
@@ -266,7 +278,7 @@ fn cases() -> Vec<Case> {
         (
             "t9: the same, and another device is right",
             |facts| {
-                facts.fencing.foreign.push(Foreign {
+                facts.fencing.foreign.push(WrongMachine {
                     host: "a".into(),
                     device: "bmc".into(),
                     what: "answers for another machine".into(),
@@ -274,19 +286,19 @@ fn cases() -> Vec<Case> {
                 });
                 tests_of(facts).push(test("a", "pdu"));
             },
-            &[(Code::FenceForeignMachine, "a", "another machine")],
+            &[(FindingCode::FenceForeignMachine, "a", "another machine")],
             [4, 2, 0, 0, 0, 0],
         ),
         (
             "the only device fails",
             |facts| failing(&mut tests_of(facts)[0], 2),
-            &[(Code::FenceFailing, "a", "bmc: timed out")],
+            &[(FindingCode::FenceFailing, "a", "bmc: timed out")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
             "it has failed once",
             |facts| failing(&mut tests_of(facts)[0], 1),
-            &[(Code::FenceLevelFailing, "a", "bmc: timed out; failed once")],
+            &[(FindingCode::FenceLevelFailing, "a", "bmc: timed out; failed once")],
             [4, 2, 0, 0, 0, 0],
         ),
         (
@@ -295,19 +307,19 @@ fn cases() -> Vec<Case> {
                 failing(&mut tests_of(facts)[0], 4);
                 tests_of(facts).push(test("a", "pdu"));
             },
-            &[(Code::FenceLevelFailing, "a", "bmc: timed out; pdu works")],
+            &[(FindingCode::FenceLevelFailing, "a", "bmc: timed out; pdu works")],
             [4, 2, 0, 0, 0, 0],
         ),
         (
             "no device was tested lately",
             |facts| tests_of(facts)[2].as_of = ago(661),
-            &[(Code::FenceNotTested, "c", "tested lately")],
+            &[(FindingCode::FenceNotTested, "c", "tested lately")],
             [4, 0, 2, 0, 0, 0],
         ),
         (
             "nobody has tested any",
             |facts| facts.fencing.tests = None,
-            &[(Code::FenceNotTested, "a,b,c", "tested lately")],
+            &[(FindingCode::FenceNotTested, "a,b,c", "tested lately")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
@@ -317,7 +329,7 @@ fn cases() -> Vec<Case> {
                 computes(facts).clear();
                 facts.instances.as_mut().unwrap().value.on = BTreeMap::new();
             },
-            &[(Code::NoHosts, "", "no host is registered")],
+            &[(FindingCode::NoHosts, "", "no host is registered")],
             [0; 6],
         ),
         (
@@ -325,13 +337,13 @@ fn cases() -> Vec<Case> {
             |facts| {
                 facts.segments[0].hosts.remove(2);
             },
-            &[(Code::HostNotInSegment, "c", "in no segment")],
+            &[(FindingCode::HostNotInSegment, "c", "in no segment")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
             "a host that Nova does not hear",
             |facts| computes(facts)[1].up = false,
-            &[(Code::HostDown, "b", "no recovery of it is open")],
+            &[(FindingCode::HostDown, "b", "no recovery of it is open")],
             [4, 0, 0, 0, 2, 0],
         ),
         (
@@ -339,19 +351,19 @@ fn cases() -> Vec<Case> {
             |facts| {
                 computes(facts).remove(1);
             },
-            &[(Code::HostUnknownToNova, "b", "unknown to Nova")],
+            &[(FindingCode::HostUnknownToNova, "b", "unknown to Nova")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
             "one of a cell that is away",
             |facts| computes(facts)[1].cell_down = true,
-            &[(Code::HostCellDown, "b", "its cell is away")],
+            &[(FindingCode::HostCellDown, "b", "its cell is away")],
             [4, 0, 2, 0, 0, 0],
         ),
         (
             "one that is disabled",
             |facts| computes(facts)[1].enabled = false,
-            &[(Code::HostDisabled, "b", "takes no instances")],
+            &[(FindingCode::HostDisabled, "b", "takes no instances")],
             ALL_WELL,
         ),
         (
@@ -366,13 +378,13 @@ fn cases() -> Vec<Case> {
         (
             "a host on maintenance",
             |facts| facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator),
-            &[(Code::HostOnMaintenance, "a", "an operator")],
+            &[(FindingCode::HostOnMaintenance, "a", "an operator")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
             "a host whose recovery the guards would hold",
             |facts| {
-                facts.holds = Some(Known {
+                facts.holds = Some(TimedFact {
                     as_of: ago(5),
                     value: vec![WouldHold {
                         host: "a".into(),
@@ -380,14 +392,14 @@ fn cases() -> Vec<Case> {
                     }],
                 });
             },
-            &[(Code::RecoveryWouldHold, "a", "if it failed now: G11")],
+            &[(FindingCode::RecoveryWouldHold, "a", "if it failed now: G11")],
             [4, 2, 0, 0, 0, 0],
         ),
         (
             "a frozen host",
             |facts| facts.freezes = vec![ice(FreezeScope::Host, "a")],
             &[(
-                Code::Frozen,
+                FindingCode::Frozen,
                 "a",
                 "frozen until 2023-11-14T23:13:20Z by alice (firmware): nothing",
             )],
@@ -399,7 +411,7 @@ fn cases() -> Vec<Case> {
                 facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
                 computes(facts)[0].up = false;
             },
-            &[(Code::HostNotBack, "a", "it was recovered")],
+            &[(FindingCode::HostNotBack, "a", "it was recovered")],
             [4, 0, 0, 0, 2, 0],
         ),
         (
@@ -410,8 +422,8 @@ fn cases() -> Vec<Case> {
                 }
             },
             &[
-                (Code::FewHosts, "segment s1", "only one of its hosts works"),
-                (Code::ProcessDown, "a,b", "one of its processes"),
+                (FindingCode::FewHosts, "segment s1", "only one of its hosts works"),
+                (FindingCode::ProcessDown, "a,b", "one of its processes"),
             ],
             [0, 6, 0, 0, 0, 0],
         ),
@@ -423,7 +435,7 @@ fn cases() -> Vec<Case> {
                 }
             },
             &[(
-                Code::HostUnderRecovery,
+                FindingCode::HostUnderRecovery,
                 "a,b,c",
                 "it is reported down, but is up in Nova",
             )],
@@ -437,7 +449,7 @@ fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
             },
             &[(
-                Code::HostUnderRecovery,
+                FindingCode::HostUnderRecovery,
                 "a",
                 "being recovered: 1/2 instances back",
             )],
@@ -457,7 +469,7 @@ fn cases() -> Vec<Case> {
                 Arc::make_mut(on.get_mut("b").unwrap()).push(rebuilt);
             },
             &[(
-                Code::HostUnderRecovery,
+                FindingCode::HostUnderRecovery,
                 "a",
                 "being recovered: 1/2 instances back",
             )],
@@ -471,9 +483,9 @@ fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
             },
             &[
-                (Code::RecoveryHeld, "a", "guards ask before it goes on"),
+                (FindingCode::RecoveryHeld, "a", "guards ask before it goes on"),
                 (
-                    Code::HostUnderRecovery,
+                    FindingCode::HostUnderRecovery,
                     "a",
                     "its recovery waits for an operator: 1/2 instances back",
                 ),
@@ -484,7 +496,7 @@ fn cases() -> Vec<Case> {
             "a disabled segment",
             |facts| facts.segments[0].enabled = false,
             &[(
-                Code::SegmentDisabled,
+                FindingCode::SegmentDisabled,
                 "segment s1",
                 "nothing of its 3 hosts is recovered",
             )],
@@ -493,13 +505,21 @@ fn cases() -> Vec<Case> {
         (
             "a reserved host that is not there",
             |facts| facts.segments[0].method = RecoveryMethod::ReservedHost,
-            &[(Code::NoReservedHost, "segment s1", "it has no reserved host")],
+            &[(
+                FindingCode::NoReservedHost,
+                "segment s1",
+                "it has no reserved host",
+            )],
             NONE,
         ),
         (
             "one that would be preferred",
             |facts| facts.segments[0].method = RecoveryMethod::RhPriority,
-            &[(Code::NoReservedHost, "segment s1", "only Nova's own choice")],
+            &[(
+                FindingCode::NoReservedHost,
+                "segment s1",
+                "only Nova's own choice",
+            )],
             [0, 6, 0, 0, 0, 0],
         ),
         (
@@ -510,9 +530,9 @@ fn cases() -> Vec<Case> {
                 computes(facts)[2].up = false;
             },
             &[
-                (Code::HostDown, "c", "down at Nova"),
+                (FindingCode::HostDown, "c", "down at Nova"),
                 (
-                    Code::NoReservedHost,
+                    FindingCode::NoReservedHost,
                     "segment s1",
                     "its only reserved host is not ready",
                 ),
@@ -523,7 +543,7 @@ fn cases() -> Vec<Case> {
             "reporters that are set aside, and should be",
             |facts| {
                 for (number, aside) in [(1, true), (2, false)] {
-                    facts.doubted.push(Doubt {
+                    facts.doubted.push(MutedReporter {
                         number,
                         reporter: "c9".into(),
                         since: ago(60),
@@ -535,12 +555,12 @@ fn cases() -> Vec<Case> {
             },
             &[
                 (
-                    Code::ReporterDoubted,
+                    FindingCode::ReporterDoubted,
                     "reporter c9",
                     "too many would be set aside",
                 ),
                 (
-                    Code::ReporterDoubted,
+                    FindingCode::ReporterDoubted,
                     "reporter c9",
                     "begins nothing (1 report kept): it lied",
                 ),
@@ -608,7 +628,7 @@ fn each_finding_alone() {
             assert!(text.contains(wanted.2), "{name}: {text}");
         }
         let worst = situation.findings.iter().map(|one| one.grade).max();
-        assert_eq!(situation.grade, worst.unwrap_or(Grade::Ok), "{name}");
+        assert_eq!(situation.grade, worst.unwrap_or(Severity::Ok), "{name}");
         assert_eq!(numbers(situation.counts.unwrap()), counts, "{name}");
         let by_host = situation
             .hosts
@@ -626,8 +646,11 @@ fn without_a_list_nothing_is_counted_and_what_waits_is_told() {
     facts.instances = None;
     facts.waiting.push(waiting(1, WaitsFor::Record));
     let situation = assess(&facts, NOW);
-    let codes: Vec<Code> = situation.findings.iter().map(|one| one.code).collect();
-    assert_eq!(codes, [Code::MoveNeedsPerson, Code::InstancesNotListed]);
+    let codes: Vec<FindingCode> = situation.findings.iter().map(|one| one.code).collect();
+    assert_eq!(
+        codes,
+        [FindingCode::MoveNeedsPerson, FindingCode::InstancesNotListed]
+    );
     assert_eq!((situation.counts, situation.instances), (None, None));
     assert_eq!(situation.not_assessed, [Aspect::Room, Aspect::Monitors]);
 }
@@ -636,11 +659,11 @@ fn without_a_list_nothing_is_counted_and_what_waits_is_told() {
 fn a_stranger_without_instances_can_wait_for_the_morning() {
     let mut facts = fine();
     computes(&mut facts).push(compute("new"));
-    assert_eq!(assess(&facts, NOW).grade, Grade::Warn);
+    assert_eq!(assess(&facts, NOW).grade, Severity::Warn);
     facts.instances = None;
     assert_eq!(
         assess(&facts, NOW).findings[0].grade,
-        Grade::Err,
+        Severity::Err,
         "it may have some"
     );
 }
@@ -656,20 +679,23 @@ fn segments_and_hosts_say_how_they_stand() {
     assert_eq!(segment.under_recovery, ["b"]);
     assert_eq!(segment.counts.unwrap().unprotected, 2);
     assert_eq!(situation.hosts[0].protection, Protection::Unprotected);
-    assert_eq!(situation.hosts[0].reasons, [Code::HostNotBack].into());
+    assert_eq!(situation.hosts[0].reasons, [FindingCode::HostNotBack].into());
     assert_eq!(situation.hosts[1].counts.unwrap().protected, 2);
 }
 
 #[test]
 fn every_code_is_met_by_a_case() {
-    let mut met: BTreeSet<Code> = [Code::InstanceMoving].into();
+    let mut met: BTreeSet<FindingCode> = [FindingCode::InstanceMoving].into();
     for (_, change, _, _) in all_cases() {
         let mut facts = fine();
         change(&mut facts);
         met.extend(assess(&facts, NOW).findings.iter().map(|one| one.code));
     }
-    let missing: Vec<&Code> = Code::ALL.iter().filter(|code| !met.contains(code)).collect();
-    assert_eq!(missing, Vec::<&Code>::new());
+    let missing: Vec<&FindingCode> = FindingCode::ALL
+        .iter()
+        .filter(|code| !met.contains(code))
+        .collect();
+    assert_eq!(missing, Vec::<&FindingCode>::new());
 }
 
 #[test]
@@ -677,7 +703,7 @@ fn every_code_has_a_page_and_every_page_a_code() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let mut known = BTreeSet::from(["README.md".to_owned()]);
     let index = std::fs::read_to_string(root.join("docs/findings/README.md")).unwrap();
-    for code in Code::ALL {
+    for code in FindingCode::ALL {
         let page = root.join(code.page());
         let text = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{}: {error}", code.page()));
         let head = format!("# {code}\n\n{}\n", code.meaning());
@@ -704,15 +730,15 @@ fn every_code_has_a_page_and_every_page_a_code() {
 fn r36_an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
     let grade = |busy, seconds| {
         let mut facts = fine();
-        rest(&mut facts, Why::Due, seconds);
+        rest(&mut facts, StopReason::Due, seconds);
         let on = &mut facts.instances.as_mut().unwrap().value.on;
         let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
         first.rest.as_mut().unwrap().busy = busy;
         assess(&facts, NOW).grade
     };
-    assert_eq!(grade(false, 0), Grade::Err);
-    assert_eq!(grade(true, 290), Grade::Info);
-    assert_eq!(grade(true, 310), Grade::Err);
+    assert_eq!(grade(false, 0), Severity::Err);
+    assert_eq!(grade(true, 290), Severity::Info);
+    assert_eq!(grade(true, 310), Severity::Err);
 }
 
 /// From the first report until the last instance is back a monitoring check is not green.
@@ -724,7 +750,7 @@ fn r36_a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degrad
         facts.recoveries.push(recovery("a", WaitsFor::Nothing));
         computes(&mut facts)[0].up = up;
         let situation = assess(&facts, NOW);
-        assert_eq!(situation.grade, Grade::Warn);
+        assert_eq!(situation.grade, Severity::Warn);
         let expected = if up { Protection::Unknown } else { Protection::Down };
         assert_eq!(situation.hosts[0].protection, expected);
     }

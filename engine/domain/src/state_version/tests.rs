@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::host_recovery::HostRecovery;
-use crate::planned::Planned;
+use crate::planned::PlannedState;
 use crate::process_recovery::ProcessRecovery;
 use crate::vm_recovery::VmRecovery;
 
@@ -84,7 +84,7 @@ impl Recorded {
             all.push(("process", row, new));
         }
         for row in rows(self.planned) {
-            let new = Planned::restore(&row).unwrap().head().unwrap();
+            let new = PlannedState::restore(&row).unwrap().head().unwrap();
             all.push(("planned", row, new));
         }
         all
@@ -246,7 +246,7 @@ fn what_a_newer_program_wrote_is_refused_and_says_so() {
         HostRecovery::restore(&rows(now.host)[0], &[newer(now.moves)]).map(|_| ()),
         VmRecovery::restore(&newer(now.vm)).map(|_| ()),
         ProcessRecovery::restore(&newer(now.process)).map(|_| ()),
-        Planned::restore(&newer(now.planned)).map(|_| ()),
+        PlannedState::restore(&newer(now.planned)).map(|_| ()),
     ];
     for (number, result) in refused.into_iter().enumerate() {
         let text = result.unwrap_err().to_string();

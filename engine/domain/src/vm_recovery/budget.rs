@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::{About, VmRecovery};
+use super::{BlockerKind, VmRecovery};
 use crate::count;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -46,11 +46,11 @@ impl VmRecovery {
         if now.elapsed < self.pause_until {
             let text =
                 format!("the instance has been restarted {times} lately: waiting before the next restart");
-            self.trouble(About::Budget, text, now);
+            self.trouble(BlockerKind::Budget, text, now);
             self.server_read.not_before = self.pause_until.min(now.elapsed.plus(LOOK));
             return false;
         }
-        self.no_trouble(About::Budget);
+        self.no_trouble(BlockerKind::Budget);
         true
     }
 

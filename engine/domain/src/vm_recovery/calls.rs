@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{About, Asked, FIRST_LOOK, Stage, VmRecovery, freezing};
+use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freezing};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -35,7 +35,7 @@ impl VmRecovery {
             Ok(()) => {
                 asked.answered = true;
                 self.server_read.not_before = now.elapsed.plus(FIRST_LOOK);
-                self.no_trouble(About::Call);
+                self.no_trouble(BlockerKind::Call);
             }
             Err(fault) if fault.maybe_done => {
                 if call == ServerCall::Stop {
@@ -43,7 +43,7 @@ impl VmRecovery {
                 }
                 let text = format!("no answer: {}", fault.text);
                 record.step(self.task(), StepKind::Outcome, 0.5, text.clone());
-                self.trouble(About::Call, text, now);
+                self.trouble(BlockerKind::Call, text, now);
             }
             Err(fault) => {
                 self.asked = None;
@@ -51,12 +51,12 @@ impl VmRecovery {
                     // The state has changed in the meantime, often by Nova itself: read it again.
                     FaultClass::Conflict | FaultClass::Transient => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(1));
-                        self.trouble(About::Call, fault.text, now);
+                        self.trouble(BlockerKind::Call, fault.text, now);
                     }
                     // An operator may repair it before the limit.
                     FaultClass::Fatal => {
                         self.not_before = now.elapsed.plus(Duration::from_secs(10));
-                        self.trouble(About::Call, fault.text, now);
+                        self.trouble(BlockerKind::Call, fault.text, now);
                     }
                     FaultClass::Permanent if fault.is_gone() => {
                         self.end(NotificationStatus::Ignored, "the instance does not exist", record);
@@ -90,24 +90,28 @@ impl VmRecovery {
             .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
         {
             let text = "nothing is done while the segment is disabled or the host on maintenance";
-            return self.trouble(About::Operator, text.into(), now);
+            return self.trouble(BlockerKind::Operator, text.into(), now);
         }
-        self.no_trouble(About::Operator);
+        self.no_trouble(BlockerKind::Operator);
         let Some(service) = self.service.take() else {
             return self.want_service(now, commands);
         };
         if !service.what.up || service.what.forced_down {
-            self.trouble(About::Host, format!("host {} is down: waiting", self.host), now);
+            self.trouble(
+                BlockerKind::Host,
+                format!("host {} is down: waiting", self.host),
+                now,
+            );
             return self.want_service(now, commands);
         }
-        self.no_trouble(About::Host);
+        self.no_trouble(BlockerKind::Host);
         freezing::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
         if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
             self.since = now.elapsed;
         }
         self.called = true;
-        self.asked = Some(Asked {
+        self.asked = Some(JournalledCall {
             at: now.elapsed,
             answered: false,
         });

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{About, Stage, VmRecovery};
+use super::{BlockerKind, Stage, VmRecovery};
 use crate::entity::notification::NotificationStatus;
 use crate::freeze::{Freeze, UnlessFrozen};
 use crate::nova::{PowerState, Server, VmState};
@@ -80,12 +80,14 @@ pub(super) fn holds(state: &mut VmRecovery, now: Now, record: &mut Record) -> bo
         record.step(state.task(), StepKind::Note, 0.0, text);
     }
     let Some(message) = message else {
-        state.no_trouble(About::Freeze);
+        state.no_trouble(BlockerKind::Freeze);
         return false;
     };
     // A freeze replaces every other trouble.
-    state.trouble.take_if(|trouble| trouble.about != About::Freeze);
-    state.trouble(About::Freeze, message, now);
+    state
+        .trouble
+        .take_if(|trouble| trouble.about != BlockerKind::Freeze);
+    state.trouble(BlockerKind::Freeze, message, now);
     true
 }
 

@@ -1,6 +1,6 @@
 //! The operator's hooks in the recovery of an instance: before the stop, between stop and start, and at the end.
 
-use super::{About, Stage, VmRecovery};
+use super::{BlockerKind, Stage, VmRecovery};
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::{Hook, HookCall, HookInstance, HookOutcome, Phase};
 use crate::recovery::hook_track::Gate;
@@ -16,7 +16,7 @@ impl VmRecovery {
     ) {
         let hooks = self.policy.flows.instance.hooks(run.0);
         self.hooks.answered(run, hooks, outcome, now, record);
-        self.no_trouble(About::Hook);
+        self.no_trouble(BlockerKind::Hook);
     }
 
     /// Runs the last hooks of the active instance and ends the recovery.
@@ -63,14 +63,14 @@ impl VmRecovery {
             .pass(phase, hooks, may_begin, self.policy.proxy_hold, now, record);
         match gate {
             Gate::Open => {
-                self.no_trouble(About::Hook);
+                self.no_trouble(BlockerKind::Hook);
                 true
             }
             Gate::Wait => {
                 let running = self.hooks.running();
                 let name = running.and_then(|(_, number)| hooks.get(usize::from(number)).map(Hook::name));
                 if let Some(name) = name {
-                    self.trouble(About::Hook, format!("waiting for hook {name}"), now);
+                    self.trouble(BlockerKind::Hook, format!("waiting for hook {name}"), now);
                 }
                 false
             }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::{About, Dated, Stage, VmRecovery, freezing, gates};
+use super::{BlockerKind, NovaReading, Stage, VmRecovery, freezing, gates};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::action;
-use crate::recovery::{Command, Now, Observation, Pulse, REWOUND, Record, Word};
+use crate::recovery::{Command, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record};
 
 impl VmRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
@@ -30,12 +30,12 @@ impl VmRecovery {
                 self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
                 match result {
                     Ok(Some(server)) => {
-                        self.no_trouble(About::Instance);
+                        self.no_trouble(BlockerKind::Instance);
                         if let Some(silent) = self.silent_since.take() {
                             let silence = now.elapsed.since(silent.max(self.since));
                             self.since = self.since.plus(silence);
                         }
-                        self.seen = Some(Dated {
+                        self.seen = Some(NovaReading {
                             at: now.elapsed,
                             what: server,
                         });
@@ -45,7 +45,11 @@ impl VmRecovery {
                         // Nothing is decided on data from before Nova stopped answering.
                         self.seen = None;
                         self.silent_since.get_or_insert(now.elapsed);
-                        self.trouble(About::Instance, format!("waiting for Nova: {}", fault.text), now);
+                        self.trouble(
+                            BlockerKind::Instance,
+                            format!("waiting for Nova: {}", fault.text),
+                            now,
+                        );
                     }
                 }
             }
@@ -55,17 +59,21 @@ impl VmRecovery {
                 self.service = None;
                 match result {
                     Ok(Some(service)) => {
-                        self.service = Some(Dated {
+                        self.service = Some(NovaReading {
                             at: now.elapsed,
                             what: service,
                         });
                     }
                     Ok(None) => {
                         let text = format!("Nova knows no nova-compute service on host {}", self.host);
-                        self.trouble(About::Host, text, now);
+                        self.trouble(BlockerKind::Host, text, now);
                     }
                     Err(fault) => {
-                        self.trouble(About::Host, format!("waiting for Nova: {}", fault.text), now);
+                        self.trouble(
+                            BlockerKind::Host,
+                            format!("waiting for Nova: {}", fault.text),
+                            now,
+                        );
                     }
                 }
             }
@@ -119,11 +127,11 @@ impl VmRecovery {
         }
     }
 
-    fn heard_pulse(&mut self, pulse: Pulse, record: &mut Record) {
+    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
         let task = self.task();
         for heard in action::hear(&pulse, &mut self.heard, task, record) {
             let said = &heard.said;
-            if said.word == Word::Reject && self.stage != Stage::Over {
+            if said.word == OperatorCommand::Reject && self.stage != Stage::Over {
                 let text = format!("rejected by {}", said.by);
                 self.end(NotificationStatus::Failed, text, record);
             }

@@ -6,8 +6,8 @@ use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::{Fault, FaultClass};
-use crate::nova::{About as Nature, PowerState, VmState};
-use crate::recovery::{OperatorWord, ServerCall, Word};
+use crate::nova::{InstanceTraits as Nature, PowerState, VmState};
+use crate::recovery::{OperatorCommand, OperatorWord, ServerCall};
 use crate::{HostId, ServiceId, Timestamp};
 
 mod answers;
@@ -54,24 +54,24 @@ fn notification(event: &str, detail: &str, instance: Option<&str>) -> Notificati
     }
 }
 
-fn pulse(segment_enabled: bool, operator_maintenance: bool) -> Pulse {
-    Pulse {
+fn pulse(segment_enabled: bool, operator_maintenance: bool) -> OperatorState {
+    OperatorState {
         segment_enabled,
         operator_maintenance,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     }
 }
 
-fn said(number: u64, word: Word) -> Observation {
+fn said(number: u64, word: OperatorCommand) -> Observation {
     let word = OperatorWord {
         number,
         word,
         by: "alice".into(),
         at: Timestamp::from_micros(0),
     };
-    Observation::Pulse(Pulse {
+    Observation::Pulse(OperatorState {
         word: Some(word),
-        ..Pulse::CALM
+        ..OperatorState::CALM
     })
 }
 
@@ -181,7 +181,7 @@ impl Run {
     fn begun() -> Self {
         let id = server_id().to_string();
         let mut run = Self::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
-        run.tell(Observation::Claimed(Pulse::CALM));
+        run.tell(Observation::Claimed(OperatorState::CALM));
         assert_eq!(run.commands, [Command::ReadServer(server_id())]);
         run
     }
@@ -270,7 +270,7 @@ impl Run {
     /// Another engine goes on from what was journalled.
     fn taken_over(&mut self) {
         self.state = VmRecovery::restore(&self.state.head().unwrap()).unwrap();
-        self.tell(Observation::Claimed(Pulse::CALM));
+        self.tell(Observation::Claimed(OperatorState::CALM));
     }
 
     fn end(&self) -> (NotificationStatus, &str) {
@@ -549,7 +549,7 @@ fn r20_nothing_is_called_while_an_operator_says_no_and_it_goes_on_when_he_allows
             assert!(run.calls.is_empty(), "{stage:?}");
             let message = run.shown.clone().unwrap().1.unwrap();
             assert!(message.starts_with("nothing is done while"), "{message}");
-            run.tell(Observation::Pulse(Pulse::CALM));
+            run.tell(Observation::Pulse(OperatorState::CALM));
             run.goes_on(12_000, &unmoved(stage));
             assert_eq!(run.calls.len(), 1, "{stage:?}");
             assert_eq!(run.shown, Some((NotificationStatus::Running, None)));
@@ -610,7 +610,7 @@ fn the_host_is_looked_at_before_each_call_and_an_old_look_counts_for_nothing() {
     // Meanwhile an operator says no, and takes it back much later.
     run.tell(Observation::Pulse(pulse(false, false)));
     run.tell(up());
-    run.at(1500 + D + 1, Observation::Pulse(Pulse::CALM));
+    run.at(1500 + D + 1, Observation::Pulse(OperatorState::CALM));
     run.tell(is(VmState::Active));
     assert_eq!(run.calls.len(), 1, "that it was up then says nothing about now");
     run.tell(service(false, false));

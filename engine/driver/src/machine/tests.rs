@@ -5,7 +5,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::guard::Region;
 use tachi_domain::nova::Service;
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{InCell, Inventory, Life, OperatorWord, RecoveryKind, Word};
+use tachi_domain::recovery::{InCell, Inventory, Life, OperatorCommand, OperatorWord, RecoveryKind};
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
@@ -23,10 +23,10 @@ fn at(millis: u64) -> Time {
     }
 }
 
-fn written(sent: u64, pulse: Pulse) -> Event {
+fn written(sent: u64, pulse: OperatorState) -> Event {
     Event::Journalled {
         sent: Duration::from_millis(sent),
-        outcome: Some(Committed::Written(pulse)),
+        outcome: Some(WriteOutcome::Written(pulse)),
     }
 }
 
@@ -86,7 +86,7 @@ fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Comman
         if !asks {
             return calls;
         }
-        effects = driver.handle(written(now, Pulse::CALM), at(now));
+        effects = driver.handle(written(now, OperatorState::CALM), at(now));
     }
 }
 
@@ -108,7 +108,7 @@ fn r7_nothing_is_called_before_its_intent_is_durable() {
     let effects = driver.handle(enabled(), at(10_100));
     assert!(commits(&effects), "{effects:?}");
     assert!(effects.into_iter().flat_map(called).next().is_none());
-    let effects = driver.handle(written(10_150, Pulse::CALM), at(10_200));
+    let effects = driver.handle(written(10_150, OperatorState::CALM), at(10_200));
     let call = effects.iter().find_map(|effect| {
         if let Effect::Call(calls) = effect {
             Some(calls)
@@ -130,10 +130,16 @@ fn r7_nothing_is_called_before_its_intent_is_durable() {
 #[test]
 fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driver() {
     let cases = [
-        (None, Ended::Unsure(Unsure::Journal)),
-        (Some(Committed::Lost), Ended::Lost),
-        (Some(Committed::Rewound), Ended::Unsure(Unsure::Rewound)),
-        (Some(Committed::Joined), Ended::Unsure(Unsure::Joined)),
+        (None, DriverEnd::Unsure(UncertainClaim::Journal)),
+        (Some(WriteOutcome::Lost), DriverEnd::Lost),
+        (
+            Some(WriteOutcome::Rewound),
+            DriverEnd::Unsure(UncertainClaim::Rewound),
+        ),
+        (
+            Some(WriteOutcome::Joined),
+            DriverEnd::Unsure(UncertainClaim::Joined),
+        ),
     ];
     for (outcome, wanted) in cases {
         let mut driver = driver();
@@ -152,9 +158,9 @@ fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_d
 fn r20_what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
     let mut driver = driver();
     assert!(commits(&driver.handle(enabled(), at(10_100))));
-    let disabled = Pulse {
+    let disabled = OperatorState {
         segment_enabled: false,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     };
     let mut effects = driver.handle(written(10_100, disabled.clone()), at(10_200));
     while commits(&effects) {
@@ -170,14 +176,14 @@ fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
     let mut driver = driver();
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
-    let rejected = Pulse {
+    let rejected = OperatorState {
         word: Some(OperatorWord {
             number: 1,
-            word: Word::Reject,
+            word: OperatorCommand::Reject,
             by: "ada".into(),
             at: Timestamp::from_micros(0),
         }),
-        ..Pulse::CALM
+        ..OperatorState::CALM
     };
     let effects = driver.handle(written(11_000, rejected), at(11_001));
     let Some(Effect::Commit(_, write)) = effects.last() else {
@@ -192,7 +198,7 @@ fn r12_a_refused_intent_is_decided_anew_and_not_called() {
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let refused = Event::Journalled {
         sent: Duration::from_millis(10_100),
-        outcome: Some(Committed::HostUnderRecovery),
+        outcome: Some(WriteOutcome::HostUnderRecovery),
     };
     let effects = driver.handle(refused, at(10_200));
     for effect in &effects {
@@ -254,7 +260,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
     assert!(write.freeze.is_some() && write.life == Some(Life::Closed));
     let refused = Event::Journalled {
         sent: Duration::from_millis(16_100),
-        outcome: Some(Committed::InstancesUnderRecovery(vec![ServerId(
+        outcome: Some(WriteOutcome::InstancesUnderRecovery(vec![ServerId(
             Uuid::from_u128(7),
         )])),
     };
@@ -275,7 +281,7 @@ fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     assert!(driver.handle(enabled(), at(10_110)).is_empty());
     assert!(driver.handle(Event::Stop, at(10_120)).is_empty());
-    let effects = driver.handle(written(10_100, Pulse::CALM), at(10_200));
+    let effects = driver.handle(written(10_100, OperatorState::CALM), at(10_200));
     assert!(matches!(effects.last(), Some(Effect::LetGo)), "{effects:?}");
     let calls: Vec<Command> = effects.into_iter().flat_map(called).collect();
     assert!(matches!(calls[..], [Command::UpdateService { .. }]), "{calls:?}");
@@ -291,7 +297,7 @@ fn r2_a_driver_comes_back_in_time_for_its_beat() {
         if matches!(effects.last(), Some(Effect::Beat(_))) {
             beats += 1;
             assert!(now - u64::try_from(driver.beat_sent().as_millis()).unwrap() <= 1_001);
-            effects = driver.handle(written(now, Pulse::CALM), at(now));
+            effects = driver.handle(written(now, OperatorState::CALM), at(now));
         }
         let Some(Effect::Wait(until)) = effects.last() else {
             panic!("{effects:?}");
@@ -303,10 +309,10 @@ fn r2_a_driver_comes_back_in_time_for_its_beat() {
     assert!((4..=5).contains(&beats), "{beats}");
 }
 
-fn shown_at(seconds: i64) -> Pulse {
-    Pulse {
+fn shown_at(seconds: i64) -> OperatorState {
+    OperatorState {
         clock: Some(Timestamp::from_micros(seconds * 1_000_000)),
-        ..Pulse::CALM
+        ..OperatorState::CALM
     }
 }
 
@@ -325,7 +331,7 @@ fn r2_c10_what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not
         let effects = driver.handle(written(11_100, shown_at(10_000 + passed)), at(11_110));
         let ended = matches!(
             effects.last(),
-            Some(Effect::End(Ended::Unsure(Unsure::StoodStill)))
+            Some(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)))
         );
         let called: Vec<Command> = effects.into_iter().flat_map(called).collect();
         assert_eq!(
@@ -351,11 +357,14 @@ fn r2_c10_what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
     assert_eq!(write.latest, Some(latest));
     let refused = Event::Journalled {
         sent: Duration::from_millis(11_500),
-        outcome: Some(Committed::TooLate),
+        outcome: Some(WriteOutcome::TooLate),
     };
     let effects = driver.handle(refused, at(11_510));
     assert!(
-        matches!(effects[..], [Effect::End(Ended::Unsure(Unsure::StoodStill))]),
+        matches!(
+            effects[..],
+            [Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill))]
+        ),
         "{effects:?}"
     );
 }
@@ -397,9 +406,9 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
             Effect::Commit(claim, write) => {
                 assert_eq!(&claim, driver.claim());
                 writes.push((now, write));
-                driver.handle(written(now, Pulse::CALM), at(now))
+                driver.handle(written(now, OperatorState::CALM), at(now))
             }
-            Effect::Beat(_) => driver.handle(written(now, Pulse::CALM), at(now)),
+            Effect::Beat(_) => driver.handle(written(now, OperatorState::CALM), at(now)),
             Effect::Wait(wake) => {
                 let wake = u64::try_from(wake.as_millis()).unwrap();
                 assert!(wake > now, "it must not spin");
@@ -443,9 +452,9 @@ fn r33_a_word_and_a_stop_are_heard_while_lost_calls_are_waited_for() {
     let mut driver = rewound();
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     assert!(commits(&effects), "{effects:?}");
-    let disabled = Pulse {
+    let disabled = OperatorState {
         segment_enabled: false,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     };
     let effects = driver.handle(written(CLAIMED_AT, disabled.clone()), at(CLAIMED_AT));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
@@ -458,7 +467,7 @@ fn r33_a_word_and_a_stop_are_heard_while_lost_calls_are_waited_for() {
     assert_eq!(write.life, Some(Life::Closed));
     let mut driver = rewound();
     let _ = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
-    let _ = driver.handle(written(CLAIMED_AT, Pulse::CALM), at(CLAIMED_AT));
+    let _ = driver.handle(written(CLAIMED_AT, OperatorState::CALM), at(CLAIMED_AT));
     let effects = driver.handle(Event::Stop, at(CLAIMED_AT + 1_000));
     assert!(matches!(effects[..], [Effect::LetGo]), "{effects:?}");
 }
@@ -472,13 +481,13 @@ fn r33_every_write_carries_what_the_last_one_has_left() {
         panic!("{effects:?}");
     };
     assert_eq!(claim, &before);
-    let effects = driver.handle(written(10_100, Pulse::CALM), at(10_200));
+    let effects = driver.handle(written(10_100, OperatorState::CALM), at(10_200));
     let _ = settle(&mut driver, effects, 10_200);
     let after = driver.claim().clone();
     assert!(after.seq > before.seq && after.beat > before.beat, "{after:?}");
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_300));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
-    let _ = driver.handle(written(11_300, Pulse::CALM), at(11_301));
+    let _ = driver.handle(written(11_300, OperatorState::CALM), at(11_301));
     assert_eq!(
         (driver.claim().seq, driver.claim().beat),
         (after.seq, after.beat + 1)

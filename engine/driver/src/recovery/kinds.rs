@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tachi_domain::host_recovery::{self, HostRecovery};
-use tachi_domain::pace::{Demand, Sight};
-use tachi_domain::planned::{self, Planned};
+use tachi_domain::pace::{Demand, EvacuationProgress};
+use tachi_domain::planned::{self, PlannedState};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
 use tachi_domain::recovery::{Decision, Now, Observation};
@@ -62,7 +62,7 @@ impl Recovery for HostRecovery {
         self.next_look(now)
     }
 
-    fn demand(&mut self) -> Option<(Demand, Sight)> {
+    fn demand(&mut self) -> Option<(Demand, EvacuationProgress)> {
         let sight = self.sight();
         Some((HostRecovery::demand(self), sight))
     }
@@ -112,7 +112,7 @@ impl Recovery for ProcessRecovery {
     }
 }
 
-impl Recovery for Planned {
+impl Recovery for PlannedState {
     fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
         planned::decide(self, observations, now)
     }
@@ -127,7 +127,7 @@ impl Recovery for Planned {
         self.stage == planned::PlannedStage::Over
     }
 
-    fn plan(&self) -> Option<&Planned> {
+    fn plan(&self) -> Option<&PlannedState> {
         Some(self)
     }
 }

@@ -2,7 +2,7 @@
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::HostRecovery;
-use tachi_domain::planned::Planned;
+use tachi_domain::planned::PlannedState;
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::ProcessRecovery;
 use tachi_domain::recovery::{Life, RecoveryKind};
@@ -10,7 +10,7 @@ use tachi_domain::vm_recovery::VmRecovery;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
 
 use super::Recovery;
-use crate::journal::{Claimed, Write};
+use crate::journal::{ClaimedRecovery, Write};
 
 /// The reason why a claimed recovery cannot be driven.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum Unusable {
 impl Unusable {
     /// Returns the write for such a recovery. It ends the recovery, unless only the state is unreadable, because a
     /// newer version may read that.
-    pub fn write(&self, claimed: &Claimed, message: String, now: Timestamp) -> Write {
+    pub fn write(&self, claimed: &ClaimedRecovery, message: String, now: Timestamp) -> Write {
         let ends = matches!(self, Self::NoHost | Self::Unasked);
         let wait = if ends {
             WaitsFor::Nothing
@@ -57,7 +57,7 @@ impl Unusable {
 /// # Errors
 ///
 /// This version cannot read the journal's rows, or the recovery cannot be started.
-pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unusable> {
+pub fn open(claimed: &ClaimedRecovery, policy: &Policy) -> Result<Box<dyn Recovery>, Unusable> {
     if claimed.kind.is_planned() && claimed.asked_by.is_none() {
         return Err(Unusable::Unasked);
     }
@@ -70,7 +70,7 @@ pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unu
             }
             RecoveryKind::Vm => Box::new(VmRecovery::restore(head)?),
             RecoveryKind::Process => Box::new(ProcessRecovery::restore(head)?),
-            RecoveryKind::Drain | RecoveryKind::Giveback => Box::new(Planned::restore(head)?),
+            RecoveryKind::Drain | RecoveryKind::Giveback => Box::new(PlannedState::restore(head)?),
         });
     }
     let host = claimed.host.as_ref().ok_or(Unusable::NoHost)?;
@@ -83,7 +83,7 @@ pub fn open(claimed: &Claimed, policy: &Policy) -> Result<Box<dyn Recovery>, Unu
         }
         RecoveryKind::Process => Box::new(ProcessRecovery::new(id, notification, &host.name, policy)),
         kind @ (RecoveryKind::Drain | RecoveryKind::Giveback) => {
-            Box::new(Planned::new(id, kind, notification, &host.name, policy))
+            Box::new(PlannedState::new(id, kind, notification, &host.name, policy))
         }
     })
 }

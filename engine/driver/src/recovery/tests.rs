@@ -1,15 +1,15 @@
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
+use tachi_domain::recovery::{Life, OperatorState, RecoveryKind};
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
 use tachi_testkit::rows;
 use uuid::Uuid;
 
 use super::{Unusable, open};
-use crate::journal::Claimed;
+use crate::journal::ClaimedRecovery;
 
-pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
+pub(crate) fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
     let at = Timestamp::from_micros(0);
-    Claimed {
+    ClaimedRecovery {
         id: RecoveryId(Uuid::from_u128(4)),
         epoch: 1,
         owner: "engine".to_owned(),
@@ -25,7 +25,7 @@ pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
         state: None,
         moves: Vec::new(),
         opened_at: at,
-        pulse: Pulse::CALM,
+        pulse: OperatorState::CALM,
         restarts: Vec::new(),
     }
 }
@@ -33,7 +33,7 @@ pub(crate) fn claimed(kind: RecoveryKind) -> Claimed {
 #[test]
 fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
     for &kind in RecoveryKind::ALL {
-        let gone = Claimed {
+        let gone = ClaimedRecovery {
             host: None,
             ..claimed(kind)
         };
@@ -48,7 +48,7 @@ fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
 #[test]
 fn t2_a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
     for &kind in RecoveryKind::ALL {
-        let invented = Claimed {
+        let invented = ClaimedRecovery {
             asked_by: None,
             ..claimed(kind)
         };
@@ -65,7 +65,7 @@ fn t2_a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
 fn ew12_a_recovery_that_has_begun_goes_on_without_the_hosts_row() {
     for &kind in RecoveryKind::ALL {
         let begun = open(&claimed(kind), &Policy::default()).ok().unwrap();
-        let gone = Claimed {
+        let gone = ClaimedRecovery {
             host: None,
             state: Some(begun.head().unwrap()),
             ..claimed(kind)

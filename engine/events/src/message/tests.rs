@@ -9,7 +9,8 @@ use tachi_domain::entity::segment::{NewSegment, RecoveryMethod};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Stamps};
 use tachi_domain::event::{
-    Cause, Change, Handling, Phase, RecoveryTold, Shown, Subject, Thawing, Trouble, Turn, VmoveTold,
+    Cause, Change, EventSnapshot, FailureCause, HandlingMethod, Phase, RecoveryEvent, RecoveryTold, Subject,
+    ThawCause, VmoveTold,
 };
 use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::RecoveryKind;
@@ -112,8 +113,8 @@ fn notification() -> Notification {
     }
 }
 
-fn trouble() -> Trouble {
-    Trouble {
+fn trouble() -> FailureCause {
+    FailureCause {
         exception: "HostRecoveryFailureException".into(),
         message: "no valid host".into(),
         module: "tachi.engine".into(),
@@ -146,37 +147,43 @@ fn ours() -> Vec<Event> {
         description: described.description.clone(),
         recovery_method: described.recovery_method,
     };
-    let described = Shown::Entity(described);
-    let plain = Shown::Entity(segment);
-    let fresh = Shown::Entity(Host {
+    let described = EventSnapshot::Entity(described);
+    let plain = EventSnapshot::Entity(segment);
+    let fresh = EventSnapshot::Entity(Host {
         on_maintenance: false,
         ..host.clone()
     });
-    let kept = Shown::Entity(host);
-    let report = Shown::Entity(notification);
+    let kept = EventSnapshot::Entity(host);
+    let report = EventSnapshot::Entity(notification);
     let mut events = vec![
         event(Subject::Segment(Change::Create, described.clone()), Phase::Start),
         event(Subject::Segment(Change::Create, described), Phase::End),
-        event(Subject::Segment(Change::Create, Shown::New(new)), Phase::Error),
+        event(
+            Subject::Segment(Change::Create, EventSnapshot::New(new)),
+            Phase::Error,
+        ),
         event(Subject::Host(Change::Create, fresh.clone()), Phase::Start),
         event(Subject::Host(Change::Create, fresh), Phase::End),
         event(
-            Subject::Notification(Handling::Create, report.clone()),
+            Subject::Notification(HandlingMethod::Create, report.clone()),
             Phase::Start,
         ),
         event(
-            Subject::Notification(Handling::Create, report.clone()),
+            Subject::Notification(HandlingMethod::Create, report.clone()),
             Phase::End,
         ),
         event(
-            Subject::Notification(Handling::Process, report.clone()),
+            Subject::Notification(HandlingMethod::Process, report.clone()),
             Phase::Start,
         ),
         event(
-            Subject::Notification(Handling::Process, report.clone()),
+            Subject::Notification(HandlingMethod::Process, report.clone()),
             Phase::End,
         ),
-        event(Subject::Notification(Handling::Process, report), Phase::Error),
+        event(
+            Subject::Notification(HandlingMethod::Process, report),
+            Phase::Error,
+        ),
     ];
     for change in [Change::Update, Change::Delete] {
         for phase in [Phase::Start, Phase::End] {
@@ -271,7 +278,7 @@ fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
 fn the_bare_form_is_upstreams() {
     let theirs = upstream()["messaging"][0]["body"].clone();
     let event = event(
-        Subject::Notification(Handling::Process, Shown::Entity(notification())),
+        Subject::Notification(HandlingMethod::Process, EventSnapshot::Entity(notification())),
         Phase::End,
     );
     let body = Message::of(&event, "controller").body(Format::Bare);
@@ -323,7 +330,7 @@ fn ew35_single_instances_and_recoveries_have_events_of_their_own() {
     let held = Event {
         phase: None,
         trouble: Some(trouble()),
-        ..event(Subject::Recovery(Turn::Hold, recovery), Phase::Start)
+        ..event(Subject::Recovery(RecoveryEvent::Hold, recovery), Phase::Start)
     };
     let sent = sent(&held);
     assert_eq!(sent["event_type"], "recovery.hold");
@@ -347,7 +354,7 @@ fn a_freeze_is_told_with_its_end() {
     };
     let soon = Event {
         phase: None,
-        ..event(Subject::Freeze(Thawing::EndsSoon, freeze), Phase::Start)
+        ..event(Subject::Freeze(ThawCause::EndsSoon, freeze), Phase::Start)
     };
     let sent = sent(&soon);
     assert_eq!(sent["event_type"], "freeze.ends_soon");
@@ -380,7 +387,7 @@ proptest! {
             description: Some(description.clone()),
             ..segment()
         };
-        let told = sent(&event(Subject::Segment(Change::Create, Shown::Entity(segment)), Phase::End));
+        let told = sent(&event(Subject::Segment(Change::Create, EventSnapshot::Entity(segment)), Phase::End));
         let data = &told["payload"]["masakari_object.data"];
         prop_assert_eq!(data["name"].as_str(), Some(name.as_str()));
         prop_assert_eq!(data["description"].as_str(), Some(description.as_str()));
@@ -388,7 +395,7 @@ proptest! {
             payload: [(value.clone(), value.clone())].into(),
             ..notification()
         };
-        let told = sent(&event(Subject::Notification(Handling::Create, Shown::Entity(report)), Phase::End));
+        let told = sent(&event(Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(report)), Phase::End));
         let payload = &told["payload"]["masakari_object.data"]["payload"];
         prop_assert_eq!(payload[&value].as_str(), Some(value.as_str()));
     }

@@ -106,7 +106,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tachi_domain::Timestamp;
-    use tachi_domain::event::{Change, Event, Phase, Shown, Subject, Trouble};
+    use tachi_domain::event::{Change, Event, EventSnapshot, FailureCause, Phase, Subject};
 
     use super::*;
 
@@ -126,11 +126,11 @@ mod tests {
         }
     }
 
-    fn message(trouble: Option<Trouble>) -> Message {
+    fn message(trouble: Option<FailureCause>) -> Message {
         let event = Event {
             at: Timestamp::from_micros(0),
             cause: Arc::default(),
-            subject: Subject::Segment(Change::Create, Shown::Id(uuid::Uuid::nil().into())),
+            subject: Subject::Segment(Change::Create, EventSnapshot::Id(uuid::Uuid::nil().into())),
             phase: Some(Phase::End),
             trouble,
         };
@@ -147,7 +147,7 @@ mod tests {
         let keeps = Arc::<Keeps>::default();
         let broker = broker(&keeps, &["versioned_notifications", "more"], Format::Enveloped);
         broker.take(&message(None));
-        broker.take(&message(Some(Trouble {
+        broker.take(&message(Some(FailureCause {
             exception: "DBError".into(),
             message: String::new(),
             module: String::new(),

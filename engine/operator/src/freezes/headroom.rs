@@ -2,12 +2,12 @@
 
 use tachi_domain::freeze::FreezeScope;
 
-use super::What;
-use crate::seen::Seen;
+use super::FreezeTarget;
+use crate::seen::RegionSnapshot;
 
 /// Returns a note for an operator who freezes a host, since the next step usually is to switch it off. Until it is on again, the segment
 /// tolerates one failure less. `None` if the headroom is unknown, or if the host is down in Nova already.
-pub(super) fn falls(what: &What, seen: &Seen) -> Option<String> {
+pub(super) fn falls(what: &FreezeTarget, seen: &RegionSnapshot) -> Option<String> {
     if what.scope != FreezeScope::Host {
         return None;
     }
@@ -38,9 +38,10 @@ mod tests {
     #[test]
     fn operator_who_freezes_a_host_is_told_what_that_leaves_of_its_segments_room() {
         let mut seen = fine();
-        let told = |seen: &Seen, scope, name| falls(&What::find(scope, name, seen).unwrap(), seen);
+        let told =
+            |seen: &RegionSnapshot, scope, name| falls(&FreezeTarget::find(scope, name, seen).unwrap(), seen);
         assert_eq!(told(&seen, FreezeScope::Host, "a"), None, "it is not known");
-        let has = |seen: &mut Seen, hosts, exact| {
+        let has = |seen: &mut RegionSnapshot, hosts, exact| {
             seen.situation.segments[0].headroom = Some(Headroom { hosts, exact });
         };
         has(&mut seen, 1, true);

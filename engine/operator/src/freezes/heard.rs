@@ -13,10 +13,10 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, WaitsFor};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
-use tachi_engine::ports::{JournalError, OperatorDesk};
+use tachi_engine::ports::{JournalError, OperatorJournal};
 use tokio::time::{Instant, sleep};
 
-use super::what::What;
+use super::what::FreezeTarget;
 use crate::waits;
 
 /// The maximum time to wait for engines. Taking over a recovery takes less.
@@ -26,7 +26,7 @@ pub const LIMIT: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_millis(250);
 
 /// The delay before the caller learns which recoveries are missing.
-const SOON: Duration = Duration::from_millis(500);
+const PROGRESS_DELAY: Duration = Duration::from_millis(500);
 
 /// The time within which a recovery stores its wait, once its engine has read the freeze.
 const WRITTEN: Duration = Duration::from_secs(2);
@@ -36,7 +36,7 @@ const TOLD: usize = 20;
 
 /// The state of recoveries and moves after the wait.
 #[derive(Debug, Default)]
-pub struct Heard {
+pub struct WaitResult {
     recoveries: Vec<RecoverySummary>,
     moves: Vec<MoveLine>,
     /// The recoveries whose engine has not read the freeze.
@@ -50,11 +50,11 @@ pub struct Heard {
 ///
 /// The database failed. The freeze is in force, but it is unknown if engines have read it.
 pub async fn wait(
-    desk: &dyn OperatorDesk,
-    what: &What,
+    desk: &dyn OperatorJournal,
+    what: &FreezeTarget,
     limit: Duration,
     waiting: impl Fn(&[String]),
-) -> Result<Heard, JournalError> {
+) -> Result<WaitResult, JournalError> {
     let may_act = |row: &RecoverySummary| {
         // The recovery of an instance may find it on any host, and the recovery of a host may include any instance.
         what.has_host(&row.host) || row.kind == RecoveryKind::Vm || what.scope == FreezeScope::Instance
@@ -85,7 +85,7 @@ pub async fn wait(
         if missing.is_empty() || begun.elapsed() >= limit {
             break missing;
         }
-        if !said && begun.elapsed() >= SOON {
+        if !said && begun.elapsed() >= PROGRESS_DELAY {
             said = true;
             waiting(&missing);
         }
@@ -105,7 +105,7 @@ pub async fn wait(
         } else {
             Vec::new()
         };
-        let heard = Heard {
+        let heard = WaitResult {
             recoveries,
             moves,
             deaf: deaf.clone(),
@@ -127,7 +127,7 @@ fn waits(row: &RecoverySummary) -> bool {
     waits::what(row.wait.as_ref()) == WaitsFor::Frozen
 }
 
-impl Heard {
+impl WaitResult {
     fn all_wait(&self) -> bool {
         let open = |row: &&RecoverySummary| row.life == Life::Open;
         self.recoveries.iter().filter(open).all(waits)
@@ -235,13 +235,13 @@ mod tests {
             opened_at: Timestamp::from_micros(1),
             first_reported_at: Timestamp::from_micros(1),
         };
-        let mut heard = Heard {
+        let mut heard = WaitResult {
             recoveries: vec![
                 row(1, Life::Open, WaitsFor::Frozen),
                 row(2, Life::Open, WaitsFor::Nothing),
                 row(3, Life::Watching, WaitsFor::Return),
             ],
-            ..Heard::default()
+            ..WaitResult::default()
         };
         let lines = heard.lines();
         assert!(lines[0].ends_with("of cmp1 waits for the end"), "{lines:?}");

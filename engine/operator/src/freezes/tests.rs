@@ -11,7 +11,7 @@ use tachi_domain::{HostId, SegmentId, Timestamp};
 use tachi_engine::ports::operator::{HostView, SegmentView};
 use tachi_engine::ports::roll::{Backlog, EngineSignature};
 use tachi_engine::ports::{AuditError, FreezeNews, JournalError};
-use tachi_engine::situation::{Configured, Tables, Watched};
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
 use uuid::Uuid;
 
 use super::*;
@@ -20,13 +20,13 @@ use crate::seen::Fencing;
 
 const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 
-fn engine(name: &str, kept: bool, ago: i64) -> EngineLine {
+fn engine(name: &str, kept: bool, ago: i64) -> EngineRow {
     let facts = if kept {
-        BTreeMap::from([(KEPT.to_owned(), "1".to_owned())])
+        BTreeMap::from([(FREEZES_FACT.to_owned(), "1".to_owned())])
     } else {
         BTreeMap::new()
     };
-    EngineLine {
+    EngineRow {
         signature: EngineSignature {
             name: name.to_owned(),
             version: "1".to_owned(),
@@ -39,7 +39,7 @@ fn engine(name: &str, kept: bool, ago: i64) -> EngineLine {
 }
 
 /// Hosts `a` and `b` of segment `all`, an engine that keeps freezes, and no look at Nova.
-pub(crate) fn fine() -> Seen {
+pub(crate) fn fine() -> RegionSnapshot {
     let stamps = Stamps {
         created_at: NOW,
         updated_at: None,
@@ -96,8 +96,8 @@ pub(crate) fn fine() -> Seen {
         device: None,
         bare_normal: BareNormal::Refuse,
     };
-    let watched = Watched::default();
-    Seen::judged(
+    let watched = CloudSnapshot::default();
+    RegionSnapshot::judged(
         NOW,
         fencing,
         crate::Place {
@@ -121,8 +121,8 @@ struct Paper {
 }
 
 impl Paper {
-    fn hand(&self, by: &str) -> Hand<'_> {
-        Hand {
+    fn hand(&self, by: &str) -> FreezeDesk<'_> {
+        FreezeDesk {
             freezes: self,
             audit: self,
             by: by.to_owned(),
@@ -143,7 +143,7 @@ impl Paper {
 
 #[async_trait]
 impl Freezes for Paper {
-    async fn freeze(&self, new: &NewFreeze) -> Result<Freezing, JournalError> {
+    async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError> {
         self.done.lock().unwrap().push("freeze".to_owned());
         if self.broken.load(Ordering::SeqCst) {
             return Err(JournalError::new("writing a freeze", "gone"));
@@ -153,7 +153,7 @@ impl Freezes for Paper {
         if let Some(old) = before.as_ref().filter(|old| old.left > new.lasts) {
             let old = old.clone();
             all.push(old.clone());
-            return Ok(Freezing::Longer(old));
+            return Ok(FreezeOutcome::Longer(old));
         }
         let line = FreezeLine {
             freeze: Freeze {
@@ -170,7 +170,7 @@ impl Freezes for Paper {
             left: new.lasts,
         };
         all.push(line.clone());
-        Ok(Freezing::Begun { line, before })
+        Ok(FreezeOutcome::Begun { line, before })
     }
 
     async fn thaw(&self, number: i64, _: &str) -> Result<Option<FreezeLine>, JournalError> {
@@ -206,8 +206,8 @@ impl AuditSink for Paper {
     fn note(&self, _: AuditEntry) {}
 }
 
-fn wish(lasts: Duration) -> FreezeWish {
-    FreezeWish {
+fn wish(lasts: Duration) -> FreezeRequest {
+    FreezeRequest {
         scope: FreezeScope::Host,
         name: "a".to_owned(),
         lasts,
@@ -217,9 +217,9 @@ fn wish(lasts: Duration) -> FreezeWish {
     }
 }
 
-async fn freeze(hand: &Hand<'_>, wish: &FreezeWish) -> Result<InForce, Unsaid> {
+async fn freeze(hand: &FreezeDesk<'_>, wish: &FreezeRequest) -> Result<InForce, ActionError> {
     let seen = fine();
-    let what = What::find(wish.scope, &wish.name, &seen)?;
+    let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
     let wish = wish.clone().admit("--force").unwrap();
     hand.freeze(&what, &wish, &seen).await
 }
@@ -242,7 +242,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
     assert_eq!(paper.done(), [] as [&str; 0], "nor audited");
 
     let longer = wish(HOUR + Duration::from_mins(1));
-    let other_reason = FreezeWish {
+    let other_reason = FreezeRequest {
         reason: "cables".to_owned(),
         ..wish(HOUR)
     };
@@ -252,7 +252,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
         (
             "why",
             paper.hand("bob"),
-            FreezeWish {
+            FreezeRequest {
                 lasts: longer.lasts,
                 ..other_reason
             },
@@ -265,7 +265,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
     // Said again much later it is meant to last on.
     paper.pass(Duration::from_secs(61));
     let bob = paper.hand("bob");
-    let late = FreezeWish {
+    let late = FreezeRequest {
         reason: "cables".to_owned(),
         ..longer
     };
@@ -274,13 +274,13 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
 
     let shorter = freeze(&alice, &wish(Duration::from_mins(5))).await.unwrap_err();
     assert!(
-        matches!(&shorter, Unsaid::Refused(why) if why.contains("which is more than this")),
+        matches!(&shorter, ActionError::Refused(why) if why.contains("which is more than this")),
         "{shorter:?}"
     );
     assert_eq!(paper.done()[2], "Freeze Outcome Some(Permanent)");
     paper.broken.store(true, Ordering::SeqCst);
     let lost = freeze(&alice, &wish(HOUR * 3)).await.unwrap_err();
-    assert!(matches!(lost, Unsaid::Failed(_)), "{lost:?}");
+    assert!(matches!(lost, ActionError::Failed(_)), "{lost:?}");
     assert_eq!(paper.done()[2], "Freeze Outcome Some(Transient)");
 }
 
@@ -290,20 +290,20 @@ async fn nothing_is_frozen_or_thawed_that_the_audit_log_does_not_take() {
     let alice = paper.hand("alice");
     paper.full.store(true, Ordering::SeqCst);
     let refused = freeze(&alice, &wish(HOUR)).await.unwrap_err();
-    assert!(matches!(refused, Unsaid::Unaudited { .. }), "{refused:?}");
+    assert!(matches!(refused, ActionError::Unaudited { .. }), "{refused:?}");
     assert_eq!(paper.done(), [] as [&str; 0]);
     paper.full.store(false, Ordering::SeqCst);
     let made = FreezeView::from(&freeze(&alice, &wish(HOUR)).await.unwrap().line);
     paper.done();
     paper.full.store(true, Ordering::SeqCst);
     let refused = alice.thaw(&made).await.unwrap_err();
-    assert!(matches!(refused, Unsaid::Unaudited { .. }), "{refused:?}");
+    assert!(matches!(refused, ActionError::Unaudited { .. }), "{refused:?}");
     assert_eq!(paper.done(), [] as [&str; 0]);
     paper.full.store(false, Ordering::SeqCst);
     assert_eq!(alice.thaw(&made).await.unwrap().0.number, made.number);
     let gone = alice.thaw(&made).await.unwrap_err();
     assert!(
-        matches!(&gone, Unsaid::Unknown(why) if why.contains("has ended meanwhile")),
+        matches!(&gone, ActionError::Unknown(why) if why.contains("has ended meanwhile")),
         "{gone:?}"
     );
 }
@@ -313,7 +313,7 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
     let paper = Paper::default();
     let alice = paper.hand("alice");
     let mut seen = fine();
-    let what = What::find(FreezeScope::Host, "a", &seen).unwrap();
+    let what = FreezeTarget::find(FreezeScope::Host, "a", &seen).unwrap();
     seen.tables.engines.push(engine("old", false, 1));
     let refused = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap_err();
     assert!(
@@ -323,7 +323,7 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
     assert_eq!(paper.done(), [] as [&str; 0]);
     seen.tables.engines[1] = engine("old", false, 3_600);
     let written = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap();
-    let view = told(&written, &what, &Heard::default(), &seen);
+    let view = told(&written, &what, &WaitResult::default(), &seen);
     assert_eq!(view.notes.len(), 1, "{view:?}");
     assert!(
         view.notes[0].contains("engine old of an older version"),
@@ -340,7 +340,7 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
 fn how_long_and_why_are_bounded() {
     let long = "x".repeat(REASON + 1);
     let of = |seconds: u64, force, reason: &str| {
-        let wanted = FreezeWish {
+        let wanted = FreezeRequest {
             force,
             reason: reason.to_owned(),
             ..wish(Duration::from_secs(seconds))
@@ -357,14 +357,14 @@ fn how_long_and_why_are_bounded() {
         (30 * 86_400 + 1, true, "30d at most"),
         (u64::MAX, true, "30d at most"),
     ] {
-        let Err(Unfit::Lasts(why)) = of(seconds, force, "x") else {
+        let Err(InvalidFreeze::Lasts(why)) = of(seconds, force, "x") else {
             panic!("{seconds} {force}");
         };
         assert!(why.contains(part), "{why}");
     }
     for reason in ["", "  ", "two\nlines", "\u{1b}[2J", long.as_str()] {
         assert!(
-            matches!(of(60, false, reason), Err(Unfit::Reason(_))),
+            matches!(of(60, false, reason), Err(InvalidFreeze::Reason(_))),
             "{reason:?}"
         );
     }

@@ -10,18 +10,18 @@ use tachi_engine::ports::operator::SegmentView;
 
 use super::view::FreezeView;
 use crate::named;
-use crate::seen::Seen;
-use crate::words::Unsaid;
+use crate::seen::RegionSnapshot;
+use crate::words::ActionError;
 
 /// The maximum number of matches that are listed if there are several.
-const SHOWN: usize = 6;
+const MAX_LISTED: usize = 6;
 
 /// The maximum length of a stored name, in characters.
 const LONGEST_NAME: usize = 96;
 
 /// An object that can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct What {
+pub struct FreezeTarget {
     /// The kind of object.
     pub scope: FreezeScope,
     /// The object's id; empty for a region.
@@ -32,7 +32,7 @@ pub struct What {
     hosts: BTreeSet<String>,
 }
 
-impl fmt::Display for What {
+impl fmt::Display for FreezeTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.scope {
             FreezeScope::Region => f.write_str("everything"),
@@ -43,13 +43,13 @@ impl fmt::Display for What {
     }
 }
 
-impl What {
+impl FreezeTarget {
     /// Finds a registered segment or host, or an instance seen in Nova, by its name or id.
     ///
     /// # Errors
     ///
     /// There is no match, or there are several.
-    pub fn find(scope: FreezeScope, wanted: &str, seen: &Seen) -> Result<Self, Unsaid> {
+    pub fn find(scope: FreezeScope, wanted: &str, seen: &RegionSnapshot) -> Result<Self, ActionError> {
         let wanted = wanted.trim();
         let segments = &seen.tables.segments;
         let (found, where_to_look) = match scope {
@@ -118,7 +118,7 @@ fn meant(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(Stri
     named::meant(wanted, all, Clone::clone).1
 }
 
-fn instances(wanted: &str, seen: &Seen) -> (Vec<(String, String)>, String) {
+fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, String) {
     let Some(all) = &seen.situation.instances else {
         // No engine has listed the instances yet, so a complete id is accepted unchecked.
         let id: Option<ServerId> = wanted.parse().ok();
@@ -136,20 +136,20 @@ fn only(
     wanted: &str,
     found: Vec<(String, String)>,
     where_to_look: &str,
-) -> Result<(String, String), Unsaid> {
+) -> Result<(String, String), ActionError> {
     if found.len() > 1 {
         let each = |(id, name): &(String, String)| format!("{id} {}", printable(name));
-        let more = found.len().saturating_sub(SHOWN);
+        let more = found.len().saturating_sub(MAX_LISTED);
         let more = (more > 0).then(|| format!("and {more} more"));
-        let each = found.iter().take(SHOWN).map(each).chain(more);
-        return Err(Unsaid::Ambiguous(named::could_be(
+        let each = found.iter().take(MAX_LISTED).map(each).chain(more);
+        return Err(ActionError::Ambiguous(named::could_be(
             wanted,
             &format!("{kind}s"),
             each,
         )));
     }
     let one = found.into_iter().next();
-    one.ok_or_else(|| Unsaid::Unknown(named::nothing_is(wanted, kind, where_to_look)))
+    one.ok_or_else(|| ActionError::Unknown(named::nothing_is(wanted, kind, where_to_look)))
 }
 
 /// Returns the freeze in force of an object.
@@ -157,7 +157,7 @@ fn only(
 /// # Errors
 ///
 /// There is no match, or there are several.
-pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result<FreezeView, Unsaid> {
+pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result<FreezeView, ActionError> {
     let wanted = wanted.trim();
     let own = || listed.iter().filter(|view| view.scope == scope);
     let id = |view: &FreezeView| view.id.clone().unwrap_or_default();
@@ -178,7 +178,7 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         .0
     };
     let view = own().find(|view| id(view) == target);
-    let none = || Unsaid::Unknown("the region is not frozen: see `tachi freeze list`".to_owned());
+    let none = || ActionError::Unknown("the region is not frozen: see `tachi freeze list`".to_owned());
     view.cloned().ok_or_else(none)
 }
 
@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    fn told(found: Result<What, Unsaid>) -> String {
+    fn told(found: Result<FreezeTarget, ActionError>) -> String {
         found.map_or_else(
             |error| error.to_string(),
             |what| format!("{what} = {}", what.target),
@@ -224,7 +224,7 @@ mod tests {
             instance(3, "bad\u{1b}[2J\n"),
             instance(4, &"x".repeat(300)),
         ]);
-        let find = |scope, wanted: &str| told(What::find(scope, wanted, &seen));
+        let find = |scope, wanted: &str| told(FreezeTarget::find(scope, wanted, &seen));
         assert_eq!(find(FreezeScope::Region, ""), "everything = ");
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(by_prefix, format!("instance vm = {}", id(one)));
         let hostile = find(FreezeScope::Instance, &id(3));
         assert!(!hostile.contains(['\u{1b}', '\n']), "{hostile:?}");
-        let long = What::find(FreezeScope::Instance, &id(4), &seen).unwrap();
+        let long = FreezeTarget::find(FreezeScope::Instance, &id(4), &seen).unwrap();
         assert_eq!(long.name.len(), LONGEST_NAME);
         let unknown = find(FreezeScope::Instance, "x\u{1b}[2J");
         assert!(
@@ -256,12 +256,12 @@ mod tests {
         let mut seen = fine();
         seen.situation.instances = None;
         let id = Uuid::from_u128(7).to_string();
-        let found = What::find(FreezeScope::Instance, &id, &seen).unwrap();
+        let found = FreezeTarget::find(FreezeScope::Instance, &id, &seen).unwrap();
         assert_eq!(
             (found.target.as_str(), found.name.as_str()),
             (id.as_str(), id.as_str())
         );
-        let short = told(What::find(FreezeScope::Instance, &id[..12], &seen));
+        let short = told(FreezeTarget::find(FreezeScope::Instance, &id[..12], &seen));
         assert!(short.contains("only a whole id"), "{short}");
     }
 
@@ -275,7 +275,7 @@ mod tests {
             (FreezeScope::Host, "a", true, false),
             (FreezeScope::Host, "b", false, false),
         ] {
-            let what = What::find(scope, name, &seen).unwrap();
+            let what = FreezeTarget::find(scope, name, &seen).unwrap();
             assert_eq!(
                 (what.has(&of_a), what.has_host("z")),
                 (host, other),

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use tachi_domain::ServerId;
 use tachi_engine::ports::operator::MoveFilter;
 use tachi_engine::ports::plans::MovedAway;
-use tachi_engine::ports::{JournalError, OperatorDesk, Plans};
+use tachi_engine::ports::{JournalError, OperatorJournal, Plans};
 
 use super::view::AwayView;
-use crate::seen::Seen;
+use crate::seen::RegionSnapshot;
 
 /// The maximum number of instances in one giveback: the list is stored in one row.
-pub const MOST: usize = 500;
+pub const MAX_RETURNED: usize = 500;
 
 /// An instance that was moved away, and the reason why it stays there, if any.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,9 +36,9 @@ impl From<&Away> for AwayView {
     }
 }
 
-/// Returns the instances that go back first, at most [`MOST`], each with the host that it was moved to.
+/// Returns the instances that go back first, at most [`MAX_RETURNED`], each with the host that it was moved to.
 pub fn given_back(all: &[Away]) -> BTreeMap<ServerId, String> {
-    let back = all.iter().filter(|one| one.stays.is_none()).take(MOST);
+    let back = all.iter().filter(|one| one.stays.is_none()).take(MAX_RETURNED);
     back.map(|one| (one.moved.server, one.moved.dest.clone()))
         .collect()
 }
@@ -51,8 +51,8 @@ pub fn given_back(all: &[Away]) -> BTreeMap<ServerId, String> {
 /// The database failed.
 pub async fn seen_away(
     plans: &dyn Plans,
-    desk: &dyn OperatorDesk,
-    seen: &Seen,
+    desk: &dyn OperatorJournal,
+    seen: &RegionSnapshot,
     host: &str,
 ) -> Result<Vec<Away>, JournalError> {
     let moved = plans.moved_away(host).await?;

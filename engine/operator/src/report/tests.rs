@@ -3,7 +3,7 @@ use super::*;
 
 const STORY: &str = include_str!("golden/story.json");
 
-fn story() -> StoryView {
+fn story() -> RecoveryHistoryView {
     serde_json::from_str(STORY).unwrap()
 }
 
@@ -30,7 +30,7 @@ fn the_same_story_makes_the_same_report() {
 #[test]
 fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
     let mut story = story();
-    let told = |story: &StoryView| {
+    let told = |story: &RecoveryHistoryView| {
         let all = moments(story).into_iter();
         all.map(|one| (one.what, one.after)).collect::<Vec<_>>()
     };
@@ -135,7 +135,7 @@ fn a_story_of_an_older_api_makes_a_report_too() {
             one.remove(new);
         }
     }
-    let old: StoryView = serde_json::from_value(old).unwrap();
+    let old: RecoveryHistoryView = serde_json::from_value(old).unwrap();
     let report = RecoveryReport::of(&old);
     assert_eq!(report.left.len(), 4);
     assert!(

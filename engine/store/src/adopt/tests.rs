@@ -1,7 +1,9 @@
 use sea_orm::{ActiveModelTrait as _, ConnectionTrait as _, EntityTrait as _, Set};
 use tachi_domain::entity::Host;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, RegistryError};
+use tachi_engine::ports::{
+    Hosts as _, Journal as _, Notifications as _, OperatorJournal as _, RegistryError,
+};
 use uuid::Uuid;
 
 use super::*;
@@ -164,7 +166,7 @@ async fn what_becomes_of_what_was_left() {
         assert_eq!(bench.store.left_open().await.unwrap(), 0, "{case}");
         assert_eq!(
             bench.store.adopt(EXPIRY).await.unwrap(),
-            Adopted::default(),
+            AdoptionReport::default(),
             "{case}: once"
         );
         let open = bench.store.desk().recoveries(true).await.unwrap();
@@ -369,7 +371,10 @@ async fn beside_an_engine_only_what_is_new_is_taken_up_and_only_once() {
     let host = bench.host(&segment, "ours").await;
     bench.stopped(&host).await;
     assert_eq!(bench.store.adopt_new(EXPIRY).await.unwrap().opened, 1);
-    assert_eq!(bench.store.adopt_new(EXPIRY).await.unwrap(), Adopted::default());
+    assert_eq!(
+        bench.store.adopt_new(EXPIRY).await.unwrap(),
+        AdoptionReport::default()
+    );
     for (status, uuid) in rows {
         assert_eq!(status_of(&bench, &uuid).await.0, status, "{status}");
     }

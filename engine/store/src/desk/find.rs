@@ -59,7 +59,7 @@ pub(super) struct Row {
 }
 
 /// The data of a recovery's notification.
-struct Shown {
+struct ShownStatus {
     status: String,
     message: Option<String>,
     segment: Option<String>,
@@ -110,7 +110,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
                 .all(db.reader())
                 .await?;
         shown.extend(notifications.into_iter().map(|(uuid, status, message, segment)| {
-            let one = Shown {
+            let one = ShownStatus {
                 status,
                 message,
                 segment,
@@ -286,9 +286,9 @@ fn notifications(so: sea_orm::sea_query::SimpleExpr) -> SelectStatement {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::recovery::Word;
-    use tachi_engine::ports::OperatorDesk as _;
-    use tachi_engine::ports::journal::{Committed, Write};
+    use tachi_domain::recovery::OperatorCommand;
+    use tachi_engine::ports::OperatorJournal as _;
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
 
     use tachi_domain::Wait;
 
@@ -313,7 +313,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     }
 
     #[expect(clippy::too_many_lines, reason = "a table of cases")]
@@ -456,7 +456,12 @@ mod tests {
             let hosts: String = found.iter().map(|row| row.host.as_str()).collect();
             assert_eq!(hosts, expected, "{name}");
         }
-        let heard = bench.store.desk().say(d.id, Word::Reject, "alice").await.unwrap();
-        assert_eq!(heard, tachi_engine::ports::operator::Said::Heard);
+        let heard = bench
+            .store
+            .desk()
+            .say(d.id, OperatorCommand::Reject, "alice")
+            .await
+            .unwrap();
+        assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Heard);
     }
 }

@@ -4,27 +4,27 @@ use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, DbErr, EntityTrait as _, QueryFilter as _};
 use tachi_domain::RecoveryId;
-use tachi_domain::recovery::{Life, MoveWord};
-use tachi_engine::ports::operator::Said;
+use tachi_domain::recovery::{InstanceResolution, Life};
+use tachi_engine::ports::operator::ActionOutcome;
 
 use crate::entity::recovery;
 use crate::error::Stop;
 use crate::journal::move_words;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Limit of stored resolutions. An engine processes a resolution within seconds, so older ones are not needed.
-const KEPT: usize = 200;
+const MAX_STORED: usize = 200;
 
 pub(super) struct SayOf<'a> {
     pub(super) id: RecoveryId,
-    pub(super) word: &'a MoveWord,
+    pub(super) word: &'a InstanceResolution,
 }
 
 #[async_trait]
-impl Work for SayOf<'_> {
-    type Output = Said;
+impl Transaction for SayOf<'_> {
+    type Output = ActionOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<ActionOutcome>, Stop> {
         let id = self.id.to_string();
         loop {
             let found = recovery::Entity::find()
@@ -32,19 +32,19 @@ impl Work for SayOf<'_> {
                 .one(tx)
                 .await?;
             let Some(row) = found else {
-                return Ok(Verdict::Undo(Said::Unknown));
+                return Ok(TxOutcome::Undo(ActionOutcome::Unknown));
             };
             // A recovery that waits for its host's return may still move instances that have come to the host since.
             if row.life == Life::Closed.as_str() {
-                return Ok(Verdict::Undo(Said::Over));
+                return Ok(TxOutcome::Undo(ActionOutcome::Over));
             }
             let mut words = move_words(&row)?;
             let number = words.last().map_or(0, |said| said.number) + 1;
-            words.push(MoveWord {
+            words.push(InstanceResolution {
                 number,
                 ..self.word.clone()
             });
-            let old = words.len().saturating_sub(KEPT);
+            let old = words.len().saturating_sub(MAX_STORED);
             words.drain(..old);
             let text = serde_json::to_string(&words).map_err(|error| DbErr::Json(error.to_string()))?;
             // Another operator may have added a resolution in the meantime.
@@ -60,7 +60,7 @@ impl Work for SayOf<'_> {
                 .exec(tx)
                 .await?;
             if said.rows_affected == 1 {
-                return Ok(Verdict::Keep(Said::Heard));
+                return Ok(TxOutcome::Keep(ActionOutcome::Heard));
             }
         }
     }
@@ -69,8 +69,8 @@ impl Work for SayOf<'_> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::ServerId;
-    use tachi_domain::recovery::MoveVerdict;
-    use tachi_engine::ports::OperatorDesk as _;
+    use tachi_domain::recovery::ResolutionKind;
+    use tachi_engine::ports::OperatorJournal as _;
     use uuid::Uuid;
 
     use super::*;
@@ -83,21 +83,24 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
         let id = bench.store.desk().recoveries(false).await.unwrap()[0].id;
-        for (server, verdict) in [(7, MoveVerdict::Failure), (8, MoveVerdict::Ignore)] {
-            let word = MoveWord {
+        for (server, verdict) in [(7, ResolutionKind::Failure), (8, ResolutionKind::Ignore)] {
+            let word = InstanceResolution {
                 number: 99,
                 server: ServerId(Uuid::from_u128(server)),
                 word: verdict,
                 on: Some("cmp2".into()),
                 by: "ada".into(),
             };
-            assert_eq!(bench.store.desk().say_of(id, &word).await.unwrap(), Said::Heard);
+            assert_eq!(
+                bench.store.desk().say_of(id, &word).await.unwrap(),
+                ActionOutcome::Heard
+            );
         }
         let words = bench.claim_newest("engine").await.pulse.move_words;
-        let said: Vec<(u64, MoveVerdict)> = words.iter().map(|word| (word.number, word.word)).collect();
-        assert_eq!(said, [(1, MoveVerdict::Failure), (2, MoveVerdict::Ignore)]);
+        let said: Vec<(u64, ResolutionKind)> = words.iter().map(|word| (word.number, word.word)).collect();
+        assert_eq!(said, [(1, ResolutionKind::Failure), (2, ResolutionKind::Ignore)]);
         let nobody = RecoveryId(Uuid::from_u128(1));
         let said = bench.store.desk().say_of(nobody, &words[0]).await.unwrap();
-        assert_eq!(said, Said::Unknown);
+        assert_eq!(said, ActionOutcome::Unknown);
     }
 }

@@ -10,7 +10,7 @@ use sea_orm::{
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::Life;
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, WaitsFor};
-use tachi_engine::ports::operator::{MoveFilter, MoveLine, Said};
+use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, MoveLine};
 
 use crate::batches::batches;
 use crate::convert::{self, Cell, recovery_cell};
@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::entity::{recovery, recovery_move, recovery_step, vmove};
 use crate::error::{Failure, Stop};
 use crate::waits::WaitColumns;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 pub(super) async fn moves(db: &Database, filter: MoveFilter) -> Result<Vec<MoveLine>, Stop> {
     let (rows, recoveries) = match filter {
@@ -176,16 +176,16 @@ pub(super) struct SeeTo<'a> {
 }
 
 #[async_trait]
-impl Work for SeeTo<'_> {
-    type Output = Said;
+impl Transaction for SeeTo<'_> {
+    type Output = ActionOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<ActionOutcome>, Stop> {
         let found = recovery::Entity::find()
             .filter(recovery::Column::Uuid.eq(self.id.to_string()))
             .one(tx)
             .await?;
         let Some(row) = found else {
-            return Ok(Verdict::Undo(Said::Unknown));
+            return Ok(TxOutcome::Undo(ActionOutcome::Unknown));
         };
         let server = self.server.to_string();
         let seen_to = recovery_move::Entity::update_many()
@@ -197,7 +197,7 @@ impl Work for SeeTo<'_> {
             .exec(tx)
             .await?;
         if seen_to.rows_affected == 0 {
-            return Ok(Verdict::Undo(Said::Over));
+            return Ok(TxOutcome::Undo(ActionOutcome::Over));
         }
         let step = recovery_step::ActiveModel {
             recovery_id: Set(row.id),
@@ -212,6 +212,6 @@ impl Work for SeeTo<'_> {
             ..Default::default()
         };
         step.insert(tx).await?;
-        Ok(Verdict::Keep(Said::Heard))
+        Ok(TxOutcome::Keep(ActionOutcome::Heard))
     }
 }

@@ -14,7 +14,7 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::ports::operator::StepLine;
-use tachi_engine::ports::past::{MOST, Past, PastFreeze, PastRecovery, PastReport, Span};
+use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastReport, Span};
 
 use super::{find, step_line};
 use crate::convert::{self, Cell};
@@ -139,9 +139,9 @@ impl Place {
     }
 }
 
-/// Cuts a list at [`MOST`]; the boolean is true if it was longer.
+/// Cuts a list at [`MAX_ITEMS`]; the boolean is true if it was longer.
 fn bounded<T>(mut rows: Vec<T>) -> (Vec<T>, bool) {
-    let most = usize::try_from(MOST).unwrap_or(usize::MAX);
+    let most = usize::try_from(MAX_ITEMS).unwrap_or(usize::MAX);
     let more = rows.len() > most;
     rows.truncate(most);
     (rows, more)
@@ -156,7 +156,7 @@ async fn reports(db: &Database, place: &Place, span: Span) -> Result<(Vec<notifi
         .filter(SourceHostUuid.is_in(place.ids.iter().map(String::as_str)))
         .filter(then)
         .order_by_asc(Id)
-        .limit(MOST + 1)
+        .limit(MAX_ITEMS + 1)
         .all(db.reader())
         .await?;
     Ok(bounded(rows))
@@ -197,7 +197,7 @@ async fn recoveries(
     let heads: Vec<Head> = wanted(place, reports, span)
         .select_only()
         .columns([Id, Uuid, Word, WordBy, WordAt])
-        .limit(MOST + 1)
+        .limit(MAX_ITEMS + 1)
         .into_tuple()
         .all(db.reader())
         .await?;
@@ -236,7 +236,7 @@ async fn steps(db: &Database, recovery: i64, span: Span) -> Result<(Vec<StepLine
         .filter(RecoveryId.eq(recovery))
         .filter(At.between(span.from.micros(), span.to.micros()))
         .order_by_asc(Id)
-        .limit(MOST + 1)
+        .limit(MAX_ITEMS + 1)
         .all(db.reader())
         .await?;
     let (rows, more) = bounded(rows);
@@ -286,7 +286,7 @@ async fn frozen(
         .filter(UntilAt.gte(from))
         .filter(EndedAt.is_null().or(EndedAt.gte(from)))
         .order_by_asc(Id)
-        .limit(MOST + 1)
+        .limit(MAX_ITEMS + 1)
         .all(db.reader())
         .await?;
     let (rows, more) = bounded(rows);

@@ -83,8 +83,8 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
 #[cfg(test)]
 mod tests {
     use tachi_domain::entity::host::HostChange;
-    use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Hosts as _, OperatorDesk as _};
+    use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
+    use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
 
     use super::*;
     use crate::testing::Bench;
@@ -113,7 +113,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         let change = HostChange {
             on_maintenance: Some(true),
             ..HostChange::default()

@@ -13,7 +13,7 @@ use tachi_domain::recovery::retry::{note_first_reported, payload};
 use tachi_domain::recovery::{RecoveryKind, Task, open_key};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::journal::StepKind;
-use tachi_engine::ports::operator::{Retried, attempt};
+use tachi_engine::ports::operator::{RetryOutcome, attempt};
 use tachi_engine::ports::{RegistryError, Reports as _};
 
 use crate::convert::{self, recovery_cell};
@@ -23,10 +23,10 @@ use crate::error::{Failure, Stop};
 use crate::journal::off_word;
 use crate::registry::RegistryTables;
 use crate::reporters::{key, set_aside};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 #[expect(clippy::too_many_lines, reason = "one transaction")]
-pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -> Result<Retried, Stop> {
+pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -> Result<RetryOutcome, Stop> {
     let db = &registry.db;
     let reader = db.reader();
     let Some(failed) = recovery::Entity::find()
@@ -34,18 +34,18 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         .one(reader)
         .await?
     else {
-        return Ok(Retried::Unknown);
+        return Ok(RetryOutcome::Unknown);
     };
     let Some(row) = notification::Entity::find()
         .filter(notification::Column::NotificationUuid.eq(&failed.notification_uuid))
         .one(reader)
         .await?
     else {
-        return Ok(Retried::Purged);
+        return Ok(RetryOutcome::Purged);
     };
     let notification = convert::notification(row)?;
     if notification.status != NotificationStatus::Failed {
-        return Ok(Retried::NotFailed(notification.status.to_string()));
+        return Ok(RetryOutcome::NotFailed(notification.status.to_string()));
     }
     let kind = convert::recovery_kind(&failed)?;
     if kind.is_planned() {
@@ -53,7 +53,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
             "a {kind} is not repeated as it was: `tachi host {kind} {}` looks at it anew",
             failed.host_name
         );
-        return Ok(Retried::Refused(text));
+        return Ok(RetryOutcome::Refused(text));
     }
     let host_id = recovery_cell(&failed, "host_uuid").id(&failed.host_uuid)?;
     if let Some(key) = open_key(kind, host_id, &notification.payload) {
@@ -62,7 +62,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
             .one(reader)
             .await?;
         if let Some(open) = open {
-            return Ok(Retried::Open(recovery_cell(&open, "uuid").id(&open.uuid)?));
+            return Ok(RetryOutcome::Open(recovery_cell(&open, "uuid").id(&open.uuid)?));
         }
     }
     // The host may have been renamed since.
@@ -73,7 +73,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         .await?;
     let Some(host) = host else {
         let text = format!("host {} is not registered any more", failed.host_name);
-        return Ok(Retried::Refused(text));
+        return Ok(RetryOutcome::Refused(text));
     };
     let now = db.now();
     // A user who may not write to the history cannot start an attempt, because its origin would not be recorded.
@@ -83,7 +83,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         now,
     };
     if db.write(&asked).await?.is_none() {
-        return Ok(Retried::Unknown);
+        return Ok(RetryOutcome::Unknown);
     }
     let evidence = match kind {
         RecoveryKind::Host => standing_evidence(db, &failed).await?,
@@ -114,7 +114,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         Err(error @ (RegistryError::Unavailable { .. } | RegistryError::Database { .. })) => {
             return Err(error.into());
         }
-        Err(error) => return Ok(Retried::Refused(error.to_string())),
+        Err(error) => return Ok(RetryOutcome::Refused(error.to_string())),
     };
     let note = Note {
         notification: accepted,
@@ -128,7 +128,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         }
         .into());
     };
-    Ok(Retried::Begun {
+    Ok(RetryOutcome::Begun {
         recovery,
         notification: accepted,
     })
@@ -159,16 +159,16 @@ struct Note {
 }
 
 #[async_trait]
-impl Work for Note {
+impl Transaction for Note {
     type Output = Option<RecoveryId>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Option<RecoveryId>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<RecoveryId>>, Stop> {
         let Some(row) = recovery::Entity::find()
             .filter(recovery::Column::NotificationUuid.eq(self.notification.to_string()))
             .one(tx)
             .await?
         else {
-            return Ok(Verdict::Undo(None));
+            return Ok(TxOutcome::Undo(None));
         };
         let id = recovery_cell(&row, "uuid").id(&row.uuid)?;
         let step = recovery_step::ActiveModel {
@@ -184,7 +184,7 @@ impl Work for Note {
             ..Default::default()
         };
         step.insert(tx).await?;
-        Ok(Verdict::Keep(Some(id)))
+        Ok(TxOutcome::Keep(Some(id)))
     }
 }
 
@@ -192,8 +192,8 @@ impl Work for Note {
 mod tests {
     use tachi_domain::entity::host::MaintenanceReason;
     use tachi_domain::recovery::Life;
-    use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-    use tachi_engine::ports::{Hosts as _, OperatorDesk as _};
+    use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
+    use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
     use uuid::Uuid;
 
     use super::*;
@@ -223,7 +223,7 @@ mod tests {
         let claimed = bench.claim_newest("engine").await;
         let journal = bench.store.journal();
         let written = journal.commit_at(claimed.id, claimed.epoch, write).await;
-        assert!(matches!(written, Ok(Committed::Written(_))), "{written:?}");
+        assert!(matches!(written, Ok(WriteOutcome::Written(_))), "{written:?}");
         claimed.id
     }
 
@@ -232,7 +232,7 @@ mod tests {
         for life in [Life::Closed, Life::Watching] {
             let (bench, failed) = ended(NotificationStatus::Failed, life).await;
             let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-            let Retried::Begun {
+            let RetryOutcome::Begun {
                 recovery,
                 notification,
             } = retried
@@ -241,7 +241,7 @@ mod tests {
             };
             assert_ne!(recovery, failed);
             let again = bench.store.desk().retry(failed, "alice").await.unwrap();
-            assert_eq!(again, Retried::Open(recovery), "{life}");
+            assert_eq!(again, RetryOutcome::Open(recovery), "{life}");
             let story = bench.store.desk().story(recovery).await.unwrap().unwrap();
             assert_eq!(story.summary.notification, notification);
             assert_eq!((story.summary.life, story.epoch), (Life::Open, 0));
@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn downtime_counts_from_the_first_report_through_all_attempts() {
         let (bench, first) = ended(NotificationStatus::Failed, Life::Closed).await;
-        let opened = |story: Option<tachi_engine::ports::operator::Story>| {
+        let opened = |story: Option<tachi_engine::ports::operator::RecoveryHistory>| {
             let summary = story.unwrap().summary;
             (summary.opened_at, summary.first_reported_at)
         };
@@ -266,7 +266,7 @@ mod tests {
         for _ in 0..2 {
             bench.clock.advance(std::time::Duration::from_mins(1));
             let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-            let Retried::Begun { recovery, .. } = retried else {
+            let RetryOutcome::Begun { recovery, .. } = retried else {
                 panic!("{retried:?}");
             };
             let story = opened(bench.store.desk().story(recovery).await.unwrap());
@@ -286,7 +286,7 @@ mod tests {
     async fn r31_another_attempt_does_not_say_again_that_the_host_is_off() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-        assert!(matches!(retried, Retried::Begun { .. }), "{retried:?}");
+        assert!(matches!(retried, RetryOutcome::Begun { .. }), "{retried:?}");
         let again = bench.claim_newest("engine").await;
         let payload = &again.notification.payload;
         assert_eq!(payload["host_status"], "UNKNOWN");
@@ -343,10 +343,10 @@ mod tests {
         ] {
             let (bench, id) = ended(status, life).await;
             let retried = bench.store.desk().retry(id, "alice").await.unwrap();
-            assert_eq!(retried, Retried::NotFailed(status.to_string()));
+            assert_eq!(retried, RetryOutcome::NotFailed(status.to_string()));
             assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), 1);
             let unknown = bench.store.desk().retry(RecoveryId(Uuid::nil()), "alice").await;
-            assert_eq!(unknown.unwrap(), Retried::Unknown);
+            assert_eq!(unknown.unwrap(), RetryOutcome::Unknown);
         }
     }
 
@@ -369,7 +369,7 @@ mod tests {
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         assert_eq!(
             retried,
-            Retried::Refused("host cmp1 is on maintenance".to_owned())
+            RetryOutcome::Refused("host cmp1 is on maintenance".to_owned())
         );
         bench
             .store
@@ -379,7 +379,7 @@ mod tests {
             .unwrap();
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         let gone = "host cmp1 is not registered any more".to_owned();
-        assert_eq!(retried, Retried::Refused(gone));
+        assert_eq!(retried, RetryOutcome::Refused(gone));
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -392,7 +392,7 @@ mod tests {
         );
         let begun = [one.unwrap(), two.unwrap()]
             .iter()
-            .filter(|retried| matches!(retried, Retried::Begun { .. }))
+            .filter(|retried| matches!(retried, RetryOutcome::Begun { .. }))
             .count();
         assert_eq!(begun, 1);
         let open = bench.store.desk().recoveries(false).await.unwrap();

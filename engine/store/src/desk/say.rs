@@ -7,31 +7,31 @@ use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 use serde_json::Value;
-use tachi_domain::recovery::{Life, Word};
+use tachi_domain::recovery::{Life, OperatorCommand};
 use tachi_domain::{RecoveryId, Timestamp};
-use tachi_engine::ports::operator::{READS_ACTIONS, Said};
+use tachi_engine::ports::operator::{ActionOutcome, READS_ACTIONS};
 
 use crate::clock;
 use crate::entity::{action, engine, recovery};
 use crate::error::Stop;
 use crate::waits::{WaitColumns, json};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Maximum age of an engine's last heartbeat for it to count as running.
 const SEEN_WITHIN_MICROS: i64 = 60_000_000;
 
 pub(super) struct Say<'a> {
     pub(super) id: RecoveryId,
-    pub(super) word: Word,
+    pub(super) word: OperatorCommand,
     pub(super) by: &'a str,
     pub(super) at: Timestamp,
 }
 
 #[async_trait]
-impl Work for Say<'_> {
-    type Output = Said;
+impl Transaction for Say<'_> {
+    type Output = ActionOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Said>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<ActionOutcome>, Stop> {
         let id = self.id.to_string();
         let now = clock::now(tx, self.at).await?;
         // The write comes first, so that two actions queue.
@@ -52,17 +52,17 @@ impl Work for Say<'_> {
             .one(tx)
             .await?;
         let Some(row) = found else {
-            return Ok(Verdict::Undo(Said::Unknown));
+            return Ok(TxOutcome::Undo(ActionOutcome::Unknown));
         };
         if said.rows_affected == 0 {
-            return Ok(Verdict::Undo(Said::Over));
+            return Ok(TxOutcome::Undo(ActionOutcome::Over));
         }
         // An older engine would process only the last of several actions. An abort is safe in combination with any
         // other.
-        if self.word != Word::Reject
+        if self.word != OperatorCommand::Reject
             && let Some(name) = older_engine(tx, self.at).await?
         {
-            return Ok(Verdict::Undo(Said::OlderEngine(name)));
+            return Ok(TxOutcome::Undo(ActionOutcome::OlderEngine(name)));
         }
         let wait = WaitColumns {
             what: row.waits_for,
@@ -80,7 +80,7 @@ impl Work for Say<'_> {
             ..Default::default()
         };
         row.insert(tx).await?;
-        Ok(Verdict::Keep(Said::Heard))
+        Ok(TxOutcome::Keep(ActionOutcome::Heard))
     }
 }
 

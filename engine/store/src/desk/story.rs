@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, RecoveryId, Timestamp};
-use tachi_engine::ports::operator::{ProofLine, Story, StoryMove};
+use tachi_engine::ports::operator::{ProofLine, RecoveryHistory, StoryMove};
 
 use super::{find, steps_of};
 use crate::convert::{self, Cell, recovery_cell};
@@ -15,7 +15,7 @@ use crate::error::{Failure, Stop};
 use crate::journal;
 use crate::waits::WaitColumns;
 
-pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>, Stop> {
+pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<RecoveryHistory>, Stop> {
     let reader = db.reader();
     let wanted = recovery::Entity::find().filter(recovery::Column::Uuid.eq(id.to_string()));
     let Some(row) = wanted.clone().one(reader).await? else {
@@ -58,7 +58,7 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Story>
         rows.sort_by_key(|row| row.id);
     }
     let vmoves = rows.into_iter().map(convert::vmove).collect::<Result<_, _>>()?;
-    Ok(Some(Story {
+    Ok(Some(RecoveryHistory {
         summary,
         notification,
         reporters: convert::reporters(&row)?,
@@ -121,9 +121,9 @@ async fn proofs(db: &Database, recovery: i64) -> Result<Vec<ProofLine>, Stop> {
 
 #[cfg(test)]
 mod tests {
-    use tachi_domain::recovery::Word;
-    use tachi_engine::ports::OperatorDesk as _;
-    use tachi_engine::ports::journal::{Committed, ProofWrite, Write};
+    use tachi_domain::recovery::OperatorCommand;
+    use tachi_engine::ports::OperatorJournal as _;
+    use tachi_engine::ports::journal::{ProofWrite, Write, WriteOutcome};
     use uuid::Uuid;
 
     use super::*;
@@ -155,11 +155,11 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         bench
             .store
             .desk()
-            .say(claimed.id, Word::Reject, "alice")
+            .say(claimed.id, OperatorCommand::Reject, "alice")
             .await
             .unwrap();
         let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();

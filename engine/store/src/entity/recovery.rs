@@ -30,11 +30,11 @@ pub struct Model {
     pub(crate) word_by: Option<String>,
     pub(crate) word_at: Option<i64>,
     pub(crate) joined_normal: bool,
-    /// JSON of an `OffWord`.
+    /// JSON of an `OffClaim`.
     pub(crate) off_word: Option<String>,
     /// JSON of a list of `Reporter`: all reporters of the recovery's subject, each once.
     pub(crate) reporters: Option<String>,
-    /// JSON of a list of `MoveWord`.
+    /// JSON of a list of `InstanceResolution`.
     pub(crate) move_words: Option<String>,
     /// A value of `WaitsFor`; NULL in rows of an older version.
     pub(crate) waits_for: Option<String>,

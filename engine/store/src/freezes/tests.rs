@@ -16,8 +16,8 @@ fn new(scope: FreezeScope, target: &str, minutes: u64) -> NewFreeze {
 /// It is in force.
 async fn begun(table: &FreezeTable, new: &NewFreeze) -> FreezeLine {
     match table.freeze(new).await.unwrap() {
-        Freezing::Begun { line, .. } => line,
-        Freezing::Longer(line) => panic!("{line:?}"),
+        FreezeOutcome::Begun { line, .. } => line,
+        FreezeOutcome::Longer(line) => panic!("{line:?}"),
     }
 }
 
@@ -141,12 +141,12 @@ async fn a_shorter_freeze_takes_the_place_of_none() {
     };
     for less in [new(FreezeScope::Host, "h", 59), worse] {
         let refused = store.freeze(&less).await.unwrap();
-        assert_eq!(refused, Freezing::Longer(first.clone()), "{less:?}");
+        assert_eq!(refused, FreezeOutcome::Longer(first.clone()), "{less:?}");
     }
     assert_eq!(store.freezes().await.unwrap(), std::slice::from_ref(&first));
     let longer = store.freeze(&new(FreezeScope::Host, "h", 61)).await.unwrap();
     assert!(
-        matches!(&longer, Freezing::Begun { before: Some(before), .. } if *before == first),
+        matches!(&longer, FreezeOutcome::Begun { before: Some(before), .. } if *before == first),
         "{longer:?}"
     );
     bench.clock.set_wall_on(61 * 60);

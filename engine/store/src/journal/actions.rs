@@ -4,7 +4,7 @@ use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::Timestamp;
 use tachi_domain::recovery::action::APPROVAL_LASTS;
-use tachi_domain::recovery::{OperatorAction, OperatorWord, Word};
+use tachi_domain::recovery::{OperatorAction, OperatorCommand, OperatorWord};
 
 use crate::clock;
 use crate::convert::Cell;
@@ -48,7 +48,7 @@ fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
         id: row.id,
         said: OperatorWord {
             number: cell("number").count(row.number)?,
-            word: cell("word").word(&row.word, Word::from_word)?,
+            word: cell("word").word(&row.word, OperatorCommand::from_word)?,
             by: row.said_by.clone(),
             at: Timestamp::from_micros(row.at),
         },

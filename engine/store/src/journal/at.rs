@@ -2,7 +2,7 @@
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::{Elapsed, RecoveryId};
-use tachi_engine::ports::journal::{Claim, ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, JournalError};
 
 use super::{JournalTables, recovery};
@@ -30,7 +30,7 @@ impl JournalTables {
         id: RecoveryId,
         epoch: u64,
         owner: &str,
-    ) -> Result<Option<Claimed>, JournalError> {
+    ) -> Result<Option<ClaimedRecovery>, JournalError> {
         let known = self.claim_of(id, epoch).await;
         let view = ClaimView {
             id,
@@ -49,7 +49,7 @@ impl JournalTables {
         id: RecoveryId,
         epoch: u64,
         write: &Write,
-    ) -> Result<Committed, JournalError> {
+    ) -> Result<WriteOutcome, JournalError> {
         self.commit(&self.claim_of(id, epoch).await, write).await
     }
 
@@ -58,7 +58,7 @@ impl JournalTables {
         id: RecoveryId,
         epoch: u64,
         elapsed: Elapsed,
-    ) -> Result<Committed, JournalError> {
+    ) -> Result<WriteOutcome, JournalError> {
         self.beat(&self.claim_of(id, epoch).await, elapsed).await
     }
 

@@ -9,9 +9,9 @@ use async_trait::async_trait;
 use sea_orm::sea_query::{CaseStatement, Condition, Expr, ExprTrait as _};
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
-use tachi_domain::freeze::Frozen;
-use tachi_domain::recovery::Pulse;
-use tachi_engine::ports::journal::{Beat, Committed};
+use tachi_domain::freeze::FreezeStatus;
+use tachi_domain::recovery::OperatorState;
+use tachi_engine::ports::journal::{LeaseRenewal, WriteOutcome};
 
 use super::{claim, frozen, place, pulse, rewind};
 use crate::batches::padded;
@@ -19,18 +19,18 @@ use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop};
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 pub(super) struct Beats<'a> {
-    pub(super) beats: &'a [Beat],
+    pub(super) beats: &'a [LeaseRenewal],
     pub(super) now: Timestamp,
 }
 
 #[async_trait]
-impl Work for Beats<'_> {
-    type Output = Vec<Committed>;
+impl Transaction for Beats<'_> {
+    type Output = Vec<WriteOutcome>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Vec<Committed>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<WriteOutcome>>, Stop> {
         let mut held = BTreeMap::new();
         if !self.beats.is_empty() {
             let beats = padded(self.beats);
@@ -44,31 +44,31 @@ impl Work for Beats<'_> {
         let mut outcomes = Vec::new();
         for beat in self.beats {
             outcomes.push(match held.get(&claim_of(beat)?) {
-                Some(pulse) => Committed::Written(pulse.clone()),
+                Some(pulse) => WriteOutcome::Written(pulse.clone()),
                 None => match rewind::missed(tx, &beat.claim).await? {
-                    Verdict::Keep(outcome) | Verdict::Undo(outcome) => outcome,
+                    TxOutcome::Keep(outcome) | TxOutcome::Undo(outcome) => outcome,
                 },
             });
         }
-        Ok(Verdict::Keep(outcomes))
+        Ok(TxOutcome::Keep(outcomes))
     }
 }
 
 /// Returns a recovery and the epoch of its heartbeat: one batch may contain a claim and the claim that replaced it.
-fn claim_of(beat: &Beat) -> Result<(String, i64), Failure> {
+fn claim_of(beat: &LeaseRenewal) -> Result<(String, i64), Failure> {
     Ok((beat.claim.id.to_string(), signed("epoch", beat.claim.epoch)?))
 }
 
 /// Returns the condition for the row of a held claim, `past` heartbeats after the one that its owner knows. The
 /// sequence is not compared (R33).
-fn row_of(beat: &Beat, past: u64) -> Result<(String, Condition), Failure> {
+fn row_of(beat: &LeaseRenewal, past: u64) -> Result<(String, Condition), Failure> {
     let row = claim::held(&beat.claim)?
         .add(recovery::Column::Beat.eq(signed("beat", beat.claim.beat.saturating_add(past))?));
     Ok((beat.claim.id.to_string(), row))
 }
 
 /// Writes the heartbeats, and returns the number of held claims.
-async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
+async fn raise(tx: &Tx, beats: &[LeaseRenewal]) -> Result<u64, Stop> {
     let mut elapsed = CaseStatement::new();
     let mut claims = Vec::with_capacity(beats.len());
     for beat in beats {
@@ -93,7 +93,11 @@ async fn raise(tx: &Tx, beats: &[Beat]) -> Result<u64, Stop> {
 
 impl Beats<'_> {
     /// Reads the pulses of the held claims. Their rows are locked by now.
-    async fn read(&self, tx: &Tx, beats: &[Beat]) -> Result<BTreeMap<(String, i64), Pulse>, Stop> {
+    async fn read(
+        &self,
+        tx: &Tx,
+        beats: &[LeaseRenewal],
+    ) -> Result<BTreeMap<(String, i64), OperatorState>, Stop> {
         let mut claims = Vec::with_capacity(beats.len());
         for beat in beats {
             claims.push(row_of(beat, 1)?);
@@ -114,7 +118,7 @@ impl Beats<'_> {
             let pulse = if freezes {
                 pulse::read(tx, &row, place, self.now).await?
             } else {
-                pulse::with(tx, &row, place, Frozen::NOTHING, self.now).await?
+                pulse::with(tx, &row, place, FreezeStatus::NOTHING, self.now).await?
             };
             held.insert((row.uuid, row.epoch), pulse);
         }

@@ -10,10 +10,10 @@ use sea_orm::{
 };
 use tachi_domain::entity::Host;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::freeze::Frozen;
-use tachi_domain::recovery::{Life, Pulse, RecoveryKind};
+use tachi_domain::freeze::FreezeStatus;
+use tachi_domain::recovery::{Life, OperatorState, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
-use tachi_engine::ports::journal::{Claim, ClaimView, Claimed};
+use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery};
 
 use super::place::{self, Place};
 use super::{frozen, pulse, restarts, rewind};
@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::entity::{notification, recovery, recovery_move};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work, roll_back};
+use crate::work::{Transaction, Tx, TxOutcome, roll_back};
 
 /// Claims recoveries in one transaction and reads them.
 ///
@@ -36,7 +36,7 @@ pub(super) async fn claim_all(
     db: &Database,
     seen: &[ClaimView],
     owner: &str,
-) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
+) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
     let now = db.now();
     let taken = db.write_journal(&Take { seen, owner, now }).await?;
     if taken.is_empty() {
@@ -53,7 +53,7 @@ async fn read_all(
     (seen, owner): (&[ClaimView], &str),
     taken: &BTreeSet<String>,
     now: Timestamp,
-) -> Result<Vec<Result<Option<Claimed>, Stop>>, Stop> {
+) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
     let mut reading = Reading::of(snapshot, taken, now).await?;
     let mut claimed = Vec::with_capacity(seen.len());
     for view in seen {
@@ -73,11 +73,11 @@ struct Take<'a> {
 }
 
 #[async_trait]
-impl Work for Take<'_> {
+impl Transaction for Take<'_> {
     /// The ids of the claimed recoveries.
     type Output = BTreeSet<String>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<BTreeSet<String>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<String>>, Stop> {
         let mut seen = Vec::with_capacity(self.seen.len());
         let mut next = Vec::with_capacity(self.seen.len());
         for view in self.seen {
@@ -94,7 +94,7 @@ impl Work for Take<'_> {
             .exec(tx)
             .await?;
         if taken.rows_affected == 0 {
-            return Ok(Verdict::Undo(BTreeSet::new()));
+            return Ok(TxOutcome::Undo(BTreeSet::new()));
         }
         let rows = all_without_state()
             .filter(at_epochs(&next))
@@ -126,15 +126,15 @@ impl Work for Take<'_> {
             .filter(notification::Column::Status.is_in(waiting))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(rows.into_iter().map(|row| row.uuid).collect()))
+        Ok(TxOutcome::Keep(rows.into_iter().map(|row| row.uuid).collect()))
     }
 }
 
 /// A recovery and the condition for its row.
-type Wanted = (String, Condition);
+type ClaimTarget = (String, Condition);
 
 /// Returns the condition for a row that is unchanged.
-fn as_seen(view: &ClaimView) -> Result<Wanted, Failure> {
+fn as_seen(view: &ClaimView) -> Result<ClaimTarget, Failure> {
     let uuid = view.id.to_string();
     let owner = view.owner.as_deref().map_or_else(
         || recovery::Column::Owner.is_null(),
@@ -157,7 +157,7 @@ pub(super) fn held(claim: &Claim) -> Result<Condition, Failure> {
 }
 
 /// Selects the rows that meet one of the conditions.
-pub(super) fn any_of(wanted: &[Wanted]) -> Condition {
+pub(super) fn any_of(wanted: &[ClaimTarget]) -> Condition {
     let wanted = padded(wanted);
     let each = wanted
         .iter()
@@ -245,7 +245,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    async fn claimed(&mut self, view: &ClaimView, owner: &str) -> Result<Claimed, Stop> {
+    async fn claimed(&mut self, view: &ClaimView, owner: &str) -> Result<ClaimedRecovery, Stop> {
         let (id, epoch) = (view.id, view.epoch + 1);
         let uuid = id.to_string();
         let row = self
@@ -270,9 +270,9 @@ impl<'a> Reading<'a> {
         let pulse = if self.freezes {
             pulse::read(self.tx, &row, place, self.now).await?
         } else {
-            pulse::with(self.tx, &row, place, Frozen::NOTHING, self.now).await?
+            pulse::with(self.tx, &row, place, FreezeStatus::NOTHING, self.now).await?
         };
-        Ok(Claimed {
+        Ok(ClaimedRecovery {
             id,
             epoch,
             owner: owner.to_owned(),
@@ -287,7 +287,7 @@ impl<'a> Reading<'a> {
             elapsed: Elapsed::from_millis(recovery_cell(&row, "elapsed_ms").count(row.elapsed_ms)?),
             moves: self.moves.remove(&row.id).unwrap_or_default(),
             opened_at: Timestamp::from_micros(row.opened_at),
-            pulse: Pulse {
+            pulse: OperatorState {
                 clock: self.clock,
                 ..pulse
             },
@@ -342,10 +342,10 @@ pub(super) struct Release<'a> {
 }
 
 #[async_trait]
-impl Work for Release<'_> {
+impl Transaction for Release<'_> {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         let seq = signed("seq", self.claim.seq)?;
         let released = recovery::Entity::update_many()
             .col_expr(recovery::Column::Seq, Expr::value(seq + 1))
@@ -356,11 +356,11 @@ impl Work for Release<'_> {
             .await?;
         if released.rows_affected == 0 {
             return Ok(match rewind::missed(tx, self.claim).await? {
-                Verdict::Keep(_) => Verdict::Keep(()),
-                Verdict::Undo(_) => Verdict::Undo(()),
+                TxOutcome::Keep(_) => TxOutcome::Keep(()),
+                TxOutcome::Undo(_) => TxOutcome::Undo(()),
             });
         }
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 

@@ -7,10 +7,10 @@ use sea_orm::{
     QueryTrait as _, Set,
 };
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{ServerId, Timestamp};
-use tachi_engine::ports::journal::{Claim, Committed, HostWrite, ProofWrite, StepWrite, Write};
+use tachi_engine::ports::journal::{Claim, HostWrite, ProofWrite, StepWrite, Write, WriteOutcome};
 use tokio::time::Instant;
 
 use super::{actions, claim, given_up, moves, orders, place, planned, pulse, reservations, restarts, rewind};
@@ -20,7 +20,7 @@ use crate::error::Stop;
 use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
 use crate::waits::WaitColumns;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{clock, freezes, lock};
 
 /// Limit of rows per statement. `SQLite` permits 32,766 parameters, and 500 rows of the widest table use a quarter of
@@ -36,10 +36,10 @@ pub(super) struct Commit<'a> {
 }
 
 #[async_trait]
-impl Work for Commit<'_> {
-    type Output = Committed;
+impl Transaction for Commit<'_> {
+    type Output = WriteOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Committed>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<WriteOutcome>, Stop> {
         // The write that checks the claim comes first (R1, R33).
         if !self.hold(tx).await? {
             return rewind::missed(tx, self.claim).await;
@@ -52,39 +52,39 @@ impl Work for Commit<'_> {
             hosts.extend(write.unless_elsewhere.as_ref().map(|asked| asked.host.as_str()));
         }
         if !hosts.is_empty() && self.is_one_recovered(tx, &row, &hosts).await? {
-            return Ok(Verdict::Undo(Committed::HostUnderRecovery));
+            return Ok(TxOutcome::Undo(WriteOutcome::HostUnderRecovery));
         }
         if write.freeze.is_some() {
             let servers = instances_recovered(tx, &row).await?;
             if !servers.is_empty() {
-                return Ok(Verdict::Undo(Committed::InstancesUnderRecovery(servers)));
+                return Ok(TxOutcome::Undo(WriteOutcome::InstancesUnderRecovery(servers)));
             }
         }
         // This follows the host's lock: a recovery of the host that finishes first has stored its results.
         if let Some(asked) = &write.unless_elsewhere {
             let hosts = given_up::elsewhere(tx, asked).await?;
             if !hosts.is_empty() {
-                return Ok(Verdict::Undo(Committed::MayRunOn(hosts)));
+                return Ok(TxOutcome::Undo(WriteOutcome::MayRunOn(hosts)));
             }
         }
-        let brings_evidence = |word: Option<OffWord>| word.is_some_and(|word| word.evidence.is_some());
+        let brings_evidence = |word: Option<OffClaim>| word.is_some_and(|word| word.evidence.is_some());
         if write.unless_joined && row.joined_normal
             || write.unless_evidence && brings_evidence(pulse::off_word(&row)?)
         {
-            return Ok(Verdict::Undo(Committed::Joined));
+            return Ok(TxOutcome::Undo(WriteOutcome::Joined));
         }
         let taken = moves::taken(tx, self.claim.id, &write.moves).await?;
         if !taken.is_empty() {
-            return Ok(Verdict::Undo(Committed::MovesTaken(taken)));
+            return Ok(TxOutcome::Undo(WriteOutcome::MovesTaken(taken)));
         }
         let refused = reservations::refused(tx, &row, &write.reservations, self.now).await?;
         if !refused.is_empty() {
-            return Ok(Verdict::Undo(Committed::ReserveTaken(refused)));
+            return Ok(TxOutcome::Undo(WriteOutcome::ReserveTaken(refused)));
         }
         if let Some(order) = write.order
             && !orders::count(tx, &row, order, self.now).await?
         {
-            return Ok(Verdict::Undo(Committed::TooManyOrders));
+            return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
         }
         actions::mark(tx, &row, &write.heard_actions, self.now).await?;
         moves::write(tx, &row, &write.moves, self.now).await?;
@@ -130,12 +130,12 @@ impl Work for Commit<'_> {
             .zip(latest)
             .is_some_and(|(shown, latest)| shown > latest)
         {
-            return Ok(Verdict::Undo(Committed::TooLate));
+            return Ok(TxOutcome::Undo(WriteOutcome::TooLate));
         }
         if write.unless_frozen.forbidden_by(&pulse.frozen) {
-            return Ok(Verdict::Undo(Committed::Frozen(pulse)));
+            return Ok(TxOutcome::Undo(WriteOutcome::Frozen(pulse)));
         }
-        Ok(Verdict::Keep(Committed::Written(pulse)))
+        Ok(TxOutcome::Keep(WriteOutcome::Written(pulse)))
     }
 }
 

@@ -13,10 +13,10 @@ use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::journal::{Claim, RowVersion};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
-use tachi_engine::ports::plans::{NewPlan, Planning, Plans as _};
+use tachi_engine::ports::plans::{NewPlan, PlanOutcome, Plans as _};
 use tachi_engine::ports::{
-    FreezeLine, Freezes as _, Freezing, Hosts as _, Journal as _, NewFreeze, OperatorDesk as _, Reports as _,
-    Segments as _,
+    FreezeLine, FreezeOutcome, Freezes as _, Hosts as _, Journal as _, NewFreeze, OperatorJournal as _,
+    Reports as _, Segments as _,
 };
 
 use crate::testing::{Bench, new_host, new_segment, notification};
@@ -94,7 +94,7 @@ impl Bed {
             unless_worse: true,
         };
         let made = self.engine.freezes().freeze(&new).await.unwrap();
-        let Freezing::Begun { line, .. } = made else {
+        let FreezeOutcome::Begun { line, .. } = made else {
             panic!("{made:?}");
         };
         self.freezes.push(line.freeze.number);
@@ -156,12 +156,12 @@ impl Bed {
                 .into(),
         };
         match self.engine.plans().plan(&new).await.unwrap() {
-            Planning::Begun { recovery, .. } => {
+            PlanOutcome::Begun { recovery, .. } => {
                 self.recoveries.push(recovery);
                 Answer::Opened(self.recoveries.len() - 1)
             }
-            Planning::Busy(..) | Planning::Held(_) => Answer::NotOpened,
-            Planning::Unknown => panic!("host {host} is registered"),
+            PlanOutcome::Busy(..) | PlanOutcome::Held(_) => Answer::NotOpened,
+            PlanOutcome::Unknown => panic!("host {host} is registered"),
         }
     }
 

@@ -4,7 +4,7 @@ use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
     ColumnTrait as _, Condition, ConnectionTrait, EntityTrait as _, QueryFilter as _, QuerySelect as _,
 };
-use tachi_domain::freeze::{FreezeScope, Frozen};
+use tachi_domain::freeze::{FreezeScope, FreezeStatus};
 use tachi_domain::recovery::RecoveryKind;
 use tachi_domain::{ServerId, Timestamp};
 
@@ -27,7 +27,7 @@ pub(super) async fn of(
     row: &recovery::Model,
     host: Option<&host::Model>,
     own: Timestamp,
-) -> Result<Frozen, Stop> {
+) -> Result<FreezeStatus, Stop> {
     let of_instance = convert::recovery_kind(row)? == RecoveryKind::Vm;
     let segment = host.map(|host| host.failover_segment_id.as_str());
     let name = host.map(|host| host.name.as_str());
@@ -52,7 +52,7 @@ pub(super) async fn of(
         .filter(open_or_ended_since(row.opened_at))
         .all(db)
         .await?;
-    let mut frozen = Frozen::NOTHING;
+    let mut frozen = FreezeStatus::NOTHING;
     if rows.is_empty() {
         return Ok(frozen);
     }

@@ -20,10 +20,10 @@ use crate::entity::{recovery, recovery_move};
 use crate::error::{Failure, Stop};
 
 /// A move: its instance, the requested column, and its state, for rows of an older version without that column.
-type Kept = (String, Option<String>, Option<String>);
+type StoredMove = (String, Option<String>, Option<String>);
 
 fn read<T: DeserializeOwned + Default>(
-    (server, value, state): Kept,
+    (server, value, state): StoredMove,
     column: &'static str,
     in_state: fn(&str) -> Option<T>,
 ) -> Result<(ServerId, T), Failure> {
@@ -62,7 +62,7 @@ pub(super) async fn of_host(
     if recoveries.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<Kept> = recovery_move::Entity::find()
+    let rows: Vec<StoredMove> = recovery_move::Entity::find()
         .select_only()
         .column(recovery_move::Column::InstanceUuid)
         .column(recovery_move::Column::WrittenOff)
@@ -101,7 +101,7 @@ pub(super) async fn may_run_of(
             continue;
         }
         // A later recovery may have resolved it.
-        let rows: Vec<Kept> = recovery_move::Entity::find()
+        let rows: Vec<StoredMove> = recovery_move::Entity::find()
             .select_only()
             .column(recovery_move::Column::InstanceUuid)
             .column(recovery_move::Column::MayRun)

@@ -18,7 +18,7 @@ use crate::{clock, lock};
 const LOCK: &str = "fence-orders";
 
 /// Time after which an order is not needed any more.
-const KEPT: Duration = Duration::from_hours(7 * 24);
+const RETENTION: Duration = Duration::from_hours(7 * 24);
 
 /// Records an order, unless there are too many already. A recovery that repeats its order counts once.
 pub(super) async fn count(
@@ -52,7 +52,7 @@ pub(super) async fn count(
     };
     ordered.insert(tx).await?;
     fence_order::Entity::delete_many()
-        .filter(fence_order::Column::At.lt(before(now, KEPT)))
+        .filter(fence_order::Column::At.lt(before(now, RETENTION)))
         .exec(tx)
         .await?;
     Ok(true)

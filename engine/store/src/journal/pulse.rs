@@ -3,9 +3,9 @@
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
-use tachi_domain::freeze::Frozen;
-use tachi_domain::recovery::OffWord;
-use tachi_domain::recovery::{MoveWord, OperatorWord, Pulse, Word};
+use tachi_domain::freeze::FreezeStatus;
+use tachi_domain::recovery::OffClaim;
+use tachi_domain::recovery::{InstanceResolution, OperatorCommand, OperatorState, OperatorWord};
 
 use super::place::Place;
 use super::{actions, frozen};
@@ -19,15 +19,15 @@ pub(super) async fn read(
     row: &recovery::Model,
     place: Option<&Place>,
     own: Timestamp,
-) -> Result<Pulse, Stop> {
+) -> Result<OperatorState, Stop> {
     let frozen = frozen::of(db, row, place.map(|place| &place.host), own).await?;
     with(db, row, place, frozen, own).await
 }
 
 /// Returns the pulse of a recovery that ends with this write and needs no further data: it contains only the data of
 /// its row.
-pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
-    Ok(Pulse {
+pub(super) fn last(row: &recovery::Model) -> Result<OperatorState, Stop> {
+    Ok(OperatorState {
         segment_enabled: true,
         operator_maintenance: false,
         word: word(row)?,
@@ -35,7 +35,7 @@ pub(super) fn last(row: &recovery::Model) -> Result<Pulse, Stop> {
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,
-        frozen: Frozen::NOTHING,
+        frozen: FreezeStatus::NOTHING,
         clock: None,
     })
 }
@@ -45,11 +45,11 @@ pub(super) async fn with(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     place: Option<&Place>,
-    frozen: Frozen,
+    frozen: FreezeStatus,
     own: Timestamp,
-) -> Result<Pulse, Stop> {
+) -> Result<OperatorState, Stop> {
     let maintenance = place.and_then(|place| place.maintenance);
-    Ok(Pulse {
+    Ok(OperatorState {
         segment_enabled: segment_enabled(db, row, place).await?,
         operator_maintenance: maintenance == Some(MaintenanceReason::Operator),
         word: word(row)?,
@@ -91,13 +91,13 @@ async fn segment_enabled(
 }
 
 /// Returns the fencing claim of the recovery's reports.
-pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffWord>, Stop> {
+pub(crate) fn off_word(row: &recovery::Model) -> Result<Option<OffClaim>, Stop> {
     let read = |text: &String| recovery_cell(row, "off_word").off_word(text);
     Ok(row.off_word.as_ref().map(read).transpose()?)
 }
 
 /// Returns the operators' resolutions for single instances.
-pub(crate) fn move_words(row: &recovery::Model) -> Result<Vec<MoveWord>, Stop> {
+pub(crate) fn move_words(row: &recovery::Model) -> Result<Vec<InstanceResolution>, Stop> {
     let Some(text) = &row.move_words else {
         return Ok(Vec::new());
     };
@@ -110,7 +110,7 @@ fn word(row: &recovery::Model) -> Result<Option<OperatorWord>, Stop> {
     };
     Ok(Some(OperatorWord {
         number: recovery_cell(row, "word_number").count(row.word_number)?,
-        word: recovery_cell(row, "word").word(text, Word::from_word)?,
+        word: recovery_cell(row, "word").word(text, OperatorCommand::from_word)?,
         by: row.word_by.clone().unwrap_or_default(),
         at: Timestamp::from_micros(row.word_at.unwrap_or_default()),
     }))

@@ -63,7 +63,7 @@ pub(super) async fn before(
 mod tests {
     use tachi_domain::entity::notification::{NotificationStatus, NotificationType::Vm};
     use tachi_domain::recovery::Life;
-    use tachi_engine::ports::journal::{Claimed, Committed, Write};
+    use tachi_engine::ports::journal::{ClaimedRecovery, Write, WriteOutcome};
 
     use super::*;
     use crate::testing::{Bench, notification};
@@ -71,7 +71,7 @@ mod tests {
     const VM1: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000001";
     const VM2: &str = "6c2b9d7e-0b0e-4f52-9c61-000000000002";
 
-    async fn claimed(bench: &Bench, instance: &str) -> Claimed {
+    async fn claimed(bench: &Bench, instance: &str) -> ClaimedRecovery {
         let payload = [
             ("instance_uuid", instance),
             ("event", "LIFECYCLE"),
@@ -83,7 +83,7 @@ mod tests {
         bench.claim_newest("engine").await
     }
 
-    async fn restart(bench: &Bench, claimed: &Claimed, life: Option<Life>) {
+    async fn restart(bench: &Bench, claimed: &ClaimedRecovery, life: Option<Life>) {
         let write = Write {
             restarted: claimed.notification.payload["instance_uuid"].parse().ok(),
             life,
@@ -96,7 +96,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     }
 
     #[tokio::test]

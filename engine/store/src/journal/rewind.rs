@@ -4,44 +4,44 @@ use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Claim, ClaimView, Committed, RowVersion};
+use tachi_engine::ports::journal::{Claim, ClaimView, RowVersion, WriteOutcome};
 
 use super::claim;
 use crate::convert::{recovery_cell, signed};
 use crate::entity::recovery;
 use crate::error::Stop;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Returns the reason why no row matches the claim. Marks the row if its owner knows of writes that the row lacks. The
 /// transaction has written nothing else.
-pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<Verdict<Committed>, Stop> {
+pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<TxOutcome<WriteOutcome>, Stop> {
     let found = claim::all_without_state()
         .filter(recovery::Column::Uuid.eq(claim.id.to_string()))
         .one(tx)
         .await?;
     let Some(row) = found else {
         tracing::error!(recovery = %claim.id, "the row of the recovery is gone: a failover of the database may have lost it");
-        return Ok(Verdict::Undo(Committed::Lost));
+        return Ok(TxOutcome::Undo(WriteOutcome::Lost));
     };
     let epoch = recovery_cell(&row, "epoch").count(row.epoch)?;
     let seq = recovery_cell(&row, "seq").count(row.seq)?;
     let is_ours = row.owner.as_ref() == Some(&claim.owner);
     if epoch == claim.epoch && seq == claim.seq && is_ours {
         // Only heartbeats were lost.
-        return Ok(Verdict::Undo(Committed::Rewound));
+        return Ok(TxOutcome::Undo(WriteOutcome::Rewound));
     }
     // A higher sequence is a write of ours whose response was lost.
     if epoch > claim.epoch || (epoch == claim.epoch && is_ours && seq > claim.seq) {
-        return Ok(Verdict::Undo(Committed::Lost));
+        return Ok(TxOutcome::Undo(WriteOutcome::Lost));
     }
     let known = RowVersion {
         epoch: claim.epoch,
         seq: claim.seq,
     };
     if !mark(tx, &row, known).await? {
-        return Ok(Verdict::Undo(Committed::Lost));
+        return Ok(TxOutcome::Undo(WriteOutcome::Lost));
     }
-    Ok(Verdict::Keep(Committed::Rewound))
+    Ok(TxOutcome::Keep(WriteOutcome::Rewound))
 }
 
 /// Marks the row and releases it, with an epoch and a sequence higher than any used before. `false` if another engine
@@ -70,19 +70,19 @@ pub(super) struct Mark<'a> {
 }
 
 #[async_trait]
-impl Work for Mark<'_> {
+impl Transaction for Mark<'_> {
     type Output = bool;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<bool>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<bool>, Stop> {
         let row = claim::without_state(tx, &self.seen.id.to_string()).await?;
         let as_seen =
             row.epoch == signed("epoch", self.seen.epoch)? && row.seq == signed("seq", self.seen.seq)?;
         let is_older =
             row.epoch < signed("epoch", self.known.epoch)? || row.seq < signed("seq", self.known.seq)?;
         if as_seen && is_older && mark(tx, &row, self.known).await? {
-            return Ok(Verdict::Keep(true));
+            return Ok(TxOutcome::Keep(true));
         }
-        Ok(Verdict::Undo(false))
+        Ok(TxOutcome::Undo(false))
     }
 }
 

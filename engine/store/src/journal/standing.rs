@@ -8,7 +8,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::guard::RegionHost;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::journal::{Happened, Standing};
+use tachi_engine::ports::journal::{HostIncidentRow, HostRecords};
 
 use super::orders::before;
 use crate::batches::batches;
@@ -29,7 +29,7 @@ pub(super) async fn first_start(db: &Database) -> Result<Duration, Stop> {
     ))
 }
 
-pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, Stop> {
+pub(super) async fn read(db: &Database, lately: Duration) -> Result<HostRecords, Stop> {
     let reader = db.reader();
     let now = clock::now(reader, db.now()).await?;
     let since = before(now, lately);
@@ -99,7 +99,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
         .filter(|row| row.why == MaintenanceReason::Process.as_str())
         .filter_map(|row| row.recovery_id)
         .collect();
-    Ok(Standing {
+    Ok(HostRecords {
         hosts,
         open,
         orders: orders.collect::<Result<_, _>>()?,
@@ -110,7 +110,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<Standing, St
 }
 
 /// Reads the open process recoveries and those with these numbers, oldest first.
-async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec<Happened>, Stop> {
+async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec<HostIncidentRow>, Stop> {
     let reader = db.reader();
     let open = recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Process.as_str()))
@@ -131,7 +131,7 @@ async fn processes(db: &Database, numbers: &[i64], now: Timestamp) -> Result<Vec
     Ok(processes.collect::<Result<_, _>>()?)
 }
 
-async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<Happened>, Stop> {
+async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<HostIncidentRow>, Stop> {
     let reader = db.reader();
     let rows: Vec<(i64, i64, i64)> = recovery_proof::Entity::find()
         .select_only()
@@ -165,13 +165,18 @@ async fn proofs(db: &Database, since: i64, now: Timestamp) -> Result<Vec<Happene
 }
 
 /// Converts a row to an event; the last argument is its time and the current time.
-fn happened(row: i64, recovery: &str, host: &str, (at, now): (i64, Timestamp)) -> Result<Happened, Failure> {
+fn happened(
+    row: i64,
+    recovery: &str,
+    host: &str,
+    (at, now): (i64, Timestamp),
+) -> Result<HostIncidentRow, Failure> {
     let cell = |column| Cell {
         table: "fence_order",
         row: recovery,
         column,
     };
-    Ok(Happened {
+    Ok(HostIncidentRow {
         row,
         host: cell("host_uuid").id(host)?,
         recovery: cell("recovery_uuid").id(recovery)?,

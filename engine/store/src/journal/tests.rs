@@ -8,11 +8,11 @@ use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::WrittenOff;
-use tachi_domain::recovery::{Pulse, RecoveryKind, Word};
+use tachi_domain::recovery::{OperatorCommand, OperatorState, RecoveryKind};
 use tachi_domain::{MigrationId, ServerId, Timestamp, Wait, WaitsFor};
 use tachi_engine::ports::journal::{HostWrite, MoveWrite, ProofWrite};
-use tachi_engine::ports::operator::Said;
-use tachi_engine::ports::{Hosts as _, Notifications as _, OperatorDesk as _, Segments as _};
+use tachi_engine::ports::operator::ActionOutcome;
+use tachi_engine::ports::{Hosts as _, Notifications as _, OperatorJournal as _, Segments as _};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
@@ -50,27 +50,27 @@ fn with_moves(moves: Vec<MoveWrite>) -> Write {
 }
 
 /// Commits, and expects it to be written.
-async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> Pulse {
+async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> OperatorState {
     let committed = bench
         .store
         .journal()
         .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
-    let Committed::Written(pulse) = committed else {
+    let WriteOutcome::Written(pulse) = committed else {
         panic!("{committed:?}");
     };
     unclocked(pulse)
 }
 
 /// Servers tell the time, a file does not.
-fn unclocked(pulse: Pulse) -> Pulse {
-    Pulse { clock: None, ..pulse }
+fn unclocked(pulse: OperatorState) -> OperatorState {
+    OperatorState { clock: None, ..pulse }
 }
 
 /// A beat that is held, and nothing new.
-fn is_calm(committed: Committed) -> bool {
-    matches!(committed, Committed::Written(pulse) if Pulse { clock: None, ..pulse.clone() } == Pulse::CALM)
+fn is_calm(committed: WriteOutcome) -> bool {
+    matches!(committed, WriteOutcome::Written(pulse) if OperatorState { clock: None, ..pulse.clone() } == OperatorState::CALM)
 }
 
 /// Everything that a commit can write, told apart from nothing.
@@ -249,7 +249,7 @@ async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
         .commit_at(second.id, second.epoch, &write)
         .await
         .unwrap();
-    assert_eq!(refused, Committed::MovesTaken(vec![server(2)]));
+    assert_eq!(refused, WriteOutcome::MovesTaken(vec![server(2)]));
     assert_eq!(contents(&bench).await, before, "nothing was written");
 
     // A move that is over gives its instance free, and one that is not open asks for none.
@@ -285,12 +285,12 @@ struct Unchecked {
 }
 
 #[async_trait]
-impl crate::work::Work for Unchecked {
+impl crate::work::Transaction for Unchecked {
     type Output = ();
 
-    async fn run(&self, tx: &crate::work::Tx) -> Result<crate::work::Verdict<()>, Stop> {
+    async fn run(&self, tx: &crate::work::Tx) -> Result<crate::work::TxOutcome<()>, Stop> {
         moves::write(tx, &self.row, &self.moves, Timestamp::from_micros(START)).await?;
-        Ok(crate::work::Verdict::Keep(()))
+        Ok(crate::work::TxOutcome::Keep(()))
     }
 }
 
@@ -344,7 +344,7 @@ async fn long_lists_are_written_in_batches() {
         .commit_at(second.id, second.epoch, &with_moves(moves(1234)))
         .await
         .unwrap();
-    let Committed::MovesTaken(taken) = refused else {
+    let WriteOutcome::MovesTaken(taken) = refused else {
         panic!("{refused:?}");
     };
     assert_eq!(taken.len(), 1234);
@@ -379,7 +379,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
         .commit_at(vm_recovery.id, vm_recovery.epoch, &unless("cmp1"))
         .await
         .unwrap();
-    assert_eq!(refused, Committed::HostUnderRecovery);
+    assert_eq!(refused, WriteOutcome::HostUnderRecovery);
     assert_eq!(contents(&bench).await, before, "nothing was written");
     written(&bench, &host_recovery, &unless("cmp1")).await;
     bench.stopped(&other).await;
@@ -389,7 +389,7 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
         .commit_at(vm_recovery.id, vm_recovery.epoch, &unless("cmp2"))
         .await
         .unwrap();
-    assert_eq!(refused, Committed::HostUnderRecovery);
+    assert_eq!(refused, WriteOutcome::HostUnderRecovery);
     let end = Write {
         life: Some(Life::Watching),
         ..Write::default()
@@ -432,7 +432,7 @@ async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
             .commit_at(elder.id, elder.epoch, &hand_back)
             .await
             .unwrap();
-        assert_eq!(refused, Committed::HostUnderRecovery, "{life:?}");
+        assert_eq!(refused, WriteOutcome::HostUnderRecovery, "{life:?}");
         assert_eq!(contents(&bench).await, before, "nothing was written");
     }
     written(&bench, &younger, &hand_back).await;
@@ -501,7 +501,7 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
                     .beat_at(claimed.id, claimed.epoch, elapsed)
                     .await
                     .unwrap();
-                assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
+                assert!(matches!(beaten, WriteOutcome::Written(_)), "{beaten:?}");
             }
         });
     }

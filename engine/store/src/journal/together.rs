@@ -12,21 +12,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 use sea_orm::DbErr;
 use tachi_domain::Timestamp;
 use tachi_engine::ports::JournalError;
-use tachi_engine::ports::journal::{Claim, Committed, Write};
+use tachi_engine::ports::journal::{Claim, Write, WriteOutcome};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::commit::Commit;
 use crate::database::Database;
 use crate::error::{Failure, Stop};
-use crate::work::{self, Verdict, Work as _};
+use crate::work::{self, Transaction as _, TxOutcome};
 
 /// The operation named in errors.
 pub(super) const WHAT: &str = "writing the journal of a recovery";
 
 /// Limit of writes per transaction: the first ones wait for the others, and so does an engine that wants to claim such
 /// a recovery.
-const MOST: usize = 32;
+const MAX_BATCH: usize = 32;
 
 /// The writes that wait for the next transaction, and a flag for the task that executes it.
 #[derive(Clone, Default)]
@@ -34,11 +34,11 @@ pub(super) struct Together(Arc<Mutex<Queue>>);
 
 #[derive(Default)]
 struct Queue {
-    waiting: Vec<Waiting>,
+    waiting: Vec<PendingWrite>,
     is_led: bool,
 }
 
-struct Waiting {
+struct PendingWrite {
     claim: Claim,
     write: Write,
     now: Timestamp,
@@ -47,9 +47,9 @@ struct Waiting {
 }
 
 /// The result; `None` if certainly nothing was written, and the caller has to write alone.
-type Answer = Option<Result<Committed, JournalError>>;
+type Answer = Option<Result<WriteOutcome, JournalError>>;
 
-impl Waiting {
+impl PendingWrite {
     fn commit(&self) -> Commit<'_> {
         Commit {
             claim: &self.claim,
@@ -126,7 +126,7 @@ impl Together {
     /// If the future is dropped, it is unknown whether the write happens.
     pub(super) async fn write(&self, db: &Database, claim: &Claim, write: &Write, begun: Instant) -> Answer {
         let (answer, outcome) = oneshot::channel();
-        let waiting = Waiting {
+        let waiting = PendingWrite {
             claim: claim.clone(),
             write: write.clone(),
             now: db.now(),
@@ -166,10 +166,10 @@ struct Lead {
 }
 
 impl Lead {
-    fn next(&mut self) -> Option<Vec<Waiting>> {
+    fn next(&mut self) -> Option<Vec<PendingWrite>> {
         let mut queue = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let most = queue.waiting.len().min(MOST);
-        let next: Vec<Waiting> = queue.waiting.drain(..most).collect();
+        let most = queue.waiting.len().min(MAX_BATCH);
+        let next: Vec<PendingWrite> = queue.waiting.drain(..most).collect();
         self.is_over = next.is_empty();
         queue.is_led = !self.is_over;
         queue.is_led.then_some(next)
@@ -186,7 +186,7 @@ impl Drop for Lead {
     }
 }
 
-async fn write_all(db: &Database, all: Vec<Waiting>) {
+async fn write_all(db: &Database, all: Vec<PendingWrite>) {
     let outcomes = match all.as_slice() {
         [alone] => db.write_journal(&alone.commit()).await.map(|one| Some(vec![one])),
         _ => in_one(db, &all).await,
@@ -214,15 +214,15 @@ async fn write_all(db: &Database, all: Vec<Waiting>) {
 }
 
 /// Executes all writes in one transaction; `None` if certainly nothing was written.
-async fn in_one(db: &Database, all: &[Waiting]) -> Result<Option<Vec<Committed>>, Stop> {
+async fn in_one(db: &Database, all: &[PendingWrite]) -> Result<Option<Vec<WriteOutcome>>, Stop> {
     let Ok(tx) = db.begin_journal().await else {
         return Ok(None);
     };
     let mut outcomes = Vec::with_capacity(all.len());
     for one in all {
         match one.commit().run(&tx).await {
-            Ok(Verdict::Keep(outcome)) => outcomes.push(outcome),
-            Ok(Verdict::Undo(_)) | Err(_) => {
+            Ok(TxOutcome::Keep(outcome)) => outcomes.push(outcome),
+            Ok(TxOutcome::Undo(_)) | Err(_) => {
                 work::roll_back(tx).await;
                 return Ok(None);
             }

@@ -107,9 +107,9 @@ mod tests {
 
     use sea_orm::ConnectionTrait as _;
     use tachi_domain::ServerId;
-    use tachi_engine::ports::journal::{Committed, Write};
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use tachi_engine::ports::operator::MoveFilter;
-    use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+    use tachi_engine::ports::{Journal as _, OperatorJournal as _};
     use uuid::Uuid;
 
     use super::*;
@@ -144,7 +144,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         let db = &bench.store.db.writer().db;
         for sql in [
             "UPDATE recovery SET waits_for = NULL, waits_on = NULL, waits_since = NULL",
@@ -209,7 +209,7 @@ mod tests {
     #[tokio::test]
     async fn somebody_sees_to_what_was_given_up_once() {
         use tachi_domain::{Timestamp, Wait};
-        use tachi_engine::ports::operator::Said;
+        use tachi_engine::ports::operator::ActionOutcome;
 
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
@@ -230,7 +230,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         let waiting = async || {
             bench
                 .store
@@ -249,9 +249,9 @@ mod tests {
                 .await
                 .unwrap()
         };
-        assert_eq!(see_to(2).await, Said::Over);
-        assert_eq!(see_to(1).await, Said::Heard);
-        assert_eq!(see_to(1).await, Said::Over, "once");
+        assert_eq!(see_to(2).await, ActionOutcome::Over);
+        assert_eq!(see_to(1).await, ActionOutcome::Heard);
+        assert_eq!(see_to(1).await, ActionOutcome::Over, "once");
         assert_eq!(waiting().await, 0);
         let steps = bench.store.desk().steps(claimed.id).await.unwrap();
         assert!(

@@ -4,9 +4,9 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::planned::PlannedOrder;
 use tachi_domain::recovery::{Elsewhere, FreezeOrder};
 use tachi_domain::{HostId, ServerId, VmoveId};
-use tachi_engine::ports::journal::{Committed, PlannedWrite, Write};
-use tachi_engine::ports::operator::Retried;
-use tachi_engine::ports::{Freezes as _, OperatorDesk as _};
+use tachi_engine::ports::journal::{PlannedWrite, Write, WriteOutcome};
+use tachi_engine::ports::operator::RetryOutcome;
+use tachi_engine::ports::{Freezes as _, OperatorJournal as _};
 
 use super::*;
 use crate::testing::Bench;
@@ -68,7 +68,7 @@ async fn end(bench: &Bench, planned: Vec<PlannedWrite>, freeze: Option<FreezeOrd
         .journal()
         .commit_at(claimed.id, claimed.epoch, &write)
         .await;
-    assert!(matches!(written.unwrap(), Committed::Written(_)));
+    assert!(matches!(written.unwrap(), WriteOutcome::Written(_)));
 }
 
 #[tokio::test]
@@ -81,26 +81,26 @@ async fn one_thing_is_planned_for_a_host_at_a_time_and_none_beside_a_recovery_of
     );
     let plans = bench.store.plans();
     let begun = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
-    let Planning::Begun { recovery, .. } = begun else {
+    let PlanOutcome::Begun { recovery, .. } = begun else {
         panic!("{begun:?}");
     };
-    let busy = Planning::Busy(recovery, RecoveryKind::Drain);
+    let busy = PlanOutcome::Busy(recovery, RecoveryKind::Drain);
     let again = plans.plan(&plan(RecoveryKind::Giveback, one.id)).await.unwrap();
     assert_eq!(again, busy);
     // It keeps no report of its host out, and what comes of that keeps further plans out.
     bench.stopped(&one).await;
     let beside = plans.plan(&plan(RecoveryKind::Drain, one.id)).await.unwrap();
     assert!(
-        matches!(beside, Planning::Busy(_, RecoveryKind::Host)),
+        matches!(beside, PlanOutcome::Busy(_, RecoveryKind::Host)),
         "{beside:?}"
     );
     let nobody = plans
         .plan(&plan(RecoveryKind::Drain, HostId(Uuid::nil())))
         .await
         .unwrap();
-    assert_eq!(nobody, Planning::Unknown);
+    assert_eq!(nobody, PlanOutcome::Unknown);
     let free = plans.plan(&plan(RecoveryKind::Giveback, other.id)).await.unwrap();
-    assert!(matches!(free, Planning::Begun { .. }), "{free:?}");
+    assert!(matches!(free, PlanOutcome::Begun { .. }), "{free:?}");
 }
 
 #[tokio::test]
@@ -114,7 +114,7 @@ async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_
         .plan(&plan(RecoveryKind::Drain, host.id))
         .await
         .unwrap();
-    let Planning::Begun { recovery, .. } = begun else {
+    let PlanOutcome::Begun { recovery, .. } = begun else {
         panic!("{begun:?}");
     };
     let freeze = FreezeOrder {
@@ -133,7 +133,7 @@ async fn a_drain_is_shown_with_its_instances_freezes_its_host_as_it_ends_and_is_
     assert_eq!((story.vmoves.len(), story.moves.len()), (1, 0));
     assert_eq!(story.summary.moves.succeeded, 1);
     let again = bench.store.desk().retry(recovery, "bob").await.unwrap();
-    assert!(matches!(again, Retried::NotFailed(_)), "{again:?}");
+    assert!(matches!(again, RetryOutcome::NotFailed(_)), "{again:?}");
 }
 
 #[tokio::test]
@@ -197,7 +197,7 @@ async fn r12_nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovere
             .await
             .unwrap()
     };
-    assert!(matches!(asks().await, Committed::Written(_)));
+    assert!(matches!(asks().await, WriteOutcome::Written(_)));
     bench.stopped(&two).await;
-    assert_eq!(asks().await, Committed::HostUnderRecovery);
+    assert_eq!(asks().await, WriteOutcome::HostUnderRecovery);
 }

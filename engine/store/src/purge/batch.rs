@@ -10,14 +10,14 @@ use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 
-use super::Purged;
+use super::PurgeCounts;
 use crate::entity::{
     action, host, host_reservation, host_state, instance_restart, notification, recovery, recovery_move,
     recovery_proof, recovery_step, refusal, segment, vmove,
 };
 use crate::error::Stop;
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 /// Limit of ids that one transaction searches.
 const WINDOW: i64 = 5000;
@@ -66,7 +66,7 @@ pub(super) struct Batch {
 
 #[derive(Debug, Default)]
 pub(super) struct Done {
-    pub(super) purged: Purged,
+    pub(super) purged: PurgeCounts,
     /// The number of rows found.
     pub(super) found: u64,
     /// The highest id found; `None` if there was none.
@@ -74,10 +74,10 @@ pub(super) struct Done {
 }
 
 #[async_trait]
-impl Work for Batch {
+impl Transaction for Batch {
     type Output = Done;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Done>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Done>, Stop> {
         let mut done = Done::default();
         match self.kind {
             Kind::Notifications => self.notifications(tx, &mut done).await?,
@@ -88,9 +88,9 @@ impl Work for Batch {
             Kind::Refusals => self.refusals(tx, &mut done).await?,
         }
         Ok(if self.dry_run {
-            Verdict::Undo(done)
+            TxOutcome::Undo(done)
         } else {
-            Verdict::Keep(done)
+            TxOutcome::Keep(done)
         })
     }
 }

@@ -4,7 +4,7 @@ use tachi_domain::entity::{Host, Segment};
 use tachi_domain::recovery::Life;
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::Segments as _;
-use tachi_engine::ports::journal::{Committed, HostWrite, ProofWrite, StepKind, StepWrite, Write};
+use tachi_engine::ports::journal::{HostWrite, ProofWrite, StepKind, StepWrite, Write, WriteOutcome};
 use uuid::Uuid;
 
 use super::*;
@@ -49,7 +49,7 @@ async fn recovered(bench: &Bench, segment: &Segment, name: &str, life: Life) -> 
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     host
 }
 
@@ -58,7 +58,7 @@ fn all_of(bench: &Bench) -> PurgeOptions {
     PurgeOptions::before(bench.clock_wall())
 }
 
-fn rows(purged: &Purged) -> Vec<(&'static str, u64)> {
+fn rows(purged: &PurgeCounts) -> Vec<(&'static str, u64)> {
     purged.tables().filter(|(_, rows)| *rows > 0).collect()
 }
 

@@ -1,7 +1,7 @@
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::past::Span;
-use tachi_engine::ports::{OperatorDesk as _, RefusalLog as _};
+use tachi_engine::ports::{OperatorJournal as _, RefusalLog as _};
 use uuid::Uuid;
 
 use super::*;

@@ -13,7 +13,7 @@ use serde::Serialize;
 use tachi_domain::entity::Notification;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
-use tachi_domain::recovery::OffWord;
+use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::retry::first_reported;
 use tachi_domain::recovery::{Life, RecoveryKind, kind_of, open_key};
 use tachi_domain::{HostId, Reporter, Timestamp, WaitsFor};
@@ -30,10 +30,10 @@ use crate::journal::off_word;
 use crate::lock;
 use crate::reporters;
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone, Copy)]
-pub(super) struct Accept<'a> {
+pub(super) struct AcceptTransaction<'a> {
     pub(super) new: &'a NewNotification,
     pub(super) window_seconds: u32,
     pub(super) now: Timestamp,
@@ -42,7 +42,7 @@ pub(super) struct Accept<'a> {
 }
 
 /// The outcome of a notification.
-pub(super) enum Accepted {
+pub(super) enum AcceptOutcome {
     /// The notification got its own row, and a recovery unless its reporter is quarantined.
     Opened(Notification),
     /// The additional information was added to the open recovery of its host; the reporter gets the response for a
@@ -51,10 +51,10 @@ pub(super) enum Accepted {
 }
 
 #[async_trait]
-impl Work for Accept<'_> {
-    type Output = Accepted;
+impl Transaction for AcceptTransaction<'_> {
+    type Output = AcceptOutcome;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Accepted>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<AcceptOutcome>, Stop> {
         let new = self.new;
         let host = self.host(tx).await?;
         let cell = Cell {
@@ -90,7 +90,7 @@ impl Work for Accept<'_> {
             };
             // If the recovery has ended at this very moment, the notification is accepted as a new one.
             if join(tx, &holder, more).await? {
-                return Ok(Verdict::Keep(Accepted::Joined));
+                return Ok(TxOutcome::Keep(AcceptOutcome::Joined));
             }
         }
         let earlier = duplicates::earlier(tx, std::iter::once(&case)).await?;
@@ -101,11 +101,13 @@ impl Work for Accept<'_> {
         let row = case.notification_row()?.insert(tx).await?;
         let heard = case.heard()?;
         open(tx, &case.host, &row, case.kind, case.key, heard, self.now).await?;
-        Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
+        Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
+            row,
+        )?)))
     }
 }
 
-impl<'a> Accept<'a> {
+impl<'a> AcceptTransaction<'a> {
     /// Finds the host and takes its lock: notifications about a host are accepted one after the other, and none while
     /// an operator changes or deletes it.
     async fn host(&self, tx: &Tx) -> Result<host::Model, Stop> {
@@ -123,7 +125,7 @@ impl<'a> Accept<'a> {
     /// Returns the information that an open recovery lacks: that its host is off, or that another reporter confirms the
     /// failure.
     async fn says_more(&self, tx: &Tx, holder: &recovery::Model) -> Result<Option<More>, Stop> {
-        let word = match OffWord::reported(self.new, self.now) {
+        let word = match OffClaim::reported(self.new, self.now) {
             None => None,
             Some(mut word) => {
                 word.arrived = Some(clock::now(tx, self.now).await?);
@@ -152,10 +154,10 @@ impl<'a> Accept<'a> {
     }
 
     /// Classifies the notification by its payload.
-    fn case(self, host: host::Model, id: HostId) -> Case<'a> {
+    fn case(self, host: host::Model, id: HostId) -> AcceptContext<'a> {
         let kind = kind_of(self.new.kind);
         let key = open_key(kind, id, &self.new.payload);
-        Case {
+        AcceptContext {
             accept: self,
             host,
             kind,
@@ -167,7 +169,7 @@ impl<'a> Accept<'a> {
 }
 
 /// Stores a report of a quarantined reporter without starting anything.
-async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
+async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutcome>, Stop> {
     let earlier = duplicates::earlier(tx, std::iter::once(case)).await?;
     if case.is_repeated(&earlier)? {
         return Err(RegistryError::Duplicate.into());
@@ -176,15 +178,17 @@ async fn keep(tx: &Tx, case: &Case<'_>) -> Result<Verdict<Accepted>, Stop> {
         reporters::count_unheard(tx, voice).await?;
     }
     let row = case.notification_row()?.insert(tx).await?;
-    Ok(Verdict::Keep(Accepted::Opened(convert::notification(row)?)))
+    Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
+        row,
+    )?)))
 }
 
 /// Message of a report from a quarantined reporter.
 const UNHEARD: &str = "its reporter is set aside, so nothing was begun: tachi monitor list --muted";
 
 /// A notification and its host.
-struct Case<'a> {
-    accept: Accept<'a>,
+struct AcceptContext<'a> {
+    accept: AcceptTransaction<'a>,
     host: host::Model,
     kind: RecoveryKind,
     key: Option<String>,
@@ -194,8 +198,11 @@ struct Case<'a> {
 }
 
 /// Records the boots in which these hosts are reported (R15).
-async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Case<'b>>) -> Result<(), Stop> {
-    let stopped: Vec<&mut Case<'_>> = cases.filter(|case| case.host_stopped).collect();
+async fn note_boots<'a, 'b: 'a>(
+    tx: &Tx,
+    cases: impl Iterator<Item = &'a mut AcceptContext<'b>>,
+) -> Result<(), Stop> {
+    let stopped: Vec<&mut AcceptContext<'_>> = cases.filter(|case| case.host_stopped).collect();
     let names: Vec<&str> = stopped.iter().map(|case| case.host.name.as_str()).collect();
     let Some(own) = stopped.first().map(|case| case.accept.now) else {
         return Ok(());
@@ -213,7 +220,7 @@ async fn note_boots<'a, 'b: 'a>(tx: &Tx, cases: impl Iterator<Item = &'a mut Cas
     Ok(())
 }
 
-impl Case<'_> {
+impl AcceptContext<'_> {
     /// True if the notification reports that a process has started again: the next report of it is a new failure.
     fn has_started(&self) -> bool {
         let event = self.accept.new.payload.get("event");
@@ -222,11 +229,11 @@ impl Case<'_> {
 
     /// Returns the data to store with the recovery: the evidence and the reporter. The rest of the fencing claim is in
     /// the notification's row.
-    fn heard(&self) -> Result<Heard, Stop> {
-        let word = OffWord::reported(self.accept.new, self.accept.now);
+    fn heard(&self) -> Result<FirstReport, Stop> {
+        let word = OffClaim::reported(self.accept.new, self.accept.now);
         let word = word.filter(|word| word.evidence.is_some());
         let reporter = self.accept.new.reporter.as_deref();
-        Ok(Heard {
+        Ok(FirstReport {
             off_word: word.as_ref().map(json).transpose()?,
             reporters: reporter.map(|reporter| json(&[reporter])).transpose()?,
             first_reported: first_reported(&self.accept.new.payload, self.accept.now),
@@ -267,7 +274,7 @@ impl Case<'_> {
 
 /// The data of the first report that a recovery stores.
 #[derive(Default)]
-pub(crate) struct Heard {
+pub(crate) struct FirstReport {
     off_word: Option<String>,
     reporters: Option<String>,
     /// The time at which the first attempt was opened, if this is a later one.
@@ -277,13 +284,13 @@ pub(crate) struct Heard {
 /// Information of a report that an open recovery lacks.
 pub(crate) struct More {
     /// The claim that its host is off.
-    pub(crate) word: Option<OffWord>,
+    pub(crate) word: Option<OffClaim>,
     /// All reporters, including this one.
     pub(crate) reporters: Option<Vec<Reporter>>,
 }
 
-impl From<OffWord> for More {
-    fn from(word: OffWord) -> Self {
+impl From<OffClaim> for More {
+    fn from(word: OffClaim) -> Self {
         Self {
             word: Some(word),
             reporters: None,
@@ -298,7 +305,7 @@ pub(crate) async fn open(
     notification: &notification::Model,
     kind: RecoveryKind,
     key: Option<String>,
-    heard: Heard,
+    heard: FirstReport,
     now: Timestamp,
 ) -> Result<(), Stop> {
     let row = recovery_row(host, &notification.notification_uuid, kind, key, heard, now);
@@ -315,7 +322,7 @@ pub(crate) fn recovery_row(
     notification: &str,
     kind: RecoveryKind,
     key: Option<String>,
-    heard: Heard,
+    heard: FirstReport,
     now: Timestamp,
 ) -> recovery::ActiveModel {
     recovery::ActiveModel {

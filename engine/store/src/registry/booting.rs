@@ -5,7 +5,7 @@ use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
 use tachi_domain::host_recovery::{BootHeldFor, HostRecovery, Vouch};
-use tachi_domain::recovery::{Life, RecoveryKind, Word};
+use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::registry::BootHold;
 
@@ -96,7 +96,7 @@ async fn waits_for(
 fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Result<bool, Stop> {
     let said = Timestamp::from_micros(row.word_at.unwrap_or_default());
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > heard;
-    let is_off = row.word.as_deref() == Some(Word::HostIsOff.as_str());
+    let is_off = row.word.as_deref() == Some(OperatorCommand::HostIsOff.as_str());
     Ok(is_new && is_off && Vouch::lasts(said, clock))
 }
 
@@ -126,21 +126,21 @@ mod tests {
     use tachi_domain::host_recovery::Stage;
     use tachi_domain::policy::Policy;
     use tachi_engine::ports::BootHolds as _;
-    use tachi_engine::ports::OperatorDesk as _;
-    use tachi_engine::ports::journal::{Claimed, Committed, Write};
-    use tachi_engine::ports::operator::Said;
+    use tachi_engine::ports::OperatorJournal as _;
+    use tachi_engine::ports::journal::{ClaimedRecovery, Write, WriteOutcome};
+    use tachi_engine::ports::operator::ActionOutcome;
 
     use super::*;
     use crate::testing::Bench;
 
-    fn head(claimed: &Claimed, change: impl FnOnce(&mut HostRecovery)) -> String {
+    fn head(claimed: &ClaimedRecovery, change: impl FnOnce(&mut HostRecovery)) -> String {
         let host = claimed.host.as_ref().unwrap();
         let mut state = HostRecovery::new(claimed.id, &claimed.notification, host, Policy::default());
         change(&mut state);
         state.head().unwrap()
     }
 
-    async fn write(bench: &Bench, claimed: &Claimed, life: Life, state: String) {
+    async fn write(bench: &Bench, claimed: &ClaimedRecovery, life: Life, state: String) {
         let write = Write {
             life: Some(life),
             state: Some(state),
@@ -153,7 +153,7 @@ mod tests {
             .commit_at(claimed.id, claimed.epoch, &write)
             .await
             .unwrap();
-        assert!(matches!(written, Committed::Written(_)), "{written:?}");
+        assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     }
 
     fn ordered(state: &mut HostRecovery) {
@@ -245,8 +245,13 @@ mod tests {
         let host = bench.host(&segment, "cmp1").await;
         bench.stopped(&host).await;
         let id = bench.newest().await;
-        let said = bench.store.desk().say(id, Word::HostIsOff, "ada").await.unwrap();
-        assert!(matches!(said, Said::Heard), "{said:?}");
+        let said = bench
+            .store
+            .desk()
+            .say(id, OperatorCommand::HostIsOff, "ada")
+            .await
+            .unwrap();
+        assert!(matches!(said, ActionOutcome::Heard), "{said:?}");
         let held = |what: &'static str| {
             let registry = bench.store.registry();
             async move {

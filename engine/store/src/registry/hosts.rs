@@ -20,7 +20,7 @@ use crate::error::{Failure, Stop, is_unique_violation};
 use crate::list::Cut;
 use crate::lock;
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 pub(super) async fn list(
     db: &impl ConnectionTrait,
@@ -124,10 +124,10 @@ pub(super) struct Create<'a> {
 }
 
 #[async_trait]
-impl Work for Create<'_> {
+impl Transaction for Create<'_> {
     type Output = Host;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Host>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Host>, Stop> {
         let new = self.new;
         lock::take(tx, [new.segment.to_string()]).await?;
         let segment = segments::get(tx, new.segment)
@@ -150,7 +150,7 @@ impl Work for Create<'_> {
         if new.on_maintenance {
             maintenance::record(tx, &row.uuid, MaintenanceReason::Operator, None).await?;
         }
-        Ok(Verdict::Keep(convert::host(row, segment)?))
+        Ok(TxOutcome::Keep(convert::host(row, segment)?))
     }
 }
 
@@ -162,10 +162,10 @@ pub(super) struct Update<'a> {
 }
 
 #[async_trait]
-impl Work for Update<'_> {
+impl Transaction for Update<'_> {
     type Output = Host;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Host>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Host>, Stop> {
         let change = self.change;
         if change.only_sets_maintenance() {
             lock::take(tx, [self.id.to_string()]).await?;
@@ -201,7 +201,7 @@ impl Work for Update<'_> {
         }
         new.updated_at = Set(Some(to_column(self.now.whole_seconds())?));
         let row = new.update(tx).await.map_err(|error| taken(error, &name))?;
-        Ok(Verdict::Keep(with_segment(tx, self.segment, row).await?))
+        Ok(TxOutcome::Keep(with_segment(tx, self.segment, row).await?))
     }
 }
 
@@ -212,10 +212,10 @@ pub(super) struct Delete {
 }
 
 #[async_trait]
-impl Work for Delete {
+impl Transaction for Delete {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         lock::take_segment(tx, &self.segment.to_string()).await?;
         let old = existing(tx, self.segment, self.id).await?;
         if in_use(tx, &old.failover_segment_id).await? {
@@ -228,7 +228,7 @@ impl Work for Delete {
             .exec(tx)
             .await?;
         maintenance::forget(tx, [old.uuid]).await?;
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 

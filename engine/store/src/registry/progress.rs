@@ -102,7 +102,7 @@ fn cut_short(tasks: &mut [TaskProgress], failed: bool) {
 #[cfg(test)]
 mod tests {
     use tachi_engine::ports::Notifications as _;
-    use tachi_engine::ports::journal::{Committed, Write};
+    use tachi_engine::ports::journal::{Write, WriteOutcome};
     use uuid::Uuid;
 
     use super::*;
@@ -141,7 +141,7 @@ mod tests {
                 .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
         }
         let tasks = bench.store.registry().progress(notification.id).await.unwrap();
         let told: Vec<_> = tasks
@@ -250,7 +250,7 @@ mod tests {
                 .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
             let running = bench.store.registry().progress(notification.id).await.unwrap();
             assert_eq!(running[0].state, "RUNNING");
             write.steps.clear();
@@ -262,7 +262,7 @@ mod tests {
                 .commit_at(claimed.id, claimed.epoch, &write)
                 .await
                 .unwrap();
-            assert!(matches!(written, Committed::Written(_)), "{written:?}");
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
             let over = bench.store.registry().progress(notification.id).await.unwrap();
             let states: Vec<&str> = over.iter().map(|task| task.state.as_str()).collect();
             assert_eq!(states, [state, "SUCCESS"], "{status}");

@@ -20,7 +20,7 @@ use crate::error::{Stop, is_unique_violation};
 use crate::list::{Cut, nothing};
 use crate::lock;
 use crate::time::to_column;
-use crate::work::{Tx, Verdict, Work};
+use crate::work::{Transaction, Tx, TxOutcome};
 
 pub(super) async fn list(
     db: &impl ConnectionTrait,
@@ -74,10 +74,10 @@ pub(super) struct Create<'a> {
 }
 
 #[async_trait]
-impl Work for Create<'_> {
+impl Transaction for Create<'_> {
     type Output = Segment;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Segment>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Segment>, Stop> {
         free_name(tx, &self.new.name, None).await?;
         let row = segment::ActiveModel {
             uuid: Set(Uuid::new_v4().to_string()),
@@ -94,7 +94,7 @@ impl Work for Create<'_> {
             .insert(tx)
             .await
             .map_err(|error| taken(error, &self.new.name))?;
-        Ok(Verdict::Keep(convert::segment(row)?))
+        Ok(TxOutcome::Keep(convert::segment(row)?))
     }
 }
 
@@ -105,10 +105,10 @@ pub(super) struct Update<'a> {
 }
 
 #[async_trait]
-impl Work for Update<'_> {
+impl Transaction for Update<'_> {
     type Output = Segment;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Segment>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Segment>, Stop> {
         let change = self.change;
         if !only_enables(change) {
             lock::take_segment(tx, &self.id.to_string()).await?;
@@ -141,7 +141,7 @@ impl Work for Update<'_> {
         }
         new.updated_at = Set(Some(to_column(self.now.whole_seconds())?));
         let row = new.update(tx).await.map_err(|error| taken(error, &name))?;
-        Ok(Verdict::Keep(convert::segment(row)?))
+        Ok(TxOutcome::Keep(convert::segment(row)?))
     }
 }
 
@@ -160,10 +160,10 @@ pub(super) struct Delete {
 }
 
 #[async_trait]
-impl Work for Delete {
+impl Transaction for Delete {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         lock::take_segment(tx, &self.id.to_string()).await?;
         let Some(old) = row(tx, self.id).await? else {
             return Err(RegistryError::SegmentNotFound { segment: self.id }.into());
@@ -191,7 +191,7 @@ impl Work for Delete {
             .filter(segment::Column::Id.eq(old.id))
             .exec(tx)
             .await?;
-        Ok(Verdict::Keep(()))
+        Ok(TxOutcome::Keep(()))
     }
 }
 

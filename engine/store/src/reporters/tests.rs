@@ -2,8 +2,8 @@ use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Committed, Write};
-use tachi_engine::ports::{Journal as _, Notifications as _, OperatorDesk as _, RegistryError};
+use tachi_engine::ports::journal::{Write, WriteOutcome};
+use tachi_engine::ports::{Journal as _, Notifications as _, OperatorJournal as _, RegistryError};
 
 use super::*;
 use crate::testing::{Bench, all, notification};
@@ -44,7 +44,7 @@ fn says(bench: &Bench, reporter: &Reporter, host: &str) -> NewNotification {
 }
 
 /// Nova hears the host all the time: the recovery ends, and its reporters were wrong.
-async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Doubted> {
+async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<QuarantinedReporter> {
     bench.clock.set_wall_on(200);
     bench.accept(&says(bench, reporter, host)).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
@@ -59,7 +59,7 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Dou
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     let news = bench
         .store
         .journal()

@@ -3,16 +3,16 @@
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::segment::SegmentChange;
-use tachi_domain::recovery::Word;
-use tachi_engine::ports::journal::Claimed;
-use tachi_engine::ports::{Hosts as _, OperatorDesk as _, Segments as _};
+use tachi_domain::recovery::OperatorCommand;
+use tachi_engine::ports::journal::ClaimedRecovery;
+use tachi_engine::ports::{Hosts as _, OperatorJournal as _, Segments as _};
 
 use super::Bench;
 
 impl Bench {
     /// Creates recoveries of hosts with a different operator's action or change each; the segment of the last three is
     /// disabled.
-    pub(crate) async fn troubled(&self) -> Vec<Claimed> {
+    pub(crate) async fn troubled(&self) -> Vec<ClaimedRecovery> {
         let registry = self.store.registry();
         let (enabled, disabled) = (self.segment("s1").await, self.segment("s2").await);
         let (mut claims, mut hosts) = (Vec::new(), Vec::new());
@@ -25,7 +25,7 @@ impl Bench {
         }
         self.store
             .desk()
-            .say(claims[1].id, Word::Approve, "alice")
+            .say(claims[1].id, OperatorCommand::Approve, "alice")
             .await
             .unwrap();
         let disable = SegmentChange {

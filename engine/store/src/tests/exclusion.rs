@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait as _, ConnectionTrait as _, DbBackend, EntityTrait as 
 use tachi_domain::entity::host::{HostChange, MaintenanceReason};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Committed, HostWrite, Write};
+use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
 use tachi_engine::ports::{
     Hosts as _, Journal as _, Notifications as _, RegistryError, Reports as _, Segments as _,
 };
@@ -217,7 +217,7 @@ async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_
         )
         .await;
         assert!(
-            matches!(written, Ok(Committed::Written(_))),
+            matches!(written, Ok(WriteOutcome::Written(_))),
             "round {round}: {written:?}"
         );
         updated.unwrap();
@@ -272,7 +272,7 @@ async fn r12_a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
         accepted.unwrap();
         let (first, _) = written;
         assert!(
-            matches!(first, Committed::Written(_) | Committed::HostUnderRecovery),
+            matches!(first, WriteOutcome::Written(_) | WriteOutcome::HostUnderRecovery),
             "round {round}: {first:?}"
         );
     }
@@ -315,7 +315,7 @@ async fn long_states_are_kept_whole() {
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     assert_eq!(bench.claim_newest("another").await.state, Some(long));
 }
 
@@ -343,7 +343,7 @@ async fn duplicates_are_found_among_times_without_a_fraction() {
         .commit_at(claimed.id, claimed.epoch, &end)
         .await
         .unwrap();
-    assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
+    assert!(matches!(ended, WriteOutcome::Written(_)), "{ended:?}");
     // Whatever the database kept of the time, the same report again is the same report.
     for (case, seconds, window, accepted) in [
         ("at once, without a window", 0, 0, false),

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sea_orm::ConnectionTrait as _;
-use tachi_engine::ports::journal::Committed;
+use tachi_engine::ports::journal::WriteOutcome;
 use tachi_engine::ports::{
-    Clock as _, Hosts as _, Notifications as _, OperatorDesk as _, RegistryError, Reports as _, Segments as _,
+    Clock as _, Hosts as _, Notifications as _, OperatorJournal as _, RegistryError, Reports as _,
+    Segments as _,
 };
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -281,7 +282,7 @@ async fn a_server_killed_in_mid_stream_leaves_no_half_write_and_the_store_heals(
         .beat_at(claimed.id, claimed.epoch, claimed.elapsed)
         .await
         .unwrap();
-    assert!(matches!(beaten, Committed::Written(_)), "{beaten:?}");
+    assert!(matches!(beaten, WriteOutcome::Written(_)), "{beaten:?}");
 
     if own.kind == ServerKind::MariaDb {
         // What was the primary takes no writes any more.

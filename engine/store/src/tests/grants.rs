@@ -8,11 +8,11 @@ use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::monitor::{Boot, HeartbeatUse, MonitorKind, Signature};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Committed, HostWrite, Write};
-use tachi_engine::ports::operator::Retried;
+use tachi_engine::ports::journal::{HostWrite, Write, WriteOutcome};
+use tachi_engine::ports::operator::RetryOutcome;
 use tachi_engine::ports::{
-    Monitors as _, Notifications as _, OperatorDesk as _, ReceivedHeartbeat, Reports as _, Roll as _,
-    Segments as _,
+    EngineRegistry as _, Monitors as _, Notifications as _, OperatorJournal as _, ReceivedHeartbeat,
+    Reports as _, Segments as _,
 };
 use tokio::time::Instant;
 
@@ -237,7 +237,7 @@ async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     let steps = bench.store.desk().steps(claimed.id).await.unwrap().len();
     let error = api.desk().retry(claimed.id, "alice").await.unwrap_err();
     assert!(error.denied, "{error:?}");
@@ -288,5 +288,5 @@ async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_
     let heard = engine.desk().lift_reporter(listed[0].number).await.unwrap();
     assert_eq!(heard.as_ref(), listed.first());
     let begun = engine.desk().retry(claimed.id, "alice").await;
-    assert!(matches!(begun, Ok(Retried::Begun { .. })), "{begun:?}");
+    assert!(matches!(begun, Ok(RetryOutcome::Begun { .. })), "{begun:?}");
 }

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Stop;
 use crate::testing::{Bench, all, new_segment};
-use crate::work::{Tx, Verdict, Work, roll_back};
+use crate::work::{Transaction, Tx, TxOutcome, roll_back};
 use crate::{ServerKind, ServerOptions, Store, StoreError, StoreOptions};
 use tachi_testkit::HandClock;
 
@@ -209,16 +209,16 @@ struct Hold {
 }
 
 #[async_trait::async_trait]
-impl Work for Hold {
+impl Transaction for Hold {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         tx.execute_unprepared("SELECT 1").await?;
         if let Some(held) = self.held.lock().unwrap().take() {
             held.send(()).unwrap();
         }
         self.go.notified().await;
-        Ok(Verdict::Undo(()))
+        Ok(TxOutcome::Undo(()))
     }
 }
 
@@ -267,10 +267,10 @@ struct Freeze {
 }
 
 #[async_trait::async_trait]
-impl Work for Freeze {
+impl Transaction for Freeze {
     type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<()>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         crate::lock::take(tx, [self.uuid.clone()]).await?;
         self.taken.notify_one();
         std::future::pending().await

@@ -8,7 +8,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::connection::{Closed, Keepalive, Options};
+use crate::connection::{ConnectionEnd, Keepalive, Options};
 use crate::error::CloseReason;
 use crate::event::{self, Event};
 use crate::frame::{Frame, Inbox, Kind};
@@ -39,25 +39,25 @@ pub(super) struct Task {
     requests: mpsc::Receiver<Request>,
     events: mpsc::Sender<Event>,
     queue: usize,
-    closed: Closed,
+    closed: ConnectionEnd,
     inbox: Inbox,
     unsent: Vec<u8>,
     pending: HashMap<u32, oneshot::Sender<(bool, Vec<u8>)>>,
     serial: u32,
     wanted: Option<Keepalive>,
-    pulse: Option<Pulse>,
+    pulse: Option<PingState>,
 }
 
 /// The keepalive state of this side.
 #[derive(Debug)]
-struct Pulse {
+struct PingState {
     rule: Keepalive,
     heard: Instant,
     unanswered: u32,
     due: Instant,
 }
 
-impl Pulse {
+impl PingState {
     fn start(rule: Keepalive, now: Instant) -> Self {
         Self {
             rule,
@@ -91,7 +91,7 @@ impl Task {
         requests: mpsc::Receiver<Request>,
         events: mpsc::Sender<Event>,
         options: &Options,
-        closed: Closed,
+        closed: ConnectionEnd,
     ) -> Self {
         Self {
             stream,
@@ -160,7 +160,7 @@ impl Task {
                 })
             }
             Request::Keepalive => {
-                self.pulse = self.wanted.map(|rule| Pulse::start(rule, Instant::now()));
+                self.pulse = self.wanted.map(|rule| PingState::start(rule, Instant::now()));
                 Ok(())
             }
         }

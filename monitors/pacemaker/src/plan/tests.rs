@@ -38,7 +38,7 @@ fn judgement(verdict: Verdict, fenced_at: i64) -> Judgement {
 struct Teller {
     ledger: Ledger,
     streaks: Streaks,
-    told: Vec<(u64, String, Said)>,
+    told: Vec<(u64, String, ReportedState)>,
     held: usize,
 }
 
@@ -70,7 +70,7 @@ impl Teller {
         self.streaks = Streaks::default();
     }
 
-    fn said(&self) -> Vec<(u64, Said)> {
+    fn said(&self) -> Vec<(u64, ReportedState)> {
         self.told
             .iter()
             .map(|(second, _, said)| (*second, *said))
@@ -93,7 +93,10 @@ fn mw01_a_fencing_is_told_once_and_a_return_after_it_held() {
     for second in 60..80 {
         teller.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
-    assert_eq!(teller.said(), [(30, Said::Fenced), (70, Said::Started)]);
+    assert_eq!(
+        teller.said(),
+        [(30, ReportedState::Fenced), (70, ReportedState::Started)]
+    );
 }
 
 #[test]
@@ -108,14 +111,14 @@ fn mw02_a_fenced_node_that_flaps_is_never_told_as_started() {
         };
         teller.see(second, &[("cmp1", verdict, 0)]);
     }
-    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
 
 #[test]
 fn mw07_a_host_that_died_while_nobody_watched_is_told_by_its_proof() {
     let mut teller = Teller::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, -500)]);
-    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
 
 #[test]
@@ -130,7 +133,10 @@ fn mw03_a_restart_neither_loses_nor_repeats() {
     for second in 100..120 {
         teller.see(second, &[("cmp1", Verdict::Up, 0)]);
     }
-    assert_eq!(teller.said(), [(0, Said::Fenced), (110, Said::Started)]);
+    assert_eq!(
+        teller.said(),
+        [(0, ReportedState::Fenced), (110, ReportedState::Started)]
+    );
 }
 
 #[test]
@@ -139,7 +145,7 @@ fn a_host_that_is_fenced_twice_without_having_been_up_is_told_once() {
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     teller.see(30, &[("cmp1", Verdict::Lost, 0)]);
     teller.see(31, &[("cmp1", Verdict::Fenced, 31)]);
-    assert_eq!(teller.said(), [(0, Said::Fenced)]);
+    assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
 
 #[test]
@@ -149,7 +155,10 @@ fn a_host_that_was_up_for_a_moment_and_dies_again_is_told_again() {
     teller.see(30, &[("cmp1", Verdict::Up, 0)]);
     teller.see(32, &[("cmp1", Verdict::Lost, 0)]);
     teller.see(33, &[("cmp1", Verdict::Fenced, 33)]);
-    assert_eq!(teller.said(), [(0, Said::Fenced), (33, Said::Fenced)]);
+    assert_eq!(
+        teller.said(),
+        [(0, ReportedState::Fenced), (33, ReportedState::Fenced)]
+    );
 }
 
 #[test]
@@ -159,7 +168,10 @@ fn a_loss_is_told_when_it_lasts_and_then_the_fencing() {
         teller.see(second, &[("cmp1", Verdict::Lost, 0)]);
     }
     teller.see(100, &[("cmp1", Verdict::Fenced, 100)]);
-    assert_eq!(teller.said(), [(60, Said::Lost), (100, Said::Fenced)]);
+    assert_eq!(
+        teller.said(),
+        [(60, ReportedState::Lost), (100, ReportedState::Fenced)]
+    );
 }
 
 #[test]
@@ -176,7 +188,7 @@ fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
     }
     assert_eq!(teller.said(), vec![]);
     teller.see(60, &[("cmp1", Verdict::Lost, 0)]);
-    assert_eq!(teller.said(), vec![(60, Said::Lost)]);
+    assert_eq!(teller.said(), vec![(60, ReportedState::Lost)]);
 }
 
 #[test]
@@ -287,5 +299,5 @@ fn f9_a_host_that_left_in_order_without_a_word_of_an_operator_is_told_as_lost() 
         see(&mut left, second, true);
     }
     assert_eq!(meant.told, []);
-    assert_eq!(left.told, [(300, "cmp1".to_owned(), Said::Lost)], "once");
+    assert_eq!(left.told, [(300, "cmp1".to_owned(), ReportedState::Lost)], "once");
 }

@@ -9,14 +9,14 @@ use crate::{Cib, Rules, Snapshot, Time};
 use super::success::{Age, age};
 use super::{A_HUMAN, Judgement, Proof, Verdict, kills, plain};
 
-pub(super) struct Case<'c> {
+pub(super) struct NodeCase<'c> {
     pub(super) node: &'c Node,
     pub(super) past: &'c NodeHistory,
     pub(super) snapshot: &'c Snapshot,
     pub(super) rules: &'c Rules,
 }
 
-impl Case<'_> {
+impl NodeCase<'_> {
     pub(super) fn judge(&self) -> Judgement {
         if self.node.maintenance {
             return plain(Verdict::Blind, "the node is in maintenance");

@@ -7,10 +7,10 @@ use crate::crm_mon::{FenceEvent, FenceStatus, Kind};
 use crate::device::same_node;
 use crate::time::{second, show};
 
-use super::case::Case;
+use super::case::NodeCase;
 use super::kills;
 
-impl Case<'_> {
+impl NodeCase<'_> {
     /// Returns an event after a success that invalidates it.
     pub(super) fn undone_after(&self, completed: Time) -> Option<String> {
         let later = self.fences().find(|fence| {

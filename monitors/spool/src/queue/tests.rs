@@ -32,7 +32,7 @@ fn bodies(spool: &Spool) -> Vec<String> {
     spool.iter().map(|record| record.body.clone()).collect()
 }
 
-fn open(folder: &Path) -> (Spool, Opened) {
+fn open(folder: &Path) -> (Spool, OpenReport) {
     Spool::open(folder, Limits::default()).unwrap()
 }
 
@@ -42,7 +42,7 @@ fn mw03_what_was_put_is_there_after_a_restart_in_order() {
     let header = Some("ev".to_owned());
     {
         let (mut spool, opened) = open(folder.path());
-        assert_eq!(opened, Opened::default());
+        assert_eq!(opened, OpenReport::default());
         spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
         let with = Entry {
             header: header.clone(),

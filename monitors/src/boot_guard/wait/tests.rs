@@ -23,14 +23,14 @@ impl Ask for Api {
 }
 
 #[derive(Clone, Default)]
-struct Disk(Arc<Mutex<(Remembered, usize)>>);
+struct Disk(Arc<Mutex<(BootRecord, usize)>>);
 
 impl Memory for Disk {
-    fn read(&self) -> Remembered {
+    fn read(&self) -> BootRecord {
         self.0.lock().unwrap().0.clone()
     }
 
-    fn write(&self, now: &Remembered) {
+    fn write(&self, now: &BootRecord) {
         let mut disk = self.0.lock().unwrap();
         disk.0 = now.clone();
         disk.1 += 1;
@@ -38,17 +38,17 @@ impl Memory for Disk {
 }
 
 /// The operator's signals, each some seconds after the one before.
-struct Person(VecDeque<(u64, Came)>, Option<Instant>);
+struct Person(VecDeque<(u64, OperatorSignal)>, Option<Instant>);
 
 impl Person {
-    fn says(words: &[(u64, Came)]) -> Self {
+    fn says(words: &[(u64, OperatorSignal)]) -> Self {
         Self(words.iter().copied().collect(), None)
     }
 }
 
 #[async_trait]
-impl Listen for Person {
-    async fn next(&mut self) -> Came {
+impl SignalSource for Person {
+    async fn next(&mut self) -> OperatorSignal {
         let since = *self.1.get_or_insert_with(Instant::now);
         let Some((after, came)) = self.0.front().copied() else {
             return std::future::pending().await;
@@ -104,7 +104,11 @@ impl Rig {
     }
 
     /// A boot: the exit code and how long it took; `None` if it still waits after a day.
-    async fn boot(&self, script: Vec<Result<BootGuard, String>>, words: &[(u64, Came)]) -> Option<(u8, u64)> {
+    async fn boot(
+        &self,
+        script: Vec<Result<BootGuard, String>>,
+        words: &[(u64, OperatorSignal)],
+    ) -> Option<(u8, u64)> {
         let api = Api {
             script: Arc::new(Mutex::new(script.into())),
             asked: Arc::clone(&self.asked),
@@ -150,7 +154,7 @@ async fn r25_a_host_that_was_held_stays_held_through_silence_and_the_next_boot()
     let rig = Rig::new();
     let silence = vec![held(false), silent()];
     assert_eq!(
-        rig.boot(silence, &[(600, Came::Stop)]).await,
+        rig.boot(silence, &[(600, OperatorSignal::Stop)]).await,
         Some((out::FAILED, 600))
     );
     assert!(rig.is_remembered_as_held());
@@ -175,24 +179,24 @@ async fn r25_it_goes_on_seconds_after_the_recovery_is_over() {
 #[tokio::test(start_paused = true)]
 async fn r12_an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let rig = Rig::new();
-    let early = rig.boot(vec![held(false)], &[(2, Came::Emptied)]).await;
+    let early = rig.boot(vec![held(false)], &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(early, None, "its recovery is not over");
     assert_eq!(rig.boot(vec![held(true)], &[]).await, None, "nobody says so");
-    let said = rig.boot(vec![held(true)], &[(2, Came::Emptied)]).await;
+    let said = rig.boot(vec![held(true)], &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(said, Some((out::DONE, 2)));
     assert!(
         !rig.is_remembered_as_held(),
         "a boot long after that, while the API is away, is an ordinary one"
     );
     let overtaken = vec![held(true), held(false), held(true)];
-    let said = rig.boot(overtaken, &[(2, Came::Emptied)]).await;
+    let said = rig.boot(overtaken, &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(
         said, None,
         "a new recovery has begun: what was emptied fills again"
     );
     let nobody = vec![held(true), silent(), held(true)];
     assert_eq!(
-        rig.boot(nobody, &[(2, Came::Emptied)]).await,
+        rig.boot(nobody, &[(2, OperatorSignal::Emptied)]).await,
         None,
         "said to nobody"
     );
@@ -205,8 +209,8 @@ async fn r12_an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
 #[tokio::test(start_paused = true)]
 async fn a_person_has_the_last_word() {
     let rig = Rig::new();
-    let anyway = rig.boot(vec![held(false)], &[(7, Came::Anyway)]).await;
+    let anyway = rig.boot(vec![held(false)], &[(7, OperatorSignal::Anyway)]).await;
     assert_eq!(anyway, Some((out::DONE, 7)));
-    let stopped = rig.boot(vec![silent()], &[(7, Came::Stop)]).await;
+    let stopped = rig.boot(vec![silent()], &[(7, OperatorSignal::Stop)]).await;
     assert_eq!(stopped, Some((out::FAILED, 7)));
 }

@@ -1,12 +1,12 @@
 //! Sending of planned reports.
 
 use tachi_instance_ha::Notification;
-use tachi_pacemaker::{Change, Report, Said, Snapshot, Time};
+use tachi_pacemaker::{Change, Report, ReportedState, Snapshot, Time};
 use tokio::time::Instant;
 
-use super::{Bridge, Duty, Sink, chain};
+use super::{Bridge, BridgeRole, Sink, chain};
 use crate::health::Health;
-use crate::host::claims::{KEPT, Moment, Word};
+use crate::host::claims::{CLAIM_LIFETIME, ReportingBridge, TwoClockTime};
 use crate::host::evidence::{Circumstances, notification};
 use crate::host::ipmi::Power;
 
@@ -21,13 +21,13 @@ impl Bridge {
     ) {
         self.claims
             .settle(|node| changes.iter().any(|change| change.node == node));
-        self.duty = Duty::First;
+        self.duty = BridgeRole::First;
         if changes.is_empty() {
             return;
         }
         let said = self.claims.read(self.cluster.as_ref()).await;
         for change in changes {
-            let now = Moment {
+            let now = TwoClockTime {
                 wall: self.wall(),
                 steady: Instant::now(),
             };
@@ -35,13 +35,13 @@ impl Bridge {
                 .claims
                 .whose(me, &snapshot.mon, said.as_deref(), &change.node, &change.key, now)
             {
-                Word::Wait => self.duty = Duty::Undecided,
-                Word::Told(bridge) => {
+                ReportingBridge::Wait => self.duty = BridgeRole::Undecided,
+                ReportingBridge::Told(bridge) => {
                     tracing::info!(node = %change.node, report = %change.key, %bridge, "report was sent by another bridge");
                     let at = self.wall();
                     self.memory.ledger.tell(&change, at, true);
                 }
-                Word::Overtaken { bridge, key } => {
+                ReportingBridge::Overtaken { bridge, key } => {
                     let known = self.memory.ledger.nodes.get(&change.node);
                     if known.is_none_or(|told| told.key != key) {
                         tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has sent a later report");
@@ -49,7 +49,7 @@ impl Bridge {
                         self.memory.ledger.catch_up(&change.node, &key, at);
                     }
                 }
-                Word::Mine => {
+                ReportingBridge::Mine => {
                     if self.contradicted(&change, snapshot, health).await {
                         continue;
                     }
@@ -76,7 +76,7 @@ impl Bridge {
     /// Returns true if the host's own power controller reads on. A controller that does not answer contradicts
     /// nothing.
     pub(super) async fn contradicted(&self, change: &Change, snapshot: &Snapshot, health: &Health) -> bool {
-        let (Some(check), Said::Fenced) = (&self.power, change.report.said()) else {
+        let (Some(check), ReportedState::Fenced) = (&self.power, change.report.said()) else {
             return false;
         };
         let Some(cib) = &snapshot.cib else { return false };
@@ -138,8 +138,8 @@ impl Bridge {
             };
             let report = notification(&host, told.said, told.at, told.proof.as_ref(), about);
             let why = match told.said {
-                Said::Started => "the host is back",
-                Said::Fenced | Said::Lost => "the host is gone, and this is newer",
+                ReportedState::Started => "the host is back",
+                ReportedState::Fenced | ReportedState::Lost => "the host is gone, and this is newer",
             };
             match sink.tell(&report, why).await {
                 Ok(()) => {
@@ -165,7 +165,7 @@ impl Bridge {
             let Ok(host) = self.setup.names.host(node) else {
                 continue;
             };
-            let lately = (wall - told.at).to_std().is_ok_and(|age| age < KEPT);
+            let lately = (wall - told.at).to_std().is_ok_and(|age| age < CLAIM_LIFETIME);
             if lately || sink.waits(&Notification::host_subject(&host)).await {
                 self.claims.take(node, &told.key, Instant::now());
             }

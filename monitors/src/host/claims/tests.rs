@@ -12,9 +12,9 @@ fn mon() -> CrmMon {
     .unwrap()
 }
 
-fn at(steady: Instant) -> Moment {
+fn at(steady: Instant) -> TwoClockTime {
     let wall = chrono::DateTime::from_timestamp(1_795_277_700, 0).unwrap();
-    Moment { wall, steady }
+    TwoClockTime { wall, steady }
 }
 
 fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -24,7 +24,7 @@ fn said(values: &[(&str, &str)]) -> Vec<(String, String)> {
         .collect()
 }
 
-fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> Word {
+fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -> ReportingBridge {
     claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", at(now))
 }
 
@@ -32,13 +32,16 @@ fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -
 async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
     let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
     let start = Instant::now();
-    assert_eq!(whose(&mut Claims::new(TURN), "ctl1", &all, start), Word::Mine);
+    assert_eq!(
+        whose(&mut Claims::new(TURN), "ctl1", &all, start),
+        ReportingBridge::Mine
+    );
     let mut other = Claims::new(TURN);
-    assert_eq!(whose(&mut other, "ctl2", &all, start), Word::Wait);
+    assert_eq!(whose(&mut other, "ctl2", &all, start), ReportingBridge::Wait);
     let told = [("ctl1", "1;cmp2=fenced:7/accepted/1"), ("ctl2", "1")];
     assert_eq!(
         whose(&mut other, "ctl2", &told, start + TURN / 2),
-        Word::Told("ctl1".to_owned())
+        ReportingBridge::Told("ctl1".to_owned())
     );
 }
 
@@ -54,7 +57,7 @@ async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
         "fenced:7",
         at(Instant::now()),
     );
-    assert_eq!(word, Word::Mine);
+    assert_eq!(word, ReportingBridge::Mine);
 }
 
 /// Pacemaker's fencers each set the time of a fencing themselves.
@@ -65,7 +68,7 @@ async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencin
         let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
         let said = said(&[("ctl1", &claim), ("ctl2", "1")]);
         let word = Claims::new(TURN).whose("ctl2", &mon(), Some(&said), "cmp2", key, at(start));
-        assert_eq!(word, Word::Told("ctl1".to_owned()), "{key}");
+        assert_eq!(word, ReportingBridge::Told("ctl1".to_owned()), "{key}");
     }
 }
 
@@ -79,7 +82,7 @@ async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
     ]);
     let mut claims = Claims::new(TURN);
     let mut word = |key: &str, when| claims.whose("ctl2", &mon(), Some(&said), "cmp2", key, at(when));
-    let overtaken = Word::Overtaken {
+    let overtaken = ReportingBridge::Overtaken {
         bridge: "ctl1".to_owned(),
         key: "started:fenced:1795277586".to_owned(),
     };
@@ -92,7 +95,11 @@ async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
             assert_eq!(word(key, start + TURN * turns), overtaken, "{key}");
         }
     }
-    assert_eq!(word("fenced:1795277600", start), Word::Wait, "that is new");
+    assert_eq!(
+        word("fenced:1795277600", start),
+        ReportingBridge::Wait,
+        "that is new"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -110,7 +117,7 @@ async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
         "started:fenced:1795277525",
         at(Instant::now()),
     );
-    assert_eq!(word, Word::Mine);
+    assert_eq!(word, ReportingBridge::Mine);
 }
 
 #[tokio::test(start_paused = true)]
@@ -122,23 +129,35 @@ async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
     for half_turns in 0..2 {
         assert_eq!(
             whose(&mut second, "ctl2", &all, start + TURN / 2 * half_turns),
-            Word::Wait
+            ReportingBridge::Wait
         );
         assert_eq!(
             whose(&mut third, "cmp1", &all, start + TURN / 2 * half_turns),
-            Word::Wait
+            ReportingBridge::Wait
         );
     }
     assert_eq!(
         whose(&mut second, "ctl2", &all, start + TURN),
-        Word::Wait,
+        ReportingBridge::Wait,
         "it says that it will"
     );
     assert_eq!(second.value(true), "1;cmp2=fenced:7/intended/0");
-    assert_eq!(whose(&mut second, "ctl2", &all, start + TURN), Word::Mine);
-    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN), Word::Wait);
-    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Wait);
-    assert_eq!(whose(&mut third, "cmp1", &all, start + TURN * 2), Word::Mine);
+    assert_eq!(
+        whose(&mut second, "ctl2", &all, start + TURN),
+        ReportingBridge::Mine
+    );
+    assert_eq!(
+        whose(&mut third, "cmp1", &all, start + TURN),
+        ReportingBridge::Wait
+    );
+    assert_eq!(
+        whose(&mut third, "cmp1", &all, start + TURN * 2),
+        ReportingBridge::Wait
+    );
+    assert_eq!(
+        whose(&mut third, "cmp1", &all, start + TURN * 2),
+        ReportingBridge::Mine
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -150,17 +169,21 @@ async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
         let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
         assert_eq!(
             whose(&mut other, "ctl2", &[("ctl1", &claim), ("ctl2", "1")], now),
-            Word::Wait,
+            ReportingBridge::Wait,
             "{beat}"
         );
         now += TURN / 2;
     }
     // It died: its counter does not move.
     let claim = [("ctl1", "1;cmp2=fenced:7/spooled/19"), ("ctl2", "1")];
-    assert_eq!(whose(&mut other, "ctl2", &claim, now), Word::Wait);
+    assert_eq!(whose(&mut other, "ctl2", &claim, now), ReportingBridge::Wait);
     let later = now + TURN * 2;
-    assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Wait, "it says so");
-    assert_eq!(whose(&mut other, "ctl2", &claim, later), Word::Mine);
+    assert_eq!(
+        whose(&mut other, "ctl2", &claim, later),
+        ReportingBridge::Wait,
+        "it says so"
+    );
+    assert_eq!(whose(&mut other, "ctl2", &claim, later), ReportingBridge::Mine);
 }
 
 #[tokio::test(start_paused = true)]
@@ -174,7 +197,7 @@ async fn claims_on_something_else_are_no_claims() {
     ] {
         let said = [("ctl9", value), ("cmp1", "1")];
         let word = whose(&mut Claims::new(TURN), "cmp1", &said, start);
-        assert_eq!(word, Word::Mine, "{name}");
+        assert_eq!(word, ReportingBridge::Mine, "{name}");
     }
 }
 
@@ -184,16 +207,20 @@ async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
     let mut claims = Claims::new(TURN);
     assert_eq!(
         claims.whose("ctl1", &mon(), None, "cmp2", "k", at(now)),
-        Word::Mine
+        ReportingBridge::Mine
     );
     let mut claims = Claims::new(TURN);
     assert_eq!(
         claims.whose("ctl2", &mon(), None, "cmp2", "k", at(now)),
-        Word::Wait
+        ReportingBridge::Wait
     );
     let later = now + TURN;
     let mut word = || claims.whose("ctl2", &mon(), None, "cmp2", "k", at(later));
-    assert_eq!([word(), word()], [Word::Wait, Word::Mine], "it says so first");
+    assert_eq!(
+        [word(), word()],
+        [ReportingBridge::Wait, ReportingBridge::Mine],
+        "it says so first"
+    );
 }
 
 /// Root on a hypervisor may write whatever he likes into his own bridge's attribute, before the host dies or after.
@@ -209,7 +236,7 @@ async fn t8_a_remote_that_claims_to_have_told_silences_nobody() {
         let start = Instant::now();
         let said = [("cmp1", lie), ("ctl1", "1"), ("ctl2", "1"), ("cmp3", "1")];
         let word = whose(&mut Claims::new(TURN), "ctl1", &said, start);
-        assert_eq!(word, Word::Mine, "{name}: the bridge on the DC");
+        assert_eq!(word, ReportingBridge::Mine, "{name}: the bridge on the DC");
         // Those on members that are not the first report at their turn.
         assert!(tells_within(&said, "ctl2", 2), "{name}: a member");
         // With remotes only, the next in line waits a while longer, and reports.
@@ -226,7 +253,7 @@ async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
     let told = (0..20).find(|beat: &u32| {
         let claim = format!("1;cmp2=fenced:7/spooled/{beat}");
         let said = [("cmp1", claim.as_str()), ("cmp3", "1")];
-        whose(&mut other, "cmp3", &said, start + TURN / 2 * *beat) == Word::Mine
+        whose(&mut other, "cmp3", &said, start + TURN / 2 * *beat) == ReportingBridge::Mine
     });
     assert!(told.is_some(), "it tells in the end");
 }
@@ -251,7 +278,7 @@ async fn t8_of_remotes_alone_two_are_believed() {
     ];
     assert_eq!(
         whose(&mut Claims::new(TURN), "cmp3", &said, start),
-        Word::Told("cmp1".to_owned())
+        ReportingBridge::Told("cmp1".to_owned())
     );
     let strangers = said.map(|(bridge, value)| (bridge.replace("cmp", "x"), value));
     let strangers: Vec<_> = strangers
@@ -268,5 +295,6 @@ async fn t8_of_remotes_alone_two_are_believed() {
 fn tells_within(said: &[(&str, &str)], me: &str, turns: u32) -> bool {
     let start = Instant::now();
     let mut claims = Claims::new(TURN);
-    (0..=turns * 4).any(|quarter| whose(&mut claims, me, said, start + TURN / 4 * quarter) == Word::Mine)
+    (0..=turns * 4)
+        .any(|quarter| whose(&mut claims, me, said, start + TURN / 4 * quarter) == ReportingBridge::Mine)
 }

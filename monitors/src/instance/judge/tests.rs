@@ -9,20 +9,20 @@ fn judge(rules: Rules) -> Judge {
     Judge::new(rules, Inventory::new("boot"), false)
 }
 
-fn life(event: Lifecycle, detail: i32) -> What {
-    What::Lifecycle(event, detail)
+fn life(event: Lifecycle, detail: i32) -> DomainEventKind {
+    DomainEventKind::Lifecycle(event, detail)
 }
 
-fn started() -> What {
+fn started() -> DomainEventKind {
     life(Lifecycle::Started, 0)
 }
 
-fn failed() -> What {
+fn failed() -> DomainEventKind {
     life(Lifecycle::Stopped, lifecycle::STOPPED_FAILED)
 }
 
-fn hear_at(judge: &mut Judge, uuid: Uuid, what: &What, micros: i64, now: Instant) -> Vec<Act> {
-    let seen = Seen {
+fn hear_at(judge: &mut Judge, uuid: Uuid, what: &DomainEventKind, micros: i64, now: Instant) -> Vec<Act> {
+    let seen = GuestEvent {
         uuid,
         name: "instance-1",
         what,
@@ -42,7 +42,7 @@ fn told(acts: &[Act]) -> Vec<&'static str> {
 }
 
 /// Returns the reports about one guest, event by event; each report is stored at once.
-fn hear(judge: &mut Judge, events: &[What]) -> Vec<&'static str> {
+fn hear(judge: &mut Judge, events: &[DomainEventKind]) -> Vec<&'static str> {
     let now = Instant::now();
     let mut all = Vec::new();
     for what in events {
@@ -52,8 +52,8 @@ fn hear(judge: &mut Judge, events: &[What]) -> Vec<&'static str> {
     all
 }
 
-fn listed(uuid: Uuid, state: DomainState, reason: i32) -> Listed {
-    Listed {
+fn listed(uuid: Uuid, state: DomainState, reason: i32) -> GuestListing {
+    GuestListing {
         uuid,
         name: "instance-1".to_owned(),
         persistent: true,
@@ -63,7 +63,7 @@ fn listed(uuid: Uuid, state: DomainState, reason: i32) -> Listed {
     }
 }
 
-fn look(judge: &mut Judge, guests: &[Listed]) -> Vec<&'static str> {
+fn look(judge: &mut Judge, guests: &[GuestListing]) -> Vec<&'static str> {
     let acts = judge.compare(guests, 2, Instant::now());
     for act in &acts {
         if let Act::Tell(report) = act {
@@ -76,7 +76,7 @@ fn look(judge: &mut Judge, guests: &[Listed]) -> Vec<&'static str> {
 /// A cause, its events, the reports by default and with all of upstream's events.
 type Cause = (
     &'static str,
-    Vec<What>,
+    Vec<DomainEventKind>,
     &'static [&'static str],
     &'static [&'static str],
 );
@@ -112,33 +112,40 @@ async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
         ),
         (
             "reset by libvirt",
-            vec![What::Reboot, What::Reboot, What::Reboot],
+            vec![
+                DomainEventKind::Reboot,
+                DomainEventKind::Reboot,
+                DomainEventKind::Reboot,
+            ],
             &[],
             &["UNKNOWN", "UNKNOWN", "UNKNOWN"],
         ),
         (
             "watchdog, pause",
-            vec![What::Watchdog(1), life(Lifecycle::Suspended, 3)],
+            vec![DomainEventKind::Watchdog(1), life(Lifecycle::Suspended, 3)],
             &[],
             &["WATCHDOG_PAUSE", "SUSPENDED_WATCHDOG"],
         ),
         (
             "watchdog, power off",
-            vec![What::Watchdog(3), failed()],
+            vec![DomainEventKind::Watchdog(3), failed()],
             &["STOPPED_FAILED"],
             &["WATCHDOG_POWEROFF", "STOPPED_FAILED"],
         ),
         (
             "disk error, told",
-            vec![What::IoError(2), What::IoErrorReason(2, String::new())],
+            vec![
+                DomainEventKind::IoError(2),
+                DomainEventKind::IoErrorReason(2, String::new()),
+            ],
             &["IO_ERROR_REPORT"],
             &["IO_ERROR_REPORT", "UNKNOWN"],
         ),
         (
             "disk full, paused",
             vec![
-                What::IoError(1),
-                What::IoErrorReason(1, "enospc".to_owned()),
+                DomainEventKind::IoError(1),
+                DomainEventKind::IoErrorReason(1, "enospc".to_owned()),
                 life(Lifecycle::Suspended, 2),
             ],
             &[],
@@ -146,7 +153,7 @@ async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
         ),
         (
             "no way to the process",
-            vec![What::ControlError],
+            vec![DomainEventKind::ControlError],
             &[],
             &["UNKNOWN"],
         ),
@@ -168,7 +175,7 @@ async fn mw12_equal_events_within_two_seconds_are_told_once() {
     });
     let mut told_at = |seconds| {
         let now = Instant::now() + Duration::from_secs(seconds);
-        told(&hear_at(&mut judge, ONE, &What::Reboot, 1, now)).len()
+        told(&hear_at(&mut judge, ONE, &DomainEventKind::Reboot, 1, now)).len()
     };
     assert_eq!([told_at(0), told_at(0), told_at(1), told_at(3)], [1, 0, 0, 1]);
 }
@@ -226,11 +233,20 @@ async fn mw15_what_paused_a_guest_is_told_where_the_operator_says_so_and_not_too
     };
     let mut judge = judge(rules);
     hear(&mut judge, &[started()]);
-    assert_eq!(hear(&mut judge, &[What::Watchdog(1)]), ["STOPPED_FAILED"]);
+    assert_eq!(
+        hear(&mut judge, &[DomainEventKind::Watchdog(1)]),
+        ["STOPPED_FAILED"]
+    );
     let now = Instant::now();
     let mut disk = |seconds: u64, action| {
         let now = now + Duration::from_secs(seconds);
-        told(&hear_at(&mut judge, ONE, &What::IoError(action), 1, now))
+        told(&hear_at(
+            &mut judge,
+            ONE,
+            &DomainEventKind::IoError(action),
+            1,
+            now,
+        ))
     };
     assert_eq!(disk(0, 1), ["IO_ERROR_REPORT"]);
     // A guest that keeps writing to a broken disk fails a thousand times a second.
@@ -407,7 +423,7 @@ async fn guests_that_are_not_of_nova_are_not_told() {
             nova_only,
             ..Rules::default()
         });
-        let seen = Seen {
+        let seen = GuestEvent {
             uuid: ONE,
             name: "a-pet",
             what: &started(),
@@ -509,7 +525,7 @@ impl World {
         }
     }
 
-    fn happen(&mut self, step: Step) -> Vec<What> {
+    fn happen(&mut self, step: Step) -> Vec<DomainEventKind> {
         match step {
             Step::Start if !self.up => {
                 self.up = true;
@@ -664,8 +680,8 @@ async fn f12_what_paused_a_guest_while_nobody_listened_is_told_once() {
         ..Rules::default()
     };
     for (reason, words, live) in [
-        (paused::IO_ERROR, "IO_ERROR_REPORT", What::IoError(1)),
-        (paused::WATCHDOG, "STOPPED_FAILED", What::Watchdog(1)),
+        (paused::IO_ERROR, "IO_ERROR_REPORT", DomainEventKind::IoError(1)),
+        (paused::WATCHDOG, "STOPPED_FAILED", DomainEventKind::Watchdog(1)),
     ] {
         let halted = || [listed(ONE, Paused, reason)];
         let mut judge = judge(on());

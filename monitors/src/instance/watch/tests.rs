@@ -1,6 +1,6 @@
 use super::*;
 use crate::fake_libvirt::{Guest, guest};
-use crate::stage::{Running, Stage, until};
+use crate::stage::{RunningMonitor, Stage, until};
 
 fn monitor(stage: &Stage, rules: Rules) -> Box<dyn Monitor> {
     Box::new(InstanceMonitor {
@@ -17,7 +17,7 @@ fn monitor(stage: &Stage, rules: Rules) -> Box<dyn Monitor> {
 }
 
 /// A monitor that listens, of a host with `guests` that run.
-async fn watched(rules: Rules, guests: u32) -> (Stage, Running, Vec<Guest>) {
+async fn watched(rules: Rules, guests: u32) -> (Stage, RunningMonitor, Vec<Guest>) {
     let stage = Stage::set();
     let guests: Vec<Guest> = (1..=guests).map(guest).collect();
     for guest in &guests {
@@ -28,7 +28,7 @@ async fn watched(rules: Rules, guests: u32) -> (Stage, Running, Vec<Guest>) {
     (stage, running, guests)
 }
 
-async fn listening(stage: &Stage, running: &Running) {
+async fn listening(stage: &Stage, running: &RunningMonitor) {
     running.until_part(LIBVIRT, true).await;
     // Registered, listed, and idle: its guests were compared.
     until(async || {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::fake_libvirt::{Agent, Guest, guest};
 use crate::introspective::channel::pattern;
-use crate::stage::{Running, Stage, until};
+use crate::stage::{RunningMonitor, Stage, until};
 
 const SOCKET: &str = r"/var/lib/libvirt/qemu/org\.qemu\.guest_agent\..*\.instance-.*\.sock";
 
@@ -21,7 +21,7 @@ fn monitor(stage: &Stage) -> Box<dyn Monitor> {
 }
 
 /// Starts a monitor in which every agent has answered once.
-async fn watched(guests: u32) -> (Stage, Running, Vec<Guest>) {
+async fn watched(guests: u32) -> (Stage, RunningMonitor, Vec<Guest>) {
     let stage = Stage::set();
     let guests: Vec<Guest> = (1..=guests).map(guest).collect();
     for guest in &guests {

@@ -4,7 +4,7 @@ use zbus::OwnedVariant;
 use zbus::conn::Builder;
 
 use super::*;
-use crate::check::Told;
+use crate::check::FindingLevel;
 use crate::process::list;
 
 const LIST: &str = "
@@ -105,16 +105,19 @@ async fn deploy17_polkit_is_asked_for_each_unit_and_verb() {
     let refused = refused(&client.unwrap(), subject, &acts(&entries)).await;
     assert_eq!(refused, Ok(vec![("openvswitch-switch.service", "restart")]));
     let told = finding("masakarimonitors", refused);
-    assert_eq!(told.told, Told::Wrong);
+    assert_eq!(told.told, FindingLevel::Wrong);
     assert!(
         told.text
             .contains("does not let masakarimonitors restart openvswitch-switch.service"),
         "{}",
         told.text
     );
-    assert_eq!(finding("masakarimonitors", Ok(Vec::new())).told, Told::Good);
+    assert_eq!(
+        finding("masakarimonitors", Ok(Vec::new())).told,
+        FindingLevel::Good
+    );
     assert_eq!(
         finding("masakarimonitors", Err("no answer".to_owned())).told,
-        Told::Wrong
+        FindingLevel::Wrong
     );
 }

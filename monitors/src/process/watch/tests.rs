@@ -36,7 +36,7 @@ impl Probe for Looks {
 }
 
 #[async_trait]
-impl Hands for World {
+impl CommandRunner for World {
     async fn run(&self, command: &Command, _as_root: bool) -> Result<(), String> {
         let Command::Program(words) = command else {
             return Ok(());
@@ -109,7 +109,7 @@ fn watch_of(world: &Arc<World>, pace: Pace) -> Watch {
     Watch {
         entry: list::parse(LIST).unwrap().remove(0),
         probe: Box::new(Looks(world.state.subscribe())),
-        hands: Arc::clone(world) as Arc<dyn Hands>,
+        hands: Arc::clone(world) as Arc<dyn CommandRunner>,
         outlet: Arc::clone(world) as Arc<dyn Outlet>,
         pace,
         given_up: false,

@@ -8,12 +8,14 @@ use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{HostId, NotificationId, RecoveryId, Reporter, Wait, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine};
-use tachi_engine::ports::past::{Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Refused, Span};
-use tachi_engine::ports::roll::{EngineLine, EngineSignature};
+use tachi_engine::ports::past::{
+    Past, PastFreeze, PastRecovery, PastRefusals, PastReport, RefusedReports, Span,
+};
+use tachi_engine::ports::roll::{EngineRow, EngineSignature};
 use uuid::Uuid;
 
 use super::*;
-use crate::schedule::when::tests::{Berlin, utc};
+use crate::schedule::when::tests::{TestTimeZone, utc};
 
 const NIGHT: &str = "11-23T03:05";
 
@@ -105,14 +107,14 @@ fn past(reports: Vec<PastReport>, recoveries: Vec<PastRecovery>) -> Past {
         registered: true,
         maintenance: None,
         reports,
-        refused: Some(Refused {
+        refused: Some(RefusedReports {
             counted_since: Some(at(-86_400)),
-            ..Refused::default()
+            ..RefusedReports::default()
         }),
         recoveries,
         freezes: Vec::new(),
         more: false,
-        engines: vec![EngineLine {
+        engines: vec![EngineRow {
             signature: EngineSignature {
                 name: "ctl-1:812".to_owned(),
                 version: "0.9.0".to_owned(),
@@ -286,7 +288,7 @@ fn a_time_is_the_last_one_that_has_passed_on_the_clock_that_is_read() {
         ("03:05\u{1b}", None),
         ("", None),
     ] {
-        let read = time(text, now, &Berlin);
+        let read = time(text, now, &TestTimeZone);
         assert_eq!(
             read.as_ref().ok(),
             expected.map(utc).as_ref(),
@@ -294,7 +296,7 @@ fn a_time_is_the_last_one_that_has_passed_on_the_clock_that_is_read() {
         );
     }
     assert!(
-        time("2026-11-23 10:01", now, &Berlin)
+        time("2026-11-23 10:01", now, &TestTimeZone)
             .unwrap_err()
             .ends_with("has not passed yet")
     );
@@ -312,7 +314,7 @@ fn explain_at_golden_reports_were_refused() {
         first_at: at(0),
         last_at: at(until),
     };
-    past.refused = Some(Refused {
+    past.refused = Some(RefusedReports {
         told: vec![
             refusals(
                 "monitor-001 (bound to compute-001)",

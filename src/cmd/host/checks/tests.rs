@@ -44,7 +44,7 @@ pub(in super::super) fn server(task: Option<&str>) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
-        about: tachi_domain::nova::About::default(),
+        about: tachi_domain::nova::InstanceTraits::default(),
         needs: None,
     }
 }
@@ -145,9 +145,9 @@ pub(in super::super) fn back() -> Facts {
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn r12_r23_what_speaks_against_a_return_is_told() {
-    use Verdict::{Bad, Note, Unknown};
+    use CheckResult::{Bad, Note, Unknown};
     type Change = fn(&mut Facts);
-    let cases: &[(&str, Change, Verdict, &str)] = &[
+    let cases: &[(&str, Change, CheckResult, &str)] = &[
         ("back", |_| {}, Note, "disabled by a recovery"),
         (
             "a recovery is open",

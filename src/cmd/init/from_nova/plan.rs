@@ -7,11 +7,11 @@ use tachi_domain::reserved::Aggregate;
 use tachi_engine::ports::operator::SegmentView;
 use tachi_operator::{FromNovaLeftView, FromNovaSegmentView, FromNovaView};
 
-use crate::cli::{By, Method};
+use crate::cli::{Method, SegmentRule};
 
 /// A segment, and the hosts to be put into it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Planned {
+pub(super) struct PlannedSegment {
     pub(super) name: String,
     /// The existing segment; `None` if it is to be created.
     pub(super) id: Option<SegmentId>,
@@ -21,7 +21,7 @@ pub(super) struct Planned {
 /// The objects to be created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
-    pub(super) segments: Vec<Planned>,
+    pub(super) segments: Vec<PlannedSegment>,
     /// Number of hosts that are in a segment already.
     stay: usize,
     /// Hosts that are left out, and why.
@@ -30,7 +30,7 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn of(
-        by: By,
+        by: SegmentRule,
         default_zone: &str,
         hosts: &BTreeSet<String>,
         aggregates: &[Aggregate],
@@ -56,7 +56,7 @@ impl Plan {
         Self {
             segments: wanted
                 .into_iter()
-                .map(|(name, hosts)| Planned {
+                .map(|(name, hosts)| PlannedSegment {
                     id: id(&name),
                     name,
                     hosts,
@@ -128,18 +128,23 @@ pub(super) fn lines(told: &FromNovaView, method: Method) -> Vec<String> {
 }
 
 /// Returns the name of the host's segment.
-fn place(by: By, default_zone: &str, host: &str, aggregates: &[Aggregate]) -> Result<String, String> {
+fn place(
+    by: SegmentRule,
+    default_zone: &str,
+    host: &str,
+    aggregates: &[Aggregate],
+) -> Result<String, String> {
     let its = aggregates.iter().filter(|one| one.hosts.contains(host));
     let names: BTreeSet<&str> = match by {
-        By::Zone => its.filter_map(|one| one.zone.as_deref()).collect(),
-        By::Aggregate | By::Rack => its.map(|one| one.name.as_str()).collect(),
+        SegmentRule::Zone => its.filter_map(|one| one.zone.as_deref()).collect(),
+        SegmentRule::Aggregate | SegmentRule::Rack => its.map(|one| one.name.as_str()).collect(),
     };
     let names: Vec<&str> = names.into_iter().collect();
     match (names.as_slice(), by) {
         ([one], _) => Ok((*one).to_owned()),
-        ([], By::Zone) => Ok(default_zone.to_owned()),
-        ([], By::Aggregate) => Err("it is in no aggregate".to_owned()),
-        ([], By::Rack) => Err("no line of storm_failure_domains_file names its rack".to_owned()),
+        ([], SegmentRule::Zone) => Ok(default_zone.to_owned()),
+        ([], SegmentRule::Aggregate) => Err("it is in no aggregate".to_owned()),
+        ([], SegmentRule::Rack) => Err("no line of storm_failure_domains_file names its rack".to_owned()),
         (several, _) => Err(format!("it is in several: {}", several.join(", "))),
     }
 }
@@ -173,11 +178,11 @@ mod tests {
         };
         let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
         assert_eq!(
-            of(By::Zone),
+            of(SegmentRule::Zone),
             (vec![pair("az1", "a b"), pair("nova", "c d")], vec![])
         );
         assert_eq!(
-            of(By::Aggregate),
+            of(SegmentRule::Aggregate),
             (
                 vec![pair("rack-1", "a"), pair("ssd", "c")],
                 vec![

@@ -5,11 +5,11 @@ use ratatui_core::style::{Modifier, Style};
 
 use super::super::dialogue::{Dialogue, Stage};
 use super::super::region::Tone;
-use super::pen::Pen;
+use super::pen::Canvas;
 use crate::out::plain;
 
 /// Draws a frame in the middle that fits `lines`; returns its inner area.
-fn framed(pen: &mut Pen, title: &str, lines: usize) -> Rect {
+fn framed(pen: &mut Canvas, title: &str, lines: usize) -> Rect {
     let width = pen.width.saturating_sub(4).min(100);
     let wanted = u16::try_from(lines).unwrap_or(u16::MAX).saturating_add(2);
     let height = wanted.min(pen.height);
@@ -72,7 +72,7 @@ const SIGNS: &[(&str, &str)] = &[
     ),
 ];
 
-pub(super) fn help(read_only: bool, pen: &mut Pen) {
+pub(super) fn help(read_only: bool, pen: &mut Canvas) {
     let acts = |key: &str| ["f", "a", "x", "d", "v"].contains(&key);
     let keys = KEYS.iter().filter(|(key, _)| !(read_only && acts(key)));
     let rows: Vec<&(&str, &str)> = keys.chain(SIGNS).collect();
@@ -89,7 +89,7 @@ pub(super) fn help(read_only: bool, pen: &mut Pen) {
     }
 }
 
-pub(super) fn dialogue(one: &Dialogue, pen: &mut Pen) {
+pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
     let width = usize::from(pen.width.saturating_sub(8).min(96));
     let wrap = |text: &str| -> Vec<String> {
         let lines = textwrap::wrap(text, width);

@@ -4,9 +4,9 @@ use ratatui_core::style::{Modifier, Style};
 use tachi_domain::count;
 use textwrap::core::display_width;
 
-use super::super::region::{Host, Region, Sign};
+use super::super::region::{Host, Region, StatusMark};
 use super::super::state::Mon;
-use super::pen::Pen;
+use super::pen::Canvas;
 
 /// Positions of the columns of the hosts.
 struct Columns {
@@ -62,7 +62,7 @@ impl Columns {
 }
 
 /// Draws the hosts, each group below its title.
-pub(super) fn matrix(mon: &mut Mon, pen: &mut Pen, y: u16, end: u16) {
+pub(super) fn matrix(mon: &mut Mon, pen: &mut Canvas, y: u16, end: u16) {
     // The filter is shown above the head of the table, and that line is used for nothing else.
     let filtered = !mon.filter.is_empty();
     let y = if filtered { y + 1 } else { y };
@@ -152,7 +152,7 @@ fn window(groups: &[usize], at: usize, before: usize, fit: usize) -> usize {
     top
 }
 
-fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &Host, chosen: bool) {
+fn row(mon: &Mon, pen: &mut Canvas, y: u16, columns: &Columns, host: &Host, chosen: bool) {
     let old = mon.is_stale();
     let base = if chosen {
         Style::new().add_modifier(Modifier::REVERSED)
@@ -164,7 +164,7 @@ fn row(mon: &Mon, pen: &mut Pen, y: u16, columns: &Columns, host: &Host, chosen:
     }
     pen.put(1, y, &host.shown, base, columns.name);
     pen.put(columns.flags, y, &host.flags, Style::new(), 5);
-    let sign = |pen: &mut Pen, x: u16, sign: &Sign, room: u16| {
+    let sign = |pen: &mut Canvas, x: u16, sign: &StatusMark, room: u16| {
         let (tone, text) = sign.shown(old);
         let style = pen.style(tone);
         pen.put(x, y, &text, style, room)

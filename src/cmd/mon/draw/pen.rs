@@ -8,14 +8,14 @@ use textwrap::core::display_width;
 use super::super::region::Tone;
 
 /// A writer to a buffer.
-pub(super) struct Pen<'a> {
+pub(super) struct Canvas<'a> {
     pub(super) buffer: &'a mut Buffer,
     pub(super) colours: bool,
     pub(super) width: u16,
     pub(super) height: u16,
 }
 
-impl Pen<'_> {
+impl Canvas<'_> {
     pub(super) fn style(&self, tone: Tone) -> Style {
         let colour = match tone {
             Tone::Good => Color::Green,

@@ -4,11 +4,11 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::{NotificationId, RecoveryId, SegmentId, ServiceId, Timestamp};
 use tachi_engine::ports::operator::MoveCounts;
-use tachi_engine::rehearsal::{Answer, Rehearsal};
+use tachi_engine::rehearsal::{Answer, DryRun};
 use uuid::Uuid;
 
 use super::*;
-use crate::drill::Graded;
+use crate::drill::GradedAnswer;
 
 const STAMPS: Stamps = Stamps {
     created_at: Timestamp::from_micros(0),
@@ -76,7 +76,7 @@ struct Found {
 
 impl Found {
     fn against(&self) -> Vec<String> {
-        against(&Looked {
+        against(&HostSnapshot {
             mode: self.mode,
             view: &self.view,
             shadow: &self.shadow,
@@ -90,13 +90,13 @@ impl Found {
     }
 }
 
-fn answered(grade: Grade) -> Graded {
+fn answered(grade: Severity) -> GradedAnswer {
     let answer = Answer {
         what: "engines".into(),
         took: std::time::Duration::ZERO,
         said: Ok("1 at work".into()),
     };
-    Graded { answer, grade }
+    GradedAnswer { answer, grade }
 }
 
 /// A host that may be drilled.
@@ -107,8 +107,8 @@ fn good() -> Found {
         shadow: Shadow {
             host: "c1".into(),
             took: std::time::Duration::ZERO,
-            answers: vec![answered(Grade::Ok)],
-            asked: Rehearsal::default(),
+            answers: vec![answered(Severity::Ok)],
+            asked: DryRun::default(),
         },
         view,
         frozen: Vec::new(),
@@ -172,7 +172,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         ),
         (
             "not ready",
-            Box::new(|f| f.shadow.answers.push(answered(Grade::Warn))),
+            Box::new(|f| f.shadow.answers.push(answered(Severity::Warn))),
             "shadow drill is not clean",
         ),
         (

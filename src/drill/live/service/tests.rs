@@ -24,7 +24,7 @@ fn closed() -> Made {
 
 #[test]
 fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
-    let leave = |text: &str| Verdict::Leave(text.into());
+    let leave = |text: &str| ServiceDecision::Leave(text.into());
     let (open, drained) = (
         service(true, None),
         service(false, Some("firmware [tachi drain 9]")),
@@ -45,15 +45,21 @@ fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
             &open,
             Made::Nothing,
             other(),
-            Verdict::Same,
+            ServiceDecision::Same,
         ),
-        ("closed by the drill", &open, closed(), ours(), Verdict::PutBack),
+        (
+            "closed by the drill",
+            &open,
+            closed(),
+            ours(),
+            ServiceDecision::PutBack,
+        ),
         (
             "the closing came to nothing",
             &open,
             closed(),
             Some(open.clone()),
-            Verdict::Same,
+            ServiceDecision::Same,
         ),
         ("a person's reason", &open, closed(), other(), leave(broken)),
         (
@@ -84,27 +90,33 @@ fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
             None,
             leave("Nova knows no nova-compute on it"),
         ),
-        ("of a drained host", &drained, closed(), ours(), Verdict::PutBack),
+        (
+            "of a drained host",
+            &drained,
+            closed(),
+            ours(),
+            ServiceDecision::PutBack,
+        ),
         (
             "opened by the drill",
             &drained,
             Made::Opened,
             Some(open.clone()),
-            Verdict::PutBack,
+            ServiceDecision::PutBack,
         ),
         (
             "opened, and not closed",
             &drained,
             closed(),
             Some(open.clone()),
-            Verdict::PutBack,
+            ServiceDecision::PutBack,
         ),
         (
             "the opening came to nothing",
             &drained,
             Made::Opened,
             Some(drained.clone()),
-            Verdict::Same,
+            ServiceDecision::Same,
         ),
         (
             "opened, then a person's reason",

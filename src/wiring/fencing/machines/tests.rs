@@ -92,9 +92,9 @@ struct Nova {
 }
 
 #[async_trait]
-impl Ears for Nova {
+impl HostLiveness for Nova {
     async fn look(&self) -> Option<Services> {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let mut looks = self.looks.lock().unwrap();
         *looks += 1;
         let service = |host: &str| Service {
@@ -145,7 +145,7 @@ fn report(host: &str, power: Power, machine: Option<&str>) -> Report {
 
 async fn round(reports: &mut [Report], book: &Book, nova: &Nova, busy: &[&str]) {
     let machines: Arc<dyn Machines> = Arc::new(book.clone());
-    let identified = Identified::new(Arc::new(NoDevices), machines, Arc::new(SystemClock));
+    let identified = MachineCheckedFencer::new(Arc::new(NoDevices), machines, Arc::new(SystemClock));
     let busy = busy.iter().map(|&host| host.to_owned()).collect();
     examine(reports, &identified, book, nova, (Duration::from_secs(30), &busy)).await;
 }
@@ -241,7 +241,7 @@ async fn t9_another_machine_is_an_alarm_of_the_self_test_at_once() {
     );
     let fault = reports[0].fault.clone().unwrap();
     assert!(fault.contains("expected guid=a, guid=b answers"), "{fault}");
-    let how = super::super::How::default();
+    let how = super::super::FencingState::default();
     how.keep(&reports, Timestamp::from_micros(0));
     let trouble = how.trouble().unwrap();
     assert!(trouble.contains("c1 by bmc"), "{trouble}");

@@ -18,7 +18,7 @@ async fn ew32_servers_are_read_from_every_page_of_the_host_that_was_asked() {
         let servers = paged_nova(&fake, 3).await.servers_on("c1").await.unwrap();
         let names: Vec<&str> = servers.iter().map(|server| server.name.as_str()).collect();
         assert_eq!(names, ["vm1", "vm2", "vm3", "vm4", "vm5", "vm6", "vm7"], "{case}");
-        let lists: Vec<Seen> = fake
+        let lists: Vec<RecordedRequest> = fake
             .calls()
             .into_iter()
             .filter(|c| c.path.ends_with("detail"))
@@ -44,7 +44,7 @@ async fn ew32_ids_are_read_from_every_page_and_without_the_details() {
     .await;
     let ids = paged_nova(&fake, 3).await.server_ids_on("c1").await.unwrap();
     assert_eq!(ids.len(), 7);
-    let lists: Vec<Seen> = fake
+    let lists: Vec<RecordedRequest> = fake
         .calls()
         .into_iter()
         .filter(|call| call.path.ends_with("servers"))
@@ -196,7 +196,7 @@ async fn ew33_a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
 #[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one table")]
 async fn pages_that_go_wrong_never_give_a_part_of_the_list() {
-    type Script = fn(&Seen, usize) -> Reply;
+    type Script = fn(&RecordedRequest, usize) -> Reply;
     let cases: [(&str, Script, Result<usize, FaultClass>, usize); 7] = [
         (
             "a circle",

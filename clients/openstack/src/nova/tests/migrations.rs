@@ -35,7 +35,7 @@ async fn evacuations_are_read_newest_first_down_to_the_beginning() {
         let ids: Vec<u64> = got.iter().map(|migration| migration.id.0).collect();
         let expected: Vec<u64> = (1..=20).rev().take(want).collect();
         assert_eq!(ids, expected, "{case}");
-        let lists: Vec<Seen> = fake
+        let lists: Vec<RecordedRequest> = fake
             .calls()
             .into_iter()
             .filter(|c| c.path.ends_with("migrations"))

@@ -95,7 +95,7 @@ fn a_fresh_record_has_no_updated_at_and_changes_since_hides_it() {
     state.kill(1);
     evacuate(&mut state, id);
     let since = MigrationFilter {
-        changes_since: Some(crate::Moment::START),
+        changes_since: Some(crate::RegionTime::START),
         ..MigrationFilter::default()
     };
     assert_eq!(

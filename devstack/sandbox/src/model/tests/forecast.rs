@@ -9,7 +9,7 @@ use rand::{Rng, SeedableRng};
 use tachi_domain::ServerId;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::forecast::{
-    Amounts, Capacity, Cloud, Demand, Group, HostRoom, Method, Provider, Room, Shape, Wish, forecast,
+    Amounts, Capacity, Cloud, Demand, Group, HostRoom, Method, Provider, Requirement, Room, Shape, forecast,
 };
 
 use crate::model::boot::NewServer;
@@ -152,15 +152,24 @@ fn demand(state: &State, server: &Server) -> Demand {
         ("MEMORY_MB", flavor.ram_mb),
         ("DISK_GB", disk),
     ];
-    let mut wishes: BTreeSet<Wish> = server.pinned_zone.clone().map(Wish::Zone).into_iter().collect();
-    wishes.extend(flavor.traits("required").map(|name| Wish::Trait(name.to_owned())));
+    let mut wishes: BTreeSet<Requirement> = server
+        .pinned_zone
+        .clone()
+        .map(Requirement::Zone)
+        .into_iter()
+        .collect();
+    wishes.extend(
+        flavor
+            .traits("required")
+            .map(|name| Requirement::Trait(name.to_owned())),
+    );
     wishes.extend(
         flavor
             .traits("forbidden")
-            .map(|name| Wish::NoTrait(name.to_owned())),
+            .map(|name| Requirement::NoTrait(name.to_owned())),
     );
     if let Some(value) = flavor.extra_specs.get("ssd") {
-        wishes.insert(Wish::Metadata("ssd".into(), value.clone()));
+        wishes.insert(Requirement::Metadata("ssd".into(), value.clone()));
     }
     Demand {
         id: ServerId(server.id),

@@ -64,7 +64,13 @@ pub(in super::super) fn region() -> Region {
 }
 
 fn facts(region: &Region) -> GuardFacts {
-    region.facts(id(0), &name(0), recovery(1), Own::default(), &Policy::default())
+    region.facts(
+        id(0),
+        &name(0),
+        recovery(1),
+        HostFacts::default(),
+        &Policy::default(),
+    )
 }
 
 fn nova(region: &mut Region) -> &mut NovaView {
@@ -101,7 +107,7 @@ fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_bea
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
-    let proof = |host, seconds| Dated {
+    let proof = |host, seconds| HostIncident {
         host: id(host),
         recovery: recovery(9),
         age: Duration::from_secs(seconds),
@@ -211,7 +217,13 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
         assert_eq!(facts.segment_out.len() as u64, segment, "{case}: each is named");
         assert_eq!(facts.segment_out[0], name(0), "{case}");
     }
-    let nobody = region().facts(id(77), "gone", recovery(1), Own::default(), &Policy::default());
+    let nobody = region().facts(
+        id(77),
+        "gone",
+        recovery(1),
+        HostFacts::default(),
+        &Policy::default(),
+    );
     assert_eq!(
         nobody.segment,
         Count::default(),
@@ -223,7 +235,7 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
 fn orders_of_this_recovery_and_repeated_ones_do_not_count_against_it() {
     let mut region = region();
     for (host, by) in [(0, 1), (1, 2), (1, 2), (2, 3)] {
-        region.orders.push(Dated {
+        region.orders.push(HostIncident {
             host: id(host),
             recovery: recovery(by),
             age: Duration::from_secs(5),
@@ -236,7 +248,7 @@ fn orders_of_this_recovery_and_repeated_ones_do_not_count_against_it() {
 fn a_host_flaps_by_other_recoveries_of_it_within_the_window() {
     let mut region = region();
     for (host, by, seconds) in [(0, 1, 5), (0, 2, 1_000), (0, 2, 1_001), (0, 3, 3_601), (1, 4, 10)] {
-        region.proofs.push(Dated {
+        region.proofs.push(HostIncident {
             host: id(host),
             recovery: recovery(by),
             age: Duration::from_secs(seconds),
@@ -280,7 +292,11 @@ fn r24_one_death_is_no_storm_whatever_the_size_of_its_segment_and_whoever_is_awa
                 global_percent: 1,
                 ..Policy::default()
             };
-            assert_eq!(guard.check(&facts, &rules), crate::guard::Verdict::Pass, "{away}");
+            assert_eq!(
+                guard.check(&facts, &rules),
+                crate::guard::GuardResult::Pass,
+                "{away}"
+            );
         }
     }
 }
@@ -359,7 +375,7 @@ fn hosts_are_protected_by_a_pattern_or_by_an_aggregate() {
             .filter(|it| !it.is_empty())
             .into_iter()
             .collect();
-        let facts = region.facts(id(0), &name(0), recovery(1), Own::default(), &rules);
+        let facts = region.facts(id(0), &name(0), recovery(1), HostFacts::default(), &rules);
         assert_eq!(
             facts.protected.is_some(),
             expected,
@@ -402,7 +418,7 @@ fn a_failure_domain_that_is_lost_as_a_whole_is_told_with_the_time_it_took() {
 /// Ten hosts in two segments, of which these have a process recovery, the oldest first, so many seconds old.
 fn disabling(hosts: &[(usize, u64)]) -> Region {
     let mut region = region();
-    let dated = |(number, (host, seconds)): (usize, &(usize, u64))| Dated {
+    let dated = |(number, (host, seconds)): (usize, &(usize, u64))| HostIncident {
         host: id(*host),
         recovery: recovery(100 + u128::try_from(number).unwrap()),
         age: Duration::from_secs(*seconds),
@@ -412,7 +428,7 @@ fn disabling(hosts: &[(usize, u64)]) -> Region {
 }
 
 /// What is said to the last of them.
-fn last(hosts: &[(usize, u64)]) -> crate::guard::Verdict {
+fn last(hosts: &[(usize, u64)]) -> crate::guard::GuardResult {
     let (host, _) = hosts.last().unwrap();
     let recovery = recovery(99 + u128::try_from(hosts.len()).unwrap());
     crate::guard::process::check(&disabling(hosts), id(*host), recovery, &Policy::default())
@@ -420,22 +436,26 @@ fn last(hosts: &[(usize, u64)]) -> crate::guard::Verdict {
 
 #[test]
 fn t3_services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_all() {
-    use crate::guard::Verdict;
-    assert_eq!(last(&[(0, 0)]), Verdict::Pass, "one always may be");
+    use crate::guard::GuardResult;
+    assert_eq!(last(&[(0, 0)]), GuardResult::Pass, "one always may be");
     assert!(
-        matches!(last(&[(0, 9_000), (1, 0)]), Verdict::Hold { .. }),
+        matches!(last(&[(0, 9_000), (1, 0)]), GuardResult::Hold { .. }),
         "two of five"
     );
     assert_eq!(
         last(&[(0, 9_000), (5, 0)]),
-        Verdict::Pass,
+        GuardResult::Pass,
         "two of ten, one of each five"
     );
     assert!(matches!(
         last(&[(0, 9_000), (5, 9_000), (6, 0)]),
-        Verdict::Hold { .. }
+        GuardResult::Hold { .. }
     ));
-    assert_eq!(last(&[(0, 9_000), (0, 0)]), Verdict::Pass, "the same host again");
+    assert_eq!(
+        last(&[(0, 9_000), (0, 0)]),
+        GuardResult::Pass,
+        "the same host again"
+    );
     // The first of those that are under way is not held up by the later ones.
     let all = disabling(&[(0, 3), (1, 2), (2, 1)]);
     let verdict = |number: usize| {
@@ -446,8 +466,8 @@ fn t3_services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of
             &Policy::default(),
         )
     };
-    assert_eq!(verdict(0), Verdict::Pass);
-    assert!(matches!(verdict(1), Verdict::Hold { .. }));
+    assert_eq!(verdict(0), GuardResult::Pass);
+    assert!(matches!(verdict(1), GuardResult::Hold { .. }));
 }
 
 #[test]
@@ -456,7 +476,7 @@ fn t3_a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recove
     (region.hosts[0].on_maintenance, region.hosts[0].by_process) = (true, true);
     let verdict = crate::guard::process::check(&region, id(1), recovery(100), &Policy::default());
     assert!(
-        matches!(verdict, crate::guard::Verdict::Hold { .. }),
+        matches!(verdict, crate::guard::GuardResult::Hold { .. }),
         "{verdict:?}"
     );
 }
@@ -471,8 +491,11 @@ fn t3_services_are_disabled_for_processes_at_a_bounded_rate() {
         crate::guard::process::check(&disabling(&hosts), id(3), recovery(103), &rules)
     };
     let waits = check([200, 100, 1]);
-    assert!(matches!(waits, crate::guard::Verdict::Wait { .. }), "{waits:?}");
-    assert_eq!(check([301, 100, 1]), crate::guard::Verdict::Pass);
+    assert!(
+        matches!(waits, crate::guard::GuardResult::Wait { .. }),
+        "{waits:?}"
+    );
+    assert_eq!(check([301, 100, 1]), crate::guard::GuardResult::Pass);
 }
 
 /// A voice: a hypervisor's, or a control node's.
@@ -565,7 +588,7 @@ fn r24_heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
     }
     let mut rules = Policy::default();
     let vanished = |rules: &Policy| {
-        let facts = region.facts(id(0), &name(0), recovery(1), Own::default(), rules);
+        let facts = region.facts(id(0), &name(0), recovery(1), HostFacts::default(), rules);
         facts.nova.unwrap().vanished
     };
     assert_eq!(vanished(&rules), 4);

@@ -1,15 +1,15 @@
 //! Instances that never arrived, and do not run where Nova shows them: they need an operator.
 
 use super::super::moves::blank::blank;
-use super::super::turn::{Turn, turn};
-use super::super::{End, HostRecovery, Move, MoveStep, Was};
+use super::super::turn::{DecisionContext, turn};
+use super::super::{End, HostRecovery, Move, MoveStep, OriginalState};
 use super::Arrival;
 use crate::id::ServerId;
 use crate::nova::{PowerState, VmState};
 use crate::recovery::{Now, Record, StepKind, Task};
 
 /// Returns the finished move of an instance that never arrived at the host, and does not run where Nova shows it.
-pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut Turn<'_>) -> Move {
+pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut DecisionContext<'_>) -> Move {
     let from = arrival.from.as_deref().unwrap_or("another host");
     let moved = format!(
         "Nova was moving it from {from} to {} when that host died (migration {}, {}), so it may have run there",
@@ -34,7 +34,7 @@ pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut Tur
         Some(shown) => (shown.name, shown.was),
         None => (
             server.to_string(),
-            Was {
+            OriginalState {
                 vm_state: VmState::Other("unknown".into()),
                 power_state: PowerState::Other,
             },

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use super::super::freezing;
 use super::super::guard::{GuardTrack, Suspect, suspect};
-use super::super::monitor_heartbeats::Verdict;
+use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
-use super::super::trouble::Topic;
-use super::super::turn::{Turn, turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, turn};
 use super::super::{HoldKind, HostRecovery, Stage, asks_for_confirmation};
 use super::vouch::{self, Vouch};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::entity::host::MaintenanceReason;
 use crate::entity::notification::NotificationStatus;
-use crate::guard::Moment;
+use crate::guard::GuardPhase;
 use crate::policy::{BareNormal, FencingMode};
 use crate::proof::Proof;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -116,10 +116,10 @@ impl HostRecovery {
         let word = proof.is_word();
         self.proof = Some(proof);
         self.vouch = None;
-        self.asks.troubles.end(Topic::Power);
-        self.asks.troubles.end(Topic::PowerOff);
-        self.asks.troubles.end(Topic::Heard);
-        self.asks.troubles.end(Topic::Monitors);
+        self.asks.troubles.end(BlockerKind::Power);
+        self.asks.troubles.end(BlockerKind::PowerOff);
+        self.asks.troubles.end(BlockerKind::Heard);
+        self.asks.troubles.end(BlockerKind::Monitors);
         self.fence.has_come_true(&mut turn!(self, now, record));
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
@@ -149,7 +149,7 @@ fn believed_word(
     began: Elapsed,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
 ) -> Option<Proof> {
     let now = turn.now.elapsed;
     if let Some(vouch) = vouch.as_deref_mut() {
@@ -168,12 +168,12 @@ fn believed_word(
     if let Some(claim) = suspect.said.claim() {
         let shown = guard.lookout.heartbeats(turn.host_id);
         match guard.heartbeats.judge(&claim, began, shown, turn) {
-            Verdict::Silent => turn.troubles.end(Topic::Monitors),
-            Verdict::Undecided(why) => {
-                turn.troubles.begin(Topic::Monitors, turn.now, || why);
+            HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
+            HeartbeatJudgement::Undecided(why) => {
+                turn.troubles.begin(BlockerKind::Monitors, turn.now, || why);
                 return None;
             }
-            Verdict::Contradicted(why) => {
+            HeartbeatJudgement::Contradicted(why) => {
                 turn.hold_fence(&why);
                 return None;
             }
@@ -183,13 +183,14 @@ fn believed_word(
         guard.wait_for_silence(suspect, turn);
         return None;
     }
-    turn.troubles.end(Topic::Heard);
+    turn.troubles.end(BlockerKind::Heard);
     let evidence = suspect.said.standing_evidence();
     if let Some(vouch) = vouch.as_deref_mut() {
         vouch.waits_for_silence = false;
     }
     let answered_for = vouch.is_some() || evidence.is_some();
-    if suspect.service.bare_word_waits(answered_for, turn) || !guard.are_content(Moment::Proof, suspect, turn)
+    if suspect.service.bare_word_waits(answered_for, turn)
+        || !guard.are_content(GuardPhase::Proof, suspect, turn)
     {
         return None;
     }
@@ -205,7 +206,7 @@ impl Fence {
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         let (now, policy) = (turn.now, turn.policy);
@@ -255,7 +256,7 @@ impl Fence {
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         if !freezing::lets_order(turn) {
@@ -320,16 +321,23 @@ impl Fence {
                 reason: format!("{mark}: host recovery"),
             });
         }
-        turn.troubles.end(Topic::Heard);
-        turn.troubles
-            .begin(Topic::PowerOff, now, || format!("waiting for {host} to be off"));
+        turn.troubles.end(BlockerKind::Heard);
+        turn.troubles.begin(BlockerKind::PowerOff, now, || {
+            format!("waiting for {host} to be off")
+        });
     }
 }
 
 impl Suspect<'_> {
     /// Handles a host that is reported dead while it is still up in Nova. Waits a while, then gives the report up, so that a later
     /// report is not taken for a repetition.
-    pub(super) fn contradicted(&self, heard: &str, began: Elapsed, guard: &GuardTrack, turn: &mut Turn<'_>) {
+    pub(super) fn contradicted(
+        &self,
+        heard: &str,
+        began: Elapsed,
+        guard: &GuardTrack,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let (now, host) = (turn.now, turn.host);
         let doubted = now.elapsed.since(began);
         if doubted >= CONTRADICTED_LIMIT && self.service.is_given_up_after(doubted, now.elapsed) {
@@ -349,7 +357,7 @@ impl Suspect<'_> {
             }
         } else {
             let text = format!("host {host} is reported down, but {heard}: waiting");
-            turn.troubles.say(Topic::Heard, now, text);
+            turn.troubles.say(BlockerKind::Heard, now, text);
         }
     }
 }
@@ -366,16 +374,16 @@ impl ServiceTrack {
     }
 
     /// True while a claim without evidence has to wait: until the heartbeat has stood still for as long as Masakari would have waited.
-    fn bare_word_waits(&self, answered_for: bool, turn: &mut Turn<'_>) -> bool {
+    fn bare_word_waits(&self, answered_for: bool, turn: &mut DecisionContext<'_>) -> bool {
         let BareNormal::Wait(limit) = turn.policy.bare_normal else {
             return false;
         };
         if answered_for || self.still_for() >= limit {
-            turn.troubles.end(Topic::BareWord);
+            turn.troubles.end(BlockerKind::BareWord);
             return false;
         }
         let (host, seconds) = (turn.host, limit.as_secs());
-        turn.troubles.begin(Topic::BareWord, turn.now, || {
+        turn.troubles.begin(BlockerKind::BareWord, turn.now, || {
             format!(
                 "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
                  Masakari waits ([fencing] normal_without_evidence); vouch for its being off if it need not wait"

@@ -1,7 +1,7 @@
 //! The devices of the level that is being tried: the requests to them, and their answers.
 
 use super::super::Stage;
-use super::super::turn::Turn;
+use super::super::turn::DecisionContext;
 use super::{Failure, Fence, Order, Post};
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
@@ -9,7 +9,7 @@ use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::Proof;
 use crate::question::{Question, backoff};
-use crate::recovery::{Command, Fenced, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DeviceOutcome, Now, Record, StepKind, Task};
 
 /// Maximum number of orders to a device in one try of its level: the first, and a second after half its time.
 const ORDERS: usize = 2;
@@ -178,7 +178,7 @@ impl Fence {
     /// Records the outcome of a level for the metrics.
     pub(super) fn tell(&self, off: bool, now: Now, record: &mut Record) {
         let took = now.elapsed.since(self.level_began);
-        let told = self.devices().iter().map(|device| Fenced {
+        let told = self.devices().iter().map(|device| DeviceOutcome {
             device: device.target.device.clone(),
             off,
             took,
@@ -187,7 +187,7 @@ impl Fence {
     }
 
     /// Takes the levels of the host. Drops those without a device, because no reading could confirm the host off by them.
-    pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, turn: &mut Turn<'_>) {
+    pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, turn: &mut DecisionContext<'_>) {
         self.question.answered();
         if self.levels.is_some() {
             return;

@@ -1,9 +1,9 @@
 //! The end of a level that fails. When all have failed, the recovery is on hold, shows why, and tries them again from time to time.
 
 use super::super::guard::{HELD_APART, suspect};
-use super::super::monitor_heartbeats::Verdict;
-use super::super::turn::{Turn, said_no, turn};
-use super::super::{Hold, HoldKind, HostRecovery, asks_for_confirmation};
+use super::super::monitor_heartbeats::HeartbeatJudgement;
+use super::super::turn::{DecisionContext, said_no, turn};
+use super::super::{HoldKind, HostRecovery, RecoveryHold, asks_for_confirmation};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
 use crate::recovery::{Command, Now, Record, StepKind, Task};
@@ -41,7 +41,7 @@ impl HostRecovery {
                 let guard = &mut self.guard;
                 let shown = guard.lookout.heartbeats(turn.host_id);
                 let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &turn));
-                let younger = younger && verdict.is_none_or(|verdict| verdict == Verdict::Silent);
+                let younger = younger && verdict.is_none_or(|verdict| verdict == HeartbeatJudgement::Silent);
                 if younger {
                     self.service.want(now, self.policy.heartbeat_poll, commands);
                 }
@@ -83,7 +83,7 @@ impl HostRecovery {
 
 impl Fence {
     /// Ends the current level, which has failed. Continues with the next one, if there is one and time for it.
-    pub(super) fn next_level(&mut self, failure: &Failure, turn: &mut Turn<'_>) -> bool {
+    pub(super) fn next_level(&mut self, failure: &Failure, turn: &mut DecisionContext<'_>) -> bool {
         let (now, policy) = (turn.now, turn.policy);
         self.tell(false, now, turn.record);
         self.passing |= !failure.lasting;
@@ -116,7 +116,7 @@ impl Fence {
     }
 
     /// Holds the recovery because every level has failed, or its time is up (`FENCE_FAILED`).
-    fn all_failed(&mut self, late: bool, turn: &mut Turn<'_>) {
+    fn all_failed(&mut self, late: bool, turn: &mut DecisionContext<'_>) {
         let policy = turn.policy;
         let mut why = std::mem::take(&mut self.failures).join("; ");
         if late {
@@ -136,7 +136,7 @@ impl Fence {
 
     /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
     /// already; the engine cannot know, so an operator decides.
-    fn stays_manual(&mut self, heard: &str, turn: &mut Turn<'_>) {
+    fn stays_manual(&mut self, heard: &str, turn: &mut DecisionContext<'_>) {
         self.retry_at = None;
         self.retrying = false;
         // The operator who decides needs to know which device answered what.
@@ -155,11 +155,11 @@ impl Fence {
     }
 
     /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
-    pub(super) fn has_come_true(&mut self, turn: &mut Turn<'_>) {
+    pub(super) fn has_come_true(&mut self, turn: &mut DecisionContext<'_>) {
         let now = turn.now;
         self.tell(true, now, turn.record);
         // Guards put it on hold only before a further order, and the order before that has taken effect.
-        let by_proof = |hold: &mut Hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
+        let by_proof = |hold: &mut RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
         if let Some(hold) = turn.hold.take_if(by_proof) {
             let waited = now.elapsed.since(hold.since).as_secs();
             let text = format!("proven off after it was held for {waited} s");
@@ -171,7 +171,7 @@ impl Fence {
     }
 }
 
-impl Turn<'_> {
+impl DecisionContext<'_> {
     /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
     pub(in super::super) fn hold_fence(&mut self, why: &str) {
         let reason = format!(

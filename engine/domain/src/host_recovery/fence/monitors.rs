@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::guard::suspect;
-use super::super::monitor_heartbeats::{Claim, Verdict};
+use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::seen_alive;
 use super::super::turn::turn;
 use super::super::{HostRecovery, Stage};
@@ -25,14 +25,18 @@ pub(in super::super) fn watch(
         return;
     }
     let word = suspect!(recovery).said.claim();
-    let Some(claim) = recovery.proof.as_ref().and_then(|proof| Claim::of(proof, word)) else {
+    let Some(claim) = recovery
+        .proof
+        .as_ref()
+        .and_then(|proof| OffReport::of(proof, word))
+    else {
         return;
     };
     recovery.guard.lookout.want(now, LOOKS_APART, commands);
     let mut turn = turn!(recovery, now, record);
     let guard = &mut recovery.guard;
     let shown = guard.lookout.heartbeats(turn.host_id);
-    if let Verdict::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &turn) {
+    if let HeartbeatJudgement::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &turn) {
         seen_alive(&mut recovery.proof, &recovery.moves, &why, &mut turn);
     }
 }

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use super::super::guard::{GuardTrack, Suspect, suspect};
-use super::super::monitor_heartbeats::{Claim, Verdict};
+use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::{renew_proof, seen_alive};
-use super::super::trouble::Topic;
-use super::super::turn::{Moves, Turn, turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, Moves, turn};
 use super::super::{HostRecovery, Stage};
 use super::vouch::gainsaid;
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
-use crate::guard::Moment;
+use crate::guard::GuardPhase;
 use crate::level::Target;
 use crate::policy::Policy;
 use crate::power::{Power, PowerReading};
@@ -93,7 +93,7 @@ fn late_reading(
     result: Result<PowerReading, Fault>,
     proof: &mut Option<Proof>,
     moves: &Moves,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
 ) {
     let after = proof.as_ref().is_some_and(|proof| started > proof.since());
     if let Ok(reading) = result
@@ -116,7 +116,7 @@ fn read_after_proof(
     fence: &mut Fence,
     proof: &mut Option<Proof>,
     moves: &Moves,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
 ) {
     match dated.reading.power {
         Power::Off => {
@@ -146,7 +146,7 @@ impl Fence {
         (started, waited): (Elapsed, Duration),
         result: Result<PowerReading, Fault>,
         deciding: bool,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> Option<DatedReading> {
         let now = turn.now;
         self.post(index).waited += waited;
@@ -155,7 +155,7 @@ impl Fence {
             Err(fault) => {
                 self.not_read(index, &fault, deciding, now);
                 let text = || format!("the host's power cannot be read: {}", fault.text);
-                turn.troubles.begin(Topic::Power, now, text);
+                turn.troubles.begin(BlockerKind::Power, now, text);
                 return None;
             }
         };
@@ -164,7 +164,7 @@ impl Fence {
         if reading.power == Power::Unknown {
             post.not_clear(now.elapsed);
             let device = &reading.device;
-            turn.troubles.begin(Topic::Power, now, || {
+            turn.troubles.begin(BlockerKind::Power, now, || {
                 format!(
                     "{device} does not say whether the host is off ({:?})",
                     reading.raw
@@ -172,7 +172,7 @@ impl Fence {
             });
         } else {
             post.unclear_since = None;
-            turn.troubles.end(Topic::Power);
+            turn.troubles.end(BlockerKind::Power);
         }
         self.last_word = Some(format!("{} says {:?}", reading.device, reading.raw));
         if reading.power == Power::Off {
@@ -188,7 +188,7 @@ impl Fence {
         dated: DatedReading,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> Option<Proof> {
         let (now, policy) = (turn.now, turn.policy);
         let device = self.devices().get(index)?;
@@ -227,8 +227,9 @@ impl Fence {
             return None;
         }
         let shown = guard.lookout.heartbeats(turn.host_id);
-        if let Some(claim) = Claim::of(&proof, None)
-            && let Verdict::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, turn)
+        if let Some(claim) = OffReport::of(&proof, None)
+            && let HeartbeatJudgement::Contradicted(why) =
+                guard.heartbeats.judge(&claim, now.elapsed, shown, turn)
         {
             let said = proof.said();
             self.post(index).failed = Some(Failure {
@@ -244,7 +245,7 @@ impl Fence {
             return None;
         }
         // No order has switched it off. A fresh scan must let the guards decide whether it may be treated as lost.
-        if !self.ordered && !guard.are_content(Moment::Proof, suspect, turn) {
+        if !self.ordered && !guard.are_content(GuardPhase::Proof, suspect, turn) {
             self.post(index).not_before = now.elapsed.plus(LOOKED);
             return None;
         }
@@ -255,7 +256,7 @@ impl Fence {
         &mut self,
         target: &Target,
         result: Result<(), Fault>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (now, record) = (turn.now, &mut *turn.record);
         let index = self.index_of(target);
@@ -316,7 +317,7 @@ impl Suspect<'_> {
         named: bool,
         fence: &Fence,
         guard: &mut GuardTrack,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let now = turn.now;
         // A reading that does not name the machine may be about any machine.
@@ -327,7 +328,7 @@ impl Suspect<'_> {
         };
         // An episode that started in silence continues although Nova has stopped answering.
         if silent || (fence.ordered && self.service.was_silent()) {
-            turn.troubles.end(Topic::Heard);
+            turn.troubles.end(BlockerKind::Heard);
             return true;
         }
         guard.wait_for_silence(self, turn);

@@ -9,14 +9,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::guard::{GuardTrack, Suspect};
-use super::super::monitor_heartbeats::{Claim, Verdict};
+use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::CONTRADICTED_LIMIT;
-use super::super::trouble::Topic;
-use super::super::turn::{Turn, turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, turn};
 use super::super::{HostRecovery, Stage};
 use super::Fence;
 use crate::elapsed::Elapsed;
-use crate::guard::Moment;
+use crate::guard::GuardPhase;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
 use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
@@ -46,7 +46,7 @@ pub struct Vouch {
 const LASTS: Duration = Duration::from_mins(10);
 
 /// Maximum time that it may wait for anything but devices and silence.
-const WAITS: Duration = Duration::from_mins(2);
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl Vouch {
     /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
@@ -60,7 +60,7 @@ impl Vouch {
             self.waited += now.since(self.counted);
         }
         self.counted = now;
-        self.waited < WAITS && Self::lasts(self.said, clock)
+        self.waited < CONFIRMATION_TIMEOUT && Self::lasts(self.said, clock)
     }
 }
 
@@ -85,7 +85,11 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, rec
 }
 
 /// Takes an operator's confirmation. True if it is to be checked.
-pub(in super::super) fn hear(known: &mut Option<Vouch>, said: &OperatorWord, turn: &mut Turn<'_>) -> bool {
+pub(in super::super) fn hear(
+    known: &mut Option<Vouch>,
+    said: &OperatorWord,
+    turn: &mut DecisionContext<'_>,
+) -> bool {
     let why_not = match (*turn.stage, turn.policy.fencing) {
         (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
         (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => Some("in mode dry-run nothing is evacuated"),
@@ -116,7 +120,7 @@ pub(super) fn act(
     fence: &mut Fence,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) -> Option<Proof> {
     let now = turn.now;
@@ -148,18 +152,18 @@ pub(super) fn act(
         gainsaid(known, &heard, fence, turn);
         return None;
     }
-    let claim = Claim::Word {
+    let claim = OffReport::Word {
         arrived: Some(vouch.said),
         dated: vouch.said,
     };
     let shown = guard.lookout.heartbeats(turn.host_id);
     match guard.heartbeats.judge(&claim, vouch.heard, shown, turn) {
-        Verdict::Silent => turn.troubles.end(Topic::Monitors),
-        Verdict::Undecided(why) => {
-            turn.troubles.begin(Topic::Monitors, now, || why);
+        HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
+        HeartbeatJudgement::Undecided(why) => {
+            turn.troubles.begin(BlockerKind::Monitors, now, || why);
             return None;
         }
-        Verdict::Contradicted(why) => {
+        HeartbeatJudgement::Contradicted(why) => {
             gainsaid(known, &why, fence, turn);
             return None;
         }
@@ -171,7 +175,7 @@ pub(super) fn act(
     if let Some(vouch) = known {
         vouch.waits_for_silence = false;
     }
-    if !guard.are_content(Moment::Proof, suspect, turn) {
+    if !guard.are_content(GuardPhase::Proof, suspect, turn) {
         return None;
     }
     let vouch = known.as_ref()?;
@@ -179,7 +183,12 @@ pub(super) fn act(
 }
 
 /// Drops the confirmation because something shows that the host is not off. Devices are tried again, as before it.
-pub(super) fn gainsaid(known: &mut Option<Vouch>, why: &str, fence: &mut Fence, turn: &mut Turn<'_>) {
+pub(super) fn gainsaid(
+    known: &mut Option<Vouch>,
+    why: &str,
+    fence: &mut Fence,
+    turn: &mut DecisionContext<'_>,
+) {
     let Some(vouch) = known.take() else {
         return;
     };

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::GuardTrack;
 use crate::elapsed::Elapsed;
 use crate::guard::{DomainLoss, Guard, Region};
-use crate::host_recovery::turn::Turn;
+use crate::host_recovery::turn::DecisionContext;
 use crate::recovery::{StepKind, Task};
 
 /// Time for which an approval counts after the rate of orders last made the recovery wait.
@@ -33,7 +33,7 @@ impl GuardTrack {
         &mut self,
         guards: impl IntoIterator<Item = Guard>,
         domain: Option<&DomainLoss>,
-        turn: &Turn<'_>,
+        turn: &DecisionContext<'_>,
     ) {
         let lifted = guards.into_iter().filter(|guard| guard.can_be_lifted());
         self.lifted.extend(lifted);
@@ -51,7 +51,7 @@ impl GuardTrack {
     }
 
     /// Ends the approval once more hosts are out than were approved, or long after it was given.
-    pub(super) fn keep_approval(&mut self, region: &Region, turn: &mut Turn<'_>) {
+    pub(super) fn keep_approval(&mut self, region: &Region, turn: &mut DecisionContext<'_>) {
         // Without Nova nothing continues in any case.
         if self.lifted.is_empty() || region.nova.is_err() {
             return;
@@ -80,7 +80,7 @@ impl GuardTrack {
     }
 
     /// Ends the approval, so that every guard is asked again.
-    pub(in super::super) fn end_approval(&mut self, why: &str, turn: &mut Turn<'_>) {
+    pub(in super::super) fn end_approval(&mut self, why: &str, turn: &mut DecisionContext<'_>) {
         self.approval = None;
         if std::mem::take(&mut self.lifted).is_empty() {
             return;
@@ -91,7 +91,7 @@ impl GuardTrack {
     }
 }
 
-fn hosts_of(region: &Region, domain: Option<&str>, turn: &Turn<'_>) -> BTreeSet<String> {
+fn hosts_of(region: &Region, domain: Option<&str>, turn: &DecisionContext<'_>) -> BTreeSet<String> {
     let silent = region.out_or_silent(turn.policy).map(str::to_owned);
     let domain = domain.map(|domain| region.hosts_of_domain(domain, turn.policy));
     silent.chain(domain.into_iter().flatten()).collect()

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::service::CONTRADICTED_LIMIT;
-use super::{FRESH, LOOKS_APART};
+use super::{LOOKS_APART, SCAN_LIFETIME};
 use crate::elapsed::Elapsed;
 use crate::timestamp::Timestamp;
 
@@ -21,7 +21,7 @@ impl Heard {
     pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
         let Some(beat) = beat else { return true };
         let before = self.beat.replace((asked, beat));
-        before.is_some_and(|(at, before)| before != beat && asked.since(at) <= FRESH)
+        before.is_some_and(|(at, before)| before != beat && asked.since(at) <= SCAN_LIFETIME)
     }
 
     /// Returns the time that the host has been up in Nova. The first call starts to count.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::heard::Heard;
-use super::{FRESH, HELD_APART, LOOKS_APART};
+use super::{HELD_APART, LOOKS_APART, SCAN_LIFETIME};
 use crate::elapsed::Elapsed;
 use crate::guard::Region;
 use crate::id::HostId;
@@ -97,7 +97,7 @@ impl Lookout {
     /// Returns the last scan, if it is fresh.
     pub(in super::super) fn fresh(&self, now: Now) -> Option<Arc<Region>> {
         let (asked, region) = self.counted.as_ref()?;
-        (now.elapsed.since(*asked) <= FRESH).then(|| region.clone())
+        (now.elapsed.since(*asked) <= SCAN_LIFETIME).then(|| region.clone())
     }
 
     /// Returns the heartbeats of a host's own monitors in the last scan, however stale, and the time at which it was requested.

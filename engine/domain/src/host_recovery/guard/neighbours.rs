@@ -6,8 +6,8 @@
 
 use std::time::Duration;
 
-use super::super::trouble::Topic;
-use super::super::turn::Turn;
+use super::super::trouble::BlockerKind;
+use super::super::turn::DecisionContext;
 use super::lookout::Lookout;
 use crate::elapsed::Elapsed;
 use crate::recovery::Command;
@@ -28,7 +28,7 @@ impl Neighbours {
     pub(in super::super) fn are_dying(
         &mut self,
         lookout: &mut Lookout,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         if self.over {
@@ -48,7 +48,7 @@ impl Neighbours {
         if dying.is_empty() && region.nova.is_ok() {
             return self.end(turn);
         }
-        turn.troubles.begin(Topic::Neighbours, now, || {
+        turn.troubles.begin(BlockerKind::Neighbours, now, || {
             format!(
                 "Nova may still choose {}, reported dead too: waiting until it is proven off",
                 named(&dying)
@@ -57,9 +57,9 @@ impl Neighbours {
         true
     }
 
-    fn end(&mut self, turn: &mut Turn<'_>) -> bool {
+    fn end(&mut self, turn: &mut DecisionContext<'_>) -> bool {
         self.over = true;
-        turn.troubles.end(Topic::Neighbours);
+        turn.troubles.end(BlockerKind::Neighbours);
         false
     }
 }

@@ -1,9 +1,9 @@
 //! The claims of reports that the host is off, compared with the heartbeats that Nova got since (R16).
 
-use super::super::monitor_heartbeats::Claim;
+use super::super::monitor_heartbeats::OffReport;
 use super::super::service::ServiceTrack;
 use crate::evidence::{GivenEvidence, time_text};
-use crate::recovery::{OffWord, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{OffClaim, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of reporters, clusters and Nova, in seconds. A host that was fenced, has returned and
@@ -16,7 +16,7 @@ pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
 }
 
 /// Takes claims of reports that add to what is known.
-pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWord, record: &mut Record) {
+pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, said: &OffClaim, record: &mut Record) {
     let together = match known.clone() {
         Some(known) => known.with(said.clone()),
         None => said.clone(),
@@ -36,8 +36,8 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffWord>, said: &OffWo
 }
 
 /// Takes an operator's confirmation, which is about the host as it is at that moment.
-pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord) {
-    let now = OffWord {
+pub(in super::super) fn vouched(known: &mut Option<OffClaim>, said: &OperatorWord) {
+    let now = OffClaim {
         dated: said.at,
         arrived: Some(said.at),
         evidence: None,
@@ -51,14 +51,14 @@ pub(in super::super) fn vouched(known: &mut Option<OffWord>, said: &OperatorWord
 /// The claims of reports, and the last heartbeat in Nova.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Said<'a> {
-    off_word: Option<&'a OffWord>,
+    off_word: Option<&'a OffClaim>,
     reported_at: Option<Timestamp>,
     heartbeat: Option<Timestamp>,
 }
 
 impl<'a> Said<'a> {
     pub(in super::super) fn new(
-        off_word: Option<&'a OffWord>,
+        off_word: Option<&'a OffClaim>,
         reported_at: Option<Timestamp>,
         service: &ServiceTrack,
     ) -> Self {
@@ -86,9 +86,9 @@ impl<'a> Said<'a> {
 
     /// Returns them as one claim. A claim repeated without evidence counts as arrived with the first report: repetition does not
     /// make it more recent.
-    pub(in super::super) fn claim(&self) -> Option<Claim> {
+    pub(in super::super) fn claim(&self) -> Option<OffReport> {
         let word = self.off_word.filter(|word| word.evidence.is_some());
-        Some(Claim::Word {
+        Some(OffReport::Word {
             arrived: word.and_then(|word| word.arrived),
             dated: self.dated()?,
         })

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::super::trouble::Topic;
-use super::super::turn::Turn;
+use super::super::trouble::BlockerKind;
+use super::super::turn::DecisionContext;
 use super::{GuardTrack, Suspect};
 use crate::elapsed::Elapsed;
-use crate::guard::{Guard, GuardFacts, Region, Ruling, Verdict, sees_cliff};
+use crate::guard::{Guard, GuardFacts, GuardResult, Region, Ruling, sees_cliff};
 use crate::policy::Policy;
 
 /// True if Nova's view shows nothing about single hosts. An operator may have let the recovery past all of these guards but G1.
@@ -17,7 +17,7 @@ fn is_deaf(
     lifted: &BTreeSet<Guard>,
     rules: &Policy,
 ) -> bool {
-    let trips = |guard: Guard| !matches!(guard.check(facts, rules), Verdict::Pass);
+    let trips = |guard: Guard| !matches!(guard.check(facts, rules), GuardResult::Pass);
     let approved = lifted.contains(&Guard::AllStale) || lifted.contains(&Guard::Cliff);
     trips(Guard::Observer)
         || (!lifted.contains(&Guard::AllStale) && trips(Guard::AllStale))
@@ -27,13 +27,13 @@ fn is_deaf(
 
 impl GuardTrack {
     /// Updates the track of silence after a scan.
-    pub(in super::super) fn note_silence(&mut self, turn: &mut Turn<'_>) {
+    pub(in super::super) fn note_silence(&mut self, turn: &mut DecisionContext<'_>) {
         let Some((asked, region)) = self.lookout.last() else {
             return;
         };
         let rules = turn.policy;
         let is_deaf = region.nova.is_ok().then(|| {
-            let own = crate::guard::Own::default();
+            let own = crate::guard::HostFacts::default();
             let facts = region.facts(turn.host_id, turn.host, turn.id, own, rules);
             is_deaf(&facts, &region, turn.host, &self.lifted, rules)
         });
@@ -41,7 +41,11 @@ impl GuardTrack {
     }
 
     /// Waits because the host is silent in Nova, and that silence does not count yet.
-    pub(in super::super) fn wait_for_silence(&mut self, suspect: &Suspect<'_>, turn: &mut Turn<'_>) {
+    pub(in super::super) fn wait_for_silence(
+        &mut self,
+        suspect: &Suspect<'_>,
+        turn: &mut DecisionContext<'_>,
+    ) {
         if !suspect.service.is_silent(turn.now.elapsed) {
             return;
         }
@@ -61,7 +65,7 @@ impl GuardTrack {
         } else {
             rules.silent_after()
         };
-        turn.troubles.begin(Topic::Heard, turn.now, || {
+        turn.troubles.begin(BlockerKind::Heard, turn.now, || {
             format!(
                 "Nova misses {host}: that counts once its heartbeat has been seen to stand still for {} s",
                 after.as_secs()

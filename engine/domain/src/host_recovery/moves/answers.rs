@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::method::{Cure, Patience};
-use super::super::trouble::{Topic, Troubles};
-use super::super::turn::{Moves, Turn};
+use super::super::method::{RetryElsewhere, RetryPolicy};
+use super::super::trouble::{BlockerKind, Blockers};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
 use super::{call_failed, nova_failed, unlocked};
@@ -23,7 +23,7 @@ impl MoveTrack {
         (server, call): (ServerId, ServerCall),
         result: Result<(), Fault>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
         if call == ServerCall::Evacuate {
@@ -69,7 +69,7 @@ impl MoveTrack {
                     self.look.insert(server);
                     service_in_doubt = true;
                 }
-                evacuation_refused(one, &fault, Patience::of(policy), now, record);
+                evacuation_refused(one, &fault, RetryPolicy::of(policy), now, record);
             }
             ServerCall::Unlock => unlock_failed(one, &fault, settle, now, record),
             ServerCall::Restore => {
@@ -95,14 +95,14 @@ impl MoveTrack {
 
 /// Shows it when calls about instances keep failing, and at the first evacuation that Nova refuses or fails: a second attempt does
 /// not cure many of these.
-pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Troubles, now: Now) {
+pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: Now) {
     let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
     let mut open = moves.values().filter(|one| !one.is_over());
     let failing = open.find(|one| is_refused(one) || one.faults >= REFUSALS);
     let Some(one) = failing else {
-        return troubles.end(Topic::Calls);
+        return troubles.end(BlockerKind::Calls);
     };
-    troubles.begin(Topic::Calls, now, || {
+    troubles.begin(BlockerKind::Calls, now, || {
         let fault = one.fault.as_deref().unwrap_or_default();
         if is_refused(&one) {
             format!("Nova does not evacuate {}, and is asked again: {fault}", one.name)
@@ -201,7 +201,7 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     }
 }
 
-fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: Now, record: &mut Record) {
+fn evacuation_refused(one: &mut Move, fault: &Fault, patience: RetryPolicy, now: Now, record: &mut Record) {
     if !one.is_in_flight() {
         return;
     }
@@ -227,7 +227,7 @@ fn evacuation_refused(one: &mut Move, fault: &Fault, patience: Patience, now: No
         }
         FaultClass::Permanent | FaultClass::Conflict => {
             one.refused = Some(now.elapsed);
-            nova_failed(one, &fault.text, Cure::No, patience, now, record);
+            nova_failed(one, &fault.text, RetryElsewhere::No, patience, now, record);
         }
         FaultClass::Transient | FaultClass::Fatal => {
             one.step = MoveStep::Waiting {

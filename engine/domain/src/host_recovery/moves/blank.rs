@@ -4,14 +4,20 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
-use super::super::method::Route;
-use super::super::turn::Turn;
-use super::{Lock, Move, MoveStep, Preparation, Was};
+use super::super::method::PlacementPlan;
+use super::super::turn::DecisionContext;
+use super::{Lock, Move, MoveStep, OriginalState, Preparation};
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::state_version::StateVersion;
 
 /// Returns a move of which nothing is known yet.
-pub(in super::super) fn blank(server: ServerId, name: String, was: Was, rank: u32, turn: &Turn<'_>) -> Move {
+pub(in super::super) fn blank(
+    server: ServerId,
+    name: String,
+    was: OriginalState,
+    rank: u32,
+    turn: &DecisionContext<'_>,
+) -> Move {
     let now = turn.now.elapsed;
     Move {
         version: StateVersion,
@@ -52,7 +58,7 @@ pub(in super::super) fn blank(server: ServerId, name: String, was: Was, rank: u3
         fault: None,
         asked_at: None,
         over_at: None,
-        route: Route::new(turn.method, None),
+        route: PlacementPlan::new(turn.method, None),
         wait: None,
     }
 }

@@ -13,7 +13,7 @@ use crate::recovery::{Now, Record};
 use crate::timestamp::Timestamp;
 
 /// Number of finished evacuations for which a check whether they have left is worthwhile.
-const MANY: usize = 12;
+const DEPARTURE_CHECK_BATCH: usize = 12;
 
 /// Time after which it is worthwhile for fewer.
 const COLLECTED: Duration = Duration::from_secs(3);
@@ -46,7 +46,7 @@ pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, no
     // An instance that was stopped before runs until it is checked.
     let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);
     let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
-    done.len() >= MANY.min(in_flight.div_ceil(2))
+    done.len() >= DEPARTURE_CHECK_BATCH.min(in_flight.div_ceil(2))
         || done.values().any(is_old)
         || moves.values().any(runs_for_now)
 }

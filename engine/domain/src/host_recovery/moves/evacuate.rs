@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::method::Way;
+use super::super::method::PlacementTarget;
 use super::super::pace::Room;
-use super::super::trouble::Topic;
-use super::super::turn::{Moves, Turn, turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, Moves, turn};
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
 use crate::elapsed::Elapsed;
@@ -27,10 +27,10 @@ const COUNTED_OFF_AGE: Duration = Duration::from_secs(15);
 
 /// Number of lock or unlock calls that may be in flight for instances whose turn is not near, while others wait to be requested: Nova
 /// answers them from the same processors, and no instance is back sooner for them.
-pub(super) const ASIDE: usize = 1;
+pub(super) const MAX_BACKGROUND_LOCKS: usize = 1;
 
 /// Number of instances that are near in any case: the initial size of a window.
-const NEAR: usize = 4;
+const LOCK_LOOKAHEAD: usize = 4;
 
 impl HostRecovery {
     pub(in super::super) fn act_moving(
@@ -129,7 +129,9 @@ impl HostRecovery {
         self.fence
             .want_proof(self.proof.as_ref(), &self.policy, now, commands);
         let near = if ready {
-            usize::try_from(room.evacuations).unwrap_or(usize::MAX).max(NEAR)
+            usize::try_from(room.evacuations)
+                .unwrap_or(usize::MAX)
+                .max(LOCK_LOOKAHEAD)
         } else {
             usize::MAX
         };
@@ -151,7 +153,7 @@ impl HostRecovery {
             return;
         }
         let move_track = &mut self.asks.move_track;
-        let leave = Leave {
+        let leave = EvacuationBudget {
             room,
             proof: self.proof.as_ref(),
             number: self.proofs,
@@ -164,7 +166,7 @@ impl HostRecovery {
 }
 
 /// The budget and the proof by which evacuations may be requested.
-struct Leave<'a> {
+struct EvacuationBudget<'a> {
     room: Room,
     proof: Option<&'a Proof>,
     /// The number of the proof.
@@ -175,7 +177,7 @@ struct Leave<'a> {
 
 impl MoveTrack {
     /// Gives up the moves of a rejected recovery, unless they are in flight.
-    fn give_up_rejected(&self, moves: &mut Moves, turn: &mut Turn<'_>) {
+    fn give_up_rejected(&self, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
         let Some(by) = turn.rejected else { return };
         self.let_stuck_go(by, moves, turn);
         for one in moves.values_mut() {
@@ -196,14 +198,14 @@ impl MoveTrack {
         moves: &Moves,
         since: Option<Timestamp>,
         listed: Option<Elapsed>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         let now = turn.now;
         let in_flight = moves.values().any(Move::is_in_flight);
         if !in_flight {
             // An evacuation that is to be requested again is not slow any more, and no operator should end it for that.
-            turn.troubles.end(Topic::Slow);
+            turn.troubles.end(BlockerKind::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
@@ -227,8 +229,8 @@ impl MoveTrack {
         &mut self,
         moves: &mut Moves,
         order: &[(u32, ServerId)],
-        leave: &Leave<'_>,
-        turn: &mut Turn<'_>,
+        leave: &EvacuationBudget<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> Vec<String> {
         let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
@@ -345,7 +347,7 @@ impl MoveTrack {
 }
 
 /// Returns the instances for which something is to be done, by rank.
-fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
+fn wanting(moves: &Moves, turn: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
@@ -359,18 +361,22 @@ fn wanting(moves: &Moves, turn: &Turn<'_>) -> Vec<(u32, ServerId)> {
 }
 
 /// Locks each instance before it is requested (R12), also those that another actor has requested and those on hold. The first `near`
-/// may all be locked at once, up to `calls`; for the others `ASIDE` is the limit.
+/// may all be locked at once, up to `calls`; for the others `MAX_BACKGROUND_LOCKS` is the limit.
 fn lock_in_order(
     moves: &mut Moves,
     order: &[(u32, ServerId)],
     (near, calls): (usize, usize),
-    turn: &Turn<'_>,
+    turn: &DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
     let (now, reason) = (turn.now, turn.mark());
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
     for (place, (_, server)) in order.iter().enumerate() {
-        let limit = if place < near { calls } else { calls.min(ASIDE) };
+        let limit = if place < near {
+            calls
+        } else {
+            calls.min(MAX_BACKGROUND_LOCKS)
+        };
         if locking >= limit {
             return;
         }
@@ -403,7 +409,7 @@ fn where_to(one: &mut Move, place: Option<&String>, record: &mut Record) -> Opti
     };
     match (bound, one.route.way) {
         (Some(host), _) => Some((Some(host.clone()), false)),
-        (None, Way::Scheduler) => Some((None, false)),
-        (None, Way::Reserved) => place.map(|host| (Some(host.clone()), true)),
+        (None, PlacementTarget::Scheduler) => Some((None, false)),
+        (None, PlacementTarget::Reserved) => place.map(|host| (Some(host.clone()), true)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::method::{Cure, Failing, Next, Patience, Way};
+use super::super::method::{FailureCount, NextStep, PlacementTarget, RetryElsewhere, RetryPolicy};
 use super::ending::finish;
 use super::{End, Move, MoveStep};
 use crate::count;
@@ -14,8 +14,8 @@ use crate::recovery::{Now, Record, StepKind, Task};
 pub(in super::super) fn nova_failed(
     one: &mut Move,
     why: &str,
-    cure: Cure,
-    patience: Patience,
+    cure: RetryElsewhere,
+    patience: RetryPolicy,
     now: Now,
     record: &mut Record,
 ) {
@@ -24,7 +24,7 @@ pub(in super::super) fn nova_failed(
     one.failing_since.get_or_insert(now.elapsed);
     record.moves.insert(one.server);
     let first = *one.failed_first.get_or_insert(now.elapsed);
-    let failing = Failing {
+    let failing = FailureCount {
         times: one.failures,
         lasts: now.elapsed.since(first),
     };
@@ -52,27 +52,27 @@ pub(in super::super) fn nova_failed(
         return;
     }
     match one.route.after_failure(cure, failing, patience) {
-        Next::GiveUp => {
+        NextStep::GiveUp => {
             one.remark(&text);
             one.remark_task();
             one.remark(&format!("it was {} before", one.was.vm_state));
             finish(one, End::Person, now, record);
         }
-        Next::Again => {
+        NextStep::Again => {
             let wait = backoff(one.failures - 1);
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed.plus(wait),
             };
         }
-        Next::OtherWay => {
+        NextStep::OtherWay => {
             one.failures = 0;
             one.failed_first = None;
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
             let text = match one.route.way {
-                Way::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
-                Way::Reserved => format!("{} goes to a reserved host", one.name),
+                PlacementTarget::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
+                PlacementTarget::Reserved => format!("{} goes to a reserved host", one.name),
             };
             record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
         }

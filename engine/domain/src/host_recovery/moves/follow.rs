@@ -1,10 +1,10 @@
 //! The completion of each move: confirmed, brought back to its original state, unlocked. It runs in every stage, even when new
 //! work is blocked.
 
-use super::super::turn::{Moves, Turn};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
-use super::evacuate::ASIDE;
+use super::evacuate::MAX_BACKGROUND_LOCKS;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
@@ -39,7 +39,7 @@ impl MoveTrack {
         moves: &mut Moves,
         since: Option<Timestamp>,
         listed: Option<Elapsed>,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
@@ -47,9 +47,9 @@ impl MoveTrack {
         let waits =
             |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
-            (calls.min(ASIDE), UNLOCKED_AFTER)
+            (calls.min(MAX_BACKGROUND_LOCKS), UNLOCKED_AFTER)
         } else if moves.values().any(waits) {
-            (calls.min(ASIDE), Duration::ZERO)
+            (calls.min(MAX_BACKGROUND_LOCKS), Duration::ZERO)
         } else {
             (calls, Duration::ZERO)
         };
@@ -122,7 +122,7 @@ impl MoveTrack {
         server: ServerId,
         result: Result<Option<Server>, Fault>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         self.servers.remove(&server);
         let mark = turn.mark();
@@ -346,7 +346,12 @@ impl MoveTrack {
 }
 
 /// Requests a restoration, unless the same one may still take effect (R5).
-fn restore(one: &mut Move, wanted: &Restoration, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+fn restore(
+    one: &mut Move,
+    wanted: &Restoration,
+    turn: &mut DecisionContext<'_>,
+    commands: &mut Vec<Command>,
+) {
     let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
     let MoveStep::Restoring { asked, .. } = &mut one.step else {
         return;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::super::method::{Cure, Patience};
+use super::super::method::{RetryElsewhere, RetryPolicy};
 use super::super::{End, Move, MoveStep};
 use super::{confirmed, finish, nova_failed};
 use crate::elapsed::Elapsed;
@@ -26,13 +26,13 @@ const DONE_FOR: Duration = Duration::from_mins(10);
 
 /// The result of a judgement: the lists are enough, or the server has to be read.
 #[derive(PartialEq)]
-pub(super) enum Seen {
+pub(super) enum ListStatus {
     Enough,
     LookAtServer,
 }
 
 /// The facts by which a pair of lists is judged.
-pub(super) struct Look {
+pub(super) struct ListPair {
     pub(super) started: Elapsed,
     pub(super) since: Option<Timestamp>,
     pub(super) absence_after: Duration,
@@ -45,12 +45,12 @@ pub(super) struct Look {
     pub(super) silent: BTreeMap<String, Duration>,
     /// The time of that reading.
     pub(super) silent_at: Elapsed,
-    pub(super) patience: Patience,
+    pub(super) patience: RetryPolicy,
     /// The hosts that were confirmed off before the lists were requested.
     pub(super) dead: BTreeSet<String>,
 }
 
-impl Look {
+impl ListPair {
     /// Judges one move by the lists. Returns whether they are enough; if so, the result is applied.
     pub(super) fn at(
         &self,
@@ -59,13 +59,13 @@ impl Look {
         records: &[&Migration],
         now: Now,
         record: &mut Record,
-    ) -> Seen {
+    ) -> ListStatus {
         match &one.step {
-            MoveStep::Asked { since, .. } if self.started < *since => Seen::Enough,
+            MoveStep::Asked { since, .. } if self.started < *since => ListStatus::Enough,
             MoveStep::Asked { .. } => match on_host {
                 Some(server) => {
                     self.still_there(one, server, records, now, record);
-                    Seen::Enough
+                    ListStatus::Enough
                 }
                 None => self.not_there(one, records, now, record),
             },
@@ -79,9 +79,9 @@ impl Look {
                     Some(first) => {
                         one.adopt(first, now);
                         record.moves.insert(one.server);
-                        Seen::Enough
+                        ListStatus::Enough
                     }
-                    None if on_host.is_none() => Seen::LookAtServer,
+                    None if on_host.is_none() => ListStatus::LookAtServer,
                     None => {
                         let known = one.known;
                         if one.note_failed_at(records, |record| record.id > known, &self.dead) {
@@ -89,14 +89,14 @@ impl Look {
                         }
                         one.known = highest(one, records);
                         one.busy_before = on_host.is_some_and(Server::is_rebuilding);
-                        Seen::Enough
+                        ListStatus::Enough
                     }
                 }
             }
             // The inventory decides whether it may continue. Its leaving needs no inventory: Nova may have no service to list by any more.
-            MoveStep::Held if on_host.is_none() => Seen::LookAtServer,
+            MoveStep::Held if on_host.is_none() => ListStatus::LookAtServer,
             MoveStep::Held | MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
-                Seen::Enough
+                ListStatus::Enough
             }
         }
     }
@@ -135,7 +135,7 @@ impl Look {
     }
 
     /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done (R9).
-    fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> Seen {
+    fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> ListStatus {
         let young = |record: &&&Migration| {
             record
                 .created_at
@@ -148,20 +148,20 @@ impl Look {
         if let Some(done) = done {
             one.known = highest(one, records);
             confirmed(one, done.dest.clone(), now, record);
-            return Seen::Enough;
+            return ListStatus::Enough;
         }
         let unfinished = records.iter().any(|record| self.is_in_progress(one, record));
         let MoveStep::Asked { gone, .. } = &mut one.step else {
-            return Seen::Enough;
+            return ListStatus::Enough;
         };
         // Nova switches the host a moment before it finishes the record.
         *gone = gone.saturating_add(1);
         let patience = if unfinished { 20 } else { 2 };
         if *gone < patience {
-            return Seen::Enough;
+            return ListStatus::Enough;
         }
         *gone = 0;
-        Seen::LookAtServer
+        ListStatus::LookAtServer
     }
 
     fn still_there(
@@ -284,11 +284,11 @@ impl Look {
 
 /// Derives the cure from what Nova leaves behind. The conductor ends a record with `error`, a compute host with `failed`. The
 /// latter marks an instance in error only if it had started to build it.
-fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> Cure {
+fn cure_of(status: Option<&MigrationStatus>, server: &Server) -> RetryElsewhere {
     match status {
-        Some(MigrationStatus::Error) => Cure::NoHost,
-        Some(MigrationStatus::Failed) if server.vm_state != VmState::Error => Cure::OtherHost,
-        _ => Cure::Perhaps,
+        Some(MigrationStatus::Error) => RetryElsewhere::NoHost,
+        Some(MigrationStatus::Failed) if server.vm_state != VmState::Error => RetryElsewhere::OtherHost,
+        _ => RetryElsewhere::Perhaps,
     }
 }
 

@@ -5,12 +5,12 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use super::super::messaging::Messaging;
-use super::super::method::Patience;
-use super::super::trouble::{Topic, Troubles};
-use super::super::turn::{Moves, Turn};
+use super::super::method::RetryPolicy;
+use super::super::trouble::{BlockerKind, Blockers};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{Lock, Move, MoveStep};
 use super::answers::tell_calls;
-use super::judge::{Look, Seen};
+use super::judge::{ListPair, ListStatus};
 use super::track::MoveTrack;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -32,7 +32,7 @@ impl MoveTrack {
         since: Option<Timestamp>,
         messaging: &Messaging,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
         self.lists.answered();
@@ -43,7 +43,7 @@ impl MoveTrack {
                 return;
             }
         };
-        turn.troubles.end(Topic::Lists);
+        turn.troubles.end(BlockerKind::Lists);
         let pause = self.lists_cost.pause_after(now.elapsed.since(lists.started));
         self.lists.not_before = self.next_look(pause, policy.tick, now);
         self.evacuations.not_before = self.lists.not_before;
@@ -77,7 +77,7 @@ impl MoveTrack {
             .map(|host| (host.clone(), first_seen(host)))
             .collect();
         let dead = self.hosts_to_count_on(now);
-        let look = Look {
+        let look = ListPair {
             started: lists.started,
             since,
             absence_after: policy.absence_counts_after(),
@@ -86,7 +86,7 @@ impl MoveTrack {
             let_go_within: policy.call_deadline + RPC_TIMEOUT,
             silent: messaging.silent.clone(),
             silent_at: messaging.silent_at,
-            patience: Patience::of(policy),
+            patience: RetryPolicy::of(policy),
             dead,
         };
         for one in moves.values_mut() {
@@ -107,7 +107,7 @@ impl MoveTrack {
             one.keep_owners_lock(here);
             one.seen_under_way(records, lists.started);
             let queued = one.queued_since();
-            if look.at(one, here, records, now, record) == Seen::LookAtServer {
+            if look.at(one, here, records, now, record) == ListStatus::LookAtServer {
                 self.look.insert(one.server);
             }
             self.pace.note_taken_up(queued, one, looked_before, now);
@@ -125,8 +125,8 @@ impl MoveTrack {
 }
 
 /// Shows that moves cannot be followed now. Returns when to read again.
-pub(super) fn not_followed(fault: &Fault, turn: &mut Turn<'_>) -> Elapsed {
-    turn.troubles.begin(Topic::Lists, turn.now, || {
+pub(super) fn not_followed(fault: &Fault, turn: &mut DecisionContext<'_>) -> Elapsed {
+    turn.troubles.begin(BlockerKind::Lists, turn.now, || {
         format!("the moves cannot be followed just now: {}", fault.text)
     });
     let tick = turn.policy.tick;
@@ -152,7 +152,7 @@ impl MoveTrack {
 
     /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown (R10). One that makes
     /// progress is never slow (EW4).
-    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Troubles, now: Now) {
+    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: Now) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
         for one in moves.values() {
@@ -168,7 +168,7 @@ impl MoveTrack {
         let many = slow.len();
         self.slow = Some(slow);
         if many == 0 {
-            return troubles.end(Topic::Slow);
+            return troubles.end(BlockerKind::Slow);
         }
         let limit = limit.as_secs();
         let mut text = if many == 1 {
@@ -192,7 +192,7 @@ impl MoveTrack {
             );
         }
         text.push_str("; tachi instance list --waiting says what can be done");
-        troubles.begin(Topic::Slow, now, || text);
+        troubles.begin(BlockerKind::Slow, now, || text);
     }
 }
 

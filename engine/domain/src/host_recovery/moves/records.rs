@@ -8,8 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::trouble::Topic;
-use super::super::turn::{Moves, Turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{Move, MoveStep};
 use super::done::{Done, is_worth_a_look};
 use super::look::not_followed;
@@ -44,7 +44,7 @@ impl MoveTrack {
         &mut self,
         result: Result<Evacuations, Fault>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (now, tick) = (turn.now, turn.policy.tick);
         self.evacuations.answered();
@@ -55,7 +55,7 @@ impl MoveTrack {
                 return;
             }
         };
-        turn.troubles.end(Topic::Lists);
+        turn.troubles.end(BlockerKind::Lists);
         let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
         self.evacuations.not_before = self.next_look(pause, tick, now);
         let looked_before = self.evacuations.seen;
@@ -76,9 +76,9 @@ impl MoveTrack {
             self.lists_due |= match one.step {
                 MoveStep::Asked { since, floor, .. } if read.started >= since => {
                     match take_up(one, floor, records) {
-                        Come::Nothing => false,
-                        Come::Strange => true,
-                        Come::Done(dest) => {
+                        RecordOutcome::Nothing => false,
+                        RecordOutcome::Strange => true,
+                        RecordOutcome::Done(dest) => {
                             one.dest = dest.clone().or(one.dest.take());
                             if !self.stays.contains(&one.server) {
                                 let seen = before.get(&one.server);
@@ -125,7 +125,7 @@ impl MoveTrack {
         &mut self,
         result: Result<ServerIds, Fault>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (now, tick) = (turn.now, turn.policy.tick);
         self.server_ids.answered();
@@ -136,7 +136,7 @@ impl MoveTrack {
                 return;
             }
         };
-        turn.troubles.end(Topic::Lists);
+        turn.troubles.end(BlockerKind::Lists);
         let pause = self.ids_cost.pause_after(now.elapsed.since(read.started));
         self.server_ids.not_before = self.next_look(pause, tick, now);
         self.server_ids_due = false;
@@ -156,7 +156,7 @@ impl MoveTrack {
 }
 
 /// The state of a move by its records.
-enum Come {
+enum RecordOutcome {
     /// No result yet.
     Nothing,
     /// The evacuation is done, if the instance has left (R9). Contains its destination.
@@ -166,25 +166,25 @@ enum Come {
 }
 
 /// Notes which host has picked it up, and returns its state by the records.
-fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Come {
+fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
     let given_up = |record: &Migration| one.written_off.iter().any(|off| off.id == record.id);
     let changed = records
         .iter()
         .any(|record| given_up(record) && !one.has_written_off(record));
     let effects = || records.iter().filter(|record| record.id > floor);
     if changed {
-        return Come::Strange;
+        return RecordOutcome::Strange;
     }
     if let Some(done) = effects().find(|record| record.status.is_done()) {
-        return Come::Done(done.dest.clone());
+        return RecordOutcome::Done(done.dest.clone());
     }
     if effects().any(|record| record.status.is_over()) {
-        return Come::Strange;
+        return RecordOutcome::Strange;
     }
     if let Some(dest) = effects().find_map(|record| record.dest.clone()) {
         one.dest = Some(dest);
     }
-    Come::Nothing
+    RecordOutcome::Nothing
 }
 
 /// True if another actor may have requested its evacuation, or have moved it already. Otherwise every record is finished, and older

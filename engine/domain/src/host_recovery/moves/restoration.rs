@@ -15,7 +15,7 @@
 //! | resized | active, or stopped if it was shut down | the unconfirmed resize is lost with the host |
 //! | anything else | stopped | safe |
 
-use super::super::Was;
+use super::super::OriginalState;
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
 
@@ -36,7 +36,7 @@ pub(in super::super) fn needs_preparation(state: &VmState) -> bool {
 }
 
 /// True if it has to be checked after the move at all.
-pub(in super::super) fn needs_a_look(was: &Was) -> bool {
+pub(in super::super) fn needs_a_look(was: &OriginalState) -> bool {
     !(was.vm_state == VmState::Active
         || (was.vm_state == VmState::Resized && was.power_state != PowerState::Shutdown))
 }
@@ -48,7 +48,7 @@ pub(in super::super) fn is_stuck(now: &Server) -> bool {
 }
 
 /// Returns the step that is left, by the current state.
-pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
+pub(in super::super) fn rest(was: &OriginalState, now: &Server) -> Rest {
     let wanted = target(was);
     if is_stuck(now) && wanted != VmState::Error {
         return Rest::Do(Restoration::MarkActive);
@@ -88,7 +88,7 @@ pub(in super::super) fn rest(was: &Was, now: &Server) -> Rest {
 }
 
 /// Returns the state that it is brought back to.
-pub(in super::super) fn target(was: &Was) -> VmState {
+pub(in super::super) fn target(was: &OriginalState) -> VmState {
     match &was.vm_state {
         VmState::Active => VmState::Active,
         VmState::Error => VmState::Error,
@@ -107,7 +107,7 @@ pub(in super::super) fn target(was: &Was) -> VmState {
 }
 
 /// Returns a remark for its owner about its state after the move.
-pub(in super::super) fn remark(was: &Was) -> Option<&'static str> {
+pub(in super::super) fn remark(was: &OriginalState) -> Option<&'static str> {
     match &was.vm_state {
         VmState::Active | VmState::Stopped | VmState::Error => None,
         VmState::Paused => Some("was paused: booted anew and paused again, its memory is lost"),

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use super::super::turn::{Moves, Turn};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{End, Move, MoveStep, Preparation};
 use super::finish;
 use super::track::MoveTrack;
 use crate::nova::Migration;
-use crate::recovery::{MoveVerdict, MoveWord, Now, Record, StepKind, Task, WrittenOff};
+use crate::recovery::{InstanceResolution, Now, Record, ResolutionKind, StepKind, Task, WrittenOff};
 
 /// Time without progress after which an operator may give a move up.
-const STILL: Duration = Duration::from_mins(1);
+const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
 
 impl Move {
     /// Checks whether the action `word` applies to the move as it is. Nova's view is checked when the action is taken.
@@ -18,7 +18,7 @@ impl Move {
     /// # Errors
     ///
     /// Returns the reason why it does not apply, as text for operators.
-    pub fn admits(&self, word: MoveVerdict, on: Option<&str>) -> Result<(), String> {
+    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
         if self.is_over() {
             return Err(format!(
                 "{} is over in this recovery: retry the recovery if it is to be tried again",
@@ -30,34 +30,36 @@ impl Move {
         }
         let in_flight = self.is_in_flight();
         match word {
-            MoveVerdict::Success if on.is_none() => {
+            ResolutionKind::Success if on.is_none() => {
                 Err("name the host that it runs on: --running-on HOST".into())
             }
-            MoveVerdict::Retry if in_flight => Err(format!(
+            ResolutionKind::Retry if in_flight => Err(format!(
                 "Nova may be at work on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
                 self.name
             )),
-            MoveVerdict::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
+            ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
                 "{} may run elsewhere: {}",
                 self.name,
                 self.note.as_deref().unwrap_or_default()
             )),
-            MoveVerdict::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
+            ResolutionKind::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
                 "name the host that {} does not run on: --not-running-on HOST; {}",
                 self.name,
                 self.note.as_deref().unwrap_or_default()
             )),
-            MoveVerdict::Failure if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() => {
+            ResolutionKind::Failure
+                if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() =>
+            {
                 Err(format!("{} is about to be asked for anyway", self.name))
             }
-            MoveVerdict::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
+            ResolutionKind::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
                 Err(format!(
                     "{} goes to {}: use --not-running-on with that host",
                     self.name,
                     self.dest.as_deref().unwrap_or_default()
                 ))
             }
-            MoveVerdict::Failure
+            ResolutionKind::Failure
                 if !self.has_no_doubt() && on.is_none_or(|host| !self.is_asked_of(host, in_flight)) =>
             {
                 Err(format!(
@@ -65,7 +67,10 @@ impl Move {
                     self.where_it_may_run()
                 ))
             }
-            MoveVerdict::Success | MoveVerdict::Failure | MoveVerdict::Retry | MoveVerdict::Ignore => Ok(()),
+            ResolutionKind::Success
+            | ResolutionKind::Failure
+            | ResolutionKind::Retry
+            | ResolutionKind::Ignore => Ok(()),
         }
     }
 
@@ -93,10 +98,10 @@ impl MoveTrack {
     /// Takes the operator actions on instances. `heard`: the number of the last one taken. True if the instances are to be listed again.
     pub(in super::super) fn heard_words(
         &mut self,
-        words: &[MoveWord],
+        words: &[InstanceResolution],
         heard: &mut u64,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let last = *heard;
         let mut lists_anew = false;
@@ -116,7 +121,12 @@ impl MoveTrack {
         lists_anew
     }
 
-    fn heard_word(&mut self, said: &MoveWord, moves: &mut Moves, turn: &mut Turn<'_>) -> bool {
+    fn heard_word(
+        &mut self,
+        said: &InstanceResolution,
+        moves: &mut Moves,
+        turn: &mut DecisionContext<'_>,
+    ) -> bool {
         let (now, record) = (turn.now, &mut *turn.record);
         let Some(one) = moves.get_mut(&said.server) else {
             let text = format!("{} by {}: no such instance here", said.word, said.by);
@@ -129,7 +139,7 @@ impl MoveTrack {
             .admits(said.word, on)
             .and_then(|()| self.is_stuck_for(one, said.word, now));
         // The next list releases a move on hold, if nothing else holds it.
-        let lists_anew = admitted.is_ok() && said.word == MoveVerdict::Failure;
+        let lists_anew = admitted.is_ok() && said.word == ResolutionKind::Failure;
         let text = match admitted {
             Ok(()) => {
                 self.obey(one, said, now, record);
@@ -146,28 +156,28 @@ impl MoveTrack {
     }
 
     /// Refuses an action on a move that makes progress, because it needs none.
-    fn is_stuck_for(&self, one: &Move, word: MoveVerdict, now: Now) -> Result<(), String> {
-        if word != MoveVerdict::Failure || !one.is_in_flight() {
+    fn is_stuck_for(&self, one: &Move, word: ResolutionKind, now: Now) -> Result<(), String> {
+        if word != ResolutionKind::Failure || !one.is_in_flight() {
             return Ok(());
         }
         let progress = self.progress.get(&one.server);
         match progress.map(|seen| now.elapsed.since(seen.1)) {
-            Some(still) if still >= STILL => Ok(()),
+            Some(still) if still >= GIVE_UP_AFTER => Ok(()),
             Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
             None => Err("this engine has not seen its evacuation yet: say it again in a moment".into()),
         }
     }
 
-    fn obey(&mut self, one: &mut Move, said: &MoveWord, now: Now, record: &mut Record) {
+    fn obey(&mut self, one: &mut Move, said: &InstanceResolution, now: Now, record: &mut Record) {
         let on = said.on.as_deref();
         match said.word {
             // The report is believed once Nova shows the instance there.
-            MoveVerdict::Success => {
+            ResolutionKind::Success => {
                 self.said_on
                     .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
                 self.look.insert(one.server);
             }
-            MoveVerdict::Failure => {
+            ResolutionKind::Failure => {
                 if let Some(host) = on {
                     one.is_absent_from(host, &said.by, record);
                     one.absent.insert(host.to_owned());
@@ -177,8 +187,8 @@ impl MoveTrack {
                     one.ask_anew(now);
                 }
             }
-            MoveVerdict::Retry => one.ask_anew(now),
-            MoveVerdict::Ignore => {
+            ResolutionKind::Retry => one.ask_anew(now),
+            ResolutionKind::Ignore => {
                 let why = format!("left to itself by {}", said.by);
                 let end = if one.is_in_flight() {
                     End::Person
@@ -191,7 +201,7 @@ impl MoveTrack {
     }
 
     /// Gives up moves that an operator has rejected, and that Nova does not end.
-    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
+    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
         let (now, limit) = (turn.now, turn.policy.slow_after);
         for one in moves.values_mut() {
             let MoveStep::Asked { since, .. } = one.step else {

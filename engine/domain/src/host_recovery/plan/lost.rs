@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
-use super::super::turn::{Moves, Turn};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{Lock, Move};
-use super::{Shown, plan_one};
+use super::{HostInstance, plan_one};
 use crate::count;
 use crate::id::ServerId;
-use crate::nova::{About, Migration, MigrationType, PowerState, Server, VmState};
+use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
 use crate::recovery::{StepKind, Task};
 use crate::timestamp::Timestamp;
 
@@ -21,7 +21,7 @@ pub(in super::super) fn adopt_lost(
     moves: &mut Moves,
     (reported_at, known): (Option<Timestamp>, &BTreeSet<ServerId>),
     since: &mut Option<Timestamp>,
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
 ) {
     // This recovery's own lost calls may have put it in this state: a failed evacuation does, and so does the preparation.
     let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
@@ -63,7 +63,7 @@ pub(in super::super) fn adopt_lost(
             continue;
         };
         let nowhere = shown_nowhere(*server);
-        let shown = Shown::new(&nowhere, None, turn);
+        let shown = HostInstance::new(&nowhere, None, turn);
         let mut one = plan_one(shown, next + adopted, &[], &[], since, turn);
         one.adopt(first, turn.now);
         one.over_at = None;
@@ -102,7 +102,7 @@ fn shown_nowhere(id: ServerId) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
-        about: About::default(),
+        about: InstanceTraits::default(),
         needs: None,
     }
 }

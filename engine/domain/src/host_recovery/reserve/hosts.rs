@@ -2,21 +2,21 @@
 
 use std::time::Duration;
 
-use super::super::trouble::Topic;
+use super::super::trouble::BlockerKind;
 use super::super::{End, Move, MoveStep};
-use super::{Moves, REFUSALS, Reserve, Taken, TakenEnd, TakenStep, Turn};
+use super::{DecisionContext, Moves, REFUSALS, Reservation, ReservationEnd, ReservationStep, Reserve};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::question::backoff;
 use crate::recovery::{
-    Command, Joined, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
+    Command, JoinResult, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
 };
 
 /// Interval between two checks of a host that is to come up.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// The result of a check of a host that is being made ready.
-enum Verdict {
+enum Readiness {
     Ready,
     Enable,
     Wait,
@@ -25,13 +25,18 @@ enum Verdict {
 
 impl Reserve {
     /// Makes one call at a time for each reserved host.
-    pub(super) fn drive(&mut self, moves: &Moves, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    pub(super) fn drive(
+        &mut self,
+        moves: &Moves,
+        turn: &mut DecisionContext<'_>,
+        commands: &mut Vec<Command>,
+    ) {
         for at in 0..self.hosts.len() {
             let step = self.hosts[at].step;
             match step {
-                TakenStep::Preparing if turn.forbidden().is_none() => self.prepare(at, turn, commands),
-                TakenStep::Returning => self.give_back(at, moves, turn, commands),
-                TakenStep::Preparing | TakenStep::Ready | TakenStep::Over(_) => {}
+                ReservationStep::Preparing if turn.forbidden().is_none() => self.prepare(at, turn, commands),
+                ReservationStep::Returning => self.give_back(at, moves, turn, commands),
+                ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Over(_) => {}
             }
         }
     }
@@ -40,24 +45,24 @@ impl Reserve {
     pub(in super::super) fn hand_back(
         &mut self,
         moves: &Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         for taken in &mut self.hosts {
-            if matches!(taken.step, TakenStep::Preparing | TakenStep::Ready) {
-                taken.step = TakenStep::Returning;
+            if matches!(taken.step, ReservationStep::Preparing | ReservationStep::Ready) {
+                taken.step = ReservationStep::Returning;
                 turn.record.head = true;
             }
         }
         self.drive(moves, turn, commands);
         let settled = self.is_settled();
         if settled {
-            turn.troubles.end(Topic::Reserve);
+            turn.troubles.end(BlockerKind::Reserve);
         }
         settled
     }
 
-    fn prepare(&mut self, at: usize, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    fn prepare(&mut self, at: usize, turn: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
         let (now, limit) = (turn.now, turn.policy.reserved_up_limit);
         let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
@@ -84,32 +89,32 @@ impl Reserve {
             return;
         }
         match verdict(taken, now, limit) {
-            Verdict::Ready => {
-                taken.step = TakenStep::Ready;
+            Readiness::Ready => {
+                taken.step = ReservationStep::Ready;
                 turn.record.head = true;
                 let text = format!("reserved host {} is enabled and up", taken.name);
                 turn.record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
-                turn.troubles.end(Topic::Reserve);
+                turn.troubles.end(BlockerKind::Reserve);
             }
-            Verdict::Enable => {
+            Readiness::Enable => {
                 taken.enabled += 1;
                 set_status(taken, ServiceStatus::Enabled, turn, commands);
             }
-            Verdict::Wait => {
+            Readiness::Wait => {
                 taken.seen = None;
                 taken.not_before = now.elapsed.plus(LOOK);
                 let name = taken.name.clone();
-                turn.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(BlockerKind::Reserve, now, || {
                     format!("waiting until Nova shows reserved host {name} up")
                 });
             }
-            Verdict::Unfit(why) => self.of_no_use(at, why, turn.record),
+            Readiness::Unfit(why) => self.of_no_use(at, why, turn.record),
         }
     }
 
     fn of_no_use(&mut self, at: usize, why: String, record: &mut Record) {
         let taken = &mut self.hosts[at];
-        taken.step = TakenStep::Returning;
+        taken.step = ReservationStep::Returning;
         taken.seen = None;
         record.head = true;
         let text = format!("reserved host {} is of no use: it {why}", taken.name);
@@ -117,7 +122,13 @@ impl Reserve {
         self.unfit.insert(taken.name.clone(), why);
     }
 
-    fn give_back(&mut self, at: usize, moves: &Moves, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    fn give_back(
+        &mut self,
+        at: usize,
+        moves: &Moves,
+        turn: &mut DecisionContext<'_>,
+        commands: &mut Vec<Command>,
+    ) {
         let (now, settle) = (turn.now, turn.policy.settle_time());
         let taken = &self.hosts[at];
         let name = &taken.name;
@@ -138,7 +149,7 @@ impl Reserve {
         if instances > 0 {
             let instances = count(instances, "instance", "instances");
             let text = format!("reserved host {name} has taken {instances} and is an ordinary host now");
-            return self.close(at, TakenEnd::Used, text, turn.record);
+            return self.close(at, ReservationEnd::Used, text, turn.record);
         }
         let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
@@ -170,7 +181,7 @@ impl Reserve {
                 count(servers, "instance runs", "instances run"),
                 taken.name
             );
-            return self.close(at, TakenEnd::Used, text, turn.record);
+            return self.close(at, ReservationEnd::Used, text, turn.record);
         }
         if let Some(joining) = taken.joining.iter().find(|one| one.ours) {
             let text = format!(
@@ -199,20 +210,20 @@ impl Reserve {
                     taken.name,
                     service.disabled_reason.as_deref().unwrap_or("without a reason"),
                 );
-                return self.close(at, TakenEnd::Used, text, turn.record);
+                return self.close(at, ReservationEnd::Used, text, turn.record);
             }
         }
         let text = format!(
             "reserved host {} was not needed and is in reserve again",
             taken.name
         );
-        self.close(at, TakenEnd::GivenBack, text, turn.record);
+        self.close(at, ReservationEnd::GivenBack, text, turn.record);
     }
 
-    fn close(&mut self, at: usize, end: TakenEnd, text: String, record: &mut Record) {
+    fn close(&mut self, at: usize, end: ReservationEnd, text: String, record: &mut Record) {
         let taken = &mut self.hosts[at];
-        taken.step = TakenStep::Over(end);
-        taken.consumed |= end == TakenEnd::Used;
+        taken.step = ReservationStep::Over(end);
+        taken.consumed |= end == ReservationEnd::Used;
         record.reservations.insert(taken.host);
         record.head = true;
         record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
@@ -222,7 +233,7 @@ impl Reserve {
         &mut self,
         answer: ReserveAnswer,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (host, result) = match answer {
             ReserveAnswer::Survey(result) => return self.surveyed(result, moves, turn),
@@ -261,7 +272,7 @@ impl Reserve {
                         Ok(joined) => {
                             joining.done = true;
                             // It was in it before the call: by an unanswered call of this recovery, or by others, whose change stays.
-                            joining.ours = *joined == Joined::Added || loose;
+                            joining.ours = *joined == JoinResult::Added || loose;
                         }
                         Err(fault) if !fault.maybe_done && !loose => joining.ours = false,
                         Err(_) => {}
@@ -288,7 +299,13 @@ impl Reserve {
     }
 
     /// Handles what every answer has in common.
-    fn call_answered(&mut self, host: &str, result: Result<(), Fault>, write: bool, turn: &mut Turn<'_>) {
+    fn call_answered(
+        &mut self,
+        host: &str,
+        result: Result<(), Fault>,
+        write: bool,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let now = turn.now;
         let Some(at) = self
             .hosts
@@ -304,7 +321,7 @@ impl Reserve {
             taken.faults = 0;
             if write {
                 taken.call_answered();
-                turn.troubles.end(Topic::Reserve);
+                turn.troubles.end(BlockerKind::Reserve);
             }
             return;
         };
@@ -323,29 +340,29 @@ impl Reserve {
             FaultClass::Permanent | FaultClass::Fatal => taken.faults >= REFUSALS,
         };
         match taken.step {
-            TakenStep::Preparing if refused => {
+            ReservationStep::Preparing if refused => {
                 let why = format!("cannot be made ready: {}", fault.text);
                 self.of_no_use(at, why, turn.record);
             }
-            TakenStep::Returning if refused && taken.faults >= REFUSALS => {
+            ReservationStep::Returning if refused && taken.faults >= REFUSALS => {
                 let text = format!(
                     "reserved host {host} is in reserve again, but could not be put back as it was: {}",
                     fault.text
                 );
                 turn.record.failed(Task::Reserve, text.clone());
                 self.lack = Some(text.clone());
-                self.close(at, TakenEnd::GivenBack, text, turn.record);
+                self.close(at, ReservationEnd::GivenBack, text, turn.record);
             }
-            TakenStep::Preparing | TakenStep::Returning => {
+            ReservationStep::Preparing | ReservationStep::Returning => {
                 let name = host.to_owned();
-                turn.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(BlockerKind::Reserve, now, || {
                     format!(
                         "calls about reserved host {name} fail and are repeated: {}",
                         fault.text
                     )
                 });
             }
-            TakenStep::Ready | TakenStep::Over(_) => {}
+            ReservationStep::Ready | ReservationStep::Over(_) => {}
         }
     }
 
@@ -370,34 +387,39 @@ impl Reserve {
     }
 }
 
-fn verdict(taken: &mut Taken, now: Now, limit: Duration) -> Verdict {
+fn verdict(taken: &mut Reservation, now: Now, limit: Duration) -> Readiness {
     let service = taken.seen.as_ref().and_then(|view| view.service.as_ref());
     let Some(service) = service else {
-        return Verdict::Unfit("has no nova-compute service of that name in Nova".into());
+        return Readiness::Unfit("has no nova-compute service of that name in Nova".into());
     };
     if service.forced_down {
-        return Verdict::Unfit("has been forced down in Nova".into());
+        return Readiness::Unfit("has been forced down in Nova".into());
     }
     if !service.enabled {
         // R23: it is enabled whatever the reason, but not against an actor who disables it again and again.
         return if taken.enabled >= REFUSALS {
-            Verdict::Unfit("is disabled by somebody again and again".into())
+            Readiness::Unfit("is disabled by somebody again and again".into())
         } else {
-            Verdict::Enable
+            Readiness::Enable
         };
     }
     if service.up {
-        return Verdict::Ready;
+        return Readiness::Ready;
     }
     let since = *taken.waiting.get_or_insert(now.elapsed);
     if now.elapsed.since(since) >= limit {
-        Verdict::Unfit(format!("has not come up within {} s", limit.as_secs()))
+        Readiness::Unfit(format!("has not come up within {} s", limit.as_secs()))
     } else {
-        Verdict::Wait
+        Readiness::Wait
     }
 }
 
-fn set_status(taken: &mut Taken, status: ServiceStatus, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+fn set_status(
+    taken: &mut Reservation,
+    status: ServiceStatus,
+    turn: &mut DecisionContext<'_>,
+    commands: &mut Vec<Command>,
+) {
     let told = match &status {
         ServiceStatus::Enabled => {
             let was = taken
@@ -419,10 +441,10 @@ fn set_status(taken: &mut Taken, status: ServiceStatus, turn: &mut Turn<'_>, com
 
 /// Requests a change of a host, once it is journalled. `told`: the progress and the text of the event.
 fn change(
-    taken: &mut Taken,
+    taken: &mut Reservation,
     call: ReserveCall,
     told: (f64, String),
-    turn: &mut Turn<'_>,
+    turn: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
     taken.intend(turn.now.elapsed);

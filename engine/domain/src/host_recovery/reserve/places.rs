@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::super::method::{Next, Way};
+use super::super::method::{NextStep, PlacementTarget};
 use super::super::moves::finish;
-use super::super::trouble::Topic;
+use super::super::trouble::BlockerKind;
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
-use super::{Joining, Moves, Reserve, Taken, TakenStep, Turn};
+use super::{AggregateMembership, DecisionContext, Moves, Reservation, ReservationStep, Reserve};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
@@ -31,7 +31,7 @@ const SURVEYS: u32 = 3;
 impl Move {
     fn waits_for_reserve(&self) -> bool {
         let waits = matches!(self.step, MoveStep::Waiting { .. });
-        self.route.way == Way::Reserved && waits && self.has_no_doubt()
+        self.route.way == PlacementTarget::Reserved && waits && self.has_no_doubt()
     }
 
     /// True if it takes resources on `host`, or is about to.
@@ -57,7 +57,7 @@ impl Reserve {
     pub(in super::super) fn act(
         &mut self,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         self.drive(moves, turn, commands);
@@ -77,7 +77,7 @@ impl Reserve {
         }
         if unplaced.is_empty() {
             self.asks.waiting = None;
-            turn.troubles.end(Topic::Reserve);
+            turn.troubles.end(BlockerKind::Reserve);
             return;
         }
         if let Some(survey) = self.survey(now.elapsed) {
@@ -96,7 +96,7 @@ impl Reserve {
             return (BTreeMap::new(), Vec::new());
         }
         waiting.sort_by_key(|one| (one.rank, one.server));
-        let mut rooms: Vec<(&Taken, Option<Resources>)> = self
+        let mut rooms: Vec<(&Reservation, Option<Resources>)> = self
             .hosts
             .iter()
             .filter(|taken| taken.is_open() && !is_full(taken, moves))
@@ -112,7 +112,7 @@ impl Reserve {
             match place {
                 Some((taken, room)) => {
                     *room = room.map(|room| room.without(&needs));
-                    if taken.step == TakenStep::Ready {
+                    if taken.step == ReservationStep::Ready {
                         placed.insert(one.server, taken.name.clone());
                     }
                 }
@@ -127,7 +127,7 @@ impl Reserve {
         survey: &Survey,
         unplaced: &[ServerId],
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let now = turn.now;
         let needs: Vec<Option<Resources>> = unplaced
@@ -146,7 +146,7 @@ impl Reserve {
         self.asks.seen = None;
         if !choice.picks.is_empty() {
             self.asks.waiting = None;
-            turn.troubles.end(Topic::Reserve);
+            turn.troubles.end(BlockerKind::Reserve);
             for pick in choice.picks {
                 self.take(pick, survey.blind.as_deref(), turn.record);
             }
@@ -170,7 +170,7 @@ impl Reserve {
         }
         self.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
         if may_wait {
-            turn.troubles.begin(Topic::Reserve, now, || {
+            turn.troubles.begin(BlockerKind::Reserve, now, || {
                 format!("waiting for a reserved host: {why}")
             });
         }
@@ -210,17 +210,17 @@ impl Reserve {
         record.reservations.insert(host.id);
         record.head = true;
         self.hosts.retain(|one| one.host != host.id);
-        self.hosts.push(Taken {
+        self.hosts.push(Reservation {
             host: host.id,
             name: host.name,
-            step: TakenStep::Preparing,
+            step: ReservationStep::Preparing,
             service: service.id,
             was_enabled: service.enabled,
             was_reason: service.disabled_reason,
             room: host.room,
             joining: joins
                 .into_iter()
-                .map(|one| Joining {
+                .map(|one| AggregateMembership {
                     aggregate: one.id,
                     name: one.name,
                     done: false,
@@ -240,13 +240,13 @@ impl Reserve {
     }
 
     /// Handles an instance that no reserved host takes: it goes the other way, or needs an operator.
-    fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, turn: &mut Turn<'_>) {
+    fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
         let (now, record) = (turn.now, &mut *turn.record);
         let Some(one) = moves.get_mut(&server) else {
             return;
         };
         record.moves.insert(server);
-        if one.route.turn() == Next::OtherWay {
+        if one.route.turn() == NextStep::OtherWay {
             one.failures = 0;
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -277,7 +277,12 @@ impl Reserve {
         record.head = true;
     }
 
-    pub(super) fn surveyed(&mut self, result: Result<Survey, Fault>, moves: &mut Moves, turn: &mut Turn<'_>) {
+    pub(super) fn surveyed(
+        &mut self,
+        result: Result<Survey, Fault>,
+        moves: &mut Moves,
+        turn: &mut DecisionContext<'_>,
+    ) {
         let now = turn.now;
         self.asks.survey.answered();
         let asks = &mut self.asks;
@@ -297,7 +302,7 @@ impl Reserve {
                     }
                     return;
                 }
-                turn.troubles.begin(Topic::Reserve, now, || {
+                turn.troubles.begin(BlockerKind::Reserve, now, || {
                     format!("the reserved hosts cannot be looked at yet: {}", fault.text)
                 });
             }
@@ -306,12 +311,12 @@ impl Reserve {
 }
 
 /// True if it could not take several instances: it is not requested any more, whatever Placement has shown.
-fn is_full(taken: &Taken, moves: &Moves) -> bool {
+fn is_full(taken: &Reservation, moves: &Moves) -> bool {
     let refused = |one: &&Move| one.route.tried.contains(&taken.name);
     moves.values().filter(refused).count() >= FULL
 }
 
-fn room_left(taken: &Taken, moves: &Moves) -> Option<Resources> {
+fn room_left(taken: &Reservation, moves: &Moves) -> Option<Resources> {
     let room = taken.room?;
     let there = moves.values().filter(|one| one.takes_room_on(&taken.name));
     Some(there.fold(room, |room, one| {

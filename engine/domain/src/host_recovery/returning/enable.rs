@@ -2,7 +2,7 @@
 //! its maintenance ends. This happens only if this recovery has disabled it (R23).
 
 use super::super::service::ServiceTrack;
-use super::super::turn::Turn;
+use super::super::turn::DecisionContext;
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::nova::Service;
@@ -11,7 +11,7 @@ use crate::recovery::{Command, ServiceUpdate, StepKind, Task};
 const CLEARED: &str = "its nova-compute is back and its evacuated instances are cleaned up";
 
 /// The verdict on a host that is not forced down any more.
-enum Verdict {
+enum EnableDecision {
     /// No change by this recovery is left on it.
     Leave(&'static str),
     /// The host is not up now.
@@ -20,21 +20,21 @@ enum Verdict {
     UpSince(Elapsed),
 }
 
-fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> Verdict {
+fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> EnableDecision {
     if seen.enabled {
-        Verdict::Leave("it is enabled")
+        EnableDecision::Leave("it is enabled")
     } else if !ours {
-        Verdict::Leave("it stays disabled, for a reason that is not ours")
+        EnableDecision::Leave("it stays disabled, for a reason that is not ours")
     } else if !seen.up || service.heard(now).is_none() {
-        Verdict::Down
+        EnableDecision::Down
     } else {
-        Verdict::UpSince(service.back.unwrap_or(now))
+        EnableDecision::UpSince(service.back.unwrap_or(now))
     }
 }
 
 impl ServiceTrack {
     /// Records that this recovery has cleared `forced_down`.
-    pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut Turn<'_>) {
+    pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut DecisionContext<'_>) {
         turn.record.running_again = true;
         let Some(stable) = turn.policy.enable_after_return else {
             return turn.returned(CLEARED);
@@ -55,7 +55,12 @@ impl ServiceTrack {
     }
 
     /// Acts on a record without `forced_down`, from a reading that is recent enough.
-    pub(super) fn act_enabling(&mut self, how: &str, turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    pub(super) fn act_enabling(
+        &mut self,
+        how: &str,
+        turn: &mut DecisionContext<'_>,
+        commands: &mut Vec<Command>,
+    ) {
         let Some(stable) = turn.policy.enable_after_return else {
             return turn.returned(how);
         };
@@ -69,16 +74,16 @@ impl ServiceTrack {
             .as_deref()
             .is_some_and(|reason| reason.contains(&mark));
         match verdict(self, &seen, ours, now.elapsed) {
-            Verdict::Leave(why) => {
+            EnableDecision::Leave(why) => {
                 // An unanswered call of this recovery has enabled it: the rest of that step is done now.
                 turn.record.host_back = seen.enabled && self.enable_asked;
                 turn.record.running_again |= self.heard(now.elapsed).is_some();
                 turn.returned(why);
             }
-            Verdict::Down => {
+            EnableDecision::Down => {
                 turn.record.head |= self.back.take().is_some();
             }
-            Verdict::UpSince(since) => {
+            EnableDecision::UpSince(since) => {
                 turn.record.head |= self.back.is_none();
                 turn.record.running_again |= self.back.is_none();
                 self.back = Some(since);
@@ -111,7 +116,11 @@ impl ServiceTrack {
         }
     }
 
-    pub(in super::super) fn enabled(&mut self, result: Result<Service, Fault>, turn: &mut Turn<'_>) {
+    pub(in super::super) fn enabled(
+        &mut self,
+        result: Result<Service, Fault>,
+        turn: &mut DecisionContext<'_>,
+    ) {
         match result {
             Ok(seen) if seen.enabled => {
                 turn.record.host_back = true;

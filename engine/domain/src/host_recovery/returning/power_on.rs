@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::fence::Fence;
-use super::super::turn::{Moves, Turn};
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{End, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -103,7 +103,7 @@ impl PowerOn {
         fence: &mut Fence,
         proof: &mut Option<Proof>,
         moves: &Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         let (now, policy) = (turn.now, turn.policy);
@@ -183,7 +183,7 @@ impl PowerOn {
         false
     }
 
-    fn order(&mut self, targets: &[Target], turn: &mut Turn<'_>, commands: &mut Vec<Command>) {
+    fn order(&mut self, targets: &[Target], turn: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
         self.orders += 1;
         self.at = Some(turn.now.elapsed);
         self.ordering = u32::try_from(targets.len()).unwrap_or(u32::MAX);
@@ -212,7 +212,7 @@ impl PowerOn {
         target: &Target,
         result: Result<(), Fault>,
         fence: &mut Fence,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         self.ordering = self.ordering.saturating_sub(1);
         let text = match result {
@@ -239,7 +239,7 @@ impl PowerOn {
         dated: &DatedReading,
         fence: &mut Fence,
         moves: &Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         if *turn.stage != Stage::Returning || !self.is_wanted(fence, moves, turn.policy) {
             return;
@@ -259,7 +259,7 @@ impl PowerOn {
         }
     }
 
-    fn is_on(&mut self, how: &str, turn: &mut Turn<'_>) {
+    fn is_on(&mut self, how: &str, turn: &mut DecisionContext<'_>) {
         self.over = true;
         turn.record.head = true;
         let text = format!("host {} is on: {how}", turn.host);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use super::super::deadlines::refusals_explained;
 use super::super::silence::SilenceTrack;
-use super::super::trouble::Topic;
-use super::super::turn::{Moves, Turn};
+use super::super::trouble::BlockerKind;
+use super::super::turn::{DecisionContext, Moves};
 use super::super::{HoldKind, Move, MoveStep, Stage};
 use super::{CONTRADICTED_LIMIT, ServiceTrack, reason_of};
 use crate::cadence::StandingHeartbeat;
@@ -229,7 +229,7 @@ impl ServiceTrack {
         untouched: bool,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) -> bool {
         let now = turn.now;
         let asked = self.question.answered();
@@ -246,7 +246,7 @@ impl ServiceTrack {
             Ok(None) => self.not_shown(untouched, turn),
             Err(fault) => {
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
-                turn.troubles.begin(Topic::Service, now, || {
+                turn.troubles.begin(BlockerKind::Service, now, || {
                     format!("waiting for Nova: {}", fault.text)
                 });
             }
@@ -261,7 +261,7 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let is_newer = asked >= self.changed && asked > self.looked;
         if is_newer && !self.updating && !self.is_awaited() {
@@ -275,12 +275,12 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let (now, policy) = (turn.now, turn.policy);
         self.question.seen = Some(asked);
         self.missing = 0;
-        turn.troubles.end(Topic::Service);
+        turn.troubles.end(BlockerKind::Service);
         self.stale_after = policy.silent_after();
         self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
         if self.id != Some(seen.id) {
@@ -323,11 +323,11 @@ impl ServiceTrack {
         }
     }
 
-    fn not_shown(&mut self, untouched: bool, turn: &mut Turn<'_>) {
+    fn not_shown(&mut self, untouched: bool, turn: &mut DecisionContext<'_>) {
         let (now, host) = (turn.now, turn.host);
         self.question.not_before = now.elapsed.plus(Duration::from_secs(5));
         self.missing = self.missing.saturating_add(1);
-        turn.troubles.begin(Topic::Service, now, || {
+        turn.troubles.begin(BlockerKind::Service, now, || {
             format!("Nova knows no nova-compute service on host {host}")
         });
         if self.missing < MISSING {
@@ -372,7 +372,7 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &Moves,
-        turn: &mut Turn<'_>,
+        turn: &mut DecisionContext<'_>,
     ) {
         let now = turn.now;
         let word = proof.as_ref().is_some_and(Proof::is_word);
@@ -401,7 +401,7 @@ impl ServiceTrack {
                 // Nova shows the time of this recovery's own unanswered change as a heartbeat: it must become stale once more.
                 let since = *self.waiting.get_or_insert(now.elapsed);
                 let host = turn.host;
-                turn.troubles.begin(Topic::Heard, now, || {
+                turn.troubles.begin(BlockerKind::Heard, now, || {
                     format!("waiting until Nova has heard nothing of host {host} for a while")
                 });
                 if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
@@ -410,7 +410,7 @@ impl ServiceTrack {
             }
             (None, _) => {
                 self.waiting = None;
-                turn.troubles.end(Topic::Heard);
+                turn.troubles.end(BlockerKind::Heard);
                 self.mark = Some(heartbeat);
                 turn.record.head = true;
                 renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
@@ -421,7 +421,12 @@ impl ServiceTrack {
 
 /// Revokes the proof because the host is seen running, and ends all further submits of this episode for good (R17); moves in
 /// flight are followed to their end.
-pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how: &str, turn: &mut Turn<'_>) {
+pub(in super::super) fn seen_alive(
+    proof: &mut Option<Proof>,
+    moves: &Moves,
+    how: &str,
+    turn: &mut DecisionContext<'_>,
+) {
     if proof.take().is_none() {
         return;
     }
@@ -431,7 +436,7 @@ pub(in super::super) fn seen_alive(proof: &mut Option<Proof>, moves: &Moves, how
     if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() || turn.settled {
         return;
     }
-    turn.troubles.end(Topic::Heard);
+    turn.troubles.end(BlockerKind::Heard);
     let under_way = moves.values().filter(|one| one.is_in_flight()).count();
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();

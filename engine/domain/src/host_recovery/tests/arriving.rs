@@ -7,7 +7,7 @@ use crate::host_recovery::{End, MoveStep, Stage};
 use crate::id::MigrationId;
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, InCell, Life, Observation, ServerCall, ServerIds, Word};
+use crate::recovery::{Command, InCell, Life, Observation, OperatorCommand, ServerCall, ServerIds};
 
 /// A record of what is on its way from "b" to the host.
 fn inbound(kind: MigrationType, status: &str) -> Migration {
@@ -370,7 +370,8 @@ fn r28_a_take_over_goes_on_watching_and_a_rejection_ends_it() {
     assert!(bed.state.arrivals.expected.contains_key(&id(77)));
     let mut bed = Bed::engine().proven();
     bed.forced_down().pulse(false, false);
-    bed.inventory(vec![server(1)], vec![record]).say(Word::Reject);
+    bed.inventory(vec![server(1)], vec![record])
+        .say(OperatorCommand::Reject);
     assert_eq!(bed.state.stage, Stage::Returning);
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
     for _ in 0..100 {

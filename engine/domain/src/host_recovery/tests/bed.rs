@@ -14,14 +14,15 @@ use crate::fault::{Fault, FaultClass};
 use crate::guard::{NovaView, Region, RegionHost};
 use crate::host_recovery::{HostRecovery, Move, MoveStep, decide};
 use crate::level::{Device, Level, Target};
-use crate::nova::{About, Migration, MigrationType, PowerState, Server, Service, VmState};
+use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, Service, VmState};
 use crate::pace::Permits;
 use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
-use crate::recovery::OffWord;
+use crate::recovery::OffClaim;
 use crate::recovery::{
-    Command, Evacuations, InCell, Inventory, Lists, Messaging, MoveVerdict, MoveWord, Now, Observation,
-    OperatorWord, Pulse, Record, ReserveAnswer, ReserveCall, ServerCall, ServiceUpdate, Word, mark,
+    Command, Evacuations, InCell, InstanceResolution, Inventory, Lists, Messaging, Now, Observation,
+    OperatorCommand, OperatorState, OperatorWord, Record, ReserveAnswer, ReserveCall, ResolutionKind,
+    ServerCall, ServiceUpdate, mark,
 };
 use crate::{
     Elapsed, HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp,
@@ -58,7 +59,7 @@ pub(super) struct Bed {
     pub(super) status: NotificationStatus,
     pub(super) message: Option<String>,
     pub(super) said: u32,
-    pub(super) pulse: Pulse,
+    pub(super) pulse: OperatorState,
     words: u64,
     /// What Nova shows of the host.
     pub(super) service: Service,
@@ -214,7 +215,7 @@ impl Bed {
             status: NotificationStatus::Running,
             message: None,
             said: 0,
-            pulse: Pulse::CALM,
+            pulse: OperatorState::CALM,
             words: 0,
             service: Service {
                 id: ServiceId(Uuid::from_u128(5)),
@@ -396,12 +397,12 @@ impl Bed {
         self
     }
 
-    pub(super) fn hears(&mut self, word: OffWord) -> &mut Self {
+    pub(super) fn hears(&mut self, word: OffClaim) -> &mut Self {
         self.pulse.off_word = Some(word);
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    pub(super) fn say(&mut self, word: Word) -> &mut Self {
+    pub(super) fn say(&mut self, word: OperatorCommand) -> &mut Self {
         self.words += 1;
         self.pulse.word = Some(OperatorWord {
             number: self.words,
@@ -412,8 +413,8 @@ impl Bed {
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    pub(super) fn say_of(&mut self, number: u128, word: MoveVerdict, on: Option<&str>) -> &mut Self {
-        let said = MoveWord {
+    pub(super) fn say_of(&mut self, number: u128, word: ResolutionKind, on: Option<&str>) -> &mut Self {
+        let said = InstanceResolution {
             number: u64::try_from(self.pulse.move_words.len()).unwrap() + 1,
             server: id(number),
             word,

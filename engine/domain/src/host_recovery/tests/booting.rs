@@ -4,7 +4,7 @@ use super::bed::{Bed, nova_time, server, timeout};
 use crate::Elapsed;
 use crate::host_recovery::BootHeldFor;
 use crate::power::Power;
-use crate::recovery::{Life, Word};
+use crate::recovery::{Life, OperatorCommand};
 
 fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
     bed.state
@@ -59,7 +59,7 @@ fn r25_an_external_word_holds_the_host_once_it_is_believed() {
 fn r26_a_host_that_a_person_says_is_off_is_held_while_that_is_looked_into() {
     let mut bed = Bed::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
     bed.at += 601_000;
     assert_eq!(

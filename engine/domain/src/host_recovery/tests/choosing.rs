@@ -4,7 +4,7 @@ use super::bed::{Bed, nova_time, server, tagged};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::vmove::VmoveStatus;
 use crate::host_recovery::{End, MoveStep};
-use crate::nova::{About, Server};
+use crate::nova::{InstanceTraits, Server};
 use crate::pace::{Permits, Urgency};
 use crate::policy::{LeaveRules, Policy};
 use crate::recovery::{Command, Observation};
@@ -26,7 +26,7 @@ fn preferred(one: Server, priority: &str) -> Server {
 }
 
 fn made(one: Server, millis: u64) -> Server {
-    let about = About {
+    let about = InstanceTraits {
         created: Some(nova_time(millis)),
         ..one.about
     };
@@ -163,7 +163,7 @@ fn left_by(rules: LeaveRules, one: Server) -> Bed {
     Bed::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
 }
 
-fn about(change: impl FnOnce(&mut About)) -> Server {
+fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
     let mut one = tagged(1);
     one.about.project = "p1".into();
     change(&mut one.about);
@@ -178,11 +178,11 @@ fn ew25_what_a_rule_names_is_left_and_says_which() {
         one.metadata.insert(key.into(), value.into());
         one
     };
-    let image = |one: &mut About| {
+    let image = |one: &mut InstanceTraits| {
         one.image = Some("i1".into());
         one.image_properties.insert("os_distro".into(), "cirros".into());
     };
-    let flavor = |one: &mut About| {
+    let flavor = |one: &mut InstanceTraits| {
         one.flavor_properties.insert("hw:pci".into(), "1".into());
     };
     let none = LeaveRules::default;

@@ -6,7 +6,7 @@ use crate::guard::{Guard, Region};
 use crate::host_recovery::HoldKind;
 use crate::machine_id::MachineId;
 use crate::power::{Power, PowerReading};
-use crate::recovery::{Observation, Word};
+use crate::recovery::{Observation, OperatorCommand};
 use crate::{Elapsed, Timestamp};
 
 /// Nobody has looked at its host before the recovery.
@@ -117,7 +117,7 @@ fn r26_an_operator_who_lets_it_past_g2_takes_novas_deafness_upon_himself() {
     for _ in 0..100 {
         assert!(!second(&mut bed, Power::On));
     }
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     let ordered = first(120, |_| second(&mut bed, Power::On));
     assert!(
         matches!(ordered, Some(60..=74)),
@@ -139,7 +139,7 @@ fn r26_a_persons_word_is_not_believed_right_after_nova_was_deaf() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.around_later(heard(0)).say(Word::HostIsOff);
+    bed.around_later(heard(0)).say(OperatorCommand::HostIsOff);
     let step = |bed: &mut Bed| {
         bed.at += 1_000;
         bed.service().tick(0);
@@ -229,7 +229,7 @@ fn r26_a_heartbeat_that_moves_after_the_first_reading_voids_both() {
 fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again() {
     let mut bed = Bed::engine().begun();
     beat(&mut bed, 60);
-    bed.service().say(Word::HostIsOff);
+    bed.service().say(OperatorCommand::HostIsOff);
     bed.see(Observation::FencingStopped(true));
     for _ in 0..118 {
         bed.tick(1_000);
@@ -249,7 +249,7 @@ fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again
 fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
     let mut bed = Bed::engine().begun();
     beat(&mut bed, 60);
-    bed.service().say(Word::HostIsOff);
+    bed.service().say(OperatorCommand::HostIsOff);
     // The device takes its time, which does not count.
     for _ in 0..300 {
         bed.tick(1_000);
@@ -260,7 +260,7 @@ fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
     bed.see(Observation::Pulse(pulse));
     assert!(bed.state.vouch.is_none());
     // One that is heard only then was never good.
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     let mut late = bed.pulse.clone();
     late.word = late.word.map(|word| crate::recovery::OperatorWord {
         number: word.number + 1,

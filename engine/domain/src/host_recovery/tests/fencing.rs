@@ -7,7 +7,7 @@ use crate::entity::segment::RecoveryMethod;
 use crate::fault::FaultClass;
 use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
-use crate::recovery::{Life, Observation, ServiceUpdate, Word};
+use crate::recovery::{Life, Observation, OperatorCommand, ServiceUpdate};
 
 fn reads_power(bed: &Bed) -> bool {
     bed.reads_power()
@@ -80,11 +80,11 @@ fn ew24_r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
 #[test]
 fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
     let mut bed = Bed::engine();
-    bed.claim().storm(5, 5).say(Word::Approve).tick(0);
+    bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     assert!(reads_power(&bed));
     let mut bed = Bed::engine();
-    bed.claim().storm(5, 5).say(Word::Reject);
+    bed.claim().storm(5, 5).say(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.as_deref().unwrap();
     assert!(message.contains("rejected by ada"));
@@ -99,13 +99,13 @@ fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
 #[test]
 fn a_word_is_heard_once() {
     let mut bed = Bed::engine();
-    bed.claim().storm(5, 5).say(Word::Approve).tick(0);
+    bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(fault(Some(403), FaultClass::Permanent, false)));
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Fence);
     bed.pulse(true, false);
     assert!(bed.state.hold.is_some(), "the old word approves nothing new");
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     assert!(bed.state.hold.is_none());
 }
 
@@ -232,7 +232,7 @@ fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
     assert_eq!(hold.kind, HoldKind::Fence);
     assert_eq!(bed.status, NotificationStatus::Running, "R20: held is running");
     assert!(bed.message.as_deref().unwrap().starts_with("held: "));
-    bed.say(Word::Approve)
+    bed.say(OperatorCommand::Approve)
         .power(Power::Off)
         .tick(3_000)
         .power(Power::Off);
@@ -510,13 +510,13 @@ fn who_rejects_a_recovery_of_a_host_that_was_ordered_off_is_told_that_it_may_be_
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
     assert_eq!(bed.told(), ["bmc"]);
-    bed.powered_off(Ok(())).say(Word::Reject);
+    bed.powered_off(Ok(())).say(OperatorCommand::Reject);
     bed.tick(1);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let message = bed.message.clone().unwrap();
     assert!(message.contains("was ordered off"), "{message}");
     let mut before = Bed::engine().begun();
-    before.say(Word::Reject).tick(1);
+    before.say(OperatorCommand::Reject).tick(1);
     let message = before.message.clone().unwrap();
     assert!(
         message.starts_with("rejected by") && !message.contains("ordered off"),

@@ -5,7 +5,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
 use crate::power::Power;
-use crate::recovery::{Command, Life, Observation, ServerCall, Word};
+use crate::recovery::{Command, Life, Observation, OperatorCommand, ServerCall};
 
 fn unlocks(bed: &Bed) -> bool {
     bed.wants(|command| matches!(command, Command::Unlock(_)))
@@ -407,7 +407,8 @@ fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_agai
 #[test]
 fn a_rejected_recovery_begins_nothing_and_follows_what_is_in_flight() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
-    bed.answer(1, ServerCall::Evacuate, Ok(())).say(Word::Reject);
+    bed.answer(1, ServerCall::Evacuate, Ok(()))
+        .say(OperatorCommand::Reject);
     bed.tick(1_000);
     assert_eq!(
         bed.status,

@@ -8,12 +8,12 @@ use super::holding::alive;
 use super::properties::{Act, acts, apply, check};
 use crate::Timestamp;
 use crate::entity::notification::NotificationStatus;
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 use crate::guard::Region;
 use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::policy::FencingMode;
 use crate::power::Power;
-use crate::recovery::{Command, Observation, ServerCall, Word};
+use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 use crate::reporter::Reporter;
 use crate::wait::WaitsFor;
 
@@ -30,30 +30,30 @@ fn freeze(scope: FreezeScope, number: i64) -> Freeze {
 }
 
 impl Bed {
-    fn frozen(&mut self, frozen: Frozen) -> &mut Self {
+    fn frozen(&mut self, frozen: FreezeStatus) -> &mut Self {
         self.pulse.frozen = frozen;
         let pulse = self.pulse.clone();
         self.see(Observation::Pulse(pulse))
     }
 
     fn freeze_host(&mut self) -> &mut Self {
-        self.frozen(Frozen {
+        self.frozen(FreezeStatus {
             over: vec![freeze(FreezeScope::Host, 1)],
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         })
     }
 
     fn freeze_instance(&mut self, number: u128) -> &mut Self {
-        self.frozen(Frozen {
+        self.frozen(FreezeStatus {
             instances: [(id(number), freeze(FreezeScope::Instance, 1))].into(),
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         })
     }
 
     fn thaw(&mut self) -> &mut Self {
-        self.frozen(Frozen {
+        self.frozen(FreezeStatus {
             thawed: 1,
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         })
     }
 
@@ -233,7 +233,7 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
 #[test]
 fn r24_an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_given() {
     let mut bed = alive();
-    bed.say(Word::Approve).found_on();
+    bed.say(OperatorCommand::Approve).found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(matches!(order, Command::PowerOff { .. }) && bed.record.order.is_some());
     bed.pulse.frozen.over = vec![freeze(FreezeScope::Host, 1)];
@@ -263,7 +263,7 @@ fn what_has_begun_is_followed_to_its_end_but_no_power_command_goes_out() {
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)
     );
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     assert!(
         bed.record
             .steps
@@ -277,7 +277,11 @@ fn what_has_begun_is_followed_to_its_end_but_no_power_command_goes_out() {
         assert!(!bed.orders_off(), "{:?}", bed.commands);
     }
     // Found off after all: its instances are down, and are moved.
-    assert!(bed.say(Word::Approve).found_off(), "{:?}", bed.commands);
+    assert!(
+        bed.say(OperatorCommand::Approve).found_off(),
+        "{:?}",
+        bed.commands
+    );
     bed.forced_down().inventory(vec![server(1)], Vec::new());
     bed.answer(1, ServerCall::Lock, Ok(()));
     assert!(bed.evacuates(1), "{:?}", bed.commands);
@@ -326,20 +330,24 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
 #[test]
 fn what_is_frozen_can_be_given_up_by_a_person() {
     let mut bed = Bed::engine();
-    bed.freeze_host().claim().tick(1_000).say(Word::Reject);
+    bed.freeze_host().claim().tick(1_000).say(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
     let mut bed = Bed::engine().proven();
     bed.forced_down().freeze_instance(1);
-    bed.inventory(vec![server(1)], Vec::new()).say(Word::Reject);
+    bed.inventory(vec![server(1)], Vec::new())
+        .say(OperatorCommand::Reject);
     assert_eq!(*bed.step(1), MoveStep::Over(End::Person));
 }
 
 #[test]
 fn an_approval_ends_no_freeze_and_counts_for_nothing_after_it() {
     let mut bed = Bed::engine();
-    bed.freeze_host().claim().say(Word::Approve).tick(1_000);
+    bed.freeze_host()
+        .claim()
+        .say(OperatorCommand::Approve)
+        .tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
-    bed.say(Word::HostIsOff).tick(1_000);
+    bed.say(OperatorCommand::HostIsOff).tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     bed.around_later(region(8, 10)).thaw().tick(1_000);
     assert_eq!(
@@ -370,9 +378,9 @@ fn whoever_takes_over_while_it_is_frozen_waits_and_hears_of_the_thaw_once() {
     bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
     bed.around_later(region(1, 10));
-    bed.pulse.frozen = Frozen {
+    bed.pulse.frozen = FreezeStatus {
         thawed: 1,
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     };
     bed.take_over().tick(1_000);
     bed.found_on();
@@ -399,9 +407,9 @@ fn one_that_ends_if_it_gets_worse_ends_when_a_second_host_is_out() {
             unless_worse,
             ..freeze(scope, 9)
         };
-        bed.frozen(Frozen {
+        bed.frozen(FreezeStatus {
             over: vec![one],
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         });
         let mut around = region(out, 10);
         // Nova hears none of those that are reported.
@@ -460,7 +468,7 @@ proptest! {
                 }
                 Cold::Thaw => {
                     thaws += 1;
-                    bed.frozen(Frozen { thawed: thaws, ..Frozen::NOTHING });
+                    bed.frozen(FreezeStatus { thawed: thaws, ..FreezeStatus::NOTHING });
                 }
             }
             check(&bed, &before);

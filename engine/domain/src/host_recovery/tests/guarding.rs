@@ -9,10 +9,10 @@ use super::bed::{Bed, heard, nova_time, region};
 use crate::Reporter;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::FaultClass;
-use crate::guard::{Dated, Guard, Region};
+use crate::guard::{Guard, HostIncident, Region};
 use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::power::Power;
-use crate::recovery::{Command, FenceOrder, Life, Observation, Word};
+use crate::recovery::{Command, FenceOrder, Life, Observation, OperatorCommand};
 use crate::reserved::Aggregate;
 use crate::{HostId, RecoveryId};
 
@@ -36,7 +36,7 @@ fn waits_for(bed: &Bed) -> Vec<Guard> {
 /// So many others were ordered off just now.
 fn ordered(mut region: Region, count: u128) -> Region {
     region.orders = (0..count)
-        .map(|number| Dated {
+        .map(|number| HostIncident {
             host: HostId(Uuid::from_u128(100 + number)),
             recovery: RecoveryId(Uuid::from_u128(100 + number)),
             age: Duration::from_secs(1),
@@ -65,7 +65,7 @@ fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
         );
         assert!(message.contains("G5 global"), "{message}");
     }
-    beds[0].say(Word::Approve);
+    beds[0].say(OperatorCommand::Approve);
     for (number, bed) in beds.iter_mut().enumerate() {
         for _ in 0..30 {
             silent_and_on(bed);
@@ -86,7 +86,7 @@ fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
     });
     bed.claim().around(five_of_ten());
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     assert_eq!(
         bed.state.stage,
         Stage::Begin,
@@ -97,7 +97,7 @@ fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
     silent_and_on(&mut bed);
     assert!(!bed.orders_off());
     assert_eq!(held_by(&bed), [Guard::Protected]);
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     bed.tick(100);
     silent_and_on(&mut bed);
     assert!(bed.orders_off(), "{:?}", bed.message);
@@ -106,10 +106,10 @@ fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
 #[test]
 fn i8_r27_a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard() {
     let mut bed = Bed::engine();
-    bed.claim().around(region(4, 10)).say(Word::Approve);
+    bed.claim().around(region(4, 10)).say(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
     for number in 0..2 {
-        flaps.proofs.push(Dated {
+        flaps.proofs.push(HostIncident {
             host: bed.state.host_id,
             recovery: RecoveryId(Uuid::from_u128(50 + number)),
             age: Duration::from_secs(600),
@@ -120,7 +120,10 @@ fn i8_r27_a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard
     for host in &mut flaps.hosts {
         host.recovering = true;
     }
-    bed.say(Word::Approve).around_later(flaps).tick(0).tick(0);
+    bed.say(OperatorCommand::Approve)
+        .around_later(flaps)
+        .tick(0)
+        .tick(0);
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global, Guard::Flap]);
 }
 
@@ -154,7 +157,7 @@ fn r24_an_operator_need_not_wait_and_what_is_waited_for_survives_a_take_over() {
     bed.claim().around(young);
     bed.take_over();
     assert_eq!(waits_for(&bed), [Guard::StartUp]);
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -172,7 +175,7 @@ fn r24_what_the_engine_cannot_see_nobody_approves_for_it() {
     blind.nova = Err("503".into());
     bed.claim().around(blind);
     assert_eq!(waits_for(&bed), [Guard::Observer]);
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Begin);
@@ -249,7 +252,7 @@ fn r24_a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     assert!(bed.state.proof.is_none());
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Storm);
-    bed.say(Word::Approve).tick(500);
+    bed.say(OperatorCommand::Approve).tick(500);
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
@@ -346,7 +349,7 @@ fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while
         (domain.name.as_str(), domain.lost, domain.hosts),
         ("rack:r7", 8, 8)
     );
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -450,7 +453,7 @@ fn a_storm_that_an_older_version_held_is_approved_as_it_was_then() {
     head.as_object_mut().unwrap().remove("guard");
     bed.state = HostRecovery::restore(&head.to_string(), &[]).unwrap();
     bed.claim();
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     bed.tick(0);
     bed.tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);

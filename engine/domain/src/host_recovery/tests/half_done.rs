@@ -10,7 +10,9 @@ use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Migration, Server, VmState};
 use crate::power::Power;
 use crate::recovery::given_up::{may_run, may_run_in};
-use crate::recovery::{Command, InCell, Inventory, Messaging, MoveVerdict, Observation, ServerCall, Word};
+use crate::recovery::{
+    Command, InCell, Inventory, Messaging, Observation, OperatorCommand, ResolutionKind, ServerCall,
+};
 
 pub(super) fn rebuilding(number: u128) -> Server {
     Server {
@@ -468,7 +470,7 @@ fn c4_an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
 fn c4_a_person_ends_a_recovery_whose_list_stays_in_doubt() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::Has(3));
-    bed.say(Word::Reject).tick(31_000);
+    bed.say(OperatorCommand::Reject).tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
 }
 
@@ -559,7 +561,7 @@ fn c5_what_stands_still_is_in_the_journal_with_its_destination() {
 fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     look(
         &mut bed,
         300_000,
@@ -587,14 +589,14 @@ fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
 fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_host() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    bed.say_of(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.is_asked(1), "it has made progress just now");
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, MoveVerdict::Failure, None);
+    bed.say_of(1, ResolutionKind::Failure, None);
     assert!(bed.is_asked(1), "of which host?");
-    bed.say_of(1, MoveVerdict::Failure, Some("c"));
+    bed.say_of(1, ResolutionKind::Failure, Some("c"));
     assert!(bed.is_asked(1), "another one");
-    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    bed.say_of(1, ResolutionKind::Failure, Some("b"));
     let asked = bed.evacuates(1);
     let later = look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     assert!(asked || later == [None], "{:?}", bed.one(1));
@@ -606,15 +608,15 @@ fn c5_a_persons_failure_names_a_host_that_is_in_doubt_and_none_that_is_confirmed
     let mut one = failed_at_b().one(1).clone();
     one.may_run.insert("c".into());
     one.counted_off.insert("c".into());
-    assert_eq!(one.admits(MoveVerdict::Failure, Some("b")), Ok(()));
-    let refused = one.admits(MoveVerdict::Failure, Some("c")).unwrap_err();
+    assert_eq!(one.admits(ResolutionKind::Failure, Some("b")), Ok(()));
+    let refused = one.admits(ResolutionKind::Failure, Some("c")).unwrap_err();
     assert!(refused.contains("may run on b: name that host"), "{refused}");
 }
 
 #[test]
 fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     let mut bed = failed_at_b();
-    bed.say_of(1, MoveVerdict::Ignore, None);
+    bed.say_of(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { end: End::Left, .. }),
         "{:?}",
@@ -623,7 +625,7 @@ fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     assert!(bed.one(1).may_run.contains("b"));
     let mut bed = Bed::engine().asked();
     look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, MoveVerdict::Ignore, None);
+    bed.say_of(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
@@ -641,7 +643,7 @@ fn c5_success_counts_when_nova_shows_it_there() {
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
         let mut bed = Bed::engine().asked();
         look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-        bed.say_of(1, MoveVerdict::Success, Some("b"));
+        bed.say_of(1, ResolutionKind::Success, Some("b"));
         bed.reads(
             1,
             Some(Server {
@@ -657,7 +659,7 @@ fn c5_success_counts_when_nova_shows_it_there() {
 #[test]
 fn c5_a_word_is_heard_once_and_after_a_take_over_not_again() {
     let mut bed = failed_at_b();
-    bed.say_of(1, MoveVerdict::Failure, Some("b"));
+    bed.say_of(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.one(1).may_run.is_empty());
     bed.take_over();
     assert_eq!(bed.state.heard_moves, 1);

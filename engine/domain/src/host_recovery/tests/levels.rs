@@ -11,7 +11,7 @@ use crate::level::Level;
 use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::proof::Basis;
-use crate::recovery::{Command, Life, Observation, Word};
+use crate::recovery::{Command, Life, Observation, OperatorCommand};
 
 /// Fencing with these devices, and Nova does not hear the host.
 fn fencing(names: &[&[&str]]) -> Bed {
@@ -387,7 +387,7 @@ fn row07_a_host_that_returns_after_all_levels_have_failed_stays_manual() {
         "nothing is tried again by itself, even when it falls silent once more"
     );
     assert_eq!(bed.status, NotificationStatus::Running, "and it is not forgotten");
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     assert_eq!(bed.asked_devices(), ["bmc"], "a person decides");
 }
 
@@ -553,7 +553,7 @@ fn i10_devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode()
     bed.tick(1_000).heartbeat_age(60_000).service();
     bed.tick(60_000);
     assert_eq!(bed.asked_devices(), ["bmc"], "the next try of the same episode");
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     assert_eq!(bed.asked_devices(), ["other"], "a person has begun a new one");
 }
 
@@ -654,14 +654,14 @@ fn dry_run_says_what_it_would_do_and_does_nothing() {
         writes += bed.commands.iter().filter(|command| command.is_write()).count();
     }
     assert_eq!(writes, 0);
-    bed.say(Word::Approve).service_now();
+    bed.say(OperatorCommand::Approve).service_now();
     off(&mut bed, "bmc");
     assert_eq!(
         held(&bed).unwrap().0,
         HoldKind::DryRun,
         "approve looks again and no more"
     );
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Closed));
 }
 

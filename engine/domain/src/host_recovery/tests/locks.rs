@@ -4,7 +4,7 @@ use super::bed::{Bed, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, Lock, MoveStep};
 use crate::nova::{Migration, MigrationType, Server};
-use crate::recovery::{Command, ServerCall, Word};
+use crate::recovery::{Command, OperatorCommand, ServerCall};
 
 fn unlocks(bed: &Bed) -> bool {
     bed.wants(|command| *command == Command::Unlock(id(1)))
@@ -167,7 +167,7 @@ fn c12_what_is_held_is_locked_and_unlocked_when_it_ends() {
         "its owner is not to start it while it may run elsewhere"
     );
     bed.answer(1, ServerCall::Lock, Ok(()));
-    bed.tick(1_000).say(Word::Reject);
+    bed.tick(1_000).say(OperatorCommand::Reject);
     assert!(unlocks(&bed), "{:?}", bed.commands);
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));

@@ -8,7 +8,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::monitor::{BootHeartbeats, Heartbeat, MonitorKind};
 use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
-use crate::recovery::{OffWord, Word};
+use crate::recovery::{OffClaim, OperatorCommand};
 
 /// What is kept of heartbeats that came at these seconds, as a look at `bed.at` shows it. The counter is that of the monitors' own clock.
 fn kept(bed: &Bed, seconds: &[u64], counters: &[u64]) -> BootHeartbeats {
@@ -87,7 +87,7 @@ fn r15_monitors_that_go_on_sending_contradict_a_bare_normal() {
         assert!(bed.updates().is_none() && bed.state.proof.is_none());
         // It stays so, whatever is said again.
         for again in 1..10 {
-            bed.hears(OffWord {
+            bed.hears(OffClaim {
                 dated: nova_time(bed.at + 100_000),
                 arrived: Some(nova_time(bed.at + 100_000)),
                 evidence: None,
@@ -100,7 +100,7 @@ fn r15_monitors_that_go_on_sending_contradict_a_bare_normal() {
         // The monitors end, and it is said again.
         let last = bed.at / 1_000;
         bed.tick(61_000);
-        bed.hears(OffWord {
+        bed.hears(OffClaim {
             dated: nova_time(bed.at + 100_000),
             arrived: Some(nova_time(bed.at + 100_000)),
             evidence: None,
@@ -280,7 +280,7 @@ fn r15_an_operator_who_was_shown_them_overrides_them_and_nobody_else_does() {
             bed.tick(5_000);
             look_at(&mut bed, &[1]);
         }
-        bed.say(Word::HostIsOff);
+        bed.say(OperatorCommand::HostIsOff);
         let said = bed.at / 1_000;
         assert_eq!(bed.state.guard.heartbeats.overridden, shown);
         bed.tick(30_000);

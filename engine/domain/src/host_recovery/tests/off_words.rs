@@ -9,11 +9,11 @@ use crate::host_recovery::{HoldKind, HostRecovery};
 use crate::nova::Service;
 use crate::policy::FencingMode;
 use crate::power::Power;
-use crate::recovery::OffWord;
-use crate::recovery::{Observation, Word};
+use crate::recovery::OffClaim;
+use crate::recovery::{Observation, OperatorCommand};
 
 /// A cluster has fenced the host at that time.
-fn fenced(at: Timestamp) -> OffWord {
+fn fenced(at: Timestamp) -> OffClaim {
     let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
     let mut evidence = FenceEvidence::from_json(json).unwrap();
     (evidence.completed_at, evidence.observed_at) = (at, at);
@@ -23,7 +23,7 @@ fn fenced(at: Timestamp) -> OffWord {
         generated: at,
         arrived: at,
     };
-    OffWord {
+    OffClaim {
         arrived: None,
         dated: given.dated(),
         evidence: Some(Box::new(given)),
@@ -31,8 +31,8 @@ fn fenced(at: Timestamp) -> OffWord {
 }
 
 /// An operator, or a report that has joined, says so as of that time.
-fn said(at: Timestamp) -> OffWord {
-    OffWord {
+fn said(at: Timestamp) -> OffClaim {
+    OffClaim {
         arrived: None,
         dated: at,
         evidence: None,
@@ -122,7 +122,7 @@ fn r16_a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_repor
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
     // A person does.
     let mut bed = held();
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     for _ in 0..5 {
         bed.service().tick(1_000);
     }
@@ -226,7 +226,7 @@ fn what_an_older_version_has_begun_is_not_dated_and_goes_on() {
 }
 
 /// It is held as a suspect that Nova hears, and beats until then; what it says is reported at 115 s.
-fn suspect_that_beats_until(last: u64, report: Option<&OffWord>) -> Bed {
+fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Bed {
     let mut bed = Bed::engine();
     bed.heartbeat_age(0).claim();
     for second in 0..150 {
@@ -292,14 +292,14 @@ fn r16_an_approval_of_what_guards_hold_makes_no_report_younger() {
     }
     let held = |bed: &Bed, kind| bed.state.hold.as_ref().is_some_and(|hold| hold.kind == kind);
     assert!(held(&bed, HoldKind::Storm), "{:?}", bed.state.hold);
-    bed.say(Word::Approve).around_later(region(1, 10));
+    bed.say(OperatorCommand::Approve).around_later(region(1, 10));
     for _ in 0..40 {
         bed.service().tick(10_000);
     }
     assert!(bed.state.proof.is_none());
     assert!(held(&bed, HoldKind::Fence), "{:?}", bed.state.hold);
     // Here it is the host that is asked about.
-    bed.say(Word::Approve);
+    bed.say(OperatorCommand::Approve);
     for _ in 0..10 {
         bed.service().tick(10_000);
     }
@@ -330,7 +330,7 @@ fn r31_another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmati
     }
     assert!(is_held(&bed), "{:?}", bed.state.hold);
     // Neither an approval nor a report without evidence shows that it is off.
-    bed.say(Word::Approve).tick(0);
+    bed.say(OperatorCommand::Approve).tick(0);
     assert!(!silent_after(&mut bed, 30_000) && is_held(&bed));
     bed.join_normal().tick(0);
     assert!(!silent_after(&mut bed, 300_000) && is_held(&bed));
@@ -339,7 +339,7 @@ fn r31_another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmati
         !silent_after(&mut bed, 30_000) && is_held(&bed),
         "the next owner asks too"
     );
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     for _ in 0..4 {
         silent_after(&mut bed, 30_000);
     }

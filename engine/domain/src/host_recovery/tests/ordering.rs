@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::bed::{Bed, fault, heard, levels, nova_time, region};
 use crate::Timestamp;
 use crate::fault::FaultClass;
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 use crate::guard::{Guard, Region};
 use crate::host_recovery::{HoldKind, Stage};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, Word};
+use crate::recovery::{Command, Observation, OperatorCommand};
 
 /// A second for an answer, and the half of the device's time after which it is told once more.
 const HALF: u64 = 76_000;
@@ -24,18 +24,18 @@ fn frozen(bed: &mut Bed, number: i64) {
         reason: "firmware".into(),
         unless_worse: false,
     };
-    bed.pulse.frozen = Frozen {
+    bed.pulse.frozen = FreezeStatus {
         over: vec![freeze],
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     };
     let pulse = bed.pulse.clone();
     bed.see(Observation::Pulse(pulse));
 }
 
 fn thawed(bed: &mut Bed, number: i64) {
-    bed.pulse.frozen = Frozen {
+    bed.pulse.frozen = FreezeStatus {
         thawed: number,
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     };
     let pulse = bed.pulse.clone();
     bed.see(Observation::Pulse(pulse));
@@ -241,7 +241,7 @@ fn r27_guards_are_asked_before_what_a_device_has_refused_is_ordered_again() {
 fn approved(mut bed: Bed) -> Bed {
     bed.claim().around(region(5, 10));
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
-    bed.say(Word::Approve).tick(0).tick(0);
+    bed.say(OperatorCommand::Approve).tick(0).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
     bed
 }
@@ -273,7 +273,7 @@ fn r27_an_approval_ends_when_a_further_host_goes_out() {
     let told = bed.state.hold.as_ref().unwrap().reason.clone();
     assert!(told.contains("6 of the segment's 10 hosts"), "{told}");
     assert!(bed.state.guard.approval.is_none());
-    bed.say(Word::Approve).tick(0).tick(0);
+    bed.say(OperatorCommand::Approve).tick(0).tick(0);
     assert!(
         is_told(&mut bed, "bmc"),
         "approved as it is now: {:?}",
@@ -301,7 +301,7 @@ fn r27_an_approval_of_a_domain_is_of_all_its_hosts() {
     assert!(bed.state.hold.as_ref().unwrap().domain.is_some());
     // The look that is pinned shows one of them heard again for a moment.
     bed.around_later(rack(7, 7)).tick(4_000).tick(0);
-    bed.say(Word::Approve).tick(0).tick(0);
+    bed.say(OperatorCommand::Approve).tick(0).tick(0);
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert!(hosts.contains("compute-8"), "{hosts:?}");
 }
@@ -349,7 +349,7 @@ fn r27_an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
         let mut seen = region(5, 10);
         if orders {
             seen.orders = (0..3_u128)
-                .map(|number| crate::guard::Dated {
+                .map(|number| crate::guard::HostIncident {
                     host: crate::HostId(uuid::Uuid::from_u128(100 + number)),
                     recovery: crate::RecoveryId(uuid::Uuid::from_u128(100 + number)),
                     age: Duration::from_secs(1),

@@ -8,7 +8,7 @@ use crate::Elapsed;
 use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Server, VmState};
-use crate::pace::{Permits, TakenUp, Urgency};
+use crate::pace::{Permits, StartSample, Urgency};
 use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
 
 impl Bed {
@@ -148,7 +148,7 @@ fn how_long_nova_took_to_take_up_at_least_is_told_once() {
         vec![evacuation(4, 1, "pre-migrating", Some("b"))],
     );
     // Nobody had taken it up at the look before this one; when since then is not known.
-    let wait = |least, most| TakenUp {
+    let wait = |least, most| StartSample {
         least: Duration::from_millis(least),
         most: Duration::from_millis(most),
     };

@@ -9,7 +9,7 @@ use crate::host_recovery::Stage;
 use crate::nova::Migration;
 use crate::policy::{FencingMode, Policy};
 use crate::power::Power;
-use crate::recovery::{Command, Evacuations, Life, Observation, ServerCall, Word};
+use crate::recovery::{Command, Evacuations, Life, Observation, OperatorCommand, ServerCall};
 
 /// With the option.
 fn wanted(change: impl FnOnce(&mut Policy)) -> Bed {
@@ -178,7 +178,7 @@ fn i07_it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() 
 #[test]
 fn i07_a_rejected_recovery_powers_nothing_on() {
     let mut bed = fenced(wanted(|_| ()));
-    bed.forced_down().say(Word::Reject);
+    bed.forced_down().say(OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!told_within(&mut bed, 600, Power::Off, &[]));
 }

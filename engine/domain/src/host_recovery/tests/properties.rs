@@ -9,7 +9,7 @@ use crate::host_recovery::{HoldKind, HostRecovery, Stage};
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::policy::FencingMode;
 use crate::power::Power;
-use crate::recovery::{Command, Observation, ServerCall, Word};
+use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 #[derive(Clone, Debug)]
 pub(super) enum Act {
@@ -131,7 +131,11 @@ pub(super) fn apply(bed: &mut Bed, act: Act) {
         Act::Claim => bed.claim(),
         Act::TakeOver => bed.take_over(),
         Act::Pulse(enabled, maintenance) => bed.pulse(enabled, maintenance),
-        Act::Say(approve) => bed.say(if approve { Word::Approve } else { Word::Reject }),
+        Act::Say(approve) => bed.say(if approve {
+            OperatorCommand::Approve
+        } else {
+            OperatorCommand::Reject
+        }),
         Act::Storm(out) => bed.storm(out, 10),
         Act::Service { age, up, forced } => {
             bed.service.up = up;

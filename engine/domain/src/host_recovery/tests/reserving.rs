@@ -6,10 +6,10 @@ use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, un
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
-use crate::host_recovery::{End, Lock, MoveStep, Stage, TakenEnd, TakenStep};
+use crate::host_recovery::{End, Lock, MoveStep, ReservationEnd, ReservationStep, Stage};
 use crate::nova::{Server, Service, VmState};
 use crate::recovery::{
-    Command, Joined, Observation, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus, Word,
+    Command, JoinResult, Observation, OperatorCommand, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus,
 };
 use crate::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use crate::{HostId, ServiceId};
@@ -134,7 +134,7 @@ impl Bed {
                     self.status_set(number, Ok(on));
                 }
                 ReserveCall::Join { host, aggregate } => {
-                    let result = Ok(Joined::Added);
+                    let result = Ok(JoinResult::Added);
                     self.see(Observation::Reserve(ReserveAnswer::Joined {
                         host,
                         aggregate,
@@ -163,7 +163,7 @@ impl Bed {
         })
     }
 
-    fn taken(&self, number: u128) -> Option<TakenStep> {
+    fn taken(&self, number: u128) -> Option<ReservationStep> {
         self.state.reserve.taken(host_id(number)).map(|one| one.step)
     }
 
@@ -219,7 +219,7 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
     bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
     bed.over(vec![]);
-    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::Used)));
+    assert_eq!(bed.taken(1), Some(ReservationStep::Over(ReservationEnd::Used)));
     bed.over(vec![]);
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
@@ -255,7 +255,7 @@ fn ew23_one_unevacuable_instance_consumes_one_reserved_host() {
         .iter()
         .map(|one| (one.name.as_str(), one.step))
         .collect();
-    assert_eq!(taken, [("rh-1", TakenStep::Over(TakenEnd::Used))]);
+    assert_eq!(taken, [("rh-1", ReservationStep::Over(ReservationEnd::Used))]);
     assert_eq!(bed.status, NotificationStatus::Failed);
 }
 
@@ -295,7 +295,7 @@ fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     bed.nova_does_it(&mut enabled);
     bed.over(vec![server(1)]);
     assert_eq!(enabled, [false; 5], "all are as they were");
-    let back = TakenStep::Over(TakenEnd::GivenBack);
+    let back = ReservationStep::Over(ReservationEnd::GivenBack);
     assert!(bed.state.reserve.hosts.iter().all(|one| one.step == back));
     assert_eq!(bed.status, NotificationStatus::Failed);
     assert!(
@@ -309,7 +309,7 @@ fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
 fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
     bed.answer(1, ServerCall::Evacuate, conflict());
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     bed.pass(1_000);
     bed.over(vec![server(1)]);
     let look = ReserveCall::Look {
@@ -335,7 +335,10 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
     };
     assert!(bed.asks(&restore));
     bed.status_set(1, Ok(false));
-    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+    assert_eq!(
+        bed.taken(1),
+        Some(ReservationStep::Over(ReservationEnd::GivenBack))
+    );
     assert!(bed.record.reservations.contains(&host_id(1)));
 }
 
@@ -343,13 +346,23 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
 fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
     // Its own recovery, say, enables it again as it found it: a host that Nova's scheduler uses is in nobody's reserve.
     for (case, disabled, servers, end) in [
-        ("put back by somebody", Some(Some(REASON)), 0, TakenEnd::GivenBack),
-        ("disabled by somebody", Some(Some("a process")), 0, TakenEnd::Used),
-        ("used by somebody", None, 2, TakenEnd::Used),
+        (
+            "put back by somebody",
+            Some(Some(REASON)),
+            0,
+            ReservationEnd::GivenBack,
+        ),
+        (
+            "disabled by somebody",
+            Some(Some("a process")),
+            0,
+            ReservationEnd::Used,
+        ),
+        ("used by somebody", None, 2, ReservationEnd::Used),
     ] {
         let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
         bed.answer(1, ServerCall::Evacuate, conflict());
-        bed.say(Word::Reject);
+        bed.say(OperatorCommand::Reject);
         bed.pass(1_000);
         bed.over(vec![server(1)]);
         bed.pass(1_000);
@@ -361,7 +374,7 @@ fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
             "{case}: {:?}",
             bed.commands
         );
-        assert_eq!(bed.taken(1), Some(TakenStep::Over(end)), "{case}");
+        assert_eq!(bed.taken(1), Some(ReservationStep::Over(end)), "{case}");
     }
 }
 
@@ -499,13 +512,16 @@ fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() 
     bed.pass(1_000).nova_does_it(&mut enabled);
     assert!(bed.is_asked(1));
     assert_eq!(bed.one(1).route.target.as_deref(), Some("rh-2"));
-    assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+    assert_eq!(
+        bed.taken(1),
+        Some(ReservationStep::Over(ReservationEnd::GivenBack))
+    );
     assert!(!enabled[1], "it never got so far");
 }
 
 #[test]
 fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
-    let with_aggregate = |joined: Joined| {
+    let with_aggregate = |joined: JoinResult| {
         let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
         bed.state.policy.join_aggregates = true;
         let rack = Aggregate {
@@ -521,7 +537,7 @@ fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
             aggregate: 7,
             result: Ok(joined),
         }));
-        bed.say(Word::Reject);
+        bed.say(OperatorCommand::Reject);
         bed.over(vec![server(1)]);
         bed.pass(1_000);
         let mut left = false;
@@ -546,11 +562,14 @@ fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
                 }
             }
         }
-        assert_eq!(bed.taken(1), Some(TakenStep::Over(TakenEnd::GivenBack)));
+        assert_eq!(
+            bed.taken(1),
+            Some(ReservationStep::Over(ReservationEnd::GivenBack))
+        );
         left
     };
-    assert!(with_aggregate(Joined::Added));
-    assert!(!with_aggregate(Joined::Already));
+    assert!(with_aggregate(JoinResult::Added));
+    assert!(!with_aggregate(JoinResult::Already));
 }
 
 #[test]
@@ -613,7 +632,7 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
             }));
         }
     }
-    assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+    assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
     assert!(bed.state.reserve.unfit["rh-1"].contains("has not come up"));
 }
 
@@ -643,12 +662,12 @@ fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     bed.looked(1, false, None);
     let asked = bed.at;
     bed.status_set(1, Err(timeout()));
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     bed.over(vec![server(1)]);
     while bed.at < asked + 79_000 {
         bed.pass(1_000);
         assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+        assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
     }
     bed.pass(2_000);
     assert!(
@@ -665,14 +684,14 @@ fn r5_an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered(
     // The look that made us enable it, once more; then one of the two enables that are under way is lost.
     bed.looked(1, false, None);
     let asked = bed.at;
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     bed.status_set(1, Err(unavailable()));
     bed.status_set(1, Err(timeout()));
     bed.over(vec![server(1)]);
     while bed.at < asked + 79_000 {
         bed.pass(1_000);
         assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(TakenStep::Returning));
+        assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
     }
 }
 
@@ -690,7 +709,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                 bed.take_over().service();
             }
             if bed.state.rejected.is_none() && step == 12 {
-                bed.say(Word::Reject);
+                bed.say(OperatorCommand::Reject);
             }
             if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
                 bed.answer(1, ServerCall::Lock, Ok(()));
@@ -739,7 +758,11 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                     }
                 }
                 ReserveCall::Join { host, aggregate } => {
-                    let result = if joined { Joined::Already } else { Joined::Added };
+                    let result = if joined {
+                        JoinResult::Already
+                    } else {
+                        JoinResult::Added
+                    };
                     joined = true;
                     ReserveAnswer::Joined {
                         host,
@@ -795,6 +818,9 @@ fn a_state_of_the_version_before_is_read() {
     assert!(row.as_object_mut().unwrap().remove("route").is_some());
     let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[row.to_string()]).unwrap();
     assert!(read.reserve.hosts.is_empty());
-    assert_eq!(read.moves[&id(1)].route.way, crate::host_recovery::Way::Scheduler);
+    assert_eq!(
+        read.moves[&id(1)].route.way,
+        crate::host_recovery::PlacementTarget::Scheduler
+    );
     bed.tick(1);
 }

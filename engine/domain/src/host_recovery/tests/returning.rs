@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::bed::{Bed, evacuation, fault, timeout};
 use crate::Timestamp;
 use crate::fault::FaultClass;
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 use crate::host_recovery::Stage;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, ServiceUpdate};
@@ -106,7 +106,7 @@ fn r5_a_late_forced_down_is_waited_for_after_a_rejection() {
         Some(ServiceUpdate::DisableAndForceDown { .. })
     ));
     bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.say(crate::recovery::Word::Reject);
+    bed.say(crate::recovery::OperatorCommand::Reject);
     assert_eq!(
         bed.record.life,
         Some(Life::Watching),
@@ -221,7 +221,7 @@ fn what_ends_the_moves_does_not_hand_the_host_back_in_the_same_write() {
     bed.forced_down();
     bed.at += 5_000;
     bed.beats();
-    bed.say(crate::recovery::Word::Reject);
+    bed.say(crate::recovery::OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!bed.clears(), "the journal still counts it as open");
     bed.tick(100);
@@ -262,7 +262,7 @@ fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
     // The engine was stopped for two minutes; the change took effect, its answer never came.
     bed.at += 120_000;
     bed.see(Observation::ServiceUpdated(Err(timeout())));
-    bed.say(crate::recovery::Word::Reject);
+    bed.say(crate::recovery::OperatorCommand::Reject);
     bed.tick(500);
     assert_eq!(
         bed.state.stage,
@@ -315,7 +315,7 @@ fn r22_our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either(
     bed.tick(10_000).heartbeat_age(0).service();
     bed.tick(40_000).heartbeat_age(0).service();
     bed.at = lost + 90_000;
-    bed.service().say(crate::recovery::Word::Reject);
+    bed.service().say(crate::recovery::OperatorCommand::Reject);
     bed.tick(2_000)
         .lists(vec![], vec![evacuation(9, 1, "done", Some("c2"))]);
     bed.over(vec![]);
@@ -445,9 +445,9 @@ fn r22_a_host_that_is_frozen_is_enabled_when_that_is_over() {
         assert!(!enables_within_a_heartbeat(&mut bed));
     }
     assert_eq!(bed.state.stage, Stage::Returning);
-    bed.pulse.frozen = Frozen {
+    bed.pulse.frozen = FreezeStatus {
         thawed: 1,
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     };
     let pulse = bed.pulse.clone();
     bed.see(Observation::Pulse(pulse));

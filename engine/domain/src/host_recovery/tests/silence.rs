@@ -9,7 +9,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::nova::Service;
 use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, Word};
+use crate::recovery::{Command, Observation, OperatorCommand};
 
 #[test]
 fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host() {
@@ -252,7 +252,7 @@ fn c8_evidence_need_not_wait_and_nor_need_a_person() {
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 10_000);
     assert!(bed.state.proof.is_none());
-    bed.say(Word::HostIsOff)
+    bed.say(OperatorCommand::HostIsOff)
         .storm(1, 10)
         .service()
         .tick(100)

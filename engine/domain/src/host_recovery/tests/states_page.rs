@@ -1,7 +1,7 @@
 //! The table of `docs/reference/instance-states.md` is the one of `restoration`.
 
 use super::bed::server;
-use crate::host_recovery::Was;
+use crate::host_recovery::OriginalState;
 use crate::host_recovery::moves::restoration::{Rest, needs_preparation, remark, rest, target};
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::Restoration;
@@ -11,7 +11,7 @@ const BEGIN: &str = "<!-- table -->\n";
 const END: &str = "<!-- end -->";
 
 /// What is asked of Nova, from its running on the new host until there is nothing left to ask for.
-fn asked(was: &Was) -> (String, VmState) {
+fn asked(was: &OriginalState) -> (String, VmState) {
     let mut now = Server {
         host: Some("b".into()),
         ..server(1)
@@ -38,7 +38,7 @@ fn asked(was: &Was) -> (String, VmState) {
 }
 
 /// The columns after the power state.
-fn columns(was: &Was) -> String {
+fn columns(was: &OriginalState) -> String {
     let (calls, end) = asked(was);
     assert_eq!(end, target(was), "{was:?} ends as it is said to");
     let first = if needs_preparation(&was.vm_state) {
@@ -54,7 +54,7 @@ fn columns(was: &Was) -> String {
 
 fn rows(name: &str, vm_state: &VmState) -> Vec<String> {
     let of = |power_state| {
-        columns(&Was {
+        columns(&OriginalState {
             vm_state: vm_state.clone(),
             power_state,
         })

@@ -4,7 +4,7 @@ use super::bed::{Bed, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
 use crate::nova::{Migration, PowerState, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, Observation, ServerCall, Word};
+use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 #[test]
 fn at_the_beginning_it_counts_again() {
@@ -138,7 +138,7 @@ fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
     bed.take_over();
     assert_eq!(bed.one(1).lock, Lock::Asked, "simply asked for again");
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     assert!(
         !bed.wants(|command| *command == Command::Unlock(id(1))),
         "it would come before the lock"
@@ -220,7 +220,7 @@ fn a_hold_a_rejection_and_the_words_heard_survive() {
     bed.at += 10;
     bed.power(Power::On).take_over();
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
-    bed.say(Word::Reject).take_over();
+    bed.say(OperatorCommand::Reject).take_over();
     assert!(bed.state.rejected.is_some());
     assert_eq!(bed.state.heard, 1);
 }
@@ -342,7 +342,7 @@ fn r33_a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery
         if maintenance {
             bed.pulse(true, true);
         } else {
-            bed.say(Word::Reject);
+            bed.say(OperatorCommand::Reject);
         }
         assert_ne!(bed.state.stage, Stage::Over, "{:?}", bed.message);
         bed.service.enabled = false;
@@ -357,7 +357,9 @@ fn r33_a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery
 #[test]
 fn r33_who_ends_a_recovery_that_has_lost_its_requests_is_told_what_they_may_have_left() {
     let mut bed = Bed::engine().begun();
-    bed.see(Observation::Rewound).take_over().say(Word::Reject);
+    bed.see(Observation::Rewound)
+        .take_over()
+        .say(OperatorCommand::Reject);
     bed.service().tick(1_000);
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
     let told = format!("may be locked ({})", bed.mark());
@@ -375,7 +377,7 @@ fn r33_a_forced_down_of_ours_that_the_journal_has_lost_is_seen_to() {
         bed.service.forced_down = true;
         bed.service.disabled_reason = Some(if ours { bed.mark() } else { "tachi 7".to_owned() });
         bed.heartbeat_age(0).service();
-        bed.say(Word::Reject).tick(1_000);
+        bed.say(OperatorCommand::Reject).tick(1_000);
         assert_eq!(bed.state.stage, stage, "{ours}: {:?}", bed.message);
     }
 }

@@ -6,7 +6,7 @@ use crate::host_recovery::{HoldKind, Stage};
 use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::proof::Basis;
-use crate::recovery::Word;
+use crate::recovery::OperatorCommand;
 
 fn dead() -> Fault {
     fault(Some(401), FaultClass::Fatal, false)
@@ -38,7 +38,7 @@ fn silent(bed: &mut Bed) -> &mut Bed {
 #[test]
 fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_the_host() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     assert_eq!(bed.asked_devices(), ["bmc"]);
     silent(&mut bed);
     assert!(bed.state.proof.is_none(), "every level is asked before");
@@ -66,7 +66,7 @@ fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_t
 #[test]
 fn r17_a_device_that_says_on_gainsays_it() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
     bed.device("pdu", Power::On);
     silent(&mut bed);
@@ -88,7 +88,7 @@ fn r17_a_device_that_says_on_gainsays_it() {
 #[test]
 fn a_device_that_says_off_is_the_better_proof() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     bed.device("bmc", Power::Off);
     silent(&mut bed);
     assert!(
@@ -105,7 +105,7 @@ fn a_device_that_says_off_is_the_better_proof() {
 #[test]
 fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
     for second in 0..120 {
         assert!(bed.state.proof.is_none(), "after {second} s");
@@ -126,7 +126,7 @@ fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
 #[test]
 fn r16_a_heartbeat_after_the_word_outlives_it() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     // The engine was away, and Nova has heard the host meanwhile.
     bed.at += 600_000;
     bed.device_fails("bmc", dead());
@@ -139,7 +139,7 @@ fn r16_a_heartbeat_after_the_word_outlives_it() {
 #[test]
 fn r05_it_survives_its_owner_and_the_new_one_asks_every_device_again() {
     let mut bed = held(&[&["bmc"]]);
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     bed.take_over();
     silent(&mut bed);
     assert!(
@@ -155,10 +155,10 @@ fn r05_it_survives_its_owner_and_the_new_one_asks_every_device_again() {
 fn where_it_can_change_nothing_it_is_told_and_changes_nothing() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
     bed.heartbeat_age(20_000).service();
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     assert!(bed.state.vouch.is_none());
     let mut bed = Bed::engine().begun().proven();
     let proof = bed.state.proof.clone();
-    bed.say(Word::HostIsOff);
+    bed.say(OperatorCommand::HostIsOff);
     assert_eq!((bed.state.proof.clone(), &bed.state.vouch), (proof, &None));
 }

@@ -3,7 +3,7 @@
 use super::bed::*;
 use crate::host_recovery::{End, HostRecovery, MoveStep};
 use crate::nova::{Migration, MigrationType};
-use crate::recovery::{MoveVerdict, Observation, ServerCall, Word};
+use crate::recovery::{Observation, OperatorCommand, ResolutionKind, ServerCall};
 use crate::{Timestamp, WaitsFor};
 
 /// What the recovery waits for, and about whom. What stands beside the state is what the state says.
@@ -43,7 +43,7 @@ fn guards_that_hold_are_named_until_an_operator_speaks() {
         since,
         "it has begun when it began"
     );
-    bed.say(Word::Approve).tick(0);
+    bed.say(OperatorCommand::Approve).tick(0);
     assert!(!waits(&bed).0.is_held(), "{:?}", waits(&bed));
 }
 
@@ -72,7 +72,7 @@ fn the_way_to_the_moves_says_what_it_waits_for() {
     assert_eq!(waits(&proven), bare(WaitsFor::ForcedDown));
     proven.forced_down();
     assert_eq!(waits(&proven), bare(WaitsFor::Nothing));
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     assert!(!waits(&bed).0.is_held(), "nobody has to say more");
 }
 
@@ -82,7 +82,7 @@ fn a_held_move_is_held_and_its_recovery_with_it() {
     assert_eq!(of_move(&bed, 1), (WaitsFor::Record, vec!["b".to_owned()]));
     assert_eq!(of_move(&bed, 2), bare(WaitsFor::Nothing));
     assert_eq!(waits(&bed), bare(WaitsFor::Moves));
-    bed.say_of(1, MoveVerdict::Failure, Some("b")).tick(1);
+    bed.say_of(1, ResolutionKind::Failure, Some("b")).tick(1);
     for _ in 0..3 {
         bed.tick(10_000).lists(vec![server(1), server(2)], vec![]);
         bed.inventory(vec![server(1), server(2)], vec![unfinished("running")]);
@@ -115,7 +115,7 @@ fn an_evacuation_without_progress_waits_for_a_person_and_a_new_owner_knows() {
 #[test]
 fn what_an_abort_leaves_behind_is_given_up_and_says_so() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
-    bed.say(Word::Reject);
+    bed.say(OperatorCommand::Reject);
     for _ in 0..5 {
         bed.tick(1_000);
     }

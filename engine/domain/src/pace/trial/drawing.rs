@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::engine::{Course, Pace, Trial, guess, learner};
+use super::engine::{Pace, Trajectory, Trial, guess, learner};
 use super::nova::Kind;
 use super::{SMALL, in_turn, sharing};
 
@@ -17,7 +17,7 @@ const GAP: f64 = 44.0;
 struct Line<'a> {
     name: &'a str,
     colour: &'a str,
-    course: Course,
+    course: Trajectory,
 }
 
 /// One graph: the value that is drawn of each course.

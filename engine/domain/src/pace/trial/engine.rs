@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::nova::{Kind, Nova};
-use crate::pace::{Aimd, Bounds, Echo, LookCost, LookResult, Model, TakenUp, pause};
+use crate::pace::{Aimd, Bounds, LookCost, LookResult, Model, NovaFeedback, StartSample, pause};
 
 const TICK: Duration = Duration::from_millis(500);
 
 /// The seconds from the report to the first call: proof, lists, locks.
-const BEFORE: f64 = 1.0;
+const PREPARATION_SECONDS: f64 = 1.0;
 
 /// The pace of an engine.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ struct Engine {
 
 /// The result of a trial.
 #[derive(Default)]
-pub(super) struct Course {
+pub(super) struct Trajectory {
     /// The times at which the instances were back, in the order of their requests.
     pub(super) back: Vec<f64>,
     /// The number of poll requests: one for the records, and one for the ids if an evacuation is done.
@@ -104,9 +104,9 @@ fn small(count: usize) -> u32 {
 }
 
 impl Trial {
-    pub(super) fn run(&self, pace: &Pace) -> Course {
+    pub(super) fn run(&self, pace: &Pace) -> Trajectory {
         let mut nova = Nova::new(self.kind, self.seed);
-        let mut course = Course::default();
+        let mut course = Trajectory::default();
         let host = |at: usize| Host {
             waiting: self.each,
             asked: Vec::new(),
@@ -158,8 +158,8 @@ impl Trial {
 }
 
 impl Engine {
-    fn step(&mut self, nova: &mut Nova, course: &mut Course) {
-        if nova.now < BEFORE {
+    fn step(&mut self, nova: &mut Nova, course: &mut Trajectory) {
+        if nova.now < PREPARATION_SECONDS {
             return;
         }
         self.ask(nova);
@@ -226,7 +226,7 @@ impl Engine {
         }
     }
 
-    fn seen(&mut self, at: usize, since: f64, nova: &Nova, course: &mut Course) {
+    fn seen(&mut self, at: usize, since: f64, nova: &Nova, course: &mut Trajectory) {
         let full = self.hosts.iter().any(|host| host.waiting > 0);
         let floor = self.pause();
         let before_it = self.total(Host::queued);
@@ -246,7 +246,7 @@ impl Engine {
             if *asked > since {
                 continue;
             }
-            let wait = TakenUp {
+            let wait = StartSample {
                 least: duration(before.map_or(0.0, |before| before - *asked)),
                 most: duration(nova.now - *asked),
             };
@@ -265,8 +265,8 @@ impl Engine {
         match &mut self.pace {
             Pace::Guess { queued, in_flight } => {
                 for wait in &taken {
-                    queued.hear(Echo::Answered(wait.least), full, now);
-                    in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
+                    queued.hear(NovaFeedback::Answered(wait.least), full, now);
+                    in_flight.hear(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }
             }
             Pace::Model { queued, in_flight } => {
@@ -279,7 +279,7 @@ impl Engine {
                 };
                 queued.looked(seen, now);
                 for _ in &taken {
-                    in_flight.hear(Echo::Answered(Duration::ZERO), full, now);
+                    in_flight.hear(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }
             }
             Pace::Loop => {}

@@ -1,9 +1,9 @@
 //! Freezes (ADR 0051).
 
 use super::*;
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 
-fn frozen() -> Frozen {
+fn frozen() -> FreezeStatus {
     let freeze = Freeze {
         number: 1,
         scope: FreezeScope::Host,
@@ -13,23 +13,23 @@ fn frozen() -> Frozen {
         reason: "firmware".into(),
         unless_worse: false,
     };
-    Frozen {
+    FreezeStatus {
         over: vec![freeze],
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     }
 }
 
-fn told(frozen: Frozen) -> Observation {
-    Observation::Pulse(Pulse {
+fn told(frozen: FreezeStatus) -> Observation {
+    Observation::Pulse(OperatorState {
         frozen,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     })
 }
 
 fn thawed() -> Observation {
-    told(Frozen {
+    told(FreezeStatus {
         thawed: 1,
-        ..Frozen::NOTHING
+        ..FreezeStatus::NOTHING
     })
 }
 
@@ -44,9 +44,9 @@ fn heard(up: bool) -> Observation {
 fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear_it() {
     for up in [false, true] {
         let mut run = Run::new("STOPPED", "nova-compute");
-        run.tell(Observation::Claimed(Pulse {
+        run.tell(Observation::Claimed(OperatorState {
             frozen: frozen(),
-            ..Pulse::CALM
+            ..OperatorState::CALM
         }));
         for _ in 0..50 {
             run.at += 30_000;
@@ -76,7 +76,7 @@ fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear
 #[test]
 fn a_call_that_the_journal_refuses_was_never_made() {
     let mut run = Run::new("STOPPED", "nova-compute");
-    run.tell(Observation::Claimed(Pulse::CALM));
+    run.tell(Observation::Claimed(OperatorState::CALM));
     run.tell(heard(false));
     let call = run.commands.iter().find(|one| one.is_write()).cloned().unwrap();
     assert!(run.record.unless_frozen.forbidden_by(&frozen()));

@@ -36,7 +36,7 @@ impl Bench {
             shown: None,
             enabled: true,
         };
-        bench.tell(Observation::Claimed(Pulse::CALM));
+        bench.tell(Observation::Claimed(OperatorState::CALM));
         bench
     }
 
@@ -165,7 +165,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.until_hook(10_000).unwrap();
         bench.state = ProcessRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
-        bench.tell(Observation::Claimed(Pulse::CALM));
+        bench.tell(Observation::Claimed(OperatorState::CALM));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::super::tests::{NOW, fine, waiting};
-use super::super::{Code, Facts, assess};
+use super::super::{Facts, FindingCode, assess};
 use super::*;
 use crate::entity::host::MaintenanceReason;
 use crate::{ServerId, WaitsFor};
 
-fn against(explanation: &Explanation<'_>) -> Vec<(Need, Code)> {
+fn against(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
     let needs = explanation.needs.iter();
     needs
         .flat_map(|(need, against)| against.iter().map(|finding| (*need, finding.code)))
@@ -50,11 +50,14 @@ fn who_is_not_protected_is_told_why_and_nobody_elses_reasons() {
     let situation = assess(&facts, NOW);
     let why = |name: &str| against(&situation.explain(name)[0]);
     // The only host at work is the one without a device.
-    let room = (Need::Room, Code::FewHosts);
-    assert_eq!(why("vm-1"), [(Need::Provable, Code::HostWithoutFence), room]);
+    let room = (Need::Room, FindingCode::FewHosts);
+    assert_eq!(
+        why("vm-1"),
+        [(Need::Provable, FindingCode::HostWithoutFence), room]
+    );
     assert_eq!(why("a"), why("vm-1"));
-    assert_eq!(why("vm-3"), [(Need::Meant, Code::HostOnMaintenance), room]);
-    assert_eq!(why("vm-5"), [(Need::Heard, Code::HostDown), room]);
+    assert_eq!(why("vm-3"), [(Need::Meant, FindingCode::HostOnMaintenance), room]);
+    assert_eq!(why("vm-5"), [(Need::Heard, FindingCode::HostDown), room]);
     let of_a = &situation.explain("vm-1")[0];
     let (_, found) = of_a
         .needs
@@ -72,14 +75,14 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
     facts.waiting.push(waiting(1, WaitsFor::Absence));
     let situation = assess(&facts, NOW);
     let (waits, engine) = (
-        (Need::Movable, Code::MoveNeedsPerson),
-        (Need::Engine, Code::NoEngine),
+        (Need::Movable, FindingCode::MoveNeedsPerson),
+        (Need::Engine, FindingCode::NoEngine),
     );
     assert_eq!(against(&situation.explain("vm-1")[0]), [waits, engine]);
     assert_eq!(against(&situation.explain("vm-2")[0]), [engine]);
     for one in situation.instances.iter().flatten() {
         let told = against(&situation.explain(&one.id.to_string())[0]);
-        let told: BTreeSet<Code> = told.into_iter().map(|(_, code)| code).collect();
+        let told: BTreeSet<FindingCode> = told.into_iter().map(|(_, code)| code).collect();
         let host = situation
             .hosts
             .iter()

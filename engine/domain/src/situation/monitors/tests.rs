@@ -53,7 +53,7 @@ fn guests() -> Case {
                 .push(saying("c", MonitorKind::Process, 5, Resume::Unknown));
         },
         &[(
-            Code::GuestsResume,
+            FindingCode::GuestsResume,
             "a",
             "resume_guests_state_on_host_boot is true (nova.conf:2)",
         )],
@@ -85,7 +85,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                     .monitors
                     .push(monitor("a", MonitorKind::Host, 5, &["a", "b", "c"]));
             },
-            &[(Code::MonitorUnknown, "a", "has ever watched it")],
+            &[(FindingCode::MonitorUnknown, "a", "has ever watched it")],
             [4, 0, 2, 0, 0, 0],
         ),
         (
@@ -96,9 +96,13 @@ pub(in super::super) fn cases() -> Vec<Case> {
                     .push(monitor("a", MonitorKind::Host, 46, &["a", "b", "c"]));
             },
             &[
-                (Code::HostNotWatched, "b,c", "no host monitor at work watches it"),
-                (Code::MonitorUnknown, "a", "has ever watched it"),
-                (Code::MonitorSilent, "a", "its host monitor has not signed"),
+                (
+                    FindingCode::HostNotWatched,
+                    "b,c",
+                    "no host monitor at work watches it",
+                ),
+                (FindingCode::MonitorUnknown, "a", "has ever watched it"),
+                (FindingCode::MonitorSilent, "a", "its host monitor has not signed"),
             ],
             [0, 0, 2, 4, 0, 0],
         ),
@@ -109,7 +113,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 blind.said.watching = false;
                 facts.monitors.push(blind);
             },
-            &[(Code::HostNotWatched, "a,b,c", "its death would not be reported")],
+            &[(
+                FindingCode::HostNotWatched,
+                "a,b,c",
+                "its death would not be reported",
+            )],
             NONE,
         ),
         (
@@ -134,9 +142,13 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 facts.monitors.push(ill);
             },
             &[
-                (Code::MonitorSilent, "a", "its instance monitor has not signed"),
                 (
-                    Code::MonitorPart,
+                    FindingCode::MonitorSilent,
+                    "a",
+                    "its instance monitor has not signed",
+                ),
+                (
+                    FindingCode::MonitorPart,
                     "b",
                     "its instance monitor has trouble: libvirt: refused",
                 ),
@@ -149,14 +161,18 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
                 facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
             },
-            &[(Code::HostDown, "a", "down at Nova")],
+            &[(FindingCode::HostDown, "a", "down at Nova")],
             [4, 0, 0, 0, 2, 0],
         ),
         guests(),
         (
             "a signature from the future is none",
             |facts| facts.monitors.push(monitor("a", MonitorKind::Process, -600, &[])),
-            &[(Code::MonitorSilent, "a", "its process monitor has not signed")],
+            &[(
+                FindingCode::MonitorSilent,
+                "a",
+                "its process monitor has not signed",
+            )],
             [4, 2, 0, 0, 0, 0],
         ),
     ]
@@ -177,5 +193,5 @@ fn monitors_are_judged_from_the_first_signature_of_one_that_watches_hosts() {
         .iter()
         .map(|one| (one.host.as_str(), one.grade))
         .collect();
-    assert_eq!(told, [("z", Grade::Err), ("a", Grade::Ok)], "worst first");
+    assert_eq!(told, [("z", Severity::Err), ("a", Severity::Ok)], "worst first");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::tests::{ALL_WELL, Case, NONE, NOW, ago, fine};
-use super::super::{Aspect, Facts, Known, Rooms, RoomsState, Situation, assess};
+use super::super::{Aspect, Facts, Rooms, RoomsState, Situation, TimedFact, assess};
 use super::*;
 use crate::forecast::{Capacity, Needs, Provider};
 
@@ -28,7 +28,7 @@ pub(in super::super) fn rooms(facts: &mut Facts, free: [u64; 3]) {
         })
     };
     let names = ["a", "b", "c"].map(str::to_owned);
-    facts.rooms = Some(Known {
+    facts.rooms = Some(TimedFact {
         as_of: ago(12),
         value: Rooms {
             providers: names.into_iter().zip(free.map(provider)).collect(),
@@ -82,7 +82,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             "two hosts do not",
             |facts| rooms(facts, SHORT),
             &[(
-                Code::NoRoom,
+                FindingCode::NoRoom,
                 "a,b",
                 "not all of its instances would find room (segment s1)",
             )],
@@ -96,7 +96,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 on(facts, "b").clear();
                 on(facts, "c").clear();
             },
-            &[(Code::RoomTight, "a", "only if Nova places them well")],
+            &[(FindingCode::RoomTight, "a", "only if Nova places them well")],
             [0, 2, 0, 0, 0, 0],
         ),
         (
@@ -105,7 +105,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 state(facts).unread = 3;
             },
-            &[(Code::RoomUnknown, "a,b", "what 3 hosts have is not read yet")],
+            &[(
+                FindingCode::RoomUnknown,
+                "a,b",
+                "what 3 hosts have is not read yet",
+            )],
             [2, 0, 4, 0, 0, 0],
         ),
         (
@@ -115,7 +119,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 let needs = Arc::make_mut(on(facts, "b")[0].needs.as_mut().unwrap());
                 needs.not_reckoned = Some("hw:numa_nodes=2".into());
             },
-            &[(Code::RoomUnknown, "b", "hw:numa_nodes=2 is not reckoned with")],
+            &[(
+                FindingCode::RoomUnknown,
+                "b",
+                "hw:numa_nodes=2 is not reckoned with",
+            )],
             ALL_WELL,
         ),
         (
@@ -126,7 +134,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 state(facts).trouble = Some("403".into());
                 state(facts).refused = true;
             },
-            &[(Code::RoomUnknown, "", "is not known: 403")],
+            &[(FindingCode::RoomUnknown, "", "is not known: 403")],
             ALL_WELL,
         ),
         (
@@ -135,7 +143,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 state(facts).trouble = Some("timed out".into());
             },
-            &[(Code::RoomUnknown, "", "is not known: timed out")],
+            &[(FindingCode::RoomUnknown, "", "is not known: timed out")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
@@ -144,7 +152,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, [100; 3]);
                 facts.rooms.as_mut().unwrap().as_of = ago(61);
             },
-            &[(Code::RoomUnknown, "", "too old")],
+            &[(FindingCode::RoomUnknown, "", "too old")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
@@ -154,7 +162,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 facts.rooms.as_mut().unwrap().as_of = ago(61);
                 facts.engines.clear();
             },
-            &[(Code::NoEngine, "", "no engine runs")],
+            &[(FindingCode::NoEngine, "", "no engine runs")],
             NONE,
         ),
         (
@@ -163,7 +171,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 facts.segments[0].method = RecoveryMethod::ReservedHost;
             },
-            &[(Code::NoReservedHost, "segment s1", "it has no reserved host")],
+            &[(
+                FindingCode::NoReservedHost,
+                "segment s1",
+                "it has no reserved host",
+            )],
             NONE,
         ),
         (
@@ -172,7 +184,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 facts.instances.as_mut().unwrap().value.complete = false;
             },
-            &[(Code::InstancesNotListed, "", "is not through")],
+            &[(FindingCode::InstancesNotListed, "", "is not through")],
             ALL_WELL,
         ),
     ]
@@ -187,21 +199,21 @@ fn situation(change: impl Fn(&mut Facts)) -> Situation {
 /// What may only be so wakes nobody; what is not let in neither.
 #[test]
 fn only_what_speaks_for_no_room_is_worse_than_worth_knowing() {
-    let grades: BTreeMap<&str, Grade> = cases()
+    let grades: BTreeMap<&str, Severity> = cases()
         .into_iter()
         .map(|(name, change, _, _)| (name, situation(change).grade))
         .collect();
     for (name, grade) in [
-        ("each host finds room on the others", Grade::Ok),
-        ("two hosts do not", Grade::Warn),
+        ("each host finds room on the others", Severity::Ok),
+        ("two hosts do not", Severity::Warn),
         (
             "the large one fits only if the small one goes elsewhere",
-            Grade::Info,
+            Severity::Info,
         ),
-        ("one asks for what is not reckoned with", Grade::Info),
-        ("Placement does not let us in", Grade::Info),
-        ("Placement is away", Grade::Unknown),
-        ("not all hosts are read yet", Grade::Unknown),
+        ("one asks for what is not reckoned with", Severity::Info),
+        ("Placement does not let us in", Severity::Info),
+        ("Placement is away", Severity::Unknown),
+        ("not all hosts are read yet", Severity::Unknown),
     ] {
         assert_eq!(grades[name], grade, "{name}");
     }

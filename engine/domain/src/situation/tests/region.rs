@@ -15,7 +15,7 @@ pub(in super::super) fn engine(name: &str, seconds: i64, parts: &[(&str, bool, &
         parts: parts
             .iter()
             .map(|(part, well, text)| {
-                let part_of = Part {
+                let part_of = EnginePart {
                     well: *well,
                     text: (*text).into(),
                 };
@@ -71,7 +71,7 @@ pub(in super::super) fn instance(number: u128) -> Instance {
 }
 
 /// The first instance does not run.
-pub(in super::super) fn rest(facts: &mut Facts, why: Why, seconds: i64) {
+pub(in super::super) fn rest(facts: &mut Facts, why: StopReason, seconds: i64) {
     let on = &mut facts.instances.as_mut().unwrap().value.on;
     let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
     first.rest = Some(Rest {
@@ -84,8 +84,8 @@ pub(in super::super) fn rest(facts: &mut Facts, why: Why, seconds: i64) {
     });
 }
 
-pub(in super::super) fn ice(scope: FreezeScope, name: &str) -> Ice {
-    Ice {
+pub(in super::super) fn ice(scope: FreezeScope, name: &str) -> ActiveFreeze {
+    ActiveFreeze {
         freeze: Freeze {
             number: 1,
             scope,
@@ -150,11 +150,11 @@ pub(in super::super) fn fine() -> Facts {
             foreign: Vec::new(),
             tests: Some(names.map(|name| test(name, "bmc")).to_vec()),
         },
-        computes: Some(Known {
+        computes: Some(TimedFact {
             as_of: ago(5),
             value: names.map(compute).to_vec(),
         }),
-        instances: Some(Known {
+        instances: Some(TimedFact {
             as_of: ago(5),
             value: Instances {
                 complete: true,
@@ -179,8 +179,8 @@ pub(in super::super) fn failing(test: &mut DeviceTest, failures: u32) {
     test.failures = failures;
 }
 
-pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> Waiting {
-    Waiting {
+pub(in super::super) fn waiting(number: u128, what: WaitsFor) -> WaitingInstance {
+    WaitingInstance {
         server: ServerId(Uuid::from_u128(number)),
         name: format!("vm-{number}"),
         host: "a".into(),

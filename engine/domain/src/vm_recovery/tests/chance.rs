@@ -46,7 +46,7 @@ impl Dice {
         let commanded = last.first().cloned();
         match self.roll(20) {
             0 => Observation::Pulse(pulse(self.roll(2) == 0, self.roll(2) == 0)),
-            1 => Observation::Pulse(Pulse::CALM),
+            1 => Observation::Pulse(OperatorState::CALM),
             2 => silent(),
             3..8 => {
                 let task = (self.roll(4) == 0).then_some("powering-off");
@@ -71,7 +71,7 @@ impl Dice {
             16 => commanded.map_or(Observation::Tick, Observation::NotSent),
             17 if self.roll(40) == 0 => Observation::HostUnderRecovery,
             17 if self.roll(40) == 0 => Observation::MayRunOn(["c9".to_owned()].into()),
-            18 if self.roll(60) == 0 => said(1, Word::Reject),
+            18 if self.roll(60) == 0 => said(1, OperatorCommand::Reject),
             _ => Observation::Tick,
         }
     }
@@ -168,7 +168,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         }
     }
     // Calm weather: everything is allowed and answered, and Nova does as it is told.
-    run.tell(Observation::Pulse(Pulse::CALM));
+    run.tell(Observation::Pulse(OperatorState::CALM));
     let mut vm_state = VmState::Active;
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;

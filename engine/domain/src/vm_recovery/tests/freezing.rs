@@ -1,7 +1,7 @@
 //! Freezes (ADR 0051).
 
 use super::*;
-use crate::freeze::{Freeze, FreezeScope, Frozen};
+use crate::freeze::{Freeze, FreezeScope, FreezeStatus};
 use crate::wait::WaitsFor;
 
 fn freeze() -> Freeze {
@@ -16,27 +16,27 @@ fn freeze() -> Freeze {
     }
 }
 
-fn told(frozen: Frozen) -> Observation {
-    Observation::Pulse(Pulse {
+fn told(frozen: FreezeStatus) -> Observation {
+    Observation::Pulse(OperatorState {
         frozen,
-        ..Pulse::CALM
+        ..OperatorState::CALM
     })
 }
 
 /// Its host, the instance itself, and the host that Nova shows it on.
-fn freezes() -> [Frozen; 3] {
+fn freezes() -> [FreezeStatus; 3] {
     [
-        Frozen {
+        FreezeStatus {
             over: vec![freeze()],
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         },
-        Frozen {
+        FreezeStatus {
             instances: [(server_id(), freeze())].into(),
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         },
-        Frozen {
+        FreezeStatus {
             hosts: [(HOST.to_owned(), freeze())].into(),
-            ..Frozen::NOTHING
+            ..FreezeStatus::NOTHING
         },
     ]
 }
@@ -54,9 +54,9 @@ fn a_frozen_instance_waits_and_is_restarted_afterwards_if_it_does_not_run() {
             assert!(message.contains("tachi thaw host c1"), "{message}");
             run.taken_over();
             // Taken over after the freeze was gone: that it has waited is not forgotten.
-            run.tell(told(Frozen {
+            run.tell(told(FreezeStatus {
                 thawed,
-                ..Frozen::NOTHING
+                ..FreezeStatus::NOTHING
             }));
             run.goes_on(3_610_000, &is(VmState::Stopped));
             let starts = |(_, call): &(u64, Command)| matches!(call, Command::Start(_));
@@ -70,7 +70,7 @@ fn what_runs_when_it_thaws_is_not_restarted_on_an_old_report() {
     for frozen in freezes() {
         let mut run = Run::begun();
         run.at(10, told(frozen));
-        run.at(600_000, told(Frozen::NOTHING));
+        run.at(600_000, told(FreezeStatus::NOTHING));
         run.goes_on(700_000, &is(VmState::Active));
         assert_eq!(run.calls, []);
         run.assert_end("runs", NotificationStatus::Ignored, "running now");
@@ -124,7 +124,7 @@ fn a_call_that_the_journal_refuses_was_never_made() {
             run.tell(told(frozen));
             run.goes_on(600_000, &is(VmState::Stopped));
             assert_eq!(run.calls, [], "{stage:?}");
-            run.tell(told(Frozen::NOTHING));
+            run.tell(told(FreezeStatus::NOTHING));
             run.goes_on(610_000, &is(VmState::Stopped));
             assert_eq!(run.calls.len(), 1, "{stage:?}: {:?}", run.calls);
         }
@@ -136,6 +136,6 @@ fn a_person_may_give_it_up_while_it_is_frozen() {
     let mut run = Run::begun();
     let [frozen, ..] = freezes();
     run.at(10, told(frozen));
-    run.tell(said(1, Word::Reject));
+    run.tell(said(1, OperatorCommand::Reject));
     run.assert_end("rejected", NotificationStatus::Failed, "rejected by alice");
 }

@@ -12,20 +12,27 @@ fn gates_that_need_nothing_but_the_notification() {
             "a shutdown",
             "LIFECYCLE",
             "STOPPED_DESTROYED",
-            Pulse::CALM,
+            OperatorState::CALM,
             id,
             "not a failure",
         ),
-        ("a reboot", "REBOOT", "UNKNOWN", Pulse::CALM, id, "not a failure"),
+        (
+            "a reboot",
+            "REBOOT",
+            "UNKNOWN",
+            OperatorState::CALM,
+            id,
+            "not a failure",
+        ),
         (
             "a mixed pair",
             "IO_ERROR",
             "STOPPED_FAILED",
-            Pulse::CALM,
+            OperatorState::CALM,
             id,
             "not a failure",
         ),
-        ("no event", "", "", Pulse::CALM, id, "not a failure"),
+        ("no event", "", "", OperatorState::CALM, id, "not a failure"),
         (
             "noise in a disabled segment",
             "REBOOT",
@@ -54,7 +61,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "no instance",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            Pulse::CALM,
+            OperatorState::CALM,
             None,
             "names no instance",
         ),
@@ -62,7 +69,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "no id",
             "LIFECYCLE",
             "STOPPED_FAILED",
-            Pulse::CALM,
+            OperatorState::CALM,
             Some("web-1"),
             "names no instance",
         ),
@@ -87,7 +94,7 @@ fn the_three_pairs_that_are_failures_in_any_case() {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
         run.tell(Observation::Tick);
         assert!(run.commands.is_empty(), "nothing before the first pulse");
-        run.tell(Observation::Claimed(Pulse::CALM));
+        run.tell(Observation::Claimed(OperatorState::CALM));
         assert_eq!(
             run.commands,
             [Command::ReadServer(server_id())],
@@ -144,7 +151,7 @@ fn gates_that_need_the_instance() {
         ..Policy::default()
     };
     let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), policy);
-    run.tell(Observation::Claimed(Pulse::CALM));
+    run.tell(Observation::Claimed(OperatorState::CALM));
     run.tell(shown(with(BTreeMap::new(), Some(HOST))));
     assert_eq!(
         run.state.stage,
@@ -172,7 +179,7 @@ fn c15_t5_an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its
             })
         });
         let mut run = Run::of(&notification, Policy::default());
-        run.tell(Observation::Claimed(Pulse::CALM));
+        run.tell(Observation::Claimed(OperatorState::CALM));
         run.tell(shown(elsewhere()));
         if let Some(part) = wanted {
             run.assert_end(case, NotificationStatus::Ignored, part);

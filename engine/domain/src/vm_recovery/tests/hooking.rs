@@ -43,7 +43,7 @@ impl Bench {
             shown: None,
             vm_state: VmState::Active,
         };
-        bench.tell(Observation::Claimed(Pulse::CALM));
+        bench.tell(Observation::Claimed(OperatorState::CALM));
         bench
     }
 
@@ -232,7 +232,7 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
         bench.state = VmRecovery::restore(&bench.state.head().unwrap()).unwrap();
         bench.commands.clear();
         let began = bench.at;
-        bench.tell(Observation::Claimed(Pulse::CALM));
+        bench.tell(Observation::Claimed(OperatorState::CALM));
         assert_eq!(bench.until_hook(120_000), None, "{phase:?}");
         let (status, message) = bench.end();
         assert_eq!(status, NotificationStatus::Finished, "{phase:?}");
@@ -260,6 +260,6 @@ fn ew07_no_hook_between_stop_and_start_is_begun_while_the_segment_is_disabled() 
     }
     bench.tell(Observation::Pulse(pulse(false, false)));
     assert_eq!(bench.until_hook(30_000), None);
-    bench.tell(Observation::Pulse(Pulse::CALM));
+    bench.tell(Observation::Pulse(OperatorState::CALM));
     assert!(bench.until_hook(2_000).is_some());
 }

@@ -124,15 +124,15 @@ fn a_refusal_that_is_repeated_is_told_and_ends_it() {
 fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
     for stage in CALLING {
         let mut run = Run::asked(stage);
-        run.tell(said(1, Word::Approve));
+        run.tell(said(1, OperatorCommand::Approve));
         assert_eq!(
             (run.state.stage, run.state.heard),
             (stage, 1),
             "there is nothing to approve"
         );
-        run.tell(said(1, Word::Reject));
+        run.tell(said(1, OperatorCommand::Reject));
         assert_eq!(run.state.stage, stage, "an old number");
-        run.tell(said(2, Word::Reject));
+        run.tell(said(2, OperatorCommand::Reject));
         run.assert_end(
             &format!("{stage:?}"),
             NotificationStatus::Failed,
@@ -141,6 +141,6 @@ fn an_operators_reject_ends_it_in_each_stage_and_is_heard_once() {
         assert!(run.commands.is_empty());
     }
     let mut run = Run::begun();
-    run.tell(said(1, Word::Reject));
+    run.tell(said(1, OperatorCommand::Reject));
     run.assert_end("Begin", NotificationStatus::Failed, "rejected by alice");
 }

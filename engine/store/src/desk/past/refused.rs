@@ -10,7 +10,7 @@ use sea_orm::{
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::refusal::RefusalReason;
-use tachi_engine::ports::past::{MOST, PastRefusals, Refused, Span};
+use tachi_engine::ports::past::{MAX_ITEMS, PastRefusals, RefusedReports, Span};
 use tachi_engine::ports::refusals::SLOT;
 
 use crate::convert::Cell;
@@ -22,15 +22,19 @@ use crate::error::{Failure, Stop};
 const MADE_BY: &str = "m20261124_0010_refusals";
 
 /// Limit of rows to read. Equal rejections are merged, but each process counts them separately for each ten minutes.
-const MOST_ROWS: u64 = 10 * MOST;
+const MOST_ROWS: u64 = 10 * MAX_ITEMS;
 
 /// Returns the rejections about this host; the boolean is true if there are more. `None` if our user may not read them
 /// because its grants are of an earlier version.
-pub(super) async fn refused(db: &Database, host: &str, span: Span) -> Result<(Option<Refused>, bool), Stop> {
+pub(super) async fn refused(
+    db: &Database,
+    host: &str,
+    span: Span,
+) -> Result<(Option<RefusedReports>, bool), Stop> {
     match rows(db, host, span).await {
         Ok((rows, others)) => {
             let (told, more) = together(rows)?;
-            let refused = Refused {
+            let refused = RefusedReports {
                 told,
                 of_others: others,
                 counted_since: counted_since(db).await?,
@@ -74,7 +78,7 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
 
 /// Merges equal rejections.
 fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
-    let (most, most_rows) = (to_usize(MOST), to_usize(MOST_ROWS));
+    let (most, most_rows) = (to_usize(MAX_ITEMS), to_usize(MOST_ROWS));
     let mut more = rows.len() > most_rows;
     let mut all: BTreeMap<(NotificationType, String, RefusalReason), PastRefusals> = BTreeMap::new();
     for row in rows.into_iter().take(most_rows) {

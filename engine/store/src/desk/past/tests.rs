@@ -4,9 +4,9 @@ use sea_orm::{ConnectionTrait as _, Statement};
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::Word;
-use tachi_engine::ports::journal::{Committed, StepWrite, Write};
-use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze, OperatorDesk as _};
+use tachi_domain::recovery::OperatorCommand;
+use tachi_engine::ports::journal::{StepWrite, Write, WriteOutcome};
+use tachi_engine::ports::{Freezes as _, Hosts as _, NewFreeze, OperatorJournal as _};
 
 use super::*;
 use crate::testing::{Bench, START, step};
@@ -40,7 +40,7 @@ async fn write(bench: &Bench, text: &str, life: Option<Life>, status: Notificati
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
 }
 
 async fn two(bench: &Bench) -> (Host, Host) {
@@ -59,7 +59,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     bench
         .store
         .desk()
-        .say(bench.newest().await, Word::Reject, "alice")
+        .say(bench.newest().await, OperatorCommand::Reject, "alice")
         .await
         .unwrap();
     write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;

@@ -1,33 +1,33 @@
 use std::collections::BTreeMap;
 
-use tachi_domain::recovery::{OperatorAction, Pulse};
+use tachi_domain::recovery::{OperatorAction, OperatorState};
 use tachi_domain::{Elapsed, Wait, WaitsFor};
-use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::journal::{Write, WriteOutcome};
 use tachi_engine::ports::roll::EngineSignature;
-use tachi_engine::ports::{OperatorDesk as _, Roll as _};
+use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _};
 
 use super::*;
 use crate::testing::Bench;
 
-async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::Claimed {
+async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery {
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
     bench.stopped(&host).await;
     bench.claim_newest("engine").await
 }
 
-async fn say(bench: &Bench, id: RecoveryId, word: Word, by: &str) -> Said {
+async fn say(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
     bench.store.desk().say(id, word, by).await.unwrap()
 }
 
-fn pulse(committed: Committed) -> Pulse {
-    let Committed::Written(pulse) = committed else {
+fn pulse(committed: WriteOutcome) -> OperatorState {
+    let WriteOutcome::Written(pulse) = committed else {
         panic!("{committed:?}");
     };
     pulse
 }
 
-fn words(pulse: &Pulse) -> Vec<(Word, &str)> {
+fn words(pulse: &OperatorState) -> Vec<(OperatorCommand, &str)> {
     let word = |one: &'_ OperatorAction| one.said.word;
     pulse
         .actions
@@ -47,15 +47,27 @@ async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_
         ..Write::default()
     };
     let _ = journal.commit_at(owner.id, owner.epoch, &write).await.unwrap();
-    assert_eq!(say(&bench, owner.id, Word::Reject, "ada").await, Said::Heard);
-    assert_eq!(say(&bench, owner.id, Word::Approve, "bob").await, Said::Heard);
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        ActionOutcome::Heard
+    );
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "bob").await,
+        ActionOutcome::Heard
+    );
     let beaten = pulse(
         journal
             .beat_at(owner.id, owner.epoch, Elapsed::ZERO)
             .await
             .unwrap(),
     );
-    assert_eq!(words(&beaten), [(Word::Reject, "ada"), (Word::Approve, "bob")]);
+    assert_eq!(
+        words(&beaten),
+        [
+            (OperatorCommand::Reject, "ada"),
+            (OperatorCommand::Approve, "bob")
+        ]
+    );
     assert!(
         beaten
             .actions
@@ -70,11 +82,11 @@ async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_
         ..Write::default()
     };
     let lost = journal.commit_at(owner.id, owner.epoch, &heard).await.unwrap();
-    assert_eq!(lost, Committed::Lost);
+    assert_eq!(lost, WriteOutcome::Lost);
     let left = pulse(journal.commit_at(next.id, next.epoch, &heard).await.unwrap());
     assert_eq!(
         words(&left),
-        [(Word::Approve, "bob")],
+        [(OperatorCommand::Approve, "bob")],
         "marked by the owner alone"
     );
     let story = bench.store.desk().story(owner.id).await.unwrap().unwrap();
@@ -88,7 +100,7 @@ async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_
 async fn r32_what_is_read_late_says_so() {
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
-    say(&bench, owner.id, Word::Approve, "ada").await;
+    say(&bench, owner.id, OperatorCommand::Approve, "ada").await;
     for (seconds, is_late) in [(119, false), (2, true)] {
         bench.clock.set_wall_on(seconds);
         let next = bench.claim_newest("engine").await;
@@ -110,19 +122,28 @@ async fn r32_an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written(
         bench.store.roll().sign(&signature).await.unwrap();
     };
     sign(BTreeMap::new()).await;
-    for word in [Word::Approve, Word::HostIsOff] {
+    for word in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {
         let said = say(&bench, owner.id, word, "ada").await;
-        assert_eq!(said, Said::OlderEngine("c1:7:x (0.1)".to_owned()));
+        assert_eq!(said, ActionOutcome::OlderEngine("c1:7:x (0.1)".to_owned()));
     }
-    assert_eq!(say(&bench, owner.id, Word::Reject, "ada").await, Said::Heard);
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        ActionOutcome::Heard
+    );
     let next = bench.claim_newest("engine").await;
     // Both a row and, for that engine, the column.
-    assert_eq!(words(&next.pulse), [(Word::Reject, "ada")]);
-    assert_eq!(next.pulse.word.unwrap().word, Word::Reject);
+    assert_eq!(words(&next.pulse), [(OperatorCommand::Reject, "ada")]);
+    assert_eq!(next.pulse.word.unwrap().word, OperatorCommand::Reject);
     sign([(READS_ACTIONS.to_owned(), "ok".to_owned())].into()).await;
-    assert_eq!(say(&bench, owner.id, Word::Approve, "ada").await, Said::Heard);
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        ActionOutcome::Heard
+    );
     // One that has not been seen for a minute is not asked for.
     sign(BTreeMap::new()).await;
     bench.clock.set_wall_on(61);
-    assert_eq!(say(&bench, owner.id, Word::Approve, "ada").await, Said::Heard);
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        ActionOutcome::Heard
+    );
 }

@@ -2,16 +2,16 @@ use std::time::Duration;
 
 use tachi_domain::Elapsed;
 use tachi_domain::freeze::FreezeScope;
-use tachi_domain::recovery::Pulse;
-use tachi_engine::ports::journal::{Beat, Claim, Claimed, Committed};
+use tachi_domain::recovery::OperatorState;
+use tachi_engine::ports::journal::{Claim, ClaimedRecovery, LeaseRenewal, WriteOutcome};
 use tachi_engine::ports::{Freezes as _, Journal as _, NewFreeze};
 
 use crate::testing::Bench;
 
-async fn together(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
+async fn together(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorState> {
     let mut beats = Vec::new();
     for one in claims {
-        beats.push(Beat {
+        beats.push(LeaseRenewal {
             claim: bench.store.journal().claim_of(one.id, one.epoch).await,
             elapsed: Elapsed::from_millis(1),
         });
@@ -20,7 +20,7 @@ async fn together(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
     outcomes.into_iter().map(|one| pulse(one.unwrap())).collect()
 }
 
-async fn one_by_one(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
+async fn one_by_one(bench: &Bench, claims: &[ClaimedRecovery]) -> Vec<OperatorState> {
     let mut told = Vec::new();
     for one in claims {
         let journal = bench.store.journal();
@@ -34,11 +34,11 @@ async fn one_by_one(bench: &Bench, claims: &[Claimed]) -> Vec<Pulse> {
     told
 }
 
-fn pulse(committed: Committed) -> Pulse {
-    let Committed::Written(pulse) = committed else {
+fn pulse(committed: WriteOutcome) -> OperatorState {
+    let WriteOutcome::Written(pulse) = committed else {
         panic!("{committed:?}");
     };
-    Pulse { clock: None, ..pulse }
+    OperatorState { clock: None, ..pulse }
 }
 
 /// What a single beat reads, in other statements, is read for many: with nothing frozen, and with something.
@@ -78,7 +78,7 @@ async fn r1_of_two_claims_of_one_recovery_the_lost_one_is_told_so() {
     bench.stopped(&host).await;
     let lost = bench.claim_newest("engine").await;
     let held = bench.claim_newest("engine").await;
-    let beat = |claimed: &Claimed, past: u64, millis| Beat {
+    let beat = |claimed: &ClaimedRecovery, past: u64, millis| LeaseRenewal {
         claim: Claim {
             beat: claimed.beat + past,
             ..claimed.claim()
@@ -92,7 +92,7 @@ async fn r1_of_two_claims_of_one_recovery_the_lost_one_is_told_so() {
     for beats in orders {
         let outcomes = bench.store.journal().beat_all(&beats).await;
         for (outcome, beat) in outcomes.into_iter().zip(beats) {
-            let is_held = matches!(outcome.unwrap(), Committed::Written(_));
+            let is_held = matches!(outcome.unwrap(), WriteOutcome::Written(_));
             assert_eq!(is_held, beat.claim.epoch == held.epoch);
         }
     }

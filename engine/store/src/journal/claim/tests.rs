@@ -2,7 +2,7 @@ use sea_orm::ConnectionTrait as _;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Journal as _;
-use tachi_engine::ports::journal::{ClaimView, Claimed, Committed, Write};
+use tachi_engine::ports::journal::{ClaimView, ClaimedRecovery, Write, WriteOutcome};
 
 use tokio::task::JoinSet;
 
@@ -33,7 +33,7 @@ async fn sql(bench: &Bench, text: &str) {
 }
 
 /// Which were claimed, in the order in which they were asked for.
-async fn claimed(bench: &Bench, seen: &Seen, owner: &str) -> Vec<Option<Claimed>> {
+async fn claimed(bench: &Bench, seen: &Seen, owner: &str) -> Vec<Option<ClaimedRecovery>> {
     let outcomes = bench.store.journal().claim_all(seen, owner).await;
     outcomes.into_iter().map(Result::unwrap).collect()
 }
@@ -58,7 +58,7 @@ async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_other
         ..Write::default()
     };
     let done = journal.commit_at(closed.id, closed.epoch, &close).await.unwrap();
-    assert!(matches!(done, Committed::Written(_)));
+    assert!(matches!(done, WriteOutcome::Written(_)));
     let mut asked = all.clone();
     // At the epoch that it has, and still not: it is closed.
     asked[3] = ClaimView {
@@ -104,20 +104,20 @@ async fn r1_r20_claims_in_one_transaction_are_told_what_each_would_be_told() {
         };
         let journal = bench.store.journal();
         let done = journal.commit_at(one.id, one.epoch, &write).await.unwrap();
-        assert!(matches!(done, Committed::Written(_)));
+        assert!(matches!(done, WriteOutcome::Written(_)));
     }
     let together = claimed(&bench, &seen(&bench).await, "engine").await;
     for (one, view) in together.into_iter().zip(seen(&bench).await) {
         let one = one.unwrap();
         assert_eq!(one.id, view.id);
         let alone = bench.store.journal().claim(&view, "engine").await.unwrap();
-        let alone = Claimed {
+        let alone = ClaimedRecovery {
             epoch: one.epoch,
             seq: one.seq,
             beat: one.beat,
             ..alone.unwrap()
         };
-        let without_clock = |mut claimed: Claimed| {
+        let without_clock = |mut claimed: ClaimedRecovery| {
             claimed.pulse.clock = None;
             format!("{claimed:#?}")
         };

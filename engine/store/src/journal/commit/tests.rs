@@ -2,7 +2,7 @@
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::journal::{Write, WriteOutcome};
 
 use super::super::tests::{contents, one_down};
 use crate::clock;
@@ -30,7 +30,7 @@ async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() 
             .await
             .unwrap();
         assert_eq!(
-            committed == Committed::TooLate,
+            committed == WriteOutcome::TooLate,
             refused,
             "{seconds} s: {committed:?}"
         );

@@ -4,9 +4,9 @@ use sea_orm::{DbBackend, QueryTrait as _, Statement};
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::recovery::Life;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
-use tachi_engine::ports::OperatorDesk as _;
-use tachi_engine::ports::journal::{Claimed, Committed, MoveWrite, Write};
-use tachi_engine::ports::operator::Said;
+use tachi_engine::ports::OperatorJournal as _;
+use tachi_engine::ports::journal::{ClaimedRecovery, MoveWrite, Write, WriteOutcome};
+use tachi_engine::ports::operator::ActionOutcome;
 use uuid::Uuid;
 
 use super::*;
@@ -38,7 +38,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(committed, Committed::Written(_)), "{committed:?}");
+    assert!(matches!(committed, WriteOutcome::Written(_)), "{committed:?}");
 
     let reported = async |server: ServerId| {
         bench.clock.set_wall_on(200);
@@ -52,7 +52,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
         bench.accept(&report).await.unwrap();
         bench.claim_newest("engine").await
     };
-    let restarts = async |claimed: &Claimed, server: ServerId| {
+    let restarts = async |claimed: &ClaimedRecovery, server: ServerId| {
         let intent = Write {
             unless_elsewhere: Some(Elsewhere {
                 server,
@@ -68,9 +68,9 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
             .unwrap()
     };
     let theirs = reported(other).await;
-    assert!(matches!(restarts(&theirs, other).await, Committed::Written(_)));
+    assert!(matches!(restarts(&theirs, other).await, WriteOutcome::Written(_)));
     let ours = reported(left).await;
-    let refused = Committed::MayRunOn(["cmp3".to_owned()].into());
+    let refused = WriteOutcome::MayRunOn(["cmp3".to_owned()].into());
     assert_eq!(restarts(&ours, left).await, refused);
     let said = bench
         .store
@@ -78,8 +78,8 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
         .see_to(claimed.id, left, "alice")
         .await
         .unwrap();
-    assert_eq!(said, Said::Heard);
-    assert!(matches!(restarts(&ours, left).await, Committed::Written(_)));
+    assert_eq!(said, ActionOutcome::Heard);
+    assert!(matches!(restarts(&ours, left).await, WriteOutcome::Written(_)));
 }
 
 /// It is asked in the transaction of each intent, which holds the row of the host.

@@ -7,7 +7,7 @@ use tachi_domain::entity::host::{HostChange, MaintenanceReason, NewHost};
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::{Host, Segment};
 use tachi_domain::freeze::FreezeScope;
-use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
+use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite, Write, WriteOutcome};
 use tachi_engine::ports::{Freezes as _, Hosts as _, Journal as _, NewFreeze, Notifications as _};
 use tokio::sync::Barrier;
 
@@ -16,7 +16,7 @@ use crate::PurgeOptions;
 use crate::testing::{Bench, new_host};
 
 /// A segment with a host that has failed, `others` more that have, and this many in reserve.
-async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<Claimed>, Vec<Host>) {
+async fn stage(others: usize, reserved: usize) -> (Bench, Segment, Vec<ClaimedRecovery>, Vec<Host>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut spares = Vec::new();
@@ -58,7 +58,7 @@ fn write_of(host: &Host, state: ReservationState) -> Write {
     }
 }
 
-async fn commit(bench: &Bench, claimed: &Claimed, write: &Write) -> Committed {
+async fn commit(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> WriteOutcome {
     bench
         .store
         .journal()
@@ -95,7 +95,7 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     let mine = write_of(spare, ReservationState::Held);
     assert!(matches!(
         commit(&bench, &claimed[0], &mine).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert!(
         is_reserved(&bench, &segment, spare).await,
@@ -104,11 +104,11 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     // Once more, as after an answer that was lost.
     assert!(matches!(
         commit(&bench, &claimed[0], &mine).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert_eq!(
         commit(&bench, &claimed[1], &mine).await,
-        Committed::ReserveTaken(vec![spare.id])
+        WriteOutcome::ReserveTaken(vec![spare.id])
     );
     let seen = bench
         .store
@@ -121,7 +121,7 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     let consumed = write_of(spare, ReservationState::Consumed);
     assert!(matches!(
         commit(&bench, &claimed[0], &consumed).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert!(!is_reserved(&bench, &segment, spare).await);
     let seen = bench
@@ -134,24 +134,24 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     let back = write_of(spare, ReservationState::GivenBack);
     assert!(matches!(
         commit(&bench, &claimed[0], &back).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert!(is_reserved(&bench, &segment, spare).await);
     assert_eq!(rows(&bench).await, [("given_back".to_owned(), None)]);
     // What is free again goes to the other one, who uses it up.
     assert!(matches!(
         commit(&bench, &claimed[1], &mine).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     let used = write_of(spare, ReservationState::Used);
     assert!(matches!(
         commit(&bench, &claimed[1], &used).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert!(!is_reserved(&bench, &segment, spare).await);
     assert_eq!(
         commit(&bench, &claimed[0], &mine).await,
-        Committed::ReserveTaken(vec![spare.id])
+        WriteOutcome::ReserveTaken(vec![spare.id])
     );
     assert!(
         bench
@@ -177,7 +177,7 @@ async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_n
         ..Write::default()
     };
     let refused = commit(&bench, &claimed[1], &both).await;
-    assert_eq!(refused, Committed::ReserveTaken(vec![spares[0].id]));
+    assert_eq!(refused, WriteOutcome::ReserveTaken(vec![spares[0].id]));
     assert_eq!(rows(&bench).await.len(), 1);
     let notification = bench
         .store
@@ -196,7 +196,7 @@ async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_n
         )
         .await
         .unwrap();
-    assert_eq!(stale, Committed::Lost);
+    assert_eq!(stale, WriteOutcome::Lost);
     assert!(is_reserved(&bench, &segment, &spares[1]).await);
 }
 
@@ -255,11 +255,11 @@ async fn r06_two_recoveries_at_once_never_get_the_same_reserved_host() {
         }
         let got = outcomes
             .iter()
-            .filter(|one| matches!(one, Committed::Written(_)))
+            .filter(|one| matches!(one, WriteOutcome::Written(_)))
             .count();
         let refused = outcomes
             .iter()
-            .filter(|one| matches!(one, Committed::ReserveTaken(_)))
+            .filter(|one| matches!(one, WriteOutcome::ReserveTaken(_)))
             .count();
         assert_eq!((got, refused), (1, 1), "round {round}: {outcomes:?}");
     }
@@ -289,7 +289,12 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
     );
     for host in [&spares[0], &spares[1], &source] {
         let outcome = commit(&bench, &claimed[0], &write_of(host, ReservationState::Held)).await;
-        assert_eq!(outcome, Committed::ReserveTaken(vec![host.id]), "{}", host.name);
+        assert_eq!(
+            outcome,
+            WriteOutcome::ReserveTaken(vec![host.id]),
+            "{}",
+            host.name
+        );
     }
 }
 
@@ -317,13 +322,13 @@ async fn a_reserved_host_that_is_frozen_is_not_taken() {
     let held = write_of(spare, ReservationState::Held);
     assert_eq!(
         commit(&bench, &claimed[0], &held).await,
-        Committed::ReserveTaken(vec![spare.id])
+        WriteOutcome::ReserveTaken(vec![spare.id])
     );
     bench.clock.set_wall_on(3_600);
     assert_eq!(busy().await, [false, false], "its time is over");
     assert!(matches!(
         commit(&bench, &claimed[0], &held).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
 }
 
@@ -345,7 +350,7 @@ async fn a_recovery_that_is_closed_holds_nothing_and_is_purged_with_its_reservat
     };
     assert!(matches!(
         commit(&bench, &claimed[0], &over).await,
-        Committed::Written(_)
+        WriteOutcome::Written(_)
     ));
     assert_eq!(
         rows(&bench).await,
@@ -381,7 +386,7 @@ async fn r22_a_host_that_is_back_is_off_maintenance_only_if_this_recovery_has_pu
         };
         assert!(matches!(
             commit(&bench, &claimed[0], &on).await,
-            Committed::Written(_)
+            WriteOutcome::Written(_)
         ));
         if operator {
             let change = HostChange {
@@ -401,7 +406,7 @@ async fn r22_a_host_that_is_back_is_off_maintenance_only_if_this_recovery_has_pu
         };
         assert!(matches!(
             commit(&bench, &claimed[0], &back).await,
-            Committed::Written(_)
+            WriteOutcome::Written(_)
         ));
         let seen = bench
             .store

@@ -1,12 +1,12 @@
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::Elapsed;
-use tachi_engine::ports::journal::{Claim, ClaimView, Claimed, Committed, Write};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _};
+use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
+use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use crate::testing::{Bench, step};
 
 /// Hosts that are reported dead, their recoveries claimed; and what each owner knows before its last commit is lost.
-async fn lost(count: usize) -> (Bench, Vec<Claimed>) {
+async fn lost(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut claims = Vec::new();
@@ -19,7 +19,7 @@ async fn lost(count: usize) -> (Bench, Vec<Claimed>) {
 }
 
 /// One commit more than the row has.
-fn past(claimed: &Claimed) -> Claim {
+fn past(claimed: &ClaimedRecovery) -> Claim {
     let mut claim = claimed.claim();
     claim.committed();
     claim
@@ -41,7 +41,7 @@ async fn r33_a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     let (bench, claims) = lost(1).await;
     let journal = bench.store.journal();
     let rewound = journal.commit(&past(&claims[0]), &told()).await.unwrap();
-    assert_eq!(rewound, Committed::Rewound);
+    assert_eq!(rewound, WriteOutcome::Rewound);
     assert!(bench.store.desk().steps(claims[0].id).await.unwrap().is_empty());
     let marked = views(&bench).await;
     assert_eq!((marked[0].epoch, marked[0].owner.as_deref()), (2, None));
@@ -49,10 +49,10 @@ async fn r33_a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     assert!(next.rewound && next.seq > past(&claims[0]).seq, "{next:?}");
     // Nobody that had it before writes anything more.
     for stale in [claims[0].claim(), past(&claims[0])] {
-        assert_eq!(journal.commit(&stale, &told()).await.unwrap(), Committed::Lost);
+        assert_eq!(journal.commit(&stale, &told()).await.unwrap(), WriteOutcome::Lost);
         assert_eq!(
             journal.beat(&stale, Elapsed::ZERO).await.unwrap(),
-            Committed::Lost
+            WriteOutcome::Lost
         );
     }
 }
@@ -79,7 +79,7 @@ async fn r33_of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_
         journal.commit(claim, &small).await.unwrap()
     });
     let outcomes = futures_util::future::join_all(writes).await;
-    let rewound: Vec<bool> = outcomes.iter().map(|one| *one == Committed::Rewound).collect();
+    let rewound: Vec<bool> = outcomes.iter().map(|one| *one == WriteOutcome::Rewound).collect();
     assert_eq!(rewound, [false, false, true, false]);
     let epochs: Vec<u64> = views(&bench).await.iter().map(|view| view.epoch).collect();
     assert_eq!(epochs, [1, 1, 2, 1]);
@@ -91,5 +91,5 @@ async fn r33_a_recovery_whose_row_is_lost_is_held_by_nobody() {
     let sql = format!("DELETE FROM recovery WHERE uuid = '{}'", claims[0].id);
     bench.store.db.writer().execute_unprepared(&sql).await.unwrap();
     let committed = bench.store.journal().commit(&claims[0].claim(), &told()).await;
-    assert_eq!(committed.unwrap(), Committed::Lost);
+    assert_eq!(committed.unwrap(), WriteOutcome::Lost);
 }

@@ -1,7 +1,7 @@
 use tachi_domain::HostId;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::recovery::FenceOrder;
-use tachi_engine::ports::journal::{Claimed, Committed, ProofWrite, Write};
+use tachi_engine::ports::journal::{ClaimedRecovery, ProofWrite, Write, WriteOutcome};
 use tachi_engine::ports::{Hosts as _, Journal};
 
 use super::*;
@@ -19,23 +19,23 @@ fn at_most(count: u32) -> Write {
     }
 }
 
-async fn written(bench: &Bench, claimed: &Claimed, write: &Write) -> bool {
+async fn written(bench: &Bench, claimed: &ClaimedRecovery, write: &Write) -> bool {
     let committed = bench
         .store
         .journal()
         .commit_at(claimed.id, claimed.epoch, write)
         .await
         .unwrap();
-    let written = matches!(committed, Committed::Written(_));
+    let written = matches!(committed, WriteOutcome::Written(_));
     assert!(
-        written || matches!(committed, Committed::TooManyOrders),
+        written || matches!(committed, WriteOutcome::TooManyOrders),
         "{committed:?}"
     );
     written
 }
 
 /// So many hosts of a segment, all of them down and claimed.
-async fn down(count: usize) -> (Bench, Vec<Claimed>) {
+async fn down(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut all = Vec::new();
@@ -165,7 +165,11 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
         .commit_at(all[4].id, all[4].epoch - 1, &stale)
         .await
         .unwrap();
-    assert_eq!(lost, Committed::Lost, "a claim that is lost counts nothing (R1)");
+    assert_eq!(
+        lost,
+        WriteOutcome::Lost,
+        "a claim that is lost counts nothing (R1)"
+    );
     assert_eq!(
         bench
             .store
@@ -197,7 +201,7 @@ async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
     let outcomes = tasks.join_all().await;
     let given = outcomes
         .iter()
-        .filter(|one| matches!(one, Committed::Written(_)))
+        .filter(|one| matches!(one, WriteOutcome::Written(_)))
         .count();
     assert_eq!(given, 3, "{outcomes:?}");
 }

@@ -13,7 +13,7 @@ async fn a_claim_finds_what_the_last_owner_left() {
     assert_eq!(first.state, None);
     assert_eq!(first.moves, Vec::<String>::new());
     assert_eq!(first.opened_at, bench.clock_wall());
-    assert_eq!(unclocked(first.pulse.clone()), Pulse::CALM);
+    assert_eq!(unclocked(first.pulse.clone()), OperatorState::CALM);
     assert_eq!(first.host.as_ref().map(|host| host.name.as_str()), Some("cmp1"));
     assert_eq!(first.notification.status, NotificationStatus::Running);
     assert!(first.notification.stamps.updated_at.is_some());
@@ -133,14 +133,14 @@ async fn r1_an_owner_that_was_taken_over_writes_nothing() {
         .commit_at(stale.id, stale.epoch, &everything(host.id))
         .await
         .unwrap();
-    assert_eq!(lost, Committed::Lost);
+    assert_eq!(lost, WriteOutcome::Lost);
     let lost = bench
         .store
         .journal()
         .beat_at(stale.id, stale.epoch, Elapsed::from_millis(9))
         .await
         .unwrap();
-    assert_eq!(lost, Committed::Lost);
+    assert_eq!(lost, WriteOutcome::Lost);
     bench
         .store
         .journal()
@@ -214,16 +214,16 @@ async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_othe
         .unwrap();
     assert!(taken.is_some());
     let before = bench.store.journal().unsettled().await.unwrap();
-    let beats: Vec<Beat> = claims
+    let beats: Vec<LeaseRenewal> = claims
         .iter()
-        .map(|claimed| Beat {
+        .map(|claimed| LeaseRenewal {
             claim: claimed.claim(),
             elapsed: Elapsed::from_millis(77),
         })
         .collect();
     let outcomes = bench.store.journal().beat_all(&beats).await;
-    let outcomes: Vec<Committed> = outcomes.into_iter().map(Result::unwrap).collect();
-    assert_eq!(outcomes[1], Committed::Lost);
+    let outcomes: Vec<WriteOutcome> = outcomes.into_iter().map(Result::unwrap).collect();
+    assert_eq!(outcomes[1], WriteOutcome::Lost);
     let calm: Vec<bool> = outcomes.into_iter().map(is_calm).collect();
     assert_eq!(calm, [true, false, true]);
     let after = bench.store.journal().unsettled().await.unwrap();

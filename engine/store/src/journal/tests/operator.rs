@@ -19,9 +19,9 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
     let pulse = written(&bench, &claimed, &Write::default()).await;
     assert_eq!(
         pulse,
-        Pulse {
+        OperatorState {
             segment_enabled: false,
-            ..Pulse::CALM
+            ..OperatorState::CALM
         }
     );
 
@@ -39,20 +39,20 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
         bench
             .store
             .desk()
-            .say(claimed.id, Word::Approve, "alice")
+            .say(claimed.id, OperatorCommand::Approve, "alice")
             .await
             .unwrap(),
-        Said::Heard
+        ActionOutcome::Heard
     );
     bench.clock.set_wall_on(3);
     assert_eq!(
         bench
             .store
             .desk()
-            .say(claimed.id, Word::Reject, "bob")
+            .say(claimed.id, OperatorCommand::Reject, "bob")
             .await
             .unwrap(),
-        Said::Heard
+        ActionOutcome::Heard
     );
     let beaten = bench
         .store
@@ -60,14 +60,14 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
         .beat_at(claimed.id, claimed.epoch, Elapsed::ZERO)
         .await
         .unwrap();
-    let Committed::Written(pulse) = beaten else {
+    let WriteOutcome::Written(pulse) = beaten else {
         panic!("{beaten:?}");
     };
     assert!(pulse.operator_maintenance);
     let word = pulse.word.unwrap();
     assert_eq!(
         (word.number, word.word, word.by.as_str()),
-        (2, Word::Reject, "bob")
+        (2, OperatorCommand::Reject, "bob")
     );
     assert_eq!(word.at, bench.clock_wall());
 }

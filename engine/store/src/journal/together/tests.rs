@@ -3,7 +3,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Journal as _;
-use tachi_engine::ports::journal::{Claimed, HostWrite};
+use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -11,13 +11,13 @@ use crate::conn::asked;
 use crate::testing::{Bench, START};
 
 /// So many open recoveries, each of a host of its own and claimed.
-async fn claimed(count: usize) -> (Bench, Vec<Claimed>) {
+async fn claimed(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     let bench = Bench::new().await;
     let all = claimed_in(&bench, count).await;
     (bench, all)
 }
 
-async fn claimed_in(bench: &Bench, count: usize) -> Vec<Claimed> {
+async fn claimed_in(bench: &Bench, count: usize) -> Vec<ClaimedRecovery> {
     let segment = bench.segment("s1").await;
     for number in 0..count {
         let host = bench.host(&segment, &format!("cmp{number}")).await;
@@ -47,7 +47,7 @@ fn ending(text: &str) -> Write {
 }
 
 /// What came of all, in their order, at once.
-async fn at_once(bench: &Bench, all: &[Claimed]) -> Vec<Result<Committed, JournalError>> {
+async fn at_once(bench: &Bench, all: &[ClaimedRecovery]) -> Vec<Result<WriteOutcome, JournalError>> {
     let mut tasks = JoinSet::new();
     for (place, one) in all.iter().enumerate() {
         let (journal, id, epoch) = (bench.store.journal().clone(), one.id, one.epoch);
@@ -63,8 +63,8 @@ async fn open(bench: &Bench) -> Vec<RecoveryId> {
     unsettled.into_iter().map(|view| view.id).collect()
 }
 
-fn is_written(outcome: &Result<Committed, JournalError>) -> bool {
-    matches!(outcome, Ok(Committed::Written(_)))
+fn is_written(outcome: &Result<WriteOutcome, JournalError>) -> bool {
+    matches!(outcome, Ok(WriteOutcome::Written(_)))
 }
 
 #[tokio::test]
@@ -98,7 +98,7 @@ async fn r1_one_that_is_held_no_more_is_lost_and_the_others_are_written() {
     assert!(by_another.unwrap().is_some());
     for (place, outcome) in at_once(&bench, &all).await.into_iter().enumerate() {
         if place == 5 {
-            assert_eq!(outcome.unwrap(), Committed::Lost);
+            assert_eq!(outcome.unwrap(), WriteOutcome::Lost);
         } else {
             assert!(is_written(&outcome), "{place}: {outcome:?}");
         }
@@ -146,7 +146,7 @@ async fn r1_where_the_commit_fails_nobody_is_told_that_it_was_written_and_the_ne
     }
     assert!(open.len() > 1, "it shared its transaction with others");
     writer.execute_unprepared("DROP TRIGGER refuses").await.unwrap();
-    let left: Vec<Claimed> = all.into_iter().filter(|one| open.contains(&one.id)).collect();
+    let left: Vec<ClaimedRecovery> = all.into_iter().filter(|one| open.contains(&one.id)).collect();
     assert!(at_once(&bench, &left).await.iter().all(is_written));
     assert!(self::open(&bench).await.is_empty());
 }
@@ -169,7 +169,7 @@ async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_a
     let (bench, all) = claimed(2).await;
     let (answer, outcome) = oneshot::channel();
     let together = Together::default();
-    together.0.lock().unwrap().waiting.push(Waiting {
+    together.0.lock().unwrap().waiting.push(PendingWrite {
         claim: all[0].claim(),
         write: ending("lost"),
         now: bench.store.db.now(),

@@ -5,7 +5,7 @@ use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process,
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Committed, Write};
+use tachi_engine::ports::journal::{Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, RegistryError};
 
 use crate::testing::{Bench, notification};
@@ -28,7 +28,7 @@ async fn ends(bench: &Bench, running_again: bool) {
     };
     let journal = bench.store.journal();
     let ended = journal.commit(&claimed.claim(), &write).await.unwrap();
-    assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
+    assert!(matches!(ended, WriteOutcome::Written(_)), "{ended:?}");
 }
 
 async fn is_accepted(bench: &Bench, new: &NewNotification) -> bool {

@@ -18,7 +18,7 @@ use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::recovery::RecoveryKind;
 
-use super::Case;
+use super::AcceptContext;
 use crate::batches::batches;
 use crate::convert::{self, Cell};
 use crate::entity::{notification, recovery};
@@ -59,8 +59,11 @@ fn number(texts: &[&str]) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// Reads the notifications that [`Case::is_repeated`] needs for these cases, and perhaps some more.
-pub(super) async fn earlier<'a>(tx: &Tx, cases: impl Iterator<Item = &'a Case<'a>>) -> Result<Earlier, Stop> {
+/// Reads the notifications that [`AcceptContext::is_repeated`] needs for these cases, and perhaps some more.
+pub(super) async fn earlier<'a>(
+    tx: &Tx,
+    cases: impl Iterator<Item = &'a AcceptContext<'a>>,
+) -> Result<Earlier, Stop> {
     let (mut keys, mut hosts, mut since) = (Vec::new(), Vec::new(), None::<Timestamp>);
     let mut brings_evidence = false;
     for case in cases {
@@ -133,7 +136,7 @@ fn statement(
     Ok(backend.build(&both))
 }
 
-impl Case<'_> {
+impl AcceptContext<'_> {
     /// Returns the key that its repetitions share. For a quarantined reporter, only its own reports can share it.
     pub(super) fn repeat_key(&self) -> i64 {
         let key = repeat_key(self.accept.new, &self.host.uuid);

@@ -8,8 +8,8 @@ use tachi_domain::entity::notification::NotificationType::ComputeHost;
 use tachi_domain::entity::notification::{NewNotification, NotificationStatus};
 use tachi_domain::evidence::{FenceEvidence, GivenEvidence};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Committed, Write};
-use tachi_engine::ports::{Journal as _, OperatorDesk as _, RegistryError};
+use tachi_engine::ports::journal::{Write, WriteOutcome};
+use tachi_engine::ports::{Journal as _, OperatorJournal as _, RegistryError};
 use tokio::task::JoinSet;
 
 use crate::testing::{Bench, notification};
@@ -132,8 +132,8 @@ async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
         .commit_at(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
-    assert_eq!(refused, Committed::Joined);
-    let Committed::Written(pulse) = bench
+    assert_eq!(refused, WriteOutcome::Joined);
+    let WriteOutcome::Written(pulse) = bench
         .store
         .journal()
         .commit_at(claimed.id, claimed.epoch, &Write::default())
@@ -163,7 +163,7 @@ async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_
         .store
         .journal()
         .commit_at(claimed.id, claimed.epoch, &heard_normal);
-    assert_eq!(commit.await.unwrap(), Committed::Joined);
+    assert_eq!(commit.await.unwrap(), WriteOutcome::Joined);
     let again = bench.claim_newest("other").await;
     assert!(again.pulse.off_word.unwrap().evidence.is_some());
 }
@@ -178,7 +178,7 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
         .commit_at(claimed.id, claimed.epoch, &ignoring())
         .await
         .unwrap();
-    assert!(matches!(ended, Committed::Written(_)), "{ended:?}");
+    assert!(matches!(ended, WriteOutcome::Written(_)), "{ended:?}");
     bench.accept(&says(&bench, "NORMAL")).await.unwrap();
 }
 
@@ -251,7 +251,7 @@ async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost(
         let (id, epoch) = (claimed.id, claimed.epoch);
         both.spawn(async move {
             let ended = store.journal().commit_at(id, epoch, &ignoring()).await.unwrap();
-            matches!(ended, Committed::Written(_))
+            matches!(ended, WriteOutcome::Written(_))
         });
         both.spawn(async move {
             use tachi_engine::ports::Reports as _;

@@ -2,8 +2,8 @@ use tachi_domain::entity::Host;
 use tachi_domain::entity::host::{HostChange, NewHost};
 use tachi_domain::entity::notification::NotificationType::{self, ComputeHost, Process, Vm};
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_engine::ports::journal::{Claimed, Committed, HostWrite, Write};
-use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, OperatorDesk as _, Reports as _};
+use tachi_engine::ports::journal::{ClaimedRecovery, HostWrite, Write, WriteOutcome};
+use tachi_engine::ports::{Hosts as _, Journal as _, Notifications as _, OperatorJournal as _, Reports as _};
 use tokio::task::JoinSet;
 
 use super::*;
@@ -22,7 +22,7 @@ fn vm(hostname: &str, at: Timestamp, instance: &str, event: &str) -> NewNotifica
 }
 
 /// Ends a claimed recovery.
-async fn end(bench: &Bench, claimed: &Claimed, status: NotificationStatus, life: Life) {
+async fn end(bench: &Bench, claimed: &ClaimedRecovery, status: NotificationStatus, life: Life) {
     let write = Write {
         life: Some(life),
         notification: Some((status, None)),
@@ -34,11 +34,11 @@ async fn end(bench: &Bench, claimed: &Claimed, status: NotificationStatus, life:
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
 }
 
 /// Puts the host on maintenance as a recovery does.
-async fn put(bench: &Bench, claimed: &Claimed, host: &Host, why: MaintenanceReason) {
+async fn put(bench: &Bench, claimed: &ClaimedRecovery, host: &Host, why: MaintenanceReason) {
     let write = Write {
         host: Some(HostWrite { host: host.id, why }),
         ..Write::default()
@@ -49,7 +49,7 @@ async fn put(bench: &Bench, claimed: &Claimed, host: &Host, why: MaintenanceReas
         .commit_at(claimed.id, claimed.epoch, &write)
         .await
         .unwrap();
-    assert!(matches!(written, Committed::Written(_)), "{written:?}");
+    assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
 }
 
 #[tokio::test]
@@ -345,7 +345,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
         .beat_at(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
-    assert!(matches!(still, Committed::Written(_)), "{still:?}");
+    assert!(matches!(still, WriteOutcome::Written(_)), "{still:?}");
 
     // The new recovery may come to nothing: then nobody else would hand the host back.
     bench.clock.set_wall_on(1000);
@@ -356,7 +356,7 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
         .beat_at(watching.id, watching.epoch, watching.elapsed)
         .await
         .unwrap();
-    assert!(matches!(still, Committed::Written(_)), "{still:?}");
+    assert!(matches!(still, WriteOutcome::Written(_)), "{still:?}");
     assert_ne!(bench.newest().await, watching.id, "a recovery of its own");
     let unsettled = bench.store.journal().unsettled().await.unwrap();
     let watched = unsettled.iter().find(|view| view.id == watching.id);

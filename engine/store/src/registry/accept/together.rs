@@ -6,7 +6,7 @@
 //!
 //! A batch contains only notifications that clearly are to be accepted, and several of one host only if they differ:
 //! repetitions are detected by earlier commits. Each unusual notification, and each one of a failed batch, is then
-//! handled alone in [`Accept`](super::Accept), which has all the rules. A recovery's key that is already held is such a
+//! handled alone in [`AcceptTransaction`](super::Accept), which has all the rules. A recovery's key that is already held is such a
 //! failure: the unique key reports it, and no query checks it before.
 
 mod batch;
@@ -25,7 +25,7 @@ use tachi_domain::{HostId, Timestamp};
 use tachi_engine::ports::RegistryError;
 use tokio::sync::oneshot;
 
-use super::{Accept, Accepted, Case, duplicates, note_boots, recovery_row};
+use super::{AcceptContext, AcceptOutcome, AcceptTransaction, duplicates, note_boots, recovery_row};
 use crate::convert;
 use crate::entity::{host, notification, recovery};
 use crate::error::{Failure, Stop};
@@ -33,26 +33,26 @@ use crate::insert;
 use crate::lock;
 use crate::registry::RegistryTables;
 use crate::reporters;
-use crate::work::{Tx, Verdict, Work};
-use known::Known;
+use crate::work::{Transaction, Tx, TxOutcome};
+use known::NameCache;
 
 /// Limit of concurrent transactions of this kind: one is prepared while another waits for the disk.
 const WORKERS: usize = 2;
 
-/// Limit while those are blocked; see [`PATIENCE`].
+/// Limit while those are blocked; see [`EXTRA_WORKER_DELAY`].
 const MORE_WORKERS: usize = 8;
 
 /// Time without a response after which a caller starts another worker, because the running one may be blocked by a
 /// lock.
-const PATIENCE: Duration = Duration::from_millis(50);
+const EXTRA_WORKER_DELAY: Duration = Duration::from_millis(50);
 
 const OPERATION: &str = "accepting a notification";
 
 /// The notifications that wait to be accepted.
 #[derive(Default)]
-pub(crate) struct Waiting {
+pub(crate) struct AcceptQueue {
     queue: Mutex<Queue>,
-    known: Known,
+    known: NameCache,
 }
 
 #[derive(Default)]
@@ -70,7 +70,7 @@ struct Entry {
     answer: oneshot::Sender<Result<Notification, RegistryError>>,
 }
 
-impl Waiting {
+impl AcceptQueue {
     /// Adds a notification to the queue.
     fn join(&self, entry: Entry) {
         self.queue().entries.push_back(entry);
@@ -128,7 +128,7 @@ pub(crate) async fn accept(
         if registry.waiting.another(most) {
             tokio::spawn(work(registry.clone()));
         }
-        match tokio::time::timeout(PATIENCE, &mut answered).await {
+        match tokio::time::timeout(EXTRA_WORKER_DELAY, &mut answered).await {
             Ok(Ok(outcome)) => return outcome,
             Ok(Err(gone)) => {
                 return Err(RegistryError::Unavailable {
@@ -142,7 +142,7 @@ pub(crate) async fn accept(
 }
 
 /// Releases a worker's slot if the worker panics; otherwise it would be taken forever.
-struct Place<'a>(&'a Waiting);
+struct Place<'a>(&'a AcceptQueue);
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
@@ -207,7 +207,7 @@ async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
 
 async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
     join_all(entries.into_iter().map(|entry| async move {
-        let accept = Accept {
+        let accept = AcceptTransaction {
             new: &entry.new,
             window_seconds: entry.window_seconds,
             now: entry.now,
@@ -218,8 +218,8 @@ async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
             accepted
                 .map_err(|stop| stop.registry(OPERATION))
                 .and_then(|accepted| match accepted {
-                    Accepted::Opened(notification) => Ok(notification),
-                    Accepted::Joined => Err(RegistryError::Duplicate),
+                    AcceptOutcome::Opened(notification) => Ok(notification),
+                    AcceptOutcome::Joined => Err(RegistryError::Duplicate),
                 });
         _ = entry.answer.send(accepted);
     }))
@@ -229,20 +229,20 @@ async fn each_alone(registry: &RegistryTables, entries: Vec<Entry>) {
 /// Accepts the notifications that clearly are to be accepted; `None` for the others.
 struct Together<'a> {
     entries: &'a [Entry],
-    known: &'a Known,
+    known: &'a NameCache,
 }
 
 #[async_trait]
-impl Work for Together<'_> {
+impl Transaction for Together<'_> {
     type Output = Vec<Option<Notification>>;
 
-    async fn run(&self, tx: &Tx) -> Result<Verdict<Self::Output>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Self::Output>, Stop> {
         let hosts = self.hosts(tx).await?;
-        let mut cases: Vec<Option<Case<'_>>> = self
+        let mut cases: Vec<Option<AcceptContext<'_>>> = self
             .entries
             .iter()
             .map(|entry| {
-                let accept = Accept {
+                let accept = AcceptTransaction {
                     new: &entry.new,
                     window_seconds: entry.window_seconds,
                     now: entry.now,
@@ -269,10 +269,10 @@ impl Work for Together<'_> {
         let rows: Vec<notification::ActiveModel> = cases
             .iter()
             .flatten()
-            .map(Case::notification_row)
+            .map(AcceptContext::notification_row)
             .collect::<Result<_, _>>()?;
         if rows.is_empty() {
-            return Ok(Verdict::Undo(self.entries.iter().map(|_| None).collect()));
+            return Ok(TxOutcome::Undo(self.entries.iter().map(|_| None).collect()));
         }
         let uuids: Vec<String> = rows
             .iter()
@@ -311,7 +311,7 @@ impl Work for Together<'_> {
                 row.map(convert::notification).transpose()
             })
             .collect::<Result<_, _>>()?;
-        Ok(Verdict::Keep(accepted))
+        Ok(TxOutcome::Keep(accepted))
     }
 }
 

@@ -57,7 +57,7 @@ pub(in crate::host_recovery::tests) fn server(number: u128) -> Server {
         volume_backed: true,
         launched: true,
         fault: None,
-        about: About::default(),
+        about: InstanceTraits::default(),
         needs: None,
     }
 }

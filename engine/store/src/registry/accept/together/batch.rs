@@ -10,7 +10,7 @@ use super::Entry;
 use crate::registry::accept::duplicates::repeat_key;
 
 /// Limit of notifications per transaction, which holds the locks of all their hosts.
-const TOGETHER: usize = 32;
+const MAX_BATCH: usize = 32;
 
 /// Takes the next batch from the queue: the oldest notification of each host, and more of these hosts if they fit. No
 /// notification overtakes another of its host.
@@ -27,16 +27,16 @@ pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
     let mut seen = HashSet::new();
     let mut chosen: Vec<usize> = (0..names.len())
         .filter(|&at| seen.insert(&names[at]))
-        .take(TOGETHER)
+        .take(MAX_BATCH)
         .collect();
     keep_a_power_of_two(&mut chosen);
-    let mut said: HashMap<&str, Said> = chosen
+    let mut said: HashMap<&str, HostReports> = chosen
         .iter()
-        .map(|&at| (names[at].as_str(), Said::first(&entries[at])))
+        .map(|&at| (names[at].as_str(), HostReports::first(&entries[at])))
         .collect();
     let firsts: HashSet<usize> = chosen.iter().copied().collect();
     for (at, entry) in entries.iter().enumerate() {
-        if chosen.len() == TOGETHER {
+        if chosen.len() == MAX_BATCH {
             break;
         }
         if let Some(said) = said.get_mut(names[at].as_str())
@@ -67,14 +67,14 @@ fn keep_a_power_of_two(chosen: &mut Vec<usize>) {
 }
 
 /// The contents of one host's notifications in a batch.
-struct Said {
+struct HostReports {
     repeats: HashSet<i64>,
     opens: HashSet<String>,
     /// True if a notification of the host was left for later, so that all following ones are, too.
     ended: bool,
 }
 
-impl Said {
+impl HostReports {
     fn first(entry: &Entry) -> Self {
         let mut said = Self {
             repeats: HashSet::new(),

@@ -8,12 +8,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::entity::host;
 
 /// Limit of cached names. A cloud has fewer hosts, and clients cannot fill the memory with names that are not hosts.
-const MOST: usize = 20_000;
+const MAX_NAMES: usize = 20_000;
 
 #[derive(Default)]
-pub(super) struct Known(Mutex<HashMap<String, String>>);
+pub(super) struct NameCache(Mutex<HashMap<String, String>>);
 
-impl Known {
+impl NameCache {
     /// Returns the ids of all these names; `None` if one is missing.
     pub(super) fn of(&self, names: &[&str]) -> Option<Vec<String>> {
         let known = self.known();
@@ -23,7 +23,7 @@ impl Known {
     /// Caches the ids of these hosts.
     pub(super) fn learn(&self, hosts: &[host::Model]) {
         let mut known = self.known();
-        if known.len() + hosts.len() > MOST {
+        if known.len() + hosts.len() > MAX_NAMES {
             known.clear();
         }
         known.extend(hosts.iter().map(|host| (host.name.clone(), host.uuid.clone())));

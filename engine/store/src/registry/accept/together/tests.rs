@@ -4,7 +4,7 @@ use sea_orm::{ActiveModelTrait as _, EntityTrait as _, PaginatorTrait as _, Set}
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::{Hosts as _, OperatorDesk as _, Reports as _};
+use tachi_engine::ports::{Hosts as _, OperatorJournal as _, Reports as _};
 
 use super::*;
 use crate::conn::asked;
@@ -23,7 +23,7 @@ fn entry(hostname: &str, at: Timestamp) -> Entry {
 
 #[test]
 fn the_oldest_of_each_host_go_together_and_none_overtakes_another_of_its_host() {
-    let waiting = Waiting::default();
+    let waiting = AcceptQueue::default();
     let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
     for (second, name) in [(1, "a"), (2, "b"), (3, "A"), (4, "b"), (5, "c")] {
         waiting.join(entry(name, at(second)));
@@ -68,7 +68,7 @@ fn crash(host: &str, instance: u32, event: &str, at: Timestamp) -> NewNotificati
 
 #[test]
 fn what_one_host_says_differently_goes_together_and_a_repetition_waits() {
-    let waiting = Waiting::default();
+    let waiting = AcceptQueue::default();
     let at = Timestamp::from_micros(1_000_000);
     let join = |new: NewNotification| {
         waiting.join(Entry {
@@ -144,7 +144,7 @@ async fn each_of_one_host_is_accepted_once_and_costs_as_little_as_of_many() {
 
 #[test]
 fn a_worker_that_panics_leaves_its_place_to_another() {
-    let waiting = Waiting::default();
+    let waiting = AcceptQueue::default();
     waiting.join(entry("a", Timestamp::from_micros(0)));
     assert!(waiting.another(1));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
