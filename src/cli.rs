@@ -10,18 +10,18 @@ mod events;
 mod fence;
 mod freeze;
 mod help;
-mod here;
 mod hints;
 mod init;
 mod instance;
+mod local_scope;
 mod mon;
 mod monitor;
-mod night;
 mod recovery;
 mod region;
 #[cfg(test)]
 mod renamed;
 mod reporter;
+mod runbook;
 mod schedule;
 mod shape;
 mod status;
@@ -42,18 +42,18 @@ pub(crate) use events::EventsArgs;
 pub(crate) use fence::{FenceCommand, FenceHostArgs, FenceSwitchArgs, FenceTestArgs, FenceTrustArgs};
 pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, ThawCommand};
 pub(crate) use help::{overview, parse};
-pub(crate) use here::is_meant;
 pub(crate) use init::{DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs, SegmentRule};
 pub(crate) use instance::{InstanceCommand, InstanceListArgs, ResolveArgs};
+pub(crate) use local_scope::is_meant;
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
-pub(crate) use night::WAY;
 pub(crate) use recovery::{
     ActionArgs, ApproveArgs, ConfirmOffArgs, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs,
     ReportFormat, StateWord,
 };
 pub(crate) use region::SandboxArgs;
 pub(crate) use reporter::ReporterCommand;
+pub(crate) use runbook::WAY;
 pub(crate) use schedule::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 pub(crate) use shape::{Format, ShapeArgs};
 pub(crate) use status::{
@@ -163,7 +163,7 @@ pub(crate) enum Command {
     #[command(subcommand, hide = true)]
     Upgrade(UpgradeCommand),
     /// Show what to type, from an alarm at night to all green
-    #[command(name = "3am", hide = true, long_about = night::WAY)]
+    #[command(name = "3am", hide = true, long_about = runbook::WAY)]
     Night,
     /// `tachi` alone.
     #[command(skip)]

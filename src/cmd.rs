@@ -27,6 +27,7 @@ mod monitor;
 mod openapi;
 mod overview;
 mod policy;
+pub(crate) mod process_owner;
 mod recovery;
 mod reporter;
 mod sandbox;
@@ -34,7 +35,6 @@ mod schedule;
 mod serve;
 mod status;
 mod upgrade;
-pub(crate) mod who;
 
 pub(crate) use consent::{asked, confirmed};
 pub(crate) use db::cut as purged_before;

@@ -2,7 +2,7 @@
 //! moves and changes nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub(crate) mod live;
-mod predicted;
+mod prediction;
 mod shown;
 
 use std::future::Future;
@@ -12,20 +12,20 @@ use std::time::Duration;
 use tachi_domain::HostId;
 use tachi_domain::situation::Severity;
 use tachi_engine::Ports;
+use tachi_engine::dry_run::{Answer, DryRun, rehearse};
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _, Rooms as _};
-use tachi_engine::rehearsal::{Answer, DryRun, rehearse};
 use tachi_openstack::Nova;
 use tachi_operator::is_alive;
 use tokio::time::{Instant, timeout};
 
 use crate::cmd::Failure;
 use crate::out::plain;
-use crate::schedule::{LONGEST_DRILL, Outcome, by_hand};
+use crate::schedule::{LONGEST_DRILL, Outcome, manual};
 use crate::settings::Settings;
-use crate::wiring::surroundings::FailureDomains;
+use crate::wiring::failure_domains::FailureDomains;
 use crate::wiring::{self, Base, Devices};
 
-pub(crate) use predicted::{Prediction, predicted};
+pub(crate) use prediction::{Prediction, predicted};
 pub(crate) use shown::{lines, object};
 
 /// Limit of the instances that are named in a line.
@@ -153,7 +153,7 @@ impl<'a> DrillSources<'a> {
         let id = registered(self.base, name).await?;
         let row: String = format!("drill {name}").chars().take(LONGEST).collect();
         let began = Instant::now();
-        let run = by_hand::begin(self.base, &row, by).await?;
+        let run = manual::begin(self.base, &row, by).await?;
         // The database is written and read, as for each step of a recovery.
         let written = Answer {
             what: "database".to_owned(),
@@ -161,7 +161,7 @@ impl<'a> DrillSources<'a> {
             said: Ok("read and written".to_owned()),
         };
         let work = timeout(LONGEST_DRILL, self.ask((id, name), written));
-        let asked = by_hand::unless_stopped(work, stop).await;
+        let asked = manual::unless_stopped(work, stop).await;
         let outcome = match &asked {
             Ok(Ok(shadow)) => Outcome {
                 grade: shadow.grade(),
@@ -173,7 +173,7 @@ impl<'a> DrillSources<'a> {
             },
             Err(stopped) => (*stopped).into(),
         };
-        by_hand::end(self.base, &row, run, &outcome).await?;
+        manual::end(self.base, &row, run, &outcome).await?;
         match asked {
             Ok(Ok(shadow)) => Ok(shadow),
             Ok(Err(_)) | Err(_) => Err(Failure::told(format!(

@@ -2,7 +2,7 @@
 
 pub(crate) mod answer;
 mod paint;
-mod sheet;
+mod table;
 mod view;
 mod waiting;
 
@@ -10,8 +10,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 #[cfg(test)]
-pub(crate) use sheet::at_widths;
-pub(crate) use sheet::{Cell, Column, TextTable};
+pub(crate) use table::at_widths;
+pub(crate) use table::{Cell, Column, TextTable};
 pub(crate) use tachi_operator::plain;
 pub(crate) use view::{View, Zone};
 pub(crate) use waiting::waiting;

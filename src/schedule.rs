@@ -1,20 +1,20 @@
 //! Scheduled jobs of engines: `[schedule]`. Each engine has the schedule of its own configuration. A row in the database records the start,
 //! so that only one engine runs a job at each time.
 
-pub(crate) mod by_hand;
-mod due;
-mod keeper;
+mod job_runner;
+pub(crate) mod job_schedule;
 mod list;
-pub(crate) mod when;
-mod work;
+pub(crate) mod manual;
+mod next_run;
+mod scheduler;
 
 use std::fmt;
 
-pub(crate) use due::{LONGEST, LONGEST_DRILL, begins_at, is_under_way};
-pub(crate) use keeper::Scheduler;
+pub(crate) use job_runner::{JobRunner, Outcome, Worker};
+pub(crate) use job_schedule::JobSchedule;
 pub(crate) use list::listed;
-pub(crate) use when::JobSchedule;
-pub(crate) use work::{JobRunner, Outcome, Worker};
+pub(crate) use next_run::{LONGEST, LONGEST_DRILL, begins_at, is_under_way};
+pub(crate) use scheduler::Scheduler;
 
 /// A job that can be scheduled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

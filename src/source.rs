@@ -2,8 +2,8 @@
 //! anywhere. Both return the views that the API answers with, so that commands show the same for both.
 
 mod database;
-mod patient;
 mod remote;
+mod with_progress;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -25,8 +25,8 @@ use crate::cmd::Failure;
 use crate::out;
 
 pub(crate) use database::Database;
-use patient::WithProgress;
 pub(crate) use remote::Remote;
+use with_progress::WithProgress;
 
 /// An operator's action.
 #[derive(Clone, Copy, Debug)]

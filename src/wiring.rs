@@ -1,22 +1,22 @@
 //! Wiring of adapters to the ports of engine and API.
 
-mod audited;
+mod audited_events;
 mod bus;
 mod cloud;
 mod controller;
+pub(crate) mod engine_registry;
 mod events;
+pub(crate) mod failure_domains;
 pub(crate) mod fencing;
+mod file_backed;
 mod freezes;
 mod identity;
 pub(crate) mod listen;
-pub(crate) mod lookout;
 mod manager;
 pub(crate) mod policy;
 mod process;
-pub(crate) mod roll;
+pub(crate) mod region_service;
 pub(crate) mod situation;
-pub(crate) mod surroundings;
-mod watched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -256,7 +256,7 @@ pub(crate) async fn engine(
         sweep_interval: settings.sweep_interval,
         pace: settings.pace,
     };
-    let surroundings = surroundings::FailureDomains::new(settings.surroundings.clone());
+    let surroundings = failure_domains::FailureDomains::new(settings.surroundings.clone());
     let engine = Engine::new(ports, options).amid(Arc::new(surroundings));
     Ok((engine, nova))
 }
@@ -384,7 +384,7 @@ pub(crate) async fn router(
         poke,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova.clone())),
-        lookout: Arc::new(lookout::RegionDatabase::new(settings, base, rules)),
+        lookout: Arc::new(region_service::RegionDatabase::new(settings, base, rules)),
         desk: Arc::new(base.store.desk().clone()),
         freezes: Arc::new(base.store.freezes().clone()),
         plans: Arc::new(base.store.plans().clone()),
@@ -395,7 +395,7 @@ pub(crate) async fn router(
     };
     let mut options = tachi_api::Options::new(auth);
     options.policy = policy;
-    options.events = Arc::new(audited::AuditedEvents { events, audit });
+    options.events = Arc::new(audited_events::AuditedEvents { events, audit });
     if let AuthStrategy::Keystone { tokens, .. } = &settings.auth {
         options.tokens = tokens.clone();
     }

@@ -23,9 +23,9 @@ use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
 use crate::metrics;
 use crate::peer::{self, Peer};
+use crate::request_events::RequestIds;
 use crate::request_id;
 use crate::routes;
-use crate::telling::RequestIds;
 
 pub use self::format::{FormatError, LineFormat};
 
@@ -333,7 +333,7 @@ mod tests {
             .route("/wrong", get(wrong))
             .route("/never", get(std::future::pending::<()>))
             .route(routes::MONITOR, put(signed))
-            .layer(from_fn(crate::front::note))
+            .layer(from_fn(crate::headers::note))
             .layer(from_fn_with_state(observer, super::log))
     }
 

@@ -16,9 +16,9 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 
-use crate::app::ApiState;
 use crate::error::ApiError;
 use crate::peer::CertificateName;
+use crate::state::ApiState;
 use headers::header;
 
 pub use access_rules::AccessRule;

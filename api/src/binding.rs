@@ -7,10 +7,10 @@ use tachi_domain::Reporter;
 use tachi_domain::binding::{BindingMode, BindingOptions};
 use tachi_domain::entity::notification::NewNotification;
 
-use crate::app::ApiState;
 use crate::auth::Caller;
 use crate::error::ApiError;
 use crate::evidence;
+use crate::state::ApiState;
 
 /// Maximum number of reporters that are remembered as logged.
 const MOST_TOLD: usize = 10_000;

@@ -6,11 +6,11 @@
 //! request. Pages render the same answers ([`pages`]), and actions use the same handlers ([`words`]). No code outside
 //! `/board` ever reads a cookie.
 
+mod actions;
 mod assets;
 mod cookie;
 mod login;
 mod pages;
-mod words;
 
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use tokio::sync::Semaphore;
 use tower::ServiceExt as _;
 
-use crate::app::ApiState;
 use crate::error::ApiError;
-use crate::front;
+use crate::headers;
 use crate::ports::Login;
 use crate::routes::OPERATOR;
+use crate::state::ApiState;
 use assets::Asset;
 
 /// The path of the board.
@@ -85,7 +85,7 @@ struct BoardState {
 /// Returns the routes below `/board`. `operators` contains `/operator/v1`.
 pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
     let desk = BoardState {
-        rights: words::rights_of(&app, board.actions),
+        rights: actions::rights_of(&app, board.actions),
         app,
         login: board.login,
         operators,
@@ -94,20 +94,20 @@ pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
     };
     let mut router = Router::new();
     if board.actions {
-        router = router.route("/board/words", post(words::say));
+        router = router.route("/board/words", post(actions::say));
     }
     router
         .route("/board", get(slash))
         .route("/board/", get(assets::index))
         .route("/board/{file}", get(assets::file))
-        .route("/board/rights", get(words::rights))
+        .route("/board/rights", get(actions::rights))
         .route("/board/login", post(login::log_in))
         .route("/board/logout", post(login::log_out))
         // These have no routes of their own: the parameters and the route name come from `/operator/v1`.
         .fallback(ask)
         .method_not_allowed_fallback(nothing_here)
         .with_state(desk)
-        .layer(from_fn(front::note))
+        .layer(from_fn(headers::note))
         .layer(from_fn(guard))
 }
 

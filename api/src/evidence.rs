@@ -6,9 +6,9 @@ use http::HeaderMap;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::evidence::{EvidenceError, FenceEvidence, GivenEvidence, MOST_BYTES, says_off};
 
-use crate::app::ApiState;
 use crate::auth::Caller;
 use crate::error::ApiError;
+use crate::state::ApiState;
 
 const HEADER: &str = "X-Tachi-Fence-Evidence";
 

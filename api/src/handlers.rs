@@ -1,5 +1,6 @@
 //! The handlers: each takes an authorized request, calls the registry and returns the result.
 
+pub(crate) mod actions;
 pub(crate) mod boot_guard;
 pub(crate) mod controller;
 pub(crate) mod extensions;
@@ -8,6 +9,7 @@ pub(crate) mod freezes;
 pub(crate) mod healthcheck;
 pub(crate) mod hosts;
 pub(crate) mod live;
+pub(crate) mod maintenance;
 pub(crate) mod metrics;
 pub(crate) mod monitors;
 pub(crate) mod notifications;
@@ -15,9 +17,7 @@ pub(crate) mod operator;
 pub(crate) mod plans;
 pub(crate) mod refused;
 pub(crate) mod segments;
-pub(crate) mod upkeep;
 pub(crate) mod versions;
 pub(crate) mod vmoves;
-pub(crate) mod words;
 
 mod named;

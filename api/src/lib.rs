@@ -15,18 +15,16 @@
 //! [`router`] builds the service, and [`serve`] runs it on a listener until shutdown.
 
 mod access_log;
-mod app;
 mod auth;
-mod authorised;
 mod binding;
 mod board;
 mod cors;
 mod datetime;
 mod error;
 mod evidence;
-mod front;
-mod gate;
+mod extract;
 mod handlers;
+mod headers;
 mod health;
 mod limits;
 mod links;
@@ -34,6 +32,7 @@ mod live;
 mod media;
 mod metrics;
 mod microversion;
+mod monitor_heartbeats;
 mod openapi;
 mod options;
 mod path;
@@ -44,16 +43,17 @@ mod query;
 mod refusals;
 mod reply;
 mod report_limit;
+mod request_events;
 mod request_id;
 mod router;
 mod routes;
 mod serve;
-mod signs;
-mod telling;
+mod state;
 #[cfg(test)]
 mod tests;
 mod tls;
-mod wire;
+mod types;
+mod version_check;
 
 pub use access_log::{AccessLog, FormatError, LineFormat};
 pub use auth::{AccessRule, CacheOptions, Identity, TokenOptions};

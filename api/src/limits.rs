@@ -6,8 +6,8 @@ use axum::extract::Request;
 use futures_util::StreamExt;
 use http::header::CONTENT_LENGTH;
 
-use crate::app::ApiState;
 use crate::error::ApiError;
+use crate::state::ApiState;
 
 /// The message for a body that is not JSON.
 pub(crate) const MALFORMED: &str = "Malformed request body";

@@ -19,7 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::ApiState;
+use crate::state::ApiState;
 
 /// Poll interval of a stream. The data of the `Lookout` is at most one second old.
 const LOOK: Duration = Duration::from_millis(500);

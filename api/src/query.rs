@@ -5,9 +5,9 @@ mod paging;
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 
-use crate::app::ApiState;
 use crate::datetime;
 use crate::error::ApiError;
+use crate::state::ApiState;
 use tachi_domain::Timestamp;
 
 /// The parameters in the order given. Unknown ones are ignored, because existing clients send some.

@@ -7,8 +7,8 @@ use http::header::CONTENT_TYPE;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
-use crate::authorised::Answer;
 use crate::error::ApiError;
+use crate::extract::Answer;
 
 struct Envelope<'a, T> {
     key: &'static str,

@@ -11,7 +11,6 @@ use http::{HeaderValue, Uri};
 use tower::ServiceExt;
 
 use crate::access_log::Observer;
-use crate::app::{ApiState, Inner};
 use crate::auth::{AuthBackend, Identifier, TokenAuth, TokenOptions};
 use crate::binding::Binding;
 use crate::error::ApiError;
@@ -19,11 +18,12 @@ use crate::handlers::{healthcheck, metrics, versions};
 use crate::health::Health;
 use crate::links::Links;
 use crate::live::Streams;
+use crate::monitor_heartbeats::HeartbeatWriter;
 use crate::options::{Auth, Options};
 use crate::ports::{MeteredValidator, Ports};
 use crate::report_limit::ReportLimit;
-use crate::signs::HeartbeatWriter;
-use crate::{access_log, auth, board, front, gate, openapi, path, routes};
+use crate::state::{ApiState, Inner};
+use crate::{access_log, auth, board, headers, openapi, path, routes, version_check};
 
 /// A reason why the options are invalid.
 #[derive(Debug, thiserror::Error)]
@@ -142,7 +142,7 @@ fn beside_v1(app: ApiState) -> Router {
         .route("/openapi.json", get(openapi::serve).fallback(versions::choices))
         .fallback(versions::choices)
         .with_state(app)
-        .layer(from_fn(front::note))
+        .layer(from_fn(headers::note))
 }
 
 /// Returns the routes below `/v1` and `/operator/v1`. The order of checks matches what clients expect, as measured.
@@ -153,7 +153,7 @@ fn below_v1(app: &ApiState) -> Router {
         let handler = route
             .handler
             .route_layer(from_fn(move |request: Request, next: Next| {
-                gate::pass(rule, request, next)
+                version_check::pass(rule, request, next)
             }));
         v1 = v1.route(route.path, handler);
     }
@@ -161,7 +161,7 @@ fn below_v1(app: &ApiState) -> Router {
         .method_not_allowed_fallback(nothing_here)
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
-        .layer(from_fn_with_state(app.clone(), front::receive))
+        .layer(from_fn_with_state(app.clone(), headers::receive))
 }
 
 /// Answers 404, also for a method that a path does not have: clients interpret only 404 as missing.

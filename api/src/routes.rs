@@ -3,12 +3,12 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 use http::Method;
 
-use crate::app::ApiState;
 use crate::handlers::{
-    boot_guard, controller, extensions, failures, freezes, hosts, live, monitors, notifications, operator,
-    plans, refused, segments, upkeep, versions, vmoves, words,
+    actions, boot_guard, controller, extensions, failures, freezes, hosts, live, maintenance, monitors,
+    notifications, operator, plans, refused, segments, versions, vmoves,
 };
 use crate::policy::Rule;
+use crate::state::ApiState;
 
 /// A row of the table.
 pub(crate) struct Route {
@@ -117,16 +117,16 @@ pub(crate) fn table() -> Vec<Route> {
         ruled(Method::GET, "/operator/v1/recoveries", READ, get(operator::recoveries)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}", READ, get(operator::recovery)),
         ruled(Method::GET, "/operator/v1/recoveries/{recovery}/report", READ, get(operator::report)),
-        ruled(Method::POST, "/operator/v1/recoveries/{recovery}/retry", ACT, post(upkeep::retry)),
-        ruled(Method::GET, "/operator/v1/reporters", READ, get(upkeep::reporters)),
+        ruled(Method::POST, "/operator/v1/recoveries/{recovery}/retry", ACT, post(maintenance::retry)),
+        ruled(Method::GET, "/operator/v1/reporters", READ, get(maintenance::reporters)),
         ruled(Method::GET, "/operator/v1/audit", READ, get(controller::audit)),
         ruled(Method::GET, "/operator/v1/from-nova", READ, get(controller::from_nova)),
         ruled(Method::GET, "/operator/v1/hosts/{hostname}/return", READ, get(controller::host_return)),
-        ruled(Method::POST, "/operator/v1/reporters/{reporter}/lift", ACT, post(upkeep::lift)),
-        ruled(Method::DELETE, "/operator/v1/monitors/{hostname}/{kind}", ACT, delete(upkeep::forget)),
+        ruled(Method::POST, "/operator/v1/reporters/{reporter}/lift", ACT, post(maintenance::lift)),
+        ruled(Method::DELETE, "/operator/v1/monitors/{hostname}/{kind}", ACT, delete(maintenance::forget)),
         ruled(Method::GET, "/operator/v1/schedule", READ, get(operator::schedule)),
         ruled(Method::GET, "/operator/v1/events", READ, get(live::listen)),
-        ruled(Method::POST, "/operator/v1/words", ACT, post(words::say)),
+        ruled(Method::POST, "/operator/v1/words", ACT, post(actions::say)),
         ruled(Method::GET, "/operator/v1/freezes", READ, get(freezes::list)),
         ruled(Method::POST, "/operator/v1/freezes", ACT, post(freezes::freeze)),
         ruled(Method::DELETE, "/operator/v1/freezes/{freeze}", ACT, delete(freezes::thaw)),

@@ -3,9 +3,9 @@
 mod activity;
 mod connection;
 mod open_connections;
-mod patient;
 #[cfg(test)]
 mod tls_tests;
+mod write_timeout;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -16,19 +16,19 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::auditing::{self, Auditor};
+use crate::audit::{self, Auditor};
+use crate::claim_guard::ClaimGuard;
 use crate::correlation;
-use crate::doubting;
 use crate::engine::Ports;
+use crate::event_emitter::EventEmitter;
 use crate::executor::{Context, execute};
-use crate::governor::{RateController, RateSlot};
-use crate::heart::LeaseRenewer;
-use crate::holding::ClaimGuard;
-use crate::hooking::DocumentContext;
+use crate::hooks::DocumentContext;
+use crate::lease::LeaseRenewer;
 use crate::lists::SharedLists;
 use crate::numbers::{self, Numbers};
 use crate::ports::JournalError;
-use crate::telling::EventEmitter;
+use crate::quarantine;
+use crate::rate_controller::{RateController, RateSlot};
 
 /// Time that a stopping engine waits for the answers of calls under way.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -234,7 +234,7 @@ impl Driver {
         self.numbers.decided(state, record, *now);
         if record.contradicted {
             let rules = self.rules.borrow().guards.reporters;
-            doubting::contradicted(&self.ports, self.claimed.id, state.host(), rules);
+            quarantine::contradicted(&self.ports, self.claimed.id, state.host(), rules);
         }
     }
 
@@ -300,7 +300,7 @@ impl Driver {
                 let took = clock.boot().saturating_sub(committed);
                 numbers::called(name, &observation, took);
                 if let Some(line) = line {
-                    audit.note(auditing::outcome(line, &observation, took));
+                    audit.note(audit::outcome(line, &observation, took));
                 }
                 // The driver may be gone; then the answer is not needed.
                 let _ = answers.send(observation).await;

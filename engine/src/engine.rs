@@ -14,12 +14,11 @@ use tokio::task::{self, JoinSet};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::around::RegionScan;
 use crate::cloud::CloudCache;
 use crate::correlation;
 use crate::driver::{Driver, EngineContext};
-use crate::governor::{PaceOptions, RateController};
-use crate::heart::LeaseRenewer;
+use crate::event_emitter::EventEmitter;
+use crate::lease::LeaseRenewer;
 use crate::lists::{Services, SharedLists};
 use crate::liveness::Liveness;
 use crate::numbers;
@@ -27,7 +26,8 @@ use crate::ports::journal::{ClaimView, ClaimedRecovery, WriteOutcome};
 use crate::ports::{
     AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Wakeups, Witnesses,
 };
-use crate::telling::EventEmitter;
+use crate::rate_controller::{PaceOptions, RateController};
+use crate::region_scan::RegionScan;
 use crate::watcher::{Moves, Preview};
 
 /// Pause before the next sweep after a driver ends: the work it left may be for another driver to start.

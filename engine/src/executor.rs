@@ -15,13 +15,13 @@ use tachi_domain::recovery::{
 use tachi_domain::{HostId, ServerId, nova::VmState};
 use tachi_driver::Intent;
 
+use crate::claim_guard::ClaimGuard;
 use crate::engine::Ports;
-use crate::governor::RateController;
-use crate::holding::ClaimGuard;
-use crate::hooking::{self, DocumentContext};
+use crate::hooks::{self, DocumentContext};
 use crate::lists::SharedLists;
 use crate::ports::{CallError, Contents, DeviceOperation, JournalError, ServiceChange};
-use crate::reserving;
+use crate::rate_controller::RateController;
+use crate::reservations;
 
 /// The context in which a command is executed.
 pub(crate) struct Context {
@@ -131,8 +131,8 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             server,
             result: followed(&context, server).await.map_err(fault),
         },
-        Command::RunHook(call) => hooking::run(call, &context.told, context.ports.hooks.as_ref()).await,
-        Command::Reserve(call) => reserving::execute(call, &context).await,
+        Command::RunHook(call) => hooks::run(call, &context.told, context.ports.hooks.as_ref()).await,
+        Command::Reserve(call) => reservations::execute(call, &context).await,
         Command::Lock { .. }
         | Command::Unlock(_)
         | Command::Prepare(_)

@@ -9,34 +9,34 @@
 //! lease, and one driver per recovery it owns. A driver is a loop of `decide -> journal -> act`; no outside call is
 //! made before the decision behind it is durable.
 
-mod around;
-mod auditing;
+mod audit;
+mod claim_guard;
 mod clock;
 mod cloud;
 pub mod correlation;
-mod doubting;
 mod driver;
+pub mod dry_run;
 mod engine;
+mod event_emitter;
 mod executor;
-mod governor;
-mod heart;
-mod holding;
-mod hooking;
-mod identified;
+mod hooks;
+mod lease;
 mod lists;
 mod liveness;
+mod machine_check;
 mod numbers;
 pub mod ports;
-pub mod rehearsal;
-mod reserving;
+mod quarantine;
+mod rate_controller;
+mod region_scan;
+mod reservations;
 pub mod situation;
-mod telling;
 pub mod watcher;
 
 pub use clock::SystemClock;
 pub use cloud::{CloudCache, CloudView};
 pub use engine::{Engine, EngineOptions, Ports};
-pub use governor::PaceOptions;
-pub use identified::{MachineCheckedFencer, NAMING};
 pub use liveness::Liveness;
+pub use machine_check::{MachineCheckedFencer, NAMING};
 pub use numbers::device_known;
+pub use rate_controller::PaceOptions;

@@ -20,9 +20,9 @@ use tachi_domain::{MigrationId, Timestamp};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::around::RegionScan;
 use crate::engine::Ports;
 use crate::ports::{self, CallError};
+use crate::region_scan::RegionScan;
 
 /// Shortest time between the starts of two reads of evacuation records.
 const RECORDS_APART: Duration = Duration::from_millis(400);

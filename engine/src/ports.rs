@@ -4,6 +4,7 @@
 pub mod audit;
 pub mod clock;
 pub mod compute;
+pub mod engine_registry;
 pub mod events;
 pub mod facts;
 pub mod fencer;
@@ -21,10 +22,9 @@ pub mod refusals;
 pub mod registry;
 pub mod reporters;
 pub mod reserve;
-pub mod roll;
 pub mod rooms;
-pub mod surroundings;
-pub mod wake;
+pub mod wakeups;
+pub mod witnesses;
 
 pub use audit::{AuditEntry, AuditError, AuditSink, NoAudit};
 pub use clock::Clock;
@@ -32,6 +32,7 @@ pub use compute::{
     Aggregates, CallError, CloudLists, Compute, Contents, NovaCalls, Pushback, ServerCalls, ServiceChange,
     Services,
 };
+pub use engine_registry::EngineRegistry;
 pub use events::{Events, NoEvents};
 pub use facts::{Fact, FactStore, Round};
 pub use fencer::{DeviceOperation, DevicePermit, Fencer};
@@ -49,7 +50,6 @@ pub use registry::{
     BootHolds, Hosts, Notifications, PoolUsage, Progress, Registry, RegistryError, Reports, Segments,
 };
 pub use reporters::QuarantinedReporter;
-pub use roll::EngineRegistry;
 pub use rooms::{ProviderLine, Rooms};
-pub use surroundings::{NoSurroundings, Witnesses};
-pub use wake::{Notifier, Wakeups};
+pub use wakeups::{Notifier, Wakeups};
+pub use witnesses::{NoSurroundings, Witnesses};

@@ -18,9 +18,9 @@ use tachi_domain::situation::{
 };
 use tachi_domain::{NotificationId, ServerId, Timestamp};
 
+use crate::ports::engine_registry::{Backlog, EngineRow};
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
-use crate::ports::roll::{Backlog, EngineRow};
 use crate::ports::{
     EngineRegistry, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal,
     QuarantinedReporter, freezes,

@@ -30,10 +30,10 @@ use tachi_pacemaker::{Brake, Names, Pace, Rules};
 use crate::cli::HostCommand;
 use crate::clock::Clock;
 use crate::failure::Failure;
+use crate::heartbeat::Notice;
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::settings::Settings;
-use crate::signing::Notice;
 
 pub(crate) use checks::Checks;
 pub(crate) use explain::ExplainArgs;

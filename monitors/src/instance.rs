@@ -8,8 +8,8 @@
 
 mod inventory;
 mod judge;
+mod texts;
 mod watch;
-mod words;
 
 use std::time::Duration;
 

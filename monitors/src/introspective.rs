@@ -4,9 +4,9 @@
 //! libvirtd <- ask (pings, a few at once) -> roster, mood (pure: how each guest answered) -> Reporter
 //! ```
 
+mod agent_state;
 mod ask;
 mod channel;
-mod mood;
 mod roster;
 
 use std::collections::BTreeSet;
@@ -84,7 +84,7 @@ impl Check for Checks {
 fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
     let at_once = u32::try_from(ask::OPEN).unwrap_or(u32::MAX);
     let round = timeout.max(AGENT_SYNC) * hung.div_ceil(at_once);
-    interval.max(round) * mood::needed(threshold) + round
+    interval.max(round) * agent_state::needed(threshold) + round
 }
 
 #[cfg(test)]

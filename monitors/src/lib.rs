@@ -21,6 +21,7 @@ mod drop_in;
 mod failure;
 mod guests;
 mod health;
+mod heartbeat;
 mod host;
 mod instance;
 mod introspective;
@@ -34,8 +35,7 @@ mod reporter;
 mod run;
 mod saved;
 mod settings;
-mod signing;
-mod telling;
+mod status_server;
 
 #[cfg(test)]
 #[allow(

@@ -19,13 +19,13 @@ use crate::clock::Clock;
 use crate::delivery::{DeliveryTask, Store};
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::heartbeat::{Book, HeartbeatSource};
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::reporter::SpoolWriter;
 use crate::settings::Settings;
-use crate::signing::{Book, HeartbeatSource};
 use crate::{
-    boot_guard, check, drop_in, guests, host, instance, introspective, logging, out, process, telling,
+    boot_guard, check, drop_in, guests, host, instance, introspective, logging, out, process, status_server,
 };
 
 /// Time for a finished monitor's tasks to report.
@@ -187,12 +187,17 @@ async fn serve(
     if let Some(why) = unusable {
         health.bad("spool", format!("reports are delivered from memory alone: {why}"));
     }
-    let numbers = telling::count().map_err(|error| Failure::new("setting up metrics", error))?;
+    let numbers = status_server::count().map_err(|error| Failure::new("setting up metrics", error))?;
     if let Some(address) = settings.listen(kind) {
         match TcpListener::bind(address).await {
             Ok(listener) => {
                 tracing::info!(%address, "serving /healthz and /metrics");
-                tasks.spawn(telling::serve(listener, health.clone(), numbers, over.clone()));
+                tasks.spawn(status_server::serve(
+                    listener,
+                    health.clone(),
+                    numbers,
+                    over.clone(),
+                ));
             }
             // Watching matters more than serving the health.
             Err(error) => {

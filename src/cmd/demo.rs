@@ -6,9 +6,9 @@ mod browser;
 mod client;
 mod lost;
 mod outcome;
+mod progress;
 mod scene;
 mod table;
-mod told;
 mod view;
 
 use std::io::IsTerminal as _;

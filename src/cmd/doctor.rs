@@ -1,10 +1,10 @@
 //! `tachi doctor`: everything that can be checked, in one table. The checks cover what `upgrade check`, `config`, `policy` and `status`
 //! know already. The data is read once, and each check is a function of it.
 
-mod away;
 mod checks;
-mod mend;
-mod worst;
+mod detection_latency;
+mod fixes;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -26,7 +26,7 @@ use crate::source::{self, Database, Source as _};
 use crate::wiring;
 
 use checks::{Check, Read};
-use worst::Rules;
+use detection_latency::Rules;
 
 /// Limit of the checks that are named in a line.
 const NAMED: usize = 5;
@@ -34,11 +34,11 @@ const NAMED: usize = 5;
 /// Runs the checks, or the fixes.
 pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
     if args.fix {
-        return Box::pin(mend::run(&args)).await;
+        return Box::pin(fixes::run(&args)).await;
     }
     let began = Instant::now();
     let all = if args.source.cloud().is_some() {
-        away::all(source::open(&args.source).await?.as_ref()).await?
+        remote::all(source::open(&args.source).await?.as_ref()).await?
     } else {
         let work = Box::pin(read(&args.source.config));
         checks::all(&waiting("the database, Keystone, Nova and fence devices", work).await)

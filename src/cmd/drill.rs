@@ -6,16 +6,16 @@ use tachi_engine::ports::Clock as _;
 
 use super::explain;
 use super::forecast::outcome;
+use super::process_owner::who;
 use super::status::code;
-use super::who::who;
 use super::{Failure, command_settings, confirmed};
 use crate::cli::DrillArgs;
 use crate::drill::live::DrillRequest;
-use crate::drill::live::admit::{AdmittedHost, admit};
+use crate::drill::live::admission::{AdmittedHost, admit};
 use crate::drill::live::canaries::{self, Make};
 use crate::drill::{self, DrillSources};
 use crate::out::{self, answer, waiting};
-use crate::schedule::by_hand;
+use crate::schedule::manual;
 use crate::source::{self, Database};
 use crate::wiring;
 
@@ -54,7 +54,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     };
     let asked = DrillSources::open(&database.settings, &database.base).await?;
     let look = async || -> Result<AdmittedHost, Failure> {
-        let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
+        let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
         let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
         admit(&database, &asked.nova, &shadow, &args.source.config).await
     };
@@ -95,7 +95,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
         // The operator may have taken a while to answer, so everything is checked again.
         look().await?
     };
-    let done = drill::live::live(&database, &host, &wish, &by, by_hand::ctrl_c()?);
+    let done = drill::live::live(&database, &host, &wish, &by, manual::ctrl_c()?);
     let live = Box::pin(done).await?;
     let now = SystemClock.wall();
     answer::object(
@@ -187,7 +187,7 @@ async fn shadow(args: &DrillArgs) -> Result<u8, Failure> {
     let base = wiring::existing(&settings).await?;
     let database = Database::of(settings, base);
     let asked = DrillSources::open(&database.settings, &database.base).await?;
-    let work = Box::pin(asked.shadow(&args.host, &by, by_hand::ctrl_c()?));
+    let work = Box::pin(asked.shadow(&args.host, &by, manual::ctrl_c()?));
     let shadow = waiting("Keystone, Nova, Placement and fence devices", work).await?;
     let predicted = drill::predicted(&database).await?;
     let object = drill::object(&shadow, predicted.as_ref());

@@ -1,7 +1,7 @@
 //! `tachi show`: why a host or an instance is protected or not, what is happening to it, and what to type.
 
-mod if_dies;
 mod past;
+mod simulate_failure;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
@@ -26,7 +26,7 @@ pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
         return past::run(source.as_ref(), &args, at).await;
     }
     if args.if_fails {
-        return Box::pin(if_dies::run(source.as_ref(), &args)).await;
+        return Box::pin(simulate_failure::run(source.as_ref(), &args)).await;
     }
     let found = source.explanations(args.name.trim()).await?;
     if found.is_empty() {

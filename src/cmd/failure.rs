@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use tachi_config::ConfigErrors;
-use tachi_operator::words::ActionError;
+use tachi_operator::actions::ActionError;
 
 /// Turns an action that was not taken into a failure with the action's own text.
 impl From<ActionError> for Failure {

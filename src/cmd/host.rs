@@ -1,13 +1,13 @@
 //! `tachi host`: reporting a host as down, returning one to service, and moving instances away from a running one or back to it.
 
+mod blocking_evacuations;
 mod checks;
-mod closing;
 mod facts;
 mod giveback;
 mod list;
 mod planned;
-mod put_back;
 mod report_down;
+mod return_host;
 mod steps;
 mod undrain;
 
@@ -20,8 +20,8 @@ use tachi_engine::ports::{
     Compute as _, EngineRegistry as _, FreezeLine, Freezes as _, OperatorJournal as _,
 };
 use tachi_openstack::Nova;
-use tachi_operator::words::ActionError;
-use tachi_operator::{ReturnCheckView, ReturnView, failing, is_alive};
+use tachi_operator::actions::ActionError;
+use tachi_operator::{ReturnCheckView, ReturnView, is_alive, report_host};
 use tachi_store::Store;
 
 use self::checks::{Check, checks};
@@ -43,7 +43,7 @@ pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
         HostCommand::Undrain(args) => Box::pin(undrain::run(args)).await,
         HostCommand::Drain(args) => Box::pin(planned::drain(args)).await,
         HostCommand::Giveback(args) => Box::pin(giveback::run(args)).await,
-        HostCommand::Return(args) if args.put_back => Box::pin(put_back::run(args)).await,
+        HostCommand::Return(args) if args.put_back => Box::pin(return_host::run(args)).await,
         HostCommand::Return(args) => come_back(args).await,
     }
 }
@@ -132,7 +132,7 @@ async fn facts(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, 
 }
 
 async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Result<Facts, ActionError> {
-    let view = failing::named(store.desk(), wanted).await?;
+    let view = report_host::named(store.desk(), wanted).await?;
     let name = view.host.name.clone();
     let filter = RecoveryFilter {
         closed: true,

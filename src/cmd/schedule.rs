@@ -4,12 +4,12 @@ use serde_json::json;
 use tachi_domain::situation::Severity;
 use tachi_operator::{JobView, Time};
 
+use super::process_owner::who;
 use super::status::code;
-use super::who::who;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 use crate::out::{Cell, Column, TextTable, answer, waiting};
-use crate::schedule::{Job, JobRunner as _, LONGEST, Outcome, Worker, by_hand};
+use crate::schedule::{Job, JobRunner as _, LONGEST, Outcome, Worker, manual};
 use crate::{source, wiring};
 
 pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
@@ -64,19 +64,19 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let by = who(None)?;
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
-    let stop = by_hand::ctrl_c()?;
-    let run = by_hand::begin(&base, job.as_str(), &by).await?;
+    let stop = manual::ctrl_c()?;
+    let run = manual::begin(&base, job.as_str(), &by).await?;
     let worker = Worker(args.config);
     let what = format!("the job {job}");
     let work = waiting(&what, tokio::time::timeout(LONGEST, worker.run(job, run)));
-    let outcome = match by_hand::unless_stopped(work, stop).await {
+    let outcome = match manual::unless_stopped(work, stop).await {
         Ok(done) => done.unwrap_or_else(|_| Outcome {
             grade: Severity::Err,
             details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
         }),
         Err(stopped) => stopped.into(),
     };
-    by_hand::end(&base, job.as_str(), run, &outcome).await?;
+    manual::end(&base, job.as_str(), run, &outcome).await?;
     let Outcome { grade, details } = outcome;
     answer::object(
         &args.shape,

@@ -189,7 +189,7 @@ async fn revision(store: &Result<Store, String>) -> Check {
 
 fn fencing(settings: &Settings) -> Check {
     const NAME: &str = "Fencing";
-    let fencing = wiring::lookout::fencing_of(&settings.fencing, &settings.policy);
+    let fencing = wiring::region_service::fencing_of(&settings.fencing, &settings.policy);
     match (fencing.mode, &fencing.device) {
         (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
         (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),

@@ -4,13 +4,13 @@
 //! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a dead
 //! host with a recovery, like any host that dies. A drill is never resumed.
 
-pub(crate) mod admit;
-mod alone;
+pub(crate) mod admission;
 pub(crate) mod canaries;
+mod drill_report;
+mod host_contents;
 mod measured;
 mod region;
 mod service;
-mod told;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -33,11 +33,11 @@ use crate::cmd::{Failure, switched_off};
 use crate::drill::Prediction;
 use crate::out;
 use crate::out::plain;
-use crate::schedule::{Outcome, by_hand, is_under_way};
+use crate::schedule::{Outcome, is_under_way, manual};
 use crate::source::{Database, Source as _};
 
+pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;
-pub(crate) use told::{lines, object};
 
 /// Timeout for building the canaries.
 const BUILT_WITHIN: Duration = Duration::from_mins(10);
@@ -75,7 +75,7 @@ pub(crate) struct Drill<'a> {
     region: Region<'a>,
     id: Uuid,
     /// The host as it was when the drill was admitted.
-    host: &'a admit::AdmittedHost,
+    host: &'a admission::AdmittedHost,
     wish: &'a DrillRequest,
 }
 
@@ -89,7 +89,7 @@ struct Ready {
 /// Runs the drill. If `stop` ends before the host is switched off, everything is put back; after that, only the polling ends.
 pub(crate) async fn live(
     database: &Database,
-    host: &admit::AdmittedHost,
+    host: &admission::AdmittedHost,
     wish: &DrillRequest,
     by: &str,
     stop: impl Future<Output = ()>,
@@ -103,7 +103,7 @@ pub(crate) async fn live(
         wish,
     };
     let row = row(&host.name);
-    let run = by_hand::begin(&database.base, &row, by).await?;
+    let run = manual::begin(&database.base, &row, by).await?;
     // Our own row is written by now: if two drills start at the same moment, at least one sees the other.
     let done = match alone_in_region(database, &row).await {
         Ok(()) => drill.run(stop).await,
@@ -119,7 +119,7 @@ pub(crate) async fn live(
             details: error.chain(),
         },
     };
-    by_hand::end(&database.base, &row, run, &outcome).await?;
+    manual::end(&database.base, &row, run, &outcome).await?;
     done
 }
 
@@ -145,7 +145,7 @@ impl Drill<'_> {
         let mut stop = std::pin::pin!(stop);
         let before = self.known().await?;
         let mut made = Made::default();
-        let prepared = by_hand::unless_stopped(self.prepare(&mut made), &mut stop).await;
+        let prepared = manual::unless_stopped(self.prepare(&mut made), &mut stop).await;
         let ready = match prepared {
             Ok(Ok(ready)) => ready,
             Ok(Err(error)) => return Err(self.undo(error, &made, &before).await),
@@ -172,7 +172,7 @@ impl Drill<'_> {
             ))
         })?;
         out::note(format!("{} is off: {off}", plain(&self.host.name)));
-        let looked = by_hand::unless_stopped(self.watch(&known, killed, predicted, &ready), &mut stop).await;
+        let looked = manual::unless_stopped(self.watch(&known, killed, predicted, &ready), &mut stop).await;
         let live = match looked {
             Ok(live) => live?,
             Err(stopped) => {
@@ -234,16 +234,16 @@ impl Drill<'_> {
     async fn last_look(&self, ready: &Ready) -> Result<(BTreeSet<RecoveryId>, Option<Prediction>), Failure> {
         let known = self.known().await?;
         let predicted = super::predicted(self.database).await?;
-        admit::still(self.database, self.host).await?;
+        admission::still(self.database, self.host).await?;
         self.alone(ready).await?;
         Ok((known, predicted))
     }
 
     /// Checks that the host holds only canaries.
     async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
-        let shown = alone::shown(&self.region.nova, &self.host.name).await;
+        let shown = host_contents::shown(&self.region.nova, &self.host.name).await;
         let shown = shown.map_err(|error| Failure::new("looking whether canaries are alone on it", error))?;
-        match alone::against(&shown, &ready.canaries, &ready.reason) {
+        match host_contents::against(&shown, &ready.canaries, &ready.reason) {
             None => Ok(()),
             Some(why) => Err(Failure::told(why)),
         }
@@ -251,7 +251,7 @@ impl Drill<'_> {
 
     /// Returns the ids of the host's recoveries.
     async fn known(&self) -> Result<BTreeSet<RecoveryId>, Failure> {
-        let rows = admit::recoveries(&self.database.base, self.host.id).await?;
+        let rows = admission::recoveries(&self.database.base, self.host.id).await?;
         Ok(rows.into_iter().map(|row| row.id).collect())
     }
 
@@ -377,7 +377,7 @@ pub(crate) async fn clean_up(
         grade: tachi_domain::situation::Severity::Unknown,
         details: format!("not finished: cleaned up by {by}"),
     };
-    by_hand::end(&database.base, &row, line.run, &outcome).await
+    manual::end(&database.base, &row, line.run, &outcome).await
 }
 
 /// True if a drill may close and open the host's service: it is enabled, or an operator's drain has disabled it.

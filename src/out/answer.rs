@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tachi_domain::Timestamp;
 
-use super::sheet::{Cell, Column, TextTable, folded, member};
+use super::table::{Cell, Column, TextTable, folded, member};
 use super::view::View;
 use super::{line, note, plain};
 use crate::cli::{Format, ShapeArgs};

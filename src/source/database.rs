@@ -1,7 +1,7 @@
 //! The database as a source, on a controller.
 
+mod maintenance;
 mod planned;
-mod upkeep;
 
 use std::sync::Arc;
 
@@ -14,10 +14,10 @@ use tachi_domain::{RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
-use tachi_operator::failing::{self, FailureReport};
+use tachi_operator::actions::{self, WordEffect};
 use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget};
 use tachi_operator::planning::PlanRequest;
-use tachi_operator::words::{self, WordEffect};
+use tachi_operator::report_host::{self, FailureReport};
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
     GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
@@ -27,11 +27,11 @@ use tokio::sync::watch;
 
 use super::{ActionRequest, ActionResult, Source};
 use crate::cli::ConfigArgs;
-use crate::cmd::{Failure, what_runs, who};
+use crate::cmd::{Failure, process_owner, what_runs};
 use crate::out;
 use crate::schedule;
 use crate::settings::Settings;
-use crate::wiring::lookout::RegionDatabase;
+use crate::wiring::region_service::RegionDatabase;
 use crate::wiring::{self, Base};
 
 pub(crate) struct Database {
@@ -64,7 +64,7 @@ impl Database {
         Ok(FreezeDesk {
             freezes: self.base.store.freezes(),
             audit,
-            by: who::who(None)?,
+            by: process_owner::who(None)?,
             request: None,
         })
     }
@@ -142,24 +142,24 @@ impl Source for Database {
     }
 
     async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
-        let by = who::who(reason)?;
+        let by = process_owner::who(reason)?;
         let desk = self.base.store.desk();
         let (recovery, seen_to, already) = match saying {
             ActionRequest::OfRecovery(id, word) => {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
-                let already = story.is_some_and(|story| words::is_said(&story, word));
+                let already = story.is_some_and(|story| actions::is_said(&story, word));
                 if !already {
-                    words::say(desk, id, word, &by).await?;
+                    actions::say(desk, id, word, &by).await?;
                 }
                 (id, false, already)
             }
             ActionRequest::OfInstance(instance, word, on) => {
-                let found = words::instance(desk, instance).await?;
+                let found = actions::instance(desk, instance).await?;
                 found.admits(word, on)?;
                 if let (ResolutionKind::Success, Some(host)) = (word, on) {
-                    words::is_shown_on(&*self.look().await?, &found, host)?;
+                    actions::is_shown_on(&*self.look().await?, &found, host)?;
                 }
-                let effect = words::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
+                let effect = actions::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
                 (found.line.recovery, effect == WordEffect::SeenTo, false)
             }
         };
@@ -241,12 +241,12 @@ impl Source for Database {
 
     async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
         let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
-        let view = failing::named(self.base.store.desk(), host)
+        let view = report_host::named(self.base.store.desk(), host)
             .await
             .map_err(wrong)?;
         let nova = what_runs(&self.settings, &view.host.name).await;
         let mode = self.settings.policy.fencing;
-        let outlook = failing::outlook(self.base.store.freezes(), &view, mode, nova).await;
+        let outlook = report_host::outlook(self.base.store.freezes(), &view, mode, nova).await;
         outlook.map_err(wrong)
     }
 
@@ -257,25 +257,25 @@ impl Source for Database {
     }
 
     async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
-        upkeep::lift(self, reporter, reason).await
+        maintenance::lift(self, reporter, reason).await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
-        upkeep::forget(self, host, kind).await
+        maintenance::forget(self, host, kind).await
     }
 
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
-        upkeep::retry(self, id, reason).await
+        maintenance::retry(self, id, reason).await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
         let Self { settings, base, .. } = self;
-        let by = who::who(Some(reason))?;
-        let view = failing::named(base.store.desk(), host).await?;
+        let by = process_owner::who(Some(reason))?;
+        let view = report_host::named(base.store.desk(), host).await?;
         let now = base.clock.wall();
-        let mut new = failing::notification(&view.host.name, now);
+        let mut new = report_host::notification(&view.host.name, now);
         let reporter = Reporter {
-            user_id: who::who(None)?,
+            user_id: process_owner::who(None)?,
             user_name: Some(by.clone()),
             ..Reporter::default()
         };

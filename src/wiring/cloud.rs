@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tachi_domain::situation::MAX_FACT_AGE;
 use tachi_engine::{CloudCache, CloudView};
 
-use super::roll::Fact;
+use super::engine_registry::Fact;
 
 /// Returns the heartbeat's fact about Nova: it answers or not.
 pub(crate) fn nova(cloud: CloudCache) -> Fact {

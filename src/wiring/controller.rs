@@ -9,7 +9,7 @@ use tachi_audit::read::{LineQuery, newest};
 use tachi_audit::verify::logs;
 use tachi_engine::ports::Clock;
 use tachi_openstack::Nova;
-use tachi_operator::words::ActionError;
+use tachi_operator::actions::ActionError;
 use tachi_operator::{AuditRequest, AuditView, FromNovaView, ReturnView};
 use tachi_store::Store;
 use tokio::sync::Mutex;

@@ -1,6 +1,6 @@
 //! Fence devices: read, read again when their file changes, and tested before they are needed.
 
-mod how;
+mod fencing_state;
 pub(crate) mod machines;
 mod rounds;
 mod self_test;
@@ -17,11 +17,11 @@ use tachi_engine::ports::operator::SegmentView;
 use tachi_fence::Fencers;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use how::FencingState;
+pub(crate) use fencing_state::FencingState;
 pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;
-use super::watched::{self, FileBacked};
+use super::file_backed::{self, FileBacked};
 use crate::cmd::Failure;
 use crate::settings::{Fencing, Settings};
 
@@ -140,7 +140,7 @@ impl Devices {
     /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
         if self.settings.file.is_some() {
-            watched::watch(self, stop).await;
+            file_backed::watch(self, stop).await;
         }
     }
 }

@@ -9,7 +9,7 @@ use tachi_api::Policy;
 use tachi_policy::{LoadReport, Source};
 use tokio_util::sync::CancellationToken;
 
-use super::watched::{self, FileBacked};
+use super::file_backed::{self, FileBacked};
 use crate::cmd::Failure;
 use crate::settings::PolicySettings;
 
@@ -112,7 +112,7 @@ impl PolicyFiles {
 
     /// Checks every second, and reads at once on SIGHUP, until it is stopped.
     pub(crate) async fn watch(self, stop: CancellationToken) {
-        watched::watch(self, stop).await;
+        file_backed::watch(self, stop).await;
     }
 }
 
@@ -327,7 +327,7 @@ mod tests {
             ..Identity::default()
         };
         while !policy.would_admit(RULE, identity()) {
-            tokio::time::sleep(watched::LOOK).await;
+            tokio::time::sleep(file_backed::LOOK).await;
         }
         stop.cancel();
         watch.await.unwrap();

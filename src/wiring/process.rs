@@ -18,10 +18,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::engine_registry::{Fact, Health, Signer};
 use super::fencing::{Devices, SelfTest, self_test};
 use super::freezes::Tender;
 use super::manager::Manager;
-use super::roll::{Fact, Health, Signer};
 use super::situation::SituationMetrics;
 use super::{Base, cloud, listen};
 use crate::cmd::Failure;

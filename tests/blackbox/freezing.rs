@@ -6,7 +6,7 @@ use std::time::Duration;
 use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 use tachi_domain::Timestamp;
-use tachi_engine::ports::roll::EngineSignature;
+use tachi_engine::ports::engine_registry::EngineSignature;
 use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _};
 
 use super::support::{Stage, json as told, quick_region, run, until};

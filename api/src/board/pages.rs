@@ -30,8 +30,8 @@ use tachi_operator::{
     OutcomeView, RecoveryHistoryView, RecoveryView, RoomView, SegmentForecastView, SituationView, VmoveView,
 };
 
+use super::actions::RightsView;
 use super::assets::tag_of;
-use super::words::RightsView;
 use super::{BoardState, FIRST, cookie, hand_on};
 use crate::error::ApiError;
 use acts::{freeze, of_recovery, thaw};

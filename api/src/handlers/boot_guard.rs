@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::ErrorScope;
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::reply;
-use crate::wire::boot_guard::BootGuardView;
+use crate::state::ApiState;
+use crate::types::boot_guard::BootGuardView;
 
 /// Answers the boot guard of a hypervisor.
 pub(crate) async fn show(

@@ -3,12 +3,12 @@
 use axum::extract::State;
 use tachi_operator::AuditRequest;
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, marker_not_found};
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::ports::QueryError;
 use crate::query::Params;
 use crate::reply;
+use crate::state::ApiState;
 
 /// The methods to group hosts into segments. The first is the default.
 pub(crate) const BY: &[&str] = &["zone", "aggregate", "rack"];

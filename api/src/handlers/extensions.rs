@@ -2,11 +2,11 @@
 
 use axum::extract::State;
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::reply;
-use crate::wire::extension::{ALL, ExtensionView};
+use crate::state::ApiState;
+use crate::types::extension::{ALL, ExtensionView};
 
 /// Lists the extensions (E1).
 pub(crate) async fn list(State(app): State<ApiState>, request: AuthorisedRequest) -> Answer {

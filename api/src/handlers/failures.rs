@@ -6,20 +6,20 @@ use http::StatusCode;
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::event::{EventSnapshot, HandlingMethod, Subject};
 use tachi_engine::ports::operator::HostView;
-use tachi_operator::failing::{self, FailureReport};
-use tachi_operator::words;
+use tachi_operator::actions;
+use tachi_operator::report_host::{self, FailureReport};
 
+use super::actions::{name_of, not_for_monitors, refused};
 use super::freezes::to_the_end;
 use super::operator::away;
-use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::metrics;
 use crate::reply;
-use crate::telling::RequestEvents;
-use crate::wire::failure::NewFailure;
+use crate::request_events::RequestEvents;
+use crate::state::ApiState;
+use crate::types::failure::NewFailure;
 
 /// Returns the expected consequences of a report.
 pub(crate) async fn outlook(
@@ -27,10 +27,12 @@ pub(crate) async fn outlook(
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
 ) -> Answer {
-    let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
+    let view = report_host::named(app.desk.as_ref(), &name)
+        .await
+        .map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
-    let nova = failing::seen_of(&seen, &view.host.name);
-    let outlook = failing::outlook(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
+    let nova = report_host::seen_of(&seen, &view.host.name);
+    let outlook = report_host::outlook(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
     reply::ok("failure", &outlook.map_err(refused)?)
 }
 
@@ -44,10 +46,12 @@ pub(crate) async fn report(
     }: AuthorisedRequest<NewFailure>,
 ) -> Answer {
     not_for_monitors(&app, &caller)?;
-    let by = words::signed(&name_of(&caller), Some(&body.reason))
+    let by = actions::signed(&name_of(&caller), Some(&body.reason))
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
-    let view = failing::named(app.desk.as_ref(), &name).await.map_err(refused)?;
-    let mut new = failing::notification(&view.host.name, app.clock.wall());
+    let view = report_host::named(app.desk.as_ref(), &name)
+        .await
+        .map_err(refused)?;
+    let mut new = report_host::notification(&view.host.name, app.clock.wall());
     // A caller who may act may report any host. Contradictory names in the caller's credentials are refused nevertheless.
     let judged = app.binding.options.judge(caller.reporter(), || true, &mut new);
     judged.map_err(|why| ApiError::NotYours {

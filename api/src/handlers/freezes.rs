@@ -7,15 +7,15 @@ use http::StatusCode;
 use tachi_operator::FreezeView;
 use tachi_operator::freezes::{self, FreezeDesk, FreezeRequest, FreezeTarget, InvalidFreeze};
 
+use super::actions::{name_of, not_for_monitors, refused};
 use super::operator::away;
-use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::{ApiError, Bug};
+use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::reply;
-use crate::wire::freeze::NewFreeze;
+use crate::state::ApiState;
+use crate::types::freeze::NewFreeze;
 
 /// Maximum time that an answer waits for the engines to apply a freeze. It is below the clients' timeout; a client that
 /// repeats the request continues to wait.

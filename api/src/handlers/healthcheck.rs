@@ -6,11 +6,11 @@ use http::header::CONTENT_TYPE;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::ApiState;
 use crate::error::ApiError;
 use crate::health::{Finding, HealthOptions};
 use crate::media;
 use crate::peer::{self, Peer};
+use crate::state::ApiState;
 
 /// The media types of the answer. The first is used when the client has no preference.
 const KINDS: [&str; 3] = ["text/plain", "text/html", "application/json"];

@@ -9,13 +9,13 @@ use tachi_domain::{HostId, SegmentId};
 use uuid::Uuid;
 
 use super::{named, segments};
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, ErrorScope, Verb, no_host_in};
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
 use crate::reply;
-use crate::telling::RequestEvents;
-use crate::wire::host::{HostBody, HostView};
+use crate::request_events::RequestEvents;
+use crate::state::ApiState;
+use crate::types::host::{HostBody, HostView};
 
 type SegmentAndHost = (String, String);
 

@@ -7,10 +7,10 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, RequestExtensions};
 use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, RequestExtensions};
 use crate::live::{EventListener, StopSignal};
+use crate::state::ApiState;
 
 /// Interval of comments in an idle stream. They show the client that the server is still there.
 const COMMENT: Duration = Duration::from_secs(10);

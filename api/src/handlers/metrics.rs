@@ -3,8 +3,8 @@
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 
-use crate::app::ApiState;
 use crate::error::ApiError;
+use crate::state::ApiState;
 
 /// Returns the metrics to clients that may read them.
 pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Response {

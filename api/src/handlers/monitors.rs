@@ -4,13 +4,13 @@ use axum::extract::State;
 use axum::response::IntoResponse as _;
 use tachi_domain::monitor::MonitorKind;
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::ApiError;
 use crate::evidence;
+use crate::extract::{Answer, AuthorisedRequest, Ids};
+use crate::monitor_heartbeats::RejectedHeartbeat;
 use crate::reply;
-use crate::signs::RejectedHeartbeat;
-use crate::wire::signature::NewSignature;
+use crate::state::ApiState;
+use crate::types::heartbeat::NewSignature;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
 pub(crate) async fn sign(

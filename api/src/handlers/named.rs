@@ -10,9 +10,9 @@ use tachi_engine::ports::RegistryError;
 use tachi_engine::ports::registry::{Page, SortKey};
 use uuid::Uuid;
 
-use crate::app::ApiState;
 use crate::error::{ApiError, ErrorScope};
 use crate::request_id::is_canonical;
+use crate::state::ApiState;
 
 /// Returns the id of the segment that `text` identifies; `None` if there is none.
 pub(super) async fn segment(app: &ApiState, text: &str) -> Result<Option<SegmentId>, ApiError> {

@@ -9,18 +9,18 @@ use tachi_domain::refusal::RefusalReason;
 use tachi_engine::ports::RegistryError;
 
 use super::named;
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::binding;
 use crate::error::{ApiError, ErrorScope};
 use crate::evidence;
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::metrics;
 use crate::microversion::Microversion;
 use crate::query::Params;
 use crate::refusals;
 use crate::reply;
-use crate::wire::notification::NotificationView;
-use crate::wire::payload;
+use crate::state::ApiState;
+use crate::types::notification::NotificationView;
+use crate::types::payload;
 
 /// Lists the notifications (N1).
 pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {

@@ -16,11 +16,11 @@ use tachi_operator::{
     RecoveryView, RegionSnapshot, STATES, SituationView, VmoveLine, VmoveView, past, state,
 };
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, marker_not_found};
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
 use crate::reply;
+use crate::state::ApiState;
 
 /// Default time span of a host's history, in seconds.
 const USUAL_SPAN_SECONDS: i64 = 1_200;

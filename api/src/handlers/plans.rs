@@ -9,18 +9,18 @@ use http::StatusCode;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_engine::ports::operator::HostView;
 use tachi_operator::planning::{self, Away, BegunPlan, HostService, InvalidPlan, PlanRequest, Planner};
-use tachi_operator::{AwayView, FailurePreview, GivebackView, RegionSnapshot, Time, failing};
+use tachi_operator::{AwayView, FailurePreview, GivebackView, RegionSnapshot, Time, report_host};
 
+use super::actions::{name_of, not_for_monitors, refused};
 use super::freezes::to_the_end;
 use super::operator::away;
-use super::words::{name_of, not_for_monitors, refused};
 use crate::access_log;
-use crate::app::ApiState;
 use crate::auth::Caller;
-use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::reply;
-use crate::wire::plan::{NewDrain, NewGiveback};
+use crate::state::ApiState;
+use crate::types::plan::{NewDrain, NewGiveback};
 
 /// A host with its current data.
 struct HostSnapshot {
@@ -32,7 +32,9 @@ struct HostSnapshot {
 }
 
 async fn look(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnapshot, ApiError> {
-    let view = failing::named(app.desk.as_ref(), name).await.map_err(refused)?;
+    let view = report_host::named(app.desk.as_ref(), name)
+        .await
+        .map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
     let freezes = app.freezes.freezes().await.map_err(away)?;
     let (service, unknown) = match planning::service_in(&seen, &view.host.name) {

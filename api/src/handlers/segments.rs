@@ -8,13 +8,13 @@ use tachi_domain::entity::segment::{NewSegment, SegmentChange, SegmentFilter};
 use tachi_domain::event::{Change, EventSnapshot, ShownSegment, Subject};
 
 use super::named;
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, ErrorScope, Verb, no_segment};
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
 use crate::reply;
-use crate::telling::RequestEvents;
-use crate::wire::segment::SegmentView;
+use crate::request_events::RequestEvents;
+use crate::state::ApiState;
+use crate::types::segment::SegmentView;
 
 /// Lists the segments (S1).
 pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: AuthorisedRequest) -> Answer {

@@ -4,11 +4,11 @@ use axum::extract::{Request, State};
 use http::{Extensions, HeaderMap, StatusCode};
 use serde_json::{Value, json};
 
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, Ids, RequestExtensions};
 use crate::microversion::Microversion;
 use crate::reply;
+use crate::state::ApiState;
 
 /// The only major version.
 const ID: &str = "v1.0";

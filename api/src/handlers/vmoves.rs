@@ -7,12 +7,12 @@ use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveFilter;
 
 use super::{named, notifications};
-use crate::app::ApiState;
-use crate::authorised::{Answer, AuthorisedRequest, Ids};
 use crate::error::{ApiError, ErrorScope};
+use crate::extract::{Answer, AuthorisedRequest, Ids};
 use crate::query::Params;
 use crate::reply;
-use crate::wire::vmove::VmoveView;
+use crate::state::ApiState;
+use crate::types::vmove::VmoveView;
 
 /// Lists the vmoves of a notification (V1).
 pub(crate) async fn list(

@@ -6,7 +6,7 @@ use tachi_domain::monitor::MonitorKind;
 use super::operations::{Filter, FilterKind, List, Operation, Success};
 use crate::microversion::Microversion;
 use crate::query::{FALSE, TRUE};
-use crate::wire::rules::{DateTime, NO_NUL, Rule};
+use crate::types::rules::{DateTime, NO_NUL, Rule};
 
 /// The paging parameters, which all lists share.
 const PAGING: &[&str] = &["limit", "marker", "page_size", "sort_dir"];

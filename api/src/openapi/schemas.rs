@@ -7,16 +7,16 @@ use utoipa::{PartialSchema, ToSchema};
 use super::answers;
 use crate::datetime::Iso;
 use crate::microversion::Microversion;
-use crate::wire::boot_guard::BootGuardView;
-use crate::wire::extension::ExtensionView;
-use crate::wire::fields::{Body, Outline};
-use crate::wire::host::HostView;
-use crate::wire::notification::{DetailView, NotificationView, TaskView};
-use crate::wire::payload;
-use crate::wire::rules::Boolean;
-use crate::wire::segment::SegmentView;
-use crate::wire::vmove::VmoveView;
-use crate::wire::word::ActionView;
+use crate::types::action::ActionView;
+use crate::types::boot_guard::BootGuardView;
+use crate::types::extension::ExtensionView;
+use crate::types::fields::{Body, Outline};
+use crate::types::host::HostView;
+use crate::types::notification::{DetailView, NotificationView, TaskView};
+use crate::types::payload;
+use crate::types::rules::Boolean;
+use crate::types::segment::SegmentView;
+use crate::types::vmove::VmoveView;
 
 /// Returns all named schemas.
 pub(super) fn all() -> Value {

@@ -14,7 +14,7 @@ use tower::ServiceExt;
 
 use super::ServeOptions;
 use super::activity::{Activity, WatchedStream};
-use super::patient::WriteTimeout;
+use super::write_timeout::WriteTimeout;
 use crate::auth::KnownCaller;
 use crate::live::StopSignal;
 use crate::metrics;

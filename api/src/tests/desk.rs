@@ -18,6 +18,7 @@ use tachi_domain::{
     Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
 };
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
+use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use tachi_engine::ports::journal::ClaimView;
 use tachi_engine::ports::operator::{
     ActionOutcome, HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory,
@@ -25,7 +26,6 @@ use tachi_engine::ports::operator::{
 };
 use tachi_engine::ports::past::{Past, Span};
 use tachi_engine::ports::plans::{self, MovedAway, NewPlan, PlanOutcome, Plans};
-use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
 use tachi_engine::ports::{
     AuditError, AuditSink, FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze,
     OperatorJournal, QuarantinedReporter, freezes,

@@ -182,12 +182,16 @@ fn s6_3_every_rule_is_defined_and_every_defined_rule_is_asked_for() {
     once.dedup();
     assert_eq!(once.len(), defined.len(), "no name twice");
     let mut asked: Vec<&str> = routes().into_iter().filter_map(|route| route.rule).collect();
-    asked.extend(crate::wire::extension::ALL.iter().map(|extension| extension.rule));
+    asked.extend(
+        crate::types::extension::ALL
+            .iter()
+            .map(|extension| extension.rule),
+    );
     asked.extend([
         "context_is_admin",
         "admin_api",
         crate::evidence::RULE,
-        crate::handlers::words::VOUCH,
+        crate::handlers::actions::VOUCH,
     ]);
     asked.extend(OF_KINDS);
     for rule in &asked {

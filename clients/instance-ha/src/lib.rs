@@ -11,25 +11,25 @@
 
 #![warn(missing_docs, clippy::missing_errors_doc)]
 
-mod booting;
+mod boot_guard;
 mod catalog;
 mod client;
 mod error;
+mod heartbeat;
 mod http;
 mod lookup;
 mod notification;
 mod operator;
 mod options;
 mod python;
-mod signing;
 
-pub use booting::BootGuard;
+pub use boot_guard::BootGuard;
 pub use client::{Answer, Client, Login};
 pub use error::{CallFailure, Class};
+pub use heartbeat::MonitorSignature;
 pub use lookup::{RegisteredHost, Registration};
 pub use notification::{ClusterStatus, EVIDENCE_HEADER, GeneratedTime, HostEvent, HostStatus, Notification};
 pub use options::Options;
-pub use signing::MonitorSignature;
 pub use tachi_keystone::SetupError;
 
 #[cfg(test)]

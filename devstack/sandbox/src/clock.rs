@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use chrono::{DateTime, SubsecRound, Utc};
 use tokio::time::Instant;
 
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// Maps region time to tokio time (for sleeping) and to wall time (for times in the APIs).
 ///

@@ -9,7 +9,7 @@ use http::StatusCode;
 use serde_json::{Value, json};
 
 use crate::model::catalog::Image;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 use crate::web::SandboxState;
 
 pub(crate) fn router() -> Router<SandboxState> {

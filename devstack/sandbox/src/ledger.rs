@@ -9,7 +9,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// One stretch of execution of an instance on a host.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -7,12 +7,12 @@
 //! * [`Fanout`] combines two senders or two receivers.
 
 pub mod amqp;
-mod both;
 mod error;
-mod local;
+mod fanout;
+mod in_process;
 mod socket;
 
-pub use both::Fanout;
 pub use error::BusError;
-pub use local::InProcess;
+pub use fanout::Fanout;
+pub use in_process::InProcess;
 pub use socket::{SocketPoke, SocketWake};

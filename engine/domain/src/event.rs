@@ -14,8 +14,8 @@ use crate::entity::{Host, Notification, Segment};
 use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, VmoveId};
 use crate::recovery::RecoveryKind;
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The phase of an operation that an event reports.

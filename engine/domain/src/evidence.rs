@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 pub use read::{EvidenceError, MOST_BYTES};
 pub use time::{parse as parse_time, text as time_text};

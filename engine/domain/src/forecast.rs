@@ -24,7 +24,7 @@ pub use self::needs::{Needs, SharedNeeds};
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
-use crate::words::words;
+use crate::string_enum::words;
 use ground::CandidateIndex;
 
 words! {

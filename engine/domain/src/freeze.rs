@@ -9,8 +9,8 @@ use serde::Serialize;
 
 use crate::evidence::time_text;
 use crate::id::ServerId;
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The scope of a freeze.

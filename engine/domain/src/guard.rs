@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use crate::policy::{Doubts, GuardPolicy};
 use crate::policy::{FencingMode, Policy};
-use crate::words::words;
+use crate::string_enum::words;
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;

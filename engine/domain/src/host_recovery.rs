@@ -11,31 +11,31 @@
 //! ```
 
 mod arrivals;
-mod asks;
 mod begin;
+mod blockers;
 mod deadlines;
+mod decision_context;
 mod fence;
-mod freezing;
+mod finish;
+mod freeze_state;
 mod guard;
 mod hooks;
-mod late;
-mod learn;
-mod messaging;
+mod host_return;
+mod in_flight;
+mod late_effects;
 mod method;
 mod monitor_heartbeats;
 mod moves;
+mod nova_bus;
+mod observe;
+mod operator_actions;
 mod pace;
 mod plan;
 mod reserve;
-mod returning;
 mod service;
-mod settle;
 mod silence;
 mod tasks;
-mod trouble;
-mod turn;
 mod waits;
-mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,17 +43,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use arrivals::{Arrival, Arrivals, LastSighting};
-pub use fence::vouch::Vouch;
+pub use fence::confirmation::Vouch;
 pub use fence::{Fence, OffIntent, Order};
-pub use freezing::FreezeTrack;
+pub use freeze_state::FreezeTrack;
 pub use guard::{Approval, GuardTrack, GuardWait};
+pub use host_return::boot_hold::BootHeldFor;
+pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
 pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
-pub use returning::boot_hold::BootHeldFor;
-pub use returning::power_on::PowerOn;
 pub use service::{ForceDownRequest, ServiceTrack};
 pub use silence::SilenceTrack;
 
@@ -66,14 +66,14 @@ use crate::policy::{FencingMode, Policy};
 use crate::proof::{Proof, stored};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{
-    Command, Decision, HookTrack, Now, Observation, OffClaim, OperatorState, Record, off_word, retry,
+    Command, Decision, HookTrack, Now, Observation, OffClaim, OperatorState, Record, off_claim, retry,
 };
 use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
-use asks::InFlight;
-use turn::turn;
+use decision_context::turn;
+use in_flight::InFlight;
 
 /// The stage of a host recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -246,7 +246,7 @@ impl HostRecovery {
             event: upper("event").unwrap_or_default(),
             policy,
             method: host.segment.recovery_method,
-            reported_at: Some(off_word::dated(notification)),
+            reported_at: Some(off_claim::dated(notification)),
             off_word: None,
             stage: Stage::Begin,
             hold: None,
@@ -304,7 +304,7 @@ impl HostRecovery {
 
     /// Returns the reason why nothing destructive may be started now, if there is one.
     fn forbidden(&self) -> Option<String> {
-        turn::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
+        decision_context::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
     }
 
     /// Returns what its guards wait for, as long as nothing has been done that they could prevent.
@@ -338,7 +338,7 @@ impl HostRecovery {
 
     /// Returns the message that the notification shows while the recovery is open: the most important one that applies.
     fn current_message(&self, now: Now) -> Option<String> {
-        if let Some(freeze) = freezing::waits_for(self) {
+        if let Some(freeze) = freeze_state::waits_for(self) {
             return Some(freeze.message());
         }
         if let Some(hold) = &self.hold {
@@ -385,11 +385,11 @@ impl HostRecovery {
         self.asks.move_track.pace.ready.clear();
         // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
-        if freezing::act(self, now, record, commands) {
+        if freeze_state::act(self, now, record, commands) {
             let message = self.current_message(now);
             return turn!(self, now, record).say(message);
         }
-        fence::vouch::end_confirmation(self, now, record);
+        fence::confirmation::end_confirmation(self, now, record);
         if self.forbidden().is_some() || self.guarded().is_some() {
             deadlines::stop_the_clocks(&mut self.deadline_from, &mut self.moves, now);
         } else {
@@ -397,7 +397,7 @@ impl HostRecovery {
         }
         fence::monitors::watch(self, now, record, commands);
         if self.stage == Stage::Moving {
-            late::leave_if_unproven(self, now, record);
+            late_effects::leave_if_unproven(self, now, record);
         }
         // The effects of lost calls on the service are seen before anything can end the recovery (R33).
         let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
@@ -422,7 +422,7 @@ impl HostRecovery {
             }
         }
         if self.arrivals.settled {
-            late::correct(self, now, record);
+            late_effects::correct(self, now, record);
         } else if self.stage != Stage::Returning && self.stage != Stage::Over {
             let message = self.current_message(now);
             turn!(self, now, record).say(message);

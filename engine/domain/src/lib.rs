@@ -45,10 +45,10 @@ pub mod reserved;
 pub mod resources;
 pub mod situation;
 pub mod state_version;
+mod string_enum;
 pub mod timestamp;
 pub mod vm_recovery;
 pub mod wait;
-mod words;
 
 pub use count::count;
 pub use elapsed::Elapsed;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The kind of monitor.

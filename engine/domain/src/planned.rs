@@ -4,13 +4,13 @@
 //! A recovery of the host has priority: nothing is requested while one is open, and the planned operation ends then.
 
 mod arrivals;
-mod asking;
-mod ending;
+mod completion;
 mod follow;
 mod listing;
 mod moves;
 mod named;
 mod order;
+mod requests;
 mod service;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -259,7 +259,7 @@ impl PlannedState {
             Observation::NotSent(command) => self.learn_not_sent(&command, now),
             Observation::HostUnderRecovery => self.give_way(now, record),
             Observation::InstancesUnderRecovery(servers) => {
-                ending::instances_recovered(self, &servers, now, record);
+                completion::instances_recovered(self, &servers, now, record);
             }
             Observation::MayRunOn(hosts) => self.learn_elsewhere(&hosts, now, record),
             Observation::Tick

@@ -1,9 +1,9 @@
 //! The recovery of a process that has failed for good: the compute service of its host is disabled, so that nothing new is
 //! placed on the host. Host recovery stays enabled (R19).
 
-mod freezing;
-mod guarding;
-mod hooking;
+mod freeze_state;
+mod guard_state;
+mod hooks;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -33,8 +33,8 @@ use crate::state_version::StateVersion;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
-use freezing::FreezeTrack;
-use guarding::GuardState;
+use freeze_state::FreezeTrack;
+use guard_state::GuardState;
 
 /// The stored state of a process recovery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

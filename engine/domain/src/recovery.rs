@@ -5,7 +5,7 @@ pub mod command;
 pub mod given_up;
 pub mod hook_track;
 pub mod observation;
-pub mod off_word;
+pub mod off_claim;
 pub mod record;
 pub mod reserve;
 pub mod retry;
@@ -20,7 +20,7 @@ pub use hook_track::HookTrack;
 pub use observation::{
     Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerCall, ServerIds, ServerReading,
 };
-pub use off_word::OffClaim;
+pub use off_claim::OffClaim;
 pub use record::{
     Decision, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, Now, Record, Step, StepKind, Task,
 };
@@ -30,8 +30,8 @@ use crate::entity::notification::NotificationType;
 use crate::freeze::FreezeStatus;
 use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The subject of a recovery.

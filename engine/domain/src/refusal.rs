@@ -1,6 +1,6 @@
 //! Reports that were not accepted. No decision uses them: they are kept so that operators can find out why nothing happened.
 
-use crate::words::words;
+use crate::string_enum::words;
 
 words! {
     /// The reason why a report was not accepted.

@@ -45,7 +45,7 @@ pub use room::{
 };
 pub use segments::SegmentSituation;
 
-use crate::words::words;
+use crate::string_enum::words;
 use findings::Findings;
 use hosts::AssessedHost;
 

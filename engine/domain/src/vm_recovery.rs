@@ -6,10 +6,10 @@
 
 mod budget;
 mod calls;
-mod freezing;
+mod freeze_state;
 mod gates;
-mod hooking;
-mod learn;
+mod hooks;
+mod observe;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -32,7 +32,7 @@ use crate::state_version::StateVersion;
 use crate::wait::Wait;
 use crate::wait::{WaitsFor, note};
 
-use freezing::FreezeTrack;
+use freeze_state::FreezeTrack;
 use gates::is_owners_own;
 
 /// The stage of an instance recovery.
@@ -234,7 +234,7 @@ impl VmRecovery {
     }
 
     fn waits(&self) -> WaitsFor {
-        if freezing::waits_for(self).is_some() {
+        if freeze_state::waits_for(self).is_some() {
             return WaitsFor::Frozen;
         }
         let about = self.trouble.as_ref().map(|trouble| trouble.about);
@@ -381,7 +381,7 @@ impl VmRecovery {
             return self.close(now, record, commands);
         }
         let Some(server) = self.begin(record) else { return };
-        if freezing::holds(self, now, record) {
+        if freeze_state::holds(self, now, record) {
             return;
         }
         // A hanging read must not let stale data pass for fresh data.

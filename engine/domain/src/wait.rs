@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The event that is waited for.

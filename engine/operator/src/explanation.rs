@@ -11,11 +11,11 @@ use utoipa::ToSchema;
 
 use crate::finding::FindingView;
 use crate::forecast::OutcomeView;
-use crate::hosted::{HostedView, LevelView};
+use crate::host_instances::{HostedView, LevelView};
 use crate::monitor::MonitorView;
 use crate::schema;
-use crate::seen::RegionSnapshot;
 use crate::situation::CountsView;
+use crate::snapshot::RegionSnapshot;
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 

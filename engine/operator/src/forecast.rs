@@ -11,7 +11,7 @@ use tachi_domain::situation::{
 use utoipa::ToSchema;
 
 use crate::schema;
-use crate::seen::RegionSnapshot;
+use crate::snapshot::RegionSnapshot;
 use crate::when::Time;
 
 /// A forecast of the capacity for the instances of failed hosts. It is conservative: it may miss capacity, but does not promise any that

@@ -3,27 +3,27 @@
 //! An operator who has frozen a host usually switches it off next. The answer therefore shows if anything can still be started on it, and
 //! what was started before.
 
+mod engine_wait;
 mod headroom;
-mod heard;
+mod target;
 mod view;
-mod what;
 
 use std::time::Duration;
 
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::situation::{FindingCode, Protection};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::FREEZES_FACT;
-use tachi_engine::ports::roll::EngineRow;
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
 
-use crate::seen::{RegionSnapshot, is_alive};
+use crate::actions::ActionError;
+use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{lasting, time};
-use crate::words::ActionError;
 
-pub use heard::{LIMIT, WaitResult, wait};
+pub use engine_wait::{LIMIT, WaitResult, wait};
+pub use target::{FreezeTarget, frozen};
 pub use view::{FreezeView, FrozenView};
-pub use what::{FreezeTarget, frozen};
 
 /// The longest freeze without `force`.
 pub const MAX_UNFORCED_FREEZE: Duration = Duration::from_hours(24);

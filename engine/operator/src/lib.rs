@@ -9,38 +9,38 @@
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 
+pub mod actions;
 pub mod consequence;
 mod controller;
 mod counted;
 pub mod downtime;
 mod explanation;
-pub mod failing;
 mod finding;
 mod flags;
 mod forecast;
 pub mod freezes;
-mod hosted;
+mod history;
+mod host_instances;
+mod host_return;
+mod host_view;
 mod job;
-mod judged;
+pub mod maintenance;
+pub mod matching;
 mod monitor;
-pub mod named;
 pub mod past;
 mod plain;
 pub mod planning;
 mod proof;
 mod recovery;
 pub mod report;
-mod returning;
-mod said;
+pub mod report_host;
 mod schema;
-mod seen;
 mod situation;
-mod story;
-pub mod upkeep;
+mod snapshot;
+mod step_text;
 mod vmove;
 pub mod waits;
 pub mod when;
-pub mod words;
 
 pub use controller::{
     AuditRequest, AuditView, FromNovaLeftView, FromNovaSegmentView, FromNovaView, ReturnCheckView,
@@ -48,33 +48,33 @@ pub use controller::{
 };
 pub use counted::counted;
 pub use explanation::{ExplanationView, NeedView, RoomView};
-pub use failing::{FailedView, FailurePreview};
 pub use finding::FindingView;
 pub use flags::{Flags, flags};
 pub use forecast::{
     ForecastError, ForecastView, Forecasts, LandingView, OutcomeView, SegmentForecastView, headroom,
 };
 pub use freezes::{FreezeView, FrozenView};
-pub use hosted::{EvidenceView, HostedView, LevelView};
+pub use history::{
+    InstanceView, RecoveryHistoryView, ReportedView, StepView, one_line, progress, progress_of, stage,
+};
+pub use host_instances::{EvidenceView, HostedView, LevelView};
+pub use host_view::{HostView, LevelSeenView};
 pub use job::JobView;
-pub use judged::{HostView, LevelSeenView};
+pub use maintenance::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};
 pub use monitor::{GuestsView, MonitorView, NoticeView};
 pub use past::{PastEngineView, PastFreezeView, PastRecoveryView, PastRefusalView, PastReportView, PastView};
 pub use plain::plain;
 pub use planning::{AwayView, GivebackView, PlannedView};
 pub use proof::ProofView;
 pub use recovery::{MovesView, RecoveryView, STATES, state};
-pub use said::{InstanceWordView, WordView};
+pub use report_host::{FailedView, FailurePreview};
 pub use schema::members;
-pub use seen::{Age, Fencing, Place, RegionSnapshot, is_alive};
 pub use situation::{
     CountsView, EngineView, FactView, MutedReporterView, NeedsPersonView, QueueView, RegisteredView,
     SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
-pub use story::{
-    InstanceView, RecoveryHistoryView, ReportedView, StepView, one_line, progress, progress_of, stage,
-};
-pub use upkeep::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};
+pub use snapshot::{Age, Fencing, Place, RegionSnapshot, is_alive};
+pub use step_text::{InstanceWordView, WordView};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;
 pub use when::Time;

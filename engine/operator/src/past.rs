@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::REMEMBERED;
 use tachi_engine::ports::past::{MAX_ITEMS, Past, PastFreeze, PastRecovery, PastRefusals, PastReport, Span};
 use tachi_engine::ports::refusals::RETENTION;
-use tachi_engine::ports::roll::EngineRow;
 use utoipa::ToSchema;
 
+use crate::history::StepView;
 use crate::recovery::RecoveryView;
-use crate::said::WordView;
 use crate::schema;
-use crate::story::StepView;
+use crate::step_text::WordView;
 use crate::when::{Time, time};
 
 /// The longest time span of one query: it is meant for incidents.

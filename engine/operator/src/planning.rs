@@ -1,7 +1,7 @@
 //! Plans for a running host, on a controller or over the API: draining it, and giving instances back to it. A request is checked first,
 //! then recorded in the audit log, then written. An engine carries out the plan, and reads Nova again before each step.
 
-mod away;
+mod away_instances;
 mod view;
 
 use std::collections::BTreeMap;
@@ -16,13 +16,13 @@ use tachi_engine::ports::operator::{HostView, RecoveryFilter};
 use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
 
-use crate::failing::freezes_host;
+use crate::actions::ActionError;
 use crate::plain::plain;
-use crate::seen::{RegionSnapshot, is_alive};
+use crate::report_host::freezes_host;
+use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{ago, lasting};
-use crate::words::ActionError;
 
-pub use away::{Away, MAX_RETURNED, given_back, seen_away};
+pub use away_instances::{Away, MAX_RETURNED, given_back, seen_away};
 pub use view::{AwayView, GivebackView, PlannedView};
 
 /// The shortest freeze of a host after its drain.

@@ -10,8 +10,8 @@ use tachi_engine::ports::operator::{MoveCounts, RecoveryState, RecoverySummary};
 use utoipa::ToSchema;
 
 use crate::downtime::rounded;
+use crate::history::{InstanceView, down};
 use crate::schema;
-use crate::story::{InstanceView, down};
 use crate::waits::WaitView;
 use crate::when::Time;
 

@@ -15,8 +15,8 @@ use tachi_domain::recovery::{Life, RecoveryKind, Task};
 use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
+use crate::history::{InstanceView, RecoveryHistoryView, left_there};
 use crate::proof::{ProofView, shown};
-use crate::story::{InstanceView, RecoveryHistoryView, left_there};
 use crate::when::Time;
 
 /// A report: the recovery's history with a summary.

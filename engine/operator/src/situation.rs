@@ -8,18 +8,18 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{Aspect, Counts, Severity, replaces};
 use tachi_domain::{RecoveryId, Timestamp};
+use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::{self, MoveLine, RecoverySummary};
-use tachi_engine::ports::roll::EngineRow;
 use tachi_engine::situation::is_well;
 use utoipa::ToSchema;
 
 use crate::finding::FindingView;
-use crate::hosted::EvidenceView;
-use crate::judged::HostView;
+use crate::host_instances::EvidenceView;
+use crate::host_view::HostView;
 use crate::monitor::MonitorView;
 use crate::recovery::MovesView;
 use crate::schema;
-use crate::seen::{Age, RegionSnapshot, is_alive};
+use crate::snapshot::{Age, RegionSnapshot, is_alive};
 use crate::waits::{self, WaitView};
 use crate::when::Time;
 

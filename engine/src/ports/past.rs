@@ -7,8 +7,8 @@ use tachi_domain::freeze::Freeze;
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{RecoveryId, Timestamp};
 
+use super::engine_registry::EngineRow;
 use super::operator::{RecoverySummary, StepLine};
-use super::roll::EngineRow;
 
 /// Limit of reports, recoveries and freezes in the history, and of steps of each recovery.
 pub const MAX_ITEMS: u64 = 100;

@@ -14,7 +14,7 @@ use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
 
 use super::*;
-use crate::ports::roll::{Backlog, EngineRow, EngineSignature};
+use crate::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
 const PAGE: usize = 1_000;

@@ -10,9 +10,9 @@ use sea_orm::{
     StreamTrait as _,
 };
 
+use crate::failure_kind::FailureKind;
 use crate::server::{ANSWER, Health};
 use crate::sqlite;
-use crate::trouble::FailureKind;
 
 /// A wrapper of a connection that no statement can bypass. On `SQLite` it adapts the form of times, see
 /// [`sqlite::with_six_digits`]. On a server it limits the time of a response, and notes when the server is gone.

@@ -9,8 +9,8 @@ use tachi_engine::ports::Clock;
 
 use crate::conn::Conn;
 use crate::error::Stop;
+use crate::failure_kind::FailureKind;
 use crate::server::{self, Lane};
-use crate::trouble::FailureKind;
 use crate::{StoreError, StoreOptions, files, sqlite};
 
 /// The connections of a database, and a clock. Cheap to clone; all clones share the connections.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use sea_orm::{DbErr, SqlErr};
 use tachi_engine::ports::{JournalError, RegistryError};
 
-use crate::trouble::{FailureKind, is_denied};
+use crate::failure_kind::{FailureKind, is_denied};
 
 /// An error that makes the database unusable.
 #[derive(Debug, thiserror::Error)]

@@ -15,7 +15,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::{fact, lock};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// The row of `tachi_lock` that holds the turn. Its name is not a UUID, so it conflicts with no other row.
 const TURN: &str = "watcher";

@@ -21,7 +21,7 @@ use crate::entity::freeze::{ActiveModel, Column, Entity, Model};
 use crate::entity::recovery;
 use crate::error::{Failure, Stop};
 use crate::journal::before;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{clock, lock};
 
 /// The lock for freezing and thawing: two operators who freeze the same target do so one after the other.

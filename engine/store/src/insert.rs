@@ -7,7 +7,7 @@ use sea_orm::{
 };
 
 use crate::entity::notification;
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// Inserts notifications and returns their rows in any order, with the ids from the database and the times in its
 /// precision. Uses one round trip if the database supports it.

@@ -13,7 +13,7 @@ use crate::convert::{Cell, signed};
 use crate::database::Database;
 use crate::entity::job::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone)]
 pub struct JobTable {

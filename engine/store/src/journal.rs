@@ -6,6 +6,7 @@ mod claim;
 mod commit;
 mod frozen;
 mod given_up;
+mod host_records;
 mod moves;
 mod orders;
 mod place;
@@ -14,7 +15,6 @@ mod pulse;
 pub(crate) mod reservations;
 mod restarts;
 mod rewind;
-mod standing;
 mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,7 +47,7 @@ use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
 use crate::registry::RegistryTables;
 use crate::reporters;
-use crate::work::{Tx, roll_back};
+use crate::transaction::{Tx, roll_back};
 use together::Together;
 
 /// The journal of a database: claims and the writes of recoveries.
@@ -160,13 +160,13 @@ impl Journal for JournalTables {
 
     #[instrument(name = "store::first_start", level = "debug", skip_all)]
     async fn first_start(&self) -> Result<Duration, JournalError> {
-        let noted = standing::first_start(&self.db).await;
+        let noted = host_records::first_start(&self.db).await;
         noted.map_err(|stop| stop.journal("setting down the first start"))
     }
 
     #[instrument(name = "store::standing", level = "debug", skip_all)]
     async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
-        let read = standing::read(&self.db, lately).await;
+        let read = host_records::read(&self.db, lately).await;
         read.map_err(|stop| stop.journal("reading how all hosts are"))
     }
 

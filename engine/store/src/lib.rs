@@ -20,16 +20,17 @@
 //! * **Rows stay here.** Entities are converted to the domain's types before they leave. A value that the domain does
 //!   not know is an error that states table, row and column.
 
-mod adopt;
+mod adoption;
 mod batches;
 mod clock;
 mod conn;
 mod convert;
 mod database;
-mod desk;
+mod engine_registry;
 mod entity;
 mod error;
 mod facts;
+mod failure_kind;
 mod files;
 mod freezes;
 mod grants;
@@ -44,6 +45,7 @@ mod mariadb;
 mod migrate;
 mod monitors;
 mod open_work;
+mod operator_journal;
 mod options;
 mod plans;
 mod postgres;
@@ -51,7 +53,6 @@ mod purge;
 mod refusals;
 mod registry;
 mod reporters;
-mod roll;
 mod server;
 mod sqlite;
 mod store;
@@ -60,13 +61,12 @@ mod testing;
 #[cfg(test)]
 mod tests;
 mod time;
-mod trouble;
+mod transaction;
 mod usage;
 mod waits;
-mod work;
 
-pub use adopt::AdoptionReport;
-pub use desk::DeskTables;
+pub use adoption::AdoptionReport;
+pub use engine_registry::EngineTable;
 pub use error::StoreError;
 pub use facts::FactTable;
 pub use freezes::FreezeTable;
@@ -77,11 +77,11 @@ pub use machines::MachineTable;
 pub use migrate::SchemaStatus;
 pub use monitors::MonitorTable;
 pub use open_work::{OpenWork, Reporters};
+pub use operator_journal::DeskTables;
 pub use options::{ServerKind, ServerOptions, StoreOptions};
 pub use plans::PlanTables;
 pub use purge::{PurgeCounts, PurgeOptions};
 pub use refusals::RefusalTable;
 pub use registry::RegistryTables;
-pub use roll::EngineTable;
 pub use store::Store;
 pub use tachi_migrations::{Origin, Report as MigrationReport, Revision, SyncError};

@@ -15,7 +15,7 @@ use sea_orm::{
 
 use crate::entity::{host, lock};
 use crate::error::Stop;
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// Limit of rows per statement.
 const BATCH: usize = 500;

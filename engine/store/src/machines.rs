@@ -18,7 +18,7 @@ use crate::database::Database;
 use crate::entity::fence_machine::{ActiveModel, Column, Entity, Model};
 use crate::entity::{host as host_table, recovery};
 use crate::error::{Failure, Stop, is_unique_violation};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// The table of the machines behind the fence devices of hosts.
 #[derive(Clone)]

@@ -10,8 +10,8 @@ use sea_orm::{DatabaseConnection, SqlxMySqlConnector};
 use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
+use crate::failure_kind::FailureKind;
 use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
-use crate::trouble::FailureKind;
 
 fn address(options: &ServerOptions) -> Result<MySqlConnectOptions, Error> {
     let address: MySqlConnectOptions = options.url.expose_secret().parse()?;

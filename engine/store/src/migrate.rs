@@ -6,7 +6,7 @@ mod facts;
 
 use tachi_migrations::{Origin, Report, SyncError};
 
-use crate::trouble::FailureKind;
+use crate::failure_kind::FailureKind;
 use crate::{Store, StoreError};
 
 /// Limit of attempts while other processes block the update.

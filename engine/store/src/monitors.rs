@@ -22,7 +22,7 @@ use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, StoredHeartbeat};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of heartbeats per statement.
 const BATCH: usize = 64;

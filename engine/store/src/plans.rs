@@ -26,7 +26,7 @@ use crate::journal::reservations;
 use crate::lock;
 use crate::registry::accepted::{FirstReport, holder, recovery_row};
 use crate::time::{from_column, to_column};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone)]
 pub struct PlanTables {

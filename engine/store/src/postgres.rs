@@ -9,8 +9,8 @@ use sea_orm::{DatabaseConnection, SqlxPostgresConnector};
 use secrecy::ExposeSecret as _;
 
 use crate::ServerOptions;
+use crate::failure_kind::FailureKind;
 use crate::server::{Health, IDLE_TRANSACTION, LOCK_WAIT, Lane};
-use crate::trouble::FailureKind;
 
 fn address(options: &ServerOptions) -> Result<PgConnectOptions, Error> {
     let address: PgConnectOptions = options.url.expose_secret().parse()?;

@@ -15,7 +15,7 @@ use tracing::instrument;
 use crate::database::Database;
 use crate::entity::refusal::{ActiveModel, Column, Entity};
 use crate::error::Stop;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of rows per statement.
 const BATCH: usize = 64;

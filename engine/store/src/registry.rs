@@ -1,7 +1,7 @@
 //! The registry: segments, hosts, notifications, vmoves.
 
 pub(crate) mod accept;
-mod booting;
+mod boot_hold;
 mod hosts;
 mod in_use;
 pub(crate) mod maintenance;
@@ -210,7 +210,7 @@ impl Reports for RegistryTables {
 impl BootHolds for RegistryTables {
     #[instrument(name = "store::boot_hold", level = "debug", skip_all, fields(host))]
     async fn boot_hold(&self, host: &str) -> Result<Option<BootHold>, RegistryError> {
-        let found = booting::hold(self.db.reader(), host, self.db.now()).await;
+        let found = boot_hold::hold(self.db.reader(), host, self.db.now()).await;
         found.map_err(|stop| stop.registry("reading the recoveries of a host that boots"))
     }
 }

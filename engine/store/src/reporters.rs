@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::entity::{host, recovery, reporter_aside, reporter_doubt};
 use crate::error::{Failure, Stop};
 use crate::journal::before;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{clock, lock};
 
 /// The lock for counting contradictions. Without it, two engines at once could each quarantine the last reporter that

@@ -12,7 +12,7 @@ use sea_orm::sqlx::Error;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
-use crate::trouble::FailureKind;
+use crate::failure_kind::FailureKind;
 use crate::{ServerKind, ServerOptions, mariadb, postgres};
 
 /// Time that a statement waits for a lock of another transaction.

@@ -9,14 +9,14 @@ use tachi_domain::Timestamp;
 use tachi_engine::ports::Clock;
 
 use crate::database::Database;
-use crate::desk::DeskTables;
+use crate::engine_registry::EngineTable;
 use crate::entity::meta;
 use crate::error::{Failure, Stop};
 use crate::journal::JournalTables;
 use crate::machines::MachineTable;
+use crate::operator_journal::DeskTables;
 use crate::registry::RegistryTables;
-use crate::roll::EngineTable;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{
     FactTable, FreezeTable, JobTable, MonitorTable, PlanTables, RefusalTable, StoreError, StoreOptions,
 };

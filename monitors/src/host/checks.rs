@@ -9,8 +9,8 @@ use tachi_pacemaker::{Cib, CrmMon, History, Kind, Node, Snapshot, Verdict, verdi
 use super::Setup;
 use super::tools::{Cluster as _, Programs};
 use crate::check::{Check, Finding};
+use crate::heartbeat::Notice;
 use crate::settings::Settings;
-use crate::signing::Notice;
 
 /// Timeout of a check.
 const LIMIT: Duration = Duration::from_secs(5);

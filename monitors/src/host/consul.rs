@@ -22,8 +22,8 @@ use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::heartbeat::Notice;
 use crate::settings::Settings;
-use crate::signing::Notice;
 
 /// The driver that reads the networks through Consul.
 pub(crate) struct Driver {

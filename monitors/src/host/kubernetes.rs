@@ -18,8 +18,8 @@ use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
+use crate::heartbeat::Notice;
 use crate::settings::Settings;
-use crate::signing::Notice;
 
 /// Folder of a pod's service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";

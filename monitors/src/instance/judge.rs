@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::instance::inventory::{Guest, Inventory, Life};
-use crate::instance::words::{Words, words};
+use crate::instance::texts::{Words, words};
 
 /// The rules for reports.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tachi_libvirt::Domain;
 use uuid::Uuid;
 
-use crate::introspective::mood::{AgentState, Transition};
+use crate::introspective::agent_state::{AgentState, Transition};
 
 /// Number of rounds after which a guest without an agent's socket is checked again: a channel may be hot-plugged.
 const LOOK_AGAIN: u32 = 6;

@@ -18,7 +18,7 @@ use super::browser::Board;
 use super::client::{Client, text};
 use super::lost::{self, CoveredInstance};
 use super::outcome::{Instance, Outcome};
-use super::told::{DemoNotification, DemoSnapshot};
+use super::progress::{DemoNotification, DemoSnapshot};
 use crate::cli::{DemoArgs, DemoFault, Method, UpstreamArgs};
 use crate::cmd::sandbox::{Region, RegionPlan, SHORT_TIMEOUTS, free_port};
 use crate::cmd::{Failure, recovery, serve};

@@ -6,8 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::browser::Board;
+use super::progress::{DemoNotification, DemoSnapshot};
 use super::scene::Scene;
-use super::told::{DemoNotification, DemoSnapshot};
 use crate::cli::DemoFault;
 use crate::out;
 use tachi_domain::count;

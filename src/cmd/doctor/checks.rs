@@ -7,7 +7,7 @@ use tachi_domain::situation::{Aspect, FindingCode, Severity};
 use tachi_operator::{FindingView, SituationView};
 
 use super::super::upgrade;
-use super::worst::{self, Rules};
+use super::detection_latency::{self, Rules};
 
 /// Limit of the subjects of a finding that are named.
 const NAMED: usize = 5;
@@ -79,9 +79,9 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
         Some(Ok(known)) => Ok(known),
     };
     all.push(match situation {
-        Err(why) => check(worst::NAME, Severity::Unknown, why),
-        Ok((_, None)) => check(worst::NAME, Severity::Unknown, NOT_READ),
-        Ok((situation, Some(rules))) => worst::of(rules, situation),
+        Err(why) => check(detection_latency::NAME, Severity::Unknown, why),
+        Ok((_, None)) => check(detection_latency::NAME, Severity::Unknown, NOT_READ),
+        Ok((situation, Some(rules))) => detection_latency::of(rules, situation),
     });
     all.push(match situation {
         Err(why) => check(HEARTBEATS, Severity::Unknown, why),
@@ -332,7 +332,7 @@ mod tests {
             monitor("a", MonitorKind::Host, 2),
             monitor("b", MonitorKind::Instance, 0),
         ];
-        let rules = worst::tests::rules(&[30]);
+        let rules = detection_latency::tests::rules(&[30]);
         Read {
             config: Ok(Vec::new()),
             devices: Some(Ok(Vec::new())),
@@ -398,9 +398,12 @@ mod tests {
         assert_eq!(worse(&read), [("host-names".to_owned(), Severity::Err)]);
         let mut read = good();
         if let Some(Ok((_, rules))) = &mut read.situation {
-            *rules = Some(worst::tests::rules(&[300]));
+            *rules = Some(detection_latency::tests::rules(&[300]));
         }
-        assert_eq!(worse(&read), [(worst::NAME.to_owned(), Severity::Warn)]);
+        assert_eq!(
+            worse(&read),
+            [(detection_latency::NAME.to_owned(), Severity::Warn)]
+        );
         let makes_old = [
             FindingCode::FactsOld,
             FindingCode::InstancesNotListed,
@@ -477,7 +480,7 @@ mod tests {
         let mut away = good();
         away.situation = Some(Err("the database is away".into()));
         assert_eq!(grade(&away, "fence-failing"), Severity::Unknown);
-        assert_eq!(grade(&away, worst::NAME), Severity::Unknown);
+        assert_eq!(grade(&away, detection_latency::NAME), Severity::Unknown);
     }
 
     #[test]
@@ -538,7 +541,7 @@ mod tests {
         let mended: Vec<&str> = there
             .iter()
             .copied()
-            .filter(|name| super::super::mend::is_mended(name))
+            .filter(|name| super::super::fixes::is_mended(name))
             .collect();
         assert_eq!(
             fixed.iter().collect::<BTreeSet<_>>(),
@@ -572,7 +575,7 @@ mod tests {
             "room-tight",
             "room-unknown",
             "guests-resume",
-            worst::NAME,
+            detection_latency::NAME,
         ] {
             assert_eq!(of(&masakari, name).grade, Severity::Unknown, "{name}");
         }

@@ -11,7 +11,7 @@ use super::super::Failure;
 use crate::cli::ShowArgs;
 use crate::out::{View, answer};
 use crate::schedule::JobSchedule;
-use crate::schedule::when::moment;
+use crate::schedule::job_schedule::moment;
 use crate::source::Source;
 
 /// Shows the past of a host.

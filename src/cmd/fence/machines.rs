@@ -162,7 +162,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
     logging::start_with_warnings();
-    let by = crate::cmd::who::who(args.consent.reason.as_deref())?;
+    let by = crate::cmd::process_owner::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let audit = wiring::audit(&settings, &clock, &by)?;
     let book = Book::open(&settings, &fencers).await?;

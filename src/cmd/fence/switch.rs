@@ -84,7 +84,7 @@ impl Ready {
 
     /// Creates the sender of commands, once the operator has confirmed.
     fn hand(self, host: &str, verb: &str, reason: &str) -> Result<AuditedSwitch, Failure> {
-        let who = crate::cmd::who::who(Some(reason))?;
+        let who = crate::cmd::process_owner::who(Some(reason))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         Ok(AuditedSwitch {
             audit: wiring::audit(&self.settings, &clock, &who)?,

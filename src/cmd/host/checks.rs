@@ -7,7 +7,7 @@ use tachi_domain::nova::{Migration, MigrationType};
 use tachi_domain::recovery::is_marked;
 use tachi_operator::progress;
 
-use super::closing::BlockingEvacuations;
+use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
 
 /// Limit of the names in a line; the rest is counted.

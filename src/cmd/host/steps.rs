@@ -6,7 +6,7 @@
 
 use tachi_operator::ReturnStepView;
 
-use super::closing::BlockingEvacuations;
+use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
 
 /// State of a step.

@@ -5,7 +5,7 @@ use tachi_operator::{RecoveryView, members};
 
 use super::super::Failure;
 use super::super::consent::confirmed;
-use super::{giveback, put_back};
+use super::{giveback, return_host};
 use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use crate::out::answer::{self, ProgressReporter};
 use crate::source;
@@ -45,7 +45,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
         yes: true,
         shape: planned.shape.clone(),
     };
-    Box::pin(put_back::put_back(&back, meanwhile)).await?;
+    Box::pin(return_host::put_back(&back, meanwhile)).await?;
     giveback::run(HostGivebackArgs {
         source: wanted,
         host,

@@ -24,12 +24,12 @@ use tachi_store::Store;
 
 use crate::cli::{DEFAULT_ZONE, FromNovaArgs, Method as RecoveryMethod, SegmentRule};
 use crate::cmd::local::{LocalController, LocalOperation};
-use crate::cmd::who::who;
+use crate::cmd::process_owner::who;
 use crate::cmd::{Failure, command_settings};
 use crate::out::answer::{self, ProgressReporter};
 use crate::settings::{Fencing, Settings};
 use crate::source::Source as _;
-use crate::wiring::{Base, surroundings};
+use crate::wiring::{Base, failure_domains};
 use crate::{source, wiring};
 
 use plan::{Plan, lines};
@@ -192,7 +192,7 @@ fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
              file, and name it in [fencing] storm_failure_domains_file",
         ));
     };
-    let domains = surroundings::read(file);
+    let domains = failure_domains::read(file);
     let domains = domains.map_err(|why| Failure::usage(format!("--by rack: {}: {why}", file.display())))?;
     let racks = domains.into_iter().filter_map(|(name, patterns)| {
         let name = name.strip_prefix(RACK)?;

@@ -11,12 +11,12 @@ use super::region::Tone;
 use super::state::Mon;
 
 mod boxes;
+mod canvas;
 mod hosts;
-mod pen;
 
+use canvas::Canvas;
 pub(in crate::cmd) use hosts::progress;
 use hosts::{WIDE, matrix};
-use pen::Canvas;
 
 /// Minimum size of a frame.
 const MIN_SIZE: (u16, u16) = (40, 8);

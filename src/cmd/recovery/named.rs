@@ -6,7 +6,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::named::{could_be, meant};
+use tachi_operator::matching::{could_be, meant};
 use tachi_operator::{RecoveryView, VmoveView};
 
 use super::super::Failure;

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use tachi_domain::situation::Severity;
-use tachi_operator::named::{MatchQuality, meant};
+use tachi_operator::matching::{MatchQuality, meant};
 use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
 
 use super::super::Failure;

@@ -36,8 +36,8 @@ pub(in crate::cmd) mod tests {
         ComputeService, Facts, Instances, Situation, TimedFact, assess, forecast_region,
     };
     use tachi_domain::{HostId, SegmentId};
+    use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
     use tachi_engine::ports::operator::{HostView, SegmentView};
-    use tachi_engine::ports::roll::{Backlog, EngineRow, EngineSignature};
     use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
     use tachi_operator::{Fencing, Place, RegionSnapshot};
     use uuid::Uuid;

@@ -134,7 +134,7 @@ pub(super) async fn until_gone(nova: &Nova, ids: &[ServerId], limit: Duration) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::drill::live::alone::tests::server;
+    use crate::drill::live::host_contents::tests::server;
 
     #[test]
     fn only_what_a_drill_of_the_host_has_built_is_a_canary() {

@@ -9,7 +9,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::nova::Service;
 use tachi_engine::ports::Compute as _;
 
-use super::{Drill, admit};
+use super::{Drill, admission};
 use crate::cmd::Failure;
 use crate::out::plain;
 
@@ -134,7 +134,7 @@ impl Drill<'_> {
         }
         let was = &self.host.service;
         // This check comes first: a recovery that starts after it finds the service as it is then, and disables it if it is enabled.
-        admit::nobody_has_it(self.database, self.host, before).await?;
+        admission::nobody_has_it(self.database, self.host, before).await?;
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
             (ServiceDecision::Leave(other), _) => Err(Failure::told(format!(

@@ -11,10 +11,10 @@ use tachi_engine::ports::plans::MovedAway;
 use tachi_engine::ports::{Compute, Freezes as _, OperatorJournal as _, Plans as _};
 use tachi_openstack::Nova;
 use tachi_operator::planning::{self, Away, HostService, PlanRequest, Planner};
-use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, failing};
+use tachi_operator::{AwayView, FailurePreview, GivebackView, PlannedView, report_host};
 
 use super::Database;
-use crate::cmd::{Failure, who};
+use crate::cmd::{Failure, process_owner};
 use crate::out;
 use crate::wiring;
 
@@ -29,7 +29,7 @@ struct HostSnapshot {
 
 async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<HostSnapshot, Failure> {
     let Database { settings, base, .. } = database;
-    let view = failing::named(base.store.desk(), wanted).await;
+    let view = report_host::named(base.store.desk(), wanted).await;
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let seen = database.look().await?;
     let freezes = base.store.freezes().freezes().await;
@@ -98,13 +98,13 @@ pub(super) async fn plan(
 ) -> Result<PlannedView, Failure> {
     let Database { settings, base, .. } = database;
     let desk = base.store.desk();
-    let view = failing::named(desk, host).await?;
+    let view = report_host::named(desk, host).await?;
     let audit = wiring::audit(settings, &base.clock, &format!("tachi host {}", wish.kind))?;
     let planner = Planner {
         desk,
         plans: base.store.plans(),
         audit: audit.as_ref(),
-        by: who::who(None)?,
+        by: process_owner::who(None)?,
         request: None,
     };
     let already = planner.already(&view, wish, base.clock.wall()).await;

@@ -218,5 +218,5 @@ impl RunningTests {
 
 /// Returns the host and the device of a report.
 fn key(report: &Report) -> (String, String) {
-    (report.host.clone(), super::how::target(report))
+    (report.host.clone(), super::fencing_state::target(report))
 }

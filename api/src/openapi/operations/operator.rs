@@ -8,9 +8,9 @@ use tachi_operator::STATES;
 use super::{Filter, FilterKind, Link, Operation, PLAIN, Sent, Success, boolean, exact};
 use crate::handlers::operator::REPORTS;
 use crate::openapi::schemas;
-use crate::wire::failure::NewFailure;
-use crate::wire::freeze::NewFreeze;
-use crate::wire::word::NewWord;
+use crate::types::action::NewWord;
+use crate::types::failure::NewFailure;
+use crate::types::freeze::NewFreeze;
 
 const RECOVERIES: &[Filter] = &[
     Filter {

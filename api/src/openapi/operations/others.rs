@@ -6,7 +6,7 @@ use http::Method;
 
 use super::{Operation, PLAIN, Sent, Success};
 use crate::openapi::schemas;
-use crate::wire::signature::NewSignature;
+use crate::types::heartbeat::NewSignature;
 
 pub(super) fn others() -> Vec<Operation> {
     let versions = |path, id: &'static str| Operation {

@@ -7,7 +7,7 @@ use http::Method;
 use super::operator::{MONITORS, NO_HOST};
 use super::{Operation, PLAIN, Sent, Success};
 use crate::openapi::schemas;
-use crate::wire::plan::{NewDrain, NewGiveback};
+use crate::types::plan::{NewDrain, NewGiveback};
 
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";

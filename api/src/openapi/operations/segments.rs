@@ -10,7 +10,7 @@ use tachi_domain::entity::{Host, Segment};
 
 use super::{Link, List, Operation, PLAIN, Sent, Success, boolean, exact};
 use crate::openapi::schemas;
-use crate::wire::host::HostBody;
+use crate::types::host::HostBody;
 
 const NO_SEGMENT: (u16, &str) = (404, "There is no such segment.");
 const NO_HOST: (u16, &str) = (404, "There is no such host in this segment.");

@@ -7,7 +7,7 @@ use http::Method;
 use super::operator::MONITORS;
 use super::{Operation, PLAIN, Sent, Success};
 use crate::openapi::schemas;
-use crate::wire::upkeep::{NewLift, NewRetry};
+use crate::types::maintenance::{NewLift, NewRetry};
 
 const DENIED: &str = "The database or the audit log is not to be written. Where API and engine have database users of their own, this is \
                       said on a controller.";

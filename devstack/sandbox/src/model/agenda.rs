@@ -8,7 +8,7 @@ use crate::model::ServerNo;
 use crate::model::cast::Cast;
 use crate::model::live_migration::LiveMove;
 use crate::model::rebuild::Rebuild;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// Something that will happen.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 use crate::model::{HostIx, Refusal, State};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// The zone of hosts that are in no aggregate with a zone.
 pub(crate) const DEFAULT_ZONE: &str = "nova";

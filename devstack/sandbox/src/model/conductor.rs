@@ -10,7 +10,7 @@ use crate::model::fault::MoveFault;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, VmState};
 use crate::model::{HostIx, ServerNo, State, World};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// A control-plane service with a heartbeat and nothing else to it.
 #[derive(Debug)]

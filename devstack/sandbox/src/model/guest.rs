@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::model::host::{Guest, GuestPower, Hosts};
 use crate::model::{HostIx, ServerNo};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 impl Hosts {
     /// Puts a guest into a power state on a machine, defining it there if need be.

@@ -13,7 +13,7 @@ use crate::model::cast::{Cast, RebuildOrder};
 use crate::model::inventory::{Amounts, Inventory};
 use crate::model::maas::Machine;
 use crate::model::rivals::Rivals;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// A new host's disk: larger than anything that is put on it.
 const DISK_GB: u64 = 10_000;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::ServerNo;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// The kind of a move, with Nova's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use crate::model::host::GuestPower;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// A rebuild in progress on its destination.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use crate::model::migration::MigrationStatus;
 use crate::model::server::{Fault, TaskState, VmState};
 use crate::model::{HostIx, ServerNo, World};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// Running rebuilds of a destination, with the messages behind them.
 #[derive(Debug, Default)]

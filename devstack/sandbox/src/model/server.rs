@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::model::HostIx;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// Nova's internal instance number; higher is younger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

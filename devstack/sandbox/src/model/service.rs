@@ -1,7 +1,7 @@
 //! The rows of `os-services`.
 
 use crate::model::{HostIx, Refusal, State};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// A change of a compute service, by `PUT /os-services/{uuid}`.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -11,7 +11,7 @@ use crate::model::host::{Heartbeat, Host, NewHost};
 use crate::model::scheduler::ServerGroup;
 use crate::model::tenants::Tenants;
 use crate::model::world::World;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 use crate::settings::RegionSettings;
 
 /// Everything there is in the region: the machines, and Nova's API, conductor and scheduler above them.

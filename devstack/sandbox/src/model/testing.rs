@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::model::boot::NewServer;
 use crate::model::server::VmState;
 use crate::model::{Caller, HostIx, ServerNo, State};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 use crate::settings::{Fleet, RegionSettings};
 
 pub(crate) fn settings(hosts: usize) -> RegionSettings {

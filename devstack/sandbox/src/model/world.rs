@@ -1,12 +1,12 @@
 //! Machines with their nova-computes, and the rows of Nova that these write.
 
 use crate::model::agenda::{Agenda, Event};
-use crate::model::chance::RegionRng;
 use crate::model::fault::MoveFaults;
 use crate::model::host::Hosts;
 use crate::model::migration::Migrations;
+use crate::model::rng::RegionRng;
 use crate::model::server::Servers;
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 use crate::settings::RegionSettings;
 
 /// The state that machines and nova-computes change. It is independent of API, conductor and scheduler: messages

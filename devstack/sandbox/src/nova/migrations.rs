@@ -12,7 +12,7 @@ use super::body::server_id;
 use super::context::Context;
 use super::page::Page;
 use crate::model::migration::{Migration, MigrationFilter, MigrationKind, MigrationStatus};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 /// A time in any of the forms clients send; without a zone it is UTC.
 pub(super) fn time(context: &Context, text: &str) -> Option<RegionTime> {

@@ -14,7 +14,7 @@ use super::page::Page;
 use super::server_view::ViewContext;
 use crate::model::server::Server;
 use crate::model::{ServerNo, State};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 type Pairs = Query<Vec<(String, String)>>;
 

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::page::Page;
 use crate::model::service::{ServiceChange, ServiceStatus};
 use crate::model::{HostIx, State};
-use crate::moment::RegionTime;
+use crate::region_time::RegionTime;
 
 #[expect(
     clippy::struct_excessive_bools,

@@ -2,7 +2,7 @@
 
 use super::{Segment, Stamps};
 use crate::id::{HostId, SegmentId};
-use crate::words::words;
+use crate::string_enum::words;
 
 /// A compute host of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

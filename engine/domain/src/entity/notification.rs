@@ -6,8 +6,8 @@ use super::Stamps;
 use crate::evidence::GivenEvidence;
 use crate::id::{HostId, NotificationId, SegmentId};
 use crate::reporter::Reporter;
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The kind of object that failed.

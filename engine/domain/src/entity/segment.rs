@@ -2,7 +2,7 @@
 
 use super::Stamps;
 use crate::id::SegmentId;
-use crate::words::words;
+use crate::string_enum::words;
 
 words! {
     /// The choice of the new host for the instances of a failed host of the segment.

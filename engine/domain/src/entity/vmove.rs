@@ -2,8 +2,8 @@
 
 use super::Stamps;
 use crate::id::{NotificationId, VmoveId};
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 words! {
     /// The progress of one instance.

@@ -7,14 +7,14 @@
 //! are moved like the rest, under a proof that was read again. An instance that may have run on the host and does not run at
 //! its source needs an operator.
 
-pub(super) mod lost;
+pub(super) mod lost_arrivals;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::turn::{DecisionContext, Moves};
+use super::decision_context::{DecisionContext, Moves};
 use super::{Move, MoveStep, OriginalState};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
@@ -403,7 +403,7 @@ impl Arrivals {
         };
         self.harmless.insert(arrival.migration);
         let rank = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-        moves.insert(server, lost::lost(server, arrival, rank, turn));
+        moves.insert(server, lost_arrivals::lost(server, arrival, rank, turn));
         turn.record.head = true;
     }
 

@@ -1,7 +1,7 @@
 //! The first stage: checks whether anything is to be done, and whether the guards let the recovery through.
 
+use super::decision_context::{DecisionContext, turn};
 use super::guard::suspect;
-use super::turn::{DecisionContext, turn};
 use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;

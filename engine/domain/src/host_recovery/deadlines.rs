@@ -4,9 +4,9 @@
 
 use std::time::Duration;
 
+use super::decision_context::{DecisionContext, Moves, turn};
 use super::moves::finish;
 use super::moves::track::MoveTrack;
-use super::turn::{DecisionContext, Moves, turn};
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;

@@ -8,11 +8,11 @@
 //! Mode `external`: the claim of the notification counts once the host is down in Nova.
 
 mod acting;
+pub(super) mod confirmation;
 mod devices;
-mod failing;
+mod failure;
 pub(super) mod monitors;
 mod reading;
-pub(super) mod vouch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -3,10 +3,10 @@
 //! fence is followed to its end (I4).
 
 mod approval;
-mod heard;
-mod lookout;
+mod host_up;
 pub(super) mod neighbours;
-pub(super) mod off_word;
+pub(super) mod off_claim;
+mod region_probe;
 mod silence;
 
 use std::collections::BTreeSet;
@@ -15,13 +15,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use approval::Approval;
-pub(super) use lookout::Lookout;
+pub(super) use region_probe::Lookout;
 
-use self::off_word::{Said, outlives};
+use self::off_claim::{Said, outlives};
+use super::decision_context::DecisionContext;
 use super::monitor_heartbeats::MonitorHeartbeats;
 use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::silence::SilenceTrack;
-use super::turn::DecisionContext;
 use super::{HoldKind, RecoveryHold, Stage};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
@@ -170,7 +170,7 @@ macro_rules! suspect {
         let untouched = $recovery.is_untouched();
         $crate::host_recovery::guard::Suspect {
             service: &$recovery.service,
-            said: $crate::host_recovery::guard::off_word::Said::new(
+            said: $crate::host_recovery::guard::off_claim::Said::new(
                 $recovery.off_word.as_ref(),
                 $recovery.reported_at,
                 &$recovery.service,

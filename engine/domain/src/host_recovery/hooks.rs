@@ -4,9 +4,9 @@
 //! hosts that are out are checked again after it. The proof, the heartbeat and the lists are as fresh as ever when the first
 //! evacuation is requested.
 
+use super::blockers::BlockerKind;
+use super::decision_context::{DecisionContext, Moves};
 use super::moves::finish;
-use super::trouble::BlockerKind;
-use super::turn::{DecisionContext, Moves};
 use super::{End, MoveStep, Stage};
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::decision_context::DecisionContext;
 use super::service::CONTRADICTED_LIMIT;
-use super::turn::DecisionContext;
 use super::{HoldKind, RecoveryHold};
 use crate::elapsed::Elapsed;
 use crate::evidence::time_text;

@@ -3,24 +3,24 @@
 pub(super) mod absence;
 pub(super) mod answers;
 pub(super) mod blank;
-mod done;
-mod ending;
+mod completed;
+mod completion;
 pub(super) mod evacuate;
-mod failing;
+mod failure;
 pub(super) mod follow;
 mod judge;
-pub(super) mod look;
+pub(super) mod listing;
 pub(super) mod records;
+pub(super) mod resolutions;
 pub(super) mod restoration;
 pub(super) mod track;
-pub(super) mod words;
 
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-pub(super) use ending::{confirmed, finish, unlocked};
-pub(super) use failing::{call_failed, nova_failed};
+pub(super) use completion::{confirmed, finish, unlocked};
+pub(super) use failure::{call_failed, nova_failed};
 
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;

@@ -1,20 +1,20 @@
 //! The plan made from the lists: what becomes of each instance. `order` defines the order.
 
-pub(super) mod lost;
+pub(super) mod lost_instances;
 pub(super) mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::arrivals::{Arrivals, came_again, has_landed};
+use super::blockers::{BlockerKind, Blockers};
+use super::decision_context::{DecisionContext, Moves};
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
-use super::trouble::{BlockerKind, Blockers};
-use super::turn::{DecisionContext, Moves};
 use super::{End, HostRecovery, Lock, Move, MoveStep, OriginalState, Preparation, Stage};
 use crate::count;
 use crate::elapsed::Elapsed;

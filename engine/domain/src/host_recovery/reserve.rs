@@ -20,8 +20,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::decision_context::{DecisionContext, Moves};
 use super::service::ForceDownRequest;
-use super::turn::{DecisionContext, Moves};
 use crate::elapsed::Elapsed;
 use crate::id::{HostId, ServiceId};
 use crate::question::Question;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::trouble::BlockerKind;
-use super::turn::{DecisionContext, turn};
+use super::blockers::BlockerKind;
+use super::decision_context::{DecisionContext, turn};
 use super::{HostRecovery, Stage};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::freezing;
+use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
 use crate::guard::Guard;
 use crate::id::ServerId;
@@ -54,7 +54,7 @@ impl HostRecovery {
     /// Records what the recovery and its moves wait for after a decision.
     pub(super) fn note_waits(&mut self, now: Now, record: &mut Record) {
         let limit = self.policy.slow_after;
-        let frozen: BTreeSet<ServerId> = freezing::moves(self).map(|one| one.server).collect();
+        let frozen: BTreeSet<ServerId> = freeze_state::moves(self).map(|one| one.server).collect();
         for one in self.moves.values_mut() {
             let long = matches!(one.step, MoveStep::Asked { since, .. } if now.elapsed.since(since) >= limit);
             let slow = self.asks.move_track.slow.as_ref();
@@ -87,7 +87,7 @@ impl HostRecovery {
         if self.rejected.is_some() {
             return bare(WaitsFor::Nothing);
         }
-        if let Some(freeze) = freezing::waits_for(self) {
+        if let Some(freeze) = freeze_state::waits_for(self) {
             return (WaitsFor::Frozen, [freeze.what()].into());
         }
         if let Some(hold) = &self.hold {
@@ -112,7 +112,7 @@ impl HostRecovery {
         if self.moves.values().any(|one| one.waits_for().is_held()) {
             return bare(WaitsFor::Moves);
         }
-        let frozen: BTreeSet<String> = freezing::moves(self).map(|one| one.name.clone()).collect();
+        let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
         if !frozen.is_empty() {
             return (WaitsFor::Frozen, frozen);
         }

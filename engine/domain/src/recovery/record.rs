@@ -12,8 +12,8 @@ use crate::freeze::UnlessFrozen;
 use crate::hooks::Phase;
 use crate::id::{HostId, ServerId};
 use crate::proof::Proof;
+use crate::string_enum::words;
 use crate::timestamp::Timestamp;
-use crate::words::words;
 
 /// The current time: the recovery's elapsed time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Finding codes; each has its own page in the documentation.
 
 use super::Severity;
-use crate::words::words;
+use crate::string_enum::words;
 
 words! {
     /// Codes of findings, in display order. Scripts and alerts rely on the names. [`FindingCode::meaning`] explains each code.

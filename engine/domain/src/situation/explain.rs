@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Aspect, Finding, FindingCode, HostSituation, InstanceSituation, Protection, Situation};
-use crate::words::words;
+use crate::string_enum::words;
 
 words! {
     /// A requirement of a recovery, in display order.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freezing};
+use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freeze_state};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -105,7 +105,7 @@ impl VmRecovery {
             return self.want_service(now, commands);
         }
         self.no_trouble(BlockerKind::Host);
-        freezing::note_first(self, record);
+        freeze_state::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
         if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
             self.since = now.elapsed;

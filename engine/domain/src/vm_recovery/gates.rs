@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Stage, VmRecovery, freezing};
+use super::{Stage, VmRecovery, freeze_state};
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::Phase;
 use crate::id::ServerId;
@@ -137,7 +137,7 @@ impl VmRecovery {
                 }
             }
         }
-        if freezing::runs_since_thaw(self, seen, record) {
+        if freeze_state::runs_since_thaw(self, seen, record) {
             return;
         }
         if is_owners_own(&seen.vm_state) {

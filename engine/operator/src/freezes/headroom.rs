@@ -3,7 +3,7 @@
 use tachi_domain::freeze::FreezeScope;
 
 use super::FreezeTarget;
-use crate::seen::RegionSnapshot;
+use crate::snapshot::RegionSnapshot;
 
 /// Returns a note for an operator who freezes a host, since the next step usually is to switch it off. Until it is on again, the segment
 /// tolerates one failure less. `None` if the headroom is unknown, or if the host is down in Nova already.

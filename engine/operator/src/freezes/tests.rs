@@ -8,15 +8,15 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::{HostId, SegmentId, Timestamp};
+use tachi_engine::ports::engine_registry::{Backlog, EngineSignature};
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::ports::roll::{Backlog, EngineSignature};
 use tachi_engine::ports::{AuditError, FreezeNews, JournalError};
 use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
 use uuid::Uuid;
 
 use super::*;
 use crate::forecast::Forecasts;
-use crate::seen::Fencing;
+use crate::snapshot::Fencing;
 
 const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 

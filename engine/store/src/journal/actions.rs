@@ -11,7 +11,7 @@ use crate::convert::Cell;
 use crate::entity::action::{Column, Entity, Model};
 use crate::entity::recovery;
 use crate::error::Stop;
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// Returns the actions that no engine has processed, oldest first. Most recoveries have no action, and then no query is
 /// needed.

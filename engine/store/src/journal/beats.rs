@@ -19,7 +19,7 @@ use crate::clock;
 use crate::convert::signed;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop};
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 pub(super) struct Beats<'a> {
     pub(super) beats: &'a [LeaseRenewal],

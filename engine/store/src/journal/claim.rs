@@ -24,7 +24,7 @@ use crate::database::Database;
 use crate::entity::{notification, recovery, recovery_move};
 use crate::error::{Failure, Stop};
 use crate::time::to_column;
-use crate::work::{Transaction, Tx, TxOutcome, roll_back};
+use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 
 /// Claims recoveries in one transaction and reads them.
 ///

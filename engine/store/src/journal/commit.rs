@@ -19,8 +19,8 @@ use crate::entity::{host, notification, recovery, recovery_proof, recovery_step}
 use crate::error::Stop;
 use crate::registry::{free_moves, maintenance};
 use crate::time::to_column;
+use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::waits::WaitColumns;
-use crate::work::{Transaction, Tx, TxOutcome};
 use crate::{clock, freezes, lock};
 
 /// Limit of rows per statement. `SQLite` permits 32,766 parameters, and 500 rows of the widest table use a quarter of

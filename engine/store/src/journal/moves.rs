@@ -18,8 +18,8 @@ use crate::convert::Cell;
 use crate::entity::{recovery, recovery_move, vmove};
 use crate::error::Stop;
 use crate::time::{to_column, to_column_opt};
+use crate::transaction::Tx;
 use crate::waits::{WaitColumns, json};
-use crate::work::Tx;
 
 /// Returns the instances of these moves that have an open move in another recovery.
 pub(super) async fn taken(

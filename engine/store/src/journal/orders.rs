@@ -11,7 +11,7 @@ use tachi_domain::recovery::FenceOrder;
 
 use crate::entity::{fence_order, recovery};
 use crate::error::Stop;
-use crate::work::Tx;
+use crate::transaction::Tx;
 use crate::{clock, lock};
 
 /// The lock for every power-off order, so that two orders cannot both be the last permitted one.

@@ -16,7 +16,7 @@ use tachi_engine::ports::journal::PlannedWrite;
 use crate::entity::{recovery, vmove};
 use crate::error::Stop;
 use crate::time::{to_column, to_column_opt};
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// Inserts new instances, and overwrites the others.
 pub(super) async fn write(

@@ -17,7 +17,7 @@ use crate::entity::{host, host_reservation, recovery};
 use crate::error::Stop;
 use crate::lock;
 use crate::time::to_column;
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// Returns the hosts in the segment of `asked` that are reserved, or held by a recovery, the oldest first. `own` is
 /// this machine's time.

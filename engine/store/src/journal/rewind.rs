@@ -10,7 +10,7 @@ use super::claim;
 use crate::convert::{recovery_cell, signed};
 use crate::entity::recovery;
 use crate::error::Stop;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Returns the reason why no row matches the claim. Marks the row if its owner knows of writes that the row lacks. The
 /// transaction has written nothing else.

@@ -285,12 +285,12 @@ struct Unchecked {
 }
 
 #[async_trait]
-impl crate::work::Transaction for Unchecked {
+impl crate::transaction::Transaction for Unchecked {
     type Output = ();
 
-    async fn run(&self, tx: &crate::work::Tx) -> Result<crate::work::TxOutcome<()>, Stop> {
+    async fn run(&self, tx: &crate::transaction::Tx) -> Result<crate::transaction::TxOutcome<()>, Stop> {
         moves::write(tx, &self.row, &self.moves, Timestamp::from_micros(START)).await?;
-        Ok(crate::work::TxOutcome::Keep(()))
+        Ok(crate::transaction::TxOutcome::Keep(()))
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::commit::Commit;
 use crate::database::Database;
 use crate::error::{Failure, Stop};
-use crate::work::{self, Transaction as _, TxOutcome};
+use crate::transaction::{self, Transaction as _, TxOutcome};
 
 /// The operation named in errors.
 pub(super) const WHAT: &str = "writing the journal of a recovery";
@@ -223,12 +223,12 @@ async fn in_one(db: &Database, all: &[PendingWrite]) -> Result<Option<Vec<WriteO
         match one.commit().run(&tx).await {
             Ok(TxOutcome::Keep(outcome)) => outcomes.push(outcome),
             Ok(TxOutcome::Undo(_)) | Err(_) => {
-                work::roll_back(tx).await;
+                transaction::roll_back(tx).await;
                 return Ok(None);
             }
         }
     }
-    match work::commit(tx).await {
+    match transaction::commit(tx).await {
         Ok(()) => Ok(Some(outcomes)),
         Err(failure) if failure.may_be_repeated() => Ok(None),
         Err(failure) => Err(failure.into()),

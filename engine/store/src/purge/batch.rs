@@ -17,7 +17,7 @@ use crate::entity::{
 };
 use crate::error::Stop;
 use crate::time::to_column;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of ids that one transaction searches.
 const WINDOW: i64 = 5000;

@@ -30,7 +30,7 @@ use crate::journal::off_word;
 use crate::lock;
 use crate::reporters;
 use crate::time::to_column;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 #[derive(Clone, Copy)]
 pub(super) struct AcceptTransaction<'a> {

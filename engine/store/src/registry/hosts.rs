@@ -20,7 +20,7 @@ use crate::error::{Failure, Stop, is_unique_violation};
 use crate::list::Cut;
 use crate::lock;
 use crate::time::to_column;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 
 pub(super) async fn list(
     db: &impl ConnectionTrait,

@@ -290,7 +290,7 @@ async fn a_snapshot_shows_the_same_until_its_end() {
     assert_eq!(count().await.unwrap(), 1);
     other.registry().create_segment(&new_segment("s2")).await.unwrap();
     assert_eq!(count().await.unwrap(), 1, "not what was committed since");
-    crate::work::roll_back(snapshot).await;
+    crate::transaction::roll_back(snapshot).await;
     assert_eq!(
         bench.store.registry().list_segments(&all()).await.unwrap().len(),
         2

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Stop;
 use crate::testing::{Bench, all, new_segment};
-use crate::work::{Transaction, Tx, TxOutcome, roll_back};
+use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 use crate::{ServerKind, ServerOptions, Store, StoreError, StoreOptions};
 use tachi_testkit::HandClock;
 

@@ -7,15 +7,15 @@ use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::refusal::RefusalReason;
 use tachi_domain::{HostId, NotificationId, RecoveryId, Reporter, Wait, WaitsFor};
+use tachi_engine::ports::engine_registry::{EngineRow, EngineSignature};
 use tachi_engine::ports::operator::{MoveCounts, RecoverySummary, StepLine};
 use tachi_engine::ports::past::{
     Past, PastFreeze, PastRecovery, PastRefusals, PastReport, RefusedReports, Span,
 };
-use tachi_engine::ports::roll::{EngineRow, EngineSignature};
 use uuid::Uuid;
 
 use super::*;
-use crate::schedule::when::tests::{TestTimeZone, utc};
+use crate::schedule::job_schedule::tests::{TestTimeZone, utc};
 
 const NIGHT: &str = "11-23T03:05";
 

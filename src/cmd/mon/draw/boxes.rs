@@ -5,7 +5,7 @@ use ratatui_core::style::{Modifier, Style};
 
 use super::super::dialogue::{Dialogue, Stage};
 use super::super::region::Tone;
-use super::pen::Canvas;
+use super::canvas::Canvas;
 use crate::out::plain;
 
 /// Draws a frame in the middle that fits `lines`; returns its inner area.

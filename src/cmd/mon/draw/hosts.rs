@@ -6,7 +6,7 @@ use textwrap::core::display_width;
 
 use super::super::region::{Host, Region, StatusMark};
 use super::super::state::Mon;
-use super::pen::Canvas;
+use super::canvas::Canvas;
 
 /// Positions of the columns of the hosts.
 struct Columns {

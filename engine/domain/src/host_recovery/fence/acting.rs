@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::freezing;
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::{DecisionContext, turn};
+use super::super::freeze_state;
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
-use super::super::trouble::BlockerKind;
-use super::super::turn::{DecisionContext, turn};
 use super::super::{HoldKind, HostRecovery, Stage, asks_for_confirmation};
-use super::vouch::{self, Vouch};
+use super::confirmation::{self, Vouch};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::entity::host::MaintenanceReason;
@@ -86,7 +86,7 @@ impl HostRecovery {
         let (fence, guard) = (&mut self.fence, &mut self.guard);
         let proof = match self.policy.fencing {
             FencingMode::Engine | FencingMode::DryRun if self.vouch.is_some() => {
-                vouch::act(&mut self.vouch, fence, guard, &suspect, &mut turn, commands)
+                confirmation::act(&mut self.vouch, fence, guard, &suspect, &mut turn, commands)
             }
             FencingMode::Engine | FencingMode::DryRun => {
                 fence.act_levels(guard, &suspect, &mut turn, commands);
@@ -259,7 +259,7 @@ impl Fence {
         turn: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        if !freezing::lets_order(turn) {
+        if !freeze_state::lets_order(turn) {
             return;
         }
         let (now, host, policy) = (turn.now, turn.host, turn.policy);

@@ -1,7 +1,7 @@
 //! The devices of the level that is being tried: the requests to them, and their answers.
 
 use super::super::Stage;
-use super::super::turn::DecisionContext;
+use super::super::decision_context::DecisionContext;
 use super::{Failure, Fence, Order, Post};
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};

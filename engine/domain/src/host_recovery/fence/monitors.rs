@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::decision_context::turn;
 use super::super::guard::suspect;
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::seen_alive;
-use super::super::turn::turn;
 use super::super::{HostRecovery, Stage};
 use crate::recovery::{Command, Now, Record};
 

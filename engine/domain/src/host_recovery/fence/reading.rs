@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::{DecisionContext, Moves, turn};
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::{renew_proof, seen_alive};
-use super::super::trouble::BlockerKind;
-use super::super::turn::{DecisionContext, Moves, turn};
 use super::super::{HostRecovery, Stage};
-use super::vouch::gainsaid;
+use super::confirmation::gainsaid;
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::GuardTrack;
 use crate::elapsed::Elapsed;
 use crate::guard::{DomainLoss, Guard, Region};
-use crate::host_recovery::turn::DecisionContext;
+use crate::host_recovery::decision_context::DecisionContext;
 use crate::recovery::{StepKind, Task};
 
 /// Time for which an approval counts after the rate of orders last made the recovery wait.

@@ -6,9 +6,9 @@
 
 use std::time::Duration;
 
-use super::super::trouble::BlockerKind;
-use super::super::turn::DecisionContext;
-use super::lookout::Lookout;
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::DecisionContext;
+use super::region_probe::Lookout;
 use crate::elapsed::Elapsed;
 use crate::recovery::Command;
 

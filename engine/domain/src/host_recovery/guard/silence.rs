@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::super::trouble::BlockerKind;
-use super::super::turn::DecisionContext;
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::DecisionContext;
 use super::{GuardTrack, Suspect};
 use crate::elapsed::Elapsed;
 use crate::guard::{Guard, GuardFacts, GuardResult, Region, Ruling, sees_cliff};

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::super::blockers::{BlockerKind, Blockers};
+use super::super::decision_context::{DecisionContext, Moves};
 use super::super::method::{RetryElsewhere, RetryPolicy};
-use super::super::trouble::{BlockerKind, Blockers};
-use super::super::turn::{DecisionContext, Moves};
 use super::super::{Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
 use super::{call_failed, nova_failed, unlocked};

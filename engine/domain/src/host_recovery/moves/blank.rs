@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::super::decision_context::DecisionContext;
 use super::super::method::PlacementPlan;
-use super::super::turn::DecisionContext;
 use super::{Lock, Move, MoveStep, OriginalState, Preparation};
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::state_version::StateVersion;

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::{DecisionContext, Moves, turn};
 use super::super::method::PlacementTarget;
 use super::super::pace::Room;
-use super::super::trouble::BlockerKind;
-use super::super::turn::{DecisionContext, Moves, turn};
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
 use super::track::MoveTrack;
 use crate::elapsed::Elapsed;

@@ -1,7 +1,7 @@
 //! The completion of each move: confirmed, brought back to its original state, unlocked. It runs in every stage, even when new
 //! work is blocked.
 
-use super::super::turn::{DecisionContext, Moves};
+use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
 use super::answers::tell_calls;
 use super::evacuate::MAX_BACKGROUND_LOCKS;

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::trouble::BlockerKind;
-use super::super::turn::{DecisionContext, Moves};
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{Move, MoveStep};
-use super::done::{Done, is_worth_a_look};
-use super::look::not_followed;
+use super::completed::{Done, is_worth_a_look};
+use super::listing::not_followed;
 use super::track::MoveTrack;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::pace::Pace;
-use super::done::Done;
+use super::completed::Done;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Migration;

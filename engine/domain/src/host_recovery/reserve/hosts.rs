@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::trouble::BlockerKind;
+use super::super::blockers::BlockerKind;
 use super::super::{End, Move, MoveStep};
 use super::{DecisionContext, Moves, REFUSALS, Reservation, ReservationEnd, ReservationStep, Reserve};
 use crate::count;

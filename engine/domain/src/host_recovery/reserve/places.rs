@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::super::blockers::BlockerKind;
 use super::super::method::{NextStep, PlacementTarget};
 use super::super::moves::finish;
-use super::super::trouble::BlockerKind;
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
 use super::{AggregateMembership, DecisionContext, Moves, Reservation, ReservationStep, Reserve};

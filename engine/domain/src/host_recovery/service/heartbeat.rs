@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use super::super::blockers::BlockerKind;
 use super::super::deadlines::refusals_explained;
+use super::super::decision_context::{DecisionContext, Moves};
 use super::super::silence::SilenceTrack;
-use super::super::trouble::BlockerKind;
-use super::super::turn::{DecisionContext, Moves};
 use super::super::{HoldKind, Move, MoveStep, Stage};
 use super::{CONTRADICTED_LIMIT, ServiceTrack, reason_of};
 use crate::cadence::StandingHeartbeat;

@@ -25,7 +25,7 @@ use crate::entity::{notification, recovery};
 use crate::error::{Failure, Stop};
 use crate::journal::off_word;
 use crate::time::{from_column, to_column};
-use crate::work::Tx;
+use crate::transaction::Tx;
 
 /// The earlier notifications that others may repeat.
 #[derive(Default)]

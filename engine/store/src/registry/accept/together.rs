@@ -33,7 +33,7 @@ use crate::insert;
 use crate::lock;
 use crate::registry::RegistryTables;
 use crate::reporters;
-use crate::work::{Transaction, Tx, TxOutcome};
+use crate::transaction::{Transaction, Tx, TxOutcome};
 use known::NameCache;
 
 /// Limit of concurrent transactions of this kind: one is prepared while another waits for the disk.

@@ -1,0 +1,143 @@
+//! Operator actions from the board: `[board] actions`.
+//!
+//! An action is forwarded to the routes of `/operator/v1`, which authorize it, write it into the audit log and carry it out. This
+//! module only ensures that the user sent it, and not another page in the same browser. It accepts only actions that destroy
+//! nothing by mistake: the board cannot confirm that a host is off or that an instance does not run, and cannot switch power.
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::header::{CONTENT_TYPE, ORIGIN};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{BoardState, FIRST, check_page, cookie, hand_on};
+use crate::auth::{self, Caller};
+use crate::error::ApiError;
+use crate::handlers::actions::not_for_monitors;
+use crate::limits::{self, MALFORMED, read_body};
+use crate::reply;
+use crate::routes::{ACT, OPERATOR};
+use crate::state::ApiState;
+
+/// The actions on recoveries.
+const OF_RECOVERIES: [&str; 2] = ["approve", "abort"];
+
+/// The user of the board and their permissions.
+#[derive(Serialize, Deserialize)]
+pub(super) struct RightsView {
+    /// True if the user may use the board's actions.
+    pub(super) act: bool,
+    /// The user's name; the user's id if the name is unknown.
+    pub(super) user: String,
+    /// The user's roles in the scope of the token.
+    pub(super) roles: Vec<String>,
+}
+
+/// Returns a router that answers with the caller's permissions. It requires authentication, like every other route.
+pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
+    let told = move |State(app): State<ApiState>, Extension(caller): Extension<Caller>| async move {
+        let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
+        let who = &caller.identity;
+        let user = who.user_name.clone().unwrap_or_else(|| who.user_id.clone());
+        let roles = who.roles.clone();
+        reply::ok("rights", &RightsView { act, user, roles })
+    };
+    Router::new()
+        .fallback(get(told))
+        .with_state(app.clone())
+        .layer(from_fn_with_state(app.clone(), auth::authenticate))
+}
+
+/// Returns the permissions of the user whose token is in the cookie.
+pub(super) async fn rights(State(desk): State<BoardState>, request: Request) -> Response {
+    let token = cookie::token(request.headers());
+    // Access rules apply to the board's first request here: an application credential that may read the board gets its permissions.
+    hand_on(&desk.rights, request, FIRST, token.as_ref()).await
+}
+
+/// A request to the operators' routes.
+#[derive(Debug, PartialEq, Eq)]
+struct ActionRequest {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+}
+
+/// Submits an action with the cookie's token.
+pub(super) async fn say(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
+    limits::check(&desk.app, &request)?;
+    check_page(request.headers())?;
+    check_origin(&desk.app, request.headers())?;
+    let (parts, body) = request.into_parts();
+    let bytes = read_body(&desk.app, body).await?;
+    let said = serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request(MALFORMED))?;
+    let asked = understand(said).ok_or_else(|| {
+        ApiError::bad_request(
+            "With the board one says approve and abort of a recovery, freeze and thaw. All else is said with the command.",
+        )
+    })?;
+    // The parsed action is forwarded, and not the bytes sent: another parser could read those differently.
+    let body = asked.body.map(|body| body.to_string()).unwrap_or_default();
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = asked.method;
+    *request.extensions_mut() = parts.extensions;
+    let json = HeaderValue::from_static("application/json");
+    request.headers_mut().insert(CONTENT_TYPE, json);
+    let token = cookie::token(&parts.headers);
+    Ok(desk.operators(request, &asked.path, token.as_ref()).await)
+}
+
+/// Parses an action. `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name;
+/// `{"thaw": {"number": 7}}` ends a freeze.
+fn understand(said: Value) -> Option<ActionRequest> {
+    let Value::Object(said) = said else {
+        return None;
+    };
+    let mut all = said.into_iter();
+    let (Some((key, what)), None) = (all.next(), all.next()) else {
+        return None;
+    };
+    let post = |path: &str| ActionRequest {
+        method: Method::POST,
+        path: format!("{OPERATOR}/{path}"),
+        body: Some(Value::Object(Map::from_iter([(key.clone(), what.clone())]))),
+    };
+    match key.as_str() {
+        "word" => {
+            let word = what.get("word").and_then(Value::as_str)?;
+            OF_RECOVERIES.contains(&word).then(|| post("words"))
+        }
+        "freeze" => Some(post("freezes")),
+        "thaw" => {
+            let number = what.get("number").and_then(Value::as_u64)?;
+            Some(ActionRequest {
+                method: Method::DELETE,
+                path: format!("{OPERATOR}/freezes/{number}"),
+                body: None,
+            })
+        }
+        _ => None,
+    }
+}
+
+/// Refuses a request unless its `Origin`, set by the browser, is this API. A page of another origin cannot forge it.
+fn check_origin(app: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
+    let mut told = headers.get_all(ORIGIN).into_iter();
+    let (one, more) = (told.next(), told.next());
+    let origin = one.filter(|_| more.is_none());
+    let uri: Option<Uri> = origin.and_then(|origin| origin.to_str().ok()?.parse().ok());
+    if uri.is_some_and(|uri| app.links.is_own_origin(&uri, headers)) {
+        return Ok(());
+    }
+    Err(ApiError::NotYours {
+        message: "Nothing was said: the page is not of the address that this was asked for by. If a proxy stands between, it has to \
+                  hand on Host as the browser sent it, or to tell it in Forwarded, with [oslo_middleware] \
+                  enable_proxy_headers_parsing = true here."
+            .to_owned(),
+    })
+}

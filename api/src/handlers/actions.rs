@@ -1,0 +1,201 @@
+//! `/operator/v1/words`: operator actions. Each is in the audit log with the caller's Keystone identity before it is stored.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use tachi_domain::RecoveryId;
+use tachi_domain::recovery::{OperatorCommand, ResolutionKind};
+use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
+use tachi_operator::actions::{self, ActionError};
+
+use super::operator::away;
+use crate::access_log;
+use crate::auth::Caller;
+use crate::error::ApiError;
+use crate::extract::{Answer, AuthorisedRequest, RequestExtensions};
+use crate::reply;
+use crate::state::ApiState;
+use crate::types::action::{ActionView, NewWord, WordKind};
+
+/// The additional policy rule for confirming that an instance does not run on a host where it might still run.
+pub(crate) const VOUCH: &str = "os_masakari_api:operator:vouch";
+
+/// Maximum length of the stored user name, in characters. The user's id and the reason have to fit beside it.
+const LONGEST_NAME: usize = 32;
+
+/// Submits an action.
+pub(crate) async fn say(
+    State(app): State<ApiState>,
+    RequestExtensions(extensions): RequestExtensions,
+    AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewWord>,
+) -> Answer {
+    not_for_monitors(&app, &caller)?;
+    if body.kind == WordKind::Failure && !app.policy.allows(VOUCH, &caller) {
+        return Err(ApiError::Forbidden { rule: VOUCH });
+    }
+    let by = actions::signed(&name_of(&caller), body.reason.as_deref())
+        .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
+    let ids = access_log::request_ids(&extensions).unwrap_or_default();
+    let speaker = Requester {
+        app: &app,
+        by,
+        request: ids.own,
+    };
+    let said = match body.kind {
+        WordKind::Approve => speaker.of_recovery(&body, OperatorCommand::Approve).await?,
+        WordKind::Abort => speaker.of_recovery(&body, OperatorCommand::Reject).await?,
+        WordKind::Success => speaker.of_instance(&body, ResolutionKind::Success).await?,
+        WordKind::Failure => speaker.of_instance(&body, ResolutionKind::Failure).await?,
+        WordKind::Retry => speaker.of_instance(&body, ResolutionKind::Retry).await?,
+        WordKind::Ignore => speaker.of_instance(&body, ResolutionKind::Ignore).await?,
+    };
+    app.poke.poke();
+    answer(&said)
+}
+
+/// Refuses callers that are bound to a host, regardless of the policy.
+///
+/// # Errors
+///
+/// 403: the caller is bound to a host.
+pub(crate) fn not_for_monitors(app: &ApiState, caller: &Caller) -> Result<(), ApiError> {
+    match app.binding.options.host_of(&caller.reporter()) {
+        None => Ok(()),
+        Some(host) => Err(ApiError::NotYours {
+            message: format!(
+                "This caller is a monitor, bound to host {host} by [api] reporter_binding: monitors report, and say nothing of \
+                 recoveries."
+            ),
+        }),
+    }
+}
+
+fn answer(said: &ActionView) -> Result<Response, ApiError> {
+    reply::with_status(StatusCode::ACCEPTED, "word", said)
+}
+
+/// Returns the Keystone user for the audit log. Users can choose their names, so the id identifies the user.
+pub(super) fn name_of(caller: &Caller) -> String {
+    let who = &caller.identity;
+    let name = who.user_name.as_deref().unwrap_or_default();
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    match (name.as_str(), who.user_id.as_str()) {
+        ("", "") => "nobody whom Keystone knows".to_owned(),
+        ("", id) => format!("Keystone user {id}"),
+        (name, id) => format!("{name}, Keystone user {id}"),
+    }
+}
+
+pub(super) fn refused(why: ActionError) -> ApiError {
+    match why {
+        ActionError::Unknown(why) => ApiError::not_found(why),
+        ActionError::Refused(why) | ActionError::Ambiguous(why) => ApiError::Conflict { message: why },
+        ActionError::Unaudited { source, .. } => ApiError::Unavailable {
+            service: "The audit log",
+            source: Box::new(source),
+        },
+        ActionError::Failed(error) if error.denied => ApiError::Denied {
+            source: Box::new(error),
+        },
+        ActionError::Failed(error) => away(error),
+    }
+}
+
+struct Requester<'a> {
+    app: &'a ApiState,
+    by: String,
+    request: String,
+}
+
+impl Requester<'_> {
+    /// Writes the intent to the audit log before the action is stored, so that every action has a known operator.
+    async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
+        let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
+        entry.recovery = Some(recovery.to_string());
+        entry.operator = Some(self.by.clone());
+        entry.text = format!("{text} ({})", self.request);
+        let written = self.app.audit.write(entry).await;
+        written.map_err(|error| ApiError::Unavailable {
+            service: "The audit log",
+            source: Box::new(error),
+        })
+    }
+
+    async fn of_recovery(&self, body: &NewWord, word: OperatorCommand) -> Result<ActionView, ApiError> {
+        let (kind, wanted) = (body.kind, body.recovery.as_deref());
+        if body.instance.is_some() || body.on.is_some() {
+            return Err(ApiError::bad_request(format!(
+                "{kind} is a word about a recovery: leave instance and on out"
+            )));
+        }
+        let wanted = wanted.ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{kind} is a word about a recovery: name it in recovery, by its id"
+            ))
+        })?;
+        let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
+        let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
+        let story = self.app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
+        let said = |already| ActionView {
+            word: kind,
+            recovery: id,
+            instance: None,
+            by: self.by.clone(),
+            already,
+        };
+        if actions::is_said(&story, word) {
+            return Ok(said(true));
+        }
+        actions::admits(&story).map_err(refused)?;
+        self.intend(&story.summary.host, id, kind.as_str()).await?;
+        let desk = self.app.desk.as_ref();
+        actions::say(desk, id, word, &self.by).await.map_err(refused)?;
+        Ok(said(false))
+    }
+
+    async fn of_instance(&self, body: &NewWord, word: ResolutionKind) -> Result<ActionView, ApiError> {
+        let kind = body.kind;
+        let wanted = body.instance.as_deref().ok_or_else(|| {
+            ApiError::bad_request(format!(
+                "{kind} is a word about an instance: name it in instance, by its id or name"
+            ))
+        })?;
+        let desk = self.app.desk.as_ref();
+        let line = actions::instance(desk, wanted).await.map_err(refused)?;
+        let id = line.line.recovery;
+        if body
+            .recovery
+            .as_ref()
+            .is_some_and(|named| *named != id.to_string())
+        {
+            return Err(ApiError::Conflict {
+                message: format!("{wanted} is of recovery {id}: nothing was written"),
+            });
+        }
+        line.admits(word, body.on.as_deref()).map_err(refused)?;
+        if let (ResolutionKind::Success, Some(host)) = (word, body.on.as_deref()) {
+            let seen = self.app.lookout.look().await.map_err(away)?;
+            actions::is_shown_on(&seen, &line, host).map_err(refused)?;
+        }
+        let on = body
+            .on
+            .as_deref()
+            .map_or(String::new(), |host| format!(" on {host}"));
+        let text = format!("{kind} of instance {}{on}", line.line.server);
+        self.intend(&line.line.host, id, &text).await?;
+        actions::say_of(desk, &line, word, body.on.clone(), &self.by)
+            .await
+            .map_err(refused)?;
+        Ok(ActionView {
+            word: kind,
+            recovery: id,
+            instance: Some(line.line.server.to_string()),
+            by: self.by.clone(),
+            already: false,
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! Heartbeats of monitors.
+
+use std::collections::BTreeMap;
+
+use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use serde::Serialize;
+
+use crate::boot_guard::stands_in_a_path;
+use crate::client::{Client, refused};
+use crate::error::{CallFailure, Class};
+
+/// The state that a monitor reports in its heartbeat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MonitorSignature {
+    /// The monitor's version.
+    pub version: String,
+    /// Problems by subsystem.
+    pub troubles: BTreeMap<String, String>,
+    /// The hosts that it watches, or the last ones that it could watch.
+    pub watches: Vec<String>,
+    /// True if it can judge them now.
+    pub watching: bool,
+    /// The setting that starts guests at boot: `yes`, `no` or `unknown`. `None` if not reported.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests_resume: Option<&'static str>,
+    /// The source of this setting, or the reason why it is unknown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guests_by: Option<String>,
+    /// Longest time in seconds from a host's power loss to its report, as far as known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_seconds: Option<u32>,
+    /// The parts of this time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_by: Option<String>,
+    /// Additional parts of unknown length; empty if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub notice_beside: Option<String>,
+    /// The kernel's `boot_id`; with `uptime_ms` it lets two heartbeats show that the host has not been off between them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
+    /// The time since that boot in milliseconds, suspend included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uptime_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    monitor: &'a MonitorSignature,
+}
+
+impl Client {
+    /// Sends the heartbeat of the monitor `kind` on a host.
+    ///
+    /// # Errors
+    ///
+    /// The API does not answer, refuses, or does not support heartbeats.
+    pub async fn sign_monitor(
+        &self,
+        hostname: &str,
+        kind: &str,
+        signature: &MonitorSignature,
+    ) -> Result<(), CallFailure> {
+        stands_in_a_path(hostname)?;
+        let path = format!("/monitors/{hostname}/{kind}");
+        let body = serde_json::to_string(&Body { monitor: signature })
+            .map_err(|error| CallFailure::new(Class::Broken, format!("PUT {path}: {error}")))?;
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let reply = self.call(Method::PUT, &path, &headers, Some(&body)).await?;
+        if reply.status.is_success() {
+            Ok(())
+        } else {
+            Err(refused(&format!("PUT {path}"), &reply))
+        }
+    }
+}

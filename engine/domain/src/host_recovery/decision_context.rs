@@ -1,0 +1,155 @@
+//! The context of one decision: what a stage knows of the recovery, and where it leaves the results.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::blockers::Blockers;
+use super::{HoldKind, Move, RecoveryHold, Stage};
+use crate::entity::notification::NotificationStatus;
+use crate::entity::segment::RecoveryMethod;
+use crate::freeze::Freeze;
+use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
+use crate::policy::Policy;
+use crate::recovery::{Life, Now, OperatorState, Record, mark};
+
+/// The instances of a recovery.
+pub(super) type Moves = BTreeMap<ServerId, Move>;
+
+pub(super) struct DecisionContext<'a> {
+    pub(super) now: Now,
+    pub(super) id: RecoveryId,
+    pub(super) notification: NotificationId,
+    pub(super) host_id: HostId,
+    /// The host's service name in Nova.
+    pub(super) host: &'a str,
+    pub(super) policy: &'a Policy,
+    pub(super) method: RecoveryMethod,
+    pub(super) pulse: Option<&'a OperatorState>,
+    /// The operator who has rejected the recovery.
+    pub(super) rejected: Option<&'a str>,
+    /// True if an operator has stopped all fencing.
+    pub(super) stopped: bool,
+    /// True if the notification is closed.
+    pub(super) settled: bool,
+    pub(super) stage: &'a mut Stage,
+    pub(super) hold: &'a mut Option<RecoveryHold>,
+    /// The message that the notification shows.
+    pub(super) message: &'a mut Option<String>,
+    pub(super) troubles: &'a mut Blockers,
+    pub(super) record: &'a mut Record,
+}
+
+/// Borrows the context of a recovery, and leaves its stages and moves to be borrowed beside it.
+macro_rules! turn {
+    ($recovery:ident, $now:expr, $record:expr) => {
+        $crate::host_recovery::decision_context::DecisionContext {
+            now: $now,
+            id: $recovery.id,
+            notification: $recovery.notification,
+            host_id: $recovery.host_id,
+            host: &$recovery.host,
+            policy: &$recovery.policy,
+            method: $recovery.method,
+            pulse: $recovery.pulse.as_ref(),
+            rejected: $recovery.rejected.as_deref(),
+            stopped: $recovery.asks.stopped,
+            settled: $recovery.arrivals.settled,
+            stage: &mut $recovery.stage,
+            hold: &mut $recovery.hold,
+            message: &mut $recovery.message,
+            troubles: &mut $recovery.asks.troubles,
+            record: $record,
+        }
+    };
+}
+
+pub(super) use turn;
+
+impl DecisionContext<'_> {
+    /// Returns the mark on locks and disable reasons.
+    pub(super) fn mark(&self) -> String {
+        mark(self.id)
+    }
+
+    /// Returns the reason why nothing destructive may be started now, if there is one.
+    pub(super) fn forbidden(&self) -> Option<String> {
+        forbidden(self.rejected, self.hold.as_ref(), self.pulse)
+    }
+
+    /// Returns the reason why an operator's setting beyond this one recovery blocks it, if one does.
+    pub(super) fn said_no(&self) -> Option<String> {
+        said_no(self.pulse)
+    }
+
+    /// Returns the freeze that applies to the host now, even if the recovery does not wait for it.
+    pub(super) fn frozen_host(&self) -> Option<&Freeze> {
+        self.pulse?.frozen.of_host()
+    }
+
+    /// Returns the freeze of this instance, if it is frozen itself.
+    pub(super) fn frozen(&self, server: ServerId) -> Option<&Freeze> {
+        self.pulse.and_then(|pulse| pulse.frozen.instances.get(&server))
+    }
+
+    /// Puts the recovery on hold until an operator acts.
+    pub(super) fn hold(&mut self, kind: HoldKind, reason: String) {
+        *self.hold = Some(RecoveryHold {
+            kind,
+            reason,
+            since: self.now.elapsed,
+            guards: BTreeSet::new(),
+            domain: None,
+            hosts: BTreeSet::new(),
+        });
+        self.record.head = true;
+    }
+
+    /// Sets the message that the notification shows while the recovery is open.
+    pub(super) fn say(&mut self, message: Option<String>) {
+        if *self.message != message {
+            self.message.clone_from(&message);
+            self.record.head = true;
+            self.record.notification = Some((NotificationStatus::Running, message));
+        }
+    }
+
+    /// Ends the recovery before Nova was touched.
+    pub(super) fn end(&mut self, status: NotificationStatus, message: Option<String>) {
+        self.message.clone_from(&message);
+        self.record.notification = Some((status, message));
+        self.record.life = Some(Life::Closed);
+        self.enter(Stage::Over);
+    }
+
+    pub(super) fn enter(&mut self, stage: Stage) {
+        *self.stage = stage;
+        self.record.head = true;
+    }
+}
+
+pub(super) fn forbidden(
+    rejected: Option<&str>,
+    hold: Option<&RecoveryHold>,
+    pulse: Option<&OperatorState>,
+) -> Option<String> {
+    if let Some(by) = rejected {
+        return Some(format!("rejected by {by}"));
+    }
+    if let Some(hold) = hold {
+        return Some(hold.reason.clone());
+    }
+    said_no(pulse)
+}
+
+pub(super) fn said_no(pulse: Option<&OperatorState>) -> Option<String> {
+    match pulse {
+        None => Some("not claimed".into()),
+        Some(pulse) if !pulse.segment_enabled => {
+            Some("the segment is disabled: nothing new is begun until it is enabled again".into())
+        }
+        Some(pulse) if pulse.operator_maintenance => Some(
+            "an operator has put the host on maintenance: nothing new is begun until that is taken back"
+                .into(),
+        ),
+        Some(_) => None,
+    }
+}

@@ -1,0 +1,198 @@
+//! An operator's confirmation by hand that the host is off, for when no device can show it.
+//!
+//! The confirmation is believed as a claim in mode `external` is: only while the host is down in Nova, and as long as its
+//! heartbeat stands still (R17). Every level is asked once more before: a device that reads "on" contradicts it, and one that
+//! reads "off" is the better proof.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::blockers::BlockerKind;
+use super::super::decision_context::{DecisionContext, turn};
+use super::super::guard::{GuardTrack, Suspect};
+use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
+use super::super::service::CONTRADICTED_LIMIT;
+use super::super::{HostRecovery, Stage};
+use super::Fence;
+use crate::elapsed::Elapsed;
+use crate::guard::GuardPhase;
+use crate::policy::FencingMode;
+use crate::proof::Proof;
+use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
+use crate::timestamp::Timestamp;
+
+/// An operator's confirmation, until it is believed or contradicted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vouch {
+    /// The operator and the reason.
+    pub by: String,
+    /// The time at which the operator gave it.
+    pub said: Timestamp,
+    /// The time at which the recovery received it.
+    pub heard: Elapsed,
+    /// The time that it has waited for anything but devices and silence.
+    #[serde(default)]
+    pub waited: Duration,
+    /// The time up to which `waited` is counted.
+    #[serde(default)]
+    pub counted: Elapsed,
+    /// True if it has waited for devices or silence since then.
+    #[serde(skip)]
+    pub(super) waits_for_silence: bool,
+}
+
+/// Time for which it counts in any case, by the database's clock.
+const LASTS: Duration = Duration::from_mins(10);
+
+/// Maximum time that it may wait for anything but devices and silence.
+const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
+
+impl Vouch {
+    /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
+    pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
+        clock <= said.plus(LASTS)
+    }
+
+    /// True if it may still be acted on.
+    fn is_pending(&mut self, clock: Timestamp, now: Elapsed) -> bool {
+        if !std::mem::take(&mut self.waits_for_silence) {
+            self.waited += now.since(self.counted);
+        }
+        self.counted = now;
+        self.waited < CONFIRMATION_TIMEOUT && Self::lasts(self.said, clock)
+    }
+}
+
+/// Ends a confirmation that could not be acted on in time. The operator's observation may be outdated, so it is asked for
+/// again (R26).
+pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
+    let clock = clock.unwrap_or(now.wall);
+    let Some(vouch) = &mut state.vouch else { return };
+    if vouch.is_pending(clock, now.elapsed) {
+        return;
+    }
+    let why = "that could not be acted on in time: look at the host, and say so again";
+    let text = format!("{} vouches for its being off, but {why}", vouch.by);
+    let mut turn = turn!(state, now, record);
+    if *turn.stage == Stage::Fencing && turn.hold.is_none() {
+        return gainsaid(&mut state.vouch, why, &mut state.fence, &mut turn);
+    }
+    state.vouch = None;
+    record.head = true;
+    record.step(Task::Fence, StepKind::Note, 0.0, text);
+}
+
+/// Takes an operator's confirmation. True if it is to be checked.
+pub(in super::super) fn hear(
+    known: &mut Option<Vouch>,
+    said: &OperatorWord,
+    turn: &mut DecisionContext<'_>,
+) -> bool {
+    let why_not = match (*turn.stage, turn.policy.fencing) {
+        (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
+        (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => Some("in mode dry-run nothing is evacuated"),
+        _ => Some("the host is proven off"),
+    };
+    if let Some(why_not) = why_not {
+        let text = format!(
+            "{} vouches for the host's being off: nothing changes, {why_not}",
+            said.by
+        );
+        turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+        return false;
+    }
+    *known = Some(Vouch {
+        by: said.by.clone(),
+        said: said.at,
+        heard: turn.now.elapsed,
+        waited: Duration::ZERO,
+        counted: turn.now.elapsed,
+        waits_for_silence: false,
+    });
+    true
+}
+
+/// Asks every level once, and then believes the confirmation unless the host is up in Nova.
+pub(super) fn act(
+    known: &mut Option<Vouch>,
+    fence: &mut Fence,
+    guard: &mut GuardTrack,
+    suspect: &Suspect<'_>,
+    turn: &mut DecisionContext<'_>,
+    commands: &mut Vec<Command>,
+) -> Option<Proof> {
+    let now = turn.now;
+    if let Some(vouch) = known {
+        vouch.waits_for_silence = true;
+    }
+    if !fence.want_levels(now, commands) {
+        return None;
+    }
+    fence.read_devices(now, commands);
+    if !fence.level_cannot_tell() {
+        return None;
+    }
+    if fence.goes_on_to_next(now.elapsed) {
+        fence.posts.clear();
+        turn.record.head = true;
+        fence.read_devices(now, commands);
+        return None;
+    }
+    let vouch = known.as_ref()?;
+    if !suspect.service.is_silent(now.elapsed) {
+        let heard = suspect.service.heard(now.elapsed);
+        if let Some(heard) = heard.filter(|_| now.elapsed.since(vouch.heard) >= CONTRADICTED_LIMIT) {
+            gainsaid(known, &heard, fence, turn);
+        }
+        return None;
+    }
+    if let Some(heard) = suspect.said.outlived(vouch.said) {
+        gainsaid(known, &heard, fence, turn);
+        return None;
+    }
+    let claim = OffReport::Word {
+        arrived: Some(vouch.said),
+        dated: vouch.said,
+    };
+    let shown = guard.lookout.heartbeats(turn.host_id);
+    match guard.heartbeats.judge(&claim, vouch.heard, shown, turn) {
+        HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
+        HeartbeatJudgement::Undecided(why) => {
+            turn.troubles.begin(BlockerKind::Monitors, now, || why);
+            return None;
+        }
+        HeartbeatJudgement::Contradicted(why) => {
+            gainsaid(known, &why, fence, turn);
+            return None;
+        }
+    }
+    if !suspect.is_surely_silent(now.elapsed, turn.policy) {
+        guard.wait_for_silence(suspect, turn);
+        return None;
+    }
+    if let Some(vouch) = known {
+        vouch.waits_for_silence = false;
+    }
+    if !guard.are_content(GuardPhase::Proof, suspect, turn) {
+        return None;
+    }
+    let vouch = known.as_ref()?;
+    Some(Proof::from_person(turn.notification, &vouch.by, now.elapsed))
+}
+
+/// Drops the confirmation because something shows that the host is not off. Devices are tried again, as before it.
+pub(super) fn gainsaid(
+    known: &mut Option<Vouch>,
+    why: &str,
+    fence: &mut Fence,
+    turn: &mut DecisionContext<'_>,
+) {
+    let Some(vouch) = known.take() else {
+        return;
+    };
+    turn.record.head = true;
+    fence.retry_at = Some(turn.now.elapsed.plus(turn.policy.fence_retry));
+    turn.hold_fence(&format!("{} vouches for its being off, but {why}", vouch.by));
+}

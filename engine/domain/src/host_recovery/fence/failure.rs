@@ -1,0 +1,193 @@
+//! The end of a level that fails. When all have failed, the recovery is on hold, shows why, and tries them again from time to time.
+
+use super::super::decision_context::{DecisionContext, said_no, turn};
+use super::super::guard::{HELD_APART, suspect};
+use super::super::monitor_heartbeats::HeartbeatJudgement;
+use super::super::{HoldKind, HostRecovery, RecoveryHold, asks_for_confirmation};
+use super::{Failure, Fence};
+use crate::policy::FencingMode;
+use crate::recovery::{Command, Now, Record, StepKind, Task};
+
+impl HostRecovery {
+    /// Acts while the recovery is on hold because no level could confirm the host off. The levels are tried again from time to
+    /// time, until one succeeds, the host is up in Nova again, or an operator acts.
+    pub(super) fn act_held_fence(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let failed = self
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.kind == HoldKind::Fence);
+        let trying = self.fence.retrying || self.fence.retry_at.is_some();
+        let forbidden = said_no(self.pulse.as_ref()).is_some() || self.asks.stopped;
+        if failed && self.is_untouched() {
+            let every = self.guard.lookout.heard.looks_apart(now.elapsed, HELD_APART);
+            self.guard.lookout.want(now, every, commands);
+            if let Some(region) = self.guard.lookout.fresh(now) {
+                let suspect = suspect!(self);
+                let mut turn = turn!(self, now, record);
+                if self.guard.is_well_again(&region, &suspect, &mut turn) {
+                    return;
+                }
+            }
+            if self.policy.fencing == FencingMode::External {
+                if forbidden || asks_for_confirmation(self) {
+                    return;
+                }
+                // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that
+                // claims it off now releases the hold.
+                let said = suspect!(self).said;
+                let claim = said.claim();
+                let younger = said.outlived_word().is_none();
+                let turn = turn!(self, now, record);
+                let guard = &mut self.guard;
+                let shown = guard.lookout.heartbeats(turn.host_id);
+                let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &turn));
+                let younger = younger && verdict.is_none_or(|verdict| verdict == HeartbeatJudgement::Silent);
+                if younger {
+                    self.service.want(now, self.policy.heartbeat_poll, commands);
+                }
+                if younger && self.service.is_silent(now.elapsed) {
+                    self.hold = None;
+                    record.head = true;
+                    let text = format!(
+                        "host {} is said to be off by a later report: it goes on",
+                        self.host
+                    );
+                    record.step(Task::Fence, StepKind::Note, 0.3, text);
+                }
+                return;
+            }
+        }
+        if !failed || !trying || forbidden {
+            return;
+        }
+        self.service.want(now, self.policy.heartbeat_poll, commands);
+        let ordered = self.fence.ordered;
+        self.guard.lookout.want_for_order(ordered, now, commands);
+        if let Some(heard) = self.service.heard(now.elapsed) {
+            let mut turn = turn!(self, now, record);
+            return self.fence.stays_manual(&heard, &mut turn);
+        }
+        if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {
+            self.fence.try_again(now.elapsed, &self.policy);
+            self.fence.retrying = true;
+            record.head = true;
+        }
+        if self.fence.retrying {
+            let suspect = suspect!(self);
+            let mut turn = turn!(self, now, record);
+            self.fence
+                .act_levels(&mut self.guard, &suspect, &mut turn, commands);
+        }
+    }
+}
+
+impl Fence {
+    /// Ends the current level, which has failed. Continues with the next one, if there is one and time for it.
+    pub(super) fn next_level(&mut self, failure: &Failure, turn: &mut DecisionContext<'_>) -> bool {
+        let (now, policy) = (turn.now, turn.policy);
+        self.tell(false, now, turn.record);
+        self.passing |= !failure.lasting;
+        let why = &failure.why;
+        let text = match self.current() {
+            Some(level) => format!("{level}: {why}"),
+            None => why.clone(),
+        };
+        let late = now.elapsed.since(self.began) >= policy.episode_deadline;
+        let levels = self.levels.as_deref().unwrap_or_default();
+        let next = levels.get(self.level + 1).filter(|_| !late);
+        // Only the first try is recorded; the same once a minute would fill the event log.
+        if let Some(next) = next
+            && turn.hold.is_none()
+        {
+            let text = format!("{text}. Next is {next}");
+            turn.record.step(Task::Fence, StepKind::Outcome, 0.3, text);
+        }
+        let goes_on = next.is_some();
+        self.failures.push(text);
+        self.posts.clear();
+        turn.record.head = true;
+        if goes_on {
+            self.level += 1;
+            self.level_began = now.elapsed;
+        } else {
+            self.all_failed(late, turn);
+        }
+        goes_on
+    }
+
+    /// Holds the recovery because every level has failed, or its time is up (`FENCE_FAILED`).
+    fn all_failed(&mut self, late: bool, turn: &mut DecisionContext<'_>) {
+        let policy = turn.policy;
+        let mut why = std::mem::take(&mut self.failures).join("; ");
+        if late {
+            let limit = policy.episode_deadline.as_secs();
+            why = format!("{why}; {limit} s are over");
+        }
+        let every = if self.passing {
+            policy.fence_retry
+        } else {
+            policy.fence_retry.max(policy.episode_deadline)
+        };
+        let why = format!("{why}. It is tried again every {} s", every.as_secs());
+        self.retry_at = Some(turn.now.elapsed.plus(every));
+        self.retrying = false;
+        turn.hold_fence(&why);
+    }
+
+    /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
+    /// already; the engine cannot know, so an operator decides.
+    fn stays_manual(&mut self, heard: &str, turn: &mut DecisionContext<'_>) {
+        self.retry_at = None;
+        self.retrying = false;
+        // The operator who decides needs to know which device answered what.
+        let word = self.last_word.as_deref().unwrap_or("no device has answered");
+        let tried = if self.ordered {
+            "it could not be switched off"
+        } else {
+            "it was not switched off"
+        };
+        let text = format!(
+            "{tried} ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
+        );
+        let note = format!("host {}: {text}", turn.host);
+        turn.record.step(Task::Fence, StepKind::Note, 0.3, note);
+        turn.hold_fence(&text);
+    }
+
+    /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
+    pub(super) fn has_come_true(&mut self, turn: &mut DecisionContext<'_>) {
+        let now = turn.now;
+        self.tell(true, now, turn.record);
+        // Guards put it on hold only before a further order, and the order before that has taken effect.
+        let by_proof = |hold: &mut RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
+        if let Some(hold) = turn.hold.take_if(by_proof) {
+            let waited = now.elapsed.since(hold.since).as_secs();
+            let text = format!("proven off after it was held for {waited} s");
+            turn.record.step(Task::Fence, StepKind::Note, 1.0, text);
+        }
+        self.retry_at = None;
+        self.retrying = false;
+        turn.record.head = true;
+    }
+}
+
+impl DecisionContext<'_> {
+    /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
+    pub(in super::super) fn hold_fence(&mut self, why: &str) {
+        let reason = format!(
+            "host {} is not proven off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \
+             then approve the recovery; or vouch for its being off",
+            self.host
+        );
+        match self.hold.as_mut() {
+            Some(hold) if hold.kind == HoldKind::Fence => {
+                hold.reason = reason;
+                self.record.head = true;
+            }
+            Some(_) | None => {
+                self.record.failed(Task::Fence, reason.clone());
+                self.hold(HoldKind::Fence, reason);
+            }
+        }
+    }
+}

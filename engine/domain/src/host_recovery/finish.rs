@@ -1,0 +1,144 @@
+//! The end of a recovery, as the notification shows it.
+
+use super::arrivals::lost_arrivals::name_all;
+use super::decision_context::Moves;
+use super::{End, Fence, HostRecovery, MoveStep, Stage};
+use crate::count;
+use crate::entity::notification::NotificationStatus;
+use crate::recovery::{Life, Now, Record, StepKind, Task, mark};
+
+/// Number of names in a message; the rest is only counted.
+const NAMED: usize = 5;
+
+impl HostRecovery {
+    /// Closes the notification when every move is done.
+    pub(super) fn settle(&mut self, now: Now, record: &mut Record) {
+        // Nothing lists the host any more.
+        if self.rejected.is_some() || self.service.is_gone() {
+            name_all(self, now, record);
+        }
+        let (status, message) = last_word(self);
+        if status == NotificationStatus::Failed {
+            record.failed(Task::Evacuate, message.clone());
+        } else {
+            record.step(Task::Evacuate, StepKind::Outcome, 1.0, message.clone());
+        }
+        self.message = Some(message.clone());
+        record.notification = Some((status, Some(message)));
+        self.hold = None;
+        self.arrivals.settled = true;
+        self.service.faults = 0;
+        if self.service.put.is_some() {
+            record.life = Some(Life::Watching);
+            self.enter(Stage::Returning, record);
+        } else {
+            record.life = Some(Life::Closed);
+            self.enter(Stage::Over, record);
+        }
+    }
+
+    /// Settles a recovery that was rejected before there was a plan, or with one that is done.
+    pub(super) fn settle_now(&mut self, now: Now, record: &mut Record) {
+        if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
+            self.settle(now, record);
+        } else {
+            // Moves of an earlier episode are still followed, and the reserved hosts of that episode given back.
+            self.enter(Stage::Moving, record);
+        }
+    }
+}
+
+/// Returns the final status and message of the notification, by the moves and the instances on their way.
+pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
+    let ended = |end: End| {
+        state
+            .moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(end))
+            .count()
+    };
+    let (moved, left, person) = (ended(End::Moved), ended(End::Left), ended(End::Person));
+    let summary = format!(
+        "{} moved, {}, {}",
+        count(moved, "instance", "instances"),
+        count(left, "left where it was", "left where they were"),
+        count(person, "needs an operator", "need an operator")
+    );
+    let (status, message) = if let Some(by) = &state.rejected {
+        (
+            NotificationStatus::Failed,
+            format!(
+                "rejected by {by}: {}{}{}{}",
+                if state.moves.is_empty() {
+                    format!(
+                        "nothing was moved; if {} is down, so is all that ran on it",
+                        state.host
+                    )
+                } else {
+                    summary
+                },
+                unlisted(state),
+                names(&state.moves),
+                left_off(&state.host, &state.fence, &state.moves)
+            ),
+        )
+    } else if person > 0 {
+        let lack = state.reserve.lack.as_ref();
+        let lack = lack
+            .map(|why| format!("; no reserved host: {why}"))
+            .unwrap_or_default();
+        (
+            NotificationStatus::Failed,
+            format!("{summary}{}{lack}", names(&state.moves)),
+        )
+    } else {
+        (NotificationStatus::Finished, summary)
+    };
+    let coming = state
+        .arrivals
+        .told(&state.host, state.policy.nova_long_rpc_timeout);
+    state.hooks.last_word(status, message + &coming)
+}
+
+/// Returns a warning for a recovery that has not listed anything since its latest requests were lost (R33).
+fn unlisted(state: &HostRecovery) -> String {
+    if !state.rewound {
+        return String::new();
+    }
+    format!(
+        "; the database has lost what it asked for last: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
+        state.host,
+        mark(state.id)
+    )
+}
+
+/// Returns a warning for a host that was ordered off before its instances were listed.
+fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
+    if !fence.ordered || !moves.is_empty() {
+        return String::new();
+    }
+    format!(
+        "; {host} was ordered off, and what ran there is not known here: switch it on, or retry the recovery"
+    )
+}
+
+/// Names the instances that need an operator.
+fn names(moves: &Moves) -> String {
+    let mut names: Vec<String> = moves
+        .values()
+        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .take(NAMED)
+        .map(|one| format!("{} ({})", one.name, one.server))
+        .collect();
+    let all = moves
+        .values()
+        .filter(|one| one.step == MoveStep::Over(End::Person))
+        .count();
+    if names.is_empty() {
+        return String::new();
+    }
+    if all > NAMED {
+        names.push(format!("and {} more", all - NAMED));
+    }
+    format!(": {}", names.join(", "))
+}

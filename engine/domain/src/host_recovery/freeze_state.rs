@@ -1,0 +1,191 @@
+//! Freezes: nothing is started for a host that an operator has frozen, and observations from before the freeze do not count
+//! afterwards (ADR 0051).
+//!
+//! A recovery that has already ordered a power-off or changed Nova's record is followed to its end: its instances are down, and
+//! waiting would only keep them down. But no power command is sent while the host is frozen, and no evacuation of an instance
+//! that is frozen itself is requested.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::blockers::BlockerKind;
+use super::deadlines::stop_the_clocks;
+use super::decision_context::{DecisionContext, said_no, turn};
+use super::in_flight::InFlight;
+use super::{HostRecovery, Move, MoveStep, Stage};
+use crate::elapsed::Elapsed;
+use crate::freeze::{Freeze, FreezeScope};
+use crate::id::ServerId;
+use crate::recovery::{Command, Now, OperatorState, Record, StepKind, Task};
+
+/// Interval between scans of all hosts while a scan can end a freeze.
+const LOOKS_APART: Duration = Duration::from_secs(5);
+
+/// The durable state of freezes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FreezeTrack {
+    /// The number of the latest freeze whose end was taken.
+    pub thawed: i64,
+    /// The number of the latest freeze that was recorded as an event.
+    pub told: i64,
+    /// True if reports do not count any more, and only observations do.
+    pub seen_only: bool,
+    /// The time before which any question that was sent does not count.
+    pub anew: Elapsed,
+}
+
+/// Returns the freeze that applies to its host now, even if the recovery does not wait for it.
+pub(super) fn over(state: &HostRecovery) -> Option<&Freeze> {
+    state.pulse.as_ref()?.frozen.of_host()
+}
+
+/// Returns the freeze that it waits for before anything is started.
+pub(super) fn waits_for(state: &HostRecovery) -> Option<&Freeze> {
+    let may_wait =
+        has_not_begun(state) && state.rejected.is_none() && said_no(state.pulse.as_ref()).is_none();
+    over(state).filter(|_| may_wait)
+}
+
+fn has_not_begun(state: &HostRecovery) -> bool {
+    let early = matches!(state.stage, Stage::Begin | Stage::Fencing | Stage::Disabling);
+    early && state.event == "STOPPED" && state.is_untouched()
+}
+
+/// True if this instance itself is frozen.
+pub(super) fn holds(state: &HostRecovery, server: ServerId) -> bool {
+    let pulse = state.pulse.as_ref();
+    pulse.is_some_and(|pulse| pulse.frozen.instances.contains_key(&server))
+}
+
+/// Returns the moves that wait for the end of a freeze of their instance, by name.
+pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
+    let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. });
+    let moves = state.moves.values().filter(waiting);
+    moves.filter(|one| holds(state, one.server))
+}
+
+/// Takes the ends of freezes, and waits while the host is frozen. True if it waits.
+pub(super) fn act(
+    state: &mut HostRecovery,
+    now: Now,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) -> bool {
+    end_approvals(state, now, record);
+    hear_thaw(state, now, record);
+    let frozen: Vec<ServerId> = moves(state).map(|one| one.server).collect();
+    if !frozen.is_empty() {
+        // A recovery that waits for an operator's freeze to end is not late.
+        state.deadline_from = now.elapsed;
+    }
+    for server in frozen {
+        if let Some(one) = state.moves.get_mut(&server) {
+            one.failing_since = None;
+        }
+    }
+    let Some(freeze) = waits_for(state).cloned() else {
+        return false;
+    };
+    if state.freeze.told != freeze.number {
+        state.freeze.told = freeze.number;
+        let text = format!("{}: nothing of it is begun until then", freeze.sentence());
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+        begin_anew(state, now, record);
+    }
+    stop_the_clocks(&mut state.deadline_from, &mut state.moves, now);
+    look_whether_worse(state, now, record, commands);
+    true
+}
+
+/// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not (R27).
+fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let thawed = |pulse: &OperatorState| pulse.frozen.thawed > state.freeze.thawed;
+    if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
+        state.fence.approved.clear();
+        let mut turn = turn!(state, now, record);
+        state
+            .guard
+            .end_approval("the host was frozen after it", &mut turn);
+    }
+}
+
+/// Takes the end of a freeze, once.
+fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
+    if thawed <= state.freeze.thawed {
+        return;
+    }
+    state.freeze.thawed = thawed;
+    record.head = true;
+    if has_not_begun(state) && state.rejected.is_none() {
+        let text = format!(
+            "a freeze of host {} is over: it is looked at anew, and what was reported before speaks for nothing",
+            state.host
+        );
+        record.step(Task::Fence, StepKind::Note, 0.0, text);
+        state.freeze.seen_only = true;
+        begin_anew(state, now, record);
+    }
+}
+
+/// Restarts the recovery as if nothing had been checked yet, and no operator had approved anything.
+fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    if state.stage == Stage::Disabling {
+        // The host was set to maintenance with the proof.
+        record.host_back = true;
+    }
+    let before = std::mem::take(&mut state.asks);
+    state.asks = InFlight {
+        stopped: before.stopped,
+        ..InFlight::default()
+    };
+    state.asks.move_track.pace.permits = before.move_track.pace.permits;
+    state.freeze.anew = now.elapsed;
+    state.hold = None;
+    state.guard.begin_anew(now.elapsed);
+    state.vouch = None;
+    state.proof = None;
+    state.fence.begin_again(now.elapsed, &state.policy);
+    state.service.seen = None;
+    state.service.begin_again(now.elapsed);
+    state.enter(Stage::Begin, record);
+}
+
+/// Ends the freezes that were to last only until a second host is out.
+fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    let over = state.pulse.as_ref().map(|pulse| pulse.frozen.over.clone());
+    let over: Vec<Freeze> = over
+        .into_iter()
+        .flatten()
+        .filter(|one| one.unless_worse)
+        .collect();
+    if over.is_empty() {
+        return;
+    }
+    state.guard.lookout.want(now, LOOKS_APART, commands);
+    let Some(region) = state.guard.lookout.fresh(now) else {
+        return;
+    };
+    for one in over {
+        let counts = one.scope == FreezeScope::Host;
+        if region.is_worse(state.host_id, counts, &state.policy) {
+            let text = format!("the freeze of {} ends: a second host is out", one.what());
+            record.step(Task::Fence, StepKind::Note, 0.0, text);
+            record.worse.insert(one.number);
+        }
+    }
+}
+
+/// True if no freeze prevents a power-off now.
+pub(super) fn lets_order(turn: &mut DecisionContext<'_>) -> bool {
+    let Some(text) = turn.frozen_host().map(Freeze::sentence) else {
+        turn.troubles.end(BlockerKind::Frozen);
+        return true;
+    };
+    turn.troubles.begin(BlockerKind::Frozen, turn.now, || {
+        format!("{text}: it is not told to power off again before that is over")
+    });
+    false
+}

@@ -1,0 +1,120 @@
+//! The scans of all hosts, as the guards use them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::host_up::Heard;
+use super::{HELD_APART, LOOKS_APART, SCAN_LIFETIME};
+use crate::elapsed::Elapsed;
+use crate::guard::Region;
+use crate::id::HostId;
+use crate::monitor::BootHeartbeats;
+use crate::policy::Policy;
+use crate::question::Question;
+use crate::recovery::{Command, Now};
+use crate::timestamp::Timestamp;
+
+/// The last scan of all hosts and the question for the next. Nothing of it survives a take-over.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(in super::super) struct Lookout {
+    question: Question,
+    /// The last scan, and the time at which it was requested.
+    counted: Option<(Elapsed, Arc<Region>)>,
+    /// The host's heartbeat while the recovery is on hold.
+    pub(in super::super) heard: Heard,
+    /// The time since which fewer hosts are out than the guards that hold the recovery need.
+    pub(in super::super) calm_since: Option<Elapsed>,
+    /// True if the host was silent in Nova at some time, so that its report was not made up.
+    pub(in super::super) was_missed: bool,
+}
+
+impl Lookout {
+    pub(in super::super) fn question(&self) -> Question {
+        self.question
+    }
+
+    pub(in super::super) fn looked_around(&mut self, region: Arc<Region>) {
+        self.counted = Some((self.question.answered().unwrap_or_default(), region));
+    }
+
+    /// Requests a scan, unless one is in flight or the last one is more recent than `every`.
+    pub(in super::super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+        let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
+        if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
+            commands.push(Command::CountHosts);
+        }
+    }
+
+    /// Requests scans while a host is being fenced: often until it is `ordered` off. A further order requests a scan of its own.
+    pub(in super::super) fn want_for_order(&mut self, ordered: bool, now: Now, commands: &mut Vec<Command>) {
+        let every = if ordered { HELD_APART } else { LOOKS_APART };
+        self.want(now, every, commands);
+    }
+
+    /// Requests a scan, unless one is in flight or was requested within the last second.
+    pub(in super::super) fn want_now(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.want(now, LOOKS_APART, commands);
+    }
+
+    /// True if the last scan, however stale, showed another host under recovery.
+    pub(in super::super) fn saw_others(&self, host: HostId) -> bool {
+        let counted = self.counted.as_ref();
+        counted.is_some_and(|(_, region)| region.recovers_others(host))
+    }
+
+    /// Requests another scan, even if one is in flight: earlier results do not count any more.
+    pub(in super::super) fn look_anew(&mut self, now: Now, commands: &mut Vec<Command>) {
+        self.forget();
+        self.question.send_at_once(now.elapsed);
+        commands.push(Command::CountHosts);
+    }
+
+    /// Restarts as if nothing had been scanned yet. The report of the host may have been right at the time, so it is not treated
+    /// as made up.
+    pub(in super::super) fn begin_anew(&mut self) {
+        *self = Self {
+            question: self.question,
+            was_missed: true,
+            ..Self::default()
+        };
+    }
+
+    pub(in super::super) fn not_sent(&mut self, now: Now) {
+        self.question.not_sent();
+        self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
+    }
+
+    /// Drops the last scan.
+    pub(in super::super) fn forget(&mut self) {
+        self.counted = None;
+    }
+
+    /// Returns the last scan, and the time at which it was requested.
+    pub(in super::super) fn last(&self) -> Option<(Elapsed, Arc<Region>)> {
+        self.counted.clone()
+    }
+
+    /// Returns the last scan, if it is fresh.
+    pub(in super::super) fn fresh(&self, now: Now) -> Option<Arc<Region>> {
+        let (asked, region) = self.counted.as_ref()?;
+        (now.elapsed.since(*asked) <= SCAN_LIFETIME).then(|| region.clone())
+    }
+
+    /// Returns the heartbeats of a host's own monitors in the last scan, however stale, and the time at which it was requested.
+    pub(in super::super) fn heartbeats(&self, host: HostId) -> Option<(Elapsed, &BootHeartbeats)> {
+        let (asked, region) = self.counted.as_ref()?;
+        Some((*asked, region.heartbeats(host)?))
+    }
+
+    /// True if the host's heartbeat has moved since a scan shortly before this one.
+    pub(in super::super) fn beats_anew(&mut self, now: Now, beat: Option<Timestamp>) -> bool {
+        let asked = self.counted.as_ref().map_or(now.elapsed, |(asked, _)| *asked);
+        self.heard.beats_anew(asked, beat)
+    }
+
+    /// True if more than one reporter has reported `host` as dead.
+    pub(in super::super) fn reported_twice(&self, host: HostId, policy: &Policy) -> bool {
+        let counted = self.counted.as_ref();
+        counted.is_some_and(|(_, region)| region.voices(host, policy) >= 2)
+    }
+}

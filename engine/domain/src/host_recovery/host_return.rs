@@ -1,0 +1,122 @@
+//! The host's return: `forced_down` is cleared, and the steps that an operator has configured to be automatic are taken.
+
+pub(super) mod boot_hold;
+pub(super) mod enable;
+pub(super) mod power_on;
+
+use super::decision_context::{DecisionContext, turn};
+use super::service::{ServiceTrack, reason_of};
+use super::{HostRecovery, Stage, late_effects};
+use crate::elapsed::Elapsed;
+use crate::recovery::{
+    Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked, mark,
+};
+
+impl HostRecovery {
+    /// Hands the host back. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
+    /// more), `forced_down` is cleared (R22). Never while a fence order may still take effect (R5).
+    pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+        let settle = self.policy.settle_time();
+        self.service.want(now, self.policy.heartbeat_poll, commands);
+        // Other recoveries may count on the proof (R10): a new owner checks it once.
+        if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
+            self.fence
+                .want_proof(self.proof.as_ref(), &self.policy, now, commands);
+        }
+        if record.life.is_none() {
+            late_effects::watch(self, now, commands);
+        }
+        // The host is not powered on while an instance is on its way to it.
+        if record.life.is_none() && self.arrivals.expected.is_empty() {
+            let mut turn = turn!(self, now, record);
+            let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
+            let power_on = &mut self.power_on;
+            if power_on.act(is_back, fence, proof, &self.moves, &mut turn, commands) {
+                let move_track = &mut self.asks.move_track;
+                move_track.want_evacuations(self.service.since, now, commands);
+            }
+        }
+        let Some(seen) = self.service.seen.as_ref() else {
+            return;
+        };
+        let may_yet_be_set = self.service.may_yet_be_set(now.elapsed, settle);
+        let quiet = self.fence.is_quiet(now.elapsed, &self.policy) && !may_yet_be_set;
+        // The effect of this very write on the recovery must be durable before the host is handed back.
+        if !quiet || self.service.updating || record.life.is_some() {
+            return;
+        }
+        // A reading from before this recovery's own change could take effect shows nothing about the changes of others.
+        let settled = self
+            .service
+            .put_loose
+            .map_or(self.service.changed, |put| put.plus(settle));
+        let seen_after = |asked: Elapsed| asked >= settled.max(self.service.changed);
+        let is_settled = self.service.question.seen.is_some_and(seen_after);
+        if !seen.forced_down {
+            if is_settled {
+                let mut turn = turn!(self, now, record);
+                let how = "somebody has cleared forced_down";
+                self.service.act_enabling(how, &mut turn, commands);
+            }
+            return;
+        }
+        // The host has failed again: its new recovery has replaced this one's mark with its own.
+        let reason = reason_of(seen);
+        // A process recovery's call may come late, and replaces the mark too.
+        let of_a_process = reason.starts_with(&self.policy.process_disable_reason)
+            && self.policy.process_disable_reason != self.policy.host_disable_reason;
+        // A drain's call may do the same.
+        let of_a_drain = is_drained(reason);
+        let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
+        if self.service.marked && theirs && is_settled {
+            let how = "it has failed again, and a new recovery sees to it";
+            turn!(self, now, record).over_and_closed(how);
+            return;
+        }
+        if !self.service.is_back() || now.elapsed < self.service.not_before {
+            return;
+        }
+        let Some(id) = self.service.id else { return };
+        // Nova refuses this with 400 while evacuation records from the host are still `done`, that is until its
+        // nova-compute has processed them; then it is requested again.
+        self.service.updating = true;
+        self.service.clearing = true;
+        self.service.enabling = false;
+        self.service.not_before = now.elapsed.plus(self.policy.heartbeat_poll);
+        // The host may have died again, and a new recovery may count on forced_down: then the journal refuses the write.
+        record.unless_host_recovery = Some(self.host.clone());
+        if self.service.faults == 0 {
+            let text = format!("clearing forced_down of {}: it sends heartbeats again", self.host);
+            record.step(Task::Return, StepKind::Intent, 0.5, text);
+        }
+        commands.push(Command::UpdateService {
+            id,
+            update: ServiceUpdate::ClearForcedDown,
+        });
+    }
+}
+
+impl ServiceTrack {
+    /// Restarts the watch, because the host is under recovery again. The new recovery handles its return only if it gets as far as
+    /// `forced_down`, so this one continues to watch. It starts from the beginning: the heartbeats so far were before the new failure.
+    pub(super) fn superseded(&mut self, turn: &mut DecisionContext<'_>) {
+        self.clearing = false;
+        self.begin_again(turn.now.elapsed);
+        // The newer recovery may run for hours, and until it ends the journal refuses what it refuses now.
+        self.question.not_before = turn.now.elapsed.plus(turn.policy.heartbeat_poll);
+        turn.record.head = true;
+    }
+}
+
+impl DecisionContext<'_> {
+    pub(super) fn returned(&mut self, how: &str) {
+        self.over_and_closed(&format!("it is back: {how}"));
+    }
+
+    fn over_and_closed(&mut self, how: &str) {
+        let text = format!("host {}: {how}", self.host);
+        self.record.step(Task::Return, StepKind::Outcome, 1.0, text);
+        self.record.life = Some(Life::Closed);
+        self.enter(Stage::Over);
+    }
+}

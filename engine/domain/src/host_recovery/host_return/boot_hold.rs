@@ -1,0 +1,47 @@
+//! The answer of one recovery to the boot guard: whether nova-compute of the host may start.
+
+use super::super::{HostRecovery, Stage, Vouch};
+use crate::elapsed::Elapsed;
+use crate::recovery::Life;
+use crate::string_enum::words;
+use crate::timestamp::Timestamp;
+
+words! {
+    /// The reason why a host is held at its boot.
+    BootHeldFor {
+        /// A recovery that works on the host, or has worked on it.
+        Recovery = "recovery",
+        /// A power-off that has been ordered and may still take effect (R5).
+        PowerOff = "power_off",
+        /// An operator who has to empty its queue on Nova's message broker (R12).
+        Queue = "queue",
+    }
+}
+
+impl HostRecovery {
+    /// Returns the reason to hold the host's boot, if there is one. `now` is the age of the recovery, and `clock` the database's time.
+    pub fn holds_boot(&self, life: Life, now: Elapsed, clock: Timestamp) -> Option<BootHeldFor> {
+        let may_come = self.fence.off.is_some() || !self.fence.is_quiet(now, &self.policy);
+        match life {
+            // An operator has confirmed that it is off, and that is being checked: it must not be switched on meanwhile. Otherwise a
+            // recovery that has neither touched the host nor believed it off holds no boot: a host that only seems dead continues.
+            Life::Open
+                if self
+                    .vouch
+                    .as_ref()
+                    .is_some_and(|vouch| Vouch::lasts(vouch.said, clock)) =>
+            {
+                Some(BootHeldFor::Recovery)
+            }
+            Life::Open if self.is_untouched() && self.proof.is_none() => {
+                may_come.then_some(BootHeldFor::PowerOff)
+            }
+            Life::Open => Some(BootHeldFor::Recovery),
+            // An instance that has come late is being moved.
+            Life::Watching if self.stage == Stage::Moving => Some(BootHeldFor::Recovery),
+            Life::Watching if may_come => Some(BootHeldFor::PowerOff),
+            Life::Watching => Some(BootHeldFor::Queue),
+            Life::Closed => may_come.then_some(BootHeldFor::PowerOff),
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The last step of the return, if an operator has configured it: a recovered host that has been up for long enough is enabled, and
+//! its maintenance ends. This happens only if this recovery has disabled it (R23).
+
+use super::super::decision_context::DecisionContext;
+use super::super::service::ServiceTrack;
+use crate::elapsed::Elapsed;
+use crate::fault::Fault;
+use crate::nova::Service;
+use crate::recovery::{Command, ServiceUpdate, StepKind, Task};
+
+const CLEARED: &str = "its nova-compute is back and its evacuated instances are cleaned up";
+
+/// The verdict on a host that is not forced down any more.
+enum EnableDecision {
+    /// No change by this recovery is left on it.
+    Leave(&'static str),
+    /// The host is not up now.
+    Down,
+    /// The host has been up since then.
+    UpSince(Elapsed),
+}
+
+fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> EnableDecision {
+    if seen.enabled {
+        EnableDecision::Leave("it is enabled")
+    } else if !ours {
+        EnableDecision::Leave("it stays disabled, for a reason that is not ours")
+    } else if !seen.up || service.heard(now).is_none() {
+        EnableDecision::Down
+    } else {
+        EnableDecision::UpSince(service.back.unwrap_or(now))
+    }
+}
+
+impl ServiceTrack {
+    /// Records that this recovery has cleared `forced_down`.
+    pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut DecisionContext<'_>) {
+        turn.record.running_again = true;
+        let Some(stable) = turn.policy.enable_after_return else {
+            return turn.returned(CLEARED);
+        };
+        let now = turn.now;
+        self.faults = 0;
+        self.changed = now.elapsed;
+        self.not_before = now.elapsed;
+        self.seen = Some(seen);
+        self.question.seen = None;
+        turn.record.head = true;
+        let text = format!(
+            "forced_down of {} is cleared: {CLEARED}; its service is enabled once it has been up for {} s",
+            turn.host,
+            stable.as_secs()
+        );
+        turn.record.step(Task::Return, StepKind::Outcome, 0.7, text);
+    }
+
+    /// Acts on a record without `forced_down`, from a reading that is recent enough.
+    pub(super) fn act_enabling(
+        &mut self,
+        how: &str,
+        turn: &mut DecisionContext<'_>,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(stable) = turn.policy.enable_after_return else {
+            return turn.returned(how);
+        };
+        let now = turn.now;
+        let (Some(seen), Some(id)) = (self.seen.clone(), self.id) else {
+            return;
+        };
+        let mark = turn.mark();
+        let ours = seen
+            .disabled_reason
+            .as_deref()
+            .is_some_and(|reason| reason.contains(&mark));
+        match verdict(self, &seen, ours, now.elapsed) {
+            EnableDecision::Leave(why) => {
+                // An unanswered call of this recovery has enabled it: the rest of that step is done now.
+                turn.record.host_back = seen.enabled && self.enable_asked;
+                turn.record.running_again |= self.heard(now.elapsed).is_some();
+                turn.returned(why);
+            }
+            EnableDecision::Down => {
+                turn.record.head |= self.back.take().is_some();
+            }
+            EnableDecision::UpSince(since) => {
+                turn.record.head |= self.back.is_none();
+                turn.record.running_again |= self.back.is_none();
+                self.back = Some(since);
+                let due = now.elapsed.since(since) >= stable && now.elapsed >= self.not_before;
+                let age = self.question.age(now.elapsed);
+                // The operator who has frozen it works on it: nothing new is to be placed on it.
+                let due = due && turn.frozen_host().is_none();
+                if due && age.is_some_and(|age| age <= turn.policy.heartbeat_poll * 2) {
+                    self.updating = true;
+                    self.enabling = true;
+                    self.enable_asked = true;
+                    let record = &mut *turn.record;
+                    record.head = true;
+                    self.clearing = false;
+                    // As for `forced_down`: a new recovery of this host would want it disabled.
+                    record.unless_host_recovery = Some(turn.host.to_owned());
+                    record.unless_frozen.own = true;
+                    let text = format!(
+                        "enabling the service of {}: it has been up for {} s",
+                        turn.host,
+                        now.elapsed.since(since).as_secs()
+                    );
+                    record.step(Task::Return, StepKind::Intent, 0.9, text);
+                    commands.push(Command::UpdateService {
+                        id,
+                        update: ServiceUpdate::Enable,
+                    });
+                }
+            }
+        }
+    }
+
+    pub(in super::super) fn enabled(
+        &mut self,
+        result: Result<Service, Fault>,
+        turn: &mut DecisionContext<'_>,
+    ) {
+        match result {
+            Ok(seen) if seen.enabled => {
+                turn.record.host_back = true;
+                turn.returned("it is enabled and off maintenance again");
+            }
+            Ok(_) => self.question.seen = None,
+            Err(fault) => {
+                // It may have taken effect: the next reading shows that.
+                self.question.seen = None;
+                self.changed = turn.now.elapsed;
+                self.clearing_failed(&fault, turn.host, turn.now, turn.record);
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! Questions in flight and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
+
+use super::blockers::Blockers;
+use super::guard::neighbours::Neighbours;
+use super::moves::track::MoveTrack;
+use super::nova_bus::Messaging;
+use super::plan::InstanceListing;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct InFlight {
+    pub(super) troubles: Blockers,
+    pub(super) messaging: Messaging,
+    pub(super) listing: InstanceListing,
+    pub(super) move_track: MoveTrack,
+    pub(super) neighbours: Neighbours,
+    /// True if an operator has stopped all fencing.
+    pub(super) stopped: bool,
+    /// True if the hosts that are out have been counted again after the hooks before the fence.
+    pub(super) counted_after_hooks: bool,
+    /// True if the guards have let the recovery through before anything was done.
+    pub(super) guarded: bool,
+}

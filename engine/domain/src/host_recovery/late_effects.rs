@@ -1,0 +1,83 @@
+//! Instances that come to the host after its notification is closed (R28).
+//!
+//! They are moved in stage `Moving` like all others, while the recovery's life stays `watching`: that blocks no other recovery and
+//! counts for no guard. The notification is not opened again. It is corrected when the late moves are done.
+
+use super::arrivals::LIST_INTERVAL;
+use super::arrivals::lost_arrivals::name_all;
+use super::decision_context::turn;
+use super::finish::last_word;
+use super::moves::finish;
+use super::{End, HostRecovery, MoveStep, Stage};
+use crate::recovery::{Command, Life, Now, Record};
+
+/// Decides whether instances found on the host from now on may be moved. They may not if the host has returned, if it was handed
+/// to a newer recovery, or if an operator has rejected this one.
+pub(super) fn judge(state: &mut HostRecovery) {
+    let may_move = state.arrivals.settled
+        && state.rejected.is_none()
+        && state.proof.is_some()
+        && state.service.in_force
+        && state.service.mark.is_some()
+        && !state.service.is_back();
+    state.arrivals.judged(may_move);
+}
+
+/// Lists the host again while its return is awaited.
+pub(super) fn watch(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
+    judge(state);
+    let (arrivals, listing) = (&mut state.arrivals, &mut state.asks.listing);
+    arrivals.want_servers(commands);
+    if !arrivals.may_move() {
+        return;
+    }
+    let is_older = listing
+        .question
+        .age(now.elapsed)
+        .is_none_or(|age| age >= LIST_INTERVAL);
+    if arrivals.is_list_due() || !arrivals.expected.is_empty() && is_older {
+        listing.want(&state.service, now, commands);
+    } else if arrivals.expected.is_empty() {
+        arrivals.want_ids(now.elapsed, commands);
+    }
+}
+
+/// Starts to move an instance that has come to the host. The time spent waiting counts for no deadline.
+pub(super) fn begin(state: &mut HostRecovery, now: Now) {
+    state.deadline_from = now.elapsed;
+    state.asks.listing.last_look = false;
+}
+
+/// Gives up late moves that were not requested yet, because the host is up again or was handed to another recovery.
+pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    if !state.arrivals.settled || state.proof.is_some() {
+        return;
+    }
+    state.asks.listing.taken.clear();
+    let turn = turn!(state, now, record);
+    for one in state.moves.values_mut() {
+        if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
+            one.remark(&format!(
+                "it came to {} after the others had been moved, and that host is not proven off any more: look whether it runs there",
+                turn.host
+            ));
+            finish(one, End::Person, turn.now, turn.record);
+        }
+    }
+}
+
+/// Corrects the notification after it was closed.
+pub(super) fn correct(state: &mut HostRecovery, now: Now, record: &mut Record) {
+    if state.stage == Stage::Over && record.life == Some(Life::Closed) {
+        name_all(state, now, record);
+    }
+    if !matches!(state.stage, Stage::Returning | Stage::Over) {
+        return;
+    }
+    let (status, message) = last_word(state);
+    if state.message.as_ref() != Some(&message) {
+        state.message = Some(message.clone());
+        record.notification = Some((status, Some(message)));
+        record.head = true;
+    }
+}

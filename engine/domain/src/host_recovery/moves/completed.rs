@@ -1,0 +1,52 @@
+//! Evacuations that Nova has recorded as done, until the instances are seen to have left the dead host.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::Move;
+use super::super::decision_context::Moves;
+use super::confirmed;
+use super::restoration::needs_a_look;
+use crate::elapsed::Elapsed;
+use crate::id::ServerId;
+use crate::recovery::{Now, Record};
+use crate::timestamp::Timestamp;
+
+/// Number of finished evacuations for which a check whether they have left is worthwhile.
+const DEPARTURE_CHECK_BATCH: usize = 12;
+
+/// Time after which it is worthwhile for fewer.
+const COLLECTED: Duration = Duration::from_secs(3);
+
+/// An evacuation that is recorded as done.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Done {
+    /// The destination, if the record shows it.
+    pub(super) dest: Option<String>,
+    /// The time at which that was first seen.
+    pub(super) since: Elapsed,
+    pub(super) at: Timestamp,
+}
+
+impl Done {
+    /// Confirms the move (R9): the instance has left the host too, as `shown` or a list shows. It was back when the record showed that,
+    /// however long the check took.
+    pub(super) fn confirmed(self, one: &mut Move, shown: Option<String>, now: Now, record: &mut Record) {
+        confirmed(one, self.dest.or(shown), now, record);
+        if one.over_at.is_some() {
+            one.over_at = Some(self.at);
+        }
+    }
+}
+
+/// True if Nova is to be asked whether they have left. No instance is back sooner for it, so finished evacuations are collected for
+/// a moment, as long as Nova works on more than that.
+pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: Now) -> bool {
+    let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;
+    // An instance that was stopped before runs until it is checked.
+    let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);
+    let in_flight = moves.values().filter(|one| one.is_in_flight()).count();
+    done.len() >= DEPARTURE_CHECK_BATCH.min(in_flight.div_ceil(2))
+        || done.values().any(is_old)
+        || moves.values().any(runs_for_now)
+}

@@ -1,0 +1,96 @@
+//! The handling of a failed call about an instance, or of its failed evacuation.
+
+use std::time::Duration;
+
+use super::super::method::{FailureCount, NextStep, PlacementTarget, RetryElsewhere, RetryPolicy};
+use super::completion::finish;
+use super::{End, Move, MoveStep};
+use crate::count;
+use crate::fault::{Fault, FaultClass};
+use crate::question::backoff;
+use crate::recovery::{Now, Record, StepKind, Task};
+
+/// Handles an evacuation that Nova has refused or failed: tries again after a while, takes the other way, or leaves it to an operator.
+pub(in super::super) fn nova_failed(
+    one: &mut Move,
+    why: &str,
+    cure: RetryElsewhere,
+    patience: RetryPolicy,
+    now: Now,
+    record: &mut Record,
+) {
+    one.failures += 1;
+    one.fault = Some(why.to_owned());
+    one.failing_since.get_or_insert(now.elapsed);
+    record.moves.insert(one.server);
+    let first = *one.failed_first.get_or_insert(now.elapsed);
+    let failing = FailureCount {
+        times: one.failures,
+        lasts: now.elapsed.since(first),
+    };
+    let attempts = if failing.times <= patience.attempts {
+        format!("{} of {}", failing.times, patience.attempts)
+    } else {
+        let lasts = failing.lasts.as_secs();
+        format!(
+            "{}, for {lasts} of {} s",
+            count(failing.times, "time", "times"),
+            patience.retry_for.as_secs()
+        )
+    };
+    let text = format!("Nova failed the evacuation of {} ({attempts}): {why}", one.name);
+    record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text.clone());
+    if !one.has_no_doubt() {
+        // It is requested where it may run and on no other host, so no other way is taken and no other host can cure it.
+        if failing.times >= patience.attempts && failing.lasts >= patience.retry_for {
+            one.hold_for_absence(&text, record);
+        } else {
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(backoff(one.failures - 1)),
+            };
+        }
+        return;
+    }
+    match one.route.after_failure(cure, failing, patience) {
+        NextStep::GiveUp => {
+            one.remark(&text);
+            one.remark_task();
+            one.remark(&format!("it was {} before", one.was.vm_state));
+            finish(one, End::Person, now, record);
+        }
+        NextStep::Again => {
+            let wait = backoff(one.failures - 1);
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed.plus(wait),
+            };
+        }
+        NextStep::OtherWay => {
+            one.failures = 0;
+            one.failed_first = None;
+            one.step = MoveStep::Waiting {
+                not_before: now.elapsed,
+            };
+            let text = match one.route.way {
+                PlacementTarget::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
+                PlacementTarget::Reserved => format!("{} goes to a reserved host", one.name),
+            };
+            record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+        }
+    }
+}
+
+/// Handles a call that has failed in a way that may pass: the next one waits, longer each time.
+pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
+    one.faults = one.faults.saturating_add(1);
+    one.failing_since.get_or_insert(now.elapsed);
+    one.fault = Some(fault.text.clone());
+    if let MoveStep::Waiting { not_before } = &mut one.step {
+        let wait = match fault.class {
+            FaultClass::Fatal => Duration::from_secs(30),
+            FaultClass::Transient | FaultClass::Permanent | FaultClass::Conflict => {
+                backoff(one.faults.saturating_sub(1))
+            }
+        };
+        *not_before = now.elapsed.plus(wait);
+    }
+}

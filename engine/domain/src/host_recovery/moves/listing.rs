@@ -1,0 +1,221 @@
+//! The lists by which moves are followed: when they are read, and their results for all moves together.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::time::Duration;
+
+use super::super::blockers::{BlockerKind, Blockers};
+use super::super::decision_context::{DecisionContext, Moves};
+use super::super::method::RetryPolicy;
+use super::super::nova_bus::Messaging;
+use super::super::{Lock, Move, MoveStep};
+use super::answers::tell_calls;
+use super::judge::{ListPair, ListStatus};
+use super::track::MoveTrack;
+use crate::elapsed::Elapsed;
+use crate::fault::Fault;
+use crate::id::ServerId;
+use crate::nova::{Migration, Server};
+use crate::recovery::{Lists, Now};
+use crate::timestamp::Timestamp;
+
+/// Nova's `rpc_response_timeout`: the time that one part of Nova may wait for another after messages get through again.
+const RPC_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Time that another host must have been confirmed off before that counts: longer than a recovery is without an owner.
+const PROVEN_FOR: Duration = Duration::from_secs(10);
+
+impl MoveTrack {
+    pub(in super::super) fn lists_read(
+        &mut self,
+        result: Result<Lists, Fault>,
+        since: Option<Timestamp>,
+        messaging: &Messaging,
+        moves: &mut Moves,
+        turn: &mut DecisionContext<'_>,
+    ) {
+        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        self.lists.answered();
+        let lists = match result {
+            Ok(lists) => lists,
+            Err(fault) => {
+                self.lists.not_before = not_followed(&fault, turn);
+                return;
+            }
+        };
+        turn.troubles.end(BlockerKind::Lists);
+        let pause = self.lists_cost.pause_after(now.elapsed.since(lists.started));
+        self.lists.not_before = self.next_look(pause, policy.tick, now);
+        self.evacuations.not_before = self.lists.not_before;
+        self.lists.seen = Some(lists.started);
+        let looked_before = self.evacuations.seen;
+        self.evacuations.seen = looked_before.max(Some(lists.started));
+        self.pace.looked = true;
+        self.others.retain(|_, seen| *seen > lists.started);
+        self.lists_due = !self.others.is_empty();
+        self.stays.clear();
+        self.server_ids_due = false;
+        self.done.clear();
+        let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+        for migration in &lists.evacuations {
+            records.entry(migration.server).or_default().push(migration);
+        }
+        self.open_records = records
+            .iter()
+            .map(|(server, records)| {
+                let open = records.iter().filter(|record| !record.status.is_over());
+                (*server, open.map(|record| (*record).clone()).collect())
+            })
+            .collect();
+        let on_host: BTreeMap<ServerId, &Server> =
+            lists.servers.iter().map(|server| (server.id, server)).collect();
+        let known = std::mem::take(&mut self.proven_off);
+        let first_seen = |host: &String| known.get(host).copied().unwrap_or(now.elapsed);
+        self.proven_off = lists
+            .proven_off
+            .iter()
+            .map(|host| (host.clone(), first_seen(host)))
+            .collect();
+        let dead = self.hosts_to_count_on(now);
+        let look = ListPair {
+            started: lists.started,
+            since,
+            absence_after: policy.absence_counts_after(),
+            conductors_up: policy.conductors_up,
+            messages_since: messaging.since,
+            let_go_within: policy.call_deadline + RPC_TIMEOUT,
+            silent: messaging.silent.clone(),
+            silent_at: messaging.silent_at,
+            patience: RetryPolicy::of(policy),
+            dead,
+        };
+        for one in moves.values_mut() {
+            if !one.is_over() {
+                one.count_off(&look.dead, record);
+            }
+            let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
+            let here = on_host.get(&one.server).copied();
+            if one.is_in_flight() {
+                let sight = sight(here, records);
+                let seen = self.progress.entry(one.server).or_insert((sight, now.elapsed));
+                if seen.0 != sight {
+                    *seen = (sight, now.elapsed);
+                }
+            } else {
+                self.progress.remove(&one.server);
+            }
+            one.keep_owners_lock(here);
+            one.seen_under_way(records, lists.started);
+            let queued = one.queued_since();
+            if look.at(one, here, records, now, record) == ListStatus::LookAtServer {
+                self.look.insert(one.server);
+            }
+            self.pace.note_taken_up(queued, one, looked_before, now);
+        }
+        self.unpicked = lists
+            .evacuations
+            .iter()
+            .filter(|record| record.is_unpicked())
+            .map(|record| record.server)
+            .collect();
+        self.tell_slow(moves, policy.slow_after, turn.troubles, now);
+        // The failures of an instance that is done by now must not hide other messages any more.
+        tell_calls(moves, turn.troubles, now);
+    }
+}
+
+/// Shows that moves cannot be followed now. Returns when to read again.
+pub(super) fn not_followed(fault: &Fault, turn: &mut DecisionContext<'_>) -> Elapsed {
+    turn.troubles.begin(BlockerKind::Lists, turn.now, || {
+        format!("the moves cannot be followed just now: {}", fault.text)
+    });
+    let tick = turn.policy.tick;
+    turn.now.elapsed.plus(Duration::from_secs(1).max(tick))
+}
+
+impl MoveTrack {
+    /// Returns when to poll next, after Nova was left alone for `pause` at least.
+    pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: Now) -> Elapsed {
+        now.elapsed.plus(self.pace.pause(tick).max(pause))
+    }
+
+    /// Returns the other hosts that have been confirmed off for long enough. A host confirmed off while the lists were taken may
+    /// have finished a rebuild just before, and the record of that is not in them. A proof whose owner has died is worth nothing;
+    /// within this time it has a new owner, which suspends it until it has checked.
+    pub(in super::super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
+        self.proven_off
+            .iter()
+            .filter(|(_, since)| now.elapsed.since(**since) >= PROVEN_FOR)
+            .map(|(host, _)| host.clone())
+            .collect()
+    }
+
+    /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown (R10). One that makes
+    /// progress is never slow (EW4).
+    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: Now) {
+        let mut slow = BTreeSet::new();
+        let mut dests = BTreeSet::new();
+        for one in moves.values() {
+            let MoveStep::Asked { since, .. } = one.step else {
+                continue;
+            };
+            let progress = self.progress.get(&one.server).map(|seen| seen.1);
+            if now.elapsed.since(progress.map_or(since, |at| at.max(since))) >= limit {
+                slow.insert(one.server);
+                dests.extend(one.dest.as_deref());
+            }
+        }
+        let many = slow.len();
+        self.slow = Some(slow);
+        if many == 0 {
+            return troubles.end(BlockerKind::Slow);
+        }
+        let limit = limit.as_secs();
+        let mut text = if many == 1 {
+            format!("the evacuation of 1 instance has made no progress for over {limit} s")
+        } else {
+            format!("evacuations of {many} instances have made no progress for over {limit} s")
+        };
+        if !dests.is_empty() {
+            let dests: Vec<&str> = dests.into_iter().collect();
+            let named = dests.join(", ");
+            text =
+                format!("{text}, to {named}; if such a host is dead too, it must be reported and proven off");
+        }
+        let unanswered = |one: &&Move| {
+            matches!(one.step, MoveStep::Asked { answered: false, .. }) && self.unpicked.contains(&one.server)
+        };
+        let unanswered = moves.values().filter(unanswered).count();
+        if unanswered > 0 {
+            text = format!(
+                "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
+            );
+        }
+        text.push_str("; tachi instance list --waiting says what can be done");
+        troubles.begin(BlockerKind::Slow, now, || text);
+    }
+}
+
+impl Move {
+    /// Keeps a lock that its owner has set since it was planned, because that lock serves as well.
+    fn keep_owners_lock(&mut self, here: Option<&Server>) {
+        let owners = here.is_some_and(|seen| {
+            let reason = seen.locked_reason.as_deref().unwrap_or_default();
+            seen.locked && !reason.starts_with("tachi ")
+        });
+        if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_over() {
+            self.lock = Lock::Owners;
+        }
+    }
+}
+
+/// Returns a fingerprint of the visible state of a move: another number means that Nova has done something.
+fn sight(here: Option<&Server>, records: &[&Migration]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    here.map(|server| (&server.vm_state, &server.task_state))
+        .hash(&mut hasher);
+    for record in records {
+        (record.id, &record.status, &record.dest).hash(&mut hasher);
+    }
+    hasher.finish()
+}

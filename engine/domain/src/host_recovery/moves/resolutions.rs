@@ -1,0 +1,246 @@
+//! An operator's resolution of one instance (R10), which ends every wait that Nova does not end.
+
+use std::time::Duration;
+
+use super::super::decision_context::{DecisionContext, Moves};
+use super::super::{End, Move, MoveStep, Preparation};
+use super::finish;
+use super::track::MoveTrack;
+use crate::nova::Migration;
+use crate::recovery::{InstanceResolution, Now, Record, ResolutionKind, StepKind, Task, WrittenOff};
+
+/// Time without progress after which an operator may give a move up.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
+
+impl Move {
+    /// Checks whether the action `word` applies to the move as it is. Nova's view is checked when the action is taken.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason why it does not apply, as text for operators.
+    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
+        if self.is_over() {
+            return Err(format!(
+                "{} is over in this recovery: retry the recovery if it is to be tried again",
+                self.name
+            ));
+        }
+        if matches!(self.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
+            return Err(format!("{} has been moved and is all but over", self.name));
+        }
+        let in_flight = self.is_in_flight();
+        match word {
+            ResolutionKind::Success if on.is_none() => {
+                Err("name the host that it runs on: --running-on HOST".into())
+            }
+            ResolutionKind::Retry if in_flight => Err(format!(
+                "Nova may be at work on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
+                self.name
+            )),
+            ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
+                "{} may run elsewhere: {}",
+                self.name,
+                self.note.as_deref().unwrap_or_default()
+            )),
+            ResolutionKind::Failure if self.step == MoveStep::Held && on.is_none() => Err(format!(
+                "name the host that {} does not run on: --not-running-on HOST; {}",
+                self.name,
+                self.note.as_deref().unwrap_or_default()
+            )),
+            ResolutionKind::Failure
+                if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() =>
+            {
+                Err(format!("{} is about to be asked for anyway", self.name))
+            }
+            ResolutionKind::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
+                Err(format!(
+                    "{} goes to {}: use --not-running-on with that host",
+                    self.name,
+                    self.dest.as_deref().unwrap_or_default()
+                ))
+            }
+            ResolutionKind::Failure
+                if !self.has_no_doubt() && on.is_none_or(|host| !self.is_asked_of(host, in_flight)) =>
+            {
+                Err(format!(
+                    "it may run on {}: name that host",
+                    self.where_it_may_run()
+                ))
+            }
+            ResolutionKind::Success
+            | ResolutionKind::Failure
+            | ResolutionKind::Retry
+            | ResolutionKind::Ignore => Ok(()),
+        }
+    }
+
+    /// True if it is new information that it does not run on `host`. For a host that is confirmed off that is known.
+    fn is_asked_of(&self, host: &str, in_flight: bool) -> bool {
+        self.doubts().any(|doubt| doubt == host) || (in_flight && self.may_run.contains(host))
+    }
+
+    /// Gives the move up, and keeps the host on which Nova may still start it.
+    fn let_go(&mut self, why: &str, end: End, now: Now, record: &mut Record) {
+        if self.is_in_flight()
+            && let Some(dest) = self.dest.clone()
+        {
+            self.may_run.insert(dest);
+        }
+        self.remark(why);
+        if self.preparation != Preparation::NotNeeded {
+            self.remark(&format!("it was {} before", self.was.vm_state));
+        }
+        finish(self, end, now, record);
+    }
+}
+
+impl MoveTrack {
+    /// Takes the operator actions on instances. `heard`: the number of the last one taken. True if the instances are to be listed again.
+    pub(in super::super) fn heard_words(
+        &mut self,
+        words: &[InstanceResolution],
+        heard: &mut u64,
+        moves: &mut Moves,
+        turn: &mut DecisionContext<'_>,
+    ) -> bool {
+        let last = *heard;
+        let mut lists_anew = false;
+        for said in words.iter().filter(|said| said.number > last) {
+            *heard = (*heard).max(said.number);
+            turn.record.head = true;
+            let place = said.on.as_deref().map(|host| format!(" on {host}"));
+            let word = format!(
+                "{}{} of instance {}",
+                said.word,
+                place.unwrap_or_default(),
+                said.server
+            );
+            turn.record.heard(word, &said.by);
+            lists_anew |= self.heard_word(said, moves, turn);
+        }
+        lists_anew
+    }
+
+    fn heard_word(
+        &mut self,
+        said: &InstanceResolution,
+        moves: &mut Moves,
+        turn: &mut DecisionContext<'_>,
+    ) -> bool {
+        let (now, record) = (turn.now, &mut *turn.record);
+        let Some(one) = moves.get_mut(&said.server) else {
+            let text = format!("{} by {}: no such instance here", said.word, said.by);
+            record.step(Task::Evacuate, StepKind::Note, 0.5, text);
+            return false;
+        };
+        let on = said.on.as_deref();
+        let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
+        let admitted = one
+            .admits(said.word, on)
+            .and_then(|()| self.is_stuck_for(one, said.word, now));
+        // The next list releases a move on hold, if nothing else holds it.
+        let lists_anew = admitted.is_ok() && said.word == ResolutionKind::Failure;
+        let text = match admitted {
+            Ok(()) => {
+                self.obey(one, said, now, record);
+                format!("{}{place} said of {} by {}", said.word, one.name, said.by)
+            }
+            Err(why) => format!(
+                "{}{place} said of {} by {}: not done: {why}",
+                said.word, one.name, said.by
+            ),
+        };
+        record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
+        record.moves.insert(one.server);
+        lists_anew
+    }
+
+    /// Refuses an action on a move that makes progress, because it needs none.
+    fn is_stuck_for(&self, one: &Move, word: ResolutionKind, now: Now) -> Result<(), String> {
+        if word != ResolutionKind::Failure || !one.is_in_flight() {
+            return Ok(());
+        }
+        let progress = self.progress.get(&one.server);
+        match progress.map(|seen| now.elapsed.since(seen.1)) {
+            Some(still) if still >= GIVE_UP_AFTER => Ok(()),
+            Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
+            None => Err("this engine has not seen its evacuation yet: say it again in a moment".into()),
+        }
+    }
+
+    fn obey(&mut self, one: &mut Move, said: &InstanceResolution, now: Now, record: &mut Record) {
+        let on = said.on.as_deref();
+        match said.word {
+            // The report is believed once Nova shows the instance there.
+            ResolutionKind::Success => {
+                self.said_on
+                    .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
+                self.look.insert(one.server);
+            }
+            ResolutionKind::Failure => {
+                if let Some(host) = on {
+                    one.is_absent_from(host, &said.by, record);
+                    one.absent.insert(host.to_owned());
+                }
+                if one.is_in_flight() {
+                    one.give_up_records(self.open_records.get(&one.server));
+                    one.ask_anew(now);
+                }
+            }
+            ResolutionKind::Retry => one.ask_anew(now),
+            ResolutionKind::Ignore => {
+                let why = format!("left to itself by {}", said.by);
+                let end = if one.is_in_flight() {
+                    End::Person
+                } else {
+                    End::Left
+                };
+                one.let_go(&why, end, now, record);
+            }
+        }
+    }
+
+    /// Gives up moves that an operator has rejected, and that Nova does not end.
+    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
+        let (now, limit) = (turn.now, turn.policy.slow_after);
+        for one in moves.values_mut() {
+            let MoveStep::Asked { since, .. } = one.step else {
+                continue;
+            };
+            let progress = self.progress.get(&one.server).map(|seen| seen.1);
+            // Only moves that this owner has polled: a new owner first sees for itself.
+            if progress.is_some_and(|at| now.elapsed.since(at.max(since)) >= limit) {
+                let place = one
+                    .dest
+                    .clone()
+                    .map(|dest| format!(" on {dest}"))
+                    .unwrap_or_default();
+                let why = format!(
+                    "rejected by {by} while Nova may be at work on it{place}: look where it runs before it is started again"
+                );
+                one.let_go(&why, End::Person, now, turn.record);
+            }
+        }
+    }
+}
+
+impl Move {
+    fn ask_anew(&mut self, now: Now) {
+        self.failures = 0;
+        self.failed_first = None;
+        self.clear_note();
+        self.dest = None;
+        self.remark_nature();
+        self.step = MoveStep::Waiting {
+            not_before: now.elapsed,
+        };
+    }
+
+    fn give_up_records(&mut self, open: Option<&Vec<Migration>>) {
+        for record in open.into_iter().flatten() {
+            self.known = self.known.max(record.id);
+            self.written_off.retain(|off| off.id != record.id);
+            self.written_off.push(WrittenOff::of(record));
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The dispatch of observations. Each answer, and each command that has not left this engine, goes to the part that it concerns.
+
+use std::collections::BTreeSet;
+
+use super::decision_context::turn;
+use super::operator_actions::rewound;
+use super::plan::lost_instances::adopt_lost;
+use super::{HostRecovery, Stage, late_effects};
+use crate::id::ServerId;
+use crate::recovery::{Command, Now, Observation, Record, ServerCall};
+
+impl HostRecovery {
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
+    pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+        // Observations that concern the whole recovery use `self` instead of this turn.
+        let mut turn = turn!(self, now, record);
+        let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
+        match observation {
+            // A host recovery acts on none of these; the last ones belong to planned moves.
+            Observation::Tick
+            | Observation::MayRunOn(_)
+            | Observation::InstancesUnderRecovery(_)
+            | Observation::Followed { .. } => {}
+            Observation::HostUnderRecovery => {
+                if *turn.stage == Stage::Returning {
+                    // The host's new recovery may want it off.
+                    self.power_on.over = true;
+                    self.service.superseded(&mut turn);
+                }
+            }
+            Observation::Rewound => rewound(self, record),
+            Observation::Claimed(pulse) => self.claimed(pulse, now, record),
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, now, record),
+            Observation::Region(region) => {
+                self.guard.lookout.looked_around(region);
+                let shown = self.guard.lookout.heartbeats(self.host_id);
+                self.guard.heartbeats.looked(shown);
+                self.guard.note_silence(&mut turn);
+            }
+            Observation::OrderRefused => {
+                self.fence.orders_refused(now.elapsed);
+                self.guard.order_refused(&mut turn);
+            }
+            Observation::Service(result) => {
+                let untouched = self.is_untouched();
+                let mut turn = turn!(self, now, record);
+                let (proof, moves) = (&mut self.proof, &mut self.moves);
+                if self.service.answered(result, untouched, proof, moves, &mut turn) {
+                    self.guard.lookout.was_missed |= self.service.was_silent();
+                }
+            }
+            Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
+            Observation::Levels(levels) => self.fence.learn_levels(levels, &mut turn),
+            Observation::Power {
+                target,
+                started,
+                waited,
+                result,
+            } => self.power_read(&target, (started, waited), result, now, record),
+            Observation::PowerOff { target, result } => {
+                self.fence.order_answered(&target, result, &mut turn);
+            }
+            Observation::PowerOn { target, result } => {
+                self.power_on
+                    .answered(&target, result, &mut self.fence, &mut turn);
+            }
+            Observation::ServiceUpdated(result) => {
+                self.service.updated(result, self.proof.is_some(), &mut turn);
+            }
+            Observation::Inventory(result) => {
+                late_effects::judge(self);
+                let before = self.stage;
+                let mut turn = turn!(self, now, record);
+                let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
+                let asked = self.asks.listing.question.sent();
+                let shown = result.as_ref().ok().and_then(|it| it.service.clone());
+                let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
+                let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+                let of_before = |_: &&ServerId| self.rewound;
+                let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
+                listing.answered(result, track, moves, since, &mut turn);
+                if self.rewound
+                    && *turn.stage == Stage::Moving
+                    && let Some(migrations) = migrations
+                {
+                    self.rewound = false;
+                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut turn);
+                }
+                if (before, *turn.stage) == (Stage::Returning, Stage::Moving) {
+                    late_effects::begin(self, now);
+                    turn = turn!(self, now, record);
+                }
+                if let (Some(asked), Some(shown)) = (asked, shown) {
+                    let (proof, moves) = (&mut self.proof, &mut self.moves);
+                    self.service.shown_by_lists(shown, asked, proof, moves, &mut turn);
+                }
+            }
+            Observation::Lists(result) => {
+                let (since, messaging) = (self.service.since, &self.asks.messaging);
+                move_track.lists_read(result, since, messaging, moves, &mut turn);
+            }
+            Observation::Evacuations(result) => {
+                if let Ok(read) = &result {
+                    self.power_on.evacuations_seen(read, moves);
+                }
+                move_track.evacuations_read(result, moves, &mut turn);
+            }
+            Observation::ServerIds(result) => {
+                if !self.arrivals.ids_read(&result, moves, now.elapsed) {
+                    move_track.server_ids_read(result, moves, &mut turn);
+                }
+            }
+            Observation::Permits(permits) => move_track.pace.permits = Some(permits),
+            Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
+            Observation::Server { server, result } => {
+                if self.arrivals.server_read(server, &result, moves, &mut turn) {
+                    return;
+                }
+                move_track.server_read(server, result, moves, &mut turn);
+            }
+            Observation::ServerCall { server, call, result } => {
+                if move_track.call_answered((server, call), result, moves, &mut turn) {
+                    self.service.question.seen = None;
+                }
+            }
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => {
+                self.hooks
+                    .answered_in((phase, number, attempt), &outcome, &mut turn);
+            }
+            Observation::NotSent(command) => self.not_sent(&command, now, record),
+            Observation::MovesTaken(servers) => {
+                self.asks.listing.taken_by_another(servers, moves, &mut turn);
+            }
+            Observation::Reserve(answer) => {
+                self.reserve.answered(answer, moves, &mut turn);
+            }
+            Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
+        }
+    }
+
+    /// Takes back what was recorded for a command that was not carried out, so that it is decided again.
+    fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
+        match command {
+            Command::CountHosts => self.guard.lookout.not_sent(now),
+            Command::ReadService => self.service.question.not_sent(),
+            Command::LearnLevels => self.fence.question.not_sent(),
+            Command::ReadPower(target) => self.fence.not_asked(target),
+            Command::PowerOff { target, .. } => {
+                self.fence.not_sent(target);
+                // Counting an order twice does no harm, and one whose write the journal has refused was never counted.
+                self.guard.counted &= !self.fence.orders.is_empty();
+                record.head = true;
+            }
+            Command::PowerOn { .. } => self.power_on.not_sent(),
+            Command::UpdateService { .. } => {
+                self.service.not_sent();
+                record.head = true;
+            }
+            Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
+            Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
+            Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
+            Command::ReadServerIds => {
+                if !self.arrivals.ids_not_read() {
+                    self.asks.move_track.server_ids.not_sent();
+                }
+            }
+            Command::ReadConductors => self.asks.messaging.question.not_sent(),
+            Command::ReadServer(server) => {
+                if self.arrivals.not_read(*server) {
+                    return;
+                }
+                self.asks.move_track.servers.remove(server);
+            }
+            Command::Lock { .. }
+            | Command::Unlock(_)
+            | Command::Prepare(_)
+            | Command::Evacuate(_)
+            | Command::Restore { .. } => {
+                if let Some((server, call)) = command.server_call()
+                    && let Some(one) = self.moves.get_mut(&server)
+                {
+                    if call == ServerCall::Evacuate {
+                        self.asks.move_track.not_sent(server);
+                    }
+                    one.not_sent(call, now.elapsed);
+                    if matches!(call, ServerCall::Evacuate | ServerCall::Prepare) {
+                        // The journal holds an intent that came to nothing: an owner that takes over need not check for
+                        // its effect.
+                        record.moves.insert(server);
+                    }
+                }
+            }
+            Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
+            Command::Reserve(call) => self.reserve.not_sent(call),
+            Command::Stop(_)
+            | Command::Start(_)
+            | Command::Activate { .. }
+            | Command::FollowMove(_)
+            | Command::LiveMigrate { .. }
+            | Command::AbortMigration { .. } => {}
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The actions of operators, and the start of a new owner.
+
+use super::decision_context::{DecisionContext, turn};
+use super::fence::confirmation;
+use super::guard::off_claim::{heard_off_word, vouched};
+use super::in_flight::InFlight;
+use super::service::heartbeat::renew_proof;
+use super::{HoldKind, HostRecovery, Stage};
+use crate::guard::Guard;
+use crate::proof::Proof;
+use crate::recovery::action::{self, AppliedAction};
+use crate::recovery::{Now, OperatorCommand, OperatorState, OperatorWord, REWOUND, Record, StepKind, Task};
+use crate::wait::Wait;
+
+/// The guards that an approval lifted in a version that named no guards.
+const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
+
+impl HostRecovery {
+    /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's (R5).
+    pub(super) fn claimed(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
+        self.asks = InFlight::default();
+        self.guard.forget_answers(now.elapsed);
+        self.fence.forget_answers();
+        self.service.forget_answers(now.elapsed);
+        self.hooks.forget_answers();
+        self.reserve.forget_answers();
+        self.power_on.forget_answers();
+        self.arrivals.forget_answers();
+        if std::mem::take(&mut self.storm_approved) {
+            self.guard.lift(STORM, None, &turn!(self, now, record));
+        }
+        // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
+        renew_proof(&mut self.proof, record, Proof::forget);
+        // The wait is shown as this owner sees it, and not as the last one has left it.
+        record.head = true;
+        for one in self.moves.values_mut() {
+            one.forget_answers(now.elapsed);
+        }
+        // The heartbeat was never noted after the host was forced down: its changes since then are unknown.
+        if self.service.in_force
+            && self.service.mark.is_none()
+            && !self.arrivals.settled
+            && matches!(self.stage, Stage::Listing | Stage::Moving)
+        {
+            self.service.in_force = false;
+            self.enter(Stage::Disabling, record);
+        }
+        self.heard_pulse(pulse, now, record);
+    }
+
+    pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
+        // The wait as it was shown when the actions were given.
+        let wait = self.wait.clone();
+        for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
+            heard_action(self, &heard, wait.as_ref(), &pulse, now, record);
+        }
+        let mut turn = turn!(self, now, record);
+        let move_track = &mut self.asks.move_track;
+        if move_track.heard_words(
+            &pulse.move_words,
+            &mut self.heard_moves,
+            &mut self.moves,
+            &mut turn,
+        ) {
+            self.asks.listing.question.seen = None;
+        }
+        if let Some(said) = &pulse.off_word {
+            heard_off_word(&mut self.off_word, said, record);
+        }
+        if pulse.joined_normal {
+            self.joined(now, record);
+        }
+        self.pulse = Some(pulse);
+    }
+
+    /// Takes a further report that the host is off, once: the status of the first one does not count any more (R19).
+    fn joined(&mut self, now: Now, record: &mut Record) {
+        if self.has_heard_normal() {
+            return;
+        }
+        self.reported = Some("NORMAL".into());
+        record.head = true;
+        record.step(
+            Task::Fence,
+            StepKind::Note,
+            0.0,
+            "a further report says host_status NORMAL: it joins this recovery",
+        );
+        // Fencing may find it off by now.
+        if self
+            .hold
+            .as_ref()
+            .is_some_and(|hold| hold.kind == HoldKind::Fence)
+        {
+            self.hold = None;
+            self.fence.begin_again(now.elapsed, &self.policy);
+        }
+    }
+
+    fn approved(&mut self, now: Now, record: &mut Record) {
+        let Some(hold) = self.hold.take() else {
+            if let Some(waiting) = self.guarded().cloned() {
+                self.guard.lift(waiting.guards, None, &turn!(self, now, record));
+                self.guard.lookout.forget();
+            }
+            return;
+        };
+        // An operator has acted: there is no reason to wait any longer.
+        for post in self.fence.posts.values_mut() {
+            post.not_before = now.elapsed;
+        }
+        self.service.not_before = now.elapsed;
+        match hold.kind {
+            HoldKind::Storm => {
+                let guards = if hold.guards.is_empty() {
+                    STORM.into()
+                } else {
+                    hold.guards
+                };
+                self.guard
+                    .lift(guards, hold.domain.as_ref(), &turn!(self, now, record));
+                self.guard.lookout.forget();
+                if self.stage == Stage::Fencing {
+                    self.fence.begin_again(now.elapsed, &self.policy);
+                }
+            }
+            HoldKind::Fence | HoldKind::DryRun => self.fence.begin_again(now.elapsed, &self.policy),
+            HoldKind::Alive => {
+                self.proof = None;
+                self.guard.counted = false;
+                self.fence.begin_again(now.elapsed, &self.policy);
+                self.service.begin_again(now.elapsed);
+                // Silence seen before the host was seen running does not count now.
+                self.service.seen = None;
+                self.enter(Stage::Fencing, record);
+            }
+        }
+    }
+}
+
+/// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them (R33).
+pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
+    state.rewound = true;
+    state.message = Some(REWOUND.to_owned());
+    record.head = true;
+    if state.stage == Stage::Moving {
+        state.enter(Stage::Listing, record);
+    }
+}
+
+fn heard_action(
+    state: &mut HostRecovery,
+    heard: &AppliedAction,
+    wait: Option<&Wait>,
+    pulse: &OperatorState,
+    now: Now,
+    record: &mut Record,
+) {
+    let said = &heard.said;
+    tell_word(said, &mut turn!(state, now, record));
+    match said.word {
+        OperatorCommand::Approve => {
+            if let Some(freeze) = pulse.frozen.of_host() {
+                let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
+                record.step(Task::Fence, StepKind::Note, 0.0, text);
+            }
+            if let Some(why) = heard.outlived_by(wait) {
+                record.step(Task::Fence, StepKind::Note, 0.0, why);
+                return;
+            }
+            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
+            if state
+                .hold
+                .as_ref()
+                .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
+            {
+                vouched(&mut state.off_word, said);
+            }
+            state.approved(now, record);
+        }
+        OperatorCommand::HostIsOff => {
+            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            vouched(&mut state.off_word, said);
+            // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
+            // approval of what guards wait for: an operator who has seen one host does not know about the others.
+            if state.hold.is_some() && heard.is_for_this_kind(wait) {
+                state.approved(now, record);
+            }
+            let mut turn = turn!(state, now, record);
+            if confirmation::hear(&mut state.vouch, said, &mut turn) {
+                // Nova is read after the confirmation, as the devices are.
+                state.service.seen = None;
+                state.fence.begin_again(now.elapsed, &state.policy);
+            }
+        }
+        OperatorCommand::Reject => {
+            if state.stage != Stage::Returning && state.stage != Stage::Over {
+                state.rejected = Some(said.by.clone());
+                state.hold = None;
+            }
+        }
+    }
+}
+
+fn tell_word(said: &OperatorWord, turn: &mut DecisionContext<'_>) {
+    let text = format!("{} by {}", said.word, said.by);
+    let waited = turn.hold.as_ref().map(|hold| turn.now.elapsed.since(hold.since));
+    let text = match waited {
+        Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
+        None => text,
+    };
+    turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+}

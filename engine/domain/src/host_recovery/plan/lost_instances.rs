@@ -1,0 +1,108 @@
+//! Evacuations that the journal has lost, and that Nova's records show (R33).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::super::decision_context::{DecisionContext, Moves};
+use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
+use super::super::{Lock, Move};
+use super::{HostInstance, plan_one};
+use crate::count;
+use crate::id::ServerId;
+use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
+use crate::recovery::{StepKind, Task};
+use crate::timestamp::Timestamp;
+
+/// Maximum difference between the clocks of monitors and Nova.
+const CLOCK_TOLERANCE_SECONDS: i64 = 60;
+
+/// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
+pub(in super::super) fn adopt_lost(
+    migrations: &[Migration],
+    moves: &mut Moves,
+    (reported_at, known): (Option<Timestamp>, &BTreeSet<ServerId>),
+    since: &mut Option<Timestamp>,
+    turn: &mut DecisionContext<'_>,
+) {
+    // This recovery's own lost calls may have put it in this state: a failed evacuation does, and so does the preparation.
+    let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
+    for one in moves.values_mut().filter(made_so) {
+        if one.was.power_state == PowerState::Running {
+            one.was.vm_state = VmState::Active;
+        }
+        one.remark(ERROR_OF_OURS);
+    }
+    let reported = reported_at.map(|at| at.minus_seconds(CLOCK_TOLERANCE_SECONDS));
+    let Some(from) = [*since, reported].into_iter().flatten().min() else {
+        return;
+    };
+    *since = Some(from);
+    let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+    for record in migrations.iter().filter(|record| {
+        record.kind == MigrationType::Evacuation
+            && record.source.as_deref() == Some(turn.host)
+            && record.created_at.is_none_or(|at| at >= from)
+    }) {
+        records.entry(record.server).or_default().push(record);
+    }
+    let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let mut adopted = 0;
+    for (server, records) in &records {
+        if let Some(one) = moves.get_mut(server) {
+            if !one.is_over() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
+                turn.record.moves.insert(*server);
+            }
+            continue;
+        }
+        // Nova does not show the instance on the host any more.
+        let Some(first) = records
+            .iter()
+            .filter(|record| !record.status.is_failed())
+            .map(|record| record.id)
+            .min()
+        else {
+            continue;
+        };
+        let nowhere = shown_nowhere(*server);
+        let shown = HostInstance::new(&nowhere, None, turn);
+        let mut one = plan_one(shown, next + adopted, &[], &[], since, turn);
+        one.adopt(first, turn.now);
+        one.over_at = None;
+        one.note = None;
+        one.remark(UNKNOWN_STATE);
+        // The lock on it is read before it is removed, because it may not be this recovery's.
+        one.lock = Lock::Wanted;
+        one.lock_loose = Some(turn.now.elapsed);
+        one.lock_in_doubt = true;
+        turn.record.moves.insert(*server);
+        moves.insert(*server, one);
+        adopted += 1;
+    }
+    turn.record.head = true;
+    if adopted > 0 {
+        let adopted = usize::try_from(adopted).unwrap_or_default();
+        let instances = count(adopted, "instance", "instances");
+        let text =
+            format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
+        turn.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+    }
+}
+
+/// Returns a server of which only the id is known.
+fn shown_nowhere(id: ServerId) -> Server {
+    Server {
+        id,
+        name: id.to_string(),
+        host: None,
+        vm_state: VmState::Active,
+        task_state: None,
+        power_state: PowerState::Running,
+        locked: false,
+        locked_reason: None,
+        metadata: BTreeMap::new(),
+        volume_backed: true,
+        launched: true,
+        fault: None,
+        about: InstanceTraits::default(),
+        needs: None,
+    }
+}

@@ -1,0 +1,149 @@
+//! The observations of an instance recovery: answers, operator actions, and commands that did not leave this engine.
+
+use std::time::Duration;
+
+use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state, gates};
+use crate::entity::notification::NotificationStatus;
+use crate::recovery::action;
+use crate::recovery::{Command, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record};
+
+impl VmRecovery {
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
+    pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+        match observation {
+            Observation::Claimed(pulse) => {
+                // The last owner's call may or may not have been sent; `asked` holds its time (R5).
+                self.server_read.not_sent();
+                self.service_read.not_sent();
+                self.hooks.forget_answers();
+                record.head = true;
+                self.heard_pulse(pulse, record);
+            }
+            Observation::Rewound => {
+                self.rewound = true;
+                self.message = Some(REWOUND.to_owned());
+                record.head = true;
+            }
+            Observation::Pulse(pulse) => self.heard_pulse(pulse, record),
+            Observation::Server { result, .. } => {
+                self.server_read.answered();
+                self.server_read.not_before = now.elapsed.plus(self.look_again_after(now));
+                match result {
+                    Ok(Some(server)) => {
+                        self.no_trouble(BlockerKind::Instance);
+                        if let Some(silent) = self.silent_since.take() {
+                            let silence = now.elapsed.since(silent.max(self.since));
+                            self.since = self.since.plus(silence);
+                        }
+                        self.seen = Some(NovaReading {
+                            at: now.elapsed,
+                            what: server,
+                        });
+                    }
+                    Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
+                    Err(fault) => {
+                        // Nothing is decided on data from before Nova stopped answering.
+                        self.seen = None;
+                        self.silent_since.get_or_insert(now.elapsed);
+                        self.trouble(
+                            BlockerKind::Instance,
+                            format!("waiting for Nova: {}", fault.text),
+                            now,
+                        );
+                    }
+                }
+            }
+            Observation::Service(result) => {
+                self.service_read.answered();
+                self.service_read.not_before = now.elapsed.plus(Duration::from_secs(1));
+                self.service = None;
+                match result {
+                    Ok(Some(service)) => {
+                        self.service = Some(NovaReading {
+                            at: now.elapsed,
+                            what: service,
+                        });
+                    }
+                    Ok(None) => {
+                        let text = format!("Nova knows no nova-compute service on host {}", self.host);
+                        self.trouble(BlockerKind::Host, text, now);
+                    }
+                    Err(fault) => {
+                        self.trouble(
+                            BlockerKind::Host,
+                            format!("waiting for Nova: {}", fault.text),
+                            now,
+                        );
+                    }
+                }
+            }
+            Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
+            Observation::Hook {
+                phase,
+                number,
+                attempt,
+                outcome,
+            } => self.hook_answered((phase, number, attempt), &outcome, now, record),
+            Observation::NotSent(Command::RunHook(call)) => {
+                self.hooks.not_sent((call.phase, call.number, call.attempt), now);
+            }
+            Observation::NotSent(command) => {
+                if command.is_write() {
+                    // Not journalled by itself: a reader of the intent assumes that the call was possible, and only waits.
+                    freeze_state::call_withdrawn(self);
+                } else if command == Command::ReadService {
+                    self.service_read.not_sent();
+                    self.service_read.not_before = now.elapsed.plus(self.policy.tick);
+                } else {
+                    self.server_read.not_sent();
+                    self.server_read.not_before = now.elapsed.plus(self.policy.tick);
+                }
+            }
+            Observation::HostUnderRecovery => host_is_recovered(self, record),
+            Observation::MayRunOn(hosts) => {
+                let text = gates::runs_elsewhere(&hosts, &self.host);
+                self.step_aside(NotificationStatus::Failed, text, record);
+            }
+            Observation::Tick
+            | Observation::Region(_)
+            | Observation::InstancesUnderRecovery(_)
+            | Observation::OrderRefused
+            | Observation::Power { .. }
+            | Observation::PowerOff { .. }
+            | Observation::PowerOn { .. }
+            | Observation::FencingStopped(_)
+            | Observation::Levels(_)
+            | Observation::ServiceUpdated(_)
+            | Observation::Inventory(_)
+            | Observation::Lists(_)
+            | Observation::Followed { .. }
+            | Observation::Evacuations(_)
+            | Observation::ServerIds(_)
+            | Observation::Permits(_)
+            | Observation::Conductors(_)
+            | Observation::MovesTaken(_)
+            | Observation::Reserve(_)
+            | Observation::ReserveTaken(_) => {}
+        }
+    }
+
+    fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
+        let task = self.task();
+        for heard in action::hear(&pulse, &mut self.heard, task, record) {
+            let said = &heard.said;
+            if said.word == OperatorCommand::Reject && self.stage != Stage::Over {
+                let text = format!("rejected by {}", said.by);
+                self.end(NotificationStatus::Failed, text, record);
+            }
+        }
+        self.pulse = Some(pulse);
+    }
+}
+
+fn host_is_recovered(state: &mut VmRecovery, record: &mut Record) {
+    let text = format!(
+        "host {} is being recovered, and its instances with it",
+        state.host
+    );
+    state.step_aside(NotificationStatus::Ignored, text, record);
+}

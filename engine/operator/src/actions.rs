@@ -1,0 +1,371 @@
+//! Operators' actions on a recovery or on one of its instances, on a controller or over the API. An action is checked first, then written;
+//! in between, the caller records it in the audit log.
+
+use tachi_domain::host_recovery::{Move, MoveStep};
+use tachi_domain::recovery::{InstanceResolution, Life, OperatorCommand, ResolutionKind};
+use tachi_domain::{RecoveryId, WaitsFor};
+use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
+use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
+
+use crate::matching::{could_be, meant};
+use crate::plain::plain;
+use crate::snapshot::RegionSnapshot;
+use crate::vmove::VmoveLine;
+use crate::waits;
+use crate::when::ago;
+
+/// The maximum length of an operator's name with the reason, in bytes.
+const LONGEST: usize = 250;
+
+/// The maximum length of an operator's name, in characters.
+const LONGEST_NAME: usize = 96;
+
+/// The reason why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ActionError {
+    /// The name or id has no match.
+    #[error("{0}")]
+    Unknown(String),
+    /// Known facts block the action.
+    #[error("{0}")]
+    Refused(String),
+    /// The name or id has several matches.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// The audit log cannot be written, so the action was not done.
+    #[error("{not_done}")]
+    Unaudited {
+        /// The message that names what was not done.
+        not_done: &'static str,
+        /// The error of the audit log.
+        source: AuditError,
+    },
+    /// The database failed. The action may have been written nevertheless.
+    #[error("writing the word")]
+    Failed(#[from] JournalError),
+}
+
+/// Returns the operator's name, with the reason in parentheses if there is one, as one line that fits its column.
+///
+/// # Errors
+///
+/// The reason is too long or not one line; for people.
+pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
+    let name: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LONGEST_NAME)
+        .collect();
+    let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
+        return Ok(name);
+    };
+    let text = format!("{name} ({reason})");
+    if text.len() > LONGEST || text.chars().any(char::is_control) {
+        return Err(format!(
+            "write one line of at most {} bytes",
+            LONGEST.saturating_sub(name.len() + 3)
+        ));
+    }
+    Ok(text)
+}
+
+/// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has
+/// read it and the recovery still waits, it did not count.
+pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
+    let wait = story
+        .summary
+        .wait
+        .as_ref()
+        .filter(|wait| !wait.what.ended_by().is_empty());
+    match wait {
+        Some(wait) if story.summary.life == Life::Open => story
+            .unheard
+            .iter()
+            .any(|one| one.said.word == word && one.counts_for(wait)),
+        Some(_) | None => story
+            .word
+            .as_ref()
+            .is_some_and(|(said, ..)| said == word.as_str()),
+    }
+}
+
+/// Checks that a recovery still accepts actions.
+///
+/// # Errors
+///
+/// The recovery is done.
+pub fn admits(story: &RecoveryHistory) -> Result<(), ActionError> {
+    if story.summary.life == Life::Open {
+        Ok(())
+    } else {
+        Err(over(story.summary.id))
+    }
+}
+
+fn over(id: RecoveryId) -> ActionError {
+    ActionError::Refused(format!("recovery {id} is over: nothing was written"))
+}
+
+/// Writes an action on a recovery.
+///
+/// # Errors
+///
+/// There is no such recovery, it is done, or the database failed.
+pub async fn say(
+    desk: &dyn OperatorJournal,
+    id: RecoveryId,
+    word: OperatorCommand,
+    by: &str,
+) -> Result<(), ActionError> {
+    match desk.say(id, word, by).await? {
+        ActionOutcome::Heard => Ok(()),
+        ActionOutcome::Unknown => Err(ActionError::Unknown(format!("there is no recovery {id}"))),
+        ActionOutcome::Over => Err(over(id)),
+        ActionOutcome::OlderEngine(engine) => Err(ActionError::Refused(format!(
+            "engine {engine} is of an older version, which hears only the last of several actions: nothing was written. Upgrade or stop \
+             it and repeat this in a minute; an abort is taken all the same"
+        ))),
+    }
+}
+
+/// Finds an instance that is being moved or waits for an operator, by its name, its id or the beginning of its id.
+///
+/// # Errors
+///
+/// There is no match, there are several, or the database failed.
+pub async fn instance(desk: &dyn OperatorJournal, instance: &str) -> Result<VmoveLine, ActionError> {
+    let mut all = desk.moves(MoveFilter::Unsettled).await?;
+    let given_up = desk.moves(MoveFilter::NeedsPerson).await?;
+    all.extend(given_up.into_iter().filter(|line| line.life == Life::Closed));
+    one_of(all.into_iter().map(VmoveLine::from).collect(), instance)
+}
+
+fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionError> {
+    let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
+    let (_, mut found) = meant(instance, lines, called);
+    // The move may be done in an older recovery and in progress in a newer one.
+    let is_over = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_over);
+    if found.iter().any(|line| !is_over(line)) {
+        found.retain(|line| !is_over(line));
+    } else if let Some(server) = found.last().map(|line| line.line.server)
+        && found.iter().all(|line| line.line.server == server)
+    {
+        // The move is done in all of them: the newest shows the current state.
+        found.drain(..found.len() - 1);
+    }
+    if found.len() > 1 {
+        let each = found.iter().map(|line| {
+            let of = &line.line;
+            format!(
+                "{} {} of {}, recovery {}",
+                of.server,
+                plain(&of.name),
+                plain(&of.host),
+                of.recovery
+            )
+        });
+        return Err(ActionError::Ambiguous(could_be(instance, "instances", each)));
+    }
+    found.pop().ok_or_else(|| {
+        ActionError::Unknown(format!(
+            "no open recovery has an instance {instance:?}, by its name, its id or the beginning of that, nor has one given it up: \
+             see `tachi instance list --recovering`"
+        ))
+    })
+}
+
+/// The effect of an action on an instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WordEffect {
+    /// The engine of its recovery reads the action.
+    Heard,
+    /// An operator has dealt with an instance that the recovery gave up on. No engine needs to read that.
+    SeenTo,
+}
+
+impl VmoveLine {
+    /// Returns the effect that this action would have now.
+    ///
+    /// # Errors
+    ///
+    /// The instance does not accept the action in its present state.
+    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<WordEffect, ActionError> {
+        let name = &self.line.name;
+        if word == ResolutionKind::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
+            return Ok(WordEffect::SeenTo);
+        }
+        let one = self.one.as_ref().ok_or_else(|| {
+            ActionError::Refused(format!(
+                "{name}: its state was written by another version of Tachi; use that one"
+            ))
+        })?;
+        one.admits(word, on)
+            .map(|()| WordEffect::Heard)
+            .map_err(|why| ActionError::Refused(format!("nothing was written: {why}")))
+    }
+}
+
+/// Checks `--running-on` against what engines last read from Nova. The instance's engine checks again when it reads the action, and changes
+/// nothing if Nova shows the instance elsewhere. This check refuses such an action before anything is written. Stale data and unlisted
+/// instances prove nothing.
+///
+/// # Errors
+///
+/// Nova showed the instance on another host; for people.
+pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Result<(), ActionError> {
+    let (id, name) = (line.line.server, &line.line.name);
+    let Some(known) = seen
+        .facts
+        .instances
+        .as_ref()
+        .filter(|known| known.is_fresh(seen.now))
+    else {
+        return Ok(());
+    };
+    let shown = known.value.on.iter();
+    let shown = shown.filter(|(_, all)| all.iter().any(|one| one.id == id));
+    let shown: Vec<&str> = shown.map(|(host, _)| host.as_str()).collect();
+    if shown.is_empty() || shown.contains(&host) {
+        return Ok(());
+    }
+    // A move that was not requested yet would be started next. The engine reads the action and puts the move on hold, so it is accepted.
+    let waits = line
+        .one
+        .as_ref()
+        .is_some_and(|one| matches!(one.step, MoveStep::Waiting { .. }));
+    if waits && shown == [line.line.host.as_str()] {
+        return Ok(());
+    }
+    Err(ActionError::Refused(format!(
+        "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --running-on is accepted only where Nova shows it. If \
+         Nova shows it there by now, say it again in a minute; docs/failures/may-run-elsewhere.md says what to do if it never does",
+        shown.join(" and "),
+        ago(known.as_of, seen.now)
+    )))
+}
+
+/// Writes an action on an instance that was read before.
+///
+/// # Errors
+///
+/// The instance does not accept the action in its present state, or the database failed.
+pub async fn say_of(
+    desk: &dyn OperatorJournal,
+    line: &VmoveLine,
+    word: ResolutionKind,
+    on: Option<String>,
+    by: &str,
+) -> Result<WordEffect, ActionError> {
+    let effect = line.admits(word, on.as_deref())?;
+    let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
+    if effect == WordEffect::SeenTo {
+        return match desk.see_to(recovery, server, by).await? {
+            ActionOutcome::Heard => Ok(effect),
+            ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => {
+                Err(ActionError::Refused(format!(
+                    "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
+                )))
+            }
+        };
+    }
+    let said = InstanceResolution {
+        number: 0,
+        server,
+        word,
+        on,
+        by: by.to_owned(),
+    };
+    match desk.say_of(recovery, &said).await? {
+        ActionOutcome::Heard => Ok(effect),
+        ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tachi_domain::Timestamp;
+    use tachi_engine::ports::operator::MoveLine;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn line(server: &str, name: &str, recovery: u128) -> VmoveLine {
+        VmoveLine {
+            one: None,
+            line: MoveLine {
+                recovery: RecoveryId(Uuid::from_u128(recovery)),
+                host: "compute-003".to_owned(),
+                life: Life::Closed,
+                opened_at: Timestamp::from_micros(1),
+                server: server.parse().unwrap(),
+                name: name.to_owned(),
+                rank: 0,
+                dest: None,
+                wait: None,
+                may_run: BTreeSet::new(),
+                message: None,
+                state: String::new(),
+            },
+        }
+    }
+
+    #[test]
+    fn an_instance_is_meant_by_its_name_its_id_or_the_beginning_of_that() {
+        const ONE: &str = "beef0001-0000-4000-8000-000000000001";
+        const OTHER: &str = "beef0002-0000-4000-8000-000000000002";
+        let all = || {
+            vec![
+                line(ONE, "ha-1", 1),
+                line(OTHER, "twin", 1),
+                line("cafe0003-0000-4000-8000-000000000003", "twin", 1),
+                line("cafe0004-0000-4000-8000-000000000004", "beef0001", 1),
+            ]
+        };
+        for (wanted, found) in [
+            ("ha-1", ONE),
+            (ONE, ONE),
+            (&ONE.to_ascii_uppercase(), ONE),
+            ("beef0002", OTHER),
+            ("beef0001", "cafe0004-0000-4000-8000-000000000004"),
+        ] {
+            let one = one_of(all(), wanted).unwrap();
+            assert_eq!(one.line.server.to_string(), found, "{wanted}");
+        }
+        for (wanted, part) in [
+            (
+                "beef",
+                "could be several instances, name one by its id:\n  beef0001-",
+            ),
+            (
+                "twin",
+                "\n  cafe0003-0000-4000-8000-000000000003 twin of compute-003, recovery ",
+            ),
+            ("bee", "no open recovery has an instance \"bee\""),
+            ("", "no open recovery has an instance \"\""),
+        ] {
+            let why = one_of(all(), wanted).map(|line| line.line.server).unwrap_err();
+            assert!(why.to_string().contains(part), "{wanted}: {why}");
+        }
+    }
+
+    #[test]
+    fn who_and_why_fit_into_their_column_and_into_a_line() {
+        let long = "x".repeat(LONGEST);
+        for (name, reason, expected) in [
+            ("alice", None, Some("alice")),
+            ("alice", Some("  "), Some("alice")),
+            (
+                "al\nice",
+                Some(" switch replaced "),
+                Some("alice (switch replaced)"),
+            ),
+            ("alice", Some("two\nlines"), None),
+            ("alice", Some(long.as_str()), None),
+        ] {
+            let text = signed(name, reason);
+            assert_eq!(text.ok().as_deref(), expected, "{reason:?}");
+        }
+    }
+}

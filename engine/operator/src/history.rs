@@ -1,0 +1,496 @@
+//! Full history of one recovery.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tachi_domain::Reporter;
+use tachi_domain::entity::Vmove;
+use tachi_domain::entity::notification::NotificationType;
+use tachi_domain::entity::vmove::VmoveStatus;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
+use utoipa::ToSchema;
+
+use crate::downtime::{DowntimeView, rounded};
+use crate::proof::ProofView;
+use crate::recovery::{MovesView, RecoveryView};
+use crate::schema;
+use crate::step_text::{InstanceWordView, WordView, words};
+use crate::waits::{self, WaitView};
+use crate::when::Time;
+
+/// Returns the words that follow the number of instances left, by policy or by an operator's action.
+pub(crate) const fn left_there(count: u64) -> &'static str {
+    if count == 1 {
+        "left where it was"
+    } else {
+        "left where they were"
+    }
+}
+
+/// Renders the progress of the instances, such as `12/40 instances back, 3 in flight`; `None` if there are none.
+pub fn progress(counts: impl Into<MovesView>) -> Option<String> {
+    let counts: MovesView = counts.into();
+    if counts.total == 0 {
+        return None;
+    }
+    let mut text = format!("{}/{} instances back", counts.succeeded, counts.total);
+    for (count, words) in [
+        (counts.ongoing, "in flight"),
+        (counts.pending, "to come"),
+        (counts.ignored, left_there(counts.ignored)),
+        (
+            counts.failed,
+            if counts.failed == 1 {
+                "needs an operator"
+            } else {
+                "need an operator"
+            },
+        ),
+    ] {
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    Some(text)
+}
+
+/// Renders the progress of any kind of recovery. The instances of a planned one were never down, so they are "moved" and not "back".
+pub fn progress_of(kind: RecoveryKind, counts: impl Into<MovesView>) -> Option<String> {
+    let counts: MovesView = counts.into();
+    if !kind.is_planned() {
+        return progress(counts);
+    }
+    if counts.total == 0 {
+        return None;
+    }
+    let mut text = format!("{}/{} instances moved", counts.succeeded, counts.total);
+    for (count, words) in [
+        (counts.ongoing, "under way"),
+        (counts.pending, "to come"),
+        (counts.ignored + counts.failed, "not moved"),
+    ] {
+        if count > 0 {
+            // Writing to a string cannot fail.
+            let _ = write!(text, ", {count} {words}");
+        }
+    }
+    Some(text)
+}
+
+/// Parses the head of the stored state. Other versions may store it in another form; only displays depend on it.
+fn head(story: &RecoveryHistory) -> Value {
+    let state = story.state.as_deref();
+    state
+        .and_then(|state| serde_json::from_str(state).ok())
+        .unwrap_or(Value::Null)
+}
+
+/// Returns the stage of a recovery, in whichever form it is stored.
+pub fn stage(head: &Value) -> Option<String> {
+    let stage = head.get("stage")?;
+    let word = stage.as_str().or_else(|| {
+        let tagged = stage.get("at").and_then(Value::as_str);
+        tagged.or_else(|| stage.as_object()?.keys().next().map(String::as_str))
+    });
+    word.map(str::to_owned)
+}
+
+/// Describes the number of instances still to be moved, and the number in progress.
+fn to_be_moved(counts: MoveCounts) -> String {
+    match (counts.pending + counts.ongoing, counts.ongoing) {
+        (0, _) => "its last steps: every instance is moved or left".to_owned(),
+        (1, 0) => "1 instance to be moved".to_owned(),
+        (1, _) => "1 instance to be moved, which is under way".to_owned(),
+        (all, some) => format!("{all} instances to be moved, {some} of them under way"),
+    }
+}
+
+/// Describes the next event that the recovery needs to continue.
+fn waits_for(story: &RecoveryHistory) -> String {
+    let summary = &story.summary;
+    let head = head(story);
+    match summary.life {
+        Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
+            return format!(
+                "nothing: it is over; `tachi host {} {} ...` looks at it anew",
+                summary.kind, summary.host
+            );
+        }
+        Life::Closed if summary.status == "failed" => {
+            return format!(
+                "nothing: it is over; `tachi recovery retry {}` tries again",
+                summary.id
+            );
+        }
+        Life::Closed => return "nothing: it is over".into(),
+        Life::Watching => {
+            return format!(
+                "the host's nova-compute to be back: `tachi host return {}` says how",
+                summary.host
+            );
+        }
+        Life::Open => {}
+    }
+    if summary.owner.is_none() {
+        return "an engine to claim it".into();
+    }
+    if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
+        let mut ways = waits::to_end_recovery(summary);
+        let vouched = ways.iter().any(|way| way.contains(" confirm-off "));
+        if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !vouched {
+            let host = &summary.host;
+            ways.push(format!("tachi recovery confirm-off {host} --reason ..."));
+        }
+        return format!(
+            "a person, because {}: `{}`",
+            WaitView::from(wait).about(),
+            ways.join("`, or `")
+        );
+    }
+    match (summary.kind, stage(&head).as_deref()) {
+        (RecoveryKind::Host, Some("begin")) => "the guards".into(),
+        (RecoveryKind::Host, Some("fencing")) => "a proof that the host is off".into(),
+        (RecoveryKind::Host, Some("disabling")) => "Nova to show the host disabled and forced down".into(),
+        (RecoveryKind::Host, Some("listing")) => "Nova's lists of instances and migrations".into(),
+        (RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback, Some("moving")) => {
+            to_be_moved(summary.moves)
+        }
+        (_, Some(stage)) => format!("the end of what is under way: {}", stage.replace('_', " ")),
+        (_, None) => "the end of what is under way".into(),
+    }
+}
+
+/// A stored move and its parsed state.
+struct StoredMove<'a> {
+    one: &'a StoryMove,
+    state: Value,
+}
+
+/// Returns the stored moves by the ids of their vmoves.
+fn kept(story: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
+    let read = |one| StoredMove {
+        one,
+        state: serde_json::from_str(&one.state).unwrap_or(Value::Null),
+    };
+    let moves = story.moves.iter();
+    moves.map(|one| (one.vmove.as_str(), read(one))).collect()
+}
+
+/// Returns the downtime of an instance that is back, counted from the first report through all attempts.
+pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
+    if one.status != Some(VmoveStatus::Succeeded) || summary.kind.is_planned() {
+        return None;
+    }
+    let lasted = one.end_time?.micros_since(summary.first_reported_at);
+    Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
+}
+
+fn instance(story: &RecoveryHistory, one: &Vmove, kept: Option<&StoredMove<'_>>) -> InstanceView {
+    let state = |key: &str| kept.and_then(|kept| kept.state.get(key));
+    // An instance that an operator has dealt with waits for nothing.
+    let wait = kept.filter(|kept| kept.one.seen_to.is_none());
+    let wait = wait.and_then(|kept| kept.one.wait.as_ref());
+    InstanceView {
+        proof: state("proof").and_then(Value::as_u64),
+        ha_enabled: state("tagged").and_then(Value::as_bool),
+        failures: state("failures").and_then(Value::as_u64),
+        waits: wait.map(WaitView::from),
+        commands: wait.map_or_else(Vec::new, |wait| {
+            waits::of_move(wait, &one.instance_uuid, story.summary.id)
+        }),
+        seen_to: kept.and_then(|kept| kept.one.seen_to.clone()),
+        ..InstanceView::of(&story.summary, one)
+    }
+}
+
+impl InstanceView {
+    /// Builds the view from the vmove's row alone.
+    pub(crate) fn of(summary: &RecoverySummary, one: &Vmove) -> Self {
+        Self {
+            id: one.instance_uuid.clone(),
+            name: one.instance_name.clone(),
+            status: one.status,
+            from: one.source_host.clone(),
+            to: one.dest_host.clone(),
+            message: one.message.clone(),
+            asked_at: one.start_time.map(Time),
+            over_at: one.end_time.map(Time),
+            down_seconds: down(summary, one).map(|lasted| rounded(lasted.as_secs_f64())),
+            ..Self::default()
+        }
+    }
+}
+
+/// The full history of a recovery.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryStory)]
+pub struct RecoveryHistoryView {
+    /// The recovery as lists show it.
+    #[serde(flatten)]
+    pub summary: RecoveryView,
+    /// The number of times that an engine has claimed the recovery.
+    pub claim: u64,
+    /// The downtime of the recovery's instances.
+    pub downtime: DowntimeView,
+    /// The time that engines have spent on the recovery, in seconds.
+    pub elapsed_seconds: u64,
+    /// The next event that the recovery needs to continue, for people.
+    pub waits_for: String,
+    /// The notification that caused the recovery; null if it was purged.
+    #[schema(required)]
+    pub reported: Option<ReportedView>,
+    /// The reporters of the failure, each once.
+    #[schema(value_type = Vec<Object>)]
+    pub reporters: Vec<Reporter>,
+    /// The last action of an operator on the recovery; null if there was none.
+    #[schema(required)]
+    pub word: Option<WordView>,
+    /// Every action on the recovery that an engine has read, oldest first, and the last one even if none has read it yet.
+    #[serde(default)]
+    #[schema(required)]
+    pub words: Vec<WordView>,
+    /// The actions on single instances, oldest first.
+    #[serde(default)]
+    #[schema(required)]
+    pub instance_words: Vec<InstanceWordView>,
+    /// The head of the stored state; its form depends on the version that wrote it. Null if it cannot be parsed.
+    #[schema(value_type = Option<Object>, required)]
+    pub state: Value,
+    /// The observations, decisions and calls, oldest first.
+    pub steps: Vec<StepView>,
+    /// The proofs that the host was off, oldest first.
+    pub proofs: Vec<ProofView>,
+    /// The recovery's instances, in the order in which they are moved.
+    pub instances: Vec<InstanceView>,
+}
+
+/// The content of a recovery's notification.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryReported)]
+pub struct ReportedView {
+    /// The kind of failure.
+    #[schema(schema_with = schema::notification_kind)]
+    pub kind: NotificationType,
+    /// When the reporter noticed the failure, by its own account.
+    pub generated_at: Time,
+    /// The payload of the notification.
+    #[schema(value_type = Object)]
+    pub payload: BTreeMap<String, String>,
+}
+
+/// A line of the step journal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = RecoveryStep)]
+pub struct StepView {
+    /// When the line was written.
+    pub at: Time,
+    /// The number of the claim under which it was written.
+    pub claim: u64,
+    /// Masakari's name of the task.
+    pub task: String,
+    /// `intent`, `outcome` or `note`.
+    pub kind: String,
+    /// The instance's id in Nova; null if the line is not about one instance.
+    #[schema(required)]
+    pub instance: Option<String>,
+    /// One line of text, for people.
+    pub text: String,
+}
+
+impl From<&StepLine> for StepView {
+    fn from(line: &StepLine) -> Self {
+        Self {
+            at: Time(line.at),
+            claim: line.epoch,
+            task: line.task.clone(),
+            kind: line.kind.clone(),
+            instance: line.server.clone(),
+            text: line.text.clone(),
+        }
+    }
+}
+
+/// An instance of a recovery, and its move.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceMoved)]
+pub struct InstanceView {
+    /// The instance's id in Nova.
+    pub id: String,
+    /// The instance's name.
+    pub name: String,
+    /// The status of the move; null if unknown.
+    #[schema(required, schema_with = schema::move_status)]
+    pub status: Option<VmoveStatus>,
+    /// The host that the instance was on; null if unknown.
+    #[schema(required)]
+    pub from: Option<String>,
+    /// The host that the instance is on now; null if unknown.
+    #[schema(required)]
+    pub to: Option<String>,
+    /// A message for people; null if there is none.
+    #[schema(required)]
+    pub message: Option<String>,
+    /// The number of the proof on which the move was requested; null if there is none.
+    #[schema(required)]
+    pub proof: Option<u64>,
+    /// When Nova was asked to move it; null if it was not.
+    #[schema(required)]
+    pub asked_at: Option<Time>,
+    /// When the move finished, with or without success; null if it has not.
+    #[schema(required)]
+    pub over_at: Option<Time>,
+    /// True if the instance is marked for high availability; null if unknown.
+    #[serde(default)]
+    #[schema(required)]
+    pub ha_enabled: Option<bool>,
+    /// The downtime in seconds, counted from the first report through all attempts; null if the instance is not back.
+    #[serde(default)]
+    #[schema(required)]
+    pub down_seconds: Option<f64>,
+    /// The number of attempts that Nova failed; null if unknown.
+    #[serde(default)]
+    #[schema(required)]
+    pub failures: Option<u64>,
+    /// The wait that the instance is in; null if it is in none, or an operator has dealt with it.
+    #[serde(default)]
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+    /// The commands that end that wait, for an operator to type.
+    #[serde(default)]
+    #[schema(required)]
+    pub commands: Vec<String>,
+    /// The operator who dealt with the instance after the recovery had given up on it; null if none has.
+    #[serde(default)]
+    #[schema(required)]
+    pub seen_to: Option<String>,
+}
+
+impl From<&RecoveryHistory> for RecoveryHistoryView {
+    fn from(story: &RecoveryHistory) -> Self {
+        let kept = kept(story);
+        let marked = |one: &Vmove| {
+            kept.get(one.id.to_string().as_str())?
+                .state
+                .get("tagged")?
+                .as_bool()
+        };
+        let lasted: Vec<_> = story
+            .vmoves
+            .iter()
+            .filter_map(|one| Some((marked(one) == Some(true), down(&story.summary, one)?)))
+            .collect();
+        Self {
+            summary: RecoveryView::from(&story.summary),
+            claim: story.epoch,
+            downtime: DowntimeView::of(&lasted),
+            elapsed_seconds: story.elapsed.millis() / 1_000,
+            waits_for: waits_for(story),
+            reported: story.notification.as_ref().map(|one| ReportedView {
+                kind: one.kind,
+                generated_at: Time(one.generated_time),
+                payload: one.payload.clone(),
+            }),
+            reporters: story.reporters.clone(),
+            word: story.word.as_ref().map(|(word, by, at)| WordView {
+                word: word.clone(),
+                by: by.clone(),
+                at: Time(*at),
+            }),
+            words: words(&story.steps, story.word.as_ref()),
+            instance_words: InstanceWordView::all(&story.move_words, &story.steps),
+            state: head(story),
+            steps: story.steps.iter().map(StepView::from).collect(),
+            proofs: (1..)
+                .zip(&story.proofs)
+                .map(|(number, line)| ProofView::of(number, line))
+                .collect(),
+            instances: story
+                .vmoves
+                .iter()
+                .map(|one| instance(story, one, kept.get(one.id.to_string().as_str())))
+                .collect(),
+        }
+    }
+}
+
+/// Replaces control characters: text that others wrote must not look like separate lines, nor move the cursor.
+pub fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_still_to_be_moved_is_told_of_none_one_and_many() {
+        let counts = |pending, ongoing| MoveCounts {
+            pending,
+            ongoing,
+            succeeded: 7,
+            ..MoveCounts::default()
+        };
+        for (counts, expected) in [
+            (counts(0, 0), "its last steps: every instance is moved or left"),
+            (counts(1, 0), "1 instance to be moved"),
+            (counts(0, 1), "1 instance to be moved, which is under way"),
+            (counts(1, 1), "2 instances to be moved, 1 of them under way"),
+            (counts(3, 0), "3 instances to be moved, 0 of them under way"),
+        ] {
+            assert_eq!(to_be_moved(counts), expected);
+        }
+    }
+
+    #[test]
+    fn progress_tells_what_there_is_and_nothing_else() {
+        let counts = |pending, ongoing, succeeded, failed, ignored| MoveCounts {
+            pending,
+            ongoing,
+            succeeded,
+            failed,
+            ignored,
+        };
+        for (counts, expected) in [
+            (counts(0, 0, 0, 0, 0), None),
+            (
+                counts(25, 3, 12, 0, 0),
+                Some("12/40 instances back, 3 in flight, 25 to come"),
+            ),
+            (counts(0, 0, 40, 0, 0), Some("40/40 instances back")),
+            (
+                counts(0, 0, 1, 1, 2),
+                Some("1/4 instances back, 2 left where they were, 1 needs an operator"),
+            ),
+        ] {
+            assert_eq!(progress(counts).as_deref(), expected);
+        }
+    }
+
+    #[test]
+    fn a_stage_is_read_however_it_is_written() {
+        for (state, expected) in [
+            (json!({"stage": "moving"}), Some("moving")),
+            (json!({"stage": {"at": "waiting", "since": 3}}), Some("waiting")),
+            (json!({"stage": {"stopping": {"since": 3}}}), Some("stopping")),
+            (json!({"stage": 7}), None),
+            (json!({}), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(stage(&state).as_deref(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn foreign_text_stays_on_its_line() {
+        assert_eq!(one_line("a\nb\u{1b}[2Jc"), "a b [2Jc");
+    }
+}

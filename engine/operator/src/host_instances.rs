@@ -1,0 +1,134 @@
+//! Details of a host: its fence devices, the instances on it, and the evidence while its recovery is on hold.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::power::Power;
+use tachi_domain::situation::{FindingCode, Protection};
+use utoipa::ToSchema;
+
+use crate::schema;
+use crate::situation::CountsView;
+use crate::snapshot::RegionSnapshot;
+use crate::waits::WaitView;
+use crate::when::Time;
+
+/// A fence device of a host, and its last test.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FenceLevel)]
+pub struct LevelView {
+    /// The number of the device's level; the lowest is tried first.
+    pub level: u32,
+    /// The device's name with its plug.
+    pub device: String,
+    /// When the device was tested.
+    pub tested_at: Time,
+    /// True if the device works and its test is recent enough to count.
+    pub good: bool,
+    /// The power state that the test read; null if it read none.
+    #[serde(default)]
+    #[schema(required, schema_with = schema::power)]
+    pub power: Option<Power>,
+    /// The fault that makes the device unreliable; null if there is none.
+    #[schema(required)]
+    pub fault: Option<String>,
+}
+
+impl LevelView {
+    /// Returns the devices of one host, in the order in which they are tried.
+    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Vec<Self> {
+        let mut all: Vec<_> = seen.tests.iter().filter(|test| test.host == host).collect();
+        all.sort_by_key(|test| (test.level, &test.target));
+        all.into_iter()
+            .map(|test| Self {
+                level: test.level,
+                device: test.target.clone(),
+                tested_at: Time(test.as_of),
+                good: test.is_good(seen.now),
+                power: test.power,
+                fault: test.fault.clone(),
+            })
+            .collect()
+    }
+}
+
+/// The evidence that a host is off, or is not, for the operator who decides on its recovery.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostEvidence)]
+pub struct EvidenceView {
+    /// True if the host is up in Nova; null if unknown.
+    #[schema(required)]
+    pub up: Option<bool>,
+    /// Since when Nova has shown that state, as far as engines have observed it; null if unknown.
+    #[schema(required)]
+    pub since: Option<Time>,
+    /// The number of the host's instances; null if no engine has listed them yet.
+    #[schema(required)]
+    pub instances: Option<u64>,
+    /// The host's fence devices with their last test, in the order in which they are tried.
+    pub levels: Vec<LevelView>,
+}
+
+impl EvidenceView {
+    /// Collects the evidence on one host.
+    pub(crate) fn of(seen: &RegionSnapshot, host: &str) -> Self {
+        let judged = seen.situation.hosts.iter().find(|one| one.name == host);
+        let mut services = seen.facts.computes.iter().flat_map(|known| &known.value);
+        let counts = judged.and_then(|one| one.counts).map(CountsView::from);
+        Self {
+            up: judged.and_then(|one| one.up),
+            since: services.find(|one| one.host == host).map(|one| Time(one.since)),
+            instances: counts.map(|counts| counts.meant() + counts.not_meant),
+            levels: LevelView::of(seen, host),
+        }
+    }
+}
+
+/// An instance on a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostedInstance)]
+pub struct HostedView {
+    /// The instance's id in Nova.
+    pub id: String,
+    /// The instance's name.
+    pub name: String,
+    /// The fate of the instance if its host failed now.
+    #[schema(schema_with = schema::protection)]
+    pub protection: Protection,
+    /// The reasons for that, except those that apply to the host as a whole.
+    #[schema(schema_with = schema::codes)]
+    pub reasons: Vec<FindingCode>,
+    /// The reason why policy excludes the instance from recovery; null if it is included.
+    #[schema(required)]
+    pub left: Option<String>,
+    /// The wait that the instance is in; null if it does not wait for an operator.
+    #[schema(required)]
+    pub waits: Option<WaitView>,
+}
+
+impl HostedView {
+    /// Returns the instances on one host; `None` if no engine has listed them yet.
+    pub(crate) fn on(seen: &RegionSnapshot, host: &str) -> Option<Vec<Self>> {
+        let all = seen.situation.instances.as_ref()?;
+        let of_host: BTreeSet<FindingCode> = seen
+            .situation
+            .hosts
+            .iter()
+            .filter(|one| one.name == host)
+            .flat_map(|one| one.reasons.iter().copied())
+            .collect();
+        let here = all.iter().filter(|one| *one.host == *host);
+        let view = here.map(|one| {
+            let waiting = seen.tables.waiting.iter().find(|line| line.server == one.id);
+            Self {
+                id: one.id.to_string(),
+                name: one.name.to_string(),
+                protection: one.protection,
+                reasons: one.reasons.difference(&of_host).copied().collect(),
+                left: one.left.clone(),
+                waits: waiting.and_then(|line| line.wait.as_ref()).map(WaitView::from),
+            }
+        });
+        Some(view.collect())
+    }
+}

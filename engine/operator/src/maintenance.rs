@@ -1,0 +1,404 @@
+//! Operators' actions on reporters, monitors and failed recoveries, on a controller or over the API. The audit log gets the intent before
+//! the action and the result after it.
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::monitor::MonitorKind;
+use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{RecoveryFilter, RetryOutcome, attempt};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, JournalError, Monitors, OperatorJournal, QuarantinedReporter,
+};
+use utoipa::ToSchema;
+
+use crate::actions::ActionError;
+use crate::matching;
+use crate::plain::plain;
+use crate::schema;
+use crate::when::Time;
+
+/// The window in seconds in which an identical request counts as a retry after a lost answer.
+const SAID_LATELY: u64 = 60;
+
+/// The number of the host's latest recoveries that are searched for an identical request.
+const LOOKED_AT: u64 = 5;
+
+/// A reporter whose claims Nova has contradicted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = DoubtedReporter)]
+pub struct ReporterView {
+    /// The reporter's number in the list.
+    pub number: i64,
+    /// The reporter, for people.
+    pub reporter: String,
+    /// The host that the reporter's credentials are bound to; null if they are bound to none.
+    #[schema(required)]
+    pub host: Option<String>,
+    /// True if the reporter is quarantined: its reports start nothing. False if too many reporters are quarantined already.
+    pub set_aside: bool,
+    /// When Nova contradicted it.
+    pub since: Time,
+    /// The number of its reports that were stored since then and started nothing.
+    pub kept: u64,
+    /// The reason, for people.
+    pub why: String,
+}
+
+impl From<&QuarantinedReporter> for ReporterView {
+    fn from(one: &QuarantinedReporter) -> Self {
+        Self {
+            number: one.number,
+            reporter: one.reporter.to_string(),
+            host: one.reporter.host.as_deref().map(str::to_owned),
+            set_aside: one.aside,
+            since: Time(one.since),
+            kept: one.unheard,
+            why: one.why.clone(),
+        }
+    }
+}
+
+/// A reporter that was released from quarantine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = LiftedReporter)]
+pub struct LiftedView {
+    /// The reporter as it was in quarantine.
+    pub lifted: ReporterView,
+    /// The operator who released it.
+    pub by: String,
+}
+
+/// A monitor that was removed from the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ForgottenMonitor)]
+pub struct ForgottenView {
+    /// The host that the monitor ran on.
+    pub host: String,
+    /// The kind of monitor.
+    #[schema(schema_with = schema::monitor_kind)]
+    pub kind: MonitorKind,
+    /// The operator who removed it.
+    pub by: String,
+}
+
+/// A new attempt after a failed recovery.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Retry)]
+pub struct RetriedView {
+    /// The id of the new recovery.
+    #[schema(value_type = String, format = "uuid")]
+    pub recovery: RecoveryId,
+    /// The id of the new recovery's notification.
+    #[schema(value_type = String, format = "uuid")]
+    pub notification: NotificationId,
+    /// The operator who requested it.
+    pub by: String,
+    /// True if the same operator had just made the same request, so that nothing was written.
+    pub already: bool,
+}
+
+/// A completed action, and the reason why the audit log lacks its result, if it does.
+#[derive(Debug)]
+pub struct Done<T> {
+    /// The answer.
+    pub view: T,
+    /// A message for people; `None` if the audit log has the result.
+    pub unaudited: Option<String>,
+}
+
+/// An operator, and the ports for the actions.
+pub struct Upkeep<'a> {
+    /// The recoveries and reporters.
+    pub desk: &'a dyn OperatorJournal,
+    /// The registry of monitors.
+    pub monitors: &'a dyn Monitors,
+    /// The audit log, which is written before the action.
+    pub audit: &'a dyn AuditSink,
+    /// The operator.
+    pub by: String,
+    /// The id of the API request, if there is one.
+    pub request: Option<String>,
+}
+
+impl Upkeep<'_> {
+    /// Releases a reporter from quarantine, given its number or the host that it is bound to.
+    ///
+    /// # Errors
+    ///
+    /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
+    pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
+        let all = self.desk.doubted_reporters().await?;
+        let found = reporter(&all, wanted)?.ok_or_else(|| {
+            ActionError::Unknown(format!(
+                "no reporter {} is set aside: it was lifted, or never was; see tachi monitor list --muted",
+                plain(wanted)
+            ))
+        })?;
+        let mut entry = AuditEntry::new(AuditAction::Lift, AuditPhase::Intent, "");
+        entry.reporter = Some(found.reporter.to_string());
+        self.intend(entry.clone(), "lets it be heard again", "nothing was lifted")
+            .await?;
+        let lifted = self.desk.lift_reporter(found.number).await;
+        let (result, text) = match &lifted {
+            Ok(Some(one)) => (
+                AuditResult::Ok,
+                format!("is heard again; {} of its reports were kept", one.unheard),
+            ),
+            Ok(None) => (
+                AuditResult::Permanent,
+                "somebody else has lifted it meanwhile".into(),
+            ),
+            Err(error) => failed(error),
+        };
+        let unaudited = self.tell(entry, result, text).await;
+        let lifted = lifted?.ok_or_else(|| {
+            ActionError::Refused("somebody else has lifted it meanwhile: nothing was written".into())
+        })?;
+        Ok(Done {
+            view: LiftedView {
+                lifted: ReporterView::from(&lifted),
+                by: self.by.clone(),
+            },
+            unaudited,
+        })
+    }
+
+    /// Removes a decommissioned monitor from the registry.
+    ///
+    /// # Errors
+    ///
+    /// The monitor has never sent a heartbeat, the audit log cannot be written, or the database failed.
+    pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, ActionError> {
+        let unknown = || {
+            ActionError::Unknown(format!(
+                "no {kind} monitor of {} is known: it is forgotten already, or has never signed; see tachi monitor list",
+                plain(host)
+            ))
+        };
+        let known = self.monitors.monitors().await?;
+        if !known
+            .iter()
+            .any(|one| one.said.host == host && one.said.kind == kind)
+        {
+            return Err(unknown());
+        }
+        let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
+        let wanted = format!("forgets the {kind} monitor");
+        self.intend(entry.clone(), &wanted, "nothing was forgotten")
+            .await?;
+        let forgotten = self.monitors.forget_monitor(host, kind).await;
+        let (result, text) = match &forgotten {
+            Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is forgotten")),
+            Ok(false) => (
+                AuditResult::Permanent,
+                format!("no {kind} monitor is known any more"),
+            ),
+            Err(error) => failed(error),
+        };
+        let unaudited = self.tell(entry, result, text).await;
+        if !forgotten? {
+            return Err(unknown());
+        }
+        Ok(Done {
+            view: ForgottenView {
+                host: host.to_owned(),
+                kind,
+                by: self.by.clone(),
+            },
+            unaudited,
+        })
+    }
+
+    /// Starts a new attempt, unless the same operator has started one within the last minute.
+    ///
+    /// # Errors
+    ///
+    /// Known facts block it, the audit log cannot be written, or the database failed.
+    pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, ActionError> {
+        let unknown = || ActionError::Unknown(format!("there is no recovery {id}"));
+        let story = self.desk.story(id).await?.ok_or_else(unknown)?;
+        let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, &story.summary.host);
+        entry.recovery = Some(id.to_string());
+        if let Some(view) = self.begun_by_us(id, &story.summary.host, now).await? {
+            return Ok(Done {
+                view,
+                unaudited: None,
+            });
+        }
+        self.intend(entry.clone(), "another attempt", "nothing was begun")
+            .await?;
+        let retried = self.desk.retry(id, &self.by).await;
+        let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
+        let told = match retried {
+            Ok(RetryOutcome::Begun {
+                recovery,
+                notification,
+            }) => Ok((recovery, notification)),
+            Ok(RetryOutcome::Unknown) => Err(unknown()),
+            Ok(RetryOutcome::Purged) => Err(refused("its notification was purged; send it again".into())),
+            Ok(RetryOutcome::NotFailed(status)) => Err(refused(format!(
+                "recovery {id} has not failed, its notification is {status}"
+            ))),
+            Ok(RetryOutcome::Open(open)) => Err(refused(format!(
+                "recovery {open} is about the same and still open"
+            ))),
+            Ok(RetryOutcome::Refused(why)) => Err(refused(why)),
+            Err(error) => Err(ActionError::Failed(error)),
+        };
+        let (result, text) = match &told {
+            Ok((recovery, _)) => (AuditResult::Ok, format!("recovery {recovery}")),
+            Err(ActionError::Failed(error)) => failed(error),
+            Err(why) => (AuditResult::Permanent, why.to_string()),
+        };
+        let unaudited = self.tell(entry, result, text).await;
+        let (recovery, notification) = told?;
+        Ok(Done {
+            view: RetriedView {
+                recovery,
+                notification,
+                by: self.by.clone(),
+                already: false,
+            },
+            unaudited,
+        })
+    }
+
+    /// Finds the attempt at this recovery that the same operator started a moment ago.
+    async fn begun_by_us(
+        &self,
+        id: RecoveryId,
+        host: &str,
+        now: Timestamp,
+    ) -> Result<Option<RetriedView>, JournalError> {
+        let filter = RecoveryFilter {
+            closed: true,
+            host: Some(host.to_owned()),
+            limit: Some(LOOKED_AT),
+            ..RecoveryFilter::default()
+        };
+        let wanted = attempt(id, &self.by);
+        for row in self.desk.find_recoveries(&filter).await? {
+            let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
+            if age >= SAID_LATELY {
+                continue;
+            }
+            let story = self.desk.story(row.id).await?;
+            if story.is_some_and(|story| story.steps.iter().any(|step| step.text == wanted)) {
+                return Ok(Some(RetriedView {
+                    recovery: row.id,
+                    notification: row.notification,
+                    by: self.by.clone(),
+                    already: true,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Writes the intent to disk before anything else is written.
+    async fn intend(
+        &self,
+        mut entry: AuditEntry,
+        wanted: &str,
+        not_done: &'static str,
+    ) -> Result<(), ActionError> {
+        entry.operator = Some(self.by.clone());
+        entry.text = match &self.request {
+            Some(request) => format!("{wanted} ({request})"),
+            None => wanted.to_owned(),
+        };
+        let written = self.audit.write(entry).await;
+        written.map_err(|source| ActionError::Unaudited { not_done, source })
+    }
+
+    /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
+    async fn tell(&self, mut entry: AuditEntry, result: AuditResult, text: String) -> Option<String> {
+        entry.phase = AuditPhase::Outcome;
+        entry.operator = Some(self.by.clone());
+        entry.result = Some(result);
+        entry.text = text;
+        let written = self.audit.write(entry).await.err();
+        written.map(|error| {
+            format!(
+                "what came of it is not in the audit log: {error}: {}",
+                error.source
+            )
+        })
+    }
+}
+
+/// Without an answer from the database, the action may have been written.
+fn failed(error: &JournalError) -> (AuditResult, String) {
+    let result = if error.denied {
+        AuditResult::Permanent
+    } else {
+        AuditResult::Transient
+    };
+    (result, format!("{error}: {}", error.source))
+}
+
+/// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host (R35).
+fn reporter<'a>(
+    listed: &'a [QuarantinedReporter],
+    wanted: &str,
+) -> Result<Option<&'a QuarantinedReporter>, ActionError> {
+    if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
+        return Ok(Some(numbered));
+    }
+    let bound = listed
+        .iter()
+        .filter(|one| one.reporter.host.as_deref() == Some(wanted));
+    let found: Vec<&QuarantinedReporter> = bound.collect();
+    if found.len() > 1 {
+        let each = found
+            .iter()
+            .map(|one| format!("{} {}", one.number, plain(&one.reporter.to_string())));
+        return Err(ActionError::Ambiguous(matching::could_be(
+            wanted,
+            "reporters",
+            each,
+        )));
+    }
+    Ok(found.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use tachi_domain::Reporter;
+
+    use super::*;
+
+    #[test]
+    fn a_reporter_is_found_by_its_number_or_its_host() {
+        let one = |number, host: Option<&str>| QuarantinedReporter {
+            number,
+            reporter: Reporter {
+                host: host.map(Into::into),
+                ..Reporter::default()
+            },
+            since: Timestamp::from_micros(0),
+            why: "contradicted".into(),
+            aside: true,
+            unheard: 0,
+        };
+        let listed = [one(7, Some("cmp1")), one(8, None), one(9, Some("8"))];
+        for (wanted, expected) in [
+            ("7", Some(7)),
+            ("cmp1", Some(7)),
+            ("8", Some(8)),
+            ("cmp2", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                reporter(&listed, wanted).unwrap().map(|one| one.number),
+                expected,
+                "{wanted}"
+            );
+        }
+        let several = [one(7, Some("cmp1")), one(8, Some("cmp1"))];
+        let Err(ActionError::Ambiguous(why)) = reporter(&several, "cmp1") else {
+            panic!("one of two was picked");
+        };
+        assert!(why.contains("\n  7 ") && why.contains("\n  8 "), "{why}");
+    }
+}

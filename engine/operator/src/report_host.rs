@@ -1,0 +1,422 @@
+//! Operators' reports that a host has failed, on a controller or over the API. Such a report counts for no more than a monitor's: the
+//! engine still has to prove that the host is off.
+
+use serde::{Deserialize, Serialize};
+use tachi_domain::count;
+use tachi_domain::entity::Notification;
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::TimedFact;
+use tachi_domain::{NotificationId, RecoveryId, Timestamp};
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
+use tachi_engine::ports::{
+    AuditEntry, AuditSink, FreezeLine, Freezes, JournalError, OperatorJournal, RegistryError, Reports,
+};
+use utoipa::ToSchema;
+
+use crate::actions::ActionError;
+use crate::matching::{could_be, meant, nothing_is};
+use crate::plain::plain;
+use crate::snapshot::RegionSnapshot;
+use crate::when::ago;
+
+/// The number of the host's latest recoveries that are searched for the one that the report started.
+const LOOKED_AT: u64 = 5;
+
+/// A preview of the consequences of reporting that a host has failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = FailureOutlook)]
+pub struct FailurePreview {
+    /// The host's name.
+    pub host: String,
+    /// The reason why the report would be refused, for people; null if nothing blocks it.
+    #[schema(required)]
+    pub against: Option<String>,
+    /// The host's state in Nova and the consequences of a report, one sentence each.
+    pub consequences: Vec<String>,
+}
+
+/// A report that a host has failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = HostFailure)]
+pub struct FailedView {
+    /// The host's name.
+    pub host: String,
+    /// The id of the report's notification.
+    #[schema(value_type = String, format = "uuid")]
+    pub notification: NotificationId,
+    /// The id of the recovery that the report started; null if it joined an earlier report of the host, or starts nothing.
+    #[schema(required, value_type = Option<String>)]
+    pub recovery: Option<RecoveryId>,
+    /// The operator, with the reason in parentheses if one was given.
+    pub by: String,
+    /// True if the same operator had made the same report and its recovery is known, so that nothing was written.
+    pub already: bool,
+    /// True if the report starts nothing, because its reporter is quarantined: Nova has contradicted it too often.
+    pub set_aside: bool,
+}
+
+/// Finds a host by its name, its id or the beginning of its id.
+///
+/// # Errors
+///
+/// There is no match, there are several, or the database failed.
+pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView, ActionError> {
+    let wanted = wanted.trim();
+    let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
+    let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
+    let (_, mut found) = meant(wanted, hosts, called);
+    if found.len() > 1 {
+        let each = found.iter().map(|view| {
+            let host = &view.host;
+            format!(
+                "{} {} of segment {}",
+                host.id,
+                plain(&host.name),
+                plain(&host.segment.name)
+            )
+        });
+        return Err(ActionError::Ambiguous(could_be(wanted, "hosts", each)));
+    }
+    found
+        .pop()
+        .ok_or_else(|| ActionError::Unknown(nothing_is(wanted, "host", "see `tachi status --all-hosts`")))
+}
+
+/// Returns the known fact that blocks a report, before anything is written.
+fn speaks_against(view: &HostView) -> Option<String> {
+    let host = &view.host.name;
+    if let Some((id, Life::Open)) = view.recovery {
+        return Some(format!(
+            "recovery {id} of {host} is at work already: `tachi recovery show {host} --follow` tells what it does"
+        ));
+    }
+    if !view.host.on_maintenance {
+        return None;
+    }
+    Some(match view.why {
+        Some(MaintenanceReason::Operator) | None => format!(
+            "{host} is on maintenance, and nothing of such a host is recovered; end that first: openstack segment host update \
+             --on_maintenance False {} {host}",
+            view.host.segment.id
+        ),
+        Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => format!(
+            "{host} is on maintenance since it was recovered: `tachi host return {host}` tells how to bring it back"
+        ),
+    })
+}
+
+/// Describes the host's state in Nova, as an engine last read it.
+pub fn seen_of(seen: &RegionSnapshot, host: &str) -> String {
+    let Some(TimedFact { as_of, value }) = &seen.facts.computes else {
+        return format!("No engine has looked at Nova yet: whether it hears {host} is not known.");
+    };
+    let when = ago(*as_of, seen.now);
+    let state = value.iter().find(|one| one.host == host).map(|one| one.up);
+    let state = match state {
+        None => format!("Nova knew no compute service on {host} {when}"),
+        Some(true) => format!("Nova called {host} up {when}"),
+        Some(false) => format!("Nova called {host} down {when}"),
+    };
+    let all = seen.situation.instances.as_ref();
+    match all.map(|all| all.iter().filter(|one| *one.host == *host).count()) {
+        None => format!("{state}."),
+        Some(all) => format!(
+            "{state}, and {} on it.",
+            count(all, "instance was", "instances were")
+        ),
+    }
+}
+
+/// Previews the consequences of a report. `nova` is a sentence on the host's state in Nova.
+///
+/// # Errors
+///
+/// The database failed.
+pub async fn outlook(
+    freezes: &dyn Freezes,
+    view: &HostView,
+    mode: FencingMode,
+    nova: String,
+) -> Result<FailurePreview, ActionError> {
+    let host = &view.host.name;
+    let fencing = match mode {
+        FencingMode::Engine => format!(
+            "The engine fences {host} and proves it off before any instance is moved. If Nova goes on hearing it, it is not fenced, \
+             and the recovery says so: `tachi fence off {host}` switches it off."
+        ),
+        FencingMode::DryRun => format!(
+            "[fencing] mode is dry-run: the recovery tells what it would do with {host}, and does none of it."
+        ),
+        FencingMode::External => format!(
+            "[fencing] mode is external, so no engine switches {host} off: nothing is moved before somebody says that it is off, \
+             by a report with evidence or by `tachi recovery confirm-off`."
+        ),
+    };
+    let mut lines = vec![nova, fencing];
+    if !view.host.segment.enabled {
+        lines.push(format!(
+            "Segment {} is disabled: the report is kept, and nothing begins before it is enabled.",
+            view.host.segment.name
+        ));
+    }
+    let frozen = freezes.freezes().await?;
+    for line in frozen.iter().filter(|line| freezes_host(line, view)) {
+        lines.push(format!(
+            "{}: the report is kept, and nothing begins before that ends, or `{}` ends it.",
+            line.freeze.sentence(),
+            line.freeze.thaw()
+        ));
+    }
+    Ok(FailurePreview {
+        host: host.clone(),
+        against: speaks_against(view),
+        consequences: lines,
+    })
+}
+
+/// True if the freeze stops all new work on the whole host.
+pub(crate) fn freezes_host(line: &FreezeLine, view: &HostView) -> bool {
+    match line.freeze.scope {
+        FreezeScope::Region => true,
+        FreezeScope::Segment => line.target == view.host.segment.id.to_string(),
+        FreezeScope::Host => line.target == view.host.id.to_string(),
+        FreezeScope::Instance => false,
+    }
+}
+
+/// Builds the notification that the API would write for an administrator's report, before its reporter is checked. It claims no proof,
+/// because the operator has shown none.
+pub fn notification(host: &str, now: Timestamp) -> NewNotification {
+    let payload = [
+        ("event", "STOPPED"),
+        ("cluster_status", "OFFLINE"),
+        ("host_status", "UNKNOWN"),
+    ];
+    NewNotification {
+        kind: NotificationType::ComputeHost,
+        hostname: host.to_owned(),
+        generated_time: now,
+        payload: payload
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .into(),
+        evidence: None,
+        reporter: None,
+    }
+}
+
+/// An operator who reports a host, and the ports for it.
+pub struct FailureReport<'a> {
+    /// The recoveries.
+    pub desk: &'a dyn OperatorJournal,
+    /// The table of notifications.
+    pub reports: &'a dyn Reports,
+    /// The audit log, which is written before the report is.
+    pub audit: &'a dyn AuditSink,
+    /// The operator, with the reason in parentheses if one was given.
+    pub by: String,
+    /// The id of the API request, if there is one.
+    pub request: Option<String>,
+    /// The window in seconds in which an identical report is a duplicate.
+    pub window: u32,
+}
+
+/// The result of a report.
+#[derive(Debug)]
+pub struct ReportOutcome {
+    /// The answer.
+    pub view: FailedView,
+    /// The notification that was written; `None` if the same report existed already.
+    pub accepted: Option<Notification>,
+    /// The reason why the audit log lacks the result, if it does.
+    pub unaudited: Option<String>,
+}
+
+impl FailureReport<'_> {
+    /// Reports that a host has failed. Writes nothing if the same operator has made the same report, as long as its recovery is open or the
+    /// report would be a duplicate.
+    ///
+    /// # Errors
+    ///
+    /// Known facts block it, the audit log cannot be written, or the database failed.
+    pub async fn report(
+        &self,
+        view: &HostView,
+        mut new: NewNotification,
+        now: Timestamp,
+    ) -> Result<ReportOutcome, ActionError> {
+        let host = &view.host.name;
+        if let Some(why) = speaks_against(view) {
+            let open = view.recovery.filter(|(_, life)| *life == Life::Open);
+            let said = match open {
+                Some((id, _)) => self.said_by_us(id).await?,
+                None => None,
+            };
+            return said.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
+        }
+        if let Some(reporter) = new.reporter.as_deref_mut() {
+            reporter.user_name = Some(self.by.clone());
+        }
+        let entry = |phase, text: String| {
+            let mut entry = AuditEntry::new(AuditAction::Word, phase, host);
+            entry.operator = Some(self.by.clone());
+            entry.text = text;
+            entry
+        };
+        let request = self.request.as_ref();
+        let request = request.map_or_else(String::new, |request| format!(" ({request})"));
+        let intent = entry(AuditPhase::Intent, format!("reports the host as failed{request}"));
+        self.audit
+            .write(intent)
+            .await
+            .map_err(|source| ActionError::Unaudited {
+                not_done: "nothing was reported",
+                source,
+            })?;
+        let accepted = self.reports.accept_notification(&new, self.window, now).await;
+        let mut outcome = entry(AuditPhase::Outcome, String::new());
+        (outcome.result, outcome.text) = match &accepted {
+            Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
+            Err(error) => (Some(came_of(error)), error.to_string()),
+        };
+        let unaudited = self.audit.write(outcome).await.err().map(|error| {
+            format!(
+                "what came of it is not in the audit log: {error}: {}",
+                error.source
+            )
+        });
+        let accepted = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => return self.refused(host, error).await,
+        };
+        let known = self.recoveries(host).await?;
+        let begun = known.iter().find(|one| one.notification == accepted.id);
+        Ok(ReportOutcome {
+            view: FailedView {
+                host: host.clone(),
+                notification: accepted.id,
+                recovery: begun.map(|one| one.id),
+                by: self.by.clone(),
+                already: false,
+                set_aside: accepted.reporter.as_ref().is_some_and(|who| who.set_aside),
+            },
+            accepted: Some(accepted),
+            unaudited,
+        })
+    }
+
+    /// Returns the earlier report if this operator, with the same reason, is among the recovery's reporters.
+    async fn said_by_us(&self, id: RecoveryId) -> Result<Option<ReportOutcome>, ActionError> {
+        let story = self.desk.story(id).await?;
+        let ours = story.filter(|story| {
+            let mut reporters = story.reporters.iter();
+            reporters.any(|one| one.user_name.as_deref() == Some(self.by.as_str()))
+        });
+        Ok(ours.map(|story| ReportOutcome {
+            view: FailedView {
+                host: story.summary.host,
+                notification: story.summary.notification,
+                recovery: Some(id),
+                by: self.by.clone(),
+                already: true,
+                set_aside: false,
+            },
+            accepted: None,
+            unaudited: None,
+        }))
+    }
+
+    /// Returns the host's latest recoveries, newest first.
+    async fn recoveries(&self, host: &str) -> Result<Vec<RecoverySummary>, JournalError> {
+        let filter = RecoveryFilter {
+            closed: true,
+            host: Some(host.to_owned()),
+            limit: Some(LOOKED_AT),
+            ..RecoveryFilter::default()
+        };
+        self.desk.find_recoveries(&filter).await
+    }
+
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the registry's other errors are about other things, or the database"
+    )]
+    async fn refused(&self, host: &str, error: RegistryError) -> Result<ReportOutcome, ActionError> {
+        match error {
+            RegistryError::Duplicate => {
+                let known = self.recoveries(host).await?;
+                let newest = known.first();
+                if let Some(newest) = newest
+                    && let Some(said) = self.said_by_us(newest.id).await?
+                {
+                    return Ok(said);
+                }
+                let which = newest.map_or_else(String::new, |one| {
+                    format!(
+                        "; that is recovery {} ({}): `tachi recovery show {}`",
+                        one.id, one.status, one.id
+                    )
+                });
+                Err(ActionError::Refused(format!(
+                    "nothing was reported: the same was said of {host} within the last {} s \
+                     (duplicate_notification_detection_interval){which}",
+                    self.window
+                )))
+            }
+            RegistryError::OnMaintenance { .. } => Err(ActionError::Refused(format!(
+                "nothing was reported: {host} has been put on maintenance meanwhile"
+            ))),
+            RegistryError::UnknownHostName { .. } => Err(ActionError::Refused(format!(
+                "nothing was reported: {host} has been taken out of its segment meanwhile"
+            ))),
+            other => Err(ActionError::Failed(JournalError::new(
+                "reporting the host (it may have been written: see `tachi recovery list`)",
+                other,
+            ))),
+        }
+    }
+}
+
+/// Returns the audit result of a report that got no notification. A refusal is final; without an answer, the report may have been accepted.
+fn came_of(error: &RegistryError) -> AuditResult {
+    if error.is_refusal() {
+        AuditResult::Permanent
+    } else {
+        AuditResult::Transient
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_whose_answer_is_lost_is_not_written_down_as_refused() {
+        let lost = || Box::<dyn std::error::Error + Send + Sync>::from("the connection is gone");
+        let operation = "accepting a notification";
+        for error in [
+            RegistryError::Unavailable {
+                operation,
+                source: lost(),
+            },
+            RegistryError::Database {
+                operation,
+                source: lost(),
+            },
+        ] {
+            assert_eq!(came_of(&error), AuditResult::Transient, "{error}");
+        }
+        let name = || "compute-001".to_owned();
+        for error in [
+            RegistryError::Duplicate,
+            RegistryError::OnMaintenance { name: name() },
+            RegistryError::UnknownHostName { name: name() },
+        ] {
+            assert_eq!(came_of(&error), AuditResult::Permanent, "{error}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Snapshot of a region: everything that was read at one moment, and its assessment.
+
+use std::sync::Arc;
+
+use tachi_domain::Timestamp;
+use tachi_domain::policy::{BareNormal, FencingMode};
+use tachi_domain::recovery::Life;
+use tachi_domain::situation::{
+    DeviceTest, Facts, Forecast, MAX_FACT_AGE, ROOM_COUNTS_FOR, Situation, assess_with,
+};
+use tachi_engine::ports::engine_registry::EngineRow;
+use tachi_engine::ports::operator::RecoverySummary;
+use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+
+use crate::forecast::Forecasts;
+use crate::waits;
+
+/// True if the engine has sent a heartbeat recently.
+pub fn is_alive(line: &EngineRow, now: Timestamp) -> bool {
+    tachi_domain::situation::is_alive(line.seen_at, now)
+}
+
+/// The fencing configuration.
+#[derive(Clone, Debug)]
+pub struct Fencing {
+    /// The source whose proof counts that a host is off.
+    pub mode: FencingMode,
+    /// The power controllers, if any are configured.
+    pub device: Option<String>,
+    /// The value of a bare NORMAL, that is one without evidence, in mode `external`.
+    pub bare_normal: BareNormal,
+}
+
+impl Fencing {
+    /// Describes the configuration in one line.
+    pub fn line(&self) -> String {
+        match (self.mode, &self.device) {
+            (FencingMode::Engine, Some(device)) => {
+                format!("engine: the power of hosts is read and cut through {device}")
+            }
+            (FencingMode::Engine, None) => {
+                "engine, but no power controller is configured: nothing can be proven off".into()
+            }
+            (FencingMode::DryRun, _) => {
+                "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()
+            }
+            (FencingMode::External, _) => {
+                let bare = match self.bare_normal {
+                    BareNormal::Refuse => "without evidence it is refused".to_owned(),
+                    BareNormal::Wait(time) => format!(
+                        "without evidence it counts after {} s of silence, as with Masakari: a host that runs on without its \
+                         nova-compute is then evacuated all the same; configure fence devices, or set [fencing] \
+                         normal_without_evidence = refuse",
+                        time.as_secs()
+                    ),
+                };
+                format!(
+                    "external: a notification's host_status NORMAL is taken for somebody else's proof; {bare}"
+                )
+            }
+        }
+    }
+}
+
+/// The age of one kind of data from the cloud, and the time for which it counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Age {
+    /// The kind of data, such as `tests`.
+    pub kind: &'static str,
+    /// The time of the data; `None` if it was never read.
+    pub as_of: Option<Timestamp>,
+    /// The time for which it counts, in seconds.
+    pub counts_for: u64,
+}
+
+/// The source of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The region, if the configuration names it.
+    pub region: Option<String>,
+    /// The database, without its password.
+    pub database: String,
+}
+
+/// A snapshot of a region.
+#[derive(Clone, Debug)]
+pub struct RegionSnapshot {
+    /// When the snapshot was taken.
+    pub now: Timestamp,
+    /// The fencing configuration.
+    pub fencing: Fencing,
+    /// The source of the snapshot.
+    pub place: Place,
+    /// The contents of Tachi's own tables.
+    pub tables: Tables,
+    /// When an engine last read Nova's compute services.
+    pub looked_at: Option<Timestamp>,
+    /// The age of each kind of data from the cloud.
+    pub ages: Vec<Age>,
+    /// The last test of each fence device.
+    pub tests: Vec<DeviceTest>,
+    /// The facts that are assessed.
+    pub facts: Facts,
+    /// The forecast of capacity for the instances of failed hosts.
+    pub forecast: Arc<Forecast>,
+    /// The assessment.
+    pub situation: Situation,
+}
+
+impl RegionSnapshot {
+    /// Assesses what was read.
+    pub fn judged(
+        now: Timestamp,
+        fencing: Fencing,
+        place: Place,
+        tables: Tables,
+        watched: CloudSnapshot,
+        configured: Configured,
+        forecasts: &Forecasts,
+    ) -> Self {
+        let ages = ages(&watched);
+        let looked_at = watched.computes.as_ref().map(|known| known.as_of);
+        let tests = watched.tests.clone().unwrap_or_default();
+        let facts = tables.facts(watched, configured);
+        let forecast = forecasts.of(&facts, now);
+        Self {
+            now,
+            fencing,
+            place,
+            looked_at,
+            ages,
+            tests,
+            situation: assess_with(&facts, &forecast, now),
+            forecast,
+            facts,
+            tables,
+        }
+    }
+
+    /// Returns the recoveries that are on hold.
+    pub fn held(&self) -> impl Iterator<Item = &RecoverySummary> {
+        let open = self.tables.recoveries.iter().filter(|row| row.life == Life::Open);
+        open.filter(|row| waits::what(row.wait.as_ref()).is_held())
+    }
+}
+
+fn ages(watched: &CloudSnapshot) -> Vec<Age> {
+    let of_nova = |kind, as_of| Age {
+        kind,
+        as_of,
+        counts_for: MAX_FACT_AGE.as_secs(),
+    };
+    let rooms = watched.rooms.as_ref().map(|known| Age {
+        kind: "rooms",
+        as_of: Some(known.as_of),
+        counts_for: ROOM_COUNTS_FOR.as_secs(),
+    });
+    let tests = watched.tests.iter().flatten();
+    let oldest = tests.min_by_key(|test| test.as_of.micros() + i64::from(test.counts_for) * 1_000_000);
+    let mut ages = vec![
+        of_nova("computes", watched.computes.as_ref().map(|known| known.as_of)),
+        of_nova("instances", watched.instances.as_ref().map(|known| known.as_of)),
+        Age {
+            kind: "tests",
+            as_of: oldest.map(|test| test.as_of),
+            counts_for: oldest.map_or(MAX_FACT_AGE.as_secs(), |test| u64::from(test.counts_for)),
+        },
+    ];
+    ages.extend(rooms);
+    ages
+}

@@ -1,0 +1,149 @@
+//! A dry run: the queries that a recovery of a host makes before it acts, made now. Nothing is changed and nothing is
+//! switched: from Nova only lists are read.
+
+use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tachi_domain::count;
+use tachi_domain::guard::{Guard, GuardPhase, HostFacts, Ruling, rule};
+use tachi_domain::host_recovery::in_order;
+use tachi_domain::policy::Policy;
+use tachi_domain::{HostId, RecoveryId, ServerId};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use crate::engine::Ports;
+use crate::lists::Services;
+use crate::ports::Witnesses;
+use crate::region_scan::RegionScan;
+
+/// A query and its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// A description of the query.
+    pub what: String,
+    pub took: Duration,
+    /// The result, for people.
+    pub said: Result<String, String>,
+}
+
+impl Answer {
+    /// Runs the query and measures it.
+    pub async fn of<T, E: Display>(
+        what: impl Into<String>,
+        asking: impl Future<Output = Result<T, E>>,
+        say: impl FnOnce(&T) -> Result<String, String>,
+    ) -> (Self, Option<T>) {
+        let began = Instant::now();
+        let answer = asking.await;
+        let took = began.elapsed();
+        let said = match &answer {
+            Ok(answer) => say(answer),
+            Err(error) => Err(error.to_string()),
+        };
+        let what = what.into();
+        (Self { what, took, said }, answer.ok())
+    }
+}
+
+/// The result of a dry run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DryRun {
+    /// The answers, in the order of the queries.
+    pub answers: Vec<Answer>,
+    /// The ruling of the guards; `None` if it is unknown.
+    pub ruling: Option<Ruling>,
+    /// The instances that would be evacuated, by id and name, the first one first.
+    pub order: Vec<(ServerId, String)>,
+    /// The instances that would be left in place, and the reason.
+    pub left: Vec<(String, String)>,
+}
+
+/// Runs all queries for the host of this id and name. `host` counts as down in Nova.
+pub async fn rehearse(
+    ports: &Ports,
+    surroundings: Arc<dyn Witnesses>,
+    policy: &Policy,
+    (host, name): (HostId, &str),
+) -> DryRun {
+    let mut all = DryRun::default();
+    let compute = &ports.compute;
+    let ready = Answer::of("keystone, nova", compute.make_ready(), |()| {
+        Ok("let us in".to_owned())
+    });
+    all.answers.push(ready.await.0);
+    let service = Answer::of("service", compute.service(name), |found| match found {
+        None => Err("Nova has no nova-compute of this name".to_owned()),
+        Some(one) => {
+            let (up, enabled) = (one.up, one.enabled);
+            let word = |is: bool, yes: &'static str, no: &'static str| if is { yes } else { no };
+            Ok(format!(
+                "{}, {}",
+                word(up, "up", "down"),
+                word(enabled, "enabled", "disabled")
+            ))
+        }
+    });
+    all.answers.push(service.await.0);
+    let (_, rules) = watch::channel(policy.clone());
+    let around = RegionScan::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
+    around.set_surroundings(surroundings);
+    let look = async { around.look().await.map_err(|fault| fault.text) };
+    let (answer, region) = Answer::of("region", look, |region| match &region.nova {
+        Ok(nova) => Ok(format!(
+            "{}, {}",
+            count(region.hosts.len(), "host", "hosts"),
+            count(nova.services.len(), "service", "services")
+        )),
+        Err(why) => Err(why.clone()),
+    })
+    .await;
+    all.answers.push(answer);
+    all.ruling = region.map(|region| {
+        let own = HostFacts {
+            silent: true,
+            evidence: false,
+            cliff_for: Duration::ZERO,
+        };
+        let facts = region.facts(host, name, RecoveryId(Uuid::new_v4()), own, policy);
+        // There is no report, so no second reporter can corroborate it.
+        rule(
+            &facts,
+            policy,
+            GuardPhase::Order,
+            &BTreeSet::from([Guard::Corroboration]),
+        )
+    });
+    let (answer, servers) = Answer::of("instances", compute.servers_on(name), |servers| {
+        Ok(format!("{} on it", servers.len()))
+    })
+    .await;
+    all.answers.push(answer);
+    let servers = servers.unwrap_or_default();
+    let mut meant = Vec::new();
+    for server in &servers {
+        match policy.leaves(server) {
+            None => meant.push(server),
+            Some(why) => all.left.push((server.name.clone(), why)),
+        }
+    }
+    in_order(policy, &mut meant);
+    all.order = meant
+        .iter()
+        .map(|server| (server.id, server.name.clone()))
+        .collect();
+    let cell = Answer::of("cell", compute.count_in_cell(name), |known| {
+        Ok(match *known {
+            None => "its cell does not tell how many".to_owned(),
+            Some(all) => format!("counts {}", count(all, "instance", "instances")),
+        })
+    });
+    all.answers.push(cell.await.0);
+    let migrations = Answer::of("migrations", compute.migrations_touching(name), |all| {
+        Ok(format!("{} in Nova's records", all.len()))
+    });
+    all.answers.push(migrations.await.0);
+    all
+}

@@ -1,0 +1,149 @@
+use std::collections::BTreeMap;
+
+use tachi_domain::recovery::{OperatorAction, OperatorState};
+use tachi_domain::{Elapsed, Wait, WaitsFor};
+use tachi_engine::ports::engine_registry::EngineSignature;
+use tachi_engine::ports::journal::{Write, WriteOutcome};
+use tachi_engine::ports::{EngineRegistry as _, OperatorJournal as _};
+
+use super::*;
+use crate::testing::Bench;
+
+async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery {
+    let segment = bench.segment("s1").await;
+    let host = bench.host(&segment, "cmp1").await;
+    bench.stopped(&host).await;
+    bench.claim_newest("engine").await
+}
+
+async fn say(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
+    bench.store.desk().say(id, word, by).await.unwrap()
+}
+
+fn pulse(committed: WriteOutcome) -> OperatorState {
+    let WriteOutcome::Written(pulse) = committed else {
+        panic!("{committed:?}");
+    };
+    pulse
+}
+
+fn words(pulse: &OperatorState) -> Vec<(OperatorCommand, &str)> {
+    let word = |one: &'_ OperatorAction| one.said.word;
+    pulse
+        .actions
+        .iter()
+        .map(|one| (word(one), one.said.by.as_str()))
+        .collect()
+}
+
+#[tokio::test]
+async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_transaction() {
+    let bench = Bench::new().await;
+    let owner = claimed(&bench).await;
+    let journal = bench.store.journal();
+    let held = Wait::bare(WaitsFor::Approval, bench.clock_wall());
+    let write = Write {
+        wait: Some(held.clone()),
+        ..Write::default()
+    };
+    let _ = journal.commit_at(owner.id, owner.epoch, &write).await.unwrap();
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        ActionOutcome::Heard
+    );
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "bob").await,
+        ActionOutcome::Heard
+    );
+    let beaten = pulse(
+        journal
+            .beat_at(owner.id, owner.epoch, Elapsed::ZERO)
+            .await
+            .unwrap(),
+    );
+    assert_eq!(
+        words(&beaten),
+        [
+            (OperatorCommand::Reject, "ada"),
+            (OperatorCommand::Approve, "bob")
+        ]
+    );
+    assert!(
+        beaten
+            .actions
+            .iter()
+            .all(|one| one.hold.as_ref() == Some(&held) && !one.is_late)
+    );
+    // Whoever claims it hears them too, until one owner has written that it has heard them.
+    let next = bench.claim_newest("other").await;
+    assert_eq!(next.pulse.actions, beaten.actions);
+    let heard = Write {
+        heard_actions: vec![beaten.actions[0].id],
+        ..Write::default()
+    };
+    let lost = journal.commit_at(owner.id, owner.epoch, &heard).await.unwrap();
+    assert_eq!(lost, WriteOutcome::Lost);
+    let left = pulse(journal.commit_at(next.id, next.epoch, &heard).await.unwrap());
+    assert_eq!(
+        words(&left),
+        [(OperatorCommand::Approve, "bob")],
+        "marked by the owner alone"
+    );
+    let story = bench.store.desk().story(owner.id).await.unwrap().unwrap();
+    assert_eq!(
+        story.unheard, left.actions,
+        "the story tells what nobody has heard"
+    );
+}
+
+#[tokio::test]
+async fn r32_what_is_read_late_says_so() {
+    let bench = Bench::new().await;
+    let owner = claimed(&bench).await;
+    say(&bench, owner.id, OperatorCommand::Approve, "ada").await;
+    for (seconds, is_late) in [(119, false), (2, true)] {
+        bench.clock.set_wall_on(seconds);
+        let next = bench.claim_newest("engine").await;
+        assert_eq!(next.pulse.actions[0].is_late, is_late);
+    }
+}
+
+#[tokio::test]
+async fn r32_an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
+    let bench = Bench::new().await;
+    let owner = claimed(&bench).await;
+    let sign = async |facts: BTreeMap<String, String>| {
+        let signature = EngineSignature {
+            name: "c1:7:x".to_owned(),
+            version: "0.1".to_owned(),
+            started_at: bench.clock_wall(),
+            facts,
+        };
+        bench.store.roll().sign(&signature).await.unwrap();
+    };
+    sign(BTreeMap::new()).await;
+    for word in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {
+        let said = say(&bench, owner.id, word, "ada").await;
+        assert_eq!(said, ActionOutcome::OlderEngine("c1:7:x (0.1)".to_owned()));
+    }
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Reject, "ada").await,
+        ActionOutcome::Heard
+    );
+    let next = bench.claim_newest("engine").await;
+    // Both a row and, for that engine, the column.
+    assert_eq!(words(&next.pulse), [(OperatorCommand::Reject, "ada")]);
+    assert_eq!(next.pulse.word.unwrap().word, OperatorCommand::Reject);
+    sign([(READS_ACTIONS.to_owned(), "ok".to_owned())].into()).await;
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        ActionOutcome::Heard
+    );
+    // One that has not been seen for a minute is not asked for.
+    sign(BTreeMap::new()).await;
+    bench.clock.set_wall_on(61);
+    assert_eq!(
+        say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
+        ActionOutcome::Heard
+    );
+}

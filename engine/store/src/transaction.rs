@@ -1,0 +1,367 @@
+//! The only way to write: one transaction per [`Transaction`].
+//!
+//! On `SQLite` a transaction begins IMMEDIATE: it takes the write lock before it reads. A deferred one takes the lock
+//! with its first write, and fails at once if another one has written since its first read. All writes of a process use
+//! one connection and so queue in order; between processes, `SQLite`'s busy timeout waits.
+//!
+//! On a server a transaction reads committed rows, statement by statement. Transactions that must exclude each other
+//! take a lock, see [`crate::lock`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sea_orm::{
+    DatabaseTransaction, DbErr, IsolationLevel, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use crate::conn::Conn;
+use crate::database::Database;
+use crate::error::{Failure, Stop};
+use crate::server::Lane;
+
+/// Limit of attempts while other transactions block this one, or the connection is lost before the commit.
+const ATTEMPTS: u32 = 5;
+
+/// The minimum pause before the second attempt. It doubles with each attempt, and a random part of up to the same
+/// length is added, so that two transactions that collided do not collide again.
+const MIN_RETRY_DELAY: Duration = Duration::from_millis(5);
+
+/// Time after which there is no further attempt, because the caller has been waiting for long.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A transaction.
+pub(crate) type Tx = Conn<DatabaseTransaction>;
+
+/// The decision on a transaction.
+#[derive(Debug)]
+pub(crate) enum TxOutcome<T> {
+    /// Commit, then return the result.
+    Keep(T),
+    /// Roll back, then return the result.
+    Undo(T),
+}
+
+/// A change. It may be run several times; only the last run can be committed.
+#[async_trait]
+pub(crate) trait Transaction: Sync {
+    /// The result.
+    type Output: Send;
+
+    /// Reads and writes, but neither commits nor rolls back.
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Self::Output>, Stop>;
+}
+
+impl Database {
+    /// Runs a change in one transaction.
+    ///
+    /// # Errors
+    ///
+    /// No change has been written, unless the commit itself failed; then it may have been.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future rolls back, unless the commit has been sent; then it may or may not have been written.
+    pub(crate) async fn write<W: Transaction>(&self, work: &W) -> Result<W::Output, Stop> {
+        self.write_in(Lane::Registry, work).await
+    }
+
+    /// Runs a change on the journal's connection.
+    pub(crate) async fn write_journal<W: Transaction>(&self, work: &W) -> Result<W::Output, Stop> {
+        self.write_in(Lane::Journal, work).await
+    }
+
+    async fn write_in<W: Transaction>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+        let began = Instant::now();
+        let mut attempt = 1;
+        loop {
+            match self.attempt(lane, work).await {
+                Err(Stop::Failed(failure))
+                    if attempt < ATTEMPTS && failure.may_be_repeated() && began.elapsed() < RETRY_TIMEOUT =>
+                {
+                    tracing::debug!(attempt, error = %failure, "a transaction did not go through, trying again");
+                    tokio::time::sleep(pause(attempt)).await;
+                    attempt += 1;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn attempt<W: Transaction>(&self, lane: Lane, work: &W) -> Result<W::Output, Stop> {
+        let tx = self.begin(lane, immediate()).await?;
+        match work.run(&tx).await {
+            Ok(TxOutcome::Keep(output)) => {
+                commit(tx).await?;
+                Ok(output)
+            }
+            Ok(TxOutcome::Undo(output)) => {
+                roll_back(tx).await;
+                Ok(output)
+            }
+            Err(stop) => {
+                roll_back(tx).await;
+                Err(stop)
+            }
+        }
+    }
+
+    /// Begins a transaction that several changes share. The caller commits or rolls it back, and no part of it is
+    /// repeated.
+    pub(crate) async fn begin_journal(&self) -> Result<Tx, DbErr> {
+        self.begin(Lane::Journal, immediate()).await
+    }
+
+    async fn begin(&self, lane: Lane, options: TransactionOptions) -> Result<Tx, DbErr> {
+        let pool = self.lane(lane);
+        let tx = pool.answer(pool.db.begin_with_options(options)).await?;
+        Ok(pool.with(tx))
+    }
+
+    /// Begins a snapshot for reads on the journal's connection. All commits on that connection are visible, and every
+    /// statement sees the same state.
+    pub(crate) async fn snapshot(&self) -> Result<Tx, DbErr> {
+        let mut options = TransactionOptions::default();
+        if self.is_sqlite() {
+            options.sqlite_transaction_mode = Some(SqliteTransactionMode::Deferred);
+        } else {
+            // It is not declared read-only, because a proxy that splits reads sends such a transaction to a replica
+            // that may lag behind.
+            options.isolation_level = Some(IsolationLevel::RepeatableRead);
+        }
+        self.begin(Lane::Journal, options).await
+    }
+}
+
+/// Commits. An error from here on does not mean that nothing was written.
+pub(crate) async fn commit(tx: Tx) -> Result<(), Failure> {
+    let conn = tx.with(());
+    conn.answer(tx.db.commit()).await.map_err(Failure::Commit)
+}
+
+/// Rolls a transaction back. If even that fails, the connection is lost, or is rolled back before its next use.
+pub(crate) async fn roll_back(tx: Tx) {
+    let conn = tx.with(());
+    if let Err(error) = conn.answer(tx.db.rollback()).await {
+        tracing::debug!(%error, "rolling a transaction back");
+    }
+}
+
+/// Returns the options of a transaction that begins IMMEDIATE on `SQLite`. On servers the session settings decide.
+fn immediate() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    }
+}
+
+/// Returns the pause after an attempt.
+fn pause(attempt: u32) -> Duration {
+    let shortest = MIN_RETRY_DELAY * 2_u32.saturating_pow(attempt - 1);
+    let chance = u32::from(Uuid::new_v4().as_bytes()[0]);
+    shortest + shortest * chance / 255
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use sea_orm::sea_query::Expr;
+    use sea_orm::{ConnectionTrait, EntityTrait as _, PaginatorTrait as _, Set};
+    use tachi_domain::Timestamp;
+    use tokio::sync::Notify;
+
+    use super::*;
+    use crate::entity::meta;
+    use crate::failure_kind::FailureKind;
+    use crate::testing::Bench;
+    use crate::{Store, StoreOptions};
+    use tachi_testkit::HandClock;
+
+    async fn insert(db: &impl ConnectionTrait, name: &str) -> Result<(), DbErr> {
+        let row = meta::ActiveModel {
+            name: Set(name.to_owned()),
+            value: Set(String::new()),
+        };
+        meta::Entity::insert(row).exec(db).await.map(|_| ())
+    }
+
+    async fn rows(store: &Store) -> u64 {
+        meta::Entity::find().count(store.db.reader()).await.unwrap()
+    }
+
+    /// Opens the store as another process that does not wait for locks.
+    async fn impatient(bench: &Bench) -> Store {
+        let mut options = StoreOptions::file(bench.path());
+        options.busy_timeout = Duration::from_millis(1);
+        Store::connect(&options, Arc::<HandClock>::clone(&bench.clock))
+            .await
+            .unwrap()
+    }
+
+    /// Inserts a row, and then returns the configured verdict.
+    struct Insert(bool);
+
+    #[async_trait]
+    impl Transaction for Insert {
+        type Output = ();
+
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+            insert(tx, "row").await?;
+            Ok(if self.0 {
+                TxOutcome::Keep(())
+            } else {
+                TxOutcome::Undo(())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn the_verdict_decides_what_stays() {
+        let bench = Bench::new().await;
+        bench.store.db.write(&Insert(false)).await.unwrap();
+        assert_eq!(rows(&bench.store).await, 0);
+        bench.store.db.write(&Insert(true)).await.unwrap();
+        assert_eq!(rows(&bench.store).await, 1);
+        bench.store.db.write(&Insert(true)).await.unwrap_err();
+        assert_eq!(rows(&bench.store).await, 1);
+    }
+
+    /// Inserts a row, signals that, and waits until it is released.
+    struct Linger {
+        inserted: Notify,
+        go: Notify,
+    }
+
+    #[async_trait]
+    impl Transaction for Linger {
+        type Output = ();
+
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+            insert(tx, "lingering").await?;
+            self.inserted.notify_one();
+            self.go.notified().await;
+            Ok(TxOutcome::Keep(()))
+        }
+    }
+
+    fn linger() -> Linger {
+        Linger {
+            inserted: Notify::new(),
+            go: Notify::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_dropped_write_leaves_nothing_and_holds_nobody_up() {
+        let bench = Bench::new().await;
+        let work = linger();
+        tokio::select! {
+            outcome = bench.store.db.write(&work) => panic!("{outcome:?}"),
+            () = work.inserted.notified() => {}
+        }
+        bench.store.db.write(&Insert(true)).await.unwrap();
+        assert_eq!(rows(&bench.store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_begins_with_the_lock_and_gives_up_after_a_few_tries() {
+        let bench = Bench::sqlite().await;
+        let other = impatient(&bench).await;
+        let work = linger();
+        let blocked = async {
+            work.inserted.notified().await;
+            let blocked = other.db.write(&Insert(true)).await;
+            work.go.notify_one();
+            blocked
+        };
+        let (lingered, blocked) = tokio::join!(bench.store.db.write(&work), blocked);
+        lingered.unwrap();
+        let Err(Stop::Failed(Failure::Db(error))) = blocked else {
+            panic!("{blocked:?}");
+        };
+        assert_eq!(FailureKind::of(&error), FailureKind::InTheWay, "{error}");
+        assert_eq!(rows(&bench.store).await, 1, "the one that held the lock");
+    }
+
+    /// Blocks another process in its first run.
+    struct Collides<'a> {
+        other: &'a Store,
+        runs: AtomicU32,
+    }
+
+    #[async_trait]
+    impl Transaction for Collides<'_> {
+        type Output = u32;
+
+        async fn run(&self, tx: &Tx) -> Result<TxOutcome<u32>, Stop> {
+            let runs = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
+            insert(tx, "row").await?;
+            if runs == 1 {
+                insert(self.other.db.writer(), "other").await?;
+            }
+            Ok(TxOutcome::Keep(runs))
+        }
+    }
+
+    #[tokio::test]
+    async fn what_collided_is_tried_again_from_the_start() {
+        let bench = Bench::sqlite().await;
+        let other = impatient(&bench).await;
+        let work = Collides {
+            other: &other,
+            runs: AtomicU32::new(0),
+        };
+        assert_eq!(bench.store.db.write(&work).await.unwrap(), 2);
+        assert_eq!(rows(&bench.store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn other_errors_are_not_tried_again() {
+        let bench = Bench::new().await;
+        bench.store.db.write(&Insert(true)).await.unwrap();
+        let Err(Stop::Failed(Failure::Db(error))) = bench.store.db.write(&Insert(true)).await else {
+            panic!("a second row of the same name");
+        };
+        assert_eq!(FailureKind::of(&error), FailureKind::Lasting, "{error}");
+    }
+
+    #[tokio::test]
+    async fn readers_are_not_held_up_by_a_write_and_see_nothing_of_it() {
+        let bench = Bench::new().await;
+        let work = linger();
+        let reading = async {
+            work.inserted.notified().await;
+            let seen = rows(&bench.store).await;
+            work.go.notify_one();
+            seen
+        };
+        let (written, seen) = tokio::join!(bench.store.db.write(&work), reading);
+        written.unwrap();
+        assert_eq!(seen, 0);
+        assert_eq!(rows(&bench.store).await, 1);
+    }
+
+    #[tokio::test]
+    async fn times_are_rewritten_in_every_kind_of_statement() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        let at = crate::time::to_column(Timestamp::from_micros(1_000_000)).unwrap();
+        crate::entity::segment::Entity::update_many()
+            .col_expr(crate::entity::segment::Column::UpdatedAt, Expr::value(at))
+            .exec(bench.store.db.writer())
+            .await
+            .unwrap();
+        let found = sea_orm::QueryFilter::filter(
+            crate::entity::segment::Entity::find(),
+            sea_orm::ColumnTrait::eq(&crate::entity::segment::Column::UpdatedAt, at),
+        )
+        .one(bench.store.db.reader())
+        .await
+        .unwrap();
+        assert_eq!(found.map(|row| row.id), Some(segment.row));
+    }
+}

@@ -1,0 +1,205 @@
+//! `tachi doctor --fix`: fixes with our own rows and files. No power is switched, and no instance is touched.
+//!
+//! Each fix checks itself what is wrong, so that a second run finds nothing to do, and is in the audit log before it is done.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tachi_domain::count;
+use tachi_domain::situation::Severity;
+use tachi_engine::ports::AuditEntry;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+
+use super::super::freeze::{after, before};
+use super::super::init::missing;
+use super::super::process_owner::who;
+use super::super::status::code;
+use super::super::{Failure, command_settings};
+use super::checks::{self, Check};
+use super::{lines, named, read};
+use crate::cli::DoctorArgs;
+use crate::out;
+use crate::settings::Settings;
+use crate::wiring::{self, Base};
+
+/// Name of this command in the audit log.
+const COMMAND: &str = "tachi doctor --fix";
+
+/// A fix for a check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mend {
+    /// Puts hosts of Nova into segments.
+    Segments,
+    /// Closes files with secrets to others.
+    Files,
+}
+
+impl Mend {
+    /// Returns the fix for the check of this name, if there is one.
+    fn of(check: &str) -> Option<Self> {
+        match check {
+            "no-hosts" | "host-not-in-segment" => Some(Self::Segments),
+            "configuration" => Some(Self::Files),
+            _ => None,
+        }
+    }
+}
+
+/// True if there is a fix for the check.
+pub(super) fn is_mended(check: &str) -> bool {
+    Mend::of(check).is_some()
+}
+
+/// Fixes the named check, or all that can be fixed.
+pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
+    let by = who(None)?;
+    let settings = command_settings(&args.source.config)?;
+    let wrong = wrong(args).await?;
+    if wrong.is_empty() {
+        out::line("nothing is wrong, so nothing was mended");
+        return Ok(crate::DONE);
+    }
+    let base = wiring::existing(&settings).await?;
+    let mut done: Vec<Mend> = Vec::new();
+    let mut mended = 0;
+    for one in &wrong {
+        let Some(mend) = Mend::of(&one.name) else {
+            lines(one).iter().for_each(out::told);
+            out::line("        by hand");
+            continue;
+        };
+        if done.contains(&mend) {
+            continue;
+        }
+        done.push(mend);
+        mended += match mend {
+            Mend::Segments => Box::pin(segments(args, &settings, &base)).await?,
+            Mend::Files => files(args, &settings, &base, &by).await?,
+        };
+    }
+    if args.dry_run {
+        out::line("nothing was done: leave --dry-run out");
+        return Ok(crate::DONE);
+    }
+    if mended == 0 {
+        out::line("nothing was mended");
+    }
+    let left = self::wrong(args).await?;
+    let worst = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
+    for one in left.iter().filter(|one| is_mended(&one.name)) {
+        lines(one).iter().for_each(out::told);
+    }
+    Ok(if args.check { code(worst) } else { crate::DONE })
+}
+
+/// Returns the requested checks that did not pass.
+async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
+    let all = checks::all(&read(&args.source.config).await);
+    let shown = match &args.name {
+        None => all.iter().collect(),
+        Some(name) => named(&all, name)?,
+    };
+    let bad = shown
+        .into_iter()
+        .filter(|one| !matches!(one.grade, Severity::Ok | Severity::Info));
+    Ok(bad.cloned().collect())
+}
+
+/// Puts hosts into segments; returns their number.
+async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result<usize, Failure> {
+    let missing = missing(settings, base).await?;
+    missing.lines().iter().for_each(out::told);
+    if missing.is_empty() || args.dry_run {
+        return Ok(0);
+    }
+    // The settings were consumed, so they are read again.
+    let made = Box::pin(missing.put(command_settings(&args.source.config)?, base, COMMAND)).await?;
+    out::line(format!(
+        "mended: {} in segments now",
+        count(made, "host is", "hosts are")
+    ));
+    Ok(made)
+}
+
+/// Closes files to others; returns their number.
+async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) -> Result<usize, Failure> {
+    let open = settings.open_files();
+    if open.is_empty() {
+        out::line(
+            "configuration: what else is wrong with it is mended by hand: `tachi doctor configuration`",
+        );
+    }
+    if args.dry_run {
+        for (file, what) in &open {
+            out::told(format!(
+                "{file}: would be closed to others (chmod o=): it holds {what}"
+            ));
+        }
+        return Ok(0);
+    }
+    if open.is_empty() {
+        return Ok(0);
+    }
+    let audit = wiring::audit(settings, &base.clock, COMMAND)?;
+    for (file, _) in &open {
+        let entry = |phase, text: String| {
+            let mut entry = AuditEntry::new(AuditAction::Change, phase, "");
+            entry.operator = Some(by.to_owned());
+            entry.text = text;
+            entry
+        };
+        let intent = entry(AuditPhase::Intent, format!("closes {file} to others"));
+        before(&audit, intent, "nothing was done").await?;
+        let closed = close(Path::new(file));
+        let mut outcome = entry(AuditPhase::Outcome, format!("{file} is closed to others"));
+        outcome.result = Some(AuditResult::Ok);
+        if let Err(error) = &closed {
+            outcome.result = Some(AuditResult::Permanent);
+            outcome.text = format!("{file}: {error}");
+        }
+        after(&audit, outcome).await;
+        closed.map_err(|error| Failure::new(format!("closing {file} to others"), error))?;
+        out::told(format!("mended: {file} is closed to others"));
+    }
+    Ok(open.len())
+}
+
+/// Removes the rights of others on a file, and keeps those of its owner and group.
+fn close(file: &Path) -> std::io::Result<()> {
+    let mut permissions = std::fs::metadata(file)?.permissions();
+    permissions.set_mode(permissions.mode() & 0o7770);
+    std::fs::set_permissions(file, permissions)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn what_is_mended_are_checks_that_there_are() {
+        let mut names: BTreeSet<String> = checks::codes().map(checks::name_of).collect();
+        names.insert("configuration".to_owned());
+        let mended: Vec<&str> = names
+            .iter()
+            .map(String::as_str)
+            .filter(|name| Mend::of(name).is_some())
+            .collect();
+        assert_eq!(mended, ["configuration", "host-not-in-segment", "no-hosts"]);
+    }
+
+    #[test]
+    fn closing_a_file_takes_nothing_from_its_owner_and_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a");
+        std::fs::write(&file, "").unwrap();
+        for (was, is) in [(0o644, 0o640), (0o777, 0o770), (0o600, 0o600), (0o004, 0)] {
+            std::fs::set_permissions(&file, std::fs::Permissions::from_mode(was)).unwrap();
+            close(&file).unwrap();
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode();
+            assert_eq!(mode & 0o7777, is, "{was:o}");
+        }
+        assert!(close(&folder.path().join("none")).is_err());
+    }
+}

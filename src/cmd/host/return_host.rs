@@ -1,0 +1,182 @@
+//! `tachi host return --do`: our own steps of a host's return to service, once nothing blocks them.
+//!
+//! Clearing `forced_down` is not one of them: only the engine that watches the host knows whether a fence device's command may still take
+//! effect (R5, R22). A service that was disabled by others stays disabled (R23), and a host that an operator has put in maintenance
+//! stays there. Each step is checked first, written into the audit log before it is done, and skipped if it is done already: after a
+//! crash in between, the command can be run again.
+
+use axum::http::Method;
+use serde_json::json;
+use tachi_domain::nova::Service;
+use tachi_engine::SystemClock;
+use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
+use tachi_engine::ports::compute::ServiceChange;
+use tachi_engine::ports::{AuditEntry, Clock as _, CloudLists as _, Compute as _};
+
+use super::super::consent::confirmed;
+use super::super::freeze::{after, before};
+use super::super::local::{LocalController, LocalOperation};
+use super::super::process_owner::who;
+use super::super::{Failure, command_settings};
+use super::checks::checks;
+use super::facts::Facts;
+use super::{facts, is_ready};
+use crate::cli::HostReturnArgs;
+use crate::out::answer::{self, ProgressReporter};
+use crate::settings::Settings;
+use crate::wiring::{self, Base};
+use crate::{out, wiring::audit};
+
+/// Name of this command in the audit log.
+const COMMAND: &str = "tachi host return";
+
+/// Output fields for programs: which of the steps were done now.
+const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
+
+/// The confirmation before anything is done; the command itself cannot check these facts.
+const CONFIRMATION_TEXT: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
+                     its queue was emptied before nova-compute started.";
+
+/// The steps that were done.
+pub(super) struct PutBack {
+    host: String,
+    enabled: bool,
+    off_maintenance: bool,
+    by: String,
+}
+
+/// Returns a host to service and prints the result.
+pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
+    answer::admits(&args.shape, PUT_BACK)?;
+    let now = SystemClock.wall();
+    let done = Box::pin(put_back(&args, ProgressReporter::of(&args.shape, now))).await?;
+    let object = || json!({"host": done.host, "enabled": done.enabled, "off_maintenance": done.off_maintenance, "by": done.by});
+    answer::object(&args.shape, now, object, |_| Vec::new())?;
+    Ok(crate::DONE)
+}
+
+/// Returns a host to service without printing the result.
+pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter) -> Result<PutBack, Failure> {
+    let reason = args.reason.as_deref().unwrap_or_default().trim();
+    if reason.is_empty() {
+        return Err(Failure::usage(
+            "--reason: write what was looked at, such as `no old guest runs, its queue was empty`",
+        ));
+    }
+    let by = who(Some(reason))?;
+    let settings = command_settings(&args.source.config)?;
+    let base = wiring::existing(&settings).await?;
+    let facts = admitted(&settings, &base, &args.host).await?;
+    let host = facts.view.host.name.clone();
+    let is_enabled = facts.service().is_some_and(|service| service.enabled);
+    let done = |enabled: bool, off_maintenance: bool| {
+        Ok(PutBack {
+            host: host.clone(),
+            enabled,
+            off_maintenance,
+            by: by.clone(),
+        })
+    };
+    if is_enabled && !facts.view.host.on_maintenance {
+        meanwhile.say(format!(
+            "{host}: nothing to do: it is enabled and not in maintenance"
+        ));
+        return done(false, false);
+    }
+    confirmed((&host, args.yes), "put to work again", CONFIRMATION_TEXT)?;
+    // The operator may have taken a while to answer, so the facts are read again.
+    let facts = admitted(&settings, &base, &args.host).await?;
+    let (mut enabled, mut off) = (false, false);
+    if let Some(service) = facts.service().filter(|service| !service.enabled) {
+        enable(&settings, &base, service, &by).await?;
+        enabled = true;
+        meanwhile.say(format!("{host}: its service is enabled"));
+        // A failure that was reported in between has disabled the service again, or will.
+        admitted(&settings, &base, &args.host)
+            .await
+            .map_err(|error| error.below(&format!("{host} is enabled, and not taken off maintenance")))?;
+    }
+    if facts.view.host.on_maintenance {
+        off_maintenance(settings, &base, &facts, &by).await?;
+        off = true;
+        meanwhile.say(format!(
+            "{host}: maintenance cleared, HA active (shown within 15 s)"
+        ));
+    }
+    done(enabled, off)
+}
+
+/// Reads the facts about the host; fails if they block its return.
+async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
+    let facts = facts(settings, base, wanted).await?;
+    let checked = checks(&facts);
+    if is_ready(&checked) {
+        return Ok(facts);
+    }
+    let against = checked.iter().filter(|check| check.is_against());
+    let why: Vec<_> = against.map(|check| out::plain(&check.text)).collect();
+    Err(Failure::told(format!(
+        "nothing was done, {} is not ready to return to service:\n  {}",
+        out::plain(&facts.view.host.name),
+        why.join("\n  ")
+    )))
+}
+
+async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {
+    let audit = audit(settings, &base.clock, COMMAND)?;
+    let nova = wiring::nova(settings, &base.clock).await?;
+    // A slow login between the intent and the call would make the intent too old to act on (R4).
+    let ready = nova.make_ready().await;
+    ready.map_err(|error| Failure::new("nothing was done: getting ready to enable its service", error))?;
+    let entry = |phase, text: &str| {
+        let mut entry = AuditEntry::new(AuditAction::Change, phase, &service.host);
+        entry.operator = Some(by.to_owned());
+        text.clone_into(&mut entry.text);
+        entry
+    };
+    let intent = entry(AuditPhase::Intent, "enables its service at Nova");
+    before(&audit, intent, "nothing was done").await?;
+    let change = ServiceChange {
+        disable: Some(None),
+        forced_down: None,
+    };
+    let changed = nova.update_service(service.id, &change).await;
+    let mut outcome = entry(AuditPhase::Outcome, "its service is enabled");
+    outcome.result = Some(AuditResult::Ok);
+    if let Err(error) = &changed {
+        outcome.result = Some(AuditResult::Transient);
+        outcome.text = error.to_string();
+    }
+    after(&audit, outcome).await;
+    changed.map(|_| ()).map_err(|error| {
+        let what = if error.fault.maybe_done {
+            "enabling its service (it may have taken effect: run this again)"
+        } else {
+            "enabling its service (nothing was done)"
+        };
+        Failure::new(what, error)
+    })
+}
+
+async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &str) -> Result<(), Failure> {
+    let host = &facts.view.host;
+    let doing = LocalOperation {
+        by,
+        command: COMMAND,
+        host: &host.name,
+        intent: "takes it off maintenance",
+        not_done: "it is still on maintenance",
+    };
+    let desk = LocalController::open(settings, base, &doing).await?;
+    let path = format!("/v1/segments/{}/hosts/{}", host.segment.id, host.id);
+    let body = json!({"host": {"on_maintenance": false}});
+    let ended = desk.ask(Method::PUT, &path, &body).await;
+    let text = match &ended {
+        Ok(_) => "it is off maintenance".to_owned(),
+        Err(why) => why.clone(),
+    };
+    desk.close(&text, ended.is_err()).await;
+    ended
+        .map(|_| ())
+        .map_err(|why| Failure::told(format!("taking it off maintenance: {why}; run this again")))
+}

@@ -1,0 +1,268 @@
+//! Preconditions of a live drill.
+
+use std::collections::BTreeSet;
+
+use tachi_domain::forecast::Room;
+use tachi_domain::freeze::FreezeScope;
+use tachi_domain::nova::Service;
+use tachi_domain::policy::FencingMode;
+use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::Severity;
+use tachi_domain::{HostId, RecoveryId};
+use tachi_engine::ports::freezes::FreezeLine;
+use tachi_engine::ports::operator::{HostView, RecoveryFilter, RecoverySummary};
+use tachi_engine::ports::{Compute as _, Freezes as _, OperatorJournal as _};
+use tachi_openstack::Nova;
+use tachi_operator::report_host;
+
+use super::is_ours_to_open;
+use crate::cli::ConfigArgs;
+use crate::cmd::Failure;
+use crate::drill::Shadow;
+use crate::out::plain;
+use crate::source::{Database, Source as _};
+use crate::wiring::Base;
+
+/// Limit of the host's recoveries that are checked.
+const LOOKED_AT: u64 = 20;
+
+/// A host that may be drilled.
+pub(crate) struct AdmittedHost {
+    pub(crate) id: HostId,
+    pub(crate) name: String,
+    pub(crate) segment: String,
+    /// The host's service before the drill.
+    pub(crate) service: Service,
+    /// Number of host failures that its segment tolerates.
+    pub(crate) headroom: u64,
+    /// The configuration, with which the host is switched off as by `tachi fence off`.
+    pub(crate) config: ConfigArgs,
+}
+
+/// Facts about the host at the time of the check.
+struct HostSnapshot<'a> {
+    mode: FencingMode,
+    view: &'a HostView,
+    shadow: &'a Shadow,
+    frozen: &'a [FreezeLine],
+    open: &'a [RecoverySummary],
+    headroom: Option<u64>,
+    room: Option<Room>,
+    service: Option<&'a Service>,
+    /// The names of the instances on it.
+    servers: &'a [String],
+}
+
+/// Returns the recoveries of a host, newest first.
+pub(super) async fn recoveries(base: &Base, host: HostId) -> Result<Vec<RecoverySummary>, Failure> {
+    let filter = RecoveryFilter {
+        closed: true,
+        host: Some(host.to_string()),
+        limit: Some(LOOKED_AT),
+        ..RecoveryFilter::default()
+    };
+    let rows = base.store.desk().find_recoveries(&filter).await;
+    rows.map_err(|error| Failure::new("reading the host's recoveries", error))
+}
+
+/// Checks all preconditions. `shadow` is the drill that was just made of the host.
+pub(crate) async fn admit(
+    database: &Database,
+    nova: &Nova,
+    shadow: &Shadow,
+    config: &ConfigArgs,
+) -> Result<AdmittedHost, Failure> {
+    let Database { settings, base, .. } = database;
+    let view = report_host::named(base.store.desk(), &shadow.host).await;
+    let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
+    let name = view.host.name.clone();
+    let (frozen, open) = stopping(base).await?;
+    let forecast = database.forecast(None, std::slice::from_ref(&name)).await?;
+    let its = forecast
+        .segments
+        .iter()
+        .find(|one| one.segment == view.host.segment.name);
+    let service = nova.service(&name).await;
+    let service = service.map_err(|error| Failure::new("reading the host's service", error))?;
+    let servers = nova.servers_on(&name).await;
+    let servers = servers.map_err(|error| Failure::new("listing the instances of the host", error))?;
+    let names: Vec<String> = servers.into_iter().map(|server| server.name).collect();
+    let looked = HostSnapshot {
+        mode: settings.policy.fencing,
+        view: &view,
+        shadow,
+        frozen: &frozen,
+        open: &open,
+        headroom: its.and_then(|one| one.headroom),
+        room: forecast.lost.as_ref().map(|lost| lost.room),
+        service: service.as_ref(),
+        servers: &names,
+    };
+    let (why, headroom) = (against(&looked), looked.headroom);
+    let (Some(service), Some(headroom), true) = (service, headroom, why.is_empty()) else {
+        return Err(Failure::told(format!(
+            "nothing was done, {} cannot be drilled live now:\n  {}",
+            plain(&name),
+            why.iter().map(|one| plain(one)).collect::<Vec<_>>().join("\n  ")
+        )));
+    };
+    Ok(AdmittedHost {
+        id: view.host.id,
+        segment: view.host.segment.name,
+        name,
+        service,
+        headroom,
+        config: config.clone(),
+    })
+}
+
+/// Returns everything that blocks the drill.
+fn against(looked: &HostSnapshot<'_>) -> Vec<String> {
+    let host = &looked.view.host;
+    let name = &host.name;
+    let mut why = Vec::new();
+    if looked.mode != FencingMode::Engine {
+        why.push(
+            "[fencing] mode is not `engine`, so nothing that is tried here would switch a host off"
+                .to_owned(),
+        );
+    }
+    if looked.shadow.grade() > Severity::Info {
+        why.push(format!(
+            "the shadow drill is not clean: {}",
+            looked.shadow.sentence()
+        ));
+    }
+    if !host.segment.enabled {
+        why.push(format!("segment {} is disabled", host.segment.name));
+    }
+    why.extend(stops(looked.view, looked.frozen, looked.open));
+    match (looked.headroom, looked.room) {
+        (None, _) | (_, None) => {
+            why.push("whether there is room without it is not known: `tachi forecast`".to_owned());
+        }
+        (Some(0), _) => why.push(format!(
+            "segment {} may not lose a host: `tachi forecast`",
+            host.segment.name
+        )),
+        (Some(_), Some(Room::Enough)) => {}
+        (Some(_), Some(_)) => {
+            why.push("there is no room for what would leave it: `tachi forecast`".to_owned());
+        }
+    }
+    match looked.service {
+        None => why.push("Nova knows no nova-compute on it".to_owned()),
+        Some(service) if !service.up || service.forced_down => why.push("Nova shows it down".to_owned()),
+        Some(service) if !is_ours_to_open(service) => {
+            let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
+            why.push(format!(
+                "somebody has disabled its service ({reason}): who has done so enables it"
+            ));
+        }
+        Some(_) => {}
+    }
+    match looked.servers {
+        [] => {}
+        [one] => why.push(format!(
+            "instance {one} is on it: `tachi host drain {name} --for 1h --reason drill`, and `tachi thaw host {name}`"
+        )),
+        [one, rest @ ..] => why.push(format!(
+            "instance {one} and {} more are on it: `tachi host drain {name} --for 1h --reason drill`, and `tachi thaw host {name}`",
+            rest.len()
+        )),
+    }
+    why
+}
+
+/// Returns blockers that may appear at any time.
+fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Vec<String> {
+    let host = &view.host;
+    let mut why = Vec::new();
+    if host.on_maintenance {
+        why.push(format!(
+            "it is on maintenance, so nothing of it would be recovered: `tachi host return {}`",
+            host.name
+        ));
+    }
+    let its = |line: &&FreezeLine| match line.freeze.scope {
+        FreezeScope::Region => true,
+        FreezeScope::Segment => line.target == host.segment.id.to_string(),
+        FreezeScope::Host => line.target == host.id.to_string(),
+        FreezeScope::Instance => false,
+    };
+    why.extend(
+        frozen
+            .iter()
+            .filter(its)
+            .map(|line| format!("{}: `{}` ends that", line.freeze.sentence(), line.freeze.thaw())),
+    );
+    why.extend(
+        open.iter()
+            .filter(|one| one.life == Life::Open && one.segment.is_none_or(|id| id == host.segment.id))
+            .map(|one| format!("recovery {} of {} is at work", one.id, one.host)),
+    );
+    if let Some((id, Life::Watching)) = view.recovery {
+        why.push(format!("recovery {id} of it still waits for its return"));
+    }
+    why
+}
+
+/// Checks that no blocker has appeared since the drill was admitted.
+pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<(), Failure> {
+    let base = &database.base;
+    let view = report_host::named(base.store.desk(), &host.id.to_string()).await;
+    let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
+    let (frozen, open) = stopping(base).await?;
+    let why = stops(&view, &frozen, &open);
+    if why.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::told(why.join("; ")))
+}
+
+/// Checks that a host that was not switched off still belongs to the drill: no recovery has started since the drill
+/// did (`before` are the older ones), and no operator has put the host in maintenance or has frozen it.
+pub(super) async fn nobody_has_it(
+    database: &Database,
+    host: &AdmittedHost,
+    before: &BTreeSet<RecoveryId>,
+) -> Result<(), Failure> {
+    let base = &database.base;
+    let view = report_host::named(base.store.desk(), &host.id.to_string()).await;
+    let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
+    let (frozen, _) = stopping(base).await?;
+    let its = recoveries(base, host.id).await?;
+    // The restart of a canary has nothing to do with the service.
+    let its = its
+        .into_iter()
+        .filter(|one| one.kind != RecoveryKind::Vm && !before.contains(&one.id));
+    let mut why: Vec<String> = its
+        .map(|one| {
+            format!(
+                "recovery {} of it has begun since: `tachi recovery show {}`",
+                one.id, one.id
+            )
+        })
+        .collect();
+    why.extend(stops(&view, &frozen, &[]));
+    if why.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::told(why.join("; ")))
+}
+
+/// Returns the freezes, and the open recoveries.
+async fn stopping(base: &Base) -> Result<(Vec<FreezeLine>, Vec<RecoverySummary>), Failure> {
+    let wrong = |error| Failure::new("reading the database", error);
+    let open = RecoveryFilter {
+        closed: false,
+        ..RecoveryFilter::default()
+    };
+    Ok((
+        base.store.freezes().freezes().await.map_err(wrong)?,
+        base.store.desk().find_recoveries(&open).await.map_err(wrong)?,
+    ))
+}
+
+#[cfg(test)]
+mod tests;
