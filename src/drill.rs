@@ -226,8 +226,8 @@ async fn engines(base: &Base) -> GradedAnswer {
     let now = base.clock.wall();
     let answer = Answer::of("engines", base.store.roll().engines(), |all| {
         match all.iter().filter(|line| is_alive(line, now)).count() {
-            0 => Err("none is at work".to_owned()),
-            count => Ok(format!("{count} at work")),
+            0 => Err("none is running".to_owned()),
+            count => Ok(format!("{count} running")),
         }
     });
     GradedAnswer::of(answer.await.0, Severity::Err)

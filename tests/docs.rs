@@ -69,7 +69,7 @@ fn what_the_pages_of_failures_show_is_what_the_program_says() {
                 continue;
             }
             // `held: ` is put before a reason where it is shown.
-            let line = line.strip_prefix("held: ").unwrap_or(line);
+            let line = line.strip_prefix("on hold: ").unwrap_or(line);
             for piece in line.split("...").map(str::trim).filter(|piece| piece.len() > 6) {
                 pieces += 1;
                 if !program.contains(piece) {

@@ -188,7 +188,7 @@ mod tests {
                 &["admin"],
                 false,
             ),
-            ("admin is whoever is admin", circular, INDEX, &["admin"], false),
+            ("admin requires admin", circular, INDEX, &["admin"], false),
             (
                 "everybody",
                 "os_masakari_api:segments:index: '@'",

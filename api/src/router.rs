@@ -191,7 +191,7 @@ fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<AuthBac
         }
         Auth::Noauth2 => {
             tracing::warn!(
-                "auth_strategy is noauth2: NOBODY IS ASKED FOR A TOKEN and whoever reaches this port is \
+                "auth_strategy is noauth2: NO TOKEN IS REQUIRED, and every client of this port is \
                  administrator; this is for tests on a closed machine only"
             );
             Ok(AuthBackend::Noauth2)

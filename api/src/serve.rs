@@ -103,7 +103,7 @@ pub async fn serve(
         let place = match places.admit(address.ip().to_canonical()) {
             Admission::Place(place) => place,
             Admission::Refused => {
-                tracing::warn!(client = %address.ip(), "half of all connections are of this address and at work: one more is refused");
+                tracing::warn!(client = %address.ip(), "refused a connection: half of all active connections are from this address");
                 continue;
             }
             Admission::Full => {

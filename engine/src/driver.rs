@@ -251,7 +251,7 @@ impl Driver {
         let since = state.wait().map_or(now, |wait| wait.since);
         let minutes = now.micros_since(since) / 60_000_000;
         if held.is_some() {
-            tracing::warn!(%recovery, host, minutes, "held, waits for an operator: {why}");
+            tracing::warn!(%recovery, host, minutes, "recovery is on hold, waiting for an operator: {why}");
             if let Some(teller) = self.teller.as_ref().filter(|_| again) {
                 teller.still_held(why, self.ports.clock.wall());
             }
@@ -347,7 +347,7 @@ impl Driver {
             DriverEnd::Unsure(UncertainClaim::StoodStill) => tracing::warn!(
                 %recovery,
                 "by the database's clock more time has passed than by this machine's: it was stopped together with its clocks, or the \
-                 database's clock was set forward; the recovery is claimed anew"
+                 database's clock was set forward; the recovery is claimed again"
             ),
             DriverEnd::Unsure(UncertainClaim::Rewound) => tracing::error!(
                 %recovery,
@@ -388,7 +388,7 @@ impl Driver {
                     .iter()
                     .any(|step| text.contains(&step.text) || step.text.contains(text)) => {}
             Some(text) => tracing::info!(%recovery, host, "{text}"),
-            None => tracing::info!(%recovery, host, "it goes on"),
+            None => tracing::info!(%recovery, host, "it continues"),
         }
     }
 }

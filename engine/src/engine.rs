@@ -226,7 +226,7 @@ impl Engine {
                 (task, how)
             }
             Err(error) => {
-                tracing::error!(%error, "a driver has failed: its recovery is claimed anew");
+                tracing::error!(%error, "a driver failed: its recovery is claimed again");
                 (error.id(), DriverEnd::Unsure(UncertainClaim::Failed))
             }
         };
@@ -360,7 +360,7 @@ impl Engine {
             Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
         }
         if write.life.is_none() {
-            tracing::error!(recovery = %claimed.id, "held: another version of tachi may have written this state");
+            tracing::error!(recovery = %claimed.id, "on hold: another version of tachi may have written this state");
             numbers::unreadable();
         }
         // Keeps it out of the sweep until this engine restarts.

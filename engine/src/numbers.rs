@@ -66,7 +66,7 @@ pub(crate) fn describe() {
         WAITS_FOR,
         "Recoveries that wait for a guard to be content, by guard"
     );
-    describe_counter!(ALARMS, "Times that a recovery which waits was told again");
+    describe_counter!(ALARMS, "Repeated reports of recoveries that wait");
     describe_counter!(ENDED, "Notifications that have ended, by kind and status");
     describe_histogram!(RECOVERY_DURATION, "Seconds of a recovery's own time to that end");
     describe_histogram!(
@@ -91,7 +91,7 @@ pub(crate) fn describe() {
     );
     describe_counter!(
         DOUBTED,
-        "Reporters that were set aside because Nova contradicted them, and those that too many had to be set aside with"
+        "Reporters that Nova contradicted, by whether they were muted or could not be, because of the limit"
     );
     describe_gauge!(
         HEARTBEAT_AGE,

@@ -31,11 +31,11 @@ fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReport
     let (reporter, why, number) = (&one.reporter, &one.why, one.number);
     let text = if one.aside {
         format!(
-            "set aside: {why}. What it says is kept and begins nothing until a person lifts it: tachi monitor unmute {number}"
+            "muted: {why}. Its reports are stored and start nothing until an operator unmutes it: tachi monitor unmute {number}"
         )
     } else {
         format!(
-            "not set aside, because too many would be: {why}. Look whether Nova is right; tachi monitor unmute {number} ends this \
+            "not muted, because too many would be: {why}. Check whether Nova is right; tachi monitor unmute {number} ends this \
              warning"
         )
     };

@@ -220,7 +220,7 @@ fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailu
         Ok(Registration::In(host)) => Finding::note(
             PART,
             format!(
-                "{name} is in segment {}, on maintenance: nothing is recovered from it",
+                "{name} is in segment {}, in maintenance: nothing is recovered from it",
                 host.segment
             ),
         ),
@@ -284,7 +284,7 @@ mod tests {
         };
         let cases = [
             (hosts("cmp1", false), FindingLevel::Good, "is in segment one"),
-            (hosts("cmp1", true), FindingLevel::Note, "on maintenance"),
+            (hosts("cmp1", true), FindingLevel::Note, "in maintenance"),
             (
                 hosts("cmp1.maas", false),
                 FindingLevel::Wrong,

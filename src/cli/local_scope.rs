@@ -115,7 +115,7 @@ fn elsewhere(command: &Command) -> Option<&'static str> {
     {
         (
             &args.source,
-            "an API is asked for what speaks against it, without --do: putting a host to work changes its service in Nova, by what is \
+            "an API is asked what blocks it, without --do: putting a host to work changes its service in Nova, by what is \
              seen there at that moment, and is done on a controller",
         )
     } else if let Command::Host(HostCommand::Undrain(args)) = command {

@@ -5,7 +5,7 @@ From the alarm to everything green, in order. NAME is a host or an instance.
 docs/three-in-the-morning.md is such a night, line by line.
 
 What is it?
-  tachi status                         what is down or waits for you, and what to type
+  tachi status                         what is down or needs you, and what to type
   tachi show NAME                      why, what is under way, what to do
   tachi recovery show HOST --follow    follow it until it ends
 A dead host that nobody has reported

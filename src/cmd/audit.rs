@@ -157,14 +157,14 @@ fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
     }
     if with_keys && report.keyed == 0 {
         return format!(
-            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so whoever may \
+            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so anyone who can \
              write the file may have made it. If it is older than the key, move it away{before}"
         );
     }
     let seal = if with_keys {
         format!(", {} sealed with the key", report.keyed)
     } else {
-        "; without a key ([fencing] audit_key_file), so whoever may write the folder may have made it anew"
+        "; no signing key ([fencing] audit_key_file): anyone with write access could have rewritten it"
             .to_owned()
     };
     format!("{path}: intact: {lines}, number {first} to {last}{seal}{before}")

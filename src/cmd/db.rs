@@ -102,7 +102,7 @@ fn told(report: &MigrationReport) -> Vec<String> {
         ),
         (filled.segments_enabled, "segments: enabled"),
         (filled.hosts_reserved, "hosts: not reserved"),
-        (filled.hosts_on_maintenance, "hosts: not on maintenance"),
+        (filled.hosts_on_maintenance, "hosts: not in maintenance"),
         (filled.deleted, "rows: not deleted"),
     ] {
         if rows > 0 {
@@ -114,8 +114,8 @@ fn told(report: &MigrationReport) -> Vec<String> {
             "{}, and not by an operator's word",
             count(
                 filled.hosts_recovered,
-                "host is on maintenance because Masakari has recovered it",
-                "hosts are on maintenance because Masakari has recovered them",
+                "host is in maintenance because Masakari has recovered it",
+                "hosts are in maintenance because Masakari has recovered them",
             )
         ));
     }

@@ -59,7 +59,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     }
     if args.board {
         out::line(format!(
-            "the region goes on, with its board at {}: stop with Ctrl-C",
+            "the region keeps running, with its board at {}: stop with Ctrl-C",
             scene.board().url
         ));
         stopped().await?;

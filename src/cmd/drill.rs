@@ -173,7 +173,7 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
             );
             lines.push(match &predicted {
                 Some(predicted) => predicted.sentence(),
-                None => "no host was recovered yet, so nothing tells how long it would take".to_owned(),
+                None => "duration unknown: no host has been recovered yet".to_owned(),
             });
             lines
         },

@@ -94,7 +94,7 @@ fn head(one: &ExplanationView) -> String {
 pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     let mut lines = vec![head(one)];
     if let Some(wait) = &one.waits {
-        lines.push(format!("  waits for you: {}", wait.sentence(now)));
+        lines.push(format!("  action needed: {}", wait.sentence(now)));
         lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
     } else if let (Some(id), Some(life)) = (one.recovery, one.life) {
         let message = one.message.as_deref().unwrap_or("under way");
@@ -229,15 +229,15 @@ mod tests {
         let told = lines(&view, seen.now);
         let wanted = [
             "host a (in segment all, 0 instances to be recovered): UNPROTECTED",
-            "  ! meant     HOST_ON_MAINTENANCE: on maintenance: an operator has put it there",
+            "  ! meant     HOST_ON_MAINTENANCE: in maintenance, set by an operator",
             "      -> openstack segment host update --on_maintenance False all a",
-            "  ✓ heard     Nova hears its host",
-            "  ✓ provable  nothing speaks against proving its host off",
+            "  ✓ heard     Nova shows its host up",
+            "  ✓ provable  nothing blocks confirming its host off",
             "  ! room      FEW_HOSTS: only one of its hosts works, so its instances may have nowhere to go",
-            "  ✓ movable   nothing stands in the way of moving it",
-            "  · watched   no reporter is doubted; which monitors are at work is not assessed",
-            "  ✓ engine    an engine is at work",
-            "  ✓ known     what is known is young",
+            "  ✓ movable   nothing blocks its evacuation",
+            "  · watched   no reporter is muted; running monitors are not assessed",
+            "  ✓ engine    an engine is running",
+            "  ✓ known     the data is current",
         ];
         assert_eq!(told.join("\n"), wanted.join("\n"));
         let json = json!(view);

@@ -50,10 +50,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         ));
     }
     if let Some(as_of) = seen.as_of {
-        lines.push(format!(
-            "an estimate from what was so {}: it says no rather than a wrong yes",
-            ago(as_of.0, seen.at.0)
-        ));
+        lines.push(format!("conservative estimate, data {}", ago(as_of.0, seen.at.0)));
     }
     lines
 }
@@ -133,10 +130,10 @@ mod tests {
             [
                 "segment  N+k  worst host      then",
                 "S1       0    c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
-                "S2       3+   c-17 (31 inst)  all 31 instances find a place",
+                "S2       3+   c-17 (31 inst)  all 31 instances fit",
                 "S3       ?    -               no host of it can be lost",
                 "not known yet what 3 hosts have: nothing is counted on there",
-                "an estimate from what was so 12 s ago: it says no rather than a wrong yes",
+                "conservative estimate, data 12 s ago",
             ]
         );
         view.lost = Some(outcome("c-1", 2, Room::Tight, Some(("vm-2", "it fits"))));

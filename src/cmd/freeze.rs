@@ -83,14 +83,15 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
         before.map(|before| format!("in place of a shorter one: {}", Freeze::from(before).sentence()));
     let mut lines: Vec<String> = before.into_iter().collect();
     lines.push(format!(
-        "{} is frozen until {} ({}): nothing of it is fenced or moved",
+        "{} is frozen until {} ({}): no fencing, no evacuation",
         freeze.what(),
         view.time(freeze.until),
         lasting(left(&told.freeze))
     ));
     let bare = match told.unprotected {
-        None => "how many instances are unprotected meanwhile is not known, as no engine has listed them"
-            .to_owned(),
+        None => {
+            "the number of instances without HA until then is unknown: no engine has listed them".to_owned()
+        }
         Some(0) => "no instance loses its protection by it".to_owned(),
         Some(bare) => format!(
             "{} unprotected meanwhile",
@@ -101,7 +102,7 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
         "{bare}. What is reported is kept, and what is dead at the end is recovered then"
     ));
     lines.push(format!(
-        "it ends by itself{}, or by `{}`",
+        "it expires automatically{}, or ends by `{}`",
         if freeze.unless_worse {
             ", or when a second host is out"
         } else {
@@ -144,7 +145,7 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
         || json!(thawed),
         |_| {
             let first = format!(
-                "{} is thawed, {} before its time: what waits for it is looked at anew within a second or two",
+                "{} is thawed, {} early: waiting work resumes within a second or two",
                 Freeze::from(&thawed).what(),
                 lasting(left(&thawed))
             );

@@ -176,7 +176,7 @@ async fn each(
             }
             Some(_) if !args.renew => {
                 meanwhile.say(format!(
-                    "{host}: application credential {name} is there, but {} is not, and its secret is told once only",
+                    "{host}: application credential {name} exists, but {} does not, and Keystone shows its secret only once",
                     file.display()
                 ));
                 rows.push(row(&host, &name, &file, "lost"));

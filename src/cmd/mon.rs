@@ -59,7 +59,7 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     let is_screen = std::io::stdout().is_terminal();
     if !args.once && !is_screen {
         return Err(Failure::usage(
-            "this is no terminal: `tachi mon --once` prints one frame, `tachi status --watch` goes on in lines",
+            "this is no terminal: `tachi mon --once` prints one frame, `tachi status --watch` prints lines",
         ));
     }
     // A notice would be written over the screen.

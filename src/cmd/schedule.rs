@@ -22,8 +22,7 @@ pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
 async fn list(args: ScheduleListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let rows = source.schedule().await?;
-    let none =
-        "nothing is done by the clock: write [schedule] doctor = daily 03:00 into the engines' configuration";
+    let none = "nothing is scheduled: write [schedule] doctor = daily 03:00 into the engines' configuration";
     answer::list(&args.shape, source.now(), &sheet(&rows), none)?;
     Ok(crate::DONE)
 }

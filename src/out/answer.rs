@@ -158,10 +158,7 @@ fn only(object: &Value, names: &[String]) -> Result<Value, String> {
         let wanted = folded(name);
         let Some((key, value)) = members.iter().find(|(key, _)| folded(key) == wanted) else {
             let there: Vec<&str> = members.keys().map(String::as_str).collect();
-            return Err(format!(
-                "there is no member {name:?}, these are there: {}",
-                there.join(", ")
-            ));
+            return Err(format!("no field {name:?}; available: {}", there.join(", ")));
         };
         found.insert(key.clone(), value.clone());
     }

@@ -72,7 +72,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
             },
             Second::to_string,
         )
-        .help("where its lines are told a second time: syslog, or file:/path")
+        .help("second copy of its lines: syslog, or file:/path")
         .optional();
     Audit {
         log: log.into(),

@@ -45,7 +45,7 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     let mut settings = EventSettings::default();
     for word in r
         .multi("oslo_messaging_notifications", "driver")
-        .help("who is told of what happens: messagingv2, messaging, log, noop ([events.md](events.md))")
+        .help("drivers of notifications: messagingv2, messaging, log, noop ([events.md](events.md))")
         .optional()
         .unwrap_or_default()
     {

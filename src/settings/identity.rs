@@ -44,7 +44,7 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
     let uri = r
         .string(AUTHTOKEN, "www_authenticate_uri")
         .unit("URL")
-        .help("where a refused caller is told to get a token; `auth_url` unless set")
+        .help("address of Keystone that a refused caller is shown; `auth_url` unless set")
         .optional();
     let cache = Span {
         section: AUTHTOKEN,

@@ -25,7 +25,7 @@ pub(super) fn schedule(r: &mut Reader<'_>) -> Schedule {
             .default(30)
             .range(1..=36_500)
             .unit("days")
-            .help("what ended, or was deleted, before so many days goes")
+            .help("age after which ended and deleted rows are removed")
             .get(),
     }
 }

@@ -153,11 +153,11 @@ impl Remote {
         let text = text.trim_end_matches('.');
         Failure::told(match (status, act) {
             (Some(401), _) => format!(
-                "{self} was asked, and nobody was let in: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
+                "{self} authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
                  user may not check tokens ([keystone_authtoken])"
             ),
             (Some(403), Act::Read) => format!(
-                "{self} was asked, and this user may not see that: {text}. An administrator may, and who has the role reader in \
+                "{self} this user may not view this: {text}. An administrator may, and who has the role reader in \
                  the service project; `tachi policy check` on a controller says who else"
             ),
             (Some(403), Act::Say) => format!(
@@ -166,14 +166,14 @@ impl Remote {
             ),
             (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
             (Some(503), Act::Say) => format!(
-                "{self} was asked, and cannot write it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
+                "{self} cannot write it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
                  writes into the database"
             ),
             (None, Act::Say) if failed.class == Class::Away => format!(
                 "{self} was asked: {text}. If it went out it may have been written: say it again, that does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
-                "{self} was asked, and cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
+                "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
                  asks the database"
             ),
             _ => format!("{self} was asked: {text}"),

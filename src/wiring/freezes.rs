@@ -45,7 +45,7 @@ impl Tender {
                 Err(error) => {
                     quiet = true;
                     let source = error.source.to_string();
-                    tracing::warn!(%error, source, "nobody is told that freezes end: they do all the same");
+                    tracing::warn!(%error, source, "failed to publish freeze expiry events; freezes still expire");
                 }
             }
         }

@@ -94,10 +94,7 @@ impl SituationMetrics {
             HEADROOM,
             "How many hosts of a segment may be lost together; NaN where that is not known, and of an engine that does not watch"
         );
-        describe_gauge!(
-            MONITORS,
-            "Monitors that have ever signed, by kind and by how they are: err for one that is silent"
-        );
+        describe_gauge!(MONITORS, "Monitors by kind and state; err: silent");
         describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
         describe_gauge!(
             AGE,

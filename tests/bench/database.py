@@ -90,7 +90,7 @@ def segments(db, count):
 
 
 def hosts(db, count, segments_count):
-    """`compute-001` and on, over all segments, none on maintenance."""
+    """`compute-001` and on, over all segments, none in maintenance."""
     head, numbers = db.numbers(count)
     db.run("INSERT INTO hosts (created_at, deleted, uuid, name, reserved, type, control_attributes, on_maintenance, "
            "failover_segment_id) %s SELECT '2026-01-01 00:00:00', 0, %s, %s, 0, 'COMPUTE', 'SSH', 0, %s FROM %s" % (

@@ -125,7 +125,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "few-hosts",
         "warn",
-        "one of two hosts of a segment is on maintenance",
+        "one of two hosts of a segment is in maintenance",
     ),
     (
         "recovery-would-hold",
@@ -141,7 +141,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     (
         "host-on-maintenance",
         "warn",
-        "an operator has put a host on maintenance",
+        "an operator has put a host in maintenance",
     ),
     ("frozen", "warn", "somebody works at a host"),
     ("host-not-back", "warn", "a host was recovered"),

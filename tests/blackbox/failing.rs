@@ -80,7 +80,7 @@ async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so()
         .collect();
     assert_eq!(of_us, [("word", "intent"), ("word", "outcome")]);
 
-    // Its recovery has put it on maintenance.
+    // Its recovery has put it in maintenance.
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 1, "{told}");
     assert!(

@@ -264,7 +264,7 @@ async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let (status, message) = until_over(&stage, before).await;
     assert_eq!(status, NotificationStatus::Ignored, "{message}");
-    // One more while the host is on maintenance for its recovery, or before: neither may do anything.
+    // One more while the host is in maintenance for its recovery, or before: neither may do anything.
     match failed(&stage, servers[1], "LIFECYCLE", "STOPPED_FAILED").await {
         Ok(during) => assert_eq!(until_over(&stage, during).await.0, NotificationStatus::Ignored),
         Err(error) => assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error}"),

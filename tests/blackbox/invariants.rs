@@ -166,7 +166,7 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
     ];
     until("it to be held", LIMIT, async || {
         let (_, message) = stage.status(notification).await;
-        message.is_some_and(|text| text.starts_with("held: "))
+        message.is_some_and(|text| text.starts_with("on hold: "))
     })
     .await;
     let mut seen = Vec::new();

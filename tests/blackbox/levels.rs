@@ -111,7 +111,7 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
     until("it to be held", LIMIT, async || {
         let (status, message) = stage.status(notification).await;
         status == NotificationStatus::Running
-            && message.is_some_and(|text| text.starts_with("held: ") && text.contains("again every 2 s"))
+            && message.is_some_and(|text| text.starts_with("on hold: ") && text.contains("again every 2 s"))
     })
     .await;
     assert_eq!(stage.sandbox.region().requests().count("#evacuate"), 0);
@@ -197,7 +197,7 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
         .await;
     let held_by = async |words: &str| {
         let (_, message) = stage.status(notification).await;
-        message.is_some_and(|text| text.starts_with("held: ") && text.contains(words))
+        message.is_some_and(|text| text.starts_with("on hold: ") && text.contains(words))
     };
     until("it to be held", LIMIT, async || held_by("503").await).await;
     let recovery = stage.store.desk().recoveries(false).await.unwrap()[0]
@@ -281,7 +281,7 @@ async fn dry_run_switches_nothing_off_and_evacuates_nothing() {
     until("it to be held", LIMIT, async || {
         let (_, message) = stage.status(notification).await;
         message.is_some_and(|text| {
-            text.starts_with("held: dry-run: ") && text.contains("level 1 (bmc) would now")
+            text.starts_with("on hold: dry-run: ") && text.contains("level 1 (bmc) would now")
         })
     })
     .await;

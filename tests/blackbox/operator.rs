@@ -299,7 +299,7 @@ async fn assert_a_part_is_told_alone(stage: &Stage) {
     let mut text = String::new();
     // What Nova lists of it may be older than what is known of its recovery.
     until(
-        "the host to be told as one that is on maintenance",
+        "the host to be told as one that is in maintenance",
         LIMIT,
         async || {
             let (code, told, _) = run(stage, &["status", HOST]);
@@ -311,7 +311,7 @@ async fn assert_a_part_is_told_alone(stage: &Stage) {
     for part in [
         "host compute-001 (in segment all): UNPROTECTED  R.M..",
         "  ├─ nova ",
-        "  ├─ state      on maintenance: it was recovered and is not back at work; watched for its return",
+        "  ├─ state      in maintenance: recovered, not yet returned to service; not back yet",
         "  └─ instances  ",
         "! HOST_NOT_BACK  ",
     ] {

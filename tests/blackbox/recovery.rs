@@ -150,7 +150,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
         NotificationStatus::Running,
         "a held recovery is running (R20)"
     );
-    assert!(message.unwrap().contains("not proven off"));
+    assert!(message.unwrap().contains("not confirmed off"));
     assert_eq!(region.requests().count("#evacuate"), 0);
     assert_eq!(region.double_runs(), 0);
 

@@ -227,7 +227,7 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
     assert_eq!(code, 0, "{note}");
     for wanted in [
         "All 3 instances are back",
-        "| proven off | 2",
+        "| confirmed off | 2",
         "| disabled and forced down in Nova | 2",
         "| last instance back | 2",
         "| HA_Enabled | 3 |",

@@ -65,7 +65,7 @@ class SdkCalls:
         self.check.equal(where + ": get_host", ha.get_host(node.uuid, made.uuid).name, self.hosts[1])
         got = ha.update_host(node.uuid, made.uuid, on_maintenance=True)
         self.check.equal(where + ": update_host", got.on_maintenance, True)
-        self.refused(where + ": create_notification for a host on maintenance", self.exceptions.ConflictException,
+        self.refused(where + ": create_notification for a host in maintenance", self.exceptions.ConflictException,
                      "is ignored as the host is already under maintenance",
                      lambda: ha.create_notification(**self.event(self.hosts[1])))
         ha.update_host(node.uuid, made.uuid, on_maintenance=False)

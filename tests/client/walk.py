@@ -260,7 +260,7 @@ class Walk:
         code, out = self.stack.tachi("recovery", "list", "-f", "json")
         listed = json.loads(out) if code == 0 else []
         mine = [r for r in listed if r["notification"] == posted["notification_uuid"]]
-        self.check.that("tachi recovery list says why", mine and mine[0]["message"].startswith("held: "), (code, out))
+        self.check.that("tachi recovery list says why", mine and mine[0]["message"].startswith("on hold: "), (code, out))
         code, out = self.stack.tachi("recovery", "approve", "00000000-0000-4000-8000-000000000000", "--yes", "--reason", "x")
         self.check.that("an unknown recovery cannot be approved", code == 1 and "there is no recovery" in out, (code, out))
         self.stack.admin("POST", "/hosts/%s/bmc" % victim, {"command": {"mode": "works"}})

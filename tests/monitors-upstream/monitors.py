@@ -297,7 +297,7 @@ class Monitors:
         self.check.equal("PROCESS: the engine acts on them", [self.ended(n.notification_uuid).status for n in found],
                          ["finished", "finished"])
         host = self.ha.get_host(self.hosts["compute-001"].uuid, self.segment.uuid)
-        self.check.equal("PROCESS: without nova-compute the host is on maintenance", host.on_maintenance, True)
+        self.check.equal("PROCESS: without nova-compute the host is in maintenance", host.on_maintenance, True)
         self.check.equal("PROCESS: what fails to restart is told once", len(self.of_type("PROCESS")), 2)
         self.stop()
 

@@ -254,7 +254,7 @@ def chain(field, region, checks, silent):
     story = region.story("compute-001")
     down = story["downtime"]
     opened = moment(story["opened_at"])
-    found = {"noticed and fenced": fenced, "reported": accepted, "proven off": moment(story["proofs"][0]["at"]),
+    found = {"noticed and fenced": fenced, "reported": accepted, "confirmed off": moment(story["proofs"][0]["at"]),
              "first instance back": opened + down["first"], "last instance back": opened + down["last"]}
     found = {name: round(at - began, 1) for name, at in found.items()}
     print(", ".join("%s %.1f s" % one for one in found.items()))

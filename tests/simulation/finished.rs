@@ -48,7 +48,7 @@ impl World {
         let proven = self.journal.proofs.iter().any(|(of, _)| *of == rec);
         if !proven {
             return self.violate(format!(
-                "recovery {rec} of host {host} is finished, and the host was never proven off"
+                "recovery {rec} of host {host} is finished, and the host was never confirmed off"
             ));
         }
         let moves = self.moves_of(rec);

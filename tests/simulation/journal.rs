@@ -191,11 +191,11 @@ pub(crate) struct Rec {
 pub(crate) struct Journal {
     pub recs: Vec<Rec>,
     pub segment_enabled: bool,
-    /// Since when the segment is disabled, and since when host 0 is on maintenance.
+    /// Since when the segment is disabled, and since when host 0 is in maintenance.
     pub disabled_since: Option<u64>,
     pub maintenance_since: Option<u64>,
     pub maintenance: BTreeSet<HostIx>,
-    /// Hosts that a recovery has put on maintenance, why, and which.
+    /// Hosts that a recovery has put in maintenance, why, and which.
     pub put: BTreeMap<HostIx, (MaintenanceReason, RecIx)>,
     /// Which recoveries have restarted an instance, which, and when.
     pub restarts: BTreeMap<RecIx, (ServerId, u64)>,
@@ -275,7 +275,7 @@ impl Journal {
         })
     }
 
-    /// Why a host is on maintenance, if it is.
+    /// Why a host is in maintenance, if it is.
     pub(crate) fn maintenance_of(&self, host: HostIx) -> Option<MaintenanceReason> {
         if self.maintenance.contains(&host) {
             return Some(MaintenanceReason::Operator);

@@ -168,7 +168,7 @@ pub(crate) struct Told {
     /// Instances evacuated from a living host whose nova-compute was silent for as long as Masakari waits, on a control
     /// node's bare word: docs/design/guarantees.md.
     pub at_word: BTreeSet<ServerIx>,
-    /// What was on the host of each recovery when that was proven off.
+    /// What was on the host of each recovery when that was confirmed off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
 }
 

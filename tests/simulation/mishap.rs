@@ -95,7 +95,7 @@ mishaps! {
     CastQueued => "user's call waits in the dead host's queue",
     CastRun => "returning host runs a queued call",
     SegmentDisabled => "operator disables the segment",
-    HostEdited => "operator puts the host on maintenance",
+    HostEdited => "operator puts the host in maintenance",
     Approved => "operator approves",
     Rejected => "operator rejects",
     Vouched => "operator vouches for a host's being off",

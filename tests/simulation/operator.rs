@@ -187,7 +187,7 @@ impl World {
         if let Some(asked) = row
             .message
             .clone()
-            .filter(|text| text.contains("must be reported and proven off"))
+            .filter(|text| text.contains("must be reported and confirmed off"))
         {
             // Also one whose own recovery somebody has rejected, and which is only watched since.
             let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));

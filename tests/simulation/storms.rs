@@ -40,7 +40,7 @@ pub(crate) struct Storms {
     pub protected: Option<bool>,
     /// Other hosts that were ordered off before the run, and how long before.
     pub ordered: Vec<u64>,
-    /// So often host 0 was proven off before.
+    /// So often host 0 was confirmed off before.
     pub proven: u64,
     /// No scheduler is up, from and to.
     pub no_scheduler: Option<(u64, u64)>,

@@ -309,7 +309,11 @@ mod tests {
         gate.open.add_permits(ASKED_AT_ONCE);
         let answers = asking.await;
         let told = answers.iter().filter(|answer| answer.is_err()).count();
-        assert_eq!(told, 1000 - ASKED_AT_ONCE, "those who waited in vain are told");
+        assert_eq!(
+            told,
+            1000 - ASKED_AT_ONCE,
+            "each waiter that timed out gets an error"
+        );
         gate.open.add_permits(1);
         assert!(
             identifier

@@ -18,7 +18,7 @@ use crate::state::ApiState;
 use crate::types::action::{ActionView, NewWord, WordKind};
 
 /// The additional policy rule for confirming that an instance does not run on a host where it might still run.
-pub(crate) const VOUCH: &str = "os_masakari_api:operator:vouch";
+pub(crate) const CONFIRM_NOT_RUNNING: &str = "os_masakari_api:operator:vouch";
 
 /// Maximum length of the stored user name, in characters. The user's id and the reason have to fit beside it.
 const LONGEST_NAME: usize = 32;
@@ -30,8 +30,10 @@ pub(crate) async fn say(
     AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewWord>,
 ) -> Answer {
     not_for_monitors(&app, &caller)?;
-    if body.kind == WordKind::Failure && !app.policy.allows(VOUCH, &caller) {
-        return Err(ApiError::Forbidden { rule: VOUCH });
+    if body.kind == WordKind::Failure && !app.policy.allows(CONFIRM_NOT_RUNNING, &caller) {
+        return Err(ApiError::Forbidden {
+            rule: CONFIRM_NOT_RUNNING,
+        });
     }
     let by = actions::signed(&name_of(&caller), body.reason.as_deref())
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;

@@ -100,7 +100,7 @@ pub(crate) async fn create(
             notification = %accepted.id,
             host = %new.hostname,
             reporter = new.reporter.as_deref().map(tracing::field::display),
-            "its reporter is set aside: kept, and nothing begins"
+            "its reporter is muted: the report is stored and starts nothing"
         );
     }
     app.poke.poke();

@@ -108,9 +108,9 @@ pub(super) const TAGS: &[(&str, &str)] = &[
     ("vmoves", "Instances of a failed host and where they went"),
     (
         "operator",
-        "What operators are told, as the commands tell it: from the database; where Nova is asked, that is said",
+        "The region as operators see it, read from the database; a route that asks Nova says so",
     ),
-    ("monitors", "Monitors that say that they are at work"),
+    ("monitors", "Heartbeats of monitors"),
     ("boot guard", "Whether a host may go to work"),
     ("extensions", "What this API offers"),
     ("versions", "Versions of this API"),

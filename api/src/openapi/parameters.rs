@@ -89,7 +89,7 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     json!({"type": "integer", "format": "int64", "minimum": 1}),
                 ),
                 "reporter" => (
-                    "The number of a reporter that is set aside, or the host that it is bound to",
+                    "The number of a muted reporter, or the host that it is bound to",
                     json!({"type": "string", "minLength": 1}),
                 ),
                 "recovery" => (

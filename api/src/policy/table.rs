@@ -89,7 +89,7 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
         "Add a host to a segment.", &[op("POST", HOSTS)]),
     RuleDefault::new("os_masakari_api:os-hosts:update", ADMIN,
-        "Change a host: reserve it, put it on maintenance or take it off.", &[op("PUT", HOST)]),
+        "Change a host: reserve it, put it in maintenance or take it off.", &[op("PUT", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:delete", ADMIN,
         "Take a host out of a segment.", &[op("DELETE", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
@@ -148,17 +148,17 @@ const RULES: &[RuleDefault] = &[
         "Say that a host is dead: the engine cuts its power before its instances are recovered. Other switching of power is done by \
          `tachi fence` on a controller only. Not for monitors.", &[op("POST", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
-        "Say, beside operator:act, that an instance does not run on a host where it may: whoever is wrong makes it run twice. \
+        "With operator:act: confirm that an instance does not run on a host where it may. A wrong confirmation makes it run twice. \
          Not for monitors.", &[]),
 
     RuleDefault::new("tachi:boot-guard:detail", BOOTING,
         "Ask whether nova-compute of a host may start: what a hypervisor's boot guard does. It tells the name of a recovery \
          and nothing else.", &[op("GET", BOOT_GUARD)]),
     RuleDefault::new("tachi:monitors:sign", BOOTING,
-        "Say that a monitor is at work, and which hosts it watches: what monitors do every ten seconds. One that is bound to a \
+        "Record a monitor's heartbeat and the hosts that it watches; monitors send it every ten seconds. One that is bound to a \
          host says so of that host alone.", &[op("PUT", MONITOR)]),
     RuleDefault::new("tachi:evidence:create", ADMIN,
         "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
-         Never give this to monitors on compute hosts: whoever may say that a host is off may cause its instances to \
+         Never give this to monitors on compute hosts: a caller that may report a host as off can make its instances \
          run twice. From anybody else the header is left out, and the notification taken as if it had none.", &[]),
 ];

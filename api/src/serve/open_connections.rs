@@ -165,7 +165,7 @@ mod tests {
         places[0].activity.begins();
         let _new = place(&connections, 9);
         let cut: Vec<bool> = places.iter().map(|place| place.cut.is_cancelled()).collect();
-        assert_eq!(cut, [false, true, false, false], "the first is at work");
+        assert_eq!(cut, [false, true, false, false], "the first is active");
     }
 
     #[tokio::test(start_paused = true)]

@@ -48,7 +48,7 @@ async fn listen(bench: &Bench, token: &str) -> BodyDataStream {
 }
 
 async fn next(stream: &mut BodyDataStream) -> String {
-    let chunk = stream.next().await.expect("it goes on").unwrap();
+    let chunk = stream.next().await.expect("it continues").unwrap();
     String::from_utf8(chunk.to_vec()).unwrap()
 }
 

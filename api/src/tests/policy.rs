@@ -191,7 +191,7 @@ fn s6_3_every_rule_is_defined_and_every_defined_rule_is_asked_for() {
         "context_is_admin",
         "admin_api",
         crate::evidence::RULE,
-        crate::handlers::actions::VOUCH,
+        crate::handlers::actions::CONFIRM_NOT_RUNNING,
     ]);
     asked.extend(OF_KINDS);
     for rule in &asked {

@@ -123,7 +123,7 @@ impl Fencers {
             return Ok((device, fitting.plug.clone()));
         }
         Err(CallError::refused(format!(
-            "device {target} at {} is not configured for host {host} any more; approve the recovery to begin anew with the \
+            "device {target} at {} is not configured for host {host} any more; approve the recovery to start again with the \
              devices there are",
             target.endpoint
         )))

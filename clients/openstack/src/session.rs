@@ -254,7 +254,7 @@ impl Session {
         let waited = self.now().saturating_sub(call.begun);
         if call.effect.writes() && waited > SEND_DEADLINE {
             let text = format!(
-                "{line} was not sent: it was prepared for {waited:?}, its intent must be written anew"
+                "{line} was not sent: it was prepared for {waited:?}, its intent must be written again"
             );
             return Err(fault::unsent(FaultClass::Transient, text));
         }

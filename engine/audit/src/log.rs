@@ -267,7 +267,7 @@ impl Writer {
         let cut = file.take_cut();
         if cut > 0 {
             sheet.say(&format!(
-                "{cut} bytes of an unfinished line, which nobody was told was written, were cut off"
+                "{cut} bytes of an unfinished line, never confirmed as written, were cut off"
             ))?;
         }
         let key = keys.map(Keys::newest);

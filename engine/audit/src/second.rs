@@ -104,7 +104,7 @@ impl SecondCopyWriter {
             Ok(()) if linger && !self.hangs => self.hangs = told.recv_timeout(LINGER).is_err(),
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
-                failed(&self.place, &batch.text, "it has not taken what was told before");
+                failed(&self.place, &batch.text, "it has not accepted earlier lines");
             }
         }
     }

@@ -129,9 +129,9 @@ pub fn verify(
 /// Returns the problem of a line that is sealed with a weaker key than an earlier one.
 fn weaker(checked: HashCheck, age: &mut Option<usize>) -> Option<String> {
     match (checked, *age) {
-        (HashCheck::Keyed(now), Some(before)) if now > before => Some(
-            "it is sealed with an older key than a line before it: whoever has that key has made it".into(),
-        ),
+        (HashCheck::Keyed(now), Some(before)) if now > before => {
+            Some("it is sealed with an older key than a line before it: a holder of that key wrote it".into())
+        }
         (HashCheck::Keyed(now), _) => {
             *age = Some(now);
             None

@@ -44,7 +44,7 @@ impl Effective {
 /// Returns `page` with the rows of its options regenerated. A row starts with the option, as [`Effective::row`] writes
 /// it. The row of an unknown option stays unchanged.
 pub fn with_rows(page: &str, options: &[Effective]) -> String {
-    let anew = |line: &str| {
+    let rewritten = |line: &str| {
         let name = line.strip_prefix("| `[")?.split_once('`')?.0;
         let (section, option) = name.split_once("] ")?;
         let option = options
@@ -54,7 +54,12 @@ pub fn with_rows(page: &str, options: &[Effective]) -> String {
     };
     let mut text: String = page
         .lines()
-        .flat_map(|line| [anew(line).unwrap_or_else(|| line.to_owned()), "\n".to_owned()])
+        .flat_map(|line| {
+            [
+                rewritten(line).unwrap_or_else(|| line.to_owned()),
+                "\n".to_owned(),
+            ]
+        })
         .collect();
     if !page.ends_with('\n') {
         text.pop();

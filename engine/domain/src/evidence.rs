@@ -105,7 +105,7 @@ impl FenceEvidence {
                 self.action,
                 self.cluster.as_deref().unwrap_or("without a name")
             ),
-            EvidenceKind::Operator => format!("a person vouches that it was fenced ({})", self.action),
+            EvidenceKind::Operator => format!("an operator confirmed that it was fenced ({})", self.action),
         };
         let with = match (&self.device, &self.agent) {
             (Some(device), Some(agent)) => format!(" with {device} ({agent})"),

@@ -61,7 +61,7 @@ impl Freeze {
     /// Returns the message of a recovery that waits for the end of the freeze.
     pub fn message(&self) -> String {
         format!(
-            "frozen: {}. Nothing of it is begun; then it is looked at anew. `{}` ends it, `approve` does not",
+            "frozen: {}. Nothing is started until then; afterwards it is checked again. `{}` ends the freeze, `approve` does not",
             self.sentence(),
             self.thaw()
         )

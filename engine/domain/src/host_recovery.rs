@@ -43,7 +43,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use arrivals::{Arrival, Arrivals, LastSighting};
-pub use fence::confirmation::Vouch;
+pub use fence::confirmation::OffConfirmation;
 pub use fence::{Fence, OffIntent, Order};
 pub use freeze_state::FreezeTrack;
 pub use guard::{Approval, GuardTrack, GuardWait};
@@ -198,7 +198,8 @@ pub struct HostRecovery {
     pub power_on: PowerOn,
     /// An operator's confirmation that the host is off, until it is known whether it can be believed.
     #[serde(default)]
-    pub vouch: Option<Vouch>,
+    #[serde(rename = "vouch")]
+    pub confirmation: Option<OffConfirmation>,
     /// The freezes that it knows of.
     #[serde(default)]
     pub freeze: FreezeTrack,
@@ -267,7 +268,7 @@ impl HostRecovery {
             deadline_from: Elapsed::ZERO,
             guard: GuardTrack::default(),
             power_on: PowerOn::default(),
-            vouch: None,
+            confirmation: None,
             freeze: FreezeTrack::default(),
             retry: retry::is_retry(&notification.payload),
             rewound: false,
@@ -342,7 +343,7 @@ impl HostRecovery {
             return Some(freeze.message());
         }
         if let Some(hold) = &self.hold {
-            return Some(format!("held: {}", hold.reason));
+            return Some(format!("on hold: {}", hold.reason));
         }
         if let Some(waiting) = self.guarded() {
             return Some(format!("waiting for {}", waiting.reason));
@@ -352,8 +353,8 @@ impl HostRecovery {
         }
         if self.asks.stopped && matches!(self.stage, Stage::Begin | Stage::Fencing) {
             return Some(
-                "held: fencing is stopped ([fencing] enabled = false), so nothing is switched off and nothing evacuated; it \
-                 goes on when fencing is enabled again"
+                "on hold: fencing is stopped ([fencing] enabled = false), so nothing is switched off and nothing evacuated; it \
+                 continues when fencing is enabled again"
                     .into(),
             );
         }
@@ -445,7 +446,7 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
 fn asks_for_confirmation(state: &HostRecovery) -> bool {
     state.retry
         && state.policy.fencing == FencingMode::External
-        && state.vouch.is_none()
+        && state.confirmation.is_none()
         && !state.came_with_evidence()
 }
 

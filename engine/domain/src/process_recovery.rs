@@ -230,7 +230,7 @@ impl ProcessRecovery {
         if pulse.operator_maintenance && self.asked.is_none() {
             return Some((
                 NotificationStatus::Ignored,
-                format!("an operator has put host {} on maintenance", self.host),
+                format!("host {} is in maintenance, set by an operator", self.host),
             ));
         }
         None

@@ -27,7 +27,7 @@ impl RefusalReason {
     pub const fn words(self) -> &'static str {
         match self {
             Self::Duplicate => "it only repeats an earlier one (409)",
-            Self::OnMaintenance => "the host was on maintenance (409)",
+            Self::OnMaintenance => "the host was in maintenance (409)",
             Self::NotYours => "[api] reporter_binding: its reporter may not report it (403)",
             Self::TooMany => {
                 "its reporter had made more than [api] notifications_per_segment within a minute (429)"

@@ -60,7 +60,7 @@ words! {
         /// The action `abort` on the recovery.
         Abort = "abort",
         /// The operator's confirmation that the host has no power.
-        Vouch = "vouch",
+        ConfirmOff = "vouch",
         /// Fencing is enabled again.
         EnableFencing = "enable-fencing",
         /// The segment is enabled again.
@@ -102,22 +102,24 @@ impl WaitsFor {
     pub const fn sentence(self) -> &'static str {
         match self {
             Self::Nothing => "nothing to wait for",
-            Self::Guards => "waits for guards to be content, and goes on by itself",
-            Self::Frozen => "frozen by an operator, and goes on by itself when that is over",
+            Self::Guards => "waits until no guard blocks it, then continues by itself",
+            Self::Frozen => "frozen by an operator; continues by itself when the freeze ends",
             Self::Proof => "waits for a proof that the host is off",
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
-            Self::Approval => "guards ask before it goes on",
-            Self::Fence => "the host could not be proven off",
+            Self::Approval => "a guard wants an operator's approval",
+            Self::Fence => "the host could not be confirmed off",
             Self::Alive => "the host was seen alive after its proof",
             Self::DryRun => "mode dry-run does nothing",
             Self::FencingStopped => "fencing is stopped ([fencing] enabled = false)",
             Self::SegmentDisabled => "the segment is disabled",
-            Self::Maintenance => "an operator has put the host on maintenance",
+            Self::Maintenance => "the host is in maintenance, set by an operator",
             Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
-            Self::Absence => "it may run there: look, and say so",
-            Self::Record => "an unfinished migration may have left it running there: look, and say so",
+            Self::Absence => "it may run there: check, and record the result",
+            Self::Record => {
+                "it may still be running there after an interrupted migration: check, and record the result"
+            }
             Self::Progress => "its evacuation makes no progress in Nova",
             Self::GivenUp => "it was given up",
         }
@@ -129,9 +131,9 @@ impl WaitsFor {
             Self::Nothing | Self::ForcedDown | Self::Return => &[],
             Self::Guards => &[EndedBy::Approve],
             Self::Frozen => &[EndedBy::Thaw],
-            Self::Proof => &[EndedBy::Vouch],
+            Self::Proof => &[EndedBy::ConfirmOff],
             Self::Approval | Self::Alive | Self::DryRun => &[EndedBy::Approve, EndedBy::Abort],
-            Self::Fence => &[EndedBy::Approve, EndedBy::Vouch, EndedBy::Abort],
+            Self::Fence => &[EndedBy::Approve, EndedBy::ConfirmOff, EndedBy::Abort],
             Self::FencingStopped => &[EndedBy::EnableFencing, EndedBy::Abort],
             Self::SegmentDisabled => &[EndedBy::EnableSegment, EndedBy::Abort],
             Self::Maintenance => &[EndedBy::EndMaintenance, EndedBy::Abort],

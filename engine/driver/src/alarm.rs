@@ -46,10 +46,10 @@ mod tests {
         assert!(!at(301, true, true));
         assert!(at(302, true, true));
         assert!(!at(303, true, true));
-        assert!(!at(400, false, true), "it goes on");
+        assert!(!at(400, false, true), "it continues");
         assert!(
             !at(500, true, false),
-            "a guard that only waits is told when that takes long"
+            "a guard that only waits is reported when that takes long"
         );
         assert!(at(800, true, false));
     }

@@ -145,7 +145,7 @@ pub fn reopen() {
     if let Some(file) = RUNNING.get().and_then(|running| running.file.as_ref())
         && let Err(error) = file.reopen()
     {
-        tracing::error!(%error, "SIGHUP: the log cannot be opened anew, the old file is still written");
+        tracing::error!(%error, "failed to reopen the log on SIGHUP; still writing to the old file");
     }
 }
 

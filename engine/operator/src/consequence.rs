@@ -3,7 +3,8 @@
 use crate::waits::explained;
 
 /// The consequence of approving a recovery that is on hold.
-pub const APPROVE: &str = "the engine checks again and goes on: it may cut the power of the host, and start its instances elsewhere.";
+pub const APPROVE: &str =
+    "the engine checks again and continues: it may cut the host's power and start its instances elsewhere.";
 /// The consequence of aborting a recovery.
 pub const ABORT: &str = "nothing new is started, and what is in flight is followed to its end.";
 /// The consequence of confirming by hand that a host is off.

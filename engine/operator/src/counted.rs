@@ -44,7 +44,7 @@ pub fn counted(counts: Option<CountsView>, recovering: u64) -> String {
         }
     }
     if counts.not_meant > 0 {
-        parts.push(format!("{} left by policy", counts.not_meant));
+        parts.push(format!("{} excluded", counts.not_meant));
     }
     if parts.is_empty() {
         "no instances".into()

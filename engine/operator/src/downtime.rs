@@ -51,7 +51,7 @@ impl Figures {
     pub fn line(&self) -> Option<String> {
         let (first, median, p95, last) = (self.first?, self.median?, self.p95?, self.last?);
         Some(format!(
-            "{:.1} instance-seconds; {} back, the first after {first:.1} s, the median after {median:.1}, 95 of 100 after {p95:.1}, \
+            "{:.1} instance-seconds; {} back, the first after {first:.1} s, the median after {median:.1}, p95 after {p95:.1}, \
              the last after {last:.1}",
             self.instance_seconds, self.back
         ))
@@ -116,7 +116,7 @@ mod tests {
         let [(_, marked), (_, rest)] = parts(down);
         assert_eq!(
             line(&marked).unwrap(),
-            "6.0 instance-seconds; 2 back, the first after 2.0 s, the median after 2.0, 95 of 100 after 4.0, the last after 4.0"
+            "6.0 instance-seconds; 2 back, the first after 2.0 s, the median after 2.0, p95 after 4.0, the last after 4.0"
         );
         assert!(line(&rest).unwrap().starts_with("14.5 instance-seconds; 2 back"));
         assert_eq!(line(&Downtime::default()), None);

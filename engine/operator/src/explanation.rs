@@ -196,7 +196,7 @@ impl ExplanationView {
             ),
             (Some(Aspect::Monitors), _) => (
                 Severity::Info,
-                "no reporter is doubted; which monitors are at work is not assessed".to_owned(),
+                "no reporter is muted; running monitors are not assessed".to_owned(),
             ),
         })
     }

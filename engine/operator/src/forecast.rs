@@ -146,7 +146,7 @@ impl OutcomeView {
         match self.room {
             Room::Enough if self.instances == 0 => "nothing has to move".to_owned(),
             Room::Enough if self.instances == 1 => "its instance finds a place".to_owned(),
-            Room::Enough => format!("all {} instances find a place", self.instances),
+            Room::Enough => format!("all {} instances fit", self.instances),
             Room::Tight | Room::Unknown => format!("{instance}: {text}"),
             Room::Short => format!("{instance} lacks {text}"),
         }

@@ -117,7 +117,7 @@ fn waits_for(story: &RecoveryHistory) -> String {
     match summary.life {
         Life::Closed if summary.status == "failed" && summary.kind.is_planned() => {
             return format!(
-                "nothing: it is over; `tachi host {} {} ...` looks at it anew",
+                "nothing: it has ended; `tachi host {} {} ...` starts another",
                 summary.kind, summary.host
             );
         }
@@ -141,8 +141,8 @@ fn waits_for(story: &RecoveryHistory) -> String {
     }
     if let Some(wait) = summary.wait.as_ref().filter(|wait| wait.what.is_held()) {
         let mut ways = waits::to_end_recovery(summary);
-        let vouched = ways.iter().any(|way| way.contains(" confirm-off "));
-        if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !vouched {
+        let confirmable = ways.iter().any(|way| way.contains(" confirm-off "));
+        if summary.kind == RecoveryKind::Host && stage(&head).as_deref() == Some("fencing") && !confirmable {
             let host = &summary.host;
             ways.push(format!("tachi recovery confirm-off {host} --reason ..."));
         }

@@ -130,7 +130,7 @@ impl Upkeep<'_> {
         let all = self.desk.doubted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
             ActionError::Unknown(format!(
-                "no reporter {} is set aside: it was lifted, or never was; see tachi monitor list --muted",
+                "no reporter {} is muted: it was unmuted, or never muted; see tachi monitor list --muted",
                 plain(wanted)
             ))
         })?;

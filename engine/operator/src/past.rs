@@ -303,11 +303,11 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     let audit = format!("`tachi audit show --host {host}` on each machine of the API and of an engine");
     all.push(match past.maintenance {
         Some((_, changed)) => format!(
-            "since when it is on maintenance; its row was changed last {}: {audit} has each change and who made it",
+            "since when it is in maintenance; its row was changed last {}: {audit} has each change and who made it",
             changed.map_or_else(|| "at a time that is not kept".to_owned(), |at| format!("at {}", time(at)))
         ),
         None if past.registered => {
-            format!("whether it was on maintenance then; now it is not: {audit} has each change and who made it")
+            format!("whether it was in maintenance then; now it is not: {audit} has each change and who made it")
         }
         None => format!(
             "when it was taken out of its segment, if it ever was in one; it is not registered: {audit} has that"
@@ -318,17 +318,17 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     }
     let wrote = past.recoveries.iter().any(|one| !one.steps.is_empty());
     all.push(match (engines.is_empty(), wrote) {
-        (true, true) => "which engines were on the roll then; one of them was at work, as the story shows".to_owned(),
+        (true, true) => "which engines were registered then; one of them was running, as the timeline shows".to_owned(),
         (true, false) => {
-            "whether an engine was at work then: none that is on the roll now was begun before, and who ends or has been silent for \
-             a day is on it no more"
+            "whether an engine was running then: every engine that is registered now started later, and one that stops or is silent for \
+             a day is removed"
                 .to_owned()
         }
-        (false, _) => "whether an engine was silent for a while then: the roll keeps only when each signed last".to_owned(),
+        (false, _) => "whether an engine was silent then: the registry keeps only the last heartbeat of each".to_owned(),
     });
     if past.more {
         all.push(format!(
-            "everything of that time: only the first {MAX_ITEMS} reports, refusals, recoveries and freezes are told; ask for less with --within"
+            "everything of that time: only the first {MAX_ITEMS} reports, refusals, recoveries and freezes are shown; ask for less with --within"
         ));
     }
     all

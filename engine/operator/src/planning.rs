@@ -233,7 +233,7 @@ pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
         ),
     };
     lines.push(format!(
-        "{there}. Nova places nothing new there, and what can be live-migrated is. Once nothing that runs is left, {host} is frozen."
+        "{there}. It is disabled in Nova, and its instances are live-migrated away. Once it is empty of running instances, {host} is frozen."
     ));
     lines
 }
@@ -357,7 +357,7 @@ impl Planner<'_> {
                 (Some(AuditResult::Ok), format!("recovery {recovery}"))
             }
             Ok(PlanOutcome::Busy(id, _) | PlanOutcome::Held(id)) => {
-                (Some(AuditResult::Permanent), format!("recovery {id} is at work"))
+                (Some(AuditResult::Permanent), format!("recovery {id} is running"))
             }
             Ok(PlanOutcome::Unknown) => (
                 Some(AuditResult::Permanent),

@@ -97,7 +97,10 @@ mod tests {
         assert_eq!(readings(&kept), told);
         // The form that older versions have stored.
         assert_eq!(readings(&kept["detail"]), told[1..]);
-        assert_eq!(readings(&json!({"sentence": "alice vouches"})), ["alice vouches"]);
+        assert_eq!(
+            readings(&json!({"sentence": "alice confirms"})),
+            ["alice confirms"]
+        );
         assert_eq!(readings(&json!({"other": 1})), [r#"{"other":1}"#]);
     }
 }

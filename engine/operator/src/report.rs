@@ -306,7 +306,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
     let from = proof.map_or_else(String::new, |proof| {
         format!("{}, read by {}", proof.from, proof.by)
     });
-    all.push(moment("proven off", proof.map(|proof| proof.at), from));
+    all.push(moment("confirmed off", proof.map(|proof| proof.at), from));
     let disabled = story
         .steps
         .iter()

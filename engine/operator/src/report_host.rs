@@ -92,7 +92,7 @@ fn speaks_against(view: &HostView) -> Option<String> {
     let host = &view.host.name;
     if let Some((id, Life::Open)) = view.recovery {
         return Some(format!(
-            "recovery {id} of {host} is at work already: `tachi recovery show {host} --follow` tells what it does"
+            "recovery {id} of {host} is already running: `tachi recovery show {host} --follow` shows it"
         ));
     }
     if !view.host.on_maintenance {
@@ -100,12 +100,12 @@ fn speaks_against(view: &HostView) -> Option<String> {
     }
     Some(match view.why {
         Some(MaintenanceReason::Operator) | None => format!(
-            "{host} is on maintenance, and nothing of such a host is recovered; end that first: openstack segment host update \
+            "{host} is in maintenance, and nothing of such a host is recovered; end that first: openstack segment host update \
              --on_maintenance False {} {host}",
             view.host.segment.id
         ),
         Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => format!(
-            "{host} is on maintenance since it was recovered: `tachi host return {host}` tells how to bring it back"
+            "{host} is in maintenance since it was recovered: `tachi host return {host}` tells how to bring it back"
         ),
     })
 }
@@ -146,8 +146,8 @@ pub async fn outlook(
     let host = &view.host.name;
     let fencing = match mode {
         FencingMode::Engine => format!(
-            "The engine fences {host} and proves it off before any instance is moved. If Nova goes on hearing it, it is not fenced, \
-             and the recovery says so: `tachi fence off {host}` switches it off."
+            "The engine fences {host} and proves it off before any instance is moved. If it stays up in Nova, it is not fenced, \
+             and the recovery shows it: `tachi fence off {host}` switches it off."
         ),
         FencingMode::DryRun => format!(
             "[fencing] mode is dry-run: the recovery tells what it would do with {host}, and does none of it."
@@ -368,7 +368,7 @@ impl FailureReport<'_> {
                 )))
             }
             RegistryError::OnMaintenance { .. } => Err(ActionError::Refused(format!(
-                "nothing was reported: {host} has been put on maintenance meanwhile"
+                "nothing was reported: {host} has been put in maintenance meanwhile"
             ))),
             RegistryError::UnknownHostName { .. } => Err(ActionError::Refused(format!(
                 "nothing was reported: {host} has been taken out of its segment meanwhile"

@@ -39,7 +39,7 @@ impl Fencing {
                 format!("engine: the power of hosts is read and cut through {device}")
             }
             (FencingMode::Engine, None) => {
-                "engine, but no power controller is configured: nothing can be proven off".into()
+                "engine, but no power controller is configured: nothing can be confirmed off".into()
             }
             (FencingMode::DryRun, _) => {
                 "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()

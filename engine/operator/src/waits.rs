@@ -80,7 +80,7 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
     ways.map(|by| match by {
         EndedBy::Approve => format!("tachi recovery approve {name}"),
         EndedBy::Abort => format!("tachi recovery abort {name}"),
-        EndedBy::Vouch => format!("tachi recovery confirm-off {host} --reason ..."),
+        EndedBy::ConfirmOff => format!("tachi recovery confirm-off {host} --reason ..."),
         EndedBy::EnableFencing => "set [fencing] enabled = true".to_owned(),
         EndedBy::EnableSegment => "openstack segment update --is_enabled True SEGMENT".to_owned(),
         EndedBy::EndMaintenance => {
@@ -121,7 +121,7 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
         EndedBy::Thaw => format!("tachi thaw instance {instance}"),
         EndedBy::Approve
         | EndedBy::Abort
-        | EndedBy::Vouch
+        | EndedBy::ConfirmOff
         | EndedBy::EnableFencing
         | EndedBy::EnableSegment
         | EndedBy::EndMaintenance

@@ -134,7 +134,7 @@ fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
     assert_eq!(
         ear.names(),
         ["host.update.start", "host.update.end", "recovery.proof"],
-        "a proof that is read again is no news, nor is a host that stays on maintenance"
+        "a proof that is read again is no news, nor is a host that stays in maintenance"
     );
     teller.committed(&ended(NotificationStatus::Finished, "2 moved"), None, NOON);
     let heard = ear.heard();
@@ -157,7 +157,7 @@ fn ew35_every_instance_is_told_of_when_its_state_changes() {
     teller.committed(&head(), None, NOON);
     ear.heard();
     teller.committed(&moves(&[(1, Pending), (2, Pending), (3, Ignored)]), None, NOON);
-    assert_eq!(ear.names(), ["vmove.process.end"], "the one left by policy");
+    assert_eq!(ear.names(), ["vmove.process.end"], "the one excluded");
     teller.committed(&moves(&[(1, Ongoing), (2, Ongoing)]), None, NOON);
     teller.committed(&moves(&[(1, Ongoing)]), None, NOON);
     assert_eq!(ear.names(), ["vmove.process.start", "vmove.process.start"]);

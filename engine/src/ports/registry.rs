@@ -85,7 +85,7 @@ pub enum RegistryError {
     #[error("no host is called {name}")]
     UnknownHostName { name: String },
     /// The notification's host is in maintenance.
-    #[error("host {name} is on maintenance")]
+    #[error("host {name} is in maintenance")]
     OnMaintenance { name: String },
     /// The notification repeats one, or the host is already being recovered.
     #[error("the notification is a duplicate")]

@@ -173,7 +173,7 @@ impl Journal for JournalTables {
     #[instrument(name = "store::proven_off", level = "debug", skip_all)]
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         let read = self.causal(async |tx| proven_off(tx).await).await;
-        read.map_err(|stop| stop.journal("reading which hosts are proven off"))
+        read.map_err(|stop| stop.journal("reading which hosts are confirmed off"))
     }
 
     #[instrument(name = "store::written_off", level = "debug", skip_all, fields(%host))]

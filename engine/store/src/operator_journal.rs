@@ -147,7 +147,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::doubted_reporters", level = "debug", skip_all)]
     async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError> {
         let listed = reporters::list(&self.db).await;
-        listed.map_err(|stop| stop.journal("listing the reporters that are set aside"))
+        listed.map_err(|stop| stop.journal("listing the muted reporters"))
     }
 
     #[instrument(name = "store::lift_reporter", level = "debug", skip_all, fields(number))]

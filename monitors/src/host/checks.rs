@@ -42,7 +42,7 @@ impl Check for Checks {
 }
 
 /// The consequence if no host is ever confirmed off, and the fix.
-const NOTHING_PROVEN: &str = "hosts that fail are told as UNKNOWN, from which an engine in mode external recovers nothing: give the \
+const NOTHING_PROVEN: &str = "failed hosts are reported as UNKNOWN, from which an engine in mode external recovers nothing: give the \
                               engine the hosts' power controllers ([fencing] mode = engine)";
 
 /// Returns a note that this driver proves nothing, because it reads no power.

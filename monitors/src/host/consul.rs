@@ -125,7 +125,7 @@ impl Eyes for Driver {
     }
 
     fn warning(&self) -> &'static str {
-        "Consul knows who answers, not who is off: a host that is told as stopped is not proven to be off"
+        "Consul knows who answers, not who is off: a host reported as stopped is not confirmed off"
     }
 }
 

@@ -219,10 +219,7 @@ impl Eyes for Driver {
         if states.remove(&self.hostname) == Some(State::Down) {
             health.bad(
                 "kubernetes",
-                format!(
-                    "the own node {} is not Ready: nothing is told of others",
-                    self.hostname
-                ),
+                format!("this node ({}) is not Ready: not reporting others", self.hostname),
             );
             return None;
         }
@@ -241,7 +238,7 @@ impl Eyes for Driver {
     }
 
     fn warning(&self) -> &'static str {
-        "Kubernetes knows who answers, not who is off: a host that is told as stopped is not proven to be off"
+        "Kubernetes knows who answers, not who is off: a host reported as stopped is not confirmed off"
     }
 }
 

@@ -208,7 +208,7 @@ impl<E: Eyes> Sampler<E> {
                 health.bad(
                     STORM,
                     format!(
-                        "{gone} of {} hosts are gone at once: nothing is told of them; is it this machine that is cut off?",
+                        "{gone} of {} hosts are lost at once: not reporting them; is this machine cut off?",
                         self.hosts.all.len()
                     ),
                 );

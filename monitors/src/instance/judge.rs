@@ -381,7 +381,7 @@ impl Judge {
                 continue;
             }
             let seen = match guest.life {
-                Life::Dying { seen } => Some((seen, "it died, and whether that was told is not known")),
+                Life::Dying { seen } => Some((seen, "it died, and it is unknown whether that was reported")),
                 // A missing one with a persistent definition was moved or deleted on purpose, with its definition.
                 Life::Up | Life::Panicked if !guest.persistent => {
                     Some((micros, "it is gone without a trace"))
@@ -426,7 +426,7 @@ impl Judge {
                 let by_force = matches!(guest.reason, shutoff::CRASHED | shutoff::FAILED | shutoff::DAEMON);
                 let quiet = if by_force { Life::Dead } else { Life::Down };
                 match old_life {
-                    Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                    Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
                     Some(Life::Up | Life::Panicked) if by_force => {
                         dying("it died while libvirtd was not heard")
                     }
@@ -441,7 +441,7 @@ impl Judge {
                 }
             }
             DomainState::Crashed => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
                 Some(Life::Dead) => (Life::Dead, None),
                 None if self.blank => (Life::Dead, None),
                 Some(_) | None if self.rules.panics => (Life::Panicked, None),
@@ -450,7 +450,7 @@ impl Judge {
             DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (Life::Incoming, None),
             // libvirt does not state it: as far as known nothing has changed.
             DomainState::None => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and whether that was told is not known"),
+                Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
                 Some(life) => (life, None),
                 None => (Life::Up, None),
             },

@@ -245,7 +245,7 @@ impl Ask {
                         GUESTS,
                         format!(
                             "{silent} of {} guest agents have fallen silent at once: this is of the host and not of the guests; \
-                             look at its storage and its libvirtd. Nothing is told about a guest until at most {} are silent",
+                             look at its storage and its libvirtd. No guest is reported until at most {} are silent",
                             self.roster.heard(),
                             self.monitor.at_once
                         ),

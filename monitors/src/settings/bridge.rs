@@ -77,21 +77,21 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     );
     let started_after = seconds(
         "started_after",
-        "a host must be up for so long before it is told as started",
+        "time that a host must be up before it is reported as started",
         SECOND * 10,
         Duration::ZERO,
         DAY,
     );
     let lost_after = seconds(
         "report_lost_after",
-        "a host must be lost for so long before that is told without proof; 0: never",
+        "time that a host must be lost before that is reported without proof; 0: never",
         SECOND * 60,
         Duration::ZERO,
         DAY,
     );
     let left_after = seconds(
         "report_left_after",
-        "a host that left in order, without an operator's mark, must be gone for so long before it is told as UNKNOWN; 0: never",
+        "time that a host that left in order, without an operator's mark, must be gone before it is reported as UNKNOWN; 0: never",
         SECOND * 300,
         Duration::ZERO,
         DAY,
@@ -99,7 +99,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     let storm_window = seconds("storm_window", "see `storm_percent`", SECOND * 60, SECOND, DAY);
     let storm_hold = seconds(
         "storm_hold",
-        "a *fencing* that still stands after so long is told all the same: racks do die, and the engine has guards of its own. Losses without proof are never told in a storm",
+        "a *fencing* that persists this long is reported all the same: racks do fail, and the engine has guards of its own. Losses without proof are never reported in a storm",
         SECOND * 120,
         Duration::ZERO,
         DAY,
@@ -144,7 +144,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
             .range(1..=100)
             .unit("percent")
             .help(
-                "when more than this share of the hosts (and more than `storm_floor`) is gone within `storm_window`, nothing is told, and /healthz says so",
+                "when more than this share of the hosts (and more than `storm_floor`) is lost within `storm_window`, nothing is reported, and /healthz shows it",
             )
             .get(),
         storm_floor: r
@@ -152,7 +152,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
             .default(2_usize)
             .range(1..=100_000)
             .unit("hosts")
-            .help("so many may always go")
+            .help("lost hosts that are always reported")
             .get(),
         power_agents: r
             .list(G, "power_fence_agents")

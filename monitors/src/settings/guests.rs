@@ -47,7 +47,7 @@ pub(super) fn rules(r: &mut Reader<'_>) -> Rules {
             .seconds(G, "io_error_interval")
             .default(rules.io_error_interval)
             .range(Duration::ZERO..=DAY)
-            .help("a running guest whose disk goes on failing is not reported again so soon")
+            .help("shortest time between two reports of a running guest whose disk keeps failing")
             .get(),
         panic_wait: r
             .seconds(G, "panic_wait")

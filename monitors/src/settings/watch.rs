@@ -117,9 +117,9 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
             .int(G, "monitoring_samples")
             .default(1_usize)
             .range(1..=1000)
-            .unit("looks").help("looks that must agree before something without proof is told: of Pacemaker a fencing needs one, of Consul and Kubernetes all needs so many").get(),
-        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: a host that does not answer is told as NORMAL, which says that it is off, and not as UNKNOWN").get(),
-        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("tells a fenced host without a look at its own power controller. Else that is asked (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for that node alone: if it says *on*, nothing is told; if it does not answer, the cluster's word stands").get(),
+            .unit("looks").help("looks that must agree before something without proof is reported: a fencing by Pacemaker needs one, everything from Consul and Kubernetes needs all").get(),
+        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: report a host that does not answer as NORMAL, which means that it is off, instead of UNKNOWN").get(),
+        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("reports a fenced host without a check of its own power controller. Otherwise the monitor asks that (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
         restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).help("only nodes that run pacemaker-remoted are hosts").get(),
         ipmi_timeout: r
             .seconds(G, "ipmi_timeout")

@@ -15,7 +15,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
     let options = settings.database.once();
     let Some(server) = options.server.as_ref() else {
         return Err(Failure::told(format!(
-            "{} is a file: it has no users, and belongs to whoever may write it",
+            "{} is a file: it has no users; its file permissions protect it",
             settings.database
         )));
     };

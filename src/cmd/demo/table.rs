@@ -47,7 +47,7 @@ pub(super) fn print(outcome: &Outcome) {
     }
     let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
     let counts = format!(
-        "{} again, {} left by policy, {lost} lost, {doubled} ran twice",
+        "{} again, {} excluded, {lost} lost, {doubled} ran twice",
         count(recovered, "instance runs", "instances run"),
         outcome.left_by_policy
     );

@@ -93,7 +93,7 @@ impl View {
     pub(super) fn struck(&mut self, scene: &Scene) {
         let hosts = scene.failing.join(", ");
         let what = match scene.args.fault {
-            None => format!("{hosts} has lost its power"),
+            None => format!("{hosts} lost power"),
             Some(DemoFault::LyingBmc) => format!(
                 "{hosts} is cut off from the network, its instances still run, and its power controller takes orders \
                  without obeying"
@@ -103,7 +103,7 @@ impl View {
                     "{hosts} is cut off from the network, its instances still run, and its power controller is dead"
                 )
             }
-            Some(DemoFault::RackLoss) => format!("a rack has lost its power: {hosts}"),
+            Some(DemoFault::RackLoss) => format!("a rack lost power: {hosts}"),
         };
         self.say(&format!(
             "  0.0 s  {what}: {} on it",
@@ -169,7 +169,7 @@ impl View {
         if share > self.shares {
             self.shares = share;
             let all = count(all, "instance", "instances");
-            self.say(&format!("{at:>5.1} s  {back} of {all} run again"));
+            self.say(&format!("{at:>5.1} s  {back} of {all} are running again"));
         }
     }
 

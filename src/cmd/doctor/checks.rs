@@ -249,7 +249,7 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
 fn guests(situation: &SituationView) -> Option<String> {
     let hosts = situation.segments.iter().flat_map(|segment| &segment.hosts);
     let mut unknown = Vec::new();
-    let mut why = "no monitor at work there tells what its nova.conf says";
+    let mut why = "no running monitor there reports its nova.conf";
     for host in hosts {
         let own = situation.monitors.iter().filter(|one| one.host == host.name);
         let own = own.filter(|one| one.grade != Severity::Err);
@@ -583,10 +583,7 @@ mod tests {
         let silent = changed(|situation| situation.monitors[1].grade = Severity::Err);
         let told = of(&silent, "guests-resume");
         assert_eq!(told.grade, Severity::Unknown);
-        assert_eq!(
-            told.details,
-            "b: no monitor at work there tells what its nova.conf says"
-        );
+        assert_eq!(told.details, "b: no running monitor there reports its nova.conf");
         let unread = changed(|situation| {
             situation.monitors[0].guests = Some(GuestsView {
                 resume: Resume::Unknown,

@@ -104,7 +104,7 @@ fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
     let told = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
     let Some((monitor, notice)) = told.max_by_key(|(_, notice)| notice.seconds) else {
         sum.unknown
-            .push("how soon a host is reported, for no host monitor at work has told".to_owned());
+            .push("how soon a host is reported, because no running host monitor has reported it".to_owned());
         return Duration::ZERO;
     };
     let time = Duration::from_secs(notice.seconds.into());
@@ -139,7 +139,7 @@ fn fence(rules: &Rules, sum: &mut Sum) {
         FencingMode::Engine => {}
         FencingMode::External => {
             sum.unknown
-                .push("how long whoever fences hosts takes (mode external)".to_owned());
+                .push("how long the external fencing takes (mode external)".to_owned());
             return;
         }
         FencingMode::DryRun => {
@@ -156,7 +156,7 @@ fn fence(rules: &Rules, sum: &mut Sum) {
     let tried = tried.filter(|(_, tried)| !tried.is_empty());
     let Some((host, tried)) = tried.max_by_key(|(_, tried)| longest(tried)) else {
         sum.unknown
-            .push("by what hosts are proven off, for no registered host has a fence device".to_owned());
+            .push("by what hosts are confirmed off, for no registered host has a fence device".to_owned());
         return;
     };
     let last = tried.len().saturating_sub(1);
@@ -264,19 +264,19 @@ pub(super) mod tests {
                 rules(&[]),
                 &[told],
                 Severity::Unknown,
-                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are proven off",
+                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are confirmed off",
             ),
             (
                 rules(&[200]),
                 &[],
                 Severity::Warn,
-                "and what is not known: how soon a host is reported, for no host monitor at work has told; worst_case_warning is 180 s",
+                "and what is not known: how soon a host is reported, because no running host monitor has reported it; worst_case_warning is 180 s",
             ),
             (
                 external(BareNormal::Wait(Duration::from_secs(180))),
                 &[told],
                 Severity::Warn,
-                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long whoever fences hosts takes",
+                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long the external fencing takes",
             ),
             (
                 external(BareNormal::Refuse),

@@ -43,7 +43,7 @@ fn elsewhere(one: Check) -> Check {
 fn by_the_clock(job: Option<&JobView>, now: Timestamp) -> Check {
     let done = job.and_then(|job| Some((job.last_at?.0, job.grade?, &job.result)));
     let Some((at, grade, result)) = done else {
-        let none = "no engine has finished `tachi doctor` by the clock: write `doctor = daily 03:00` into [schedule] of the engines";
+        let none = "no engine has run a scheduled `tachi doctor`: write `doctor = daily 03:00` into [schedule] of the engines";
         return check(BY_THE_CLOCK, Severity::Unknown, none);
     };
     let told = format!("{}, {}: {result}", ago(at, now), time(at));

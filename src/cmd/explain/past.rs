@@ -96,10 +96,10 @@ fn lines(past: &PastView, view: &View) -> Vec<String> {
             "and was silent by then: it has not signed since"
         };
         let began = view.time(one.started_at.0);
-        lines.push(format!("engine {}: at work since {began}, {signed}", one.name));
+        lines.push(format!("engine {}: running since {began}, {signed}", one.name));
     }
     if let Some(why) = past.maintenance {
-        lines.push(format!("now: the host is on maintenance ({why})"));
+        lines.push(format!("now: the host is in maintenance ({why})"));
     }
     lines.push("not known:".to_owned());
     lines.extend(past.unknown.iter().map(|one| format!("  ? {one}")));

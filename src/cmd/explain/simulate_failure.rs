@@ -214,7 +214,7 @@ impl IfDies {
         if self.recovered != Some(true) {
             return lines;
         }
-        lines.push(format!("  proven off {}", self.proven_off));
+        lines.push(format!("  confirmed off {}", self.proven_off));
         lines.extend(self.order());
         if let (Some(room), "host") = (&self.room, self.kind.as_str()) {
             let seen = self.room_seen.map_or_else(String::new, |at| {
@@ -224,7 +224,7 @@ impl IfDies {
         }
         lines.push(match &self.predicted {
             Some(predicted) => format!("  takes      {}", predicted.sentence()),
-            None => "  takes      not known: no host was recovered yet".to_owned(),
+            None => "  takes      unknown: no host has been recovered yet".to_owned(),
         });
         lines
     }
@@ -251,7 +251,7 @@ impl IfDies {
                 predicted.median_seconds.max(1.0)
             ),
             (Protection::Protected | Protection::Degraded, None) => {
-                "if that died now it would be recovered; how long that takes is not known, as no host was recovered yet".to_owned()
+                "if that died now it would be recovered; its duration is unknown: no host has been recovered yet".to_owned()
             }
             (Protection::Unknown, _) => "if that died now nobody knows what would become of it".to_owned(),
             (Protection::Unprotected, _) => "if that died now it would stay down".to_owned(),

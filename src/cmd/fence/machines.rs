@@ -187,8 +187,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
         write(&args.host, change, &book, audit.as_ref(), &by).await?;
         meanwhile.say(format!("{} of {}: confirmed", change.target, args.host));
     }
-    meanwhile
-        .say("A recovery that waits for it goes on within a minute; approve it, and it goes on at once.");
+    meanwhile.say("A recovery that waits for it continues within a minute; after `approve`, at once.");
     told(&args, &by, &changes, clock.wall())
 }
 

@@ -106,7 +106,7 @@ fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     let host = &facts.view.host;
     if host.on_maintenance && matches!(facts.view.why, Some(MaintenanceReason::Operator) | None) {
         let text = format!(
-            "an operator has put the host on maintenance: who has done so ends it, with `openstack segment host update \
+            "in maintenance, set by an operator; clear it with `openstack segment host update \
              --on_maintenance False {} {}`",
             host.segment.name, host.name
         );

@@ -119,7 +119,7 @@ pub(super) async fn begun(
     let meanwhile = ProgressReporter::of(&args.shape, source.now());
     if planned.already {
         meanwhile.say(format!(
-            "{} has asked for the same within the last minute: nothing was written, and this is what came of that; a minute later it can be asked for anew",
+            "{} requested the same within the last minute: nothing was written, and this is that request's result; after a minute it can be requested again",
             planned.by
         ));
     }

@@ -165,7 +165,7 @@ async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &st
         command: COMMAND,
         host: &host.name,
         intent: "takes it off maintenance",
-        not_done: "it is still on maintenance",
+        not_done: "it is still in maintenance",
     };
     let desk = LocalController::open(settings, base, &doing).await?;
     let path = format!("/v1/segments/{}/hosts/{}", host.segment.id, host.id);

@@ -103,7 +103,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
             vec!["virsh list --all               # on the host".into()],
         ),
         by_a_person(
-            "empty its queue on Nova's message broker: what waits there would be done to instances that are elsewhere now",
+            "purge its queue on Nova's message broker: queued requests would hit instances that have moved",
             vec![
                 "rabbitmqctl list_queues -p VHOST name messages    # VHOST: as in nova.conf's transport_url".into(),
                 format!("rabbitmqctl purge_queue -p VHOST {}", quoted(&format!("compute.{}", host.name))),

@@ -341,7 +341,7 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
 fn without_level(fencing: &Fencing, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
     if !fencing.is_configured() {
         return Ok(Some(
-            "no fence device is configured: no host can be proven off by us".to_owned(),
+            "no fence device is configured: no host can be confirmed off by us".to_owned(),
         ));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

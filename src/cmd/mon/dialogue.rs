@@ -99,7 +99,7 @@ impl Dialogue {
 
     pub(super) fn freeze(host: &str, source: &[String]) -> Self {
         let what = format!(
-            "Nothing of {host} is fenced or moved for a while: its instances are unprotected meanwhile."
+            "No fencing and no evacuation of {host} until the freeze ends: its instances have no HA until then."
         );
         let fields = vec![Field::new("for", "2h"), Field::new("reason", "")];
         Self::new(
@@ -143,7 +143,7 @@ impl Dialogue {
 
     pub(super) fn approve(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
         let what = format!(
-            "The engine looks again and goes on: it may cut the power of {host}, and start its instances elsewhere. Type the host's name."
+            "The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
         );
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());

@@ -90,7 +90,7 @@ pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
         ));
     }
     match words.iter().find(|word| ENDLESS.contains(&word.as_str())) {
-        Some(word) => Err(format!("{word} does not end: the view itself goes on")),
+        Some(word) => Err(format!("{word} does not end: the view itself updates")),
         None => Ok(()),
     }
 }

@@ -65,7 +65,7 @@ impl Page {
             ),
             (Want::Recovery(id), _) => (
                 format!("recovery {id}"),
-                vec![Line::Text("there is no such recovery any more".to_owned())],
+                vec![Line::Text("this recovery no longer exists".to_owned())],
             ),
             (Want::Finding(key), _) => {
                 let found = told.seen.findings.iter().find(|one| Finding::key_of(one) == key);

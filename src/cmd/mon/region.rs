@@ -185,7 +185,7 @@ impl Region {
                 let disabled = if segment.enabled { "" } else { " DISABLED" };
                 Group {
                     title: plain(&format!(
-                        "{} {}{disabled}: {} of {} at work{}, {}",
+                        "{} {}{disabled}: {} of {} in service{}, {}",
                         segment.name,
                         segment.recovery_method,
                         segment.working,
@@ -426,7 +426,7 @@ fn of_host(
     let state = if let Some(row) = row {
         let short: String = row.id.to_string().chars().take(4).collect();
         match row.waits.as_ref().filter(|wait| wait.held) {
-            Some(wait) => StatusMark::new(Tone::Bad, format!("{short} held: {}", wait.about())),
+            Some(wait) => StatusMark::new(Tone::Bad, format!("{short} on hold: {}", wait.about())),
             None => StatusMark::new(Tone::Busy, format!("{short} {}", row.status)),
         }
     } else {

@@ -23,7 +23,7 @@ use super::{draw, pressed};
 const NOW: i64 = 1_700_000_000_000_000;
 const HELD: RecoveryId = RecoveryId(Uuid::from_u128(0xe241_0000_0000_0000_0000_0000_0000_0009));
 
-/// Four hosts: two are fine, one is on maintenance, one under recovery, which is on hold.
+/// Four hosts: two are fine, one is in maintenance, one under recovery, which is on hold.
 pub(super) fn region() -> SituationView {
     let mut seen = fine();
     let hosts = &mut seen.tables.segments[0].hosts;
@@ -53,7 +53,7 @@ pub(super) fn region() -> SituationView {
             WaitsFor::Alive,
             Timestamp::from_micros(NOW - 9_000_000),
         )),
-        message: Some("whatever is told of it".into()),
+        message: Some("any message".into()),
         owner: Some("e1".into()),
         opened_at: Timestamp::from_micros(NOW - 60_000_000),
         first_reported_at: Timestamp::from_micros(NOW - 60_000_000),
@@ -125,7 +125,7 @@ fn story() -> RecoveryHistoryView {
         "claim": 1, "downtime": DowntimeView::of(&[]), "elapsed_seconds": 60, "waits_for": "2 instances to be moved",
         "reported": null, "reporters": [], "word": null, "state": {"stage": "moving"}, "proofs": [], "instances": [],
         "steps": [
-            {"at": second(1), "claim": 1, "task": "", "kind": "note", "instance": null, "text": "the host is proven off"},
+            {"at": second(1), "claim": 1, "task": "", "kind": "note", "instance": null, "text": "the host is confirmed off"},
             {"at": second(3), "claim": 1, "task": "", "kind": "intent", "instance": null, "text": "evacuate web-1"},
         ],
     });
@@ -640,10 +640,7 @@ fn signs_and_words_tell_what_colours_tell() {
     let mut mon = Mon::new(Options::default());
     mon.on(told(seen), at(1));
     let shown = frame(&mut mon, 120, 40);
-    assert!(
-        shown.contains("OK  4 of 4 protected; 1 left by policy"),
-        "{shown}"
-    );
+    assert!(shown.contains("OK  4 of 4 protected; 1 excluded"), "{shown}");
     assert!(shown.contains("● protected"), "{shown}");
 }
 

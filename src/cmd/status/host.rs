@@ -83,7 +83,7 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
     for segment in &seen.segments {
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         lines.push(format!(
-            "segment {} ({}{disabled}): {} of {} at work{}",
+            "segment {} ({}{disabled}): {} of {} in service{}",
             segment.name,
             segment.recovery_method,
             segment.working,
@@ -193,11 +193,11 @@ fn watched(seen: &SituationView) -> &'static str {
     if seen.not_assessed.contains(&Aspect::Monitors) {
         "· not assessed: no host monitor has ever signed"
     } else if is_found(FindingCode::HostNotWatched) {
-        "✗ by no host monitor that is at work"
+        "✗ by no running host monitor"
     } else if is_found(FindingCode::MonitorUnknown) {
         "? by no host monitor that signs"
     } else if seen.hosts.iter().any(is_away) {
-        "· not asked of a host that is not at work"
+        "· n/a: the host is not in service"
     } else {
         "● by a host monitor of another host"
     }

@@ -9,12 +9,12 @@ use tachi_operator::RegisteredView;
 pub(super) fn host_is_out(view: &RegisteredView) -> Option<&'static str> {
     match (view.life, view.why) {
         (Some(Life::Open), _) => Some("under recovery"),
-        (_, Some(MaintenanceReason::Operator)) => Some("on maintenance: an operator has put it there"),
+        (_, Some(MaintenanceReason::Operator)) => Some("in maintenance, set by an operator"),
         (_, Some(MaintenanceReason::Recovery)) => {
-            Some("on maintenance: it was recovered and is not back at work")
+            Some("in maintenance: recovered, not yet returned to service")
         }
         (_, Some(MaintenanceReason::Process)) => {
-            Some("disabled and on maintenance: one of its processes has failed")
+            Some("disabled and in maintenance: one of its processes has failed")
         }
         (Some(Life::Watching | Life::Closed) | None, None) => None,
     }

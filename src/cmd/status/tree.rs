@@ -69,7 +69,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
     }
     let judged: BTreeMap<&str, &HostView> =
         seen.hosts.iter().map(|host| (host.name.as_str(), host)).collect();
-    let head = ["segment", "method", "at work", "protected", "N+k", "recovery"].map(str::to_owned);
+    let head = ["segment", "method", "in service", "protected", "N+k", "recovery"].map(str::to_owned);
     let mut rows = vec![head];
     // The lines below each row.
     let mut below: Vec<Vec<String>> = vec![Vec::new()];
@@ -197,7 +197,7 @@ fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
     let parts = seen.parts().into_iter();
     let parts = parts.map(|(part, is_well)| format!("  {part} {}", if is_well { "●" } else { "✗" }));
     let mut lines = vec![format!(
-        "engines    {} of {} at work, signed {}{}",
+        "engines    {} of {} running, last heartbeat {}{}",
         alive,
         seen.engines.len(),
         ago(latest, now),
@@ -207,7 +207,7 @@ fn engines(seen: &SituationView, now: Timestamp) -> Vec<String> {
         let at = ago(one.signed_at.0, now);
         if !one.alive {
             lines.push(format!(
-                "           {}: SILENT, signed {at}, version {}",
+                "           {}: SILENT, last heartbeat {at}, version {}",
                 one.name, one.version
             ));
             continue;
@@ -231,9 +231,9 @@ pub(super) fn waits(seen: &SituationView) -> Option<String> {
     let instances = count(down.len(), "instance is", "instances are");
     match (down.is_empty(), held.is_empty()) {
         (true, true) => None,
-        (false, true) => Some(format!("WAITS FOR YOU: {instances} down")),
-        (true, false) => Some(format!("WAITS FOR YOU: {recoveries} held")),
-        (false, false) => Some(format!("WAITS FOR YOU: {instances} down, {recoveries} held")),
+        (false, true) => Some(format!("ACTION NEEDED: {instances} down")),
+        (true, false) => Some(format!("ACTION NEEDED: {recoveries} on hold")),
+        (false, false) => Some(format!("ACTION NEEDED: {instances} down, {recoveries} on hold")),
     }
 }
 
@@ -267,10 +267,7 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
         }
     }
     if view.life == Some(Life::Watching) {
-        notes.push(format!(
-            "watched for its return (`tachi host return {}`)",
-            view.name
-        ));
+        notes.push(format!("not back yet (`tachi host return {}`)", view.name));
     }
     (!notes.is_empty()).then(|| notes.join("; "))
 }
@@ -346,7 +343,7 @@ mod tests {
             life: Life::Open,
             status: "running".into(),
             wait: Some(Wait::bare(WaitsFor::Alive, Timestamp::from_micros(1))),
-            message: Some("whatever is told of it".into()),
+            message: Some("any message".into()),
             owner: None,
             opened_at: Timestamp::from_micros(1),
             first_reported_at: Timestamp::from_micros(1),

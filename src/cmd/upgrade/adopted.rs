@@ -111,10 +111,7 @@ pub(super) fn without_evidence(settings: &Settings) -> Check {
 pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check {
     const NAME: &str = "Reporter Binding";
     let (grade, word) = match settings.binding.mode {
-        BindingMode::Off => (
-            Grade::Warning,
-            "off: whoever may report is believed about every host",
-        ),
+        BindingMode::Off => (Grade::Warning, "off: every reporter is trusted for every host"),
         BindingMode::Warn => (
             Grade::Warning,
             "warn: reporters that are bound to no host are believed about every host; give each host a credential of its own \
@@ -233,7 +230,7 @@ pub(super) async fn upstream_engine(settings: &Settings) -> Check {
         Ok(Ok(0)) => check(NAME, Grade::Success, None),
         Ok(Ok(engines)) => {
             let details =
-                format!("{engines} are at work: stop masakari-engine everywhere before tachi engine starts");
+                format!("{engines} are running: stop masakari-engine everywhere before tachi engine starts");
             check(NAME, Grade::Warning, details)
         }
         Ok(Err(why)) => check(NAME, Grade::Warning, format!("the broker does not tell: {why}")),

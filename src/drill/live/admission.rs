@@ -180,7 +180,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
     let mut why = Vec::new();
     if host.on_maintenance {
         why.push(format!(
-            "it is on maintenance, so nothing of it would be recovered: `tachi host return {}`",
+            "it is in maintenance, so nothing of it would be recovered: `tachi host return {}`",
             host.name
         ));
     }
@@ -199,7 +199,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
     why.extend(
         open.iter()
             .filter(|one| one.life == Life::Open && one.segment.is_none_or(|id| id == host.segment.id))
-            .map(|one| format!("recovery {} of {} is at work", one.id, one.host)),
+            .map(|one| format!("recovery {} of {} is running", one.id, one.host)),
     );
     if let Some((id, Life::Watching)) = view.recovery {
         why.push(format!("recovery {id} of it still waits for its return"));

@@ -63,7 +63,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .int(G, "storm_flap_fences")
             .default(usual.flap_fences)
             .range(0..=1_000)
-            .unit("times").help("how often a host may be proven off within the flap window; 0: any number").get(),
+            .unit("times").help("how often a host may be confirmed off within the flap window; 0: any number").get(),
         flap_window: r
             .seconds(G, "storm_flap_window")
             .default(usual.flap_window)
@@ -79,7 +79,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
                 .int(G, "reporter_contradictions")
                 .default(usual.reporters.limit)
                 .range(0..=1_000)
-                .unit("claims").help("a reporter is set aside after so many that Nova contradicts, of two hosts at least; 0: never").get(),
+                .unit("claims").help("claims contradicted by Nova, about two hosts at least, after which a reporter is muted; 0: never").get(),
             window: r
                 .seconds(G, "reporter_window")
                 .default(usual.reporters.window)
@@ -89,7 +89,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
                 .int(G, "reporter_fraction_percent")
                 .default(usual.reporters.percent)
                 .range(0..=100)
-                .unit("percent").help("no more than this share of all reporters is set aside at once").get(),
+                .unit("percent").help("largest share of all reporters that are muted at once").get(),
         },
         domain_key: r
             .string(G, "storm_failure_domain_key")
@@ -99,7 +99,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "storm_alarm_interval")
             .default(usual.alarm_interval)
             .range(Duration::from_secs(1)..=Duration::from_secs(86_400))
-            .help("how often a held recovery is told again").get(),
+            .help("how often a recovery on hold is reported again").get(),
     };
     Policy { guards, ..d }
 }

@@ -41,7 +41,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "progress_timeout")
             .default(evacuation.unwrap_or(d.slow_after))
             .range(TIMEOUT_RANGE)
-            .help("after this long without progress an evacuation is said to be slow, and goes on. Unless set it is `wait_period_after_evacuation`").get(),
+            .help("after this long without progress an evacuation is reported as slow, and continues. Unless set it is `wait_period_after_evacuation`").get(),
         move_deadline: r
             .seconds(G, "instance_deadline")
             .default(usual)

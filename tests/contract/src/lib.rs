@@ -189,7 +189,7 @@ pub enum Operation {
         /// On or off.
         enabled: bool,
     },
-    /// An operator puts a host on maintenance.
+    /// An operator puts a host in maintenance.
     Maintenance {
         /// Its number among the script's hosts.
         host: usize,
@@ -232,7 +232,7 @@ pub struct Draft {
     pub move_waits: Vec<(u32, WaitsFor)>,
     /// Moves: instance, whether it is open, and its state.
     pub moves: Vec<(u32, bool, String)>,
-    /// The host is proven off.
+    /// The host is confirmed off.
     pub proven: bool,
     pub proven_off: Option<bool>,
     pub unless_recovered: Option<usize>,
@@ -418,7 +418,7 @@ pub struct View {
 pub struct Said {
     /// The segment is enabled.
     pub enabled: bool,
-    /// An operator has put the host on maintenance.
+    /// An operator has put the host in maintenance.
     pub maintenance: bool,
     /// The latest word and its number.
     pub word: Option<(u64, OperatorCommand)>,

@@ -156,7 +156,7 @@ pub fn scenarios() -> Vec<Scenario> {
             "r6: reports of a host that is being recovered, or was lately",
             reports,
         ),
-        ("r10: hosts are proven off while somebody sees to them", proven),
+        ("r10: hosts are confirmed off while somebody sees to them", proven),
         (
             "r10: what recoveries of a host have given up is known to the next",
             given_up,
@@ -168,7 +168,7 @@ pub fn scenarios() -> Vec<Scenario> {
         ("r12, r22: a host's recovery keeps others out", exclusion),
         ("r12: where an instance may run keeps its restart out", elsewhere),
         ("r19: what joins an open recovery is heard before it ends", joined),
-        ("r19: why a host is on maintenance", maintenance),
+        ("r19: why a host is in maintenance", maintenance),
         (
             "r20: an operator's change is in the next pulse",
             actions::operators,

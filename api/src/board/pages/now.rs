@@ -300,7 +300,7 @@ fn progress(one: &UnderwayView) -> String {
         let known = if one.life == Life::Watching {
             "no instances"
         } else {
-            "its instances are not listed yet"
+            "its instances are not read yet"
         };
         known.to_owned()
     })

@@ -139,8 +139,8 @@ fn night() -> Value {
     let mut told = situation(4);
     told["needs_person"]["recoveries"] = json!([held(1, "off"), held(2, "on")]);
     told["recoveries"] = json!([
-        underway(1, &held(1, "off")["waits"], "held: 2 of 4 hosts failed"),
-        underway(2, &held(2, "on")["waits"], "held: 2 of 4 hosts failed"),
+        underway(1, &held(1, "off")["waits"], "on hold: 2 of 4 hosts failed"),
+        underway(2, &held(2, "on")["waits"], "on hold: 2 of 4 hosts failed"),
         underway(3, &json!(null), "moving"),
     ]);
     told["findings"] = json!([
@@ -163,7 +163,7 @@ fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_tw
     let html = Now::of(&seen, &[], true).render().unwrap();
     for text in [
         "2 recoveries: <a href=\"#/host/compute-0001\">",
-        "<div>held: 2 of 4 hosts failed</div>",
+        "<div>on hold: 2 of 4 hosts failed</div>",
         "● off",
         "✗ on",
         "level 1, <time",
@@ -335,8 +335,8 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
         None,
     );
     let expected = [
-        ("● holds", "it is to be recovered"),
-        ("? not known", "not known whether Nova hears its host"),
+        ("● holds", "it is included in HA"),
+        ("? not known", "not known whether Nova shows its host up"),
         ("✗ does not hold", "Nova does not hear its host"),
         ("· not assessed", "whether other hosts have room is not assessed"),
         ("✗ does not hold", "its reporter is doubted"),

@@ -75,7 +75,7 @@ pub(super) fn notifications() -> Vec<Operation> {
                 ),
                 (
                     409,
-                    "The host is on maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
+                    "The host is in maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
                 ),
                 (
                     429,

@@ -195,7 +195,7 @@ fn schedule() -> Operation {
     Operation {
         path: "/operator/v1/schedule",
         id: Cow::Borrowed("showSchedule"),
-        summary: "Tell what engines do by the clock: when last, what came of it, and when next",
+        summary: "List scheduled jobs with the last run, its result and the next run",
         about: "What `tachi jobs list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
                 configuration of the API that answers, and of its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
@@ -227,7 +227,7 @@ fn events() -> Operation {
         path: "/operator/v1/events",
         id: Cow::Borrowed("listenToEvents"),
         summary: "Say, as long as somebody listens, that the situation has changed",
-        about: "Server-sent events. The first one comes at once, so whoever connects again, to whichever replica, has missed \
+        about: "Server-sent events. The first one is sent at once, so a client that reconnects, to any replica, has missed \
                 nothing: there are no ids, and `Last-Event-ID` is not looked at. `situation` with `{\"grade\": ...}`: what \
                 `GET /operator/v1/situation` answers says something else than before; ask for it. `unknown`: the database \
                 does not answer, and how it is is not known. At most one in a second; a comment every ten seconds if there \
@@ -264,7 +264,7 @@ fn freeze() -> Operation {
         method: Method::POST,
         path: "/operator/v1/freezes",
         id: Cow::Borrowed("freeze"),
-        summary: "Have nothing of something fenced or moved for a while",
+        summary: "Suspend fencing and evacuation of a host, segment, instance or the region",
         about: "What `tachi freeze` does. `scope` is how much: a `segment`, `host` or `instance` is named in `name`, by its id or \
                 name; for more than a day `force` is needed. It is in the audit log under the name of Keystone's user before it \
                 is written. The answer comes when every engine that could still begin something has heard of it, after \
@@ -299,9 +299,9 @@ fn thaw() -> Operation {
         method: Method::DELETE,
         path: "/operator/v1/freezes/{freeze}",
         id: Cow::Borrowed("thaw"),
-        summary: "End a freeze before its time",
+        summary: "End a freeze early",
         about: "What `tachi thaw` does. Answered with the freeze and how long it would have lasted yet. One that has taken its \
-                place has another number, and goes on.",
+                place has another number and continues.",
         success: Success::One(200, "freeze", "Freeze", &[]),
         refusals: &[
             (403, MONITORS),
@@ -359,7 +359,7 @@ fn failure() -> Operation {
             (404, NO_HOST),
             (
                 409,
-                "The host is on maintenance, somebody else has reported it, or several are called so; the message says which.",
+                "The host is in maintenance, somebody else has reported it, or several are called so; the message says which.",
             ),
         ],
         tag: "operator",
@@ -375,7 +375,7 @@ fn words() -> Operation {
         method: Method::POST,
         path: "/operator/v1/words",
         id: Cow::Borrowed("sayWord"),
-        summary: "Say a word about a recovery, or about one of its instances",
+        summary: "Act on a recovery, or on one of its instances",
         about: "What `tachi recovery approve`, `abort` and `tachi instance resolve` do. `approve` and `abort` are about a \
                 `recovery`, the others about an `instance`, by its id or name; `success` and `failure` name the host in `on`. \
                 The word is in the audit log under the name of Keystone's user before it is written; an engine hears it \

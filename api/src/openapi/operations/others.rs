@@ -93,9 +93,9 @@ fn signature() -> Operation {
         path: "/v1/monitors/{hostname}/{kind}",
         id: Cow::Borrowed("signMonitor"),
         tag: "monitors",
-        summary: "Say that a monitor is at work",
+        summary: "Record a monitor's heartbeat",
         about: "`{hostname}` is the name of the host that it runs on, `{kind}` is `host`, `process`, `instance` or \
-                `introspective`. Monitors do this every ten seconds; who has not for 45 is told to operators as silent. It is \
+                `introspective`. Monitors do this every ten seconds; one that has not for 45 seconds is shown to operators as silent. It is \
                 written within two seconds. Masakari does not have this call.",
         body: Some(Sent {
             schema: schemas::body::<NewSignature>,

@@ -38,7 +38,7 @@ const HOSTS: List = List {
         exact("name", "Only the one with this name"),
         exact("type", "Only those of this type"),
         exact("control_attributes", "Only those with these control attributes"),
-        boolean("on_maintenance", "Only those on maintenance, or not"),
+        boolean("on_maintenance", "Only those in maintenance, or not"),
         boolean("reserved", "Only those kept in reserve, or not"),
     ],
 };
@@ -169,7 +169,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             method: Method::PUT,
             id: Cow::Borrowed("updateHost"),
             summary: "Change a host",
-            about: "Fields that are not sent stay as they are. Whoever has repaired a host sets `on_maintenance` to false: \
+            about: "Fields that are not sent stay as they are. After a repair, set `on_maintenance` to false: \
                     nothing else does.",
             body: Some(Sent {
                 schema: schemas::body::<HostChange>,

@@ -23,7 +23,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/reporters",
             id: Cow::Borrowed("listReporters"),
-            summary: "List the reporters that are set aside because Nova contradicts what they report",
+            summary: "List the reporters that are muted because Nova contradicts what they report",
             about: "What `tachi monitor list --muted --format json` prints.",
             success: Success::Many("reporters", "DoubtedReporter"),
             ..plain()
@@ -41,7 +41,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
             success: Success::One(200, "lift", "LiftedReporter", &[]),
             refusals: &[
                 (403, MONITORS),
-                (404, "No such reporter is set aside: it was lifted, or never was."),
+                (404, "No such reporter is muted: it was unmuted, or never muted."),
                 (409, "Somebody else has lifted it meanwhile."),
                 (503, DENIED),
             ],

@@ -110,7 +110,8 @@ async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallErro
             None => return Ok(found),
             Some(next) => {
                 let next = client.own_path(next).filter(|next| *next != page);
-                page = next.ok_or_else(|| broken("the list of systems goes on in a strange place"))?;
+                page =
+                    next.ok_or_else(|| broken("the list of systems continues at an unexpected address"))?;
                 if links.is_none_or(Vec::is_empty) {
                     return Err(broken("the list of systems has an empty page"));
                 }

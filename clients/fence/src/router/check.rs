@@ -152,7 +152,7 @@ impl Fencers {
         for host in hosts {
             let resolved = self.resolve(host);
             if resolved.levels.is_empty() && resolved.notes.is_empty() {
-                let why = "no fence device is configured for it, so it cannot be proven off";
+                let why = "no fence device is configured for it, so it cannot be confirmed off";
                 wrong.push(Report::of(host, 0, Some(why.to_owned())));
             }
             for (level, why) in &resolved.notes {

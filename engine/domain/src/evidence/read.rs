@@ -178,7 +178,7 @@ pub(super) fn read(json: &[u8]) -> Result<FenceEvidence, EvidenceError> {
     if kind == EvidenceKind::Operator && evidence.target != evidence.host {
         return Err(EvidenceError::Wrong {
             member: "target",
-            wanted: "the same as \"host\" if a person vouches",
+            wanted: "the same as \"host\" if an operator confirms",
             found: shown(&evidence.target),
         });
     }

@@ -77,7 +77,7 @@ fn r18_a_person_needs_no_cluster_and_speaks_of_the_host_itself() {
     let read = read(&word).unwrap();
     assert!(
         read.sentence()
-            .starts_with("a person vouches that it was fenced (off)"),
+            .starts_with("an operator confirmed that it was fenced (off)"),
         "{}",
         read.sentence()
     );

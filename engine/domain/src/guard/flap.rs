@@ -10,7 +10,7 @@ pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
     }
     GuardResult::Hold {
         reason: format!(
-            "the host was proven off {} times within {} s and failed again: keep it off until its fault is found",
+            "the host was confirmed off {} times within {} s and failed again: keep it off until its fault is found",
             facts.fenced,
             rules.guards.flap_window.as_secs()
         ),

@@ -106,7 +106,10 @@ fn nothing_to_do(
         return Some((Ignored, "Recovery aborted: the segment HA is disabled.".into()));
     }
     if pulse.operator_maintenance {
-        return Some((Ignored, format!("an operator has put host {host} on maintenance")));
+        return Some((
+            Ignored,
+            format!("host {host} is in maintenance, set by an operator"),
+        ));
     }
     let claims = policy.fencing == FencingMode::External && !retry;
     if claims && reported != Some("NORMAL") {

@@ -147,7 +147,7 @@ pub(super) fn said_no(pulse: Option<&OperatorState>) -> Option<String> {
             Some("the segment is disabled: nothing new is begun until it is enabled again".into())
         }
         Some(pulse) if pulse.operator_maintenance => Some(
-            "an operator has put the host on maintenance: nothing new is begun until that is taken back"
+            "the host is in maintenance, set by an operator: nothing new is begun until that is taken back"
                 .into(),
         ),
         Some(_) => None,

@@ -33,7 +33,8 @@ pub struct FreezeTrack {
     /// True if reports do not count any more, and only observations do.
     pub seen_only: bool,
     /// The time before which any question that was sent does not count.
-    pub anew: Elapsed,
+    #[serde(rename = "anew")]
+    pub restarted_at: Elapsed,
 }
 
 /// Returns the freeze that applies to its host now, even if the recovery does not wait for it.
@@ -121,7 +122,7 @@ fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
     record.head = true;
     if has_not_begun(state) && state.rejected.is_none() {
         let text = format!(
-            "a freeze of host {} is over: it is looked at anew, and what was reported before speaks for nothing",
+            "the freeze of host {} has ended: it is checked again, and earlier reports do not count",
             state.host
         );
         record.step(Task::Fence, StepKind::Note, 0.0, text);
@@ -142,10 +143,10 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
         ..InFlight::default()
     };
     state.asks.move_track.pace.permits = before.move_track.pace.permits;
-    state.freeze.anew = now.elapsed;
+    state.freeze.restarted_at = now.elapsed;
     state.hold = None;
     state.guard.begin_anew(now.elapsed);
-    state.vouch = None;
+    state.confirmation = None;
     state.proof = None;
     state.fence.begin_again(now.elapsed, &state.policy);
     state.service.seen = None;

@@ -122,7 +122,7 @@ impl GuardTrack {
                     Task::Fence,
                     StepKind::Note,
                     0.0,
-                    "the guards are content: it goes on",
+                    "no guard blocks the recovery any more: it continues",
                 );
             }
             return;
@@ -136,7 +136,7 @@ impl GuardTrack {
         }
         let mut reason = reasons(&ruling.waits);
         if guards.iter().any(|guard| guard.can_be_lifted()) {
-            reason.push_str(". It goes on by itself; `tachi recovery approve` does not wait");
+            reason.push_str(". It continues by itself; `tachi recovery approve` skips the wait");
         }
         record.head = true;
         record.step(
@@ -373,7 +373,7 @@ impl GuardTrack {
             Task::Fence,
             StepKind::Note,
             0.0,
-            "the hosts that were out with it are heard by Nova again: it goes on",
+            "Nova shows the other failed hosts up again: the recovery continues",
         );
         true
     }
@@ -466,7 +466,7 @@ fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut Deci
             domain.name
         );
     }
-    let text = format!("held: {reason}");
+    let text = format!("on hold: {reason}");
     turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
     *turn.hold = Some(RecoveryHold {
         kind: HoldKind::Storm,

@@ -2,7 +2,7 @@
 
 use super::decision_context::{DecisionContext, turn};
 use super::fence::confirmation;
-use super::guard::off_claim::{heard_off_word, vouched};
+use super::guard::off_claim::{confirmed_off, heard_off_word};
 use super::in_flight::InFlight;
 use super::service::heartbeat::renew_proof;
 use super::{HoldKind, HostRecovery, Stage};
@@ -175,20 +175,20 @@ fn heard_action(
                 .as_ref()
                 .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
             {
-                vouched(&mut state.off_word, said);
+                confirmed_off(&mut state.off_word, said);
             }
             state.approved(now, record);
         }
         OperatorCommand::HostIsOff => {
             state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
-            vouched(&mut state.off_word, said);
+            confirmed_off(&mut state.off_word, said);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.
             if state.hold.is_some() && heard.is_for_this_kind(wait) {
                 state.approved(now, record);
             }
             let mut turn = turn!(state, now, record);
-            if confirmation::hear(&mut state.vouch, said, &mut turn) {
+            if confirmation::hear(&mut state.confirmation, said, &mut turn) {
                 // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);

@@ -333,7 +333,7 @@ fn plan(
             StepKind::Note,
             1.0,
             format!(
-                "{} found on {}: {to_move} to be moved, {left} left by policy",
+                "{} found on {}: {to_move} to evacuate, {left} excluded",
                 count(planned, "instance", "instances"),
                 turn.host
             ),
@@ -495,15 +495,15 @@ fn look_at_held(
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     if migration.status.is_over() {
         return format!(
-            "held: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
+            "on hold: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
              may run on {other}: look there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, say \
              tachi instance resolve {} --not-running-on {other}",
             migration.server
         );
     }
     format!(
-        "held: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
-         list --all); if it runs, let Nova end that move; if it does not, say tachi instance resolve {} --not-running-on {other}",
+        "on hold: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
+         list --all); if it runs, let the migration finish; if it does not, run tachi instance resolve {} --not-running-on {other}",
         migration.status, migration.server
     )
 }

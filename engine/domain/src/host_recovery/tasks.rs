@@ -75,8 +75,8 @@ impl Move {
             |task: &&String| OF_ITS_HOST.contains(&task.as_str()) || OF_EVACUATIONS.contains(&task.as_str());
         if let Some(task) = self.task.as_ref().filter(|task| !reset(task)) {
             let text = format!(
-                "Nova shows the task {task}, which is not reset here, since another host or its owner may be at work: see to that, \
-                 and then say openstack server set --state error {}",
+                "Nova shows the task {task}, which is not reset here, because another host or its owner may be using it: check that, \
+                 and then run openstack server set --state error {}",
                 self.server
             );
             self.remark(&text);

@@ -413,9 +413,9 @@ mod tests {
         assert_eq!(model.window(), 16);
         model.begun(ms(111_000));
         assert_eq!(model, {
-            let mut anew = Model::new(BOUNDS, ms(2_000));
-            anew.begun(ms(111_000));
-            anew
+            let mut restarted = Model::new(BOUNDS, ms(2_000));
+            restarted.begun(ms(111_000));
+            restarted
         });
     }
 

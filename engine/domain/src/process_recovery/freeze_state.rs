@@ -65,7 +65,7 @@ impl ProcessRecovery {
             self.region = None;
             self.waits_for_region = None;
             self.question.not_before = Elapsed::ZERO;
-            let text = format!("a freeze of host {} is over: it is looked at anew", self.host);
+            let text = format!("the freeze of host {} has ended: it is checked again", self.host);
             record.step(Task::DisableNode, StepKind::Note, 0.0, text);
         }
     }

@@ -50,7 +50,7 @@ impl GuardState {
 
     /// Returns the message for the notification.
     pub(super) fn message(&self) -> Option<String> {
-        let held = self.held.as_ref().map(|why| format!("held: {why}"));
+        let held = self.held.as_ref().map(|why| format!("on hold: {why}"));
         held.or_else(|| self.waits.as_ref().map(|why| format!("waiting for {why}")))
     }
 }
@@ -102,9 +102,12 @@ impl ProcessRecovery {
         let message = self.guarded.message();
         if message != before {
             record.head = true;
-            let text = message
-                .clone()
-                .unwrap_or_else(|| format!("{} is content: it goes on", process::NAME));
+            let text = message.clone().unwrap_or_else(|| {
+                format!(
+                    "{} does not block it any more: the recovery continues",
+                    process::NAME
+                )
+            });
             record.step(Task::DisableNode, StepKind::Note, 0.1, text);
         }
         if message.is_none() {

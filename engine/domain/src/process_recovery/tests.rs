@@ -256,20 +256,20 @@ fn gates_need_no_question() {
             "segment HA is disabled",
         ),
         (
-            "on maintenance",
+            "in maintenance",
             "STOPPED",
             "nova-compute",
             pulse(true, true),
             Ignored,
-            "on maintenance",
+            "in maintenance",
         ),
         (
-            "another process, on maintenance",
+            "another process, in maintenance",
             "STOPPED",
             "libvirtd",
             pulse(true, true),
             Ignored,
-            "on maintenance",
+            "in maintenance",
         ),
         (
             "no process",
@@ -305,7 +305,7 @@ fn gates_need_no_question() {
         run.assert_end(case, status, part);
         assert_eq!(
             run.record.host, None,
-            "{case}: ew5, the host is not put on maintenance"
+            "{case}: ew5, the host is not put in maintenance"
         );
     }
 }
@@ -599,7 +599,7 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     let (status, message) = run.shown.clone().unwrap();
     assert_eq!(status, NotificationStatus::Running);
     let message = message.unwrap();
-    assert!(message.starts_with("held: G12 process: "), "{message}");
+    assert!(message.starts_with("on hold: G12 process: "), "{message}");
     let word = OperatorWord {
         number: 1,
         word: OperatorCommand::Approve,
@@ -644,7 +644,7 @@ fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
     assert!(run.calls.is_empty());
 }
 
-/// A host in reserve is disabled, and one on maintenance stands in for nobody.
+/// A host in reserve is disabled, and one in maintenance stands in for nobody.
 #[test]
 fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
     let mut run = crowded();
@@ -652,7 +652,7 @@ fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
     assert_eq!(run.record.host, None);
     let (_, message) = run.shown.clone().unwrap();
     let message = message.unwrap();
-    assert!(message.starts_with("held: G12 process: "), "{message}");
+    assert!(message.starts_with("on hold: G12 process: "), "{message}");
     run.region.processes.clear();
     run.at = 40_000;
     run.tell(Observation::Tick);

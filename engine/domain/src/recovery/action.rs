@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(heard.len(), 1);
             assert_eq!(heard[0].said.word, OperatorCommand::Reject);
             assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
-            assert_eq!(record.words.len(), 2, "both are told to the audit log");
+            assert_eq!(record.words.len(), 2, "both are in the audit log");
             assert!(
                 record.steps[0].text.contains("not followed"),
                 "{:?}",

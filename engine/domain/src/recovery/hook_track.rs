@@ -304,7 +304,7 @@ impl Run {
                 self.step = RunStep::Aborted { text };
             }
             OnFailure::Continue => {
-                record.failed(self.task(), format!("{text}; the recovery goes on"));
+                record.failed(self.task(), format!("{text}; the recovery continues"));
                 self.step = RunStep::Passed { text };
             }
         }

@@ -120,7 +120,7 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
 fn doubted(one: &super::MutedReporter, found: &mut Findings) {
     let text = if one.aside {
         format!(
-            "it is set aside, so that what it reports begins nothing ({} kept): {}",
+            "muted: its reports are stored and start nothing ({} so far): {}",
             number(
                 usize::try_from(one.unheard).unwrap_or(usize::MAX),
                 "report",
@@ -130,7 +130,7 @@ fn doubted(one: &super::MutedReporter, found: &mut Findings) {
         )
     } else {
         format!(
-            "it is heard although Nova contradicts it, because too many would be set aside; look whether Nova is right: {}",
+            "still trusted although Nova contradicts it, because muting it would exceed the limit; check whether Nova is right: {}",
             one.why
         )
     };

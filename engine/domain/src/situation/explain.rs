@@ -33,15 +33,15 @@ impl Need {
     /// Returns the text for people if nothing blocks the requirement.
     pub const fn good(self) -> &'static str {
         match self {
-            Self::Meant => "it is to be recovered",
-            Self::Heard => "Nova hears its host",
+            Self::Meant => "it is included in HA",
+            Self::Heard => "Nova shows its host up",
             Self::Runs => "it runs, or a person has stopped it",
-            Self::Provable => "nothing speaks against proving its host off",
+            Self::Provable => "nothing blocks confirming its host off",
             Self::Room => "there is room on other hosts",
-            Self::Movable => "nothing stands in the way of moving it",
-            Self::Watched => "monitors at work watch it, and no reporter is doubted",
-            Self::Engine => "an engine is at work",
-            Self::Known => "what is known is young",
+            Self::Movable => "nothing blocks its evacuation",
+            Self::Watched => "running monitors watch it, and no reporter is muted",
+            Self::Engine => "an engine is running",
+            Self::Known => "the data is current",
         }
     }
 
@@ -51,11 +51,11 @@ impl Need {
             Self::Meant => "it is not to be recovered",
             Self::Heard => "Nova does not hear its host",
             Self::Runs => "it does not run",
-            Self::Provable => "its host cannot be proven off",
+            Self::Provable => "its host cannot be confirmed off",
             Self::Room => "there may be no room for it",
             Self::Movable => "something stands in the way of moving it",
             Self::Watched => "nobody that is sure to be heard watches it",
-            Self::Engine => "no engine is at work",
+            Self::Engine => "no engine is running",
             Self::Known => "what is known is old",
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
     }
     if fencing.mode == FencingMode::Engine && !fencing.has_devices {
         let text =
-            "fencing mode is engine and no power controller is configured, so no host can be proven off";
+            "fencing mode is engine and no power controller is configured, so no host can be confirmed off";
         nobody(FindingCode::NoFenceDevice, text, "tachi fence test --all");
     }
     if let Some(trouble) = &fencing.trouble {
@@ -55,7 +55,7 @@ pub(super) fn assess_host(
     }
     let instances = look.instances_on(host);
     if fencing.without.iter().any(|name| name == host) {
-        let text = "no fence device is configured for it, so it cannot be proven off";
+        let text = "no fence device is configured for it, so it cannot be confirmed off";
         found.note(
             Finding::new(FindingCode::HostWithoutFence, text)
                 .about(host, instances)
@@ -109,7 +109,7 @@ pub(super) fn assess_host(
         return;
     }
     if good.is_empty() && foreign.is_empty() {
-        let text = "none of its fence devices was tested lately";
+        let text = "its fence devices have no recent test";
         found.note(
             Finding::new(FindingCode::FenceNotTested, text)
                 .about(host, instances)

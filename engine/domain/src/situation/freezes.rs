@@ -67,7 +67,7 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
 fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
     let terms = ice.freeze.terms();
     if deaf.is_empty() {
-        return format!("frozen {terms}: nothing of it is fenced or moved");
+        return format!("frozen {terms}: no fencing, no evacuation");
     }
     format!(
         "frozen {terms}, and an engine of an older version does not keep it, so it may be fenced and moved: stop {}",
@@ -135,7 +135,7 @@ mod tests {
                 "{scope}"
             );
             assert!(
-                text.ends_with("by alice (firmware): nothing of it is fenced or moved"),
+                text.ends_with("by alice (firmware): no fencing, no evacuation"),
                 "{text}"
             );
             let counts = situation.counts.unwrap();

@@ -159,7 +159,7 @@ fn on_maintenance(
         // Only an operator clears maintenance that an operator has set: recoveries and host returns leave it alone.
         MaintenanceReason::Operator => (
             FindingCode::HostOnMaintenance,
-            "on maintenance: an operator has put it there",
+            "in maintenance, set by an operator",
             format!(
                 "openstack segment host update --on_maintenance False {} {name}",
                 segment.name
@@ -167,12 +167,12 @@ fn on_maintenance(
         ),
         MaintenanceReason::Recovery => (
             FindingCode::HostNotBack,
-            "on maintenance: it was recovered and is not back at work",
+            "in maintenance: recovered, not yet returned to service",
             back(),
         ),
         MaintenanceReason::Process => (
             FindingCode::ProcessDown,
-            "disabled and on maintenance: one of its processes has failed",
+            "disabled and in maintenance: one of its processes has failed",
             back(),
         ),
     };

@@ -47,7 +47,7 @@ impl Monitor {
 
     fn situation(&self, now: Timestamp) -> MonitorSituation {
         let (grade, trouble) = if !self.is_alive(now) {
-            (Severity::Err, "it has not signed for a while".to_owned())
+            (Severity::Err, "it has sent no heartbeat for a while".to_owned())
         } else if self.said.troubles.is_empty() {
             (Severity::Ok, String::new())
         } else {
@@ -153,7 +153,7 @@ pub(super) fn assess_host(
         match watch {
             Watch { now: true, .. } => {}
             Watch { before: Some(at), .. } => {
-                let text = "no host monitor at work watches it, so its death would not be reported";
+                let text = "no running host monitor watches it, so its failure would not be reported";
                 let fix = format!("systemctl status {}", unit(MonitorKind::Host));
                 found.note(
                     Finding::new(FindingCode::HostNotWatched, text)
@@ -173,7 +173,7 @@ pub(super) fn assess_host(
     for one in look.facts.monitors.iter().filter(|one| one.said.host == name) {
         let kind = one.said.kind;
         if !one.is_alive(look.now) {
-            let text = format!("its {kind} monitor has not signed for a while");
+            let text = format!("its {kind} monitor has sent no heartbeat for a while");
             let fix = format!("systemctl status {}", unit(kind));
             found.note(
                 Finding::new(FindingCode::MonitorSilent, text)

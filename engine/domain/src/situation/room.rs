@@ -246,12 +246,12 @@ impl CapacityVerdict<'_> {
                 (Protection::Unknown, Finding::new(FindingCode::RoomUnknown, text))
             }
             (Room::Tight, _) => {
-                let text = "if it died now, its instances would find room only if Nova places them well";
+                let text = "if it failed now, its instances would fit only if Nova places them well";
                 (Protection::Degraded, Finding::new(FindingCode::RoomTight, text))
             }
             (Room::Short, _) => {
                 let text =
-                    format!("if it died now, not all of its instances would find room (segment {segment})");
+                    format!("if it failed now, not all of its instances would fit (segment {segment})");
                 (Protection::Degraded, Finding::new(FindingCode::NoRoom, text))
             }
             (Room::Unknown, Some(why)) => {

@@ -73,7 +73,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::MoveNeedsPerson,
                 "vm-1",
-                "it may run there: look, and say so (b)",
+                "it may run there: check, and record the result (b)",
             )],
             [5, 0, 0, 0, 1, 0],
         ),
@@ -95,7 +95,11 @@ fn cases() -> Vec<Case> {
         (
             "a recovery that is held",
             |facts| facts.recoveries.push(recovery("gone", WaitsFor::Approval)),
-            &[(FindingCode::RecoveryHeld, "gone", "guards ask before it goes on")],
+            &[(
+                FindingCode::RecoveryHeld,
+                "gone",
+                "a guard wants an operator's approval",
+            )],
             ALL_WELL,
         ),
         (
@@ -255,7 +259,7 @@ fn cases() -> Vec<Case> {
         (
             "a host that no device is for",
             |facts| facts.fencing.without.push("b".into()),
-            &[(FindingCode::HostWithoutFence, "b", "cannot be proven off")],
+            &[(FindingCode::HostWithoutFence, "b", "cannot be confirmed off")],
             [4, 0, 0, 2, 0, 0],
         ),
         (
@@ -376,7 +380,7 @@ fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
-            "a host on maintenance",
+            "a host in maintenance",
             |facts| facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator),
             &[(FindingCode::HostOnMaintenance, "a", "an operator")],
             [4, 0, 0, 2, 0, 0],
@@ -415,7 +419,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 0, 2, 0],
         ),
         (
-            "two hosts on maintenance leave one",
+            "two hosts in maintenance leave one",
             |facts| {
                 for host in &mut facts.segments[0].hosts[..2] {
                     host.maintenance = Some(MaintenanceReason::Process);
@@ -483,7 +487,11 @@ fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
             },
             &[
-                (FindingCode::RecoveryHeld, "a", "guards ask before it goes on"),
+                (
+                    FindingCode::RecoveryHeld,
+                    "a",
+                    "a guard wants an operator's approval",
+                ),
                 (
                     FindingCode::HostUnderRecovery,
                     "a",

@@ -89,7 +89,7 @@ impl VmRecovery {
             .as_ref()
             .is_none_or(|pulse| !pulse.segment_enabled || pulse.operator_maintenance)
         {
-            let text = "nothing is done while the segment is disabled or the host on maintenance";
+            let text = "nothing is done while the segment is disabled or the host in maintenance";
             return self.trouble(BlockerKind::Operator, text.into(), now);
         }
         self.no_trouble(BlockerKind::Operator);

@@ -76,7 +76,7 @@ pub(super) fn holds(state: &mut VmRecovery, now: Now, record: &mut Record) -> bo
         state.seen = None;
         state.service = None;
         state.enter(Stage::Begin, now, record);
-        let text = "a freeze is over: the instance is looked at anew";
+        let text = "the freeze has ended: the instance is checked again";
         record.step(state.task(), StepKind::Note, 0.0, text);
     }
     let Some(message) = message else {

@@ -57,7 +57,7 @@ impl VmRecovery {
                 return None;
             }
             if maintenance {
-                let text = format!("an operator has put host {} on maintenance", self.host);
+                let text = format!("host {} is in maintenance, set by an operator", self.host);
                 self.end(NotificationStatus::Ignored, text, record);
                 return None;
             }

@@ -194,7 +194,7 @@ mod tests {
         assert_eq!(
             broker.losses.lock().unwrap().untold,
             4,
-            "the first was told at once"
+            "the first was sent at once"
         );
         tokio::time::advance(TELL).await;
         broker.take(&message(None));

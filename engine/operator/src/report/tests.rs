@@ -39,7 +39,7 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
         [
             ("noticed, as the report says", Some(-1.9)),
             ("recovery opened", Some(0.0)),
-            ("proven off", Some(3.0)),
+            ("confirmed off", Some(3.0)),
             ("disabled and forced down in Nova", Some(3.01)),
             ("first instance back", Some(5.5)),
             ("last instance back", Some(6.0)),

@@ -151,7 +151,7 @@ impl Together {
             });
         }
         outcome.await.unwrap_or_else(|_| {
-            let stopped = DbErr::Custom("whoever wrote it was stopped".to_owned());
+            let stopped = DbErr::Custom("the writer was stopped".to_owned());
             Some(Err(Stop::from(Failure::Commit(stopped)).journal(WHAT)))
         })
     }

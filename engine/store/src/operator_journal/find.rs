@@ -335,7 +335,7 @@ mod tests {
                         wait(&bench, Failed, shown, Life::Closed, WaitsFor::Moves).await;
                     }
                     "c" => wait(&bench, Running, "too many", Life::Open, WaitsFor::Approval).await,
-                    "d" => say(&bench, Running, "held: not at all", Life::Open).await,
+                    "d" => say(&bench, Running, "on hold: not at all", Life::Open).await,
                     "e" => say(&bench, Finished, "0 instances moved", Life::Closed).await,
                     _ => {}
                 }

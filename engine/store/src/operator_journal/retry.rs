@@ -50,7 +50,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     let kind = convert::recovery_kind(&failed)?;
     if kind.is_planned() {
         let text = format!(
-            "a {kind} is not repeated as it was: `tachi host {kind} {}` looks at it anew",
+            "a {kind} is not retried: `tachi host {kind} {}` starts another",
             failed.host_name
         );
         return Ok(RetryOutcome::Refused(text));
@@ -369,7 +369,7 @@ mod tests {
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         assert_eq!(
             retried,
-            RetryOutcome::Refused("host cmp1 is on maintenance".to_owned())
+            RetryOutcome::Refused("host cmp1 is in maintenance".to_owned())
         );
         bench
             .store

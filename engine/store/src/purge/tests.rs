@@ -105,7 +105,7 @@ async fn ew22_a_notification_goes_with_all_that_belongs_to_it() {
     for (table, _) in ONE_RECOVERY {
         assert_eq!(count(&bench, table).await, 0, "{table}");
     }
-    // Why the living host is on maintenance is still known: a new report about it is taken.
+    // Why the living host is in maintenance is still known: a new report about it is taken.
     assert_eq!(count(&bench, "host_state").await, 1);
     bench.stopped(&host).await;
     assert_eq!(

@@ -4,7 +4,7 @@ use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _,
 };
-use tachi_domain::host_recovery::{BootHeldFor, HostRecovery, Vouch};
+use tachi_domain::host_recovery::{BootHeldFor, HostRecovery, OffConfirmation};
 use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_engine::ports::registry::BootHold;
@@ -97,7 +97,7 @@ fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Resu
     let said = Timestamp::from_micros(row.word_at.unwrap_or_default());
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > heard;
     let is_off = row.word.as_deref() == Some(OperatorCommand::HostIsOff.as_str());
-    Ok(is_new && is_off && Vouch::lasts(said, clock))
+    Ok(is_new && is_off && OffConfirmation::lasts(said, clock))
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set

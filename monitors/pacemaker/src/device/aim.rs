@@ -27,7 +27,7 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
     };
     if let Some(name) = argument.filter(|_| !known) {
         return Some(format!(
-            "which is told the host by pcmk_host_argument={name}: it is not known which machine that turns off"
+            "which gets the host by pcmk_host_argument={name}: the machine that it turns off is not known"
         ));
     }
     let plug = parameter("plug").or(parameter("port")).is_some();

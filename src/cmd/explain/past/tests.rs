@@ -136,12 +136,12 @@ fn told(past: &Past) -> String {
 const REFUSED: &str = "  ? reports without a valid token, or whose host could not be read: they are not counted; the access log of \
                        each API has them (400, 401, 403)";
 const SILENT: &str =
-    "  ? whether an engine was silent for a while then: the roll keeps only when each signed last";
+    "  ? whether an engine was silent then: the registry keeps only the last heartbeat of each";
 
-/// Somebody put the host on maintenance between the report and the engine's look at it.
+/// Somebody put the host in maintenance between the report and the engine's look at it.
 #[test]
 fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() {
-    let why = "an operator has put host compute-002 on maintenance";
+    let why = "an operator has put host compute-002 in maintenance";
     let ended = recovery(
         Life::Closed,
         "ignored",
@@ -154,15 +154,15 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: 1 report accepted, 1 recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST (event STOPPED, host_status UNKNOWN)",
         "    noticed at 2026-11-23T03:04:58Z",
-        "    accepted, then ignored: an operator has put host compute-002 on maintenance",
+        "    accepted, then ignored: an operator has put host compute-002 in maintenance",
         "    -> tachi recovery show 00000000-0000-0000-0000-00000000e241",
         "2026-11-23T03:05:00Z recovery 00000000-0000-0000-0000-00000000e241 of host opened; now: closed, ignored",
-        "    2026-11-23T03:05:01Z note: an operator has put host compute-002 on maintenance",
+        "    2026-11-23T03:05:01Z note: an operator has put host compute-002 in maintenance",
         "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
-        "now: the host is on maintenance (operator)",
+        "now: the host is in maintenance (operator)",
         "not known:",
         REFUSED,
-        "  ? since when it is on maintenance; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
+        "  ? since when it is in maintenance; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
          compute-002` on each machine of the API and of an engine has each change and who made it",
         SILENT,
     ];
@@ -172,7 +172,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
 /// A guard held it, nobody answered for hours, and then it was given up.
 #[test]
 fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
-    let held = "held: 2 of the segment's 4 hosts are out";
+    let held = "on hold: 2 of the segment's 4 hosts are out";
     let mut ended = recovery(
         Life::Closed,
         "failed",
@@ -214,7 +214,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
         "not known:",
         REFUSED,
-        "  ? whether it was on maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
+        "  ? whether it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
          an engine has each change and who made it",
         SILENT,
     ];
@@ -250,7 +250,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     }
     let mut aside = report(
         NotificationStatus::Ignored,
-        "its reporter is set aside, so nothing was begun: tachi monitor list --muted",
+        "its reporter is muted, so nothing was started: tachi monitor list --muted",
     );
     aside.recovery = None;
     if let Some(who) = aside.notification.reporter.as_mut() {
@@ -302,7 +302,7 @@ fn a_time_is_the_last_one_that_has_passed_on_the_clock_that_is_read() {
     );
 }
 
-/// Nothing was accepted: the host was on maintenance, and its cluster went on telling that it is dead.
+/// Nothing was accepted: the host was in maintenance, and its cluster went on telling that it is dead.
 #[test]
 fn explain_at_golden_reports_were_refused() {
     let mut past = past(Vec::new(), Vec::new());
@@ -331,7 +331,7 @@ fn explain_at_golden_reports_were_refused() {
     let wanted = [
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: no report accepted, 25 refused, no recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST",
-        "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was on maintenance (409)",
+        "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
         "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
         "    not accepted: no host was registered under this name (400)",
         "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",

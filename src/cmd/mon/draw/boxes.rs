@@ -68,7 +68,7 @@ const SIGNS: &[(&str, &str)] = &[
     ),
     (
         "flags R F M P N",
-        "recovery, frozen, maintenance, needs an operator, not meant",
+        "recovery, frozen, maintenance, needs an operator, excluded",
     ),
 ];
 
@@ -115,7 +115,7 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
             let keys = if one.fields.is_empty() {
                 "Esc closes"
             } else {
-                "Enter goes on, and at the last line runs it; Esc closes, and nothing is done"
+                "Enter continues, and at the last line runs it; Esc closes without doing anything"
             };
             lines.extend(wrap(keys).into_iter().map(|line| (line, plainly)));
         }

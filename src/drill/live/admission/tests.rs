@@ -188,7 +188,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "maintenance",
             Box::new(|f| f.view = host_view("c1", Some(MaintenanceReason::Operator))),
-            "on maintenance",
+            "in maintenance",
         ),
         (
             "region frozen",

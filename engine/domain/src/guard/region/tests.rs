@@ -153,7 +153,7 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
             2,
         ),
         (
-            "on maintenance for a process",
+            "in maintenance for a process",
             Box::new(|r| (r.hosts[1].on_maintenance, r.hosts[1].by_process) = (true, true)),
             1,
             1,
@@ -168,20 +168,20 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
             1,
         ),
         (
-            "on maintenance by an operator, and heard",
+            "in maintenance by an operator, and heard",
             Box::new(|r| (r.hosts[1].on_maintenance, r.hosts[1].by_operator) = (true, true)),
             1,
             1,
         ),
         ("of another segment", Box::new(|r| suspect(r, 7, 0)), 1, 2),
         (
-            "proven off lately",
+            "confirmed off lately",
             Box::new(move |r| r.proofs.push(lately)),
             2,
             2,
         ),
         (
-            "proven off long ago",
+            "confirmed off long ago",
             Box::new(move |r| r.proofs.push(earlier)),
             1,
             1,

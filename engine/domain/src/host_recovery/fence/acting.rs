@@ -9,7 +9,7 @@ use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::super::{HoldKind, HostRecovery, Stage, asks_for_confirmation};
-use super::confirmation::{self, Vouch};
+use super::confirmation::{self, OffConfirmation};
 use super::{Failure, Fence, Order};
 use crate::elapsed::Elapsed;
 use crate::entity::host::MaintenanceReason;
@@ -85,16 +85,25 @@ impl HostRecovery {
         let mut turn = turn!(self, now, record);
         let (fence, guard) = (&mut self.fence, &mut self.guard);
         let proof = match self.policy.fencing {
-            FencingMode::Engine | FencingMode::DryRun if self.vouch.is_some() => {
-                confirmation::act(&mut self.vouch, fence, guard, &suspect, &mut turn, commands)
-            }
+            FencingMode::Engine | FencingMode::DryRun if self.confirmation.is_some() => confirmation::act(
+                &mut self.confirmation,
+                fence,
+                guard,
+                &suspect,
+                &mut turn,
+                commands,
+            ),
             FencingMode::Engine | FencingMode::DryRun => {
                 fence.act_levels(guard, &suspect, &mut turn, commands);
                 None
             }
-            FencingMode::External => {
-                believed_word(self.vouch.as_mut(), fence.began, guard, &suspect, &mut turn)
-            }
+            FencingMode::External => believed_word(
+                self.confirmation.as_mut(),
+                fence.began,
+                guard,
+                &suspect,
+                &mut turn,
+            ),
         };
         if let Some(proof) = proof {
             self.proven(proof, now, record);
@@ -115,7 +124,7 @@ impl HostRecovery {
         self.proofs += 1;
         let word = proof.is_word();
         self.proof = Some(proof);
-        self.vouch = None;
+        self.confirmation = None;
         self.asks.troubles.end(BlockerKind::Power);
         self.asks.troubles.end(BlockerKind::PowerOff);
         self.asks.troubles.end(BlockerKind::Heard);
@@ -145,15 +154,15 @@ fn follow_orders(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>
 
 /// Mode `external`: returns the proof from the claim of the notification, once that claim counts.
 fn believed_word(
-    mut vouch: Option<&mut Vouch>,
+    mut confirmation: Option<&mut OffConfirmation>,
     began: Elapsed,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
     turn: &mut DecisionContext<'_>,
 ) -> Option<Proof> {
     let now = turn.now.elapsed;
-    if let Some(vouch) = vouch.as_deref_mut() {
-        vouch.waits_for_silence = true;
+    if let Some(confirmation) = confirmation.as_deref_mut() {
+        confirmation.waits_for_silence = true;
     }
     if !suspect.service.is_silent(now) {
         if let Some(heard) = suspect.service.heard(now) {
@@ -185,17 +194,17 @@ fn believed_word(
     }
     turn.troubles.end(BlockerKind::Heard);
     let evidence = suspect.said.standing_evidence();
-    if let Some(vouch) = vouch.as_deref_mut() {
-        vouch.waits_for_silence = false;
+    if let Some(confirmation) = confirmation.as_deref_mut() {
+        confirmation.waits_for_silence = false;
     }
-    let answered_for = vouch.is_some() || evidence.is_some();
+    let answered_for = confirmation.is_some() || evidence.is_some();
     if suspect.service.bare_word_waits(answered_for, turn)
         || !guard.are_content(GuardPhase::Proof, suspect, turn)
     {
         return None;
     }
-    Some(match vouch {
-        Some(vouch) => Proof::from_person(turn.notification, &vouch.by, now),
+    Some(match confirmation {
+        Some(confirmation) => Proof::from_person(turn.notification, &confirmation.by, now),
         None => Proof::from_word(turn.notification, evidence, now),
     })
 }
@@ -306,7 +315,7 @@ impl Fence {
             record.head = true;
             let text = if again {
                 format!(
-                    "half of its time is over and {word}: {} is told once more to power off {host}",
+                    "after half of its time {word}: sending the power-off through {} to {host} again",
                     device.target
                 )
             } else {
@@ -386,7 +395,7 @@ impl ServiceTrack {
         turn.troubles.begin(BlockerKind::BareWord, turn.now, || {
             format!(
                 "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
-                 Masakari waits ([fencing] normal_without_evidence); vouch for its being off if it need not wait"
+                 Masakari waits ([fencing] normal_without_evidence); to skip the wait, confirm that it is off"
             )
         });
         true

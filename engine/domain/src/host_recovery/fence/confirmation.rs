@@ -24,7 +24,7 @@ use crate::timestamp::Timestamp;
 
 /// An operator's confirmation, until it is believed or contradicted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Vouch {
+pub struct OffConfirmation {
     /// The operator and the reason.
     pub by: String,
     /// The time at which the operator gave it.
@@ -48,7 +48,7 @@ const LASTS: Duration = Duration::from_mins(10);
 /// Maximum time that it may wait for anything but devices and silence.
 const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
 
-impl Vouch {
+impl OffConfirmation {
     /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
     pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
         clock <= said.plus(LASTS)
@@ -69,41 +69,43 @@ impl Vouch {
 pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, record: &mut Record) {
     let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
     let clock = clock.unwrap_or(now.wall);
-    let Some(vouch) = &mut state.vouch else { return };
-    if vouch.is_pending(clock, now.elapsed) {
+    let Some(confirmation) = &mut state.confirmation else {
+        return;
+    };
+    if confirmation.is_pending(clock, now.elapsed) {
         return;
     }
     let why = "that could not be acted on in time: look at the host, and say so again";
-    let text = format!("{} vouches for its being off, but {why}", vouch.by);
+    let text = format!("{} confirmed that it is off, but {why}", confirmation.by);
     let mut turn = turn!(state, now, record);
     if *turn.stage == Stage::Fencing && turn.hold.is_none() {
-        return gainsaid(&mut state.vouch, why, &mut state.fence, &mut turn);
+        return gainsaid(&mut state.confirmation, why, &mut state.fence, &mut turn);
     }
-    state.vouch = None;
+    state.confirmation = None;
     record.head = true;
     record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
 /// Takes an operator's confirmation. True if it is to be checked.
 pub(in super::super) fn hear(
-    known: &mut Option<Vouch>,
+    known: &mut Option<OffConfirmation>,
     said: &OperatorWord,
     turn: &mut DecisionContext<'_>,
 ) -> bool {
     let why_not = match (*turn.stage, turn.policy.fencing) {
         (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
         (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => Some("in mode dry-run nothing is evacuated"),
-        _ => Some("the host is proven off"),
+        _ => Some("the host is confirmed off"),
     };
     if let Some(why_not) = why_not {
         let text = format!(
-            "{} vouches for the host's being off: nothing changes, {why_not}",
+            "{} confirmed that the host is off: nothing changes, {why_not}",
             said.by
         );
         turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
         return false;
     }
-    *known = Some(Vouch {
+    *known = Some(OffConfirmation {
         by: said.by.clone(),
         said: said.at,
         heard: turn.now.elapsed,
@@ -116,7 +118,7 @@ pub(in super::super) fn hear(
 
 /// Asks every level once, and then believes the confirmation unless the host is up in Nova.
 pub(super) fn act(
-    known: &mut Option<Vouch>,
+    known: &mut Option<OffConfirmation>,
     fence: &mut Fence,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
@@ -124,8 +126,8 @@ pub(super) fn act(
     commands: &mut Vec<Command>,
 ) -> Option<Proof> {
     let now = turn.now;
-    if let Some(vouch) = known {
-        vouch.waits_for_silence = true;
+    if let Some(confirmation) = known {
+        confirmation.waits_for_silence = true;
     }
     if !fence.want_levels(now, commands) {
         return None;
@@ -140,24 +142,24 @@ pub(super) fn act(
         fence.read_devices(now, commands);
         return None;
     }
-    let vouch = known.as_ref()?;
+    let confirmation = known.as_ref()?;
     if !suspect.service.is_silent(now.elapsed) {
         let heard = suspect.service.heard(now.elapsed);
-        if let Some(heard) = heard.filter(|_| now.elapsed.since(vouch.heard) >= CONTRADICTED_LIMIT) {
+        if let Some(heard) = heard.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT) {
             gainsaid(known, &heard, fence, turn);
         }
         return None;
     }
-    if let Some(heard) = suspect.said.outlived(vouch.said) {
+    if let Some(heard) = suspect.said.outlived(confirmation.said) {
         gainsaid(known, &heard, fence, turn);
         return None;
     }
     let claim = OffReport::Word {
-        arrived: Some(vouch.said),
-        dated: vouch.said,
+        arrived: Some(confirmation.said),
+        dated: confirmation.said,
     };
     let shown = guard.lookout.heartbeats(turn.host_id);
-    match guard.heartbeats.judge(&claim, vouch.heard, shown, turn) {
+    match guard.heartbeats.judge(&claim, confirmation.heard, shown, turn) {
         HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
         HeartbeatJudgement::Undecided(why) => {
             turn.troubles.begin(BlockerKind::Monitors, now, || why);
@@ -172,27 +174,34 @@ pub(super) fn act(
         guard.wait_for_silence(suspect, turn);
         return None;
     }
-    if let Some(vouch) = known {
-        vouch.waits_for_silence = false;
+    if let Some(confirmation) = known {
+        confirmation.waits_for_silence = false;
     }
     if !guard.are_content(GuardPhase::Proof, suspect, turn) {
         return None;
     }
-    let vouch = known.as_ref()?;
-    Some(Proof::from_person(turn.notification, &vouch.by, now.elapsed))
+    let confirmation = known.as_ref()?;
+    Some(Proof::from_person(
+        turn.notification,
+        &confirmation.by,
+        now.elapsed,
+    ))
 }
 
 /// Drops the confirmation because something shows that the host is not off. Devices are tried again, as before it.
 pub(super) fn gainsaid(
-    known: &mut Option<Vouch>,
+    known: &mut Option<OffConfirmation>,
     why: &str,
     fence: &mut Fence,
     turn: &mut DecisionContext<'_>,
 ) {
-    let Some(vouch) = known.take() else {
+    let Some(confirmation) = known.take() else {
         return;
     };
     turn.record.head = true;
     fence.retry_at = Some(turn.now.elapsed.plus(turn.policy.fence_retry));
-    turn.hold_fence(&format!("{} vouches for its being off, but {why}", vouch.by));
+    turn.hold_fence(&format!(
+        "{} confirmed that it is off, but {why}",
+        confirmation.by
+    ));
 }

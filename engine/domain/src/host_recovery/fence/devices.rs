@@ -71,9 +71,7 @@ impl Fence {
         let seconds = limit.as_secs();
         let ordered = self.orders_of(&device.target).next().map(|order| order.at);
         if ordered.is_some_and(over) {
-            return Some(format!(
-                "it was told to power off, and {seconds} s later it is not: {word}"
-            ));
+            return Some(format!("it did not power off within {seconds} s: {word}"));
         }
         let unclear = post.unclear_since.is_some_and(over);
         unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
@@ -200,7 +198,7 @@ impl Fence {
         if levels.len() > 1 && *turn.stage == Stage::Fencing && turn.hold.is_none() {
             let names: Vec<String> = levels.iter().map(ToString::to_string).collect();
             let text = format!(
-                "host {} is to be proven off by {}",
+                "confirming that host {} is off by {}",
                 turn.host,
                 names.join(", else by ")
             );

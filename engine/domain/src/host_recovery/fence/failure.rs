@@ -49,7 +49,7 @@ impl HostRecovery {
                     self.hold = None;
                     record.head = true;
                     let text = format!(
-                        "host {} is said to be off by a later report: it goes on",
+                        "host {} is reported off by a later report: the recovery continues",
                         self.host
                     );
                     record.step(Task::Fence, StepKind::Note, 0.3, text);
@@ -162,7 +162,7 @@ impl Fence {
         let by_proof = |hold: &mut RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
         if let Some(hold) = turn.hold.take_if(by_proof) {
             let waited = now.elapsed.since(hold.since).as_secs();
-            let text = format!("proven off after it was held for {waited} s");
+            let text = format!("confirmed off after {waited} s on hold");
             turn.record.step(Task::Fence, StepKind::Note, 1.0, text);
         }
         self.retry_at = None;
@@ -175,8 +175,8 @@ impl DecisionContext<'_> {
     /// Puts the recovery on hold because the host is not confirmed off, with the reason for the operator.
     pub(in super::super) fn hold_fence(&mut self, why: &str) {
         let reason = format!(
-            "host {} is not proven off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \
-             then approve the recovery; or vouch for its being off",
+            "host {} is not confirmed off, so nothing is evacuated: {why}. Repair the power controller or switch the host off, \
+             then approve the recovery; or confirm that it is off",
             self.host
         );
         match self.hold.as_mut() {

@@ -60,7 +60,7 @@ impl HostRecovery {
             return late_reading(started, result, proof, moves, &mut turn);
         };
         fence.post(index).reading = false;
-        if started < self.freeze.anew {
+        if started < self.freeze.restarted_at {
             return;
         }
         let deciding = *turn.stage == Stage::Fencing && proof.is_none();
@@ -75,10 +75,13 @@ impl HostRecovery {
             return;
         }
         // A reading requested before the confirmation shows nothing about it.
-        let after = self.vouch.as_ref().is_some_and(|vouch| started >= vouch.heard);
+        let after = self
+            .confirmation
+            .as_ref()
+            .is_some_and(|confirmation| started >= confirmation.heard);
         if after && dated.reading.power == Power::On {
             let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
-            return gainsaid(&mut self.vouch, &how, fence, &mut turn);
+            return gainsaid(&mut self.confirmation, &how, fence, &mut turn);
         }
         if let Some(proof) = fence.read_before_proof(index, dated, &mut self.guard, &suspect, &mut turn) {
             self.proven(proof, now, record);
@@ -101,7 +104,7 @@ fn late_reading(
         && reading.power == Power::On
     {
         let how = format!(
-            "{} says {:?} after it was proven off",
+            "{} reads {:?} after it was confirmed off",
             reading.device, reading.raw
         );
         seen_alive(proof, moves, &how, turn);
@@ -126,7 +129,7 @@ fn read_after_proof(
         }
         Power::On => {
             let how = format!(
-                "{} says {:?} after it was proven off",
+                "{} reads {:?} after it was confirmed off",
                 dated.reading.device, dated.reading.raw
             );
             seen_alive(proof, moves, &how, turn);

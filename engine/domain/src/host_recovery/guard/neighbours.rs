@@ -50,7 +50,7 @@ impl Neighbours {
         }
         turn.troubles.begin(BlockerKind::Neighbours, now, || {
             format!(
-                "Nova may still choose {}, reported dead too: waiting until it is proven off",
+                "Nova may still choose {}, reported dead too: waiting until it is confirmed off",
                 named(&dying)
             )
         });

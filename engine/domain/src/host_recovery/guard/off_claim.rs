@@ -36,7 +36,7 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, said: &OffC
 }
 
 /// Takes an operator's confirmation, which is about the host as it is at that moment.
-pub(in super::super) fn vouched(known: &mut Option<OffClaim>, said: &OperatorWord) {
+pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, said: &OperatorWord) {
     let now = OffClaim {
         dated: said.at,
         arrived: Some(said.at),

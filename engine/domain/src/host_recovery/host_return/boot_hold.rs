@@ -1,6 +1,6 @@
 //! The answer of one recovery to the boot guard: whether nova-compute of the host may start.
 
-use super::super::{HostRecovery, Stage, Vouch};
+use super::super::{HostRecovery, OffConfirmation, Stage};
 use crate::elapsed::Elapsed;
 use crate::recovery::Life;
 use crate::string_enum::words;
@@ -27,9 +27,9 @@ impl HostRecovery {
             // recovery that has neither touched the host nor believed it off holds no boot: a host that only seems dead continues.
             Life::Open
                 if self
-                    .vouch
+                    .confirmation
                     .as_ref()
-                    .is_some_and(|vouch| Vouch::lasts(vouch.said, clock)) =>
+                    .is_some_and(|confirmation| OffConfirmation::lasts(confirmation.said, clock)) =>
             {
                 Some(BootHeldFor::Recovery)
             }

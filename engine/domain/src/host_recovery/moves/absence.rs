@@ -60,10 +60,13 @@ impl Move {
         let proven = self
             .counted_off
             .difference(&before)
-            .map(|host| format!("{} does not run on {host}: {host} is proven off", self.name));
-        let taken_back = before
-            .difference(&self.counted_off)
-            .map(|host| format!("{} may run on {host}: it is not proven off any more", self.name));
+            .map(|host| format!("{} does not run on {host}: {host} is confirmed off", self.name));
+        let taken_back = before.difference(&self.counted_off).map(|host| {
+            format!(
+                "{} may run on {host}: it is not confirmed off any more",
+                self.name
+            )
+        });
         for text in proven.chain(taken_back) {
             record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
         }
@@ -125,7 +128,7 @@ impl Move {
         let hosts = self.where_it_may_run();
         self.clear_note();
         self.remark(&format!(
-            "held: {seen}; then if it runs there, stop it or move it in Nova; if it does not, say tachi instance resolve {} --not-running-on HOST",
+            "on hold: {seen}; then if it runs there, stop it or move it in Nova; if it does not, run tachi instance resolve {} --not-running-on HOST",
             self.server
         ));
         self.over_at = None;

@@ -257,7 +257,7 @@ impl ListPair {
         }
         // R10: no request for it can have an effect any more, so it runs nowhere.
         let why = match &one.dest {
-            Some(dead) => format!("destination {dead} died during the rebuild and is proven off"),
+            Some(dead) => format!("destination {dead} died during the rebuild and is confirmed off"),
             None => "no conductor has picked up its evacuation".into(),
         };
         one.known = known;

@@ -179,8 +179,9 @@ impl MoveTrack {
         if !dests.is_empty() {
             let dests: Vec<&str> = dests.into_iter().collect();
             let named = dests.join(", ");
-            text =
-                format!("{text}, to {named}; if such a host is dead too, it must be reported and proven off");
+            text = format!(
+                "{text}, to {named}; if such a host is dead too, it must be reported and confirmed off"
+            );
         }
         let unanswered = |one: &&Move| {
             matches!(one.step, MoveStep::Asked { answered: false, .. }) && self.unpicked.contains(&one.server)

@@ -34,7 +34,7 @@ impl Move {
                 Err("name the host that it runs on: --running-on HOST".into())
             }
             ResolutionKind::Retry if in_flight => Err(format!(
-                "Nova may be at work on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
+                "Nova may still be working on {}: use --not-running-on with the host it went to, once it is certain that nothing runs there",
                 self.name
             )),
             ResolutionKind::Retry if self.step == MoveStep::Held && self.has_no_doubt() => Err(format!(
@@ -216,7 +216,7 @@ impl MoveTrack {
                     .map(|dest| format!(" on {dest}"))
                     .unwrap_or_default();
                 let why = format!(
-                    "rejected by {by} while Nova may be at work on it{place}: look where it runs before it is started again"
+                    "rejected by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
                 );
                 one.let_go(&why, End::Person, now, turn.record);
             }

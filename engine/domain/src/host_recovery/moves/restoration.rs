@@ -110,8 +110,8 @@ pub(in super::super) fn target(was: &OriginalState) -> VmState {
 pub(in super::super) fn remark(was: &OriginalState) -> Option<&'static str> {
     match &was.vm_state {
         VmState::Active | VmState::Stopped | VmState::Error => None,
-        VmState::Paused => Some("was paused: booted anew and paused again, its memory is lost"),
-        VmState::Suspended => Some("was suspended: booted anew and suspended again, its memory is lost"),
+        VmState::Paused => Some("was paused: rebooted and paused again; its memory is lost"),
+        VmState::Suspended => Some("was suspended: rebooted and suspended again; its memory is lost"),
         VmState::Rescued => Some("was in rescue mode: left stopped, rescue it again"),
         VmState::Shelved => Some("was shelved: left stopped, shelve it again"),
         VmState::Resized => Some("its unconfirmed resize or migration is lost with the host"),

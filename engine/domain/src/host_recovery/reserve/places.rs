@@ -153,7 +153,7 @@ impl Reserve {
             return;
         }
         let mut why = if choice.reasons.is_empty() {
-            "the segment has none that is not taken or on maintenance".to_owned()
+            "the segment has none that is not taken or in maintenance".to_owned()
         } else {
             choice.reasons.join(", ")
         };

@@ -300,8 +300,8 @@ impl ServiceTrack {
         }
         let gone = !seen.forced_down;
         let heartbeat = seen.beat();
-        let anew = self.looked_at(heartbeat, asked, now.elapsed);
-        turn.record.head |= anew && *turn.stage == Stage::Fencing;
+        let fresh_reading = self.looked_at(heartbeat, asked, now.elapsed);
+        turn.record.head |= fresh_reading && *turn.stage == Stage::Fencing;
         self.adopt_lost_change(&seen, turn);
         self.seen = Some(seen);
         // A record with a time before this recovery's change shows nothing about the heartbeats since.

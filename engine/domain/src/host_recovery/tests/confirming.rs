@@ -233,10 +233,10 @@ fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again
     bed.see(Observation::FencingStopped(true));
     for _ in 0..118 {
         bed.tick(1_000);
-        assert!(bed.state.vouch.is_some(), "at {}", bed.at);
+        assert!(bed.state.confirmation.is_some(), "at {}", bed.at);
     }
     bed.tick(2_000);
-    assert!(bed.state.vouch.is_none());
+    assert!(bed.state.confirmation.is_none());
     let hold = bed.state.hold.clone().unwrap();
     assert!(
         hold.kind == HoldKind::Fence && hold.reason.contains("say so again"),
@@ -253,12 +253,12 @@ fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
     // The device takes its time, which does not count.
     for _ in 0..300 {
         bed.tick(1_000);
-        assert!(bed.state.vouch.is_some(), "at {}", bed.at);
+        assert!(bed.state.confirmation.is_some(), "at {}", bed.at);
     }
     bed.pulse.clock = Some(nova_time(bed.at + 100_000 + 301_000));
     let pulse = bed.pulse.clone();
     bed.see(Observation::Pulse(pulse));
-    assert!(bed.state.vouch.is_none());
+    assert!(bed.state.confirmation.is_none());
     // One that is heard only then was never good.
     bed.say(OperatorCommand::HostIsOff);
     let mut late = bed.pulse.clone();
@@ -269,7 +269,7 @@ fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
     });
     late.clock = Some(nova_time(bed.at + 601_000));
     bed.see(Observation::Pulse(late));
-    assert!(bed.state.vouch.is_none());
+    assert!(bed.state.confirmation.is_none());
     assert_eq!(
         bed.state.hold.as_ref().map(|hold| hold.kind),
         Some(HoldKind::Fence)

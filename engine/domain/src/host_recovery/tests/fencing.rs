@@ -231,7 +231,7 @@ fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
     let hold = bed.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Fence);
     assert_eq!(bed.status, NotificationStatus::Running, "R20: held is running");
-    assert!(bed.message.as_deref().unwrap().starts_with("held: "));
+    assert!(bed.message.as_deref().unwrap().starts_with("on hold: "));
     bed.say(OperatorCommand::Approve)
         .power(Power::Off)
         .tick(3_000)

@@ -168,7 +168,7 @@ fn a_host_that_is_dead_when_it_thaws_is_told_to_power_off() {
 
 #[test]
 fn a_freeze_before_the_first_order_or_change_takes_back_what_was_believed() {
-    // Held by a guard, being asked, proven off and about to be disabled.
+    // Held by a guard, being asked, confirmed off and about to be disabled.
     let held = {
         let mut bed = Bed::engine();
         bed.claim().storm(8, 10);

@@ -60,7 +60,7 @@ fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
         assert_eq!(bed.status, NotificationStatus::Running);
         let message = bed.message.as_deref().unwrap();
         assert!(
-            message.starts_with("held: G4 segment: 5 of the segment's 10 hosts"),
+            message.starts_with("on hold: G4 segment: 5 of the segment's 10 hosts"),
             "{message}"
         );
         assert!(message.contains("G5 global"), "{message}");
@@ -337,7 +337,7 @@ fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while
         "{reason}"
     );
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
-    assert_eq!(bed.message, Some(format!("held: {reason}")));
+    assert_eq!(bed.message, Some(format!("on hold: {reason}")));
     let said = bed.said;
     for _ in 0..100 {
         bed.tick(10_000);

@@ -139,7 +139,7 @@ fn targets(bed: &Bed) -> Vec<Option<String>> {
     targets.collect()
 }
 
-/// Nothing may be begun, and "b" is proven off for a while.
+/// Nothing may be begun, and "b" is confirmed off for a while.
 fn held_back_while_b_is_off(records: &[Migration]) -> Bed {
     let mut bed = failed_at_b();
     bed.pulse(false, false);

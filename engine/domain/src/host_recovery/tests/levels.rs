@@ -680,7 +680,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
         bed.message
             .as_deref()
             .unwrap()
-            .starts_with("held: fencing is stopped")
+            .starts_with("on hold: fencing is stopped")
     );
     assert_eq!(bed.status, NotificationStatus::Running);
     bed.see(Observation::FencingStopped(false)).tick(100);
@@ -694,7 +694,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
         bed.told() == ["bmc"] || bed.tick(1_000).told() == ["bmc"] || bed.power(Power::On).told() == ["bmc"]
     });
     assert!(goes_on, "and then it goes on by itself");
-    // Of a host that is proven off the instances are moved all the same.
+    // Of a host that is confirmed off the instances are moved all the same.
     let mut bed = Bed::engine().proven();
     bed.forced_down().see(Observation::FencingStopped(true));
     bed.inventory(vec![server(1)], vec![]);

@@ -37,7 +37,7 @@ fn look_at<'a>(bed: &'a mut Bed, seconds: &[u64]) -> &'a mut Bed {
     look(bed, &beats)
 }
 
-/// Looks each second, with heartbeats every ten seconds between these seconds; until it is proven off, held, or over a time.
+/// Looks each second, with heartbeats every ten seconds between these seconds; until it is confirmed off, held, or over a time.
 fn run(bed: &mut Bed, beating: std::ops::Range<u64>, until: u64) {
     while bed.at < until * 1_000 && bed.state.proof.is_none() && bed.state.hold.is_none() {
         bed.tick(1_000);

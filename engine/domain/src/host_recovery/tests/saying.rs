@@ -262,8 +262,8 @@ fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_
             )
             .unwrap();
             // The ledger. A person who says that it does not run at b is believed: nobody else is there to know.
-            let vouched = word == ResolutionKind::Failure && heard == "done";
-            if let (Some(runs_on), false) = (state.runs_on, vouched) {
+            let confirmed_off = word == ResolutionKind::Failure && heard == "done";
+            if let (Some(runs_on), false) = (state.runs_on, confirmed_off) {
                 let two = asked.iter().any(|to| to.as_deref() != Some(runs_on));
                 assert!(!two, "{}: {word}: asked for at {asked:?}", state.name);
             }

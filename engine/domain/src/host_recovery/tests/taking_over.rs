@@ -318,14 +318,14 @@ fn r33_what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
         };
         assert_eq!((told(1), told(2)), (rewound, rewound));
         let one = bed.state.moves.get_mut(&id(1)).unwrap();
-        one.remark("held: its host was seen alive");
+        one.remark("on hold: its host was seen alive");
         one.clear_note();
         assert_eq!(
             one.note.as_deref().is_some_and(|note| note.contains("not known")),
             rewound,
             "what was unknown is unknown still"
         );
-        assert!(!one.note.as_deref().unwrap_or_default().contains("held"));
+        assert!(!one.note.as_deref().unwrap_or_default().contains("on hold"));
     }
     // What was planned before the loss was seen before it.
     let mut bed = Bed::engine().planned(vec![broken(1, PowerState::Running)]);

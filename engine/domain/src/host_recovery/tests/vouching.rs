@@ -70,7 +70,7 @@ fn r17_a_device_that_says_on_gainsays_it() {
     bed.device_fails("bmc", dead());
     bed.device("pdu", Power::On);
     silent(&mut bed);
-    assert!(bed.state.proof.is_none() && bed.state.vouch.is_none());
+    assert!(bed.state.proof.is_none() && bed.state.confirmation.is_none());
     let hold = bed.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Fence);
     assert!(
@@ -114,7 +114,7 @@ fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
     bed.heartbeat_age(1_000).service_now().storm(1, 10).tick(1_000);
     let hold = bed.state.hold.clone().unwrap();
     assert!(
-        hold.kind == HoldKind::Fence && bed.state.vouch.is_none(),
+        hold.kind == HoldKind::Fence && bed.state.confirmation.is_none(),
         "{hold:?}"
     );
     // Nor once it goes silent: it has been heard since the word.
@@ -156,9 +156,9 @@ fn where_it_can_change_nothing_it_is_told_and_changes_nothing() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
     bed.heartbeat_age(20_000).service();
     bed.say(OperatorCommand::HostIsOff);
-    assert!(bed.state.vouch.is_none());
+    assert!(bed.state.confirmation.is_none());
     let mut bed = Bed::engine().begun().proven();
     let proof = bed.state.proof.clone();
     bed.say(OperatorCommand::HostIsOff);
-    assert_eq!((bed.state.proof.clone(), &bed.state.vouch), (proof, &None));
+    assert_eq!((bed.state.proof.clone(), &bed.state.confirmation), (proof, &None));
 }

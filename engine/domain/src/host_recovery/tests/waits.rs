@@ -109,7 +109,7 @@ fn an_evacuation_without_progress_waits_for_a_person_and_a_new_owner_knows() {
         vec![server(1)],
         vec![evacuation(1, 1, "post-migrating", Some("b"))],
     );
-    assert_eq!(of_move(&bed, 1).0, WaitsFor::Nothing, "it goes on");
+    assert_eq!(of_move(&bed, 1).0, WaitsFor::Nothing, "it continues");
 }
 
 #[test]

@@ -178,7 +178,7 @@ fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
     let wanted = format!("waits for the recoveries of instances of compute-1: {}", id(1));
     assert_eq!(bench.state().message, Some(wanted));
     let ended = |record: &Record| record.life.is_some();
-    assert!(!bench.records.iter().any(ended), "it goes on");
+    assert!(!bench.records.iter().any(ended), "it continues");
     let lists = bench
         .calls
         .iter()

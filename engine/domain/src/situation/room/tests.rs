@@ -253,7 +253,7 @@ fn one_instance_fits_on_so_many_hosts() {
     assert_eq!(
         told(&facts),
         Some((0, 1)),
-        "nothing comes to a host on maintenance"
+        "nothing comes to a host in maintenance"
     );
     assert_eq!(fit(&facts, NOW, "b", id), None, "it is not there");
     let needs = Arc::make_mut(on(&mut facts, "a")[0].needs.as_mut().unwrap());

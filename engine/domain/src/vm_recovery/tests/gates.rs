@@ -50,7 +50,7 @@ fn gates_that_need_nothing_but_the_notification() {
             "segment HA is disabled",
         ),
         (
-            "a host on maintenance",
+            "a host in maintenance",
             "LIFECYCLE",
             "STOPPED_FAILED",
             pulse(true, true),

@@ -285,7 +285,7 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
     assert_eq!(
         names,
         [("rh1", true)],
-        "one is on maintenance, the other has failed itself"
+        "one is in maintenance, the other has failed itself"
     );
     for host in [&spares[0], &spares[1], &source] {
         let outcome = commit(&bench, &claimed[0], &write_of(host, ReservationState::Held)).await;

@@ -37,7 +37,7 @@ async fn end(bench: &Bench, claimed: &ClaimedRecovery, status: NotificationStatu
     assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
 }
 
-/// Puts the host on maintenance as a recovery does.
+/// Puts the host in maintenance as a recovery does.
 async fn put(bench: &Bench, claimed: &ClaimedRecovery, host: &Host, why: MaintenanceReason) {
     let write = Write {
         host: Some(HostWrite { host: host.id, why }),

@@ -250,7 +250,7 @@ async fn lists_are_filtered_and_kept_to_their_segment() {
             &["cmp1"],
         ),
         (
-            "on maintenance",
+            "in maintenance",
             HostFilter {
                 on_maintenance: Some(true),
                 ..none()
