@@ -92,7 +92,7 @@ pub(crate) trait Source: Send + Sync {
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure>;
 
     /// Previews the report of a host as down.
-    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure>;
 
     /// Previews the drain of a host.
     async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
@@ -107,7 +107,7 @@ pub(crate) trait Source: Send + Sync {
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure>;
 
     /// Ends a reporter's quarantine, by its number or the host that it is bound to.
-    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure>;
 
     /// Deletes a monitor that was decommissioned.
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure>;

@@ -104,7 +104,7 @@ pub(crate) async fn migrated(
         .migrate()
         .await
         .map_err(|error| Failure::new("opening the database", error))?;
-    if schema.took_over() {
+    if schema.taken_over() {
         tracing::info!(origin = ?schema.origin, holds = ?schema.holds, "took over a Masakari database");
     }
     Ok((base, schema))
@@ -323,7 +323,7 @@ pub(crate) struct AuthSetup {
 pub(crate) async fn api(
     settings: &Settings,
     base: &Base,
-    poke: Arc<dyn Notifier>,
+    notify: Arc<dyn Notifier>,
     policy: tachi_api::Policy,
     rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
@@ -364,14 +364,14 @@ pub(crate) async fn api(
     let name = format!("{}:{}:api", settings.host, std::process::id());
     let audit = audit(settings, &base.clock, &name)?;
     let front = AuthSetup { auth, login, audit };
-    router(settings, base, poke, policy, rules, events, front).await
+    router(settings, base, notify, policy, rules, events, front).await
 }
 
 /// Creates the same router with another authentication.
 pub(crate) async fn router(
     settings: &Settings,
     base: &Base,
-    poke: Arc<dyn Notifier>,
+    notify: Arc<dyn Notifier>,
     policy: tachi_api::Policy,
     rules: watch::Receiver<Policy>,
     events: Arc<dyn Events>,
@@ -381,7 +381,7 @@ pub(crate) async fn router(
     let nova = nova(settings, &base.clock).await?;
     let ports = tachi_api::Ports {
         registry,
-        poke,
+        notify,
         clock: base.clock.clone(),
         compute_hosts: Arc::new(identity::Hosts::new(nova.clone())),
         lookout: Arc::new(region_service::RegionDatabase::new(settings, base, rules)),
@@ -422,9 +422,9 @@ pub(crate) async fn router(
 
 /// Creates the sender with which an API in another process wakes engines.
 pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Notifier>, Failure> {
-    let poke = SocketPoke::new(&settings.state_path.join("wake"))
+    let notify = SocketPoke::new(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
-    Ok(Arc::new(poke))
+    Ok(Arc::new(notify))
 }
 
 /// Creates the receiver with which an engine is woken by an API in another process.
@@ -442,9 +442,9 @@ pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let folder = settings.state_path.join("wake");
     let local = InProcess::default();
     let wrong = |error| Failure::new("preparing wake-ups", error);
-    let poke = Fanout(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
+    let notify = Fanout(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
     let wake = Fanout(local, SocketWake::bind(&folder).map_err(wrong)?);
-    Ok((Arc::new(poke), Arc::new(wake)))
+    Ok((Arc::new(notify), Arc::new(wake)))
 }
 
 /// Runs the jobs of `[schedule]` until the process ends.

@@ -17,7 +17,7 @@ use crate::auth::Caller;
 use crate::error::{ApiError, Bug};
 use crate::limits::{MALFORMED, read_body};
 use crate::microversion::Microversion;
-use crate::path::Place;
+use crate::path::PathPrefix;
 use crate::policy::{ReportContext, Rule};
 use crate::request_events::RequestEvents;
 use crate::state::ApiState;
@@ -109,7 +109,7 @@ fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
 }
 
 fn check_project(parts: &Parts, caller: &Caller) -> Result<(), ApiError> {
-    let place: Place = extension(parts)?;
+    let place: PathPrefix = extension(parts)?;
     let Some(url) = place.project else {
         return Ok(());
     };

@@ -119,7 +119,7 @@ impl Health {
     pub(crate) async fn look(
         &self,
         segments: &dyn Segments,
-        poke: &dyn Notifier,
+        notify: &dyn Notifier,
         port: Option<u16>,
     ) -> Vec<Finding> {
         let mut findings = Vec::with_capacity(self.options.backends.len());
@@ -135,7 +135,7 @@ impl Health {
                     disabled_by(here.map(|(_, path)| path.as_path())).await
                 }
                 HealthBackend::EnableByFiles => enabled_by(&self.options.enable_files).await,
-                HealthBackend::Broker => broker(poke.is_connected()),
+                HealthBackend::Broker => broker(notify.is_connected()),
                 HealthBackend::Database => {
                     if self.database_answers(segments).await {
                         (true, "OK", "the database answers".to_owned())

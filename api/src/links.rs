@@ -3,7 +3,7 @@
 use http::uri::{Authority, PathAndQuery};
 use http::{Extensions, HeaderMap, HeaderName, Uri, header};
 
-use crate::path::Place;
+use crate::path::PathPrefix;
 
 /// The configuration of links.
 #[derive(Default)]
@@ -30,7 +30,7 @@ struct RequestBase<'a> {
 impl Links {
     /// Returns the part of a link before `/v1`.
     pub(crate) fn base(&self, headers: &HeaderMap, extensions: &Extensions) -> String {
-        let mount = extensions.get::<Place>().map_or("", |place| &place.mount);
+        let mount = extensions.get::<PathPrefix>().map_or("", |place| &place.mount);
         let asked = self.asked(headers);
         if let Some(prefix) = &self.prefix {
             return format!("{prefix}{}{mount}", asked.mount);
@@ -155,7 +155,7 @@ mod tests {
             headers.insert(*key, HeaderValue::from_static(value));
         }
         let mut extensions = Extensions::new();
-        extensions.insert(Place {
+        extensions.insert(PathPrefix {
             mount: mount.to_owned(),
             project: None,
         });

@@ -10,14 +10,14 @@ use crate::media;
 
 /// The parts removed from a request's path, for links and checks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct PathPrefix {
     /// The configured base path, if the request's path starts with it.
     pub(crate) mount: String,
     /// The project id in the path.
     pub(crate) project: Option<String>,
 }
 
-/// Rewrites the path of `request`, and records the removed parts in a [`Place`].
+/// Rewrites the path of `request`, and records the removed parts in a [`PathPrefix`].
 pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Option<&Regex>) -> Request {
     let by_media_type = media::asks_for_v1(request.headers());
     let (place, path) = take_apart(request.uri().path(), base_path, project_ids, by_media_type);
@@ -44,8 +44,8 @@ fn take_apart(
     base_path: &str,
     project_ids: Option<&Regex>,
     by_media_type: bool,
-) -> (Place, String) {
-    let mut place = Place::default();
+) -> (PathPrefix, String) {
+    let mut place = PathPrefix::default();
     let mut path = collapse_slashes(path);
     let below = path
         .strip_prefix(base_path)
@@ -192,7 +192,7 @@ mod tests {
             ("mounted, reached directly", "/v1", "/ha", "", None, "/v1"),
         ];
         for (name, path, base, mount, project, expected) in cases {
-            let place = Place {
+            let place = PathPrefix {
                 mount: mount.to_owned(),
                 project: project.map(ToOwned::to_owned),
             };

@@ -90,9 +90,9 @@ impl Policy {
         Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// True if `rule` admits `caller`.
+    /// True if `rule` accepts `caller`.
     pub(crate) fn allows(&self, rule: &str, caller: &Caller) -> bool {
-        admits(&self.current(), rule, caller, None)
+        accepts(&self.current(), rule, caller, None)
     }
 
     /// Returns the rule that denies this report to `caller`; `None` if the report is allowed.
@@ -103,11 +103,11 @@ impl Policy {
         caller: &Caller,
     ) -> Option<&'static str> {
         let rules = self.current();
-        if admits(&rules, claim.rule(), caller, Some(claim)) {
+        if accepts(&rules, claim.rule(), caller, Some(claim)) {
             return None;
         }
         // Clients know the rule for all types, so it is reported unless it admits the caller.
-        let admitted = admits(&rules, all_kinds, caller, Some(claim));
+        let admitted = accepts(&rules, all_kinds, caller, Some(claim));
         Some(if admitted { claim.rule() } else { all_kinds })
     }
 
@@ -128,7 +128,7 @@ impl Policy {
     }
 }
 
-fn admits(rules: &Rules, rule: &str, caller: &Caller, claim: Option<&ReportContext<'_>>) -> bool {
+fn accepts(rules: &Rules, rule: &str, caller: &Caller, claim: Option<&ReportContext<'_>>) -> bool {
     if rule == CONTEXT_IS_ADMIN {
         let subject = Subject::undecided(caller);
         return rules.allows(rule, &subject, &subject);

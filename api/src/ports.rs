@@ -191,7 +191,7 @@ pub struct Ports {
     /// Stores segments, hosts and notifications.
     pub registry: Arc<dyn Registry>,
     /// Wakes the engines after an accepted notification.
-    pub poke: Arc<dyn Notifier>,
+    pub notify: Arc<dyn Notifier>,
     /// The wall clock and the boot clock.
     pub clock: Arc<dyn Clock>,
     /// Checks host names in Nova.

@@ -19,14 +19,14 @@ const MAX_NAMES: usize = 10_000;
 
 /// The scope of a count.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-enum Place {
+enum LimitScope {
     Segment(SegmentId),
     Host(String),
     Rest,
 }
 
 /// A reporter and a scope.
-type Account = (String, Place);
+type Account = (String, LimitScope);
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -78,12 +78,12 @@ impl ReportLimit {
             && counts.stopped.len() < MAX_NAMES
             && counts.stopped.insert((reporter.clone(), new.hostname.clone()));
         let place = match counts.segments.get(&new.hostname) {
-            Some(segment) => Place::Segment(*segment),
-            None => Place::Host(new.hostname.clone()),
+            Some(segment) => LimitScope::Segment(*segment),
+            None => LimitScope::Host(new.hostname.clone()),
         };
         let mut account = (reporter, place);
         if counts.counted.len() >= MAX_NAMES && !counts.counted.contains_key(&account) {
-            account.1 = Place::Rest;
+            account.1 = LimitScope::Rest;
         }
         let left = WINDOW.saturating_sub(now.saturating_sub(counts.since));
         let count = counts.counted.entry(account).or_default();

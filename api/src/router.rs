@@ -83,7 +83,7 @@ pub fn router(options: Options, ports: Ports) -> Result<Router, BuildError> {
         metrics: options.metrics,
         events: options.events,
         registry: ports.registry,
-        poke: ports.poke,
+        notify: ports.notify,
         clock: ports.clock,
         compute_hosts: ports.compute_hosts,
         lookout: ports.lookout,

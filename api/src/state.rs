@@ -27,7 +27,7 @@ pub(crate) struct ApiState(Arc<Inner>);
 /// The shared state behind [`ApiState`].
 pub(crate) struct Inner {
     pub(crate) registry: Arc<dyn Registry>,
-    pub(crate) poke: Arc<dyn Notifier>,
+    pub(crate) notify: Arc<dyn Notifier>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) compute_hosts: Arc<dyn ComputeHosts>,
     pub(crate) lookout: Arc<dyn RegionService>,

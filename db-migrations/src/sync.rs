@@ -30,7 +30,7 @@ pub struct Report {
 
 impl Report {
     /// True if this run adopted a database of Masakari.
-    pub fn took_over(&self) -> bool {
+    pub fn taken_over(&self) -> bool {
         self.origin.masakari.is_some() && self.origin.tachi.is_none()
     }
 }

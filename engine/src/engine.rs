@@ -22,7 +22,7 @@ use crate::lease::LeaseRenewer;
 use crate::lists::{Services, SharedLists};
 use crate::liveness::Liveness;
 use crate::numbers;
-use crate::ports::journal::{ClaimView, ClaimedRecovery, WriteOutcome};
+use crate::ports::journal::{ClaimedRecovery, PeerClaim, WriteOutcome};
 use crate::ports::{
     AuditSink, Clock, Events, Fencer, Hooks, Journal, NoEvents, NovaCalls, Wakeups, Witnesses,
 };
@@ -236,7 +236,7 @@ impl Engine {
         self.driven.remove(&id);
         let unsure = matches!(how, DriverEnd::Unsure(_));
         if unsure {
-            self.sweeper.not_sure(id, epoch);
+            self.sweeper.uncertain(id, epoch);
         }
         tracing::debug!(recovery = %id, ?how, "driver ended");
         unsure
@@ -285,7 +285,7 @@ impl Engine {
     }
 
     /// Claims recoveries. True if any of them is ours now.
-    async fn claim(&mut self, views: &[ClaimView], stop: &CancellationToken) -> bool {
+    async fn claim(&mut self, views: &[PeerClaim], stop: &CancellationToken) -> bool {
         let sent = self.ports.clock.boot();
         let outcomes = self.ports.journal.claim_all(views, &self.options.name).await;
         let mut any = false;
@@ -308,7 +308,7 @@ impl Engine {
     /// Starts a driver. `sent` is when its claim was sent.
     async fn drive(
         &mut self,
-        view: &ClaimView,
+        view: &PeerClaim,
         claimed: ClaimedRecovery,
         sent: Duration,
         stop: &CancellationToken,

@@ -286,7 +286,11 @@ impl Memory {
         let margin = i64::try_from(CLOCKS_APART.as_micros()).unwrap_or(i64::MAX);
         let new = self.newest?.micros().saturating_sub(margin);
         let mut cut = new;
-        for record in self.records.values().filter(|record| !record.status.is_over()) {
+        for record in self
+            .records
+            .values()
+            .filter(|record| !record.status.is_finished())
+        {
             cut = cut.min(record.created_at?.micros());
         }
         // A read that starts where everything is already known costs no more than one that starts there.

@@ -11,11 +11,11 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::HookVerdict;
-use tachi_domain::recovery::{Now, Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{DecisionTime, Observation, Record, RecoveryKind};
 use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
 use crate::ports::JournalError;
-use crate::ports::journal::{ClaimView, WriteOutcome};
+use crate::ports::journal::{PeerClaim, WriteOutcome};
 use tachi_driver::Recovery;
 
 const CLAIMS: &str = "tachi_engine_claims_total";
@@ -162,11 +162,11 @@ pub(crate) fn heartbeat_age(age: Option<Duration>) {
 }
 
 /// Counts a claim. `view` is the recovery as it was seen before the claim.
-pub(crate) fn claimed(view: &ClaimView, ours: &str) {
+pub(crate) fn claimed(view: &PeerClaim, ours: &str) {
     counter!(CLAIMS, "how" => how(view, ours)).increment(1);
 }
 
-fn how(view: &ClaimView, ours: &str) -> &'static str {
+fn how(view: &PeerClaim, ours: &str) -> &'static str {
     match view.owner.as_deref() {
         None if view.epoch == 0 => "first",
         None => "released",
@@ -318,7 +318,7 @@ impl Numbers {
     }
 
     /// Updates the metrics after a decision has been journalled.
-    pub(crate) fn decided(&mut self, state: &dyn Recovery, record: &Record, at: Now) {
+    pub(crate) fn decided(&mut self, state: &dyn Recovery, record: &Record, at: DecisionTime) {
         let now = at.elapsed;
         let kind = self.kind.as_str();
         if record.head {
@@ -350,7 +350,7 @@ impl Numbers {
             gauge!(IN_FLIGHT).increment(count(in_flight) - count(self.in_flight));
             self.in_flight = in_flight;
             for server in &record.moves {
-                if let Some(one) = state.one_move(*server).filter(|one| one.is_over())
+                if let Some(one) = state.one_move(*server).filter(|one| one.is_finished())
                     && self.over.insert(*server)
                 {
                     counter!(MOVES, "status" => one.status().as_str()).increment(1);
@@ -416,7 +416,7 @@ mod tests {
 
     #[test]
     fn a_take_over_is_told_from_a_first_claim() {
-        let view = |epoch, owner: Option<&str>| ClaimView {
+        let view = |epoch, owner: Option<&str>| PeerClaim {
             id: RecoveryId(Uuid::from_u128(1)),
             epoch,
             seq: 0,

@@ -77,7 +77,7 @@ pub struct CloudSnapshot {
 
 /// The configured method to confirm hosts off.
 #[derive(Clone, Debug)]
-pub struct Configured {
+pub struct ConfiguredFacts {
     /// The source of fencing proofs.
     pub mode: FencingMode,
     /// True if an operator has stopped all fencing.
@@ -127,7 +127,7 @@ impl Tables {
     }
 
     /// Combines the tables with the observations of the cloud.
-    pub fn facts(&self, watched: CloudSnapshot, configured: Configured) -> Facts {
+    pub fn facts(&self, watched: CloudSnapshot, configured: ConfiguredFacts) -> Facts {
         Facts {
             engines: self.engines.iter().map(engine).collect(),
             queue: Queue {

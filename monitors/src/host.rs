@@ -16,7 +16,7 @@ mod explain;
 mod fake_http;
 mod ipmi;
 mod kubernetes;
-mod poke;
+mod notify;
 mod samples;
 mod state;
 mod tools;
@@ -37,11 +37,11 @@ use crate::settings::Settings;
 
 pub(crate) use checks::Checks;
 pub(crate) use explain::ExplainArgs;
-pub(crate) use poke::SOCKET as ALERT_SOCKET;
+pub(crate) use notify::SOCKET as ALERT_SOCKET;
 
 use bridge::{Bridge, Setup};
 use ipmi::PowerCheck;
-use poke::Pokes;
+use notify::Pokes;
 use tools::Programs;
 
 /// Timeout for reading attributes, which only decide which bridge reports first.
@@ -62,8 +62,8 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
         limit: settings.bridge.limit,
         short: ATTRIBUTES,
     });
-    let pokes = match Pokes::listen(&settings.bridge.socket) {
-        Ok(pokes) => Some(pokes),
+    let notifications_sent = match Pokes::listen(&settings.bridge.socket) {
+        Ok(notifications_sent) => Some(notifications_sent),
         // The timer alone is enough, only slower.
         Err(failure) => {
             tracing::warn!(error = %failure.chain(), "failed to set up wake-ups by alert agents");
@@ -76,7 +76,14 @@ fn pacemaker(settings: &Settings, clock: &Clock) -> Result<Box<dyn Monitor>, Fai
         retries: settings.host.ipmi_retry_max,
         interval: settings.host.ipmi_retry_interval,
     });
-    let bridge = Bridge::new(setup(settings), cluster, pokes, power, clock.clone(), file)?;
+    let bridge = Bridge::new(
+        setup(settings),
+        cluster,
+        notifications_sent,
+        power,
+        clock.clone(),
+        file,
+    )?;
     Ok(Box::new(bridge))
 }
 
@@ -132,7 +139,7 @@ pub(crate) fn command(command: &HostCommand) -> Result<u8, Failure> {
     match command {
         HostCommand::Explain(args) => explain::run(args),
         HostCommand::Alert => {
-            poke();
+            notify();
             Ok(crate::out::DONE)
         }
     }
@@ -140,18 +147,18 @@ pub(crate) fn command(command: &HostCommand) -> Result<u8, Failure> {
 
 /// True if Pacemaker has started this process as its alert agent.
 pub(crate) fn is_alert_agent() -> bool {
-    poke::is_agent(std::env::args_os().next().as_deref())
+    notify::is_agent(std::env::args_os().next().as_deref())
 }
 
 /// Runs the alert agent.
 pub(crate) fn alert() -> ExitCode {
-    poke();
+    notify();
     ExitCode::from(crate::out::DONE)
 }
 
-fn poke() {
+fn notify() {
     let variable = |name: &str| std::env::var(name).ok();
-    poke::alert(
+    notify::alert(
         variable("CRM_alert_kind").as_deref(),
         variable("CRM_alert_recipient").as_deref(),
     );

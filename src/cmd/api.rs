@@ -15,10 +15,10 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     let base = wiring::base(&settings).await?;
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let bus = Bus::open(&settings);
-    let poke = bus.poke(wiring::socket_poke(&settings)?);
+    let notify = bus.notify(wiring::socket_poke(&settings)?);
     let telling = EventSetup::open(&settings, &bus);
     let (recovery, followed) = watch::channel(settings.policy.clone());
-    let router = wiring::api(&settings, &base, poke, rules.policy(), followed, telling.port()).await?;
+    let router = wiring::api(&settings, &base, notify, rules.policy(), followed, telling.port()).await?;
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Api).await?;
     telling.run(&process);

@@ -34,7 +34,7 @@ pub(crate) async fn run(command: FreezeCommand) -> Result<u8, Failure> {
 }
 
 async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<FrozenView>())?;
+    answer::accepts(&args.shape, members::<FrozenView>())?;
     let wish = FreezeRequest {
         scope,
         name: name.trim().to_owned(),
@@ -129,7 +129,7 @@ pub(crate) async fn thaw(command: ThawCommand) -> Result<u8, Failure> {
 }
 
 async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<FreezeView>())?;
+    answer::accepts(&args.shape, members::<FreezeView>())?;
     let source = source::open(&args.source).await?;
     let listed = source.freezes().await?;
     let wanted = frozen(scope, name, &listed)?;

@@ -144,7 +144,7 @@ fn row(host: &str, name: &str, file: &Path, state: &str) -> Value {
 
 async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let now = SystemClock.wall();
-    answer::admits(&args.shape, COLUMNS)?;
+    answer::accepts(&args.shape, COLUMNS)?;
     let meanwhile = ProgressReporter::of(&args.shape, now);
     let mut rows = Vec::new();
     let ended = each(args, meanwhile, &mut rows).await;

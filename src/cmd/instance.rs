@@ -162,7 +162,7 @@ async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
 }
 
 async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
+    answer::accepts(&args.shape, ["word", "instance", "recovery", "by", "seen_to"])?;
     let (word, on) = args.resolution();
     let source = source::open(&args.source).await?;
     let mut reason = args.consent.reason.clone();

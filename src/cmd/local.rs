@@ -88,10 +88,10 @@ impl LocalController {
             login: None,
             audit: Arc::clone(&audit),
         };
-        let poke = wiring::socket_poke(&settings)?;
+        let notify = wiring::socket_poke(&settings)?;
         let policy = PolicyFiles::open(&settings.oslo_policy)?.policy();
         let (_, rules) = watch::channel(settings.policy.clone());
-        let router = wiring::router(&settings, base, poke, policy, rules, telling.port(), front).await?;
+        let router = wiring::router(&settings, base, notify, policy, rules, telling.port(), front).await?;
         telling.run(&process);
         bus.publish(&process);
         let desk = Self {

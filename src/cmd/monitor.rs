@@ -14,7 +14,7 @@ pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
     match command {
         MonitorCommand::List(args) if args.muted => reporter::list(args).await,
         MonitorCommand::List(args) => list(args).await,
-        MonitorCommand::Unmute(args) => reporter::lift(args).await,
+        MonitorCommand::Unmute(args) => reporter::unmute(args).await,
         MonitorCommand::Forget(args) => forget(args).await,
     }
 }
@@ -58,7 +58,7 @@ fn sheet(monitors: Vec<MonitorView>) -> TextTable<7> {
 }
 
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<ForgottenView>())?;
+    answer::accepts(&args.shape, members::<ForgottenView>())?;
     let source = source::open(&args.source).await?;
     let told = source.forget(&args.host, args.kind.into()).await?;
     answer::object(

@@ -12,7 +12,7 @@ use crate::source;
 pub(crate) async fn of_reporter(command: ReporterCommand) -> Result<u8, Failure> {
     match command {
         ReporterCommand::List(args) => list(args.into()).await,
-        ReporterCommand::Lift(args) => lift(args).await,
+        ReporterCommand::Lift(args) => unmute(args).await,
     }
 }
 
@@ -53,10 +53,10 @@ fn sheet(listed: &[ReporterView]) -> TextTable<6> {
     })
 }
 
-pub(super) async fn lift(args: MuteArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<LiftedView>())?;
+pub(super) async fn unmute(args: MuteArgs) -> Result<u8, Failure> {
+    answer::accepts(&args.shape, members::<LiftedView>())?;
     let source = source::open(&args.source).await?;
-    let told = source.lift(&args.reporter, args.reason.as_deref()).await?;
+    let told = source.unmute(&args.reporter, args.reason.as_deref()).await?;
     answer::object(
         &args.shape,
         source.now(),

@@ -58,7 +58,7 @@ const RAN: [&str; 5] = ["job", "run", "grade", "result", "by"];
 
 /// Runs a job now.
 async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, RAN)?;
+    answer::accepts(&args.shape, RAN)?;
     let job = Job::from(args.job);
     let by = who(None)?;
     let settings = command_settings(&args.config)?;

@@ -136,7 +136,7 @@ pub(crate) async fn start(
     bus.refuse_beside_upstream(upstream).await?;
     wiring::one_region(settings).await?;
     let base = wiring::base(settings).await?;
-    let (poke, wake) = wiring::both_ends(settings)?;
+    let (notify, wake) = wiring::both_ends(settings)?;
     let telling = EventSetup::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
     let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy.clone(), &devices).await?;
@@ -145,7 +145,7 @@ pub(crate) async fn start(
     let router = wiring::api(
         settings,
         &base,
-        bus.poke(poke),
+        bus.notify(notify),
         rules.policy(),
         policy,
         telling.port(),

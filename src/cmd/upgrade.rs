@@ -24,13 +24,13 @@ const UNEXPECTED: u8 = 255;
 
 /// Result of a check; also the exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Grade {
+pub(super) enum CheckGrade {
     Success = 0,
     Warning = 1,
     Failure = 2,
 }
 
-impl Grade {
+impl CheckGrade {
     const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
@@ -43,11 +43,11 @@ impl Grade {
 /// A check and its result.
 pub(super) struct Check {
     pub(super) name: &'static str,
-    pub(super) grade: Grade,
+    pub(super) grade: CheckGrade,
     pub(super) details: Option<String>,
 }
 
-pub(super) fn check(name: &'static str, grade: Grade, details: impl Into<Option<String>>) -> Check {
+pub(super) fn check(name: &'static str, grade: CheckGrade, details: impl Into<Option<String>>) -> Check {
     Check {
         name,
         grade,
@@ -93,12 +93,12 @@ pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
     })
 }
 
-fn worst(checks: &[Check]) -> Grade {
+fn worst(checks: &[Check]) -> CheckGrade {
     checks
         .iter()
         .map(|check| check.grade)
         .max()
-        .unwrap_or(Grade::Success)
+        .unwrap_or(CheckGrade::Success)
 }
 
 pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
@@ -118,7 +118,7 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
         Err(format!("there is no database at {} yet", settings.database))
     };
     let revision = revision(&store).await;
-    let current = revision.grade == Grade::Success;
+    let current = revision.grade == CheckGrade::Success;
     checks.push(revision);
     checks.push(fencing(settings));
     checks.push(adopted::upstream_engine(settings).await);
@@ -133,14 +133,14 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
     let nova = match wiring::nova(settings, &clock).await {
         Ok(nova) => nova,
         Err(error) => {
-            checks.push(check("Nova", Grade::Failure, error.chain()));
+            checks.push(check("Nova", CheckGrade::Failure, error.chain()));
             return Ok(checks);
         }
     };
     match nova.probe().await {
-        Ok(()) => checks.push(check("Nova", Grade::Success, None)),
+        Ok(()) => checks.push(check("Nova", CheckGrade::Success, None)),
         Err(error) => {
-            checks.push(check("Nova", Grade::Failure, error.to_string()));
+            checks.push(check("Nova", CheckGrade::Failure, error.to_string()));
             return Ok(checks);
         }
     }
@@ -160,9 +160,9 @@ fn policy_file(settings: &Settings) -> Check {
             "[oslo_policy] policy_file is {}: write the rules that differ from the defaults as YAML",
             file.display()
         );
-        return check(NAME, Grade::Failure, details);
+        return check(NAME, CheckGrade::Failure, details);
     }
-    check(NAME, Grade::Success, None)
+    check(NAME, CheckGrade::Success, None)
 }
 
 async fn revision(store: &Result<Store, String>) -> Check {
@@ -175,15 +175,15 @@ async fn revision(store: &Result<Store, String>) -> Check {
         Err(error) => Err(error.clone()),
     };
     match pending {
-        Ok(pending) if pending.is_empty() => check(NAME, Grade::Success, None),
+        Ok(pending) if pending.is_empty() => check(NAME, CheckGrade::Success, None),
         Ok(pending) => {
             let details = format!(
                 "run `tachi db sync`: {} to come",
                 count(pending.len(), "migration is", "migrations are")
             );
-            check(NAME, Grade::Failure, details)
+            check(NAME, CheckGrade::Failure, details)
         }
-        Err(error) => check(NAME, Grade::Failure, error),
+        Err(error) => check(NAME, CheckGrade::Failure, error),
     }
 }
 
@@ -191,9 +191,9 @@ fn fencing(settings: &Settings) -> Check {
     const NAME: &str = "Fencing";
     let fencing = wiring::region_service::fencing_of(&settings.fencing, &settings.policy);
     match (fencing.mode, &fencing.device) {
-        (FencingMode::Engine, Some(_)) => check(NAME, Grade::Success, None),
-        (FencingMode::Engine, None) => check(NAME, Grade::Failure, fencing.line()),
-        (FencingMode::External | FencingMode::DryRun, _) => check(NAME, Grade::Warning, fencing.line()),
+        (FencingMode::Engine, Some(_)) => check(NAME, CheckGrade::Success, None),
+        (FencingMode::Engine, None) => check(NAME, CheckGrade::Failure, fencing.line()),
+        (FencingMode::External | FencingMode::DryRun, _) => check(NAME, CheckGrade::Warning, fencing.line()),
     }
 }
 
@@ -201,12 +201,12 @@ async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
     const NAME: &str = "Engines";
     match store.roll().engines().await {
         Ok(lines) if lines.iter().any(|line| is_alive(line, clock.wall())) => {
-            check(NAME, Grade::Success, None)
+            check(NAME, CheckGrade::Success, None)
         }
-        Ok(_) => check(NAME, Grade::Warning, "no engine runs".to_owned()),
+        Ok(_) => check(NAME, CheckGrade::Warning, "no engine runs".to_owned()),
         Err(error) => check(
             NAME,
-            Grade::Failure,
+            CheckGrade::Failure,
             Failure::new("reading the roll", error).chain(),
         ),
     }
@@ -216,12 +216,12 @@ async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
 async fn rights(nova: &Nova) -> Check {
     const NAME: &str = "Rights in Nova";
     match nova.services().await.map(|services| services.conductors_up) {
-        Ok(true) => check(NAME, Grade::Success, None),
+        Ok(true) => check(NAME, CheckGrade::Success, None),
         Ok(false) => {
             let details = "not every nova-conductor is up; evacuations go through them".to_owned();
-            check(NAME, Grade::Warning, details)
+            check(NAME, CheckGrade::Warning, details)
         }
-        Err(error) => check(NAME, Grade::Failure, error.to_string()),
+        Err(error) => check(NAME, CheckGrade::Failure, error.to_string()),
     }
 }
 
@@ -230,18 +230,24 @@ async fn names(store: &Store, nova: &Nova) -> Check {
     const NAME: &str = "Host Names";
     let region = match store.desk().region().await {
         Ok(region) => region,
-        Err(error) => return check(NAME, Grade::Failure, Failure::new("reading hosts", error).chain()),
+        Err(error) => {
+            return check(
+                NAME,
+                CheckGrade::Failure,
+                Failure::new("reading hosts", error).chain(),
+            );
+        }
     };
     let mut missing = Vec::new();
     for view in region.iter().flat_map(|view| &view.hosts) {
         match nova.compute_host_exists(&view.host.name).await {
             Ok(true) => {}
             Ok(false) => missing.push(view.host.name.clone()),
-            Err(error) => return check(NAME, Grade::Failure, error.to_string()),
+            Err(error) => return check(NAME, CheckGrade::Failure, error.to_string()),
         }
     }
     if missing.is_empty() {
-        return check(NAME, Grade::Success, None);
+        return check(NAME, CheckGrade::Success, None);
     }
     let all = missing.len();
     missing.truncate(NAMED);
@@ -249,7 +255,7 @@ async fn names(store: &Store, nova: &Nova) -> Check {
         "Nova has no compute service on {all} of the hosts, such as {}: their failure cannot be recovered",
         missing.join(", ")
     );
-    check(NAME, Grade::Failure, details)
+    check(NAME, CheckGrade::Failure, details)
 }
 
 #[cfg(test)]
@@ -258,14 +264,17 @@ mod tests {
 
     #[test]
     fn the_worst_check_is_the_exit_code() {
-        let graded = |grades: &[Grade]| -> Vec<Check> {
+        let graded = |grades: &[CheckGrade]| -> Vec<Check> {
             grades.iter().map(|grade| check("a", *grade, None)).collect()
         };
         for (grades, code) in [
             (&[][..], 0),
-            (&[Grade::Success], 0),
-            (&[Grade::Success, Grade::Warning], 1),
-            (&[Grade::Failure, Grade::Warning, Grade::Success], 2),
+            (&[CheckGrade::Success], 0),
+            (&[CheckGrade::Success, CheckGrade::Warning], 1),
+            (
+                &[CheckGrade::Failure, CheckGrade::Warning, CheckGrade::Success],
+                2,
+            ),
         ] {
             assert_eq!(worst(&graded(grades)).code(), code, "{grades:?}");
         }

@@ -49,7 +49,7 @@ pub(crate) fn listed<const N: usize>(
 }
 
 /// Refuses a column that the answer will not have, because the action cannot be undone afterwards. `members` are the answer's fields.
-pub(crate) fn admits(
+pub(crate) fn accepts(
     shape: &ShapeArgs,
     members: impl IntoIterator<Item = impl Into<String>>,
 ) -> Result<(), Failure> {

@@ -298,8 +298,8 @@ fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
     let mut rest = below.iter();
     for (place, line) in body.iter().enumerate() {
         told.push((*line).to_owned());
-        let is_over = body.get(place + 1).is_none_or(|next| begins(next));
-        if is_clear && is_over {
+        let is_finished = body.get(place + 1).is_none_or(|next| begins(next));
+        if is_clear && is_finished {
             told.extend(rest.next().map(|under| fit(under)).unwrap_or_default());
         }
     }

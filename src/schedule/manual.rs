@@ -50,16 +50,16 @@ pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> 
 
 /// The operator who started the work has stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Interrupted;
+pub(crate) struct Interruption;
 
-impl fmt::Display for Interrupted {
+impl fmt::Display for Interruption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not finished: stopped by Ctrl-C")
     }
 }
 
-impl From<Interrupted> for Outcome {
-    fn from(stopped: Interrupted) -> Self {
+impl From<Interruption> for Outcome {
+    fn from(stopped: Interruption) -> Self {
         Self {
             grade: Severity::Unknown,
             details: stopped.to_string(),
@@ -71,10 +71,10 @@ impl From<Interrupted> for Outcome {
 pub(crate) async fn unless_stopped<T>(
     work: impl Future<Output = T>,
     stop: impl Future<Output = ()>,
-) -> Result<T, Interrupted> {
+) -> Result<T, Interruption> {
     tokio::select! {
         done = work => Ok(done),
-        () = stop => Err(Interrupted),
+        () = stop => Err(Interruption),
     }
 }
 

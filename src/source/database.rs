@@ -155,16 +155,17 @@ impl Source for Database {
             }
             ActionRequest::OfInstance(instance, word, on) => {
                 let found = actions::instance(desk, instance).await?;
-                found.admits(word, on)?;
+                found.accepts(word, on)?;
                 if let (ResolutionKind::Success, Some(host)) = (word, on) {
                     actions::is_shown_on(&*self.look().await?, &found, host)?;
                 }
-                let effect = actions::say_of(desk, &found, word, on.map(str::to_owned), &by).await?;
+                let effect =
+                    actions::resolve_instance(desk, &found, word, on.map(str::to_owned), &by).await?;
                 (found.line.recovery, effect == WordEffect::SeenTo, false)
             }
         };
         if !seen_to && !already {
-            wiring::socket_poke(&self.settings)?.poke();
+            wiring::socket_poke(&self.settings)?.notify();
         }
         Ok(ActionResult {
             recovery,
@@ -198,7 +199,7 @@ impl Source for Database {
                 unsaid,
             )
         })?;
-        wiring::socket_poke(&self.settings)?.poke();
+        wiring::socket_poke(&self.settings)?.notify();
         let desk = self.base.store.desk();
         let heard = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
         let heard = heard.map_err(|error| {
@@ -223,7 +224,7 @@ impl Source for Database {
         if let Some(why) = unaudited {
             out::note(format!("tachi: {why}"));
         }
-        wiring::socket_poke(&self.settings)?.poke();
+        wiring::socket_poke(&self.settings)?.notify();
         told(&thawed)
     }
 
@@ -239,15 +240,15 @@ impl Source for Database {
         planned::plan(self, host, wish).await
     }
 
-    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
         let wrong = |unsaid| Failure::unsaid("reading the database", unsaid);
         let view = report_host::named(self.base.store.desk(), host)
             .await
             .map_err(wrong)?;
         let nova = what_runs(&self.settings, &view.host.name).await;
         let mode = self.settings.policy.fencing;
-        let outlook = report_host::outlook(self.base.store.freezes(), &view, mode, nova).await;
-        outlook.map_err(wrong)
+        let preview = report_host::preview(self.base.store.freezes(), &view, mode, nova).await;
+        preview.map_err(wrong)
     }
 
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
@@ -256,8 +257,8 @@ impl Source for Database {
         told(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
     }
 
-    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
-        maintenance::lift(self, reporter, reason).await
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        maintenance::unmute(self, reporter, reason).await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
@@ -301,7 +302,7 @@ impl Source for Database {
         if let Some(why) = told.unaudited {
             out::note(format!("tachi: {why}"));
         }
-        wiring::socket_poke(settings)?.poke();
+        wiring::socket_poke(settings)?.notify();
         Ok(told.view)
     }
 }

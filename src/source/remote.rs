@@ -423,7 +423,7 @@ impl Source for Remote {
         self.said(said, "freeze").await
     }
 
-    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
         self.of_host(host, "failure").await
     }
 
@@ -455,7 +455,7 @@ impl Source for Remote {
         self.get(&["reporters"], &[], "reporters").await
     }
 
-    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
         let body = json!({"lift": because(reason)}).to_string();
         let said = self
             .client

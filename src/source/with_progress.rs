@@ -78,8 +78,8 @@ impl<S: Source> Source for WithProgress<S> {
         waiting(&self.what, self.inner.thaw(freeze)).await
     }
 
-    async fn outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
-        waiting(&self.what, self.inner.outlook(host)).await
+    async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
+        waiting(&self.what, self.inner.preview(host)).await
     }
 
     async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
@@ -98,8 +98,8 @@ impl<S: Source> Source for WithProgress<S> {
         waiting(&self.what, self.inner.reporters()).await
     }
 
-    async fn lift(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
-        waiting(&self.what, self.inner.lift(reporter, reason)).await
+    async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
+        waiting(&self.what, self.inner.unmute(reporter, reason)).await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {

@@ -65,7 +65,7 @@ impl Bus {
     }
 
     /// Returns a sender that wakes local engines by `local`, and others through the broker.
-    pub(crate) fn poke(&self, local: Arc<dyn Notifier>) -> Arc<dyn Notifier> {
+    pub(crate) fn notify(&self, local: Arc<dyn Notifier>) -> Arc<dyn Notifier> {
         match &self.link {
             Some(link) => Arc::new(Fanout(local, AmqpPoke::new(link.publisher.clone()))),
             None => local,
@@ -220,7 +220,7 @@ impl UpstreamIntake {
                 Ok(adopted) => {
                     failing = false;
                     if adopted.opened > 0 {
-                        self.work.poke();
+                        self.work.notify();
                     }
                 }
                 Err(error) if failing => tracing::debug!(%error, "still not"),

@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    fn admits(files: &PolicyFiles, role: &str) -> bool {
+    fn accepts(files: &PolicyFiles, role: &str) -> bool {
         let identity = Identity {
             roles: vec![role.to_owned()],
             ..Identity::default()
@@ -253,27 +253,27 @@ mod tests {
     fn files_come_go_and_change_without_a_restart() {
         let bed = Harness::new();
         let mut files = PolicyFiles::open(&bed.settings).unwrap();
-        assert!(admits(&files, "admin") && !admits(&files, "a"), "defaults");
+        assert!(accepts(&files, "admin") && !accepts(&files, "a"), "defaults");
         assert_eq!(files.look(), ReloadResult::Same);
         bed.rule("policy.yaml", "a");
         assert_eq!(files.look(), ReloadResult::Replaced);
-        assert!(admits(&files, "a") && !admits(&files, "admin"));
+        assert!(accepts(&files, "a") && !accepts(&files, "admin"));
         assert_eq!(files.look(), ReloadResult::Same);
         bed.rule("policy.yaml", "b");
         assert_eq!(files.look(), ReloadResult::Replaced, "the same size");
-        assert!(admits(&files, "b"));
+        assert!(accepts(&files, "b"));
         bed.rule("policy.d/20.yaml", "d");
         bed.rule("policy.d/10.yaml", "c");
         bed.rule("policy.d/.hidden", "e");
         assert_eq!(files.look(), ReloadResult::Replaced);
-        assert!(admits(&files, "d"), "the last of the folder by name");
+        assert!(accepts(&files, "d"), "the last of the folder by name");
         fs::remove_file(bed.folder.path().join("policy.d/20.yaml")).unwrap();
         assert_eq!(files.look(), ReloadResult::Replaced);
-        assert!(admits(&files, "c"));
+        assert!(accepts(&files, "c"));
         fs::remove_dir_all(bed.folder.path().join("policy.d")).unwrap();
         fs::remove_file(bed.folder.path().join("policy.yaml")).unwrap();
         assert_eq!(files.look(), ReloadResult::Replaced);
-        assert!(admits(&files, "admin"), "defaults again");
+        assert!(accepts(&files, "admin"), "defaults again");
     }
 
     #[test]
@@ -284,13 +284,13 @@ mod tests {
         bed.write("policy.yaml", "- no\n- mapping\n");
         assert_eq!(files.look(), ReloadResult::Kept);
         assert_eq!(files.look(), ReloadResult::Same);
-        assert!(admits(&files, "a"));
+        assert!(accepts(&files, "a"));
         fs::write(bed.folder.path().join("policy.yaml"), b"\xff\xfe").unwrap();
         assert_eq!(files.look(), ReloadResult::Kept);
-        assert!(admits(&files, "a"));
+        assert!(accepts(&files, "a"));
         bed.rule("policy.yaml", "b");
         assert_eq!(files.look(), ReloadResult::Replaced);
-        assert!(admits(&files, "b"));
+        assert!(accepts(&files, "b"));
     }
 
     #[test]
@@ -306,12 +306,12 @@ mod tests {
         let bed = Harness::new();
         bed.rule("policy.yaml", "a");
         bed.rule("none/policy.yaml", "b");
-        assert!(admits(&PolicyFiles::open(&bed.settings).unwrap(), "b"));
+        assert!(accepts(&PolicyFiles::open(&bed.settings).unwrap(), "b"));
         let elsewhere = PolicySettings {
             file: bed.folder.path().join("policy.yaml"),
             ..bed.settings.clone()
         };
-        assert!(admits(&PolicyFiles::open(&elsewhere).unwrap(), "a"));
+        assert!(accepts(&PolicyFiles::open(&elsewhere).unwrap(), "a"));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use tachi_api::RegionService;
 use tachi_domain::policy::Policy;
 use tachi_engine::ports::{Clock, FactStore as _, JournalError};
 use tachi_engine::situation::CloudSnapshot;
-use tachi_operator::{Fencing, Forecasts, JobView, Place, RegionSnapshot};
+use tachi_operator::{Fencing, Forecasts, JobView, RegionSnapshot, SnapshotSource};
 use tachi_store::Store;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -48,7 +48,7 @@ pub(crate) struct RegionDatabase {
     store: Arc<Store>,
     clock: Arc<dyn Clock>,
     fencing: settings::Fencing,
-    place: Place,
+    place: SnapshotSource,
     policy: watch::Receiver<Policy>,
     last: Last<Arc<RegionSnapshot>>,
     schedule: Schedule,
@@ -63,7 +63,7 @@ impl RegionDatabase {
             store: base.store.clone(),
             clock: base.clock.clone(),
             fencing: settings.fencing.clone(),
-            place: Place {
+            place: SnapshotSource {
                 region: settings
                     .nova
                     .as_ref()

@@ -13,7 +13,7 @@ use tachi_domain::situation::{
     Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
 };
 use tachi_engine::ports::{Clock, FreezeLine, JournalError};
-use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::Onlooker;
 use tachi_store::Store;
 use tokio::sync::watch;
@@ -30,9 +30,14 @@ const MONITORS: &str = "tachi_monitors";
 const AGE: &str = "tachi_situation_age_seconds";
 
 /// Returns the configuration of fencing, by these settings.
-pub(crate) fn configured(fencing: &Fencing, mode: FencingMode, stopped: bool, hosts: &[&str]) -> Configured {
+pub(crate) fn configured(
+    fencing: &Fencing,
+    mode: FencingMode,
+    stopped: bool,
+    hosts: &[&str],
+) -> ConfiguredFacts {
     let has_devices = fencing.place().is_some();
-    let mut configured = Configured {
+    let mut configured = ConfiguredFacts {
         mode,
         stopped,
         has_devices,

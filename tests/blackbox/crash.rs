@@ -12,7 +12,7 @@ use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
-    Claim, ClaimView, ClaimedRecovery, HostRecords, RowVersion, Write, WriteOutcome,
+    Claim, ClaimedRecovery, HostRecords, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
@@ -66,11 +66,11 @@ impl Deadly {
 
 #[async_trait]
 impl Journal for Deadly {
-    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
+    async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError> {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
+    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         self.store.journal().claim(seen, owner).await
     }
 
@@ -99,7 +99,7 @@ impl Journal for Deadly {
         self.store.journal().release(claim).await
     }
 
-    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError> {
         self.store.journal().mark_rewound(seen, known).await
     }
 

@@ -101,8 +101,8 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     }
     assert_eq!(audited(&stage), [] as [Value; 0]);
 
-    let lift = ["monitor", "unmute", HOST, "--reason", "its clock was wrong"];
-    let (code, told, said) = over(&stage, ADMIN, &lift);
+    let unmute = ["monitor", "unmute", HOST, "--reason", "its clock was wrong"];
+    let (code, told, said) = over(&stage, ADMIN, &unmute);
     assert_eq!(code, 0, "{said}");
     assert!(
         told.contains("are accepted again, by admin, Keystone user "),
@@ -110,7 +110,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     );
     assert!(told.contains("2 of its reports were kept"), "{told}");
     is_signed(&stage, "lets it be heard again");
-    let (code, _, said) = over(&stage, ADMIN, &lift);
+    let (code, _, said) = over(&stage, ADMIN, &unmute);
     assert_eq!(code, 1);
     assert!(said.contains("it was lifted, or never was"), "{said}");
 

@@ -10,7 +10,7 @@ use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
-    Claim, ClaimView, ClaimedRecovery, HostRecords, LeaseRenewal, RowVersion, Write, WriteOutcome,
+    Claim, ClaimedRecovery, HostRecords, LeaseRenewal, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::ReserveRow;
 use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
@@ -62,11 +62,11 @@ impl Counting {
 
 #[async_trait]
 impl Journal for Counting {
-    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
+    async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError> {
         self.store.journal().unsettled().await
     }
 
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
+    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         self.store.journal().claim(seen, owner).await
     }
 
@@ -96,7 +96,7 @@ impl Journal for Counting {
         self.store.journal().release(claim).await
     }
 
-    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError> {
         self.store.journal().mark_rewound(seen, known).await
     }
 

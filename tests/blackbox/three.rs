@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use rustix::process::Signal;
 use tachi_domain::RecoveryId;
-use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use super::database::OwnServer;
@@ -81,13 +81,13 @@ impl Three {
     }
 
     /// `None` once nothing is left to be done.
-    async fn view(&self) -> Option<ClaimView> {
+    async fn view(&self) -> Option<PeerClaim> {
         let views = self.stage.store.journal().unsettled().await.unwrap();
         views.into_iter().find(|view| view.id == self.recovery)
     }
 
     /// The owner's place among the three.
-    fn owner(&self, view: &ClaimView) -> Option<usize> {
+    fn owner(&self, view: &PeerClaim) -> Option<usize> {
         let owner = view.owner.as_deref()?;
         let is_it = |process: &Process| owner.split(':').any(|part| part == process.id().to_string());
         self.engines.iter().position(is_it)

@@ -6,7 +6,7 @@ use tachi_contract::{Answer, Found, Operation, Outcome, RESERVED, View, scenario
 use tachi_domain::Elapsed;
 use tachi_domain::recovery::RecoveryKind;
 use tachi_driver::RowVersion;
-use tachi_driver::journal::{Claim, ClaimView};
+use tachi_driver::journal::{Claim, PeerClaim};
 
 use crate::journal::Journal;
 use crate::nova::stamp;
@@ -87,7 +87,7 @@ impl Bed {
                 seen,
                 owner,
             } => {
-                let view = ClaimView {
+                let view = PeerClaim {
                     epoch: *seen,
                     ..shown(journal, *recovery)
                 };
@@ -182,9 +182,9 @@ impl Bed {
 }
 
 /// The row, closed or not.
-fn shown(journal: &Journal, recovery: usize) -> ClaimView {
+fn shown(journal: &Journal, recovery: usize) -> PeerClaim {
     let row = &journal.recs[recovery];
-    ClaimView {
+    PeerClaim {
         id: recovery_id(recovery),
         epoch: row.epoch,
         seq: row.seq,

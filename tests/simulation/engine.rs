@@ -9,7 +9,7 @@ use tachi_domain::pace::{Demand, Permits};
 use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
-use tachi_driver::journal::{ClaimView, WriteOutcome};
+use tachi_driver::journal::{PeerClaim, WriteOutcome};
 use tachi_driver::{
     CLAIM_POLL_INTERVAL, Calls, Driver, DriverEnd, Effect, Intent, Sweeper, Time, UncertainClaim, may_act,
     open, refusal,
@@ -134,7 +134,7 @@ impl World {
         }
     }
 
-    fn claim(&mut self, engine: usize, view: &ClaimView) {
+    fn claim(&mut self, engine: usize, view: &PeerClaim) {
         let rec = index_of_recovery(view.id);
         let name = format!("engine-{engine}-{}", self.engines[engine].life);
         let Some(claimed) = self.journal.claim(view, &name, self.now) else {
@@ -489,7 +489,7 @@ impl World {
             it.sweeper.left(driven.driver.claim(), boot);
         }
         if matches!(ended, DriverEnd::Unsure(_)) {
-            it.sweeper.not_sure(recovery_id(owner.rec), owner.epoch);
+            it.sweeper.uncertain(recovery_id(owner.rec), owner.epoch);
         }
         let (engine, life) = (owner.engine, owner.life);
         self.after(1, Event::Wake { engine, life });

@@ -17,7 +17,7 @@ use tachi_domain::recovery::{
     RecoveryKind,
 };
 use tachi_domain::{Elapsed, Reporter, ServerId, Wait, WaitsFor};
-use tachi_driver::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
+use tachi_driver::journal::{Claim, ClaimedRecovery, PeerClaim, Write, WriteOutcome};
 
 use crate::freezes::Freezes;
 use crate::monitors::Heartbeats;
@@ -440,9 +440,9 @@ impl Journal {
     }
 
     /// Every recovery that is open or watching.
-    pub(crate) fn unsettled(&self) -> Vec<ClaimView> {
+    pub(crate) fn unsettled(&self) -> Vec<PeerClaim> {
         let rows = self.recs.iter().enumerate();
-        let view = |(rec, row): (RecIx, &Rec)| ClaimView {
+        let view = |(rec, row): (RecIx, &Rec)| PeerClaim {
             id: recovery_id(rec),
             epoch: row.epoch,
             seq: row.seq,
@@ -456,7 +456,7 @@ impl Journal {
             .collect()
     }
 
-    pub(crate) fn claim(&mut self, seen: &ClaimView, owner: &str, now: u64) -> Option<ClaimedRecovery> {
+    pub(crate) fn claim(&mut self, seen: &PeerClaim, owner: &str, now: u64) -> Option<ClaimedRecovery> {
         let rec = index_of_recovery(seen.id);
         let row = &mut self.recs[rec];
         let as_seen = (row.epoch, row.seq, &row.owner) == (seen.epoch, seen.seq, &seen.owner);

@@ -51,7 +51,7 @@ impl World {
     /// A terminal status says that every move is over, and `finished` that nothing was lost.
     pub(crate) fn check_terminal(&mut self, rec: RecIx, status: NotificationStatus) {
         let moves = self.moves_of(rec);
-        if let Some(open) = moves.iter().find(|one| !one.is_over()) {
+        if let Some(open) = moves.iter().find(|one| !one.is_finished()) {
             let text = format!(
                 "notification of {rec} is {status}, and {} is {:?}",
                 open.name, open.step

@@ -88,7 +88,7 @@ impl World {
         for rec in 0..self.journal.recs.len() {
             let row = &self.journal.recs[rec];
             if row.life == Life::Open && row.status == NotificationStatus::Running && row.message.is_some() {
-                self.see_to(rec);
+                self.acknowledge(rec);
             }
         }
         self.reinstall(0);
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    fn see_to(&mut self, rec: RecIx) {
+    fn acknowledge(&mut self, rec: RecIx) {
         let row = &self.journal.recs[rec];
         if row.kind == RecoveryKind::Process
             && row.message.as_deref().is_some_and(|text| text.contains("G12"))
@@ -265,7 +265,8 @@ impl World {
             }
             // Nova evacuates nothing from a host that it has no service of.
             if self.nova.services[self.nova.servers[server].host].gone {
-                self.journal.say_of(rec, one.server, ResolutionKind::Ignore, None);
+                self.journal
+                    .resolve_instance(rec, one.server, ResolutionKind::Ignore, None);
             }
             note!(
                 self,

@@ -2,7 +2,7 @@
 
 use tachi_domain::recovery::Life;
 use tachi_driver::RowVersion;
-use tachi_driver::journal::{Claim, ClaimView, WriteOutcome};
+use tachi_driver::journal::{Claim, PeerClaim, WriteOutcome};
 
 use crate::journal::{Journal, Rec};
 use crate::storms::index_of_recovery;
@@ -53,7 +53,7 @@ impl Journal {
     }
 
     /// An engine sees a row that is older than what it once knew.
-    pub(crate) fn mark_rewound(&mut self, seen: &ClaimView, known: RowVersion) {
+    pub(crate) fn mark_rewound(&mut self, seen: &PeerClaim, known: RowVersion) {
         let row = &mut self.recs[index_of_recovery(seen.id)];
         let as_seen = (row.epoch, row.seq) == (seen.epoch, seen.seq);
         if as_seen && (row.epoch < known.epoch || row.seq < known.seq) {

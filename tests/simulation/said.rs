@@ -85,10 +85,16 @@ impl Journal {
 
     /// A person says that nothing of `server` runs on `on`, or will.
     pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
-        self.say_of(rec, server, ResolutionKind::Failure, on);
+        self.resolve_instance(rec, server, ResolutionKind::Failure, on);
     }
 
-    pub(crate) fn say_of(&mut self, rec: RecIx, server: ServerId, word: ResolutionKind, on: Option<String>) {
+    pub(crate) fn resolve_instance(
+        &mut self,
+        rec: RecIx,
+        server: ServerId,
+        word: ResolutionKind,
+        on: Option<String>,
+    ) {
         let words = &mut self.recs[rec].move_words;
         let number = words.last().map_or(0, |said| said.number) + 1;
         words.push(InstanceResolution {

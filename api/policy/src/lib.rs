@@ -48,7 +48,7 @@ pub use python::same_but_for_case as same_role;
 pub use rules::{LoadReport, Options, RuleListing, Rules};
 pub use sample::sample;
 pub use source::{Source, SourceError};
-pub use warning::{Place, Warning};
+pub use warning::{RuleLocation, Warning};
 
 #[cfg(test)]
 mod tests;

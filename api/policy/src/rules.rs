@@ -11,7 +11,7 @@ use crate::evaluate::{PolicyDecision, Question};
 use crate::parse::{self, ParsedRule};
 use crate::references;
 use crate::source::{self, Source, SourceError};
-use crate::warning::{Place, Warning};
+use crate::warning::{RuleLocation, Warning};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
@@ -41,7 +41,7 @@ pub struct Rules {
 struct Rule {
     check: Check,
     text: String,
-    place: Place,
+    place: RuleLocation,
 }
 
 /// The rules and their warnings.
@@ -61,7 +61,7 @@ pub struct RuleListing<'a> {
     /// The rule as written in its source.
     pub text: &'a str,
     /// The position of the definition.
-    pub place: &'a Place,
+    pub place: &'a RuleLocation,
 }
 
 impl Rules {
@@ -126,7 +126,7 @@ struct RuleLoader {
 
 impl RuleLoader {
     fn add(&mut self, entry: source::Entry, file: &str) {
-        let place = Place::File {
+        let place = RuleLocation::File {
             name: file.to_owned(),
             line: entry.line,
         };
@@ -147,7 +147,7 @@ impl RuleLoader {
         self.insert(entry.rule, text, place, parsed);
     }
 
-    fn insert(&mut self, name: String, text: String, place: Place, parsed: ParsedRule) {
+    fn insert(&mut self, name: String, text: String, place: RuleLocation, parsed: ParsedRule) {
         for problem in parsed.problems {
             self.warnings.push(Warning::Problem {
                 place: place.clone(),
@@ -197,7 +197,7 @@ impl RuleLoader {
                 reason: old.reason.to_owned(),
             });
         }
-        self.insert(default.name.to_owned(), text, Place::Default, parsed);
+        self.insert(default.name.to_owned(), text, RuleLocation::Default, parsed);
     }
 
     /// Returns a file's rule under the old name, unless it equals the old default or refers to the new name.
@@ -211,7 +211,7 @@ impl RuleLoader {
     fn is_from_file(&self, name: &str) -> bool {
         self.rules
             .get(name)
-            .is_some_and(|rule| matches!(rule.place, Place::File { .. }))
+            .is_some_and(|rule| matches!(rule.place, RuleLocation::File { .. }))
     }
 
     fn warn_of_references(&mut self, defaults: &[RuleDefault], options: &Options) {

@@ -4,7 +4,7 @@ use crate::problem::Problem;
 
 /// The place where a rule is defined.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum RuleLocation {
     /// A line of a file.
     File {
         /// The path of the file.
@@ -15,7 +15,7 @@ pub enum Place {
     Default,
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for RuleLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::File { name, line } => write!(f, "{name}:{line}"),
@@ -31,7 +31,7 @@ pub enum Warning {
     /// No code and no other rule uses the rule.
     #[error("{place}: nothing asks for the rule {rule}{}", meant(nearest.as_deref()))]
     Unknown {
-        place: Place,
+        place: RuleLocation,
         /// The name of the rule.
         rule: String,
         /// The most similar known name.
@@ -40,7 +40,7 @@ pub enum Warning {
     /// The rule, or a part of the rule, is invalid and therefore denies access.
     #[error("{place}: in the rule {rule}, `{text}`: {problem}; it lets nobody in")]
     Problem {
-        place: Place,
+        place: RuleLocation,
         /// The name of the rule.
         rule: String,
         /// The rule, shortened.
@@ -53,7 +53,7 @@ pub enum Warning {
         meant(nearest.as_deref())
     )]
     Undefined {
-        place: Place,
+        place: RuleLocation,
         /// The name of the rule.
         rule: String,
         /// The referenced rule.
@@ -66,7 +66,7 @@ pub enum Warning {
         "{place}: the rule {rule} refers to itself, directly or through others, and lets nobody in on that way"
     )]
     Circular {
-        place: Place,
+        place: RuleLocation,
         /// The name of the rule.
         rule: String,
     },
@@ -75,14 +75,14 @@ pub enum Warning {
         "{place}: the rule {rule} is empty and lets everybody with a valid token in; write \"@\" if that is meant"
     )]
     Empty {
-        place: Place,
+        place: RuleLocation,
         /// The name of the rule.
         rule: String,
     },
     /// A file defines the rule under an old name.
     #[error("{place}: the rule {old} is called {rule} since {since}: {reason}")]
     OldName {
-        place: Place,
+        place: RuleLocation,
         /// The old name.
         old: String,
         /// The new name.

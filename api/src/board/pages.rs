@@ -37,7 +37,7 @@ use crate::error::ApiError;
 use acts::{freeze, of_recovery, thaw};
 use events::Events;
 use hosts::Hosts;
-use now::Now;
+use now::NowPage;
 use pieces::{
     Piece, ago, clock, commands, escaped, fared, lasted, link, many, mark, n_plus, nova, or_nothing, reading,
     room, span, state, tested, until, visible, ways, why,
@@ -186,7 +186,7 @@ async fn made(asking: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
         "now" => {
             let (seen, may): (SituationView, _) = (asking.of("situation").await?, asking.may().await);
             let freezes = asking.freezes(may, seen.findings.iter()).await?;
-            rendered(&Now::of(&seen, &freezes, may))
+            rendered(&NowPage::of(&seen, &freezes, may))
         }
         "hosts" => rendered(&Hosts::of(&asking.of("situation").await?)),
         "instances" => {

@@ -51,7 +51,7 @@ pub(crate) async fn say(
         WordKind::Retry => speaker.of_instance(&body, ResolutionKind::Retry).await?,
         WordKind::Ignore => speaker.of_instance(&body, ResolutionKind::Ignore).await?,
     };
-    app.poke.poke();
+    app.notify.notify();
     answer(&said)
 }
 
@@ -152,7 +152,7 @@ impl Requester<'_> {
         if actions::is_said(&story, word) {
             return Ok(said(true));
         }
-        actions::admits(&story).map_err(refused)?;
+        actions::accepts(&story).map_err(refused)?;
         self.intend(&story.summary.host, id, kind.as_str()).await?;
         let desk = self.app.desk.as_ref();
         actions::say(desk, id, word, &self.by).await.map_err(refused)?;
@@ -178,7 +178,7 @@ impl Requester<'_> {
                 message: format!("{wanted} is of recovery {id}: nothing was written"),
             });
         }
-        line.admits(word, body.on.as_deref()).map_err(refused)?;
+        line.accepts(word, body.on.as_deref()).map_err(refused)?;
         if let (ResolutionKind::Success, Some(host)) = (word, body.on.as_deref()) {
             let seen = self.app.lookout.look().await.map_err(away)?;
             actions::is_shown_on(&seen, &line, host).map_err(refused)?;
@@ -189,7 +189,7 @@ impl Requester<'_> {
             .map_or(String::new(), |host| format!(" on {host}"));
         let text = format!("{kind} of instance {}{on}", line.line.server);
         self.intend(&line.line.host, id, &text).await?;
-        actions::say_of(desk, &line, word, body.on.clone(), &self.by)
+        actions::resolve_instance(desk, &line, word, body.on.clone(), &self.by)
             .await
             .map_err(refused)?;
         Ok(ActionView {

@@ -22,7 +22,7 @@ use crate::state::ApiState;
 use crate::types::failure::NewFailure;
 
 /// Returns the expected consequences of a report.
-pub(crate) async fn outlook(
+pub(crate) async fn preview(
     State(app): State<ApiState>,
     Ids(name): Ids<String>,
     _: AuthorisedRequest,
@@ -32,8 +32,8 @@ pub(crate) async fn outlook(
         .map_err(refused)?;
     let seen = app.lookout.look().await.map_err(away)?;
     let nova = report_host::seen_of(&seen, &view.host.name);
-    let outlook = report_host::outlook(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
-    reply::ok("failure", &outlook.map_err(refused)?)
+    let preview = report_host::preview(app.freezes.as_ref(), &view, seen.fencing.mode, nova).await;
+    reply::ok("failure", &preview.map_err(refused)?)
 }
 
 /// Reports the host as dead.
@@ -101,6 +101,6 @@ async fn write(
     if let Some(why) = told.unaudited {
         tracing::warn!("{why}");
     }
-    app.poke.poke();
+    app.notify.notify();
     reply::with_status(StatusCode::ACCEPTED, "failure", &told.view)
 }

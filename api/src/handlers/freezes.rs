@@ -87,7 +87,7 @@ async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
     if !written.already {
         tracing::info!(by = %hand.by, "{}", written.line.freeze.sentence());
     }
-    app.poke.poke();
+    app.notify.notify();
     let heard = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
     let heard = heard.map_err(away)?;
     let told = freezes::told(&written, &what, &heard, &seen);
@@ -121,6 +121,6 @@ async fn end(app: ApiState, by: Requester, number: String) -> Answer {
     if let Some(why) = unaudited {
         tracing::warn!("{why}");
     }
-    app.poke.poke();
+    app.notify.notify();
     reply::ok("freeze", &thawed)
 }

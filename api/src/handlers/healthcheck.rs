@@ -25,7 +25,7 @@ pub(crate) async fn answer(State(app): State<ApiState>, request: Request) -> Res
     let port = parts.extensions.get::<Peer>().map(|peer| peer.port);
     let findings = app
         .health
-        .look(app.registry.as_ref(), app.poke.as_ref(), port)
+        .look(app.registry.as_ref(), app.notify.as_ref(), port)
         .await;
     let is_good = findings.iter().all(|finding| finding.is_good);
     let bad = StatusCode::SERVICE_UNAVAILABLE;

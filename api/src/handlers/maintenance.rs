@@ -68,7 +68,7 @@ pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest)
 }
 
 /// Ends the quarantine of a reporter.
-pub(crate) async fn lift(
+pub(crate) async fn unmute(
     State(app): State<ApiState>,
     Ids(reporter): Ids<String>,
     RequestExtensions(extensions): RequestExtensions,
@@ -76,7 +76,7 @@ pub(crate) async fn lift(
 ) -> Answer {
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     to_the_end(async move {
-        let done = by.upkeep(&app).lift(&reporter).await.map_err(refused)?;
+        let done = by.upkeep(&app).unmute(&reporter).await.map_err(refused)?;
         tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "a reporter is heard again");
         warned(done.unaudited.as_ref());
         reply::ok("lift", &done.view)
@@ -118,7 +118,7 @@ pub(crate) async fn retry(
         let view = &done.view;
         tracing::info!(recovery = %view.recovery, of = %id, by = %view.by, already = view.already, "another attempt");
         warned(done.unaudited.as_ref());
-        app.poke.poke();
+        app.notify.notify();
         reply::with_status(StatusCode::ACCEPTED, "retry", view)
     })
     .await

@@ -103,7 +103,7 @@ pub(crate) async fn create(
             "its reporter is muted: the report is stored and starts nothing"
         );
     }
-    app.poke.poke();
+    app.notify.notify();
     app.report_limit.learn(&new.hostname, accepted.segment);
     tracing::info!(
         notification = %accepted.id,

@@ -61,12 +61,12 @@ pub(crate) async fn drain_outlook(
     let host = looked.view.host.name;
     let consequences = looked.service.as_ref();
     let consequences = consequences.map(|service| planning::drain_comes_to(&host, service));
-    let outlook = FailurePreview {
+    let preview = FailurePreview {
         host,
         against: looked.against,
         consequences: consequences.unwrap_or_default(),
     };
-    reply::ok("drain", &outlook)
+    reply::ok("drain", &preview)
 }
 
 /// Returns the instances that a giveback would move back to the host.
@@ -77,7 +77,7 @@ pub(crate) async fn giveback_outlook(
 ) -> Answer {
     let looked = look(&app, &name, RecoveryKind::Giveback).await?;
     let all = moved(&app, &looked).await?;
-    let outlook = GivebackView {
+    let preview = GivebackView {
         host: looked.view.host.name,
         against: looked.against,
         seen_at: looked
@@ -88,7 +88,7 @@ pub(crate) async fn giveback_outlook(
             .map(|known| Time(known.as_of)),
         instances: all.iter().map(AwayView::from).collect(),
     };
-    reply::ok("giveback", &outlook)
+    reply::ok("giveback", &preview)
 }
 
 async fn moved(app: &ApiState, looked: &HostSnapshot) -> Result<Vec<Away>, ApiError> {
@@ -173,7 +173,7 @@ async fn write(app: ApiState, name: String, by: String, request: String, wish: P
     if let Some(why) = &begun.unaudited {
         tracing::warn!("{why}");
     }
-    app.poke.poke();
+    app.notify.notify();
     answer(&begun)
 }
 

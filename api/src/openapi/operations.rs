@@ -1,12 +1,12 @@
 //! `OpenAPI` metadata for each route.
 
 mod controller;
+mod maintenance;
 mod notifications;
 mod operator;
 mod others;
 mod plans;
 mod segments;
-mod upkeep;
 
 use std::borrow::Cow;
 
@@ -159,7 +159,7 @@ pub(super) fn table() -> Vec<Operation> {
     table.extend(notifications::notifications());
     table.extend(operator::operator());
     table.extend(plans::plans());
-    table.extend(upkeep::upkeep());
+    table.extend(maintenance::upkeep());
     table.extend(controller::controller());
     table.extend(others::others());
     table.extend(never());

@@ -39,7 +39,7 @@ pub(super) struct Connections {
 #[derive(Debug)]
 pub(super) enum Admission {
     /// The connection is served.
-    Place(Place),
+    Place(ConnectionSlot),
     /// The address has its maximum number of connections, and all of them are busy.
     Refused,
     /// All connections are busy, so the new one waits.
@@ -48,7 +48,7 @@ pub(super) enum Admission {
 
 /// The place of a connection; released on drop.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ConnectionSlot {
     number: u64,
     connections: Arc<Connections>,
     pub(super) activity: Activity,
@@ -56,7 +56,7 @@ pub(super) struct Place {
     pub(super) cut: CancellationToken,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.connections.lock().entries.remove(&self.number);
         self.connections.freed.notify_one();
@@ -102,7 +102,7 @@ impl Connections {
             activity: Activity::new(),
             cut: CancellationToken::new(),
         };
-        let place = Place {
+        let place = ConnectionSlot {
             number,
             connections: Arc::clone(self),
             activity: entry.activity.clone(),
@@ -143,7 +143,7 @@ mod tests {
         IpAddr::from([192, 0, 2, last])
     }
 
-    fn place(connections: &Arc<Connections>, from: u8) -> Place {
+    fn place(connections: &Arc<Connections>, from: u8) -> ConnectionSlot {
         match connections.admit(address(from)) {
             Admission::Place(place) => place,
             refused @ (Admission::Refused | Admission::Full) => panic!("{refused:?}"),

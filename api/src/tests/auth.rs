@@ -343,7 +343,7 @@ fn options_that_make_no_sense_are_refused() {
         change(&mut options);
         let ports = crate::Ports {
             registry: bench.registry.clone(),
-            poke: bench.pokes.clone(),
+            notify: bench.notifications_sent.clone(),
             clock: bench.clock.clone(),
             compute_hosts: bench.nova.clone(),
             lookout: bench.desk.clone(),

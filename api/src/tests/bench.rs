@@ -131,7 +131,7 @@ pub(super) struct Pokes(
 );
 
 impl Notifier for Pokes {
-    fn poke(&self) {
+    fn notify(&self) {
         self.0.fetch_add(1, Ordering::SeqCst);
     }
 
@@ -150,7 +150,7 @@ pub(super) struct Bench {
     pub(super) nova: Arc<Nova>,
     pub(super) desk: Arc<Desk>,
     pub(super) machine: Arc<Machine>,
-    pub(super) pokes: Arc<Pokes>,
+    pub(super) notifications_sent: Arc<Pokes>,
     pub(super) clock: Arc<HandClock>,
     pub(super) refusals: crate::RefusalCounter,
 }
@@ -214,7 +214,7 @@ impl Bench {
             Arc::<Nova>::default(),
         );
         let (desk, machine) = (Arc::<Desk>::default(), Arc::<Machine>::default());
-        let (pokes, clock) = (Arc::<Pokes>::default(), Arc::new(HandClock::at(NOW)));
+        let (notifications_sent, clock) = (Arc::<Pokes>::default(), Arc::new(HandClock::at(NOW)));
         let auth = Auth::Keystone {
             validator: keystone.clone(),
             www_authenticate_uri: "http://keystone:5000".to_owned(),
@@ -227,7 +227,7 @@ impl Bench {
         let refusals = crate::RefusalCounter::new(registry.clone(), clock.clone());
         let ports = Ports {
             registry: registry.clone(),
-            poke: pokes.clone(),
+            notify: notifications_sent.clone(),
             clock: clock.clone(),
             compute_hosts: nova.clone(),
             lookout: desk.clone(),
@@ -247,7 +247,7 @@ impl Bench {
             nova,
             desk,
             machine,
-            pokes,
+            notifications_sent,
             clock,
             refusals,
         }

@@ -159,7 +159,7 @@ async fn board_a_word_is_said_by_the_code_of_the_api() {
         "{}",
         audited[0].text
     );
-    assert_eq!(here.pokes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(here.notifications_sent.0.load(Ordering::SeqCst), 1);
     // Whoever pressed twice is told so.
     let again = say(&here, "admin", &approve()).await;
     assert_eq!(again.root("word")["already"], true);

@@ -19,7 +19,7 @@ use tachi_domain::{
 };
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
-use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
     ActionOutcome, HostView, MoveCounts, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory,
     RecoveryState, RecoverySummary, RetryOutcome, SegmentView, StepLine,
@@ -30,7 +30,7 @@ use tachi_engine::ports::{
     AuditError, AuditSink, FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze,
     OperatorJournal, QuarantinedReporter, freezes,
 };
-use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_operator::{Fencing, Forecasts, JobView, RegionSnapshot, Time};
 use uuid::Uuid;
 
@@ -74,7 +74,7 @@ pub(super) struct Desk {
     /// What was moved away from any host.
     pub(super) away: Mutex<Vec<MovedAway>>,
     /// Who has which recovery, as it is told one time after another; the last again and again.
-    pub(super) claims: Mutex<Vec<Vec<ClaimView>>>,
+    pub(super) claims: Mutex<Vec<Vec<PeerClaim>>>,
     /// What became of instances.
     pub(super) moved: Mutex<Vec<Vmove>>,
 }
@@ -266,7 +266,7 @@ impl RegionService for Desk {
             freezes: Vec::new(),
             monitors: Vec::new(),
         };
-        let configured = Configured {
+        let configured = ConfiguredFacts {
             mode: FencingMode::External,
             stopped: false,
             has_devices: false,
@@ -281,7 +281,7 @@ impl RegionService for Desk {
         let seen = RegionSnapshot::judged(
             NOW,
             fencing,
-            tachi_operator::Place {
+            tachi_operator::SnapshotSource {
                 region: None,
                 database: "memory".to_owned(),
             },
@@ -350,7 +350,7 @@ impl OperatorJournal for Desk {
         Ok(all)
     }
 
-    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError> {
+    async fn claims(&self) -> Result<Vec<PeerClaim>, JournalError> {
         self.fails()?;
         let mut claims = self.claims.lock().unwrap();
         if claims.len() > 1 {
@@ -390,7 +390,7 @@ impl OperatorJournal for Desk {
         }))
     }
 
-    async fn see_to(
+    async fn acknowledge(
         &self,
         id: RecoveryId,
         server: ServerId,
@@ -499,7 +499,11 @@ impl OperatorJournal for Desk {
         }
     }
 
-    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError> {
+    async fn resolve_instance(
+        &self,
+        id: RecoveryId,
+        word: &InstanceResolution,
+    ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
         let on = word.on.as_deref().unwrap_or("-");
         let mut said = self.said.lock().unwrap();

@@ -37,15 +37,15 @@ fn smoke() -> Value {
 async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_of_who_said_so() {
     let bench = bench().await;
     let headers = [("x-auth-token", "service-reader")];
-    let outlook = bench
+    let preview = bench
         .raw("GET", "/operator/v1/hosts/a/failure", &headers, String::new())
         .await;
-    let outlook = outlook.root("failure");
+    let preview = preview.root("failure");
     assert_eq!(
-        (&outlook["host"], &outlook["against"]),
+        (&preview["host"], &preview["against"]),
         (&json!("a"), &Value::Null)
     );
-    let told = outlook["consequences"].to_string();
+    let told = preview["consequences"].to_string();
     assert!(
         told.contains("Nova called a up 5 s ago, and 1 instance was on it"),
         "{told}"

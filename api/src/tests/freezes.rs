@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::audit::{AuditPhase, AuditResult};
-use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::RecoverySummary;
 use uuid::Uuid;
 
@@ -64,7 +64,7 @@ async fn operator_api_a_freeze_is_audited_with_its_speaker_written_listed_and_en
         (&told["already"], &told["heard"], &told["unprotected"]),
         (&json!(false), &json!(true), &json!(1))
     );
-    assert_eq!(bench.pokes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 1);
     let audited = bench.desk.audited.lock().unwrap().clone();
     assert_eq!(audited.len(), 2);
     assert_eq!(
@@ -294,8 +294,8 @@ async fn operator_api_nothing_is_frozen_without_a_line_nor_by_a_user_who_may_not
     }
 }
 
-fn claim(epoch: u64, beat: u64) -> ClaimView {
-    ClaimView {
+fn claim(epoch: u64, beat: u64) -> PeerClaim {
+    PeerClaim {
         id: RecoveryId(Uuid::from_u128(3)),
         epoch,
         seq: 0,

@@ -25,7 +25,11 @@ async fn s2_7_accepted_shown_and_listed_in_both_path_forms() {
         let sent = notification("COMPUTE_HOST", "h", "2026-11-20T06:15:08.123456", &payload);
         let got = bench.send_at("1.0", "POST", &collection, sent).await;
         assert_eq!(got.status, 202);
-        assert_eq!(bench.pokes.0.load(Ordering::SeqCst), 1, "engines are woken");
+        assert_eq!(
+            bench.notifications_sent.0.load(Ordering::SeqCst),
+            1,
+            "engines are woken"
+        );
         let made = got.root("notification");
         let (host, segment) = {
             let rows = bench.registry.rows();
@@ -118,7 +122,7 @@ async fn s2_7_create_schema() {
         assert_eq!(status, 400, "{name}");
         assert!(message.contains(text), "{name}: {message}");
     }
-    assert_eq!(bench.pokes.0.load(Ordering::SeqCst), 0);
+    assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
@@ -231,7 +235,7 @@ async fn s2_7_refusals() {
                 maintenance.";
     assert_eq!(got.fault(), fault(409, "conflictingRequest", text));
     assert_eq!(
-        bench.pokes.0.load(Ordering::SeqCst),
+        bench.notifications_sent.0.load(Ordering::SeqCst),
         1,
         "only what was accepted wakes engines"
     );

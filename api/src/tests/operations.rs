@@ -167,7 +167,7 @@ async fn ew10_healthcheck_tells_of_the_broker_only_when_it_is_asked_to() {
     ];
     for (name, connected, status, text) in cases {
         for bench in [&asked, &unasked] {
-            *bench.pokes.1.lock().unwrap() = connected;
+            *bench.notifications_sent.1.lock().unwrap() = connected;
         }
         let got = asked.raw("GET", "/healthcheck", &[], "").await;
         assert_eq!((got.status, got.text.as_str()), (status, text), "{name}");

@@ -35,15 +35,15 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 #[tokio::test]
 async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
     let bench = Bench::new();
-    let outlook = bench
+    let preview = bench
         .raw("GET", DRAIN, &[("x-auth-token", "service-reader")], "")
         .await
         .root("drain");
     assert_eq!(
-        (&outlook["host"], &outlook["against"]),
+        (&preview["host"], &preview["against"]),
         (&json!("a"), &Value::Null)
     );
-    let told = outlook["consequences"].to_string();
+    let told = preview["consequences"].to_string();
     assert!(told.contains("1 instance was on a 5 s ago"), "{told}");
     nothing_was_done(&bench, "a look");
 
@@ -258,9 +258,9 @@ async fn operator_api_what_is_still_where_it_was_put_is_given_back() {
     // The instance is on `a` as engines have seen it; `b` gets it back.
     let path = "/operator/v1/hosts/b/giveback";
     *bench.desk.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
-    let outlook = bench.get(path).await.root("giveback");
-    assert_eq!(outlook["instances"].as_array().unwrap().len(), 1, "{outlook}");
-    assert_eq!(outlook["instances"][0]["stays"], "was moved since");
+    let preview = bench.get(path).await.root("giveback");
+    assert_eq!(preview["instances"].as_array().unwrap().len(), 1, "{preview}");
+    assert_eq!(preview["instances"][0]["stays"], "was moved since");
     assert_eq!(
         post(&bench, "admin", path, json!({"giveback": {}})).await.status,
         409
@@ -268,9 +268,9 @@ async fn operator_api_what_is_still_where_it_was_put_is_given_back() {
     nothing_was_done(&bench, "nothing can go back");
 
     *bench.desk.away.lock().unwrap() = vec![away(0, "web", "a")];
-    let outlook = bench.get(path).await.root("giveback");
+    let preview = bench.get(path).await.root("giveback");
     assert_eq!(
-        outlook["instances"][0],
+        preview["instances"][0],
         json!({"instance": SERVER, "name": "web", "on": "a", "recovery": Uuid::from_u128(3), "stays": null})
     );
     let got = post(&bench, "admin", path, json!({"giveback": {"with_locked": true}})).await;

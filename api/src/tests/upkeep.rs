@@ -109,12 +109,12 @@ async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
     failed.opened_at = Timestamp::from_micros(1);
     *bench.desk.recoveries.lock().unwrap() = vec![failed];
     let id = RecoveryId(Uuid::from_u128(3));
-    let lift = (format!("{REPORTERS}/7/lift"), json!({"lift": {}}));
+    let unmute = (format!("{REPORTERS}/7/lift"), json!({"lift": {}}));
     let retry = (
         format!("/operator/v1/recoveries/{id}/retry"),
         json!({"retry": {}}),
     );
-    for (path, body) in [&lift, &retry] {
+    for (path, body) in [&unmute, &retry] {
         for token in ["service-reader", "member"] {
             let got = said(&bench, token, "POST", path, body).await;
             assert_eq!(got.status, 403, "{token} {path}: {}", got.text);
@@ -130,7 +130,7 @@ async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
     }
     // `tachi db grants`: the API has a user of its own.
     bench.desk.denied.store(true, Ordering::SeqCst);
-    for (path, body) in [&lift, &retry] {
+    for (path, body) in [&unmute, &retry] {
         let (status, _, told) = said(&bench, "admin", "POST", path, body).await.fault();
         assert_eq!(status, 503, "{told}");
         assert!(told.contains("it is said on a controller"), "{told}");
@@ -151,7 +151,7 @@ async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
 async fn operator_api_upkeep_of_hostile_names_is_refused_with_words() {
     let bench = Bench::new();
     let long = "x".repeat(300);
-    let (lift, retry) = (json!({"lift": {}}), json!({"retry": {}}));
+    let (unmute, retry) = (json!({"lift": {}}), json!({"retry": {}}));
     for name in [
         "..%2F",
         "%2e%2e",
@@ -162,7 +162,7 @@ async fn operator_api_upkeep_of_hostile_names_is_refused_with_words() {
         "nobody",
     ] {
         for (method, path, body) in [
-            ("POST", format!("{REPORTERS}/{name}/lift"), &lift),
+            ("POST", format!("{REPORTERS}/{name}/lift"), &unmute),
             ("POST", format!("/operator/v1/recoveries/{name}/retry"), &retry),
             (
                 "DELETE",

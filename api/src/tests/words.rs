@@ -113,7 +113,7 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
         "{}",
         audited[0].text
     );
-    assert_eq!(bench.pokes.0.load(Ordering::SeqCst), 1);
+    assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 1);
 
     // Whoever did not hear the answer says it again.
     let again = say(&bench, "admin", &approve()).await;

@@ -23,10 +23,10 @@ use tachi_fence::{
     RedfishOptions, Trust,
 };
 
-type Failed = Box<dyn Error + Send + Sync>;
+type ProbeError = Box<dyn Error + Send + Sync>;
 
 #[derive(Deserialize)]
-struct Wanted {
+struct ProbeTarget {
     open: String,
     r#type: String,
     #[serde(default)]
@@ -53,14 +53,14 @@ struct Wanted {
 }
 
 #[derive(Deserialize)]
-struct Asked {
+struct ProbeArgs {
     r#do: String,
     device: String,
     host: String,
     plug: Option<String>,
 }
 
-fn open(given: Wanted) -> Result<Arc<dyn Device>, Failed> {
+fn open(given: ProbeTarget) -> Result<Arc<dyn Device>, ProbeError> {
     let clock = Arc::new(SystemClock);
     let password = SecretString::from(given.password);
     let limit = given.call_timeout_ms.map(Duration::from_millis);
@@ -116,7 +116,7 @@ fn fault(error: &CallError) -> Value {
     json!({"class": fault.class, "status": fault.status, "maybe_done": fault.maybe_done, "text": fault.text})
 }
 
-async fn act(device: &dyn Device, given: Asked) -> Result<Value, Failed> {
+async fn act(device: &dyn Device, given: ProbeArgs) -> Result<Value, ProbeError> {
     let plug = Plug::new(given.host, given.plug)?;
     let outcome = match given.r#do.as_str() {
         "read" => device.read_power(&plug).await.map(|it| reading(&it)),
@@ -134,24 +134,24 @@ async fn act(device: &dyn Device, given: Asked) -> Result<Value, Failed> {
     })
 }
 
-async fn line(devices: &mut HashMap<String, Arc<dyn Device>>, text: &str) -> Result<Value, Failed> {
+async fn line(devices: &mut HashMap<String, Arc<dyn Device>>, text: &str) -> Result<Value, ProbeError> {
     let value: Value = serde_json::from_str(text)?;
     if value.get("open").is_some() {
-        let given: Wanted = serde_json::from_value(value)?;
+        let given: ProbeTarget = serde_json::from_value(value)?;
         let name = given.open.clone();
         let device = open(given)?;
         let answer = json!({"ok": {"endpoint": device.endpoint(), "debug": format!("{device:?}")}});
         devices.insert(name, device);
         return Ok(answer);
     }
-    let given: Asked = serde_json::from_value(value)?;
+    let given: ProbeArgs = serde_json::from_value(value)?;
     let device = devices.get(&given.device).ok_or("no such device is open")?;
     let device = Arc::clone(device);
     act(&*device, given).await
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Failed> {
+async fn main() -> Result<(), ProbeError> {
     if rustls::crypto::ring::default_provider()
         .install_default()
         .is_err()

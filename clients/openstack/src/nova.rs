@@ -51,7 +51,7 @@ use tracing::instrument;
 use crate::answer::Answer;
 use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin;
-use crate::session::{Call, Place, Session};
+use crate::session::{Call, RequestPath, Session};
 use version::{Feature, Versions};
 
 /// A client of Nova that uses a [`Session`].
@@ -139,7 +139,7 @@ impl Nova {
         let call = Call {
             service: plugin::Service::Compute,
             method: request.method,
-            place: Place::Path(request.path),
+            place: RequestPath::Path(request.path),
             query: request.query,
             version: Some(version),
             subject: None,

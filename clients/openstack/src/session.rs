@@ -25,7 +25,7 @@ use crate::keystone::{Keystone, Plugin, plugin, plugin::Service};
 use crate::options::Options;
 use crate::time;
 
-pub(crate) use call::{Call, Place};
+pub(crate) use call::{Call, RequestPath};
 pub use setup::SetupError;
 
 /// Latest time after its start at which a call that changes something may be sent (R4).

@@ -201,7 +201,7 @@ async fn an_empty_database_gets_everything_and_a_second_time_nothing() {
         let report = sync(&db).await.unwrap();
         assert_eq!(report.origin, Origin::default(), "{case}");
         assert_eq!(report.applied.len(), Migrator::migrations().len(), "{case}");
-        assert!(!report.took_over(), "{case}");
+        assert!(!report.taken_over(), "{case}");
         all_is_well(&db, &case).await;
         let before = schema(&db).await;
         let report = sync(&db).await.unwrap();
@@ -224,7 +224,7 @@ async fn ew21_each_revision_of_masakari_becomes_what_an_empty_database_becomes()
             masakari(&db, revision).await;
             let before = rows(&db).await;
             let report = sync(&db).await.unwrap();
-            assert!(report.took_over(), "{case}");
+            assert!(report.taken_over(), "{case}");
             assert_eq!(report.origin.masakari, Some(revision), "{case}");
             assert_eq!(report.holds.notifications, 2, "{case}");
             assert_eq!(
@@ -397,14 +397,14 @@ async fn four_processes_may_take_over_at_the_same_time() {
                 report
             });
         }
-        let mut took_over = 0;
+        let mut taken_over = 0;
         while let Some(report) = tasks.join_next().await {
             let report = report.unwrap().unwrap_or_else(|error| {
                 panic!("{case}: {error}: {:?}", std::error::Error::source(&error));
             });
-            took_over += u32::from(report.took_over());
+            taken_over += u32::from(report.taken_over());
         }
-        assert_eq!(took_over, 1, "{case}");
+        assert_eq!(taken_over, 1, "{case}");
         all_is_well(&db, &case).await;
         db.close().await.unwrap();
         bench.remove().await;

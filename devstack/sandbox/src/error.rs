@@ -11,7 +11,7 @@ pub enum SandboxError {
     /// The listening socket could not be opened.
     #[error("listening on {address}")]
     Listen {
-        /// Where.
+        /// The address.
         address: SocketAddr,
         /// The cause.
         #[source]
@@ -20,7 +20,7 @@ pub enum SandboxError {
     /// The server ended before it was asked to.
     #[error("serving the sandbox's APIs")]
     Serve {
-        /// Why.
+        /// The cause.
         #[source]
         source: std::io::Error,
     },

@@ -37,7 +37,7 @@ fn view(app: &SandboxState, image: &Image) -> Value {
 }
 
 async fn list(State(app): State<SandboxState>, Query(pairs): Query<Vec<(String, String)>>) -> Json<Value> {
-    let admits = |image: &Image| {
+    let accepts = |image: &Image| {
         pairs.iter().all(|(key, value)| match key.as_str() {
             "name" => image.name == *value,
             // `id=in:one,two`
@@ -52,7 +52,7 @@ async fn list(State(app): State<SandboxState>, Query(pairs): Query<Vec<(String, 
         state
             .images
             .iter()
-            .filter(|image| admits(image))
+            .filter(|image| accepts(image))
             .map(|image| view(&app, image))
             .collect()
     });

@@ -1,6 +1,6 @@
 //! The ledger: which instance executed where and when.
 //!
-//! It is written by the hypervisors' side of the model only and knows nothing of Nova's records. `double_runs` and
+//! Only the hypervisors' side of the model writes it, and it contains nothing of Nova's records. `double_runs` and
 //! `lost` are read from here, so that neither Nova's beliefs nor a recovery engine's report can colour them.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -18,7 +18,7 @@ pub struct Run {
     pub host: Arc<str>,
     /// When the guest began to execute.
     pub from: RegionTime,
-    /// Its end; `None` if it still runs.
+    /// The end; `None` while it runs.
     pub to: Option<RegionTime>,
 }
 

@@ -90,7 +90,7 @@ struct LineFields<'a> {
 }
 
 impl LineQuery {
-    fn admits(&self, line: &LineFields<'_>) -> bool {
+    fn accepts(&self, line: &LineFields<'_>) -> bool {
         self.host.as_ref().is_none_or(|host| *host == line.host)
             && self
                 .recovery
@@ -156,7 +156,7 @@ fn read(path: &Path, wanted: &LineQuery, kept: &mut SelectedLines) -> Result<(),
             strange.get_or_insert(number);
             continue;
         };
-        if wanted.admits(&look) {
+        if wanted.accepts(&look) {
             let place = LogPlace {
                 at: look.ts.into_owned(),
                 seq: look.seq,

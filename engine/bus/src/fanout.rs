@@ -8,9 +8,9 @@ use tachi_engine::ports::{Notifier, Wakeups};
 pub struct Fanout<A, B>(pub A, pub B);
 
 impl<A: Notifier, B: Notifier> Notifier for Fanout<A, B> {
-    fn poke(&self) {
-        self.0.poke();
-        self.1.poke();
+    fn notify(&self) {
+        self.0.notify();
+        self.1.notify();
     }
 
     fn is_connected(&self) -> Option<bool> {
@@ -42,11 +42,11 @@ mod tests {
     async fn either_side_wakes_and_both_are_poked() {
         let (one, other) = (InProcess::default(), InProcess::default());
         let both = Fanout(one.clone(), other.clone());
-        one.poke();
+        one.notify();
         both.woken().await;
-        other.poke();
+        other.notify();
         both.woken().await;
-        both.poke();
+        both.notify();
         one.woken().await;
         other.woken().await;
     }
@@ -55,7 +55,7 @@ mod tests {
     async fn a_poke_of_the_side_that_lost_is_kept() {
         let (one, other) = (InProcess::default(), InProcess::default());
         let both = Fanout(one, other);
-        both.poke();
+        both.notify();
         both.woken().await;
         both.woken().await;
     }

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 pub struct InProcess(Arc<Notify>);
 
 impl Notifier for InProcess {
-    fn poke(&self) {
+    fn notify(&self) {
         // Stores one permit if there is no waiter.
         self.0.notify_one();
     }
@@ -41,8 +41,8 @@ mod tests {
     async fn pokes_before_the_call_count_as_one() {
         let wake = InProcess::default();
         assert!(!is_woken(&wake).await, "nobody has poked");
-        wake.poke();
-        wake.poke();
+        wake.notify();
+        wake.notify();
         assert!(is_woken(&wake).await, "poked before the call");
         assert!(!is_woken(&wake).await, "two pokes are one");
     }
@@ -52,14 +52,14 @@ mod tests {
         let wake = InProcess::default();
         let waiter = wake.clone();
         let waiting = async move { waiter.woken().await };
-        let ((), ()) = tokio::join!(waiting, async { wake.poke() });
+        let ((), ()) = tokio::join!(waiting, async { wake.notify() });
     }
 
     #[tokio::test]
     async fn a_dropped_call_loses_no_poke() {
         let wake = InProcess::default();
         assert!(!is_woken(&wake).await, "dropped while waiting");
-        wake.poke();
+        wake.notify();
         assert!(is_woken(&wake).await, "the next call has the poke");
     }
 }

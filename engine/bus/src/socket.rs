@@ -53,7 +53,7 @@ impl SocketWake {
             }
         };
         // Poking removes dead sockets.
-        SocketPoke::new(folder)?.poke();
+        SocketPoke::new(folder)?.notify();
         wake.drain();
         Ok(wake)
     }
@@ -138,7 +138,7 @@ impl SocketPoke {
 }
 
 impl Notifier for SocketPoke {
-    fn poke(&self) {
+    fn notify(&self) {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
             // No engine has listened here yet.
@@ -186,8 +186,8 @@ mod tests {
     async fn every_engine_of_the_folder_is_woken() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("wake");
-        let poke = SocketPoke::new(&folder).unwrap();
-        poke.poke();
+        let notify = SocketPoke::new(&folder).unwrap();
+        notify.notify();
         let (one, other) = (
             SocketWake::bind(&folder).unwrap(),
             SocketWake::bind(&folder).unwrap(),
@@ -195,7 +195,7 @@ mod tests {
         assert_ne!(one.path(), other.path());
         // Binding the second has already poked the first.
         one.woken().await;
-        poke.poke();
+        notify.notify();
         one.woken().await;
         other.woken().await;
     }
@@ -204,9 +204,9 @@ mod tests {
     async fn pokes_count_as_one_however_many_came() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let poke = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketPoke::new(folder.path()).unwrap();
         for _ in 0..5 {
-            poke.poke();
+            notify.notify();
         }
         wake.woken().await;
         assert!(!wake.drain(), "all five were taken");
@@ -216,10 +216,10 @@ mod tests {
     async fn poking_never_blocks_on_an_engine_that_does_not_listen() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let poke = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketPoke::new(folder.path()).unwrap();
         // Far more than a socket's queue holds.
         for _ in 0..10_000 {
-            poke.poke();
+            notify.notify();
         }
         wake.woken().await;
         assert!(wake.path().exists(), "a full queue is no reason to remove it");
@@ -237,7 +237,7 @@ mod tests {
             if start {
                 SocketWake::bind(folder.path()).unwrap();
             } else {
-                SocketPoke::new(folder.path()).unwrap().poke();
+                SocketPoke::new(folder.path()).unwrap().notify();
             }
             assert!(!stale.exists(), "{case}");
         }
@@ -250,7 +250,7 @@ mod tests {
         drop(StdDatagram::bind(&stale).unwrap());
         let wake = SocketWake::bind(folder.path()).unwrap();
         assert!(!stale.exists());
-        SocketPoke::new(folder.path()).unwrap().poke();
+        SocketPoke::new(folder.path()).unwrap().notify();
         wake.woken().await;
     }
 
@@ -269,7 +269,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join("notes.txt");
         std::fs::write(&other, "mine").unwrap();
-        SocketPoke::new(folder.path()).unwrap().poke();
+        SocketPoke::new(folder.path()).unwrap().notify();
         assert!(other.exists());
     }
 

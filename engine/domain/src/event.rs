@@ -14,10 +14,10 @@ use crate::entity::{Host, Notification, Segment};
 use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, SegmentId, ServerId, VmoveId};
 use crate::recovery::RecoveryKind;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The phase of an operation that an event reports.
     Phase {
         /// The operation starts.
@@ -29,7 +29,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A change of a segment or a host.
     Change {
         /// The object is added.
@@ -41,7 +41,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A step in the handling of a notification.
     HandlingMethod {
         /// The notification is accepted.
@@ -51,7 +51,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A step of a recovery.
     RecoveryEvent {
         /// The recovery's own work; the only step with phases.
@@ -69,7 +69,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The progress of a freeze towards its end.
     ThawCause {
         /// The freeze is about to expire.
@@ -79,7 +79,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The priority of an event.
     Priority {
         /// Normal operation.
@@ -89,7 +89,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The publisher in whose name an event is sent. Listeners filter by it.
     Publisher {
         /// The API, and every other component that changes the objects of the API.

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
 pub use read::{EvidenceError, MOST_BYTES};
 pub use time::{parse as parse_time, text as time_text};
 
-words! {
+string_enum! {
     /// The source of the evidence.
     EvidenceKind {
         /// A fencing operation that a cluster records as a success.
@@ -26,7 +26,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The action of the fencing.
     FenceAction {
         /// The host was powered off, and is to stay off.

@@ -24,10 +24,10 @@ pub use self::needs::{Needs, SharedNeeds};
 pub(crate) use self::rules::TENANT;
 pub use self::segment::{ForecastSegment, Headroom, SegmentForecast, forecast_segments};
 use crate::entity::segment::RecoveryMethod;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use ground::CandidateIndex;
 
-words! {
+string_enum! {
     /// The capacity for instances, in ascending order of severity.
     Room {
         /// All instances fit, however the scheduler places them.

@@ -9,10 +9,10 @@ use serde::Serialize;
 
 use crate::evidence::time_text;
 use crate::id::ServerId;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The scope of a freeze.
     FreezeScope {
         /// The whole region.

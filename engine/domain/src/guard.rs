@@ -34,7 +34,7 @@ use std::time::Duration;
 
 pub use crate::policy::{Doubts, GuardPolicy};
 use crate::policy::{FencingMode, Policy};
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
 pub(crate) use cliff::is_seen as sees_cliff;
 pub use domain::DomainLoss;
@@ -44,7 +44,7 @@ pub use preview::WouldHold;
 pub(crate) use rate::reason as too_many;
 pub use region::{HostIncident, NovaView, Region, RegionHost};
 
-words! {
+string_enum! {
     /// The guards, in the order in which they are checked.
     Guard {
         /// G0: has the cluster been watched for long enough since its first start?
@@ -197,7 +197,7 @@ pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTr
 }
 
 /// True if more hosts are out than `percent` allows; one host always may be.
-fn is_over(count: Count, percent: u32) -> bool {
+fn is_finished(count: Count, percent: u32) -> bool {
     count.out > 1 && count.out.saturating_mul(100) > count.hosts.saturating_mul(u64::from(percent))
 }
 

@@ -66,13 +66,14 @@ use crate::policy::{FencingMode, Policy};
 use crate::proof::{Proof, stored};
 use crate::recovery::retry::OwnStamp;
 use crate::recovery::{
-    Command, Decision, HookTrack, Now, Observation, OffClaim, OperatorState, Record, off_claim, retry,
+    Command, Decision, DecisionTime, HookTrack, Observation, OffClaim, OperatorState, Record, off_claim,
+    retry,
 };
 use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
 
-use decision_context::turn;
+use decision_context::decision_context;
 use in_flight::InFlight;
 
 /// The stage of a host recovery.
@@ -338,7 +339,7 @@ impl HostRecovery {
     }
 
     /// Returns the message that the notification shows while the recovery is open: the most important one that applies.
-    fn current_message(&self, now: Now) -> Option<String> {
+    fn current_message(&self, now: DecisionTime) -> Option<String> {
         if let Some(freeze) = freeze_state::waits_for(self) {
             return Some(freeze.message());
         }
@@ -382,13 +383,13 @@ impl HostRecovery {
         record.head = true;
     }
 
-    fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
         // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freeze_state::act(self, now, record, commands) {
             let message = self.current_message(now);
-            return turn!(self, now, record).say(message);
+            return decision_context!(self, now, record).say(message);
         }
         fence::confirmation::end_confirmation(self, now, record);
         if self.forbidden().is_some() || self.guarded().is_some() {
@@ -426,7 +427,7 @@ impl HostRecovery {
             late_effects::correct(self, now, record);
         } else if self.stage != Stage::Returning && self.stage != Stage::Over {
             let message = self.current_message(now);
-            turn!(self, now, record).say(message);
+            decision_context!(self, now, record).say(message);
         }
     }
 }
@@ -455,7 +456,7 @@ fn asks_for_confirmation(state: &HostRecovery) -> bool {
 pub fn decide(
     state: &mut HostRecovery,
     observations: impl IntoIterator<Item = Observation>,
-    now: Now,
+    now: DecisionTime,
 ) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The kind of monitor.
     MonitorKind {
         /// Watches other hosts.
@@ -22,7 +22,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The behaviour of a host's guests at its boot (`resume_guests_state_on_host_boot` of its nova-compute).
     Resume {
         /// The guests stay off, which is Nova's default.
@@ -34,7 +34,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The use of a monitor's heartbeats to contradict a claim that its host is off (R15).
     #[derive(Default)]
     HeartbeatUse {

@@ -27,8 +27,8 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, Inventory, Life, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record,
-    RecoveryKind, Task,
+    Command, Decision, DecisionTime, Inventory, Life, Observation, OperatorCommand, OperatorState, REWOUND,
+    Record, RecoveryKind, Task,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -217,7 +217,7 @@ impl PlannedState {
     }
 
     /// True if a call requested at `at` can no longer take effect (R5).
-    fn is_settled(&self, at: Elapsed, now: Now) -> bool {
+    fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }
 
@@ -242,7 +242,7 @@ impl PlannedState {
         })
     }
 
-    fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+    fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Rewound => {
                 self.message = Some(REWOUND.to_owned());
@@ -293,7 +293,7 @@ impl PlannedState {
         self.pulse = Some(pulse);
     }
 
-    fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         for _ in 0..5 {
             let before = (self.stage, self.lists);
             match self.stage {
@@ -312,7 +312,7 @@ impl PlannedState {
 
     /// Publishes the trouble or the counts when they change. Every change is a write: progress numbers are in the rows of
     /// the instances.
-    fn tell(&mut self, now: Now, record: &mut Record) {
+    fn tell(&mut self, now: DecisionTime, record: &mut Record) {
         if self.stage == PlannedStage::Over {
             return;
         }
@@ -328,7 +328,7 @@ impl PlannedState {
     }
 
     /// Records that something blocks the operation. The first text is kept as long as a trouble is seen again and again.
-    fn trouble(&mut self, text: impl Into<String>, now: Now) {
+    fn trouble(&mut self, text: impl Into<String>, now: DecisionTime) {
         match &mut self.trouble {
             Some((seen, _)) if now.elapsed.since(*seen) <= TROUBLE_LASTS => *seen = now.elapsed,
             trouble => *trouble = Some((now.elapsed, text.into())),
@@ -346,7 +346,7 @@ impl PlannedState {
 pub fn decide(
     state: &mut PlannedState,
     observations: impl IntoIterator<Item = Observation>,
-    now: Now,
+    now: DecisionTime,
 ) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();

@@ -26,8 +26,8 @@ use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::action;
 use crate::recovery::{
-    Command, Decision, HookTrack, Life, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record,
-    ServiceUpdate, StepKind, Task, mark,
+    Command, Decision, DecisionTime, HookTrack, Life, Observation, OperatorCommand, OperatorState, REWOUND,
+    Record, ServiceUpdate, StepKind, Task, mark,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -244,7 +244,13 @@ impl ProcessRecovery {
     }
 
     /// Disables the service, unless a freeze, a guard or an operator's setting blocks that.
-    fn disable(&mut self, service: &Service, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn disable(
+        &mut self,
+        service: &Service,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if !self.freeze_lets(service, now, record) {
             return;
         }
@@ -309,7 +315,7 @@ impl ProcessRecovery {
     fn learn(
         &mut self,
         observation: Observation,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -424,7 +430,7 @@ impl ProcessRecovery {
 }
 
 /// Returns the next decision, given the state, the latest observation, and the age of the recovery.
-pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Now) -> Decision {
+pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: DecisionTime) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     if !state.over {

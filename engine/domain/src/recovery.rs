@@ -22,7 +22,7 @@ pub use observation::{
 };
 pub use off_claim::OffClaim;
 pub use record::{
-    Decision, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, Now, Record, Step, StepKind, Task,
+    Decision, DecisionTime, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, Record, Step, StepKind, Task,
 };
 pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
 
@@ -30,10 +30,10 @@ use crate::entity::notification::NotificationType;
 use crate::freeze::FreezeStatus;
 use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The subject of a recovery.
     RecoveryKind {
         /// A failed host.
@@ -49,7 +49,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The stage of a recovery's life.
     Life {
         /// Work is in progress or on hold.
@@ -61,7 +61,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// An operator's decision about a recovery that is on hold.
     OperatorCommand {
         /// The recovery checks again, and acts if the result allows it.
@@ -85,7 +85,7 @@ pub struct OperatorWord {
     pub at: Timestamp,
 }
 
-words! {
+string_enum! {
     /// An operator's statement about one instance.
     ResolutionKind {
         /// The instance runs on that host.

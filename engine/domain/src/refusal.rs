@@ -1,8 +1,8 @@
 //! Reports that were not accepted. No decision uses them: they are kept so that operators can find out why nothing happened.
 
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// The reason why a report was not accepted.
     RefusalReason {
         /// The report only repeats an earlier one.

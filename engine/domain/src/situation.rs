@@ -45,14 +45,14 @@ pub use room::{
 };
 pub use segments::SegmentSituation;
 
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use findings::Findings;
 use hosts::AssessedHost;
 
 /// Maximum age of a fact that counts as good news.
 pub const MAX_FACT_AGE: Duration = Duration::from_secs(45);
 
-words! {
+string_enum! {
     /// Severity of a finding, and of the whole situation, in ascending order.
     Severity {
         /// No problem.
@@ -68,7 +68,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The fate of an instance if its host failed now, in ascending order of severity, except for the last one.
     Protection {
         /// The instance would be recovered.
@@ -86,7 +86,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A part of an assessment that is left out while no data for it is gathered.
     Aspect {
         /// Capacity of other hosts for the instances that would move.

@@ -26,7 +26,7 @@ use crate::nova::{Server, Service};
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{
-    Command, Decision, HookTrack, Life, Now, Observation, OperatorState, Record, StepKind, Task,
+    Command, Decision, DecisionTime, HookTrack, Life, Observation, OperatorState, Record, StepKind, Task,
 };
 use crate::state_version::StateVersion;
 use crate::wait::Wait;
@@ -312,7 +312,7 @@ impl VmRecovery {
         }
     }
 
-    fn enter(&mut self, stage: Stage, now: Now, record: &mut Record) {
+    fn enter(&mut self, stage: Stage, now: DecisionTime, record: &mut Record) {
         self.stage = stage;
         self.since = now.elapsed;
         self.asked = None;
@@ -326,7 +326,7 @@ impl VmRecovery {
 
     /// Returns the delay until the next read of the instance. The delay is short right after an accepted call, since most
     /// instances stop and start quickly, and grows up to the normal interval.
-    fn look_again_after(&self, now: Now) -> Duration {
+    fn look_again_after(&self, now: DecisionTime) -> Duration {
         match self.asked {
             Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_LOOK),
             Some(_) | None => self.policy.tick,
@@ -334,7 +334,7 @@ impl VmRecovery {
         .min(self.policy.tick)
     }
 
-    fn trouble(&mut self, about: BlockerKind, text: String, now: Now) {
+    fn trouble(&mut self, about: BlockerKind, text: String, now: DecisionTime) {
         // Any other trouble replaces a failed call: the failure matters only while nothing else blocks the call.
         let keep = self
             .trouble
@@ -353,7 +353,7 @@ impl VmRecovery {
         self.trouble.take_if(|trouble| trouble.about == about);
     }
 
-    fn act(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         for _ in 0..5 {
             let before = self.stage;
             self.act_once(now, record, commands);
@@ -373,7 +373,7 @@ impl VmRecovery {
         }
     }
 
-    fn act_once(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act_once(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.stage == Stage::Over {
             return;
         }
@@ -419,7 +419,7 @@ impl VmRecovery {
 }
 
 /// Returns the next decision, given the state, the latest observation, and the age of the recovery.
-pub fn decide(state: &mut VmRecovery, observation: Observation, now: Now) -> Decision {
+pub fn decide(state: &mut VmRecovery, observation: Observation, now: DecisionTime) -> Decision {
     let mut record = Record::default();
     let mut commands = Vec::new();
     if state.stage != Stage::Over {

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The event that is waited for.
     WaitsFor {
         /// No wait: work is in progress, or done.
@@ -52,7 +52,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// An operator's action that can end a wait.
     EndedBy {
         /// The action `approve` on the recovery.

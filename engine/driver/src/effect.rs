@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::Fault;
 use tachi_domain::pace::{Demand, EvacuationProgress};
-use tachi_domain::recovery::{Command, Now, Observation, Record};
+use tachi_domain::recovery::{Command, DecisionTime, Observation, Record};
 use tachi_domain::{Elapsed, Timestamp};
 
 use crate::holding::Intent;
@@ -77,7 +77,7 @@ pub struct DurableState {
     pub record: Record,
     pub write: Arc<Write>,
     /// The time of the decision.
-    pub now: Now,
+    pub now: DecisionTime,
 }
 
 /// Calls whose intents are durable.

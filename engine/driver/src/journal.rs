@@ -15,7 +15,7 @@ use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wa
 
 /// The view that an engine has of a recovery that it does not own.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClaimView {
+pub struct PeerClaim {
     pub id: RecoveryId,
     /// The claim's number; 0 if it was never claimed.
     pub epoch: u64,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tachi_domain::fault::Fault;
 use tachi_domain::freeze::UnlessFrozen;
 use tachi_domain::recovery::{
-    Command, Decision, Now, Observation, OperatorChange, OperatorState, Record, StepKind, Task,
+    Command, Decision, DecisionTime, Observation, OperatorChange, OperatorState, Record, StepKind, Task,
 };
 use tachi_domain::{Elapsed, HostId, Timestamp};
 
@@ -44,7 +44,7 @@ struct Round {
     record: Record,
     commands: Vec<Command>,
     unaudited: Option<Fault>,
-    now: Now,
+    now: DecisionTime,
     left: u8,
 }
 
@@ -213,7 +213,7 @@ impl Driver {
             effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Refused)));
             return;
         };
-        let now = Now {
+        let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
@@ -249,7 +249,7 @@ impl Driver {
     /// Makes no call and no decision. Keeps the claim and records the reason (R33).
     fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let record = self.rewind.as_mut().map(Rewind::told).unwrap_or_default();
-        let now = Now {
+        let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };
@@ -322,7 +322,7 @@ impl Driver {
                 effects.push(Effect::Written(Box::new(DurableState { record, write, now })));
                 let stood_still = self.clock_stood_still(sent, &pulse, time);
                 self.held(sent, pulse);
-                if stood_still && !self.state.is_over() {
+                if stood_still && !self.state.is_finished() {
                     return effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::StoodStill)));
                 }
                 return self.act(round, sent, time, effects);
@@ -442,7 +442,7 @@ impl Driver {
                 started: self.elapsed(time.boot),
             }));
         }
-        if self.state.is_over() {
+        if self.state.is_finished() {
             return effects.push(Effect::End(DriverEnd::Over));
         }
         if self.stopping {
@@ -455,7 +455,7 @@ impl Driver {
         if !is_quiet && (self.news != OperatorChange::Nothing || !self.inbox.is_empty()) {
             return self.step(time, effects);
         }
-        let now = Now {
+        let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,
         };

@@ -13,7 +13,7 @@ use tachi_domain::host_recovery::{HostRecovery, Move, Reservation};
 use tachi_domain::pace::{Demand, EvacuationProgress};
 use tachi_domain::planned::{PlannedMove, PlannedState};
 use tachi_domain::policy::Policy;
-use tachi_domain::recovery::{Decision, Now, Observation};
+use tachi_domain::recovery::{Decision, DecisionTime, Observation};
 use tachi_domain::{HostId, ServerId, Wait, WaitsFor};
 
 pub use open::{Unusable, open};
@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 /// The part that each kind of recovery implements. Methods that only some kinds need have defaults.
 pub trait Recovery: Debug + Send + Sync {
     /// Decides on everything that was observed.
-    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision;
+    fn decide(&mut self, observations: Vec<Observation>, now: DecisionTime) -> Decision;
 
     /// Returns the head of the state, for the journal.
     ///
@@ -42,7 +42,7 @@ pub trait Recovery: Debug + Send + Sync {
     fn stage(&self) -> String;
 
     /// True if nothing is left to do.
-    fn is_over(&self) -> bool;
+    fn is_finished(&self) -> bool;
 
     /// Returns the blocker as of the last decision; `None` if there was no decision yet.
     fn wait(&self) -> Option<&Wait>;
@@ -53,7 +53,7 @@ pub trait Recovery: Debug + Send + Sync {
     }
 
     /// Returns the time until the next decision if there is no observation before.
-    fn next_look(&self, _now: Now) -> Duration {
+    fn next_look(&self, _now: DecisionTime) -> Duration {
         LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5))
     }
 
@@ -106,7 +106,7 @@ impl dyn Recovery + '_ {
 
     /// Returns the instances whose move is done.
     pub fn over_moves(&self) -> impl Iterator<Item = ServerId> {
-        self.moves().filter(|one| one.is_over()).map(|one| one.server)
+        self.moves().filter(|one| one.is_finished()).map(|one| one.server)
     }
 
     /// Returns a reserved host that the recovery holds or held.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tachi_domain::RecoveryId;
 
-use crate::journal::{Claim, ClaimView};
+use crate::journal::{Claim, PeerClaim};
 
 /// Time without a new heartbeat after which an owner counts as dead, and another engine may claim its recovery.
 pub const OWNER_TIMEOUT: Duration = Duration::from_secs(4);
@@ -56,7 +56,7 @@ pub struct Sweeper {
 
 impl Sweeper {
     /// Records that this engine has to repeat its claim at `epoch`; there is no other owner to wait for.
-    pub fn not_sure(&mut self, id: RecoveryId, epoch: u64) {
+    pub fn uncertain(&mut self, id: RecoveryId, epoch: u64) {
         self.unsure.insert(id, epoch);
     }
 
@@ -80,10 +80,10 @@ impl Sweeper {
     /// of the database has lost writes, or a replica that lags behind has responded. The journal can distinguish them.
     pub fn rewound(
         &mut self,
-        views: &[ClaimView],
+        views: &[PeerClaim],
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
-    ) -> Vec<(ClaimView, RowVersion)> {
+    ) -> Vec<(PeerClaim, RowVersion)> {
         let mut rewound = Vec::new();
         // Owners notice it by themselves.
         for view in views.iter().filter(|view| !ours(view.id)) {
@@ -106,13 +106,13 @@ impl Sweeper {
     /// driving.
     pub fn claimable(
         &mut self,
-        views: &[ClaimView],
+        views: &[PeerClaim],
         now: Duration,
         ours: impl Fn(RecoveryId) -> bool,
-    ) -> Vec<ClaimView> {
+    ) -> Vec<PeerClaim> {
         self.begun
             .retain(|id, since| ours(*id) && now.saturating_sub(*since) < SMALL_GRACE);
-        let mut free: Vec<&ClaimView> = Vec::new();
+        let mut free: Vec<&PeerClaim> = Vec::new();
         let mut watched = 0;
         for view in views.iter().filter(|view| !ours(view.id)) {
             watched += 1;
@@ -137,7 +137,7 @@ impl Sweeper {
         let (hosts, others): (Vec<_>, Vec<_>) = free.into_iter().partition(|view| view.of_host);
         let (all_hosts, all_others) = (hosts.len(), others.len());
         let room = MAX_RUNNING_SMALL.saturating_sub(self.begun.len());
-        let claimed: Vec<ClaimView> = hosts
+        let claimed: Vec<PeerClaim> = hosts
             .into_iter()
             .chain(others.into_iter().take(room))
             .take(CLAIM_BATCH)
@@ -183,9 +183,9 @@ mod tests {
 
     use super::*;
 
-    fn view(id: u128, epoch: u64, beat: u64, owner: Option<&str>) -> ClaimView {
+    fn view(id: u128, epoch: u64, beat: u64, owner: Option<&str>) -> PeerClaim {
         let id = RecoveryId(Uuid::from_u128(id));
-        ClaimView {
+        PeerClaim {
             id,
             epoch,
             seq: beat,
@@ -200,8 +200,8 @@ mod tests {
         Duration::from_millis(millis)
     }
 
-    fn at_seq(epoch: u64, seq: u64) -> ClaimView {
-        ClaimView {
+    fn at_seq(epoch: u64, seq: u64) -> PeerClaim {
+        PeerClaim {
             seq,
             ..view(1, epoch, 0, Some("other"))
         }
@@ -321,9 +321,9 @@ mod tests {
         let mut sweeper = Sweeper::default();
         let own = [view(1, 3, 7, Some("me"))];
         assert!(sweeper.claimable(&own, at(0), |_| true).is_empty());
-        sweeper.not_sure(own[0].id, 3);
+        sweeper.uncertain(own[0].id, 3);
         assert_eq!(sweeper.claimable(&own, at(1), |_| false).len(), 1);
-        sweeper.not_sure(own[0].id, 2);
+        sweeper.uncertain(own[0].id, 2);
         assert!(
             sweeper.claimable(&own, at(2), |_| false).is_empty(),
             "somebody else has it by now"
@@ -331,8 +331,8 @@ mod tests {
     }
 
     /// Creates `count` reports of instances without an owner.
-    fn flood(count: u128) -> Vec<ClaimView> {
-        let one = |id| ClaimView {
+    fn flood(count: u128) -> Vec<PeerClaim> {
+        let one = |id| PeerClaim {
             of_host: false,
             ..view(id, 0, 0, None)
         };
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_sweep_that_has_claimed_nothing_is_not_repeated_at_once() {
-        let mut hosts: Vec<ClaimView> = (1..=200).map(|id| view(id, 0, 0, None)).collect();
+        let mut hosts: Vec<PeerClaim> = (1..=200).map(|id| view(id, 0, 0, None)).collect();
         for of_host in [true, false] {
             for host in &mut hosts {
                 host.of_host = of_host;
@@ -417,7 +417,7 @@ mod tests {
         }
         let mut sweeper = Sweeper::default();
         for view in &views {
-            sweeper.not_sure(view.id, 3);
+            sweeper.uncertain(view.id, 3);
         }
         let mut claimed = 0;
         for turn in 0..500 {

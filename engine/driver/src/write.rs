@@ -37,13 +37,13 @@ pub(crate) fn write_of(
             source_host: state.host().to_owned(),
             dest_host: one.dest.clone(),
             start_time: one.asked_at,
-            end_time: one.over_at.filter(|_| one.is_over()),
+            end_time: one.over_at.filter(|_| one.is_finished()),
             status: one.status(),
             message: one.note.clone(),
             wait: one.wait.clone(),
             written_off: one.written_off.clone(),
             may_run: one.may_run.clone(),
-            open: !one.is_over(),
+            open: !one.is_finished(),
             state: one.to_json()?,
         });
     }

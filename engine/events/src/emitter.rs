@@ -51,9 +51,9 @@ mod tests {
     use super::*;
 
     #[derive(Default)]
-    struct Place(Mutex<Vec<serde_json::Value>>);
+    struct MemoryOutlet(Mutex<Vec<serde_json::Value>>);
 
-    impl Outlet for Place {
+    impl Outlet for MemoryOutlet {
         fn take(&self, message: &Message) {
             self.0.lock().unwrap().push(message.to_json());
         }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn every_outlet_gets_the_same_message() {
-        let places = [Arc::<Place>::default(), Arc::<Place>::default()];
+        let places = [Arc::<MemoryOutlet>::default(), Arc::<MemoryOutlet>::default()];
         let outlets = places
             .iter()
             .map(|place| Arc::clone(place) as Arc<dyn Outlet>)

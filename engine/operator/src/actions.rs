@@ -94,7 +94,7 @@ pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
 /// # Errors
 ///
 /// The recovery is done.
-pub fn admits(story: &RecoveryHistory) -> Result<(), ActionError> {
+pub fn accepts(story: &RecoveryHistory) -> Result<(), ActionError> {
     if story.summary.life == Life::Open {
         Ok(())
     } else {
@@ -144,9 +144,9 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionErro
     let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
     let (_, mut found) = meant(instance, lines, called);
     // The move may be done in an older recovery and in progress in a newer one.
-    let is_over = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_over);
-    if found.iter().any(|line| !is_over(line)) {
-        found.retain(|line| !is_over(line));
+    let is_finished = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_finished);
+    if found.iter().any(|line| !is_finished(line)) {
+        found.retain(|line| !is_finished(line));
     } else if let Some(server) = found.last().map(|line| line.line.server)
         && found.iter().all(|line| line.line.server == server)
     {
@@ -189,7 +189,7 @@ impl VmoveLine {
     /// # Errors
     ///
     /// The instance does not accept the action in its present state.
-    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<WordEffect, ActionError> {
+    pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<WordEffect, ActionError> {
         let name = &self.line.name;
         if word == ResolutionKind::Ignore && waits::what(self.line.wait.as_ref()) == WaitsFor::GivenUp {
             return Ok(WordEffect::SeenTo);
@@ -199,7 +199,7 @@ impl VmoveLine {
                 "{name}: its state was written by another version of Tachi; use that one"
             ))
         })?;
-        one.admits(word, on)
+        one.accepts(word, on)
             .map(|()| WordEffect::Heard)
             .map_err(|why| ActionError::Refused(format!("nothing was written: {why}")))
     }
@@ -249,17 +249,17 @@ pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Resul
 /// # Errors
 ///
 /// The instance does not accept the action in its present state, or the database failed.
-pub async fn say_of(
+pub async fn resolve_instance(
     desk: &dyn OperatorJournal,
     line: &VmoveLine,
     word: ResolutionKind,
     on: Option<String>,
     by: &str,
 ) -> Result<WordEffect, ActionError> {
-    let effect = line.admits(word, on.as_deref())?;
+    let effect = line.accepts(word, on.as_deref())?;
     let (recovery, server, name) = (line.line.recovery, line.line.server, &line.line.name);
     if effect == WordEffect::SeenTo {
-        return match desk.see_to(recovery, server, by).await? {
+        return match desk.acknowledge(recovery, server, by).await? {
             ActionOutcome::Heard => Ok(effect),
             ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => {
                 Err(ActionError::Refused(format!(
@@ -275,7 +275,7 @@ pub async fn say_of(
         on,
         by: by.to_owned(),
     };
-    match desk.say_of(recovery, &said).await? {
+    match desk.resolve_instance(recovery, &said).await? {
         ActionOutcome::Heard => Ok(effect),
         ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
     }

@@ -73,7 +73,7 @@ pub use situation::{
     CountsView, EngineView, FactView, MutedReporterView, NeedsPersonView, QueueView, RegisteredView,
     SegmentView, SituationView, UnderwayView, WaitingInstanceView, WaitingRecoveryView,
 };
-pub use snapshot::{Age, Fencing, Place, RegionSnapshot, is_alive};
+pub use snapshot::{Age, Fencing, RegionSnapshot, SnapshotSource, is_alive};
 pub use step_text::{InstanceWordView, WordView};
 pub use vmove::{VmoveLine, VmoveView};
 pub use waits::WaitView;

@@ -126,7 +126,7 @@ impl Upkeep<'_> {
     /// # Errors
     ///
     /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
-    pub async fn lift(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
+    pub async fn unmute(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
         let all = self.desk.doubted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
             ActionError::Unknown(format!(

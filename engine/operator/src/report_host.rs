@@ -137,7 +137,7 @@ pub fn seen_of(seen: &RegionSnapshot, host: &str) -> String {
 /// # Errors
 ///
 /// The database failed.
-pub async fn outlook(
+pub async fn preview(
     freezes: &dyn Freezes,
     view: &HostView,
     mode: FencingMode,

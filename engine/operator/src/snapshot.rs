@@ -10,7 +10,7 @@ use tachi_domain::situation::{
 };
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::operator::RecoverySummary;
-use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 
 use crate::forecast::Forecasts;
 use crate::waits;
@@ -75,7 +75,7 @@ pub struct Age {
 
 /// The source of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SnapshotSource {
     /// The region, if the configuration names it.
     pub region: Option<String>,
     /// The database, without its password.
@@ -90,7 +90,7 @@ pub struct RegionSnapshot {
     /// The fencing configuration.
     pub fencing: Fencing,
     /// The source of the snapshot.
-    pub place: Place,
+    pub place: SnapshotSource,
     /// The contents of Tachi's own tables.
     pub tables: Tables,
     /// When an engine last read Nova's compute services.
@@ -112,10 +112,10 @@ impl RegionSnapshot {
     pub fn judged(
         now: Timestamp,
         fencing: Fencing,
-        place: Place,
+        place: SnapshotSource,
         tables: Tables,
         watched: CloudSnapshot,
-        configured: Configured,
+        configured: ConfiguredFacts,
         forecasts: &Forecasts,
     ) -> Self {
         let ages = ages(&watched);

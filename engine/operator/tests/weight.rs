@@ -15,7 +15,7 @@ use tachi_domain::{HostId, SegmentId, ServerId, Timestamp};
 use tachi_engine::ports::Fact;
 use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use tachi_engine::ports::operator::{HostView, SegmentView};
-use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::kind;
 use tachi_operator::{Fencing, Forecasts, RegionSnapshot};
 use uuid::Uuid;
@@ -180,7 +180,7 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot 
         device: None,
         bare_normal: BareNormal::Refuse,
     };
-    let configured = Configured {
+    let configured = ConfiguredFacts {
         mode: FencingMode::External,
         stopped: false,
         has_devices: false,
@@ -191,7 +191,7 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot 
     RegionSnapshot::judged(
         now,
         fencing,
-        tachi_operator::Place {
+        tachi_operator::SnapshotSource {
             region: None,
             database: "memory".to_owned(),
         },

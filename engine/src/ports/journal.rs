@@ -14,7 +14,7 @@ use tachi_domain::recovery::WrittenOff;
 use tachi_domain::{Elapsed, HostId, RecoveryId, Reporter, ServerId};
 pub use tachi_driver::RowVersion;
 pub use tachi_driver::journal::{
-    Claim, ClaimView, ClaimedRecovery, HostWrite, LeaseRenewal, MoveWrite, PlannedWrite, ProofWrite,
+    Claim, ClaimedRecovery, HostWrite, LeaseRenewal, MoveWrite, PeerClaim, PlannedWrite, ProofWrite,
     RESTARTS, StepKind, StepWrite, Write, WriteOutcome,
 };
 
@@ -89,7 +89,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError>;
+    async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError>;
 
     /// Claims a recovery if its row is still as it was seen (epoch, sequence and owner); `None` if another engine was
     /// quicker or it is closed. The notification becomes `running` if it was `new` or `error`.
@@ -98,14 +98,14 @@ pub trait Journal: Send + Sync {
     ///
     /// The database failed: the recovery is not claimed, or claimed without the engine knowing it, which the next claim
     /// repairs.
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
+    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
 
     /// Claims several recoveries as [`Journal::claim`] does, in one transaction where possible. The answers are in the
     /// order of `seen`. A recovery that another engine claimed first, or that cannot be read, does not affect the
     /// others.
     async fn claim_all(
         &self,
-        seen: &[ClaimView],
+        seen: &[PeerClaim],
         owner: &str,
     ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
         let mut outcomes = Vec::with_capacity(seen.len());
@@ -152,7 +152,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError>;
+    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError>;
 
     /// Returns the time since the cluster's first engine started, by the database's clock. Records the start if this is
     /// the first engine (R24).

@@ -13,7 +13,7 @@ use tachi_domain::{
 };
 
 use super::JournalError;
-use super::journal::ClaimView;
+use super::journal::PeerClaim;
 use super::past::{Past, Span};
 use super::reporters::QuarantinedReporter;
 
@@ -312,7 +312,7 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError>;
+    async fn claims(&self) -> Result<Vec<PeerClaim>, JournalError>;
 
     /// Returns the moves that match the filter, oldest recovery first.
     ///
@@ -334,8 +334,12 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn see_to(&self, id: RecoveryId, server: ServerId, by: &str)
-    -> Result<ActionOutcome, JournalError>;
+    async fn acknowledge(
+        &self,
+        id: RecoveryId,
+        server: ServerId,
+        by: &str,
+    ) -> Result<ActionOutcome, JournalError>;
 
     /// Returns one recovery; `None` if there is none.
     ///
@@ -390,7 +394,11 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError>;
+    async fn resolve_instance(
+        &self,
+        id: RecoveryId,
+        word: &InstanceResolution,
+    ) -> Result<ActionOutcome, JournalError>;
 
     /// Returns the quarantined reporters, and those that would be quarantined if the limit allowed it.
     ///

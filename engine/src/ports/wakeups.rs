@@ -7,7 +7,7 @@ use async_trait::async_trait;
 /// The sending side.
 pub trait Notifier: Send + Sync {
     /// Notifies every reachable engine that there may be work. Never blocks, never fails.
-    fn poke(&self);
+    fn notify(&self);
 
     /// True if engines on other machines can be reached now; `None` if no connection could fail.
     fn is_connected(&self) -> Option<bool> {
@@ -27,8 +27,8 @@ pub trait Wakeups: Send + Sync {
 }
 
 impl<T: Notifier + ?Sized> Notifier for Arc<T> {
-    fn poke(&self) {
-        T::poke(self);
+    fn notify(&self) {
+        T::notify(self);
     }
 
     fn is_connected(&self) -> Option<bool> {

@@ -29,7 +29,7 @@ pub(super) enum Ask {
 #[derive(Default)]
 pub(super) struct Roster {
     /// Each instance's host, and the walk in which it was last seen.
-    known: HashMap<ServerId, Place>,
+    known: HashMap<ServerId, RosterEntry>,
     /// The instances by host, each list sorted by id. Shared with the code that judges them: there may be fifty
     /// thousand.
     on: BTreeMap<Arc<str>, Arc<Vec<Instance>>>,
@@ -56,7 +56,7 @@ pub(super) struct Roster {
     again: Ring,
 }
 
-struct Place {
+struct RosterEntry {
     host: Arc<str>,
     walk: u64,
 }
@@ -91,7 +91,7 @@ impl Roster {
             let host: Arc<str> = host.into();
             for mut instance in Arc::unwrap_or_clone(all) {
                 instance.needs = instance.needs.map(|needs| roster.needs.share(needs));
-                let place = Place {
+                let place = RosterEntry {
                     host: Arc::clone(&host),
                     walk: 0,
                 };
@@ -251,7 +251,7 @@ impl Roster {
                 self.put(&host, instance);
                 self.changed.insert(host.to_string());
             }
-            let place = Place {
+            let place = RosterEntry {
                 host,
                 walk: self.walk,
             };

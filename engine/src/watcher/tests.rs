@@ -6,9 +6,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::forecast::{Group, Provider};
-use tachi_domain::nova::{
-    InstanceTraits, PowerState, RequestOrigin, Rest, Server, ServerAction, Service, VmState,
-};
+use tachi_domain::nova::{Actor, InstanceTraits, PowerState, Rest, Server, ServerAction, Service, VmState};
 use tachi_domain::reserved::Aggregate;
 use tachi_domain::{ServerId, ServiceId};
 use uuid::Uuid;
@@ -663,7 +661,7 @@ async fn whoever_looks_on_hears_that_a_round_was_not_kept() {
 
 impl World {
     /// Nova shows it stopped, after these were asked of it, the latest first.
-    fn stop(&self, id: ServerId, orders: &[(&str, RequestOrigin)]) {
+    fn stop(&self, id: ServerId, orders: &[(&str, Actor)]) {
         self.change(id, true, |server| {
             server.vm_state = VmState::Stopped;
             server.power_state = PowerState::Shutdown;
@@ -671,8 +669,8 @@ impl World {
         self.record(id, orders);
     }
 
-    fn record(&self, id: ServerId, orders: &[(&str, RequestOrigin)]) {
-        let order = |(action, by): &(&str, RequestOrigin)| ServerAction {
+    fn record(&self, id: ServerId, orders: &[(&str, Actor)]) {
+        let order = |(action, by): &(&str, Actor)| ServerAction {
             action: (*action).to_owned(),
             by: *by,
         };
@@ -695,16 +693,13 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
     assert_eq!(*world.asked.lock().unwrap(), [], "what runs is asked nothing");
-    world.stop(
-        ids[0],
-        &[("stop", RequestOrigin::Person), ("create", RequestOrigin::Person)],
-    );
+    world.stop(ids[0], &[("stop", Actor::Person), ("create", Actor::Person)]);
     world.stop(
         ids[1],
         &[
-            ("start", RequestOrigin::Ours),
-            ("stop", RequestOrigin::Ours),
-            ("create", RequestOrigin::Person),
+            ("start", Actor::Ours),
+            ("stop", Actor::Ours),
+            ("create", Actor::Person),
         ],
     );
     world.pass(15);
@@ -715,10 +710,7 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     assert_eq!(why(&watcher, ids[2]), None);
     assert!(world.on("a").unwrap().contains("\"why\":\"due\""), "it is kept");
     // Its owner starts it, and that fails: nobody believes that it is meant to rest any more.
-    world.record(
-        ids[0],
-        &[("start", RequestOrigin::Person), ("stop", RequestOrigin::Person)],
-    );
+    world.record(ids[0], &[("start", Actor::Person), ("stop", Actor::Person)]);
     world.change(ids[0], true, |server| {
         server.task_state = Some("powering-on".into());
     });
@@ -746,13 +738,10 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
 async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
-    world.stop(one, &[("stop", RequestOrigin::Person)]);
+    world.stop(one, &[("stop", Actor::Person)]);
     let mut watcher = world.watcher("one");
     world.round(&mut watcher).await;
-    world.record(
-        one,
-        &[("start", RequestOrigin::Person), ("stop", RequestOrigin::Person)],
-    );
+    world.record(one, &[("start", Actor::Person), ("stop", Actor::Person)]);
     for _ in 0..3 {
         world.pass(15);
         world.round(&mut watcher).await;
@@ -765,7 +754,7 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
     let world = Arc::new(World::default());
     let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
     for id in &ids {
-        world.stop(*id, &[("stop", RequestOrigin::Person)]);
+        world.stop(*id, &[("stop", Actor::Person)]);
     }
     let mut watcher = world.watcher("one");
     *world.moves.lock().unwrap() = true;
@@ -795,7 +784,7 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
 async fn r36_what_was_found_out_is_known_to_whoever_takes_the_turn() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
-    world.stop(one, &[("stop", RequestOrigin::Person)]);
+    world.stop(one, &[("stop", Actor::Person)]);
     let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
     world.round(&mut first).await;
     let asked = world.asked.lock().unwrap().len();

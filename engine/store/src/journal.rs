@@ -6,10 +6,10 @@ mod claim;
 mod commit;
 mod frozen;
 mod given_up;
+mod host_and_segment;
 mod host_records;
 mod moves;
 mod orders;
-mod place;
 mod planned;
 mod pulse;
 pub(crate) mod reservations;
@@ -30,7 +30,7 @@ use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
-    Claim, ClaimView, ClaimedRecovery, HostRecords, LeaseRenewal, RowVersion, Write, WriteOutcome,
+    Claim, ClaimedRecovery, HostRecords, LeaseRenewal, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
 use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
@@ -80,13 +80,13 @@ impl JournalTables {
 #[async_trait]
 impl Journal for JournalTables {
     #[instrument(name = "store::unsettled", level = "debug", skip_all)]
-    async fn unsettled(&self) -> Result<Vec<ClaimView>, JournalError> {
+    async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError> {
         let read = unsettled(&self.db).await;
         read.map_err(|stop| stop.journal("reading the unsettled recoveries"))
     }
 
     #[instrument(name = "store::claim", level = "debug", skip_all, fields(recovery = %seen.id))]
-    async fn claim(&self, seen: &ClaimView, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
+    async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError> {
         let mut claimed = self.claim_all(std::slice::from_ref(seen), owner).await;
         claimed.pop().unwrap_or(Ok(None))
     }
@@ -94,7 +94,7 @@ impl Journal for JournalTables {
     #[instrument(name = "store::claim_all", level = "debug", skip_all, fields(count = seen.len()))]
     async fn claim_all(
         &self,
-        seen: &[ClaimView],
+        seen: &[PeerClaim],
         owner: &str,
     ) -> Vec<Result<Option<ClaimedRecovery>, JournalError>> {
         const WHAT: &str = "claiming a recovery";
@@ -153,7 +153,7 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::mark_rewound", level = "debug", skip_all, fields(recovery = %seen.id))]
-    async fn mark_rewound(&self, seen: &ClaimView, known: RowVersion) -> Result<bool, JournalError> {
+    async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError> {
         let marked = self.db.write_journal(&rewind::Mark { seen, known }).await;
         marked.map_err(|stop| stop.journal("marking a recovery whose writes were lost"))
     }
@@ -217,7 +217,7 @@ impl Journal for JournalTables {
 
 const UNSETTLED: [&str; 2] = [Life::Open.as_str(), Life::Watching.as_str()];
 
-pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
+pub(crate) async fn unsettled(db: &Database) -> Result<Vec<PeerClaim>, Stop> {
     // Selects some columns only, because engines run this query all the time and states can be long.
     #[expect(clippy::type_complexity, reason = "the columns of one query")]
     let rows: Vec<(String, i64, i64, i64, Option<String>, String, String)> = recovery::Entity::find()
@@ -244,7 +244,7 @@ pub(crate) async fn unsettled(db: &Database) -> Result<Vec<ClaimView>, Stop> {
                 row: &uuid,
                 column,
             };
-            Ok::<_, Failure>(ClaimView {
+            Ok::<_, Failure>(PeerClaim {
                 id: cell("uuid").id(&uuid)?,
                 epoch: cell("epoch").count(epoch)?,
                 seq: cell("seq").count(seq)?,

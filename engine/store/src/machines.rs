@@ -96,9 +96,12 @@ impl Machines for MachineTable {
 }
 
 /// A host and one of its devices.
-type Place<'a> = (&'a str, &'a str);
+type HostDevice<'a> = (&'a str, &'a str);
 
-async fn row(db: &impl sea_orm::ConnectionTrait, (host, device): Place<'_>) -> Result<Option<Model>, Stop> {
+async fn row(
+    db: &impl sea_orm::ConnectionTrait,
+    (host, device): HostDevice<'_>,
+) -> Result<Option<Model>, Stop> {
     let found = Entity::find()
         .filter(Column::Host.eq(host))
         .filter(Column::Device.eq(device));
@@ -134,7 +137,7 @@ async fn known_of(
         .all(db)
         .await?;
     let registered: BTreeSet<String> = registered.into_iter().collect();
-    let mut by_place: HashMap<Place<'_>, &Model> = HashMap::with_capacity(rows.len());
+    let mut by_place: HashMap<HostDevice<'_>, &Model> = HashMap::with_capacity(rows.len());
     let mut by_machine: HashMap<&str, BTreeSet<&str>> = HashMap::new();
     for row in &rows {
         by_place.insert((&row.host, &row.device), row);
@@ -265,7 +268,7 @@ impl Transaction for Learn<'_> {
 }
 
 struct Note<'a> {
-    place: Place<'a>,
+    place: HostDevice<'a>,
     answers: Option<String>,
     now: Timestamp,
 }
@@ -292,7 +295,7 @@ impl Transaction for Note<'_> {
 }
 
 struct Confirm<'a> {
-    place: Place<'a>,
+    place: HostDevice<'a>,
     was: Option<String>,
     is: Option<String>,
     by: &'a str,
@@ -331,7 +334,7 @@ impl Transaction for Confirm<'_> {
 /// Changes the row of a device, or creates it.
 async fn put(
     tx: &Tx,
-    (host, device): Place<'_>,
+    (host, device): HostDevice<'_>,
     before: Option<Model>,
     change: impl FnOnce(&mut ActiveModel),
 ) -> Result<(), Stop> {

@@ -14,7 +14,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
-use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
     ActionOutcome, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory, RecoverySummary, RetryOutcome,
     SegmentView, StepLine,
@@ -57,7 +57,7 @@ impl OperatorJournal for DeskTables {
     }
 
     #[instrument(name = "store::claims", level = "debug", skip_all)]
-    async fn claims(&self) -> Result<Vec<ClaimView>, JournalError> {
+    async fn claims(&self) -> Result<Vec<PeerClaim>, JournalError> {
         let read = unsettled(&self.db).await;
         read.map_err(|stop| stop.journal("reading who has which recovery"))
     }
@@ -75,19 +75,19 @@ impl OperatorJournal for DeskTables {
     }
 
     #[instrument(name = "store::see_to", level = "debug", skip_all, fields(recovery = %id, %server))]
-    async fn see_to(
+    async fn acknowledge(
         &self,
         id: RecoveryId,
         server: ServerId,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
-        let see_to = moves::SeeTo {
+        let acknowledge = moves::SeeTo {
             id,
             server,
             by,
             at: self.db.now(),
         };
-        let said = self.db.write(&see_to).await;
+        let said = self.db.write(&acknowledge).await;
         said.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
     }
 
@@ -139,7 +139,11 @@ impl OperatorJournal for DeskTables {
     }
 
     #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
-    async fn say_of(&self, id: RecoveryId, word: &InstanceResolution) -> Result<ActionOutcome, JournalError> {
+    async fn resolve_instance(
+        &self,
+        id: RecoveryId,
+        word: &InstanceResolution,
+    ) -> Result<ActionOutcome, JournalError> {
         let said = self.db.write(&move_words::SayOf { id, word }).await;
         said.map_err(|stop| stop.journal("saying a word about an instance"))
     }

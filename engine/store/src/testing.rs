@@ -18,10 +18,10 @@ use tachi_engine::ports::{
 use tachi_testkit::HandClock;
 use uuid::Uuid;
 
-mod place;
+mod test_database;
 mod troubled;
 
-use place::Place;
+use test_database::TestDatabase;
 
 use crate::{Role, Store, StoreOptions, grants};
 
@@ -32,13 +32,13 @@ pub(crate) const START: i64 = 1_700_000_000_123_456;
 pub(crate) struct Bench {
     pub(crate) store: Store,
     pub(crate) clock: Arc<HandClock>,
-    place: Place,
+    place: TestDatabase,
 }
 
 impl Bench {
     /// Creates a migrated database.
     pub(crate) async fn new() -> Self {
-        let place = Place::migrated().await;
+        let place = TestDatabase::migrated().await;
         let bench = Self::at(place).await;
         bench.store.migrate().await.unwrap();
         bench
@@ -46,17 +46,17 @@ impl Bench {
 
     /// Creates a database without tables.
     pub(crate) async fn empty() -> Self {
-        Self::at(Place::empty().await).await
+        Self::at(TestDatabase::empty().await).await
     }
 
     /// Creates a migrated database in a `SQLite` file, regardless of the selected one: for features of `SQLite` only.
     pub(crate) async fn sqlite() -> Self {
-        let bench = Self::at(Place::file()).await;
+        let bench = Self::at(TestDatabase::file()).await;
         bench.store.migrate().await.unwrap();
         bench
     }
 
-    async fn at(place: Place) -> Self {
+    async fn at(place: TestDatabase) -> Self {
         let clock = Arc::new(HandClock::at(Timestamp::from_micros(START)));
         let store = Store::connect(&place.options(), Arc::<HandClock>::clone(&clock))
             .await

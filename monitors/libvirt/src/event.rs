@@ -136,17 +136,17 @@ pub mod lifecycle {
     pub const RESUMED_MIGRATED: i32 = 1;
     /// `Resumed`: the guest runs here while its memory follows.
     pub const RESUMED_POSTCOPY: i32 = 3;
-    /// `Interrupted`: the guest shut down.
+    /// `Interruption`: the guest shut down.
     pub const STOPPED_SHUTDOWN: i32 = 0;
-    /// `Interrupted`: destroyed by a request.
+    /// `Interruption`: destroyed by a request.
     pub const STOPPED_DESTROYED: i32 = 1;
-    /// `Interrupted`: the guest panicked.
+    /// `Interruption`: the guest panicked.
     pub const STOPPED_CRASHED: i32 = 2;
-    /// `Interrupted`: the guest runs on another host.
+    /// `Interruption`: the guest runs on another host.
     pub const STOPPED_MIGRATED: i32 = 3;
-    /// `Interrupted`: the guest was saved to a file.
+    /// `Interruption`: the guest was saved to a file.
     pub const STOPPED_SAVED: i32 = 4;
-    /// `Interrupted`: the process is gone.
+    /// `Interruption`: the process is gone.
     pub const STOPPED_FAILED: i32 = 5;
     /// `Shutdown`: finished.
     pub const SHUTDOWN_FINISHED: i32 = 0;

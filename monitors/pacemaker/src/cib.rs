@@ -38,7 +38,7 @@ pub struct Device {
     pub parameters: BTreeMap<String, String>,
     /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
-    /// True if the `target-role` is `Interrupted`: the fencer does not use the device.
+    /// True if the `target-role` is `Interruption`: the fencer does not use the device.
     pub disabled: bool,
 }
 
@@ -77,7 +77,7 @@ pub struct Cib {
     pub levels: Vec<Level>,
     /// The node attributes in the configuration, by node name.
     pub attributes: BTreeMap<String, Vec<(String, String)>>,
-    /// Resources whose `target-role` is `Interrupted`.
+    /// Resources whose `target-role` is `Interruption`.
     pub stopped: Vec<String>,
     /// Nodes that a resource of the cluster runs (`remote-node`), which are no machines of their own.
     pub guests: Vec<String>,

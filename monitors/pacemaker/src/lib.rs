@@ -47,7 +47,9 @@ pub use device::{is_unknown_agent, unproven};
 pub use error::Error;
 pub use history::{History, NodeHistory};
 pub use names::{NameError, Names};
-pub use plan::{Change, LastReport, Ledger, Now, Pace, PlanResult, Report, ReportedState, Streaks, plan};
+pub use plan::{
+    Change, LastReport, Ledger, Pace, PlanResult, PlanTime, Report, ReportedState, Streaks, plan,
+};
 pub use publisher::{Bridge, ClaimState, ReportClaim, delay, is_spare, overtaking, same_event};
 pub use snapshot::Snapshot;
 pub use storm::Brake;

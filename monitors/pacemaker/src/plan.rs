@@ -151,7 +151,7 @@ impl Streaks {
 
 /// The moment of a plan, on two clocks.
 #[derive(Debug, Clone, Copy)]
-pub struct Now {
+pub struct PlanTime {
     /// The wall clock, for people, and for comparison with the ledger of an earlier process.
     pub wall: Time,
     /// The monotonic clock, for durations.
@@ -218,7 +218,7 @@ pub fn plan(
     judged: &BTreeMap<String, Judgement>,
     streaks: &mut Streaks,
     pace: &Pace,
-    now: Now,
+    now: PlanTime,
 ) -> PlanResult {
     streaks.note(judged, now.steady);
     let mut changes = Vec::new();
@@ -277,7 +277,7 @@ fn brake(
     changes: Vec<Change>,
     streaks: &mut Streaks,
     pace: &Pace,
-    now: Now,
+    now: PlanTime,
 ) -> PlanResult {
     let gone = |said: ReportedState| matches!(said, ReportedState::Fenced | ReportedState::Lost);
     let lately = |told: &LastReport| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tachi_instance_ha::Notification;
 use tachi_pacemaker::{
-    Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Node, Now, Pace, Rules, Snapshot, Streaks, Time,
+    Cib, CrmMon, FenceStatus, Judgement, Kind, Names, Node, Pace, PlanTime, Rules, Snapshot, Streaks, Time,
     Verdict, is_unknown_agent, plan, verdict,
 };
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::claims::{Claims, is_spare};
 use super::detection;
 use super::ipmi::PowerCheck;
-use super::poke::Pokes;
+use super::notify::Pokes;
 use super::state::{File, Memory};
 use super::tools::{Cluster, ToolError};
 use crate::clock::Clock;
@@ -91,7 +91,7 @@ impl Setup {
 pub(crate) struct Bridge {
     setup: Setup,
     cluster: Arc<dyn Cluster>,
-    pokes: Option<Pokes>,
+    notifications_sent: Option<Pokes>,
     power: Option<PowerCheck>,
     clock: Clock,
     file: File,
@@ -150,7 +150,7 @@ impl Bridge {
     pub(crate) fn new(
         setup: Setup,
         cluster: Arc<dyn Cluster>,
-        pokes: Option<Pokes>,
+        notifications_sent: Option<Pokes>,
         power: Option<PowerCheck>,
         clock: Clock,
         file: File,
@@ -160,7 +160,7 @@ impl Bridge {
         Ok(Self {
             setup,
             cluster,
-            pokes,
+            notifications_sent,
             power,
             clock,
             file,
@@ -204,8 +204,8 @@ impl Bridge {
                     next
                 };
                 let poked = async {
-                    match &self.pokes {
-                        Some(pokes) => pokes.next().await,
+                    match &self.notifications_sent {
+                        Some(notifications_sent) => notifications_sent.next().await,
                         None => std::future::pending().await,
                     }
                 };
@@ -317,7 +317,7 @@ impl Bridge {
         self.memory
             .ledger
             .retain(|name| !snapshot.mon.quorate || listed(name));
-        let moment = Now {
+        let moment = PlanTime {
             wall: self.wall(),
             steady: now - self.started,
         };

@@ -169,7 +169,9 @@ fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
         None => (&[][..], NOT_READ.to_owned()),
         Some(Err(why)) => (&[][..], why.clone()),
         Some(Ok(seen)) => {
-            let bad = seen.iter().filter(|one| one.grade == upgrade::Grade::Failure);
+            let bad = seen
+                .iter()
+                .filter(|one| one.grade == upgrade::CheckGrade::Failure);
             let bad: Vec<String> = bad.map(|one| slug(one.name)).collect();
             (
                 seen.as_slice(),
@@ -186,9 +188,9 @@ fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
 
 fn upgraded(one: &upgrade::Check) -> Check {
     let grade = match one.grade {
-        upgrade::Grade::Success => Severity::Ok,
-        upgrade::Grade::Warning => Severity::Warn,
-        upgrade::Grade::Failure => Severity::Err,
+        upgrade::CheckGrade::Success => Severity::Ok,
+        upgrade::CheckGrade::Warning => Severity::Warn,
+        upgrade::CheckGrade::Failure => Severity::Err,
     };
     check(slug(one.name), grade, one.details.as_deref().unwrap_or_default())
 }
@@ -339,7 +341,7 @@ mod tests {
             policy: Some(Ok(Vec::new())),
             upgrade: Some(Ok(upgrade::NAMES
                 .iter()
-                .map(|name| upgrade::check(name, upgrade::Grade::Success, None))
+                .map(|name| upgrade::check(name, upgrade::CheckGrade::Success, None))
                 .collect())),
             situation: Some(Ok((situation, Some(rules)))),
         }
@@ -393,7 +395,7 @@ mod tests {
         let mut read = good();
         if let Some(Ok(seen)) = &mut read.upgrade {
             let last = seen.last_mut().unwrap();
-            *last = upgrade::check("Host Names", upgrade::Grade::Failure, "such as a".to_owned());
+            *last = upgrade::check("Host Names", upgrade::CheckGrade::Failure, "such as a".to_owned());
         }
         assert_eq!(worse(&read), [("host-names".to_owned(), Severity::Err)]);
         let mut read = good();
@@ -497,7 +499,7 @@ mod tests {
         let mut away = good();
         away.upgrade = Some(Ok(vec![upgrade::check(
             "Nova",
-            upgrade::Grade::Failure,
+            upgrade::CheckGrade::Failure,
             "no answer".to_owned(),
         )]));
         away.situation = Some(Err("the database is away".into()));

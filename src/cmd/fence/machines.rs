@@ -158,7 +158,7 @@ struct Change {
 
 /// Confirms, as an operator, that the answering machine is the host's.
 pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, CONFIRMED)?;
+    answer::accepts(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
     // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
     logging::start_with_warnings();

@@ -145,7 +145,7 @@ impl AuditedSwitch {
 
 /// Powers a host off and confirms it, level by level.
 pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, SWITCHED)?;
+    answer::accepts(&args.shape, SWITCHED)?;
     let ready = Ready::new(&args).await?;
     let levels = levels(&ready.fencers, &args.host)?;
     let runs = if args.consent.yes {
@@ -202,7 +202,7 @@ async fn each(
 
 /// Powers a host on, if nothing blocks it.
 pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, SWITCHED)?;
+    answer::accepts(&args.shape, SWITCHED)?;
     let ready = Ready::new(&args).await?;
     let levels = levels(&ready.fencers, &args.host)?;
     if let Some(why) = forbidden(&ready.settings, &args.host).await? {

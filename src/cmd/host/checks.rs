@@ -182,7 +182,7 @@ fn evacuations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
 fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     let all = facts.migrations.as_deref().unwrap_or_default().iter();
     let unfinished =
-        all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_over());
+        all.filter(|record| record.kind != MigrationType::Evacuation && !record.status.is_finished());
     let (over, open): (Vec<_>, Vec<_>) = unfinished.partition(|record| facts.was_overtaken(record));
     let named = |records: &[&Migration]| {
         names(

@@ -26,16 +26,16 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
     )?;
     let shape = &args.planned.shape;
     if args.dry_run {
-        answer::admits(shape, members::<GivebackView>())?;
+        answer::accepts(shape, members::<GivebackView>())?;
     } else {
-        answer::admits(shape, members::<RecoveryView>())?;
+        answer::accepts(shape, members::<RecoveryView>())?;
     }
     let source = source::open(&args.source).await?;
-    let outlook = source.giveback_outlook(&args.host, wish.with_locked).await?;
-    let host = &outlook.host;
-    if outlook.against.is_none() || args.dry_run {
+    let preview = source.giveback_outlook(&args.host, wish.with_locked).await?;
+    let host = &preview.host;
+    if preview.against.is_none() || args.dry_run {
         let now = source.now();
-        if let Some(seen) = outlook.seen_at {
+        if let Some(seen) = preview.seen_at {
             out::note(format!(
                 "tachi: as an engine saw Nova {}; what was moved later is not in it",
                 ago(seen.0, now)
@@ -45,20 +45,20 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
             answer::object(
                 shape,
                 now,
-                || json!(outlook),
+                || json!(preview),
                 |_| {
-                    let against = outlook.against.iter();
+                    let against = preview.against.iter();
                     let against = against.map(|why| format!("nothing would be begun now: {why}"));
-                    lines(&outlook).into_iter().chain(against).collect()
+                    lines(&preview).into_iter().chain(against).collect()
                 },
             )?;
             return Ok(crate::DONE);
         }
         let meanwhile = ProgressReporter::of(shape, now);
-        for one in lines(&outlook) {
+        for one in lines(&preview) {
             meanwhile.say(one);
         }
-        let back = outlook.instances.iter().filter(|one| one.stays.is_none()).count();
+        let back = preview.instances.iter().filter(|one| one.stays.is_none()).count();
         if back == 0 {
             // There is no recovery, so there are no fields of one either.
             let whole = ShapeArgs {
@@ -87,11 +87,11 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
 }
 
 /// Lists the instances that move back and those that stay.
-fn lines(outlook: &GivebackView) -> Vec<String> {
-    let host = &outlook.host;
+fn lines(preview: &GivebackView) -> Vec<String> {
+    let host = &preview.host;
     let (back, stay): (Vec<&AwayView>, Vec<&AwayView>) =
-        outlook.instances.iter().partition(|one| one.stays.is_none());
-    let total = outlook.instances.len();
+        preview.instances.iter().partition(|one| one.stays.is_none());
+    let total = preview.instances.len();
     if total == 0 {
         return vec![format!("nothing that was moved away from {host} is elsewhere")];
     }

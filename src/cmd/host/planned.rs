@@ -36,13 +36,13 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
         return abort(args).await;
     };
     let wish = wish(RecoveryKind::Drain, &args.planned, args.reason, lasts)?;
-    answer::admits(&args.planned.shape, members::<RecoveryView>())?;
+    answer::accepts(&args.planned.shape, members::<RecoveryView>())?;
     let source = source::open(&args.source).await?;
     let meanwhile = ProgressReporter::of(&args.planned.shape, source.now());
-    let outlook = source.drain_outlook(&args.host).await?;
-    let host = &outlook.host;
-    if outlook.against.is_none() {
-        outlook.consequences.iter().for_each(|one| meanwhile.say(one));
+    let preview = source.drain_outlook(&args.host).await?;
+    let host = &preview.host;
+    if preview.against.is_none() {
+        preview.consequences.iter().for_each(|one| meanwhile.say(one));
         meanwhile.say(format!(
             "At most {} at a time; the freeze lasts {}.",
             wish.at_once,

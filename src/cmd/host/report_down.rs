@@ -12,21 +12,21 @@ use crate::out::answer;
 use crate::{out, source};
 
 pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<FailedView>())?;
+    answer::accepts(&args.shape, members::<FailedView>())?;
     let source = source::open(&args.source).await?;
-    let outlook = source.outlook(&args.host).await?;
-    let host = &outlook.host;
+    let preview = source.preview(&args.host).await?;
+    let host = &preview.host;
     let mut consent = args.consent.clone();
     // The source refuses below what is blocked, unless the same operator has just reported the same.
-    consent.yes |= outlook.against.is_some();
-    if outlook.against.is_none() {
+    consent.yes |= preview.against.is_some();
+    if preview.against.is_none() {
         // A program reads only the answer on standard output.
         let tell = if args.shape.is_told() {
             out::told
         } else {
             out::note
         };
-        outlook.consequences.iter().for_each(tell);
+        preview.consequences.iter().for_each(tell);
     }
     let reason = asked(host, &consent, "report as down", "see above for what that does.")?;
     let told = source.fail(host, &reason).await?;

@@ -47,7 +47,7 @@ pub(super) struct PutBack {
 
 /// Returns a host to service and prints the result.
 pub(super) async fn run(args: HostReturnArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, PUT_BACK)?;
+    answer::accepts(&args.shape, PUT_BACK)?;
     let now = SystemClock.wall();
     let done = Box::pin(put_back(&args, ProgressReporter::of(&args.shape, now))).await?;
     let object = || json!({"host": done.host, "enabled": done.enabled, "off_maintenance": done.off_maintenance, "by": done.by});

@@ -18,7 +18,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
         reason,
         mut planned,
     } = args;
-    answer::admits(&planned.shape, members::<RecoveryView>())?;
+    answer::accepts(&planned.shape, members::<RecoveryView>())?;
     if reason.trim().is_empty() {
         return Err(Failure::usage("--reason: write what was done at it"));
     }

@@ -36,7 +36,7 @@ use plan::{Plan, lines};
 
 pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let made = ["made".to_owned()];
-    answer::admits(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
+    answer::accepts(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
     if let Some(api) = source::cloud(&args.source)? {
         let told = api.proposal(args.by, &args.default_zone).await?;
         let not_made = "nothing was made: `tachi setup import --apply` on a controller makes it";

@@ -291,7 +291,7 @@ impl Dialogue {
             return DialogueStep::Stay;
         }
         if let DialogueSubject::Typed(reach) = self.about {
-            let typed = line::split(self.value("tachi")).and_then(|words| line::admits(&words, reach));
+            let typed = line::split(self.value("tachi")).and_then(|words| line::accepts(&words, reach));
             if let Err(why) = typed {
                 self.fault = Some(why);
                 return DialogueStep::Stay;

@@ -64,7 +64,7 @@ pub(super) fn names(reach: Reach) -> String {
 }
 
 /// Checks that the command may be typed here.
-pub(super) fn admits(words: &[String], reach: Reach) -> Result<(), String> {
+pub(super) fn accepts(words: &[String], reach: Reach) -> Result<(), String> {
     let begins = |command: &[&str]| {
         let mut pairs = command.iter().zip(words);
         command.len() <= words.len() && pairs.all(|(one, other)| one == other)
@@ -173,16 +173,16 @@ mod tests {
             ("mon", false, false),
             ("", false, false),
         ] {
-            let told = [Reach::Look, Reach::Act].map(|reach| admits(&words(text), reach).is_ok());
+            let told = [Reach::Look, Reach::Act].map(|reach| accepts(&words(text), reach).is_ok());
             assert_eq!(told, [look, act], "{text:?}");
         }
     }
 
     #[test]
     fn what_may_cut_power_names_the_letter_that_asks_for_the_host() {
-        let told = admits(&words("recovery approve e87f"), Reach::Act).unwrap_err();
+        let told = accepts(&words("recovery approve e87f"), Reach::Act).unwrap_err();
         assert!(told.contains("Press a on the host"), "{told}");
-        let told = admits(&words("recovery approve e87f"), Reach::Look).unwrap_err();
+        let told = accepts(&words("recovery approve e87f"), Reach::Look).unwrap_err();
         assert!(told.contains("--read-only"), "{told}");
     }
 

@@ -63,8 +63,8 @@ impl Meant {
     /// Describes who has ended the recovery by the same action, and when: then nothing is left to do.
     fn already(&self, action_: Action) -> Option<String> {
         let said = self.story.word.as_ref()?;
-        let is_over = self.story.summary.life != Life::Open;
-        (is_over && said.word == action_.word.as_str()).then(|| {
+        let is_finished = self.story.summary.life != Life::Open;
+        (is_finished && said.word == action_.word.as_str()).then(|| {
             format!(
                 "the recovery of {} was already {} at {} by {}",
                 self.host(),
@@ -121,7 +121,7 @@ pub(in crate::cmd) async fn act(
     consent: &ConsentArgs,
     shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
-    answer::admits(shape, members_of(wanted.len()))?;
+    answer::accepts(shape, members_of(wanted.len()))?;
     let all = meant(source, wanted).await?;
     each(source, &all, action, consent, shape, None).await
 }
@@ -215,7 +215,7 @@ async fn each(
 
 /// `tachi recovery abort`.
 pub(super) async fn abort(args: ActionArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members_of(args.recoveries.len()))?;
+    answer::accepts(&args.shape, members_of(args.recoveries.len()))?;
     let source = source::open(&args.source).await?;
     act(
         source.as_ref(),
@@ -238,7 +238,7 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
         shape,
     } = args;
     let is_list = all_held || domain.is_some();
-    answer::admits(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
+    answer::accepts(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
     let source = source::open(&source).await?;
     if !is_list {
         return act(source.as_ref(), &recoveries, action, &consent, &shape).await;
@@ -289,7 +289,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
         mut consent,
         shape,
     } = args;
-    answer::admits(&shape, ONE)?;
+    answer::accepts(&shape, ONE)?;
     let database = Database::open(&config).await?;
     let all = meant(&database, std::slice::from_ref(&recovery)).await?;
     for one in &all {
@@ -316,7 +316,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
 
 /// `tachi recovery retry`.
 pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
-    answer::admits(&args.shape, members::<RetriedView>())?;
+    answer::accepts(&args.shape, members::<RetriedView>())?;
     let source = source::open(&args.source).await?;
     let all = meant(source.as_ref(), &args.recoveries).await?;
     let text = with_hosts(

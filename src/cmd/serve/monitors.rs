@@ -36,7 +36,7 @@ const SIGN: Duration = Duration::from_secs(10);
 const MAX_PARALLEL: usize = 16;
 
 /// A host that is gone.
-struct Gone {
+struct StoppedMonitor {
     since: Instant,
     reported: bool,
 }
@@ -45,7 +45,7 @@ struct Gone {
 pub(super) struct Monitors {
     region: tachi_sandbox::Region,
     client: Arc<Client>,
-    gone: BTreeMap<String, Gone>,
+    gone: BTreeMap<String, StoppedMonitor>,
     signed: Option<Instant>,
     /// Last refusal by the API, so that it is logged only once.
     told: Option<String>,
@@ -96,7 +96,7 @@ impl Monitors {
                     self.signed = None;
                 }
             } else {
-                let new = Gone {
+                let new = StoppedMonitor {
                     since: now,
                     reported: false,
                 };

@@ -38,8 +38,8 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::{HostId, SegmentId};
     use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
     use tachi_engine::ports::operator::{HostView, SegmentView};
-    use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
-    use tachi_operator::{Fencing, Place, RegionSnapshot};
+    use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
+    use tachi_operator::{Fencing, RegionSnapshot, SnapshotSource};
     use uuid::Uuid;
 
     use super::*;
@@ -124,7 +124,7 @@ pub(in crate::cmd) mod tests {
                 device: None,
                 bare_normal: BareNormal::Refuse,
             },
-            place: Place {
+            place: SnapshotSource {
                 region: None,
                 database: "sqlite".into(),
             },
@@ -169,7 +169,7 @@ pub(in crate::cmd) mod tests {
             rooms: None,
             holds: None,
         };
-        let configured = Configured {
+        let configured = ConfiguredFacts {
             mode: FencingMode::External,
             stopped: false,
             has_devices: false,

@@ -13,7 +13,7 @@ use tachi_engine::ports::OperatorJournal as _;
 use tachi_store::Store;
 
 use super::super::Failure;
-use super::{Check, Grade, NAMED, check};
+use super::{Check, CheckGrade, NAMED, check};
 use crate::settings::{AuthStrategy, Settings};
 use crate::wiring;
 
@@ -30,9 +30,9 @@ pub(super) fn options(report: &ConfigReport) -> Check {
         .collect();
     // Options that Masakari has and that are not needed here are no mistake.
     let grade = if told.iter().all(|warning| warning.is_notice()) {
-        Grade::Success
+        CheckGrade::Success
     } else {
-        Grade::Warning
+        CheckGrade::Warning
     };
     let lines: Vec<String> = told.iter().map(ToString::to_string).collect();
     check(NAME, grade, (!lines.is_empty()).then(|| lines.join("; ")))
@@ -60,22 +60,26 @@ pub(super) fn authorities(settings: &Settings) -> Check {
     }
     let (grade, missing) = missing(&asked);
     if missing.is_empty() {
-        return check(NAME, Grade::Success, None);
+        return check(NAME, CheckGrade::Success, None);
     }
     let named: Vec<String> = missing.into_iter().collect();
     check(NAME, grade, named.join("; "))
 }
 
 /// Lists the files that are missing, by the URL that they are for.
-fn missing(asked: &[(&str, Option<&Path>)]) -> (Grade, BTreeSet<String>) {
-    let mut grade = Grade::Success;
+fn missing(asked: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
+    let mut grade = CheckGrade::Success;
     let mut told = BTreeSet::new();
     for (url, file) in asked {
         let Some(file) = file.filter(|file| !file.exists()) else {
             continue;
         };
         let plain = url.starts_with("http://");
-        grade = grade.max(if plain { Grade::Warning } else { Grade::Failure });
+        grade = grade.max(if plain {
+            CheckGrade::Warning
+        } else {
+            CheckGrade::Failure
+        });
         let end = if plain {
             "it is not needed while everything is spoken to without TLS"
         } else {
@@ -96,14 +100,14 @@ pub(super) fn without_evidence(settings: &Settings) -> Check {
                  configure fence devices, or set it to refuse once the monitors send evidence",
                 time.as_secs()
             );
-            check(NAME, Grade::Warning, details)
+            check(NAME, CheckGrade::Warning, details)
         }
         (FencingMode::External, BareNormal::Refuse) => {
             let details =
                 "[fencing] normal_without_evidence = refuse: NORMAL without evidence recovers nothing";
-            check(NAME, Grade::Success, details.to_owned())
+            check(NAME, CheckGrade::Success, details.to_owned())
         }
-        (FencingMode::Engine | FencingMode::DryRun, _) => check(NAME, Grade::Success, None),
+        (FencingMode::Engine | FencingMode::DryRun, _) => check(NAME, CheckGrade::Success, None),
     }
 }
 
@@ -111,13 +115,16 @@ pub(super) fn without_evidence(settings: &Settings) -> Check {
 pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check {
     const NAME: &str = "Reporter Binding";
     let (grade, word) = match settings.binding.mode {
-        BindingMode::Off => (Grade::Warning, "off: every reporter is trusted for every host"),
+        BindingMode::Off => (
+            CheckGrade::Warning,
+            "off: every reporter is trusted for every host",
+        ),
         BindingMode::Warn => (
-            Grade::Warning,
+            CheckGrade::Warning,
             "warn: reporters that are bound to no host are believed about every host; give each host a credential of its own \
              (tachi setup monitors) and set it to enforce",
         ),
-        BindingMode::Enforce => (Grade::Success, "enforce"),
+        BindingMode::Enforce => (CheckGrade::Success, "enforce"),
     };
     let mut details = vec![format!("[api] reporter_binding = {word}")];
     let Some(store) = store else {
@@ -128,7 +135,7 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
         Err(error) => {
             return check(
                 NAME,
-                Grade::Failure,
+                CheckGrade::Failure,
                 Failure::new("reading reports", error).chain(),
             );
         }
@@ -171,7 +178,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         Err(_) if !current => return Vec::new(),
         Err(error) => {
             let why = Failure::new("reading what is open", error).chain();
-            return vec![check(OPEN, Grade::Failure, why)];
+            return vec![check(OPEN, CheckGrade::Failure, why)];
         }
     };
     let mut told: Vec<String> = open
@@ -185,9 +192,9 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         })
         .collect();
     let mut grade = if told.is_empty() {
-        Grade::Success
+        CheckGrade::Success
     } else {
-        Grade::Warning
+        CheckGrade::Warning
     };
     if current {
         match store.desk().recoveries(false).await {
@@ -195,7 +202,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
                 let of = |life| recoveries.iter().filter(|one| one.life == life).count();
                 let (open, watching) = (of(Life::Open), of(Life::Watching));
                 if open > 0 {
-                    grade = Grade::Warning;
+                    grade = CheckGrade::Warning;
                     told.push(count(open, "recovery is open", "recoveries are open"));
                 }
                 // These recoveries only wait for their hosts.
@@ -208,7 +215,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
                 }
             }
             Err(error) => {
-                grade = Grade::Failure;
+                grade = CheckGrade::Failure;
                 told.push(Failure::new("reading recoveries", error).chain());
             }
         }
@@ -216,7 +223,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     let work = check(OPEN, grade, (!told.is_empty()).then(|| told.join(", ")));
     let reserved: BTreeSet<String> = open.reserved.into_iter().collect();
     let names = (!reserved.is_empty()).then(|| format!("{}: {}", reserved.len(), some_of(&reserved)));
-    vec![work, check(RESERVED, Grade::Success, names)]
+    vec![work, check(RESERVED, CheckGrade::Success, names)]
 }
 
 /// Checks for a running engine of Masakari.
@@ -224,19 +231,23 @@ pub(super) async fn upstream_engine(settings: &Settings) -> Check {
     const NAME: &str = "Masakari's Engine";
     let Some(messaging) = &settings.messaging else {
         let details = "no transport_url: nobody can see whether masakari-engine runs".to_owned();
-        return check(NAME, Grade::Success, details);
+        return check(NAME, CheckGrade::Success, details);
     };
     match tokio::time::timeout(BROKER, wiring::upstream_engines_now(messaging)).await {
-        Ok(Ok(0)) => check(NAME, Grade::Success, None),
+        Ok(Ok(0)) => check(NAME, CheckGrade::Success, None),
         Ok(Ok(engines)) => {
             let details =
                 format!("{engines} are running: stop masakari-engine everywhere before tachi engine starts");
-            check(NAME, Grade::Warning, details)
+            check(NAME, CheckGrade::Warning, details)
         }
-        Ok(Err(why)) => check(NAME, Grade::Warning, format!("the broker does not tell: {why}")),
+        Ok(Err(why)) => check(
+            NAME,
+            CheckGrade::Warning,
+            format!("the broker does not tell: {why}"),
+        ),
         Err(_) => check(
             NAME,
-            Grade::Warning,
+            CheckGrade::Warning,
             format!("the broker has not answered within {} s", BROKER.as_secs()),
         ),
     }
@@ -257,13 +268,13 @@ mod tests {
     #[test]
     fn options_without_effect_are_told_with_their_line() {
         let none = options(&settings("[DEFAULT]\nstate_path = /tmp\n").report);
-        assert_eq!((none.grade, none.details), (Grade::Success, None));
+        assert_eq!((none.grade, none.details), (CheckGrade::Success, None));
         // This is an option of Masakari, without use here.
         let told = options(&settings("[DEFAULT]\nstate_path = /tmp\nenabled_apis = masakari_api\n").report);
-        assert_eq!(told.grade, Grade::Success);
+        assert_eq!(told.grade, CheckGrade::Success);
         assert!(details(&told).contains("masakari.conf:3"), "{:?}", told.details);
         let told = options(&settings("[DEFAULT]\nstate_pat = /tmp\n").report);
-        assert_eq!(told.grade, Grade::Warning);
+        assert_eq!(told.grade, CheckGrade::Warning);
         assert!(
             details(&told).contains("masakari.conf:2") && details(&told).contains("state_path"),
             "{:?}",
@@ -276,31 +287,31 @@ mod tests {
         let absent = Path::new("/nowhere/ca.pem");
         let there = Path::new("/");
         for (asked, grade) in [
-            (vec![("https://k/v3", None)], Grade::Success),
-            (vec![("https://k/v3", Some(there))], Grade::Success),
-            (vec![("http://k/v3", Some(absent))], Grade::Warning),
-            (vec![("https://k/v3", Some(absent))], Grade::Failure),
+            (vec![("https://k/v3", None)], CheckGrade::Success),
+            (vec![("https://k/v3", Some(there))], CheckGrade::Success),
+            (vec![("http://k/v3", Some(absent))], CheckGrade::Warning),
+            (vec![("https://k/v3", Some(absent))], CheckGrade::Failure),
             (
                 vec![("http://k/v3", Some(absent)), ("https://k/v3", Some(absent))],
-                Grade::Failure,
+                CheckGrade::Failure,
             ),
         ] {
             let (found, told) = missing(&asked);
             assert_eq!(found, grade, "{asked:?}");
-            assert_eq!(told.is_empty(), grade == Grade::Success, "{told:?}");
+            assert_eq!(told.is_empty(), grade == CheckGrade::Success, "{told:?}");
         }
     }
 
     #[test]
     fn what_a_report_is_worth_without_evidence() {
         for (text, grade, word) in [
-            ("[fencing]\nmode = external\n", Grade::Warning, "after 180 s"),
+            ("[fencing]\nmode = external\n", CheckGrade::Warning, "after 180 s"),
             (
                 "[fencing]\nmode = external\nnormal_without_evidence = refuse\n",
-                Grade::Success,
+                CheckGrade::Success,
                 "refuse",
             ),
-            ("[fencing]\nmode = engine\n", Grade::Success, ""),
+            ("[fencing]\nmode = engine\n", CheckGrade::Success, ""),
         ] {
             let told = without_evidence(&settings(text));
             assert_eq!(told.grade, grade, "{text}");
@@ -311,9 +322,13 @@ mod tests {
     #[tokio::test]
     async fn every_way_to_bind_reporters_but_enforce_is_a_warning() {
         for (text, grade, word) in [
-            ("", Grade::Warning, "warn: "),
-            ("[api]\nreporter_binding = off\n", Grade::Warning, "off: "),
-            ("[api]\nreporter_binding = enforce\n", Grade::Success, "enforce"),
+            ("", CheckGrade::Warning, "warn: "),
+            ("[api]\nreporter_binding = off\n", CheckGrade::Warning, "off: "),
+            (
+                "[api]\nreporter_binding = enforce\n",
+                CheckGrade::Success,
+                "enforce",
+            ),
         ] {
             let told = binding(&settings(text), None).await;
             assert_eq!(told.grade, grade, "{text}");
@@ -324,12 +339,12 @@ mod tests {
     #[tokio::test]
     async fn a_broker_that_does_not_answer_is_no_engine() {
         let told = upstream_engine(&settings("")).await;
-        assert_eq!(told.grade, Grade::Success);
+        assert_eq!(told.grade, CheckGrade::Success);
         let told = upstream_engine(&settings(
             "[DEFAULT]\ntransport_url = rabbit://guest:secret-word@127.0.0.1:1/\n",
         ))
         .await;
-        assert_eq!(told.grade, Grade::Warning);
+        assert_eq!(told.grade, CheckGrade::Warning);
         assert!(!details(&told).contains("secret-word"), "{:?}", told.details);
     }
 

@@ -58,15 +58,15 @@ fn wrapped(text: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Grade, check};
+    use super::super::{CheckGrade, check};
     use super::*;
 
     #[test]
     fn the_table_is_drawn_as_people_know_it() {
         let long = "a word or two ".repeat(12);
         let checks = [
-            check("First", Grade::Success, None),
-            check("Second", Grade::Failure, long),
+            check("First", CheckGrade::Success, None),
+            check("Second", CheckGrade::Failure, long),
         ];
         let lines = table(&checks);
         assert!(lines[1].starts_with("| Upgrade Check Results "), "{lines:?}");

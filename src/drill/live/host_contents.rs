@@ -62,7 +62,7 @@ pub(super) fn against(shown: &HostContents, canaries: &BTreeSet<ServerId>, reaso
         }
         Some(_) => {}
     }
-    if let Some(one) = shown.migrations.iter().find(|one| !one.status.is_over()) {
+    if let Some(one) = shown.migrations.iter().find(|one| !one.status.is_finished()) {
         return Some(format!("instance {} is on its way from or to it", one.server));
     }
     let Some(consumers) = &shown.consumers else {

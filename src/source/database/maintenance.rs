@@ -48,13 +48,13 @@ fn told<T>(what: &str, done: Result<Done<T>, ActionError>) -> Result<T, Failure>
     Ok(done.view)
 }
 
-pub(super) async fn lift(
+pub(super) async fn unmute(
     database: &Database,
     reporter: &str,
     reason: Option<&str>,
 ) -> Result<LiftedView, Failure> {
     let desk = LocalOperator::open(database, "tachi monitor unmute", reason)?;
-    let done = desk.upkeep().lift(reporter).await;
+    let done = desk.upkeep().unmute(reporter).await;
     told("letting the reporter be heard again", done)
 }
 
@@ -76,6 +76,6 @@ pub(super) async fn retry(
     let desk = LocalOperator::open(database, "tachi recovery retry", reason)?;
     let now = database.base.clock.wall();
     let view = told("asking for another attempt", desk.upkeep().retry(id, now).await)?;
-    wiring::socket_poke(&database.settings)?.poke();
+    wiring::socket_poke(&database.settings)?.notify();
     Ok(view)
 }

@@ -138,7 +138,7 @@ pub(super) async fn plan(
     if let Some(why) = begun.unaudited {
         out::note(format!("tachi: {why}"));
     }
-    wiring::socket_poke(settings)?.poke();
+    wiring::socket_poke(settings)?.notify();
     Ok(begun.view)
 }
 

@@ -300,6 +300,10 @@ fn the_sample_changes_nothing_and_is_true_when_uncommented() {
     for rule in DEFAULTS {
         let listed = rules.list().find(|listed| listed.name == rule.name).unwrap();
         assert_eq!(listed.text, rule.check);
-        assert!(matches!(listed.place, crate::Place::File { .. }), "{}", rule.name);
+        assert!(
+            matches!(listed.place, crate::RuleLocation::File { .. }),
+            "{}",
+            rule.name
+        );
     }
 }

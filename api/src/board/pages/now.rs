@@ -23,7 +23,7 @@ const NAMED: usize = 12;
 /// The "Now" page.
 #[derive(Template)]
 #[template(path = "now.html")]
-pub(super) struct Now<'a> {
+pub(super) struct NowPage<'a> {
     seen: &'a SituationView,
     /// Recoveries and instances that need an operator, then findings, the worst first.
     attention: Vec<Item>,
@@ -46,7 +46,7 @@ struct Item {
     rest: Piece,
 }
 
-impl<'a> Now<'a> {
+impl<'a> NowPage<'a> {
     pub(super) fn of(seen: &'a SituationView, freezes: &[FreezeView], may: bool) -> Self {
         let needs = &seen.needs_person;
         let mut attention: Vec<Item> = groups(&needs.recoveries)

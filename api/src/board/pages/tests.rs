@@ -160,7 +160,7 @@ fn night() -> Value {
 #[test]
 fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_twice() {
     let seen: SituationView = view(night());
-    let html = Now::of(&seen, &[], true).render().unwrap();
+    let html = NowPage::of(&seen, &[], true).render().unwrap();
     for text in [
         "2 recoveries: <a href=\"#/host/compute-0001\">",
         "<div>on hold: 2 of 4 hosts failed</div>",
@@ -189,7 +189,7 @@ fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_tw
     assert!(place("Needs attention") < place("text of FROZEN"));
     assert!(place("text of FROZEN") < place("<h2>Recoveries</h2>"));
     let quiet: SituationView = view(situation(2));
-    let html = Now::of(&quiet, &[], true).render().unwrap();
+    let html = NowPage::of(&quiet, &[], true).render().unwrap();
     for heading in ["Needs attention", "Recoveries", "Notes"] {
         assert!(!html.contains(heading), "nothing is in {heading}");
     }
@@ -203,7 +203,7 @@ fn board_the_action_that_destroys_disks_is_last_and_behind_a_question() {
         "instance": id, "name": "db-1", "host": "a", "recovery": id, "life": "open", "waits": null,
         "commands": [format!("tachi instance resolve {id} --not-running-on b"), format!("tachi instance resolve {id} --dismiss")]}]);
     let seen: SituationView = view(told);
-    let html = Now::of(&seen, &[], false).render().unwrap();
+    let html = NowPage::of(&seen, &[], false).render().unwrap();
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
     assert!(place("--dismiss") < place("<summary>Only after you have looked on that host"));
     assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
@@ -287,7 +287,7 @@ fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
 #[test]
 fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
     let seen: SituationView = view(situation(2));
-    let html = Now::of(&seen, &[], true).render().unwrap();
+    let html = NowPage::of(&seen, &[], true).render().unwrap();
     for text in [
         "<span class=\"good\">50 of 50 protected</span>",
         "<span class=\"good\">50 of 50</span>",
@@ -297,7 +297,7 @@ fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
-    let looks_on = Now::of(&seen, &[], false).render().unwrap();
+    let looks_on = NowPage::of(&seen, &[], false).render().unwrap();
     assert!(!looks_on.contains("data-act"), "{looks_on}");
 }
 

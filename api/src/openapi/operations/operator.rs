@@ -154,7 +154,7 @@ pub(super) fn operator() -> Vec<Operation> {
         freezes(),
         freeze(),
         thaw(),
-        outlook(),
+        preview(),
         failure(),
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
@@ -323,7 +323,7 @@ fn thaw() -> Operation {
 const FAILURE: &str = "/operator/v1/hosts/{hostname}/failure";
 pub(super) const NO_HOST: &str = "No host of this name or id is registered.";
 
-fn outlook() -> Operation {
+fn preview() -> Operation {
     Operation {
         path: FAILURE,
         id: Cow::Borrowed("showFailureOutlook"),

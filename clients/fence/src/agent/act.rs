@@ -61,13 +61,13 @@ impl AgentOutput<'_> {
 pub(super) async fn off(
     device: &dyn Device,
     plug: &Plug,
-    patience: PollSchedule,
-    voice: &mut AgentOutput<'_>,
+    polls: PollSchedule,
+    out: &mut AgentOutput<'_>,
 ) -> u8 {
-    sleep(patience.delay).await;
-    match make_off(device, plug, patience, voice).await {
+    sleep(polls.delay).await;
+    match make_off(device, plug, polls, out).await {
         Ok(was) => {
-            voice.say(if was {
+            out.say(if was {
                 "Success: Already OFF"
             } else {
                 "Success: Powered OFF"
@@ -75,7 +75,7 @@ pub(super) async fn off(
             DONE
         }
         Err(why) => {
-            voice.complain(&why);
+            out.complain(&why);
             FAILED
         }
     }
@@ -85,12 +85,12 @@ pub(super) async fn off(
 pub(super) async fn on(
     device: &dyn Device,
     plug: &Plug,
-    patience: PollSchedule,
-    voice: &mut AgentOutput<'_>,
+    polls: PollSchedule,
+    out: &mut AgentOutput<'_>,
 ) -> u8 {
-    match make_on(device, plug, patience, voice).await {
+    match make_on(device, plug, polls, out).await {
         Ok(was) => {
-            voice.say(if was {
+            out.say(if was {
                 "Success: Already ON"
             } else {
                 "Success: Powered ON"
@@ -98,7 +98,7 @@ pub(super) async fn on(
             DONE
         }
         Err(why) => {
-            voice.complain(&why);
+            out.complain(&why);
             FAILED
         }
     }
@@ -108,35 +108,35 @@ pub(super) async fn on(
 pub(super) async fn reboot(
     device: &dyn Device,
     plug: &Plug,
-    patience: PollSchedule,
-    voice: &mut AgentOutput<'_>,
+    polls: PollSchedule,
+    out: &mut AgentOutput<'_>,
 ) -> u8 {
-    sleep(patience.delay).await;
-    if let Err(why) = make_off(device, plug, patience, voice).await {
-        voice.complain(&why);
+    sleep(polls.delay).await;
+    if let Err(why) = make_off(device, plug, polls, out).await {
+        out.complain(&why);
         return FAILED;
     }
-    if let Err(why) = make_on(device, plug, patience, voice).await {
-        voice.complain(&format!("{why} (it is off, which is what counts)"));
+    if let Err(why) = make_on(device, plug, polls, out).await {
+        out.complain(&format!("{why} (it is off, which is what counts)"));
     }
-    voice.say("Success: Rebooted");
+    out.say("Success: Rebooted");
     DONE
 }
 
 /// Prints whether the plug is on, and returns the matching exit code.
-pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut AgentOutput<'_>) -> u8 {
+pub(super) async fn status(device: &dyn Device, plug: &Plug, out: &mut AgentOutput<'_>) -> u8 {
     match device.read_power(plug).await {
         Ok(reading) => match reading.power {
             Power::On => {
-                voice.say("Status: ON");
+                out.say("Status: ON");
                 DONE
             }
             Power::Off => {
-                voice.say("Status: OFF");
+                out.say("Status: OFF");
                 OFF
             }
             Power::Unknown => {
-                voice.complain(&format!(
+                out.complain(&format!(
                     "Failed: {} says {:?}, which is neither on nor off",
                     reading.device, reading.raw
                 ));
@@ -144,7 +144,7 @@ pub(super) async fn status(device: &dyn Device, plug: &Plug, voice: &mut AgentOu
             }
         },
         Err(error) => {
-            voice.complain(&failed(&error));
+            out.complain(&failed(&error));
             FAILED
         }
     }
@@ -158,27 +158,27 @@ fn failed(error: &CallError) -> String {
 async fn make_off(
     device: &dyn Device,
     plug: &Plug,
-    patience: PollSchedule,
-    voice: &mut AgentOutput<'_>,
+    polls: PollSchedule,
+    out: &mut AgentOutput<'_>,
 ) -> Result<bool, String> {
     // Two readings of off before any command show that the host was off already, so no command is needed.
     let mut offs = 0;
     while offs < 2 {
-        match read(device, plug, voice).await? {
+        match read(device, plug, out).await? {
             Some(Power::Off) => offs += 1,
             Some(Power::On | Power::Unknown) | None => break,
         }
         if offs == 2 {
             return Ok(true);
         }
-        sleep(patience.poll).await;
+        sleep(polls.poll).await;
     }
     let begun = Instant::now();
-    let mut again = !command(device.power_off(plug, "fencing by the cluster").await, voice)?;
-    sleep(patience.wait).await;
-    let (mut offs, mut repeated) = (0, patience.power.is_zero());
+    let mut again = !command(device.power_off(plug, "fencing by the cluster").await, out)?;
+    sleep(polls.wait).await;
+    let (mut offs, mut repeated) = (0, polls.power.is_zero());
     loop {
-        match read(device, plug, voice).await? {
+        match read(device, plug, out).await? {
             Some(Power::Off) => offs += 1,
             Some(Power::On | Power::Unknown) | None => offs = 0,
         }
@@ -186,16 +186,16 @@ async fn make_off(
             return Ok(false);
         }
         let gone = begun.elapsed();
-        if !patience.power.is_zero() && gone >= patience.power {
+        if !polls.power.is_zero() && gone >= polls.power {
             return Err("Failed: Timed out waiting to power OFF".to_owned());
         }
         // A rejected command is repeated at once. A command without effect is repeated once, after half of the timeout.
-        let late = !repeated && gone >= patience.power / 2;
+        let late = !repeated && gone >= polls.power / 2;
         if offs == 0 && (again || late) {
             repeated |= late;
-            again = !command(device.power_off(plug, "fencing by the cluster").await, voice)?;
+            again = !command(device.power_off(plug, "fencing by the cluster").await, out)?;
         }
-        sleep(patience.poll).await;
+        sleep(polls.poll).await;
     }
 }
 
@@ -203,42 +203,38 @@ async fn make_off(
 async fn make_on(
     device: &dyn Device,
     plug: &Plug,
-    patience: PollSchedule,
-    voice: &mut AgentOutput<'_>,
+    polls: PollSchedule,
+    out: &mut AgentOutput<'_>,
 ) -> Result<bool, String> {
-    if read(device, plug, voice).await? == Some(Power::On) {
+    if read(device, plug, out).await? == Some(Power::On) {
         return Ok(true);
     }
     let begun = Instant::now();
-    let mut again = !command(device.power_on(plug, "power on by the cluster").await, voice)?;
-    sleep(patience.wait).await;
+    let mut again = !command(device.power_on(plug, "power on by the cluster").await, out)?;
+    sleep(polls.wait).await;
     loop {
-        if read(device, plug, voice).await? == Some(Power::On) {
+        if read(device, plug, out).await? == Some(Power::On) {
             return Ok(false);
         }
-        if !patience.power.is_zero() && begun.elapsed() >= patience.power {
+        if !polls.power.is_zero() && begun.elapsed() >= polls.power {
             return Err("Failed: Timed out waiting to power ON".to_owned());
         }
         if again {
-            again = !command(device.power_on(plug, "power on by the cluster").await, voice)?;
+            again = !command(device.power_on(plug, "power on by the cluster").await, out)?;
         }
-        sleep(patience.poll).await;
+        sleep(polls.poll).await;
     }
 }
 
 /// Reads the power; `None` if a transient fault prevented the reading.
-async fn read(
-    device: &dyn Device,
-    plug: &Plug,
-    voice: &mut AgentOutput<'_>,
-) -> Result<Option<Power>, String> {
+async fn read(device: &dyn Device, plug: &Plug, out: &mut AgentOutput<'_>) -> Result<Option<Power>, String> {
     match device.read_power(plug).await {
         Ok(reading) => {
-            voice.tell(&format!("{}: {}", reading.device, reading.raw));
+            out.tell(&format!("{}: {}", reading.device, reading.raw));
             Ok(Some(reading.power))
         }
         Err(error) if error.fault.class == FaultClass::Transient => {
-            voice.tell(&failed(&error));
+            out.tell(&failed(&error));
             Ok(None)
         }
         Err(error) => Err(failed(&error)),
@@ -246,11 +242,11 @@ async fn read(
 }
 
 /// Returns true if the device accepted the command, or may have.
-fn command(outcome: Result<(), CallError>, voice: &mut AgentOutput<'_>) -> Result<bool, String> {
+fn command(outcome: Result<(), CallError>, out: &mut AgentOutput<'_>) -> Result<bool, String> {
     match outcome {
         Ok(()) => Ok(true),
         Err(error) if error.fault.class == FaultClass::Transient => {
-            voice.tell(&failed(&error));
+            out.tell(&failed(&error));
             Ok(error.fault.maybe_done)
         }
         Err(error) => Err(failed(&error)),
@@ -371,7 +367,7 @@ mod tests {
         delay: Duration::ZERO,
     };
 
-    async fn act(action: &str, fake: &Fake, patience: PollSchedule) -> (u8, String, String) {
+    async fn act(action: &str, fake: &Fake, polls: PollSchedule) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut voice = AgentOutput {
             out: &mut out,
@@ -381,9 +377,9 @@ mod tests {
         };
         let plug = Plug::new("c1", None).unwrap();
         let code = match action {
-            "off" => off(fake, &plug, patience, &mut voice).await,
-            "on" => on(fake, &plug, patience, &mut voice).await,
-            "reboot" => reboot(fake, &plug, patience, &mut voice).await,
+            "off" => off(fake, &plug, polls, &mut voice).await,
+            "on" => on(fake, &plug, polls, &mut voice).await,
+            "reboot" => reboot(fake, &plug, polls, &mut voice).await,
             _ => status(fake, &plug, &mut voice).await,
         };
         (

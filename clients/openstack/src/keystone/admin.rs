@@ -9,7 +9,7 @@ use tachi_engine::ports::CallError;
 use crate::answer::Answer;
 use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin::Service;
-use crate::session::{Call, Place, Session};
+use crate::session::{Call, RequestPath, Session};
 
 /// An entry of one of Keystone's lists.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -47,7 +47,7 @@ impl Session {
         body: Option<Value>,
         effect: Effect,
     ) -> Result<Answer, CallError> {
-        let place = Place::Path(path);
+        let place = RequestPath::Path(path);
         self.call(&Call {
             service: Service::Identity,
             method,

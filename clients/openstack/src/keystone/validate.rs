@@ -7,7 +7,7 @@ use tachi_engine::ports::CallError;
 
 use super::plugin::Service;
 use crate::fault::{Effect, ErrorScope};
-use crate::session::{Call, Place, Session};
+use crate::session::{Call, RequestPath, Session};
 use crate::time;
 
 /// Maximum length of a token that is passed to Keystone, in bytes. Fernet tokens have some 200 bytes, JWS tokens some
@@ -149,7 +149,7 @@ impl Session {
             .call(&Call {
                 service: Service::Identity,
                 method: Method::GET,
-                place: Place::Path(&["auth", "tokens"]),
+                place: RequestPath::Path(&["auth", "tokens"]),
                 query: &query,
                 version: None,
                 subject: Some(subject),

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use tachi_domain::ServerId;
-use tachi_domain::nova::{RequestOrigin, ServerAction};
+use tachi_domain::nova::{Actor, ServerAction};
 use tachi_engine::ports::CallError;
 use tachi_keystone::Need;
 
@@ -42,9 +42,9 @@ pub(super) async fn of(nova: &Nova, server: ServerId) -> Result<Option<Vec<Serve
     actions.sort_by(|one, other| other.start_time.cmp(&one.start_time));
     let order = |record: Record| ServerAction {
         by: match &record.user_id {
-            None => RequestOrigin::Nova,
-            Some(_) if record.user_id == ours => RequestOrigin::Ours,
-            Some(_) => RequestOrigin::Person,
+            None => Actor::Nova,
+            Some(_) if record.user_id == ours => Actor::Ours,
+            Some(_) => Actor::Person,
         },
         action: record.action,
     };
@@ -90,9 +90,9 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("stop", RequestOrigin::Nova),
-                ("start", RequestOrigin::Ours),
-                ("create", RequestOrigin::Person)
+                ("stop", Actor::Nova),
+                ("start", Actor::Ours),
+                ("create", Actor::Person)
             ]
         );
         assert_eq!(nova.orders(GONE.parse().unwrap()).await.unwrap(), None);

@@ -18,7 +18,7 @@ use tachi_engine::ports::{CallError, ProviderLine};
 use super::{Nova, hypervisor};
 use crate::fault::{Effect, ErrorScope};
 use crate::keystone::plugin::Service;
-use crate::session::{Call, Place};
+use crate::session::{Call, RequestPath};
 
 /// The first version with the current form of usages by provider; every Placement since 2017 supports it.
 const VERSION: ApiVersion = ApiVersion(1, 9);
@@ -181,7 +181,7 @@ async fn get<T: DeserializeOwned>(
         .call(&Call {
             service: Service::Placement,
             method: Method::GET,
-            place: Place::Path(path),
+            place: RequestPath::Path(path),
             query,
             version: Some(VERSION),
             subject: None,

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use crate::fault::{self, Effect, ErrorScope};
 use crate::keystone::plugin::Service;
-use crate::session::{Call, Place, Session};
+use crate::session::{Call, RequestPath, Session};
 
 /// The microversions of one kind of call.
 #[derive(Clone, Copy, Debug)]
@@ -158,7 +158,7 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
         .call(&Call {
             service: Service::Compute,
             method: Method::GET,
-            place: Place::Above(up),
+            place: RequestPath::Above(up),
             query: &[],
             version: None,
             subject: None,

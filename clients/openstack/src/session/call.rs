@@ -13,14 +13,14 @@ use crate::keystone::plugin::Service;
 
 /// The path of a request, relative to the service's endpoint.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Place<'a> {
+pub(crate) enum RequestPath<'a> {
     /// A path below the endpoint. Each segment is percent-encoded.
     Path(&'a [&'a str]),
     /// This many path segments above the endpoint (0: the endpoint itself), with a trailing slash.
     Above(usize),
 }
 
-impl std::fmt::Display for Place<'_> {
+impl std::fmt::Display for RequestPath<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Path(segments) => segments.iter().try_for_each(|segment| write!(f, "/{segment}")),
@@ -34,7 +34,7 @@ impl std::fmt::Display for Place<'_> {
 pub(crate) struct Call<'a> {
     pub(crate) service: Service,
     pub(crate) method: Method,
-    pub(crate) place: Place<'a>,
+    pub(crate) place: RequestPath<'a>,
     pub(crate) query: &'a [(&'static str, String)],
     pub(crate) version: Option<ApiVersion>,
     /// A token to be validated.
@@ -68,8 +68,8 @@ impl Call<'_> {
     /// Builds the address.
     pub(super) async fn url(&self, os: &OsSession) -> Result<Url, openstack::Error> {
         match self.place {
-            Place::Path(segments) => os.get_endpoint(self.service, segments).await,
-            Place::Above(up) => {
+            RequestPath::Path(segments) => os.get_endpoint(self.service, segments).await,
+            RequestPath::Above(up) => {
                 let mut url = os.get_endpoint(self.service, [""]).await?;
                 if let Ok(mut segments) = url.path_segments_mut() {
                     for _ in 0..up {

@@ -19,7 +19,7 @@ fn server_id() -> tachi_domain::ServerId {
     "11111111-2222-3333-4444-555555555555".parse().unwrap()
 }
 
-fn read(place: Place<'static>) -> Call<'static> {
+fn read(place: RequestPath<'static>) -> Call<'static> {
     Call {
         service: Service::Compute,
         method: Method::GET,
@@ -35,7 +35,7 @@ fn read(place: Place<'static>) -> Call<'static> {
     }
 }
 
-const THINGS: Place<'static> = Place::Path(&["things"]);
+const THINGS: RequestPath<'static> = RequestPath::Path(&["things"]);
 
 fn is_thing(seen: &RecordedRequest) -> bool {
     seen.path.starts_with("/v2.1/things")
@@ -544,7 +544,7 @@ async fn odd_path_segments_stay_one_segment() {
     ] {
         let path = ["things", segment];
         let mut call = read(THINGS);
-        call.place = Place::Path(&path);
+        call.place = RequestPath::Path(&path);
         session.call(&call).await.unwrap();
         assert_eq!(fake.calls().last().unwrap().path, want);
     }

@@ -20,7 +20,7 @@ pub(super) struct Power {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Up {
+pub(super) struct HostPower {
     up: bool,
 }
 
@@ -64,7 +64,11 @@ pub(super) async fn power(
     Ok(done())
 }
 
-pub(super) async fn link(Operator(app): Operator, Path(name): Path<String>, Json(body): Json<Up>) -> Done {
+pub(super) async fn link(
+    Operator(app): Operator,
+    Path(name): Path<String>,
+    Json(body): Json<HostPower>,
+) -> Done {
     if body.up {
         app.region.faults().link_restore(&name)?;
     } else {
@@ -126,7 +130,7 @@ pub(super) async fn rack(Operator(app): Operator, Path(name): Path<String>, Json
 pub(super) async fn controller(
     Operator(app): Operator,
     Path(name): Path<String>,
-    Json(body): Json<Up>,
+    Json(body): Json<HostPower>,
 ) -> Done {
     app.region.faults().set_controller(&name, body.up)?;
     Ok(done())

@@ -11,7 +11,7 @@ use crate::ledger::LedgerReport;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Lost {
+pub(super) struct LostServers {
     servers: Vec<Uuid>,
 }
 
@@ -25,7 +25,7 @@ pub(super) async fn ledger(Operator(app): Operator) -> Json<LedgerReport> {
     Json(app.region.ledger())
 }
 
-pub(super) async fn lost(Operator(app): Operator, Json(body): Json<Lost>) -> Json<Value> {
+pub(super) async fn lost(Operator(app): Operator, Json(body): Json<LostServers>) -> Json<Value> {
     Json(json!({"lost": app.region.lost(&body.servers)}))
 }
 

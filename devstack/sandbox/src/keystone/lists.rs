@@ -51,7 +51,7 @@ fn role_view(role: &Role) -> Value {
     json!({"id": role.id, "name": role.name, "domain_id": null, "description": null, "options": {}, "links": {}})
 }
 
-fn admits(filters: &Filters, key: &str, value: &str) -> bool {
+fn accepts(filters: &Filters, key: &str, value: &str) -> bool {
     filters
         .0
         .iter()
@@ -83,7 +83,7 @@ async fn projects(
         store
             .projects
             .iter()
-            .filter(|row| admits(&filters, "name", &row.name))
+            .filter(|row| accepts(&filters, "name", &row.name))
             .map(project_view)
             .collect()
     })
@@ -114,7 +114,7 @@ async fn users(
         store
             .users
             .iter()
-            .filter(|row| admits(&filters, "name", &row.name))
+            .filter(|row| accepts(&filters, "name", &row.name))
             .map(user_view)
             .collect()
     })
@@ -174,7 +174,7 @@ async fn roles(
         store
             .roles
             .iter()
-            .filter(|row| admits(&filters, "name", &row.name))
+            .filter(|row| accepts(&filters, "name", &row.name))
             .map(role_view)
             .collect()
     })
@@ -190,7 +190,7 @@ async fn domains(
     headers: HeaderMap,
 ) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "domains", |_| {
-        if admits(&filters, "name", "Default") {
+        if accepts(&filters, "name", "Default") {
             json!([default_domain()])
         } else {
             json!([])
@@ -230,7 +230,7 @@ async fn services(
 ) -> Result<Json<Value>, KeystoneError> {
     list(&app, &headers, "services", |store| {
         let rows = store.endpoints.iter();
-        rows.filter(|row| admits(&filters, "type", &row.kind) && admits(&filters, "name", &row.name))
+        rows.filter(|row| accepts(&filters, "type", &row.kind) && accepts(&filters, "name", &row.name))
             .map(service_view)
             .collect()
     })
@@ -259,7 +259,7 @@ async fn endpoints(
         let rows = store
             .endpoints
             .iter()
-            .filter(|row| admits(&filters, "service_id", &row.service_id));
+            .filter(|row| accepts(&filters, "service_id", &row.service_id));
         rows.flat_map(|row| {
             ["public", "internal", "admin"].map(|interface| {
                 json!({

@@ -59,7 +59,7 @@ pub(super) async fn list(
             .collect()
     };
     let (names, ids) = (wanted("hostname"), wanted("id"));
-    let admits = |host: &Host| {
+    let accepts = |host: &Host| {
         (names.is_empty() || names.contains(&&*host.name))
             && (ids.is_empty() || ids.contains(&host.machine.system_id.as_str()))
     };
@@ -69,7 +69,7 @@ pub(super) async fn list(
             .hosts
             .iter()
             .map(|(_, host)| host)
-            .filter(|host| admits(host));
+            .filter(|host| accepts(host));
         match op(&pairs) {
             None => Ok(Json(rows.map(view).collect::<Value>()).into_response()),
             Some("power_parameters") => {

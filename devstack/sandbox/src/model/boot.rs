@@ -79,7 +79,7 @@ impl State {
         };
         let id = server.id;
         let dest = match server.requested_host {
-            Some(ix) => Some(ix).filter(|ix| self.admits(*ix, no)),
+            Some(ix) => Some(ix).filter(|ix| self.accepts(*ix, no)),
             None => self.schedule(no, None),
         };
         match dest {

@@ -110,7 +110,7 @@ impl State {
         let dest = match order.requested {
             _ if struck => None,
             Some(ix) if order.force => Some(ix),
-            Some(ix) => Some(ix).filter(|ix| Some(*ix) != source && self.admits(*ix, order.server)),
+            Some(ix) => Some(ix).filter(|ix| Some(*ix) != source && self.accepts(*ix, order.server)),
             None => self.schedule(order.server, source),
         };
         let Some(dest) = dest else {

@@ -38,7 +38,7 @@ impl Terms {
         clippy::cast_precision_loss,
         reason = "Placement compares so, in its database"
     )]
-    pub(crate) fn admits(&self, total: u64, used: u64, amount: u64) -> bool {
+    pub(crate) fn accepts(&self, total: u64, used: u64, amount: u64) -> bool {
         let capacity = total.saturating_sub(self.reserved) as f64 * self.ratio;
         amount == 0
             || ((used + amount) as f64 <= capacity
@@ -88,11 +88,11 @@ impl Inventory {
 
     pub(crate) fn has_room(&self, total: Amounts, amounts: Amounts) -> bool {
         let vcpus = (total.vcpus.into(), self.used.vcpus.into(), amounts.vcpus.into());
-        self.vcpus.admits(vcpus.0, vcpus.1, vcpus.2)
-            && self.ram.admits(total.ram_mb, self.used.ram_mb, amounts.ram_mb)
+        self.vcpus.accepts(vcpus.0, vcpus.1, vcpus.2)
+            && self.ram.accepts(total.ram_mb, self.used.ram_mb, amounts.ram_mb)
             && self
                 .disk
-                .admits(total.disk_gb, self.used.disk_gb, amounts.disk_gb)
+                .accepts(total.disk_gb, self.used.disk_gb, amounts.disk_gb)
     }
 
     /// One allocation per server.
@@ -135,16 +135,16 @@ mod tests {
             ratio,
             ..Terms::default()
         };
-        assert!(terms(0, 1.0).admits(10, 6, 4));
-        assert!(!terms(0, 1.0).admits(10, 7, 4));
-        assert!(!terms(1, 1.0).admits(10, 6, 4), "one is reserved");
+        assert!(terms(0, 1.0).accepts(10, 6, 4));
+        assert!(!terms(0, 1.0).accepts(10, 7, 4));
+        assert!(!terms(1, 1.0).accepts(10, 6, 4), "one is reserved");
         assert!(
-            terms(2, 2.0).admits(10, 12, 4),
+            terms(2, 2.0).accepts(10, 12, 4),
             "the reserve goes off before the ratio"
         );
-        assert!(!terms(2, 2.0).admits(10, 13, 4));
+        assert!(!terms(2, 2.0).accepts(10, 13, 4));
         assert!(
-            !terms(0, 16.0).admits(4, 0, 5),
+            !terms(0, 16.0).accepts(4, 0, 5),
             "one instance has no more than the host"
         );
         let odd = Terms {
@@ -153,7 +153,7 @@ mod tests {
             step_size: 2,
             ..Terms::default()
         };
-        let taken: Vec<u64> = (0..10).filter(|amount| odd.admits(100, 0, *amount)).collect();
+        let taken: Vec<u64> = (0..10).filter(|amount| odd.accepts(100, 0, *amount)).collect();
         assert_eq!(taken, [0, 2, 4, 6]);
     }
 }

@@ -95,7 +95,7 @@ impl State {
                 .world
                 .hosts
                 .find(name)
-                .filter(|ix| *ix != source && self.admits(*ix, no))
+                .filter(|ix| *ix != source && self.accepts(*ix, no))
                 .ok_or_else(|| Refusal::bad_request(format!("Compute host {name} could not be found.")))?,
             None => self.schedule(no, Some(source)).ok_or_else(|| {
                 Refusal::bad_request("No valid host was found. There are not enough hosts available.")

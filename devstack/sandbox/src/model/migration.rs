@@ -103,7 +103,7 @@ pub(crate) struct MigrationFilter {
 }
 
 impl MigrationFilter {
-    fn admits(&self, row: &Migration) -> bool {
+    fn accepts(&self, row: &Migration) -> bool {
         let is =
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         let host_matches = match (&self.host, &self.source_compute) {
@@ -234,7 +234,7 @@ impl Migrations {
         let below = marker.unwrap_or(u64::MAX);
         let pick = |ids: &BTreeSet<u64>| -> Vec<&Migration> {
             let rows = ids.range(..below).rev().filter_map(|id| self.rows.get(id));
-            rows.filter(|row| filter.admits(row)).take(limit).collect()
+            rows.filter(|row| filter.accepts(row)).take(limit).collect()
         };
         if let Some(id) = filter.instance_uuid {
             return self.by_server.get(&id).map(pick).unwrap_or_default();
@@ -248,6 +248,6 @@ impl Migrations {
             return self.by_source.get(source).map(pick).unwrap_or_default();
         }
         let rows = self.rows.range(..below).rev().map(|(_, row)| row);
-        rows.filter(|row| filter.admits(row)).take(limit).collect()
+        rows.filter(|row| filter.accepts(row)).take(limit).collect()
     }
 }

@@ -47,7 +47,7 @@ impl State {
         let mut best: Vec<HostIx> = Vec::new();
         let mut most_free = 0;
         for (ix, host) in self.world.hosts.iter() {
-            if Some(ix) == exclude || !self.admits(ix, no) {
+            if Some(ix) == exclude || !self.accepts(ix, no) {
                 continue;
             }
             let free = host.ram_mb.saturating_sub(host.inventory.used().ram_mb);
@@ -69,7 +69,7 @@ impl State {
     }
 
     /// True if the scheduler would place the server on this host.
-    pub(crate) fn admits(&self, ix: HostIx, no: ServerNo) -> bool {
+    pub(crate) fn accepts(&self, ix: HostIx, no: ServerNo) -> bool {
         let Some((server, flavor)) = self.with_flavor(no) else {
             return false;
         };

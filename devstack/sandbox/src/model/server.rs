@@ -145,7 +145,7 @@ pub(crate) struct Fault {
 pub(crate) struct ActionEntry {
     pub(crate) action: &'static str,
     pub(crate) at: RegionTime,
-    /// Nobody: Nova itself.
+    /// The user who asked for it; `None` for Nova itself.
     pub(crate) user_id: Option<String>,
     pub(crate) project_id: Option<String>,
     pub(crate) request_id: String,

@@ -90,7 +90,7 @@ impl Filter {
         })
     }
 
-    fn admits(&self, state: &State, server: &Server) -> bool {
+    fn accepts(&self, state: &State, server: &Server) -> bool {
         let is =
             |wanted: &Option<String>, value: &str| wanted.as_deref().is_none_or(|wanted| wanted == value);
         let host = server.host.map(|ix| &state.world.hosts[ix]);
@@ -190,7 +190,7 @@ fn list(context: &Context, pairs: Vec<(String, String)>, detail: bool) -> Result
         };
         let rows: Vec<&Server> = candidates(state, &filter, marker)
             .filter_map(|no| state.world.servers.get(no))
-            .filter(|server| !filter.deleted && filter.admits(state, server))
+            .filter(|server| !filter.deleted && filter.accepts(state, server))
             .take(limit)
             .collect();
         let last = rows.last().map(|server| server.id.to_string());

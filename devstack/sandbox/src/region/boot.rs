@@ -16,7 +16,7 @@ use crate::model::{HostIx, State};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Boot {
-    /// Where; `None` spreads them over all hosts that are on.
+    /// The host; `None` spreads them over all hosts that are on.
     pub host: Option<String>,
     /// Their number.
     pub count: usize,

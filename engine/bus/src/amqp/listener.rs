@@ -157,8 +157,8 @@ impl Listener {
         self.status.up(&live.broker);
         backoff.reset();
         // Covers messages that came while there was no consumer.
-        self.ends.work.poke();
-        self.ends.take_up.poke();
+        self.ends.work.notify();
+        self.ends.take_up.notify();
         let mut answers = JoinSet::new();
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -175,7 +175,7 @@ impl Listener {
                 delivery = wake.next() => match delivery {
                     Some(Ok(_)) => {
                         counter!(CONSUMED, "kind" => "wake").increment(1);
-                        self.ends.work.poke();
+                        self.ends.work.notify();
                     }
                     Some(Err(source)) => return gone(source),
                     None => return ConnectionEnd::Lost(AmqpError::QueueGone),
@@ -300,7 +300,7 @@ impl Listener {
         let kind = match read(&delivery.data) {
             Ok(Request::Process(notification)) => {
                 tracing::debug!(%notification, "upstream API accepted a notification");
-                self.ends.take_up.poke();
+                self.ends.take_up.notify();
                 "cast"
             }
             Ok(Request::Details(call)) => {

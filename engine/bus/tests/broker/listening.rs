@@ -97,7 +97,7 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
     let (one, other) = (Ears::open(one), Ears::open(second));
     one.connected().await;
     other.connected().await;
-    AmqpPoke::new(one.publisher.clone()).poke();
+    AmqpPoke::new(one.publisher.clone()).notify();
     timeout(LIMIT, one.work.woken()).await.expect("the one");
     timeout(LIMIT, other.work.woken()).await.expect("the other");
     // They are no strangers to each other.
@@ -208,15 +208,15 @@ async fn ew10_a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_
     declared.await.unwrap();
     let ears = Ears::open(options);
     ears.connected().await;
-    let poke = AmqpPoke::new(ears.publisher.clone());
-    poke.poke();
+    let notify = AmqpPoke::new(ears.publisher.clone());
+    notify.notify();
     timeout(LIMIT, ears.work.woken()).await.expect("woken");
     let deleted = other
         .channel
         .queue_delete(queue.as_str().into(), QueueDeleteOptions::default());
     deleted.await.unwrap();
     ears.connected().await;
-    poke.poke();
+    notify.notify();
     timeout(LIMIT, ears.work.woken())
         .await
         .expect("woken by a new queue");

@@ -2,7 +2,7 @@
 
 use super::{Segment, Stamps};
 use crate::id::{HostId, SegmentId};
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
 /// A compute host of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ pub struct HostFilter {
     pub row: Option<i64>,
 }
 
-words! {
+string_enum! {
     /// The reason why a host is in maintenance (R19).
     MaintenanceReason {
         /// An operator has set it: nothing may be recovered there.

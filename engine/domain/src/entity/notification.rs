@@ -6,10 +6,10 @@ use super::Stamps;
 use crate::evidence::GivenEvidence;
 use crate::id::{HostId, NotificationId, SegmentId};
 use crate::reporter::Reporter;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The kind of object that failed.
     NotificationType {
         /// A whole host.
@@ -21,7 +21,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The progress of a notification.
     NotificationStatus {
         /// Accepted; no engine has claimed it yet.

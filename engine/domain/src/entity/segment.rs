@@ -2,9 +2,9 @@
 
 use super::Stamps;
 use crate::id::SegmentId;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// The choice of the new host for the instances of a failed host of the segment.
     RecoveryMethod {
         /// Nova's scheduler chooses.

@@ -2,10 +2,10 @@
 
 use super::Stamps;
 use crate::id::{NotificationId, VmoveId};
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The progress of one instance.
     VmoveStatus {
         /// The instance is to be moved.
@@ -21,7 +21,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// The way an instance is moved.
     VmoveType {
         /// The instance is rebuilt on another host after its host died.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ground::{CandidateIndex, GroupLimit};
-use super::rules::{No, refuses};
+use super::rules::{Mismatch, refuses};
 use super::{Demand, Shape, Shortage};
 use crate::id::ServerId;
 
@@ -82,13 +82,13 @@ impl Packing<'_, '_> {
 
     /// Returns the shortage for an instance that did not fit: the least that any host lacks, or why most hosts would not take it.
     fn shortage(&self, demand: &Demand, kept: &GroupLimit) -> Shortage {
-        let mut refusals: BTreeMap<No, usize> = BTreeMap::new();
+        let mut refusals: BTreeMap<Mismatch, usize> = BTreeMap::new();
         let mut lacks: Option<(&str, u64)> = None;
         for (place, (_, host)) in self.ground.hosts.iter().enumerate() {
             if !self.is_open(place) {
                 continue;
             }
-            let no = refuses(host, &demand.shape).or_else(|| kept.has(place).then_some(No::Group));
+            let no = refuses(host, &demand.shape).or_else(|| kept.has(place).then_some(Mismatch::Group));
             if let Some(no) = no {
                 *refusals.entry(no).or_default() += 1;
                 continue;

@@ -7,7 +7,7 @@ pub(crate) const TENANT: &str = "filter_tenant_id";
 
 /// The reason why a host is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum No {
+pub(super) enum Mismatch {
     Zone,
     Trait,
     Metadata,
@@ -16,7 +16,7 @@ pub(super) enum No {
     Unit,
 }
 
-impl No {
+impl Mismatch {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Zone => "a host in its availability zone",
@@ -30,16 +30,19 @@ impl No {
 }
 
 /// Returns why the host would not take the shape even with free capacity, apart from groups; `None` if it would.
-pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<No> {
+pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<Mismatch> {
     let provider = host.provider.as_ref()?;
     for wish in &shape.wishes {
         let (granted, no) = match wish {
-            Requirement::Trait(wanted) => (provider.traits.contains(wanted), No::Trait),
-            Requirement::NoTrait(unwanted) => (!provider.traits.contains(unwanted), No::Trait),
-            Requirement::Zone(zone) => (host.zone == *zone, No::Zone),
+            Requirement::Trait(wanted) => (provider.traits.contains(wanted), Mismatch::Trait),
+            Requirement::NoTrait(unwanted) => (!provider.traits.contains(unwanted), Mismatch::Trait),
+            Requirement::Zone(zone) => (host.zone == *zone, Mismatch::Zone),
             Requirement::Metadata(key, value) => {
                 let values = host.metadata.get(key);
-                (values.is_some_and(|values| values.contains(value)), No::Metadata)
+                (
+                    values.is_some_and(|values| values.contains(value)),
+                    Mismatch::Metadata,
+                )
             }
         };
         if !granted {
@@ -47,12 +50,12 @@ pub(super) fn refuses(host: &HostRoom, shape: &Shape) -> Option<No> {
         }
     }
     if is_isolated(host, shape) {
-        return Some(No::Isolated);
+        return Some(Mismatch::Isolated);
     }
     let allowed = |(class, amount): (&String, &u64)| {
         *amount == 0 || provider.has.get(class).is_some_and(|has| has.allows(*amount))
     };
-    (!shape.amounts.iter().all(allowed)).then_some(No::Unit)
+    (!shape.amounts.iter().all(allowed)).then_some(Mismatch::Unit)
 }
 
 fn is_isolated(host: &HostRoom, shape: &Shape) -> bool {

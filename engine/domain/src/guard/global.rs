@@ -1,10 +1,10 @@
 //! G5. Hosts of all segments that went out recently, including those that were fenced within the window.
 
-use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_over};
+use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_finished};
 use crate::policy::Policy;
 
 pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
-    if !is_over(facts.all, rules.global_percent) {
+    if !is_finished(facts.all, rules.global_percent) {
         return GuardResult::Pass;
     }
     GuardResult::Hold {

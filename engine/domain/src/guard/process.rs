@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::facts::Count;
 use super::region::Region;
-use super::{GuardResult, is_over};
+use super::{GuardResult, is_finished};
 use crate::count;
 use crate::id::{HostId, RecoveryId};
 use crate::policy::Policy;
@@ -48,7 +48,7 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
         rules.guards.process_segment_percent,
         rules.guards.process_global_percent,
     );
-    if is_over(of_segment, of_a_segment) {
+    if is_finished(of_segment, of_a_segment) {
         return GuardResult::Hold {
             reason: format!(
                 "the services of {} of the segment's {} hosts would be disabled because of processes, more than {of_a_segment} %",
@@ -56,7 +56,7 @@ pub fn check(region: &Region, host: HostId, recovery: RecoveryId, rules: &Policy
             ),
         };
     }
-    if is_over(of_all, of_the_region) {
+    if is_finished(of_all, of_the_region) {
         return GuardResult::Hold {
             reason: format!(
                 "the services of {} of all {} hosts would be disabled because of processes, more than {of_the_region} %",

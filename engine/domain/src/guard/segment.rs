@@ -1,10 +1,10 @@
 //! G4. Hosts of the segment that have failed. Hosts in maintenance and away for repair only reduce the capacity.
 
-use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_over};
+use super::{GuardFacts, GuardResult, NOT_THE_HOSTS, is_finished};
 use crate::policy::Policy;
 
 pub(super) fn check(facts: &GuardFacts, rules: &Policy) -> GuardResult {
-    if !is_over(facts.segment, rules.segment_percent) {
+    if !is_finished(facts.segment, rules.segment_percent) {
         return GuardResult::Pass;
     }
     GuardResult::Hold {

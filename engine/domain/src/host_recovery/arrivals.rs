@@ -248,10 +248,10 @@ impl Arrivals {
     }
 
     /// Records the instances that an inventory shows on their way to the host.
-    pub(super) fn listed(&mut self, inventory: &Inventory, turn: &mut DecisionContext<'_>) {
+    pub(super) fn listed(&mut self, inventory: &Inventory, ctx: &mut DecisionContext<'_>) {
         self.list_due = false;
         let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
-        let clock = clock.unwrap_or(turn.now.wall);
+        let clock = clock.unwrap_or(ctx.now.wall);
         let here: BTreeSet<ServerId> = inventory.servers.iter().map(|server| server.id).collect();
         let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
         for record in &inventory.migrations {
@@ -264,8 +264,8 @@ impl Arrivals {
                 let latest = records
                     .iter()
                     // A failed revert has the same status as any other failed migration.
-                    .filter(|one| brings(one, turn.host) || self.knows_as_revert(one))
-                    .filter(|one| !has_left_since(one, records, turn.host))
+                    .filter(|one| brings(one, ctx.host) || self.knows_as_revert(one))
+                    .filter(|one| !has_left_since(one, records, ctx.host))
                     .filter(|one| !self.harmless.contains(&one.id))
                     .max_by_key(|one| one.id);
                 latest.map(|record| (*server, *record))
@@ -273,9 +273,9 @@ impl Arrivals {
             .collect();
         let known = self.expected.len();
         self.expected.retain(|server, _| coming.contains_key(server));
-        turn.record.head |= self.expected.len() != known;
+        ctx.record.head |= self.expected.len() != known;
         for (server, record) in coming {
-            self.expect(server, record, clock, turn);
+            self.expect(server, record, clock, ctx);
         }
         self.due = self.expected.keys().copied().collect();
     }
@@ -290,9 +290,9 @@ impl Arrivals {
         server: ServerId,
         record: &Migration,
         clock: Timestamp,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, window) = (turn.now.elapsed, turn.policy.nova_long_rpc_timeout);
+        let (now, window) = (ctx.now.elapsed, ctx.policy.nova_long_rpc_timeout);
         let is_old = record.touched_at().is_some_and(|at| at.plus(window) <= clock);
         if let Some(known) = self.expected.get_mut(&server) {
             let undated = record.touched_at().is_none() && now.since(known.since) >= window;
@@ -301,21 +301,21 @@ impl Arrivals {
             if (known.migration, &known.status) != (record.id, &record.status) {
                 known.migration = record.id;
                 known.status = record.status.clone();
-                turn.record.head = true;
+                ctx.record.head = true;
             }
             return;
         }
         if is_old {
-            if !record.status.is_over() && self.reported.insert(record.id) {
+            if !record.status.is_finished() && self.reported.insert(record.id) {
                 let text = format!(
                     "migration {} of instance {server} to {} is unfinished ({}), and has not changed for {} s: it is not waited for",
                     record.id,
-                    turn.host,
+                    ctx.host,
                     record.status,
                     window.as_secs()
                 );
-                turn.record.step(Task::Prepare, StepKind::Note, 1.0, text);
-                turn.record.head = true;
+                ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+                ctx.record.head = true;
             }
             return;
         }
@@ -323,14 +323,14 @@ impl Arrivals {
         let arrival = Arrival {
             migration: record.id,
             status: record.status.clone(),
-            from: hosts.find(|host| *host != turn.host).cloned(),
+            from: hosts.find(|host| *host != ctx.host).cloned(),
             reverts: record.status == MigrationStatus::Reverting,
             since: now,
             shown: None,
             overdue: false,
         };
         self.expected.insert(server, arrival);
-        turn.record.head = true;
+        ctx.record.head = true;
     }
 
     /// Reads the instances that are due.
@@ -358,12 +358,12 @@ impl Arrivals {
         server: ServerId,
         result: &Result<Option<Server>, Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
         if !self.reading.remove(&server) {
             return false;
         }
-        let now = turn.now.elapsed;
+        let now = ctx.now.elapsed;
         let (Ok(seen), Some(arrival)) = (result, self.expected.get_mut(&server)) else {
             // The instance is read again after the next list.
             return true;
@@ -372,39 +372,39 @@ impl Arrivals {
             let first = *self.gone.entry(server).or_insert(now);
             if now.since(first) >= GONE_AGAIN {
                 self.expected.remove(&server);
-                turn.record.head = true;
+                ctx.record.head = true;
             }
             return true;
         };
         self.gone.remove(&server);
-        if seen.host.as_deref() == Some(turn.host) {
+        if seen.host.as_deref() == Some(ctx.host) {
             self.list_due = true;
             return true;
         }
         let sighting = LastSighting::of(seen);
         if arrival.shown.as_ref() != Some(&sighting) {
             arrival.shown = Some(sighting.clone());
-            turn.record.head = true;
+            ctx.record.head = true;
         }
-        if (arrival.status.is_over() || arrival.overdue) && !arrival.may_be_lost() {
+        if (arrival.status.is_finished() || arrival.overdue) && !arrival.may_be_lost() {
             self.harmless.insert(arrival.migration);
             self.expected.remove(&server);
-            turn.record.head = true;
+            ctx.record.head = true;
         } else if arrival.overdue && !sighting.is_rebuilding() {
             // An instance that is being rebuilt belongs to another recovery, which names it if the rebuild fails.
-            self.name(server, moves, turn);
+            self.name(server, moves, ctx);
         }
         true
     }
 
-    fn name(&mut self, server: ServerId, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
+    fn name(&mut self, server: ServerId, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
         let Some(arrival) = self.expected.remove(&server).filter(Arrival::may_be_lost) else {
             return;
         };
         self.harmless.insert(arrival.migration);
         let rank = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-        moves.insert(server, lost_arrivals::lost(server, arrival, rank, turn));
-        turn.record.head = true;
+        moves.insert(server, lost_arrivals::lost(server, arrival, rank, ctx));
+        ctx.record.head = true;
     }
 
     /// Renders the instances that may be lost, for the message when the notification is closed.

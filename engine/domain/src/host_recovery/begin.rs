@@ -1,6 +1,6 @@
 //! The first stage: checks whether anything is to be done, and whether the guards let the recovery through.
 
-use super::decision_context::{DecisionContext, turn};
+use super::decision_context::{DecisionContext, decision_context};
 use super::guard::suspect;
 use super::{HostRecovery, Stage};
 use crate::entity::notification::NotificationStatus;
@@ -8,18 +8,18 @@ use crate::entity::segment::RecoveryMethod;
 use crate::guard::GuardPhase;
 use crate::hooks::Phase;
 use crate::policy::{BareNormal, FencingMode};
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 impl HostRecovery {
-    pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         // A retry waits for an operator or a report with evidence to confirm that the host is off (R31).
         let word = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
-        let mut turn = turn!(self, now, record);
-        if let Some((status, message)) = nothing_to_do(&self.event, word, retry, &turn) {
+        let mut ctx = decision_context!(self, now, record);
+        if let Some((status, message)) = nothing_to_do(&self.event, word, retry, &ctx) {
             // A report that adds a claim may be joining just now.
-            turn.record.unless_joined = self.event == "STOPPED";
-            turn.end(status, Some(message));
+            ctx.record.unless_joined = self.event == "STOPPED";
+            ctx.end(status, Some(message));
             return;
         }
         if self.rejected.is_some() {
@@ -28,25 +28,25 @@ impl HostRecovery {
         }
         if self.hold.is_some() {
             let suspect = suspect!(self);
-            let mut turn = turn!(self, now, record);
-            self.guard.while_held(&suspect, &mut turn, commands);
+            let mut ctx = decision_context!(self, now, record);
+            self.guard.while_held(&suspect, &mut ctx, commands);
             return;
         }
         // Once the guards let it through, hooks may take as long as they need; the guards are asked again after the hooks.
         if !self.asks.guarded {
             let suspect = suspect!(self);
-            let mut turn = turn!(self, now, record);
+            let mut ctx = decision_context!(self, now, record);
             if !self
                 .guard
-                .let_through(GuardPhase::Begin, &suspect, &mut turn, commands)
+                .let_through(GuardPhase::Begin, &suspect, &mut ctx, commands)
             {
                 return;
             }
         }
         self.asks.guarded = true;
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let proof = self.proof.as_ref();
-        if !self.hooks.before_fence(&self.moves, proof, &mut turn, commands) {
+        if !self.hooks.before_fence(&self.moves, proof, &mut ctx, commands) {
             return;
         }
         if self.hooks.began(Phase::Pre) && !self.asks.counted_after_hooks {
@@ -92,10 +92,10 @@ fn nothing_to_do(
     event: &str,
     (reported, has_evidence): (Option<&str>, bool),
     retry: bool,
-    turn: &DecisionContext<'_>,
+    ctx: &DecisionContext<'_>,
 ) -> Option<(NotificationStatus, String)> {
     use NotificationStatus::{Finished, Ignored};
-    let (pulse, host, policy) = (turn.pulse?, turn.host, turn.policy);
+    let (pulse, host, policy) = (ctx.pulse?, ctx.host, ctx.policy);
     if event == "STARTED" {
         return Some((Finished, format!("host {host} has started: nothing to do")));
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::elapsed::Elapsed;
-use crate::recovery::Now;
+use crate::recovery::DecisionTime;
 
 /// The subject of a trouble, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -61,7 +61,7 @@ pub(super) struct Blockers(BTreeMap<BlockerKind, Blocker>);
 
 impl Blockers {
     /// Notes that something keeps the recovery from continuing now.
-    pub(super) fn begin(&mut self, topic: BlockerKind, now: Now, text: impl FnOnce() -> String) {
+    pub(super) fn begin(&mut self, topic: BlockerKind, now: DecisionTime, text: impl FnOnce() -> String) {
         self.0.entry(topic).or_insert_with(|| Blocker {
             since: now.elapsed,
             text: text(),
@@ -69,7 +69,7 @@ impl Blockers {
     }
 
     /// Notes it with a text that follows the current state. The text contains nothing that differs at each reading.
-    pub(super) fn say(&mut self, topic: BlockerKind, now: Now, text: String) {
+    pub(super) fn say(&mut self, topic: BlockerKind, now: DecisionTime, text: String) {
         let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
         self.0.insert(topic, Blocker { since, text });
     }
@@ -80,7 +80,7 @@ impl Blockers {
     }
 
     /// Returns the most important trouble that has lasted long enough to be shown.
-    pub(super) fn told(&self, now: Now) -> Option<&str> {
+    pub(super) fn told(&self, now: DecisionTime) -> Option<&str> {
         let told = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         self.0.values().find(told).map(|trouble| trouble.text.as_str())
     }

@@ -4,14 +4,14 @@
 
 use std::time::Duration;
 
-use super::decision_context::{DecisionContext, Moves, turn};
+use super::decision_context::{DecisionContext, Moves, decision_context};
 use super::moves::finish;
 use super::moves::track::MoveTrack;
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::id::ServerId;
-use crate::recovery::{Life, Now, Record, Task};
+use crate::recovery::{DecisionTime, Life, Record, Task};
 
 /// A refusal at most this long before a check of the service is explained by the result of that check.
 const EXPLAINED: Duration = Duration::from_mins(1);
@@ -22,7 +22,7 @@ const EXPLAINED: Duration = Duration::from_mins(1);
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
     for one in moves.values_mut() {
         let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;
-        if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_over() {
+        if one.refused.take_if(|at| explained(*at)).is_some() && !one.is_finished() {
             one.failures = one.failures.saturating_sub(1);
             record.moves.insert(one.server);
         }
@@ -30,7 +30,7 @@ pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut
 }
 
 /// Stops all deadlines while nothing may be started.
-pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, now: Now) {
+pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, now: DecisionTime) {
     *deadline_from = now.elapsed;
     for one in moves.values_mut() {
         one.failing_since = None;
@@ -39,18 +39,16 @@ pub(super) fn stop_the_clocks(deadline_from: &mut Elapsed, moves: &mut Moves, no
 
 impl HostRecovery {
     /// Gives up moves that have failed for too long. Calls that Nova may still be carrying out are followed to their end, without limit.
-    pub(super) fn give_up_late(&mut self, now: Now, record: &mut Record) {
+    pub(super) fn give_up_late(&mut self, now: DecisionTime, record: &mut Record) {
         let late = now.elapsed.since(self.deadline_from) >= self.policy.deadline;
         match self.stage {
             Stage::Moving => {
-                let mut turn = turn!(self, now, record);
-                self.asks
-                    .move_track
-                    .give_up_late(late, &mut self.moves, &mut turn);
+                let mut ctx = decision_context!(self, now, record);
+                self.asks.move_track.give_up_late(late, &mut self.moves, &mut ctx);
             }
-            Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_over) => {
+            Stage::Disabling | Stage::Listing if late && self.moves.values().all(Move::is_finished) => {
                 let touched = self.service.put.is_some();
-                turn!(self, now, record).end_late(touched);
+                decision_context!(self, now, record).end_late(touched);
             }
             Stage::Begin
             | Stage::Fencing
@@ -63,13 +61,13 @@ impl HostRecovery {
 }
 
 impl MoveTrack {
-    fn give_up_late(&self, late: bool, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
-        let (now, policy) = (turn.now, turn.policy);
+    fn give_up_late(&self, late: bool, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
+        let (now, policy) = (ctx.now, ctx.policy);
         let overdue = |one: &Move| {
             let failing = |since: Elapsed| now.elapsed.since(since) >= policy.move_deadline;
             matches!(one.step, MoveStep::Waiting { .. })
                 && (late || one.failing_since.is_some_and(failing))
-                && turn.frozen(one.server).is_none()
+                && ctx.frozen(one.server).is_none()
         };
         let overdue: Vec<ServerId> = moves
             .values()
@@ -100,7 +98,7 @@ impl MoveTrack {
             };
             one.remark(&text);
             one.remark(&format!("it was {} before", one.was.vm_state));
-            finish(one, End::Person, now, turn.record);
+            finish(one, End::Person, now, ctx.record);
         }
     }
 }

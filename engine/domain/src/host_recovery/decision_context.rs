@@ -9,13 +9,13 @@ use crate::entity::segment::RecoveryMethod;
 use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
-use crate::recovery::{Life, Now, OperatorState, Record, mark};
+use crate::recovery::{DecisionTime, Life, OperatorState, Record, mark};
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
 
 pub(super) struct DecisionContext<'a> {
-    pub(super) now: Now,
+    pub(super) now: DecisionTime,
     pub(super) id: RecoveryId,
     pub(super) notification: NotificationId,
     pub(super) host_id: HostId,
@@ -39,7 +39,7 @@ pub(super) struct DecisionContext<'a> {
 }
 
 /// Borrows the context of a recovery, and leaves its stages and moves to be borrowed beside it.
-macro_rules! turn {
+macro_rules! decision_context {
     ($recovery:ident, $now:expr, $record:expr) => {
         $crate::host_recovery::decision_context::DecisionContext {
             now: $now,
@@ -62,7 +62,7 @@ macro_rules! turn {
     };
 }
 
-pub(super) use turn;
+pub(super) use decision_context;
 
 impl DecisionContext<'_> {
     /// Returns the mark on locks and disable reasons.

@@ -5,14 +5,14 @@ use super::decision_context::Moves;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::count;
 use crate::entity::notification::NotificationStatus;
-use crate::recovery::{Life, Now, Record, StepKind, Task, mark};
+use crate::recovery::{DecisionTime, Life, Record, StepKind, Task, mark};
 
 /// Number of names in a message; the rest is only counted.
 const NAMED: usize = 5;
 
 impl HostRecovery {
     /// Closes the notification when every move is done.
-    pub(super) fn settle(&mut self, now: Now, record: &mut Record) {
+    pub(super) fn settle(&mut self, now: DecisionTime, record: &mut Record) {
         // Nothing lists the host any more.
         if self.rejected.is_some() || self.service.is_gone() {
             name_all(self, now, record);
@@ -38,8 +38,8 @@ impl HostRecovery {
     }
 
     /// Settles a recovery that was rejected before there was a plan, or with one that is done.
-    pub(super) fn settle_now(&mut self, now: Now, record: &mut Record) {
-        if self.moves.values().all(super::Move::is_over) && self.reserve.is_settled() {
+    pub(super) fn settle_now(&mut self, now: DecisionTime, record: &mut Record) {
+        if self.moves.values().all(super::Move::is_finished) && self.reserve.is_settled() {
             self.settle(now, record);
         } else {
             // Moves of an earlier episode are still followed, and the reserved hosts of that episode given back.

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 
 use super::blockers::BlockerKind;
 use super::deadlines::stop_the_clocks;
-use super::decision_context::{DecisionContext, said_no, turn};
+use super::decision_context::{DecisionContext, decision_context, said_no};
 use super::in_flight::InFlight;
 use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::freeze::{Freeze, FreezeScope};
 use crate::id::ServerId;
-use crate::recovery::{Command, Now, OperatorState, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, OperatorState, Record, StepKind, Task};
 
 /// Interval between scans of all hosts while a scan can end a freeze.
 const LOOKS_APART: Duration = Duration::from_secs(5);
@@ -70,7 +70,7 @@ pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
 /// Takes the ends of freezes, and waits while the host is frozen. True if it waits.
 pub(super) fn act(
     state: &mut HostRecovery,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) -> bool {
@@ -101,19 +101,17 @@ pub(super) fn act(
 }
 
 /// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not (R27).
-fn end_approvals(state: &mut HostRecovery, now: Now, record: &mut Record) {
+fn end_approvals(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let thawed = |pulse: &OperatorState| pulse.frozen.thawed > state.freeze.thawed;
     if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {
         state.fence.approved.clear();
-        let mut turn = turn!(state, now, record);
-        state
-            .guard
-            .end_approval("the host was frozen after it", &mut turn);
+        let mut ctx = decision_context!(state, now, record);
+        state.guard.end_approval("the host was frozen after it", &mut ctx);
     }
 }
 
 /// Takes the end of a freeze, once.
-fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
+fn hear_thaw(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
     if thawed <= state.freeze.thawed {
         return;
@@ -132,7 +130,7 @@ fn hear_thaw(state: &mut HostRecovery, now: Now, record: &mut Record) {
 }
 
 /// Restarts the recovery as if nothing had been checked yet, and no operator had approved anything.
-fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
+fn begin_anew(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if state.stage == Stage::Disabling {
         // The host was set to maintenance with the proof.
         record.host_back = true;
@@ -155,7 +153,12 @@ fn begin_anew(state: &mut HostRecovery, now: Now, record: &mut Record) {
 }
 
 /// Ends the freezes that were to last only until a second host is out.
-fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+fn look_whether_worse(
+    state: &mut HostRecovery,
+    now: DecisionTime,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
     let over = state.pulse.as_ref().map(|pulse| pulse.frozen.over.clone());
     let over: Vec<Freeze> = over
         .into_iter()
@@ -180,12 +183,12 @@ fn look_whether_worse(state: &mut HostRecovery, now: Now, record: &mut Record, c
 }
 
 /// True if no freeze prevents a power-off now.
-pub(super) fn lets_order(turn: &mut DecisionContext<'_>) -> bool {
-    let Some(text) = turn.frozen_host().map(Freeze::sentence) else {
-        turn.troubles.end(BlockerKind::Frozen);
+pub(super) fn lets_order(ctx: &mut DecisionContext<'_>) -> bool {
+    let Some(text) = ctx.frozen_host().map(Freeze::sentence) else {
+        ctx.troubles.end(BlockerKind::Frozen);
         return true;
     };
-    turn.troubles.begin(BlockerKind::Frozen, turn.now, || {
+    ctx.troubles.begin(BlockerKind::Frozen, ctx.now, || {
         format!("{text}: it is not told to power off again before that is over")
     });
     false

@@ -28,7 +28,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
 use crate::guard::{self, DomainLoss, Guard, GuardFacts, GuardPhase, HostFacts, Region, Ruling};
 use crate::policy::GuardPolicy;
-use crate::recovery::{Command, FenceOrder, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, FenceOrder, Record, StepKind, Task};
 
 /// Maximum age of a scan that counts.
 const SCAN_LIFETIME: Duration = Duration::from_secs(3);
@@ -108,7 +108,7 @@ impl GuardTrack {
         record.head |= self.waiting.take().is_some();
     }
 
-    fn wait_for(&mut self, ruling: &Ruling, now: Now, record: &mut Record) {
+    fn wait_for(&mut self, ruling: &Ruling, now: DecisionTime, record: &mut Record) {
         let guards: BTreeSet<Guard> = ruling.waits.iter().map(|one| one.0).collect();
         if guards.contains(&Guard::Rate)
             && let Some(approval) = &mut self.approval
@@ -186,7 +186,7 @@ pub(super) use suspect;
 
 impl Suspect<'_> {
     /// Describes what supports the report that started the recovery.
-    pub(super) fn beside_the_report(&self, now: Now) -> String {
+    pub(super) fn beside_the_report(&self, now: DecisionTime) -> String {
         if self.service.is_silent(now.elapsed) {
             "Nova does not hear it".into()
         } else if let Some(given) = self.said.standing_evidence() {
@@ -225,11 +225,11 @@ impl GuardTrack {
         &mut self,
         moment: GuardPhase,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.lookout.want(turn.now, LOOKS_APART, commands);
-        self.are_content(moment, suspect, turn)
+        self.lookout.want(ctx.now, LOOKS_APART, commands);
+        self.are_content(moment, suspect, ctx)
     }
 
     /// True if the guards let an order through, in a try that started with the guards of `approved` lifted.
@@ -237,11 +237,11 @@ impl GuardTrack {
         &mut self,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        self.lookout.want(turn.now, LOOKS_APART, commands);
-        self.judge(GuardPhase::Order, approved, suspect, turn)
+        self.lookout.want(ctx.now, LOOKS_APART, commands);
+        self.judge(GuardPhase::Order, approved, suspect, ctx)
     }
 
     /// True if the guards let the recovery through by the last scan; false if that is too old.
@@ -249,9 +249,9 @@ impl GuardTrack {
         &mut self,
         moment: GuardPhase,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        self.judge(moment, &BTreeSet::new(), suspect, turn)
+        self.judge(moment, &BTreeSet::new(), suspect, ctx)
     }
 
     fn judge(
@@ -259,34 +259,30 @@ impl GuardTrack {
         moment: GuardPhase,
         approved: &BTreeSet<Guard>,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
         // A host that could not be confirmed off is tried again while an operator is shown the hold.
-        if turn
-            .hold
-            .as_ref()
-            .is_some_and(|hold| hold.kind != HoldKind::Fence)
-        {
+        if ctx.hold.as_ref().is_some_and(|hold| hold.kind != HoldKind::Fence) {
             return false;
         }
-        let Some(region) = self.lookout.fresh(turn.now) else {
+        let Some(region) = self.lookout.fresh(ctx.now) else {
             return false;
         };
-        let facts = self.facts(&region, suspect, turn);
+        let facts = self.facts(&region, suspect, ctx);
         let lifted = self.lifted.union(approved).copied().collect();
-        let ruling = guard::rule(&facts, turn.policy, moment, &lifted);
-        self.warn(&ruling, turn.record);
+        let ruling = guard::rule(&facts, ctx.policy, moment, &lifted);
+        self.warn(&ruling, ctx.record);
         if !ruling.holds.is_empty() {
             self.waiting = None;
-            hold_by(&ruling, &facts, &region, turn);
+            hold_by(&ruling, &facts, &region, ctx);
             return false;
         }
-        self.wait_for(&ruling, turn.now, turn.record);
+        self.wait_for(&ruling, ctx.now, ctx.record);
         ruling.waits.is_empty()
     }
 
-    fn rule(&self, facts: &GuardFacts, moment: GuardPhase, turn: &DecisionContext<'_>) -> Ruling {
-        guard::rule(facts, turn.policy, moment, &self.lifted)
+    fn rule(&self, facts: &GuardFacts, moment: GuardPhase, ctx: &DecisionContext<'_>) -> Ruling {
+        guard::rule(facts, ctx.policy, moment, &self.lifted)
     }
 
     /// Updates the reason of a hold, because the event may grow while an operator is asked. True if the storm is over, and the
@@ -294,11 +290,11 @@ impl GuardTrack {
     pub(super) fn while_held(
         &mut self,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let now = turn.now;
-        let Some(hold) = turn.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
+        let now = ctx.now;
+        let Some(hold) = ctx.hold.as_ref().filter(|hold| hold.kind == HoldKind::Storm) else {
             return false;
         };
         let growing = now.elapsed.since(hold.since) < GROWING;
@@ -308,20 +304,20 @@ impl GuardTrack {
         let Some(region) = self.lookout.fresh(now) else {
             return false;
         };
-        if self.is_well_again(&region, suspect, turn) {
+        if self.is_well_again(&region, suspect, ctx) {
             return false;
         }
-        let moment = if *turn.stage == Stage::Begin {
+        let moment = if *ctx.stage == Stage::Begin {
             GuardPhase::Begin
         } else {
             GuardPhase::Proof
         };
-        let facts = self.facts(&region, suspect, turn);
-        let ruling = self.rule(&facts, moment, turn);
-        if self.storm_is_over(&region, &facts, moment, turn) {
+        let facts = self.facts(&region, suspect, ctx);
+        let ruling = self.rule(&facts, moment, ctx);
+        if self.storm_is_over(&region, &facts, moment, ctx) {
             return true;
         }
-        let Some(hold) = turn.hold.as_ref() else {
+        let Some(hold) = ctx.hold.as_ref() else {
             return false;
         };
         let named = |ruling: &Ruling| -> BTreeSet<Guard> { ruling.holds.iter().map(|one| one.0).collect() };
@@ -330,8 +326,8 @@ impl GuardTrack {
         let grown = domain_of(&ruling, &facts).is_some_and(|now| now.lost > lost(hold.domain.as_ref()));
         if more || grown {
             let (since, before, hosts) = (hold.since, hold.guards.clone(), hold.hosts.clone());
-            hold_by(&ruling, &facts, &region, turn);
-            if let Some(hold) = turn.hold.as_mut() {
+            hold_by(&ruling, &facts, &region, ctx);
+            if let Some(hold) = ctx.hold.as_mut() {
                 hold.since = since;
                 hold.hosts.extend(hosts);
                 // A guard that an operator has been shown stays named.
@@ -348,14 +344,14 @@ impl GuardTrack {
         region: &Region,
         facts: &GuardFacts,
         moment: GuardPhase,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         let nobody = BTreeSet::new();
-        let hosts = turn.hold.as_ref().map_or(&nobody, |hold| &hold.hosts);
+        let hosts = ctx.hold.as_ref().map_or(&nobody, |hold| &hold.hosts);
         let calm = region
-            .lasting_facts(turn.host_id, hosts, policy, facts)
-            .is_some_and(|lasting| self.rule(&lasting, moment, turn).holds.is_empty());
+            .lasting_facts(ctx.host_id, hosts, policy, facts)
+            .is_some_and(|lasting| self.rule(&lasting, moment, ctx).holds.is_empty());
         if !calm {
             self.lookout.calm_since = None;
             return false;
@@ -365,11 +361,11 @@ impl GuardTrack {
         if now.elapsed.since(since) < policy.silent_after().max(policy.others_silent_after()) + CALM {
             return false;
         }
-        *turn.hold = None;
+        *ctx.hold = None;
         self.lookout.calm_since = None;
         self.lookout.forget();
-        turn.record.head = true;
-        turn.record.step(
+        ctx.record.head = true;
+        ctx.record.step(
             Task::Fence,
             StepKind::Note,
             0.0,
@@ -383,13 +379,13 @@ impl GuardTrack {
         &mut self,
         region: &Region,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let now = turn.now;
-        let heard = region.hears(turn.host, turn.policy) && !suspect.service.was_silent();
+        let now = ctx.now;
+        let heard = region.hears(ctx.host, ctx.policy) && !suspect.service.was_silent();
         let lookout = &mut self.lookout;
         lookout.was_missed |= !heard;
-        let beat = region.last_heartbeat(turn.host);
+        let beat = region.last_heartbeat(ctx.host);
         let newer = lookout.beats_anew(now, beat);
         let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
         let may_be_fenced = suspect.said.evidence().is_some_and(|given| !denied(given));
@@ -402,61 +398,56 @@ impl GuardTrack {
         if lookout.heard.lasts(now.elapsed) < CONTRADICTED_LIMIT || !newer {
             return false;
         }
-        *turn.hold = None;
+        *ctx.hold = None;
         let text = format!(
             "host {} was held as a suspect, and Nova has heard it for {} s: it lives, and nothing was done",
-            turn.host,
+            ctx.host,
             CONTRADICTED_LIMIT.as_secs()
         );
-        turn.record.failed(Task::Fence, text.clone());
-        turn.record.contradicted = !self.lookout.was_missed;
-        turn.end(NotificationStatus::Failed, Some(text));
+        ctx.record.failed(Task::Fence, text.clone());
+        ctx.record.contradicted = !self.lookout.was_missed;
+        ctx.end(NotificationStatus::Failed, Some(text));
         true
     }
 
     /// Waits for the rate limit, because the journal knows of orders that the last scan did not show.
-    pub(super) fn order_refused(&mut self, turn: &mut DecisionContext<'_>) {
+    pub(super) fn order_refused(&mut self, ctx: &mut DecisionContext<'_>) {
         self.counted = false;
         self.lookout.forget();
-        let rules = &turn.policy.guards;
+        let rules = &ctx.policy.guards;
         let ruling = Ruling {
             waits: vec![(Guard::Rate, guard::too_many(rules.fences, rules.window))],
             ..Ruling::default()
         };
-        self.wait_for(&ruling, turn.now, turn.record);
+        self.wait_for(&ruling, ctx.now, ctx.record);
     }
 
-    fn facts(
-        &mut self,
-        region: &Region,
-        suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
-    ) -> GuardFacts {
-        let now = turn.now;
-        self.keep_approval(region, turn);
+    fn facts(&mut self, region: &Region, suspect: &Suspect<'_>, ctx: &mut DecisionContext<'_>) -> GuardFacts {
+        let now = ctx.now;
+        self.keep_approval(region, ctx);
         let own = HostFacts {
-            silent: suspect.is_surely_silent(now.elapsed, turn.policy),
+            silent: suspect.is_surely_silent(now.elapsed, ctx.policy),
             evidence: suspect.said.standing_evidence().is_some(),
             cliff_for: Duration::ZERO,
         };
-        let mut facts = region.facts(turn.host_id, turn.host, turn.id, own, turn.policy);
-        let since = guard::sees_cliff(&facts, turn.policy).then(|| self.cliff_since.unwrap_or(now.elapsed));
-        turn.record.head |= since != self.cliff_since;
+        let mut facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, ctx.policy);
+        let since = guard::sees_cliff(&facts, ctx.policy).then(|| self.cliff_since.unwrap_or(now.elapsed));
+        ctx.record.head |= since != self.cliff_since;
         self.cliff_since = since;
         facts.own.cliff_for = since.map_or(Duration::ZERO, |since| now.elapsed.since(since));
         facts
     }
 
     /// True if more than one report supports it (R24, G3).
-    pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, turn: &DecisionContext<'_>) -> bool {
+    pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, ctx: &DecisionContext<'_>) -> bool {
         let reports = !suspect.seen_only;
-        suspect.is_surely_silent(turn.now.elapsed, turn.policy)
+        suspect.is_surely_silent(ctx.now.elapsed, ctx.policy)
             || reports && suspect.said.standing_evidence().is_some()
-            || reports && self.lookout.reported_twice(turn.host_id, turn.policy)
+            || reports && self.lookout.reported_twice(ctx.host_id, ctx.policy)
     }
 }
 
-fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut DecisionContext<'_>) {
+fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, ctx: &mut DecisionContext<'_>) {
     let domain = domain_of(ruling, facts);
     let mut reason = reasons(&ruling.holds);
     if let Some(domain) = &domain {
@@ -467,16 +458,16 @@ fn hold_by(ruling: &Ruling, facts: &GuardFacts, region: &Region, turn: &mut Deci
         );
     }
     let text = format!("on hold: {reason}");
-    turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
-    *turn.hold = Some(RecoveryHold {
+    ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
+    *ctx.hold = Some(RecoveryHold {
         kind: HoldKind::Storm,
         reason,
-        since: turn.now.elapsed,
+        since: ctx.now.elapsed,
         guards: ruling.holds.iter().map(|one| one.0).collect(),
         domain,
-        hosts: region.out(turn.policy).map(str::to_owned).collect(),
+        hosts: region.out(ctx.policy).map(str::to_owned).collect(),
     });
-    turn.record.head = true;
+    ctx.record.head = true;
 }
 
 fn reasons(found: &[(Guard, String)]) -> String {

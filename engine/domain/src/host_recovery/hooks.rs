@@ -29,11 +29,11 @@ impl HookTrack {
         &mut self,
         run: (Phase, u8, u32),
         outcome: &HookOutcome,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let hooks = flow(turn.policy, turn.method).hooks(run.0);
-        self.answered(run, hooks, outcome, turn.now, turn.record);
-        turn.troubles.end(BlockerKind::Hook);
+        let hooks = flow(ctx.policy, ctx.method).hooks(run.0);
+        self.answered(run, hooks, outcome, ctx.now, ctx.record);
+        ctx.troubles.end(BlockerKind::Hook);
     }
 
     /// True if fencing may start. A hook that prevents it ends the recovery before anything was touched.
@@ -41,15 +41,15 @@ impl HookTrack {
         &mut self,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        match self.pass_in(Phase::Pre, moves, proof, turn, commands) {
+        match self.pass_in(Phase::Pre, moves, proof, ctx, commands) {
             Gate::Open => return true,
-            Gate::Skip(why) => turn.end(NotificationStatus::Finished, Some(format!("skipped: {why}"))),
+            Gate::Skip(why) => ctx.end(NotificationStatus::Finished, Some(format!("skipped: {why}"))),
             Gate::Abort(why) => {
                 let text = format!("nothing was done: {why}");
-                turn.end(NotificationStatus::Failed, Some(text));
+                ctx.end(NotificationStatus::Failed, Some(text));
             }
             Gate::Wait | Gate::Run { .. } => {}
         }
@@ -61,26 +61,26 @@ impl HookTrack {
         &mut self,
         moves: &mut Moves,
         proof: Option<&Proof>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        if turn.rejected.is_some() {
+        if ctx.rejected.is_some() {
             return true;
         }
-        match self.pass_in(Phase::Main, moves, proof, turn, commands) {
+        match self.pass_in(Phase::Main, moves, proof, ctx, commands) {
             Gate::Open => {
-                if !flow(turn.policy, turn.method).acts {
+                if !flow(ctx.policy, ctx.method).acts {
                     let why = "the workflow leaves out evacuate_instances_task";
-                    leave_waiting(moves, End::Left, why, turn);
+                    leave_waiting(moves, End::Left, why, ctx);
                 }
                 true
             }
             Gate::Skip(why) => {
-                leave_waiting(moves, End::Left, &format!("skipped: {why}"), turn);
+                leave_waiting(moves, End::Left, &format!("skipped: {why}"), ctx);
                 true
             }
             Gate::Abort(why) => {
-                leave_waiting(moves, End::Person, &format!("not moved: {why}"), turn);
+                leave_waiting(moves, End::Person, &format!("not moved: {why}"), ctx);
                 true
             }
             Gate::Wait | Gate::Run { .. } => false,
@@ -92,13 +92,13 @@ impl HookTrack {
         &mut self,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        if turn.rejected.is_some() {
+        if ctx.rejected.is_some() {
             return true;
         }
-        match self.pass_in(Phase::Post, moves, proof, turn, commands) {
+        match self.pass_in(Phase::Post, moves, proof, ctx, commands) {
             Gate::Open | Gate::Skip(_) | Gate::Abort(_) => true,
             Gate::Wait | Gate::Run { .. } => false,
         }
@@ -123,14 +123,14 @@ impl HookTrack {
         phase: Phase,
         moves: &Moves,
         proof: Option<&Proof>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> Gate {
         // Hooks after the moves undo nothing and start nothing: no operator action blocks them.
-        let may_begin = phase == Phase::Post || turn.forbidden().is_none();
-        let hooks = flow(turn.policy, turn.method).hooks(phase);
-        let hold = turn.policy.proxy_hold;
-        let gate = self.pass(phase, hooks, may_begin, hold, turn.now, turn.record);
+        let may_begin = phase == Phase::Post || ctx.forbidden().is_none();
+        let hooks = flow(ctx.policy, ctx.method).hooks(phase);
+        let hold = ctx.policy.proxy_hold;
+        let gate = self.pass(phase, hooks, may_begin, hold, ctx.now, ctx.record);
         match &gate {
             Gate::Run { number, attempt } => {
                 if let Some(hook) = hooks.get(usize::from(*number)).cloned() {
@@ -139,25 +139,25 @@ impl HookTrack {
                         number: *number,
                         attempt: *attempt,
                         hook,
-                        instances: told_instances(moves, *turn.stage),
-                        proof: proof.map(|proof| proof.sentence(turn.host)),
+                        instances: told_instances(moves, *ctx.stage),
+                        proof: proof.map(|proof| proof.sentence(ctx.host)),
                     })));
                 }
             }
-            Gate::Wait => self.tell(turn),
-            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => turn.troubles.end(BlockerKind::Hook),
+            Gate::Wait => self.tell(ctx),
+            Gate::Open | Gate::Skip(_) | Gate::Abort(_) => ctx.troubles.end(BlockerKind::Hook),
         }
         gate
     }
 
-    fn tell(&self, turn: &mut DecisionContext<'_>) {
+    fn tell(&self, ctx: &mut DecisionContext<'_>) {
         let Some((phase, number)) = self.running() else {
-            return turn.troubles.end(BlockerKind::Hook);
+            return ctx.troubles.end(BlockerKind::Hook);
         };
-        let hooks = flow(turn.policy, turn.method).hooks(phase);
+        let hooks = flow(ctx.policy, ctx.method).hooks(phase);
         if let Some(name) = hooks.get(usize::from(number)).map(Hook::name) {
-            turn.troubles
-                .begin(BlockerKind::Hook, turn.now, || format!("waiting for hook {name}"));
+            ctx.troubles
+                .begin(BlockerKind::Hook, ctx.now, || format!("waiting for hook {name}"));
         }
     }
 }
@@ -179,11 +179,11 @@ fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
     Some(told.collect())
 }
 
-fn leave_waiting(moves: &mut Moves, end: End, why: &str, turn: &mut DecisionContext<'_>) {
+fn leave_waiting(moves: &mut Moves, end: End, why: &str, ctx: &mut DecisionContext<'_>) {
     for one in moves.values_mut() {
         if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
             one.remark(why);
-            finish(one, end, turn.now, turn.record);
+            finish(one, end, ctx.now, ctx.record);
         }
     }
 }

@@ -4,18 +4,23 @@ pub(super) mod boot_hold;
 pub(super) mod enable;
 pub(super) mod power_on;
 
-use super::decision_context::{DecisionContext, turn};
+use super::decision_context::{DecisionContext, decision_context};
 use super::service::{ServiceTrack, reason_of};
 use super::{HostRecovery, Stage, late_effects};
 use crate::elapsed::Elapsed;
 use crate::recovery::{
-    Command, Life, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked, mark,
+    Command, DecisionTime, Life, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked, mark,
 };
 
 impl HostRecovery {
     /// Hands the host back. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
     /// more), `forced_down` is cleared (R22). Never while a fence order may still take effect (R5).
-    pub(super) fn act_returning(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_returning(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         let settle = self.policy.settle_time();
         self.service.want(now, self.policy.heartbeat_poll, commands);
         // Other recoveries may count on the proof (R10): a new owner checks it once.
@@ -28,10 +33,10 @@ impl HostRecovery {
         }
         // The host is not powered on while an instance is on its way to it.
         if record.life.is_none() && self.arrivals.expected.is_empty() {
-            let mut turn = turn!(self, now, record);
+            let mut ctx = decision_context!(self, now, record);
             let (is_back, fence, proof) = (self.service.is_back(), &mut self.fence, &mut self.proof);
             let power_on = &mut self.power_on;
-            if power_on.act(is_back, fence, proof, &self.moves, &mut turn, commands) {
+            if power_on.act(is_back, fence, proof, &self.moves, &mut ctx, commands) {
                 let move_track = &mut self.asks.move_track;
                 move_track.want_evacuations(self.service.since, now, commands);
             }
@@ -54,9 +59,9 @@ impl HostRecovery {
         let is_settled = self.service.question.seen.is_some_and(seen_after);
         if !seen.forced_down {
             if is_settled {
-                let mut turn = turn!(self, now, record);
+                let mut ctx = decision_context!(self, now, record);
                 let how = "somebody has cleared forced_down";
-                self.service.act_enabling(how, &mut turn, commands);
+                self.service.act_enabling(how, &mut ctx, commands);
             }
             return;
         }
@@ -70,7 +75,7 @@ impl HostRecovery {
         let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
         if self.service.marked && theirs && is_settled {
             let how = "it has failed again, and a new recovery sees to it";
-            turn!(self, now, record).over_and_closed(how);
+            decision_context!(self, now, record).over_and_closed(how);
             return;
         }
         if !self.service.is_back() || now.elapsed < self.service.not_before {
@@ -99,12 +104,12 @@ impl HostRecovery {
 impl ServiceTrack {
     /// Restarts the watch, because the host is under recovery again. The new recovery handles its return only if it gets as far as
     /// `forced_down`, so this one continues to watch. It starts from the beginning: the heartbeats so far were before the new failure.
-    pub(super) fn superseded(&mut self, turn: &mut DecisionContext<'_>) {
+    pub(super) fn superseded(&mut self, ctx: &mut DecisionContext<'_>) {
         self.clearing = false;
-        self.begin_again(turn.now.elapsed);
+        self.begin_again(ctx.now.elapsed);
         // The newer recovery may run for hours, and until it ends the journal refuses what it refuses now.
-        self.question.not_before = turn.now.elapsed.plus(turn.policy.heartbeat_poll);
-        turn.record.head = true;
+        self.question.not_before = ctx.now.elapsed.plus(ctx.policy.heartbeat_poll);
+        ctx.record.head = true;
     }
 }
 

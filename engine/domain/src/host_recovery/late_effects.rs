@@ -5,11 +5,11 @@
 
 use super::arrivals::LIST_INTERVAL;
 use super::arrivals::lost_arrivals::name_all;
-use super::decision_context::turn;
+use super::decision_context::decision_context;
 use super::finish::last_word;
 use super::moves::finish;
 use super::{End, HostRecovery, MoveStep, Stage};
-use crate::recovery::{Command, Life, Now, Record};
+use crate::recovery::{Command, DecisionTime, Life, Record};
 
 /// Decides whether instances found on the host from now on may be moved. They may not if the host has returned, if it was handed
 /// to a newer recovery, or if an operator has rejected this one.
@@ -24,7 +24,7 @@ pub(super) fn judge(state: &mut HostRecovery) {
 }
 
 /// Lists the host again while its return is awaited.
-pub(super) fn watch(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
+pub(super) fn watch(state: &mut HostRecovery, now: DecisionTime, commands: &mut Vec<Command>) {
     judge(state);
     let (arrivals, listing) = (&mut state.arrivals, &mut state.asks.listing);
     arrivals.want_servers(commands);
@@ -43,31 +43,31 @@ pub(super) fn watch(state: &mut HostRecovery, now: Now, commands: &mut Vec<Comma
 }
 
 /// Starts to move an instance that has come to the host. The time spent waiting counts for no deadline.
-pub(super) fn begin(state: &mut HostRecovery, now: Now) {
+pub(super) fn begin(state: &mut HostRecovery, now: DecisionTime) {
     state.deadline_from = now.elapsed;
     state.asks.listing.last_look = false;
 }
 
 /// Gives up late moves that were not requested yet, because the host is up again or was handed to another recovery.
-pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: Now, record: &mut Record) {
+pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if !state.arrivals.settled || state.proof.is_some() {
         return;
     }
     state.asks.listing.taken.clear();
-    let turn = turn!(state, now, record);
+    let ctx = decision_context!(state, now, record);
     for one in state.moves.values_mut() {
         if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
             one.remark(&format!(
                 "it came to {} after the others had been moved, and that host is not confirmed off any more: look whether it runs there",
-                turn.host
+                ctx.host
             ));
-            finish(one, End::Person, turn.now, turn.record);
+            finish(one, End::Person, ctx.now, ctx.record);
         }
     }
 }
 
 /// Corrects the notification after it was closed.
-pub(super) fn correct(state: &mut HostRecovery, now: Now, record: &mut Record) {
+pub(super) fn correct(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     if state.stage == Stage::Over && record.life == Some(Life::Closed) {
         name_all(state, now, record);
     }

@@ -116,7 +116,7 @@ impl PlacementPlan {
     }
 
     /// Changes to the other way, if there is one left.
-    pub(super) fn turn(&mut self) -> NextStep {
+    pub(super) fn ctx(&mut self) -> NextStep {
         let Some(way) = self.then.take() else {
             return NextStep::GiveUp;
         };
@@ -148,7 +148,7 @@ impl PlacementPlan {
             self.cross_out_target();
         }
         match (self.way, cure) {
-            (PlacementTarget::Scheduler, RetryElsewhere::NoHost) if self.then.is_some() => self.turn(),
+            (PlacementTarget::Scheduler, RetryElsewhere::NoHost) if self.then.is_some() => self.ctx(),
             _ if !spent => NextStep::Again,
             // A scheduler that sees no host because the broker is down sees all of them a minute later. An API server whose database
             // lags behind refuses what it would accept some seconds later.
@@ -166,7 +166,7 @@ impl PlacementPlan {
                 PlacementTarget::Scheduler | PlacementTarget::Reserved,
                 RetryElsewhere::NoHost | RetryElsewhere::OtherHost,
             )
-            | (PlacementTarget::Reserved, RetryElsewhere::Perhaps) => self.turn(),
+            | (PlacementTarget::Reserved, RetryElsewhere::Perhaps) => self.ctx(),
         }
     }
 }
@@ -410,8 +410,8 @@ mod tests {
     fn no_instance_goes_in_circles() {
         for method in [RecoveryMethod::AutoPriority, RecoveryMethod::RhPriority] {
             let mut route = PlacementPlan::new(method, None);
-            assert_eq!(route.turn(), NextStep::OtherWay);
-            assert_eq!(route.turn(), NextStep::GiveUp, "{method}");
+            assert_eq!(route.ctx(), NextStep::OtherWay);
+            assert_eq!(route.ctx(), NextStep::GiveUp, "{method}");
         }
     }
 }

@@ -185,7 +185,7 @@ impl MonitorHeartbeats {
         claim: &OffReport,
         since: Elapsed,
         shown: HeartbeatListing<'_>,
-        turn: &DecisionContext<'_>,
+        ctx: &DecisionContext<'_>,
     ) -> HeartbeatJudgement {
         if self.overridden || !self.known {
             return HeartbeatJudgement::Silent;
@@ -194,7 +194,7 @@ impl MonitorHeartbeats {
             return HeartbeatJudgement::Silent;
         };
         let seen = SeenHeartbeats { asked, heartbeats };
-        let now = turn.now.elapsed;
+        let now = ctx.now.elapsed;
         let latest = seen.latest(now);
         let undecided = match claim {
             OffReport::Word { .. } => latest.is_some_and(|(beat, _)| seen.is_after_arrival(beat, claim)),
@@ -213,7 +213,7 @@ impl MonitorHeartbeats {
             return HeartbeatJudgement::Contradicted(why);
         }
         if undecided {
-            let host = turn.host;
+            let host = ctx.host;
             return HeartbeatJudgement::Undecided(format!(
                 "host {host} is said to be off, and its monitors have sent heartbeats since: waiting until they end"
             ));
@@ -222,11 +222,11 @@ impl MonitorHeartbeats {
     }
 
     /// Applies an operator's action on a hold that shows the heartbeats.
-    pub(super) fn heard(&mut self, said: &OperatorWord, turn: &mut DecisionContext<'_>) {
-        let now = turn.now.elapsed;
+    pub(super) fn heard(&mut self, said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+        let now = ctx.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
         let lists_them = |hold: &RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
-        if !shown || !turn.hold.as_ref().is_some_and(lists_them) {
+        if !shown || !ctx.hold.as_ref().is_some_and(lists_them) {
             return;
         }
         match said.word {
@@ -237,7 +237,7 @@ impl MonitorHeartbeats {
             OperatorCommand::HostIsOff => {
                 self.overridden = true;
                 let text = format!("the heartbeats of its monitors are overridden by {}", said.by);
-                turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+                ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
             OperatorCommand::Reject => {}
         }

@@ -27,7 +27,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::nova::{Migration, PowerState, VmState};
-use crate::recovery::{Now, Restoration, ServerCall, WrittenOff};
+use crate::recovery::{DecisionTime, Restoration, ServerCall, WrittenOff};
 use crate::state_version::StateVersion;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
@@ -299,7 +299,7 @@ impl Move {
     }
 
     /// True if the move is done.
-    pub fn is_over(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         matches!(self.step, MoveStep::Over(_))
     }
 
@@ -326,7 +326,7 @@ impl Move {
     /// simply repeated. A call that changes more is checked for its effect, and never repeated at once (R5).
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lock_in_doubt = true;
-        if !self.is_over() {
+        if !self.is_finished() {
             // Its unlocking is not journalled: one that was sent may still remove the lock of the next recovery that moves it.
             self.unlock_loose = Some(now);
         }
@@ -421,7 +421,7 @@ impl Move {
     }
 
     /// Follows an evacuation that was already requested, perhaps by an earlier recovery, instead of requesting another.
-    pub(super) fn adopt(&mut self, first: MigrationId, now: Now) {
+    pub(super) fn adopt(&mut self, first: MigrationId, now: DecisionTime) {
         self.step = MoveStep::Asked {
             since: now.elapsed,
             floor: MigrationId(first.0.saturating_sub(1)),

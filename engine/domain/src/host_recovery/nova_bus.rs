@@ -7,7 +7,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::policy::Policy;
 use crate::question::Question;
-use crate::recovery::{self, Command, Now};
+use crate::recovery::{self, Command, DecisionTime};
 use crate::timestamp::Timestamp;
 
 /// The state of that check. Nothing of it survives a take-over.
@@ -30,7 +30,7 @@ impl Messaging {
         &mut self,
         stuck: bool,
         every: Duration,
-        now: Now,
+        now: DecisionTime,
         commands: &mut Vec<Command>,
     ) -> bool {
         if !stuck {
@@ -45,7 +45,12 @@ impl Messaging {
         asks
     }
 
-    pub(super) fn read(&mut self, result: Result<recovery::Messaging, Fault>, policy: &Policy, now: Now) {
+    pub(super) fn read(
+        &mut self,
+        result: Result<recovery::Messaging, Fault>,
+        policy: &Policy,
+        now: DecisionTime,
+    ) {
         self.question.seen = self.question.answered();
         let seen = result.unwrap_or_default();
         let stale = policy.heartbeat_stale;
@@ -64,7 +69,7 @@ impl Messaging {
     }
 
     /// Returns the time at which the latest of all heartbeats was last seen to change.
-    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: Now) -> Option<Elapsed> {
+    fn beats_went_on(&mut self, latest: Option<Timestamp>, now: DecisionTime) -> Option<Elapsed> {
         let latest = latest?;
         let at = match self.latest_beat {
             None => None,

@@ -2,18 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use super::decision_context::turn;
+use super::decision_context::decision_context;
 use super::operator_actions::rewound;
 use super::plan::lost_instances::adopt_lost;
 use super::{HostRecovery, Stage, late_effects};
 use crate::id::ServerId;
-use crate::recovery::{Command, Now, Observation, Record, ServerCall};
+use crate::recovery::{Command, DecisionTime, Observation, Record, ServerCall};
 
 impl HostRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
-    pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+    pub(super) fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         // Observations that concern the whole recovery use `self` instead of this turn.
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
             // A host recovery acts on none of these; the last ones belong to planned moves.
@@ -22,10 +22,10 @@ impl HostRecovery {
             | Observation::InstancesUnderRecovery(_)
             | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
-                if *turn.stage == Stage::Returning {
+                if *ctx.stage == Stage::Returning {
                     // The host's new recovery may want it off.
                     self.power_on.over = true;
-                    self.service.superseded(&mut turn);
+                    self.service.superseded(&mut ctx);
                 }
             }
             Observation::Rewound => rewound(self, record),
@@ -35,22 +35,22 @@ impl HostRecovery {
                 self.guard.lookout.looked_around(region);
                 let shown = self.guard.lookout.heartbeats(self.host_id);
                 self.guard.heartbeats.looked(shown);
-                self.guard.note_silence(&mut turn);
+                self.guard.note_silence(&mut ctx);
             }
             Observation::OrderRefused => {
                 self.fence.orders_refused(now.elapsed);
-                self.guard.order_refused(&mut turn);
+                self.guard.order_refused(&mut ctx);
             }
             Observation::Service(result) => {
                 let untouched = self.is_untouched();
-                let mut turn = turn!(self, now, record);
+                let mut ctx = decision_context!(self, now, record);
                 let (proof, moves) = (&mut self.proof, &mut self.moves);
-                if self.service.answered(result, untouched, proof, moves, &mut turn) {
+                if self.service.answered(result, untouched, proof, moves, &mut ctx) {
                     self.guard.lookout.was_missed |= self.service.was_silent();
                 }
             }
             Observation::FencingStopped(stopped) => self.asks.stopped = stopped,
-            Observation::Levels(levels) => self.fence.learn_levels(levels, &mut turn),
+            Observation::Levels(levels) => self.fence.learn_levels(levels, &mut ctx),
             Observation::Power {
                 target,
                 started,
@@ -58,19 +58,18 @@ impl HostRecovery {
                 result,
             } => self.power_read(&target, (started, waited), result, now, record),
             Observation::PowerOff { target, result } => {
-                self.fence.order_answered(&target, result, &mut turn);
+                self.fence.order_answered(&target, result, &mut ctx);
             }
             Observation::PowerOn { target, result } => {
-                self.power_on
-                    .answered(&target, result, &mut self.fence, &mut turn);
+                self.power_on.answered(&target, result, &mut self.fence, &mut ctx);
             }
             Observation::ServiceUpdated(result) => {
-                self.service.updated(result, self.proof.is_some(), &mut turn);
+                self.service.updated(result, self.proof.is_some(), &mut ctx);
             }
             Observation::Inventory(result) => {
                 late_effects::judge(self);
                 let before = self.stage;
-                let mut turn = turn!(self, now, record);
+                let mut ctx = decision_context!(self, now, record);
                 let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
                 let asked = self.asks.listing.question.sent();
                 let shown = result.as_ref().ok().and_then(|it| it.service.clone());
@@ -78,48 +77,48 @@ impl HostRecovery {
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
                 let of_before = |_: &&ServerId| self.rewound;
                 let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
-                listing.answered(result, track, moves, since, &mut turn);
+                listing.answered(result, track, moves, since, &mut ctx);
                 if self.rewound
-                    && *turn.stage == Stage::Moving
+                    && *ctx.stage == Stage::Moving
                     && let Some(migrations) = migrations
                 {
                     self.rewound = false;
-                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut turn);
+                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut ctx);
                 }
-                if (before, *turn.stage) == (Stage::Returning, Stage::Moving) {
+                if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
                     late_effects::begin(self, now);
-                    turn = turn!(self, now, record);
+                    ctx = decision_context!(self, now, record);
                 }
                 if let (Some(asked), Some(shown)) = (asked, shown) {
                     let (proof, moves) = (&mut self.proof, &mut self.moves);
-                    self.service.shown_by_lists(shown, asked, proof, moves, &mut turn);
+                    self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
                 }
             }
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
-                move_track.lists_read(result, since, messaging, moves, &mut turn);
+                move_track.lists_read(result, since, messaging, moves, &mut ctx);
             }
             Observation::Evacuations(result) => {
                 if let Ok(read) = &result {
                     self.power_on.evacuations_seen(read, moves);
                 }
-                move_track.evacuations_read(result, moves, &mut turn);
+                move_track.evacuations_read(result, moves, &mut ctx);
             }
             Observation::ServerIds(result) => {
                 if !self.arrivals.ids_read(&result, moves, now.elapsed) {
-                    move_track.server_ids_read(result, moves, &mut turn);
+                    move_track.server_ids_read(result, moves, &mut ctx);
                 }
             }
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } => {
-                if self.arrivals.server_read(server, &result, moves, &mut turn) {
+                if self.arrivals.server_read(server, &result, moves, &mut ctx) {
                     return;
                 }
-                move_track.server_read(server, result, moves, &mut turn);
+                move_track.server_read(server, result, moves, &mut ctx);
             }
             Observation::ServerCall { server, call, result } => {
-                if move_track.call_answered((server, call), result, moves, &mut turn) {
+                if move_track.call_answered((server, call), result, moves, &mut ctx) {
                     self.service.question.seen = None;
                 }
             }
@@ -130,21 +129,21 @@ impl HostRecovery {
                 outcome,
             } => {
                 self.hooks
-                    .answered_in((phase, number, attempt), &outcome, &mut turn);
+                    .answered_in((phase, number, attempt), &outcome, &mut ctx);
             }
             Observation::NotSent(command) => self.not_sent(&command, now, record),
             Observation::MovesTaken(servers) => {
-                self.asks.listing.taken_by_another(servers, moves, &mut turn);
+                self.asks.listing.taken_by_another(servers, moves, &mut ctx);
             }
             Observation::Reserve(answer) => {
-                self.reserve.answered(answer, moves, &mut turn);
+                self.reserve.answered(answer, moves, &mut ctx);
             }
             Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
         }
     }
 
     /// Takes back what was recorded for a command that was not carried out, so that it is decided again.
-    fn not_sent(&mut self, command: &Command, now: Now, record: &mut Record) {
+    fn not_sent(&mut self, command: &Command, now: DecisionTime, record: &mut Record) {
         match command {
             Command::CountHosts => self.guard.lookout.not_sent(now),
             Command::ReadService => self.service.question.not_sent(),

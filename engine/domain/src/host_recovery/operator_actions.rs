@@ -1,6 +1,6 @@
 //! The actions of operators, and the start of a new owner.
 
-use super::decision_context::{DecisionContext, turn};
+use super::decision_context::{DecisionContext, decision_context};
 use super::fence::confirmation;
 use super::guard::off_claim::{confirmed_off, heard_off_word};
 use super::in_flight::InFlight;
@@ -9,7 +9,9 @@ use super::{HoldKind, HostRecovery, Stage};
 use crate::guard::Guard;
 use crate::proof::Proof;
 use crate::recovery::action::{self, AppliedAction};
-use crate::recovery::{Now, OperatorCommand, OperatorState, OperatorWord, REWOUND, Record, StepKind, Task};
+use crate::recovery::{
+    DecisionTime, OperatorCommand, OperatorState, OperatorWord, REWOUND, Record, StepKind, Task,
+};
 use crate::wait::Wait;
 
 /// The guards that an approval lifted in a version that named no guards.
@@ -17,7 +19,7 @@ const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
     /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's (R5).
-    pub(super) fn claimed(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
+    pub(super) fn claimed(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         self.asks = InFlight::default();
         self.guard.forget_answers(now.elapsed);
         self.fence.forget_answers();
@@ -27,7 +29,8 @@ impl HostRecovery {
         self.power_on.forget_answers();
         self.arrivals.forget_answers();
         if std::mem::take(&mut self.storm_approved) {
-            self.guard.lift(STORM, None, &turn!(self, now, record));
+            self.guard
+                .unmute(STORM, None, &decision_context!(self, now, record));
         }
         // No engine has checked since the last owner did: other recoveries must not count on the proof before one has.
         renew_proof(&mut self.proof, record, Proof::forget);
@@ -48,19 +51,19 @@ impl HostRecovery {
         self.heard_pulse(pulse, now, record);
     }
 
-    pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: Now, record: &mut Record) {
+    pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
         for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
             heard_action(self, &heard, wait.as_ref(), &pulse, now, record);
         }
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let move_track = &mut self.asks.move_track;
         if move_track.heard_words(
             &pulse.move_words,
             &mut self.heard_moves,
             &mut self.moves,
-            &mut turn,
+            &mut ctx,
         ) {
             self.asks.listing.question.seen = None;
         }
@@ -74,7 +77,7 @@ impl HostRecovery {
     }
 
     /// Takes a further report that the host is off, once: the status of the first one does not count any more (R19).
-    fn joined(&mut self, now: Now, record: &mut Record) {
+    fn joined(&mut self, now: DecisionTime, record: &mut Record) {
         if self.has_heard_normal() {
             return;
         }
@@ -97,10 +100,11 @@ impl HostRecovery {
         }
     }
 
-    fn approved(&mut self, now: Now, record: &mut Record) {
+    fn approved(&mut self, now: DecisionTime, record: &mut Record) {
         let Some(hold) = self.hold.take() else {
             if let Some(waiting) = self.guarded().cloned() {
-                self.guard.lift(waiting.guards, None, &turn!(self, now, record));
+                self.guard
+                    .unmute(waiting.guards, None, &decision_context!(self, now, record));
                 self.guard.lookout.forget();
             }
             return;
@@ -117,8 +121,11 @@ impl HostRecovery {
                 } else {
                     hold.guards
                 };
-                self.guard
-                    .lift(guards, hold.domain.as_ref(), &turn!(self, now, record));
+                self.guard.unmute(
+                    guards,
+                    hold.domain.as_ref(),
+                    &decision_context!(self, now, record),
+                );
                 self.guard.lookout.forget();
                 if self.stage == Stage::Fencing {
                     self.fence.begin_again(now.elapsed, &self.policy);
@@ -153,11 +160,11 @@ fn heard_action(
     heard: &AppliedAction,
     wait: Option<&Wait>,
     pulse: &OperatorState,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) {
     let said = &heard.said;
-    tell_word(said, &mut turn!(state, now, record));
+    tell_word(said, &mut decision_context!(state, now, record));
     match said.word {
         OperatorCommand::Approve => {
             if let Some(freeze) = pulse.frozen.of_host() {
@@ -168,7 +175,10 @@ fn heard_action(
                 record.step(Task::Fence, StepKind::Note, 0.0, why);
                 return;
             }
-            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            state
+                .guard
+                .heartbeats
+                .heard(said, &mut decision_context!(state, now, record));
             // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
             if state
                 .hold
@@ -180,15 +190,18 @@ fn heard_action(
             state.approved(now, record);
         }
         OperatorCommand::HostIsOff => {
-            state.guard.heartbeats.heard(said, &mut turn!(state, now, record));
+            state
+                .guard
+                .heartbeats
+                .heard(said, &mut decision_context!(state, now, record));
             confirmed_off(&mut state.off_word, said);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.
             if state.hold.is_some() && heard.is_for_this_kind(wait) {
                 state.approved(now, record);
             }
-            let mut turn = turn!(state, now, record);
-            if confirmation::hear(&mut state.confirmation, said, &mut turn) {
+            let mut ctx = decision_context!(state, now, record);
+            if confirmation::hear(&mut state.confirmation, said, &mut ctx) {
                 // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);
@@ -203,12 +216,12 @@ fn heard_action(
     }
 }
 
-fn tell_word(said: &OperatorWord, turn: &mut DecisionContext<'_>) {
+fn tell_word(said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
     let text = format!("{} by {}", said.word, said.by);
-    let waited = turn.hold.as_ref().map(|hold| turn.now.elapsed.since(hold.since));
+    let waited = ctx.hold.as_ref().map(|hold| ctx.now.elapsed.since(hold.since));
     let text = match waited {
         Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),
         None => text,
     };
-    turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+    ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
 }

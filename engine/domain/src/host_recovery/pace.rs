@@ -6,7 +6,7 @@ use super::{HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
 use crate::pace::{Demand, EvacuationProgress, Permits, StartSample, Urgency};
 use crate::policy::Policy;
-use crate::recovery::Now;
+use crate::recovery::DecisionTime;
 
 /// Maximum time to the next decision, whatever is or is not due.
 const LONGEST: Duration = Duration::from_secs(1);
@@ -115,7 +115,7 @@ impl Pace {
         asked: Option<Elapsed>,
         one: &Move,
         looked_before: Option<Elapsed>,
-        now: Now,
+        now: DecisionTime,
     ) {
         let Some(asked) = asked else { return };
         let goes_on = !one.is_queued() && !matches!(one.step, MoveStep::Waiting { .. });
@@ -142,7 +142,8 @@ impl HostRecovery {
         for one in self.moves.values() {
             demand.in_flight += u32::from(one.is_in_flight());
             demand.queued += u32::from(one.is_queued());
-            demand.calls |= !one.is_over() && matches!(one.lock, super::Lock::Wanted | super::Lock::Asked);
+            demand.calls |=
+                !one.is_finished() && matches!(one.lock, super::Lock::Wanted | super::Lock::Asked);
             demand.calls |= matches!(one.step, MoveStep::Unlocking { .. });
         }
         demand
@@ -159,7 +160,7 @@ impl HostRecovery {
 
     /// Returns the time to the next decision, if nothing is observed before. It is never more than a second, so that a time that is
     /// missing here costs no more than that.
-    pub fn next_look(&self, now: Now) -> Duration {
+    pub fn next_look(&self, now: DecisionTime) -> Duration {
         let quiet =
             self.hold.is_some() || matches!(self.stage, Stage::Moving | Stage::Returning | Stage::Over);
         let most = if quiet {

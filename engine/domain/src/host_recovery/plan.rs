@@ -22,7 +22,7 @@ use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, Server};
 use crate::question::Question;
-use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task, WrittenOff};
+use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
 
 /// Minimum time between the first list without an instance and the one that counts.
@@ -42,12 +42,12 @@ struct HostInstance<'a> {
 }
 
 impl<'a> HostInstance<'a> {
-    fn new(server: &'a Server, clock: Option<Timestamp>, turn: &DecisionContext<'a>) -> Self {
-        let window = turn.policy.nova_long_rpc_timeout.as_secs();
-        let clock = clock.unwrap_or(turn.now.wall);
+    fn new(server: &'a Server, clock: Option<Timestamp>, ctx: &DecisionContext<'a>) -> Self {
+        let window = ctx.policy.nova_long_rpc_timeout.as_secs();
+        let clock = clock.unwrap_or(ctx.now.wall);
         Self {
             server,
-            host: turn.host,
+            host: ctx.host,
             recent: clock.minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
         }
     }
@@ -81,7 +81,7 @@ fn elsewhere<'a>(
     migrations
         .iter()
         .filter(|one| one.kind != MigrationType::Evacuation)
-        .filter(move |one| !one.status.is_over() || shown.has_switched(one))
+        .filter(move |one| !one.status.is_finished() || shown.has_switched(one))
         .filter(move |one| !has_landed(one, host))
         .filter(move |one| !arrived_since(one))
         .flat_map(|one| [&one.source, &one.dest].map(|other| (*one, other)))
@@ -118,7 +118,7 @@ pub(super) struct InstanceListing {
 }
 
 impl InstanceListing {
-    pub(super) fn want(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn want(&mut self, service: &ServiceTrack, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.question.send(now.elapsed) {
             let shown = service.was_shown_just_now(now.elapsed);
             commands.push(Command::TakeInventory { shown });
@@ -126,13 +126,18 @@ impl InstanceListing {
     }
 
     /// Asks once more when every move is done.
-    pub(super) fn want_last(&mut self, service: &ServiceTrack, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn want_last(
+        &mut self,
+        service: &ServiceTrack,
+        now: DecisionTime,
+        commands: &mut Vec<Command>,
+    ) {
         self.want(service, now, commands);
         self.looking_last |= self.question.sent() == Some(now.elapsed);
     }
 
     /// Takes instances that were planned again as this recovery's, unless the journal has refused them meanwhile.
-    pub(super) fn retaken(&mut self, troubles: &mut Blockers, now: Now) {
+    pub(super) fn retaken(&mut self, troubles: &mut Blockers, now: DecisionTime) {
         let unrefused = |since: Elapsed| now.elapsed.since(since) >= Duration::from_secs(2);
         if self.retaking.is_some_and(unrefused) {
             self.retaking = None;
@@ -147,7 +152,7 @@ impl InstanceListing {
         &mut self,
         servers: Vec<ServerId>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         for server in &servers {
             moves.remove(server);
@@ -156,7 +161,7 @@ impl InstanceListing {
         self.retaking = None;
         self.last_look = false;
         let taken = count(self.taken.len(), "instance is", "instances are");
-        turn.troubles.begin(BlockerKind::Taken, turn.now, || {
+        ctx.troubles.begin(BlockerKind::Taken, ctx.now, || {
             format!("{taken} still being worked on by another recovery: waiting for it")
         });
     }
@@ -173,7 +178,12 @@ impl InstanceListing {
 }
 
 impl HostRecovery {
-    pub(super) fn act_listing(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_listing(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.rejected.is_some() {
             self.settle_now(now, record);
             return;
@@ -196,24 +206,24 @@ impl InstanceListing {
         (move_track, arrivals): (&mut MoveTrack, &mut Arrivals),
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         let asked = self.question.answered();
         let last = std::mem::take(&mut self.looking_last);
         let inventory = match result {
             // Without its service record the host's cell may be down, and an empty list may be wrong (EW33).
             Ok(inventory) if inventory.service.is_some() => inventory,
             Ok(_) => {
-                return self.failed("Nova does not show the host's service record", turn);
+                return self.failed("Nova does not show the host's service record", ctx);
             }
-            Err(fault) => return self.failed(&fault.text, turn),
+            Err(fault) => return self.failed(&fault.text, ctx),
         };
-        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, moves, turn) {
+        if inventory.servers.is_empty() && !self.is_empty(&inventory.in_cell, asked, moves, ctx) {
             return;
         }
         self.question.succeeded();
-        turn.troubles.end(BlockerKind::Inventory);
+        ctx.troubles.end(BlockerKind::Inventory);
         if !inventory.servers.is_empty() {
             self.empty_seen = None;
         }
@@ -221,26 +231,26 @@ impl InstanceListing {
         if !self.taken.is_empty() {
             self.retaking = Some(now.elapsed);
         }
-        match *turn.stage {
+        match *ctx.stage {
             Stage::Listing => {
-                arrivals.listed(&inventory, turn);
-                plan(&inventory, moves, since, turn);
-                turn.enter(Stage::Moving);
+                arrivals.listed(&inventory, ctx);
+                plan(&inventory, moves, since, ctx);
+                ctx.enter(Stage::Moving);
             }
             Stage::Moving => {
-                arrivals.listed(&inventory, turn);
+                arrivals.listed(&inventory, ctx);
                 // Instances on a host that may be running again do not belong to this recovery.
-                if !turn.settled || arrivals.may_move() {
-                    plan(&inventory, moves, since, turn);
+                if !ctx.settled || arrivals.may_move() {
+                    plan(&inventory, moves, since, ctx);
                 }
-                look_at_held(&inventory, move_track, moves, since, turn);
-                self.last_look = last && moves.values().all(Move::is_over);
+                look_at_held(&inventory, move_track, moves, since, ctx);
+                self.last_look = last && moves.values().all(Move::is_finished);
             }
             Stage::Returning if arrivals.may_move() => {
-                arrivals.listed(&inventory, turn);
-                plan(&inventory, moves, since, turn);
-                if !moves.values().all(Move::is_over) {
-                    turn.enter(Stage::Moving);
+                arrivals.listed(&inventory, ctx);
+                plan(&inventory, moves, since, ctx);
+                if !moves.values().all(Move::is_finished) {
+                    ctx.enter(Stage::Moving);
                 }
             }
             Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
@@ -253,7 +263,7 @@ impl InstanceListing {
         in_cell: &InCell,
         asked: Option<Elapsed>,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
         // Instances that were known to be there have left by Nova's records, and not by an empty list.
         let known = !moves.is_empty() && !moves.values().any(|one| one.deleted);
@@ -263,19 +273,19 @@ impl InstanceListing {
                 format!("Nova's list shows none on the host, and the host's cell has {count}")
             }
             InCell::NotAsked | InCell::Failed(_) if known => return true,
-            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(turn.now.elapsed)),
+            InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(ctx.now.elapsed)),
             InCell::Failed(fault) => format!(
                 "Nova's list shows none on the host, and the host's cell cannot be asked whether that is so: {}",
                 fault.text
             ),
         };
-        self.failed(&why, turn);
+        self.failed(&why, ctx);
         false
     }
 
-    fn failed(&mut self, why: &str, turn: &mut DecisionContext<'_>) {
-        self.question.failed(turn.now.elapsed);
-        turn.troubles.begin(BlockerKind::Inventory, turn.now, || {
+    fn failed(&mut self, why: &str, ctx: &mut DecisionContext<'_>) {
+        self.question.failed(ctx.now.elapsed);
+        ctx.troubles.begin(BlockerKind::Inventory, ctx.now, || {
             format!("the instances cannot be listed yet: {why}")
         });
     }
@@ -286,7 +296,7 @@ fn plan(
     inventory: &Inventory,
     moves: &mut Moves,
     since: &mut Option<Timestamp>,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for migration in &inventory.migrations {
@@ -299,10 +309,10 @@ fn plan(
             let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
             moves
                 .get(&server.id)
-                .is_none_or(|one| one.is_over() && is_here_again(one, records, turn.host))
+                .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
         })
         .collect();
-    order::in_order(turn.policy, &mut fresh);
+    order::in_order(ctx.policy, &mut fresh);
     let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let planned = fresh.len();
@@ -312,30 +322,30 @@ fn plan(
             .written_off
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
-        let shown = HostInstance::new(server, clock, turn);
-        let mut one = plan_one(shown, rank, &migrations, written_off, since, turn);
+        let shown = HostInstance::new(server, clock, ctx);
+        let mut one = plan_one(shown, rank, &migrations, written_off, since, ctx);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
-            let others = hosts.iter().filter(|host| *host != turn.host).cloned();
+            let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
             one.may_run.extend(others);
         }
-        turn.record.moves.insert(one.server);
+        ctx.record.moves.insert(one.server);
         moves.insert(one.server, one);
     }
-    if planned > 0 || *turn.stage == Stage::Listing {
-        let to_move = moves.values().filter(|one| !one.is_over()).count();
+    if planned > 0 || *ctx.stage == Stage::Listing {
+        let to_move = moves.values().filter(|one| !one.is_finished()).count();
         let left = moves
             .values()
             .filter(|one| one.step == MoveStep::Over(End::Left))
             .count();
-        turn.record.head = true;
-        turn.record.step(
+        ctx.record.head = true;
+        ctx.record.step(
             Task::Prepare,
             StepKind::Note,
             1.0,
             format!(
                 "{} found on {}: {to_move} to evacuate, {left} excluded",
                 count(planned, "instance", "instances"),
-                turn.host
+                ctx.host
             ),
         );
     }
@@ -353,9 +363,9 @@ fn plan_one(
     migrations: &[&Migration],
     written_off: &[WrittenOff],
     since: &mut Option<Timestamp>,
-    turn: &DecisionContext<'_>,
+    ctx: &DecisionContext<'_>,
 ) -> Move {
-    let (now, policy) = (turn.now, turn.policy);
+    let (now, policy) = (ctx.now, ctx.policy);
     let HostInstance { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
@@ -377,7 +387,7 @@ fn plan_one(
         image_backed: !server.volume_backed,
         // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
-            true if reason == turn.mark() => Lock::Ours,
+            true if reason == ctx.mark() => Lock::Ours,
             true if !reason.starts_with("tachi ") => Lock::Owners,
             true | false => Lock::Wanted,
         },
@@ -392,8 +402,8 @@ fn plan_one(
             .map(|(_, other)| other.clone())
             .collect(),
         busy_before: server.is_rebuilding(),
-        route: PlacementPlan::new(turn.method, server.needs),
-        ..blank(server.id, server.name.clone(), was, rank, turn)
+        route: PlacementPlan::new(ctx.method, server.needs),
+        ..blank(server.id, server.name.clone(), was, rank, ctx)
     };
     if let Some(why) = policy.leaves(server) {
         // A lock left over from an earlier recovery is not left on an instance that is excluded.
@@ -411,7 +421,7 @@ fn plan_one(
         one.step = MoveStep::Held;
         one.note = Some(held_note(host, migration, other));
     } else {
-        follow_what_is_open(&mut one, migrations, since, turn);
+        follow_what_is_open(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
     one
@@ -422,18 +432,18 @@ fn follow_what_is_open(
     one: &mut Move,
     migrations: &[&Migration],
     since: &mut Option<Timestamp>,
-    turn: &DecisionContext<'_>,
+    ctx: &DecisionContext<'_>,
 ) {
     let open = migrations.iter().filter(|record| {
         record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(turn.host)
-            && !record.status.is_over()
+            && record.source.as_deref() == Some(ctx.host)
+            && !record.status.is_finished()
             && !one.has_written_off(record)
     });
     let Some(first) = open.min_by_key(|record| record.id) else {
         return;
     };
-    one.adopt(first.id, turn.now);
+    one.adopt(first.id, ctx.now);
     if let (Some(before), Some(made)) = (*since, first.created_at) {
         *since = Some(before.min(made.minus_seconds(1)));
     }
@@ -445,14 +455,14 @@ fn look_at_held(
     move_track: &mut MoveTrack,
     moves: &mut Moves,
     since: &mut Option<Timestamp>,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
-    let now = turn.now;
+    let now = ctx.now;
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let on_host: BTreeMap<ServerId, HostInstance<'_>> = inventory
         .servers
         .iter()
-        .map(|server| (server.id, HostInstance::new(server, clock, turn)))
+        .map(|server| (server.id, HostInstance::new(server, clock, ctx)))
         .collect();
     let off = if move_track.lists_within(LISTS_AGE, now) {
         move_track.hosts_to_count_on(now)
@@ -485,15 +495,15 @@ fn look_at_held(
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
             };
-            follow_what_is_open(one, &migrations, since, turn);
-            turn.record.moves.insert(server);
-            turn.record.head = true;
+            follow_what_is_open(one, &migrations, since, ctx);
+            ctx.record.moves.insert(server);
+            ctx.record.head = true;
         }
     }
 }
 
 fn held_note(host: &str, migration: &Migration, other: &str) -> String {
-    if migration.status.is_over() {
+    if migration.status.is_finished() {
         return format!(
             "on hold: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
              may run on {other}: look there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, say \

@@ -110,7 +110,7 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    pub(super) fn is_over(&self) -> bool {
+    pub(super) fn is_finished(&self) -> bool {
         matches!(self.step, ReservationStep::Over(_))
     }
 
@@ -179,13 +179,13 @@ impl Reserve {
 
     /// True if no host is reserved any more.
     pub fn is_settled(&self) -> bool {
-        self.hosts.iter().all(Reservation::is_over)
+        self.hosts.iter().all(Reservation::is_finished)
     }
 
     pub(super) fn by_name(&mut self, name: &str) -> Option<&mut Reservation> {
         self.hosts
             .iter_mut()
-            .find(|one| one.name == name && !one.is_over())
+            .find(|one| one.name == name && !one.is_finished())
     }
 
     /// Notes that the last owner's calls may or may not have been sent.
@@ -207,7 +207,7 @@ impl Reserve {
     /// Drops hosts that the journal has refused: others hold them, or they are not reserved any more.
     pub(super) fn refused(&mut self, hosts: &[HostId], now: Elapsed) {
         self.hosts
-            .retain(|one| one.is_over() || !hosts.contains(&one.host));
+            .retain(|one| one.is_finished() || !hosts.contains(&one.host));
         self.asks.seen = None;
         self.asks.survey.not_before = now.plus(Duration::from_secs(1));
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::blockers::BlockerKind;
-use super::decision_context::{DecisionContext, turn};
+use super::decision_context::{DecisionContext, decision_context};
 use super::{HostRecovery, Stage};
 use crate::cadence::StandingHeartbeat;
 use crate::elapsed::Elapsed;
@@ -16,7 +16,7 @@ use crate::id::ServiceId;
 use crate::nova::Service;
 use crate::question::{Question, backoff};
 use crate::recovery::retry::OwnStamp;
-use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
+use crate::recovery::{Command, DecisionTime, Record, ServiceUpdate, StepKind, Task, is_drained, is_marked};
 use crate::timestamp::Timestamp;
 
 /// Time that a host which is reported dead may stay up in Nova before the report is given up.
@@ -150,7 +150,7 @@ impl ServiceTrack {
     }
 
     /// Reads the record unless it was read within `every`.
-    pub(super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+    pub(super) fn want(&mut self, now: DecisionTime, every: Duration, commands: &mut Vec<Command>) {
         let due = self.question.age(now.elapsed).is_none_or(|age| age >= every);
         if due && self.question.send(now.elapsed) {
             commands.push(Command::ReadService);
@@ -163,7 +163,7 @@ impl ServiceTrack {
         }
     }
 
-    fn update_failed(&mut self, fault: &Fault, now: Now) {
+    fn update_failed(&mut self, fault: &Fault, now: DecisionTime) {
         self.faults = self.faults.saturating_add(1);
         let wait = match fault.class {
             FaultClass::Transient | FaultClass::Conflict => backoff(self.faults),
@@ -174,7 +174,13 @@ impl ServiceTrack {
 
     /// Handles a failure to clear `forced_down`. Nova refuses it while evacuations from the host are recorded as done, and only a start
     /// of its nova-compute closes those. A nova-compute that was started before the last of them must be restarted by hand.
-    pub(super) fn clearing_failed(&mut self, fault: &Fault, host: &str, now: Now, record: &mut Record) {
+    pub(super) fn clearing_failed(
+        &mut self,
+        fault: &Fault,
+        host: &str,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         self.update_failed(fault, now);
         let wait = Duration::from_secs(30) * self.faults.min(10);
         self.not_before = now.elapsed.plus(wait);
@@ -189,14 +195,14 @@ impl ServiceTrack {
 
     /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it (R33). A
     /// `forced_down` that this recovery has set it also clears (R22).
-    pub(super) fn adopt_lost_change(&mut self, seen: &Service, turn: &mut DecisionContext<'_>) {
-        if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&turn.mark()) {
+    pub(super) fn adopt_lost_change(&mut self, seen: &Service, ctx: &mut DecisionContext<'_>) {
+        if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&ctx.mark()) {
             self.put = Some(ForceDownRequest {
-                at: turn.now.elapsed,
+                at: ctx.now.elapsed,
                 answered: true,
             });
             self.marked = true;
-            turn.record.head = true;
+            ctx.record.head = true;
         }
     }
 
@@ -211,7 +217,12 @@ pub(super) fn reason_of(seen: &Service) -> &str {
 }
 
 impl HostRecovery {
-    pub(super) fn act_disabling(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_disabling(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.rejected.is_some() {
             self.settle_now(now, record);
             return;
@@ -240,8 +251,8 @@ impl HostRecovery {
             return;
         }
         let untouched = self.is_untouched();
-        let mut turn = turn!(self, now, record);
-        self.service.force_down(id, &seen, untouched, &mut turn, commands);
+        let mut ctx = decision_context!(self, now, record);
+        self.service.force_down(id, &seen, untouched, &mut ctx, commands);
     }
 }
 
@@ -251,16 +262,16 @@ impl ServiceTrack {
         id: ServiceId,
         seen: &Service,
         untouched: bool,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         self.updating = true;
         self.clearing = false;
         self.enabling = false;
-        turn.record.unless_frozen.own |= untouched;
+        ctx.record.unless_frozen.own |= untouched;
         self.put_before = self.put;
         self.put = Some(ForceDownRequest {
-            at: turn.now.elapsed,
+            at: ctx.now.elapsed,
             answered: false,
         });
         self.before = Some(seen.beat());
@@ -272,17 +283,16 @@ impl ServiceTrack {
         let (update, text) = if foreign {
             let text = format!(
                 "setting forced_down of {}; it was disabled by somebody else, which stays",
-                turn.host
+                ctx.host
             );
             (ServiceUpdate::ForceDown, text)
         } else {
-            let reason = format!("{} [{}]", turn.policy.host_disable_reason, turn.mark());
-            let text = format!("disabling service of {} and setting forced_down", turn.host);
+            let reason = format!("{} [{}]", ctx.policy.host_disable_reason, ctx.mark());
+            let text = format!("disabling service of {} and setting forced_down", ctx.host);
             (ServiceUpdate::DisableAndForceDown { reason }, text)
         };
-        turn.record.head = true;
-        turn.record
-            .step(Task::DisableService, StepKind::Intent, 0.5, text);
+        ctx.record.head = true;
+        ctx.record.step(Task::DisableService, StepKind::Intent, 0.5, text);
         commands.push(Command::UpdateService { id, update });
     }
 
@@ -291,20 +301,20 @@ impl ServiceTrack {
         &mut self,
         result: Result<Service, Fault>,
         is_proven: bool,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         self.updating = false;
         if std::mem::take(&mut self.enabling) {
-            return self.enabled(result, turn);
+            return self.enabled(result, ctx);
         }
         if std::mem::take(&mut self.clearing) {
             match result {
                 Ok(seen) if !seen.forced_down => {
-                    self.cleared(seen, turn);
+                    self.cleared(seen, ctx);
                 }
                 Ok(_) => {}
-                Err(fault) => self.clearing_failed(&fault, turn.host, now, turn.record),
+                Err(fault) => self.clearing_failed(&fault, ctx.host, now, ctx.record),
             }
             return;
         }
@@ -315,21 +325,21 @@ impl ServiceTrack {
                 self.in_force = is_proven;
                 self.changed = now.elapsed;
                 self.changed_by_another = false;
-                let mark = turn.mark();
+                let mark = ctx.mark();
                 self.marked |= reason_of(&seen).contains(&mark);
                 self.seen = Some(seen);
                 // The heartbeat is noted from a separate reading, because the answer to a change may show the row before or
                 // after it.
                 self.mark = None;
                 self.question.seen = None;
-                turn.record.head = true;
-                turn.record.step(
+                ctx.record.head = true;
+                ctx.record.step(
                     Task::DisableService,
                     StepKind::Outcome,
                     1.0,
                     "disabled and forced down",
                 );
-                turn.troubles.end(BlockerKind::Update);
+                ctx.troubles.end(BlockerKind::Update);
             }
             Err(fault) => {
                 if fault.maybe_done {
@@ -337,7 +347,7 @@ impl ServiceTrack {
                     self.mark = None;
                     self.changed = now.elapsed;
                     self.put_loose = self.put.map(|put| put.at);
-                    turn.record.head = true;
+                    ctx.record.head = true;
                 } else {
                     self.put_answered();
                 }
@@ -348,7 +358,7 @@ impl ServiceTrack {
                     self.question.seen = None;
                 }
                 let text = fault.text;
-                turn.troubles.begin(BlockerKind::Update, now, || {
+                ctx.troubles.begin(BlockerKind::Update, now, || {
                     format!("the host's service cannot be forced down yet: {text}")
                 });
             }
@@ -357,7 +367,7 @@ impl ServiceTrack {
 
     /// Sets `forced_down` again after others have cleared it during the moves: Nova would refuse every evacuation. The proof is
     /// unchanged, so it is set again; but not against an actor who clears it again and again. False in that case.
-    fn sets_again(&mut self, turn: &mut DecisionContext<'_>) -> bool {
+    fn sets_again(&mut self, ctx: &mut DecisionContext<'_>) -> bool {
         if self.again >= SET_AGAIN {
             return false;
         }
@@ -366,10 +376,10 @@ impl ServiceTrack {
         self.mark = None;
         let text = format!(
             "somebody has cleared forced_down of {}: setting it again",
-            turn.host
+            ctx.host
         );
-        turn.record.step(Task::DisableService, StepKind::Note, 0.2, text);
-        turn.enter(Stage::Disabling);
+        ctx.record.step(Task::DisableService, StepKind::Note, 0.2, text);
+        ctx.enter(Stage::Disabling);
         true
     }
 }

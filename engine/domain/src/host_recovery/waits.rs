@@ -6,7 +6,7 @@ use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
 use crate::guard::Guard;
 use crate::id::ServerId;
-use crate::recovery::{Now, Record};
+use crate::recovery::{DecisionTime, Record};
 use crate::wait::{Wait, WaitsFor, note};
 
 fn names(guards: &BTreeSet<Guard>) -> BTreeSet<String> {
@@ -52,7 +52,7 @@ impl HostRecovery {
     }
 
     /// Records what the recovery and its moves wait for after a decision.
-    pub(super) fn note_waits(&mut self, now: Now, record: &mut Record) {
+    pub(super) fn note_waits(&mut self, now: DecisionTime, record: &mut Record) {
         let limit = self.policy.slow_after;
         let frozen: BTreeSet<ServerId> = freeze_state::moves(self).map(|one| one.server).collect();
         for one in self.moves.values_mut() {

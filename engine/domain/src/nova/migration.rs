@@ -102,7 +102,7 @@ impl MigrationStatus {
     }
 
     /// True if the migration is done, whatever its kind.
-    pub fn is_over(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         self.is_failed() || self.has_moved() || matches!(self, Self::Finished | Self::Reverted)
     }
 
@@ -241,6 +241,6 @@ mod tests {
         let status = MigrationStatus::from("Done");
         assert_eq!(status, MigrationStatus::Other("Done".into()));
         assert_eq!(serde_json::to_string(&status).unwrap(), "\"Done\"");
-        assert!(!status.is_over() && !status.has_moved() && !status.is_failed());
+        assert!(!status.is_finished() && !status.has_moved() && !status.is_failed());
     }
 }

@@ -7,7 +7,7 @@ use crate::timestamp::Timestamp;
 
 /// The requester of an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestOrigin {
+pub enum Actor {
     /// This service, or Masakari under the same user. A recovery's actions do not change whether the instance should run.
     Ours,
     /// Nova itself, which records an instance as stopped when it finds the guest shut down.
@@ -21,7 +21,7 @@ pub enum RequestOrigin {
 pub struct ServerAction {
     /// Nova's name of the action, such as `stop` or `evacuate`.
     pub action: String,
-    pub by: RequestOrigin,
+    pub by: Actor,
 }
 
 /// The reason why an instance does not run.
@@ -49,9 +49,9 @@ impl StopReason {
                     | "softDelete" | "forceDelete",
                     by,
                 ) => match by {
-                    RequestOrigin::Person => Some(Self::Meant),
-                    RequestOrigin::Nova => Some(Self::Unclear),
-                    RequestOrigin::Ours => None,
+                    Actor::Person => Some(Self::Meant),
+                    Actor::Nova => Some(Self::Unclear),
+                    Actor::Ours => None,
                 },
                 (
                     "create" | "start" | "reboot" | "resume" | "unpause" | "unrescue" | "unshelve"
@@ -118,7 +118,7 @@ pub fn at_rest(server: &Server) -> Option<StopReason> {
 mod tests {
     use super::*;
 
-    fn judged(orders: &[(&str, RequestOrigin)]) -> StopReason {
+    fn judged(orders: &[(&str, Actor)]) -> StopReason {
         let orders: Vec<ServerAction> = orders
             .iter()
             .map(|(action, by)| ServerAction {
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn r36_what_a_person_stopped_is_meant_and_what_a_recovery_stopped_is_not() {
-        use RequestOrigin::{Nova, Ours, Person};
+        use Actor::{Nova, Ours, Person};
         for (latest_first, why) in [
             (vec![("stop", Person), ("create", Person)], StopReason::Meant),
             (

@@ -3,14 +3,18 @@
 use super::LONGEST_LIMIT;
 use super::named::named;
 use crate::nova::{Migration, MigrationStatus, MigrationType};
-use crate::recovery::{Inventory, Now};
+use crate::recovery::{DecisionTime, Inventory};
 
 /// Returns the migrations that bring instances to a host. A migration older than the longest allowed move is a record that
 /// Nova has lost.
 ///
 /// A reverted resize returns to its source host without the scheduler, even if that host is disabled. Its record is as old
 /// as the resize, so its age shows nothing.
-pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -> Vec<&'a Migration> {
+pub(super) fn on_their_way<'a>(
+    inventory: &'a Inventory,
+    host: &str,
+    now: DecisionTime,
+) -> Vec<&'a Migration> {
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let clock = clock.unwrap_or(now.wall);
     let is_lost = |row: &Migration| {
@@ -21,7 +25,7 @@ pub(super) fn on_their_way<'a>(inventory: &'a Inventory, host: &str, now: Now) -
         if row.status == MigrationStatus::Reverting {
             return row.source.as_deref() == Some(host);
         }
-        row.dest.as_deref() == Some(host) && !row.status.is_over() && !is_lost(row)
+        row.dest.as_deref() == Some(host) && !row.status.is_finished() && !is_lost(row)
     };
     inventory.migrations.iter().filter(comes).collect()
 }

@@ -4,7 +4,7 @@ use crate::count;
 use crate::entity::notification::NotificationStatus;
 use crate::id::ServerId;
 use crate::nova::Migration;
-use crate::recovery::{FreezeOrder, Inventory, Life, Now, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, FreezeOrder, Inventory, Life, Record, StepKind, Task};
 
 use super::arrivals::{may_be_taken_back, told};
 use super::listing::{LOOK_FOR_ARRIVALS, is_idle};
@@ -151,11 +151,11 @@ impl PlannedState {
 
     /// Ends the operation because the host is being recovered, and the recovery handles all its instances. This also
     /// replaces an end that was about to be written.
-    pub(super) fn give_way(&mut self, now: Now, record: &mut Record) {
+    pub(super) fn give_way(&mut self, now: DecisionTime, record: &mut Record) {
         let open: Vec<_> = self
             .moves
             .values()
-            .filter(|one| !one.is_over())
+            .filter(|one| !one.is_finished())
             .map(|one| (one.server, one.stage))
             .collect();
         for (server, stage) in open {
@@ -190,7 +190,7 @@ impl PlannedState {
 pub(super) fn instances_recovered(
     state: &mut PlannedState,
     servers: &[ServerId],
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) {
     state.enter(PlannedStage::Listing, record);

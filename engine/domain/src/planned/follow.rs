@@ -6,7 +6,7 @@ use super::{MoveStage, NovaReading, PlannedState};
 use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Migration, MigrationStatus, MigrationType, VmState};
-use crate::recovery::{Command, Now, Record, ServerReading, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, ServerReading, StepKind, Task};
 
 /// The time limit for Nova to abort a migration. After it the migration is left to Nova, and the message reports that.
 const ABORT_LIMIT: Duration = Duration::from_mins(5);
@@ -22,7 +22,7 @@ impl PlannedState {
         &mut self,
         server: ServerId,
         result: Result<ServerReading, Fault>,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let tick = self.policy.tick;
@@ -56,7 +56,7 @@ impl PlannedState {
         &mut self,
         server: ServerId,
         seen: &NovaReading<ServerReading>,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -94,7 +94,7 @@ impl PlannedState {
         }
         let is_busy = row.task_state.is_some();
         let has_left = row.host.as_deref().is_some_and(|host| host != one.source);
-        if has_left && !is_busy && ours.is_none_or(|ours| ours.status.is_over()) {
+        if has_left && !is_busy && ours.is_none_or(|ours| ours.status.is_finished()) {
             one.dest.clone_from(&row.host);
             let host = row.host.as_deref().unwrap_or_default();
             if row.vm_state == VmState::Error {
@@ -150,7 +150,7 @@ fn follow_record(
     state: &mut PlannedState,
     server: ServerId,
     (ours, is_certain): (&Migration, bool),
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) {
@@ -192,7 +192,7 @@ fn follow_unseen(
     server: ServerId,
     seen: &NovaReading<ServerReading>,
     is_busy: bool,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) {
     let absence = state.policy.absence_counts_after();

@@ -9,7 +9,7 @@ use super::{MoveStage, NovaReading, PlannedStage, PlannedState};
 use crate::count;
 use crate::fault::Fault;
 use crate::nova::{Server, VmState};
-use crate::recovery::{Command, InCell, Inventory, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task};
 
 /// The limit for lists with new instances: those placed on the host while it was being disabled are moved too.
 const MOST_LISTS: u32 = 5;
@@ -43,7 +43,7 @@ fn is_started_again(state: &PlannedState, server: &Server) -> bool {
 }
 
 impl PlannedState {
-    pub(super) fn learn_inventory(&mut self, result: Result<Inventory, Fault>, now: Now) {
+    pub(super) fn learn_inventory(&mut self, result: Result<Inventory, Fault>, now: DecisionTime) {
         let Some(at) = self.list.answered() else { return };
         self.list.not_before = now.elapsed.plus(self.policy.tick);
         match result {
@@ -64,7 +64,12 @@ impl PlannedState {
         }
     }
 
-    pub(super) fn act_listing(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_listing(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.aborted.is_some() {
             return self.end_aborted(record);
         }

@@ -8,7 +8,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
 use crate::id::{MigrationId, ServerId, VmoveId};
 use crate::question::Question;
-use crate::recovery::{Now, Record, ServerReading, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, ServerReading, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// The stage of a move.
@@ -80,7 +80,7 @@ pub struct PlannedMove {
 
 impl PlannedMove {
     /// True if the move is done and nothing more happens.
-    pub fn is_over(&self) -> bool {
+    pub fn is_finished(&self) -> bool {
         !matches!(self.stage, MoveStage::Pending | MoveStage::Asked)
     }
 
@@ -102,7 +102,7 @@ impl PlannedMove {
 
     /// Returns the message for the API.
     pub fn message(&self) -> Option<String> {
-        if self.is_over() {
+        if self.is_finished() {
             return self.note.clone();
         }
         let percent = self.percent.map(|percent| format!("{percent} %"));
@@ -152,7 +152,7 @@ impl PlannedState {
         server: ServerId,
         stage: MoveStage,
         text: &str,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let Some(one) = self.moves.get_mut(&server) else {

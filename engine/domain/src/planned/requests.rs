@@ -9,7 +9,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::nova::{MigrationType, Server, VmState};
-use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, ServerReading, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, ServerReading, StepKind, Task};
 
 /// The time after which an instance with an unfinished task is left to the caller who started the task.
 const TASK_LIMIT: Duration = Duration::from_secs(60);
@@ -36,11 +36,11 @@ fn is_ours(server: &Server) -> bool {
 }
 
 impl PlannedState {
-    pub(super) fn act_moving(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_moving(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if let Some(by) = self.aborted.clone() {
             give_up_pending(self, &by, now, record);
         }
-        if self.moves.values().all(PlannedMove::is_over) {
+        if self.moves.values().all(PlannedMove::is_finished) {
             return self.all_over(record);
         }
         let service = self.look_at_service(now, commands);
@@ -62,7 +62,7 @@ impl PlannedState {
             };
             let is_pending = one.stage == MoveStage::Pending;
             let has_room = room > 0 || one.locked_since.is_some();
-            if one.is_over() || (is_pending && (!has_room || !may_ask || now.elapsed < self.not_before)) {
+            if one.is_finished() || (is_pending && (!has_room || !may_ask || now.elapsed < self.not_before)) {
                 continue;
             }
             room = room.saturating_sub(usize::from(is_pending && one.locked_since.is_none()));
@@ -79,7 +79,7 @@ impl PlannedState {
                 may_ask &= !ask(self, server, &seen.what, now, record, commands);
             }
         }
-        if self.moves.values().all(PlannedMove::is_over) {
+        if self.moves.values().all(PlannedMove::is_finished) {
             self.all_over(record);
         }
     }
@@ -89,7 +89,7 @@ impl PlannedState {
         &mut self,
         server: ServerId,
         why: String,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -114,7 +114,7 @@ impl PlannedState {
         server: ServerId,
         call: ServerCall,
         result: Result<(), Fault>,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let Some(one) = self
@@ -167,7 +167,7 @@ impl PlannedState {
     }
 
     /// Reverts the state of a command that was not sent, because nothing was requested.
-    pub(super) fn learn_not_sent(&mut self, command: &Command, now: Now) {
+    pub(super) fn learn_not_sent(&mut self, command: &Command, now: DecisionTime) {
         let later = now.elapsed.plus(self.policy.tick);
         if let Command::LiveMigrate { server, .. } | Command::AbortMigration { server, .. } = command {
             let is_abort = matches!(command, Command::AbortMigration { .. });
@@ -205,7 +205,12 @@ impl PlannedState {
 
     /// Leaves the instance whose intent the journal refused: an earlier recovery may have left it running on another host
     /// too.
-    pub(super) fn learn_elsewhere(&mut self, hosts: &BTreeSet<String>, now: Now, record: &mut Record) {
+    pub(super) fn learn_elsewhere(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         let Some(server) = self.asking.take() else { return };
         let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
         let text = format!(
@@ -224,7 +229,7 @@ impl PlannedMove {
 }
 
 /// True if the host accepts instances. A drain does not need that.
-fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: Now) -> bool {
+fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: DecisionTime) -> bool {
     if state.is_drain() || seen.enabled {
         return true;
     }
@@ -241,7 +246,7 @@ fn judge(
     state: &mut PlannedState,
     server: ServerId,
     seen: &ServerReading,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) -> bool {
     let verdict = verdict(state, server, seen, now);
@@ -270,7 +275,7 @@ fn judge(
     }
 }
 
-fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: Now) -> MoveObstacle {
+fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: DecisionTime) -> MoveObstacle {
     let frozen = state
         .pulse
         .as_ref()
@@ -328,7 +333,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: No
     MoveObstacle::Go
 }
 
-fn give_up_pending(state: &mut PlannedState, by: &str, now: Now, record: &mut Record) {
+fn give_up_pending(state: &mut PlannedState, by: &str, now: DecisionTime, record: &mut Record) {
     let pending: Vec<ServerId> = state
         .moves
         .values()
@@ -346,7 +351,7 @@ fn ask(
     state: &mut PlannedState,
     server: ServerId,
     seen: &ServerReading,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) -> bool {

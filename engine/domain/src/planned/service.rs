@@ -3,13 +3,13 @@
 use super::{LOOK_FOR_RECOVERY, NovaReading, PlannedCall, PlannedStage, PlannedState};
 use crate::fault::Fault;
 use crate::nova::Service;
-use crate::recovery::{Command, Now, Record, ServiceUpdate, StepKind, Task, planned_mark};
+use crate::recovery::{Command, DecisionTime, Record, ServiceUpdate, StepKind, Task, planned_mark};
 
 /// The maximum length of the operator's part of a disable reason: Nova keeps 255 characters, and our mark must fit.
 const WRITTEN: usize = 150;
 
 impl PlannedState {
-    pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: Now) {
+    pub(super) fn learn_service(&mut self, result: Result<Option<Service>, Fault>, now: DecisionTime) {
         let Some(at) = self.service_read.answered() else {
             return;
         };
@@ -27,7 +27,12 @@ impl PlannedState {
         }
     }
 
-    pub(super) fn learn_update(&mut self, result: Result<Service, Fault>, now: Now, record: &mut Record) {
+    pub(super) fn learn_update(
+        &mut self,
+        result: Result<Service, Fault>,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         self.updating = false;
         let Some(asked) = self.disabling.as_mut() else {
             return;
@@ -50,7 +55,11 @@ impl PlannedState {
     }
 
     /// Returns the host's service from a recent read, if there is one, and requests a new read when it is due.
-    pub(super) fn look_at_service(&mut self, now: Now, commands: &mut Vec<Command>) -> Option<Service> {
+    pub(super) fn look_at_service(
+        &mut self,
+        now: DecisionTime,
+        commands: &mut Vec<Command>,
+    ) -> Option<Service> {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
         if self.service_read.send(now.elapsed) {
@@ -59,7 +68,7 @@ impl PlannedState {
         self.service.as_ref().map(|seen| seen.what.clone())
     }
 
-    pub(super) fn act_begin(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pulse.is_none() {
             return;
         }
@@ -104,7 +113,12 @@ impl PlannedState {
         self.enter(PlannedStage::Moving, record);
     }
 
-    pub(super) fn act_disabling(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_disabling(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.disabling.is_some_and(|asked| asked.answered.is_some()) {
             let text = format!("{} is disabled: Nova places nothing new on it", self.host);
             record.step(Task::DisableNode, StepKind::Outcome, 1.0, text);
@@ -158,7 +172,7 @@ impl PlannedState {
 
     /// True if the host is up, so calls may be made. While it is down, the journal is checked for a recovery of the host,
     /// which ends this operation.
-    pub(super) fn lives(&mut self, seen: &Service, now: Now, record: &mut Record) -> bool {
+    pub(super) fn lives(&mut self, seen: &Service, now: DecisionTime, record: &mut Record) -> bool {
         if seen.up && !seen.forced_down {
             return true;
         }

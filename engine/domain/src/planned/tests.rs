@@ -155,8 +155,8 @@ impl Bench {
         &self.state().moves[&id(number)]
     }
 
-    fn clock(&self) -> Now {
-        Now {
+    fn clock(&self) -> DecisionTime {
+        DecisionTime {
             elapsed: Elapsed::from_millis(self.now),
             wall: Timestamp::from_micros(i64::try_from(self.now * 1_000).unwrap()),
         }
@@ -486,7 +486,10 @@ fn a_host_that_dies_in_the_middle_ends_the_drain_and_is_neither_frozen_nor_asked
         );
         assert_eq!(bench.orders().len(), asked, "at {at}");
         assert!(!bench.froze(), "at {at}");
-        assert!(bench.state().moves.values().all(PlannedMove::is_over), "at {at}");
+        assert!(
+            bench.state().moves.values().all(PlannedMove::is_finished),
+            "at {at}"
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::freeze::Freeze;
 use crate::nova::Service;
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
 /// The time for which the host must be up in Nova until its process counts as running.
 const ALIVE_AFTER: Duration = Duration::from_mins(2);
@@ -71,7 +71,7 @@ impl ProcessRecovery {
     }
 
     /// True if the service may be disabled, given its state in Nova.
-    pub(super) fn freeze_lets(&mut self, service: &Service, now: Now, record: &mut Record) -> bool {
+    pub(super) fn freeze_lets(&mut self, service: &Service, now: DecisionTime, record: &mut Record) -> bool {
         if self.frozen().is_some() {
             return false;
         }

@@ -11,7 +11,7 @@ use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::guard::{GuardResult, Region, process};
 use crate::nova::Service;
-use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, OperatorWord, Record, StepKind, Task};
 use crate::wait::WaitsFor;
 
 /// The time for which a region scan is valid.
@@ -73,7 +73,7 @@ impl ProcessRecovery {
     pub(super) fn guards_let(
         &mut self,
         service: &Service,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {
@@ -118,13 +118,19 @@ impl ProcessRecovery {
         false
     }
 
-    fn fresh_region(&self, now: Now) -> Option<Arc<Region>> {
+    fn fresh_region(&self, now: DecisionTime) -> Option<Arc<Region>> {
         let (seen, region) = self.region.as_ref()?;
         (now.elapsed.since(*seen) <= SCAN_LIFETIME).then(|| region.clone())
     }
 
     /// Ends a recovery on hold if the host has been up in Nova long enough, because the suspicion was wrong.
-    fn ends_if_it_runs(&mut self, region: &Region, service: &Service, now: Now, record: &mut Record) {
+    fn ends_if_it_runs(
+        &mut self,
+        region: &Region,
+        service: &Service,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         if !region.hears(&service.host, &self.policy) {
             self.guarded.heard_since = None;
             return;

@@ -4,14 +4,14 @@ use super::ProcessRecovery;
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::{HookCall, HookOutcome, Phase};
 use crate::recovery::hook_track::Gate;
-use crate::recovery::{Command, Now, Record};
+use crate::recovery::{Command, DecisionTime, Record};
 
 impl ProcessRecovery {
     pub(super) fn hook_answered(
         &mut self,
         run: (Phase, u8, u32),
         outcome: &HookOutcome,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let hooks = self.policy.flows.process.hooks(run.0);
@@ -19,7 +19,7 @@ impl ProcessRecovery {
     }
 
     /// Runs the remaining hooks and ends the recovery.
-    pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn close(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
             let text = if self.disabled {
                 format!("the compute service of {} is disabled", self.host)
@@ -41,7 +41,7 @@ impl ProcessRecovery {
     pub(super) fn pass(
         &mut self,
         phase: Phase,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {

@@ -148,7 +148,7 @@ impl Run {
     }
 
     fn tell(&mut self, observation: Observation) {
-        let now = Now {
+        let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
         };
@@ -666,7 +666,7 @@ fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
 fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
     let mut run = Run::begun();
     run.state.region = None;
-    let now = |at: u64| Now {
+    let now = |at: u64| DecisionTime {
         elapsed: Elapsed::from_millis(at),
         wall: Timestamp::from_micros(0),
     };

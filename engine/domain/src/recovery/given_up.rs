@@ -49,10 +49,10 @@ pub fn given_up(
 /// Reads the given-up records from a move's state, for rows that an older version wrote; `None` if the state is not understood.
 pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
     #[derive(Deserialize)]
-    struct Kept {
+    struct StoredFields {
         written_off: Vec<WrittenOff>,
     }
-    let kept = serde_json::from_str::<Kept>(state).ok()?;
+    let kept = serde_json::from_str::<StoredFields>(state).ok()?;
     Some(kept.written_off)
 }
 
@@ -69,10 +69,10 @@ pub fn may_run(
 /// Reads these hosts from a move's state, for rows that an older version wrote; `None` if the state is not understood.
 pub fn may_run_in(state: &str) -> Option<BTreeSet<String>> {
     #[derive(Deserialize)]
-    struct Kept {
+    struct StoredFields {
         #[serde(default)]
         may_run: BTreeSet<String>,
     }
-    let kept = serde_json::from_str::<Kept>(state).ok()?;
+    let kept = serde_json::from_str::<StoredFields>(state).ok()?;
     Some(kept.may_run)
 }

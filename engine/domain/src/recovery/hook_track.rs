@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Now, Record, StepKind, Task};
+use super::{DecisionTime, Record, StepKind, Task};
 use crate::elapsed::Elapsed;
 use crate::hooks::{Hook, HookOutcome, HookVerdict, OnFailure, Phase};
 
@@ -81,7 +81,7 @@ impl HookTrack {
         hooks: &[Hook],
         may_begin: bool,
         hold: Duration,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) -> Gate {
         for (number, hook) in (0_u8..).zip(hooks) {
@@ -115,7 +115,7 @@ impl HookTrack {
         (phase, number, attempt): (Phase, u8, u32),
         hooks: &[Hook],
         outcome: &HookOutcome,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let (Some(run), Some(hook)) = (self.find(phase, number), hooks.get(usize::from(number))) else {
@@ -155,7 +155,7 @@ impl HookTrack {
     }
 
     /// Takes back a run that was not started after all. This may come late, about a run that was given up and followed by another.
-    pub(crate) fn not_sent(&mut self, (phase, number, attempt): (Phase, u8, u32), now: Now) {
+    pub(crate) fn not_sent(&mut self, (phase, number, attempt): (Phase, u8, u32), now: DecisionTime) {
         let ours =
             |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. }) && run.attempts == attempt;
         if let Some(run) = self.find(phase, number).filter(ours) {
@@ -229,7 +229,7 @@ impl HookTrack {
 }
 
 impl Run {
-    fn new(phase: Phase, number: u8, now: Now) -> Self {
+    fn new(phase: Phase, number: u8, now: DecisionTime) -> Self {
         Self {
             phase,
             number,
@@ -249,7 +249,7 @@ impl Run {
         }
     }
 
-    fn begin(&mut self, hook: &Hook, now: Now, record: &mut Record) -> u32 {
+    fn begin(&mut self, hook: &Hook, now: DecisionTime, record: &mut Record) -> u32 {
         self.attempts += 1;
         self.step = RunStep::Asked {
             at: now.elapsed,
@@ -271,7 +271,7 @@ impl Run {
     }
 
     /// Detects a run whose outcome will never be received. `ours` is no lasting promise: an outcome that is late is lost, too.
-    fn look_for_lost(&mut self, hook: &Hook, hold: Duration, now: Now, record: &mut Record) {
+    fn look_for_lost(&mut self, hook: &Hook, hold: Duration, now: DecisionTime, record: &mut Record) {
         let RunStep::Asked { at, .. } = self.step else {
             return;
         };

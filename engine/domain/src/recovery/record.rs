@@ -12,12 +12,12 @@ use crate::freeze::UnlessFrozen;
 use crate::hooks::Phase;
 use crate::id::{HostId, ServerId};
 use crate::proof::Proof;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
 /// The current time: the recovery's elapsed time for decisions, wall time for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Now {
+pub struct DecisionTime {
     /// Elapsed time, which counts only while an engine works on the recovery.
     pub elapsed: Elapsed,
     /// Wall time, for people.
@@ -77,7 +77,7 @@ impl Task {
     }
 }
 
-words! {
+string_enum! {
     /// The kind of a step.
     StepKind {
         /// A line that is written before a call.

@@ -1,9 +1,9 @@
 //! Finding codes; each has its own page in the documentation.
 
 use super::Severity;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// Codes of findings, in display order. Scripts and alerts rely on the names. [`FindingCode::meaning`] explains each code.
     FindingCode {
         MoveNeedsPerson = "MOVE_NEEDS_PERSON",

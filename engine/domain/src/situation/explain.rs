@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::{Aspect, Finding, FindingCode, HostSituation, InstanceSituation, Protection, Situation};
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 
-words! {
+string_enum! {
     /// A requirement of a recovery, in display order.
     Need {
         /// The instance is included in HA.

@@ -8,7 +8,7 @@ use super::{BlockerKind, VmRecovery};
 use crate::count;
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
-use crate::recovery::{Now, Record};
+use crate::recovery::{DecisionTime, Record};
 
 /// The longest pause before a restart.
 const LONGEST: Duration = Duration::from_mins(10);
@@ -31,7 +31,7 @@ impl VmRecovery {
     }
 
     /// True if the instance may be restarted now. The recovery ends if it never may be.
-    pub(super) fn may_restart(&mut self, now: Now, record: &mut Record) -> bool {
+    pub(super) fn may_restart(&mut self, now: DecisionTime, record: &mut Record) -> bool {
         let most = self.policy.max_restarts;
         let times = count(self.restarts, "time", "times");
         if most > 0 && self.restarts >= most {

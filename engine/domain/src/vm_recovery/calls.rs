@@ -6,7 +6,7 @@ use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freeze_s
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
-use crate::recovery::{Command, Elsewhere, Now, Record, ServerCall, StepKind};
+use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, StepKind};
 
 /// The longest time between an intent and its call (R4), rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
@@ -16,7 +16,7 @@ impl VmRecovery {
         &mut self,
         call: ServerCall,
         result: Result<(), Fault>,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let expected = match self.stage {
@@ -73,7 +73,7 @@ impl VmRecovery {
     pub(super) fn ask(
         &mut self,
         command: Command,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
         what: &str,
@@ -133,26 +133,26 @@ impl VmRecovery {
         });
     }
 
-    pub(super) fn want_service(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn want_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.service_read.send(now.elapsed) {
             commands.push(Command::ReadService);
         }
     }
 
     /// True if a call requested at `at` can no longer take effect (R5).
-    pub(super) fn is_settled(&self, at: Elapsed, now: Now) -> bool {
+    pub(super) fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }
 
     /// True if the stage's call is unanswered and may still take effect.
-    pub(super) fn is_loose(&self, now: Now) -> bool {
+    pub(super) fn is_loose(&self, now: DecisionTime) -> bool {
         self.asked
             .is_some_and(|asked| !asked.answered && !self.is_settled(asked.at, now))
     }
 
     /// True if the stage has taken longer than `limit`. The time of an unanswered call does not count: once the call can no
     /// longer take effect, it is sent again.
-    pub(super) fn is_late(&self, limit: Duration, now: Now) -> bool {
+    pub(super) fn is_late(&self, limit: Duration, now: DecisionTime) -> bool {
         let from = match self.asked {
             Some(asked) if !asked.answered => self
                 .since

@@ -6,7 +6,7 @@ use super::{BlockerKind, Stage, VmRecovery};
 use crate::entity::notification::NotificationStatus;
 use crate::freeze::{Freeze, UnlessFrozen};
 use crate::nova::{PowerState, Server, VmState};
-use crate::recovery::{Now, Record, StepKind};
+use crate::recovery::{DecisionTime, Record, StepKind};
 
 /// The state of the instance's first call, until another call is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +57,7 @@ fn over(state: &VmRecovery) -> Option<&Freeze> {
 }
 
 /// True while a freeze prevents the recovery from starting anything.
-pub(super) fn holds(state: &mut VmRecovery, now: Now, record: &mut Record) -> bool {
+pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Record) -> bool {
     if over(state).is_some() && state.freeze.first == First::Withdrawn {
         state.freeze.first = First::None;
         // A call that the journal has refused was never made.

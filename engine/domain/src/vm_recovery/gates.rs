@@ -9,7 +9,7 @@ use crate::id::ServerId;
 use crate::instance_event::is_failure;
 use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
-use crate::recovery::{Command, Now, Record, StepKind};
+use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
 /// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
 pub(super) fn is_owners_own(state: &VmState) -> bool {
@@ -79,7 +79,7 @@ impl VmRecovery {
 
     /// True if the owner is not stopping or changing the running instance. An agent that stops before its guest is no
     /// failure, and an owner who has stopped an instance does not want it started.
-    fn owner_is_done(&mut self, seen: &Server, now: Now, record: &mut Record) -> bool {
+    fn owner_is_done(&mut self, seen: &Server, now: DecisionTime, record: &mut Record) -> bool {
         if let Some(task) = &seen.task_state {
             let limit = self.policy.stop_limit;
             if now.elapsed.since(self.since) > limit {
@@ -102,7 +102,7 @@ impl VmRecovery {
     pub(super) fn judge(
         &mut self,
         seen: &Server,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {

@@ -4,14 +4,14 @@ use super::{BlockerKind, Stage, VmRecovery};
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::{Hook, HookCall, HookInstance, HookOutcome, Phase};
 use crate::recovery::hook_track::Gate;
-use crate::recovery::{Command, Now, Record};
+use crate::recovery::{Command, DecisionTime, Record};
 
 impl VmRecovery {
     pub(super) fn hook_answered(
         &mut self,
         run: (Phase, u8, u32),
         outcome: &HookOutcome,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let hooks = self.policy.flows.instance.hooks(run.0);
@@ -20,7 +20,7 @@ impl VmRecovery {
     }
 
     /// Runs the last hooks of the active instance and ends the recovery.
-    pub(super) fn close(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn close(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Post, now, record, commands) {
             self.stage = Stage::Over;
             let text = "the instance was stopped and started, and is active";
@@ -33,7 +33,12 @@ impl VmRecovery {
     }
 
     /// Runs only the hooks, for a workflow that skips the engine's own work.
-    pub(super) fn leave_to_hooks(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn leave_to_hooks(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         if self.pass(Phase::Main, now, record, commands) && self.pass(Phase::Post, now, record, commands) {
             let text = "the workflow leaves the instance to its hooks";
             self.end(
@@ -48,7 +53,7 @@ impl VmRecovery {
     pub(super) fn pass(
         &mut self,
         phase: Phase,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {

@@ -5,11 +5,11 @@ use std::time::Duration;
 use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state, gates};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::action;
-use crate::recovery::{Command, Now, Observation, OperatorCommand, OperatorState, REWOUND, Record};
+use crate::recovery::{Command, DecisionTime, Observation, OperatorCommand, OperatorState, REWOUND, Record};
 
 impl VmRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
-    pub(super) fn learn(&mut self, observation: Observation, now: Now, record: &mut Record) {
+    pub(super) fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Claimed(pulse) => {
                 // The last owner's call may or may not have been sent; `asked` holds its time (R5).

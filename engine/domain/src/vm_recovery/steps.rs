@@ -4,14 +4,14 @@ use super::{Stage, VmRecovery};
 use crate::hooks::Phase;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 impl VmRecovery {
     pub(super) fn act_activating(
         &mut self,
         server: ServerId,
         seen: &Server,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -37,7 +37,7 @@ impl VmRecovery {
         &mut self,
         server: ServerId,
         seen: &Server,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -68,7 +68,7 @@ impl VmRecovery {
         &mut self,
         server: ServerId,
         seen: &Server,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {

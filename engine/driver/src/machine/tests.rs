@@ -272,7 +272,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
     let (status, text) = write.notification.clone().unwrap();
     assert_eq!(status, NotificationStatus::Running);
     assert!(text.unwrap().starts_with("waits for the recoveries of instances"));
-    assert!(!driver.state().is_over());
+    assert!(!driver.state().is_finished());
 }
 
 #[test]

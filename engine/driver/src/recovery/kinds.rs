@@ -8,7 +8,7 @@ use tachi_domain::pace::{Demand, EvacuationProgress};
 use tachi_domain::planned::{self, PlannedState};
 use tachi_domain::policy::Policy;
 use tachi_domain::process_recovery::{self, ProcessRecovery};
-use tachi_domain::recovery::{Decision, Now, Observation};
+use tachi_domain::recovery::{Decision, DecisionTime, Observation};
 use tachi_domain::vm_recovery::{self, VmRecovery};
 use tachi_domain::{Wait, WaitsFor};
 
@@ -36,7 +36,7 @@ macro_rules! common {
 }
 
 impl Recovery for HostRecovery {
-    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+    fn decide(&mut self, observations: Vec<Observation>, now: DecisionTime) -> Decision {
         host_recovery::decide(self, observations, now)
     }
 
@@ -46,7 +46,7 @@ impl Recovery for HostRecovery {
         word_of(serde_json::to_value(self.stage))
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.stage == host_recovery::Stage::Over
     }
 
@@ -58,7 +58,7 @@ impl Recovery for HostRecovery {
         }
     }
 
-    fn next_look(&self, now: Now) -> Duration {
+    fn next_look(&self, now: DecisionTime) -> Duration {
         self.next_look(now)
     }
 
@@ -73,7 +73,7 @@ impl Recovery for HostRecovery {
 }
 
 impl Recovery for VmRecovery {
-    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+    fn decide(&mut self, observations: Vec<Observation>, now: DecisionTime) -> Decision {
         one_by_one(observations, |observation| {
             vm_recovery::decide(self, observation, now)
         })
@@ -85,13 +85,13 @@ impl Recovery for VmRecovery {
         word_of(serde_json::to_value(self.stage))
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.stage == vm_recovery::Stage::Over
     }
 }
 
 impl Recovery for ProcessRecovery {
-    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+    fn decide(&mut self, observations: Vec<Observation>, now: DecisionTime) -> Decision {
         one_by_one(observations, |observation| {
             process_recovery::decide(self, observation, now)
         })
@@ -103,7 +103,7 @@ impl Recovery for ProcessRecovery {
         if self.over { "over" } else { "disabling" }.to_owned()
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.over
     }
 
@@ -113,7 +113,7 @@ impl Recovery for ProcessRecovery {
 }
 
 impl Recovery for PlannedState {
-    fn decide(&mut self, observations: Vec<Observation>, now: Now) -> Decision {
+    fn decide(&mut self, observations: Vec<Observation>, now: DecisionTime) -> Decision {
         planned::decide(self, observations, now)
     }
 
@@ -123,7 +123,7 @@ impl Recovery for PlannedState {
         word_of(serde_json::to_value(self.stage))
     }
 
-    fn is_over(&self) -> bool {
+    fn is_finished(&self) -> bool {
         self.stage == planned::PlannedStage::Over
     }
 

@@ -11,7 +11,7 @@ use tachi_domain::count;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{RecoveryId, WaitsFor};
-use tachi_engine::ports::journal::ClaimView;
+use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoverySummary};
 use tachi_engine::ports::{JournalError, OperatorJournal};
 use tokio::time::{Instant, sleep};
@@ -66,7 +66,7 @@ pub async fn wait(
         .map(|row| (row.id, row))
         .collect();
     let mut claims = desk.claims().await?;
-    let before: Vec<ClaimView> = claims
+    let before: Vec<PeerClaim> = claims
         .iter()
         .filter(|one| rows.contains_key(&one.id) && one.owner.is_some())
         .cloned()
@@ -118,7 +118,7 @@ pub async fn wait(
 }
 
 /// True if the recovery has completed a transaction that started after `before` was read, whichever engine owns it now.
-fn has_heard(before: &ClaimView, claims: &[ClaimView]) -> bool {
+fn has_heard(before: &PeerClaim, claims: &[PeerClaim]) -> bool {
     let now = claims.iter().find(|one| one.id == before.id);
     now.is_none_or(|now| now.epoch != before.epoch || now.beat >= before.beat.saturating_add(2))
 }
@@ -190,8 +190,8 @@ mod tests {
 
     use super::*;
 
-    fn claim(number: u128, epoch: u64, beat: u64) -> ClaimView {
-        ClaimView {
+    fn claim(number: u128, epoch: u64, beat: u64) -> PeerClaim {
+        PeerClaim {
             id: RecoveryId(Uuid::from_u128(number)),
             epoch,
             seq: 0,

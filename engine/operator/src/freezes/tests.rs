@@ -11,7 +11,7 @@ use tachi_domain::{HostId, SegmentId, Timestamp};
 use tachi_engine::ports::engine_registry::{Backlog, EngineSignature};
 use tachi_engine::ports::operator::{HostView, SegmentView};
 use tachi_engine::ports::{AuditError, FreezeNews, JournalError};
-use tachi_engine::situation::{CloudSnapshot, Configured, Tables};
+use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use uuid::Uuid;
 
 use super::*;
@@ -84,7 +84,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         freezes: Vec::new(),
         monitors: Vec::new(),
     };
-    let configured = Configured {
+    let configured = ConfiguredFacts {
         mode: FencingMode::External,
         stopped: false,
         has_devices: false,
@@ -100,7 +100,7 @@ pub(crate) fn fine() -> RegionSnapshot {
     RegionSnapshot::judged(
         NOW,
         fencing,
-        crate::Place {
+        crate::SnapshotSource {
             region: None,
             database: "sqlite".to_owned(),
         },

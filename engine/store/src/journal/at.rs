@@ -2,7 +2,7 @@
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::{Elapsed, RecoveryId};
-use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
+use tachi_engine::ports::journal::{Claim, ClaimedRecovery, PeerClaim, Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, JournalError};
 
 use super::{JournalTables, recovery};
@@ -32,7 +32,7 @@ impl JournalTables {
         owner: &str,
     ) -> Result<Option<ClaimedRecovery>, JournalError> {
         let known = self.claim_of(id, epoch).await;
-        let view = ClaimView {
+        let view = PeerClaim {
             id,
             epoch,
             seq: known.seq,

@@ -13,7 +13,7 @@ use tachi_domain::freeze::FreezeStatus;
 use tachi_domain::recovery::OperatorState;
 use tachi_engine::ports::journal::{LeaseRenewal, WriteOutcome};
 
-use super::{claim, frozen, place, pulse, rewind};
+use super::{claim, frozen, host_and_segment, pulse, rewind};
 use crate::batches::padded;
 use crate::clock;
 use crate::convert::signed;
@@ -110,7 +110,7 @@ impl Beats<'_> {
             return Ok(BTreeMap::new());
         };
         let hosts: Vec<&str> = rows.iter().map(|row| row.host_uuid.as_str()).collect();
-        let places = place::of_all(tx, &padded(&hosts)).await?;
+        let places = host_and_segment::of_all(tx, &padded(&hosts)).await?;
         let freezes = frozen::anything(tx, opened).await?;
         let mut held = BTreeMap::new();
         for row in rows {

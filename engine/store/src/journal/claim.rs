@@ -13,9 +13,9 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::freeze::FreezeStatus;
 use tachi_domain::recovery::{Life, OperatorState, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
-use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery};
+use tachi_engine::ports::journal::{Claim, ClaimedRecovery, PeerClaim};
 
-use super::place::{self, Place};
+use super::host_and_segment::{self, HostAndSegment};
 use super::{frozen, pulse, restarts, rewind};
 use crate::batches::padded;
 use crate::clock;
@@ -34,7 +34,7 @@ use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 /// `seen`: `None` if another engine was faster.
 pub(super) async fn claim_all(
     db: &Database,
-    seen: &[ClaimView],
+    seen: &[PeerClaim],
     owner: &str,
 ) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
     let now = db.now();
@@ -50,7 +50,7 @@ pub(super) async fn claim_all(
 
 async fn read_all(
     snapshot: &Tx,
-    (seen, owner): (&[ClaimView], &str),
+    (seen, owner): (&[PeerClaim], &str),
     taken: &BTreeSet<String>,
     now: Timestamp,
 ) -> Result<Vec<Result<Option<ClaimedRecovery>, Stop>>, Stop> {
@@ -67,7 +67,7 @@ async fn read_all(
 }
 
 struct Take<'a> {
-    seen: &'a [ClaimView],
+    seen: &'a [PeerClaim],
     owner: &'a str,
     now: Timestamp,
 }
@@ -134,7 +134,7 @@ impl Transaction for Take<'_> {
 type ClaimTarget = (String, Condition);
 
 /// Returns the condition for a row that is unchanged.
-fn as_seen(view: &ClaimView) -> Result<ClaimTarget, Failure> {
+fn as_seen(view: &PeerClaim) -> Result<ClaimTarget, Failure> {
     let uuid = view.id.to_string();
     let owner = view.owner.as_deref().map_or_else(
         || recovery::Column::Owner.is_null(),
@@ -204,7 +204,7 @@ struct Reading<'a> {
     now: Timestamp,
     rows: BTreeMap<String, recovery::Model>,
     notifications: BTreeMap<String, notification::Model>,
-    places: BTreeMap<String, Place>,
+    places: BTreeMap<String, HostAndSegment>,
     /// The states of a recovery's moves, by the recovery's number.
     moves: BTreeMap<i64, Vec<String>>,
     /// True if there is any freeze that could affect one of the recoveries.
@@ -234,7 +234,7 @@ impl<'a> Reading<'a> {
                 .into_iter()
                 .map(|one| (one.notification_uuid.clone(), one))
                 .collect(),
-            places: place::of_all(tx, &padded(&hosts)).await?,
+            places: host_and_segment::of_all(tx, &padded(&hosts)).await?,
             moves: moves(tx, &rows).await?,
             freezes: match opened {
                 Some(opened) => frozen::anything(tx, opened).await?,
@@ -245,7 +245,7 @@ impl<'a> Reading<'a> {
         })
     }
 
-    async fn claimed(&mut self, view: &ClaimView, owner: &str) -> Result<ClaimedRecovery, Stop> {
+    async fn claimed(&mut self, view: &PeerClaim, owner: &str) -> Result<ClaimedRecovery, Stop> {
         let (id, epoch) = (view.id, view.epoch + 1);
         let uuid = id.to_string();
         let row = self
@@ -321,8 +321,8 @@ async fn moves(db: &Tx, rows: &[recovery::Model]) -> Result<BTreeMap<i64, Vec<St
     Ok(moves)
 }
 
-fn host_of(place: &Place) -> Result<Host, Stop> {
-    let Place { host, segment, .. } = place;
+fn host_of(place: &HostAndSegment) -> Result<Host, Stop> {
+    let HostAndSegment { host, segment, .. } = place;
     let segment = segment
         .clone()
         .ok_or_else(|| dangling("failover_segments", &host.failover_segment_id))?;

@@ -13,7 +13,9 @@ use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::journal::{Claim, HostWrite, ProofWrite, StepWrite, Write, WriteOutcome};
 use tokio::time::Instant;
 
-use super::{actions, claim, given_up, moves, orders, place, planned, pulse, reservations, restarts, rewind};
+use super::{
+    actions, claim, given_up, host_and_segment, moves, orders, planned, pulse, reservations, restarts, rewind,
+};
 use crate::convert::{self, signed};
 use crate::entity::{host, notification, recovery, recovery_proof, recovery_step};
 use crate::error::Stop;
@@ -120,7 +122,7 @@ impl Transaction for Commit<'_> {
         let mut pulse = if write.life == Some(Life::Closed) && !write.unless_frozen.asks() {
             pulse::last(&row)?
         } else {
-            let place = place::of(tx, &row.host_uuid).await?;
+            let place = host_and_segment::of(tx, &row.host_uuid).await?;
             pulse::read(tx, &row, place.as_ref(), self.now).await?
         };
         pulse.clock = clock::elsewhere(tx).await?;

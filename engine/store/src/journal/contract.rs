@@ -22,7 +22,7 @@ use tachi_engine::ports::{
 use crate::testing::{Bench, new_host, new_segment, notification};
 use crate::{Role, Store};
 
-struct Bed {
+struct Harness {
     bench: Bench,
     /// The store of the API.
     api: Store,
@@ -34,7 +34,7 @@ struct Bed {
     freezes: Vec<i64>,
 }
 
-impl Bed {
+impl Harness {
     /// Creates the fixture with the users of API and engine if the database has users; otherwise the owner of the
     /// schema does both.
     async fn new(granted: bool) -> Self {
@@ -351,7 +351,7 @@ async fn t2_the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
 async fn answers_as_it_must(granted: bool) {
     let mut wrong = Vec::new();
     for scenario in scenarios() {
-        let mut bed = Bed::new(granted).await;
+        let mut bed = Harness::new(granted).await;
         let mut answers = Vec::new();
         for line in &scenario.lines {
             answers.push(bed.apply(&line.operation).await);

@@ -7,7 +7,7 @@ use tachi_domain::freeze::FreezeStatus;
 use tachi_domain::recovery::OffClaim;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand, OperatorState, OperatorWord};
 
-use super::place::Place;
+use super::host_and_segment::HostAndSegment;
 use super::{actions, frozen};
 use crate::convert::{self, recovery_cell};
 use crate::entity::{notification, recovery, segment};
@@ -17,7 +17,7 @@ use crate::error::Stop;
 pub(super) async fn read(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
-    place: Option<&Place>,
+    place: Option<&HostAndSegment>,
     own: Timestamp,
 ) -> Result<OperatorState, Stop> {
     let frozen = frozen::of(db, row, place.map(|place| &place.host), own).await?;
@@ -44,7 +44,7 @@ pub(super) fn last(row: &recovery::Model) -> Result<OperatorState, Stop> {
 pub(super) async fn with(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
-    place: Option<&Place>,
+    place: Option<&HostAndSegment>,
     frozen: FreezeStatus,
     own: Timestamp,
 ) -> Result<OperatorState, Stop> {
@@ -66,7 +66,7 @@ pub(super) async fn with(
 async fn segment_enabled(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
-    place: Option<&Place>,
+    place: Option<&HostAndSegment>,
 ) -> Result<bool, Stop> {
     if let Some(place) = place {
         let there = place

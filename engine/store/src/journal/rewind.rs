@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use tachi_domain::recovery::Life;
-use tachi_engine::ports::journal::{Claim, ClaimView, RowVersion, WriteOutcome};
+use tachi_engine::ports::journal::{Claim, PeerClaim, RowVersion, WriteOutcome};
 
 use super::claim;
 use crate::convert::{recovery_cell, signed};
@@ -65,7 +65,7 @@ async fn mark(tx: &Tx, row: &recovery::Model, known: RowVersion) -> Result<bool,
 
 /// Marks a row that an engine has found to be older than a version it knew.
 pub(super) struct Mark<'a> {
-    pub(super) seen: &'a ClaimView,
+    pub(super) seen: &'a PeerClaim,
     pub(super) known: RowVersion,
 }
 

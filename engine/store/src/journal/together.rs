@@ -141,7 +141,7 @@ impl Together {
         if !is_led {
             let mut lead = Lead {
                 of: self.clone(),
-                is_over: false,
+                is_finished: false,
             };
             let db = db.clone();
             tokio::spawn(async move {
@@ -162,7 +162,7 @@ impl Together {
 struct Lead {
     of: Together,
     /// True once no write waited any more; the next caller starts another task.
-    is_over: bool,
+    is_finished: bool,
 }
 
 impl Lead {
@@ -170,15 +170,15 @@ impl Lead {
         let mut queue = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
         let most = queue.waiting.len().min(MAX_BATCH);
         let next: Vec<PendingWrite> = queue.waiting.drain(..most).collect();
-        self.is_over = next.is_empty();
-        queue.is_led = !self.is_over;
+        self.is_finished = next.is_empty();
+        queue.is_led = !self.is_finished;
         queue.is_led.then_some(next)
     }
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        if !self.is_over {
+        if !self.is_finished {
             let mut queue = self.of.0.lock().unwrap_or_else(PoisonError::into_inner);
             queue.is_led = false;
             queue.waiting.clear();

@@ -241,17 +241,17 @@ mod tests {
                 .len()
         };
         assert_eq!(waiting().await, 1);
-        let see_to = async |number| {
+        let acknowledge = async |number| {
             bench
                 .store
                 .desk()
-                .see_to(claimed.id, server(number), "alice")
+                .acknowledge(claimed.id, server(number), "alice")
                 .await
                 .unwrap()
         };
-        assert_eq!(see_to(2).await, ActionOutcome::Over);
-        assert_eq!(see_to(1).await, ActionOutcome::Heard);
-        assert_eq!(see_to(1).await, ActionOutcome::Over, "once");
+        assert_eq!(acknowledge(2).await, ActionOutcome::Over);
+        assert_eq!(acknowledge(1).await, ActionOutcome::Heard);
+        assert_eq!(acknowledge(1).await, ActionOutcome::Over, "once");
         assert_eq!(waiting().await, 0);
         let steps = bench.store.desk().steps(claimed.id).await.unwrap();
         assert!(

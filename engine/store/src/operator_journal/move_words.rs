@@ -92,7 +92,7 @@ mod tests {
                 by: "ada".into(),
             };
             assert_eq!(
-                bench.store.desk().say_of(id, &word).await.unwrap(),
+                bench.store.desk().resolve_instance(id, &word).await.unwrap(),
                 ActionOutcome::Heard
             );
         }
@@ -100,7 +100,12 @@ mod tests {
         let said: Vec<(u64, ResolutionKind)> = words.iter().map(|word| (word.number, word.word)).collect();
         assert_eq!(said, [(1, ResolutionKind::Failure), (2, ResolutionKind::Ignore)]);
         let nobody = RecoveryId(Uuid::from_u128(1));
-        let said = bench.store.desk().say_of(nobody, &words[0]).await.unwrap();
+        let said = bench
+            .store
+            .desk()
+            .resolve_instance(nobody, &words[0])
+            .await
+            .unwrap();
         assert_eq!(said, ActionOutcome::Unknown);
     }
 }

@@ -25,9 +25,9 @@ use crate::time::{from_column, to_column};
 use crate::{engine_registry, freezes};
 
 pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option<Past>, Stop> {
-    let found = Place::find(db, name).await?;
+    let found = PastHost::find(db, name).await?;
     let is_known = found.is_some();
-    let place = found.unwrap_or_else(|| Place::unknown(name));
+    let place = found.unwrap_or_else(|| PastHost::unknown(name));
     let (refused, more_refused) = refused::refused(db, &place.name, span).await?;
     let is_reported = refused.as_ref().is_some_and(|refused| !refused.told.is_empty());
     if !is_known && !is_reported {
@@ -63,7 +63,7 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
 }
 
 /// A host of which any data is left.
-struct Place {
+struct PastHost {
     name: String,
     /// The host's row, if it is registered now.
     registered: Option<host::Model>,
@@ -73,7 +73,7 @@ struct Place {
     segments: BTreeSet<String>,
 }
 
-impl Place {
+impl PastHost {
     /// Creates a host of which only reports are known.
     fn unknown(name: &str) -> Self {
         Self {
@@ -147,7 +147,11 @@ fn bounded<T>(mut rows: Vec<T>) -> (Vec<T>, bool) {
     (rows, more)
 }
 
-async fn reports(db: &Database, place: &Place, span: Span) -> Result<(Vec<notification::Model>, bool), Stop> {
+async fn reports(
+    db: &Database,
+    place: &PastHost,
+    span: Span,
+) -> Result<(Vec<notification::Model>, bool), Stop> {
     use notification::Column::{CreatedAt, GeneratedTime, Id, SourceHostUuid};
     let (from, to) = (to_column(span.from)?, to_column(span.to)?);
     // A late report counts for the time at which it was generated, too.
@@ -163,7 +167,7 @@ async fn reports(db: &Database, place: &Place, span: Span) -> Result<(Vec<notifi
 }
 
 /// Selects the recoveries that were opened or active in the period, or that one of the reports started.
-fn wanted(place: &Place, reports: &[notification::Model], span: Span) -> Select<recovery::Entity> {
+fn wanted(place: &PastHost, reports: &[notification::Model], span: Span) -> Select<recovery::Entity> {
     use recovery::Column::{HostName, Id, Life as InLife, NotificationUuid, OpenedAt};
     let written = Query::select()
         .expr(Expr::value(1))
@@ -188,7 +192,7 @@ fn wanted(place: &Place, reports: &[notification::Model], span: Span) -> Select<
 
 async fn recoveries(
     db: &Database,
-    place: &Place,
+    place: &PastHost,
     reports: &[notification::Model],
     span: Span,
 ) -> Result<(Vec<PastRecovery>, bool), Stop> {
@@ -258,7 +262,7 @@ async fn before(db: &Database, recovery: i64, span: Span) -> Result<Option<StepL
 /// Returns the freezes of the host, its segment, the region, or an instance that was reported.
 async fn frozen(
     db: &Database,
-    place: &Place,
+    place: &PastHost,
     reports: &[notification::Model],
     span: Span,
 ) -> Result<(Vec<PastFreeze>, bool), Stop> {

@@ -5,8 +5,8 @@ fn time(seconds: i64) -> Time {
     parse_time(&(1_795_158_000 + seconds).to_string()).unwrap()
 }
 
-fn now(seconds: u64) -> Now {
-    Now {
+fn now(seconds: u64) -> PlanTime {
+    PlanTime {
         wall: time(i64::try_from(seconds).unwrap()),
         steady: Duration::from_secs(seconds),
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tachi_pacemaker::{Judgement, Now, PlanResult, Snapshot, Verdict};
+use tachi_pacemaker::{Judgement, PlanResult, PlanTime, Snapshot, Verdict};
 
 use super::Bridge;
 use crate::health::Health;
@@ -50,7 +50,7 @@ impl Bridge {
         health.status(format!("hosts: {}", status.join(", ")));
     }
 
-    pub(super) fn tell_storm(&self, planned: &PlanResult, now: Now, health: &Health) {
+    pub(super) fn tell_storm(&self, planned: &PlanResult, now: PlanTime, health: &Health) {
         metrics::gauge!("tachi_monitor_host_held_reports").set(float(planned.held.len()));
         match self.streaks.storm(now.steady) {
             Some(_) if !planned.held.is_empty() => health.bad(

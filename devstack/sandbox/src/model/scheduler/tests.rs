@@ -13,7 +13,7 @@ fn taken(change: impl FnOnce(&mut State, ServerNo)) -> bool {
     let no = state.no(id);
     change(&mut state, no);
     let second = state.h(2);
-    state.admits(second, no)
+    state.accepts(second, no)
 }
 
 fn specs(state: &mut State, pairs: &[(&str, &str)]) {

@@ -1,19 +1,19 @@
 //! Instances that never arrived, and do not run where Nova shows them: they need an operator.
 
-use super::super::decision_context::{DecisionContext, turn};
+use super::super::decision_context::{DecisionContext, decision_context};
 use super::super::moves::blank::blank;
 use super::super::{End, HostRecovery, Move, MoveStep, OriginalState};
 use super::Arrival;
 use crate::id::ServerId;
 use crate::nova::{PowerState, VmState};
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
 /// Returns the finished move of an instance that never arrived at the host, and does not run where Nova shows it.
-pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut DecisionContext<'_>) -> Move {
+pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, ctx: &mut DecisionContext<'_>) -> Move {
     let from = arrival.from.as_deref().unwrap_or("another host");
     let moved = format!(
         "Nova was moving it from {from} to {} when that host died (migration {}, {}), so it may have run there",
-        turn.host, arrival.migration, arrival.status
+        ctx.host, arrival.migration, arrival.status
     );
     let shown = match &arrival.shown {
         Some(shown) => {
@@ -41,22 +41,22 @@ pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, turn: &mut Dec
         ),
     };
     let text = format!("{name} needs an operator: {note}");
-    turn.record
+    ctx.record
         .server_step(Task::Evacuate, StepKind::Outcome, server, 0.9, text);
-    turn.record.moves.insert(server);
+    ctx.record.moves.insert(server);
     Move {
         step: MoveStep::Over(End::Person),
         awaited: true,
         note: Some(note),
-        over_at: Some(turn.now.wall),
-        ..blank(server, name, was, rank, turn)
+        over_at: Some(ctx.now.wall),
+        ..blank(server, name, was, rank, ctx)
     }
 }
 
 /// Names all instances that were on their way to the host: the recovery ends, and nothing watches them any more.
-pub(in super::super) fn name_all(state: &mut HostRecovery, now: Now, record: &mut Record) {
-    let mut turn = turn!(state, now, record);
+pub(in super::super) fn name_all(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
+    let mut ctx = decision_context!(state, now, record);
     for server in state.arrivals.expected.keys().copied().collect::<Vec<_>>() {
-        state.arrivals.name(server, &mut state.moves, &mut turn);
+        state.arrivals.name(server, &mut state.moves, &mut ctx);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
-use super::super::decision_context::{DecisionContext, turn};
+use super::super::decision_context::{DecisionContext, decision_context};
 use super::super::freeze_state;
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
@@ -17,7 +17,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::guard::GuardPhase;
 use crate::policy::{BareNormal, FencingMode};
 use crate::proof::Proof;
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 /// Maximum age of a heartbeat that proves a host was still running, so that no report can have been made since.
 const JUST_HEARD: Duration = Duration::from_secs(2);
@@ -29,7 +29,7 @@ const NOTHING_CLAIMED: &str = "another attempt was asked for, and an earlier rep
 impl HostRecovery {
     pub(in super::super) fn act_fencing(
         &mut self,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
@@ -40,8 +40,8 @@ impl HostRecovery {
         self.follow_moves(now, record, commands);
         if self.hold.is_some() {
             let suspect = suspect!(self);
-            let mut turn = turn!(self, now, record);
-            if self.guard.while_held(&suspect, &mut turn, commands) {
+            let mut ctx = decision_context!(self, now, record);
+            if self.guard.while_held(&suspect, &mut ctx, commands) {
                 self.fence.begin_again(now.elapsed, &self.policy);
             }
             self.act_held_fence(now, record, commands);
@@ -58,7 +58,7 @@ impl HostRecovery {
             // If the host was ordered to power off, or moves are in flight, it must not be forgotten: the fence is followed to its
             // proof. Nothing more is started until that is allowed.
             if self.is_untouched() {
-                turn!(self, now, record).end(NotificationStatus::Ignored, Some(why));
+                decision_context!(self, now, record).end(NotificationStatus::Ignored, Some(why));
             } else {
                 follow_orders(self, now, commands);
             }
@@ -79,45 +79,36 @@ impl HostRecovery {
         };
         self.service.want(now, every, commands);
         if asks_for_confirmation(self) {
-            return turn!(self, now, record).hold_fence(NOTHING_CLAIMED);
+            return decision_context!(self, now, record).hold_fence(NOTHING_CLAIMED);
         }
         let suspect = suspect!(self);
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let (fence, guard) = (&mut self.fence, &mut self.guard);
         let proof = match self.policy.fencing {
-            FencingMode::Engine | FencingMode::DryRun if self.confirmation.is_some() => confirmation::act(
-                &mut self.confirmation,
-                fence,
-                guard,
-                &suspect,
-                &mut turn,
-                commands,
-            ),
+            FencingMode::Engine | FencingMode::DryRun if self.confirmation.is_some() => {
+                confirmation::act(&mut self.confirmation, fence, guard, &suspect, &mut ctx, commands)
+            }
             FencingMode::Engine | FencingMode::DryRun => {
-                fence.act_levels(guard, &suspect, &mut turn, commands);
+                fence.act_levels(guard, &suspect, &mut ctx, commands);
                 None
             }
-            FencingMode::External => believed_word(
-                self.confirmation.as_mut(),
-                fence.began,
-                guard,
-                &suspect,
-                &mut turn,
-            ),
+            FencingMode::External => {
+                believed_word(self.confirmation.as_mut(), fence.began, guard, &suspect, &mut ctx)
+            }
         };
         if let Some(proof) = proof {
             self.proven(proof, now, record);
         }
     }
 
-    pub(in super::super) fn proven(&mut self, proof: Proof, now: Now, record: &mut Record) {
+    pub(in super::super) fn proven(&mut self, proof: Proof, now: DecisionTime, record: &mut Record) {
         let sentence = proof.sentence(&self.host);
         if self.policy.fencing == FencingMode::DryRun {
             let reason = format!(
                 "dry-run: {sentence}; its instances would now be evacuated. Nothing was done; reject the recovery"
             );
             record.step(Task::Fence, StepKind::Note, 0.5, reason.clone());
-            return turn!(self, now, record).hold(HoldKind::DryRun, reason);
+            return decision_context!(self, now, record).hold(HoldKind::DryRun, reason);
         }
         record.step(Task::Fence, StepKind::Outcome, 1.0, sentence);
         record.proofs.push(proof.clone());
@@ -129,7 +120,8 @@ impl HostRecovery {
         self.asks.troubles.end(BlockerKind::PowerOff);
         self.asks.troubles.end(BlockerKind::Heard);
         self.asks.troubles.end(BlockerKind::Monitors);
-        self.fence.has_come_true(&mut turn!(self, now, record));
+        self.fence
+            .has_come_true(&mut decision_context!(self, now, record));
         // Clients see from now on that the host is not protected any more.
         record.host = Some(MaintenanceReason::Recovery);
         // The heartbeats that Nova got before the proof show nothing about what comes after it.
@@ -142,7 +134,7 @@ impl HostRecovery {
 }
 
 /// Follows earlier orders to their proof while nothing may be started.
-fn follow_orders(state: &mut HostRecovery, now: Now, commands: &mut Vec<Command>) {
+fn follow_orders(state: &mut HostRecovery, now: DecisionTime, commands: &mut Vec<Command>) {
     if !state.fence.ordered || !state.policy.fencing.asks_devices() {
         return;
     }
@@ -158,54 +150,54 @@ fn believed_word(
     began: Elapsed,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) -> Option<Proof> {
-    let now = turn.now.elapsed;
+    let now = ctx.now.elapsed;
     if let Some(confirmation) = confirmation.as_deref_mut() {
         confirmation.waits_for_silence = true;
     }
     if !suspect.service.is_silent(now) {
         if let Some(heard) = suspect.service.heard(now) {
-            suspect.contradicted(&heard, began, guard, turn);
+            suspect.contradicted(&heard, began, guard, ctx);
         }
         return None;
     }
     if let Some(heard) = suspect.said.outlived_word() {
-        suspect.contradicted(&heard, began, guard, turn);
+        suspect.contradicted(&heard, began, guard, ctx);
         return None;
     }
     if let Some(claim) = suspect.said.claim() {
-        let shown = guard.lookout.heartbeats(turn.host_id);
-        match guard.heartbeats.judge(&claim, began, shown, turn) {
-            HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
+        let shown = guard.lookout.heartbeats(ctx.host_id);
+        match guard.heartbeats.judge(&claim, began, shown, ctx) {
+            HeartbeatJudgement::Silent => ctx.troubles.end(BlockerKind::Monitors),
             HeartbeatJudgement::Undecided(why) => {
-                turn.troubles.begin(BlockerKind::Monitors, turn.now, || why);
+                ctx.troubles.begin(BlockerKind::Monitors, ctx.now, || why);
                 return None;
             }
             HeartbeatJudgement::Contradicted(why) => {
-                turn.hold_fence(&why);
+                ctx.hold_fence(&why);
                 return None;
             }
         }
     }
-    if !suspect.is_surely_silent(now, turn.policy) {
-        guard.wait_for_silence(suspect, turn);
+    if !suspect.is_surely_silent(now, ctx.policy) {
+        guard.wait_for_silence(suspect, ctx);
         return None;
     }
-    turn.troubles.end(BlockerKind::Heard);
+    ctx.troubles.end(BlockerKind::Heard);
     let evidence = suspect.said.standing_evidence();
     if let Some(confirmation) = confirmation.as_deref_mut() {
         confirmation.waits_for_silence = false;
     }
     let answered_for = confirmation.is_some() || evidence.is_some();
-    if suspect.service.bare_word_waits(answered_for, turn)
-        || !guard.are_content(GuardPhase::Proof, suspect, turn)
+    if suspect.service.bare_word_waits(answered_for, ctx)
+        || !guard.are_content(GuardPhase::Proof, suspect, ctx)
     {
         return None;
     }
     Some(match confirmation {
-        Some(confirmation) => Proof::from_person(turn.notification, &confirmation.by, now),
-        None => Proof::from_word(turn.notification, evidence, now),
+        Some(confirmation) => Proof::from_person(ctx.notification, &confirmation.by, now),
+        None => Proof::from_word(ctx.notification, evidence, now),
     })
 }
 
@@ -215,10 +207,10 @@ impl Fence {
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         if !self.want_levels(now, commands) {
             return;
         }
@@ -232,31 +224,31 @@ impl Fence {
                 Some(level) => self.level_failure(level, policy, now),
             };
             let Some(failure) = failure else { break };
-            if !self.next_level(&failure, turn) {
+            if !self.next_level(&failure, ctx) {
                 return;
             }
         }
         if self.wants_order(policy, now) {
             // Each order is checked for itself, even if there were orders before (R27).
-            if guard.is_corroborated(suspect, turn) {
-                if guard.lets_order(&self.approved, suspect, turn, commands) {
-                    self.order_off(guard, suspect, turn, commands);
+            if guard.is_corroborated(suspect, ctx) {
+                if guard.lets_order(&self.approved, suspect, ctx, commands) {
+                    self.order_off(guard, suspect, ctx, commands);
                 }
             } else if let Some(heard) = suspect.service.heard(now.elapsed) {
-                suspect.contradicted(&heard, self.began, guard, turn);
+                suspect.contradicted(&heard, self.began, guard, ctx);
             } else {
-                guard.wait_for_silence(suspect, turn);
+                guard.wait_for_silence(suspect, ctx);
             }
             // The recovery has ended, or waits for an operator: nothing more is asked. But an earlier order may have taken effect.
-            let waits = turn.hold.as_ref().is_some_and(|hold| match hold.kind {
+            let waits = ctx.hold.as_ref().is_some_and(|hold| match hold.kind {
                 HoldKind::Storm => !self.ordered,
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => !self.retrying,
             });
-            if *turn.stage != Stage::Fencing || waits {
+            if *ctx.stage != Stage::Fencing || waits {
                 return;
             }
         } else if self.ordered {
-            guard.waits_no_more(turn.record);
+            guard.waits_no_more(ctx.record);
         }
         self.read_devices(now, commands);
     }
@@ -265,15 +257,15 @@ impl Fence {
         &mut self,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        if !freeze_state::lets_order(turn) {
+        if !freeze_state::lets_order(ctx) {
             return;
         }
-        let (now, host, policy) = (turn.now, turn.host, turn.policy);
+        let (now, host, policy) = (ctx.now, ctx.host, ctx.policy);
         let beside = suspect.beside_the_report(now);
-        let mark = turn.mark();
+        let mark = ctx.mark();
         let word = self.last_word.clone().unwrap_or_default();
         let Some(level) = self.current().cloned() else {
             return;
@@ -283,10 +275,10 @@ impl Fence {
                 "dry-run: host {host} is reported down, {beside}, and {word}; {level} would now power it off, and its instances \
                  would be evacuated. Nothing was done; reject the recovery"
             );
-            turn.record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
-            return turn.hold(HoldKind::DryRun, reason);
+            ctx.record.step(Task::Fence, StepKind::Note, 0.3, reason.clone());
+            return ctx.hold(HoldKind::DryRun, reason);
         }
-        let record = &mut *turn.record;
+        let record = &mut *ctx.record;
         for (index, device) in level.devices.iter().enumerate() {
             if !self.may_order_off(index, device, policy, now) {
                 continue;
@@ -330,8 +322,8 @@ impl Fence {
                 reason: format!("{mark}: host recovery"),
             });
         }
-        turn.troubles.end(BlockerKind::Heard);
-        turn.troubles.begin(BlockerKind::PowerOff, now, || {
+        ctx.troubles.end(BlockerKind::Heard);
+        ctx.troubles.begin(BlockerKind::PowerOff, now, || {
             format!("waiting for {host} to be off")
         });
     }
@@ -345,9 +337,9 @@ impl Suspect<'_> {
         heard: &str,
         began: Elapsed,
         guard: &GuardTrack,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, host) = (turn.now, turn.host);
+        let (now, host) = (ctx.now, ctx.host);
         let doubted = now.elapsed.since(began);
         if doubted >= CONTRADICTED_LIMIT && self.service.is_given_up_after(doubted, now.elapsed) {
             let message = format!(
@@ -355,18 +347,18 @@ impl Suspect<'_> {
             );
             if self.service.was_silent() {
                 // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
-                turn.hold_fence(heard);
+                ctx.hold_fence(heard);
             } else if self.untouched {
-                turn.record.failed(Task::Fence, message.clone());
-                turn.record.contradicted = !guard.lookout.was_missed;
-                turn.end(NotificationStatus::Failed, Some(message));
+                ctx.record.failed(Task::Fence, message.clone());
+                ctx.record.contradicted = !guard.lookout.was_missed;
+                ctx.end(NotificationStatus::Failed, Some(message));
             } else {
                 // Something of an earlier episode is not finished yet: it must not be forgotten.
-                turn.hold_fence(&message);
+                ctx.hold_fence(&message);
             }
         } else {
             let text = format!("host {host} is reported down, but {heard}: waiting");
-            turn.troubles.say(BlockerKind::Heard, now, text);
+            ctx.troubles.say(BlockerKind::Heard, now, text);
         }
     }
 }
@@ -383,16 +375,16 @@ impl ServiceTrack {
     }
 
     /// True while a claim without evidence has to wait: until the heartbeat has stood still for as long as Masakari would have waited.
-    fn bare_word_waits(&self, answered_for: bool, turn: &mut DecisionContext<'_>) -> bool {
-        let BareNormal::Wait(limit) = turn.policy.bare_normal else {
+    fn bare_word_waits(&self, answered_for: bool, ctx: &mut DecisionContext<'_>) -> bool {
+        let BareNormal::Wait(limit) = ctx.policy.bare_normal else {
             return false;
         };
         if answered_for || self.still_for() >= limit {
-            turn.troubles.end(BlockerKind::BareWord);
+            ctx.troubles.end(BlockerKind::BareWord);
             return false;
         }
-        let (host, seconds) = (turn.host, limit.as_secs());
-        turn.troubles.begin(BlockerKind::BareWord, turn.now, || {
+        let (host, seconds) = (ctx.host, limit.as_secs());
+        ctx.troubles.begin(BlockerKind::BareWord, ctx.now, || {
             format!(
                 "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
                  Masakari waits ([fencing] normal_without_evidence); to skip the wait, confirm that it is off"

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::super::blockers::BlockerKind;
-use super::super::decision_context::{DecisionContext, turn};
+use super::super::decision_context::{DecisionContext, decision_context};
 use super::super::guard::{GuardTrack, Suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::CONTRADICTED_LIMIT;
@@ -19,7 +19,7 @@ use crate::elapsed::Elapsed;
 use crate::guard::GuardPhase;
 use crate::policy::FencingMode;
 use crate::proof::Proof;
-use crate::recovery::{Command, Now, OperatorWord, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, OperatorWord, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// An operator's confirmation, until it is believed or contradicted.
@@ -66,7 +66,7 @@ impl OffConfirmation {
 
 /// Ends a confirmation that could not be acted on in time. The operator's observation may be outdated, so it is asked for
 /// again (R26).
-pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, record: &mut Record) {
+pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
     let clock = clock.unwrap_or(now.wall);
     let Some(confirmation) = &mut state.confirmation else {
@@ -77,9 +77,9 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, rec
     }
     let why = "that could not be acted on in time: look at the host, and say so again";
     let text = format!("{} confirmed that it is off, but {why}", confirmation.by);
-    let mut turn = turn!(state, now, record);
-    if *turn.stage == Stage::Fencing && turn.hold.is_none() {
-        return gainsaid(&mut state.confirmation, why, &mut state.fence, &mut turn);
+    let mut ctx = decision_context!(state, now, record);
+    if *ctx.stage == Stage::Fencing && ctx.hold.is_none() {
+        return gainsaid(&mut state.confirmation, why, &mut state.fence, &mut ctx);
     }
     state.confirmation = None;
     record.head = true;
@@ -90,9 +90,9 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Now, rec
 pub(in super::super) fn hear(
     known: &mut Option<OffConfirmation>,
     said: &OperatorWord,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) -> bool {
-    let why_not = match (*turn.stage, turn.policy.fencing) {
+    let why_not = match (*ctx.stage, ctx.policy.fencing) {
         (Stage::Begin | Stage::Fencing, FencingMode::Engine | FencingMode::External) => None,
         (Stage::Begin | Stage::Fencing, FencingMode::DryRun) => Some("in mode dry-run nothing is evacuated"),
         _ => Some("the host is confirmed off"),
@@ -102,15 +102,15 @@ pub(in super::super) fn hear(
             "{} confirmed that the host is off: nothing changes, {why_not}",
             said.by
         );
-        turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+        ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
         return false;
     }
     *known = Some(OffConfirmation {
         by: said.by.clone(),
         said: said.at,
-        heard: turn.now.elapsed,
+        heard: ctx.now.elapsed,
         waited: Duration::ZERO,
-        counted: turn.now.elapsed,
+        counted: ctx.now.elapsed,
         waits_for_silence: false,
     });
     true
@@ -122,10 +122,10 @@ pub(super) fn act(
     fence: &mut Fence,
     guard: &mut GuardTrack,
     suspect: &Suspect<'_>,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) -> Option<Proof> {
-    let now = turn.now;
+    let now = ctx.now;
     if let Some(confirmation) = known {
         confirmation.waits_for_silence = true;
     }
@@ -138,7 +138,7 @@ pub(super) fn act(
     }
     if fence.goes_on_to_next(now.elapsed) {
         fence.posts.clear();
-        turn.record.head = true;
+        ctx.record.head = true;
         fence.read_devices(now, commands);
         return None;
     }
@@ -146,43 +146,43 @@ pub(super) fn act(
     if !suspect.service.is_silent(now.elapsed) {
         let heard = suspect.service.heard(now.elapsed);
         if let Some(heard) = heard.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT) {
-            gainsaid(known, &heard, fence, turn);
+            gainsaid(known, &heard, fence, ctx);
         }
         return None;
     }
     if let Some(heard) = suspect.said.outlived(confirmation.said) {
-        gainsaid(known, &heard, fence, turn);
+        gainsaid(known, &heard, fence, ctx);
         return None;
     }
     let claim = OffReport::Word {
         arrived: Some(confirmation.said),
         dated: confirmation.said,
     };
-    let shown = guard.lookout.heartbeats(turn.host_id);
-    match guard.heartbeats.judge(&claim, confirmation.heard, shown, turn) {
-        HeartbeatJudgement::Silent => turn.troubles.end(BlockerKind::Monitors),
+    let shown = guard.lookout.heartbeats(ctx.host_id);
+    match guard.heartbeats.judge(&claim, confirmation.heard, shown, ctx) {
+        HeartbeatJudgement::Silent => ctx.troubles.end(BlockerKind::Monitors),
         HeartbeatJudgement::Undecided(why) => {
-            turn.troubles.begin(BlockerKind::Monitors, now, || why);
+            ctx.troubles.begin(BlockerKind::Monitors, now, || why);
             return None;
         }
         HeartbeatJudgement::Contradicted(why) => {
-            gainsaid(known, &why, fence, turn);
+            gainsaid(known, &why, fence, ctx);
             return None;
         }
     }
-    if !suspect.is_surely_silent(now.elapsed, turn.policy) {
-        guard.wait_for_silence(suspect, turn);
+    if !suspect.is_surely_silent(now.elapsed, ctx.policy) {
+        guard.wait_for_silence(suspect, ctx);
         return None;
     }
     if let Some(confirmation) = known {
         confirmation.waits_for_silence = false;
     }
-    if !guard.are_content(GuardPhase::Proof, suspect, turn) {
+    if !guard.are_content(GuardPhase::Proof, suspect, ctx) {
         return None;
     }
     let confirmation = known.as_ref()?;
     Some(Proof::from_person(
-        turn.notification,
+        ctx.notification,
         &confirmation.by,
         now.elapsed,
     ))
@@ -193,14 +193,14 @@ pub(super) fn gainsaid(
     known: &mut Option<OffConfirmation>,
     why: &str,
     fence: &mut Fence,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     let Some(confirmation) = known.take() else {
         return;
     };
-    turn.record.head = true;
-    fence.retry_at = Some(turn.now.elapsed.plus(turn.policy.fence_retry));
-    turn.hold_fence(&format!(
+    ctx.record.head = true;
+    fence.retry_at = Some(ctx.now.elapsed.plus(ctx.policy.fence_retry));
+    ctx.hold_fence(&format!(
         "{} confirmed that it is off, but {why}",
         confirmation.by
     ));

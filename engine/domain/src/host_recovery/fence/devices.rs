@@ -9,14 +9,14 @@ use crate::level::{Device, Level, Target};
 use crate::policy::Policy;
 use crate::proof::Proof;
 use crate::question::{Question, backoff};
-use crate::recovery::{Command, DeviceOutcome, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, DeviceOutcome, Record, StepKind, Task};
 
 /// Maximum number of orders to a device in one try of its level: the first, and a second after half its time.
 const ORDERS: usize = 2;
 
 impl Fence {
     /// True if the devices of the host are known. Asks for them if they are not.
-    pub(in super::super) fn want_levels(&mut self, now: Now, commands: &mut Vec<Command>) -> bool {
+    pub(in super::super) fn want_levels(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         if self.levels.is_some() {
             return true;
         }
@@ -32,7 +32,7 @@ impl Fence {
     }
 
     /// Asks every device of the level whose next question is due.
-    pub(in super::super) fn read_devices(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn read_devices(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         let levels = self.levels.as_deref().unwrap_or_default();
         let devices = levels.get(self.level).map_or(&[][..], |level| &level.devices);
         for (index, device) in devices.iter().enumerate() {
@@ -46,7 +46,7 @@ impl Fence {
     }
 
     /// Returns the failure of the current level. A level has failed if one of its devices has.
-    pub(super) fn level_failure(&self, level: &Level, policy: &Policy, now: Now) -> Option<Failure> {
+    pub(super) fn level_failure(&self, level: &Level, policy: &Policy, now: DecisionTime) -> Option<Failure> {
         level.devices.iter().enumerate().find_map(|(index, device)| {
             let post = self.posts.get(&index)?;
             let overdue = || self.overdue(device, post, policy, now);
@@ -60,7 +60,7 @@ impl Fence {
     }
 
     /// Returns a reason if a device has used up its time. Waiting for a permit does not count as the device's time.
-    fn overdue(&self, device: &Device, post: &Post, policy: &Policy, now: Now) -> Option<String> {
+    fn overdue(&self, device: &Device, post: &Post, policy: &Policy, now: DecisionTime) -> Option<String> {
         // A question in flight is answered first; one that hangs ends by its own deadline.
         if post.first_off.is_some() || post.reading {
             return None;
@@ -78,7 +78,7 @@ impl Fence {
     }
 
     /// True if a device is to be ordered off, provided that the host is down in Nova too.
-    pub(super) fn wants_order(&self, policy: &Policy, now: Now) -> bool {
+    pub(super) fn wants_order(&self, policy: &Policy, now: DecisionTime) -> bool {
         let devices = self.devices().iter().enumerate();
         devices
             .into_iter()
@@ -87,7 +87,13 @@ impl Fence {
 
     /// True if a power-off may be sent: not while an unanswered one may still take effect (R5). After an
     /// accepted one, half of the device's time has to pass first.
-    pub(super) fn may_order_off(&self, index: usize, device: &Device, policy: &Policy, now: Now) -> bool {
+    pub(super) fn may_order_off(
+        &self,
+        index: usize,
+        device: &Device,
+        policy: &Policy,
+        now: DecisionTime,
+    ) -> bool {
         let Some(post) = self.posts.get(&index) else {
             return false;
         };
@@ -117,7 +123,7 @@ impl Fence {
     }
 
     /// Notes that a device's power could not be read. If the reading was to decide something, its level may have failed with it.
-    pub(super) fn not_read(&mut self, index: usize, fault: &Fault, deciding: bool, now: Now) {
+    pub(super) fn not_read(&mut self, index: usize, fault: &Fault, deciding: bool, now: DecisionTime) {
         let hopeless = self.is_hopeless(index, fault);
         let post = self.post(index);
         post.first_off = None;
@@ -147,7 +153,7 @@ impl Fence {
     }
 
     /// Returns the proof if every device of the level has read "off" twice, and recently enough to count together.
-    pub(super) fn level_is_off(&self, policy: &Policy, now: Now) -> Option<Proof> {
+    pub(super) fn level_is_off(&self, policy: &Policy, now: DecisionTime) -> Option<Proof> {
         let level = self.current()?;
         let mut pairs = Vec::new();
         for index in 0..level.devices.len() {
@@ -174,7 +180,7 @@ impl Fence {
     }
 
     /// Records the outcome of a level for the metrics.
-    pub(super) fn tell(&self, off: bool, now: Now, record: &mut Record) {
+    pub(super) fn tell(&self, off: bool, now: DecisionTime, record: &mut Record) {
         let took = now.elapsed.since(self.level_began);
         let told = self.devices().iter().map(|device| DeviceOutcome {
             device: device.target.device.clone(),
@@ -185,24 +191,24 @@ impl Fence {
     }
 
     /// Takes the levels of the host. Drops those without a device, because no reading could confirm the host off by them.
-    pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, turn: &mut DecisionContext<'_>) {
+    pub(in super::super) fn learn_levels(&mut self, mut levels: Vec<Level>, ctx: &mut DecisionContext<'_>) {
         self.question.answered();
         if self.levels.is_some() {
             return;
         }
         levels.retain(|level| !level.devices.is_empty());
         self.level = 0;
-        self.level_began = turn.now.elapsed;
+        self.level_began = ctx.now.elapsed;
         self.posts.clear();
-        turn.record.head = true;
-        if levels.len() > 1 && *turn.stage == Stage::Fencing && turn.hold.is_none() {
+        ctx.record.head = true;
+        if levels.len() > 1 && *ctx.stage == Stage::Fencing && ctx.hold.is_none() {
             let names: Vec<String> = levels.iter().map(ToString::to_string).collect();
             let text = format!(
                 "confirming that host {} is off by {}",
-                turn.host,
+                ctx.host,
                 names.join(", else by ")
             );
-            turn.record.step(Task::Fence, StepKind::Note, 0.1, text);
+            ctx.record.step(Task::Fence, StepKind::Note, 0.1, text);
         }
         self.levels = Some(levels);
     }

@@ -1,17 +1,22 @@
 //! The end of a level that fails. When all have failed, the recovery is on hold, shows why, and tries them again from time to time.
 
-use super::super::decision_context::{DecisionContext, said_no, turn};
+use super::super::decision_context::{DecisionContext, decision_context, said_no};
 use super::super::guard::{HELD_APART, suspect};
 use super::super::monitor_heartbeats::HeartbeatJudgement;
 use super::super::{HoldKind, HostRecovery, RecoveryHold, asks_for_confirmation};
 use super::{Failure, Fence};
 use crate::policy::FencingMode;
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 impl HostRecovery {
     /// Acts while the recovery is on hold because no level could confirm the host off. The levels are tried again from time to
     /// time, until one succeeds, the host is up in Nova again, or an operator acts.
-    pub(super) fn act_held_fence(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    pub(super) fn act_held_fence(
+        &mut self,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) {
         let failed = self
             .hold
             .as_ref()
@@ -23,8 +28,8 @@ impl HostRecovery {
             self.guard.lookout.want(now, every, commands);
             if let Some(region) = self.guard.lookout.fresh(now) {
                 let suspect = suspect!(self);
-                let mut turn = turn!(self, now, record);
-                if self.guard.is_well_again(&region, &suspect, &mut turn) {
+                let mut ctx = decision_context!(self, now, record);
+                if self.guard.is_well_again(&region, &suspect, &mut ctx) {
                     return;
                 }
             }
@@ -37,10 +42,10 @@ impl HostRecovery {
                 let said = suspect!(self).said;
                 let claim = said.claim();
                 let younger = said.outlived_word().is_none();
-                let turn = turn!(self, now, record);
+                let ctx = decision_context!(self, now, record);
                 let guard = &mut self.guard;
-                let shown = guard.lookout.heartbeats(turn.host_id);
-                let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &turn));
+                let shown = guard.lookout.heartbeats(ctx.host_id);
+                let verdict = claim.map(|claim| guard.heartbeats.judge(&claim, now.elapsed, shown, &ctx));
                 let younger = younger && verdict.is_none_or(|verdict| verdict == HeartbeatJudgement::Silent);
                 if younger {
                     self.service.want(now, self.policy.heartbeat_poll, commands);
@@ -64,8 +69,8 @@ impl HostRecovery {
         let ordered = self.fence.ordered;
         self.guard.lookout.want_for_order(ordered, now, commands);
         if let Some(heard) = self.service.heard(now.elapsed) {
-            let mut turn = turn!(self, now, record);
-            return self.fence.stays_manual(&heard, &mut turn);
+            let mut ctx = decision_context!(self, now, record);
+            return self.fence.stays_manual(&heard, &mut ctx);
         }
         if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {
             self.fence.try_again(now.elapsed, &self.policy);
@@ -74,18 +79,18 @@ impl HostRecovery {
         }
         if self.fence.retrying {
             let suspect = suspect!(self);
-            let mut turn = turn!(self, now, record);
+            let mut ctx = decision_context!(self, now, record);
             self.fence
-                .act_levels(&mut self.guard, &suspect, &mut turn, commands);
+                .act_levels(&mut self.guard, &suspect, &mut ctx, commands);
         }
     }
 }
 
 impl Fence {
     /// Ends the current level, which has failed. Continues with the next one, if there is one and time for it.
-    pub(super) fn next_level(&mut self, failure: &Failure, turn: &mut DecisionContext<'_>) -> bool {
-        let (now, policy) = (turn.now, turn.policy);
-        self.tell(false, now, turn.record);
+    pub(super) fn next_level(&mut self, failure: &Failure, ctx: &mut DecisionContext<'_>) -> bool {
+        let (now, policy) = (ctx.now, ctx.policy);
+        self.tell(false, now, ctx.record);
         self.passing |= !failure.lasting;
         let why = &failure.why;
         let text = match self.current() {
@@ -97,27 +102,27 @@ impl Fence {
         let next = levels.get(self.level + 1).filter(|_| !late);
         // Only the first try is recorded; the same once a minute would fill the event log.
         if let Some(next) = next
-            && turn.hold.is_none()
+            && ctx.hold.is_none()
         {
             let text = format!("{text}. Next is {next}");
-            turn.record.step(Task::Fence, StepKind::Outcome, 0.3, text);
+            ctx.record.step(Task::Fence, StepKind::Outcome, 0.3, text);
         }
         let goes_on = next.is_some();
         self.failures.push(text);
         self.posts.clear();
-        turn.record.head = true;
+        ctx.record.head = true;
         if goes_on {
             self.level += 1;
             self.level_began = now.elapsed;
         } else {
-            self.all_failed(late, turn);
+            self.all_failed(late, ctx);
         }
         goes_on
     }
 
     /// Holds the recovery because every level has failed, or its time is up (`FENCE_FAILED`).
-    fn all_failed(&mut self, late: bool, turn: &mut DecisionContext<'_>) {
-        let policy = turn.policy;
+    fn all_failed(&mut self, late: bool, ctx: &mut DecisionContext<'_>) {
+        let policy = ctx.policy;
         let mut why = std::mem::take(&mut self.failures).join("; ");
         if late {
             let limit = policy.episode_deadline.as_secs();
@@ -129,14 +134,14 @@ impl Fence {
             policy.fence_retry.max(policy.episode_deadline)
         };
         let why = format!("{why}. It is tried again every {} s", every.as_secs());
-        self.retry_at = Some(turn.now.elapsed.plus(every));
+        self.retry_at = Some(ctx.now.elapsed.plus(every));
         self.retrying = false;
-        turn.hold_fence(&why);
+        ctx.hold_fence(&why);
     }
 
     /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
     /// already; the engine cannot know, so an operator decides.
-    fn stays_manual(&mut self, heard: &str, turn: &mut DecisionContext<'_>) {
+    fn stays_manual(&mut self, heard: &str, ctx: &mut DecisionContext<'_>) {
         self.retry_at = None;
         self.retrying = false;
         // The operator who decides needs to know which device answered what.
@@ -149,25 +154,25 @@ impl Fence {
         let text = format!(
             "{tried} ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
         );
-        let note = format!("host {}: {text}", turn.host);
-        turn.record.step(Task::Fence, StepKind::Note, 0.3, note);
-        turn.hold_fence(&text);
+        let note = format!("host {}: {text}", ctx.host);
+        ctx.record.step(Task::Fence, StepKind::Note, 0.3, note);
+        ctx.hold_fence(&text);
     }
 
     /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
-    pub(super) fn has_come_true(&mut self, turn: &mut DecisionContext<'_>) {
-        let now = turn.now;
-        self.tell(true, now, turn.record);
+    pub(super) fn has_come_true(&mut self, ctx: &mut DecisionContext<'_>) {
+        let now = ctx.now;
+        self.tell(true, now, ctx.record);
         // Guards put it on hold only before a further order, and the order before that has taken effect.
         let by_proof = |hold: &mut RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
-        if let Some(hold) = turn.hold.take_if(by_proof) {
+        if let Some(hold) = ctx.hold.take_if(by_proof) {
             let waited = now.elapsed.since(hold.since).as_secs();
             let text = format!("confirmed off after {waited} s on hold");
-            turn.record.step(Task::Fence, StepKind::Note, 1.0, text);
+            ctx.record.step(Task::Fence, StepKind::Note, 1.0, text);
         }
         self.retry_at = None;
         self.retrying = false;
-        turn.record.head = true;
+        ctx.record.head = true;
     }
 }
 

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::super::decision_context::turn;
+use super::super::decision_context::decision_context;
 use super::super::guard::suspect;
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::seen_alive;
 use super::super::{HostRecovery, Stage};
-use crate::recovery::{Command, Now, Record};
+use crate::recovery::{Command, DecisionTime, Record};
 
 /// Interval between two scans for them.
 const LOOKS_APART: Duration = Duration::from_secs(10);
@@ -15,7 +15,7 @@ const LOOKS_APART: Duration = Duration::from_secs(10);
 /// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does (R15).
 pub(in super::super) fn watch(
     recovery: &mut HostRecovery,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
     commands: &mut Vec<Command>,
 ) {
@@ -33,10 +33,10 @@ pub(in super::super) fn watch(
         return;
     };
     recovery.guard.lookout.want(now, LOOKS_APART, commands);
-    let mut turn = turn!(recovery, now, record);
+    let mut ctx = decision_context!(recovery, now, record);
     let guard = &mut recovery.guard;
-    let shown = guard.lookout.heartbeats(turn.host_id);
-    if let HeartbeatJudgement::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &turn) {
-        seen_alive(&mut recovery.proof, &recovery.moves, &why, &mut turn);
+    let shown = guard.lookout.heartbeats(ctx.host_id);
+    if let HeartbeatJudgement::Contradicted(why) = guard.heartbeats.judge(&claim, now.elapsed, shown, &ctx) {
+        seen_alive(&mut recovery.proof, &recovery.moves, &why, &mut ctx);
     }
 }

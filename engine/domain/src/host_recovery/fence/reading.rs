@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
-use super::super::decision_context::{DecisionContext, Moves, turn};
+use super::super::decision_context::{DecisionContext, Moves, decision_context};
 use super::super::guard::{GuardTrack, Suspect, suspect};
 use super::super::monitor_heartbeats::{HeartbeatJudgement, OffReport};
 use super::super::service::heartbeat::{renew_proof, seen_alive};
@@ -18,7 +18,7 @@ use crate::policy::Policy;
 use crate::power::{Power, PowerReading};
 use crate::proof::{DatedReading, Proof};
 use crate::question::backoff;
-use crate::recovery::{Command, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 /// Minimum interval between questions to a device that reads "off" while the host is up in Nova.
 const LISTEN: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ impl Fence {
         &mut self,
         proof: Option<&Proof>,
         policy: &Policy,
-        now: Now,
+        now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
         let due = proof.is_some_and(|proof| proof.wants_renewal(now.elapsed, policy.proof_age));
@@ -49,29 +49,29 @@ impl HostRecovery {
         target: &Target,
         asked: (Elapsed, Duration),
         result: Result<PowerReading, Fault>,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let started = asked.0;
         let suspect = suspect!(self);
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let (fence, proof, moves) = (&mut self.fence, &mut self.proof, &self.moves);
         let Some(index) = fence.index_of(target) else {
-            return late_reading(started, result, proof, moves, &mut turn);
+            return late_reading(started, result, proof, moves, &mut ctx);
         };
         fence.post(index).reading = false;
         if started < self.freeze.restarted_at {
             return;
         }
-        let deciding = *turn.stage == Stage::Fencing && proof.is_none();
-        let Some(dated) = fence.read((index, target), asked, result, deciding, &mut turn) else {
+        let deciding = *ctx.stage == Stage::Fencing && proof.is_none();
+        let Some(dated) = fence.read((index, target), asked, result, deciding, &mut ctx) else {
             return;
         };
-        self.power_on.power_read(index, &dated, fence, moves, &mut turn);
+        self.power_on.power_read(index, &dated, fence, moves, &mut ctx);
         if proof.is_some() {
-            return read_after_proof(index, &dated, fence, proof, moves, &mut turn);
+            return read_after_proof(index, &dated, fence, proof, moves, &mut ctx);
         }
-        if *turn.stage != Stage::Fencing {
+        if *ctx.stage != Stage::Fencing {
             return;
         }
         // A reading requested before the confirmation shows nothing about it.
@@ -81,9 +81,9 @@ impl HostRecovery {
             .is_some_and(|confirmation| started >= confirmation.heard);
         if after && dated.reading.power == Power::On {
             let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
-            return gainsaid(&mut self.confirmation, &how, fence, &mut turn);
+            return gainsaid(&mut self.confirmation, &how, fence, &mut ctx);
         }
-        if let Some(proof) = fence.read_before_proof(index, dated, &mut self.guard, &suspect, &mut turn) {
+        if let Some(proof) = fence.read_before_proof(index, dated, &mut self.guard, &suspect, &mut ctx) {
             self.proven(proof, now, record);
         }
     }
@@ -96,7 +96,7 @@ fn late_reading(
     result: Result<PowerReading, Fault>,
     proof: &mut Option<Proof>,
     moves: &Moves,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     let after = proof.as_ref().is_some_and(|proof| started > proof.since());
     if let Ok(reading) = result
@@ -107,7 +107,7 @@ fn late_reading(
             "{} reads {:?} after it was confirmed off",
             reading.device, reading.raw
         );
-        seen_alive(proof, moves, &how, turn);
+        seen_alive(proof, moves, &how, ctx);
     }
 }
 
@@ -119,11 +119,11 @@ fn read_after_proof(
     fence: &mut Fence,
     proof: &mut Option<Proof>,
     moves: &Moves,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     match dated.reading.power {
         Power::Off => {
-            renew_proof(proof, turn.record, |proof| {
+            renew_proof(proof, ctx.record, |proof| {
                 proof.renew_by_reading(index, dated);
             });
         }
@@ -132,10 +132,10 @@ fn read_after_proof(
                 "{} reads {:?} after it was confirmed off",
                 dated.reading.device, dated.reading.raw
             );
-            seen_alive(proof, moves, &how, turn);
+            seen_alive(proof, moves, &how, ctx);
         }
         Power::Unknown => {
-            let poll = turn.now.elapsed.plus(turn.policy.power_poll);
+            let poll = ctx.now.elapsed.plus(ctx.policy.power_poll);
             fence.post(index).not_before = poll;
         }
     }
@@ -149,16 +149,16 @@ impl Fence {
         (started, waited): (Elapsed, Duration),
         result: Result<PowerReading, Fault>,
         deciding: bool,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> Option<DatedReading> {
-        let now = turn.now;
+        let now = ctx.now;
         self.post(index).waited += waited;
         let reading = match result {
             Ok(reading) => reading,
             Err(fault) => {
                 self.not_read(index, &fault, deciding, now);
                 let text = || format!("the host's power cannot be read: {}", fault.text);
-                turn.troubles.begin(BlockerKind::Power, now, text);
+                ctx.troubles.begin(BlockerKind::Power, now, text);
                 return None;
             }
         };
@@ -167,7 +167,7 @@ impl Fence {
         if reading.power == Power::Unknown {
             post.not_clear(now.elapsed);
             let device = &reading.device;
-            turn.troubles.begin(BlockerKind::Power, now, || {
+            ctx.troubles.begin(BlockerKind::Power, now, || {
                 format!(
                     "{device} does not say whether the host is off ({:?})",
                     reading.raw
@@ -175,7 +175,7 @@ impl Fence {
             });
         } else {
             post.unclear_since = None;
-            turn.troubles.end(BlockerKind::Power);
+            ctx.troubles.end(BlockerKind::Power);
         }
         self.last_word = Some(format!("{} says {:?}", reading.device, reading.raw));
         if reading.power == Power::Off {
@@ -191,9 +191,9 @@ impl Fence {
         dated: DatedReading,
         guard: &mut GuardTrack,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> Option<Proof> {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         let device = self.devices().get(index)?;
         // A reading requested before the order shows nothing of its effect, and one of an earlier try nothing about now.
         let ordered = self.orders_of(&device.target).last().map(|order| order.at);
@@ -224,15 +224,15 @@ impl Fence {
         post.latest_off = Some(dated);
         let proof = self.level_is_off(policy, now)?;
         let named = (0..self.devices().len()).all(|index| self.post(index).names_machine());
-        if !suspect.is_silent_beside(&proof, named, self, guard, turn) {
+        if !suspect.is_silent_beside(&proof, named, self, guard, ctx) {
             let soon = suspect.service.silent_in(now.elapsed).unwrap_or(LISTEN);
             self.post(index).not_before = now.elapsed.plus(soon.clamp(LISTEN, poll.max(LISTEN)));
             return None;
         }
-        let shown = guard.lookout.heartbeats(turn.host_id);
+        let shown = guard.lookout.heartbeats(ctx.host_id);
         if let Some(claim) = OffReport::of(&proof, None)
             && let HeartbeatJudgement::Contradicted(why) =
-                guard.heartbeats.judge(&claim, now.elapsed, shown, turn)
+                guard.heartbeats.judge(&claim, now.elapsed, shown, ctx)
         {
             let said = proof.said();
             self.post(index).failed = Some(Failure {
@@ -248,7 +248,7 @@ impl Fence {
             return None;
         }
         // No order has switched it off. A fresh scan must let the guards decide whether it may be treated as lost.
-        if !self.ordered && !guard.are_content(GuardPhase::Proof, suspect, turn) {
+        if !self.ordered && !guard.are_content(GuardPhase::Proof, suspect, ctx) {
             self.post(index).not_before = now.elapsed.plus(LOOKED);
             return None;
         }
@@ -259,9 +259,9 @@ impl Fence {
         &mut self,
         target: &Target,
         result: Result<(), Fault>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, record) = (turn.now, &mut *turn.record);
+        let (now, record) = (ctx.now, &mut *ctx.record);
         let index = self.index_of(target);
         if let Some(index) = index {
             self.post(index).ordering = false;
@@ -320,31 +320,31 @@ impl Suspect<'_> {
         named: bool,
         fence: &Fence,
         guard: &mut GuardTrack,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let now = turn.now;
+        let now = ctx.now;
         // A reading that does not name the machine may be about any machine.
         let silent = if named {
             self.service.is_silent(now.elapsed)
         } else {
-            self.is_surely_silent(now.elapsed, turn.policy)
+            self.is_surely_silent(now.elapsed, ctx.policy)
         };
         // An episode that started in silence continues although Nova has stopped answering.
         if silent || (fence.ordered && self.service.was_silent()) {
-            turn.troubles.end(BlockerKind::Heard);
+            ctx.troubles.end(BlockerKind::Heard);
             return true;
         }
-        guard.wait_for_silence(self, turn);
+        guard.wait_for_silence(self, ctx);
         if let Some(heard) = self.service.heard(now.elapsed) {
             let said = proof.said();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
-            let doubt = if now.elapsed.since(fence.began) < turn.policy.heartbeat_stale {
+            let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {
                 " (Nova may still show a heartbeat from before the failure)"
             } else {
                 " (of another machine? see `tachi fence test`)"
             };
             let heard = format!("{heard} while {said}{doubt}");
-            self.contradicted(&heard, fence.began, guard, turn);
+            self.contradicted(&heard, fence.began, guard, ctx);
         }
         false
     }

@@ -29,70 +29,70 @@ pub struct Approval {
 impl GuardTrack {
     /// Lets the recovery past the guards that hold it or make it wait, as an operator has approved. All other guards are asked
     /// again (I8).
-    pub(in super::super) fn lift(
+    pub(in super::super) fn unmute(
         &mut self,
         guards: impl IntoIterator<Item = Guard>,
         domain: Option<&DomainLoss>,
-        turn: &DecisionContext<'_>,
+        ctx: &DecisionContext<'_>,
     ) {
         let lifted = guards.into_iter().filter(|guard| guard.can_be_lifted());
         self.lifted.extend(lifted);
         self.waiting = None;
         let domain = domain.map(|domain| domain.name.clone());
-        let seen = self.lookout.fresh(turn.now).filter(|region| region.nova.is_ok());
-        let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), turn));
+        let seen = self.lookout.fresh(ctx.now).filter(|region| region.nova.is_ok());
+        let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), ctx));
         // Without a scan, an earlier approval covers no more than it did.
         let before = self.approval.take().and_then(|before| before.hosts);
         self.approval = Some(Approval {
             hosts: hosts.or(before),
             domain,
-            since: turn.now.elapsed,
+            since: ctx.now.elapsed,
         });
     }
 
     /// Ends the approval once more hosts are out than were approved, or long after it was given.
-    pub(super) fn keep_approval(&mut self, region: &Region, turn: &mut DecisionContext<'_>) {
+    pub(super) fn keep_approval(&mut self, region: &Region, ctx: &mut DecisionContext<'_>) {
         // Without Nova nothing continues in any case.
         if self.lifted.is_empty() || region.nova.is_err() {
             return;
         }
-        let now = turn.now.elapsed;
+        let now = ctx.now.elapsed;
         // An approval that an older version has taken covers the hosts of the first scan.
         let approval = self.approval.get_or_insert_with(|| Approval {
             since: now,
             ..Approval::default()
         });
         let Some(hosts) = &approval.hosts else {
-            let hosts = hosts_of(region, approval.domain.as_deref(), turn);
+            let hosts = hosts_of(region, approval.domain.as_deref(), ctx);
             approval.hosts = Some(hosts);
-            turn.record.head = true;
+            ctx.record.head = true;
             return;
         };
         let further = region
-            .out(turn.policy)
-            .find(|host| *host != turn.host && !hosts.contains(*host));
+            .out(ctx.policy)
+            .find(|host| *host != ctx.host && !hosts.contains(*host));
         if let Some(host) = further {
-            self.end_approval(&format!("{host} has gone out since"), turn);
+            self.end_approval(&format!("{host} has gone out since"), ctx);
         } else if now.since(approval.since) >= LASTS {
             let minutes = LASTS.as_secs() / 60;
-            self.end_approval(&format!("it is {minutes} min old"), turn);
+            self.end_approval(&format!("it is {minutes} min old"), ctx);
         }
     }
 
     /// Ends the approval, so that every guard is asked again.
-    pub(in super::super) fn end_approval(&mut self, why: &str, turn: &mut DecisionContext<'_>) {
+    pub(in super::super) fn end_approval(&mut self, why: &str, ctx: &mut DecisionContext<'_>) {
         self.approval = None;
         if std::mem::take(&mut self.lifted).is_empty() {
             return;
         }
-        turn.record.head = true;
+        ctx.record.head = true;
         let text = format!("the approval counts no more: {why}");
-        turn.record.step(Task::Fence, StepKind::Note, 0.0, text);
+        ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
     }
 }
 
-fn hosts_of(region: &Region, domain: Option<&str>, turn: &DecisionContext<'_>) -> BTreeSet<String> {
-    let silent = region.out_or_silent(turn.policy).map(str::to_owned);
-    let domain = domain.map(|domain| region.hosts_of_domain(domain, turn.policy));
+fn hosts_of(region: &Region, domain: Option<&str>, ctx: &DecisionContext<'_>) -> BTreeSet<String> {
+    let silent = region.out_or_silent(ctx.policy).map(str::to_owned);
+    let domain = domain.map(|domain| region.hosts_of_domain(domain, ctx.policy));
     silent.chain(domain.into_iter().flatten()).collect()
 }

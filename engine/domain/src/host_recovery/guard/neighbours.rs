@@ -28,27 +28,27 @@ impl Neighbours {
     pub(in super::super) fn are_dying(
         &mut self,
         lookout: &mut Lookout,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         if self.over {
             return false;
         }
-        let now = turn.now;
+        let now = ctx.now;
         let since = *self.since.get_or_insert(now.elapsed);
         let late = now.elapsed.since(since) >= LONGEST;
-        if late || !lookout.saw_others(turn.host_id) {
-            return self.end(turn);
+        if late || !lookout.saw_others(ctx.host_id) {
+            return self.end(ctx);
         }
         lookout.want_now(now, commands);
         let Some(region) = lookout.fresh(now) else {
             return true;
         };
-        let dying: Vec<&str> = region.doomed(turn.host_id, turn.policy).collect();
+        let dying: Vec<&str> = region.doomed(ctx.host_id, ctx.policy).collect();
         if dying.is_empty() && region.nova.is_ok() {
-            return self.end(turn);
+            return self.end(ctx);
         }
-        turn.troubles.begin(BlockerKind::Neighbours, now, || {
+        ctx.troubles.begin(BlockerKind::Neighbours, now, || {
             format!(
                 "Nova may still choose {}, reported dead too: waiting until it is confirmed off",
                 named(&dying)
@@ -57,9 +57,9 @@ impl Neighbours {
         true
     }
 
-    fn end(&mut self, turn: &mut DecisionContext<'_>) -> bool {
+    fn end(&mut self, ctx: &mut DecisionContext<'_>) -> bool {
         self.over = true;
-        turn.troubles.end(BlockerKind::Neighbours);
+        ctx.troubles.end(BlockerKind::Neighbours);
         false
     }
 }

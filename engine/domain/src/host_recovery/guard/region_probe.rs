@@ -11,7 +11,7 @@ use crate::id::HostId;
 use crate::monitor::BootHeartbeats;
 use crate::policy::Policy;
 use crate::question::Question;
-use crate::recovery::{Command, Now};
+use crate::recovery::{Command, DecisionTime};
 use crate::timestamp::Timestamp;
 
 /// The last scan of all hosts and the question for the next. Nothing of it survives a take-over.
@@ -38,7 +38,7 @@ impl Lookout {
     }
 
     /// Requests a scan, unless one is in flight or the last one is more recent than `every`.
-    pub(in super::super) fn want(&mut self, now: Now, every: Duration, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want(&mut self, now: DecisionTime, every: Duration, commands: &mut Vec<Command>) {
         let young = |(asked, _): &(Elapsed, _)| now.elapsed.since(*asked) < every;
         if !self.counted.as_ref().is_some_and(young) && self.question.send(now.elapsed) {
             commands.push(Command::CountHosts);
@@ -46,13 +46,18 @@ impl Lookout {
     }
 
     /// Requests scans while a host is being fenced: often until it is `ordered` off. A further order requests a scan of its own.
-    pub(in super::super) fn want_for_order(&mut self, ordered: bool, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want_for_order(
+        &mut self,
+        ordered: bool,
+        now: DecisionTime,
+        commands: &mut Vec<Command>,
+    ) {
         let every = if ordered { HELD_APART } else { LOOKS_APART };
         self.want(now, every, commands);
     }
 
     /// Requests a scan, unless one is in flight or was requested within the last second.
-    pub(in super::super) fn want_now(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want_now(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         self.want(now, LOOKS_APART, commands);
     }
 
@@ -63,7 +68,7 @@ impl Lookout {
     }
 
     /// Requests another scan, even if one is in flight: earlier results do not count any more.
-    pub(in super::super) fn look_anew(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn look_anew(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         self.forget();
         self.question.send_at_once(now.elapsed);
         commands.push(Command::CountHosts);
@@ -79,7 +84,7 @@ impl Lookout {
         };
     }
 
-    pub(in super::super) fn not_sent(&mut self, now: Now) {
+    pub(in super::super) fn not_sent(&mut self, now: DecisionTime) {
         self.question.not_sent();
         self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
     }
@@ -95,7 +100,7 @@ impl Lookout {
     }
 
     /// Returns the last scan, if it is fresh.
-    pub(in super::super) fn fresh(&self, now: Now) -> Option<Arc<Region>> {
+    pub(in super::super) fn fresh(&self, now: DecisionTime) -> Option<Arc<Region>> {
         let (asked, region) = self.counted.as_ref()?;
         (now.elapsed.since(*asked) <= SCAN_LIFETIME).then(|| region.clone())
     }
@@ -107,7 +112,7 @@ impl Lookout {
     }
 
     /// True if the host's heartbeat has moved since a scan shortly before this one.
-    pub(in super::super) fn beats_anew(&mut self, now: Now, beat: Option<Timestamp>) -> bool {
+    pub(in super::super) fn beats_anew(&mut self, now: DecisionTime, beat: Option<Timestamp>) -> bool {
         let asked = self.counted.as_ref().map_or(now.elapsed, |(asked, _)| *asked);
         self.heard.beats_anew(asked, beat)
     }

@@ -27,29 +27,29 @@ fn is_deaf(
 
 impl GuardTrack {
     /// Updates the track of silence after a scan.
-    pub(in super::super) fn note_silence(&mut self, turn: &mut DecisionContext<'_>) {
+    pub(in super::super) fn note_silence(&mut self, ctx: &mut DecisionContext<'_>) {
         let Some((asked, region)) = self.lookout.last() else {
             return;
         };
-        let rules = turn.policy;
+        let rules = ctx.policy;
         let is_deaf = region.nova.is_ok().then(|| {
             let own = crate::guard::HostFacts::default();
-            let facts = region.facts(turn.host_id, turn.host, turn.id, own, rules);
-            is_deaf(&facts, &region, turn.host, &self.lifted, rules)
+            let facts = region.facts(ctx.host_id, ctx.host, ctx.id, own, rules);
+            is_deaf(&facts, &region, ctx.host, &self.lifted, rules)
         });
-        turn.record.head |= self.silence.look(asked, is_deaf);
+        ctx.record.head |= self.silence.look(asked, is_deaf);
     }
 
     /// Waits because the host is silent in Nova, and that silence does not count yet.
     pub(in super::super) fn wait_for_silence(
         &mut self,
         suspect: &Suspect<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        if !suspect.service.is_silent(turn.now.elapsed) {
+        if !suspect.service.is_silent(ctx.now.elapsed) {
             return;
         }
-        let (host, rules) = (turn.host, turn.policy);
+        let (host, rules) = (ctx.host, ctx.policy);
         if self.silence.is_deaf_now() {
             let reason =
                 "Nova does not hear most of its other compute services: that it misses this one says nothing";
@@ -57,15 +57,15 @@ impl GuardTrack {
                 waits: vec![(Guard::AllStale, reason.into())],
                 ..Ruling::default()
             };
-            return self.wait_for(&ruling, turn.now, turn.record);
+            return self.wait_for(&ruling, ctx.now, ctx.record);
         }
-        self.waits_no_more(turn.record);
+        self.waits_no_more(ctx.record);
         let after = if self.silence.deaf.is_some() {
             rules.silent_after_deafness()
         } else {
             rules.silent_after()
         };
-        turn.troubles.begin(BlockerKind::Heard, turn.now, || {
+        ctx.troubles.begin(BlockerKind::Heard, ctx.now, || {
             format!(
                 "Nova misses {host}: that counts once its heartbeat has been seen to stand still for {} s",
                 after.as_secs()

@@ -3,10 +3,10 @@
 use super::super::{HostRecovery, OffConfirmation, Stage};
 use crate::elapsed::Elapsed;
 use crate::recovery::Life;
-use crate::string_enum::words;
+use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
-words! {
+string_enum! {
     /// The reason why a host is held at its boot.
     BootHeldFor {
         /// A recovery that works on the host, or has worked on it.

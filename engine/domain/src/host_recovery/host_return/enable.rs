@@ -34,41 +34,41 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
 
 impl ServiceTrack {
     /// Records that this recovery has cleared `forced_down`.
-    pub(in super::super) fn cleared(&mut self, seen: Service, turn: &mut DecisionContext<'_>) {
-        turn.record.running_again = true;
-        let Some(stable) = turn.policy.enable_after_return else {
-            return turn.returned(CLEARED);
+    pub(in super::super) fn cleared(&mut self, seen: Service, ctx: &mut DecisionContext<'_>) {
+        ctx.record.running_again = true;
+        let Some(stable) = ctx.policy.enable_after_return else {
+            return ctx.returned(CLEARED);
         };
-        let now = turn.now;
+        let now = ctx.now;
         self.faults = 0;
         self.changed = now.elapsed;
         self.not_before = now.elapsed;
         self.seen = Some(seen);
         self.question.seen = None;
-        turn.record.head = true;
+        ctx.record.head = true;
         let text = format!(
             "forced_down of {} is cleared: {CLEARED}; its service is enabled once it has been up for {} s",
-            turn.host,
+            ctx.host,
             stable.as_secs()
         );
-        turn.record.step(Task::Return, StepKind::Outcome, 0.7, text);
+        ctx.record.step(Task::Return, StepKind::Outcome, 0.7, text);
     }
 
     /// Acts on a record without `forced_down`, from a reading that is recent enough.
     pub(super) fn act_enabling(
         &mut self,
         how: &str,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let Some(stable) = turn.policy.enable_after_return else {
-            return turn.returned(how);
+        let Some(stable) = ctx.policy.enable_after_return else {
+            return ctx.returned(how);
         };
-        let now = turn.now;
+        let now = ctx.now;
         let (Some(seen), Some(id)) = (self.seen.clone(), self.id) else {
             return;
         };
-        let mark = turn.mark();
+        let mark = ctx.mark();
         let ours = seen
             .disabled_reason
             .as_deref()
@@ -76,34 +76,34 @@ impl ServiceTrack {
         match verdict(self, &seen, ours, now.elapsed) {
             EnableDecision::Leave(why) => {
                 // An unanswered call of this recovery has enabled it: the rest of that step is done now.
-                turn.record.host_back = seen.enabled && self.enable_asked;
-                turn.record.running_again |= self.heard(now.elapsed).is_some();
-                turn.returned(why);
+                ctx.record.host_back = seen.enabled && self.enable_asked;
+                ctx.record.running_again |= self.heard(now.elapsed).is_some();
+                ctx.returned(why);
             }
             EnableDecision::Down => {
-                turn.record.head |= self.back.take().is_some();
+                ctx.record.head |= self.back.take().is_some();
             }
             EnableDecision::UpSince(since) => {
-                turn.record.head |= self.back.is_none();
-                turn.record.running_again |= self.back.is_none();
+                ctx.record.head |= self.back.is_none();
+                ctx.record.running_again |= self.back.is_none();
                 self.back = Some(since);
                 let due = now.elapsed.since(since) >= stable && now.elapsed >= self.not_before;
                 let age = self.question.age(now.elapsed);
                 // The operator who has frozen it works on it: nothing new is to be placed on it.
-                let due = due && turn.frozen_host().is_none();
-                if due && age.is_some_and(|age| age <= turn.policy.heartbeat_poll * 2) {
+                let due = due && ctx.frozen_host().is_none();
+                if due && age.is_some_and(|age| age <= ctx.policy.heartbeat_poll * 2) {
                     self.updating = true;
                     self.enabling = true;
                     self.enable_asked = true;
-                    let record = &mut *turn.record;
+                    let record = &mut *ctx.record;
                     record.head = true;
                     self.clearing = false;
                     // As for `forced_down`: a new recovery of this host would want it disabled.
-                    record.unless_host_recovery = Some(turn.host.to_owned());
+                    record.unless_host_recovery = Some(ctx.host.to_owned());
                     record.unless_frozen.own = true;
                     let text = format!(
                         "enabling the service of {}: it has been up for {} s",
-                        turn.host,
+                        ctx.host,
                         now.elapsed.since(since).as_secs()
                     );
                     record.step(Task::Return, StepKind::Intent, 0.9, text);
@@ -119,19 +119,19 @@ impl ServiceTrack {
     pub(in super::super) fn enabled(
         &mut self,
         result: Result<Service, Fault>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         match result {
             Ok(seen) if seen.enabled => {
-                turn.record.host_back = true;
-                turn.returned("it is enabled and off maintenance again");
+                ctx.record.host_back = true;
+                ctx.returned("it is enabled and off maintenance again");
             }
             Ok(_) => self.question.seen = None,
             Err(fault) => {
                 // It may have taken effect: the next reading shows that.
                 self.question.seen = None;
-                self.changed = turn.now.elapsed;
-                self.clearing_failed(&fault, turn.host, turn.now, turn.record);
+                self.changed = ctx.now.elapsed;
+                self.clearing_failed(&fault, ctx.host, ctx.now, ctx.record);
             }
         }
     }

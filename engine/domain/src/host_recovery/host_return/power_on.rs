@@ -79,7 +79,7 @@ impl PowerOn {
         let open = read
             .records
             .iter()
-            .find(|record| !record.status.is_over() && !given_up(record));
+            .find(|record| !record.status.is_finished() && !given_up(record));
         self.looked = Some((read.started, open.map(|record| record.id)));
     }
 }
@@ -103,22 +103,22 @@ impl PowerOn {
         fence: &mut Fence,
         proof: &mut Option<Proof>,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         if !self.is_wanted(fence, moves, policy) {
             return false;
         }
         if is_back {
-            self.is_on("it sends heartbeats", turn);
+            self.is_on("it sends heartbeats", ctx);
             return false;
         }
         // It waits while it is blocked, and while a power-off may still take effect (R5).
-        if turn.rejected.is_some()
-            || turn.said_no().is_some()
-            || turn.frozen_host().is_some()
-            || turn.stopped
+        if ctx.rejected.is_some()
+            || ctx.said_no().is_some()
+            || ctx.frozen_host().is_some()
+            || ctx.stopped
             || !fence.is_quiet(now.elapsed, policy)
             || self.ordering > 0
         {
@@ -156,11 +156,11 @@ impl PowerOn {
             let why = why.unwrap_or_else(|| "its devices go on saying \"off\"".to_owned());
             let text = format!(
                 "ALARM: host {} could not be powered on after its recovery, told {ORDERS} times: {why}; a person has to do it",
-                turn.host
+                ctx.host
             );
-            turn.record.step(Task::Return, StepKind::Outcome, 0.3, text);
+            ctx.record.step(Task::Return, StepKind::Outcome, 0.3, text);
             self.over = true;
-            turn.record.head = true;
+            ctx.record.head = true;
             return false;
         }
         match self.looked {
@@ -169,9 +169,9 @@ impl PowerOn {
                 if !std::mem::replace(&mut self.told, true) {
                     let text = format!(
                         "{} is not powered on yet: an evacuation of it is under way (migration {open})",
-                        turn.host
+                        ctx.host
                     );
-                    turn.record.step(Task::Return, StepKind::Note, 0.1, text);
+                    ctx.record.step(Task::Return, StepKind::Note, 0.1, text);
                 }
                 return false;
             }
@@ -179,17 +179,17 @@ impl PowerOn {
         }
         // Other recoveries must not count on the proof any more (R10).
         *proof = None;
-        self.order(&targets, turn, commands);
+        self.order(&targets, ctx, commands);
         false
     }
 
-    fn order(&mut self, targets: &[Target], turn: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
+    fn order(&mut self, targets: &[Target], ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
         self.orders += 1;
-        self.at = Some(turn.now.elapsed);
+        self.at = Some(ctx.now.elapsed);
         self.ordering = u32::try_from(targets.len()).unwrap_or(u32::MAX);
         self.off.clear();
-        let mark = turn.mark();
-        let (host, record) = (turn.host, &mut *turn.record);
+        let mark = ctx.mark();
+        let (host, record) = (ctx.host, &mut *ctx.record);
         record.head = true;
         // The host may have been reported again: then its new recovery wants it off.
         record.unless_host_recovery = Some(host.to_owned());
@@ -212,23 +212,23 @@ impl PowerOn {
         target: &Target,
         result: Result<(), Fault>,
         fence: &mut Fence,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         self.ordering = self.ordering.saturating_sub(1);
         let text = match result {
             Ok(()) => format!(
                 "{target} has accepted the power-on; waiting for nova-compute of {}",
-                turn.host
+                ctx.host
             ),
             Err(fault) => {
                 self.last_word = Some(fault.text.clone());
                 format!("{target} has not accepted the power-on: {}", fault.text)
             }
         };
-        turn.record.head = true;
-        turn.record.step(Task::Return, StepKind::Outcome, 0.3, text);
+        ctx.record.head = true;
+        ctx.record.step(Task::Return, StepKind::Outcome, 0.3, text);
         if let Some(index) = fence.index_of(target) {
-            fence.post(index).not_before = turn.now.elapsed;
+            fence.post(index).not_before = ctx.now.elapsed;
         }
     }
 
@@ -239,19 +239,19 @@ impl PowerOn {
         dated: &DatedReading,
         fence: &mut Fence,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        if *turn.stage != Stage::Returning || !self.is_wanted(fence, moves, turn.policy) {
+        if *ctx.stage != Stage::Returning || !self.is_wanted(fence, moves, ctx.policy) {
             return;
         }
-        fence.post(index).not_before = turn.now.elapsed.plus(turn.policy.power_poll);
+        fence.post(index).not_before = ctx.now.elapsed.plus(ctx.policy.power_poll);
         match dated.reading.power {
             Power::Off => {
                 self.off.insert(index, dated.started);
             }
             Power::On if self.at.is_none_or(|at| dated.started > at) => {
                 let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
-                self.is_on(&how, turn);
+                self.is_on(&how, ctx);
             }
             Power::On | Power::Unknown => {
                 self.off.remove(&index);
@@ -259,10 +259,10 @@ impl PowerOn {
         }
     }
 
-    fn is_on(&mut self, how: &str, turn: &mut DecisionContext<'_>) {
+    fn is_on(&mut self, how: &str, ctx: &mut DecisionContext<'_>) {
         self.over = true;
-        turn.record.head = true;
-        let text = format!("host {} is on: {how}", turn.host);
-        turn.record.step(Task::Return, StepKind::Note, 0.4, text);
+        ctx.record.head = true;
+        let text = format!("host {} is on: {how}", ctx.host);
+        ctx.record.step(Task::Return, StepKind::Note, 0.4, text);
     }
 }

@@ -11,7 +11,7 @@ use super::{call_failed, nova_failed, unlocked};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::question::backoff;
-use crate::recovery::{Now, Record, ServerCall, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, ServerCall, StepKind, Task};
 
 /// Number of times that Nova may refuse a lock, or its removal, before the move continues without it.
 const REFUSALS: u32 = 3;
@@ -23,9 +23,9 @@ impl MoveTrack {
         (server, call): (ServerId, ServerCall),
         result: Result<(), Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
         if call == ServerCall::Evacuate {
             self.evacuating.remove(&server);
         }
@@ -88,16 +88,16 @@ impl MoveTrack {
             | ServerCall::LiveMigrate
             | ServerCall::AbortMigration => {}
         }
-        tell_calls(moves, turn.troubles, now);
+        tell_calls(moves, ctx.troubles, now);
         service_in_doubt
     }
 }
 
 /// Shows it when calls about instances keep failing, and at the first evacuation that Nova refuses or fails: a second attempt does
 /// not cure many of these.
-pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: Now) {
+pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: DecisionTime) {
     let is_refused = |one: &&Move| one.failures > 0 && one.failing_since.is_some();
-    let mut open = moves.values().filter(|one| !one.is_over());
+    let mut open = moves.values().filter(|one| !one.is_finished());
     let failing = open.find(|one| is_refused(one) || one.faults >= REFUSALS);
     let Some(one) = failing else {
         return troubles.end(BlockerKind::Calls);
@@ -115,7 +115,7 @@ pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: 
     });
 }
 
-fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record: &mut Record) {
+fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTime, record: &mut Record) {
     one.faults = 0;
     match call {
         ServerCall::Lock => {
@@ -155,7 +155,7 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: Now, record
     }
 }
 
-fn lock_failed(one: &mut Move, fault: &Fault, now: Now) {
+fn lock_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
     if fault.maybe_done {
         one.lock_loose = Some(now.elapsed);
     }
@@ -172,7 +172,7 @@ fn lock_failed(one: &mut Move, fault: &Fault, now: Now) {
     }
 }
 
-fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, record: &mut Record) {
+fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: DecisionTime, record: &mut Record) {
     if fault.maybe_done {
         one.unlock_loose = Some(now.elapsed);
     }
@@ -201,7 +201,13 @@ fn unlock_failed(one: &mut Move, fault: &Fault, settle: Duration, now: Now, reco
     }
 }
 
-fn evacuation_refused(one: &mut Move, fault: &Fault, patience: RetryPolicy, now: Now, record: &mut Record) {
+fn evacuation_refused(
+    one: &mut Move,
+    fault: &Fault,
+    patience: RetryPolicy,
+    now: DecisionTime,
+    record: &mut Record,
+) {
     if !one.is_in_flight() {
         return;
     }

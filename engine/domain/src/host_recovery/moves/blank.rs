@@ -16,14 +16,14 @@ pub(in super::super) fn blank(
     name: String,
     was: OriginalState,
     rank: u32,
-    turn: &DecisionContext<'_>,
+    ctx: &DecisionContext<'_>,
 ) -> Move {
-    let now = turn.now.elapsed;
+    let now = ctx.now.elapsed;
     Move {
         version: StateVersion,
         server,
         name,
-        vmove: VmoveId(Uuid::new_v5(&turn.id.0, server.0.as_bytes())),
+        vmove: VmoveId(Uuid::new_v5(&ctx.id.0, server.0.as_bytes())),
         rank,
         tagged: false,
         priority: 0,
@@ -58,7 +58,7 @@ pub(in super::super) fn blank(
         fault: None,
         asked_at: None,
         over_at: None,
-        route: PlacementPlan::new(turn.method, None),
+        route: PlacementPlan::new(ctx.method, None),
         wait: None,
     }
 }

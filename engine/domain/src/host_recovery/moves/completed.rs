@@ -9,7 +9,7 @@ use super::confirmed;
 use super::restoration::needs_a_look;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
-use crate::recovery::{Now, Record};
+use crate::recovery::{DecisionTime, Record};
 use crate::timestamp::Timestamp;
 
 /// Number of finished evacuations for which a check whether they have left is worthwhile.
@@ -31,7 +31,13 @@ pub(super) struct Done {
 impl Done {
     /// Confirms the move (R9): the instance has left the host too, as `shown` or a list shows. It was back when the record showed that,
     /// however long the check took.
-    pub(super) fn confirmed(self, one: &mut Move, shown: Option<String>, now: Now, record: &mut Record) {
+    pub(super) fn confirmed(
+        self,
+        one: &mut Move,
+        shown: Option<String>,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         confirmed(one, self.dest.or(shown), now, record);
         if one.over_at.is_some() {
             one.over_at = Some(self.at);
@@ -41,7 +47,7 @@ impl Done {
 
 /// True if Nova is to be asked whether they have left. No instance is back sooner for it, so finished evacuations are collected for
 /// a moment, as long as Nova works on more than that.
-pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: Now) -> bool {
+pub(super) fn is_worth_a_look(done: &BTreeMap<ServerId, Done>, moves: &Moves, now: DecisionTime) -> bool {
     let is_old = |it: &Done| now.elapsed.since(it.since) >= COLLECTED;
     // An instance that was stopped before runs until it is checked.
     let runs_for_now = |one: &Move| done.contains_key(&one.server) && needs_a_look(&one.was);

@@ -5,9 +5,14 @@ use std::time::Duration;
 use super::restoration::needs_a_look;
 use super::{End, Lock, Move, MoveStep};
 use crate::elapsed::Elapsed;
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
-pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now, record: &mut Record) {
+pub(in super::super) fn confirmed(
+    one: &mut Move,
+    dest: Option<String>,
+    now: DecisionTime,
+    record: &mut Record,
+) {
     one.dest = dest.or(one.dest.take());
     one.runs_on(one.dest.clone().as_ref());
     if needs_a_look(&one.was) {
@@ -23,7 +28,7 @@ pub(in super::super) fn confirmed(one: &mut Move, dest: Option<String>, now: Now
 }
 
 /// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off (R7, R12).
-pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut Record) {
+pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
     one.over_at = Some(now.wall);
     if end == End::Person && !one.has_no_doubt() {
         let hosts = one.where_it_may_run();
@@ -32,7 +37,7 @@ pub(in super::super) fn finish(one: &mut Move, end: End, now: Now, record: &mut 
         ));
     }
     one.finish(end, now.elapsed);
-    if one.is_over() {
+    if one.is_finished() {
         over(one, record);
     }
 }
@@ -53,7 +58,7 @@ fn over(one: &Move, record: &mut Record) {
 /// Records that the lock is off. A lock request without an answer may have taken effect since this unlocking was sent, or may do so
 /// later; its lock is then removed again. An unlocking that may still take effect is waited for, so that it does not remove the
 /// next recovery's lock.
-pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: Now, record: &mut Record) {
+pub(in super::super) fn unlocked(one: &mut Move, settle: Duration, now: DecisionTime, record: &mut Record) {
     let MoveStep::Unlocking {
         end,
         asked,

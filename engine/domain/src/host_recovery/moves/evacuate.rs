@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
-use super::super::decision_context::{DecisionContext, Moves, turn};
+use super::super::decision_context::{DecisionContext, Moves, decision_context};
 use super::super::method::PlacementTarget;
 use super::super::pace::Room;
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
@@ -13,7 +13,7 @@ use super::track::MoveTrack;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::proof::Proof;
-use crate::recovery::{Command, Evacuation, Now, Record, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Evacuation, Record, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Interval between two checks of instances that wait for something other than Nova.
@@ -35,19 +35,19 @@ const LOCK_LOOKAHEAD: usize = 4;
 impl HostRecovery {
     pub(in super::super) fn act_moving(
         &mut self,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) {
         self.arrivals.want_servers(commands);
-        let mut turn = turn!(self, now, record);
-        self.asks.move_track.give_up_rejected(&mut self.moves, &mut turn);
+        let mut ctx = decision_context!(self, now, record);
+        self.asks.move_track.give_up_rejected(&mut self.moves, &mut ctx);
         let ready = self
             .hooks
-            .before_moves(&mut self.moves, self.proof.as_ref(), &mut turn, commands);
+            .before_moves(&mut self.moves, self.proof.as_ref(), &mut ctx, commands);
         let settled = self.follow_moves(now, record, commands);
-        let mut turn = turn!(self, now, record);
-        self.reserve.act(&mut self.moves, &mut turn, commands);
+        let mut ctx = decision_context!(self, now, record);
+        self.reserve.act(&mut self.moves, &mut ctx, commands);
         let listing = &mut self.asks.listing;
         let seen = listing.question.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
@@ -69,12 +69,12 @@ impl HostRecovery {
     }
 
     /// Checks the host once more when every move is done: an instance may have come to it since the list was taken.
-    fn act_last_look(&mut self, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
+    fn act_last_look(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         // An empty list is believed at once, but only if this owner has seen it.
         let empty = self.moves.is_empty() && self.asks.listing.question.seen.is_some();
         // Before the last check, so that instances that it finds may still use the hosts that are given back.
-        let mut turn = turn!(self, now, record);
-        if !self.reserve.hand_back(&self.moves, &mut turn, commands) {
+        let mut ctx = decision_context!(self, now, record);
+        if !self.reserve.hand_back(&self.moves, &mut ctx, commands) {
             return;
         }
         // A host that is not confirmed off any more is not checked for what it may run.
@@ -84,7 +84,7 @@ impl HostRecovery {
         if self.asks.listing.last_look || self.rejected.is_some() || empty || unlisted {
             if self
                 .hooks
-                .after_moves(&self.moves, self.proof.as_ref(), &mut turn, commands)
+                .after_moves(&self.moves, self.proof.as_ref(), &mut ctx, commands)
             {
                 self.settle(now, record);
             }
@@ -99,14 +99,14 @@ impl HostRecovery {
     /// Follows the moves that are not done. True if every move is done.
     pub(in super::super) fn follow_moves(
         &mut self,
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let mut turn = turn!(self, now, record);
+        let mut ctx = decision_context!(self, now, record);
         let move_track = &mut self.asks.move_track;
         let (since, listed) = (self.service.since, self.asks.listing.question.seen);
-        let all_over = move_track.follow(&mut self.moves, since, listed, &mut turn, commands);
+        let all_over = move_track.follow(&mut self.moves, since, listed, &mut ctx, commands);
         let stuck = move_track.has_stuck(&self.moves, now);
         let every = self.policy.heartbeat_poll;
         if self.asks.messaging.want(stuck, every, now, commands) {
@@ -118,10 +118,10 @@ impl HostRecovery {
 
     /// Locks and prepares ahead, and requests evacuations in order, up to the number that may be in flight. While a hook is awaited
     /// instances are only locked.
-    fn submit(&mut self, ready: bool, now: Now, record: &mut Record, commands: &mut Vec<Command>) {
-        let mut turn = turn!(self, now, record);
+    fn submit(&mut self, ready: bool, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
+        let mut ctx = decision_context!(self, now, record);
         let move_track = &mut self.asks.move_track;
-        let order = wanting(&self.moves, &turn);
+        let order = wanting(&self.moves, &ctx);
         if order.is_empty() {
             return;
         }
@@ -135,7 +135,7 @@ impl HostRecovery {
         } else {
             usize::MAX
         };
-        lock_in_order(&mut self.moves, &order, (near, room.calls), &turn, commands);
+        lock_in_order(&mut self.moves, &order, (near, room.calls), &ctx, commands);
         // R16: the heartbeat is noted before the first instance is requested, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
@@ -148,7 +148,7 @@ impl HostRecovery {
             && self
                 .asks
                 .neighbours
-                .are_dying(&mut self.guard.lookout, &mut turn, commands)
+                .are_dying(&mut self.guard.lookout, &mut ctx, commands)
         {
             return;
         }
@@ -159,8 +159,8 @@ impl HostRecovery {
             number: self.proofs,
             places: self.reserve.allot(&self.moves).0,
         };
-        for host in move_track.submit(&mut self.moves, &order, &leave, &mut turn, commands) {
-            self.reserve.consume(&host, turn.record);
+        for host in move_track.submit(&mut self.moves, &order, &leave, &mut ctx, commands) {
+            self.reserve.consume(&host, ctx.record);
         }
     }
 }
@@ -177,16 +177,16 @@ struct EvacuationBudget<'a> {
 
 impl MoveTrack {
     /// Gives up the moves of a rejected recovery, unless they are in flight.
-    fn give_up_rejected(&self, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
-        let Some(by) = turn.rejected else { return };
-        self.let_stuck_go(by, moves, turn);
+    fn give_up_rejected(&self, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
+        let Some(by) = ctx.rejected else { return };
+        self.let_stuck_go(by, moves, ctx);
         for one in moves.values_mut() {
             if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
                 one.remark(&format!("not moved: the recovery was rejected by {by}"));
                 if one.preparation != Preparation::NotNeeded {
                     one.remark(&format!("it was {} before", one.was.vm_state));
                 }
-                super::finish(one, End::Person, turn.now, turn.record);
+                super::finish(one, End::Person, ctx.now, ctx.record);
             }
         }
     }
@@ -198,14 +198,14 @@ impl MoveTrack {
         moves: &Moves,
         since: Option<Timestamp>,
         listed: Option<Elapsed>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         let in_flight = moves.values().any(Move::is_in_flight);
         if !in_flight {
             // An evacuation that is to be requested again is not slow any more, and no operator should end it for that.
-            turn.troubles.end(BlockerKind::Slow);
+            ctx.troubles.end(BlockerKind::Slow);
         }
         let waiting = |one: &Move| matches!(one.step, MoveStep::Waiting { .. });
         let held = |one: &Move| one.step == MoveStep::Held;
@@ -230,10 +230,10 @@ impl MoveTrack {
         moves: &mut Moves,
         order: &[(u32, ServerId)],
         leave: &EvacuationBudget<'_>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> Vec<String> {
-        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
         let mut room = leave.room;
         let mut named = Vec::new();
         let first = !moves.values().any(Move::is_in_flight);
@@ -325,7 +325,7 @@ impl MoveTrack {
     }
 
     /// True if the lists by which moves are followed, and with them the hosts that are confirmed off, are more recent than `limit`.
-    pub(in super::super) fn lists_within(&self, limit: Duration, now: Now) -> bool {
+    pub(in super::super) fn lists_within(&self, limit: Duration, now: DecisionTime) -> bool {
         self.lists.age(now.elapsed).is_some_and(|age| age < limit)
     }
 
@@ -338,7 +338,7 @@ impl MoveTrack {
     }
 
     /// Returns the time since Nova was last asked what it is doing with these instances.
-    fn records_age(&self, listed: Option<Elapsed>, now: Now) -> Duration {
+    fn records_age(&self, listed: Option<Elapsed>, now: DecisionTime) -> Duration {
         self.evacuations
             .seen
             .max(listed)
@@ -347,11 +347,11 @@ impl MoveTrack {
 }
 
 /// Returns the instances for which something is to be done, by rank.
-fn wanting(moves: &Moves, turn: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
+fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
     let wants = |one: &&Move| {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
-        let begins = matches!(one.step, MoveStep::Waiting { .. }) && turn.frozen(one.server).is_none();
+        let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
         begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);
@@ -366,10 +366,10 @@ fn lock_in_order(
     moves: &mut Moves,
     order: &[(u32, ServerId)],
     (near, calls): (usize, usize),
-    turn: &DecisionContext<'_>,
+    ctx: &DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
-    let (now, reason) = (turn.now, turn.mark());
+    let (now, reason) = (ctx.now, ctx.mark());
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
     for (place, (_, server)) in order.iter().enumerate() {
         let limit = if place < near {

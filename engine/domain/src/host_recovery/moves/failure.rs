@@ -8,7 +8,7 @@ use super::{End, Move, MoveStep};
 use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::question::backoff;
-use crate::recovery::{Now, Record, StepKind, Task};
+use crate::recovery::{DecisionTime, Record, StepKind, Task};
 
 /// Handles an evacuation that Nova has refused or failed: tries again after a while, takes the other way, or leaves it to an operator.
 pub(in super::super) fn nova_failed(
@@ -16,7 +16,7 @@ pub(in super::super) fn nova_failed(
     why: &str,
     cure: RetryElsewhere,
     patience: RetryPolicy,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) {
     one.failures += 1;
@@ -80,7 +80,7 @@ pub(in super::super) fn nova_failed(
 }
 
 /// Handles a call that has failed in a way that may pass: the next one waits, longer each time.
-pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: Now) {
+pub(in super::super) fn call_failed(one: &mut Move, fault: &Fault, now: DecisionTime) {
     one.faults = one.faults.saturating_add(1);
     one.failing_since.get_or_insert(now.elapsed);
     one.fault = Some(fault.text.clone());

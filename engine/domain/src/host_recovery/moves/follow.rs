@@ -14,7 +14,7 @@ use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::policy::Policy;
 use crate::question::backoff;
-use crate::recovery::{Command, Now, Record, Restoration, StepKind, Task};
+use crate::recovery::{Command, DecisionTime, Record, Restoration, StepKind, Task};
 use crate::timestamp::Timestamp;
 use std::time::Duration;
 
@@ -39,10 +39,10 @@ impl MoveTrack {
         moves: &mut Moves,
         since: Option<Timestamp>,
         listed: Option<Elapsed>,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         let calls = self.pace.room().calls;
         let waits =
             |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
@@ -82,7 +82,7 @@ impl MoveTrack {
                     }
                 }
                 MoveStep::Restoring { .. } => match self.restorations.remove(&server) {
-                    Some(wanted) => restore(one, &wanted, turn, commands),
+                    Some(wanted) => restore(one, &wanted, ctx, commands),
                     None => look.push(server),
                 },
                 MoveStep::Waiting { .. } => {
@@ -103,12 +103,12 @@ impl MoveTrack {
         for server in doubtful {
             self.want_lock(server, moves, policy.tick, now, commands);
         }
-        self.want_lists(moves, since, listed, turn, commands);
+        self.want_lists(moves, since, listed, ctx, commands);
         all_over
     }
 
     /// True if an evacuation has waited too long for a conductor to pick it up.
-    pub(in super::super) fn has_stuck(&self, moves: &Moves, now: Now) -> bool {
+    pub(in super::super) fn has_stuck(&self, moves: &Moves, now: DecisionTime) -> bool {
         let picked_up_late = |server: &ServerId| {
             let step = moves.get(server).map(|one| &one.step);
             matches!(step, Some(MoveStep::Asked { since, .. }) if now.elapsed.since(*since) >= PICKED_UP)
@@ -122,11 +122,11 @@ impl MoveTrack {
         server: ServerId,
         result: Result<Option<Server>, Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         self.servers.remove(&server);
-        let mark = turn.mark();
-        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let mark = ctx.mark();
+        let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
         let settled = policy.settle_time() + policy.call_deadline;
         let Some(one) = moves.get_mut(&server) else {
             return;
@@ -138,7 +138,7 @@ impl MoveTrack {
                 if let MoveStep::Unlocking { not_before, .. } = &mut one.step {
                     *not_before = now.elapsed.plus(backoff(one.faults.saturating_sub(1)));
                 }
-                return tell_calls(moves, turn.troubles, now);
+                return tell_calls(moves, ctx.troubles, now);
             }
         };
         if seen.is_some() {
@@ -156,7 +156,7 @@ impl MoveTrack {
         {
             return;
         }
-        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != turn.host);
+        let elsewhere = |seen: &Server| seen.host.as_ref().is_some_and(|host| *host != ctx.host);
         match (&one.step, seen) {
             (
                 MoveStep::Held
@@ -233,7 +233,14 @@ impl MoveTrack {
     }
 
     /// Sets the restoration that a moved instance needs; [`Self::follow`] requests it.
-    fn bring_back(&mut self, one: &mut Move, seen: &Server, policy: &Policy, now: Now, record: &mut Record) {
+    fn bring_back(
+        &mut self,
+        one: &mut Move,
+        seen: &Server,
+        policy: &Policy,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
         let limit = policy.stop_limit;
         let MoveStep::Restoring { since, .. } = one.step else {
             return;
@@ -270,7 +277,7 @@ impl MoveTrack {
 }
 
 /// Decides whether its state has to be reset before it is requested, and whether an unanswered reset has been done.
-fn prepare(one: &mut Move, seen: &Server, now: Now, settled: Duration) {
+fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) {
     let kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
     match one.preparation {
         Preparation::Asked { loose: true, .. }
@@ -301,7 +308,7 @@ impl MoveTrack {
         &mut self,
         server: ServerId,
         tick: Duration,
-        now: Now,
+        now: DecisionTime,
         commands: &mut Vec<Command>,
     ) -> bool {
         let not_before = self.server_not_before.get(&server);
@@ -319,7 +326,7 @@ impl MoveTrack {
         server: ServerId,
         moves: &mut Moves,
         tick: Duration,
-        now: Now,
+        now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
         if !self.want_server(server, tick, now, commands) {
@@ -334,7 +341,7 @@ impl MoveTrack {
     }
 
     /// True if an instance that is not found was not found some time before either: an API server may use a database that lags behind.
-    fn is_gone_again(&mut self, server: ServerId, now: Now) -> bool {
+    fn is_gone_again(&mut self, server: ServerId, now: DecisionTime) -> bool {
         let first = *self.gone.entry(server).or_insert(now.elapsed);
         let again = now.elapsed.since(first) >= GONE_AGAIN;
         if !again {
@@ -346,13 +353,8 @@ impl MoveTrack {
 }
 
 /// Requests a restoration, unless the same one may still take effect (R5).
-fn restore(
-    one: &mut Move,
-    wanted: &Restoration,
-    turn: &mut DecisionContext<'_>,
-    commands: &mut Vec<Command>,
-) {
-    let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+fn restore(one: &mut Move, wanted: &Restoration, ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
+    let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
     let MoveStep::Restoring { asked, .. } = &mut one.step else {
         return;
     };
@@ -401,10 +403,10 @@ fn is_settled_by_word(
     one: &mut Move,
     (host, by): (String, String),
     seen: &Server,
-    now: Now,
+    now: DecisionTime,
     record: &mut Record,
 ) -> bool {
-    if seen.host.as_ref() == Some(&host) && !one.is_over() {
+    if seen.host.as_ref() == Some(&host) && !one.is_finished() {
         one.clear_note();
         one.remark(&format!(
             "it runs on {host}: said by {by}, and Nova shows it there"

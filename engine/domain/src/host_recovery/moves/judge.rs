@@ -9,7 +9,7 @@ use super::{confirmed, finish, nova_failed};
 use crate::elapsed::Elapsed;
 use crate::id::MigrationId;
 use crate::nova::{Migration, MigrationStatus, Server, VmState};
-use crate::recovery::{Now, Record, StepKind, Task, WrittenOff};
+use crate::recovery::{DecisionTime, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
 
 /// Multiple of `conductors_up` for which an evacuation that no conductor has picked up may simply be waiting its turn.
@@ -57,7 +57,7 @@ impl ListPair {
         one: &mut Move,
         on_host: Option<&Server>,
         records: &[&Migration],
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) -> ListStatus {
         match &one.step {
@@ -103,7 +103,7 @@ impl ListPair {
 
     /// True if Nova may be carrying out a move of it that another actor has requested.
     fn is_in_progress(&self, one: &Move, record: &Migration) -> bool {
-        !record.status.is_over() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
+        !record.status.is_finished() && !one.has_written_off(record) && !self.goes_to_the_dead(record)
     }
 
     fn goes_to_the_dead(&self, record: &Migration) -> bool {
@@ -135,7 +135,13 @@ impl ListPair {
     }
 
     /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done (R9).
-    fn not_there(&self, one: &mut Move, records: &[&Migration], now: Now, record: &mut Record) -> ListStatus {
+    fn not_there(
+        &self,
+        one: &mut Move,
+        records: &[&Migration],
+        now: DecisionTime,
+        record: &mut Record,
+    ) -> ListStatus {
         let young = |record: &&&Migration| {
             record
                 .created_at
@@ -169,7 +175,7 @@ impl ListPair {
         one: &mut Move,
         server: &Server,
         records: &[&Migration],
-        now: Now,
+        now: DecisionTime,
         record: &mut Record,
     ) {
         let known = highest(one, records);
@@ -220,7 +226,7 @@ impl ListPair {
         let open: Vec<&Migration> = effects
             .iter()
             .copied()
-            .filter(|record| !record.status.is_over())
+            .filter(|record| !record.status.is_finished())
             .collect();
         let failed_at = |record: &Migration| effects.iter().any(|effect| effect.id == record.id);
         if one.note_failed_at(&effects, failed_at, &self.dead) {
@@ -300,7 +306,7 @@ fn highest(one: &Move, records: &[&Migration]) -> MigrationId {
         .map_or(one.known, |id| id.max(one.known))
 }
 
-fn ask_again(one: &mut Move, why: &str, now: Now, record: &mut Record) {
+fn ask_again(one: &mut Move, why: &str, now: DecisionTime, record: &mut Record) {
     one.step = MoveStep::Waiting {
         not_before: now.elapsed,
     };

@@ -16,7 +16,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Migration, Server};
-use crate::recovery::{Lists, Now};
+use crate::recovery::{DecisionTime, Lists};
 use crate::timestamp::Timestamp;
 
 /// Nova's `rpc_response_timeout`: the time that one part of Nova may wait for another after messages get through again.
@@ -32,18 +32,18 @@ impl MoveTrack {
         since: Option<Timestamp>,
         messaging: &Messaging,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, policy, record) = (turn.now, turn.policy, &mut *turn.record);
+        let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
         self.lists.answered();
         let lists = match result {
             Ok(lists) => lists,
             Err(fault) => {
-                self.lists.not_before = not_followed(&fault, turn);
+                self.lists.not_before = not_followed(&fault, ctx);
                 return;
             }
         };
-        turn.troubles.end(BlockerKind::Lists);
+        ctx.troubles.end(BlockerKind::Lists);
         let pause = self.lists_cost.pause_after(now.elapsed.since(lists.started));
         self.lists.not_before = self.next_look(pause, policy.tick, now);
         self.evacuations.not_before = self.lists.not_before;
@@ -63,7 +63,7 @@ impl MoveTrack {
         self.open_records = records
             .iter()
             .map(|(server, records)| {
-                let open = records.iter().filter(|record| !record.status.is_over());
+                let open = records.iter().filter(|record| !record.status.is_finished());
                 (*server, open.map(|record| (*record).clone()).collect())
             })
             .collect();
@@ -90,7 +90,7 @@ impl MoveTrack {
             dead,
         };
         for one in moves.values_mut() {
-            if !one.is_over() {
+            if !one.is_finished() {
                 one.count_off(&look.dead, record);
             }
             let records = records.get(&one.server).map(Vec::as_slice).unwrap_or_default();
@@ -118,31 +118,31 @@ impl MoveTrack {
             .filter(|record| record.is_unpicked())
             .map(|record| record.server)
             .collect();
-        self.tell_slow(moves, policy.slow_after, turn.troubles, now);
+        self.tell_slow(moves, policy.slow_after, ctx.troubles, now);
         // The failures of an instance that is done by now must not hide other messages any more.
-        tell_calls(moves, turn.troubles, now);
+        tell_calls(moves, ctx.troubles, now);
     }
 }
 
 /// Shows that moves cannot be followed now. Returns when to read again.
-pub(super) fn not_followed(fault: &Fault, turn: &mut DecisionContext<'_>) -> Elapsed {
-    turn.troubles.begin(BlockerKind::Lists, turn.now, || {
+pub(super) fn not_followed(fault: &Fault, ctx: &mut DecisionContext<'_>) -> Elapsed {
+    ctx.troubles.begin(BlockerKind::Lists, ctx.now, || {
         format!("the moves cannot be followed just now: {}", fault.text)
     });
-    let tick = turn.policy.tick;
-    turn.now.elapsed.plus(Duration::from_secs(1).max(tick))
+    let tick = ctx.policy.tick;
+    ctx.now.elapsed.plus(Duration::from_secs(1).max(tick))
 }
 
 impl MoveTrack {
     /// Returns when to poll next, after Nova was left alone for `pause` at least.
-    pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: Now) -> Elapsed {
+    pub(super) fn next_look(&self, pause: Duration, tick: Duration, now: DecisionTime) -> Elapsed {
         now.elapsed.plus(self.pace.pause(tick).max(pause))
     }
 
     /// Returns the other hosts that have been confirmed off for long enough. A host confirmed off while the lists were taken may
     /// have finished a rebuild just before, and the record of that is not in them. A proof whose owner has died is worth nothing;
     /// within this time it has a new owner, which suspends it until it has checked.
-    pub(in super::super) fn hosts_to_count_on(&self, now: Now) -> BTreeSet<String> {
+    pub(in super::super) fn hosts_to_count_on(&self, now: DecisionTime) -> BTreeSet<String> {
         self.proven_off
             .iter()
             .filter(|(_, since)| now.elapsed.since(**since) >= PROVEN_FOR)
@@ -152,7 +152,7 @@ impl MoveTrack {
 
     /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown (R10). One that makes
     /// progress is never slow (EW4).
-    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: Now) {
+    fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: DecisionTime) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();
         for one in moves.values() {
@@ -204,7 +204,7 @@ impl Move {
             let reason = seen.locked_reason.as_deref().unwrap_or_default();
             seen.locked && !reason.starts_with("tachi ")
         });
-        if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_over() {
+        if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_finished() {
             self.lock = Lock::Owners;
         }
     }

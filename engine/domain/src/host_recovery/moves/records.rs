@@ -17,7 +17,7 @@ use super::track::MoveTrack;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::Migration;
-use crate::recovery::{Command, Evacuations, Now, ServerIds};
+use crate::recovery::{Command, DecisionTime, Evacuations, ServerIds};
 use crate::timestamp::Timestamp;
 
 impl MoveTrack {
@@ -25,7 +25,7 @@ impl MoveTrack {
     pub(in super::super) fn want_evacuations(
         &mut self,
         since: Option<Timestamp>,
-        now: Now,
+        now: DecisionTime,
         commands: &mut Vec<Command>,
     ) {
         if self.evacuations.send(now.elapsed) {
@@ -34,7 +34,7 @@ impl MoveTrack {
     }
 
     /// Asks which instances are still on the host, if their evacuations are recorded as done and the question is due.
-    pub(in super::super) fn want_server_ids(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(in super::super) fn want_server_ids(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.server_ids_due && self.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
         }
@@ -44,18 +44,18 @@ impl MoveTrack {
         &mut self,
         result: Result<Evacuations, Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, tick) = (turn.now, turn.policy.tick);
+        let (now, tick) = (ctx.now, ctx.policy.tick);
         self.evacuations.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.evacuations.not_before = not_followed(&fault, turn);
+                self.evacuations.not_before = not_followed(&fault, ctx);
                 return;
             }
         };
-        turn.troubles.end(BlockerKind::Lists);
+        ctx.troubles.end(BlockerKind::Lists);
         let pause = self.records_cost.pause_after(now.elapsed.since(read.started));
         self.evacuations.not_before = self.next_look(pause, tick, now);
         let looked_before = self.evacuations.seen;
@@ -125,18 +125,18 @@ impl MoveTrack {
         &mut self,
         result: Result<ServerIds, Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, tick) = (turn.now, turn.policy.tick);
+        let (now, tick) = (ctx.now, ctx.policy.tick);
         self.server_ids.answered();
         let read = match result {
             Ok(read) => read,
             Err(fault) => {
-                self.server_ids.not_before = not_followed(&fault, turn);
+                self.server_ids.not_before = not_followed(&fault, ctx);
                 return;
             }
         };
-        turn.troubles.end(BlockerKind::Lists);
+        ctx.troubles.end(BlockerKind::Lists);
         let pause = self.ids_cost.pause_after(now.elapsed.since(read.started));
         self.server_ids.not_before = self.next_look(pause, tick, now);
         self.server_ids_due = false;
@@ -149,7 +149,7 @@ impl MoveTrack {
                 self.stays.insert(server);
             } else if asked_before {
                 self.look.remove(&server);
-                done.confirmed(one, None, now, turn.record);
+                done.confirmed(one, None, now, ctx.record);
             }
         }
     }
@@ -178,7 +178,7 @@ fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> Record
     if let Some(done) = effects().find(|record| record.status.is_done()) {
         return RecordOutcome::Done(done.dest.clone());
     }
-    if effects().any(|record| record.status.is_over()) {
+    if effects().any(|record| record.status.is_finished()) {
         return RecordOutcome::Strange;
     }
     if let Some(dest) = effects().find_map(|record| record.dest.clone()) {
@@ -193,14 +193,14 @@ fn somebody_is_at_it(one: &mut Move, records: &[&Migration]) -> bool {
     let moved = |record: &Migration| record.status.is_done() && record.id > one.known;
     if records
         .iter()
-        .any(|record| moved(record) || (!record.status.is_over() && !one.has_written_off(record)))
+        .any(|record| moved(record) || (!record.status.is_finished() && !one.has_written_off(record)))
     {
         return true;
     }
     // A failure that only the whole lists can explain.
     let known = one.known;
     let failed =
-        |record: &&Migration| record.status.is_over() && !record.status.is_done() && record.id > known;
+        |record: &&Migration| record.status.is_finished() && !record.status.is_done() && record.id > known;
     if records
         .iter()
         .any(|record| failed(record) && record.dest.is_some())

@@ -7,7 +7,7 @@ use super::super::{End, Move, MoveStep, Preparation};
 use super::finish;
 use super::track::MoveTrack;
 use crate::nova::Migration;
-use crate::recovery::{InstanceResolution, Now, Record, ResolutionKind, StepKind, Task, WrittenOff};
+use crate::recovery::{DecisionTime, InstanceResolution, Record, ResolutionKind, StepKind, Task, WrittenOff};
 
 /// Time without progress after which an operator may give a move up.
 const GIVE_UP_AFTER: Duration = Duration::from_mins(1);
@@ -18,8 +18,8 @@ impl Move {
     /// # Errors
     ///
     /// Returns the reason why it does not apply, as text for operators.
-    pub fn admits(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
-        if self.is_over() {
+    pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
+        if self.is_finished() {
             return Err(format!(
                 "{} is over in this recovery: retry the recovery if it is to be tried again",
                 self.name
@@ -80,7 +80,7 @@ impl Move {
     }
 
     /// Gives the move up, and keeps the host on which Nova may still start it.
-    fn let_go(&mut self, why: &str, end: End, now: Now, record: &mut Record) {
+    fn let_go(&mut self, why: &str, end: End, now: DecisionTime, record: &mut Record) {
         if self.is_in_flight()
             && let Some(dest) = self.dest.clone()
         {
@@ -101,13 +101,13 @@ impl MoveTrack {
         words: &[InstanceResolution],
         heard: &mut u64,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let last = *heard;
         let mut lists_anew = false;
         for said in words.iter().filter(|said| said.number > last) {
             *heard = (*heard).max(said.number);
-            turn.record.head = true;
+            ctx.record.head = true;
             let place = said.on.as_deref().map(|host| format!(" on {host}"));
             let word = format!(
                 "{}{} of instance {}",
@@ -115,8 +115,8 @@ impl MoveTrack {
                 place.unwrap_or_default(),
                 said.server
             );
-            turn.record.heard(word, &said.by);
-            lists_anew |= self.heard_word(said, moves, turn);
+            ctx.record.heard(word, &said.by);
+            lists_anew |= self.heard_word(said, moves, ctx);
         }
         lists_anew
     }
@@ -125,9 +125,9 @@ impl MoveTrack {
         &mut self,
         said: &InstanceResolution,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let (now, record) = (turn.now, &mut *turn.record);
+        let (now, record) = (ctx.now, &mut *ctx.record);
         let Some(one) = moves.get_mut(&said.server) else {
             let text = format!("{} by {}: no such instance here", said.word, said.by);
             record.step(Task::Evacuate, StepKind::Note, 0.5, text);
@@ -136,7 +136,7 @@ impl MoveTrack {
         let on = said.on.as_deref();
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
         let admitted = one
-            .admits(said.word, on)
+            .accepts(said.word, on)
             .and_then(|()| self.is_stuck_for(one, said.word, now));
         // The next list releases a move on hold, if nothing else holds it.
         let lists_anew = admitted.is_ok() && said.word == ResolutionKind::Failure;
@@ -156,7 +156,7 @@ impl MoveTrack {
     }
 
     /// Refuses an action on a move that makes progress, because it needs none.
-    fn is_stuck_for(&self, one: &Move, word: ResolutionKind, now: Now) -> Result<(), String> {
+    fn is_stuck_for(&self, one: &Move, word: ResolutionKind, now: DecisionTime) -> Result<(), String> {
         if word != ResolutionKind::Failure || !one.is_in_flight() {
             return Ok(());
         }
@@ -168,7 +168,7 @@ impl MoveTrack {
         }
     }
 
-    fn obey(&mut self, one: &mut Move, said: &InstanceResolution, now: Now, record: &mut Record) {
+    fn obey(&mut self, one: &mut Move, said: &InstanceResolution, now: DecisionTime, record: &mut Record) {
         let on = said.on.as_deref();
         match said.word {
             // The report is believed once Nova shows the instance there.
@@ -201,8 +201,8 @@ impl MoveTrack {
     }
 
     /// Gives up moves that an operator has rejected, and that Nova does not end.
-    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
-        let (now, limit) = (turn.now, turn.policy.slow_after);
+    pub(super) fn let_stuck_go(&self, by: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
+        let (now, limit) = (ctx.now, ctx.policy.slow_after);
         for one in moves.values_mut() {
             let MoveStep::Asked { since, .. } = one.step else {
                 continue;
@@ -218,14 +218,14 @@ impl MoveTrack {
                 let why = format!(
                     "rejected by {by} while Nova may still be working on it{place}: check where it runs before you start it again"
                 );
-                one.let_go(&why, End::Person, now, turn.record);
+                one.let_go(&why, End::Person, now, ctx.record);
             }
         }
     }
 }
 
 impl Move {
-    fn ask_anew(&mut self, now: Now) {
+    fn ask_anew(&mut self, now: DecisionTime) {
         self.failures = 0;
         self.failed_first = None;
         self.clear_note();

@@ -10,7 +10,7 @@ use crate::id::ServerId;
 use crate::nova::Migration;
 use crate::pace::LookCost;
 use crate::question::Question;
-use crate::recovery::{Now, Restoration};
+use crate::recovery::{DecisionTime, Restoration};
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct MoveTrack {
@@ -74,7 +74,7 @@ impl MoveTrack {
     }
 
     /// Delays the first poll after a request to the time of the one after it, because nothing of the request can be seen before.
-    pub(super) fn look_later(&mut self, tick: Duration, now: Now) {
+    pub(super) fn look_later(&mut self, tick: Duration, now: DecisionTime) {
         let first = now.elapsed.plus(self.pace.pause(tick));
         self.evacuations.not_before = self.evacuations.not_before.max(first);
     }

@@ -21,7 +21,7 @@ pub(in super::super) fn adopt_lost(
     moves: &mut Moves,
     (reported_at, known): (Option<Timestamp>, &BTreeSet<ServerId>),
     since: &mut Option<Timestamp>,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     // This recovery's own lost calls may have put it in this state: a failed evacuation does, and so does the preparation.
     let made_so = |one: &&mut Move| !known.contains(&one.server) && one.was.vm_state == VmState::Error;
@@ -39,7 +39,7 @@ pub(in super::super) fn adopt_lost(
     let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for record in migrations.iter().filter(|record| {
         record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(turn.host)
+            && record.source.as_deref() == Some(ctx.host)
             && record.created_at.is_none_or(|at| at >= from)
     }) {
         records.entry(record.server).or_default().push(record);
@@ -48,8 +48,8 @@ pub(in super::super) fn adopt_lost(
     let mut adopted = 0;
     for (server, records) in &records {
         if let Some(one) = moves.get_mut(server) {
-            if !one.is_over() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
-                turn.record.moves.insert(*server);
+            if !one.is_finished() && one.note_failed_at(records, |_| true, &BTreeSet::new()) {
+                ctx.record.moves.insert(*server);
             }
             continue;
         }
@@ -63,27 +63,27 @@ pub(in super::super) fn adopt_lost(
             continue;
         };
         let nowhere = shown_nowhere(*server);
-        let shown = HostInstance::new(&nowhere, None, turn);
-        let mut one = plan_one(shown, next + adopted, &[], &[], since, turn);
-        one.adopt(first, turn.now);
+        let shown = HostInstance::new(&nowhere, None, ctx);
+        let mut one = plan_one(shown, next + adopted, &[], &[], since, ctx);
+        one.adopt(first, ctx.now);
         one.over_at = None;
         one.note = None;
         one.remark(UNKNOWN_STATE);
         // The lock on it is read before it is removed, because it may not be this recovery's.
         one.lock = Lock::Wanted;
-        one.lock_loose = Some(turn.now.elapsed);
+        one.lock_loose = Some(ctx.now.elapsed);
         one.lock_in_doubt = true;
-        turn.record.moves.insert(*server);
+        ctx.record.moves.insert(*server);
         moves.insert(*server, one);
         adopted += 1;
     }
-    turn.record.head = true;
+    ctx.record.head = true;
     if adopted > 0 {
         let adopted = usize::try_from(adopted).unwrap_or_default();
         let instances = count(adopted, "instance", "instances");
         let text =
             format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
-        turn.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+        ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
     }
 }
 

@@ -28,11 +28,11 @@ pub fn in_order(policy: &Policy, servers: &mut [&Server]) {
     let turns: BTreeMap<ServerId, u32> = servers
         .iter()
         .map(|server| {
-            let turn = next
+            let ctx = next
                 .entry((policy.marks(server), &server.about.project))
                 .or_default();
-            *turn += 1;
-            (server.id, *turn)
+            *ctx += 1;
+            (server.id, *ctx)
         })
         .collect();
     servers.sort_by_key(|server| (!policy.marks(server), turns.get(&server.id), age(server)));

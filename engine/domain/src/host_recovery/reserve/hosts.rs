@@ -9,7 +9,7 @@ use crate::count;
 use crate::fault::{Fault, FaultClass};
 use crate::question::backoff;
 use crate::recovery::{
-    Command, JoinResult, Now, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
+    Command, DecisionTime, JoinResult, Record, ReserveAnswer, ReserveCall, ServiceStatus, StepKind, Task,
 };
 
 /// Interval between two checks of a host that is to come up.
@@ -28,14 +28,14 @@ impl Reserve {
     pub(super) fn drive(
         &mut self,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
         for at in 0..self.hosts.len() {
             let step = self.hosts[at].step;
             match step {
-                ReservationStep::Preparing if turn.forbidden().is_none() => self.prepare(at, turn, commands),
-                ReservationStep::Returning => self.give_back(at, moves, turn, commands),
+                ReservationStep::Preparing if ctx.forbidden().is_none() => self.prepare(at, ctx, commands),
+                ReservationStep::Returning => self.give_back(at, moves, ctx, commands),
                 ReservationStep::Preparing | ReservationStep::Ready | ReservationStep::Over(_) => {}
             }
         }
@@ -45,25 +45,25 @@ impl Reserve {
     pub(in super::super) fn hand_back(
         &mut self,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> bool {
         for taken in &mut self.hosts {
             if matches!(taken.step, ReservationStep::Preparing | ReservationStep::Ready) {
                 taken.step = ReservationStep::Returning;
-                turn.record.head = true;
+                ctx.record.head = true;
             }
         }
-        self.drive(moves, turn, commands);
+        self.drive(moves, ctx, commands);
         let settled = self.is_settled();
         if settled {
-            turn.troubles.end(BlockerKind::Reserve);
+            ctx.troubles.end(BlockerKind::Reserve);
         }
         settled
     }
 
-    fn prepare(&mut self, at: usize, turn: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
-        let (now, limit) = (turn.now, turn.policy.reserved_up_limit);
+    fn prepare(&mut self, at: usize, ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
+        let (now, limit) = (ctx.now, ctx.policy.reserved_up_limit);
         let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
             return;
@@ -78,7 +78,7 @@ impl Reserve {
                 host: taken.name.clone(),
                 aggregate: joining.aggregate,
             };
-            return change(taken, call, (0.2, text), turn, commands);
+            return change(taken, call, (0.2, text), ctx, commands);
         }
         if taken.seen.is_none() {
             taken.asked = true;
@@ -91,24 +91,24 @@ impl Reserve {
         match verdict(taken, now, limit) {
             Readiness::Ready => {
                 taken.step = ReservationStep::Ready;
-                turn.record.head = true;
+                ctx.record.head = true;
                 let text = format!("reserved host {} is enabled and up", taken.name);
-                turn.record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
-                turn.troubles.end(BlockerKind::Reserve);
+                ctx.record.step(Task::Reserve, StepKind::Outcome, 1.0, text);
+                ctx.troubles.end(BlockerKind::Reserve);
             }
             Readiness::Enable => {
                 taken.enabled += 1;
-                set_status(taken, ServiceStatus::Enabled, turn, commands);
+                set_status(taken, ServiceStatus::Enabled, ctx, commands);
             }
             Readiness::Wait => {
                 taken.seen = None;
                 taken.not_before = now.elapsed.plus(LOOK);
                 let name = taken.name.clone();
-                turn.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.troubles.begin(BlockerKind::Reserve, now, || {
                     format!("waiting until Nova shows reserved host {name} up")
                 });
             }
-            Readiness::Unfit(why) => self.of_no_use(at, why, turn.record),
+            Readiness::Unfit(why) => self.of_no_use(at, why, ctx.record),
         }
     }
 
@@ -126,10 +126,10 @@ impl Reserve {
         &mut self,
         at: usize,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        let (now, settle) = (turn.now, turn.policy.settle_time());
+        let (now, settle) = (ctx.now, ctx.policy.settle_time());
         let taken = &self.hosts[at];
         let name = &taken.name;
         let target = |one: &&Move| one.route.target.as_ref() == Some(name);
@@ -149,7 +149,7 @@ impl Reserve {
         if instances > 0 {
             let instances = count(instances, "instance", "instances");
             let text = format!("reserved host {name} has taken {instances} and is an ordinary host now");
-            return self.close(at, ReservationEnd::Used, text, turn.record);
+            return self.close(at, ReservationEnd::Used, text, ctx.record);
         }
         let taken = &mut self.hosts[at];
         if taken.asked || now.elapsed < taken.not_before {
@@ -181,7 +181,7 @@ impl Reserve {
                 count(servers, "instance runs", "instances run"),
                 taken.name
             );
-            return self.close(at, ReservationEnd::Used, text, turn.record);
+            return self.close(at, ReservationEnd::Used, text, ctx.record);
         }
         if let Some(joining) = taken.joining.iter().find(|one| one.ours) {
             let text = format!(
@@ -192,7 +192,7 @@ impl Reserve {
                 host: taken.name.clone(),
                 aggregate: joining.aggregate,
             };
-            return change(taken, call, (0.8, text), turn, commands);
+            return change(taken, call, (0.8, text), ctx, commands);
         }
         if !taken.was_enabled
             && taken.enabled > 0
@@ -201,7 +201,7 @@ impl Reserve {
             let reason = taken.was_reason.clone();
             if service.enabled {
                 let status = ServiceStatus::Disabled { reason };
-                return set_status(taken, status, turn, commands);
+                return set_status(taken, status, ctx, commands);
             }
             if service.disabled_reason != reason {
                 // That change belongs to others: for example to a recovery of this host, which enables it again as it found it.
@@ -210,14 +210,14 @@ impl Reserve {
                     taken.name,
                     service.disabled_reason.as_deref().unwrap_or("without a reason"),
                 );
-                return self.close(at, ReservationEnd::Used, text, turn.record);
+                return self.close(at, ReservationEnd::Used, text, ctx.record);
             }
         }
         let text = format!(
             "reserved host {} was not needed and is in reserve again",
             taken.name
         );
-        self.close(at, ReservationEnd::GivenBack, text, turn.record);
+        self.close(at, ReservationEnd::GivenBack, text, ctx.record);
     }
 
     fn close(&mut self, at: usize, end: ReservationEnd, text: String, record: &mut Record) {
@@ -233,10 +233,10 @@ impl Reserve {
         &mut self,
         answer: ReserveAnswer,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         let (host, result) = match answer {
-            ReserveAnswer::Survey(result) => return self.surveyed(result, moves, turn),
+            ReserveAnswer::Survey(result) => return self.surveyed(result, moves, ctx),
             ReserveAnswer::Look { host, result } => {
                 let Some(taken) = self.by_name(&host) else {
                     return;
@@ -247,7 +247,7 @@ impl Reserve {
                     taken.service = view.service.as_ref().map_or(taken.service, |seen| seen.id);
                     taken.seen = Some(view);
                 });
-                return self.call_answered(&host, result, false, turn);
+                return self.call_answered(&host, result, false, ctx);
             }
             ReserveAnswer::StatusSet { host, result } => {
                 let Some(taken) = self.by_name(&host) else {
@@ -295,7 +295,7 @@ impl Reserve {
                 (host, result)
             }
         };
-        self.call_answered(&host, result, true, turn);
+        self.call_answered(&host, result, true, ctx);
     }
 
     /// Handles what every answer has in common.
@@ -304,24 +304,24 @@ impl Reserve {
         host: &str,
         result: Result<(), Fault>,
         write: bool,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         let Some(at) = self
             .hosts
             .iter()
-            .position(|one| one.name == host && !one.is_over())
+            .position(|one| one.name == host && !one.is_finished())
         else {
             return;
         };
         let taken = &mut self.hosts[at];
         taken.asked = false;
-        turn.record.head |= write;
+        ctx.record.head |= write;
         let Err(fault) = result else {
             taken.faults = 0;
             if write {
                 taken.call_answered();
-                turn.troubles.end(BlockerKind::Reserve);
+                ctx.troubles.end(BlockerKind::Reserve);
             }
             return;
         };
@@ -342,20 +342,20 @@ impl Reserve {
         match taken.step {
             ReservationStep::Preparing if refused => {
                 let why = format!("cannot be made ready: {}", fault.text);
-                self.of_no_use(at, why, turn.record);
+                self.of_no_use(at, why, ctx.record);
             }
             ReservationStep::Returning if refused && taken.faults >= REFUSALS => {
                 let text = format!(
                     "reserved host {host} is in reserve again, but could not be put back as it was: {}",
                     fault.text
                 );
-                turn.record.failed(Task::Reserve, text.clone());
+                ctx.record.failed(Task::Reserve, text.clone());
                 self.lack = Some(text.clone());
-                self.close(at, ReservationEnd::GivenBack, text, turn.record);
+                self.close(at, ReservationEnd::GivenBack, text, ctx.record);
             }
             ReservationStep::Preparing | ReservationStep::Returning => {
                 let name = host.to_owned();
-                turn.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.troubles.begin(BlockerKind::Reserve, now, || {
                     format!(
                         "calls about reserved host {name} fail and are repeated: {}",
                         fault.text
@@ -387,7 +387,7 @@ impl Reserve {
     }
 }
 
-fn verdict(taken: &mut Reservation, now: Now, limit: Duration) -> Readiness {
+fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readiness {
     let service = taken.seen.as_ref().and_then(|view| view.service.as_ref());
     let Some(service) = service else {
         return Readiness::Unfit("has no nova-compute service of that name in Nova".into());
@@ -417,7 +417,7 @@ fn verdict(taken: &mut Reservation, now: Now, limit: Duration) -> Readiness {
 fn set_status(
     taken: &mut Reservation,
     status: ServiceStatus,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
     let told = match &status {
@@ -436,7 +436,7 @@ fn set_status(
         service: taken.service,
         status,
     };
-    change(taken, call, told, turn, commands);
+    change(taken, call, told, ctx, commands);
 }
 
 /// Requests a change of a host, once it is journalled. `told`: the progress and the text of the event.
@@ -444,11 +444,11 @@ fn change(
     taken: &mut Reservation,
     call: ReserveCall,
     told: (f64, String),
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
-    taken.intend(turn.now.elapsed);
-    turn.record.head = true;
-    turn.record.step(Task::Reserve, StepKind::Intent, told.0, told.1);
+    taken.intend(ctx.now.elapsed);
+    ctx.record.head = true;
+    ctx.record.step(Task::Reserve, StepKind::Intent, told.0, told.1);
     commands.push(Command::Reserve(call));
 }

@@ -57,14 +57,14 @@ impl Reserve {
     pub(in super::super) fn act(
         &mut self,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) {
-        self.drive(moves, turn, commands);
-        if turn.forbidden().is_some() || turn.rejected.is_some() {
+        self.drive(moves, ctx, commands);
+        if ctx.forbidden().is_some() || ctx.rejected.is_some() {
             return;
         }
-        let now = turn.now;
+        let now = ctx.now;
         let (_, unplaced) = self.allot(moves);
         let (unplaced, hopeless): (Vec<_>, Vec<_>) = unplaced.into_iter().partition(|server| {
             moves
@@ -73,17 +73,17 @@ impl Reserve {
         });
         for server in hopeless {
             let why = format!("{MOST_HOSTS} of them could not take it");
-            self.no_place(server, &why, moves, turn);
+            self.no_place(server, &why, moves, ctx);
         }
         if unplaced.is_empty() {
             self.asks.waiting = None;
-            turn.troubles.end(BlockerKind::Reserve);
+            ctx.troubles.end(BlockerKind::Reserve);
             return;
         }
         if let Some(survey) = self.survey(now.elapsed) {
-            self.look_for_room(&survey, &unplaced, moves, turn);
+            self.look_for_room(&survey, &unplaced, moves, ctx);
             // A host that was just reserved gets its first request at once, right after the same transaction.
-            self.drive(moves, turn, commands);
+            self.drive(moves, ctx, commands);
         } else if self.asks.survey.send(now.elapsed) {
             commands.push(Command::Reserve(ReserveCall::Survey));
         }
@@ -127,28 +127,32 @@ impl Reserve {
         survey: &Survey,
         unplaced: &[ServerId],
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         let needs: Vec<Option<Resources>> = unplaced
             .iter()
             .filter_map(|server| moves.get(server))
             .map(|one| one.route.needs)
             .collect();
         let wanted = Wanted {
-            source: turn.host,
+            source: ctx.host,
             needs: &needs,
-            join: turn.policy.join_aggregates,
-            taken: &|name| self.hosts.iter().any(|one| one.name == name && !one.is_over()),
+            join: ctx.policy.join_aggregates,
+            taken: &|name| {
+                self.hosts
+                    .iter()
+                    .any(|one| one.name == name && !one.is_finished())
+            },
             unfit: &|name| self.unfit.get(name).cloned(),
         };
         let choice = choose(survey, &wanted);
         self.asks.seen = None;
         if !choice.picks.is_empty() {
             self.asks.waiting = None;
-            turn.troubles.end(BlockerKind::Reserve);
+            ctx.troubles.end(BlockerKind::Reserve);
             for pick in choice.picks {
-                self.take(pick, survey.blind.as_deref(), turn.record);
+                self.take(pick, survey.blind.as_deref(), ctx.record);
             }
             return;
         }
@@ -158,19 +162,19 @@ impl Reserve {
             choice.reasons.join(", ")
         };
         let since = *self.asks.waiting.get_or_insert(now.elapsed);
-        let may_wait = choice.busy && now.elapsed.since(since) < turn.policy.reserved_wait;
+        let may_wait = choice.busy && now.elapsed.since(since) < ctx.policy.reserved_wait;
         if choice.busy && !may_wait {
             why.push_str(", and it was waited for long enough");
         }
         for server in unplaced {
             let has_other = moves.get(server).is_some_and(|one| one.route.then.is_some());
             if has_other || !may_wait {
-                self.no_place(*server, &why, moves, turn);
+                self.no_place(*server, &why, moves, ctx);
             }
         }
         self.asks.survey.not_before = now.elapsed.plus(LOOK_AGAIN);
         if may_wait {
-            turn.troubles.begin(BlockerKind::Reserve, now, || {
+            ctx.troubles.begin(BlockerKind::Reserve, now, || {
                 format!("waiting for a reserved host: {why}")
             });
         }
@@ -240,13 +244,13 @@ impl Reserve {
     }
 
     /// Handles an instance that no reserved host takes: it goes the other way, or needs an operator.
-    fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, turn: &mut DecisionContext<'_>) {
-        let (now, record) = (turn.now, &mut *turn.record);
+    fn no_place(&mut self, server: ServerId, why: &str, moves: &mut Moves, ctx: &mut DecisionContext<'_>) {
+        let (now, record) = (ctx.now, &mut *ctx.record);
         let Some(one) = moves.get_mut(&server) else {
             return;
         };
         record.moves.insert(server);
-        if one.route.turn() == NextStep::OtherWay {
+        if one.route.ctx() == NextStep::OtherWay {
             one.failures = 0;
             one.step = MoveStep::Waiting {
                 not_before: now.elapsed,
@@ -281,9 +285,9 @@ impl Reserve {
         &mut self,
         result: Result<Survey, Fault>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         self.asks.survey.answered();
         let asks = &mut self.asks;
         match result {
@@ -298,11 +302,11 @@ impl Reserve {
                     asks.survey.succeeded();
                     let (_, unplaced) = self.allot(moves);
                     for server in unplaced {
-                        self.no_place(server, &fault.text, moves, turn);
+                        self.no_place(server, &fault.text, moves, ctx);
                     }
                     return;
                 }
-                turn.troubles.begin(BlockerKind::Reserve, now, || {
+                ctx.troubles.begin(BlockerKind::Reserve, now, || {
                     format!("the reserved hosts cannot be looked at yet: {}", fault.text)
                 });
             }

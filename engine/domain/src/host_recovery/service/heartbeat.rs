@@ -229,9 +229,9 @@ impl ServiceTrack {
         untouched: bool,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let now = turn.now;
+        let now = ctx.now;
         let asked = self.question.answered();
         // A change is in flight, or was when this was requested: it is unknown which side of the change the answer shows.
         if self.updating || asked.is_some_and(|asked| asked < self.changed) {
@@ -240,13 +240,13 @@ impl ServiceTrack {
         }
         match result {
             Ok(Some(seen)) => {
-                self.shown(seen, asked.unwrap_or(now.elapsed), proof, moves, turn);
+                self.shown(seen, asked.unwrap_or(now.elapsed), proof, moves, ctx);
                 return true;
             }
-            Ok(None) => self.not_shown(untouched, turn),
+            Ok(None) => self.not_shown(untouched, ctx),
             Err(fault) => {
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
-                turn.troubles.begin(BlockerKind::Service, now, || {
+                ctx.troubles.begin(BlockerKind::Service, now, || {
                     format!("waiting for Nova: {}", fault.text)
                 });
             }
@@ -261,11 +261,11 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
         let is_newer = asked >= self.changed && asked > self.looked;
         if is_newer && !self.updating && !self.is_awaited() {
-            self.shown(seen, asked, proof, moves, turn);
+            self.shown(seen, asked, proof, moves, ctx);
         }
     }
 
@@ -275,12 +275,12 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &mut Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let (now, policy) = (turn.now, turn.policy);
+        let (now, policy) = (ctx.now, ctx.policy);
         self.question.seen = Some(asked);
         self.missing = 0;
-        turn.troubles.end(BlockerKind::Service);
+        ctx.troubles.end(BlockerKind::Service);
         self.stale_after = policy.silent_after();
         self.look_counts_for = policy.heartbeat_poll + policy.call_deadline;
         if self.id != Some(seen.id) {
@@ -288,73 +288,73 @@ impl ServiceTrack {
             self.faults = 0;
             self.not_before = now.elapsed;
             self.id = Some(seen.id);
-            turn.record.head = true;
+            ctx.record.head = true;
         }
-        if self.since.is_none() && *turn.stage != Stage::Returning {
+        if self.since.is_none() && *ctx.stage != Stage::Returning {
             self.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
-            turn.record.head = true;
+            ctx.record.head = true;
         }
-        if self.is_outdated(&seen, &turn.mark()) {
+        if self.is_outdated(&seen, &ctx.mark()) {
             self.question.not_before = now.elapsed.plus(OUTDATED);
             return;
         }
         let gone = !seen.forced_down;
         let heartbeat = seen.beat();
         let fresh_reading = self.looked_at(heartbeat, asked, now.elapsed);
-        turn.record.head |= fresh_reading && *turn.stage == Stage::Fencing;
-        self.adopt_lost_change(&seen, turn);
+        ctx.record.head |= fresh_reading && *ctx.stage == Stage::Fencing;
+        self.adopt_lost_change(&seen, ctx);
         self.seen = Some(seen);
         // A record with a time before this recovery's change shows nothing about the heartbeats since.
         let earlier = self.mark.is_none_or(|mark| heartbeat < mark);
-        if !(gone && self.in_force && earlier) || *turn.stage == Stage::Returning {
-            self.judge_heartbeat(heartbeat, asked, proof, moves, turn);
+        if !(gone && self.in_force && earlier) || *ctx.stage == Stage::Returning {
+            self.judge_heartbeat(heartbeat, asked, proof, moves, ctx);
         }
-        let counted_on = self.in_force && matches!(*turn.stage, Stage::Listing | Stage::Moving);
+        let counted_on = self.in_force && matches!(*ctx.stage, Stage::Listing | Stage::Moving);
         if gone {
-            refusals_explained(moves, asked, turn.record);
+            refusals_explained(moves, asked, ctx.record);
         }
-        if gone && counted_on && proof.is_some() && (turn.settled || !self.sets_again(turn)) {
+        if gone && counted_on && proof.is_some() && (ctx.settled || !self.sets_again(ctx)) {
             seen_alive(
                 proof,
                 moves,
                 "somebody clears its forced_down again and again",
-                turn,
+                ctx,
             );
         }
     }
 
-    fn not_shown(&mut self, untouched: bool, turn: &mut DecisionContext<'_>) {
-        let (now, host) = (turn.now, turn.host);
+    fn not_shown(&mut self, untouched: bool, ctx: &mut DecisionContext<'_>) {
+        let (now, host) = (ctx.now, ctx.host);
         self.question.not_before = now.elapsed.plus(Duration::from_secs(5));
         self.missing = self.missing.saturating_add(1);
-        turn.troubles.begin(BlockerKind::Service, now, || {
+        ctx.troubles.begin(BlockerKind::Service, now, || {
             format!("Nova knows no nova-compute service on host {host}")
         });
         if self.missing < MISSING {
             return;
         }
-        match *turn.stage {
-            Stage::Begin | Stage::Fencing | Stage::Disabling if turn.hold.is_none() => {
+        match *ctx.stage {
+            Stage::Begin | Stage::Fencing | Stage::Disabling if ctx.hold.is_none() => {
                 let message = format!(
                     "Nova knows no nova-compute service on host {host}: is the host registered under its service host name?"
                 );
                 if untouched {
-                    turn.record.failed(Task::Fence, message.clone());
-                    turn.end(NotificationStatus::Failed, Some(message));
+                    ctx.record.failed(Task::Fence, message.clone());
+                    ctx.end(NotificationStatus::Failed, Some(message));
                 } else {
                     self.missing = 0;
-                    turn.hold_fence(&message);
+                    ctx.hold_fence(&message);
                 }
             }
             // The lists of a host without a service are not believed, and only an operator can find out what has become of it.
-            Stage::Listing if turn.hold.is_none() => {
+            Stage::Listing if ctx.hold.is_none() => {
                 self.missing = 0;
-                turn.hold_fence(&format!(
+                ctx.hold_fence(&format!(
                     "Nova knows no nova-compute service on host {host} any more"
                 ));
             }
             // The operator has deleted the service: there is nothing left to hand back.
-            Stage::Returning => turn.returned("its service record is gone"),
+            Stage::Returning => ctx.returned("its service record is gone"),
             Stage::Begin
             | Stage::Fencing
             | Stage::Disabling
@@ -372,48 +372,48 @@ impl ServiceTrack {
         asked: Elapsed,
         proof: &mut Option<Proof>,
         moves: &Moves,
-        turn: &mut DecisionContext<'_>,
+        ctx: &mut DecisionContext<'_>,
     ) {
-        let now = turn.now;
+        let now = ctx.now;
         let word = proof.as_ref().is_some_and(Proof::is_word);
         let sent = self.put.map_or(self.changed, |put| put.at);
         // It is unknown when Nova read the record, only that it was not after its answer arrived. A process that was stopped before
         // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
-        match (self.mark, *turn.stage) {
+        match (self.mark, *ctx.stage) {
             (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {
                 // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
                 // alarm, and no return.
-                if !self.may_yet_be_set(asked, turn.policy.settle_time()) {
+                if !self.may_yet_be_set(asked, ctx.policy.settle_time()) {
                     self.has_advanced(heartbeat, asked);
                 }
-                seen_alive(proof, moves, "its nova-compute sends heartbeats again", turn);
+                seen_alive(proof, moves, "its nova-compute sends heartbeats again", ctx);
             }
             (Some(_), _) => {
-                renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
+                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
             }
             (None, Stage::Disabling) if !word => {}
             // Long after this recovery's change a fresh heartbeat may be the host's own: it must become stale once more.
             (None, Stage::Disabling | Stage::Listing | Stage::Moving)
-                if !self.is_silent(now.elapsed) && (*turn.stage == Stage::Disabling || late) =>
+                if !self.is_silent(now.elapsed) && (*ctx.stage == Stage::Disabling || late) =>
             {
                 // Nova shows the time of this recovery's own unanswered change as a heartbeat: it must become stale once more.
                 let since = *self.waiting.get_or_insert(now.elapsed);
-                let host = turn.host;
-                turn.troubles.begin(BlockerKind::Heard, now, || {
+                let host = ctx.host;
+                ctx.troubles.begin(BlockerKind::Heard, now, || {
                     format!("waiting until Nova has heard nothing of host {host} for a while")
                 });
                 if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
-                    seen_alive(proof, moves, "its nova-compute sends heartbeats", turn);
+                    seen_alive(proof, moves, "its nova-compute sends heartbeats", ctx);
                 }
             }
             (None, _) => {
                 self.waiting = None;
-                turn.troubles.end(BlockerKind::Heard);
+                ctx.troubles.end(BlockerKind::Heard);
                 self.mark = Some(heartbeat);
-                turn.record.head = true;
-                renew_proof(proof, turn.record, |proof| proof.renew_by_stillness(asked));
+                ctx.record.head = true;
+                renew_proof(proof, ctx.record, |proof| proof.renew_by_stillness(asked));
             }
         }
     }
@@ -425,27 +425,27 @@ pub(in super::super) fn seen_alive(
     proof: &mut Option<Proof>,
     moves: &Moves,
     how: &str,
-    turn: &mut DecisionContext<'_>,
+    ctx: &mut DecisionContext<'_>,
 ) {
     if proof.take().is_none() {
         return;
     }
     // Other recoveries must not count on the proof any more (R10).
-    turn.record.head = true;
+    ctx.record.head = true;
     // After the notification is closed there is no operator to ask: the moves that are left are named.
-    if matches!(*turn.stage, Stage::Returning | Stage::Over) || turn.rejected.is_some() || turn.settled {
+    if matches!(*ctx.stage, Stage::Returning | Stage::Over) || ctx.rejected.is_some() || ctx.settled {
         return;
     }
-    turn.troubles.end(BlockerKind::Heard);
+    ctx.troubles.end(BlockerKind::Heard);
     let under_way = moves.values().filter(|one| one.is_in_flight()).count();
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();
     let reason = format!(
         "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",
-        turn.host
+        ctx.host
     );
-    turn.record.failed(Task::Evacuate, reason.clone());
-    turn.hold(HoldKind::Alive, reason);
+    ctx.record.failed(Task::Evacuate, reason.clone());
+    ctx.hold(HoldKind::Alive, reason);
 }
 
 /// Renews the proof; if that confirms it for the first time, other recoveries may count on it from now on.

@@ -20,7 +20,7 @@ use crate::policy::{BareNormal, FencingMode, Policy};
 use crate::power::{Power, PowerReading};
 use crate::recovery::OffClaim;
 use crate::recovery::{
-    Command, Evacuations, InCell, InstanceResolution, Inventory, Lists, Messaging, Now, Observation,
+    Command, DecisionTime, Evacuations, InCell, InstanceResolution, Inventory, Lists, Messaging, Observation,
     OperatorCommand, OperatorState, OperatorWord, Record, ReserveAnswer, ReserveCall, ResolutionKind,
     ServerCall, ServiceUpdate, mark,
 };
@@ -313,7 +313,7 @@ impl Bed {
     }
 
     fn decide(&mut self, observations: Vec<Observation>) {
-        let now = Now {
+        let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: wall(self.at),
         };
@@ -413,7 +413,7 @@ impl Bed {
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    pub(super) fn say_of(&mut self, number: u128, word: ResolutionKind, on: Option<&str>) -> &mut Self {
+    pub(super) fn resolve(&mut self, number: u128, word: ResolutionKind, on: Option<&str>) -> &mut Self {
         let said = InstanceResolution {
             number: u64::try_from(self.pulse.move_words.len()).unwrap() + 1,
             server: id(number),

@@ -243,7 +243,7 @@ fn r05_r12_unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late(
     }
     // One of them may come yet, and would take off the lock of whoever moves it next.
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_over());
+    assert!(!bed.one(1).is_finished());
     bed.tick(48_000);
     assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
     bed.tick(1_000).lock_is_ours(1);
@@ -263,14 +263,14 @@ fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed), "its owner need not wait");
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_over());
+    assert!(!bed.one(1).is_finished());
     bed.at = loose + 79_000;
     bed.tick(0);
     assert!(!bed.wants(|command| *command == Command::ReadServer(id(1))));
     bed.tick(1_000).lock_is_ours(1);
     assert!(unlocks(&bed), "D + Q after the call");
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_over());
+    assert!(bed.one(1).is_finished());
 }
 
 /// The engine may have been stopped in between, or Nova slow: by the time of the answer nothing can come any more, but what
@@ -287,11 +287,11 @@ fn r05_r12_an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
     assert!(unlocks(&bed));
     bed.at = loose + 200_000;
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_over(), "the lock may have come after it");
+    assert!(!bed.one(1).is_finished(), "the lock may have come after it");
     bed.lock_is_ours(1);
     assert!(unlocks(&bed));
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_over());
+    assert!(bed.one(1).is_finished());
 }
 
 #[test]
@@ -356,7 +356,7 @@ fn each_call_that_was_not_sent_is_decided_anew() {
     bed.see(Observation::NotSent(Command::Unlock(id(1))));
     assert!(unlocks(&bed));
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(bed.one(1).is_over());
+    assert!(bed.one(1).is_finished());
 }
 
 #[test]

@@ -321,16 +321,16 @@ fn c14_where_nova_tells_no_date_heartbeats_that_go_on_show_that_messages_get_thr
     let asked = look(&mut bed, 600_000, &[rebuilding(1)], &records, &[], &beat(0));
     assert_eq!(asked, [], "they stand still: the broker is away");
     let mut asked = Vec::new();
-    for turn in 1..=80 {
+    for ctx in 1..=80 {
         asked.extend(look(
             &mut bed,
             10_000,
             &[rebuilding(1)],
             &records,
             &[],
-            &beat(turn * 10_000),
+            &beat(ctx * 10_000),
         ));
-        assert!(asked.is_empty() || turn > 60, "{turn}");
+        assert!(asked.is_empty() || ctx > 60, "{ctx}");
     }
     assert_eq!(asked, [None]);
 }
@@ -589,14 +589,14 @@ fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
 fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_host() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, ResolutionKind::Failure, Some("b"));
+    bed.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.is_asked(1), "it has made progress just now");
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, ResolutionKind::Failure, None);
+    bed.resolve(1, ResolutionKind::Failure, None);
     assert!(bed.is_asked(1), "of which host?");
-    bed.say_of(1, ResolutionKind::Failure, Some("c"));
+    bed.resolve(1, ResolutionKind::Failure, Some("c"));
     assert!(bed.is_asked(1), "another one");
-    bed.say_of(1, ResolutionKind::Failure, Some("b"));
+    bed.resolve(1, ResolutionKind::Failure, Some("b"));
     let asked = bed.evacuates(1);
     let later = look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     assert!(asked || later == [None], "{:?}", bed.one(1));
@@ -608,15 +608,15 @@ fn c5_a_persons_failure_names_a_host_that_is_in_doubt_and_none_that_is_confirmed
     let mut one = failed_at_b().one(1).clone();
     one.may_run.insert("c".into());
     one.counted_off.insert("c".into());
-    assert_eq!(one.admits(ResolutionKind::Failure, Some("b")), Ok(()));
-    let refused = one.admits(ResolutionKind::Failure, Some("c")).unwrap_err();
+    assert_eq!(one.accepts(ResolutionKind::Failure, Some("b")), Ok(()));
+    let refused = one.accepts(ResolutionKind::Failure, Some("c")).unwrap_err();
     assert!(refused.contains("may run on b: name that host"), "{refused}");
 }
 
 #[test]
 fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     let mut bed = failed_at_b();
-    bed.say_of(1, ResolutionKind::Ignore, None);
+    bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { end: End::Left, .. }),
         "{:?}",
@@ -625,7 +625,7 @@ fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     assert!(bed.one(1).may_run.contains("b"));
     let mut bed = Bed::engine().asked();
     look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-    bed.say_of(1, ResolutionKind::Ignore, None);
+    bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(
         matches!(bed.step(1), MoveStep::Unlocking { end: End::Person, .. }),
         "{:?}",
@@ -643,7 +643,7 @@ fn c5_success_counts_when_nova_shows_it_there() {
     for (host, believed) in [(HOST, false), ("c", false), ("b", true)] {
         let mut bed = Bed::engine().asked();
         look(&mut bed, 5_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
-        bed.say_of(1, ResolutionKind::Success, Some("b"));
+        bed.resolve(1, ResolutionKind::Success, Some("b"));
         bed.reads(
             1,
             Some(Server {
@@ -659,7 +659,7 @@ fn c5_success_counts_when_nova_shows_it_there() {
 #[test]
 fn c5_a_word_is_heard_once_and_after_a_take_over_not_again() {
     let mut bed = failed_at_b();
-    bed.say_of(1, ResolutionKind::Failure, Some("b"));
+    bed.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.one(1).may_run.is_empty());
     bed.take_over();
     assert_eq!(bed.state.heard_moves, 1);

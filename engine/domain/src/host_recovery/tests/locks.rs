@@ -40,7 +40,7 @@ fn c12_an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
         bed.lock_is(1, Some(owners));
         assert!(!unlocks(&bed), "{owners:?} is kept");
         // What was sent may still take effect: nothing is over before that.
-        assert!(!bed.one(1).is_over());
+        assert!(!bed.one(1).is_finished());
         bed.tick(90_000).lock_is(1, Some(owners));
         assert!(!unlocks(&bed));
         assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
@@ -63,7 +63,7 @@ fn c7_a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
     let refused = fault(Some(503), FaultClass::Transient, false);
     bed.answer(1, ServerCall::Unlock, Err(refused)).tick(2_000);
     bed.lock_is(1, None);
-    assert!(!bed.one(1).is_over(), "{:?}", bed.step(1));
+    assert!(!bed.one(1).is_finished(), "{:?}", bed.step(1));
     bed.tick(30_000).lock_is_ours(1);
     assert!(unlocks(&bed));
     bed.answer(1, ServerCall::Unlock, Ok(()));
@@ -93,7 +93,7 @@ fn r12_an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     bed.take_over().tick(500);
     bed.lists(vec![], done());
     bed.lock_is(1, None);
-    assert!(!bed.one(1).is_over(), "{:?}", bed.step(1));
+    assert!(!bed.one(1).is_finished(), "{:?}", bed.step(1));
     bed.tick(90_000).lock_is(1, None);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
     // Nobody has unlocked what is under way.

@@ -509,8 +509,8 @@ fn r13_the_host_s_service_is_asked_for_together_with_the_conductors() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);
-    for turn in 0..240 {
-        if turn % 2 == 0 {
+    for ctx in 0..240 {
+        if ctx % 2 == 0 {
             bed.at += 500;
             bed.power(Power::Off);
         } else {

@@ -9,7 +9,7 @@ use crate::fault::FaultClass;
 use crate::host_recovery::{End, MoveStep};
 use crate::nova::{Server, VmState};
 use crate::pace::{Permits, StartSample, Urgency};
-use crate::recovery::{Command, Evacuations, Lists, Now, Observation, ServerCall, ServerIds};
+use crate::recovery::{Command, DecisionTime, Evacuations, Lists, Observation, ServerCall, ServerIds};
 
 impl Bed {
     fn permits(&mut self, evacuations: u64, calls: u32) -> &mut Self {
@@ -44,7 +44,7 @@ impl Bed {
     }
 
     fn next_look(&self) -> u128 {
-        let now = Now {
+        let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: wall(self.at),
         };

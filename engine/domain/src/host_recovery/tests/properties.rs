@@ -234,7 +234,7 @@ pub(super) fn check(bed: &Bed, before: &HostRecovery) {
         && !status.is_open()
     {
         assert!(
-            state.moves.values().all(super::super::Move::is_over),
+            state.moves.values().all(super::super::Move::is_finished),
             "terminal with open moves"
         );
         assert!(matches!(state.stage, Stage::Returning | Stage::Over));

@@ -6,7 +6,9 @@ use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, un
 use crate::entity::notification::NotificationStatus;
 use crate::entity::segment::RecoveryMethod;
 use crate::fault::{Fault, FaultClass};
-use crate::host_recovery::{End, Lock, MoveStep, ReservationEnd, ReservationStep, Stage};
+use crate::host_recovery::{
+    End, Lock, MoveStep, PlacementTarget, ReservationEnd as Outcome, ReservationStep as Step, Stage,
+};
 use crate::nova::{Server, Service, VmState};
 use crate::recovery::{
     Command, JoinResult, Observation, OperatorCommand, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus,
@@ -156,14 +158,12 @@ impl Bed {
 
     fn goes_to(&self, number: u128) -> Option<String> {
         self.commands.iter().find_map(|command| match command {
-            Command::Evacuate(it) if it.server() == id(number) => {
-                Some(it.target().unwrap_or("anywhere").to_owned())
-            }
+            Command::Evacuate(it) if it.server() == id(number) => Some(it.target().unwrap_or("any").into()),
             _ => None,
         })
     }
 
-    fn taken(&self, number: u128) -> Option<ReservationStep> {
+    fn taken(&self, number: u128) -> Option<Step> {
         self.state.reserve.taken(host_id(number)).map(|one| one.step)
     }
 
@@ -219,7 +219,7 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
     bed.answer(1, ServerCall::Evacuate, Ok(())).tick(1_000);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("rh-1"))]);
     bed.over(vec![]);
-    assert_eq!(bed.taken(1), Some(ReservationStep::Over(ReservationEnd::Used)));
+    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::Used)));
     bed.over(vec![]);
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
@@ -255,7 +255,7 @@ fn ew23_one_unevacuable_instance_consumes_one_reserved_host() {
         .iter()
         .map(|one| (one.name.as_str(), one.step))
         .collect();
-    assert_eq!(taken, [("rh-1", ReservationStep::Over(ReservationEnd::Used))]);
+    assert_eq!(taken, [("rh-1", Step::Over(Outcome::Used))]);
     assert_eq!(bed.status, NotificationStatus::Failed);
 }
 
@@ -295,7 +295,7 @@ fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     bed.nova_does_it(&mut enabled);
     bed.over(vec![server(1)]);
     assert_eq!(enabled, [false; 5], "all are as they were");
-    let back = ReservationStep::Over(ReservationEnd::GivenBack);
+    let back = Step::Over(Outcome::GivenBack);
     assert!(bed.state.reserve.hosts.iter().all(|one| one.step == back));
     assert_eq!(bed.status, NotificationStatus::Failed);
     assert!(
@@ -335,10 +335,7 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
     };
     assert!(bed.asks(&restore));
     bed.status_set(1, Ok(false));
-    assert_eq!(
-        bed.taken(1),
-        Some(ReservationStep::Over(ReservationEnd::GivenBack))
-    );
+    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(bed.record.reservations.contains(&host_id(1)));
 }
 
@@ -346,19 +343,9 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
 fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
     // Its own recovery, say, enables it again as it found it: a host that Nova's scheduler uses is in nobody's reserve.
     for (case, disabled, servers, end) in [
-        (
-            "put back by somebody",
-            Some(Some(REASON)),
-            0,
-            ReservationEnd::GivenBack,
-        ),
-        (
-            "disabled by somebody",
-            Some(Some("a process")),
-            0,
-            ReservationEnd::Used,
-        ),
-        ("used by somebody", None, 2, ReservationEnd::Used),
+        ("put back by somebody", Some(Some(REASON)), 0, Outcome::GivenBack),
+        ("disabled by somebody", Some(Some("a process")), 0, Outcome::Used),
+        ("used by somebody", None, 2, Outcome::Used),
     ] {
         let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
         bed.answer(1, ServerCall::Evacuate, conflict());
@@ -374,7 +361,7 @@ fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
             "{case}: {:?}",
             bed.commands
         );
-        assert_eq!(bed.taken(1), Some(ReservationStep::Over(end)), "{case}");
+        assert_eq!(bed.taken(1), Some(Step::Over(end)), "{case}");
     }
 }
 
@@ -433,15 +420,15 @@ fn rh_priority_without_a_reserve_leaves_it_to_the_scheduler_at_once() {
         ..spare(1, None)
     };
     bed.surveyed(vec![busy]);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("anywhere"));
-    assert_eq!(bed.goes_to(2).as_deref(), Some("anywhere"));
+    assert_eq!(bed.goes_to(1).as_deref(), Some("any"));
+    assert_eq!(bed.goes_to(2).as_deref(), Some("any"));
     assert!(bed.state.reserve.hosts.is_empty());
 }
 
 #[test]
 fn ew01_a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
     let mut bed = planned(RecoveryMethod::AutoPriority, vec![server(1), server(2)]);
-    assert_eq!(bed.goes_to(1).as_deref(), Some("anywhere"));
+    assert_eq!(bed.goes_to(1).as_deref(), Some("any"));
     assert!(!bed.awaits_survey(), "no reserved host before it is needed");
     bed.answer(1, ServerCall::Evacuate, Ok(()))
         .answer(2, ServerCall::Evacuate, Ok(()));
@@ -512,10 +499,7 @@ fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() 
     bed.pass(1_000).nova_does_it(&mut enabled);
     assert!(bed.is_asked(1));
     assert_eq!(bed.one(1).route.target.as_deref(), Some("rh-2"));
-    assert_eq!(
-        bed.taken(1),
-        Some(ReservationStep::Over(ReservationEnd::GivenBack))
-    );
+    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(!enabled[1], "it never got so far");
 }
 
@@ -562,10 +546,7 @@ fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
                 }
             }
         }
-        assert_eq!(
-            bed.taken(1),
-            Some(ReservationStep::Over(ReservationEnd::GivenBack))
-        );
+        assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
         left
     };
     assert!(with_aggregate(JoinResult::Added));
@@ -632,7 +613,7 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
             }));
         }
     }
-    assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
+    assert_eq!(bed.taken(1), Some(Step::Returning));
     assert!(bed.state.reserve.unfit["rh-1"].contains("has not come up"));
 }
 
@@ -667,7 +648,7 @@ fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     while bed.at < asked + 79_000 {
         bed.pass(1_000);
         assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
+        assert_eq!(bed.taken(1), Some(Step::Returning));
     }
     bed.pass(2_000);
     assert!(
@@ -691,7 +672,7 @@ fn r5_an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered(
     while bed.at < asked + 79_000 {
         bed.pass(1_000);
         assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
-        assert_eq!(bed.taken(1), Some(ReservationStep::Returning));
+        assert_eq!(bed.taken(1), Some(Step::Returning));
     }
 }
 
@@ -758,11 +739,7 @@ fn a_crash_between_any_two_steps_leaves_no_host_behind() {
                     }
                 }
                 ReserveCall::Join { host, aggregate } => {
-                    let result = if joined {
-                        JoinResult::Already
-                    } else {
-                        JoinResult::Added
-                    };
+                    let result = [JoinResult::Added, JoinResult::Already][usize::from(joined)];
                     joined = true;
                     ReserveAnswer::Joined {
                         host,
@@ -818,9 +795,6 @@ fn a_state_of_the_version_before_is_read() {
     assert!(row.as_object_mut().unwrap().remove("route").is_some());
     let read = crate::host_recovery::HostRecovery::restore(&head.to_string(), &[row.to_string()]).unwrap();
     assert!(read.reserve.hosts.is_empty());
-    assert_eq!(
-        read.moves[&id(1)].route.way,
-        crate::host_recovery::PlacementTarget::Scheduler
-    );
+    assert_eq!(read.moves[&id(1)].route.way, PlacementTarget::Scheduler);
     bed.tick(1);
 }

@@ -126,7 +126,7 @@ fn nothing_is_asked_while_nova_is_at_work() {
         }),
     );
     assert_eq!(restores(&bed), None);
-    assert!(!bed.one(1).is_over());
+    assert!(!bed.one(1).is_finished());
 }
 
 #[test]

@@ -243,7 +243,7 @@ fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_
             let on = matches!(word, ResolutionKind::Success | ResolutionKind::Failure).then_some("b");
             let on = on.filter(|_| word == ResolutionKind::Success || state.runs_on.is_some());
             let place = on.map_or_else(String::new, |host| format!(" on {host}"));
-            state.bed.say_of(1, word, on);
+            state.bed.resolve(1, word, on);
             let heard = heard(&state.bed);
             // What was refused has changed nothing, and what was asked for before the word is not its doing.
             let then = step(&state.bed);
@@ -276,7 +276,7 @@ fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_
 fn operator_success_is_believed_as_soon_as_nova_shows_it_there_and_then_nothing_is_asked_for() {
     for place in 0..states().len() {
         let mut state = states().swap_remove(place);
-        state.bed.say_of(1, ResolutionKind::Success, Some("b"));
+        state.bed.resolve(1, ResolutionKind::Success, Some("b"));
         if heard(&state.bed) != "done" {
             continue;
         }
@@ -300,7 +300,7 @@ fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
     for place in ["waiting", "waiting, for b alone", "being made ready"] {
         let find = |state: &State| state.name == place;
         let mut state = states().into_iter().find(find).unwrap();
-        state.bed.say_of(1, ResolutionKind::Success, Some("b"));
+        state.bed.resolve(1, ResolutionKind::Success, Some("b"));
         assert_eq!(asked_for(&mut state), [], "{place}");
         assert_eq!(state.bed.step(1), &MoveStep::Held, "{place}");
         let note = state.bed.one(1).note.clone().unwrap();
@@ -309,7 +309,7 @@ fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
             "{note}"
         );
         // Whoever has looked there ends it.
-        state.bed.say_of(1, ResolutionKind::Failure, Some("b"));
+        state.bed.resolve(1, ResolutionKind::Failure, Some("b"));
         asked_for(&mut state);
         assert_ne!(state.bed.step(1), &MoveStep::Held, "{place}");
     }
@@ -324,7 +324,7 @@ fn operator_retry_asks_again_at_once_and_forgets_what_failed_before() {
         bed.answer(1, ServerCall::Evacuate, Err(refused));
     }
     assert!(bed.is_waiting(1), "{:?}", bed.step(1));
-    bed.say_of(1, ResolutionKind::Retry, None);
+    bed.resolve(1, ResolutionKind::Retry, None);
     assert_eq!(heard(&bed), "done");
     assert_eq!((bed.one(1).failures, bed.one(1).note.clone()), (0, None));
     bed.at += 500;

@@ -146,7 +146,7 @@ fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
     bed.answer(1, ServerCall::Lock, Ok(()));
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
     bed.answer(1, ServerCall::Unlock, Ok(()));
-    assert!(!bed.one(1).is_over(), "its call may still be on the way");
+    assert!(!bed.one(1).is_finished(), "its call may still be on the way");
     bed.tick(80_000).lock_is_ours(1);
     assert!(bed.wants(|command| *command == Command::Unlock(id(1))));
 }

@@ -82,7 +82,7 @@ fn a_held_move_is_held_and_its_recovery_with_it() {
     assert_eq!(of_move(&bed, 1), (WaitsFor::Record, vec!["b".to_owned()]));
     assert_eq!(of_move(&bed, 2), bare(WaitsFor::Nothing));
     assert_eq!(waits(&bed), bare(WaitsFor::Moves));
-    bed.say_of(1, ResolutionKind::Failure, Some("b")).tick(1);
+    bed.resolve(1, ResolutionKind::Failure, Some("b")).tick(1);
     for _ in 0..3 {
         bed.tick(10_000).lists(vec![server(1), server(2)], vec![]);
         bed.inventory(vec![server(1), server(2)], vec![unfinished("running")]);

@@ -28,8 +28,8 @@ impl Bench {
         }
     }
 
-    fn now(&self) -> Now {
-        Now {
+    fn now(&self) -> DecisionTime {
+        DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
         }

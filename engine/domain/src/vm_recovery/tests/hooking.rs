@@ -48,7 +48,7 @@ impl Bench {
     }
 
     fn tell(&mut self, observation: Observation) {
-        let now = Now {
+        let now = DecisionTime {
             elapsed: Elapsed::from_millis(self.at),
             wall: Timestamp::from_micros(0),
         };

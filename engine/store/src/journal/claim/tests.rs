@@ -2,15 +2,15 @@ use sea_orm::ConnectionTrait as _;
 use tachi_domain::RecoveryId;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::Journal as _;
-use tachi_engine::ports::journal::{ClaimView, ClaimedRecovery, Write, WriteOutcome};
+use tachi_engine::ports::journal::{ClaimedRecovery, PeerClaim, Write, WriteOutcome};
 
 use tokio::task::JoinSet;
 
 use crate::testing::{Bench, pending_move};
 
-type Seen = Vec<ClaimView>;
+type Seen = Vec<PeerClaim>;
 
-async fn views(bench: &Bench) -> Vec<ClaimView> {
+async fn views(bench: &Bench) -> Vec<PeerClaim> {
     bench.store.journal().unsettled().await.unwrap()
 }
 
@@ -61,7 +61,7 @@ async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_other
     assert!(matches!(done, WriteOutcome::Written(_)));
     let mut asked = all.clone();
     // At the epoch that it has, and still not: it is closed.
-    asked[3] = ClaimView {
+    asked[3] = PeerClaim {
         epoch: closed.epoch,
         seq: closed.seq + 1,
         beat: closed.beat + 1,

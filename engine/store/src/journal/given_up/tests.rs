@@ -75,7 +75,7 @@ async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_s
     let said = bench
         .store
         .desk()
-        .see_to(claimed.id, left, "alice")
+        .acknowledge(claimed.id, left, "alice")
         .await
         .unwrap();
     assert_eq!(said, ActionOutcome::Heard);

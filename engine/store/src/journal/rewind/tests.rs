@@ -1,6 +1,6 @@
 use sea_orm::ConnectionTrait as _;
 use tachi_domain::Elapsed;
-use tachi_engine::ports::journal::{Claim, ClaimView, ClaimedRecovery, Write, WriteOutcome};
+use tachi_engine::ports::journal::{Claim, ClaimedRecovery, PeerClaim, Write, WriteOutcome};
 use tachi_engine::ports::{Journal as _, OperatorJournal as _};
 
 use crate::testing::{Bench, step};
@@ -25,7 +25,7 @@ fn past(claimed: &ClaimedRecovery) -> Claim {
     claim
 }
 
-async fn views(bench: &Bench) -> Vec<ClaimView> {
+async fn views(bench: &Bench) -> Vec<PeerClaim> {
     bench.store.journal().unsettled().await.unwrap()
 }
 

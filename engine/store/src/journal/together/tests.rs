@@ -179,7 +179,7 @@ async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_a
     together.0.lock().unwrap().is_led = true;
     drop(Lead {
         of: together.clone(),
-        is_over: false,
+        is_finished: false,
     });
     assert!(outcome.await.is_err());
     let claim = all[1].claim();
@@ -193,7 +193,7 @@ async fn a_lead_that_is_done_leaves_the_next_one_alone() {
     let together = Together::default();
     let mut first = Lead {
         of: together.clone(),
-        is_over: false,
+        is_finished: false,
     };
     assert!(first.next().is_none());
     // Somebody has come in between, and made another.

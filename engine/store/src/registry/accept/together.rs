@@ -142,9 +142,9 @@ pub(crate) async fn accept(
 }
 
 /// Releases a worker's slot if the worker panics; otherwise it would be taken forever.
-struct Place<'a>(&'a AcceptQueue);
+struct SlotGuard<'a>(&'a AcceptQueue);
 
-impl Drop for Place<'_> {
+impl Drop for SlotGuard<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.queue().workers -= 1;
@@ -154,7 +154,7 @@ impl Drop for Place<'_> {
 
 /// Works until no notification waits.
 async fn work(registry: RegistryTables) {
-    let _place = Place(&registry.waiting);
+    let _place = SlotGuard(&registry.waiting);
     loop {
         let batch = registry.waiting.next();
         match batch.len() {

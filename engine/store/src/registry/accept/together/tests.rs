@@ -148,7 +148,7 @@ fn a_worker_that_panics_leaves_its_place_to_another() {
     waiting.join(entry("a", Timestamp::from_micros(0)));
     assert!(waiting.another(1));
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _place = Place(&waiting);
+        let _place = SlotGuard(&waiting);
         panic!("a test");
     }));
     assert!(panicked.is_err());

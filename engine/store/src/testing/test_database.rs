@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{ServerKind, ServerOptions, Store, StoreOptions};
 
-pub(super) enum Place {
+pub(super) enum TestDatabase {
     File(TempDir),
     Server { server: Server, database: String },
 }
@@ -27,7 +27,7 @@ pub(super) struct Server {
     admin: String,
 }
 
-impl Place {
+impl TestDatabase {
     pub(super) fn file() -> Self {
         Self::File(tempfile::tempdir().unwrap())
     }
@@ -75,7 +75,7 @@ impl Place {
 /// The password of users in test databases.
 const WORD: &str = "tachi";
 
-impl Place {
+impl TestDatabase {
     /// Creates a user without privileges, and returns the options of the database for that user; `None` for a file.
     pub(super) async fn new_user(&self) -> Option<(String, StoreOptions)> {
         let Self::Server { server, database } = self else {

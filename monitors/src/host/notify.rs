@@ -100,9 +100,9 @@ mod tests {
 
     use super::*;
 
-    async fn poked(pokes: &Pokes) -> bool {
+    async fn poked(notifications_sent: &Pokes) -> bool {
         // Earlier wake-ups have arrived: on one machine, a datagram is queued when the call returns.
-        tokio::time::timeout(Duration::from_millis(200), pokes.next())
+        tokio::time::timeout(Duration::from_millis(200), notifications_sent.next())
             .await
             .is_ok()
     }
@@ -111,7 +111,7 @@ mod tests {
     async fn which_alerts_poke() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("sub/alert.sock");
-        let pokes = Pokes::listen(&path).unwrap();
+        let notifications_sent = Pokes::listen(&path).unwrap();
         let recipient = path.to_str();
         for (kind, expected) in [
             (Some("fencing"), true),
@@ -121,7 +121,7 @@ mod tests {
             (None, true),
         ] {
             alert(kind, recipient);
-            assert_eq!(poked(&pokes).await, expected, "{kind:?}");
+            assert_eq!(poked(&notifications_sent).await, expected, "{kind:?}");
         }
     }
 
@@ -129,12 +129,12 @@ mod tests {
     async fn many_pokes_are_one_and_never_block() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alert.sock");
-        let pokes = Pokes::listen(&path).unwrap();
+        let notifications_sent = Pokes::listen(&path).unwrap();
         for _ in 0..10_000 {
             alert(Some("fencing"), path.to_str());
         }
-        assert!(poked(&pokes).await);
-        assert!(!poked(&pokes).await, "all were taken at once");
+        assert!(poked(&notifications_sent).await);
+        assert!(!poked(&notifications_sent).await, "all were taken at once");
     }
 
     #[tokio::test]
@@ -142,14 +142,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("alert.sock");
         alert(Some("fencing"), path.to_str());
-        let pokes = Pokes::listen(&path).unwrap();
-        drop(pokes);
+        let notifications_sent = Pokes::listen(&path).unwrap();
+        drop(notifications_sent);
         alert(Some("fencing"), path.to_str());
         // A killed process leaves its socket: the next one replaces it.
         std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-        let pokes = Pokes::listen(&path).unwrap();
+        let notifications_sent = Pokes::listen(&path).unwrap();
         alert(Some("fencing"), path.to_str());
-        assert!(poked(&pokes).await);
+        assert!(poked(&notifications_sent).await);
     }
 
     #[test]

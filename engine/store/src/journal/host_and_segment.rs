@@ -11,7 +11,7 @@ use crate::error::Stop;
 use crate::registry::maintenance;
 
 /// A host, deleted or not, and its segment.
-pub(super) struct Place {
+pub(super) struct HostAndSegment {
     pub(super) host: host::Model,
     /// `None` if the segment's row no longer exists.
     pub(super) segment: Option<segment::Model>,
@@ -20,7 +20,7 @@ pub(super) struct Place {
 }
 
 /// Reads one host; `None` if its row no longer exists.
-pub(super) async fn of(db: &impl ConnectionTrait, host: &str) -> Result<Option<Place>, Stop> {
+pub(super) async fn of(db: &impl ConnectionTrait, host: &str) -> Result<Option<HostAndSegment>, Stop> {
     Ok(of_all(db, &[host]).await?.remove(host))
 }
 
@@ -28,7 +28,7 @@ pub(super) async fn of(db: &impl ConnectionTrait, host: &str) -> Result<Option<P
 pub(super) async fn of_all(
     db: &impl ConnectionTrait,
     hosts: &[&str],
-) -> Result<BTreeMap<String, Place>, Stop> {
+) -> Result<BTreeMap<String, HostAndSegment>, Stop> {
     let found = host::Entity::find()
         .filter(host::Column::Uuid.is_in(hosts.iter().copied()))
         .find_also_related(segment::Entity)
@@ -37,7 +37,7 @@ pub(super) async fn of_all(
     let reasons = maintenance::reasons(db, found.iter().map(|(host, _)| host)).await?;
     let places = found.into_iter().map(|(host, segment)| {
         let maintenance = reasons.get(&host.uuid).copied();
-        let place = Place {
+        let place = HostAndSegment {
             host,
             segment,
             maintenance,

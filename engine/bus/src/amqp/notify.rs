@@ -21,7 +21,7 @@ impl AmqpPoke {
 }
 
 impl Notifier for AmqpPoke {
-    fn poke(&self) {
+    fn notify(&self) {
         let mut message = OutboxMessage::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
         // An engine that is not connected polls for work when it starts.
         message.properties = BasicProperties::default().with_content_type("application/json".into());
