@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ActiveFreeze, AssessContext, Facts, Finding, FindingCode, Findings, Protection, ProtectionState,
-    Severity, is_alive,
+    Severity, hosts, is_alive,
 };
 use crate::freeze::FreezeScope;
 use crate::id::ServerId;
@@ -60,7 +60,16 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
         if !deaf.is_empty() {
             finding = finding.graded(Severity::Err);
         }
-        found.note(about(finding, ice, look).fix(ice.freeze.thaw()));
+        let drained = is_drained(ice, look);
+        if drained {
+            finding.text = format!("disabled at Nova and {}", finding.text);
+        }
+        let fix = if drained {
+            format!("tachi host undrain {} --reason TEXT", ice.freeze.name)
+        } else {
+            ice.freeze.thaw()
+        };
+        found.note(about(finding, ice, look).fix(fix));
     }
 }
 
@@ -73,6 +82,15 @@ fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
         "frozen {terms}, and an engine of an older version does not keep it, so it may be fenced and moved: stop {}",
         deaf.join(", ")
     )
+}
+
+/// True for a freeze of a host that is also disabled in Nova, as a drain leaves it: one command ends both.
+fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
+    let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
+    ice.freeze.scope == FreezeScope::Host
+        && hosts.any(|host| {
+            host.name == ice.freeze.name && host.maintenance.is_none() && hosts::takes_nothing(host, look)
+        })
 }
 
 fn about(finding: Finding, ice: &ActiveFreeze, look: &AssessContext<'_>) -> Finding {
@@ -145,6 +163,28 @@ mod tests {
                 "{scope}"
             );
         }
+    }
+
+    #[test]
+    fn d9_a_drained_host_is_one_finding_that_ends_with_one_command() {
+        let mut facts = frozen(FreezeScope::Host, "b");
+        facts.computes.as_mut().unwrap().value[1].enabled = false;
+        let situation = assess(&facts, NOW);
+        let (text, about, ..) = told(&situation);
+        assert!(text.starts_with("disabled at Nova and frozen"), "{text}");
+        assert_eq!(about, ["b"]);
+        let fix = situation.findings[0].fix.as_deref();
+        assert_eq!(fix, Some("tachi host undrain b --reason TEXT"));
+        // Another freeze does not explain why it is disabled.
+        facts.freezes = vec![ice(FreezeScope::Segment, "s1")];
+        let situation = assess(&facts, NOW);
+        let codes: Vec<_> = situation.findings.iter().map(|one| one.code).collect();
+        assert!(codes.contains(&FindingCode::HostDisabled) && codes.contains(&FindingCode::Frozen));
+        // A reserved host is disabled anyway: it is not drained.
+        facts.freezes = vec![ice(FreezeScope::Host, "b")];
+        facts.segments[0].hosts[1].reserved = true;
+        let situation = assess(&facts, NOW);
+        assert!(told(&situation).0.starts_with("frozen"));
     }
 
     #[test]
