@@ -129,15 +129,29 @@ fn named(name: &str) -> Value {
 fn filter(filter: &Filter) -> Value {
     let schema = match filter.kind {
         FilterKind::Exact => json!({"type": "string", "pattern": NO_NUL}),
-        FilterKind::Boolean => {
-            let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
-            json!({"type": "string", "enum": words, "description": "Case does not matter."})
-        }
+        FilterKind::Boolean => json!({
+            "type": "string",
+            "pattern": boolean_pattern(),
+            "description": "1, t, true, on, y, yes; 0, f, false, off, n, no. Case does not matter.",
+        }),
         FilterKind::Time => DateTime.schema(),
         FilterKind::Number => json!({"type": "integer", "minimum": 0}),
         FilterKind::Word(words) => json!({"type": "string", "enum": words}),
     };
     json!({"name": filter.name, "in": "query", "description": filter.about, "schema": schema})
+}
+
+/// Returns the pattern of the values that a boolean filter accepts. An enumeration would have to list each word in every case.
+fn boolean_pattern() -> String {
+    let any_case = |word: &&str| -> String {
+        let letter = |letter: char| match letter.to_ascii_uppercase() {
+            upper if upper == letter => letter.to_string(),
+            upper => format!("[{upper}{letter}]"),
+        };
+        word.chars().map(letter).collect()
+    };
+    let words: Vec<_> = TRUE.iter().chain(FALSE).map(any_case).collect();
+    format!("^\\s*({})\\s*$", words.join("|"))
 }
 
 fn sort_key(columns: &[&str]) -> Value {
