@@ -49,7 +49,7 @@ pub(crate) fn judge(app: &ApiState, caller: &Caller, new: &mut NewNotification) 
         .judge(caller.reporter(), is_admitted, new)
         .map_err(|why| {
             let reporter = caller.reporter();
-            tracing::warn!(host = %new.hostname, kind = %new.kind, %reporter, "a report is refused: {why}");
+            tracing::warn!(host = %new.hostname, kind = %new.kind, %reporter, %why, "report refused");
             ApiError::NotYours {
                 message: format!(
                     "This reporter may not report {} of {}: {why}.",
@@ -63,14 +63,14 @@ pub(crate) fn judge(app: &ApiState, caller: &Caller, new: &mut NewNotification) 
     if options.mode == BindingMode::Warn && reporter.host.is_none() && app.binding.is_news(reporter) {
         tracing::warn!(
             %reporter,
-            "this reporter is bound to no host and may report any: give each host credentials of its own with \
+            "reporter is bound to no host and may report any host; give each host its own credentials with \
              `tachi setup monitors`, then set [api] reporter_binding = enforce"
         );
     }
     if reporter.unheard.is_some() {
         tracing::warn!(
             host = %new.hostname, %reporter, rule = evidence::RULE,
-            "host_status is taken for UNKNOWN: only a control node that the policy admits may say that a host is off"
+            "treating host_status as UNKNOWN; only a control node that the policy admits may report a host as off"
         );
     }
     Ok(())

@@ -53,7 +53,7 @@ pub(crate) fn given(
     if !new.reporter.as_ref().is_some_and(|reporter| reporter.control) {
         tracing::warn!(
             host = %new.hostname, %user, rule = RULE,
-            "fence evidence is left out: the policy does not admit it, or its reporter is bound to a host"
+            "ignoring fence evidence; the policy does not admit it, or its reporter is bound to a host"
         );
         return Ok(None);
     }

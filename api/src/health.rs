@@ -175,11 +175,11 @@ impl Health {
         let answer = match timeout(DATABASE_TIMEOUT, segments.list_segments(&one)).await {
             Ok(Ok(_)) => true,
             Ok(Err(error)) => {
-                tracing::warn!(error = %crate::error::Chain(&error), "healthcheck: the database does not answer");
+                tracing::warn!(error = %crate::error::Chain(&error), "healthcheck failed; the database does not answer");
                 false
             }
             Err(_) => {
-                tracing::warn!("healthcheck: the database did not answer within {DATABASE_TIMEOUT:?}");
+                tracing::warn!(timeout = ?DATABASE_TIMEOUT, "healthcheck failed; the database does not answer");
                 false
             }
         };

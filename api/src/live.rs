@@ -207,7 +207,7 @@ async fn look(app: &ApiState, again: bool) -> LastEvent {
     match app.lookout.look().await {
         Ok(seen) => app.streams.made(&seen),
         Err(error) => {
-            tracing::debug!(%error, "looking for those who listen failed");
+            tracing::debug!(%error, "failed to read the region for event streams");
             LastEvent::Unknown
         }
     }

@@ -111,7 +111,7 @@ impl HeartbeatWriter {
                     if !failed {
                         tracing::warn!(
                             error = &error as &dyn std::error::Error,
-                            "failed to write heartbeats of monitors: each is tried again for a few seconds"
+                            "failed to write monitor heartbeats; retrying for a few seconds"
                         );
                     }
                     failed = true;

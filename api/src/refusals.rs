@@ -175,8 +175,8 @@ impl RefusalCounter {
             {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
-                    "refused reports cannot be counted for `tachi show --at`: they are kept in memory, and tried again \
-                     (where the API has a database user of its own: `tachi db grants`)"
+                    "failed to count refused reports; keeping them in memory and retrying (if the API has a database \
+                     user of its own: `tachi db grants`)"
                 );
             }
             pause = match written {

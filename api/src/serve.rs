@@ -126,7 +126,7 @@ pub async fn serve(
             // Drops the connection when the drain timeout has passed or another connection needs the place.
             tokio::select! {
                 () = cut.cancelled() => {}
-                () = place.cut.cancelled() => tracing::debug!(client = %peer.address, "an idle connection makes room for another"),
+                () = place.cut.cancelled() => tracing::debug!(client = %peer.address, "closing an idle connection for a new one"),
                 () = connection => {}
             }
         });
@@ -139,7 +139,7 @@ pub async fn serve(
     if !drained {
         tracing::warn!(
             connections = connections.len(),
-            "requests did not end in time and are dropped"
+            "requests did not end in time; dropping them"
         );
     }
     cut.cancel();
@@ -152,7 +152,7 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
+                tracing::warn!(%error, "failed to accept a connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -418,7 +418,7 @@ def logs(tachi, kolla, work):
     before = len(file.read_text().splitlines())
     conf.write_text(conf.read_text().replace("debug = False", "debug = True"))
     running.send_signal(signal.SIGHUP)
-    until(lambda: "the level of the log was read again" in file.read_text())
+    until(lambda: "log level reloaded" in file.read_text())
     answer("https://127.0.0.1:15868/v1/")
     until(lambda: " DEBUG " in file.read_text())
     running.terminate()

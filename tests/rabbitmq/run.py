@@ -271,7 +271,7 @@ def r21(checks, field, broker, upstream, engine):
     """Upstream's own engine comes while ours is at work, and ours is to start while it is."""
     upstream.start_engine()
     wait(lambda: queues(broker).get("ha_engine", ("", 0))[1] == 2, "upstream's engine to consume", 60)
-    engine.until_said("an engine of upstream consumes the same queue")
+    engine.until_said("upstream engine consumes the same queue")
     checks.that("r21 an engine of upstream beside ours is told of", True)
     told = wait(lambda: "stop masakari-engine" in field.operator("status"), "a word of the engine about it", 20, 0.5)
     checks.that("r21 and by tachi status", told)

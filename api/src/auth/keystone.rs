@@ -73,7 +73,7 @@ impl TokenAuth {
         };
         let Some(own) = &self.options.service_type else {
             tracing::warn!(
-                "a token with access rules was refused: set service_type in [keystone_authtoken] (usually instance-ha)"
+                "token with access rules refused; set service_type in [keystone_authtoken] (usually instance-ha)"
             );
             return false;
         };

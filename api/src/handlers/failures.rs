@@ -95,11 +95,11 @@ async fn write(
                 Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(accepted.clone())),
             );
         }
-        tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "a host is reported as dead");
+        tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "operator reported a host as failed");
         app.report_limit.learn(&view.host.name, accepted.segment);
     }
     if let Some(why) = told.unaudited {
-        tracing::warn!("{why}");
+        tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
     app.notify.notify();
     reply::with_status(StatusCode::ACCEPTED, "failure", &told.view)

@@ -85,7 +85,7 @@ async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
     let hand = by.hand(&app);
     let written = hand.freeze(&what, &wish, &seen).await.map_err(refused)?;
     if !written.already {
-        tracing::info!(by = %hand.by, "{}", written.line.freeze.sentence());
+        tracing::info!(by = %hand.by, freeze = %written.line.freeze.sentence(), "freeze started");
     }
     app.notify.notify();
     let heard = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
@@ -117,9 +117,9 @@ async fn end(app: ApiState, by: Requester, number: String) -> Answer {
     })?;
     let hand = by.hand(&app);
     let (thawed, unaudited) = hand.thaw(&FreezeView::from(found)).await.map_err(refused)?;
-    tracing::info!(by = %hand.by, "{} is thawed", found.freeze.what());
+    tracing::info!(by = %hand.by, freeze = %found.freeze.what(), "freeze ended by an operator");
     if let Some(why) = unaudited {
-        tracing::warn!("{why}");
+        tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
     app.notify.notify();
     reply::ok("freeze", &thawed)

@@ -56,7 +56,7 @@ impl Requester {
 
 fn warned(unaudited: Option<&String>) {
     if let Some(why) = unaudited {
-        tracing::warn!("{why}");
+        tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
 }
 
@@ -77,7 +77,7 @@ pub(crate) async fn unmute(
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     to_the_end(async move {
         let done = by.upkeep(&app).unmute(&reporter).await.map_err(refused)?;
-        tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "a reporter is heard again");
+        tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "reporter is no longer quarantined");
         warned(done.unaudited.as_ref());
         reply::ok("lift", &done.view)
     })
@@ -95,7 +95,7 @@ pub(crate) async fn forget(
     let kind = kind_of(&kind)?;
     to_the_end(async move {
         let done = by.upkeep(&app).forget(&host, kind).await.map_err(refused)?;
-        tracing::info!(host, %kind, by = %done.view.by, "a monitor is forgotten");
+        tracing::info!(host, %kind, by = %done.view.by, "monitor removed");
         warned(done.unaudited.as_ref());
         reply::ok("monitor", &done.view)
     })
@@ -116,7 +116,7 @@ pub(crate) async fn retry(
         let now = app.clock.wall();
         let done = by.upkeep(&app).retry(id, now).await.map_err(refused)?;
         let view = &done.view;
-        tracing::info!(recovery = %view.recovery, of = %id, by = %view.by, already = view.already, "another attempt");
+        tracing::info!(recovery = %view.recovery, of = %id, by = %view.by, already = view.already, "operator requested another attempt of a recovery");
         warned(done.unaudited.as_ref());
         app.notify.notify();
         reply::with_status(StatusCode::ACCEPTED, "retry", view)

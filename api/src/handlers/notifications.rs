@@ -63,7 +63,7 @@ pub(crate) async fn create(
             refused(&new, RefusalReason::TooMany);
             tracing::warn!(
                 host = %new.hostname, user = %request.caller.identity.user_id,
-                "more notifications of one reporter for one segment in a minute than [api] notifications_per_segment"
+                "notification refused; its reporter exceeds [api] notifications_per_segment for this segment"
             );
             ApiError::too_many(wait)
         })?;
@@ -100,7 +100,7 @@ pub(crate) async fn create(
             notification = %accepted.id,
             host = %new.hostname,
             reporter = new.reporter.as_deref().map(tracing::field::display),
-            "its reporter is muted: the report is stored and starts nothing"
+            "reporter is quarantined; its report is stored and starts no recovery"
         );
     }
     app.notify.notify();

@@ -169,9 +169,9 @@ async fn write(app: ApiState, name: String, by: String, request: String, wish: P
     let begun = planner.plan(&looked.view, &wish, instances).await;
     let begun = begun.map_err(refused)?;
     let view = &begun.view;
-    tracing::info!(recovery = %view.recovery, host = %view.host, by = %view.by, kind = %view.kind, "something is planned for a host");
+    tracing::info!(recovery = %view.recovery, host = %view.host, by = %view.by, kind = %view.kind, "plan accepted");
     if let Some(why) = &begun.unaudited {
-        tracing::warn!("{why}");
+        tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
     app.notify.notify();
     answer(&begun)

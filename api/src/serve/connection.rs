@@ -32,7 +32,7 @@ pub(super) async fn run(
     let _open = metrics::open_connection();
     // Answers are small, so waiting to fill a packet would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "setting TCP_NODELAY failed");
+        tracing::debug!(%error, "failed to set TCP_NODELAY");
     }
     let Some(tls) = &options.tls else {
         return requests(stream, peer, router, &options, activity, shutdown).await;
@@ -58,11 +58,11 @@ pub(super) async fn run(
         }
         Ok(Err(error)) => {
             metrics::handshake_failed();
-            tracing::info!(client = %peer.address, %error, "the handshake of TLS failed");
+            tracing::info!(client = %peer.address, %error, "TLS handshake failed");
         }
         Err(_) => {
             metrics::handshake_failed();
-            tracing::info!(client = %peer.address, "the handshake of TLS took too long");
+            tracing::info!(client = %peer.address, "TLS handshake timed out");
         }
     }
 }
@@ -109,7 +109,7 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
             served.await
         }
         () = activity.head_is_late(options.head_timeout) => {
-            tracing::debug!(client = %peer.address, "the head of a request took too long");
+            tracing::debug!(client = %peer.address, "request head timed out");
             return;
         }
     };

@@ -170,8 +170,12 @@ impl Session {
             });
         let millis = self.now().saturating_sub(started).as_millis();
         match &outcome {
-            Ok(answer) => tracing::debug!(call = %line, status = answer.status, millis, "answered"),
-            Err(error) => tracing::debug!(call = %line, fault = ?error.fault, millis, "failed"),
+            Ok(answer) => {
+                tracing::debug!(call = %line, status = answer.status, millis, "OpenStack call answered")
+            }
+            Err(error) => {
+                tracing::debug!(call = %line, fault = ?error.fault, millis, "OpenStack call failed")
+            }
         }
         outcome
     }

@@ -117,14 +117,14 @@ impl AuditLog {
                 Some(SecondCopyWriter::start(place).map_err(|source| OpenError { path, source })?);
         }
         match writer.opened() {
-            Ok(file) => tracing::info!(log = %file.path().display(), "audit log"),
+            Ok(file) => tracing::info!(log = %file.path().display(), "audit log opened"),
             Err(error) => {
                 let consequence = if options.required {
                     "no power command is sent until it can be written"
                 } else {
                     "power commands are sent without it"
                 };
-                tracing::error!(log = %options.path.display(), %error, "the audit log cannot be opened: {consequence}");
+                tracing::error!(log = %options.path.display(), %error, consequence, "failed to open the audit log");
             }
         }
         let path = options.path.clone();
@@ -173,7 +173,7 @@ impl AuditSink for AuditLog {
                         source: Box::new(why),
                     });
                 }
-                tracing::warn!(log, %why, "a power command is not in the audit log, and audit_required is false");
+                tracing::warn!(log, %why, "failed to write a power command to the audit log; audit_required is false");
                 Ok(())
             }
         }
@@ -182,7 +182,7 @@ impl AuditSink for AuditLog {
     fn note(&self, entry: AuditEntry) {
         if let Err(why) = self.give(entry, None) {
             counter!(FAILED).increment(1);
-            tracing::warn!(log = %self.options.path.display(), %why, "a line is not in the audit log");
+            tracing::warn!(log = %self.options.path.display(), %why, "failed to queue a line for the audit log");
         }
     }
 }
@@ -234,7 +234,7 @@ impl Writer {
                 Ok(()) => counter!(LINES).increment(count),
                 Err(why) => {
                     counter!(FAILED).increment(count);
-                    tracing::error!(log = %self.options.path.display(), why, "the audit log cannot be written");
+                    tracing::error!(log = %self.options.path.display(), why, "failed to write the audit log");
                     // Drops the file, which is reopened for the next line: the end is read from the disk again.
                     self.file = None;
                 }

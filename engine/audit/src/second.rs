@@ -129,7 +129,7 @@ fn run(place: &Second, inbox: &Receiver<Batch>) {
 fn failed(place: &Second, text: &str, why: &str) {
     let lines = u64::try_from(text.lines().count()).unwrap_or(u64::MAX);
     counter!(FAILED, "sink" => "second").increment(lines);
-    tracing::error!(%place, lines, why, "the second place of the audit log does not have these lines");
+    tracing::error!(%place, lines, why, "failed to write lines to the second place of the audit log");
 }
 
 fn add(path: &Path, text: &str) -> io::Result<()> {

@@ -111,7 +111,7 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
         .with(sinks)
         .try_init();
     if let Err(error) = started {
-        tracing::debug!(%error, "the log was already started");
+        tracing::debug!(%error, "log is already started");
         return Ok(());
     }
     RUNNING.get_or_init(|| ReloadState {
@@ -120,7 +120,7 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
         levels: program.levels,
     });
     for (option, error) in missing {
-        tracing::warn!(option, %error, "the log goes to standard error: nothing listens where the option sends it");
+        tracing::warn!(option, %error, "log target is unavailable; logging to standard error");
     }
     Ok(())
 }
@@ -157,7 +157,7 @@ pub fn set_level(verbose: bool) {
         return;
     }
     match running.filter.reload(EnvFilter::new(running.levels.of(verbose))) {
-        Ok(()) => tracing::info!(debug = verbose, "SIGHUP: the level of the log was read again"),
-        Err(error) => tracing::error!(%error, "SIGHUP: the level of the log stays as it is"),
+        Ok(()) => tracing::info!(debug = verbose, "log level reloaded"),
+        Err(error) => tracing::error!(%error, "failed to reload the log level"),
     }
 }

@@ -123,7 +123,7 @@ impl Client {
         }
         let http = builder.build().map_err(|source| SetupError::Client { source })?;
         if base.scheme() == "http" && is_new(&base) {
-            tracing::warn!(url = %base, "MAAS is reached without TLS: its API key can be read on the way");
+            tracing::warn!(url = %base, "MAAS connection is without TLS; its API key can be read in transit");
         }
         Ok(Self {
             http,

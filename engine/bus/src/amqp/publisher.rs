@@ -355,7 +355,8 @@ impl Session<'_> {
                 tracing::warn!(
                     exchange = message.exchange,
                     key = message.key,
-                    "a message was given up after {MOST_TRIES} connections"
+                    connections = MOST_TRIES,
+                    "message dropped; no connection delivered it"
                 );
             }
         }

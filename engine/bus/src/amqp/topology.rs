@@ -228,9 +228,10 @@ impl Topology<'_> {
 
 fn as_it_is(what: &str, name: &str, error: &AmqpError) {
     tracing::warn!(
+        what,
         name,
         why = error.chain(),
-        "the {what} was declared by somebody else with other options: it is used as it is"
+        "broker has this object with other options; using it unchanged"
     );
 }
 

@@ -114,8 +114,7 @@ impl Upstream {
             told.1 = Some(Instant::now());
             tracing::error!(
                 engines,
-                "an engine of upstream consumes the same queue: stop it. Until then what an API of upstream accepts is \
-                 left to it, lest two engines work on one host"
+                "upstream engine consumes the same queue; stop it: until then it handles what an upstream API accepts"
             );
         }
     }
