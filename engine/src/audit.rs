@@ -67,7 +67,7 @@ impl Auditor {
                     command.name(),
                     error.source
                 );
-                tracing::error!(recovery = self.recovery, host, "{text}");
+                tracing::error!(recovery = self.recovery, host, %text, "power command not sent; failed to write it to the audit log");
                 return Some(Fault {
                     class: FaultClass::Transient,
                     status: None,

@@ -117,7 +117,7 @@ impl CloudCache {
                 if seen.trouble.is_none() {
                     tracing::warn!(
                         why,
-                        "Nova does not answer: while that is so, a host that dies is not recovered"
+                        "Nova does not answer; hosts that fail meanwhile are not recovered"
                     );
                 }
                 seen.trouble = Some(why);

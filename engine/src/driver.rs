@@ -207,7 +207,7 @@ impl Driver {
     fn journalled(&self, sent: Duration, outcome: Result<WriteOutcome, JournalError>) -> Event {
         let outcome = outcome.inspect_err(|error| {
             let source = error.source.to_string();
-            tracing::warn!(recovery = %self.claimed.id, %error, source, "the journal failed: claim not held");
+            tracing::warn!(recovery = %self.claimed.id, %error, source, "failed to write the journal; the claim is not confirmed");
         });
         Event::Journalled {
             sent,
@@ -251,12 +251,12 @@ impl Driver {
         let since = state.wait().map_or(now, |wait| wait.since);
         let minutes = now.micros_since(since) / 60_000_000;
         if held.is_some() {
-            tracing::warn!(%recovery, host, minutes, "recovery is on hold, waiting for an operator: {why}");
+            tracing::warn!(%recovery, host, minutes, %why, "recovery is on hold, waiting for an operator");
             if let Some(teller) = self.teller.as_ref().filter(|_| again) {
                 teller.still_held(why, self.ports.clock.wall());
             }
         } else {
-            tracing::warn!(%recovery, host, minutes, "still waiting for {why}");
+            tracing::warn!(%recovery, host, minutes, %why, "recovery is waiting");
         }
         numbers::alarmed(&held_by);
         numbers::alarmed(&waits_for);
@@ -328,11 +328,11 @@ impl Driver {
         })
         .await;
         if drained.is_err() {
-            tracing::warn!(recovery = %self.claimed.id, "calls were still under way when the engine stopped");
+            tracing::warn!(recovery = %self.claimed.id, "calls were in progress when the engine stopped; dropping them");
             self.calls.abort_all();
         }
         if let Err(error) = self.ports.journal.release(self.machine.claim()).await {
-            tracing::warn!(recovery = %self.claimed.id, %error, "the claim was not given free");
+            tracing::warn!(recovery = %self.claimed.id, %error, "failed to release claim");
         }
     }
 
@@ -342,20 +342,20 @@ impl Driver {
         match ended {
             DriverEnd::Lost => tracing::warn!(%recovery, "another engine has claimed the recovery"),
             DriverEnd::Unsure(UncertainClaim::Refused) => {
-                tracing::error!(%recovery, "a write was refused four times in a row");
+                tracing::error!(%recovery, "journal refused a write four times in a row; claiming the recovery again");
             }
             DriverEnd::Unsure(UncertainClaim::StoodStill) => tracing::warn!(
                 %recovery,
-                "by the database's clock more time has passed than by this machine's: it was stopped together with its clocks, or the \
-                 database's clock was set forward; the recovery is claimed again"
+                "database clock advanced more than this machine's clock (the machine was suspended, or the database clock was set \
+                 forward); claiming the recovery again"
             ),
             DriverEnd::Unsure(UncertainClaim::Rewound) => tracing::error!(
                 %recovery,
-                "the database has lost the latest writes of the recovery (a failover?); it is claimed again, and nothing is asked until \
-                 no earlier call can take effect"
+                "database lost writes of the recovery (a failover?); claiming it again, and sending nothing until no earlier call can \
+                 take effect"
             ),
             DriverEnd::Unsure(UncertainClaim::State) => {
-                tracing::error!(%recovery, "the state cannot be written")
+                tracing::error!(%recovery, "failed to serialize the state of the recovery")
             }
             DriverEnd::Over
             | DriverEnd::Released
@@ -369,9 +369,11 @@ impl Driver {
         let (recovery, host) = (self.claimed.id, self.host());
         let task = step.task.name();
         match step.server {
-            _ if step.failed => tracing::warn!(%recovery, host, task, "{}", step.text),
-            Some(server) => tracing::debug!(%recovery, host, task, %server, "{}", step.text),
-            None => tracing::info!(%recovery, host, task, "{}", step.text),
+            _ if step.failed => tracing::warn!(%recovery, host, task, text = %step.text, "recovery step"),
+            Some(server) => {
+                tracing::debug!(%recovery, host, task, %server, text = %step.text, "recovery step")
+            }
+            None => tracing::info!(%recovery, host, task, text = %step.text, "recovery step"),
         }
     }
 
@@ -387,8 +389,8 @@ impl Driver {
                     .steps
                     .iter()
                     .any(|step| text.contains(&step.text) || step.text.contains(text)) => {}
-            Some(text) => tracing::info!(%recovery, host, "{text}"),
-            None => tracing::info!(%recovery, host, "it continues"),
+            Some(text) => tracing::info!(%recovery, host, %text, "recovery message changed"),
+            None => tracing::info!(%recovery, host, "recovery continues"),
         }
     }
 }

@@ -226,7 +226,7 @@ impl Engine {
                 (task, how)
             }
             Err(error) => {
-                tracing::error!(%error, "a driver failed: its recovery is claimed again");
+                tracing::error!(%error, "driver failed; claiming its recovery again");
                 (error.id(), DriverEnd::Unsure(UncertainClaim::Failed))
             }
         };
@@ -250,7 +250,7 @@ impl Engine {
             Err(error) => {
                 numbers::sweep_failed();
                 let source = error.source.to_string();
-                tracing::warn!(%error, source, "the database cannot be read: trying again");
+                tracing::warn!(%error, source, "failed to read the database; retrying");
                 return self.sweeper.came_to_nothing();
             }
         };
@@ -263,7 +263,7 @@ impl Engine {
                     recovery = %view.id,
                     epoch = view.epoch,
                     known_epoch = known.epoch,
-                    "the database has lost writes of the recovery (a failover?)"
+                    "database lost writes of the recovery (a failover?)"
                 ),
                 Ok(false) => {}
                 Err(error) => {
@@ -298,7 +298,7 @@ impl Engine {
                 Ok(None) => {}
                 Err(error) => {
                     let source = error.source.to_string();
-                    tracing::warn!(recovery = %view.id, %error, source, "not claimed: trying again");
+                    tracing::warn!(recovery = %view.id, %error, source, "failed to claim recovery; retrying");
                 }
             }
         }
@@ -346,7 +346,7 @@ impl Engine {
             .map(ToString::to_string)
             .unwrap_or_default();
         let message = format!("{why} {source}").trim().to_owned();
-        tracing::error!(recovery = %claimed.id, "{message}");
+        tracing::error!(recovery = %claimed.id, why = %message, "failed to open the recovery");
         let now = self.ports.clock.wall();
         let write = why.write(claimed, message.clone(), now);
         match self.ports.journal.commit(&claimed.claim(), &write).await {
@@ -356,11 +356,15 @@ impl Engine {
                     teller.committed(&write, held, now);
                 }
             }
-            Ok(other) => tracing::warn!(recovery = %claimed.id, ?other, "not written"),
-            Err(error) => tracing::warn!(recovery = %claimed.id, %error, "not written"),
+            Ok(other) => {
+                tracing::warn!(recovery = %claimed.id, ?other, "failed to write why the recovery cannot be opened")
+            }
+            Err(error) => {
+                tracing::warn!(recovery = %claimed.id, %error, "failed to write why the recovery cannot be opened")
+            }
         }
         if write.life.is_none() {
-            tracing::error!(recovery = %claimed.id, "on hold: another version of tachi may have written this state");
+            tracing::error!(recovery = %claimed.id, "recovery is on hold; another version of tachi may have written its state");
             numbers::unreadable();
         }
         // Keeps it out of the sweep until this engine restarts.

@@ -48,7 +48,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         && touches_nova(&command)
         && let Err(error) = context.ports.compute.make_ready().await
     {
-        tracing::debug!(command = command.name(), %error, "not sent");
+        tracing::debug!(command = command.name(), %error, "command not sent; Nova is not ready");
         // No byte has gone to Nova. A read will meet the same problem and report it.
         return failed(command, &error);
     }
@@ -63,7 +63,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         tracing::info!(
             command = command.name(),
             host = context.host,
-            "not sent: the intent or the claim is too old"
+            "command not sent; its intent or its claim is too old"
         );
         return Observation::NotSent(command);
     }
@@ -264,7 +264,7 @@ async fn count_hosts(command: Command, context: &Context) -> Observation {
     match context.lists.around().await {
         Ok(region) => Observation::Region(region),
         Err(fault) => {
-            tracing::debug!(%fault, "all hosts cannot be looked at");
+            tracing::debug!(%fault, "failed to read all hosts");
             Observation::NotSent(command)
         }
     }

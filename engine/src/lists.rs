@@ -139,7 +139,7 @@ impl<T> SharedReading<T> {
         tokio::time::sleep_until(begins).await;
         let began = Instant::now();
         let outcome = read.await.map(Arc::new).map_err(|error| {
-            tracing::debug!(fault = %error.fault, "a shared list could not be read");
+            tracing::debug!(fault = %error.fault, "failed to read a shared list");
             error.fault
         });
         *self.latest() = Some(Latest {

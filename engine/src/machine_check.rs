@@ -111,26 +111,22 @@ impl MachineCheckedFencer {
 
     async fn is_foreign(&self, host: &str, device: &str, answers: Option<&MachineId>, text: &str) {
         if self.tell(|told| told.insert((host.to_owned(), device.to_owned()))) {
-            tracing::error!(host, device, "ALARM: {text}");
+            tracing::error!(host, device, why = %text, "fence device failed its machine check");
         }
         // Used only by `tachi status`: the refusal does not depend on it.
         if let Err(error) = self.machines.note(host, device, Some(answers)).await {
-            tracing::warn!(host, device, %error, "which machine answers is not noted");
+            tracing::warn!(host, device, %error, "failed to store which machine answers for the fence device");
         }
     }
 
     async fn is_well(&self, host: &str, device: &str, entry: &Entry) {
         if self.tell(|told| told.remove(&(host.to_owned(), device.to_owned()))) {
-            tracing::info!(
-                host,
-                device,
-                "the fence device answers for its host's machine again"
-            );
+            tracing::info!(host, device, "fence device passes its machine check again");
         }
         if entry.noted
             && let Err(error) = self.machines.note(host, device, None).await
         {
-            tracing::warn!(host, device, %error, "that the right machine answers again is not noted");
+            tracing::warn!(host, device, %error, "failed to store which machine answers for the fence device");
         }
     }
 

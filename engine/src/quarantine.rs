@@ -21,7 +21,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
             Ok(news) => news.iter().for_each(|one| tell(&ports, recovery, &host, one)),
             Err(error) => {
                 let source = error.source.to_string();
-                tracing::warn!(%recovery, %error, source, "a claim that Nova contradicts is not counted");
+                tracing::warn!(%recovery, %error, source, "failed to count a report that Nova contradicts");
             }
         }
     });
@@ -39,7 +39,7 @@ fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReport
              warning"
         )
     };
-    tracing::error!(%reporter, "{text}");
+    tracing::error!(%reporter, %text, "Nova contradicts a reporter");
     numbers::doubted(one.aside);
     let mut entry = AuditEntry::new(AuditAction::SetAside, AuditPhase::Outcome, host);
     entry.recovery = Some(recovery.to_string());

@@ -97,7 +97,7 @@ impl RegionScan {
             }
             Err(error) => {
                 let source = error.source.to_string();
-                tracing::warn!(%error, source, "the first start is not set down: trying again");
+                tracing::warn!(%error, source, "failed to record the first start of an engine; retrying");
                 false
             }
         }

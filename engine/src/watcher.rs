@@ -215,7 +215,7 @@ impl Watcher {
                 Err(error) => {
                     if !trouble {
                         let source = error.source.to_string();
-                        tracing::warn!(%error, source, "what is seen of the cloud is not kept: it grows old for those who ask");
+                        tracing::warn!(%error, source, "failed to store the region snapshot; operators see stale data");
                     }
                     trouble = true;
                     onlooker.not_kept().await;
@@ -469,11 +469,11 @@ impl Watcher {
             Ok(None) => StopReason::Unasked,
             // A repeated query would be refused too.
             Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
-                tracing::debug!(%error, "why an instance does not run is not shown");
+                tracing::debug!(%error, "Nova refuses to show why an instance does not run");
                 StopReason::Unclear
             }
             Err(error) => {
-                tracing::debug!(%error, "why an instance does not run was not read");
+                tracing::debug!(%error, "failed to read why an instance does not run");
                 self.why_again = boot.saturating_add(WHY_PAUSE);
                 return false;
             }
@@ -495,7 +495,7 @@ impl Watcher {
                 true
             }
             Err(error) => {
-                tracing::debug!(%error, "a page of instances was not read");
+                tracing::debug!(%error, "failed to read a page of instances");
                 if after.is_some() && error.fault.status == Some(400) {
                     self.roster.lost(ask);
                 }

@@ -263,8 +263,8 @@ impl DeliveryTask {
                 if count == 1 {
                     tracing::error!(
                         subject = %record.subject, body = %record.body, answer = %failed.text,
-                        "the API rejects a report; it is tried again for a while. Is the host registered under this \
-                         name? `tachi-monitor check` tells"
+                        "API rejects a report; retrying for a while (`tachi-monitor check` shows if the host is \
+                         registered under this name)"
                     );
                 }
                 self.health.good("api");

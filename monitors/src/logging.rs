@@ -24,6 +24,6 @@ pub(crate) fn start(settings: &LogSettings, kind: Kind, masakari: bool) {
     // A problem with the log must not prevent the monitor from starting.
     if let Err(why) = tachi_log::start(settings, program) {
         let started = tachi_log::start(&settings.on_stderr(), program);
-        tracing::error!(%why, started = started.is_ok(), "the log goes to standard error instead");
+        tracing::error!(%why, started = started.is_ok(), "failed to start the log as configured; logging to standard error");
     }
 }

@@ -134,13 +134,13 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     logging::start(&settings.log, kind, args.masakari);
     for warning in &settings.report.warnings {
         if warning.is_notice() {
-            tracing::debug!("{warning}");
+            tracing::debug!(%warning, "configuration warning");
         } else {
-            tracing::warn!("{warning}");
+            tracing::warn!(%warning, "configuration warning");
         }
     }
     for exposed in settings.exposed() {
-        tracing::warn!("{exposed}");
+        tracing::warn!(warning = %exposed, "file with a secret is readable by every user");
     }
     settings.check_tempdir()?;
     let clock = Clock::new();
@@ -157,7 +157,7 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     }
     tracing::info!(
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
-        version = crate::VERSION, "starting"
+        version = crate::VERSION, "monitor starts"
     );
     let reread = || reread(args);
     serve(
@@ -201,7 +201,7 @@ async fn serve(
             }
             // Watching matters more than serving the health.
             Err(error) => {
-                tracing::error!(%error, "[monitor] {}_listen = {address}: health is not served", kind.name());
+                tracing::error!(%error, monitor = kind.name(), %address, "failed to listen for health requests");
             }
         }
     }
@@ -244,7 +244,7 @@ async fn serve(
             ended = &mut watching => break Some(ended),
         }
     };
-    tracing::info!("stopping; delivering pending reports if the API answers");
+    tracing::info!("monitor is stopping; delivering pending reports if the API answers");
     notify(&[sd_notify::NotifyState::Stopping]);
     stop.cancel();
     let ending = async {
@@ -279,7 +279,7 @@ fn reread(args: &ConfigArgs) {
         Ok(settings) => tachi_log::set_level(settings.log.debug),
         Err(failure) => tracing::error!(
             why = failure.chain(),
-            "SIGHUP: the configuration has problems, the old one stays in force"
+            "configuration reload failed; keeping the previous configuration"
         ),
     }
 }

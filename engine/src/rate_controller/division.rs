@@ -141,7 +141,7 @@ impl Inner {
             });
         }
         if quiet && !self.told {
-            tracing::warn!("Nova asks for patience: nothing new is begun for a while");
+            tracing::warn!("Nova requires a pause; starting no new work until it ends");
         }
         self.told = quiet;
     }

@@ -65,7 +65,7 @@ impl Rooms {
             (self.as_of, self.well) = (Some(now), Some(now));
             return;
         };
-        tracing::debug!(%error, "what hosts have was not read");
+        tracing::debug!(%error, "failed to read the capacity of hosts");
         let refused = matches!(error.fault.class, FaultClass::Fatal | FaultClass::Permanent);
         let is_young =
             |at: Timestamp| u128::from(now.micros_since(at).unsigned_abs()) <= READING_LIFETIME.as_micros();

@@ -98,22 +98,22 @@ impl Store {
                 None => {}
                 Some(AdoptionOutcome::Open { .. }) => {
                     adopted.opened += 1;
-                    tracing::info!(%notification, "taken up from Masakari");
+                    tracing::info!(%notification, "adopted a notification of Masakari");
                     if row.status == NotificationStatus::Running.as_str() {
                         tracing::warn!(
                             %notification,
-                            "Masakari's engine was interrupted in it: the messages of its vmoves name the instances that it may have \
-                             left locked"
+                            "Masakari's engine was interrupted during a notification; the messages of its vmoves name the instances \
+                             that may still be locked"
                         );
                     }
                 }
                 Some(AdoptionOutcome::Join { message }) => {
                     adopted.joined += 1;
-                    tracing::info!(%notification, message, "left by Masakari, ignored");
+                    tracing::info!(%notification, why = %message, "ignored a notification of Masakari");
                 }
                 Some(AdoptionOutcome::Fail { message }) => {
                     adopted.failed += 1;
-                    tracing::warn!(%notification, message, "left by Masakari, failed");
+                    tracing::warn!(%notification, why = %message, "marked a notification of Masakari as failed");
                 }
             }
         }

@@ -55,7 +55,7 @@ pub(crate) fn prepare(path: &Path) -> Result<(), StoreError> {
         tracing::warn!(
             path = %path.display(),
             mode = format_args!("{:o}", mode & 0o777),
-            "others than its owner may open the database file"
+            "database file is accessible to users other than its owner"
         );
     }
     Ok(())

@@ -76,7 +76,7 @@ async fn list(db: &Database) -> Result<Vec<Monitor>, Stop> {
     let readable = rows.into_iter().filter_map(|row| {
         let read = monitor(row);
         // A row of another version counts as missing.
-        read.inspect_err(|error| tracing::warn!(%error, "the signature of a monitor cannot be read"))
+        read.inspect_err(|error| tracing::warn!(%error, "failed to read the heartbeat of a monitor"))
             .ok()
     });
     Ok(readable.collect())

@@ -135,8 +135,8 @@ pub(crate) async fn open(options: &ServerOptions) -> Result<Pools, StoreError> {
             server = named(options),
             %error,
             tried,
-            "the database cannot be used yet; trying again in {} s",
-            options.start_interval.as_secs()
+            retry_seconds = options.start_interval.as_secs(),
+            "failed to connect to the database; retrying"
         );
         tokio::time::sleep(options.start_interval).await;
     }

@@ -80,7 +80,7 @@ impl Database {
                 Err(Stop::Failed(failure))
                     if attempt < ATTEMPTS && failure.may_be_repeated() && began.elapsed() < RETRY_TIMEOUT =>
                 {
-                    tracing::debug!(attempt, error = %failure, "a transaction did not go through, trying again");
+                    tracing::debug!(attempt, error = %failure, "transaction failed; retrying");
                     tokio::time::sleep(pause(attempt)).await;
                     attempt += 1;
                 }
@@ -144,7 +144,7 @@ pub(crate) async fn commit(tx: Tx) -> Result<(), Failure> {
 pub(crate) async fn roll_back(tx: Tx) {
     let conn = tx.with(());
     if let Err(error) = conn.answer(tx.db.rollback()).await {
-        tracing::debug!(%error, "rolling a transaction back");
+        tracing::debug!(%error, "failed to roll back a transaction");
     }
 }
 

@@ -267,7 +267,7 @@ impl<E: Eyes> Monitor for Sampler<E> {
         health: Health,
         stop: CancellationToken,
     ) -> Result<(), Failure> {
-        tracing::warn!("{}", self.eyes.warning());
+        tracing::warn!(detail = %self.eyes.warning(), "monitor cannot confirm that a host is off");
         loop {
             let changes = tokio::select! {
                 changes = self.round(&health) => changes,

@@ -159,7 +159,7 @@ impl Systemd {
         let (connection, path) = self.unit(name).await?;
         let manager = manager(&connection).await?;
         let word = if restart { "restarting" } else { "starting" };
-        tracing::info!(unit = name, "{word}");
+        tracing::info!(unit = name, restart, "starting unit");
         let what = format!("{word} unit {name}");
         let asked = async {
             if restart {

@@ -185,7 +185,7 @@ async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
         Err(Stop::Failed(Failure::Commit(error))) => {
             // They may have been written. If each were then handled alone, it would look like a repetition of a
             // notification that was never confirmed.
-            tracing::warn!(%error, notifications = batch.len(), "the answer to a commit was lost");
+            tracing::warn!(%error, notifications = batch.len(), "database did not confirm a commit");
             for entry in batch {
                 let lost = Failure::Commit(sea_orm::DbErr::Custom(error.to_string()));
                 let error = RegistryError::Unavailable {
@@ -198,7 +198,7 @@ async fn at_once(registry: &RegistryTables, batch: Vec<Entry>) {
         Err(stop) => {
             tracing::debug!(
                 ?stop,
-                "notifications were not accepted together, trying each alone"
+                "failed to accept notifications together; accepting each alone"
             );
             each_alone(registry, batch).await;
         }
