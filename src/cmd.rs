@@ -129,10 +129,10 @@ pub(crate) fn worker_threads(cli: &Cli) -> Option<usize> {
 fn reload_tls(settings: &Settings) {
     let Some(tls) = &settings.http.tls else { return };
     match tls.reload() {
-        Ok(()) => tracing::info!("SIGHUP: the certificate was read again"),
+        Ok(()) => tracing::info!("TLS certificate reloaded"),
         Err(error) => {
-            let why = Failure::new("SIGHUP: the old certificate stays in force", error).chain();
-            tracing::error!("{why}");
+            let why = Failure::new("reading the certificate", error).chain();
+            tracing::error!(%why, "certificate reload failed; keeping the previous certificate");
         }
     }
 }
@@ -144,13 +144,13 @@ fn service_settings(args: &ConfigArgs, name: &str) -> Result<Settings, Failure> 
     logging::start(&settings.log, name, args.program.is_some())
         .map_err(|error| Failure::new("opening the log", error))?;
     for exposed in settings.exposed() {
-        tracing::warn!("{exposed}");
+        tracing::warn!(warning = %exposed, "file with a secret is readable by every user");
     }
     for warning in &settings.report.warnings {
         if warning.is_notice() {
-            tracing::debug!("{warning}");
+            tracing::debug!(%warning, "configuration warning");
         } else {
-            tracing::warn!("{warning}");
+            tracing::warn!(%warning, "configuration warning");
         }
     }
     Ok(settings)
@@ -172,10 +172,10 @@ fn reload_rules(args: &ConfigArgs, rules: &watch::Sender<Policy>) {
                 *policy = settings.policy;
                 differs
             });
-            tracing::info!(changed, "SIGHUP: the rules of recoveries were read again");
+            tracing::info!(changed, "configuration reloaded");
         }
         Err(errors) => {
-            tracing::error!("SIGHUP: the configuration has problems, the old one stays in force:\n{errors}");
+            tracing::error!(%errors, "configuration reload failed; keeping the previous configuration");
         }
     }
 }

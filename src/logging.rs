@@ -57,6 +57,6 @@ fn on_stderr(levels: Levels) {
         levels,
     };
     if let Err(error) = tachi_log::start(&LogSettings::default(), program) {
-        tracing::debug!(%error, "the log was not started");
+        tracing::debug!(%error, "failed to start the log");
     }
 }

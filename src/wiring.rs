@@ -61,10 +61,13 @@ impl Base {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
-                tracing::warn!(error, "the last refused reports were not counted");
+                tracing::warn!(error, "failed to count the last refused reports");
             }
             Err(_) => {
-                tracing::warn!("the last refused reports were not counted: the database does not answer");
+                tracing::warn!(
+                    error = "the database does not answer",
+                    "failed to count the last refused reports"
+                );
             }
         }
         self.store.close().await
@@ -221,8 +224,8 @@ pub(crate) async fn engine(
 ) -> Result<(Engine, Arc<Nova>), Failure> {
     if devices.fencers().is_empty() {
         tracing::warn!(
-            "no fence device is configured: fencing mode {} relies on the word of notifications",
-            settings.policy.fencing.as_str()
+            mode = settings.policy.fencing.as_str(),
+            "no fence device is configured; recoveries rely on reports alone"
         );
     }
     if let (FencingMode::External, BareNormal::Wait(time)) =
@@ -230,9 +233,9 @@ pub(crate) async fn engine(
     {
         tracing::warn!(
             seconds = time.as_secs(),
-            "mode external: a report's NORMAL counts without evidence after that time of silence, as with Masakari. A host that \
-             runs on without its nova-compute is then evacuated all the same: configure fence devices, or set [fencing] \
-             normal_without_evidence = refuse"
+            "fencing mode external trusts a NORMAL report without evidence after this time without a heartbeat, as Masakari \
+             does; a host that keeps running without its nova-compute is evacuated too: configure fence devices, or set \
+             [fencing] normal_without_evidence = refuse"
         );
     }
     base.store
@@ -300,11 +303,11 @@ pub(crate) fn audit(
 /// Creates the operator's hooks, and logs doubts about them before they are needed.
 fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     for note in &settings.hooks.notes {
-        tracing::warn!("{note}");
+        tracing::warn!(warning = %note, "configuration warning");
     }
     for hook in settings.policy.flows.hooks() {
         if let Some(doubt) = tachi_hooks::doubt(hook) {
-            tracing::warn!("hook {}: {doubt}", hook.name());
+            tracing::warn!(hook = %hook.name(), warning = %doubt, "hook configuration warning");
         }
     }
     let runner = Runner::new(settings.hooks.ca_file.clone())

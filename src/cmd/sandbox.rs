@@ -246,8 +246,8 @@ pub(crate) fn words(args: &SandboxArgs) -> String {
 pub(crate) fn warn_if_open(args: &SandboxArgs) {
     if !args.listen.is_loopback() {
         tracing::warn!(
-            "the simulated region listens on {}: everyone who can reach it can try its password",
-            args.listen
+            listen = %args.listen,
+            "simulated region is reachable from other machines; anyone who reaches it can try its password"
         );
     }
 }

@@ -167,6 +167,6 @@ pub(crate) async fn start(
 pub(crate) async fn stop(process: Process, base: Base) {
     process.end(Duration::from_secs(8)).await;
     if let Err(error) = base.close().await {
-        tracing::warn!(%error, "closing the database");
+        tracing::warn!(%error, "failed to close the database");
     }
 }

@@ -78,9 +78,9 @@ impl<Z: TimeZone> Scheduler<Z> {
                 Err(error) => {
                     let source = error.source.to_string();
                     if self.trouble {
-                        tracing::debug!(%error, source, "no job is begun");
+                        tracing::debug!(%error, source, "failed to start scheduled jobs; retrying");
                     } else {
-                        tracing::warn!(%error, source, "no job of the schedule is begun: trying again");
+                        tracing::warn!(%error, source, "failed to start scheduled jobs; retrying");
                     }
                     self.trouble = true;
                 }
@@ -128,7 +128,7 @@ impl<Z: TimeZone> Scheduler<Z> {
     }
 
     async fn carry_out(&self, job: Job, run: u64, stop: &CancellationToken) {
-        tracing::info!(%job, run, "job begins");
+        tracing::info!(%job, run, "job started");
         let outcome = tokio::select! {
             () = stop.cancelled() => Outcome {
                 grade: Severity::Unknown,
@@ -141,9 +141,9 @@ impl<Z: TimeZone> Scheduler<Z> {
         };
         let Outcome { grade, details } = outcome;
         if matches!(grade, Severity::Err | Severity::Unknown) {
-            tracing::warn!(%job, run, %grade, "job has ended: {details}");
+            tracing::warn!(%job, run, %grade, %details, "job finished");
         } else {
-            tracing::info!(%job, run, %grade, "job has ended: {details}");
+            tracing::info!(%job, run, %grade, %details, "job finished");
         }
         match self.jobs.end_job(job.as_str(), run, grade, &details).await {
             Ok(true) => {
@@ -151,10 +151,10 @@ impl<Z: TimeZone> Scheduler<Z> {
                 let lines = line.unwrap_or_default();
                 tell(job, lines.iter().find(|line| line.name == job.as_str()));
             }
-            Ok(false) => tracing::warn!(%job, run, "what came of a job is not kept: it was begun again"),
+            Ok(false) => tracing::warn!(%job, run, "result of a job is discarded; the job was started again"),
             Err(error) => {
                 let source = error.source.to_string();
-                tracing::warn!(%job, run, %error, source, "what came of a job is not kept");
+                tracing::warn!(%job, run, %error, source, "failed to store the result of a job");
             }
         }
     }

@@ -105,8 +105,10 @@ impl Fencing {
             return Ok(maas.map_or_else(Topology::default, Topology::of_maas));
         };
         if self.maas.is_some() {
-            let file = path.display();
-            tracing::warn!("[fencing] maas_url does not count beside {file}: write it as a device there");
+            tracing::warn!(
+                file = %path.display(),
+                "ignoring [fencing] maas_url; add it as a device to the file of fence devices"
+            );
         }
         let text = read(path)?;
         Topology::parse(&path.display().to_string(), &text).map_err(|problems| {

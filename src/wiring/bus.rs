@@ -97,7 +97,7 @@ impl Bus {
             ))),
             Ok(None) => Ok(()),
             Err(_) => {
-                tracing::warn!("the broker did not answer in time: starting without it");
+                tracing::warn!("broker did not answer in time; starting without it");
                 Ok(())
             }
         }
@@ -186,7 +186,7 @@ async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
                 tracing::warn!(
                     broker = messaging.shown,
                     why = error.chain(),
-                    "whether an engine of upstream runs cannot be told: starting, and looking again when the broker answers"
+                    "failed to check for upstream engines; starting, and checking again when the broker answers"
                 );
                 return None;
             }
@@ -223,11 +223,13 @@ impl UpstreamIntake {
                         self.work.notify();
                     }
                 }
-                Err(error) if failing => tracing::debug!(%error, "still not"),
+                Err(error) if failing => {
+                    tracing::debug!(%error, "failed to adopt notifications of an upstream API; retrying")
+                }
                 Err(error) => {
                     failing = true;
-                    let why = Failure::new("taking up what an API of upstream accepted", error).chain();
-                    tracing::warn!("{why}: trying again");
+                    let why = Failure::new("adopting notifications", error).chain();
+                    tracing::warn!(%why, "failed to adopt notifications of an upstream API; retrying");
                 }
             }
         }

@@ -94,7 +94,7 @@ impl Signer {
                 self.sign(started_at).await.err()
             };
             if let Some(trouble) = trouble.as_ref().filter(|_| !quiet) {
-                tracing::warn!("this engine cannot be seen on the roll: {trouble}");
+                tracing::warn!(error = %trouble, "failed to update engine heartbeat");
             }
             quiet = trouble.is_some();
             self.health.set(trouble);
@@ -105,8 +105,13 @@ impl Signer {
     async fn leave(&self) {
         match timeout(DATABASE_TIMEOUT, self.roll.strike(&self.name)).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "the engine stays on the roll until it is forgotten"),
-            Err(_) => tracing::debug!("the engine stays on the roll until it is forgotten"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "failed to deregister the engine; its entry is removed later")
+            }
+            Err(_) => tracing::debug!(
+                error = "the database does not answer",
+                "failed to deregister the engine; its entry is removed later"
+            ),
         }
     }
 

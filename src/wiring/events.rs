@@ -22,7 +22,8 @@ impl EventSetup {
         let wanted = &settings.events;
         for driver in &wanted.silent {
             tracing::warn!(
-                "[oslo_messaging_notifications] driver = {driver} tells nobody here: events go to the others only"
+                %driver,
+                "unsupported [oslo_messaging_notifications] driver; ignoring it"
             );
         }
         let (own, task) = match wanted.broker.as_ref().filter(|_| wanted.needs_a_broker()) {
@@ -53,8 +54,7 @@ impl EventSetup {
                 outlets.push(Arc::new(Broker::new(carrier.clone(), exchange, topics, format)));
             } else {
                 tracing::warn!(
-                    "[oslo_messaging_notifications] driver sends events to a broker, and no transport_url names one: \
-                     none are sent"
+                    "[oslo_messaging_notifications] driver needs a broker and no transport_url is set; sending no events"
                 );
             }
         }

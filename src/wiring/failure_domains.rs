@@ -59,7 +59,7 @@ impl FailureDomains {
             match read(path) {
                 Ok(domains) => kept.domains = Arc::new(domains),
                 Err(why) if kept.changed != changed => {
-                    tracing::warn!(file = %path.display(), "failure domains stay as they were: {why}");
+                    tracing::warn!(file = %path.display(), %why, "failure domain reload failed; keeping the previous domains");
                 }
                 Err(_) => {}
             }

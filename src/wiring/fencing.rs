@@ -59,7 +59,7 @@ impl Devices {
         let seen = print(fencing.file.as_ref());
         let topology = fencing.topology()?;
         for (name, kind) in topology.devices() {
-            tracing::info!(device = name, kind, "fence device");
+            tracing::info!(device = name, kind, "fence device configured");
             tachi_engine::device_known(name);
         }
         describe_gauge!(
@@ -124,12 +124,12 @@ impl Devices {
                 gauge!(FILE_OK).set(1.0);
                 tracing::info!(
                     devices,
-                    "the fence devices were read again; recoveries under way keep those they began with"
+                    "fence devices reloaded; running recoveries keep their devices"
                 );
             }
             Err(error) => {
                 let why = error.chain();
-                tracing::error!("the fence devices stay as they were: {why}");
+                tracing::error!(%why, "fence device reload failed; keeping the previous devices");
                 self.how
                     .file(Some(why.lines().take(3).collect::<Vec<_>>().join(" ")));
                 gauge!(FILE_OK).set(0.0);

@@ -26,7 +26,7 @@ pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) 
     let mut hangup = match signal(SignalKind::hangup()) {
         Ok(hangup) => hangup,
         Err(error) => {
-            tracing::error!(%error, "{} is not watched: listening for SIGHUP", W::NAME);
+            tracing::error!(%error, files = W::NAME, "failed to listen for SIGHUP; changes of the files are ignored");
             return;
         }
     };
@@ -47,7 +47,7 @@ pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) 
         match looked.await {
             Ok(same) => files = same,
             Err(error) => {
-                tracing::error!(%error, "{} is watched no more", W::NAME);
+                tracing::error!(%error, files = W::NAME, "file watcher failed; changes of the files are ignored");
                 return;
             }
         }

@@ -41,7 +41,9 @@ impl Tender {
                         self.tell(one);
                     }
                 }
-                Err(error) if quiet => tracing::debug!(%error, "freezes are not looked at"),
+                Err(error) if quiet => {
+                    tracing::debug!(%error, "failed to publish freeze expiry events; freezes still expire")
+                }
                 Err(error) => {
                     quiet = true;
                     let source = error.source.to_string();
@@ -55,17 +57,17 @@ impl Tender {
         let (thawing, line): (ThawCause, FreezeLine) = match news {
             FreezeNews::EndsSoon(line) => {
                 tracing::warn!(
-                    "the freeze of {} ends in {}: {}. What is dead then is recovered",
-                    line.freeze.what(),
-                    lasting(line.left),
-                    line.freeze.sentence()
+                    freeze = %line.freeze.what(),
+                    left = %lasting(line.left),
+                    detail = %line.freeze.sentence(),
+                    "freeze expires soon; what has failed by then is recovered"
                 );
                 (ThawCause::EndsSoon, line)
             }
             FreezeNews::Ended(line) => {
                 tracing::warn!(
-                    "the freeze of {} is over: what is dead is recovered now",
-                    line.freeze.what()
+                    freeze = %line.freeze.what(),
+                    "freeze expired; what has failed is recovered now"
                 );
                 (ThawCause::End, line)
             }

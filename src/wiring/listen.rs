@@ -21,7 +21,7 @@ pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Fa
     let kept = sockopt::set_socket_keepalive(&listener, true)
         .and_then(|()| sockopt::set_tcp_keepidle(&listener, settings.http.keep_idle));
     if let Err(error) = kept {
-        tracing::warn!(%error, "setting tcp_keepidle");
+        tracing::warn!(%error, "failed to set TCP keepalive");
     }
     let address = listener
         .local_addr()

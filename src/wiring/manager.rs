@@ -43,7 +43,7 @@ impl Manager {
     pub(super) fn reloading() {
         match NotifyState::monotonic_usec_now() {
             Ok(now) => tell(&[NotifyState::Reloading, now]),
-            Err(error) => tracing::debug!(%error, "reading the monotonic clock"),
+            Err(error) => tracing::debug!(%error, "failed to read the monotonic clock"),
         }
     }
 
@@ -59,9 +59,7 @@ impl Manager {
         if self.all_turn(Instant::now()) {
             tell(&[NotifyState::Watchdog]);
         } else {
-            tracing::error!(
-                "a loop of this process is stuck: the service manager is not told that we are alive"
-            );
+            tracing::error!("process has a stuck loop; not feeding systemd's watchdog");
         }
     }
 
@@ -80,7 +78,7 @@ impl Manager {
 
 fn tell(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "telling the service manager how we are");
+        tracing::warn!(%error, "failed to notify systemd");
     }
 }
 

@@ -70,8 +70,8 @@ impl PolicyFiles {
         let loaded = load(settings, &seen)?;
         if settings.file_is_named && find(settings, &settings.file).is_none() {
             tracing::warn!(
-                "policy_file {} is not there; the defaults count until it is",
-                settings.file.display()
+                file = %settings.file.display(),
+                "policy_file not found; using the defaults until it exists"
             );
         }
         tell(&loaded);
@@ -100,11 +100,11 @@ impl PolicyFiles {
             Ok(loaded) => {
                 tell(&loaded);
                 self.policy.replace(loaded.rules);
-                tracing::info!(files, "the policy was read again");
+                tracing::info!(files, "policy reloaded");
                 ReloadResult::Replaced
             }
             Err(error) => {
-                tracing::error!("the policy stays as it was: {}", error.chain());
+                tracing::error!(error = %error.chain(), "policy reload failed; keeping the previous policy");
                 ReloadResult::Kept
             }
         }
@@ -139,7 +139,7 @@ pub(crate) fn read(settings: &PolicySettings) -> Result<LoadReport, Failure> {
 
 fn tell(loaded: &LoadReport) {
     for warning in &loaded.warnings {
-        tracing::warn!("policy: {warning}");
+        tracing::warn!(%warning, "policy warning");
     }
 }
 

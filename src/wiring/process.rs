@@ -148,7 +148,7 @@ impl Process {
     ) {
         let options = settings.http.serve_options(settings.drain);
         self.manager.watch(options.pulse.clone(), ACCEPTING);
-        tracing::info!("API listens on {address}");
+        tracing::info!(%address, "API listens for requests");
         self.status.push(format!("API listens on {address}"));
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
@@ -199,7 +199,7 @@ impl Process {
             ..ServeOptions::default()
         };
         let stop = self.stop.clone();
-        tracing::info!("metrics are on http://{address}/metrics");
+        tracing::info!(url = format_args!("http://{address}/metrics"), "serving metrics");
         self.tasks.spawn(async move {
             tachi_api::serve(listener, router, options, stop).await;
         });
@@ -269,7 +269,7 @@ impl Process {
                 } => self.manager.alive(),
             }
         }
-        tracing::info!("stopping: what is under way may end");
+        tracing::info!("process is stopping; requests and calls in progress may finish");
         Manager::stopping();
         self.stop.cancel();
         self.tasks.close();
@@ -285,7 +285,7 @@ impl Process {
         self.stop.cancel();
         self.tasks.close();
         if tokio::time::timeout(limit, self.all_ended()).await.is_err() {
-            tracing::warn!("something has not stopped in time");
+            tracing::warn!("tasks of the process did not stop in time");
         }
     }
 }

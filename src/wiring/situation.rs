@@ -212,7 +212,7 @@ impl Onlooker for SituationMetrics {
         let tables = match tables(&self.store, self.clock.wall()).await {
             Ok(tables) => tables,
             Err(error) => {
-                tracing::debug!(%error, "how the region stands is not told as numbers");
+                tracing::debug!(%error, "failed to update the metrics of the region");
                 return self.known(None);
             }
         };
@@ -228,7 +228,7 @@ impl Onlooker for SituationMetrics {
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));
         match judged.await {
             Ok(situation) => self.tell(Some(&situation)),
-            Err(error) => tracing::warn!(%error, "how the region stands is not told as numbers"),
+            Err(error) => tracing::warn!(%error, "failed to update the metrics of the region"),
         }
     }
 

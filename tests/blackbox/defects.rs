@@ -377,7 +377,9 @@ async fn operator_row17_words_that_misled_are_gone() {
     until("the engine to tell its mode", LIMIT, async || {
         let said = std::fs::read_to_string(&log).unwrap();
         assert!(!said.contains("External"), "{said}");
-        said.contains("fencing mode external relies on") && said.contains("engine starts")
+        said.contains("no fence device is configured")
+            && said.contains("mode=\"external\"")
+            && said.contains("engine starts")
     })
     .await;
     drop(engine);

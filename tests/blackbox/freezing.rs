@@ -259,7 +259,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let log = stage.folder.path().join("engine.log");
     until("its end to be told", LIMIT, async || {
         let text = std::fs::read_to_string(&log).unwrap();
-        text.contains("the freeze of everything is over")
+        text.contains("freeze expired") && text.contains("freeze=everything")
     })
     .await;
 
@@ -342,7 +342,7 @@ async fn operator_a_freeze_tells_its_end_ten_minutes_before_and_ends_early_when_
     let log = stage.folder.path().join("engine.log");
     until("the coming end to be told", LIMIT, async || {
         let text = std::fs::read_to_string(&log).unwrap();
-        text.contains("the freeze of host compute-001 ends in 8 min")
+        text.contains("freeze expires soon") && text.contains("freeze=host compute-001 left=8 min")
     })
     .await;
     let region = stage.sandbox.region();

@@ -215,7 +215,7 @@ async fn the_policy_is_read_again_and_known_tokens_outlive_keystone() {
     until("the complaint", LIMIT, async || {
         std::fs::read_to_string(&log)
             .unwrap()
-            .contains("the policy stays as it was")
+            .contains("policy reload failed; keeping the previous policy")
     })
     .await;
     assert_eq!(

@@ -564,7 +564,7 @@ class Foreign:
             text += '[[hosts]]\nmatch = "%s"\nlevels = [["bmc-%s"]]\n\n' % (host, host)
         write(devices + ".new", text)
         os.rename(devices + ".new", devices)
-        self.stack.wait(lambda: "were read again" in self.stack.output(), "the devices' file to be read")
+        self.stack.wait(lambda: "fence devices reloaded" in self.stack.output(), "the devices' file to be read")
         segment = self.api("POST", "/segments", {"segment": {
             "name": "s", "recovery_method": "auto", "service_type": "COMPUTE"}})["segment"]["uuid"]
         for host in ["compute-%03d" % number for number in range(1, 5)]:

@@ -111,10 +111,7 @@ impl Monitors {
             self.signed = Some(now);
             refused = self.sign(&hosts).await.or(refused);
             if refused.is_some() && refused != self.told {
-                tracing::info!(
-                    why = refused.as_deref(),
-                    "the simulated monitors are not listened to"
-                );
+                tracing::info!(why = refused.as_deref(), "simulated monitors are refused");
             }
             self.told = refused;
         }

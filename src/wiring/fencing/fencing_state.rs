@@ -113,7 +113,7 @@ impl State {
         };
         let (host, device) = (&report.host, &report.device);
         if failures == 0 && was >= FAILURES {
-            tracing::info!(host, device, "the fence device works again");
+            tracing::info!(host, device, "fence device works again");
         }
         if let Some(why) = report
             .fault
@@ -125,7 +125,8 @@ impl State {
                 host,
                 device,
                 level,
-                "ALARM: the fence device has failed its self-test: {why}"
+                %why,
+                "fence device failed its self-test"
             );
         }
         let failed_before = before.is_some_and(|test| test.fault.is_some());

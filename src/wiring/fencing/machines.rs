@@ -51,7 +51,7 @@ impl HostLiveness for DirectQueries {
         match self.0.services().await {
             Ok(services) => Some(services.computes),
             Err(error) => {
-                tracing::warn!(%error, "whether Nova hears hosts is not known");
+                tracing::warn!(%error, "failed to read the heartbeats of hosts from Nova");
                 None
             }
         }
@@ -125,8 +125,8 @@ pub(crate) async fn examine(
     let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
     for some in new.chunks(MAX_BATCH) {
         match machines.learn(some).await {
-            Ok(machines) => tracing::info!(machines, "learnt which machines fence devices switch"),
-            Err(error) => tracing::warn!(%error, "which machines fence devices switch was not learnt"),
+            Ok(machines) => tracing::info!(machines, "stored which machines fence devices switch"),
+            Err(error) => tracing::warn!(%error, "failed to store which machines fence devices switch"),
         }
     }
 }

@@ -122,7 +122,7 @@ impl RunningTests {
         let (hosts, busy) = match self.test.store.desk().region().await {
             Ok(segments) => named(segments),
             Err(error) => {
-                tracing::debug!(%error, "no self-test of hosts that are new: which there are is not known");
+                tracing::debug!(%error, "failed to read the registered hosts; skipping self-tests of new hosts");
                 return;
             }
         };
