@@ -6,4 +6,5 @@ cd "$REPO"
 check "every defect and every rule has a test" python3 tests/lib/register.py
 check "every mutation has its place" python3 tests/mutations/run.py --check --scratch "$TARGET/mutations"
 check "files, types and imports keep their shape" python3 tests/lib/shape.py
+check "code and pages are in plain English" python3 tests/lib/english.py
 checks_done

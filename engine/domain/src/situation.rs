@@ -271,6 +271,12 @@ impl AssessContext<'_> {
         self.numbers.get(host).copied().unwrap_or(0)
     }
 
+    /// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.
+    fn takes_nothing(&self, host: &Host) -> bool {
+        let compute = self.computes.get(host.name.as_str());
+        !host.reserved && compute.is_some_and(|one| one.up && !one.cell_down && !one.enabled)
+    }
+
     /// Returns true if Nova shows the host up; `None` if that is not known.
     fn is_up(&self, host: &str) -> Option<bool> {
         let compute = self.computes.get(host).filter(|one| !one.cell_down)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     ActiveFreeze, AssessContext, Facts, Finding, FindingCode, Findings, Protection, ProtectionState,
-    Severity, hosts, is_alive,
+    Severity, is_alive,
 };
 use crate::freeze::FreezeScope;
 use crate::id::ServerId;
@@ -89,7 +89,7 @@ fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
     let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
     ice.freeze.scope == FreezeScope::Host
         && hosts.any(|host| {
-            host.name == ice.freeze.name && host.maintenance.is_none() && hosts::takes_nothing(host, look)
+            host.name == ice.freeze.name && host.maintenance.is_none() && look.takes_nothing(host)
         })
 }
 

@@ -246,7 +246,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
         standing.worsen(Protection::Down, FindingCode::HostDown);
-    } else if takes_nothing(host, look) && !look.ice.hosts.contains(name) {
+    } else if look.takes_nothing(host) && !look.ice.hosts.contains(name) {
         let text = "disabled at Nova, so it takes no instances";
         found.note(
             Finding::new(FindingCode::HostDisabled, text)
@@ -257,12 +257,6 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 )),
         );
     }
-}
-
-/// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.
-pub(super) fn takes_nothing(host: &Host, look: &AssessContext<'_>) -> bool {
-    let compute = look.computes.get(host.name.as_str());
-    !host.reserved && compute.is_some_and(|one| one.up && !one.cell_down && !one.enabled)
 }
 
 /// Assesses the hosts in Nova that are not registered.
