@@ -466,7 +466,7 @@ impl World {
         let no = [
             "segment HA is disabled",
             "the segment is disabled",
-            "an operator has put",
+            "set by an operator",
             "hook",
         ];
         let seen_to = self.journal.recs.iter().enumerate().any(|(rec, row)| {

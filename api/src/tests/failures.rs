@@ -87,7 +87,7 @@ async fn operator_api_a_host_is_said_to_be_dead_once() {
     *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a")];
     let refused = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
-    assert!(refused.text.contains("is at work already"), "{}", refused.text);
+    assert!(refused.text.contains("is already running"), "{}", refused.text);
     // The answer was lost: this recovery is about what the same person has said.
     let ours = |name: &str| Reporter {
         user_id: "admin-user".to_owned(),

@@ -94,7 +94,7 @@ async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
     let again = said(&bench, "admin", "POST", &path, &json!({"lift": {}})).await;
     assert_eq!(again.status, 404, "{}", again.text);
     assert!(
-        again.text.contains("it was lifted, or never was"),
+        again.text.contains("it was unmuted, or never muted"),
         "{}",
         again.text
     );

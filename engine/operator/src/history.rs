@@ -147,7 +147,7 @@ fn waits_for(story: &RecoveryHistory) -> String {
             ways.push(format!("tachi recovery confirm-off {host} --reason ..."));
         }
         return format!(
-            "a person, because {}: `{}`",
+            "an operator, because {}: `{}`",
             WaitView::from(wait).about(),
             ways.join("`, or `")
         );

@@ -243,8 +243,8 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         let waiting = story.instances.iter().filter(|one| needs_person(one)).count();
         let seen_to = story.instances.iter().filter(|one| one.seen_to.is_some()).count();
         for (count, words) in [
-            (waiting, "for a person to see to"),
-            (seen_to, "seen to by a person"),
+            (waiting, "waiting for an operator"),
+            (seen_to, "acknowledged by an operator"),
             (
                 usize::try_from(moves.ignored).unwrap_or_default(),
                 left_there(moves.ignored),

@@ -144,7 +144,7 @@ fn fence(rules: &Rules, sum: &mut Sum) {
         }
         FencingMode::DryRun => {
             sum.unknown
-                .push("when a person switches mode dry-run off".to_owned());
+                .push("when an operator switches mode dry-run off".to_owned());
             return;
         }
     }

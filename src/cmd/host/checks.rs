@@ -320,7 +320,7 @@ fn instances(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         .collect();
     if !needy.is_empty() {
         let text = format!(
-            "{} a person: {}",
+            "{} an operator: {}",
             count(
                 needy.len(),
                 "instance of the last recovery needs",

@@ -167,7 +167,10 @@ fn headroom_stands_in_the_head_and_beside_its_segment_once_it_is_known() {
     mon.on(told(seen.clone()), at(2));
     let zero = frame(&mut mon, 120, 40);
     assert!(zero.contains("● engines 1/1  · all N+0  ● broker"), "{zero}");
-    assert!(zero.contains("3 of 4 hosts at work, N+0, no instances"), "{zero}");
+    assert!(
+        zero.contains("3 of 4 hosts in service, N+0, no instances"),
+        "{zero}"
+    );
     seen.segments[0].headroom = None;
     mon.on(told(seen), at(3));
     let unknown = frame(&mut mon, 120, 40);
@@ -470,9 +473,9 @@ fn read_only_offers_nothing_that_changes_anything() {
 #[test]
 fn a_filter_leaves_hosts_with_all_its_words() {
     let mut mon = mon();
-    press(&mut mon, "/ALL held\n");
+    press(&mut mon, "/ALL hold\n");
     let shown = frame(&mut mon, 120, 40);
-    assert!(shown.contains("filter \"ALL held\": 1 host"), "{shown}");
+    assert!(shown.contains("filter \"ALL hold\": 1 host"), "{shown}");
     let head = shown.lines().find(|line| line.contains("fencing     monitors"));
     assert!(
         head.unwrap().contains("inst  state"),

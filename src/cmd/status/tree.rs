@@ -372,7 +372,10 @@ mod tests {
             text.contains("✗ RECOVERY_HELD  a: the host was seen alive after its proof"),
             "{text}"
         );
-        assert!(text.contains("\nWAITS FOR YOU: 1 recovery is held\n"), "{text}");
+        assert!(
+            text.contains("\nACTION NEEDED: 1 recovery is on hold\n"),
+            "{text}"
+        );
         assert!(text.contains("      -> tachi recovery approve a\n"), "{text}");
         assert_eq!(text.matches("seen alive after its proof").count(), 1, "{text}");
         let json = serde_json::to_value(&view).unwrap();

@@ -46,7 +46,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "instance_deadline")
             .default(usual)
             .range(TIMEOUT_RANGE)
-            .help("how long calls about an instance may go on failing before it is left to a person").get(),
+            .help("how long calls about an instance may keep failing before it is left to an operator").get(),
         deadline,
         ..d
     };

@@ -170,7 +170,7 @@ fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_tw
         "✗ down",
         "data-label=\"Approve all\"",
         "compute-0002&#34;,&#34;about&#34;:&#34;down in Nova, level 1 reads on",
-        "the engine checks again and goes on: it may cut the power",
+        "the engine checks again and continues: it may cut",
         "text of FROZEN",
         "<h2>Notes</h2>",
     ] {

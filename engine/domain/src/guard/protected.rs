@@ -7,7 +7,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     match &facts.protected {
         None => GuardResult::Pass,
         Some(why) => GuardResult::Hold {
-            reason: format!("the host is not to be fenced without a person's word: {why}"),
+            reason: format!("the host is only fenced with an operator's approval: {why}"),
         },
     }
 }

@@ -35,7 +35,7 @@ impl Need {
         match self {
             Self::Meant => "it is included in HA",
             Self::Heard => "Nova shows its host up",
-            Self::Runs => "it runs, or a person has stopped it",
+            Self::Runs => "it runs, or a user has stopped it",
             Self::Provable => "nothing blocks confirming its host off",
             Self::Room => "there is room on other hosts",
             Self::Movable => "nothing blocks its evacuation",

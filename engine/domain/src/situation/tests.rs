@@ -317,13 +317,13 @@ fn cases() -> Vec<Case> {
         (
             "no device was tested lately",
             |facts| tests_of(facts)[2].as_of = ago(661),
-            &[(FindingCode::FenceNotTested, "c", "tested lately")],
+            &[(FindingCode::FenceNotTested, "c", "no recent test")],
             [4, 0, 2, 0, 0, 0],
         ),
         (
             "nobody has tested any",
             |facts| facts.fencing.tests = None,
-            &[(FindingCode::FenceNotTested, "a,b,c", "tested lately")],
+            &[(FindingCode::FenceNotTested, "a,b,c", "no recent test")],
             [0, 0, 6, 0, 0, 0],
         ),
         (
@@ -405,7 +405,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::Frozen,
                 "a",
-                "frozen until 2023-11-14T23:13:20Z by alice (firmware): nothing",
+                "frozen until 2023-11-14T23:13:20Z by alice (firmware): no fencing",
             )],
             [4, 0, 0, 2, 0, 0],
         ),

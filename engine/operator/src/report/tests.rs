@@ -63,7 +63,7 @@ fn every_instance_that_is_not_what_it_was_is_listed_with_what_to_type() {
     assert!(report.left[2].how.contains("carol"), "{:?}", report.left[2]);
     assert_eq!(
         report.sentence,
-        "2 of 5 instances are back, the last 6.0 s after the first report; 1 for a person to see to; 1 seen to by a person; \
+        "2 of 5 instances are back, the last 6.0 s after the first report; 1 waiting for an operator; 1 acknowledged by an operator; \
          1 left where it was. Its host is not back yet."
     );
     for status in VmoveStatus::ALL {
@@ -139,7 +139,7 @@ fn a_story_of_an_older_api_makes_a_report_too() {
     let report = RecoveryReport::of(&old);
     assert_eq!(report.left.len(), 4);
     assert!(
-        report.sentence.contains("1 for a person to see to"),
+        report.sentence.contains("1 waiting for an operator"),
         "{}",
         report.sentence
     );

@@ -105,7 +105,7 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
     let kept = bench.accept(&says(&bench, &liar, "cmp4")).await.unwrap();
     assert_eq!(kept.status, NotificationStatus::Ignored);
     assert!(
-        kept.message.as_deref().unwrap().contains("set aside"),
+        kept.message.as_deref().unwrap().contains("is muted"),
         "{:?}",
         kept.message
     );

@@ -141,7 +141,7 @@ const SILENT: &str =
 /// Somebody put the host in maintenance between the report and the engine's look at it.
 #[test]
 fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() {
-    let why = "an operator has put host compute-002 in maintenance";
+    let why = "host compute-002 is in maintenance, set by an operator";
     let ended = recovery(
         Life::Closed,
         "ignored",
@@ -154,11 +154,11 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
         "host compute-002 from 2026-11-23T02:55:00Z to 2026-11-23T03:15:00Z: 1 report accepted, 1 recovery, no freeze",
         "2026-11-23T03:05:00Z report of monitor-001 (bound to compute-001): COMPUTE_HOST (event STOPPED, host_status UNKNOWN)",
         "    noticed at 2026-11-23T03:04:58Z",
-        "    accepted, then ignored: an operator has put host compute-002 in maintenance",
+        "    accepted, then ignored: host compute-002 is in maintenance, set by an operator",
         "    -> tachi recovery show 00000000-0000-0000-0000-00000000e241",
         "2026-11-23T03:05:00Z recovery 00000000-0000-0000-0000-00000000e241 of host opened; now: closed, ignored",
-        "    2026-11-23T03:05:01Z note: an operator has put host compute-002 in maintenance",
-        "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
+        "    2026-11-23T03:05:01Z note: host compute-002 is in maintenance, set by an operator",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
         "now: the host is in maintenance (operator)",
         "not known:",
         REFUSED,
@@ -209,9 +209,9 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         "    -> tachi recovery show 00000000-0000-0000-0000-00000000e241",
         "2026-11-23T03:05:00Z recovery 00000000-0000-0000-0000-00000000e241 of host opened; now: closed, failed",
         "    2026-11-23T03:05:01Z note: host compute-002 is reported down",
-        "    2026-11-23T03:05:03Z note: held: 2 of the segment's 4 hosts are out",
+        "    2026-11-23T03:05:03Z note: on hold: 2 of the segment's 4 hosts are out",
         "2026-11-23T02:05:00Z freeze of segment rack-a, ended at 2026-11-23T03:00:00Z (bob), by bob: switch",
-        "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
         "not known:",
         REFUSED,
         "  ? whether it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
@@ -244,7 +244,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
         "the oldest report of any host that is kept is of 2026-11-24T03:05:00.000Z; older ones were purged",
         "when it was taken out of its segment",
         "freezes that ended more than 30 days ago",
-        "whether an engine was at work then: none that is on the roll now was begun before",
+        "whether an engine was running then: every engine that is registered now started later",
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
@@ -262,7 +262,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     }
     let text = told(&past(vec![aside, unheard], Vec::new()));
     assert!(
-        text.contains("    kept, and nothing was begun: its reporter is set aside"),
+        text.contains("    kept, and nothing was begun: its reporter is muted"),
         "{text}"
     );
     assert!(
@@ -334,7 +334,7 @@ fn explain_at_golden_reports_were_refused() {
         "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
         "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
         "    not accepted: no host was registered under this name (400)",
-        "engine ctl-1:812: at work since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
         "not known:",
         REFUSED,
         "  ? reports that were not accepted before 2026-11-23T03:04:00.000Z: they are counted since then; the access log of each \

@@ -289,7 +289,7 @@ fn r12_r23_what_speaks_against_a_return_is_told() {
             "nobody's maintenance",
             |f| f.view.why = None,
             Bad,
-            "an operator has put",
+            "set by an operator",
         ),
         (
             "frozen",

@@ -216,7 +216,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
             Box::new(|f| {
                 f.open.push(recovery_of("c2", f.view.host.segment.id));
             }),
-            "of c2 is at work",
+            "of c2 is running",
         ),
         (
             "still watched",

@@ -153,9 +153,9 @@ impl PowerOn {
         }
         if self.orders >= ORDERS {
             let why = self.last_word.take();
-            let why = why.unwrap_or_else(|| "its devices go on saying \"off\"".to_owned());
+            let why = why.unwrap_or_else(|| "its devices keep reading \"off\"".to_owned());
             let text = format!(
-                "ALARM: host {} could not be powered on after its recovery, told {ORDERS} times: {why}; a person has to do it",
+                "ALARM: host {} could not be powered on after its recovery, ordered {ORDERS} times: {why}; power it on by hand",
                 ctx.host
             );
             ctx.record.step(Task::Return, StepKind::Outcome, 0.3, text);

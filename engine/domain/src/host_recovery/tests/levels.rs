@@ -130,7 +130,7 @@ fn row03_a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_ev
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
-        why.contains("level 1 (bmc): it was told to power off, and 150 s later it is not: bmc says"),
+        why.contains("level 1 (bmc): it did not power off within 150 s: bmc says"),
         "{why}"
     );
     assert!(bed.state.proof.is_none());

@@ -97,7 +97,10 @@ fn r16_a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_repor
         bed.heartbeat_age(5_000);
         assert!(outlived_and_missed(&mut bed), "{:?}", bed.message);
         let why = bed.message.clone().unwrap();
-        assert!(why.contains("later than") && why.contains("vouch"), "{why}");
+        assert!(
+            why.contains("later than") && why.contains("confirm that it is off"),
+            "{why}"
+        );
         assert_eq!(bed.status, NotificationStatus::Running);
         bed
     };

@@ -143,7 +143,7 @@ fn i07_it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() 
             Box::new(nothing),
         ),
         (
-            "an operator has put it in maintenance",
+            "maintenance that an operator has set",
             returning(wanted(|_| ())),
             Box::new(|bed| _ = bed.pulse(true, true)),
         ),

@@ -74,8 +74,7 @@ fn r17_a_device_that_says_on_gainsays_it() {
     let hold = bed.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Fence);
     assert!(
-        hold.reason
-            .contains("ada vouches for its being off, but pdu says"),
+        hold.reason.contains("ada confirmed that it is off, but pdu says"),
         "{}",
         hold.reason
     );
