@@ -23,7 +23,7 @@ pub(crate) struct DrillArgs {
     pub(crate) source: SourceArgs,
     /// The host
     pub(crate) host: String,
-    /// Print what would happen if it died now (now: show --if-fails)
+    /// Print what would happen if it failed now (now: show --if-fails)
     #[arg(long, group = "kind", hide = true)]
     pub(crate) paper: bool,
     /// Ask Nova, Placement and the devices, as a recovery would, and measure it (the default)

@@ -26,7 +26,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         lines.push(format!("nothing is known: {trouble}"));
     }
     if let Some(one) = &seen.lost {
-        lines.push(format!("if {} died now: {}", one.lost.join(", "), outcome(one)));
+        lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
         return lines;
     }
     if seen.segments.is_empty() {
@@ -142,7 +142,7 @@ mod tests {
             lines(&view),
             [
                 "nothing is known: Placement refuses",
-                "if c-1 died now: no promise: vm-2: it fits"
+                "if c-1 failed now: no promise: vm-2: it fits"
             ]
         );
     }

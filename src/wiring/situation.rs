@@ -93,7 +93,7 @@ impl SituationMetrics {
         );
         describe_gauge!(
             INSTANCES,
-            "Instances by what would become of them if their hosts died now"
+            "Instances by what would become of them if their hosts failed now"
         );
         describe_gauge!(
             HEADROOM,

@@ -42,7 +42,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
 
     let told = assert_told_the_same(&stage, &["show", HOST, "--if-fails"]);
     assert!(
-        told.starts_with("if compute-001 died now, 2 instances would be recovered\n"),
+        told.starts_with("if compute-001 failed now, 2 instances would be recovered\n"),
         "{told}"
     );
     // Who is marked comes first, whatever its name.
@@ -59,7 +59,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     assert_eq!(object[0]["predicted"], value!(null));
     let one = assert_told_the_same(&stage, &["show", "plain", "--if-fails"]);
     assert!(
-        one.contains("if that died now it would be recovered; how long that takes is not known"),
+        one.contains("if that failed now it would be recovered; its duration is unknown"),
         "{one}"
     );
     assert!(
@@ -75,7 +75,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     assert_eq!(code, 0, "{said}");
     let (_, kept, _) = run(&stage, &["show", "compute-003", "--if-fails"]);
     assert!(
-        kept.starts_with("if compute-003 died now, nothing of it would be recovered\n"),
+        kept.starts_with("if compute-003 failed now, nothing of it would be recovered\n"),
         "{kept}"
     );
     assert!(
@@ -95,7 +95,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     assert_eq!(home.unwrap().host.as_deref(), Some("compute-002"));
     until("the new one to be seen", LIMIT, async || {
         let (_, told, _) = run(&stage, &["show", "late", "--if-fails"]);
-        told.contains("if that died now it would be back in about ")
+        told.contains("if that failed now it would be back in about ")
     })
     .await;
     let (_, late, _) = run(&stage, &["show", "late", "--if-fails"]);

@@ -154,7 +154,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
     let other = ["host", "report-down", HOST, "--reason", "fire", "--yes"];
     let (code, _, note) = run(&stage, &other);
     assert_eq!(code, 1);
-    assert!(note.contains(id) && note.contains("at work already"), "{note}");
+    assert!(note.contains(id) && note.contains("already running"), "{note}");
     let all = json(&stage, &["recovery", "list", "--all"]);
     assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
 }

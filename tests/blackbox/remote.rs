@@ -272,7 +272,7 @@ async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_
     let (code, _, told) = over(&stage, DEMO, &["status"]);
     assert_eq!(code, 1, "{told}");
     assert!(
-        told.contains("this user may not see that") && told.contains("os_masakari_api:operator:read"),
+        told.contains("this user may not view this") && told.contains("os_masakari_api:operator:read"),
         "{told}"
     );
     // Of a recovery its host is read first.

@@ -112,7 +112,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     is_signed(&stage, "lets it be heard again");
     let (code, _, said) = over(&stage, ADMIN, &unmute);
     assert_eq!(code, 1);
-    assert!(said.contains("it was lifted, or never was"), "{said}");
+    assert!(said.contains("it was unmuted, or never muted"), "{said}");
 
     until("the monitor to be known", LIMIT, async || {
         json(&stage, &["monitor", "list"]).as_array().unwrap().len() == 1

@@ -109,7 +109,10 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     until("the word to be heard", LIMIT, async || {
         let (code, _, said) = run(&stage, &["vmove", "recover", &id, "--retry"]);
         let over = stage.status(notification).await.0 == NotificationStatus::Finished;
-        assert!(code == 0 || over || said.contains("may be at work"), "{said}");
+        assert!(
+            code == 0 || over || said.contains("may still be working"),
+            "{said}"
+        );
         code == 0 || over
     })
     .await;

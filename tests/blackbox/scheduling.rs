@@ -21,7 +21,7 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     let stage = Stage::set(quick_region(3)).await;
     let (code, told, _) = run(&stage, &["jobs", "list"]);
     assert_eq!(code, 0);
-    assert!(told.contains("nothing is done by the clock"), "{told}");
+    assert!(told.contains("nothing is scheduled"), "{told}");
     let conf = stage.conf();
     let text = std::fs::read_to_string(&conf).unwrap();
     std::fs::write(

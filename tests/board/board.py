@@ -190,7 +190,7 @@ class Board(Scene):
         self.picture(page, "forecast-light")
         page.fill("#lose", "%s, %s" % (self.hosts[1], self.hosts[2]))
         page.keyboard.press("Enter")
-        self.check.that("two hosts are lost together", self.seen(page, "If %s and %s died now" % (self.hosts[1], self.hosts[2])), self.text(page))
+        self.check.that("two hosts are lost together", self.seen(page, "If %s and %s failed now" % (self.hosts[1], self.hosts[2])), self.text(page))
         self.check.that("and where their instances may land", self.seen(page, "Where they may land") and "1 of 1 host" in self.text(page), self.text(page))
         self.picture(page, "landing-light")
         page.fill("#lose", "nobody")

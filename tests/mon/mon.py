@@ -214,7 +214,7 @@ class Walk:
         self.terminal.type("show compute-001 --if-fails")
         self.shows("a command is typed", r"tachi show compute-001 --if-fails")
         self.terminal.press("Enter")
-        self.shows("and what it says is shown", r"if compute-001 died now(.*\n)*.*● done", 10)
+        self.shows("and what it says is shown", r"if compute-001 failed now(.*\n)*.*● done", 10)
         self.terminal.press("Enter")
         self.choose("compute-001")
         self.terminal.press("d")

@@ -12,7 +12,10 @@ impl SituationView {
         let counted = counted(self.instances, self.being_recovered());
         match waiting {
             0 => counted,
-            some => format!("{counted}; {} for you", count(some, "thing waits", "things wait")),
+            some => format!(
+                "{counted}; {}",
+                count(some, "thing needs attention", "things need attention")
+            ),
         }
     }
 }

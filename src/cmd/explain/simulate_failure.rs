@@ -242,21 +242,21 @@ impl IfDies {
                 (Some(false), ..) => "nothing of it would be recovered".to_owned(),
                 (None, ..) => "whether anything would be recovered is not known".to_owned(),
             };
-            return format!("if {} died now, {then}", self.name);
+            return format!("if {} failed now, {then}", self.name);
         }
         let word = self.protection.as_str().to_ascii_uppercase();
         let then = match (self.protection, &self.predicted) {
             (Protection::Protected | Protection::Degraded, Some(predicted)) => format!(
-                "if that died now it would be back in about {:.0} s",
+                "if that failed now it would be back in about {:.0} s",
                 predicted.median_seconds.max(1.0)
             ),
             (Protection::Protected | Protection::Degraded, None) => {
-                "if that died now it would be recovered; its duration is unknown: no host has been recovered yet".to_owned()
+                "if that failed now it would be recovered; its duration is unknown: no host has been recovered yet".to_owned()
             }
-            (Protection::Unknown, _) => "if that died now nobody knows what would become of it".to_owned(),
-            (Protection::Unprotected, _) => "if that died now it would stay down".to_owned(),
+            (Protection::Unknown, _) => "if that failed now the outcome is unknown".to_owned(),
+            (Protection::Unprotected, _) => "if that failed now it would stay down".to_owned(),
             (Protection::Down, _) => format!("it is down, or may be, already: tachi show {}", self.name),
-            (Protection::NotMeant, _) => "if that died now it would stay down, as policy wants".to_owned(),
+            (Protection::NotMeant, _) => "if that failed now it would stay down, as policy wants".to_owned(),
         };
         format!("{} is {word} on {}; {then}", one_line(&self.name), self.host)
     }
@@ -430,11 +430,11 @@ mod tests {
         for (protection, head) in [
             (
                 Protection::Unprotected,
-                "if a died now, nothing of it would be recovered",
+                "if a failed now, nothing of it would be recovered",
             ),
             (
                 Protection::Unknown,
-                "if a died now, whether anything would be recovered is not known",
+                "if a failed now, whether anything would be recovered is not known",
             ),
         ] {
             view.protection = protection;
@@ -446,15 +446,15 @@ mod tests {
         for (protection, head) in [
             (
                 Protection::Protected,
-                "a is PROTECTED on b; if that died now it would be back in about 9 s",
+                "a is PROTECTED on b; if that failed now it would be back in about 9 s",
             ),
             (
                 Protection::Unprotected,
-                "a is UNPROTECTED on b; if that died now it would stay down",
+                "a is UNPROTECTED on b; if that failed now it would stay down",
             ),
             (
                 Protection::NotMeant,
-                "a is NOT-MEANT on b; if that died now it would stay down, as policy wants",
+                "a is NOT-MEANT on b; if that failed now it would stay down, as policy wants",
             ),
             (
                 Protection::Down,

@@ -71,7 +71,7 @@ fn board_tells_where_the_instances_of_lost_hosts_may_land() {
     }));
     let html = Forecast { told: &told }.render().unwrap();
     for text in [
-        "If a died now: <span class=\"mark warn\">! no promise</span> vm-1: it fits",
+        "If a failed now: <span class=\"mark warn\">! no promise</span> vm-1: it fits",
         "2 of 3 hosts",
         "✗ none of 3 hosts",
         "? asks for a GPU",
