@@ -54,7 +54,7 @@ narrow() { demo 0 && ! awk 'length > 80 { print; wide = 1 } END { exit !wide }' 
 rack() {
   demo 0 --fault rack-loss || return 1
   local host
-  for host in $(sed -nE 's/.*a rack has lost its power: ([^:]*):.*/\1/p' "$work/out" | tr -d ,); do
+  for host in $(sed -nE 's/.*a rack lost power: ([^:]*):.*/\1/p' "$work/out" | tr -d ,); do
     if ! grep -q "$host.*disabled and forced down" "$work/out" || ! grep -qE "$host: .*instances? moved" "$work/out"; then
       echo "$host is not told in full"
       cat "$work/out"

@@ -31,7 +31,7 @@ SAME = [
     (r"; \d+ s of its own time", "; 60 s of its own time"),
     (r"\b\d+(\.\d+)? instance-seconds", "9.0 instance-seconds"),
     (r'"(asked_ms|answered_at_us)":\d+', r'"\1":1'),
-    (r"after \d+\.\d( s)?, the median after \d+\.\d, 95 of 100 after \d+\.\d, the last after \d+\.\d", "after 5.0, the median after 5.0, 95 of 100 after 5.0, the last after 5.0"),
+    (r"after \d+\.\d( s)?, the median after \d+\.\d, p95 after \d+\.\d, the last after \d+\.\d", "after 5.0, the median after 5.0, p95 after 5.0, the last after 5.0"),
     (r", heartbeats up to \d+ s old", ""),
     (r"\bversion \d+\.\d+\.\d+", "version 1.0.0"),
     (r"\b(started elsewhere, by|said of db-1 by) [^()]+ \(", r"\1 alice ("),
