@@ -355,7 +355,7 @@ impl Driver {
                  take effect"
             ),
             DriverEnd::Unsure(UncertainClaim::State) => {
-                tracing::error!(%recovery, "failed to serialize the state of the recovery")
+                tracing::error!(%recovery, "failed to serialize the state of the recovery");
             }
             DriverEnd::Over
             | DriverEnd::Released
@@ -371,7 +371,7 @@ impl Driver {
         match step.server {
             _ if step.failed => tracing::warn!(%recovery, host, task, text = %step.text, "recovery step"),
             Some(server) => {
-                tracing::debug!(%recovery, host, task, %server, text = %step.text, "recovery step")
+                tracing::debug!(%recovery, host, task, %server, text = %step.text, "recovery step");
             }
             None => tracing::info!(%recovery, host, task, text = %step.text, "recovery step"),
         }

@@ -357,10 +357,10 @@ impl Engine {
                 }
             }
             Ok(other) => {
-                tracing::warn!(recovery = %claimed.id, ?other, "failed to write why the recovery cannot be opened")
+                tracing::warn!(recovery = %claimed.id, ?other, "failed to write why the recovery cannot be opened");
             }
             Err(error) => {
-                tracing::warn!(recovery = %claimed.id, %error, "failed to write why the recovery cannot be opened")
+                tracing::warn!(recovery = %claimed.id, %error, "failed to write why the recovery cannot be opened");
             }
         }
         if write.life.is_none() {

@@ -68,8 +68,8 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
         return Ok(crate::DONE);
     }
     Err(Failure::told(format!(
-        "it is frozen, and the engines of these recoveries have not heard of it within {} s, so that something of it may still be \
-         begun until they have, or another engine has taken them over: {}. Look at `tachi status` and say it again",
+        "it is frozen, and the engines of these recoveries have not applied it within {} s, so something may still be started until \
+         they have, or another engine has taken them over: {}. Look at `tachi status` and freeze it again",
         LIMIT.as_secs(),
         told.unheard.join(", ")
     )))
@@ -94,12 +94,12 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
         }
         Some(0) => "no instance loses its protection by it".to_owned(),
         Some(bare) => format!(
-            "{} unprotected meanwhile",
-            count(bare, "instance is", "instances are")
+            "{} no HA until then",
+            count(bare, "instance has", "instances have")
         ),
     };
     lines.push(format!(
-        "{bare}. What is reported is kept, and what is dead at the end is recovered then"
+        "{bare}. Reports are stored; what is still down when the freeze ends is recovered then"
     ));
     lines.push(format!(
         "it expires automatically{}, or ends by `{}`",

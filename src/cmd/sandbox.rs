@@ -167,7 +167,7 @@ pub(crate) fn options_of(args: &SandboxArgs) -> SandboxOptions {
     }
 }
 
-/// Boots the requested instances, every other one with HA_Enabled.
+/// Boots the requested instances, every other one with `HA_Enabled`.
 pub(crate) fn boot(region: &Region, instances: u32) -> Result<(), Failure> {
     let wrong = |error| Failure::new("booting instances", error);
     let half = usize::try_from(instances / 2).unwrap_or_default();

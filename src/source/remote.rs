@@ -153,15 +153,15 @@ impl Remote {
         let text = text.trim_end_matches('.');
         Failure::told(match (status, act) {
             (Some(401), _) => format!(
-                "{self} authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
+                "{self}: authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
                  user may not check tokens ([keystone_authtoken])"
             ),
             (Some(403), Act::Read) => format!(
-                "{self} this user may not view this: {text}. An administrator may, and who has the role reader in \
+                "{self}: this user may not view this: {text}. Administrators may, and readers of \
                  the service project; `tachi policy check` on a controller says who else"
             ),
             (Some(403), Act::Say) => format!(
-                "{self} was asked, and this user may not say that: nothing was written: {text}. An administrator may; `tachi policy \
+                "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy \
                  check` on a controller says who else"
             ),
             (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
@@ -170,13 +170,13 @@ impl Remote {
                  writes into the database"
             ),
             (None, Act::Say) if failed.class == Class::Away => format!(
-                "{self} was asked: {text}. If it went out it may have been written: say it again, that does no harm"
+                "{self} did not answer: {text}. The request may have been written: repeat it, that does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
                 "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
                  asks the database"
             ),
-            _ => format!("{self} was asked: {text}"),
+            _ => format!("{self}: {text}"),
         })
     }
 

@@ -224,7 +224,7 @@ impl UpstreamIntake {
                     }
                 }
                 Err(error) if failing => {
-                    tracing::debug!(%error, "failed to adopt notifications of an upstream API; retrying")
+                    tracing::debug!(%error, "failed to adopt notifications of an upstream API; retrying");
                 }
                 Err(error) => {
                     failing = true;

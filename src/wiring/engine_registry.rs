@@ -106,7 +106,7 @@ impl Signer {
         match timeout(DATABASE_TIMEOUT, self.roll.strike(&self.name)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(%error, "failed to deregister the engine; its entry is removed later")
+                tracing::debug!(%error, "failed to deregister the engine; its entry is removed later");
             }
             Err(_) => tracing::debug!(
                 error = "the database does not answer",

@@ -42,7 +42,7 @@ impl Tender {
                     }
                 }
                 Err(error) if quiet => {
-                    tracing::debug!(%error, "failed to publish freeze expiry events; freezes still expire")
+                    tracing::debug!(%error, "failed to publish freeze expiry events; freezes still expire");
                 }
                 Err(error) => {
                     quiet = true;

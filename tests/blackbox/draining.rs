@@ -177,7 +177,7 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     let (code, _, note) = run(&stage, &["recovery", "retry", id, "--yes", "--reason", "again"]);
     assert_eq!(code, 1);
     assert!(
-        note.contains("`tachi host drain compute-001` looks at it anew"),
+        note.contains("`tachi host drain compute-001` starts another"),
         "{note}"
     );
 }

@@ -35,7 +35,7 @@ async fn operator_a_shadow_drill_asks_everybody_and_changes_nothing() {
     let here = stage.boot("compute-001", 2);
     let (code, told, _) = run(&stage, &["drill", "compute-001", "--shadow"]);
     assert_eq!(code, 2);
-    assert!(told.contains("NOT READY: engines: none is at work"), "{told}");
+    assert!(told.contains("NOT READY: engines: none is running"), "{told}");
     let _engine = working(&stage).await;
     let requests = stage.sandbox.region().requests();
     requests.clear();

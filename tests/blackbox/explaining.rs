@@ -49,7 +49,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     for line in [
         "  first      zeta (HA_Enabled): 3 of 3 hosts have room: compute-002, compute-003, compute-004\n",
         "  then       plain: 3 of 3 hosts have room",
-        "  room       all 2 instances find a place (an estimate; Placement seen ",
+        "  room       all 2 instances fit (an estimate; Placement seen ",
         "  takes      unknown: no host has been recovered yet",
     ] {
         assert!(told.contains(line), "{line:?} is not in {told}");

@@ -148,7 +148,10 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
         "{stdout}"
     );
     assert!(stdout.contains("(2 h): no fencing, no evacuation"), "{stdout}");
-    assert!(stdout.contains("or by `tachi thaw host compute-001`"), "{stdout}");
+    assert!(
+        stdout.contains("or ends by `tachi thaw host compute-001`"),
+        "{stdout}"
+    );
     let list = told(&stage, &["freeze", "list"]);
     assert_eq!(list[0]["name"], HOST, "{list}");
     assert_eq!(list[0]["reason"], "firmware", "{list}");
@@ -314,7 +317,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let (code, _, stderr) = run(&stage, &words);
     engine.signal(rustix::process::Signal::CONT);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("have not heard of it within 20 s"), "{stderr}");
+    assert!(stderr.contains("have not applied it within 20 s"), "{stderr}");
     assert!(stderr.contains("waiting until the engines"), "{stderr}");
 }
 

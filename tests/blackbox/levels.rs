@@ -228,7 +228,7 @@ async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
     region.faults().maas_query(HOST, on).unwrap();
     assert_eq!(vouch(HOST).0, 0);
     until("the word to be gainsaid", LIMIT, async || {
-        held_by("vouches").await
+        held_by("confirmed that it is off").await
     })
     .await;
     assert_eq!(region.requests().count("#evacuate"), 0);

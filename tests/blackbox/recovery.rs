@@ -141,7 +141,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
             .status(notification)
             .await
             .1
-            .is_some_and(|message| message.starts_with("held:"))
+            .is_some_and(|message| message.starts_with("on hold:"))
     })
     .await;
     let (status, message) = stage.status(notification).await;
@@ -170,7 +170,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
             .status(notification)
             .await
             .1
-            .is_some_and(|message| message.starts_with("held:"))
+            .is_some_and(|message| message.starts_with("on hold:"))
     })
     .await;
     until("it to be held again", LIMIT, async || {
@@ -178,7 +178,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
             .status(notification)
             .await
             .1
-            .is_some_and(|message| message.starts_with("held:"))
+            .is_some_and(|message| message.starts_with("on hold:"))
     })
     .await;
     assert_eq!(region.requests().count("#evacuate"), 0);

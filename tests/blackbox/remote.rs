@@ -338,7 +338,7 @@ async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_
     let (code, _, told) = tachi(&clouds, Some(ADMIN), &["status"]);
     assert_eq!(code, 1, "{told}");
     assert!(
-        told.contains("the API of cloud \"tachi-sandbox\" was asked, and cannot be reached")
+        told.contains("the API of cloud \"tachi-sandbox\" cannot be reached")
             && told.contains("On a controller"),
         "{told}"
     );

@@ -188,7 +188,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
     for (name, grade, details) in &others {
         assert_eq!(grade, "unknown", "{name}: {details}");
         let wanted = if name == "doctor-by-the-clock" {
-            "by the clock"
+            "scheduled"
         } else {
             "not checkable from here"
         };

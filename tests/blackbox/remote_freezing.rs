@@ -67,7 +67,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     let (code, text, said) = over(&stage, ADMIN, &freeze);
     assert_eq!(code, 0, "{said}");
     assert!(text.starts_with("host compute-001 is frozen until "), "{text}");
-    assert!(text.contains("2 instances are unprotected meanwhile"), "{text}");
+    assert!(text.contains("2 instances have no HA until then"), "{text}");
     // The answer was lost, and it is said again: nothing is written a second time.
     let (code, again, said) = over(&stage, ADMIN, &freeze);
     assert_eq!(code, 0, "{said}");
@@ -113,7 +113,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     let (code, _, said) = over(&stage, ADMIN, &freeze);
     assert_eq!(code, 1, "{said}");
     assert!(
-        said.contains("cannot be reached") || said.contains("say it again"),
+        said.contains("cannot be reached") || said.contains("repeat it"),
         "{said}"
     );
     let (code, text, said) = run(

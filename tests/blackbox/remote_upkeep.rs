@@ -76,10 +76,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         assert!(said.contains("os_masakari_api:operator:act"), "{said}");
     }
     for (words, part) in [
-        (
-            &["monitor", "unmute", "../x"][..],
-            "no reporter ../x is set aside",
-        ),
+        (&["monitor", "unmute", "../x"][..], "no reporter ../x is muted"),
         (
             &["monitor", "forget", "no/where", "host"],
             "no host monitor of no/where is known",

@@ -78,7 +78,7 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     .await;
     let (_, text, _) = run(&stage, &["status"]);
     assert!(
-        text.contains("\nWAITS FOR YOU: 1 instance is down, 1 recovery is held\n"),
+        text.contains("\nACTION NEEDED: 1 instance is down, 1 recovery is on hold\n"),
         "{text}"
     );
     let word = format!(

@@ -200,7 +200,7 @@ impl World {
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
             match (liftable, long) {
                 (true, _) if self.rng.percent(10) => {
-                    self.journal.say(rec, OperatorCommand::Approve, self.now)
+                    self.journal.say(rec, OperatorCommand::Approve, self.now);
                 }
                 (false, true) => self.journal.say(rec, OperatorCommand::Reject, self.now),
                 (true | false, _) => {}

@@ -50,7 +50,7 @@ pub(crate) async fn show(
     reply::ok("vmove", &VmoveView::from(&found))
 }
 
-/// Returns the id of the vmoves' notification. Only a notification of type COMPUTE_HOST has vmoves.
+/// Returns the id of the vmoves' notification. Only a notification of type `COMPUTE_HOST` has vmoves.
 async fn owner(app: &ApiState, id: &str) -> Result<NotificationId, ApiError> {
     let notification = notifications::find(app, id).await?;
     match notification.kind {

@@ -171,10 +171,10 @@ impl Session {
         let millis = self.now().saturating_sub(started).as_millis();
         match &outcome {
             Ok(answer) => {
-                tracing::debug!(call = %line, status = answer.status, millis, "OpenStack call answered")
+                tracing::debug!(call = %line, status = answer.status, millis, "OpenStack call answered");
             }
             Err(error) => {
-                tracing::debug!(call = %line, fault = ?error.fault, millis, "OpenStack call failed")
+                tracing::debug!(call = %line, fault = ?error.fault, millis, "OpenStack call failed");
             }
         }
         outcome

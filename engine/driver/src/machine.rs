@@ -151,7 +151,7 @@ impl Driver {
                     }
                 }
                 Some(WriteOutcome::Rewound) => {
-                    effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)))
+                    effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Rewound)));
                 }
                 Some(_) => effects.push(Effect::End(DriverEnd::Lost)),
                 None => effects.push(Effect::End(DriverEnd::Unsure(UncertainClaim::Journal))),

@@ -89,7 +89,7 @@ impl Outcome {
         })
     }
 
-    /// Returns the downtime of each instance that runs again, and true for an instance with HA_Enabled.
+    /// Returns the downtime of each instance that runs again, and true for an instance with `HA_Enabled`.
     pub(super) fn down(&self) -> Vec<(bool, Duration)> {
         let back = self
             .instances

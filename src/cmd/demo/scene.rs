@@ -30,7 +30,7 @@ pub(super) struct Scene {
     pub(super) failing: Vec<String>,
     /// The instances on the failing hosts.
     pub(super) covered: Vec<CoveredInstance>,
-    /// Number of instances in the whole region with HA_Enabled.
+    /// Number of instances in the whole region with `HA_Enabled`.
     tagged: usize,
     region: Region,
     process: Process,

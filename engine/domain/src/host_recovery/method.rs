@@ -191,6 +191,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn ew23_only_what_another_host_could_cure_takes_the_other_way() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [

@@ -415,7 +415,7 @@ fn cases() -> Vec<Case> {
                 facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
                 computes(facts)[0].up = false;
             },
-            &[(FindingCode::HostNotBack, "a", "it was recovered")],
+            &[(FindingCode::HostNotBack, "a", "recovered, not yet")],
             [4, 0, 0, 0, 2, 0],
         ),
         (

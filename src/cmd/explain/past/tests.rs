@@ -226,7 +226,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
     told_of.recoveries[0].summary.wait = Some(Wait::bare(WaitsFor::Approval, at(3)));
     let text = told(&told_of);
     assert!(
-        text.contains("    accepted; held since 2026-11-23T03:05:03.000Z: held: 2 of"),
+        text.contains("    accepted; held since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
         "{text}"
     );
 }

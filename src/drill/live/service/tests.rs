@@ -23,6 +23,7 @@ fn closed() -> Made {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
     let leave = |text: &str| ServiceDecision::Leave(text.into());
     let (open, drained) = (

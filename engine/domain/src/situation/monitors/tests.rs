@@ -61,7 +61,7 @@ fn guests() -> Case {
     )
 }
 
-/// See there.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(in super::super) fn cases() -> Vec<Case> {
     vec![
         (
@@ -99,10 +99,14 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 (
                     FindingCode::HostNotWatched,
                     "b,c",
-                    "no host monitor at work watches it",
+                    "no running host monitor watches it",
                 ),
                 (FindingCode::MonitorUnknown, "a", "has ever watched it"),
-                (FindingCode::MonitorSilent, "a", "its host monitor has not signed"),
+                (
+                    FindingCode::MonitorSilent,
+                    "a",
+                    "its host monitor has sent no heartbeat",
+                ),
             ],
             [0, 0, 2, 4, 0, 0],
         ),
@@ -116,7 +120,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::HostNotWatched,
                 "a,b,c",
-                "its death would not be reported",
+                "its failure would not be reported",
             )],
             NONE,
         ),
@@ -145,7 +149,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 (
                     FindingCode::MonitorSilent,
                     "a",
-                    "its instance monitor has not signed",
+                    "its instance monitor has sent no heartbeat",
                 ),
                 (
                     FindingCode::MonitorPart,
@@ -171,7 +175,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::MonitorSilent,
                 "a",
-                "its process monitor has not signed",
+                "its process monitor has sent no heartbeat",
             )],
             [4, 2, 0, 0, 0, 0],
         ),
