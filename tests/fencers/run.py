@@ -604,7 +604,7 @@ class Foreign:
         self.reported = self.api("POST", "/notifications", {"notification": {
             "type": "COMPUTE_HOST", "hostname": self.HOST, "generated_time": at,
             "payload": {"event": "STOPPED", "cluster_status": "OFFLINE", "host_status": "NORMAL"}}})["notification"]["notification_uuid"]
-        message = self.stack.wait(lambda: (self.notification()["message"] or "").startswith("held") and self.notification()["message"],
+        message = self.stack.wait(lambda: (self.notification()["message"] or "").startswith("on hold") and self.notification()["message"],
                                   "the recovery to wait for an operator", 60)
         for part in ("bmc-" + self.HOST, "expected guid=" + dashed(self.one.guid), "guid=%s answers" % dashed(self.two.guid),
                      "tachi fence trust " + self.HOST):

@@ -194,7 +194,7 @@ class Walk:
 
         # The second host of four: a guard holds it.
         self.cloud.kill("compute-004")
-        self.shows("a recovery that is held is seen", r"compute-004 +R.*held", 30)
+        self.shows("a recovery that is held is seen", r"compute-004 +R.*on hold", 30)
         self.choose("compute-004")
         self.terminal.press("a")
         self.shows("approving shows its command", r"tachi recovery approve [0-9a-f-]+ --yes --reason=")

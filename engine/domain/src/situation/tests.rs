@@ -565,12 +565,12 @@ fn cases() -> Vec<Case> {
                 (
                     FindingCode::ReporterDoubted,
                     "reporter c9",
-                    "too many would be set aside",
+                    "would exceed the limit",
                 ),
                 (
                     FindingCode::ReporterDoubted,
                     "reporter c9",
-                    "begins nothing (1 report kept): it lied",
+                    "start nothing (1 report so far): it lied",
                 ),
             ],
             ALL_WELL,
