@@ -401,7 +401,7 @@ class Board(Scene):
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog[open]")
         text = page.inner_text("dialog")
-        self.check.that("a dialog says what it does before it is done", "Approve the recovery of " + host in text and "it may cut the power of the host" in text, text)
+        self.check.that("a dialog says what it does before it is done", "Approve the recovery of " + host in text and "it may cut the host's power" in text, text)
         self.check.equal("the key that has opened it says nothing", page.evaluate("document.activeElement.name"), "confirm")
         page.keyboard.press("Enter")
         page.keyboard.type(self.hosts[0])
