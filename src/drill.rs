@@ -99,7 +99,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
 
 /// Returns the failure for a host in no segment, which cannot be drilled.
 pub(crate) fn unregistered(name: &str) -> Failure {
-    Failure::told(format!(
+    Failure::from_text(format!(
         "{} is in no segment, so nothing of it would be recovered: tachi setup import",
         plain(name)
     ))
@@ -176,7 +176,7 @@ impl<'a> DrillSources<'a> {
         manual::end(self.base, &row, run, &outcome).await?;
         match asked {
             Ok(Ok(shadow)) => Ok(shadow),
-            Ok(Err(_)) | Err(_) => Err(Failure::told(format!(
+            Ok(Err(_)) | Err(_) => Err(Failure::from_text(format!(
                 "the drill of {} is over: {}",
                 plain(name),
                 outcome.details

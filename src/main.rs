@@ -41,7 +41,7 @@ fn main() -> ExitCode {
     let drop_in = DropIn::started(&given);
     let cli = match drop_in.map(|(program, words)| program.parse(words)) {
         Some(Ok(cli)) => cli,
-        Some(Err(error)) => return ExitCode::from(DropIn::say(&error)),
+        Some(Err(error)) => return ExitCode::from(DropIn::print_error(&error)),
         None => command_line(&given),
     };
     let usage = match drop_in {

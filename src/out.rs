@@ -24,7 +24,7 @@ pub(crate) fn line(text: impl AsRef<str>) {
 }
 
 /// Writes a line with names from others: it cannot move the cursor, start a new line or change the writing direction.
-pub(crate) fn told(text: impl AsRef<str>) {
+pub(crate) fn print(text: impl AsRef<str>) {
     line(plain(text.as_ref()));
 }
 

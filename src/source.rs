@@ -77,7 +77,7 @@ pub(crate) trait Source: Send + Sync {
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
 
     /// Records an operator's action, with the reason if one was given.
-    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure>;
+    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure>;
 
     /// Returns the freezes, the one that ends first first.
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;

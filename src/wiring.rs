@@ -132,7 +132,7 @@ async fn open(database: &StoreOptions) -> Result<Base, Failure> {
 pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "there is no database at {} yet: is this the configuration of the running service?{}",
             settings.database,
             if is_set("OS_CLOUD") {
@@ -154,20 +154,20 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     .await?;
     match stands.map_err(|error| Failure::new("opening the database", error))? {
         SchemaStatus::UpToDate => Ok(base),
-        SchemaStatus::Older { pending } => Err(Failure::told(format!(
+        SchemaStatus::Older { pending } => Err(Failure::from_text(format!(
             "the database is of an older version, without {}: run `tachi db sync`, then restart the services",
             pending.join(", ")
         ))),
-        SchemaStatus::Newer { applied } => Err(Failure::told(format!(
+        SchemaStatus::Newer { applied } => Err(Failure::from_text(format!(
             "the database is of a newer version, with {} that this program does not know: use the version of Tachi that has \
              migrated it",
             applied.join(", ")
         ))),
-        SchemaStatus::Empty => Err(Failure::told(format!(
+        SchemaStatus::Empty => Err(Failure::from_text(format!(
             "the database at {} is empty: run `tachi db sync`",
             settings.database
         ))),
-        SchemaStatus::Masakari => Err(Failure::told(
+        SchemaStatus::Masakari => Err(Failure::from_text(
             "this is a database of Masakari's that Tachi has not taken over yet: run `tachi db sync`",
         )),
     }

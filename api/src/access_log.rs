@@ -162,10 +162,10 @@ struct Entry {
 
 impl Entry {
     fn answered(mut self, status: u16, bytes: u64) {
-        self.tell(status, bytes);
+        self.log(status, bytes);
     }
 
-    fn tell(&mut self, status: u16, bytes: u64) {
+    fn log(&mut self, status: u16, bytes: u64) {
         self.is_told = true;
         let took = self.began.elapsed();
         let route = self.learnt.route.get().map_or(OTHER, String::as_str);
@@ -223,7 +223,7 @@ impl Drop for Entry {
     /// Logs a request whose client disconnected.
     fn drop(&mut self) {
         if !self.is_told {
-            self.tell(CLIENT_GONE, 0);
+            self.log(CLIENT_GONE, 0);
         }
     }
 }

@@ -94,7 +94,7 @@ pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
     };
     let mut router = Router::new();
     if board.actions {
-        router = router.route("/board/words", post(actions::say));
+        router = router.route("/board/words", post(actions::submit));
     }
     router
         .route("/board", get(slash))

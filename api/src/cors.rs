@@ -193,7 +193,7 @@ mod tests {
             .collect()
     }
 
-    fn told(headers: &HeaderMap) -> Vec<String> {
+    fn header_values(headers: &HeaderMap) -> Vec<String> {
         let mut lines: Vec<String> = headers
             .iter()
             .map(|(name, value)| format!("{name}: {}", value.to_str().unwrap()))
@@ -263,10 +263,13 @@ mod tests {
         for (name, asked, expected) in cases {
             let response = cors().preflight(&asked);
             assert_eq!(response.status(), 200, "{name}");
-            assert_eq!(told(response.headers()), expected, "{name}");
+            assert_eq!(header_values(response.headers()), expected, "{name}");
         }
         let off = Cors::default().preflight(&headers(&[origin, put]));
-        assert_eq!((off.status(), told(off.headers())), (StatusCode::OK, vec![]));
+        assert_eq!(
+            (off.status(), header_values(off.headers())),
+            (StatusCode::OK, vec![])
+        );
     }
 
     #[test]
@@ -274,7 +277,7 @@ mod tests {
         let mark = |cors: &Cors, origin: Option<&'static str>| {
             let mut answer = headers(&[("vary", "OpenStack-API-Version")]);
             cors.mark(origin.map(HeaderValue::from_static).as_ref(), &mut answer);
-            told(&answer)
+            header_values(&answer)
         };
         let vary = ["vary: OpenStack-API-Version", "vary: Origin"];
         let exposed = "access-control-expose-headers: \

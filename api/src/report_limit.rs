@@ -95,7 +95,7 @@ impl ReportLimit {
     }
 
     /// Records the segment of a host, as returned by the registry.
-    pub(crate) fn learn(&self, hostname: &str, segment: Option<SegmentId>) {
+    pub(crate) fn remember(&self, hostname: &str, segment: Option<SegmentId>) {
         let (Some(segment), Some(_)) = (segment, self.most) else {
             return;
         };
@@ -151,7 +151,7 @@ mod tests {
     fn r18_hosts_of_one_segment_are_counted_together_and_others_are_not() {
         let limit = ReportLimit::new(3);
         for (host, number) in [("a1", 1), ("a2", 1), ("b1", 2)] {
-            limit.learn(host, Some(segment(number)));
+            limit.remember(host, Some(segment(number)));
         }
         for host in ["a1", "a2", "a1", "b1"] {
             assert_eq!(limit.take(&vm(host), at(0)), Ok(()), "{host}");
@@ -170,7 +170,7 @@ mod tests {
     #[test]
     fn t7_a_reporter_uses_up_its_own_account_and_nobody_elses() {
         let limit = ReportLimit::new(2);
-        limit.learn("a1", Some(segment(1)));
+        limit.remember("a1", Some(segment(1)));
         let taken = (0..100).filter(|_| limit.take(&of(Vm, "flood", "a1"), at(0)).is_ok());
         assert_eq!(taken.count(), 2);
         assert_eq!(limit.take(&of(Vm, "other", "a1"), at(0)), Ok(()));
@@ -180,7 +180,7 @@ mod tests {
     fn t7_the_first_report_of_a_stopped_host_is_never_refused() {
         let limit = ReportLimit::new(2);
         for host in ["a1", "a2"] {
-            limit.learn(host, Some(segment(1)));
+            limit.remember(host, Some(segment(1)));
         }
         while limit.take(&of(Process, "m", "a1"), at(0)).is_ok() {}
         for host in ["a1", "a2"] {
@@ -195,18 +195,18 @@ mod tests {
     #[test]
     fn r18_a_host_that_moves_is_counted_where_it_is() {
         let limit = ReportLimit::new(1);
-        limit.learn("a", Some(segment(1)));
+        limit.remember("a", Some(segment(1)));
         assert_eq!(limit.take(&vm("a"), at(0)), Ok(()));
-        limit.learn("a", None);
+        limit.remember("a", None);
         assert!(limit.take(&vm("a"), at(1)).is_err());
-        limit.learn("a", Some(segment(2)));
+        limit.remember("a", Some(segment(2)));
         assert_eq!(limit.take(&vm("a"), at(1)), Ok(()));
     }
 
     #[test]
     fn r18_invented_names_cost_bounded_memory_and_take_nobody_elses_place() {
         let limit = ReportLimit::new(2);
-        limit.learn("real", Some(segment(1)));
+        limit.remember("real", Some(segment(1)));
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
         let let_in = (0..MAX_NAMES * 2)
             .filter(|number| limit.take(&vm(&format!("x{number}")), at(0)).is_ok())
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));
         for number in 0..MAX_NAMES * 2 {
             let host = format!("x{number}");
-            limit.learn(&host, Some(segment(3)));
+            limit.remember(&host, Some(segment(3)));
             _ = limit.take(&of(ComputeHost, "m", &host), at(0));
         }
         let counts = limit.counts.lock().unwrap();

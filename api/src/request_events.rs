@@ -55,7 +55,7 @@ impl RequestEvents {
     }
 
     /// Emits the events of a finished change: `done` describes the new state, `wanted` the requested state after an error.
-    pub(crate) fn tell<T>(
+    pub(crate) fn emit_outcome<T>(
         &self,
         app: &ApiState,
         outcome: &Result<T, RegistryError>,

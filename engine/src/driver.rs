@@ -143,7 +143,7 @@ impl Driver {
     ) -> ControlFlow<DriverEnd, Option<Event>> {
         ControlFlow::Continue(Some(match effect {
             Effect::Demand(demand, sight) => {
-                self.seat.tell(demand, &sight);
+                self.seat.update(demand, &sight);
                 return ControlFlow::Continue(None);
             }
             Effect::Written(written) => {
@@ -223,7 +223,7 @@ impl Driver {
     fn written(&mut self, written: &DurableState) {
         let DurableState { record, write, now } = written;
         for step in &record.steps {
-            self.tell(step);
+            self.log_step(step);
         }
         self.tell_message(record);
         let state = self.machine.state();
@@ -365,7 +365,7 @@ impl Driver {
     }
 
     /// Logs a step: failures as warnings, single instances at debug level, the rest for an operator at 3 a.m.
-    fn tell(&self, step: &Step) {
+    fn log_step(&self, step: &Step) {
         let (recovery, host) = (self.claimed.id, self.host());
         let task = step.task.name();
         match step.server {

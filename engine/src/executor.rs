@@ -188,7 +188,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::Reserve(_) => return Observation::NotSent(command),
     };
     if let Some(echo) = echo(&result, begun.elapsed()) {
-        context.governor.heard(call == ServerCall::Evacuate, echo);
+        context.governor.feedback(call == ServerCall::Evacuate, echo);
     }
     Observation::ServerCall {
         server,

@@ -18,7 +18,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     let (ports, host) = (ports.clone(), host.to_owned());
     tokio::spawn(async move {
         match ports.journal.contradicted(recovery, rules).await {
-            Ok(news) => news.iter().for_each(|one| tell(&ports, recovery, &host, one)),
+            Ok(news) => news.iter().for_each(|one| log(&ports, recovery, &host, one)),
             Err(error) => {
                 let source = error.source.to_string();
                 tracing::warn!(%recovery, %error, source, "failed to count a report that Nova contradicts");
@@ -27,7 +27,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     });
 }
 
-fn tell(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReporter) {
+fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReporter) {
     let (reporter, why, number) = (&one.reporter, &one.why, one.number);
     let text = if one.aside {
         format!(

@@ -103,7 +103,7 @@ impl RateController {
     }
 
     /// Records the result of a call about an instance.
-    pub(crate) fn heard(&self, evacuation: bool, echo: NovaFeedback) {
+    pub(crate) fn feedback(&self, evacuation: bool, echo: NovaFeedback) {
         let now = self.now();
         let mut inner = self.lock();
         let before = inner.windows();
@@ -165,7 +165,7 @@ pub(crate) struct RateSlot {
 
 impl RateSlot {
     /// Reports what the recovery could use, and what it has seen since.
-    pub(crate) fn tell(&self, demand: Demand, sight: &EvacuationProgress) {
+    pub(crate) fn update(&self, demand: Demand, sight: &EvacuationProgress) {
         let now = self.governor.now();
         let mut inner = self.governor.lock();
         let (waiting, full) = (inner.queued_now(), inner.full);

@@ -118,7 +118,7 @@ impl RegionScan {
         };
         let surroundings = lock(&self.surroundings).clone();
         let standing = async {
-            let standing = self.ports.journal.standing(lately).await;
+            let standing = self.ports.journal.host_records(lately).await;
             standing.map_err(|error| unknown(format!("{error}: {}", error.source)))
         };
         let (standing, nova, witnesses) = tokio::join!(standing, self.read_nova(), surroundings.witnesses());

@@ -286,7 +286,7 @@ impl Watcher {
                 put(kind::INSTANCES, host, as_json(all.as_ref()), now);
             }
         }
-        if let Some(rooms) = self.rooms.told() {
+        if let Some(rooms) = self.rooms.snapshot() {
             put(kind::ROOMS, "", as_json(&rooms.value.state), rooms.as_of);
             put(
                 kind::AGGREGATES,
@@ -513,7 +513,7 @@ impl Watcher {
                 value: self.roster.instances(),
             }),
             tests: self.sources.tests.last(),
-            rooms: self.rooms.told(),
+            rooms: self.rooms.snapshot(),
             holds: self.holds.clone(),
         }
     }

@@ -44,7 +44,7 @@ impl Memory for File {
         match saved::read(&self.0) {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
-                say(&format!(
+                announce(&format!(
                     "the last answer is not known: {}",
                     Failure::new("reading it", error).chain()
                 ));
@@ -55,7 +55,7 @@ impl Memory for File {
 
     fn write(&self, now: &BootRecord) {
         if let Err(error) = saved::write(&self.0, now) {
-            say(&format!(
+            announce(&format!(
                 "the answer is not kept for the next boot: {}",
                 Failure::new("keeping it", error).chain()
             ));
@@ -112,7 +112,7 @@ impl wait::SignalSource for Words {
 }
 
 /// Prints a line for the console and the journal: the unit sends standard output to both.
-fn say(text: &str) {
+fn announce(text: &str) {
     out::line(format!("boot guard: {text}"));
 }
 
@@ -151,7 +151,7 @@ fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
     let last = memory.read();
     let why = failure.chain();
     if last.held {
-        say(&format!(
+        announce(&format!(
             "the API cannot be asked: {why}; the last answer was to wait ({}), so nova-compute does not start; correct the \
              configuration and start it again",
             last.reason
@@ -162,7 +162,7 @@ fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
             out::FAILED
         };
     }
-    say(&format!(
+    announce(&format!(
         "THE API CANNOT BE ASKED: {why}; this host was not held when it was last asked, so nova-compute may start"
     ));
     out::DONE
@@ -186,7 +186,10 @@ mod tests {
         file.write(&held);
         assert_eq!(file.read(), held);
         assert_eq!(without_configuration(&usage, &file), out::USAGE);
-        assert_eq!(without_configuration(&Failure::told("x"), &file), out::FAILED);
+        assert_eq!(
+            without_configuration(&Failure::from_text("x"), &file),
+            out::FAILED
+        );
         file.write(&BootRecord::default());
         assert_eq!(without_configuration(&usage, &file), out::DONE);
     }

@@ -30,7 +30,7 @@ pub(crate) fn started(given: &[OsString]) -> Option<(Kind, &[OsString])> {
 /// Parses the arguments; returns the exit code for help, version or an error.
 pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
     let words = std::iter::once(OsString::from(kind.upstream())).chain(words.iter().cloned());
-    let matched = Monitor::try_parse_from(words).map_err(|error| say(kind, &error))?;
+    let matched = Monitor::try_parse_from(words).map_err(|error| print_error(kind, &error))?;
     Ok(ConfigArgs {
         config_file: matched.oslo.config_file,
         config_dir: matched.oslo.config_dir,
@@ -39,7 +39,7 @@ pub(crate) fn parse(kind: Kind, words: &[OsString]) -> Result<ConfigArgs, u8> {
     })
 }
 
-fn say(kind: Kind, error: &clap::Error) -> u8 {
+fn print_error(kind: Kind, error: &clap::Error) -> u8 {
     if error.kind() == ErrorKind::DisplayVersion {
         out::line(crate::VERSION);
         return out::DONE;

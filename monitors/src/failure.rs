@@ -23,7 +23,7 @@ impl Failure {
     }
 
     /// Creates a failure from a message.
-    pub fn told(what: impl Into<String>) -> Self {
+    pub fn from_text(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             usage: false,
@@ -35,7 +35,7 @@ impl Failure {
     pub fn usage(what: impl Into<String>) -> Self {
         Self {
             usage: true,
-            ..Self::told(what)
+            ..Self::from_text(what)
         }
     }
 

@@ -220,7 +220,7 @@ mod tests {
 
         /// Reads the setting of a nova-compute that was started with these words; its paths begin at this machine's
         /// root.
-        fn told(&self, words: &[&str]) -> (Resume, String) {
+        fn resume_of(&self, words: &[&str]) -> (Resume, String) {
             let word = |word: &&str| word.replace("@/", &format!("{}/", self.0.path().display()));
             let compute = StartedProcess {
                 pid: i32::try_from(std::process::id()).unwrap(),
@@ -279,7 +279,7 @@ mod tests {
                 "etc/nova/compute.d/10-ha.conf:3",
             ),
         ] {
-            assert_eq!(machine.told(words), (resume, by.to_owned()), "{words:?}");
+            assert_eq!(machine.resume_of(words), (resume, by.to_owned()), "{words:?}");
         }
         // A folder beside the file is searched for too.
         let machine = Machine::new(&[
@@ -287,7 +287,7 @@ mod tests {
             ("etc/nova/nova.conf.d/x.conf", TRUE),
         ]);
         assert_eq!(
-            machine.told(&["nova-compute"]),
+            machine.resume_of(&["nova-compute"]),
             (yes, "etc/nova/nova.conf.d/x.conf:2".to_owned())
         );
     }
@@ -309,7 +309,7 @@ mod tests {
         ] {
             let text = format!("[DEFAULT]\nresume_guests_state_on_host_boot = {text}\n");
             let machine = Machine::new(&[("etc/nova/nova.conf", &text)]);
-            assert_eq!(machine.told(&["nova-compute"]).0, resume, "{text}");
+            assert_eq!(machine.resume_of(&["nova-compute"]).0, resume, "{text}");
         }
     }
 
@@ -321,7 +321,7 @@ mod tests {
             ("broken.conf", "broken.conf:1"),
         ] {
             let file = format!("--config-file=@/etc/nova/{file}");
-            let (resume, by) = machine.told(&["nova-compute", &file]);
+            let (resume, by) = machine.resume_of(&["nova-compute", &file]);
             assert_eq!(resume, Resume::Unknown);
             assert!(by.contains(part), "{by}");
         }
@@ -333,7 +333,7 @@ mod tests {
     fn a_machine_without_nova_says_nothing_and_one_whose_nova_compute_is_stopped_what_its_files_say() {
         let bare = Machine::new(&[]);
         assert_eq!(of(None, bare.0.path()), None);
-        let (resume, by) = bare.told(&["nova-compute"]);
+        let (resume, by) = bare.resume_of(&["nova-compute"]);
         assert!(
             resume == Resume::Unknown && by.contains("nova_config_files"),
             "{by}"

@@ -104,7 +104,7 @@ impl Health {
         gauge(part, true);
         if let Some(Some(_)) = before {
             tracing::info!(part, "part of the monitor works again");
-            self.tell();
+            self.notify();
         }
     }
 
@@ -115,7 +115,7 @@ impl Health {
         gauge(part, false);
         if before.flatten().as_ref() != Some(&why) {
             tracing::error!(part, %why, "part of the monitor failed");
-            self.tell();
+            self.notify();
         }
     }
 
@@ -170,10 +170,10 @@ impl Health {
         }
         state.status = status;
         drop(state);
-        self.tell();
+        self.notify();
     }
 
-    fn tell(&self) {
+    fn notify(&self) {
         let condition = self.condition();
         let text = if condition.healthy {
             self.state().status.clone()

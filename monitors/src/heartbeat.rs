@@ -49,12 +49,12 @@ const LONGEST: usize = 255;
 #[async_trait]
 pub(crate) trait Book: Send + Sync {
     /// Sends one heartbeat.
-    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure>;
+    async fn send(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure>;
 }
 
 #[async_trait]
 impl Book for Client {
-    async fn sign(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure> {
+    async fn send(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure> {
         self.sign_monitor(host, kind, signature).await
     }
 }
@@ -112,7 +112,7 @@ impl HeartbeatSource {
             if without_boot.is_some() {
                 (signature.boot_id, signature.uptime_ms) = (None, None);
             }
-            let signed = self.book.sign(&self.host, self.kind.name(), &signature);
+            let signed = self.book.send(&self.host, self.kind.name(), &signature);
             let signed = tokio::time::timeout(LIMIT, signed).await;
             let (next, trouble) = match signed {
                 Ok(Ok(())) => (HEARTBEAT_INTERVAL, None),
@@ -225,7 +225,7 @@ mod tests {
 
     #[async_trait]
     impl Book for RecordedHeartbeats {
-        async fn sign(
+        async fn send(
             &self,
             host: &str,
             kind: &str,

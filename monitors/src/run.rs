@@ -266,7 +266,7 @@ async fn serve(
         tokio::select! {
             ended = &mut ending => { over.cancel(); return ended; }
             again = signals.next() => if again {
-                return Err(Failure::told("stopped at once by a second signal"));
+                return Err(Failure::from_text("stopped at once by a second signal"));
             },
         }
     }

@@ -180,7 +180,7 @@ impl Settings {
 
 fn known() -> Result<KnownOptions, Failure> {
     KnownOptions::table("options.txt", include_str!("settings/options.txt"))
-        .map_err(|errors| Failure::told(format!("the table of options is wrong: {errors}")))
+        .map_err(|errors| Failure::from_text(format!("the table of options is wrong: {errors}")))
 }
 
 /// Returns the default paths of the configuration.

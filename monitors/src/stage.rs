@@ -62,7 +62,7 @@ impl Stage {
     }
 
     /// Returns the reported instances, in order.
-    pub(crate) async fn told(&self) -> Vec<String> {
+    pub(crate) async fn reports(&self) -> Vec<String> {
         let bodies = self.bodies().await;
         let uuid = |body: &String| {
             let body: Value = serde_json::from_str(body).unwrap();

@@ -87,7 +87,7 @@ impl DropIn {
     }
 
     /// Prints clap's message; returns the exit code, which is argparse's.
-    pub(crate) fn say(error: &clap::Error) -> u8 {
+    pub(crate) fn print_error(error: &clap::Error) -> u8 {
         if error.kind() == ErrorKind::DisplayVersion {
             crate::out::line(crate::VERSION);
             return crate::DONE;

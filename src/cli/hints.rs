@@ -46,7 +46,7 @@ pub(super) fn with_hint(error: clap::Error) -> clap::Error {
     if kind == ErrorKind::InvalidSubcommand {
         unknown(error)
     } else if kind == ErrorKind::UnknownArgument {
-        elsewhere(error)
+        controller_hint(error)
     } else {
         error
     }
@@ -80,7 +80,7 @@ fn unknown(mut error: clap::Error) -> clap::Error {
     error
 }
 
-fn elsewhere(error: clap::Error) -> clap::Error {
+fn controller_hint(error: clap::Error) -> clap::Error {
     if !text_of(&error, ContextKind::InvalidArg).is_some_and(|text| text.starts_with("--os-cloud")) {
         return error;
     }

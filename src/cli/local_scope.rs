@@ -102,7 +102,7 @@ fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
 }
 
 /// Returns why the command uses no API with these options, if `--os-cloud` names one and other options would allow it.
-fn elsewhere(command: &Command) -> Option<&'static str> {
+fn api_refusal(command: &Command) -> Option<&'static str> {
     let (source, why) = if let Command::Drill(args) = command
         && !args.paper
     {
@@ -157,7 +157,7 @@ fn elsewhere(command: &Command) -> Option<&'static str> {
 ///
 /// The command would act and no configuration is named, or `--os-cloud` names an API that its options do not allow.
 pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
-    if let Some(why) = elsewhere(command) {
+    if let Some(why) = api_refusal(command) {
         return Err(Failure::usage(format!(
             "--os-cloud: {why}. Log in there and type the same without --os-cloud"
         )));

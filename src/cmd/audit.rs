@@ -36,7 +36,7 @@ fn chosen(config: &ConfigArgs, files: &[PathBuf]) -> Result<Vec<PathBuf>, Failur
     let found: Vec<PathBuf> = places.iter().flat_map(|place| logs(place)).collect();
     if found.is_empty() {
         let places: Vec<String> = places.iter().map(|path| path.display().to_string()).collect();
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "there is no audit log on this machine yet: looked for {}",
             places.join(", ")
         )));
@@ -76,7 +76,7 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     let columns = ["file", "intact", "lines", "why"];
     // Results so far are shown even if a later file cannot be read.
     if !told.is_empty() {
-        answer::told(&args.shape, SystemClock.wall(), columns, objects, || {
+        answer::print(&args.shape, SystemClock.wall(), columns, objects, || {
             let lines = told
                 .iter()
                 .map(|(path, report)| sentence(path, report, with_keys));

@@ -29,7 +29,7 @@ pub(crate) fn asked(
     }
     let reason = typed("Why, for the record: ").unwrap_or_default();
     if reason.is_empty() {
-        return Err(Failure::told("nothing was done: no reason was given"));
+        return Err(Failure::from_text("nothing was done: no reason was given"));
     }
     Ok(reason)
 }
@@ -55,7 +55,7 @@ pub(crate) fn confirmed((host, yes): (&str, bool), what: &str, consequence: &str
     if typed(&question).is_some_and(|answer| answer == host) {
         return Ok(());
     }
-    Err(Failure::told("nothing was done"))
+    Err(Failure::from_text("nothing was done"))
 }
 
 /// Asks a question on the terminal and returns the typed answer.

@@ -45,7 +45,7 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
     let options = options(&settings.database, wait);
     let work = Box::pin(wiring::migrated(&settings, &options));
     let (base, schema) = waiting(&format!("the database {}", settings.database), work).await?;
-    for line in told(&schema) {
+    for line in render(&schema) {
         out::line(line);
     }
     let open = base
@@ -76,7 +76,7 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
 }
 
 /// Renders the result of the migration as lines.
-fn told(report: &MigrationReport) -> Vec<String> {
+fn render(report: &MigrationReport) -> Vec<String> {
     let mut lines = Vec::new();
     let holds = &report.holds;
     match (&report.origin.masakari, &report.origin.tachi) {

@@ -76,9 +76,9 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
 async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = tokio::time::timeout(limit, work) => done.unwrap_or_else(|_| {
-            Err(Failure::told(format!("not over after {} s", LIMIT.as_secs())))
+            Err(Failure::from_text(format!("not over after {} s", LIMIT.as_secs())))
         }),
-        _ = tokio::signal::ctrl_c() => Err(Failure::told("interrupted")),
+        _ = tokio::signal::ctrl_c() => Err(Failure::from_text("interrupted")),
     }
 }
 

@@ -64,7 +64,7 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     )
     .await?;
     if !leftover.is_empty() {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "nothing was done: an earlier drill of {} has left {} in Nova: `tachi drill {} --clean-up`",
             args.host,
             tachi_domain::count(leftover.len(), "canary", "canaries"),
@@ -115,7 +115,7 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     let found = waiting("Keystone and Nova", canaries::found(&nova, &args.host, None)).await?;
     for one in &found {
         let on = one.host.as_deref().unwrap_or("no host");
-        out::told(format!("{} ({}) on {on}", one.name, one.id));
+        out::print(format!("{} ({}) on {on}", one.name, one.id));
     }
     if !found.is_empty() {
         confirmed(
@@ -126,7 +126,7 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     }
     let ids: Vec<_> = found.iter().map(|one| one.id).collect();
     drill::live::clean_up(&database, &args.host, &ids, &by).await?;
-    out::told(match ids.len() {
+    out::print(match ids.len() {
         0 => format!("no canary of a drill of {} is left", args.host),
         count => format!(
             "{} deleted; `tachi host return {}` tells what is left to do with {}",

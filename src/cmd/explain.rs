@@ -54,7 +54,7 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
     let seen = source.situation().await?;
     let name = args.name.trim();
     if seen.segments.iter().any(|one| one.name == name) {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no host or instance named {name:?} (it is a segment: tachi status {name})"
         )));
     }

@@ -33,17 +33,17 @@ impl Failure {
     /// Describes an action that was not taken; `writing` is what was tried when the database failed.
     pub(crate) fn unsaid(writing: &str, unsaid: ActionError) -> Self {
         match unsaid {
-            ActionError::Unknown(why) | ActionError::Refused(why) => Self::told(why),
+            ActionError::Unknown(why) | ActionError::Refused(why) => Self::from_text(why),
             ActionError::Ambiguous(why) => Self::usage(why),
             ActionError::Unaudited { not_done, source } => {
-                Self::told(format!("{not_done}: {source}: {}", source.source))
+                Self::from_text(format!("{not_done}: {source}: {}", source.source))
             }
             ActionError::Failed(error) => Self::new(writing, error),
         }
     }
 
     /// Describes a failure without an underlying error.
-    pub(crate) fn told(what: impl Into<String>) -> Self {
+    pub(crate) fn from_text(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             source: None,

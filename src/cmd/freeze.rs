@@ -67,7 +67,7 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
     if told.heard {
         return Ok(crate::DONE);
     }
-    Err(Failure::told(format!(
+    Err(Failure::from_text(format!(
         "it is frozen, and the engines of these recoveries have not applied it within {} s, so something may still be started until \
          they have, or another engine has taken them over: {}. Look at `tachi status` and freeze it again",
         LIMIT.as_secs(),
@@ -166,7 +166,7 @@ pub(crate) async fn before(
     let written = audit.write(entry).await;
     written.map_err(|error| {
         let source = error.source.to_string();
-        Failure::told(format!("{not_done}: {error}: {source}"))
+        Failure::from_text(format!("{not_done}: {error}: {source}"))
     })
 }
 

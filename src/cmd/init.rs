@@ -100,7 +100,7 @@ async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Fai
             "looking for the project (the user of the configuration must be an administrator)",
         ))?
         .ok_or_else(|| {
-            Failure::told(format!(
+            Failure::from_text(format!(
                 "there is no project {} in domain {}: name another with --project and --domain",
                 args.project, args.domain
             ))
@@ -112,7 +112,7 @@ async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Fai
     let mut credentials = Vec::new();
     if let Some(user) = &user {
         if user.description.as_deref() != Some(OURS) {
-            return Err(Failure::told(format!(
+            return Err(Failure::from_text(format!(
                 "there is a user {} already, which this command has not made: its password would have to be changed. Name \
                  another with --user",
                 args.user
@@ -150,7 +150,7 @@ async fn monitors(args: &InitMonitorsArgs) -> Result<u8, Failure> {
     let ended = each(args, meanwhile, &mut rows).await;
     // The hosts before the one that failed have secrets already.
     if !args.shape.is_told() && (ended.is_ok() || !rows.is_empty()) {
-        answer::told(&args.shape, now, COLUMNS, rows, Vec::new)?;
+        answer::print(&args.shape, now, COLUMNS, rows, Vec::new)?;
     }
     ended
 }
@@ -171,11 +171,11 @@ async fn each(
         let file = args.out.join(format!("{host}.conf"));
         match known {
             Some(_) if !args.renew && file.exists() => {
-                meanwhile.say(format!("{host}: is there already"));
+                meanwhile.report(format!("{host}: is there already"));
                 rows.push(row(&host, &name, &file, "there"));
             }
             Some(_) if !args.renew => {
-                meanwhile.say(format!(
+                meanwhile.report(format!(
                     "{host}: application credential {name} exists, but {} does not, and Keystone shows its secret only once",
                     file.display()
                 ));
@@ -187,16 +187,16 @@ async fn each(
     }
     let would = if args.dry_run { "would be made" } else { "is made" };
     if cloud.role.is_none() {
-        meanwhile.say(format!("role {}: {would}", args.role));
+        meanwhile.report(format!("role {}: {would}", args.role));
     }
     if cloud.user.is_none() {
-        meanwhile.say(format!("user {}: {would}", args.user));
+        meanwhile.report(format!("user {}: {would}", args.user));
     }
     if args.dry_run {
         for (host, name, old, file) in &wanted {
             let word = if old.is_some() { "would be renewed" } else { would };
             rows.push(row(host, name, file, word));
-            meanwhile.say(format!(
+            meanwhile.report(format!(
                 "{host}: application credential {name} {word}, in {}",
                 file.display()
             ));
@@ -208,7 +208,7 @@ async fn each(
     }
     let rules = args.out.join("monitors.yaml");
     write_new(&rules, RULES)?;
-    meanwhile.say(format!(
+    meanwhile.report(format!(
         "next: put {} into policy.d beside the API's configuration, put each HOST.conf into masakarimonitors.conf of its \
          host, and when all of them report, set [api] reporter_binding = enforce",
         rules.display()
@@ -289,7 +289,7 @@ async fn make(
             return Err(error);
         }
         rows.push(row(&host, &name, &file, state));
-        meanwhile.say(format!("{host}: {name}, in {}", file.display()));
+        meanwhile.report(format!("{host}: {name}, in {}", file.display()));
     }
     Ok(())
 }

@@ -57,7 +57,7 @@ async fn hosted(
     if let Some(host) = &args.host
         && seen.hosts.iter().all(|one| one.name != *host)
     {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no host is named {host}: see `tachi host list`"
         )));
     }
@@ -185,7 +185,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         reason = Some(asked(name, &consent, &what, consequence)?);
     }
     let saying = ActionRequest::OfInstance(&args.instance, word, on);
-    let said = source.say(saying, reason.as_deref()).await?;
+    let said = source.submit(saying, reason.as_deref()).await?;
     let (name, by) = (&args.instance, &said.by);
     let object = || json!({"word": word.as_str(), "instance": name, "recovery": said.recovery, "by": by, "seen_to": said.seen_to});
     answer::object(&args.shape, source.now(), object, |_| {

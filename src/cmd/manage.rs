@@ -21,7 +21,7 @@ pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) ->
         // As in `masakari-manage`, it waits for a server that is not up yet.
         ManageDb::Sync { version: None } => db::sync(&config, true).await?,
         ManageDb::Sync { version: Some(_) } => {
-            return Err(Failure::told(
+            return Err(Failure::from_text(
                 "there is one version, the newest: leave the number out",
             ));
         }
@@ -40,7 +40,7 @@ pub(crate) async fn run(config: ConfigArgs, category: Option<ManageCategory>) ->
             let options = db::purge_options(&args).map_err(Failure::not_usage)?;
             let sheet = db::purge(&args, &options).await?;
             let view = View::bare(SystemClock.wall());
-            out::note(sheet.table(&[], &view).map_err(Failure::told)?);
+            out::note(sheet.table(&[], &view).map_err(Failure::from_text)?);
         }
     }
     Ok(crate::DONE)

@@ -165,7 +165,7 @@ async fn watched(
             },
             one = told.recv() => match one {
                 Some(one) => Event::Told(Box::new(one)),
-                None => return Err(Failure::told("asking has ended unexpectedly")),
+                None => return Err(Failure::from_text("asking has ended unexpectedly")),
             },
             lines = async {
                 match &mut running {

@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Prints the state and the overview.
 pub(crate) async fn run() -> u8 {
     if let Ok(Ok(sentence)) = tokio::time::timeout(LIMIT, sentence()).await {
-        out::told(sentence);
+        out::print(sentence);
         out::line("");
     }
     out::line(overview());

@@ -79,7 +79,7 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         .iter()
         .map(|(rule, allowed)| serde_json::json!({"rule": rule, "allowed": allowed}));
     let objects = objects.collect();
-    answer::told(
+    answer::print(
         &args.shape,
         SystemClock.wall(),
         ["rule", "allowed"],

@@ -32,7 +32,7 @@ impl ProcessOwner {
     }
 
     /// Describes the operator for people; `name` maps uids to names.
-    fn told(&self, name: impl Fn(u32) -> Option<String>) -> String {
+    fn describe(&self, name: impl Fn(u32) -> Option<String>) -> String {
         let of = |uid: u32| match name(uid) {
             Some(name) => format!("{name}, uid {uid}"),
             None => format!("uid {uid}"),
@@ -63,7 +63,7 @@ fn name_of(users: &Path, uid: u32) -> Option<String> {
 
 /// Returns the operator at the keyboard, with the reason if one was given.
 pub(crate) fn who(reason: Option<&str>) -> Result<String, Failure> {
-    let name = ProcessOwner::here().told(|uid| name_of(Path::new("/etc/passwd"), uid));
+    let name = ProcessOwner::here().describe(|uid| name_of(Path::new("/etc/passwd"), uid));
     signed(&name, reason).map_err(|why| Failure::usage(format!("--reason: {why}")))
 }
 
@@ -101,7 +101,7 @@ mod tests {
             ("root logged in", 0, Some(0), None, "root"),
             ("a job", 0, None, None, "root"),
         ] {
-            let told = ProcessOwner { real, login, sudo }.told(name);
+            let told = ProcessOwner { real, login, sudo }.describe(name);
             assert_eq!(told, expected, "{case}");
         }
     }

@@ -40,7 +40,7 @@ pub(super) fn action(word: &str) -> &str {
 }
 
 fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
-    Failure::told(format!("there is no recovery {recovery}"))
+    Failure::from_text(format!("there is no recovery {recovery}"))
 }
 
 /// Notes if no engine runs: an action or an attempt is only written, and needs an engine to take effect.

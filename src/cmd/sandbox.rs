@@ -80,7 +80,7 @@ impl Region {
                 std::fs::create_dir_all(named).map_err(|error| wrong("making the state folder", error))?;
                 std::path::absolute(named).map_err(|error| wrong("finding the state folder", error))?
             }
-            (None, None) => return Err(Failure::told("no folder for the state")),
+            (None, None) => return Err(Failure::from_text("no folder for the state")),
         };
         let listen = plan.options.listen;
         let sandbox = Sandbox::start(plan.options)
@@ -210,7 +210,7 @@ pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
 }
 
 /// Writes clouds.yaml and prints the addresses of the region.
-pub(crate) fn tell(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
+pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
     check_clouds(args)?;
     write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
     let urls = region.sandbox.urls();
@@ -266,7 +266,7 @@ pub(crate) async fn run(args: SandboxArgs) -> Result<u8, Failure> {
     })
     .await?;
     boot(&region, args.instances.unwrap_or_default())?;
-    tell(&region, &args, api)?;
+    print_addresses(&region, &args, api)?;
     out::line("ready; `tachi serve --config-file` with the config above protects it. Stop with Ctrl-C");
     Process::default().run(|| {}).await?;
     region

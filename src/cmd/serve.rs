@@ -87,7 +87,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         let monitors = Monitors::of(&region)?;
         process.task(|stop| monitors.run(stop));
     }
-    sandbox::tell(&region, &args.region, api)?;
+    sandbox::print_addresses(&region, &args.region, api)?;
     if made > 0 {
         out::line(format!(
             "segments    {} of their zones, as `tachi setup import --apply` puts them",

@@ -132,7 +132,7 @@ async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> 
         |line: &&JobLine| line.name != row && line.name.starts_with(ROW) && is_under_way(line, now);
     match lines.iter().find(of_others) {
         None => Ok(()),
-        Some(line) => Err(Failure::told(format!(
+        Some(line) => Err(Failure::from_text(format!(
             "nothing was done: {} is under way, begun by {}",
             plain(&line.name),
             plain(&line.by)
@@ -150,7 +150,7 @@ impl Drill<'_> {
             Ok(Ok(ready)) => ready,
             Ok(Err(error)) => return Err(self.undo(error, &made, &before).await),
             Err(stopped) => {
-                let stopped = Failure::told(stopped.to_string());
+                let stopped = Failure::from_text(stopped.to_string());
                 return Err(self.undo(stopped, &made, &before).await);
             }
         };
@@ -176,7 +176,7 @@ impl Drill<'_> {
         let live = match looked {
             Ok(live) => live?,
             Err(stopped) => {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "{stopped}; {} is off and is recovered as any host: `tachi recovery list --host {}`; afterwards `tachi drill {} \
                      --clean-up`",
                     plain(&self.host.name),
@@ -243,9 +243,9 @@ impl Drill<'_> {
     async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
         let shown = host_contents::shown(&self.region.nova, &self.host.name).await;
         let shown = shown.map_err(|error| Failure::new("looking whether canaries are alone on it", error))?;
-        match host_contents::against(&shown, &ready.canaries, &ready.reason) {
+        match host_contents::blocker(&shown, &ready.canaries, &ready.reason) {
             None => Ok(()),
-            Some(why) => Err(Failure::told(why)),
+            Some(why) => Err(Failure::from_text(why)),
         }
     }
 
@@ -339,12 +339,12 @@ impl Drill<'_> {
                         out::note(format!("recovery {id} waits for {}", plain(&told)));
                     }
                 }
-                Ok(None) => return Err(Failure::told(format!("there is no recovery {id} any more"))),
+                Ok(None) => return Err(Failure::from_text(format!("there is no recovery {id} any more"))),
                 Err(error) if failures >= MAX_ATTEMPTS => return Err(error),
                 Err(_) => failures += 1,
             }
             if Instant::now() >= ends {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "recovery {id} is not over after {} min: `tachi recovery show {id}`; afterwards `tachi drill {} --clean-up`",
                     OVER_WITHIN.as_secs() / 60,
                     plain(&self.host.name)

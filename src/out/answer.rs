@@ -74,7 +74,7 @@ impl ProgressReporter {
         Self(None)
     }
 
-    pub(crate) fn say(self, text: impl Into<String>) {
+    pub(crate) fn report(self, text: impl Into<String>) {
         let text = text.into();
         match self.0 {
             Some(view) => view.lines(&[text]).iter().for_each(line),
@@ -117,7 +117,7 @@ pub(crate) fn object(
 
 /// Prints a list of objects, which people get as lines; `columns` are their fields, and the table's columns if columns are
 /// chosen.
-pub(crate) fn told<const N: usize>(
+pub(crate) fn print<const N: usize>(
     shape: &ShapeArgs,
     now: Timestamp,
     columns: [&'static str; N],

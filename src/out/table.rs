@@ -42,7 +42,7 @@ impl Cell {
     }
 
     /// Renders the cell for people.
-    fn told(&self, view: &View, room: Room) -> String {
+    fn render(&self, view: &View, room: Room) -> String {
         match (self, room) {
             (Self::Id(id), Room::Little | Room::None) => id.chars().take(SHORT_ID).collect(),
             (Self::Text(text) | Self::Id(text) | Self::Number(text) | Self::Prose(text), _) => plain(text),
@@ -243,7 +243,7 @@ impl<const N: usize> TextTable<N> {
             Selection::Member(name) => plain(name),
         };
         let text = |one: &Selection, cells: &[Cell; N], object: &Value| match one {
-            Selection::Cell(place) => cells[*place].told(view, room),
+            Selection::Cell(place) => cells[*place].render(view, room),
             Selection::Member(name) => member(object.get(name)),
         };
         // A row needs at least one cell beside it.

@@ -20,7 +20,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
     let lines = jobs.jobs().await.map_err(wrong)?;
     let line = lines.iter().find(|line| line.name == row);
     if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "nothing was done: {} is under way since {}, begun by {}",
             plain(row),
             Time(line.begun_at),
@@ -29,7 +29,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
     }
     let seen = line.map_or(0, |line| line.run);
     if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "nothing was done: somebody else has begun {} at this moment: see tachi jobs list",
             plain(row)
         )));

@@ -95,7 +95,7 @@ impl<Z: TimeZone> Scheduler<Z> {
             }
             let lines = self.jobs.jobs().await?;
             let line = lines.iter().find(|line| line.name == job.as_str());
-            tell(job, line);
+            log(job, line);
             let now = self.clock.wall();
             if let Some(line) = line
                 && is_under_way(line, now)
@@ -149,7 +149,7 @@ impl<Z: TimeZone> Scheduler<Z> {
             Ok(true) => {
                 let line = self.jobs.jobs().await.ok();
                 let lines = line.unwrap_or_default();
-                tell(job, lines.iter().find(|line| line.name == job.as_str()));
+                log(job, lines.iter().find(|line| line.name == job.as_str()));
             }
             Ok(false) => tracing::warn!(%job, run, "result of a job is discarded; the job was started again"),
             Err(error) => {
@@ -161,7 +161,7 @@ impl<Z: TimeZone> Scheduler<Z> {
 }
 
 /// Sets the metric. A job that never succeeded has zero, which triggers the alarm on its age.
-fn tell(job: Job, line: Option<&JobLine>) {
+fn log(job: Job, line: Option<&JobLine>) {
     let at = line
         .and_then(|line| line.good_at)
         .map_or(0, |at| at.micros() / 1_000_000);

@@ -80,7 +80,7 @@ impl Database {
 }
 
 /// Converts a view as an answer of the API does: times to the millisecond, and only the fields of the answer.
-fn told<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
+fn converted<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
     // Through a text this costs a third of what it costs through a tree of values.
     let passed = serde_json::to_vec(view).and_then(|text| serde_json::from_slice(&text));
     passed.map_err(|error| Failure::new("telling what is in the database", error))
@@ -93,38 +93,38 @@ impl Source for Database {
     }
 
     async fn situation(&self) -> Result<SituationView, Failure> {
-        told(&SituationView::from(self.look().await?.as_ref()))
+        converted(&SituationView::from(self.look().await?.as_ref()))
     }
 
     async fn forecast(&self, segment: Option<&str>, lose: &[String]) -> Result<ForecastView, Failure> {
         let seen = self.look().await?;
         let lose: Vec<&str> = lose.iter().map(String::as_str).collect();
-        told(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
+        converted(&ForecastView::of(&seen, segment, &lose).map_err(|why| Failure::usage(why.into_text()))?)
     }
 
     async fn explanations(&self, name: &str) -> Result<Vec<ExplanationView>, Failure> {
         let seen = self.look().await?;
         let found = seen.situation.explain(name);
         let views: Vec<_> = found.iter().map(|one| ExplanationView::of(&seen, one)).collect();
-        told(&views)
+        converted(&views)
     }
 
     async fn past(&self, host: &str, span: Span) -> Result<Option<PastView>, Failure> {
         let past = self.base.store.desk().past(host, span).await;
         let past = past.map_err(|error| self.wrong(error))?;
-        told(&past.map(|past| PastView::of(&past, span)))
+        converted(&past.map(|past| PastView::of(&past, span)))
     }
 
     async fn recoveries(&self, filter: &RecoveryFilter) -> Result<Vec<RecoveryView>, Failure> {
         let rows = self.base.store.desk().find_recoveries(filter).await;
         let rows = rows.map_err(|error| self.wrong(error))?;
-        told(&rows.iter().map(RecoveryView::from).collect())
+        converted(&rows.iter().map(RecoveryView::from).collect())
     }
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
         let story = self.base.store.desk().story(id).await;
         let story = story.map_err(|error| self.wrong(error))?;
-        told(&story.as_ref().map(RecoveryHistoryView::from))
+        converted(&story.as_ref().map(RecoveryHistoryView::from))
     }
 
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure> {
@@ -138,10 +138,10 @@ impl Source for Database {
         let views = lines
             .into_iter()
             .map(|line| VmoveView::from(&VmoveLine::from(line)));
-        told(&views.collect())
+        converted(&views.collect())
     }
 
-    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
+    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
         let by = process_owner::who(reason)?;
         let desk = self.base.store.desk();
         let (recovery, seen_to, already) = match saying {
@@ -149,7 +149,7 @@ impl Source for Database {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
                 let already = story.is_some_and(|story| actions::is_said(&story, word));
                 if !already {
-                    actions::say(desk, id, word, &by).await?;
+                    actions::submit(desk, id, word, &by).await?;
                 }
                 (id, false, already)
             }
@@ -178,14 +178,14 @@ impl Source for Database {
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
         let listed = self.base.store.freezes().freezes().await;
         let listed = listed.map_err(|error| Failure::new("listing freezes", error))?;
-        told(&listed.iter().map(FreezeView::from).collect())
+        converted(&listed.iter().map(FreezeView::from).collect())
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, Failure> {
         let schedule = &self.settings.schedule;
         let every = self.settings.fencing.self_test.map(|pauses| pauses.watching);
         let listed = schedule::listed(&self.base.store, schedule, every, self.now()).await;
-        told(&listed.map_err(|error| self.wrong(error))?)
+        converted(&listed.map_err(|error| self.wrong(error))?)
     }
 
     async fn freeze(&self, wish: &FreezeRequest) -> Result<FrozenView, Failure> {
@@ -209,7 +209,7 @@ impl Source for Database {
                 error,
             )
         })?;
-        told(&freezes::told(&written, &what, &heard, &seen))
+        converted(&freezes::render_frozen(&written, &what, &heard, &seen))
     }
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
@@ -225,7 +225,7 @@ impl Source for Database {
             out::note(format!("tachi: {why}"));
         }
         wiring::socket_poke(&self.settings)?.notify();
-        told(&thawed)
+        converted(&thawed)
     }
 
     async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure> {
@@ -254,7 +254,7 @@ impl Source for Database {
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
         let listed = self.base.store.desk().doubted_reporters().await;
         let listed = listed.map_err(|error| self.wrong(error))?;
-        told(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
+        converted(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
     }
 
     async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
@@ -283,7 +283,7 @@ impl Source for Database {
         settings
             .binding
             .judge(reporter, || true, &mut new)
-            .map_err(|why| Failure::told(format!("nothing was reported: {why}")))?;
+            .map_err(|why| Failure::from_text(format!("nothing was reported: {why}")))?;
         let audit = wiring::audit(settings, &base.clock, "tachi host report-down")?;
         let failing = FailureReport {
             desk: base.store.desk(),

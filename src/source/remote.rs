@@ -141,7 +141,7 @@ impl Remote {
     }
 
     fn too_old(&self) -> Failure {
-        Failure::told(format!(
+        Failure::from_text(format!(
             "{self} was asked, and does not know /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run \
              the command on a controller without --os-cloud and OS_CLOUD: the database is asked there"
         ))
@@ -151,7 +151,7 @@ impl Remote {
         let CallFailure { text, status, .. } = failed;
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
-        Failure::told(match (status, act) {
+        Failure::from_text(match (status, act) {
             (Some(401), _) => format!(
                 "{self}: authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
                  user may not check tokens ([keystone_authtoken])"
@@ -315,7 +315,7 @@ impl Source for Remote {
                 filter.limit = Some((wanted - all.len()) as u64);
             }
         }
-        Err(Failure::told(format!("{self} has no end of its recoveries")))
+        Err(Failure::from_text(format!("{self} has no end of its recoveries")))
     }
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
@@ -338,7 +338,7 @@ impl Source for Remote {
         self.get(&["instances"], &query, "instances").await
     }
 
-    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
+    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
         let mut word = match saying {
             ActionRequest::OfRecovery(id, word) => {
                 let word = match word {
@@ -371,7 +371,7 @@ impl Source for Remote {
         let said: Value = self.said(said, "word").await?;
         let field = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {
-            Failure::told(format!(
+            Failure::from_text(format!(
                 "{self} has taken the word, and answers without the recovery that it is about"
             ))
         })?;

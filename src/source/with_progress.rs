@@ -57,8 +57,8 @@ impl<S: Source> Source for WithProgress<S> {
         waiting(&self.what, self.inner.instances(needs_person)).await
     }
 
-    async fn say(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
-        waiting(&self.what, self.inner.say(saying, reason)).await
+    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
+        waiting(&self.what, self.inner.submit(saying, reason)).await
     }
 
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {

@@ -89,7 +89,7 @@ impl Bus {
             return Ok(());
         }
         match timeout(LOOKING, upstream_engines(&link.messaging)).await {
-            Ok(Some((engines, broker))) => Err(Failure::told(format!(
+            Ok(Some((engines, broker))) => Err(Failure::from_text(format!(
                 "{engines} consumers of the queue {} on the broker {broker} are no engines of ours: stop masakari-engine \
                  everywhere first (two kinds of engines would recover the same host twice). If none runs any more, say so \
                  with --upstream-engine-stopped",

@@ -91,7 +91,7 @@ impl Signer {
             let trouble = if turned.1.elapsed() > self.within {
                 Some("the engine's loop is stuck".to_owned())
             } else {
-                self.sign(started_at).await.err()
+                self.heartbeat(started_at).await.err()
             };
             if let Some(trouble) = trouble.as_ref().filter(|_| !quiet) {
                 tracing::warn!(error = %trouble, "failed to update engine heartbeat");
@@ -115,7 +115,7 @@ impl Signer {
         }
     }
 
-    async fn sign(&self, started_at: tachi_domain::Timestamp) -> Result<(), String> {
+    async fn heartbeat(&self, started_at: tachi_domain::Timestamp) -> Result<(), String> {
         let facts = self.facts.iter().map(|(part, how)| (part.clone(), how()));
         let signature = EngineSignature {
             name: self.name.clone(),
@@ -124,7 +124,7 @@ impl Signer {
             facts: facts.collect(),
         };
         let looked = async {
-            self.roll.sign(&signature).await?;
+            self.roll.heartbeat(&signature).await?;
             let backlog = self.roll.backlog().await?;
             let engines = self.roll.engines().await?;
             Ok::<_, tachi_engine::ports::JournalError>((backlog, engines))
@@ -189,7 +189,7 @@ mod tests {
 
     #[async_trait]
     impl EngineRegistry for MemoryRegistry {
-        async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
+        async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError> {
             if *self.broken.lock().unwrap() {
                 return Err(JournalError::new("signing", "no route to host"));
             }

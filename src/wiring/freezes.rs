@@ -38,7 +38,7 @@ impl Tender {
                 Ok(news) => {
                     quiet = false;
                     for one in news {
-                        self.tell(one);
+                        self.emit(one);
                     }
                 }
                 Err(error) if quiet => {
@@ -53,7 +53,7 @@ impl Tender {
         }
     }
 
-    fn tell(&self, news: FreezeNews) {
+    fn emit(&self, news: FreezeNews) {
         let (thawing, line): (ThawCause, FreezeLine) = match news {
             FreezeNews::EndsSoon(line) => {
                 tracing::warn!(

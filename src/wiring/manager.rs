@@ -37,18 +37,18 @@ impl Manager {
     }
 
     pub(super) fn ready(status: &str) {
-        tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+        notify(&[NotifyState::Ready, NotifyState::Status(status)]);
     }
 
     pub(super) fn reloading() {
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "failed to read the monotonic clock"),
         }
     }
 
     pub(super) fn stopping() {
-        tell(&[
+        notify(&[
             NotifyState::Stopping,
             NotifyState::Status("stopping: what is under way may end"),
         ]);
@@ -57,7 +57,7 @@ impl Manager {
     /// Notifies the watchdog if every loop makes progress. A process with a stuck loop is restarted by the service manager.
     pub(super) fn alive(&mut self) {
         if self.all_turn(Instant::now()) {
-            tell(&[NotifyState::Watchdog]);
+            notify(&[NotifyState::Watchdog]);
         } else {
             tracing::error!("process has a stuck loop; not feeding systemd's watchdog");
         }
@@ -76,7 +76,7 @@ impl Manager {
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::warn!(%error, "failed to notify systemd");
     }

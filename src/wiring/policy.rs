@@ -74,7 +74,7 @@ impl PolicyFiles {
                 "policy_file not found; using the defaults until it exists"
             );
         }
-        tell(&loaded);
+        log_warnings(&loaded);
         Ok(Self {
             settings: settings.clone(),
             policy: Policy::new(loaded.rules),
@@ -98,7 +98,7 @@ impl PolicyFiles {
         self.seen = Some(now);
         match loaded {
             Ok(loaded) => {
-                tell(&loaded);
+                log_warnings(&loaded);
                 self.policy.replace(loaded.rules);
                 tracing::info!(files, "policy reloaded");
                 ReloadResult::Replaced
@@ -137,7 +137,7 @@ pub(crate) fn read(settings: &PolicySettings) -> Result<LoadReport, Failure> {
     load(settings, &prints(settings))
 }
 
-fn tell(loaded: &LoadReport) {
+fn log_warnings(loaded: &LoadReport) {
     for warning in &loaded.warnings {
         tracing::warn!(%warning, "policy warning");
     }

@@ -275,8 +275,8 @@ impl Process {
         self.tasks.close();
         tokio::select! {
             () = self.all_ended() => Ok(()),
-            _ = term.recv() => Err(Failure::told("stopped at once by a second signal")),
-            _ = int.recv() => Err(Failure::told("stopped at once by a second signal")),
+            _ = term.recv() => Err(Failure::from_text("stopped at once by a second signal")),
+            _ = int.recv() => Err(Failure::from_text("stopped at once by a second signal")),
         }
     }
 

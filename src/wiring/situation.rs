@@ -131,7 +131,7 @@ impl SituationMetrics {
         gauge!(AGE).set(age(as_of, now));
     }
 
-    fn tell(&self, situation: Option<&Situation>) {
+    fn publish(&self, situation: Option<&Situation>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = situation.iter().flat_map(|situation| &situation.findings);
         told.extend(findings.map(|finding| (finding.code, finding.grade)));
@@ -227,7 +227,7 @@ impl Onlooker for SituationMetrics {
         // For a thousand hosts this takes tenths of a second.
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));
         match judged.await {
-            Ok(situation) => self.tell(Some(&situation)),
+            Ok(situation) => self.publish(Some(&situation)),
             Err(error) => tracing::warn!(%error, "failed to update the metrics of the region"),
         }
     }
@@ -237,7 +237,7 @@ impl Onlooker for SituationMetrics {
         *self.as_of.lock().unwrap_or_else(PoisonError::into_inner) = None;
         gauge!(AGE).set(0.0);
         measure(&[]);
-        self.tell(None);
+        self.publish(None);
     }
 
     async fn not_kept(&self) {

@@ -107,8 +107,8 @@ impl Journal for Deadly {
         self.store.journal().first_start().await
     }
 
-    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
-        self.store.journal().standing(lately).await
+    async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError> {
+        self.store.journal().host_records(lately).await
     }
 
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {

@@ -130,7 +130,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
         started_at: Timestamp::from_micros(1),
         facts: BTreeMap::new(),
     };
-    stage.store.roll().sign(&old).await.unwrap();
+    stage.store.roll().heartbeat(&old).await.unwrap();
     let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
     let (code, _, stderr) = run(&stage, &freeze);
     assert_eq!(code, 1, "{stderr}");
@@ -189,7 +189,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     assert_eq!(found[0]["grade"], "warn");
     let (_, explained, _) = run(&stage, &["show", HOST]);
     assert!(explained.contains("FROZEN"), "{explained}");
-    stage.store.roll().sign(&old).await.unwrap();
+    stage.store.roll().heartbeat(&old).await.unwrap();
     assert_eq!(
         findings(&stage)[0]["grade"],
         "err",

@@ -106,7 +106,7 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
             stage
                 .store
                 .desk()
-                .say(recovery.id, OperatorCommand::Approve, "test")
+                .submit(recovery.id, OperatorCommand::Approve, "test")
                 .await
                 .unwrap();
         }
@@ -199,7 +199,7 @@ async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_i
     stage
         .store
         .desk()
-        .say(id, OperatorCommand::Approve, "test")
+        .submit(id, OperatorCommand::Approve, "test")
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;

@@ -160,7 +160,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
         stage
             .store
             .desk()
-            .say(held[0].id, OperatorCommand::Approve, "test")
+            .submit(held[0].id, OperatorCommand::Approve, "test")
             .await
             .unwrap(),
         ActionOutcome::Heard
@@ -187,7 +187,7 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     stage
         .store
         .desk()
-        .say(held[0].id, OperatorCommand::Approve, "test")
+        .submit(held[0].id, OperatorCommand::Approve, "test")
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;

@@ -291,7 +291,7 @@ impl RequestLine<'_> {
 mod tests {
     use super::*;
 
-    fn told() -> RequestLine<'static> {
+    fn sample_line() -> RequestLine<'static> {
         RequestLine {
             client_ip: "192.0.2.1".to_owned(),
             client_port: Some(4711),
@@ -334,14 +334,18 @@ mod tests {
             ),
         ];
         for (name, format, line) in cases {
-            assert_eq!(LineFormat::parse(format).unwrap().line(&told()), line, "{name}");
+            assert_eq!(
+                LineFormat::parse(format).unwrap().line(&sample_line()),
+                line,
+                "{name}"
+            );
         }
     }
 
     #[test]
     fn masakaris_default_is_ours() {
         let line = "192.0.2.1 \"GET /v1/segments HTTP/1.1\" status: 200 len: 15 time: 0.0123457";
-        assert_eq!(LineFormat::default().line(&told()), line);
+        assert_eq!(LineFormat::default().line(&sample_line()), line);
         let parsed = LineFormat::parse(LineFormat::MASAKARI).unwrap();
         assert_eq!(parsed, LineFormat::default());
     }

@@ -69,7 +69,7 @@ struct ActionRequest {
 }
 
 /// Submits an action with the cookie's token.
-pub(super) async fn say(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
+pub(super) async fn submit(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
     limits::check(&desk.app, &request)?;
     check_page(request.headers())?;
     check_origin(&desk.app, request.headers())?;

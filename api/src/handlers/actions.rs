@@ -24,7 +24,7 @@ pub(crate) const CONFIRM_NOT_RUNNING: &str = "os_masakari_api:operator:vouch";
 const LONGEST_NAME: usize = 32;
 
 /// Submits an action.
-pub(crate) async fn say(
+pub(crate) async fn submit(
     State(app): State<ApiState>,
     RequestExtensions(extensions): RequestExtensions,
     AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewWord>,
@@ -155,7 +155,7 @@ impl Requester<'_> {
         actions::accepts(&story).map_err(refused)?;
         self.intend(&story.summary.host, id, kind.as_str()).await?;
         let desk = self.app.desk.as_ref();
-        actions::say(desk, id, word, &self.by).await.map_err(refused)?;
+        actions::submit(desk, id, word, &self.by).await.map_err(refused)?;
         Ok(said(false))
     }
 

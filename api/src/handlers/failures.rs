@@ -96,7 +96,7 @@ async fn write(
             );
         }
         tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "operator reported a host as failed");
-        app.report_limit.learn(&view.host.name, accepted.segment);
+        app.report_limit.remember(&view.host.name, accepted.segment);
     }
     if let Some(why) = told.unaudited {
         tracing::warn!(%why, "failed to write an operator action to the audit log");

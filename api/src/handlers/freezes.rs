@@ -90,7 +90,7 @@ async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
     app.notify.notify();
     let heard = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
     let heard = heard.map_err(away)?;
-    let told = freezes::told(&written, &what, &heard, &seen);
+    let told = freezes::render_frozen(&written, &what, &heard, &seen);
     reply::with_status(StatusCode::CREATED, "freeze", &told)
 }
 

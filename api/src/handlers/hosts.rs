@@ -55,7 +55,7 @@ pub(crate) async fn create(
     if let Some(story) = &request.story {
         let subject = |known| Subject::Host(Change::Create, known);
         let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
-        story.tell(&app, &created, done, || subject(EventSnapshot::New((new, owner))));
+        story.emit_outcome(&app, &created, done, || subject(EventSnapshot::New((new, owner))));
     }
     let created = created.map_err(|error| ErrorScope::Segment(&segment).refused(error))?;
     reply::with_status(StatusCode::CREATED, "host", &HostView::from(&created))
@@ -104,7 +104,7 @@ pub(crate) async fn update(
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = |known| Subject::Host(Change::Update, known);
         let done = |now: &Host| subject(EventSnapshot::Entity(now.clone()));
-        story.tell(&app, &updated, done, || subject(before.with(&change)));
+        story.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| about.refused(error))?;
     reply::ok("host", &HostView::from(&updated))
@@ -143,7 +143,7 @@ pub(crate) async fn delete(
     let deleted = app.registry.delete_host(segment_id, id).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = || Subject::Host(Change::Delete, before.clone());
-        story.tell(&app, &deleted, |()| subject(), subject);
+        story.emit_outcome(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| about.refused(error))?;
     Ok(reply::nothing())

@@ -13,7 +13,7 @@ use crate::state::ApiState;
 use crate::types::heartbeat::NewSignature;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
-pub(crate) async fn sign(
+pub(crate) async fn heartbeat(
     State(app): State<ApiState>,
     Ids((host, kind)): Ids<(String, String)>,
     AuthorisedRequest { caller, body, .. }: AuthorisedRequest<NewSignature>,

@@ -92,7 +92,7 @@ pub(crate) async fn create(
     if let Some(story) = &request.story {
         let subject = |known| Subject::Notification(HandlingMethod::Create, known);
         let done = |now: &Notification| subject(EventSnapshot::Entity(now.clone()));
-        story.tell(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
+        story.emit_outcome(&app, &accepted, done, || subject(EventSnapshot::New(new.clone())));
     }
     let accepted = accepted.map_err(|error| about.refused(error))?;
     if set_aside(&accepted) {
@@ -104,7 +104,7 @@ pub(crate) async fn create(
         );
     }
     app.notify.notify();
-    app.report_limit.learn(&new.hostname, accepted.segment);
+    app.report_limit.remember(&new.hostname, accepted.segment);
     tracing::info!(
         notification = %accepted.id,
         host = %new.hostname,

@@ -41,7 +41,7 @@ async fn look(app: &ApiState, name: &str, kind: RecoveryKind) -> Result<HostSnap
         Ok(service) => (service, None),
         Err(why) => (None, Some(why)),
     };
-    let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
+    let against = planning::preconditions(kind, &view, &freezes, &seen, service.as_ref());
     Ok(HostSnapshot {
         view,
         seen,

@@ -37,7 +37,7 @@ pub(crate) async fn create(State(app): State<ApiState>, request: AuthorisedReque
     if let Some(story) = &request.story {
         let subject = |known| Subject::Segment(Change::Create, known);
         let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
-        story.tell(&app, &created, done, || {
+        story.emit_outcome(&app, &created, done, || {
             subject(EventSnapshot::New(request.body.clone()))
         });
     }
@@ -63,7 +63,7 @@ pub(crate) async fn update(
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = |known| Subject::Segment(Change::Update, known);
         let done = |now: &Segment| subject(EventSnapshot::Entity(now.clone()));
-        story.tell(&app, &updated, done, || subject(before.with(&change)));
+        story.emit_outcome(&app, &updated, done, || subject(before.with(&change)));
     }
     let updated = updated.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Update).refused(error))?;
     reply::ok("segment", &SegmentView::from(&updated))
@@ -92,7 +92,7 @@ pub(crate) async fn delete(
     let deleted = app.registry.delete_segment(segment).await;
     if let (Some(story), Some(before)) = (&request.story, before) {
         let subject = || Subject::Segment(Change::Delete, before.clone());
-        story.tell(&app, &deleted, |()| subject(), subject);
+        story.emit_outcome(&app, &deleted, |()| subject(), subject);
     }
     deleted.map_err(|error| ErrorScope::ChangedSegment(&id, Verb::Delete).refused(error))?;
     Ok(reply::nothing())

@@ -462,7 +462,7 @@ impl OperatorJournal for Desk {
         Ok(Vec::new())
     }
 
-    async fn say(
+    async fn submit(
         &self,
         id: RecoveryId,
         word: OperatorCommand,

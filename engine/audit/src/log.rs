@@ -266,13 +266,13 @@ impl Writer {
         };
         let cut = file.take_cut();
         if cut > 0 {
-            sheet.say(&format!(
+            sheet.append(&format!(
                 "{cut} bytes of an unfinished line, never confirmed as written, were cut off"
             ))?;
         }
         let key = keys.map(Keys::newest);
         if key != file.key() {
-            sheet.say(&match key {
+            sheet.append(&match key {
                 Some(key) => format!("from here on lines are sealed with key {key}"),
                 None => "from here on lines are sealed with no key".to_owned(),
             })?;
@@ -284,7 +284,7 @@ impl Writer {
         let written = file.append(&text, head, key);
         written.map_err(|error| error.to_string())?;
         if let Some(second) = &mut self.second {
-            second.tell(&text, awaited);
+            second.write(&text, awaited);
         }
         Ok(())
     }
@@ -309,7 +309,7 @@ impl LineBatch<'_> {
     }
 
     /// Adds a line about the log itself.
-    fn say(&mut self, text: &str) -> Result<(), String> {
+    fn append(&mut self, text: &str) -> Result<(), String> {
         self.add(&json!({ "action": "log", "text": text }))
     }
 }

@@ -94,7 +94,7 @@ impl SecondCopyWriter {
     }
 
     /// Writes whole lines. With `linger`, waits briefly until they are written: a command exits after its answer.
-    pub(crate) fn tell(&mut self, text: &str, linger: bool) {
+    pub(crate) fn write(&mut self, text: &str, linger: bool) {
         let (done, told) = sync_channel(1);
         let batch = Batch {
             text: text.to_owned(),
@@ -114,7 +114,7 @@ fn run(place: &Second, inbox: &Receiver<Batch>) {
     while let Ok(batch) = inbox.recv() {
         let told = match place {
             Second::File(path) => add(path, &batch.text),
-            Second::Syslog(path) => say(path, &batch.text),
+            Second::Syslog(path) => write_line(path, &batch.text),
         };
         if let Err(error) = told {
             failed(place, &batch.text, &error.to_string());
@@ -142,7 +142,7 @@ fn add(path: &Path, text: &str) -> io::Result<()> {
     file.sync_data()
 }
 
-fn say(path: &Path, text: &str) -> io::Result<()> {
+fn write_line(path: &Path, text: &str) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(Duration::from_secs(1)))?;
     socket.connect(path)?;

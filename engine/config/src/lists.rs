@@ -111,7 +111,7 @@ fn refuse(why: &str) -> Refusal {
 mod tests {
     use super::*;
 
-    fn told(text: &str) -> String {
+    fn error_text(text: &str) -> String {
         match named_lists(text) {
             Ok(lists) => lists
                 .iter()
@@ -197,7 +197,7 @@ mod tests {
             ),
         ];
         for (case, text, expected) in cases {
-            assert_eq!(told(text), expected, "{case}");
+            assert_eq!(error_text(text), expected, "{case}");
         }
     }
 

@@ -359,7 +359,7 @@ impl HostRecovery {
                     .into(),
             );
         }
-        if let Some(text) = self.asks.troubles.told(now) {
+        if let Some(text) = self.asks.troubles.due(now) {
             return Some(text.to_owned());
         }
         let held = self
@@ -389,7 +389,7 @@ impl HostRecovery {
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freeze_state::act(self, now, record, commands) {
             let message = self.current_message(now);
-            return decision_context!(self, now, record).say(message);
+            return decision_context!(self, now, record).set_message(message);
         }
         fence::confirmation::end_confirmation(self, now, record);
         if self.forbidden().is_some() || self.guarded().is_some() {
@@ -427,7 +427,7 @@ impl HostRecovery {
             late_effects::correct(self, now, record);
         } else if self.stage != Stage::Returning && self.stage != Stage::Over {
             let message = self.current_message(now);
-            decision_context!(self, now, record).say(message);
+            decision_context!(self, now, record).set_message(message);
         }
     }
 }
@@ -462,7 +462,7 @@ pub fn decide(
     let mut commands = Vec::new();
     if state.stage != Stage::Over {
         for observation in observations {
-            state.learn(observation, now, &mut record);
+            state.observe(observation, now, &mut record);
         }
         state.act(now, &mut record, &mut commands);
         state.note_waits(now, &mut record);

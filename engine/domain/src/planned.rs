@@ -242,7 +242,7 @@ impl PlannedState {
         })
     }
 
-    fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
+    fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Rewound => {
                 self.message = Some(REWOUND.to_owned());
@@ -307,12 +307,12 @@ impl PlannedState {
                 break;
             }
         }
-        self.tell(now, record);
+        self.record_message(now, record);
     }
 
     /// Publishes the trouble or the counts when they change. Every change is a write: progress numbers are in the rows of
     /// the instances.
-    fn tell(&mut self, now: DecisionTime, record: &mut Record) {
+    fn record_message(&mut self, now: DecisionTime, record: &mut Record) {
         if self.stage == PlannedStage::Over {
             return;
         }
@@ -351,7 +351,7 @@ pub fn decide(
     let mut record = Record::default();
     let mut commands = Vec::new();
     for observation in observations {
-        state.learn(observation, now, &mut record);
+        state.observe(observation, now, &mut record);
     }
     if state.stage != PlannedStage::Over {
         state.act(now, &mut record, &mut commands);

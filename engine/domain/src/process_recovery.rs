@@ -312,7 +312,7 @@ impl ProcessRecovery {
     }
 
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
-    fn learn(
+    fn observe(
         &mut self,
         observation: Observation,
         now: DecisionTime,
@@ -434,7 +434,7 @@ pub fn decide(state: &mut ProcessRecovery, observation: Observation, now: Decisi
     let mut record = Record::default();
     let mut commands = Vec::new();
     if !state.over {
-        state.learn(observation, now, &mut record, &mut commands);
+        state.observe(observation, now, &mut record, &mut commands);
         state.hear_thaw(&mut record);
     }
     if !state.over {

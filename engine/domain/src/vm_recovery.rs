@@ -423,7 +423,7 @@ pub fn decide(state: &mut VmRecovery, observation: Observation, now: DecisionTim
     let mut record = Record::default();
     let mut commands = Vec::new();
     if state.stage != Stage::Over {
-        state.learn(observation, now, &mut record);
+        state.observe(observation, now, &mut record);
         state.act(now, &mut record, &mut commands);
         if state.stage == Stage::Over {
             // No answer is needed any more.

@@ -248,7 +248,7 @@ impl Driver {
 
     /// Makes no call and no decision. Keeps the claim and records the reason (R33).
     fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
-        let record = self.rewind.as_mut().map(Rewind::told).unwrap_or_default();
+        let record = self.rewind.as_mut().map(Rewind::take_record).unwrap_or_default();
         let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
             wall: time.wall,

@@ -150,15 +150,15 @@ impl dyn Recovery + '_ {
 
     /// Returns the reason why the recovery is on hold, for people; `None` if it is not.
     pub fn held(&self) -> Option<&str> {
-        self.is_held().then(|| self.told())
+        self.is_held().then(|| self.text())
     }
 
     /// Returns the reason why the recovery waits for its guards, for people; `None` if it does not.
     pub fn guarded(&self) -> Option<&str> {
-        self.is_guarded().then(|| self.told())
+        self.is_guarded().then(|| self.text())
     }
 
-    fn told(&self) -> &str {
+    fn text(&self) -> &str {
         let what = self.waits_for();
         self.why(what).unwrap_or(what.sentence())
     }

@@ -40,7 +40,7 @@ impl Rewind {
     }
 
     /// Returns the message for operators the first time, and later nothing.
-    pub(crate) fn told(&mut self) -> Record {
+    pub(crate) fn take_record(&mut self) -> Record {
         let mut record = Record::default();
         if std::mem::replace(&mut self.is_told, true) {
             return record;

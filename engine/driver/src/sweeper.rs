@@ -66,10 +66,10 @@ impl Sweeper {
             epoch: claim.epoch,
             seq: claim.seq,
         };
-        self.learn(claim.id, known, now);
+        self.record(claim.id, known, now);
     }
 
-    fn learn(&mut self, id: RecoveryId, known: RowVersion, now: Duration) {
+    fn record(&mut self, id: RecoveryId, known: RowVersion, now: Duration) {
         let entry = self.known.entry(id).or_insert((known, now));
         entry.0.epoch = entry.0.epoch.max(known.epoch);
         entry.0.seq = entry.0.seq.max(known.seq);
@@ -91,7 +91,7 @@ impl Sweeper {
                 epoch: view.epoch,
                 seq: view.seq,
             };
-            self.learn(view.id, shown, now);
+            self.record(view.id, shown, now);
             let known = self.known.get(&view.id).map_or(shown, |(known, _)| *known);
             if known != shown {
                 rewound.push((view.clone(), known));

@@ -111,13 +111,13 @@ fn over(id: RecoveryId) -> ActionError {
 /// # Errors
 ///
 /// There is no such recovery, it is done, or the database failed.
-pub async fn say(
+pub async fn submit(
     desk: &dyn OperatorJournal,
     id: RecoveryId,
     word: OperatorCommand,
     by: &str,
 ) -> Result<(), ActionError> {
-    match desk.say(id, word, by).await? {
+    match desk.submit(id, word, by).await? {
         ActionOutcome::Heard => Ok(()),
         ActionOutcome::Unknown => Err(ActionError::Unknown(format!("there is no recovery {id}"))),
         ActionOutcome::Over => Err(over(id)),

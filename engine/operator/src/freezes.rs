@@ -266,7 +266,12 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
 }
 
 /// Builds the answer to a freeze request.
-pub fn told(written: &InForce, what: &FreezeTarget, heard: &WaitResult, seen: &RegionSnapshot) -> FrozenView {
+pub fn render_frozen(
+    written: &InForce,
+    what: &FreezeTarget,
+    heard: &WaitResult,
+    seen: &RegionSnapshot,
+) -> FrozenView {
     let unprotected = seen.situation.instances.as_ref().map(|all| {
         let loses = |protection| {
             matches!(
@@ -289,8 +294,8 @@ pub fn told(written: &InForce, what: &FreezeTarget, heard: &WaitResult, seen: &R
         before: written.before.as_ref().map(FreezeView::from),
         already: written.already,
         unprotected,
-        heard: heard.unheard().is_empty(),
-        unheard: heard.unheard().to_vec(),
+        heard: heard.pending().is_empty(),
+        unheard: heard.pending().to_vec(),
         underway: heard.lines(),
         notes,
     }

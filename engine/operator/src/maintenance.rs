@@ -150,7 +150,7 @@ impl Upkeep<'_> {
             ),
             Err(error) => failed(error),
         };
-        let unaudited = self.tell(entry, result, text).await;
+        let unaudited = self.write_outcome(entry, result, text).await;
         let lifted = lifted?.ok_or_else(|| {
             ActionError::Refused("somebody else has lifted it meanwhile: nothing was written".into())
         })?;
@@ -195,7 +195,7 @@ impl Upkeep<'_> {
             ),
             Err(error) => failed(error),
         };
-        let unaudited = self.tell(entry, result, text).await;
+        let unaudited = self.write_outcome(entry, result, text).await;
         if !forgotten? {
             return Err(unknown());
         }
@@ -250,7 +250,7 @@ impl Upkeep<'_> {
             Err(ActionError::Failed(error)) => failed(error),
             Err(why) => (AuditResult::Permanent, why.to_string()),
         };
-        let unaudited = self.tell(entry, result, text).await;
+        let unaudited = self.write_outcome(entry, result, text).await;
         let (recovery, notification) = told?;
         Ok(Done {
             view: RetriedView {
@@ -312,7 +312,12 @@ impl Upkeep<'_> {
     }
 
     /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
-    async fn tell(&self, mut entry: AuditEntry, result: AuditResult, text: String) -> Option<String> {
+    async fn write_outcome(
+        &self,
+        mut entry: AuditEntry,
+        result: AuditResult,
+        text: String,
+    ) -> Option<String> {
         entry.phase = AuditPhase::Outcome;
         entry.operator = Some(self.by.clone());
         entry.result = Some(result);

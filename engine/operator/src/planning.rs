@@ -158,7 +158,7 @@ pub fn service_in(seen: &RegionSnapshot, host: &str) -> Result<Option<HostServic
 }
 
 /// Returns the reason that blocks a plan for the host now, for people.
-pub fn against(
+pub fn preconditions(
     kind: RecoveryKind,
     view: &HostView,
     freezes: &[FreezeLine],

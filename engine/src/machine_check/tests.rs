@@ -90,7 +90,7 @@ impl Machines for Arc<World> {
         Ok(vec![entry; devices.len()])
     }
 
-    async fn learn(&self, _: &[NewMachine]) -> Result<usize, JournalError> {
+    async fn register(&self, _: &[NewMachine]) -> Result<usize, JournalError> {
         panic!("nothing is learnt in mid-recovery");
     }
 

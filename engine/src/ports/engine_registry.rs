@@ -51,7 +51,7 @@ pub trait EngineRegistry: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError>;
+    async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError>;
 
     /// Removes an engine that ends from the registry.
     ///

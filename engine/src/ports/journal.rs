@@ -167,7 +167,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError>;
+    async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError>;
 
     /// Returns the names of the hosts that open or watching recoveries have a valid proof of (R10).
     ///

@@ -82,7 +82,7 @@ pub trait Machines: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError>;
+    async fn register(&self, new: &[NewMachine]) -> Result<usize, JournalError>;
 
     /// Records an unexpected answer; `None`: the expected machine answers.
     ///

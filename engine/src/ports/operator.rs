@@ -382,7 +382,7 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn say(
+    async fn submit(
         &self,
         id: RecoveryId,
         word: OperatorCommand,

@@ -60,13 +60,13 @@ fn given(seats: &mut [RateSlot]) -> Vec<u64> {
 async fn moves_are_under_way_while_evacuations_are_in_flight_and_no_longer() {
     let governor = governor();
     let mut seats = seats(&governor, 2);
-    seats[0].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert!(!governor.are_under_way(), "what waits is not under way");
-    seats[0].tell(wants(24, 24, 24, 16), &EvacuationProgress::default());
+    seats[0].update(wants(24, 24, 24, 16), &EvacuationProgress::default());
     assert!(governor.are_under_way());
-    seats[0].tell(wants(24, 0, 0, 16), &EvacuationProgress::default());
+    seats[0].update(wants(24, 0, 0, 16), &EvacuationProgress::default());
     assert!(!governor.are_under_way());
-    seats[1].tell(wants(1, 1, 0, 0), &EvacuationProgress::default());
+    seats[1].update(wants(1, 1, 0, 0), &EvacuationProgress::default());
     assert!(governor.are_under_way());
     // Its driver has ended, however.
     seats.pop();
@@ -78,13 +78,13 @@ async fn what_one_may_begin_is_what_is_free_and_is_not_given_twice() {
     let governor = governor();
     let mut seats = seats(&governor, 2);
     assert_eq!(given(&mut seats), [0, 0], "nothing is wanted yet");
-    seats[0].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 0]);
-    seats[0].tell(wants(24, 24, 24, 16), &EvacuationProgress::default());
-    seats[1].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    seats[0].update(wants(24, 24, 24, 16), &EvacuationProgress::default());
+    seats[1].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 0], "all of the window is used");
     // Eight are taken up: their places go to the one that has nothing.
-    seats[0].tell(wants(24, 24, 16, 16), &EvacuationProgress::default());
+    seats[0].update(wants(24, 24, 16, 16), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 8]);
     drop(seats.remove(0));
     assert_eq!(given(&mut seats), [24], "what it had is free for the others");
@@ -98,9 +98,9 @@ async fn urgent_moves_go_first_whosever_they_are() {
         ready: vec![(HIGH, 30)],
         ..wants(0, 0, 0, 0)
     };
-    seats[0].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
-    seats[1].tell(urgent, &EvacuationProgress::default());
-    seats[2].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    seats[1].update(urgent, &EvacuationProgress::default());
+    seats[2].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [1, 22, 1]);
 }
 
@@ -108,8 +108,8 @@ async fn urgent_moves_go_first_whosever_they_are() {
 async fn a_nova_that_asks_for_patience_gets_it_and_then_half_as_much() {
     let governor = governor();
     let mut seats = seats(&governor, 1);
-    governor.heard(true, NovaFeedback::PushedBack(Some(Duration::from_secs(7))));
-    seats[0].tell(wants(0, 0, 0, 40), &EvacuationProgress::default());
+    governor.feedback(true, NovaFeedback::PushedBack(Some(Duration::from_secs(7))));
+    seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(seats[0].permits().evacuations, 0);
     assert_eq!(seats[0].permits().calls, 0);
     let quiet = governor.quiet_for().unwrap();
@@ -133,16 +133,16 @@ async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
     let governor = governor();
     let mut many = seats(&governor, 9);
     for seat in &many[..8] {
-        seat.tell(wants(0, 0, 0, 1), &EvacuationProgress::default());
+        seat.update(wants(0, 0, 0, 1), &EvacuationProgress::default());
     }
     assert!(!many[0].lists_are_shared());
-    many[8].tell(wants(0, 0, 0, 1), &EvacuationProgress::default());
+    many[8].update(wants(0, 0, 0, 1), &EvacuationProgress::default());
     assert!(many[0].lists_are_shared());
     assert_eq!(many[0].permits().calls, 32 / 9);
     let more = (100..200).map(|n| governor.join(RecoveryId(Uuid::from_u128(n))));
     let more: Vec<RateSlot> = more.collect();
     for seat in &more {
-        seat.tell(wants(0, 0, 0, 1), &EvacuationProgress::default());
+        seat.update(wants(0, 0, 0, 1), &EvacuationProgress::default());
     }
     assert_eq!(many[0].permits().calls, 1);
 }
@@ -151,13 +151,13 @@ async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
 async fn quick_take_ups_widen_the_window_and_slow_ones_narrow_it() {
     let governor = governor();
     let seats = seats(&governor, 1);
-    seats[0].tell(wants(24, 24, 24, 500), &EvacuationProgress::default());
+    seats[0].update(wants(24, 24, 24, 500), &EvacuationProgress::default());
     tokio::time::advance(Duration::from_millis(150)).await;
-    seats[0].tell(wants(24, 24, 0, 500), &taken(24, 0, 150));
+    seats[0].update(wants(24, 24, 0, 500), &taken(24, 0, 150));
     assert!(governor.windows().queued >= 96, "{:?}", governor.windows());
-    seats[0].tell(wants(120, 120, 96, 400), &EvacuationProgress::default());
+    seats[0].update(wants(120, 120, 96, 400), &EvacuationProgress::default());
     tokio::time::advance(Duration::from_secs(20)).await;
-    seats[0].tell(wants(120, 96, 72, 400), &taken(24, 19_000, 20_000));
+    seats[0].update(wants(120, 96, 72, 400), &taken(24, 19_000, 20_000));
     assert!(governor.windows().queued < 24, "{:?}", governor.windows());
 }
 
@@ -165,12 +165,12 @@ async fn quick_take_ups_widen_the_window_and_slow_ones_narrow_it() {
 async fn looks_are_close_together_until_the_pace_is_known() {
     let governor = governor();
     let mut seats = seats(&governor, 1);
-    seats[0].tell(wants(24, 24, 24, 500), &EvacuationProgress::default());
+    seats[0].update(wants(24, 24, 24, 500), &EvacuationProgress::default());
     assert_eq!(seats[0].permits().pause, Duration::from_millis(100));
-    seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+    seats[0].update(wants(24, 24, 24, 500), &taken(0, 0, 0));
     assert_eq!(seats[0].permits().pause, Duration::from_millis(200));
     for _ in 0..4 {
-        seats[0].tell(wants(24, 24, 24, 500), &taken(0, 0, 0));
+        seats[0].update(wants(24, 24, 24, 500), &taken(0, 0, 0));
     }
     assert_eq!(
         seats[0].permits().pause,

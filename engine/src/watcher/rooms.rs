@@ -72,7 +72,7 @@ impl Rooms {
         if !refused && self.well.is_some_and(is_young) {
             return;
         }
-        (self.state.trouble, self.state.refused) = (Some(told(&error)), refused);
+        (self.state.trouble, self.state.refused) = (Some(fault_text(&error)), refused);
         self.as_of = Some(now);
     }
 
@@ -133,7 +133,7 @@ impl Rooms {
     }
 
     /// Returns all of it.
-    pub(super) fn told(&self) -> Option<TimedFact<Told>> {
+    pub(super) fn snapshot(&self) -> Option<TimedFact<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
             Some((host.clone(), Arc::clone(&read.provider)))
@@ -169,7 +169,7 @@ impl Rooms {
 }
 
 /// Describes an error for people, with advice where a remedy is known.
-fn told(error: &CallError) -> String {
+fn fault_text(error: &CallError) -> String {
     let advice = match error.fault.status {
         Some(401 | 403) => ": the engine's user has to have the role admin, or reader of all of it, there",
         Some(404) => ": is Placement in Keystone's catalogue, under the address that answers?",

@@ -223,7 +223,7 @@ impl FactStore for World {
 
 #[async_trait]
 impl EngineRegistry for World {
-    async fn sign(&self, _: &EngineSignature) -> Result<(), JournalError> {
+    async fn heartbeat(&self, _: &EngineSignature) -> Result<(), JournalError> {
         Ok(())
     }
     async fn strike(&self, _: &str) -> Result<(), JournalError> {

@@ -10,11 +10,11 @@ pub(crate) async fn now(db: &impl ConnectionTrait, own: Timestamp) -> Result<Tim
     if cfg!(test) {
         return Ok(own);
     }
-    Ok(elsewhere(db).await?.unwrap_or(own))
+    Ok(server_time(db).await?.unwrap_or(own))
 }
 
 /// Returns the clock of the database's machine; `None` for a file.
-pub(crate) async fn elsewhere(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
+pub(crate) async fn server_time(db: &impl ConnectionTrait) -> Result<Option<Timestamp>, DbErr> {
     let backend = db.get_database_backend();
     let text = if backend == DbBackend::MySql {
         "SELECT TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) AS micros"
@@ -40,7 +40,7 @@ mod tests {
     #[tokio::test]
     async fn c10_a_server_tells_its_own_time() {
         let bench = Bench::new().await;
-        let Some(told) = elsewhere(bench.store.db.reader()).await.unwrap() else {
+        let Some(told) = server_time(bench.store.db.reader()).await.unwrap() else {
             return;
         };
         let here = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();

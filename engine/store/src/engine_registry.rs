@@ -40,7 +40,7 @@ impl EngineTable {
 #[async_trait]
 impl EngineRegistry for EngineTable {
     #[instrument(name = "store::sign", level = "debug", skip_all)]
-    async fn sign(&self, signature: &EngineSignature) -> Result<(), JournalError> {
+    async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError> {
         let sign = HeartbeatTransaction {
             signature,
             now: self.db.now(),
@@ -211,13 +211,13 @@ mod tests {
     async fn engines_sign_leave_and_are_forgotten_after_a_day() {
         let bench = Bench::new().await;
         let (one, mut two) = (signature("one", &bench), signature("two", &bench));
-        bench.store.roll().sign(&one).await.unwrap();
+        bench.store.roll().heartbeat(&one).await.unwrap();
         bench.clock.set_wall_on(5);
-        bench.store.roll().sign(&two).await.unwrap();
+        bench.store.roll().heartbeat(&two).await.unwrap();
         two.facts
             .insert("broker".to_owned(), "down: \"no route\"".to_owned());
         bench.clock.set_wall_on(5);
-        bench.store.roll().sign(&two).await.unwrap();
+        bench.store.roll().heartbeat(&two).await.unwrap();
         let lines = bench.store.roll().engines().await.unwrap();
         let seen: Vec<_> = lines
             .iter()
@@ -234,7 +234,7 @@ mod tests {
         bench
             .store
             .roll()
-            .sign(&signature("three", &bench))
+            .heartbeat(&signature("three", &bench))
             .await
             .unwrap();
         let names: Vec<String> = bench

@@ -37,7 +37,7 @@ use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
 use tokio::time::Instant;
 use tracing::instrument;
 
-pub(crate) use actions::unheard;
+pub(crate) use actions::unread;
 pub(crate) use orders::before;
 pub(crate) use pulse::{move_words, off_word};
 
@@ -165,7 +165,7 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::standing", level = "debug", skip_all)]
-    async fn standing(&self, lately: Duration) -> Result<HostRecords, JournalError> {
+    async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError> {
         let read = host_records::read(&self.db, lately).await;
         read.map_err(|stop| stop.journal("reading how all hosts are"))
     }

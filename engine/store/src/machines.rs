@@ -47,7 +47,7 @@ impl Machines for MachineTable {
         read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
     }
 
-    async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
+    async fn register(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
         let learn = Learn {
             new,
             now: self.db.now(),
@@ -116,7 +116,7 @@ async fn known(
 ) -> Result<Entry, Stop> {
     let row = row(db, (host, device)).await?;
     let elsewhere = match answers {
-        Some(machine) => elsewhere(db, host, machine).await?,
+        Some(machine) => other_devices(db, host, machine).await?,
         None => Vec::new(),
     };
     Ok(entry(row.as_ref(), elsewhere)?)
@@ -178,7 +178,7 @@ fn entry(row: Option<&Model>, elsewhere: Vec<String>) -> Result<Entry, Failure> 
 
 /// Returns the other registered hosts with this machine: by the machine expected of their devices or, if there is none,
 /// by the one that responds.
-async fn elsewhere(
+async fn other_devices(
     db: &impl sea_orm::ConnectionTrait,
     host: &str,
     machine: &MachineId,
@@ -244,7 +244,9 @@ impl Transaction for Learn<'_> {
             let place = (one.host.as_str(), one.device.as_str());
             let before = row(tx, place).await?;
             let known = before.as_ref().is_some_and(|row| row.machine.is_some());
-            if known || busy.contains(&one.host) || !elsewhere(tx, &one.host, &one.machine).await?.is_empty()
+            if known
+                || busy.contains(&one.host)
+                || !other_devices(tx, &one.host, &one.machine).await?.is_empty()
             {
                 continue;
             }

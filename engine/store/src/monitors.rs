@@ -312,7 +312,7 @@ mod tests {
         let standing = bench
             .store
             .journal()
-            .standing(Duration::from_secs(60))
+            .host_records(Duration::from_secs(60))
             .await
             .unwrap();
         let host = standing

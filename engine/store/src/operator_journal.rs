@@ -122,7 +122,7 @@ impl OperatorJournal for DeskTables {
     }
 
     #[instrument(name = "store::say", level = "debug", skip_all, fields(recovery = %id, word = word.as_str()))]
-    async fn say(
+    async fn submit(
         &self,
         id: RecoveryId,
         word: OperatorCommand,
@@ -311,14 +311,14 @@ mod tests {
             let heard = bench
                 .store
                 .desk()
-                .say(claimed.id, OperatorCommand::Approve, "alice")
+                .submit(claimed.id, OperatorCommand::Approve, "alice")
                 .await
                 .unwrap();
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
                 .desk()
-                .say(RecoveryId(Uuid::nil()), OperatorCommand::Approve, "alice")
+                .submit(RecoveryId(Uuid::nil()), OperatorCommand::Approve, "alice")
                 .await;
             assert_eq!(unknown.unwrap(), ActionOutcome::Unknown);
         }

@@ -87,7 +87,7 @@ impl MutedReporters {
 }
 
 /// Returns the identity of a report's reporter if it is quarantined.
-pub(crate) async fn unheard(
+pub(crate) async fn muted_identity(
     db: &Database,
     set_aside_known: &MutedReporters,
     new: &NewNotification,

@@ -172,7 +172,7 @@ impl Ledger {
     }
 
     /// Records a report by this bridge or another.
-    pub fn tell(&mut self, change: &Change, at: Time, handed_over: bool) {
+    pub fn record_report(&mut self, change: &Change, at: Time, handed_over: bool) {
         let proof = match &change.report {
             Report::Fenced(proof) => Some(proof.clone()),
             Report::Lost | Report::Started => None,

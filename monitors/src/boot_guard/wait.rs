@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tachi_instance_ha::BootGuard;
 use tokio::time::Instant;
 
-use super::{BootRecord, say};
+use super::{BootRecord, announce};
 use crate::out;
 
 /// Time without an answer after which a host that was not held starts.
@@ -80,7 +80,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         let mut emptied = false;
         let mut pause = PAUSES.0;
         let name = self.hostname.clone();
-        say(&format!("asking whether nova-compute of {name} may start"));
+        announce(&format!("asking whether nova-compute of {name} may start"));
         loop {
             // A request is never interrupted: it ends within seconds, and signals wait that long.
             let wait = match self.api.ask().await {
@@ -88,43 +88,43 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     pause = PAUSES.0;
                     self.remember(&mut last, &now);
                     if !now.hold {
-                        say(&format!("nova-compute of {name} may start: {}", now.reason));
+                        announce(&format!("nova-compute of {name} may start: {}", now.reason));
                         return out::DONE;
                     }
                     if emptied && now.queue_only {
                         // The hold is in the past, and nothing would reset this file later.
                         self.memory.write(&BootRecord::default());
-                        say(&format!(
+                        announce(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
                         ));
                         return out::DONE;
                     }
                     emptied = false;
-                    self.tell(format!("nova-compute of {name} WAITS: {}", now.reason));
+                    self.print_once(format!("nova-compute of {name} WAITS: {}", now.reason));
                     answer = Some(now);
                     HELD
                 }
                 Err(why) => {
                     if emptied {
-                        say(
+                        announce(
                             "whether the queue is all that is waited for is not known while the API does not answer; say so again then",
                         );
                         emptied = false;
                     }
                     if last.held {
-                        self.tell(format!(
+                        self.print_once(format!(
                             "nova-compute of {name} WAITS: {why}; the last answer was to wait: {}. To start it all the same, if \
                              you are certain: systemctl kill -s USR2 tachi-boot-guard",
                             last.reason
                         ));
                     } else if silent_since.elapsed() >= OPENS_AFTER {
-                        say(&format!(
+                        announce(&format!(
                             "NO ANSWER for {} s: {why}; {name} was not held when it was last asked, so nova-compute may start",
                             OPENS_AFTER.as_secs()
                         ));
                         return out::DONE;
                     } else {
-                        self.tell(format!(
+                        self.print_once(format!(
                             "{why}; without an answer nova-compute of {name} starts after {} s",
                             OPENS_AFTER.as_secs()
                         ));
@@ -137,13 +137,13 @@ impl<A: Ask, M: Memory> Guard<A, M> {
             match tokio::time::timeout(wait, words.next()).await {
                 Err(_) => {}
                 Ok(OperatorSignal::Stop) => {
-                    say(&format!(
+                    announce(&format!(
                         "stopped before it was known that nova-compute of {name} may start"
                     ));
                     return out::FAILED;
                 }
                 Ok(OperatorSignal::Anyway) => {
-                    say(&format!(
+                    announce(&format!(
                         "nova-compute of {name} STARTS ALL THE SAME: somebody has said so"
                     ));
                     return out::DONE;
@@ -152,7 +152,9 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     // An answer of some seconds ago may be outdated by a new recovery, so the API is queried again.
                     emptied = true;
                     if !answer.as_ref().is_some_and(|held| held.queue_only) {
-                        say("noted that the queue is empty; whether more has to be waited for is asked now");
+                        announce(
+                            "noted that the queue is empty; whether more has to be waited for is asked now",
+                        );
                     }
                 }
             }
@@ -176,13 +178,13 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         }
     }
 
-    fn tell(&mut self, text: String) {
+    fn print_once(&mut self, text: String) {
         let again = self
             .told
             .as_ref()
             .is_none_or(|(said, at)| *said != text || at.elapsed() >= REMINDER);
         if again {
-            say(&text);
+            announce(&text);
             self.told = Some((text, Instant::now()));
         }
     }

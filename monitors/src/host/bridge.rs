@@ -43,14 +43,14 @@ const BREATH: Duration = Duration::from_millis(50);
 #[async_trait]
 pub(crate) trait Sink: Send + Sync {
     /// Stores a report on disk before it returns, and drops undelivered reports about the same host.
-    async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError>;
+    async fn report(&self, report: &Notification, why: &str) -> Result<(), ReportError>;
     /// True if a report with this subject is not delivered yet.
     async fn waits(&self, subject: &str) -> bool;
 }
 
 #[async_trait]
 impl Sink for Reporter {
-    async fn tell(&self, report: &Notification, why: &str) -> Result<(), ReportError> {
+    async fn report(&self, report: &Notification, why: &str) -> Result<(), ReportError> {
         self.report_instead(report, why).await.map(|_| ())
     }
 

@@ -233,7 +233,7 @@ impl Claims {
     }
 
     /// Forgets the waits about nodes without a pending report.
-    pub(crate) fn settle(&mut self, open: impl Fn(&str) -> bool) {
+    pub(crate) fn release_closed(&mut self, open: impl Fn(&str) -> bool) {
         self.waits.retain(|node, _| open(node));
         self.mine
             .retain(|node, mine| mine.claim.state != ClaimState::Intended || open(node));

@@ -80,7 +80,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<u8, Failure> {
         }
     }
     match trouble {
-        Some(why) => Err(Failure::told(why)),
+        Some(why) => Err(Failure::from_text(why)),
         None => Ok(out::DONE),
     }
 }

@@ -105,7 +105,7 @@ impl Driver {
             variable("KUBERNETES_SERVICE_HOST"),
             variable("KUBERNETES_SERVICE_PORT"),
         ) else {
-            return Err(Failure::told(
+            return Err(Failure::from_text(
                 "this is no pod of a Kubernetes cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set",
             ));
         };
@@ -184,14 +184,14 @@ impl Driver {
             while let Some(chunk) = answer.chunk().await.map_err(asking)? {
                 body.extend_from_slice(&chunk);
                 if body.len() > LONGEST {
-                    return Err(Failure::told(format!("{url} answers without end")));
+                    return Err(Failure::from_text(format!("{url} answers without end")));
                 }
             }
             let list: List = serde_json::from_slice(&body)
                 .map_err(|error| Failure::new(format!("reading the answer of {url}"), error))?;
             // An answer of another kind would make every node vanish.
             if list.kind != "NodeList" {
-                return Err(Failure::told(format!("{url} answers with a {}", list.kind)));
+                return Err(Failure::from_text(format!("{url} answers with a {}", list.kind)));
             }
             for node in &list.items {
                 states.insert(node.metadata.name.clone(), node.state());
@@ -201,7 +201,7 @@ impl Driver {
                 None => return Ok(states),
             }
         }
-        Err(Failure::told(format!("{url} has pages without end")))
+        Err(Failure::from_text(format!("{url} has pages without end")))
     }
 }
 

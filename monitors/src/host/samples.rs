@@ -133,7 +133,7 @@ impl Hosts {
     }
 
     /// Records a sent report.
-    pub(crate) fn told(&mut self, name: &str, change: Change) {
+    pub(crate) fn reported(&mut self, name: &str, change: Change) {
         if let Some(host) = self.all.get_mut(name) {
             host.told = Some(change);
             host.stopped = (change == Change::Stopped).then(Instant::now);
@@ -225,8 +225,8 @@ impl<E: Eyes> Sampler<E> {
         self.brake.floor = floor;
     }
 
-    pub(super) fn told(&mut self, host: &str, change: Change) {
-        self.hosts.told(host, change);
+    pub(super) fn reported(&mut self, host: &str, change: Change) {
+        self.hosts.reported(host, change);
     }
 
     /// Saves the state for the next start.
@@ -244,14 +244,14 @@ impl<E: Eyes> Sampler<E> {
         health.bad(MEMORY, why);
     }
 
-    async fn tell(&mut self, changes: Vec<(String, Change)>, reporter: &Reporter) {
+    async fn report(&mut self, changes: Vec<(String, Change)>, reporter: &Reporter) {
         for (host, change) in changes {
             let Some(report) = self.eyes.report(&host, change) else {
-                self.told(&host, change);
+                self.reported(&host, change);
                 continue;
             };
             match reporter.report_instead(&report, "it changed again").await {
-                Ok(_) => self.told(&host, change),
+                Ok(_) => self.reported(&host, change),
                 // The report is not recorded: the next poll returns the change again.
                 Err(error) => tracing::error!(%error, %host, "failed to store a report"),
             }
@@ -273,7 +273,7 @@ impl<E: Eyes> Monitor for Sampler<E> {
                 changes = self.round(&health) => changes,
                 () = stop.cancelled() => return Ok(()),
             };
-            self.tell(changes, &reporter).await;
+            self.report(changes, &reporter).await;
             self.save(&health).await;
             if rest(self.interval, &health, &stop).await {
                 return Ok(());
@@ -321,7 +321,7 @@ mod tests {
             .map(|state| {
                 let changes = hosts.see(&BTreeMap::from([("cmp1".to_owned(), *state)]));
                 for (host, change) in &changes {
-                    hosts.told(host, *change);
+                    hosts.reported(host, *change);
                 }
                 changes.first().map(|(_, change)| *change)
             })
@@ -401,7 +401,7 @@ mod tests {
         assert!(hosts.see(&at(State::Up)).is_empty());
         assert_eq!(hosts.see(&at(State::Down)).len(), 1);
         assert_eq!(hosts.see(&at(State::Down)).len(), 1, "the report was not kept");
-        hosts.told("cmp1", Change::Stopped);
+        hosts.reported("cmp1", Change::Stopped);
         assert!(hosts.see(&at(State::Down)).is_empty());
     }
 }

@@ -149,7 +149,7 @@ pub(crate) async fn run(
     let mut group = Group(child);
     let told = group.0.stdin.take();
     let whole = async {
-        let (said, ()) = tokio::join!(finish(program, &mut group.0), tell(told, input));
+        let (said, ()) = tokio::join!(finish(program, &mut group.0), write_line(told, input));
         said
     };
     let outcome = tokio::time::timeout(limit, whole).await;
@@ -202,7 +202,7 @@ async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
 }
 
 /// Writes a line to a program. One that does not read it reports its own error.
-async fn tell(to: Option<ChildStdin>, line: Option<&str>) {
+async fn write_line(to: Option<ChildStdin>, line: Option<&str>) {
     if let (Some(mut to), Some(line)) = (to, line) {
         let _ = to.write_all(format!("{line}\n").as_bytes()).await;
     }

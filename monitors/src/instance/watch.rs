@@ -290,7 +290,7 @@ impl Watch {
                     reports.push(report);
                 }
                 Act::Overtaken(uuid) => {
-                    self.tell(std::mem::take(&mut reports)).await;
+                    self.send(std::mem::take(&mut reports)).await;
                     self.overtake(uuid).await;
                 }
                 Act::Skip(uuid, why) => {
@@ -303,11 +303,11 @@ impl Watch {
                 }
             }
         }
-        self.tell(reports).await;
+        self.send(reports).await;
         self.write().await;
     }
 
-    async fn tell(&mut self, reports: Vec<Report>) {
+    async fn send(&mut self, reports: Vec<Report>) {
         let mut left: Vec<(Report, Notification)> = Vec::with_capacity(reports.len());
         for report in reports {
             let notification = self.notification(&report);

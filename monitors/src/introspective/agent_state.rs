@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     /// Returns the calls, counted from one, that cause a report.
-    fn told(answers: &str, threshold: u32) -> Vec<usize> {
+    fn reported_at(answers: &str, threshold: u32) -> Vec<usize> {
         let mut mood = AgentState::Unheard;
         let mut told = Vec::new();
         for (at, answer) in answers.chars().enumerate() {
@@ -97,7 +97,7 @@ mod tests {
             ("once while it lasts", "+---------------", 3, &[6]),
             ("no threshold", "+--", 0, &[3]),
         ] {
-            assert_eq!(told(answers, threshold), expected, "{case}");
+            assert_eq!(reported_at(answers, threshold), expected, "{case}");
             let in_a_row = usize::try_from(needed(threshold)).unwrap();
             if let Some(first) = expected.first() {
                 assert_eq!(*first, in_a_row + 1, "{case}");
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn mw19_a_guest_that_hangs_again_is_told_again() {
-        assert_eq!(told("+-----++-----", 3), [6, 13]);
+        assert_eq!(reported_at("+-----++-----", 3), [6, 13]);
     }
 
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         fn mw19_reports_are_earned(answers in "[+-]{0,120}", threshold in 0_u32..6) {
             let needed = usize::try_from(needed(threshold)).unwrap();
             let mut from = 0;
-            for at in told(&answers, threshold) {
+            for at in reported_at(&answers, threshold) {
                 let before = &answers[from..at];
                 prop_assert!(before.contains('+'));
                 prop_assert!(before.ends_with(&"-".repeat(needed)));

@@ -179,7 +179,7 @@ impl Ask {
     ) -> Result<(), String> {
         let questions = self.roster.round(running);
         for (uuid, seen) in self.roster.interrupted() {
-            self.tell(uuid, GeneratedTime::from_micros(seen)).await;
+            self.send(uuid, GeneratedTime::from_micros(seen)).await;
         }
         let (socket, timeout) = (self.monitor.socket.clone(), self.monitor.timeout);
         let asked = stream::iter(questions).map(|question| {
@@ -218,8 +218,9 @@ impl Ask {
             None => self.health.good(AGENTS),
         }
         self.decide(due).await;
-        metrics::gauge!("tachi_monitor_agents_heard")
-            .set(f64::from(u32::try_from(self.roster.heard()).unwrap_or(u32::MAX)));
+        metrics::gauge!("tachi_monitor_agents_heard").set(f64::from(
+            u32::try_from(self.roster.answering()).unwrap_or(u32::MAX),
+        ));
         Ok(())
     }
 
@@ -246,7 +247,7 @@ impl Ask {
                         format!(
                             "{silent} of {} guest agents have fallen silent at once: this is of the host and not of the guests; \
                              look at its storage and its libvirtd. No guest is reported until at most {} are silent",
-                            self.roster.heard(),
+                            self.roster.answering(),
                             self.monitor.at_once
                         ),
                     );
@@ -260,7 +261,7 @@ impl Ask {
             Some(_) | None => {
                 self.health.good(GUESTS);
                 for uuid in due {
-                    self.tell(uuid, self.monitor.clock.generated()).await;
+                    self.send(uuid, self.monitor.clock.generated()).await;
                 }
             }
         }
@@ -295,7 +296,7 @@ impl Ask {
 
     /// Writes the intent, reports, and records the report. Whenever this process dies, the guest is reported once, or
     /// twice with a detectable duplicate.
-    async fn tell(&mut self, uuid: Uuid, seen: GeneratedTime) {
+    async fn send(&mut self, uuid: Uuid, seen: GeneratedTime) {
         tracing::warn!(instance = %uuid, "guest agent stopped answering; reporting the guest");
         self.roster.telling(uuid, seen.micros());
         self.write().await;
@@ -316,7 +317,7 @@ impl Ask {
                 }
             }
         }
-        self.roster.told(uuid);
+        self.roster.reported(uuid);
         self.write().await;
     }
 

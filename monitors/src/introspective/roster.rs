@@ -160,7 +160,7 @@ impl Roster {
             AgentState::Unheard | AgentState::Answers => false,
         };
         let silent = self.guests.values().filter(lately).count();
-        (silent > at_most || (silent > 1 && silent * 2 > self.heard())).then_some(silent)
+        (silent > at_most || (silent > 1 && silent * 2 > self.answering())).then_some(silent)
     }
 
     /// Restarts all counts after a common failure.
@@ -174,7 +174,7 @@ impl Roster {
     }
 
     /// Records that the report is stored.
-    pub(crate) fn told(&mut self, uuid: Uuid) {
+    pub(crate) fn reported(&mut self, uuid: Uuid) {
         if matches!(self.mood(uuid), Some(AgentState::Telling { .. })) {
             self.set(uuid, AgentState::Told);
         }
@@ -210,7 +210,7 @@ impl Roster {
     }
 
     /// Returns the number of guests whose agent has answered.
-    pub(crate) fn heard(&self) -> usize {
+    pub(crate) fn answering(&self) -> usize {
         self.guests
             .values()
             .filter(|guest| guest.mood != AgentState::Unheard)
@@ -249,7 +249,7 @@ mod tests {
         let turn = roster.answered(uuid(1), answers, 3);
         if turn == Transition::Tell {
             roster.telling(uuid(1), 7);
-            roster.told(uuid(1));
+            roster.reported(uuid(1));
         }
         turn
     }
@@ -321,7 +321,7 @@ mod tests {
         let mut third = restart(&mut second, "a");
         assert_eq!(told_after(&mut third, 1), None, "told already");
         assert_eq!(third.interrupted(), [(uuid(1), 77)], "or not yet");
-        third.told(uuid(1));
+        third.reported(uuid(1));
         assert_eq!(third.interrupted(), []);
 
         round(&mut first, 1, true);
@@ -356,7 +356,7 @@ mod tests {
             }
             for number in 1..=told {
                 roster.telling(uuid(number), 7);
-                roster.told(uuid(number));
+                roster.reported(uuid(number));
             }
             for _ in 0..later {
                 asked(&mut roster, &all);
@@ -374,10 +374,10 @@ mod tests {
         let hundred: Vec<(u8, i32)> = (1..=100).map(|number| (number, i32::from(number))).collect();
         asked(&mut roster, &hundred);
         roster.answered(uuid(7), true, 3);
-        assert_eq!(roster.heard(), 1);
+        assert_eq!(roster.answering(), 1);
         asked(&mut roster, &[]);
         assert!(roster.guests.is_empty());
-        assert_eq!(roster.heard(), 0);
+        assert_eq!(roster.answering(), 0);
         assert_eq!(roster.answered(uuid(7), false, 0), Transition::Nothing);
     }
 }

@@ -76,13 +76,13 @@ pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
     let length = std::fs::metadata(path).map_err(wrong)?.len();
     if length > LONGEST {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "{} is longer than {LONGEST} bytes",
             path.display()
         )));
     }
     let text = std::fs::read_to_string(path).map_err(wrong)?;
-    parse(&text).map_err(|why| Failure::told(format!("{}: {why}", path.display())))
+    parse(&text).map_err(|why| Failure::from_text(format!("{}: {why}", path.display())))
 }
 
 /// Parses a list.

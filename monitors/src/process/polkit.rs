@@ -42,7 +42,7 @@ fn acts(entries: &[Entry]) -> BTreeSet<Act<'_>> {
 pub(super) fn rule(entries: &[Entry], user: &str, form: PolkitForm) -> Result<String, Failure> {
     let units: BTreeSet<&str> = acts(entries).into_iter().map(|(unit, _)| unit).collect();
     if units.is_empty() {
-        return Err(Failure::told(
+        return Err(Failure::from_text(
             "the list starts and restarts no unit, so no rule is needed",
         ));
     }

@@ -132,7 +132,7 @@ impl Systemd {
         Ok((connection, path?))
     }
 
-    async fn standing(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<UnitState, String> {
+    async fn unit_state(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<UnitState, String> {
         let what = "asking systemd for a unit";
         let look = async {
             let unit = UnitProxy::builder(connection)
@@ -171,7 +171,7 @@ impl Systemd {
         answered(&what, asked).await?;
         let deadline = Instant::now() + within;
         loop {
-            let standing = self.standing(&connection, &path).await?;
+            let standing = self.unit_state(&connection, &path).await?;
             match standing.state() {
                 State::Up if !standing.job => return Ok(()),
                 State::Down(why) if !standing.job => return Err(format!("{what}: {why}")),
@@ -198,12 +198,12 @@ pub(super) async fn answered<T>(
 ) -> Result<T, String> {
     match timeout(ANSWER, asked).await {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(format!("{what}: {}", told(&error))),
+        Ok(Err(error)) => Err(format!("{what}: {}", error_text(&error))),
         Err(_) => Err(format!("{what}: no answer within {} s", ANSWER.as_secs())),
     }
 }
 
-fn told(error: &zbus::Error) -> String {
+fn error_text(error: &zbus::Error) -> String {
     let name = if let zbus::Error::MethodError(name, ..) = error {
         name.as_str()
     } else {
@@ -288,7 +288,7 @@ impl Probe for UnitProbe {
         let Some(held) = &self.held else {
             return State::Unknown("systemd is away".to_owned());
         };
-        match self.systemd.standing(&held.connection, &held.path).await {
+        match self.systemd.unit_state(&held.connection, &held.path).await {
             Ok(standing) => standing.state(),
             Err(why) => {
                 self.held = None;

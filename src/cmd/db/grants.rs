@@ -14,7 +14,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
     let settings = command_settings(&args.config)?;
     let options = settings.database.once();
     let Some(server) = options.server.as_ref() else {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "{} is a file: it has no users; its file permissions protect it",
             settings.database
         )));
@@ -50,7 +50,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
     let pending = store.pending().await;
     let pending = pending.map_err(|error| Failure::new("reading the version", error))?;
     if !pending.is_empty() {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "the schema is not up to date ({} to be applied), so not all tables are there: run `tachi db sync` first",
             pending.join(", ")
         )));

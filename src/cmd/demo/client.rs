@@ -40,7 +40,7 @@ impl Client {
             .headers()
             .get("x-subject-token")
             .and_then(|token| token.to_str().ok())
-            .ok_or_else(|| Failure::told("the simulated Keystone gave no token"))?
+            .ok_or_else(|| Failure::from_text("the simulated Keystone gave no token"))?
             .to_owned();
         Ok(Self { http, base, token })
     }
@@ -70,7 +70,7 @@ impl Client {
         if status.is_success() {
             Ok(body)
         } else {
-            Err(Failure::told(format!(
+            Err(Failure::from_text(format!(
                 "our API answered {status} at {path}: {body}"
             )))
         }

@@ -225,7 +225,7 @@ impl Scene {
         }
         self.struck
             .set((at, notifications))
-            .map_err(|_| Failure::told("the demo struck twice"))
+            .map_err(|_| Failure::from_text("the demo struck twice"))
     }
 
     /// True if every recovery of a lost rack is on hold, so that an operator can see all of it and decide.
@@ -246,10 +246,10 @@ impl Scene {
         let waits = seen.told.iter().filter_map(|told| told.wait.clone()).collect();
         self.held_then
             .set(waits)
-            .map_err(|_| Failure::told("the demo approved twice"))?;
+            .map_err(|_| Failure::from_text("the demo approved twice"))?;
         self.approved
             .set((domain.clone(), reasons))
-            .map_err(|_| Failure::told("the demo approved twice"))?;
+            .map_err(|_| Failure::from_text("the demo approved twice"))?;
         Ok(format!(
             "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {heard} recoveries go on"
         ))
@@ -271,7 +271,7 @@ impl Scene {
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let said = desk.say(*id, OperatorCommand::Approve, by).await;
+            let said = desk.submit(*id, OperatorCommand::Approve, by).await;
             said.map_err(|error| Failure::new("writing the word", error))?;
         }
         Ok(held.len())
@@ -302,7 +302,7 @@ impl Scene {
     /// Reads the state from the API and from the ledger.
     pub(super) async fn look(&self) -> Result<DemoSnapshot, Failure> {
         let Some((at, notifications)) = self.struck.get() else {
-            return Err(Failure::told("nothing has failed yet"));
+            return Err(Failure::from_text("nothing has failed yet"));
         };
         let mut told = Vec::new();
         // The API has only Masakari's fields, so the wait is read from the store.

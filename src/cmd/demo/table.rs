@@ -42,8 +42,8 @@ pub(super) fn print(outcome: &Outcome) {
         out::line(table.to_string());
     }
     match &outcome.proof {
-        Some(proof) => say(&format!("proof: {proof}")),
-        None => say("proof: none, so nothing was evacuated"),
+        Some(proof) => print_text(&format!("proof: {proof}")),
+        None => print_text("proof: none, so nothing was evacuated"),
     }
     let (recovered, lost, doubled) = (outcome.recovered(), outcome.lost(), outcome.double_runs);
     let counts = format!(
@@ -53,28 +53,28 @@ pub(super) fn print(outcome: &Outcome) {
     );
     match outcome.seconds() {
         Some((first, total)) => {
-            say(&format!(
+            print_text(&format!(
                 "{counts}; the first after {first:.1} s, the last after {total:.1} s"
             ));
         }
-        None => say(&counts),
+        None => print_text(&counts),
     }
     for (name, down) in downtime::parts(outcome.down()) {
         if let Some(line) = downtime::line(&down) {
-            say(&format!("down, {name}: {line}"));
+            print_text(&format!("down, {name}: {line}"));
         }
     }
     for one in outcome.instances.iter().filter(|one| one.lost) {
-        say(&format!("LOST: {} ({}) runs nowhere", one.name, one.id));
+        print_text(&format!("LOST: {} ({}) runs nowhere", one.name, one.id));
     }
     for id in &outcome.doubled {
-        say(&format!("DOUBLED: {id} ran on two hosts at once"));
+        print_text(&format!("DOUBLED: {id} ran on two hosts at once"));
     }
     if let Some(reason) = &outcome.reason {
-        say(&format!("not recovered: {reason}"));
+        print_text(&format!("not recovered: {reason}"));
     }
 }
 
-fn say(text: &str) {
+fn print_text(text: &str) {
     out::line(out::wrapped(text, 2));
 }

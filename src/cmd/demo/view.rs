@@ -51,7 +51,7 @@ impl View {
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print(&self, text: &str) {
         if self.silent {
             return;
         }
@@ -67,7 +67,7 @@ impl View {
 
     /// Prints that the region, API and engine are up.
     pub(super) fn scene(&mut self, scene: &Scene, took: Duration) {
-        self.say(&format!(
+        self.print(&format!(
             "{} and {} simulated, API and engine up ({:.1} s, seed {})",
             count(scene.args.hosts, "hypervisor", "hypervisors"),
             count(scene.args.instances, "instance", "instances"),
@@ -82,8 +82,8 @@ impl View {
 
     /// Prints the address and the login of the board. The region is simulated, and its password opens nothing else.
     pub(super) fn board(&self, board: &Board) {
-        self.say(&format!("board     {}", board.url));
-        self.say(&format!(
+        self.print(&format!("board     {}", board.url));
+        self.print(&format!(
             "log in as user {}, password {}, project {}",
             board.user, board.password, board.project
         ));
@@ -105,7 +105,7 @@ impl View {
             }
             Some(DemoFault::RackLoss) => format!("a rack lost power: {hosts}"),
         };
-        self.say(&format!(
+        self.print(&format!(
             "  0.0 s  {what}: {} on it",
             count(scene.covered.len(), "instance was", "instances were")
         ));
@@ -142,7 +142,7 @@ impl View {
             }
         }
         for line in lines {
-            self.say(&format!("{at:>5.1} s  {line}"));
+            self.print(&format!("{at:>5.1} s  {line}"));
         }
         let (back, all) = (seen.back.len(), scene.covered.len());
         if let Some(bars) = &self.bars {
@@ -169,13 +169,13 @@ impl View {
         if share > self.shares {
             self.shares = share;
             let all = count(all, "instance", "instances");
-            self.say(&format!("{at:>5.1} s  {back} of {all} are running again"));
+            self.print(&format!("{at:>5.1} s  {back} of {all} are running again"));
         }
     }
 
     /// Prints an operator's action.
     pub(super) fn said(&mut self, scene: &Scene, text: &str) {
-        self.say(&format!("{:>5.1} s  {text}", scene.seconds()));
+        self.print(&format!("{:>5.1} s  {text}", scene.seconds()));
     }
 
     /// Restores the terminal.

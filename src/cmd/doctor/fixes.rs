@@ -64,7 +64,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let mut mended = 0;
     for one in &wrong {
         let Some(mend) = Mend::of(&one.name) else {
-            lines(one).iter().for_each(out::told);
+            lines(one).iter().for_each(out::print);
             out::line("        by hand");
             continue;
         };
@@ -87,7 +87,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let left = self::wrong(args).await?;
     let worst = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
     for one in left.iter().filter(|one| is_mended(&one.name)) {
-        lines(one).iter().for_each(out::told);
+        lines(one).iter().for_each(out::print);
     }
     Ok(if args.check { code(worst) } else { crate::DONE })
 }
@@ -108,7 +108,7 @@ async fn wrong(args: &DoctorArgs) -> Result<Vec<Check>, Failure> {
 /// Puts hosts into segments; returns their number.
 async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result<usize, Failure> {
     let missing = missing(settings, base).await?;
-    missing.lines().iter().for_each(out::told);
+    missing.lines().iter().for_each(out::print);
     if missing.is_empty() || args.dry_run {
         return Ok(0);
     }
@@ -131,7 +131,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
     }
     if args.dry_run {
         for (file, what) in &open {
-            out::told(format!(
+            out::print(format!(
                 "{file}: would be closed to others (chmod o=): it holds {what}"
             ));
         }
@@ -159,7 +159,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
         }
         after(&audit, outcome).await;
         closed.map_err(|error| Failure::new(format!("closing {file} to others"), error))?;
-        out::told(format!("mended: {file} is closed to others"));
+        out::print(format!("mended: {file} is closed to others"));
     }
     Ok(open.len())
 }

@@ -28,12 +28,12 @@ pub(super) async fn all(api: &dyn Source) -> Result<Vec<Check>, Failure> {
     let job = api.schedule().await?;
     let job = job.into_iter().find(|row| row.job == Job::Doctor.as_str());
     let mut all = vec![by_the_clock(job.as_ref(), api.now())];
-    all.extend(checks::all(&read).into_iter().map(elsewhere));
+    all.extend(checks::all(&read).into_iter().map(not_checkable));
     Ok(all)
 }
 
 /// Replaces a check that needs the configuration, which was not read here.
-fn elsewhere(one: Check) -> Check {
+fn not_checkable(one: Check) -> Check {
     if one.name == checks::CONFIGURATION || one.details == NOT_READ {
         return check(one.name, Severity::Unknown, ELSEWHERE);
     }
@@ -65,7 +65,10 @@ mod tests {
 
     #[test]
     fn what_only_a_controller_can_check_is_never_good_from_elsewhere() {
-        let all: Vec<Check> = checks::all(&Read::default()).into_iter().map(elsewhere).collect();
+        let all: Vec<Check> = checks::all(&Read::default())
+            .into_iter()
+            .map(not_checkable)
+            .collect();
         assert!(all.len() >= 4, "{all:?}");
         assert!(
             all.iter()

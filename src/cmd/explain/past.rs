@@ -29,7 +29,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Resul
     let span = around(at, args.within, now);
     let name = args.name.trim();
     let Some(past) = source.past(name, span).await? else {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "nothing is kept of a host {name:?}: none is or was registered under that name, and no recovery of one is kept. \
              --at tells of hosts; `tachi recovery list --all` lists recoveries"
         )));

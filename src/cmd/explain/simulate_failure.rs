@@ -81,7 +81,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     let name = args.name.trim();
     let found = source.explanations(name).await?;
     if found.is_empty() {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no host and no instance is called {name:?}: --if-fails tells of what engines have seen; `tachi status --all-hosts` lists hosts"
         )));
     }

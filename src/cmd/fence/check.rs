@@ -229,7 +229,7 @@ mod tests {
         }
     }
 
-    fn told(reports: &[Report], lines: &Lines) -> String {
+    fn render(reports: &[Report], lines: &Lines) -> String {
         let view = crate::out::View::bare(Timestamp::from_micros(0));
         sheet(reports, lines).table(&[], &view).unwrap()
     }
@@ -237,7 +237,7 @@ mod tests {
     #[test]
     fn a_row_has_everything_one_asks_for_and_a_fault_is_the_exit_code() {
         let (good, bad) = (report(None), report(Some("no route")));
-        let shown = told(&[good.clone(), bad.clone()], &Lines::new());
+        let shown = render(&[good.clone(), bad.clone()], &Lines::new());
         for part in [
             "c1",
             "2",
@@ -276,10 +276,10 @@ mod tests {
             foreign: None,
         };
         let lines = |line| Lines::from([(("c1".to_owned(), "pdu plug 7".to_owned()), line)]);
-        let shown = told(std::slice::from_ref(&seen), &Lines::new());
+        let shown = render(std::slice::from_ref(&seen), &Lines::new());
         assert!(shown.contains("guid=a (not learnt yet)"), "{shown}");
         let learnt = lines(line.clone());
-        let shown = told(std::slice::from_ref(&seen), &learnt);
+        let shown = render(std::slice::from_ref(&seen), &learnt);
         assert!(
             shown.contains("guid=a since 1970-01-01T00:00:00.000Z (learnt)"),
             "{shown}"
@@ -297,12 +297,12 @@ mod tests {
             said_by: Some("ada".into()),
             ..line
         });
-        assert!(told(std::slice::from_ref(&seen), &said).contains("(by ada)"));
+        assert!(render(std::slice::from_ref(&seen), &said).contains("(by ada)"));
         let bare = Report {
             machine: None,
             ..seen
         };
-        assert!(told(std::slice::from_ref(&bare), &Lines::new()).contains("none"));
+        assert!(render(std::slice::from_ref(&bare), &Lines::new()).contains("none"));
         assert_eq!(as_json(&bare, &Lines::new())["machine"], Value::Null);
     }
 }

@@ -169,14 +169,14 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     let changes = changes(&args, &fencers, &book).await?;
     let meanwhile = ProgressReporter::of(&args.shape, clock.wall());
     for change in &changes {
-        meanwhile.say(&change.line);
+        meanwhile.report(&change.line);
     }
     if changes.is_empty() {
-        meanwhile.say(format!(
+        meanwhile.report(format!(
             "{}: every device answers for the machine that is expected",
             args.host
         ));
-        return told(&args, &by, &changes, clock.wall());
+        return print_result(&args, &by, &changes, clock.wall());
     }
     confirmed(
         (&args.host, args.consent.yes),
@@ -185,16 +185,16 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     )?;
     for change in &changes {
         write(&args.host, change, &book, audit.as_ref(), &by).await?;
-        meanwhile.say(format!("{} of {}: confirmed", change.target, args.host));
+        meanwhile.report(format!("{} of {}: confirmed", change.target, args.host));
     }
-    meanwhile.say("A recovery that waits for it continues within a minute; after `approve`, at once.");
-    told(&args, &by, &changes, clock.wall())
+    meanwhile.report("A recovery that waits for it continues within a minute; after `approve`, at once.");
+    print_result(&args, &by, &changes, clock.wall())
 }
 
 /// Output fields for a host whose devices are confirmed.
 const CONFIRMED: [&str; 3] = ["host", "confirmed", "by"];
 
-fn told(args: &FenceTrustArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
+fn print_result(args: &FenceTrustArgs, by: &str, changes: &[Change], now: Timestamp) -> Result<u8, Failure> {
     let devices: Vec<String> = changes.iter().map(|change| change.target.to_string()).collect();
     let object = || json!({"host": args.host, "confirmed": devices, "by": by});
     answer::object(&args.shape, now, object, |_| Vec::new())?;
@@ -321,7 +321,7 @@ async fn write(
     }
     match written {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Failure::told(format!(
+        Ok(false) => Err(Failure::from_text(format!(
             "{name}: something else is expected of it by now; look again"
         ))),
         Err(error) => Err(Failure::new("writing the confirmation", error)),

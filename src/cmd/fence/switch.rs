@@ -68,7 +68,7 @@ impl Ready {
             Arc::<Fencers>::clone(&fencers)
         } else {
             let book = Book::open(&settings, &fencers).await.map_err(|error| {
-                Failure::told(format!(
+                Failure::from_text(format!(
                     "which machine the devices switch cannot be compared: {}; --any-machine goes without",
                     error.chain()
                 ))
@@ -188,13 +188,13 @@ async fn each(
     meanwhile: ProgressReporter,
 ) -> Result<String, Failure> {
     for level in levels {
-        meanwhile.say(format!("{level}"));
+        meanwhile.report(format!("{level}"));
         match switch_off(hand, level, meanwhile).await {
             Ok(proof) => return Ok(proof),
-            Err(why) => meanwhile.say(format!("  failed: {why}")),
+            Err(why) => meanwhile.report(format!("  failed: {why}")),
         }
     }
-    Err(Failure::told(format!(
+    Err(Failure::from_text(format!(
         "{} is not confirmed off: every level has failed",
         hand.host
     )))
@@ -206,12 +206,15 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let ready = Ready::new(&args).await?;
     let levels = levels(&ready.fencers, &args.host)?;
     if let Some(why) = forbidden(&ready.settings, &args.host).await? {
-        return Err(Failure::told(format!("{} is not powered on: {why}", args.host)));
+        return Err(Failure::from_text(format!(
+            "{} is not powered on: {why}",
+            args.host
+        )));
     }
     let reason = asked(&args.host, &args.consent, "power on", "Nova may begin to use it.")?;
     let hand = ready.hand(&args.host, "on", &reason)?;
     let Some(level) = levels.first() else {
-        return Err(Failure::told("it has no level"));
+        return Err(Failure::from_text("it has no level"));
     };
     // Some controllers switch on by a power cycle: a running host would lose everything.
     for device in &level.devices {
@@ -219,7 +222,7 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
             let power = read(hand.fencer.as_ref(), &args.host, &device.target).await;
             let power = power.map_err(|error| Failure::new("looking at the host's power", error))?;
             if power != Power::Off {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "{} is not powered on: {} says it is {}, not off",
                     args.host,
                     device.target,
@@ -235,8 +238,8 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     for device in &level.devices {
         let target = &device.target;
         let sent = hand.command(true, level.number, target).await;
-        sent.map_err(|why| Failure::told(format!("{} is not powered on: {why}", args.host)))?;
-        meanwhile.say(format!("{target} has accepted the power-on of {}", args.host));
+        sent.map_err(|why| Failure::from_text(format!("{} is not powered on: {why}", args.host)))?;
+        meanwhile.report(format!("{target} has accepted the power-on of {}", args.host));
         accepted.push(target.to_string());
     }
     let proof = format!("accepted by {}", accepted.join(", "));
@@ -256,7 +259,7 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
     }
     let levels = resolved.levels();
     if levels.is_empty() {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no fence device can be used for host {host}"
         )));
     }
@@ -276,7 +279,7 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
         Ok::<_, String>((service, servers.len()))
     };
     match tokio::time::timeout(NOVA_TIMEOUT, asked).await {
-        Ok(Ok((service, servers))) => told(host, service.as_ref(), servers),
+        Ok(Ok((service, servers))) => warning(host, service.as_ref(), servers),
         Ok(Err(why)) => format!("Nova cannot say whether it hears {host}: {why}"),
         Err(_) => format!(
             "Nova cannot say whether it hears {host}: no answer within {} s",
@@ -285,7 +288,7 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     }
 }
 
-fn told(host: &str, service: Option<&Service>, servers: usize) -> String {
+fn warning(host: &str, service: Option<&Service>, servers: usize) -> String {
     let Some(service) = service else {
         return format!(
             "Nova knows no compute service on {host}; it shows {} there.",
@@ -332,7 +335,7 @@ async fn switch_off(
                     row = 0;
                     if !ordered {
                         hand.command(false, level.number, target).await?;
-                        meanwhile.say(format!("  {target} has accepted the power-off"));
+                        meanwhile.report(format!("  {target} has accepted the power-off"));
                         ordered = true;
                     }
                     poll
@@ -423,14 +426,14 @@ mod tests {
             nova_now: Some(Timestamp::from_micros(8_000_000)),
         };
         assert_eq!(
-            told("c1", Some(&service), 8),
+            warning("c1", Some(&service), 8),
             "Nova heard it 3 s ago, calls it up, and shows 8 instances on it."
         );
         (service.up, service.last_heartbeat) = (false, None);
         assert_eq!(
-            told("c1", Some(&service), 0),
+            warning("c1", Some(&service), 0),
             "Nova has never heard it, calls it down, and shows 0 instances on it."
         );
-        assert!(told("c1", None, 0).starts_with("Nova knows no compute service on c1"));
+        assert!(warning("c1", None, 0).starts_with("Nova knows no compute service on c1"));
     }
 }

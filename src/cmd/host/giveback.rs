@@ -56,7 +56,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
         }
         let meanwhile = ProgressReporter::of(shape, now);
         for one in lines(&preview) {
-            meanwhile.say(one);
+            meanwhile.report(one);
         }
         let back = preview.instances.iter().filter(|one| one.stays.is_none()).count();
         if back == 0 {
@@ -71,7 +71,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
             return Ok(crate::DONE);
         }
         if back > MAX_RETURNED {
-            meanwhile.say(format!(
+            meanwhile.report(format!(
                 "the first {MAX_RETURNED} of them go back now: give the same command again for the rest"
             ));
         }

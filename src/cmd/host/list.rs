@@ -19,7 +19,7 @@ pub(super) async fn run(args: HostListArgs) -> Result<u8, Failure> {
         && seen.segments.iter().all(|one| one.name != *segment)
     {
         let all: Vec<&str> = seen.segments.iter().map(|one| one.name.as_str()).collect();
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no segment is named {segment}; segments: {}",
             all.join(", ")
         )));

@@ -42,8 +42,8 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
     let preview = source.drain_outlook(&args.host).await?;
     let host = &preview.host;
     if preview.against.is_none() {
-        preview.consequences.iter().for_each(|one| meanwhile.say(one));
-        meanwhile.say(format!(
+        preview.consequences.iter().for_each(|one| meanwhile.report(one));
+        meanwhile.report(format!(
             "At most {} at a time; the freeze lasts {}.",
             wish.at_once,
             lasting(wish.lasts)
@@ -67,7 +67,10 @@ async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
         .iter()
         .find(|row| row.kind == RecoveryKind::Drain && row.life == Life::Open);
     let Some(drain) = drain else {
-        return Err(Failure::told(format!("no drain of {} is under way", args.host)));
+        return Err(Failure::from_text(format!(
+            "no drain of {} is under way",
+            args.host
+        )));
     };
     let consent = ConsentArgs {
         reason: Some(args.reason),
@@ -118,19 +121,19 @@ pub(super) async fn begun(
     let id = planned.recovery;
     let meanwhile = ProgressReporter::of(&args.shape, source.now());
     if planned.already {
-        meanwhile.say(format!(
+        meanwhile.report(format!(
             "{} requested the same within the last minute: nothing was written, and this is that request's result; after a minute it can be requested again",
             planned.by
         ));
     }
-    meanwhile.say(format!("recovery      {id}"));
+    meanwhile.report(format!("recovery      {id}"));
     note_if_nobody_works(source).await;
     let (story, code) = if args.no_follow {
-        meanwhile.say(format!(
+        meanwhile.report(format!(
             "follow it     tachi recovery show {} --follow",
             planned.host
         ));
-        meanwhile.say(format!("end it        tachi recovery abort {}", planned.host));
+        meanwhile.report(format!("end it        tachi recovery abort {}", planned.host));
         let story = source.recovery(id).await?;
         (story.ok_or_else(|| gone(id))?, crate::DONE)
     } else {
@@ -142,9 +145,9 @@ pub(super) async fn begun(
             }
             interrupted = tokio::signal::ctrl_c() => {
                 interrupted.map_err(|error| Failure::new("waiting for Ctrl-C", error))?;
-                meanwhile.say("");
-                meanwhile.say(format!("The operation continues. Follow: tachi recovery show {} --follow", planned.host));
-                meanwhile.say(format!("Stop: tachi recovery abort {}", planned.host));
+                meanwhile.report("");
+                meanwhile.report(format!("The operation continues. Follow: tachi recovery show {} --follow", planned.host));
+                meanwhile.report(format!("Stop: tachi recovery abort {}", planned.host));
                 return Ok(INTERRUPTED);
             }
         }
@@ -155,7 +158,7 @@ pub(super) async fn begun(
 }
 
 fn gone(id: RecoveryId) -> Failure {
-    Failure::told(format!("there is no recovery {id} any more"))
+    Failure::from_text(format!("there is no recovery {id} any more"))
 }
 
 /// Prints news of each instance, until all are done.
@@ -187,14 +190,14 @@ async fn follow(
             if let Some(line) = line
                 && told.get(&one.id) != Some(&line)
             {
-                meanwhile.say(&line);
+                meanwhile.report(&line);
                 told.insert(one.id.clone(), line);
             }
         }
         if story.summary.message != message {
             message.clone_from(&story.summary.message);
             if let Some(text) = &message {
-                meanwhile.say(one_line(text));
+                meanwhile.report(one_line(text));
             }
         }
         if story.summary.life != Life::Open {

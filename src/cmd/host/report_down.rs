@@ -22,7 +22,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
     if preview.against.is_none() {
         // A program reads only the answer on standard output.
         let tell = if args.shape.is_told() {
-            out::told
+            out::print
         } else {
             out::note
         };
@@ -56,7 +56,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
         },
     )?;
     if told.set_aside {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "the report of {host} is kept, and nothing begins: this reporter is muted, because Nova has contradicted it too \
              often; `tachi monitor list --muted`"
         )));

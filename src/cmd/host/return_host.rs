@@ -78,7 +78,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
         })
     };
     if is_enabled && !facts.view.host.on_maintenance {
-        meanwhile.say(format!(
+        meanwhile.report(format!(
             "{host}: nothing to do: it is enabled and not in maintenance"
         ));
         return done(false, false);
@@ -90,7 +90,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     if let Some(service) = facts.service().filter(|service| !service.enabled) {
         enable(&settings, &base, service, &by).await?;
         enabled = true;
-        meanwhile.say(format!("{host}: its service is enabled"));
+        meanwhile.report(format!("{host}: its service is enabled"));
         // A failure that was reported in between has disabled the service again, or will.
         admitted(&settings, &base, &args.host)
             .await
@@ -99,7 +99,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     if facts.view.host.on_maintenance {
         off_maintenance(settings, &base, &facts, &by).await?;
         off = true;
-        meanwhile.say(format!(
+        meanwhile.report(format!(
             "{host}: maintenance cleared, HA active (shown within 15 s)"
         ));
     }
@@ -115,7 +115,7 @@ async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Fact
     }
     let against = checked.iter().filter(|check| check.is_against());
     let why: Vec<_> = against.map(|check| out::plain(&check.text)).collect();
-    Err(Failure::told(format!(
+    Err(Failure::from_text(format!(
         "nothing was done, {} is not ready to return to service:\n  {}",
         out::plain(&facts.view.host.name),
         why.join("\n  ")
@@ -178,5 +178,5 @@ async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &st
     desk.close(&text, ended.is_err()).await;
     ended
         .map(|_| ())
-        .map_err(|why| Failure::told(format!("taking it off maintenance: {why}; run this again")))
+        .map_err(|why| Failure::from_text(format!("taking it off maintenance: {why}; run this again")))
 }

@@ -34,7 +34,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     let is_its = |scope, name: Option<&str>| scope == FreezeScope::Host && name == Some(host.as_str());
     for freeze in frozen.iter().filter(|one| is_its(one.scope, one.name.as_deref())) {
         source.thaw(freeze).await?;
-        meanwhile.say(format!("{host}: its freeze has ended"));
+        meanwhile.report(format!("{host}: its freeze has ended"));
     }
     let back = HostReturnArgs {
         source: wanted.clone(),

@@ -40,7 +40,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     if let Some(api) = source::cloud(&args.source)? {
         let told = api.proposal(args.by, &args.default_zone).await?;
         let not_made = "nothing was made: `tachi setup import --apply` on a controller makes it";
-        return say(&told, &args, not_made, api.now());
+        return print_plan(&told, &args, not_made, api.now());
     }
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
@@ -53,11 +53,11 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let told = plan.view(without_level(&settings.fencing, &known.hosts)?);
     let now = base.clock.wall();
     if plan.is_empty() || !args.apply {
-        return say(&told, &args, "nothing was made: add --apply", now);
+        return print_plan(&told, &args, "nothing was made: add --apply", now);
     }
     let meanwhile = ProgressReporter::of(&args.shape, now);
     for line in lines(&told, args.method) {
-        meanwhile.say(line);
+        meanwhile.report(line);
     }
     let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
     answer::object(
@@ -73,7 +73,12 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
 }
 
 /// Shows what would be created, and if it is not created, what to do.
-fn say(told: &FromNovaView, args: &FromNovaArgs, not_made: &str, now: Timestamp) -> Result<u8, Failure> {
+fn print_plan(
+    told: &FromNovaView,
+    args: &FromNovaArgs,
+    not_made: &str,
+    now: Timestamp,
+) -> Result<u8, Failure> {
     answer::object(
         &args.shape,
         now,
@@ -237,7 +242,7 @@ impl ExistingRecords {
         let nova = wiring::nova(settings, &base.clock).await?;
         Self::ask(&base.store, &nova).await.map_err(|why| match why {
             QueryError::Unknown(text) | QueryError::Refused(text) | QueryError::Marker(text) => {
-                Failure::told(text)
+                Failure::from_text(text)
             }
             QueryError::Away { what, source, .. } => Failure::new(what, source),
         })
@@ -321,16 +326,16 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
             }});
             let made = desk.ask(Method::POST, "/v1/segments", &body).await;
             let made =
-                made.map_err(|why| Failure::told(format!("making segment {}: {why}", segment.name)))?;
+                made.map_err(|why| Failure::from_text(format!("making segment {}: {why}", segment.name)))?;
             let id = made["segment"]["uuid"].as_str().map(str::to_owned);
-            id.ok_or_else(|| Failure::told("the API has made a segment and does not tell its id"))?
+            id.ok_or_else(|| Failure::from_text("the API has made a segment and does not tell its id"))?
         };
         for host in &segment.hosts {
             let body = json!({"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}});
             let made = desk
                 .ask(Method::POST, &format!("/v1/segments/{id}/hosts"), &body)
                 .await;
-            made.map_err(|why| Failure::told(format!("making host {host}: {why}")))?;
+            made.map_err(|why| Failure::from_text(format!("making host {host}: {why}")))?;
             *count += 1;
         }
     }

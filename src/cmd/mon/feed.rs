@@ -71,7 +71,7 @@ pub(super) async fn feed(
 
 /// Queries once.
 pub(super) async fn once(source: &dyn Source, want: &Want) -> Result<FeedAnswer, Failure> {
-    let late = || Failure::told(format!("no answer within {} s", QUERY_TIMEOUT.as_secs()));
+    let late = || Failure::from_text(format!("no answer within {} s", QUERY_TIMEOUT.as_secs()));
     let asked = tokio::time::timeout(QUERY_TIMEOUT, ask(source, want)).await;
     asked.map_err(|_| late())?
 }

@@ -158,7 +158,10 @@ impl Region {
             let row = open.get(view.name.as_str()).copied();
             let mut host = of_host(view, registered, row, segment, seen, flags.host(view, registered));
             if row.is_none()
-                && let Some(text) = view.reasons.first().and_then(|code| why.told(view, *code))
+                && let Some(text) = view
+                    .reasons
+                    .first()
+                    .and_then(|code| why.finding_text(view, *code))
             {
                 host.state.words = plain(&format!("{}: {text}", host.state.words));
             }
@@ -356,7 +359,7 @@ impl<'a> HostFindings<'a> {
         Self(each.collect())
     }
 
-    fn told(&self, host: &HostView, code: FindingCode) -> Option<&'a str> {
+    fn finding_text(&self, host: &HostView, code: FindingCode) -> Option<&'a str> {
         let segment = host.segment.as_ref().map(|name| format!("segment {name}"));
         let subjects = [Some(host.name.as_str()), segment.as_deref(), Some("")];
         let found = subjects

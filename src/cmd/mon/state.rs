@@ -181,7 +181,7 @@ impl Mon {
         match event {
             Event::Tick => None,
             Event::Told(told) => {
-                self.told(*told);
+                self.apply_answer(*told);
                 None
             }
             Event::Ran(lines) => {
@@ -194,7 +194,7 @@ impl Mon {
         }
     }
 
-    fn told(&mut self, told: Result<FeedAnswer, String>) {
+    fn apply_answer(&mut self, told: Result<FeedAnswer, String>) {
         let told = match told {
             Ok(told) => told,
             Err(why) => {
@@ -252,7 +252,7 @@ impl Mon {
             Key::Char(':') => {
                 self.dialogue = Some(Dialogue::line(self.options.read_only, &self.options.source));
             }
-            Key::Char(letter @ ('a' | 'x' | 'v')) => self.say(letter),
+            Key::Char(letter @ ('a' | 'x' | 'v')) => self.start_dialogue(letter),
             Key::Char('e') if self.view != Want::Region || self.finding.is_none() => {
                 let host = self.host()?;
                 return Some(self.look(Want::Why(host)));
@@ -386,7 +386,7 @@ impl Mon {
         self.dialogue = Some(Dialogue::drain(&host, &self.options.source));
     }
 
-    fn say(&mut self, letter: char) {
+    fn start_dialogue(&mut self, letter: char) {
         let (Some(host), Some(recovery)) = (self.host(), self.open()) else {
             self.hint = Some("no recovery of this host is open".to_owned());
             return;

@@ -171,7 +171,7 @@ async fn each(
             )
         } else {
             match source
-                .say(ActionRequest::OfRecovery(id, action.word), Some(&reason))
+                .submit(ActionRequest::OfRecovery(id, action.word), Some(&reason))
                 .await
             {
                 Ok(said) => {
@@ -254,7 +254,7 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
         missing = of_domain.missing(domain);
     }
     if held.is_empty() {
-        return Err(Failure::told("no recovery is on hold"));
+        return Err(Failure::from_text("no recovery is on hold"));
     }
     let name = domain.as_deref().unwrap_or("all that are on hold");
     let code = each(source.as_ref(), &held, action, &consent, &shape, Some(name)).await?;
@@ -295,13 +295,13 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
     for one in &all {
         let id = one.id;
         if one.story.summary.kind != RecoveryKind::Host {
-            return Err(Failure::told(format!(
+            return Err(Failure::from_text(format!(
                 "recovery {id} is not about a host that is down: there is nothing to confirm"
             )));
         }
         match &off {
             Some(off) if off != one.host() => {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "recovery {id} is about host {}, not {off}: nothing was written",
                     one.host()
                 )));
@@ -358,7 +358,7 @@ mod tests {
 
     #[test]
     fn an_error_in_the_middle_of_several_says_what_was_done_before() {
-        let error = || Failure::told("recovery 2 is over: nothing was written");
+        let error = || Failure::from_text("recovery 2 is over: nothing was written");
         let done = ["approve of a requested by root".to_owned()];
         let told = after(error(), &done).chain();
         assert_eq!(

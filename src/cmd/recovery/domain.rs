@@ -56,7 +56,7 @@ pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> R
         } else {
             format!("; the domains that hold recoveries are: {}", others.join(", "))
         };
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "no recovery is held because of a domain {domain}{hint}"
         )));
     }

@@ -56,7 +56,7 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
     if let Some(id) = of_instance(source, wanted).await? {
         return Ok(id);
     }
-    Err(Failure::told(format!(
+    Err(Failure::from_text(format!(
         "no recovery matches {wanted:?}, by its host, its id (the first {SHORTEST_ID} characters are enough) or an instance of it: see \
          `tachi recovery list --all`"
     )))

@@ -109,7 +109,7 @@ impl Monitors {
         }
         if self.signed.is_none_or(|at| now.duration_since(at) >= SIGN) {
             self.signed = Some(now);
-            refused = self.sign(&hosts).await.or(refused);
+            refused = self.send_heartbeats(&hosts).await.or(refused);
             if refused.is_some() && refused != self.told {
                 tracing::info!(why = refused.as_deref(), "simulated monitors are refused");
             }
@@ -140,7 +140,7 @@ impl Monitors {
     }
 
     /// Sends the heartbeats; returns a refusal by the API, if there was one.
-    async fn sign(&self, hosts: &[HostSnapshot]) -> Option<String> {
+    async fn send_heartbeats(&self, hosts: &[HostSnapshot]) -> Option<String> {
         const KINDS: [MonitorKind; 3] = [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance];
         let heard = hosts.iter().filter(|host| is_heard(host));
         let all: Vec<(&HostSnapshot, MonitorKind)> =

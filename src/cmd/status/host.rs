@@ -41,7 +41,7 @@ fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredV
     all.find(|one| one.name == name)
 }
 
-const fn heard(up: Option<bool>) -> &'static str {
+const fn up_text(up: Option<bool>) -> &'static str {
     match up {
         Some(true) => "● heard",
         Some(false) => "✗ not heard",
@@ -50,7 +50,7 @@ const fn heard(up: Option<bool>) -> &'static str {
 }
 
 /// Returns the symbol before a protection state.
-const fn sign(protection: Protection) -> &'static str {
+const fn protection_mark(protection: Protection) -> &'static str {
     match protection {
         Protection::Protected => "●",
         Protection::Degraded => "!",
@@ -110,8 +110,8 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
                 "{:width$}  {}  nova {:<11}  {count:>4} inst  {} {state}{note}",
                 host.name,
                 flags.host(host, registered),
-                heard(host.up),
-                sign(host.protection),
+                up_text(host.up),
+                protection_mark(host.protection),
             )]
         })
         .collect();
@@ -135,7 +135,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     let age = seen
         .looked_at
         .map_or_else(String::new, |at| format!(" ({})", ago(at.0, now)));
-    entries.push(vec![format!("{:<10} {}{age}", "nova", heard(one.up))]);
+    entries.push(vec![format!("{:<10} {}{age}", "nova", up_text(one.up))]);
     for level in &one.levels {
         let name = format!("level {}", level.level);
         let tested = ago(level.tested_at.0, now);
@@ -223,7 +223,7 @@ fn running_line(one: &HostedView, width: usize, now: tachi_domain::Timestamp) ->
     let mut lines = vec![format!(
         "{:width$}  {short}  {flags}  {} {}",
         one.name,
-        sign(one.protection),
+        protection_mark(one.protection),
         one.protection.as_str()
     )];
     if let Some(wait) = &one.waits {

@@ -58,7 +58,7 @@ impl Part {
         }
         let segments = some(seen.segments.iter().map(|one| one.name.as_str()));
         let hosts = some(seen.hosts.iter().map(|one| one.name.as_str()));
-        Err(Failure::told(format!(
+        Err(Failure::from_text(format!(
             "no segment and no host is called {wanted:?}. Segments: {segments}. Hosts: {hosts}. Of an instance `tachi show NAME` tells"
         )))
     }

@@ -131,7 +131,11 @@ fn hosts(
 ) -> Vec<String> {
     let told = segment.hosts.iter().filter_map(|host| {
         let note = note(seen, host);
-        let how = || judged.get(host.name.as_str()).and_then(|one| standing(one));
+        let how = || {
+            judged
+                .get(host.name.as_str())
+                .and_then(|one| protection_note(one))
+        };
         let told = match (note, all_hosts) {
             (Some(note), _) => Some(note),
             (None, true) => Some(how().unwrap_or_else(|| "protected".to_owned())),
@@ -273,7 +277,7 @@ pub(super) fn note(seen: &SituationView, view: &RegisteredView) -> Option<String
 }
 
 /// Returns the state of a host without notes; `None` if it is protected.
-fn standing(host: &HostView) -> Option<String> {
+fn protection_note(host: &HostView) -> Option<String> {
     let reasons: Vec<&str> = host.reasons.iter().map(|code| code.as_str()).collect();
     let is_well = host.protection == Protection::Protected;
     (!is_well).then(|| format!("{} ({})", host.protection, reasons.join(", ")))

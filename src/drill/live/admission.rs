@@ -98,9 +98,9 @@ pub(crate) async fn admit(
         service: service.as_ref(),
         servers: &names,
     };
-    let (why, headroom) = (against(&looked), looked.headroom);
+    let (why, headroom) = (blockers(&looked), looked.headroom);
     let (Some(service), Some(headroom), true) = (service, headroom, why.is_empty()) else {
-        return Err(Failure::told(format!(
+        return Err(Failure::from_text(format!(
             "nothing was done, {} cannot be drilled live now:\n  {}",
             plain(&name),
             why.iter().map(|one| plain(one)).collect::<Vec<_>>().join("\n  ")
@@ -117,7 +117,7 @@ pub(crate) async fn admit(
 }
 
 /// Returns everything that blocks the drill.
-fn against(looked: &HostSnapshot<'_>) -> Vec<String> {
+fn blockers(looked: &HostSnapshot<'_>) -> Vec<String> {
     let host = &looked.view.host;
     let name = &host.name;
     let mut why = Vec::new();
@@ -217,7 +217,7 @@ pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<()
     if why.is_empty() {
         return Ok(());
     }
-    Err(Failure::told(why.join("; ")))
+    Err(Failure::from_text(why.join("; ")))
 }
 
 /// Checks that a host that was not switched off still belongs to the drill: no recovery has started since the drill
@@ -248,7 +248,7 @@ pub(super) async fn nobody_has_it(
     if why.is_empty() {
         return Ok(());
     }
-    Err(Failure::told(why.join("; ")))
+    Err(Failure::from_text(why.join("; ")))
 }
 
 /// Returns the freezes, and the open recoveries.

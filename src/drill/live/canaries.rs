@@ -87,21 +87,23 @@ pub(super) async fn until_active(
             let server = nova.server(*id).await;
             let server = server.map_err(|error| Failure::new("looking at a canary", error))?;
             let Some(server) = server else {
-                return Err(Failure::told(format!("canary {id} is gone")));
+                return Err(Failure::from_text(format!("canary {id} is gone")));
             };
             if server.vm_state == VmState::Active && server.task_state.is_none() {
                 if server.host.as_deref() == Some(host) {
                     break;
                 }
                 let on = server.host.as_deref().unwrap_or("no host");
-                return Err(Failure::told(format!("Nova has put canary {id} on {on}")));
+                return Err(Failure::from_text(format!("Nova has put canary {id} on {on}")));
             }
             if server.vm_state == VmState::Error {
                 let why = server.fault.as_deref().unwrap_or("Nova does not say why");
-                return Err(Failure::told(format!("Nova could not build canary {id}: {why}")));
+                return Err(Failure::from_text(format!(
+                    "Nova could not build canary {id}: {why}"
+                )));
             }
             if Instant::now() >= ends {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "canary {id} is not built after {} min",
                     limit.as_secs() / 60
                 )));

@@ -30,7 +30,7 @@ pub(super) async fn shown(nova: &Nova, host: &str) -> Result<HostContents, CallE
 }
 
 /// Returns what blocks switching it off; `None` if only canaries are there, and nothing can be placed there.
-pub(super) fn against(shown: &HostContents, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
+pub(super) fn blocker(shown: &HostContents, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
     let Some(service) = &shown.service else {
         return Some("Nova knows no nova-compute on it".into());
     };
@@ -130,7 +130,7 @@ pub(in crate::drill) mod tests {
     #[test]
     fn a_host_is_switched_off_only_with_canaries_alone_on_it_and_closed_to_all_others() {
         let (shown, ids) = clean();
-        assert_eq!(against(&shown, &ids, REASON), None);
+        assert_eq!(blocker(&shown, &ids, REASON), None);
         let cases: &[(&str, Change, &str)] = &[
             ("no service", |shown| shown.service = None, "no nova-compute"),
             (
@@ -192,7 +192,7 @@ pub(in crate::drill) mod tests {
         for (case, change, part) in cases {
             let (mut shown, ids) = clean();
             change(&mut shown);
-            let why = against(&shown, &ids, REASON).unwrap_or_default();
+            let why = blocker(&shown, &ids, REASON).unwrap_or_default();
             assert!(why.contains(part), "{case}: {why:?}");
         }
     }

@@ -96,7 +96,7 @@ impl<'a> Region<'a> {
         if kept.is_empty() {
             return Ok(());
         }
-        Err(Failure::told(format!(
+        Err(Failure::from_text(format!(
             "canaries are left (`tachi drill {} --clean-up` deletes them): {}",
             self.host,
             kept.join("; ")

@@ -92,7 +92,7 @@ impl Drill<'_> {
         };
         let shown = self.shown_service().await?;
         if let Some(other) = unlike(shown.as_ref(), enabled, reason) {
-            return Err(Failure::told(format!(
+            return Err(Failure::from_text(format!(
                 "its service was changed by somebody else meanwhile: {other}"
             )));
         }
@@ -137,7 +137,7 @@ impl Drill<'_> {
         admission::nobody_has_it(self.database, self.host, before).await?;
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
-            (ServiceDecision::Leave(other), _) => Err(Failure::told(format!(
+            (ServiceDecision::Leave(other), _) => Err(Failure::from_text(format!(
                 "somebody else has changed it meanwhile: {other}"
             ))),
             (ServiceDecision::Same, _) | (ServiceDecision::PutBack, None) => Ok(format!(
@@ -179,7 +179,7 @@ impl Drill<'_> {
                 error.chain()
             )
         });
-        Failure::told(format!("{text}; {canaries}, and {service}"))
+        Failure::from_text(format!("{text}; {canaries}, and {service}"))
     }
 }
 

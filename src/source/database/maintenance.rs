@@ -40,7 +40,7 @@ impl<'a> LocalOperator<'a> {
     }
 }
 
-fn told<T>(what: &str, done: Result<Done<T>, ActionError>) -> Result<T, Failure> {
+fn converted<T>(what: &str, done: Result<Done<T>, ActionError>) -> Result<T, Failure> {
     let done = done.map_err(|unsaid| Failure::unsaid(what, unsaid))?;
     if let Some(why) = done.unaudited {
         out::note(format!("tachi: {why}"));
@@ -55,7 +55,7 @@ pub(super) async fn unmute(
 ) -> Result<LiftedView, Failure> {
     let desk = LocalOperator::open(database, "tachi monitor unmute", reason)?;
     let done = desk.upkeep().unmute(reporter).await;
-    told("letting the reporter be heard again", done)
+    converted("letting the reporter be heard again", done)
 }
 
 pub(super) async fn forget(
@@ -65,7 +65,7 @@ pub(super) async fn forget(
 ) -> Result<ForgottenView, Failure> {
     let desk = LocalOperator::open(database, "tachi monitor forget", None)?;
     let done = desk.upkeep().forget(host, kind).await;
-    told("forgetting a monitor", done)
+    converted("forgetting a monitor", done)
 }
 
 pub(super) async fn retry(
@@ -75,7 +75,7 @@ pub(super) async fn retry(
 ) -> Result<RetriedView, Failure> {
     let desk = LocalOperator::open(database, "tachi recovery retry", reason)?;
     let now = database.base.clock.wall();
-    let view = told("asking for another attempt", desk.upkeep().retry(id, now).await)?;
+    let view = converted("asking for another attempt", desk.upkeep().retry(id, now).await)?;
     wiring::socket_poke(&database.settings)?.notify();
     Ok(view)
 }

@@ -51,7 +51,7 @@ async fn look(database: &Database, wanted: &str, kind: RecoveryKind) -> Result<H
         instances: servers.len(),
         when: String::new(),
     });
-    let against = planning::against(kind, &view, &freezes, &seen, service.as_ref());
+    let against = planning::preconditions(kind, &view, &freezes, &seen, service.as_ref());
     Ok(HostSnapshot {
         nova,
         view,

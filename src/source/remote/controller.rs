@@ -74,13 +74,13 @@ impl Remote {
             let asked = self.get::<AuditView>(&["audit"], &query, "audit");
             let page = waiting(&what, asked).await?;
             if marker.is_none() && page.logs.is_empty() {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "{self} was asked, and there is no audit log on its machine {} yet",
                     page.machine
                 )));
             }
             if marker.is_some() && page.machine != told.machine {
-                return Err(Failure::told(format!(
+                return Err(Failure::from_text(format!(
                     "{self} is several machines: {} has told the newest lines, and {} answered for the older ones. Each has logs of its \
                      own: ask for fewer lines (--last), or run the command on the controller that is meant",
                     told.machine, page.machine
@@ -95,7 +95,7 @@ impl Remote {
                 return Ok(told);
             }
         }
-        Err(Failure::told(format!(
+        Err(Failure::from_text(format!(
             "{self} has no end of its audit log: ask for the last lines (--last)"
         )))
     }

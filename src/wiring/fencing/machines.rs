@@ -99,7 +99,7 @@ pub(crate) async fn examine(
     }
     let host = |index: &usize| reports.get(*index).map(|report| report.host.clone());
     let wanted: BTreeSet<String> = new.iter().chain(&off).filter_map(host).collect();
-    let heard = heard(ears, &wanted, within).await;
+    let heard = hosts_up(ears, &wanted, within).await;
     for index in off {
         let Some(report) = reports
             .get_mut(index)
@@ -124,7 +124,7 @@ pub(crate) async fn examine(
     };
     let new: Vec<NewMachine> = new.into_iter().filter_map(learns).collect();
     for some in new.chunks(MAX_BATCH) {
-        match machines.learn(some).await {
+        match machines.register(some).await {
             Ok(machines) => tracing::info!(machines, "stored which machines fence devices switch"),
             Err(error) => tracing::warn!(%error, "failed to store which machines fence devices switch"),
         }
@@ -132,7 +132,7 @@ pub(crate) async fn examine(
 }
 
 /// Returns the hosts whose heartbeat advances in Nova from now on. It does not wait for hosts that Nova shows down.
-async fn heard(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
+async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
     let mut heard = BTreeSet::new();
     if wanted.is_empty() {
         return heard;

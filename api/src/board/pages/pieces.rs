@@ -68,7 +68,7 @@ pub(super) fn encoded(name: &str) -> String {
 }
 
 /// Returns the symbol of a grade, for people who cannot see colours.
-pub(super) fn sign(grade: &str) -> &'static str {
+pub(super) fn symbol(grade: &str) -> &'static str {
     match grade {
         "ok" | "protected" => "●",
         "info" | "not_meant" | "not-meant" => "·",
@@ -88,7 +88,7 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
         ("", grade) => grade.replace('_', " "),
         (word, _) => word.to_owned(),
     };
-    let sign = sign(grade);
+    let sign = symbol(grade);
     Piece(format!(
         "<span class=\"mark {grade}\">{sign} {}</span>",
         escaped(&word)

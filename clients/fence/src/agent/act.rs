@@ -40,7 +40,7 @@ pub(super) struct AgentOutput<'a> {
 
 impl AgentOutput<'_> {
     /// Prints a success. A closed pipe is not an error: the exit code is the result.
-    pub(super) fn say(&mut self, text: &str) {
+    pub(super) fn print(&mut self, text: &str) {
         if !self.quiet {
             let _ = writeln!(self.out, "{text}");
         }
@@ -50,7 +50,7 @@ impl AgentOutput<'_> {
         let _ = writeln!(self.err, "{text}");
     }
 
-    fn tell(&mut self, text: &str) {
+    fn print_verbose(&mut self, text: &str) {
         if self.verbose {
             let _ = writeln!(self.err, "{text}");
         }
@@ -67,7 +67,7 @@ pub(super) async fn off(
     sleep(polls.delay).await;
     match make_off(device, plug, polls, out).await {
         Ok(was) => {
-            out.say(if was {
+            out.print(if was {
                 "Success: Already OFF"
             } else {
                 "Success: Powered OFF"
@@ -90,7 +90,7 @@ pub(super) async fn on(
 ) -> u8 {
     match make_on(device, plug, polls, out).await {
         Ok(was) => {
-            out.say(if was {
+            out.print(if was {
                 "Success: Already ON"
             } else {
                 "Success: Powered ON"
@@ -119,7 +119,7 @@ pub(super) async fn reboot(
     if let Err(why) = make_on(device, plug, polls, out).await {
         out.complain(&format!("{why} (it is off, which is what counts)"));
     }
-    out.say("Success: Rebooted");
+    out.print("Success: Rebooted");
     DONE
 }
 
@@ -128,11 +128,11 @@ pub(super) async fn status(device: &dyn Device, plug: &Plug, out: &mut AgentOutp
     match device.read_power(plug).await {
         Ok(reading) => match reading.power {
             Power::On => {
-                out.say("Status: ON");
+                out.print("Status: ON");
                 DONE
             }
             Power::Off => {
-                out.say("Status: OFF");
+                out.print("Status: OFF");
                 OFF
             }
             Power::Unknown => {
@@ -230,11 +230,11 @@ async fn make_on(
 async fn read(device: &dyn Device, plug: &Plug, out: &mut AgentOutput<'_>) -> Result<Option<Power>, String> {
     match device.read_power(plug).await {
         Ok(reading) => {
-            out.tell(&format!("{}: {}", reading.device, reading.raw));
+            out.print_verbose(&format!("{}: {}", reading.device, reading.raw));
             Ok(Some(reading.power))
         }
         Err(error) if error.fault.class == FaultClass::Transient => {
-            out.tell(&failed(&error));
+            out.print_verbose(&failed(&error));
             Ok(None)
         }
         Err(error) => Err(failed(&error)),
@@ -246,7 +246,7 @@ fn command(outcome: Result<(), CallError>, out: &mut AgentOutput<'_>) -> Result<
     match outcome {
         Ok(()) => Ok(true),
         Err(error) if error.fault.class == FaultClass::Transient => {
-            out.tell(&failed(&error));
+            out.print_verbose(&failed(&error));
             Ok(error.fault.maybe_done)
         }
         Err(error) => Err(failed(&error)),

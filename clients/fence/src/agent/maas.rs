@@ -119,15 +119,15 @@ async fn answer(
     let help = given.flag("help").unwrap_or_default() || action == "manpage";
     // Actions that describe the agent need no parameters.
     if help {
-        voice.say(metadata::help(&ABOUT, params).trim_end());
+        voice.print(metadata::help(&ABOUT, params).trim_end());
         return Ok(DONE);
     }
     if given.flag("version").unwrap_or_default() {
-        voice.say(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
+        voice.print(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
         return Ok(DONE);
     }
     if matches!(action.as_str(), "metadata" | "meta-data") {
-        voice.say(metadata::xml(&ABOUT, params).trim_end());
+        voice.print(metadata::xml(&ABOUT, params).trim_end());
         return Ok(DONE);
     }
     voice.quiet = given.flag("quiet").unwrap_or_default();
@@ -175,9 +175,9 @@ async fn monitor(maas: &Maas, given: &Parameters, voice: &mut AgentOutput<'_>) -
 async fn list(maas: &Maas, with_power: bool, voice: &mut AgentOutput<'_>) -> Result<u8, String> {
     for (host, system_id, remembered) in maas.machines().await.map_err(|error| failed(&error))? {
         if with_power {
-            voice.say(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
+            voice.print(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
         } else {
-            voice.say(&format!("{host},{system_id}"));
+            voice.print(&format!("{host},{system_id}"));
         }
     }
     Ok(DONE)

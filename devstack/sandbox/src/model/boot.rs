@@ -83,7 +83,7 @@ impl State {
             None => self.schedule(no, None),
         };
         match dest {
-            Some(ix) => self.settle(ix, no, id, VmState::Active),
+            Some(ix) => self.finish(ix, no, id, VmState::Active),
             None => self.world.fail_server(
                 no,
                 "No valid host was found. There are not enough hosts available.",
@@ -106,7 +106,7 @@ impl State {
             .servers
             .get(no)
             .map_or_else(Uuid::nil, |server| server.id);
-        self.settle(ix, no, id, vm_state);
+        self.finish(ix, no, id, vm_state);
         let brought_there = match vm_state {
             VmState::Stopped => Some("stop"),
             VmState::Paused => Some("pause"),
@@ -121,7 +121,7 @@ impl State {
         id
     }
 
-    fn settle(&mut self, ix: HostIx, no: ServerNo, id: Uuid, vm_state: VmState) {
+    fn finish(&mut self, ix: HostIx, no: ServerNo, id: Uuid, vm_state: VmState) {
         self.allocate(ix, no);
         self.world.hosts[ix].servers.insert(no);
         let power = guest_power(vm_state);

@@ -129,7 +129,7 @@ impl Arrival {
     }
 
     /// Describes it without its status, because each change of the status would be a write of the notification.
-    fn told(&self, server: ServerId) -> String {
+    fn sighting_text(&self, server: ServerId) -> String {
         let name = self.shown.as_ref().map(|shown| shown.name.as_str());
         let from = self.from.as_deref().map(|host| format!(" from {host}"));
         format!(
@@ -408,13 +408,16 @@ impl Arrivals {
     }
 
     /// Renders the instances that may be lost, for the message when the notification is closed.
-    pub(super) fn told(&self, host: &str, window: Duration) -> String {
+    pub(super) fn sighting_text(&self, host: &str, window: Duration) -> String {
         let lost = self.expected.iter().filter(|(_, one)| one.may_be_lost());
         let all = lost.clone().count();
         if all == 0 {
             return String::new();
         }
-        let mut names: Vec<String> = lost.take(NAMED).map(|(server, one)| one.told(*server)).collect();
+        let mut names: Vec<String> = lost
+            .take(NAMED)
+            .map(|(server, one)| one.sighting_text(*server))
+            .collect();
         if all > NAMED {
             names.push(format!("and {} more", all - NAMED));
         }

@@ -69,7 +69,7 @@ impl Blockers {
     }
 
     /// Notes it with a text that follows the current state. The text contains nothing that differs at each reading.
-    pub(super) fn say(&mut self, topic: BlockerKind, now: DecisionTime, text: String) {
+    pub(super) fn set(&mut self, topic: BlockerKind, now: DecisionTime, text: String) {
         let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
         self.0.insert(topic, Blocker { since, text });
     }
@@ -80,7 +80,7 @@ impl Blockers {
     }
 
     /// Returns the most important trouble that has lasted long enough to be shown.
-    pub(super) fn told(&self, now: DecisionTime) -> Option<&str> {
+    pub(super) fn due(&self, now: DecisionTime) -> Option<&str> {
         let told = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         self.0.values().find(told).map(|trouble| trouble.text.as_str())
     }

@@ -104,7 +104,7 @@ impl DecisionContext<'_> {
     }
 
     /// Sets the message that the notification shows while the recovery is open.
-    pub(super) fn say(&mut self, message: Option<String>) {
+    pub(super) fn set_message(&mut self, message: Option<String>) {
         if *self.message != message {
             self.message.clone_from(&message);
             self.record.head = true;

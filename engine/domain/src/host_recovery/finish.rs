@@ -12,7 +12,7 @@ const NAMED: usize = 5;
 
 impl HostRecovery {
     /// Closes the notification when every move is done.
-    pub(super) fn settle(&mut self, now: DecisionTime, record: &mut Record) {
+    pub(super) fn finish(&mut self, now: DecisionTime, record: &mut Record) {
         // Nothing lists the host any more.
         if self.rejected.is_some() || self.service.is_gone() {
             name_all(self, now, record);
@@ -40,7 +40,7 @@ impl HostRecovery {
     /// Settles a recovery that was rejected before there was a plan, or with one that is done.
     pub(super) fn settle_now(&mut self, now: DecisionTime, record: &mut Record) {
         if self.moves.values().all(super::Move::is_finished) && self.reserve.is_settled() {
-            self.settle(now, record);
+            self.finish(now, record);
         } else {
             // Moves of an earlier episode are still followed, and the reserved hosts of that episode given back.
             self.enter(Stage::Moving, record);
@@ -96,7 +96,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     };
     let coming = state
         .arrivals
-        .told(&state.host, state.policy.nova_long_rpc_timeout);
+        .sighting_text(&state.host, state.policy.nova_long_rpc_timeout);
     state.hooks.last_word(status, message + &coming)
 }
 

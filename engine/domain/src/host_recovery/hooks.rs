@@ -144,13 +144,13 @@ impl HookTrack {
                     })));
                 }
             }
-            Gate::Wait => self.tell(ctx),
+            Gate::Wait => self.record_change(ctx),
             Gate::Open | Gate::Skip(_) | Gate::Abort(_) => ctx.troubles.end(BlockerKind::Hook),
         }
         gate
     }
 
-    fn tell(&self, ctx: &mut DecisionContext<'_>) {
+    fn record_change(&self, ctx: &mut DecisionContext<'_>) {
         let Some((phase, number)) = self.running() else {
             return ctx.troubles.end(BlockerKind::Hook);
         };

@@ -222,7 +222,7 @@ impl MonitorHeartbeats {
     }
 
     /// Applies an operator's action on a hold that shows the heartbeats.
-    pub(super) fn heard(&mut self, said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn apply(&mut self, said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
         let now = ctx.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
         let lists_them = |hold: &RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);

@@ -11,7 +11,7 @@ use crate::recovery::{Command, DecisionTime, Observation, Record, ServerCall};
 
 impl HostRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
-    pub(super) fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
+    pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         // Observations that concern the whole recovery use `self` instead of this turn.
         let mut ctx = decision_context!(self, now, record);
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);

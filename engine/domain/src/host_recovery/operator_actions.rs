@@ -178,7 +178,7 @@ fn heard_action(
             state
                 .guard
                 .heartbeats
-                .heard(said, &mut decision_context!(state, now, record));
+                .apply(said, &mut decision_context!(state, now, record));
             // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
             if state
                 .hold
@@ -193,7 +193,7 @@ fn heard_action(
             state
                 .guard
                 .heartbeats
-                .heard(said, &mut decision_context!(state, now, record));
+                .apply(said, &mut decision_context!(state, now, record));
             confirmed_off(&mut state.off_word, said);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.

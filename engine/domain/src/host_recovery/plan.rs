@@ -64,7 +64,7 @@ impl<'a> HostInstance<'a> {
 }
 
 /// Returns the moves of another kind that make it unknown where the guest runs (R11), and the other host that each names.
-fn elsewhere<'a>(
+fn other_hosts<'a>(
     shown: HostInstance<'a>,
     migrations: &'a [&'a Migration],
 ) -> impl Iterator<Item = (&'a Migration, &'a String)> {
@@ -398,7 +398,7 @@ fn plan_one(
         },
         known,
         written_off: written_off.to_vec(),
-        elsewhere: elsewhere(shown, migrations)
+        elsewhere: other_hosts(shown, migrations)
             .map(|(_, other)| other.clone())
             .collect(),
         busy_before: server.is_rebuilding(),
@@ -417,7 +417,7 @@ fn plan_one(
         one.over_at = Some(now.wall);
         return one;
     }
-    if let Some((migration, other)) = elsewhere(shown, migrations).next() {
+    if let Some((migration, other)) = other_hosts(shown, migrations).next() {
         one.step = MoveStep::Held;
         one.note = Some(held_note(host, migration, other));
     } else {
@@ -482,10 +482,10 @@ fn look_at_held(
             continue;
         };
         if one.has_no_doubt()
-            && elsewhere(shown, &migrations)
+            && other_hosts(shown, &migrations)
                 .all(|(_, other)| off.contains(other) || one.absent.contains(other))
         {
-            for (_, other) in elsewhere(shown, &migrations) {
+            for (_, other) in other_hosts(shown, &migrations) {
                 if !one.absent.contains(other) {
                     one.note_may_run_on(other, &off);
                 }

@@ -42,7 +42,7 @@ pub(super) fn may_be_taken_back<'a>(inventory: &'a Inventory, host: &str) -> Vec
 }
 
 /// Renders migrations so that operators can find them in Nova.
-pub(super) fn told(moves: &[&Migration]) -> String {
+pub(super) fn describe(moves: &[&Migration]) -> String {
     named(moves, |row| {
         format!("{} (migration {}, {})", row.server, row.id, row.status)
     })

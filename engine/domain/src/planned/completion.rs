@@ -6,7 +6,7 @@ use crate::id::ServerId;
 use crate::nova::Migration;
 use crate::recovery::{DecisionTime, FreezeOrder, Inventory, Life, Record, StepKind, Task};
 
-use super::arrivals::{may_be_taken_back, told};
+use super::arrivals::{describe, may_be_taken_back};
 use super::listing::{LOOK_FOR_ARRIVALS, is_idle};
 use super::moves::PlannedMove;
 use super::named::named;
@@ -111,7 +111,7 @@ impl PlannedState {
         if running > 0 || !coming.is_empty() {
             let mut stayed = stayed(self);
             if !coming.is_empty() {
-                let text = format!("Nova may still bring {}", told(coming));
+                let text = format!("Nova may still bring {}", describe(coming));
                 stayed = Some(stayed.map_or(text.clone(), |others| format!("{others}; {text}")));
             }
             let stayed = stayed.unwrap_or_else(|| "put there meanwhile".to_owned());
@@ -238,7 +238,7 @@ fn unconfirmed(state: &PlannedState, inventory: &Inventory) -> String {
     }
     format!(
         "; resizes from here that are not confirmed can still be taken back to it: {}",
-        told(&all)
+        describe(&all)
     )
 }
 

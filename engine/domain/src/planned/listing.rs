@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::arrivals::{on_their_way, told};
+use super::arrivals::{describe, on_their_way};
 use super::moves::PlannedMove;
 use super::named::named;
 use super::{MoveStage, NovaReading, PlannedStage, PlannedState};
@@ -120,7 +120,7 @@ impl PlannedState {
                     named(&changing, |server| server.name.clone())
                 )
             } else {
-                format!("waits for what Nova is bringing to {host}: {}", told(&coming))
+                format!("waits for what Nova is bringing to {host}: {}", describe(&coming))
             };
             self.trouble(text, now);
             self.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);

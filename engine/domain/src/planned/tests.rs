@@ -163,7 +163,7 @@ impl Bench {
     }
 
     /// Decides, keeps the record, and has Nova answer. What the journal refuses is decided anew, as the driver does.
-    fn tell(&mut self, observations: Vec<Observation>) {
+    fn record_message(&mut self, observations: Vec<Observation>) {
         let clock = self.clock();
         let decision = decide(self.state.as_mut().unwrap(), observations, clock);
         let mut record = decision.record;
@@ -196,7 +196,7 @@ impl Bench {
             self.calls.push(command);
         }
         if !answers.is_empty() {
-            self.tell(answers);
+            self.record_message(answers);
         }
     }
 
@@ -306,7 +306,7 @@ impl Bench {
         let until = self.now + millis;
         if self.records.is_empty() {
             let pulse = self.pulse.clone();
-            self.tell(vec![Observation::Claimed(pulse)]);
+            self.record_message(vec![Observation::Claimed(pulse)]);
         }
         while self.now < until && self.state().stage != PlannedStage::Over {
             self.now += 100;
@@ -327,7 +327,7 @@ impl Bench {
                 one.host.clone_from(&row.dest);
                 one.task_state = None;
             }
-            self.tell(vec![Observation::Tick]);
+            self.record_message(vec![Observation::Tick]);
         }
     }
 
@@ -369,7 +369,7 @@ impl Bench {
             at: Timestamp::from_micros(0),
         });
         let pulse = self.pulse.clone();
-        self.tell(vec![Observation::Pulse(pulse)]);
+        self.record_message(vec![Observation::Pulse(pulse)]);
     }
 
     /// The engine dies; another reads what was written.
@@ -377,7 +377,7 @@ impl Bench {
         let head = self.state().head().unwrap();
         self.state = Some(PlannedState::restore(&head).unwrap());
         let pulse = self.pulse.clone();
-        self.tell(vec![Observation::Claimed(pulse)]);
+        self.record_message(vec![Observation::Claimed(pulse)]);
     }
 
     fn froze(&self) -> bool {
@@ -689,7 +689,7 @@ fn a_freeze_holds_what_has_not_begun() {
     let asked = bench.orders().len();
     bench.pulse.frozen.over.push(freeze(FreezeScope::Segment));
     let pulse = bench.pulse.clone();
-    bench.tell(vec![Observation::Pulse(pulse)]);
+    bench.record_message(vec![Observation::Pulse(pulse)]);
     bench.run(120_000);
     assert_eq!(bench.orders().len(), asked);
     assert_eq!(bench.state().wait().map(|wait| wait.what), Some(WaitsFor::Frozen));
@@ -700,7 +700,7 @@ fn a_freeze_holds_what_has_not_begun() {
         .instances
         .insert(id(3), freeze(FreezeScope::Instance));
     let pulse = bench.pulse.clone();
-    bench.tell(vec![Observation::Pulse(pulse)]);
+    bench.record_message(vec![Observation::Pulse(pulse)]);
     let (_, text) = bench.end();
     assert!(!bench.orders().contains(&id(3)), "{text}");
     assert!(text.contains("vm-3 (instance x is frozen"), "{text}");

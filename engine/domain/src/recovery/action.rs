@@ -136,13 +136,13 @@ pub(crate) fn hear(
         {
             let (word, by) = (other.said.word, &other.said.by);
             let text = format!("{word} by {by}, not followed: {} has aborted", abort.said.by);
-            record.heard(word.to_string(), by);
+            record.applied(word.to_string(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }
         heard.retain(|one| one.said.word == OperatorCommand::Reject);
     }
     for one in &heard {
-        record.heard(one.said.word.to_string(), &one.said.by);
+        record.applied(one.said.word.to_string(), &one.said.by);
     }
     heard
 }

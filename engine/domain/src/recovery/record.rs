@@ -246,7 +246,7 @@ impl Record {
     }
 
     /// Notes that an operator's action was processed.
-    pub(crate) fn heard(&mut self, word: impl Into<String>, by: &str) {
+    pub(crate) fn applied(&mut self, word: impl Into<String>, by: &str) {
         self.words.push(HeardWord {
             word: word.into(),
             by: by.to_owned(),

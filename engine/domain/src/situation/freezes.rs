@@ -126,7 +126,7 @@ mod tests {
         }
     }
 
-    fn told(situation: &Situation) -> (&str, Vec<&str>, Severity, u64) {
+    fn only_finding(situation: &Situation) -> (&str, Vec<&str>, Severity, u64) {
         let [finding] = &situation.findings[..] else {
             panic!("{:?}", situation.findings);
         };
@@ -146,7 +146,7 @@ mod tests {
             (FreezeScope::Host, "z", vec!["z"], 0),
         ] {
             let situation = assess(&frozen(scope, name), NOW);
-            let (text, about, grade, instances) = told(&situation);
+            let (text, about, grade, instances) = only_finding(&situation);
             assert_eq!(
                 (about, grade, instances),
                 (subjects, Severity::Warn, bare),
@@ -170,7 +170,7 @@ mod tests {
         let mut facts = frozen(FreezeScope::Host, "b");
         facts.computes.as_mut().unwrap().value[1].enabled = false;
         let situation = assess(&facts, NOW);
-        let (text, about, ..) = told(&situation);
+        let (text, about, ..) = only_finding(&situation);
         assert!(text.starts_with("disabled at Nova and frozen"), "{text}");
         assert_eq!(about, ["b"]);
         let fix = situation.findings[0].fix.as_deref();
@@ -184,7 +184,7 @@ mod tests {
         facts.freezes = vec![ice(FreezeScope::Host, "b")];
         facts.segments[0].hosts[1].reserved = true;
         let situation = assess(&facts, NOW);
-        assert!(told(&situation).0.starts_with("frozen"));
+        assert!(only_finding(&situation).0.starts_with("frozen"));
     }
 
     #[test]
@@ -193,10 +193,14 @@ mod tests {
         let mut stopped = engine("ctl-1:6:x", 40_000, &[]);
         stopped.keeps_freezes = false;
         facts.engines.push(stopped);
-        assert_eq!(told(&assess(&facts, NOW)).2, Severity::Warn, "it runs no more");
+        assert_eq!(
+            only_finding(&assess(&facts, NOW)).2,
+            Severity::Warn,
+            "it runs no more"
+        );
         facts.engines[0].keeps_freezes = false;
         let situation = assess(&facts, NOW);
-        let (text, _, grade, _) = told(&situation);
+        let (text, _, grade, _) = only_finding(&situation);
         assert_eq!(grade, Severity::Err);
         assert!(text.contains("may be fenced and moved: stop ctl-1:7:x"), "{text}");
     }

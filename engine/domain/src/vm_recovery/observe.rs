@@ -9,7 +9,7 @@ use crate::recovery::{Command, DecisionTime, Observation, OperatorCommand, Opera
 
 impl VmRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
-    pub(super) fn learn(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
+    pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Claimed(pulse) => {
                 // The last owner's call may or may not have been sent; `asked` holds its time (R5).

@@ -177,7 +177,7 @@ impl WaitResult {
     }
 
     /// Returns the recoveries whose engine has not read the freeze: the freeze is not reliable yet.
-    pub fn unheard(&self) -> &[String] {
+    pub fn pending(&self) -> &[String] {
         &self.deaf
     }
 }
@@ -251,10 +251,10 @@ mod tests {
         );
         assert!(lines[2].contains("neither powered on nor enabled"), "{lines:?}");
         assert!(!heard.all_wait());
-        assert_eq!(heard.unheard(), [] as [&str; 0]);
+        assert_eq!(heard.pending(), [] as [&str; 0]);
         heard.recoveries.remove(1);
         assert!(heard.all_wait());
         heard.deaf.push("e1 of cmp1 (ctl-1)".into());
-        assert_eq!(heard.unheard(), ["e1 of cmp1 (ctl-1)"]);
+        assert_eq!(heard.pending(), ["e1 of cmp1 (ctl-1)"]);
     }
 }

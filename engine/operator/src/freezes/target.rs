@@ -206,7 +206,7 @@ mod tests {
         }
     }
 
-    fn told(found: Result<FreezeTarget, ActionError>) -> String {
+    fn render_frozen(found: Result<FreezeTarget, ActionError>) -> String {
         found.map_or_else(
             |error| error.to_string(),
             |what| format!("{what} = {}", what.target),
@@ -224,7 +224,7 @@ mod tests {
             instance(3, "bad\u{1b}[2J\n"),
             instance(4, &"x".repeat(300)),
         ]);
-        let find = |scope, wanted: &str| told(FreezeTarget::find(scope, wanted, &seen));
+        let find = |scope, wanted: &str| render_frozen(FreezeTarget::find(scope, wanted, &seen));
         assert_eq!(find(FreezeScope::Region, ""), "everything = ");
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
@@ -261,7 +261,7 @@ mod tests {
             (found.target.as_str(), found.name.as_str()),
             (id.as_str(), id.as_str())
         );
-        let short = told(FreezeTarget::find(FreezeScope::Instance, &id[..12], &seen));
+        let short = render_frozen(FreezeTarget::find(FreezeScope::Instance, &id[..12], &seen));
         assert!(short.contains("only a whole id"), "{short}");
     }
 

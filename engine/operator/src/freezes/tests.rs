@@ -323,7 +323,7 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
     assert_eq!(paper.done(), [] as [&str; 0]);
     seen.tables.engines[1] = engine("old", false, 3_600);
     let written = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap();
-    let view = told(&written, &what, &WaitResult::default(), &seen);
+    let view = render_frozen(&written, &what, &WaitResult::default(), &seen);
     assert_eq!(view.notes.len(), 1, "{view:?}");
     assert!(
         view.notes[0].contains("engine old of an older version"),

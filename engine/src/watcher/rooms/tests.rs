@@ -111,7 +111,7 @@ async fn a_thousand_hosts_cost_no_thousand_requests_a_round() {
         }
         assert_eq!(took, rounds, "{hosts} hosts");
         assert!(most <= 64, "{hosts} hosts: {most}");
-        assert_eq!(rooms.told().unwrap().value.providers.len(), hosts);
+        assert_eq!(rooms.snapshot().unwrap().value.providers.len(), hosts);
         // Nothing changes any more: the list, the aggregates, and now and then the groups.
         let mut quiet = 0;
         for _ in 0..4 {
@@ -152,13 +152,13 @@ async fn a_refusal_is_told_with_what_to_do_and_ends_with_it() {
     for (status, advice) in [(403, "role admin"), (404, "catalogue"), (500, "refused")] {
         *placement.refuses.lock().unwrap() = Some(status);
         rooms.look(&placement, NOW).await;
-        let trouble = rooms.told().unwrap().value.state.trouble.unwrap();
+        let trouble = rooms.snapshot().unwrap().value.state.trouble.unwrap();
         assert!(trouble.contains(advice), "{status}: {trouble}");
         assert_eq!(rooms.state.refused, status != 500, "{status}");
     }
     *placement.refuses.lock().unwrap() = None;
     rooms.look(&placement, NOW).await;
-    assert_eq!(rooms.told().unwrap().value.state, RoomsState::default());
+    assert_eq!(rooms.snapshot().unwrap().value.state, RoomsState::default());
 }
 
 /// One look that fails says nothing new; after a minute of them nothing counts.
@@ -168,7 +168,7 @@ async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
     let mut rooms = Rooms::default();
     rooms.look(&placement, NOW).await;
     let told = |rooms: &Rooms| {
-        let told = rooms.told().unwrap();
+        let told = rooms.snapshot().unwrap();
         (told.as_of, told.value.state.trouble.is_some())
     };
     *placement.refuses.lock().unwrap() = Some(500);
@@ -193,7 +193,7 @@ async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
 async fn what_many_hosts_can_alike_is_there_once() {
     let mut rooms = Rooms::default();
     rooms.look(&Placement::of(8), NOW).await;
-    let providers = rooms.told().unwrap().value.providers;
+    let providers = rooms.snapshot().unwrap().value.providers;
     let traits: BTreeSet<_> = providers.values().map(|one| Arc::as_ptr(&one.traits)).collect();
     assert_eq!((providers.len(), traits.len()), (8, 2));
 }

@@ -15,7 +15,7 @@ use crate::transaction::Tx;
 
 /// Returns the actions that no engine has processed, oldest first. Most recoveries have no action, and then no query is
 /// needed.
-pub(crate) async fn unheard(
+pub(crate) async fn unread(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     own: Timestamp,

@@ -122,7 +122,7 @@ impl Beats<'_> {
             };
             held.insert((row.uuid, row.epoch), pulse);
         }
-        let shown = clock::elsewhere(tx).await?;
+        let shown = clock::server_time(tx).await?;
         for pulse in held.values_mut() {
             pulse.clock = shown;
         }

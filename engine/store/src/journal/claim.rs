@@ -240,7 +240,7 @@ impl<'a> Reading<'a> {
                 Some(opened) => frozen::anything(tx, opened).await?,
                 None => false,
             },
-            clock: clock::elsewhere(tx).await?,
+            clock: clock::server_time(tx).await?,
             rows: rows.into_iter().map(|row| (row.uuid.clone(), row)).collect(),
         })
     }

@@ -64,7 +64,7 @@ impl Transaction for Commit<'_> {
         }
         // This follows the host's lock: a recovery of the host that finishes first has stored its results.
         if let Some(asked) = &write.unless_elsewhere {
-            let hosts = given_up::elsewhere(tx, asked).await?;
+            let hosts = given_up::other_hosts(tx, asked).await?;
             if !hosts.is_empty() {
                 return Ok(TxOutcome::Undo(WriteOutcome::MayRunOn(hosts)));
             }
@@ -125,7 +125,7 @@ impl Transaction for Commit<'_> {
             let place = host_and_segment::of(tx, &row.host_uuid).await?;
             pulse::read(tx, &row, place.as_ref(), self.now).await?
         };
-        pulse.clock = clock::elsewhere(tx).await?;
+        pulse.clock = clock::server_time(tx).await?;
         let latest = write.latest.map(|latest| latest.plus(self.begun.elapsed()));
         if pulse
             .clock

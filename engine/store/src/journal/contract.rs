@@ -288,7 +288,7 @@ impl Harness {
             Operation::Say { recovery, word } => {
                 store
                     .desk()
-                    .say(self.recoveries[*recovery], *word, "operator")
+                    .submit(self.recoveries[*recovery], *word, "operator")
                     .await
                     .unwrap();
             }

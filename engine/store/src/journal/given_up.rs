@@ -126,7 +126,7 @@ fn moves_of(server: ServerId) -> Select<recovery_move::Entity> {
 
 /// Returns the other hosts on which an instance may run according to the newest recovery that has moved it, unless an
 /// operator has acknowledged it. A finished recovery has either resolved it or given the instance up.
-pub(super) async fn elsewhere(
+pub(super) async fn other_hosts(
     db: &impl ConnectionTrait,
     asked: &Elsewhere,
 ) -> Result<BTreeSet<String>, Stop> {

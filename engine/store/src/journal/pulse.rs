@@ -53,7 +53,7 @@ pub(super) async fn with(
         segment_enabled: segment_enabled(db, row, place).await?,
         operator_maintenance: maintenance == Some(MaintenanceReason::Operator),
         word: word(row)?,
-        actions: actions::unheard(db, row, own).await?,
+        actions: actions::unread(db, row, own).await?,
         joined_normal: row.joined_normal,
         off_word: off_word(row)?,
         move_words: move_words(row)?,

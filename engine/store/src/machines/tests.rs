@@ -11,7 +11,7 @@ async fn learn(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> 
         device: device.into(),
         machine: machine.clone(),
     };
-    bench.store.machines().learn(&[new]).await.unwrap() == 1
+    bench.store.machines().register(&[new]).await.unwrap() == 1
 }
 
 #[tokio::test]

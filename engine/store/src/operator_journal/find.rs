@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    async fn say(bench: &Bench, status: NotificationStatus, message: &str, life: Life) {
+    async fn recovery_with(bench: &Bench, status: NotificationStatus, message: &str, life: Life) {
         wait(bench, status, message, life, WaitsFor::Nothing).await;
     }
 
@@ -328,15 +328,15 @@ mod tests {
                 bench.clock.set_wall_on(60);
                 bench.stopped(&host).await;
                 match name {
-                    "a" => say(&bench, Finished, "3 instances moved", Life::Watching).await,
+                    "a" => recovery_with(&bench, Finished, "3 instances moved", Life::Watching).await,
                     // A finished recovery is no longer on hold.
                     "b" => {
                         let shown = "1 needs an operator";
                         wait(&bench, Failed, shown, Life::Closed, WaitsFor::Moves).await;
                     }
                     "c" => wait(&bench, Running, "too many", Life::Open, WaitsFor::Approval).await,
-                    "d" => say(&bench, Running, "on hold: not at all", Life::Open).await,
-                    "e" => say(&bench, Finished, "0 instances moved", Life::Closed).await,
+                    "d" => recovery_with(&bench, Running, "on hold: not at all", Life::Open).await,
+                    "e" => recovery_with(&bench, Finished, "0 instances moved", Life::Closed).await,
                     _ => {}
                 }
             }
@@ -459,7 +459,7 @@ mod tests {
         let heard = bench
             .store
             .desk()
-            .say(d.id, OperatorCommand::Reject, "alice")
+            .submit(d.id, OperatorCommand::Reject, "alice")
             .await
             .unwrap();
         assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Heard);

@@ -70,7 +70,7 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Recove
             let at = Timestamp::from_micros(row.word_at.unwrap_or_default());
             (word, by, at)
         }),
-        unheard: journal::unheard(reader, &row, db.now()).await?,
+        unheard: journal::unread(reader, &row, db.now()).await?,
         move_words: journal::move_words(&row)?,
         state: row.state,
         moves: moves.into_iter().map(kept).collect::<Result<_, _>>()?,
@@ -159,7 +159,7 @@ mod tests {
         bench
             .store
             .desk()
-            .say(claimed.id, OperatorCommand::Reject, "alice")
+            .submit(claimed.id, OperatorCommand::Reject, "alice")
             .await
             .unwrap();
         let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();

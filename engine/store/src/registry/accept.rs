@@ -99,7 +99,7 @@ impl Transaction for AcceptTransaction<'_> {
         }
         note_boots(tx, std::iter::once(&mut case)).await?;
         let row = case.notification_row()?.insert(tx).await?;
-        let heard = case.heard()?;
+        let heard = case.first_report()?;
         open(tx, &case.host, &row, case.kind, case.key, heard, self.now).await?;
         Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
             row,
@@ -229,7 +229,7 @@ impl AcceptContext<'_> {
 
     /// Returns the data to store with the recovery: the evidence and the reporter. The rest of the fencing claim is in
     /// the notification's row.
-    fn heard(&self) -> Result<FirstReport, Stop> {
+    fn first_report(&self) -> Result<FirstReport, Stop> {
         let word = OffClaim::reported(self.accept.new, self.accept.now);
         let word = word.filter(|word| word.evidence.is_some());
         let reporter = self.accept.new.reporter.as_deref();

@@ -248,7 +248,7 @@ mod tests {
         let said = bench
             .store
             .desk()
-            .say(id, OperatorCommand::HostIsOff, "ada")
+            .submit(id, OperatorCommand::HostIsOff, "ada")
             .await
             .unwrap();
         assert!(matches!(said, ActionOutcome::Heard), "{said:?}");

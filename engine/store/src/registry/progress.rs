@@ -28,7 +28,7 @@ pub(super) async fn read(
         .order_by_asc(recovery_step::Column::Id)
         .all(db)
         .await?;
-    let mut tasks = tell(steps);
+    let mut tasks = progress_of(steps);
     let closed = recoveries.iter().all(|(_, life)| life == Life::Closed.as_str());
     if closed && tasks.iter().any(|task| task.state == RUNNING) {
         let row = notification_row::Entity::find()
@@ -46,7 +46,7 @@ const RUNNING: &str = "RUNNING";
 /// Returns an entry per task in the order of the workflow, which may differ from the order of the first steps. The
 /// latest step that ended a task decides its state, so a task that failed and succeeded later is a success. The times
 /// never decrease, whatever the engines' clocks show.
-fn tell(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
+fn progress_of(steps: Vec<recovery_step::Model>) -> Vec<TaskProgress> {
     let mut tasks: Vec<TaskProgress> = Vec::new();
     let mut latest = i64::MIN;
     for step in steps {
@@ -196,7 +196,7 @@ mod tests {
             "ReturnHostTask",
             "PostHook1Task",
         ];
-        let told: Vec<String> = tell(spoken_of.iter().map(|task| line(task, 0)).collect())
+        let told: Vec<String> = progress_of(spoken_of.iter().map(|task| line(task, 0)).collect())
             .into_iter()
             .map(|task| task.name)
             .collect();
@@ -218,7 +218,7 @@ mod tests {
     #[test]
     fn times_never_go_back() {
         let steps = vec![line("A", 10), line("B", 4), line("A", 7), line("A", 12)];
-        let times: Vec<Vec<i64>> = tell(steps)
+        let times: Vec<Vec<i64>> = progress_of(steps)
             .iter()
             .map(|task| task.details.iter().map(|detail| detail.at.micros()).collect())
             .collect();
@@ -305,7 +305,7 @@ mod tests {
             ),
         ];
         for (case, steps, state) in cases {
-            assert_eq!(tell(steps)[0].state, state, "{case}");
+            assert_eq!(progress_of(steps)[0].state, state, "{case}");
         }
     }
 }

@@ -243,7 +243,7 @@ async fn t2_whoever_is_set_aside_corroborates_nothing_that_is_open() {
     let standing = bench
         .store
         .journal()
-        .standing(std::time::Duration::from_mins(1))
+        .host_records(std::time::Duration::from_mins(1))
         .await
         .unwrap();
     let reporters: Vec<Reporter> = standing.reporters.into_values().flatten().collect();

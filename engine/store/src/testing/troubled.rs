@@ -25,7 +25,7 @@ impl Bench {
         }
         self.store
             .desk()
-            .say(claims[1].id, OperatorCommand::Approve, "alice")
+            .submit(claims[1].id, OperatorCommand::Approve, "alice")
             .await
             .unwrap();
         let disable = SegmentChange {

@@ -221,13 +221,13 @@ impl Task {
                 }
                 Ok(())
             }
-            (proc::REMOTE, Kind::Message) => self.tell(&frame),
+            (proc::REMOTE, Kind::Message) => self.deliver(&frame),
             (_, Kind::Message) => Ok(()),
             (_, Kind::Call) => Err(CloseReason::Malformed("the daemon calls its client")),
         }
     }
 
-    fn tell(&mut self, frame: &Frame) -> Result<(), CloseReason> {
+    fn deliver(&mut self, frame: &Frame) -> Result<(), CloseReason> {
         let event = event::read(frame.procedure, &frame.body, SystemTime::now())
             .map_err(|malformed| CloseReason::Malformed(malformed.0))?;
         let Some(event) = event else { return Ok(()) };

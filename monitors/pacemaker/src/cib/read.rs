@@ -86,7 +86,7 @@ fn resource<'t>(
         .get("class")
         .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
     if fences || lost.is_some() {
-        let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).settle();
+        let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).resolved();
         let missing = lost.map(|template| format!("uses the template {template:?}, which is not there"));
         cib.devices.push(Device {
             id,

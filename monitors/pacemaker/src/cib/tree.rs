@@ -138,7 +138,7 @@ impl Attributes {
     }
 
     /// Returns one value of each name. A name with several values is unclear.
-    pub(super) fn settle(mut self) -> (BTreeMap<String, String>, Option<String>) {
+    pub(super) fn resolved(mut self) -> (BTreeMap<String, String>, Option<String>) {
         if let Some((name, _)) = self.values.iter().find(|(_, values)| values.len() > 1) {
             self.unclear = Some(format!("has several values of {name}"));
         }

@@ -57,7 +57,7 @@ impl Teller {
             now(second),
         );
         for change in &planned.changes {
-            self.ledger.tell(change, now(second).wall, true);
+            self.ledger.record_report(change, now(second).wall, true);
             self.told
                 .push((second, change.node.clone(), change.report.said()));
         }
@@ -288,7 +288,7 @@ fn f9_a_host_that_left_in_order_without_a_word_of_an_operator_is_told_as_lost() 
             now(second),
         );
         for change in planned.changes {
-            teller.ledger.tell(&change, now(second).wall, true);
+            teller.ledger.record_report(&change, now(second).wall, true);
             teller.told.push((second, change.node, change.report.said()));
         }
     };

@@ -20,7 +20,7 @@ impl Bridge {
         health: &Health,
     ) {
         self.claims
-            .settle(|node| changes.iter().any(|change| change.node == node));
+            .release_closed(|node| changes.iter().any(|change| change.node == node));
         self.duty = BridgeRole::First;
         if changes.is_empty() {
             return;
@@ -39,7 +39,7 @@ impl Bridge {
                 ReportingBridge::Told(bridge) => {
                     tracing::info!(node = %change.node, report = %change.key, %bridge, "report was sent by another bridge");
                     let at = self.wall();
-                    self.memory.ledger.tell(&change, at, true);
+                    self.memory.ledger.record_report(&change, at, true);
                 }
                 ReportingBridge::Overtaken { bridge, key } => {
                     let known = self.memory.ledger.nodes.get(&change.node);
@@ -63,7 +63,7 @@ impl Bridge {
                     );
                     tracing::warn!(node = %change.node, report = %change.key, %reason, "sending a report");
                     let at = self.wall();
-                    self.memory.ledger.tell(&change, at, false);
+                    self.memory.ledger.record_report(&change, at, false);
                     // The intent is stored first, so that the process after a crash repeats the identical report.
                     self.save(health, true).await;
                     self.claims.take(&change.node, &change.key, now.steady);
@@ -141,7 +141,7 @@ impl Bridge {
                 ReportedState::Started => "the host is back",
                 ReportedState::Fenced | ReportedState::Lost => "the host is gone, and this is newer",
             };
-            match sink.tell(&report, why).await {
+            match sink.report(&report, why).await {
                 Ok(()) => {
                     if let Some(told) = self.memory.ledger.nodes.get_mut(&node) {
                         told.handed_over = true;

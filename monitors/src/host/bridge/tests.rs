@@ -172,7 +172,7 @@ struct Post {
 
 #[async_trait]
 impl Sink for Post {
-    async fn tell(&self, report: &Notification, _why: &str) -> Result<(), ReportError> {
+    async fn report(&self, report: &Notification, _why: &str) -> Result<(), ReportError> {
         if *self.full.lock().unwrap() {
             return Err(ReportError::Stopping);
         }

@@ -155,7 +155,7 @@ impl Agents {
         while let Some(chunk) = answer.chunk().await.map_err(asking)? {
             body.extend_from_slice(&chunk);
             if body.len() > LONGEST {
-                return Err(Failure::told(format!("{url} answers without end")));
+                return Err(Failure::from_text(format!("{url} answers without end")));
             }
         }
         let members: Vec<Member> = serde_json::from_slice(&body)
@@ -164,7 +164,7 @@ impl Agents {
             .into_iter()
             .map(|member| (member.name, link(member.status)))
             .collect();
-        trusted(&members).map_err(|why| Failure::told(format!("{url} {why}")))?;
+        trusted(&members).map_err(|why| Failure::from_text(format!("{url} {why}")))?;
         Ok(members)
     }
 }

@@ -54,7 +54,7 @@ impl Nets {
     async fn again(&mut self) -> Vec<(String, Change)> {
         let changes = self.sampler.round(&self.health).await;
         for (host, change) in &changes {
-            self.sampler.told(host, *change);
+            self.sampler.reported(host, *change);
         }
         self.sampler.save(&self.health).await;
         changes

@@ -71,7 +71,7 @@ impl Pod {
                 );
                 told.push(host.clone());
             }
-            self.sampler.told(&host, change);
+            self.sampler.reported(&host, change);
         }
         self.sampler.save(&self.health).await;
         told

@@ -572,7 +572,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, acts: &[Act]) {
+    fn report(&mut self, acts: &[Act]) {
         for act in acts {
             if let Act::Tell(report) = act {
                 self.told.insert(report.micros);
@@ -610,7 +610,7 @@ impl World {
         };
         let disk = self.judge.inventory.clone();
         if kill != Kill::BeforeTelling {
-            self.tell(&acts);
+            self.report(&acts);
         }
         if kill == Kill::No {
             self.judge.done(ONE);
@@ -619,7 +619,7 @@ impl World {
         self.judge = Judge::new(Rules::default(), disk, false);
         if !self.away {
             let acts = self.look(micros);
-            self.tell(&acts);
+            self.report(&acts);
             self.judge.done(ONE);
         }
     }

@@ -105,7 +105,7 @@ async fn mw05_a_death_while_libvirtd_was_down_is_told_once_when_it_is_back() {
         .change(guests[1].uuid, |guest| (guest.state, guest.reason) = (5, 2));
     stage.fake.start();
     stage.until_told(1).await;
-    assert_eq!(stage.told().await, [guests[0].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
     // The third, after it: a report about the second would have been before it.
     running.until_part(LIBVIRT, true).await;
     dies(&stage, &guests[2]);
@@ -127,7 +127,7 @@ async fn mw05_a_death_while_the_monitor_was_dead_is_told_once_when_it_is_back() 
         until(async || stage.fake.calls(273) >= lists).await;
         running.stop().await;
     }
-    assert_eq!(stage.told().await, [guests[0].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
 }
 
 #[tokio::test]
@@ -137,7 +137,7 @@ async fn mw11_a_thousand_deaths_in_a_second_are_told_each_once() {
         dies(&stage, guest);
     }
     stage.until_told(1000).await;
-    let mut told = stage.told().await;
+    let mut told = stage.reports().await;
     told.sort();
     told.dedup();
     assert_eq!(told.len(), 1000);
@@ -154,7 +154,7 @@ async fn mw04_a_frozen_libvirtd_is_noticed_and_what_happened_meanwhile_is_told()
         .change(guests[1].uuid, |guest| (guest.state, guest.reason) = (5, 3));
     stage.fake.thaw();
     stage.until_told(1).await;
-    assert_eq!(stage.told().await, [guests[1].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[1].uuid.to_string()]);
     running.until_part(LIBVIRT, true).await;
     running.stop().await;
 }
@@ -179,7 +179,7 @@ async fn guests_of_others_are_not_told_and_asked_about_once() {
     dies(&stage, &pet);
     dies(&stage, &guests[0]);
     stage.until_told(1).await;
-    assert_eq!(stage.told().await, [guests[0].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
     // Both namespaces of the pet's, one of the other's.
     assert_eq!(stage.fake.calls(265), 3);
     running.stop().await;

@@ -74,7 +74,7 @@ async fn mw19_guests_that_hang_are_all_told_and_libvirtd_has_threads_left() {
         agent(&stage, guest, Agent::Hangs);
     }
     stage.until_told(3).await;
-    let mut told = stage.told().await;
+    let mut told = stage.reports().await;
     told.sort();
     let mut hung: Vec<String> = guests[..3].iter().map(|guest| guest.uuid.to_string()).collect();
     hung.sort();
@@ -100,14 +100,14 @@ async fn f1_guests_that_fall_silent_at_once_are_one_event_of_the_host_and_none_i
     }
     running.until_part(GUESTS, false).await;
     rounds(&stage, 8).await;
-    assert_eq!(stage.told().await, Vec::<String>::new());
+    assert_eq!(stage.reports().await, Vec::<String>::new());
     // One does not recover with the others: its count restarts, and it is reported.
     for guest in &guests[1..] {
         agent(&stage, guest, Agent::Answers);
     }
     running.until_part(GUESTS, true).await;
     stage.until_told(1).await;
-    assert_eq!(stage.told().await, [guests[0].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
     running.stop().await;
 }
 
@@ -120,11 +120,11 @@ async fn f1_what_libvirt_refuses_is_no_silent_agent() {
     }
     running.until_part(AGENTS, false).await;
     rounds(&stage, 12).await;
-    assert_eq!(stage.told().await, Vec::<String>::new());
+    assert_eq!(stage.reports().await, Vec::<String>::new());
     // Newer daemons have words of their own for an agent that was asked in vain, and for one that answered with an error.
     agent(&stage, &guests[8], Agent::Refused(112));
     stage.until_told(1).await;
-    assert_eq!(stage.told().await, [guests[8].uuid.to_string()]);
+    assert_eq!(stage.reports().await, [guests[8].uuid.to_string()]);
     agent(&stage, &guests[8], Agent::Refused(113));
     until(async || stage.bodies().await.is_empty()).await;
     for guest in &guests[..8] {
@@ -160,10 +160,10 @@ async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
         rounds(&stage, 1).await;
         stage.fake.bare(&guests[2], 319);
     }
-    assert_eq!(stage.told().await, Vec::<String>::new());
+    assert_eq!(stage.reports().await, Vec::<String>::new());
     // The fourth shows that the loop continues.
     agent(&stage, &guests[3], Agent::NotConnected);
-    until(async || stage.told().await.contains(&guests[3].uuid.to_string())).await;
+    until(async || stage.reports().await.contains(&guests[3].uuid.to_string())).await;
     running.stop().await;
 }
 
@@ -175,7 +175,7 @@ async fn mw06_libvirtd_goes_and_comes_back_and_no_guest_is_told() {
     stage.fake.start();
     running.until_part(LIBVIRT, true).await;
     rounds(&stage, 3).await;
-    assert_eq!(stage.told().await, Vec::<String>::new());
+    assert_eq!(stage.reports().await, Vec::<String>::new());
     agent(&stage, &guests[1], Agent::Hangs);
     stage.until_told(1).await;
     running.stop().await;

@@ -75,8 +75,8 @@ struct Found {
 }
 
 impl Found {
-    fn against(&self) -> Vec<String> {
-        against(&HostSnapshot {
+    fn blockers(&self) -> Vec<String> {
+        blockers(&HostSnapshot {
             mode: self.mode,
             view: &self.view,
             shadow: &self.shadow,
@@ -159,10 +159,10 @@ type Change = Box<dyn Fn(&mut Found)>;
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
 fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
-    assert_eq!(good().against(), Vec::<String>::new());
+    assert_eq!(good().blockers(), Vec::<String>::new());
     let mut drained = good();
     disabled("firmware (drained by ada) [tachi drain 1]")(&mut drained);
-    assert_eq!(drained.against(), Vec::<String>::new(), "a drain has emptied it");
+    assert_eq!(drained.blockers(), Vec::<String>::new(), "a drain has emptied it");
 
     let cases: Vec<(&str, Change, &str)> = vec![
         (
@@ -260,10 +260,14 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
     for (case, change, part) in cases {
         let mut found = good();
         change(&mut found);
-        let why = found.against().join("; ");
+        let why = found.blockers().join("; ");
         assert!(why.contains(part), "{case}: {why:?}");
     }
     let mut elsewhere = good();
     elsewhere.frozen.push(frozen(FreezeScope::Host, "another".into()));
-    assert_eq!(elsewhere.against(), Vec::<String>::new(), "another host's freeze");
+    assert_eq!(
+        elsewhere.blockers(),
+        Vec::<String>::new(),
+        "another host's freeze"
+    );
 }

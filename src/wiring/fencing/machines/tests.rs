@@ -55,7 +55,7 @@ impl Machines for Book {
         Ok(devices.iter().map(|(host, ..)| entry(host)).collect())
     }
 
-    async fn learn(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
+    async fn register(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
         for one in new {
             self.0
                 .lock()

@@ -157,7 +157,7 @@ fn believed_word(
         confirmation.waits_for_silence = true;
     }
     if !suspect.service.is_silent(now) {
-        if let Some(heard) = suspect.service.heard(now) {
+        if let Some(heard) = suspect.service.up_evidence(now) {
             suspect.contradicted(&heard, began, guard, ctx);
         }
         return None;
@@ -234,7 +234,7 @@ impl Fence {
                 if guard.lets_order(&self.approved, suspect, ctx, commands) {
                     self.order_off(guard, suspect, ctx, commands);
                 }
-            } else if let Some(heard) = suspect.service.heard(now.elapsed) {
+            } else if let Some(heard) = suspect.service.up_evidence(now.elapsed) {
                 suspect.contradicted(&heard, self.began, guard, ctx);
             } else {
                 guard.wait_for_silence(suspect, ctx);
@@ -358,7 +358,7 @@ impl Suspect<'_> {
             }
         } else {
             let text = format!("host {host} is reported down, but {heard}: waiting");
-            ctx.troubles.say(BlockerKind::Heard, now, text);
+            ctx.troubles.set(BlockerKind::Heard, now, text);
         }
     }
 }

@@ -144,7 +144,7 @@ pub(super) fn act(
     }
     let confirmation = known.as_ref()?;
     if !suspect.service.is_silent(now.elapsed) {
-        let heard = suspect.service.heard(now.elapsed);
+        let heard = suspect.service.up_evidence(now.elapsed);
         if let Some(heard) = heard.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT) {
             gainsaid(known, &heard, fence, ctx);
         }

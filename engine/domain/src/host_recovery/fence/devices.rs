@@ -180,7 +180,7 @@ impl Fence {
     }
 
     /// Records the outcome of a level for the metrics.
-    pub(super) fn tell(&self, off: bool, now: DecisionTime, record: &mut Record) {
+    pub(super) fn record_order(&self, off: bool, now: DecisionTime, record: &mut Record) {
         let took = now.elapsed.since(self.level_began);
         let told = self.devices().iter().map(|device| DeviceOutcome {
             device: device.target.device.clone(),

@@ -68,7 +68,7 @@ impl HostRecovery {
         self.service.want(now, self.policy.heartbeat_poll, commands);
         let ordered = self.fence.ordered;
         self.guard.lookout.want_for_order(ordered, now, commands);
-        if let Some(heard) = self.service.heard(now.elapsed) {
+        if let Some(heard) = self.service.up_evidence(now.elapsed) {
             let mut ctx = decision_context!(self, now, record);
             return self.fence.stays_manual(&heard, &mut ctx);
         }
@@ -90,7 +90,7 @@ impl Fence {
     /// Ends the current level, which has failed. Continues with the next one, if there is one and time for it.
     pub(super) fn next_level(&mut self, failure: &Failure, ctx: &mut DecisionContext<'_>) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
-        self.tell(false, now, ctx.record);
+        self.record_order(false, now, ctx.record);
         self.passing |= !failure.lasting;
         let why = &failure.why;
         let text = match self.current() {
@@ -162,7 +162,7 @@ impl Fence {
     /// Records that the host is confirmed off, perhaps while the recovery was on hold because no level had succeeded.
     pub(super) fn has_come_true(&mut self, ctx: &mut DecisionContext<'_>) {
         let now = ctx.now;
-        self.tell(true, now, ctx.record);
+        self.record_order(true, now, ctx.record);
         // Guards put it on hold only before a further order, and the order before that has taken effect.
         let by_proof = |hold: &mut RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Storm);
         if let Some(hold) = ctx.hold.take_if(by_proof) {

@@ -335,7 +335,7 @@ impl Suspect<'_> {
             return true;
         }
         guard.wait_for_silence(self, ctx);
-        if let Some(heard) = self.service.heard(now.elapsed) {
+        if let Some(heard) = self.service.up_evidence(now.elapsed) {
             let said = proof.said();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
             let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {

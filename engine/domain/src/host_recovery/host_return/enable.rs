@@ -25,7 +25,7 @@ fn verdict(service: &ServiceTrack, seen: &Service, ours: bool, now: Elapsed) -> 
         EnableDecision::Leave("it is enabled")
     } else if !ours {
         EnableDecision::Leave("it stays disabled, for a reason that is not ours")
-    } else if !seen.up || service.heard(now).is_none() {
+    } else if !seen.up || service.up_evidence(now).is_none() {
         EnableDecision::Down
     } else {
         EnableDecision::UpSince(service.back.unwrap_or(now))
@@ -77,7 +77,7 @@ impl ServiceTrack {
             EnableDecision::Leave(why) => {
                 // An unanswered call of this recovery has enabled it: the rest of that step is done now.
                 ctx.record.host_back = seen.enabled && self.enable_asked;
-                ctx.record.running_again |= self.heard(now.elapsed).is_some();
+                ctx.record.running_again |= self.up_evidence(now.elapsed).is_some();
                 ctx.returned(why);
             }
             EnableDecision::Down => {

@@ -86,7 +86,7 @@ impl HostRecovery {
                 .hooks
                 .after_moves(&self.moves, self.proof.as_ref(), &mut ctx, commands)
             {
-                self.settle(now, record);
+                self.finish(now, record);
             }
         } else {
             self.asks.listing.want_last(&self.service, now, commands);

@@ -115,7 +115,7 @@ impl MoveTrack {
                 place.unwrap_or_default(),
                 said.server
             );
-            ctx.record.heard(word, &said.by);
+            ctx.record.applied(word, &said.by);
             lists_anew |= self.heard_word(said, moves, ctx);
         }
         lists_anew

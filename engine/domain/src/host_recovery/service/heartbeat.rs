@@ -210,7 +210,7 @@ impl ServiceTrack {
     }
 
     /// Describes how the host is up in Nova, if it is.
-    pub(in super::super) fn heard(&self, now: Elapsed) -> Option<String> {
+    pub(in super::super) fn up_evidence(&self, now: Elapsed) -> Option<String> {
         // No age in the text: the message would change, and be written, with every reading.
         let seen = self.seen_now(now).filter(|_| !self.is_silent(now))?;
         Some(if seen.forced_down {

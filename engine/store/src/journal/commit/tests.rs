@@ -14,7 +14,7 @@ use crate::testing::START;
 async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
-    let now = clock::elsewhere(bench.store.db.reader()).await.unwrap();
+    let now = clock::server_time(bench.store.db.reader()).await.unwrap();
     let latest = now.unwrap_or(Timestamp::from_micros(START));
     for (seconds, refused) in [(-3_600, now.is_some()), (60, false)] {
         let write = Write {

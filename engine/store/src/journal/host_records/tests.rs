@@ -90,7 +90,7 @@ async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
         .unwrap()
         .unwrap();
     bench.stopped(&host).await;
-    let standing = bench.store.journal().standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().host_records(HOUR).await.unwrap();
     let mut told: Vec<_> = standing
         .hosts
         .iter()
@@ -120,7 +120,7 @@ async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
         ..Write::default()
     };
     assert!(written(&bench, &claimed, &end).await);
-    let standing = bench.store.journal().standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().host_records(HOUR).await.unwrap();
     assert!(standing.hosts.iter().all(|host| !host.recovering));
 }
 
@@ -130,11 +130,11 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     for claimed in &all[..3] {
         assert!(written(&bench, claimed, &at_most(3)).await);
     }
-    let before = bench.store.journal().standing(HOUR).await.unwrap();
+    let before = bench.store.journal().host_records(HOUR).await.unwrap();
     assert_eq!(before.orders.len(), 3);
     assert!(!written(&bench, &all[3], &at_most(3)).await, "the fourth");
     assert_eq!(
-        bench.store.journal().standing(HOUR).await.unwrap().orders,
+        bench.store.journal().host_records(HOUR).await.unwrap().orders,
         before.orders
     );
     assert!(
@@ -174,7 +174,7 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
         bench
             .store
             .journal()
-            .standing(Duration::from_secs(100))
+            .host_records(Duration::from_secs(100))
             .await
             .unwrap()
             .orders
@@ -222,7 +222,7 @@ async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
         ..Write::default()
     };
     assert!(written(&bench, &all[1], &write).await);
-    let standing = bench.store.journal().standing(HOUR).await.unwrap();
+    let standing = bench.store.journal().host_records(HOUR).await.unwrap();
     let told: Vec<_> = standing
         .proofs
         .iter()
@@ -231,5 +231,5 @@ async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
     let host = all[1].host.as_ref().unwrap().id;
     assert_eq!(told, [(all[1].id, host, Duration::ZERO)]);
     bench.clock.set_wall_on(3_601);
-    assert_eq!(bench.store.journal().standing(HOUR).await.unwrap().proofs, []);
+    assert_eq!(bench.store.journal().host_records(HOUR).await.unwrap().proofs, []);
 }

@@ -39,7 +39,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
         bench
             .store
             .desk()
-            .say(claimed.id, OperatorCommand::Approve, "alice")
+            .submit(claimed.id, OperatorCommand::Approve, "alice")
             .await
             .unwrap(),
         ActionOutcome::Heard
@@ -49,7 +49,7 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
         bench
             .store
             .desk()
-            .say(claimed.id, OperatorCommand::Reject, "bob")
+            .submit(claimed.id, OperatorCommand::Reject, "bob")
             .await
             .unwrap(),
         ActionOutcome::Heard

@@ -59,7 +59,7 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     bench
         .store
         .desk()
-        .say(bench.newest().await, OperatorCommand::Reject, "alice")
+        .submit(bench.newest().await, OperatorCommand::Reject, "alice")
         .await
         .unwrap();
     write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;

@@ -17,7 +17,7 @@ async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery
 }
 
 async fn say(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
-    bench.store.desk().say(id, word, by).await.unwrap()
+    bench.store.desk().submit(id, word, by).await.unwrap()
 }
 
 fn pulse(committed: WriteOutcome) -> OperatorState {
@@ -119,7 +119,7 @@ async fn r32_an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written(
             started_at: bench.clock_wall(),
             facts,
         };
-        bench.store.roll().sign(&signature).await.unwrap();
+        bench.store.roll().heartbeat(&signature).await.unwrap();
     };
     sign(BTreeMap::new()).await;
     for word in [OperatorCommand::Approve, OperatorCommand::HostIsOff] {

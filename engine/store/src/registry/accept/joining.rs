@@ -290,7 +290,7 @@ async fn reported_by(bench: &Bench) -> Vec<String> {
     let standing = bench
         .store
         .journal()
-        .standing(Duration::from_secs(60))
+        .host_records(Duration::from_secs(60))
         .await
         .unwrap();
     let reporters = standing.reporters.into_values().flatten();

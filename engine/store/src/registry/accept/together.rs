@@ -113,7 +113,7 @@ pub(crate) async fn accept(
     window_seconds: u32,
     now: Timestamp,
 ) -> Result<Notification, RegistryError> {
-    let unheard = reporters::unheard(&registry.db, &registry.set_aside, new).await;
+    let unheard = reporters::muted_identity(&registry.db, &registry.set_aside, new).await;
     let unheard = unheard.map_err(|stop| stop.registry(OPERATION))?;
     let (answer, mut answered) = oneshot::channel();
     registry.waiting.join(Entry {
@@ -286,7 +286,7 @@ impl Transaction for Together<'_> {
         let recoveries = cases.iter().flatten().zip(&uuids);
         let recoveries: Vec<recovery::ActiveModel> = recoveries
             .map(|(case, uuid)| {
-                let (key, heard) = (case.key.clone(), case.heard()?);
+                let (key, heard) = (case.key.clone(), case.first_report()?);
                 Ok(recovery_row(
                     &case.host,
                     uuid,
@@ -337,7 +337,7 @@ impl Together<'_> {
                 .filter(host::Column::Deleted.eq(0))
                 .all(tx)
                 .await?;
-            self.known.learn(&found);
+            self.known.remember(&found);
             found.into_iter().map(|host| host.uuid).collect()
         };
         lock::take(tx, ids.iter().cloned()).await?;

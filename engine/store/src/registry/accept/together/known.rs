@@ -21,7 +21,7 @@ impl NameCache {
     }
 
     /// Caches the ids of these hosts.
-    pub(super) fn learn(&self, hosts: &[host::Model]) {
+    pub(super) fn remember(&self, hosts: &[host::Model]) {
         let mut known = self.known();
         if known.len() + hosts.len() > MAX_NAMES {
             known.clear();
