@@ -565,12 +565,12 @@ fn cases() -> Vec<Case> {
                 (
                     FindingCode::ReporterDoubted,
                     "reporter c9",
-                    "would exceed the limit",
+                    "start nothing (1 report so far): it lied",
                 ),
                 (
                     FindingCode::ReporterDoubted,
                     "reporter c9",
-                    "start nothing (1 report so far): it lied",
+                    "would exceed the limit",
                 ),
             ],
             ALL_WELL,
