@@ -84,7 +84,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::NoRoom,
                 "a,b",
-                "not all of its instances would find room (segment s1)",
+                "not all of its instances would fit (segment s1)",
             )],
             [2, 4, 0, 0, 0, 0],
         ),
