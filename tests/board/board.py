@@ -397,6 +397,8 @@ class Board(Scene):
         host = self.hosts[3]
         self.kill(host)
         self.go(page, "#/now", "Needs attention")
+        # Other things may need attention before the guards have decided.
+        self.seen(page, "Approve…", 60)
         self.check.that("a held recovery has a button", self.focus_on(page, "e.textContent === 'Approve…'"), self.text(page)[:1500])
         page.keyboard.press("Enter")
         page.wait_for_selector("dialog[open]")
