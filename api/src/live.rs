@@ -1,7 +1,7 @@
 //! Streams of server-sent events: their limits and their events.
 //!
 //! A stream starts with the current state. A client that reconnects to any replica therefore misses nothing, and replicas need no
-//! common event numbers. All streams of a process share one `Lookout`. It queries the database at most once a second for any number
+//! common event numbers. All streams of a process share one `RegionService`. It queries the database at most once a second for any number
 //! of streams, and not at all without streams.
 
 use std::convert::Infallible;
@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::state::ApiState;
 
-/// Poll interval of a stream. The data of the `Lookout` is at most one second old.
+/// Poll interval of a stream. The data of the `RegionService` is at most one second old.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// Delay before a browser reconnects after its stream has ended.

@@ -8,7 +8,7 @@
 //!
 //! Five rules apply to the crate:
 //!
-//! * **There is one way to write.** Every change is a `Work` value that `Database::write` runs in one transaction. It
+//! * **There is one way to write.** Every change is a `Transaction` value that `Database::write` runs in one transaction. It
 //!   starts, commits, rolls back and, as long as nothing is committed, repeats the transaction. No other code starts a
 //!   transaction.
 //! * **A write checks the claim** (R1). Every transaction of a claimed recovery starts with a counted update of the

@@ -72,7 +72,7 @@ pub enum DomainEventKind {
     IoError(i32),
     /// A client connected to the guest's screen.
     Graphics,
-    /// A disk failed, with the action of [`What::IoError`] and the reason (`enospc` or nothing).
+    /// A disk failed, with the action of [`DomainEventKind::IoError`] and the reason (`enospc` or nothing).
     IoErrorReason(i32, String),
     /// libvirt lost the connection to the guest's process.
     ControlError,

@@ -76,7 +76,7 @@ impl Hosts {
         }
     }
 
-    /// Returns the reports to send after a poll. One that is not [`told`](Self::told) is returned again at the next
+    /// Returns the reports to send after a poll. One that is not [`reported`](Self::reported) is returned again at the next
     /// one.
     pub(crate) fn see(&mut self, states: &BTreeMap<String, State>) -> Vec<(String, Change)> {
         let mut changes = Vec::new();

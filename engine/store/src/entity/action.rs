@@ -10,7 +10,7 @@ pub struct Model {
     pub(crate) recovery_id: i64,
     /// The recovery's `word_number` for this action.
     pub(crate) number: i64,
-    /// A value of `Word`.
+    /// A value of `OperatorCommand`.
     pub(crate) word: String,
     pub(crate) said_by: String,
     /// The time by the database's clock.

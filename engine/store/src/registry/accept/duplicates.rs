@@ -77,7 +77,7 @@ pub(super) async fn earlier<'a>(
         return Ok(Earlier::default());
     };
     // Some cases of a batch may have been left out; the lists are padded so that the statement's text stays the same,
-    // see `Waiting::next`.
+    // see `AcceptQueue::next`.
     keys.resize(keys.len().next_power_of_two(), key);
     hosts.resize(hosts.len().next_power_of_two(), host);
 
