@@ -175,6 +175,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
         holds: facts
             .holds
             .iter()
+            .filter(|known| known.is_fresh(now))
             .flat_map(|known| &known.value)
             .map(|one| (one.host.as_str(), one.why.as_slice()))
             .collect(),

@@ -400,6 +400,20 @@ fn cases() -> Vec<Case> {
             [4, 2, 0, 0, 0, 0],
         ),
         (
+            "what guards would have done a minute ago counts no more",
+            |facts| {
+                facts.holds = Some(TimedFact {
+                    as_of: ago(60),
+                    value: vec![WouldHold {
+                        host: "a".into(),
+                        why: vec!["G11 protected: it is listed".into()],
+                    }],
+                });
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
             "a frozen host",
             |facts| facts.freezes = vec![ice(FreezeScope::Host, "a")],
             &[(
