@@ -50,7 +50,10 @@ fn lines(seen: &ForecastView) -> Vec<String> {
         ));
     }
     if let Some(as_of) = seen.as_of {
-        lines.push(format!("conservative estimate, data {}", ago(as_of.0, seen.at.0)));
+        lines.push(format!(
+            "conservative estimate from data of {}",
+            ago(as_of.0, seen.at.0)
+        ));
     }
     lines
 }
@@ -133,7 +136,7 @@ mod tests {
                 "S2       3+   c-17 (31 inst)  all 31 instances fit",
                 "S3       ?    -               no host of it can be lost",
                 "not known yet what 3 hosts have: nothing is counted on there",
-                "conservative estimate, data 12 s ago",
+                "conservative estimate from data of 12 s ago",
             ]
         );
         view.lost = Some(outcome("c-1", 2, Room::Tight, Some(("vm-2", "it fits"))));

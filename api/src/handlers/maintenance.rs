@@ -77,7 +77,7 @@ pub(crate) async fn unmute(
     let by = Requester::of(&app, &caller, &extensions, body.reason.as_deref())?;
     to_the_end(async move {
         let done = by.upkeep(&app).unmute(&reporter).await.map_err(refused)?;
-        tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "reporter is no longer quarantined");
+        tracing::info!(reporter = %done.view.lifted.reporter, by = %done.view.by, "reporter is no longer muted");
         warned(done.unaudited.as_ref());
         reply::ok("lift", &done.view)
     })

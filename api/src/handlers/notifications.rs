@@ -100,7 +100,7 @@ pub(crate) async fn create(
             notification = %accepted.id,
             host = %new.hostname,
             reporter = new.reporter.as_deref().map(tracing::field::display),
-            "reporter is quarantined; its report is stored and starts no recovery"
+            "reporter is muted; its report is stored and starts no recovery"
         );
     }
     app.notify.notify();

@@ -89,7 +89,7 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
         "Add a host to a segment.", &[op("POST", HOSTS)]),
     RuleDefault::new("os_masakari_api:os-hosts:update", ADMIN,
-        "Change a host: reserve it, put it in maintenance or take it out of it.", &[op("PUT", HOST)]),
+        "Change a host: reserve it, put it in maintenance or end that.", &[op("PUT", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:delete", ADMIN,
         "Take a host out of a segment.", &[op("DELETE", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
