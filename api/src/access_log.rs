@@ -416,7 +416,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn s3_5_other_services_are_asked_under_the_callers_id_or_else_ours() {
+    async fn other_services_are_asked_under_the_callers_id_or_else_ours() {
         let cases = [
             ("a good one", GLOBAL, true),
             ("not of the form", "request-1", false),

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn preflights_of_section_6_4() {
+    fn preflights() {
         let origin = ("origin", DASHBOARD);
         let put = ("access-control-request-method", "PUT");
         let get = ("access-control-request-method", "GET");
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn other_requests_of_section_6_4() {
+    fn requests_other_than_preflights() {
         let mark = |cors: &Cors, origin: Option<&'static str>| {
             let mut answer = headers(&[("vary", "OpenStack-API-Version")]);
             cors.mark(origin.map(HeaderValue::from_static).as_ref(), &mut answer);

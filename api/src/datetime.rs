@@ -215,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lenient_iso_8601_of_section_2_3() {
+    fn lenient_iso_8601() {
         let cases = [
             ("blank", "2017-04-21 17:29:55", Some("2017-04-21T17:29:55.000000")),
             ("T", "2017-04-21T17:29:55", Some("2017-04-21T17:29:55.000000")),

@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn nova_failures_of_section_2_6() {
+    fn failures_of_nova_have_their_status() {
         let cases = [
             ("connection", call(FaultClass::Transient, None), 503),
             ("gateway", call(FaultClass::Transient, Some(502)), 503),

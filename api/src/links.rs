@@ -168,7 +168,7 @@ mod tests {
     const X_PREFIX: (&str, &str) = ("x-forwarded-prefix", "/pre/");
 
     #[test]
-    fn s1_1_bases_without_a_proxy() {
+    fn bases_without_a_proxy() {
         let plain = Links::default();
         let tls = Links {
             tls: true,
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_1_bases_behind_a_proxy() {
+    fn bases_behind_a_proxy() {
         let rfc = (
             "forwarded",
             "Proto=https;host=\"rfc:8443\", for=inside;proto=http",

@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn request_types_of_section_3_3() {
+    fn media_types_of_requests() {
         let cases = [
             (None, true),
             (Some(""), true),
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_1_a_media_type_can_choose_the_version() {
+    fn a_media_type_can_choose_the_version() {
         let cases = [
             (ACCEPT, Some("application/json;version=1"), true),
             (

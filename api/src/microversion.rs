@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn header_table_of_section_1_2() {
+    fn each_header_selects_its_microversion() {
         let malformed = |word: &str| Err(InvalidMicroversion::Malformed(word.to_owned()));
         let outside = |word: &str| Err(InvalidMicroversion::OutOfRange(word.to_owned()));
         let cases: &[(&str, &[&str], Result<Microversion, InvalidMicroversion>)] = &[

@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_rules_of_section_2_1() {
+    fn paths_are_normalised() {
         let cases = [
             ("bare", "/v1/segments", "", "", None, "/v1/segments"),
             (
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn s1_1_a_media_type_stands_for_the_prefix() {
+    fn a_media_type_stands_for_the_prefix() {
         let cases = [
             ("/", None, "/v1/"),
             ("/segments", None, "/v1/segments"),

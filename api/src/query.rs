@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boolean_spellings_of_section_2_6() {
+    fn spellings_of_booleans() {
         let cases = [
             ("1 t true on y yes T TRUE On YES", Some(true)),
             ("0 f false n no off F FALSE No Off", Some(false)),

@@ -147,8 +147,9 @@ mod tests {
         of(Vm, "m", host)
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_hosts_of_one_segment_are_counted_together_and_others_are_not() {
+    fn hosts_of_one_segment_are_counted_together_and_others_are_not() {
         let limit = ReportLimit::new(3);
         for (host, number) in [("a1", 1), ("a2", 1), ("b1", 2)] {
             limit.remember(host, Some(segment(number)));
@@ -167,8 +168,9 @@ mod tests {
         assert_eq!(limit.take(&vm("a2"), at(60)), Ok(()));
     }
 
+    /// Covers T7.
     #[test]
-    fn t7_a_reporter_uses_up_its_own_account_and_nobody_elses() {
+    fn a_reporter_uses_up_its_own_account_and_nobody_elses() {
         let limit = ReportLimit::new(2);
         limit.remember("a1", Some(segment(1)));
         let taken = (0..100).filter(|_| limit.take(&of(Vm, "flood", "a1"), at(0)).is_ok());
@@ -176,8 +178,9 @@ mod tests {
         assert_eq!(limit.take(&of(Vm, "other", "a1"), at(0)), Ok(()));
     }
 
+    /// Covers T7.
     #[test]
-    fn t7_the_first_report_of_a_stopped_host_is_never_refused() {
+    fn the_first_report_of_a_stopped_host_is_never_refused() {
         let limit = ReportLimit::new(2);
         for host in ["a1", "a2"] {
             limit.remember(host, Some(segment(1)));
@@ -192,8 +195,9 @@ mod tests {
         }
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_a_host_that_moves_is_counted_where_it_is() {
+    fn a_host_that_moves_is_counted_where_it_is() {
         let limit = ReportLimit::new(1);
         limit.remember("a", Some(segment(1)));
         assert_eq!(limit.take(&vm("a"), at(0)), Ok(()));
@@ -203,8 +207,9 @@ mod tests {
         assert_eq!(limit.take(&vm("a"), at(1)), Ok(()));
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_invented_names_cost_bounded_memory_and_take_nobody_elses_place() {
+    fn invented_names_cost_bounded_memory_and_take_nobody_elses_place() {
         let limit = ReportLimit::new(2);
         limit.remember("real", Some(segment(1)));
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));

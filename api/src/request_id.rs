@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn global_ids_of_section_3_5() {
+    fn global_request_ids() {
         let cases = [
             ("req-6128798e-1111-4222-8333-0123456789ab", true),
             ("req-6128798E-1111-4222-8333-0123456789AB", false),

@@ -275,8 +275,9 @@ mod tests {
         assert!(server.ended.await.unwrap());
     }
 
+    /// Covers T6.
     #[tokio::test]
-    async fn t6_a_half_sent_head_ends_long_before_a_connection_that_waits() {
+    async fn a_half_sent_head_ends_long_before_a_connection_that_waits() {
         let options = ServeOptions {
             head_timeout: Duration::from_millis(10),
             ..ServeOptions::default()
@@ -296,8 +297,9 @@ mod tests {
         assert!(server.ended.await.unwrap());
     }
 
+    /// Covers T6.
     #[tokio::test]
-    async fn t6_half_sent_heads_do_not_keep_anybody_out() {
+    async fn half_sent_heads_do_not_keep_anybody_out() {
         let options = ServeOptions {
             max_connections: 8,
             ..ServeOptions::default()

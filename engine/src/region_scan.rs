@@ -213,8 +213,9 @@ fn unknown(text: String) -> CallError {
 mod tests {
     use super::*;
 
+    /// Covers ROW10, C10.
     #[test]
-    fn row10_c10_the_databases_clock_that_jumps_changes_no_age_that_was_measured_before() {
+    fn the_databases_clock_that_jumps_changes_no_age_that_was_measured_before() {
         let mut ages = Ages::default();
         let seconds = Duration::from_secs;
         let what = (Kind::Order, 7);

@@ -172,8 +172,9 @@ fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
 mod tests {
     use super::*;
 
+    /// Covers R25.
     #[test]
-    fn r25_a_wrong_configuration_stops_only_a_host_that_was_held() {
+    fn a_wrong_configuration_stops_only_a_host_that_was_held() {
         let folder = tempfile::tempdir().unwrap();
         let file = File(folder.path().join("boot-guard/last.json"));
         let usage = Failure::usage("[api] auth_url is missing");

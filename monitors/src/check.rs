@@ -265,8 +265,9 @@ mod tests {
     use super::*;
     use crate::settings::tests::settings;
 
+    /// Covers MW13.
     #[test]
-    fn mw13_an_unregistered_name_is_told_with_the_one_that_was_meant() {
+    fn an_unregistered_name_is_reported_with_the_likely_one() {
         let settings = settings("[DEFAULT]\nhostname = cmp1\n");
         let failed = |class, status| CallFailure {
             class,

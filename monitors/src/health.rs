@@ -229,8 +229,9 @@ impl Condition {
 mod tests {
     use super::*;
 
+    /// Covers MW25.
     #[tokio::test(start_paused = true)]
-    async fn mw25_health_names_what_does_not_work_and_loops_that_are_stuck() {
+    async fn health_names_what_does_not_work_and_loops_that_are_stuck() {
         let health = Health::default();
         assert!(health.condition().healthy);
         health.good("libvirt");
@@ -271,8 +272,9 @@ mod tests {
     }
 
     /// A test of systemd's socket would need an environment variable, so this tests the decision.
+    /// Covers MW25.
     #[tokio::test(start_paused = true)]
-    async fn mw25_the_watchdog_is_not_fed_while_a_loop_is_stuck() {
+    async fn the_watchdog_is_not_fed_while_a_loop_is_stuck() {
         let health = Health::new(Some(Duration::from_secs(60)));
         let fed = |health: &Health| health.state().fed;
         let begin = fed(&health);

@@ -91,8 +91,9 @@ fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Du
 mod tests {
     use super::*;
 
+    /// Covers MW19.
     #[test]
-    fn mw19_guests_that_hang_are_told_within_a_minute() {
+    fn guests_that_hang_are_reported_within_a_minute() {
         let seconds = Duration::from_secs;
         assert_eq!(worst(seconds(10), seconds(2), 3, 1), seconds(55));
         assert_eq!(worst(seconds(10), seconds(2), 3, 3), seconds(55));

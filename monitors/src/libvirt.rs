@@ -116,8 +116,9 @@ impl Backoff {
 mod tests {
     use super::*;
 
+    /// Covers MW6.
     #[test]
-    fn mw06_pauses_grow_and_stay_below_five_seconds() {
+    fn pauses_grow_and_stay_below_five_seconds() {
         let mut backoff = Backoff::default();
         let pauses: Vec<Duration> = (0..20).map(|_| backoff.next()).collect();
         assert!(pauses[0] <= Duration::from_millis(100), "{pauses:?}");

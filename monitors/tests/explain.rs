@@ -39,8 +39,9 @@ fn truth() -> BTreeMap<String, Vec<(String, String, String)>> {
     files
 }
 
+/// Covers MW1.
 #[test]
-fn mw01_every_recorded_state_is_explained_as_it_was() {
+fn every_recorded_state_is_explained_as_it_was() {
     for (file, rows) in truth() {
         let mon = recorded().join(format!("{file}.xml"));
         let cib = recorded().join(format!("{file}.cib.xml"));
@@ -114,8 +115,9 @@ fn state(name: &str) -> String {
 }
 
 /// States that a cluster can be in, and what a hurried reader makes of them.
+/// Covers F3.
 #[test]
-fn f3_states_that_look_like_something_else() {
+fn states_that_look_like_something_else() {
     for (mon, cib, expected, reason) in [
         ("mon-fenced", "cib-power", "fenced", "off succeeded"),
         ("mon-fenced", "cib-template-scsi", "lost", "fence_scsi"),
@@ -137,9 +139,10 @@ fn f3_states_that_look_like_something_else() {
 }
 
 /// One thing changed in a state in which "fenced" is right.
+/// Covers F3.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-fn f3_what_takes_a_proof_its_worth() {
+fn what_takes_a_proof_its_worth() {
     const LIST: &str = r#"<nvpair id="f21" name="pcmk_host_list" value="hyp7"/>"#;
     const HYP8: &str = r#"<nvpair id="f21" name="pcmk_host_list" value="hyp8"/>"#;
     let reboot = state("mon-fenced").replace(r#"action="off""#, r#"action="reboot""#);

@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn operator_row8_a_word_is_signed_by_the_kernels_user_and_not_by_a_variable() {
+    fn an_action_is_attributed_to_the_kernels_user_and_not_to_a_variable() {
         let name = |uid| (uid == 1000).then(|| "alice".to_owned());
         for (case, real, login, sudo, expected) in [
             ("a user", 1000, None, None, "alice, uid 1000"),

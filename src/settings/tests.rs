@@ -16,8 +16,9 @@ fn an_empty_file_gives_masakaris_defaults() {
     assert!(settings.nova.is_none());
 }
 
+/// Covers R15.
 #[test]
-fn r15_the_mode_is_engine_when_a_power_controller_is_named_and_external_otherwise() {
+fn the_mode_is_engine_when_a_power_controller_is_named_and_external_otherwise() {
     use tachi_domain::policy::FencingMode;
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
@@ -79,8 +80,9 @@ fn every_problem_is_told_at_once_with_its_line() {
     assert!(!text.contains("geheim"), "{text}");
 }
 
+/// Covers I7.
 #[test]
-fn i07_a_host_is_given_its_power_back_only_if_that_is_asked_for() {
+fn a_host_is_given_its_power_back_only_if_that_is_asked_for() {
     let on = |text: &str| read(text).map(|settings| settings.policy.power_on_after_recovery);
     assert!(!on("").unwrap());
     assert!(!on("[fencing]\nafter_recovery = leave_off\n").unwrap());
@@ -149,7 +151,7 @@ const AUTHTOKEN: &str = "[keystone_authtoken]\nauth_url = http://k/v3\nusername 
                          project_name = service\nuser_domain_name = Default\nproject_domain_name = Default\n";
 
 #[test]
-fn s10_every_option_about_tokens_is_read() {
+fn every_option_about_tokens_is_read() {
     let text = format!(
         "{AUTHTOKEN}token_cache_time = 7\nservice_token_roles = service, helper\n\
          service_token_roles_required = false\nservice_type = instance-ha\nhttp_request_max_retries = 1\n\
@@ -196,7 +198,7 @@ fn s10_every_option_about_tokens_is_read() {
 }
 
 #[test]
-fn s10_our_own_login_may_stand_in_a_section_of_another_name() {
+fn our_own_login_may_stand_in_a_section_of_another_name() {
     let text = AUTHTOKEN.replace("[keystone_authtoken]", "[login]");
     let text = format!("[keystone_authtoken]\nauth_section = login\nregion_name = R\n{text}");
     let nova = read(&text).unwrap().nova.unwrap();
@@ -204,7 +206,7 @@ fn s10_our_own_login_may_stand_in_a_section_of_another_name() {
 }
 
 #[test]
-fn s10_the_policy_is_looked_for_where_the_configuration_is() {
+fn the_policy_is_looked_for_where_the_configuration_is() {
     let settings = read("").unwrap().oslo_policy;
     assert_eq!(settings.file, PathBuf::from("policy.yaml"));
     assert_eq!(settings.dirs, [PathBuf::from("policy.d")]);
@@ -295,8 +297,9 @@ fn deploy08_openstack_ansible_writes_the_certificate_beside_use_ssl() {
     assert!(read("[DEFAULT]\nssl_cert_file = /nowhere.pem\nssl_key_file = /nowhere.key\n").is_ok());
 }
 
+/// Covers T5.
 #[test]
-fn t5_reporters_are_bound_by_names_and_a_file_that_says_nothing_warns() {
+fn reporters_are_bound_by_names_and_a_file_that_says_nothing_warns() {
     let ours = "masakari-monitor-{host}".parse().unwrap();
     let settings = read("").unwrap();
     assert_eq!(

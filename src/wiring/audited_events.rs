@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn operator_row8_a_change_over_the_api_is_signed_with_keystones_user() {
+    fn a_change_over_the_api_is_attributed_to_keystones_user() {
         let paper = Arc::new(MemoryAudit::default());
         let audited = AuditedEvents {
             events: Arc::new(NoEvents),

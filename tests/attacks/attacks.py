@@ -164,7 +164,8 @@ class Attacker:
         status, _ = self.call("GET", "/v1/segments", self.own)
         self.check.equal("init: the credential can report and nothing else", status, 403)
 
-    def test_t1_a_false_normal_moves_nothing(self):
+    # Covers T1.
+    def test_a_false_normal_moves_nothing(self):
         """nova-compute of a host is stopped, its guest runs, and the host is said to be off."""
         host = "compute-002"
         self.region.admin("POST", "/hosts/%s/agent" % host, {"running": False})
@@ -180,11 +181,13 @@ class Attacker:
         self.check.that("T1: every host has power", self.powered() == self.names, self.powered())
         self.region.admin("POST", "/hosts/%s/agent" % host, {"running": True})
 
-    def test_t3_processes_of_others_are_not_reported(self):
+    # Covers T3.
+    def test_processes_of_others_are_not_reported(self):
         answers = {self.process(self.own, name)[0] for name in self.names if name != BROKEN}
         self.check.equal("T3: a host says nothing of the processes of others", answers, {403})
 
-    def test_t5_instances_of_others_are_not_restarted(self):
+    # Covers T5.
+    def test_instances_of_others_are_not_restarted(self):
         victim = self.guests["compute-003"]
         status, _ = self.crashed(self.own, "compute-003", victim)
         self.check.equal("T5: an instance of another host is not reported", status, 403)
@@ -195,7 +198,8 @@ class Attacker:
         shown = self.region.admin("GET", "/servers/" + victim)
         self.check.that("T5: it runs where it ran", shown["server"]["host"] == "compute-003", shown)
 
-    def test_t5_a_report_of_the_future_mutes_nobody(self):
+    # Covers T5.
+    def test_a_report_of_the_future_mutes_nobody(self):
         guest = self.region.admin("POST", "/servers", {
             "count": 1, "host": BROKEN, "name": "own", "metadata": {"HA_Enabled": "True"}})["ids"][0]
         status, told = self.crashed(self.own, BROKEN, guest, at="2099-01-01T00:00:00")
@@ -205,7 +209,8 @@ class Attacker:
         status = self.until("a real crash to be taken", lambda: self.crashed(self.own, BROKEN, guest)[0] == 202, 10)
         self.check.that("T5: and mutes nobody until then", status)
 
-    def test_t6_half_sent_requests_keep_nobody_out(self):
+    # Covers T6.
+    def test_half_sent_requests_keep_nobody_out(self):
         address = ("127.0.0.1", self.region.port)
         held = []
         try:
@@ -226,7 +231,8 @@ class Attacker:
             for one in held:
                 one.close()
 
-    def test_t7_a_flood_refuses_its_own_reporter_only(self):
+    # Covers T7.
+    def test_a_flood_refuses_its_own_reporter_only(self):
         answers = [self.process(self.own, BROKEN, "again")[0] for _ in range(3 * LIMIT)]
         self.check.that("T7: the flood is refused", 429 in answers, sorted(set(answers)))
         status, _ = self.process(self.other, "compute-009", "another")
@@ -240,7 +246,8 @@ class Attacker:
         self.region.stop_service()
         self.region.start_service()
 
-    def test_t5_enforced_an_unbound_monitor_says_nothing(self):
+    # Covers T5.
+    def test_with_binding_enforced_an_unbound_monitor_reports_nothing(self):
         for name, (status, told) in (
                 ("VM", self.crashed(self.shared, "compute-004", self.guests["compute-004"])),
                 ("PROCESS", self.process(self.shared, "compute-004")),
@@ -270,7 +277,8 @@ class Attacker:
                                 capture_output=True, text=True, timeout=30, env=self.region.environment)
         return next((row["message"] or "" for row in json.loads(listed.stdout) if row["notification"] == uuid), "")
 
-    def test_t2_unknown_of_a_living_host_cuts_no_power(self):
+    # Covers T2.
+    def test_unknown_of_a_living_host_cuts_no_power(self):
         """Two broken hypervisors, with a credential each, report a third one, which lives."""
         host = "compute-005"
         status, told = self.stopped(self.bound[BROKEN], host, "UNKNOWN")
@@ -282,7 +290,8 @@ class Attacker:
         self.check.that("T2: Nova's word is waited for", "one monitor alone" in said or "Nova shows it up" in said, said)
         self.check.that("T2: every host has power", self.powered() == self.names, self.powered())
 
-    def test_t3_unbound_processes_disable_no_segment(self):
+    # Covers T3.
+    def test_unbound_processes_disable_no_segment(self):
         """The shared role, which is bound to no host, says of every host that its nova-compute has failed."""
         answers = {name: self.process(self.shared, name) for name in self.powered()}
         self.check.that("T3: under warn they are taken", all(status == 202 for status, _ in answers.values()),
@@ -293,7 +302,8 @@ class Attacker:
         disabled = [h["name"] for h in self.region.admin("GET", "/hosts") if not h["enabled"]]
         self.check.that("T3: of ten services no more than a share is disabled", len(disabled) <= 3, disabled)
 
-    def test_t4_false_reports_hold_up_no_real_death(self):
+    # Covers T4.
+    def test_false_reports_hold_up_no_real_death(self):
         """Four living hosts are said to be down, then a fifth dies."""
         for name in ("compute-002", "compute-003", "compute-004", "compute-007"):
             self.stopped(self.shared, name, "UNKNOWN")
@@ -311,13 +321,13 @@ class Attacker:
         server = self.region.admin("GET", "/servers/" + guest)["server"]
         return server["host"] != dead and server.get("status", "ACTIVE") == "ACTIVE"
 
-    POWER = (prepare_for_power, test_t2_unknown_of_a_living_host_cuts_no_power,
-             test_t4_false_reports_hold_up_no_real_death, test_t3_unbound_processes_disable_no_segment)
+    POWER = (prepare_for_power, test_unknown_of_a_living_host_cuts_no_power,
+             test_false_reports_hold_up_no_real_death, test_unbound_processes_disable_no_segment)
 
-    STEPS = (prepare, test_init_makes_a_credential_for_each_host, test_t1_a_false_normal_moves_nothing,
-             test_t3_processes_of_others_are_not_reported, test_t5_instances_of_others_are_not_restarted,
-             test_t5_a_report_of_the_future_mutes_nobody, test_t6_half_sent_requests_keep_nobody_out,
-             test_t7_a_flood_refuses_its_own_reporter_only, enforce, test_t5_enforced_an_unbound_monitor_says_nothing)
+    STEPS = (prepare, test_init_makes_a_credential_for_each_host, test_a_false_normal_moves_nothing,
+             test_processes_of_others_are_not_reported, test_instances_of_others_are_not_restarted,
+             test_a_report_of_the_future_mutes_nobody, test_half_sent_requests_keep_nobody_out,
+             test_a_flood_refuses_its_own_reporter_only, enforce, test_with_binding_enforced_an_unbound_monitor_reports_nothing)
 
 
 def main():

@@ -371,7 +371,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row7_a_database_that_is_away_is_told_within_five_seconds() {
+async fn a_database_that_is_away_is_reported_within_five_seconds() {
     let stage = Stage::set(quick_region(2)).await;
     // A port that nobody listens on any more, and one that never answers.
     let closed = TcpListener::bind("127.0.0.1:0")

@@ -7,8 +7,9 @@ use super::support::{Stage, quick_policy, quick_region, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Covers R12, R25.
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_r25_a_fenced_host_is_held_until_it_is_handed_back() {
+async fn a_fenced_host_is_held_until_it_is_handed_back() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);

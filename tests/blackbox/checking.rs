@@ -285,7 +285,7 @@ impl Scene<'_> {
 }
 
 /// Their grades are tested beside them: what is good only with monitors that are bound to their hosts, which those of these scenes are
-/// not, and what needs a recovery that Nova refuses (`r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`).
+/// not, and what needs a recovery that Nova refuses (`an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`).
 const ELSEWHERE: [&str; 2] = ["monitor-heartbeats", "instance-down"];
 
 #[tokio::test(flavor = "multi_thread")]

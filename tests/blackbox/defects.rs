@@ -42,7 +42,7 @@ async fn forget(stage: &Stage, name: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row1_instances_that_could_not_be_moved_are_told_with_what_nova_said() {
+async fn instances_that_could_not_be_moved_are_shown_with_novas_error() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -77,7 +77,7 @@ async fn operator_row1_instances_that_could_not_be_moved_are_told_with_what_nova
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row3_what_is_not_protected_is_told_and_the_guard_names_who_is_out() {
+async fn what_is_not_protected_is_shown_and_the_guard_names_the_hosts_that_are_out() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     for name in ["compute-005", "compute-006"] {
@@ -117,7 +117,7 @@ async fn operator_row3_what_is_not_protected_is_told_and_the_guard_names_who_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_operator_row2_nothing_is_protected_while_keystone_and_nova_are_dead_and_the_engine_says_so() {
+async fn slow_nothing_is_protected_while_keystone_and_nova_are_dead_and_the_engine_reports_it() {
     let stage = Stage::set(quick_region(2)).await;
     stage.protect().await;
     stage.boot(HOST, 2);
@@ -149,7 +149,7 @@ async fn slow_operator_row2_nothing_is_protected_while_keystone_and_nova_are_dea
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recoveries() {
+async fn what_an_abort_leaves_down_is_shown_and_listed_across_recoveries() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -198,7 +198,7 @@ async fn operator_row5_what_an_abort_leaves_down_is_told_and_listed_across_recov
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row14_a_host_is_declared_dead_without_json_and_answers_have_a_severity() {
+async fn a_host_is_declared_dead_without_json_and_answers_have_a_severity() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -240,7 +240,7 @@ async fn operator_row14_a_host_is_declared_dead_without_json_and_answers_have_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row10_instances_that_were_recovered_to_hosts_in_no_segment_are_told() {
+async fn instances_recovered_to_hosts_in_no_segment_are_shown() {
     let stage = Stage::set(quick_region(2)).await;
     stage.protect().await;
     forget(&stage, "compute-002").await;
@@ -261,7 +261,7 @@ async fn operator_row10_instances_that_were_recovered_to_hosts_in_no_segment_are
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row11_fence_off_says_what_it_would_end_before_it_asks() {
+async fn fence_off_shows_what_it_would_end_before_it_asks() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -314,14 +314,14 @@ async fn operator_row11_fence_off_says_what_it_would_end_before_it_asks() {
 }
 
 #[test]
-fn operator_row13_the_fence_agents_tell_how_they_are_called() {
+fn the_fence_agents_print_how_to_call_them() {
     let (code, told, stderr) = Stage::command(&["fence-agent", "--help"]);
     assert_eq!(code, 0, "{stderr}");
     assert!(told.contains("fence_maas"), "{told}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_operator_row15_an_engine_that_was_killed_is_told_no_more_once_another_runs_in_its_place() {
+async fn slow_a_killed_engine_is_not_shown_any_more_once_another_runs_in_its_place() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let engine = stage.spawn("engine");
@@ -341,7 +341,7 @@ async fn slow_operator_row15_an_engine_that_was_killed_is_told_no_more_once_anot
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row17_words_that_misled_are_gone() {
+async fn misleading_texts_are_gone() {
     let folder = tempfile::tempdir().unwrap();
     let conf = folder.path().join("tachi.conf");
     std::fs::write(
@@ -392,7 +392,7 @@ async fn operator_row17_words_that_misled_are_gone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row18_a_command_on_a_configuration_of_masakaris_begins_with_its_answer() {
+async fn a_command_on_a_configuration_of_masakaris_begins_with_its_answer() {
     let stage = Stage::set(quick_region(2)).await;
     stage.protect().await;
     let text = std::fs::read_to_string(stage.conf()).unwrap();
@@ -415,7 +415,7 @@ async fn operator_row18_a_command_on_a_configuration_of_masakaris_begins_with_it
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row19_a_recovery_that_masakari_had_begun_shows_each_instance_once() {
+async fn a_recovery_that_masakari_had_begun_shows_each_instance_once() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);
@@ -464,7 +464,7 @@ async fn operator_row19_a_recovery_that_masakari_had_begun_shows_each_instance_o
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row20_reports_on_living_hosts_make_no_segment_small() {
+async fn reports_on_living_hosts_make_no_segment_small() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let _engine = stage.spawn("engine");

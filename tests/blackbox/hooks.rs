@@ -174,8 +174,9 @@ async fn hooks_before_during_and_after_a_recovery_are_waited_for_told_and_shown(
     assert!(shown.contains("running hook exec:"), "{shown}");
 }
 
+/// Covers R4.
 #[tokio::test(flavor = "multi_thread")]
-async fn r4_an_engine_killed_inside_a_hook_is_followed_by_one_that_does_not_run_it_again() {
+async fn an_engine_killed_inside_a_hook_is_followed_by_one_that_does_not_run_it_again() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, INSTANCES);

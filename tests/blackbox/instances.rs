@@ -161,8 +161,9 @@ async fn an_instance_that_nova_has_found_stopped_is_only_started() {
     engine.stop().await;
 }
 
+/// Covers R5.
 #[tokio::test(flavor = "multi_thread")]
-async fn r5_lost_answers_and_a_killed_engine_cost_no_second_stop_of_the_started_instance() {
+async fn lost_answers_and_a_killed_engine_cost_no_second_stop_of_the_started_instance() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
@@ -251,8 +252,9 @@ async fn what_is_not_to_be_restarted_is_left_as_it_is() {
     engine.stop().await;
 }
 
+/// Covers R12.
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
+async fn no_start_goes_to_a_host_that_is_being_recovered() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -280,8 +282,9 @@ async fn r12_no_start_goes_to_a_host_that_is_being_recovered() {
     engine.stop().await;
 }
 
+/// Covers R12.
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
+async fn a_host_whose_nova_compute_is_down_gets_no_call_until_it_is_back() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];
@@ -332,8 +335,9 @@ async fn a_stopped_nova_compute_is_disabled_with_our_mark() {
     engine.stop().await;
 }
 
+/// Covers EW5.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
+async fn a_host_that_lost_a_process_is_recovered_when_it_dies() {
     for (process, touches) in [("snmpd", false), ("libvirtd", true), ("nova-compute", true)] {
         let stage = Stage::set(quick_region(4)).await;
         stage.protect().await;
@@ -356,8 +360,9 @@ async fn ew05_a_host_that_lost_a_process_is_recovered_when_it_dies() {
     }
 }
 
+/// Covers C15.
 #[tokio::test(flavor = "multi_thread")]
-async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
+async fn an_instance_is_restarted_wherever_nova_shows_it() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let elsewhere = "compute-002";
@@ -375,8 +380,9 @@ async fn c15_an_instance_is_restarted_wherever_nova_shows_it() {
 }
 
 /// By the ledger of the machines: whatever should run and does not is counted as down and named, and nothing else is.
+/// Covers R36.
 #[tokio::test(flavor = "multi_thread")]
-async fn r36_an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() {
+async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);

@@ -15,8 +15,9 @@ use super::support::{Stage, quick_policy, quick_region, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Covers ROW12.
 #[tokio::test(flavor = "multi_thread")]
-async fn row12_twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() {
+async fn twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);
@@ -141,8 +142,9 @@ fn collected(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
+/// Covers I9.
 #[tokio::test(flavor = "multi_thread")]
-async fn i9_no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_printed() {
+async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_printed() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);

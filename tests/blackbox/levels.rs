@@ -41,8 +41,9 @@ async fn story(stage: &Stage, notification: NotificationId) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
+/// Covers ROW3.
 #[tokio::test(flavor = "multi_thread")]
-async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_runs_twice() {
+async fn a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_runs_twice() {
     type Break = fn(&Stage);
     let cases: [(&str, Break); 3] = [
         ("it accepts and does nothing", |stage| {
@@ -53,14 +54,14 @@ async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_r
                 .maas_command(HOST, PowerCommand::Ignored)
                 .unwrap();
         }),
-        ("row06: nobody can reach it", |stage| {
+        ("nobody can reach it", |stage| {
             let region = stage.sandbox.region();
             region
                 .faults()
                 .maas_query(HOST, PowerQuery::Fails { status: 503 })
                 .unwrap();
         }),
-        ("row05: it refuses", |stage| {
+        ("it refuses", |stage| {
             let region = stage.sandbox.region();
             region
                 .faults()
@@ -88,8 +89,9 @@ async fn row03_a_level_that_lies_or_is_dead_makes_way_for_the_next_and_nothing_r
     }
 }
 
+/// Covers ROW7.
 #[tokio::test(flavor = "multi_thread")]
-async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired() {
+async fn with_every_level_dead_the_recovery_is_on_hold_and_continues_when_one_is_repaired() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -126,8 +128,9 @@ async fn row07_with_every_level_dead_it_is_held_and_goes_on_when_one_is_repaired
     engine.stop().await;
 }
 
+/// Covers I7.
 #[tokio::test(flavor = "multi_thread")]
-async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_it_off() {
+async fn a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_it_off() {
     for (hung, name) in [
         (true, "its kernel hung"),
         (false, "it had lost its power by itself"),
@@ -178,8 +181,9 @@ async fn i07_a_host_gets_its_power_back_after_its_recovery_if_this_had_switched_
     }
 }
 
+/// Covers R17.
 #[tokio::test(flavor = "multi_thread")]
-async fn r17_an_operator_vouches_for_a_host_of_which_no_device_can_tell() {
+async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);

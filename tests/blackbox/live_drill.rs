@@ -292,8 +292,9 @@ fn interrupt(drill: &Child) {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
 }
 
+/// Covers R30.
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_r30_a_drill_whose_host_dies_by_itself_leaves_its_service_to_the_recovery() {
+async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery() {
     let (stage, _engine) = stage(Duration::from_millis(300)).await;
     let region = stage.sandbox.region();
     let drill = begun_with(&stage, "1m", WAITS).await;
@@ -322,8 +323,9 @@ async fn operator_r30_a_drill_whose_host_dies_by_itself_leaves_its_service_to_th
     assert_eq!(region.double_runs(), 0);
 }
 
+/// Covers R30.
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_r30_a_drill_leaves_a_service_that_a_person_has_disabled() {
+async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
     let (stage, _engine) = stage(Duration::from_secs(3)).await;
     let region = stage.sandbox.region();
     // Right before the drill closes the host, or right after; while it waits; and right before Ctrl-C.

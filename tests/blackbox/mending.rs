@@ -138,8 +138,9 @@ fn service(stage: &Stage) -> (bool, bool) {
     (nova.enabled, host["on_maintenance"].as_bool().unwrap())
 }
 
+/// Covers R23.
 #[tokio::test(flavor = "multi_thread")]
-async fn r23_host_return_puts_back_what_a_recovery_has_taken_and_only_when_nothing_speaks_against_it() {
+async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_blocks_it() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);

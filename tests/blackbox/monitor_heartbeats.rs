@@ -27,8 +27,9 @@ async fn beat(monitors: &Api, seconds: u64) {
 }
 
 /// nova-compute is stopped for an upgrade, the guests run on, and a control node says NORMAL without evidence.
+/// Covers R15.
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_r15_a_host_whose_monitors_go_on_is_not_evacuated_on_a_bare_normal() {
+async fn slow_a_host_with_continued_monitor_heartbeats_is_not_evacuated_on_a_bare_normal() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);

@@ -25,9 +25,10 @@ fn number(text: &str, name: &str, labels: &[&str]) -> f64 {
         .sum()
 }
 
+/// Covers EW27, EW35.
 #[expect(clippy::too_many_lines, reason = "a story and a table of numbers")]
 #[tokio::test(flavor = "multi_thread")]
-async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
+async fn forty_instances_are_shown_in_about_ten_lines_and_counted() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 40);
@@ -146,8 +147,9 @@ async fn ew27_ew35_forty_instances_are_told_in_about_ten_lines_and_counted() {
     assert!(!log.contains("GET "), "no request is told:\n{log}");
 }
 
+/// Covers R19.
 #[tokio::test(flavor = "multi_thread")]
-async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_rest() {
+async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_rest() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 20);
@@ -235,8 +237,9 @@ async fn r19_an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the
     drop(engine);
 }
 
+/// Covers R12.
 #[tokio::test(flavor = "multi_thread")]
-async fn r12_status_and_host_return_follow_a_host_from_its_death_to_its_work() {
+async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_service() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -426,7 +429,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_row9_a_recovery_is_named_by_its_host_or_by_the_beginning_of_its_id() {
+async fn a_recovery_is_named_by_its_host_or_by_the_beginning_of_its_id() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     stage.report(HOST).await;

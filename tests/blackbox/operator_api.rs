@@ -216,7 +216,7 @@ fn audited(stage: &Stage) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_row8_a_word_over_http_is_in_the_audit_log_under_keystones_user() {
+async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_user() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let _api = stage.spawn("api");
@@ -283,8 +283,9 @@ async fn operator_api_row8_a_word_over_http_is_in_the_audit_log_under_keystones_
 }
 
 /// The first operator says "wrong rack, they live", the second one approves a moment later; the engines are away.
+/// Covers R32.
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_r32_of_two_operators_who_say_opposite_things_both_are_heard_and_the_abort_wins() {
+async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let _api = stage.spawn("api");

@@ -51,8 +51,9 @@ async fn until_over(stage: &Stage, id: NotificationId) -> (NotificationStatus, S
     (status, message.unwrap_or_default())
 }
 
+/// Covers EW16.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew16_normal_after_unknown_is_not_lost_though_no_engine_ran_in_between() {
+async fn normal_after_unknown_is_not_lost_though_no_engine_ran_in_between() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -70,8 +71,9 @@ async fn ew16_normal_after_unknown_is_not_lost_though_no_engine_ran_in_between()
     engine.stop().await;
 }
 
+/// Covers EW16.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew16_normal_after_an_ignored_unknown_begins_a_recovery() {
+async fn normal_after_an_ignored_unknown_begins_a_recovery() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -91,8 +93,9 @@ async fn ew16_normal_after_an_ignored_unknown_begins_a_recovery() {
     engine.stop().await;
 }
 
+/// Covers EW6.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
+async fn a_report_after_a_failed_recovery_is_a_new_attempt() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -132,8 +135,9 @@ async fn ew06_a_report_after_a_failed_recovery_is_a_new_attempt() {
     engine.stop().await;
 }
 
+/// Covers EW25.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority() {
+async fn amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_priority() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let region = stage.sandbox.region();
@@ -192,8 +196,9 @@ async fn ew25_amphorae_and_what_a_rule_names_are_left_and_the_others_go_by_prior
     engine.stop().await;
 }
 
+/// Covers EW26.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew26_an_instance_that_crashes_again_and_again_is_left_to_a_person_by_whichever_engine() {
+async fn an_instance_that_crashes_repeatedly_needs_an_operator_whichever_engine_handles_it() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let server = stage.boot(HOST, 1)[0];

@@ -70,8 +70,9 @@ async fn an_engine_killed_again_and_again_still_moves_each_instance_once() {
     drop(last);
 }
 
+/// Covers R2.
 #[tokio::test(flavor = "multi_thread")]
-async fn r2_an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
+async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
     let (stage, servers, notification) = dead_host().await;
     stage
         .sandbox

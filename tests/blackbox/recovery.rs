@@ -30,8 +30,9 @@ pub(crate) fn everything<F: Default>() -> Page<F> {
     }
 }
 
+/// Covers EW19.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew19_forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and_a_half_of_the_proof() {
+async fn forty_instances_with_a_rebuild_of_two_seconds_are_back_within_three_and_a_half_of_the_proof() {
     let region = RegionSettings {
         rebuild_time: Duration::from_secs(2),
         ..quick_region(5)
@@ -70,8 +71,9 @@ async fn ew19_forty_instances_with_a_rebuild_of_two_seconds_are_back_within_thre
     engine.stop().await;
 }
 
+/// Covers R13.
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
+async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     let region = RegionSettings {
         rebuild_time: Duration::from_secs(4),
         ..quick_region(5)
@@ -126,8 +128,9 @@ async fn r13_nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
     engine.stop().await;
 }
 
+/// Covers EW18.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an_operator_approves() {
+async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an_operator_approves() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
@@ -195,8 +198,9 @@ async fn ew18_a_lying_power_controller_holds_the_recovery_until_it_is_repaired_a
     engine.stop().await;
 }
 
+/// Covers EW18.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew18_a_host_that_is_only_cut_off_is_powered_off_before_anything_is_moved() {
+async fn a_host_that_is_only_cut_off_is_powered_off_before_anything_is_moved() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 5);
@@ -209,8 +213,9 @@ async fn ew18_a_host_that_is_only_cut_off_is_powered_off_before_anything_is_move
     engine.stop().await;
 }
 
+/// Covers EW20.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew20_each_vm_state_comes_back_as_it_was() {
+async fn each_vm_state_comes_back_as_it_was() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let states = [
@@ -240,8 +245,9 @@ async fn ew20_each_vm_state_comes_back_as_it_was() {
     engine.stop().await;
 }
 
+/// Covers EW2, EW8.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew02_ew08_failures_of_nova_are_outlived() {
+async fn failures_of_nova_are_outlived() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 8);
@@ -285,8 +291,9 @@ async fn ew02_ew08_failures_of_nova_are_outlived() {
     engine.stop().await;
 }
 
+/// Covers R22.
 #[tokio::test(flavor = "multi_thread")]
-async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
+async fn forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -315,8 +322,9 @@ async fn r22_forced_down_is_cleared_when_the_hosts_nova_compute_is_back() {
     engine.stop().await;
 }
 
+/// Covers EW13.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew13_marked_instances_are_asked_for_first() {
+async fn marked_instances_are_asked_for_first() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let region = stage.sandbox.region();

@@ -260,7 +260,7 @@ pub(crate) fn audited(stage: &Stage) -> Vec<Value> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn operator_api_row8_a_word_from_a_laptop_is_audited_under_keystones_user_and_refused_to_a_reader() {
+async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_and_refused_to_a_reader() {
     let stage = Stage::set(quick_region(3)).await;
     stage.protect().await;
     let api = stage.spawn("api");

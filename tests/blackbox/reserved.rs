@@ -106,8 +106,9 @@ async fn reserved_host_takes_the_instances_and_joins_the_aggregates_of_the_dead_
     engine.stop().await;
 }
 
+/// Covers R6.
 #[tokio::test(flavor = "multi_thread")]
-async fn r06_two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_them() {
+async fn two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of_them() {
     let stage = Stage::set(quick_region(4)).await;
     stage
         .protect_by(RecoveryMethod::ReservedHost, &["compute-004"])
@@ -156,8 +157,9 @@ async fn r06_two_hosts_fail_at_once_and_one_reserved_host_goes_to_exactly_one_of
     }
 }
 
+/// Covers EW23.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew23_what_no_host_takes_leaves_the_reserve_as_it_was() {
+async fn what_no_host_takes_leaves_the_reserve_as_it_was() {
     let stage = Stage::set(quick_region(5)).await;
     stage
         .protect_by(RecoveryMethod::RhPriority, &["compute-004", "compute-005"])
@@ -182,8 +184,9 @@ async fn ew23_what_no_host_takes_leaves_the_reserve_as_it_was() {
     engine.stop().await;
 }
 
+/// Covers EW1.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew01_auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_room_for() {
+async fn auto_priority_takes_a_reserved_host_for_what_the_scheduler_has_no_room_for() {
     // Room for ten of them on each host; the third has seven already.
     let region = RegionSettings {
         fleet: Fleet {
@@ -239,8 +242,9 @@ async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
     engine.stop().await;
 }
 
+/// Covers R22.
 #[tokio::test(flavor = "multi_thread")]
-async fn r22_a_host_that_is_back_and_stays_up_is_enabled_and_off_maintenance_if_that_is_wanted() {
+async fn a_host_that_is_back_and_stays_up_is_enabled_and_out_of_maintenance_if_that_is_wanted() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot("compute-001", 2);

@@ -136,8 +136,9 @@ impl Journal for Counting {
     }
 }
 
+/// Covers R7.
 #[tokio::test(flavor = "multi_thread")]
-async fn r7_each_moved_instance_is_written_three_times_after_its_plan() {
+async fn each_moved_instance_is_written_three_times_after_its_plan() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 12);
@@ -170,8 +171,9 @@ async fn r7_each_moved_instance_is_written_three_times_after_its_plan() {
     }
 }
 
+/// Covers EW28.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew28_one_login_is_enough_for_a_whole_recovery() {
+async fn one_login_is_enough_for_a_whole_recovery() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 30);
@@ -193,8 +195,9 @@ async fn ew28_one_login_is_enough_for_a_whole_recovery() {
     assert!(each <= 3 * 30, "lock, evacuate, unlock: {:?}", requests.counts());
 }
 
+/// Covers R13, EW29.
 #[tokio::test(flavor = "multi_thread")]
-async fn r13_ew29_twenty_recoveries_take_the_lists_once_for_all_of_them() {
+async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
     const HOSTS: usize = 20;
     let region = RegionSettings {
         rebuild_time: Duration::from_secs(12),
@@ -264,8 +267,9 @@ async fn r13_ew29_twenty_recoveries_take_the_lists_once_for_all_of_them() {
     );
 }
 
+/// Covers EW31.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew31_twenty_waiting_notifications_are_begun_side_by_side() {
+async fn twenty_waiting_notifications_are_begun_side_by_side() {
     const HOSTS: usize = 20;
     let region = RegionSettings {
         rebuild_time: Duration::from_secs(4),
@@ -304,8 +308,9 @@ async fn ew31_twenty_waiting_notifications_are_begun_side_by_side() {
     engine.stop().await;
 }
 
+/// Covers EW30.
 #[tokio::test(flavor = "multi_thread")]
-async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
+async fn slow_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work() {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 4);
@@ -339,8 +344,9 @@ async fn slow_ew30_a_nova_that_never_answers_holds_up_no_claim_and_no_other_work
     engine.stop().await;
 }
 
+/// Covers EW32.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew32_every_page_is_read_however_small_nova_makes_them() {
+async fn every_page_is_read_however_small_nova_makes_them() {
     let region = RegionSettings {
         max_limit: 2,
         ..quick_region(4)

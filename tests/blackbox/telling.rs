@@ -37,8 +37,9 @@ fn has(ear: &Ear, name: &str) -> bool {
     ear.all().iter().any(|event| event.name() == name)
 }
 
+/// Covers EW35.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew35_two_engines_never_tell_of_the_same_step() {
+async fn two_engines_never_publish_the_same_step() {
     let stage = Stage::set(quick_region(5)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, INSTANCES);
@@ -74,8 +75,9 @@ async fn ew35_two_engines_never_tell_of_the_same_step() {
     }
 }
 
+/// Covers EW35.
 #[tokio::test(flavor = "multi_thread")]
-async fn ew35_an_engine_that_takes_over_tells_the_rest_and_nothing_twice() {
+async fn an_engine_that_takes_over_publishes_the_rest_and_nothing_twice() {
     let region = tachi_sandbox::RegionSettings {
         rebuild_time: Duration::from_secs(3),
         ..quick_region(5)

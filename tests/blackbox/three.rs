@@ -152,15 +152,17 @@ async fn kill_at(after: Duration) -> Option<Duration> {
     Some(took)
 }
 
+/// Covers R2, R4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn slow_r02_r04_an_engine_stopped_at_any_moment_writes_nothing_and_calls_nobody_when_it_goes_on() {
+async fn slow_an_engine_stopped_at_any_moment_writes_and_calls_nothing_when_it_continues() {
     for round in moments().chunks(STOPPED_AT_ONCE) {
         join_all(round.iter().map(|moment| stop_at(APART * *moment))).await;
     }
 }
 
+/// Covers EW9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn slow_ew09_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds() {
+async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds() {
     let moments = moments();
     let mut took = Vec::new();
     for round in moments.chunks(KILLED_AT_ONCE) {
@@ -191,8 +193,9 @@ async fn kill_the_server_of(mut server: OwnServer, after: Duration) {
     three.assert_once().await;
 }
 
+/// Covers EW9.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn slow_ew09_a_database_server_killed_in_the_middle_costs_time_and_nothing_else() {
+async fn slow_a_database_server_killed_in_the_middle_costs_time_and_nothing_else() {
     let moments = [0, 400, 900, 1_500, 2_100].map(Duration::from_millis);
     // SQLite has no server: what dies with its process is tried above.
     let each = moments.map(|after| Some(kill_the_server_of(OwnServer::make()?, after)));

@@ -25,8 +25,8 @@ def path(segment, host=None):
     return below if host is None else "%s/hosts/%s" % (below, host["uuid"])
 
 
-class TestItem01:
-    """`GET /`, `/v1`, `/v1/`, `/healthcheck` shapes; `GET /v1` without token = 401 with `WWW-Authenticate`."""
+class TestDiscovery:
+    """Item 1. `GET /`, `/v1`, `/v1/`, `/healthcheck` shapes; `GET /v1` without token = 401 with `WWW-Authenticate`."""
 
     def test_root(self, ha):
         (version,) = ha.raw("GET", "/").root("versions")
@@ -66,7 +66,8 @@ class TestItem01:
     ("instance-ha LATEST", 400), ("instance-ha 1", 400), ("instance-ha 01.2", 400), ("instance-ha 1.2 foo", 400),
     ("instance-ha 1.4", 406), ("instance-ha 2.0", 406),
 ])
-def test_item_02_microversions(ha, header, expected):
+# Item 2.
+def test_microversions(ha, header, expected):
     """Microversion table of 1.2 row by row, incl. response headers and 406/400 texts (the whole of it: test_discovery)."""
     answer = ha.get("/segments", version=None, headers={} if header is None else {"OpenStack-API-Version": header})
     if isinstance(expected, str):
@@ -82,8 +83,8 @@ def test_item_02_microversions(ha, header, expected):
 
 
 @pytest.mark.parametrize("project", [False, True], ids=["bare", "with project"])
-class TestItem03:
-    """For each resource: create, show, list, update, delete with project-prefixed and bare paths."""
+class TestPathForms:
+    """Item 3. For each resource: create, show, list, update, delete with project-prefixed and bare paths."""
 
     @pytest.fixture
     def at(self, ha, admin, project):
@@ -128,8 +129,8 @@ class TestItem03:
         assert at.put(under + "/" + uuid, {}).status == at.post(under, {}).status == 405
 
 
-class TestItem04:
-    """CLI end-to-end: every command of 7.2 with a fake keystone whose catalog has `/v1/$(tenant_id)s`, `/v1`, and bare
+class TestCommandLine:
+    """Item 4. CLI end-to-end: every command of 7.2 with a fake keystone whose catalog has `/v1/$(tenant_id)s`, `/v1`, and bare
     endpoints. (What each command asks and every version: tests/client/every_call.py.)"""
 
     @pytest.fixture(scope="class")
@@ -171,7 +172,8 @@ class TestItem04:
         assert out("segment", "list") == []
 
 
-def test_item_05_pagination_ends(ha):
+# Item 5.
+def test_pagination_ends(ha):
     """Pagination loop with `--limit 1` over 3 rows ends after 4 requests; default order newest first."""
     for name in "abc":
         ha.new_segment(name)
@@ -190,8 +192,8 @@ TRUE = ["True", "TRUE", "true", "1", "ON", "On", "on", "YES", "Yes", "yes", True
 FALSE = ["False", "FALSE", "false", "0", "OFF", "Off", "off", "NO", "No", "no", False]
 
 
-class TestItem06:
-    """Boolean spellings table for `enabled`, `reserved`, `on_maintenance` in body (2.3) and in query (2.5, 2.6)."""
+class TestBooleans:
+    """Item 6. Boolean spellings table for `enabled`, `reserved`, `on_maintenance` in body (2.3) and in query (2.5, 2.6)."""
 
     def test_enabled_in_a_body(self, ha):
         for number, word in enumerate(TRUE + FALSE):
@@ -234,7 +236,8 @@ class TestItem06:
 
 @pytest.mark.parametrize("status, free", [("new", False), ("running", False), ("error", False),
                                           ("finished", True), ("failed", True), ("ignored", True)])
-def test_item_07_in_use(ha, database, segment, hosts, status, free):
+# Item 7.
+def test_in_use(ha, database, segment, hosts, status, free):
     """409 in-use for `new`, `running`, `error`; allowed for `finished`, `failed`, `ignored`; H2 still 201."""
     sibling = segment["hosts"][1]
     database.set_status(ha.new_notification(hosts[0]), status)
@@ -252,7 +255,8 @@ def test_item_07_in_use(ha, database, segment, hosts, status, free):
     ("2026-01-01T00:03:00.000001", STARTED, 202), ("2025-01-01T00:00:00", STARTED, 409),
     ("2026-01-01T00:00:00", {"event": "STARTED"}, 202),
 ], ids=["+0 s", "+180 s", "+180.000001 s", "older", "different payload"])
-def test_item_08_duplicate_window(ha, database, segment, hosts, at, payload, status):
+# Item 8.
+def test_duplicate_window(ha, database, segment, hosts, at, payload, status):
     """Duplicate window: +0 s, +180 s is 409; +180.000001 s is 202; older identical is 409; different payload is 202.
     (Where the column keeps whole seconds it takes a whole second more.)"""
     if not database.fractions:
@@ -261,8 +265,8 @@ def test_item_08_duplicate_window(ha, database, segment, hosts, at, payload, sta
     assert ha.notify(hosts[0], at=at, payload=payload).status == status
 
 
-class TestItem09:
-    """Soft-delete name reuse for segments and hosts; cascading host deletion."""
+class TestNameReuse:
+    """Item 9. Soft-delete name reuse for segments and hosts; cascading host deletion."""
 
     def test_segments(self, ha):
         for _ in range(3):
@@ -283,8 +287,8 @@ class TestItem09:
         assert len(rows) == 2 and all(deleted == id_ for deleted, id_ in rows)
 
 
-class TestItem10:
-    """Payload matrices of 5.1; lower-case `stopped` is 400; unknown host is 400; maintenance is 409. (All: test_notifications.)"""
+class TestPayloads:
+    """Item 10. Payload matrices of 5.1; lower-case `stopped` is 400; unknown host is 400; maintenance is 409. (All: test_notifications.)"""
 
     @pytest.mark.parametrize("kind, payload", [
         ("COMPUTE_HOST", STOPPED), ("COMPUTE_HOST", {"event": "STARTED"}), ("PROCESS", PROCESS), ("VM", VM),
@@ -314,8 +318,8 @@ class TestItem10:
                                        "is already under maintenance." % hosts[0])
 
 
-class TestItem11:
-    """N3 shape at 1.0 (no key) and 1.1+ (list); task `progress` number vs detail `progress` string."""
+class TestProgress:
+    """Item 11. N3 shape at 1.0 (no key) and 1.1+ (list); task `progress` number vs detail `progress` string."""
 
     @pytest.mark.parametrize("version, there", [(None, False), ("1.0", False), ("1.1", True), ("1.2", True), ("1.3", True)])
     def test_shape(self, ha, segment, hosts, version, there):
@@ -339,8 +343,8 @@ class TestItem11:
         assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{6})?", detail["timestamp"]), detail
 
 
-class TestItem12:
-    """Non-admin token is 403 text with rule name; policy.yaml override of one rule changes only that route; file edit
+class TestPolicyOverrides:
+    """Item 12. Non-admin token is 403 text with rule name; policy.yaml override of one rule changes only that route; file edit
     takes effect without restart."""
 
     def routes(self, segment):
@@ -407,7 +411,8 @@ SPOOFED = {"X-User-Id": "admin", "X-Project-Id": "admin", "X-Roles": "admin", "X
 
 
 @pytest.mark.parametrize("token, status", [(None, 401), ("nonsense", 401), ("member", 403)])
-def test_item_13_spoofed_identity_headers_grant_nothing(ha, member, token, status):
+# Item 13.
+def test_spoofed_identity_headers_grant_nothing(ha, member, token, status):
     """Client-spoofed identity headers never grant access."""
     client = ha.but(token=member[0] if token == "member" else token)
     assert client.get("/segments", headers=SPOOFED).status == status

@@ -13,7 +13,7 @@ REQUEST_ID = re.compile(r"req-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f
     ("no method", 405, "badMethod"), ("not acceptable", 406, "masakariFault"), ("conflict", 409, "conflictingRequest"),
     ("media type", 415, "badMediaType"),
 ])
-def test_s3_1_the_envelope(ha, member, case, status, name):
+def test_the_envelope(ha, member, case, status, name):
     ha.new_segment("s")
     answer = {
         "bad request": lambda: ha.get("/segments?limit=x"),
@@ -30,12 +30,12 @@ def test_s3_1_the_envelope(ha, member, case, status, name):
 
 
 @pytest.mark.ours_only("FIX, register row 20: Masakari's 413 has no envelope and an unfilled %s")
-def test_s3_4_too_large_is_enveloped(ha):
+def test_too_large_is_enveloped(ha):
     status, name, message = ha.post("/segments", b" " * 114689).fault
     assert (status, name) == (413, "overLimit") and "114688" in message and "%s" not in message
 
 
-def test_s3_4_the_size_is_an_option(variant, database, ha):
+def test_the_size_is_an_option(variant, database, ha):
     service = variant("[oslo_middleware]\nmax_request_body_size = 2000\n")
     ha.address, ha.host = service.address, "%s:%d" % service.address
     fields = {**GOOD["segment"], "description": "x" * 3000}
@@ -44,17 +44,17 @@ def test_s3_4_the_size_is_an_option(variant, database, ha):
 
 
 @pytest.mark.parametrize("body", [b"{", b"{\"segment\":", b"\xff\xfe", b"{\"a\": \"\xff\"}", b"nonsense"])
-def test_s3_2_malformed_json(ha, body):
+def test_malformed_json(ha, body):
     assert ha.post("/segments", body).fault == (400, "badRequest", "Malformed request body")
 
 
 @pytest.mark.ours_only("FIX: Masakari's parser runs out of stack, and it is 500")
-def test_s3_2_deeply_nested_json_is_malformed_too(ha):
+def test_deeply_nested_json_is_malformed_too(ha):
     assert ha.post("/segments", b"[" * 5000).fault == (400, "badRequest", "Malformed request body")
 
 
 @pytest.mark.parametrize("method, path", [("POST", "/segments"), ("PUT", "/segments/" + NOBODY)])
-def test_s3_2_an_empty_body_is_null(ha, method, path):
+def test_an_empty_body_is_null(ha, method, path):
     assert ha.send(method, path, b"").fault == (400, "badRequest", "None is not of type 'object'")
 
 
@@ -62,7 +62,7 @@ def test_s3_2_an_empty_body_is_null(ha, method, path):
 
 @pytest.mark.parametrize("content_type", [
     "application/json", "application/json; charset=utf-8", "application/vnd.openstack.masakari+json", "text/plain", "", None])
-def test_s3_3_types_that_are_taken(ha, content_type):
+def test_types_that_are_taken(ha, content_type):
     headers = {"X-Auth-Token": ha.token}
     if content_type is not None:
         headers["Content-Type"] = content_type
@@ -72,12 +72,12 @@ def test_s3_3_types_that_are_taken(ha, content_type):
 
 @pytest.mark.parametrize("content_type", ["application/xml", "text/html", "application/x-www-form-urlencoded", "nonsense"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_s3_3_types_that_are_not(ha, content_type, method):
+def test_types_that_are_not(ha, content_type, method):
     answer = ha.send(method, "/segments", *([] if method == "GET" else [GOOD]), headers={"Content-Type": content_type})
     assert answer.fault == (415, "badMediaType", "Unsupported Content-Type")
 
 
-def test_s3_3_bodies_of_get_and_delete_are_ignored(ha):
+def test_bodies_of_get_and_delete_are_ignored(ha):
     segment = ha.new_segment("s")
     assert ha.send("GET", "/segments", b"{").status == 200
     assert ha.send("DELETE", "/segments/" + segment["uuid"], b"{").status == 204
@@ -93,7 +93,7 @@ UNROUTED = [
 
 
 @pytest.mark.parametrize("method, path", UNROUTED)
-def test_s3_4_unrouted_is_404_whatever_the_method(ha, method, path):
+def test_unrouted_is_404_whatever_the_method(ha, method, path):
     """SDKs take only 404 for "not there"."""
     answer = ha.send(method, path)
     assert answer.status == 404
@@ -103,7 +103,7 @@ def test_s3_4_unrouted_is_404_whatever_the_method(ha, method, path):
 
 @pytest.mark.ours_only("FIX, register row 20: Masakari answers HTML or a body of its own")
 @pytest.mark.parametrize("accept", [None, "*/*", "text/html", "application/json"])
-def test_s3_4_unrouted_is_enveloped(ha, accept):
+def test_unrouted_is_enveloped(ha, accept):
     answer = ha.get("/foo", headers={} if accept is None else {"Accept": accept})
     assert answer.fault == (404, "itemNotFound", "The resource could not be found.")
 
@@ -119,7 +119,7 @@ def test_s3_4_unrouted_is_enveloped(ha, accept):
     ("POST", "/notifications/x/vmoves", "create"), ("PUT", "/notifications/x/vmoves/y", "update"),
     ("DELETE", "/notifications/x/vmoves/y", "delete"),
 ])
-def test_s3_4_what_a_route_knows_and_nobody_may_do_is_405(ha, method, path, action):
+def test_what_a_route_knows_and_nobody_may_do_is_405(ha, method, path, action):
     answer = ha.send(method, path)
     assert answer.fault == (405, "badMethod", "The request method: '%s' with action: '%s' is not allowed on this resource" % (
         method, action))
@@ -128,7 +128,7 @@ def test_s3_4_what_a_route_knows_and_nobody_may_do_is_405(ha, method, path, acti
 # 3.5
 
 @pytest.mark.parametrize("case, status", [("ok", 200), ("no token", 401), ("not found", 404), ("too large", 413)])
-def test_s3_5_every_answer_has_an_id_of_its_own(ha, case, status):
+def test_every_answer_has_an_id_of_its_own(ha, case, status):
     def answer():
         return {
             "ok": lambda: ha.get("/segments"),
@@ -143,7 +143,7 @@ def test_s3_5_every_answer_has_an_id_of_its_own(ha, case, status):
 
 
 @pytest.mark.parametrize("sent", ["req-6128798e-1111-4222-8333-0123456789ab", "nonsense"])
-def test_s3_5_a_callers_id_does_not_replace_ours(ha, sent):
+def test_a_callers_id_does_not_replace_ours(ha, sent):
     answer = ha.get("/segments", headers={"X-Openstack-Request-Id": sent})
     assert answer.headers["x-openstack-request-id"] != sent
 
@@ -153,7 +153,7 @@ def test_s3_5_a_callers_id_does_not_replace_ours(ha, sent):
 ALIASES = ["extensions", "notifications", "os-hosts", "segments", "versions", "vmoves"]
 
 
-def test_s4_extensions_are_listed_by_alias(ha):
+def test_extensions_are_listed_by_alias(ha):
     listed = ha.get("/extensions").root("extensions")
     assert [row["alias"] for row in listed] == ALIASES
     for row in listed:
@@ -162,16 +162,16 @@ def test_s4_extensions_are_listed_by_alias(ha):
         assert ha.get("/extensions/" + row["alias"]).root("extension") == row
 
 
-def test_s4_names_of_extensions(ha):
+def test_names_of_extensions(ha):
     names = {row["alias"]: row["name"] for row in ha.get("/extensions").root("extensions")}
     assert names == {"extensions": "Extensions", "notifications": "Notifications", "os-hosts": "Hosts",
                      "segments": "Segments", "versions": "Versions", "vmoves": "vmoves"}
 
 
-def test_s4_an_unknown_alias_is_404(ha):
+def test_an_unknown_alias_is_404(ha):
     assert ha.get("/extensions/bogus").fault == (404, "itemNotFound", "The resource could not be found.")
 
 
-def test_s4_who_is_not_admitted_is_403(ha, member):
+def test_who_is_not_admitted_is_403(ha, member):
     assert ha.but(token=member[0]).get("/extensions").fault == (
         403, "forbidden", "Policy doesn't allow os_masakari_api:extensions:index to be performed.")

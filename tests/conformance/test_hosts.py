@@ -28,14 +28,14 @@ def segment(ha):
     return ha.new_segment("s1")
 
 
-def test_s2_6_h2_defaults(ha, segment, hosts):
+def test_create_defaults(ha, segment, hosts):
     host = ha.new_host(segment, hosts[0])
     assert (host["reserved"], host["on_maintenance"]) == (False, False)
     assert (host["type"], host["control_attributes"], host["name"]) == ("COMPUTE", "SSH", hosts[0])
 
 
 @pytest.mark.parametrize("without", ["name", "type", "control_attributes"])
-def test_s2_6_h2_required_fields(ha, segment, hosts, without):
+def test_create_required_fields(ha, segment, hosts, without):
     fields = {"name": hosts[0], "type": "C", "control_attributes": "S"}
     del fields[without]
     assert ha.post(under(segment), {"host": fields}).message.endswith("'%s' is a required property" % without)
@@ -43,7 +43,7 @@ def test_s2_6_h2_required_fields(ha, segment, hosts, without):
 
 @pytest.mark.parametrize("more", [{"failover_segment_id": NOBODY}, {"uuid": NOBODY}, {"reserved": 1},
                                   {"on_maintenance": None}, {"control_attributes": "a\tb"}])
-def test_s2_6_h2_refused_fields(ha, segment, hosts, more):
+def test_create_refused_fields(ha, segment, hosts, more):
     fields = {"name": hosts[0], "type": "C", "control_attributes": "S", **more}
     assert ha.post(under(segment), {"host": fields}).fault[:2] == (400, "badRequest")
     assert ha.get(under(segment)).root("hosts") == []
@@ -51,7 +51,7 @@ def test_s2_6_h2_refused_fields(ha, segment, hosts, more):
 
 @pytest.mark.ours_only("FIX, register row 6: Masakari lets null through and fails with 500")
 @pytest.mark.parametrize("field", ["type", "control_attributes"])
-def test_s2_6_h2_null_is_refused(ha, segment, hosts, field):
+def test_create_null_is_refused(ha, segment, hosts, field):
     fields = {"name": hosts[0], "type": "C", "control_attributes": "S", field: None}
     assert ha.post(under(segment), {"host": fields}).fault[:2] == (400, "badRequest")
     host = ha.new_host(segment, hosts[0])
@@ -61,7 +61,7 @@ def test_s2_6_h2_null_is_refused(ha, segment, hosts, field):
 @pytest.mark.parametrize("field", ["reserved", "on_maintenance"])
 @pytest.mark.parametrize("word, value", [("True", True), ("on", True), ("YES", True), ("1", True), (True, True),
                                          ("False", False), ("off", False), ("No", False), ("0", False), (False, False)])
-def test_s2_6_words_for_booleans(ha, segment, hosts, field, word, value):
+def test_booleans_as_text(ha, segment, hosts, field, word, value):
     host = ha.new_host(segment, hosts[0], **{field: word})
     assert host[field] is value
     if value:
@@ -69,7 +69,7 @@ def test_s2_6_words_for_booleans(ha, segment, hosts, field, word, value):
     assert ha.put(under(segment, host), {"host": {field: word}}).root("host")[field] is value
 
 
-def test_s2_6_which_404(ha, segment, hosts):
+def test_which_404(ha, segment, hosts):
     host, other = ha.new_host(segment, hosts[0]), ha.new_segment("other")
     new, change = {"host": {"name": hosts[1], "type": "C", "control_attributes": "S"}}, {"host": {"reserved": True}}
     s, h, o = segment["uuid"], host["uuid"], other["uuid"]
@@ -89,7 +89,7 @@ def test_s2_6_which_404(ha, segment, hosts):
         assert answer.fault == expected, name
 
 
-def test_s2_6_names_are_unique_in_all_segments(ha, segment, hosts):
+def test_names_are_unique_in_all_segments(ha, segment, hosts):
     """Register, row 32."""
     other = ha.new_segment("other")
     first, second = ha.new_host(segment, hosts[0]), ha.new_host(other, hosts[1])
@@ -103,7 +103,7 @@ def test_s2_6_names_are_unique_in_all_segments(ha, segment, hosts):
 
 
 @pytest.mark.parametrize("name", ["nobody", "COMPUTE-1", "name with blanks"])
-def test_s2_6_names_are_novas(ha, segment, hosts, name):
+def test_names_are_novas(ha, segment, hosts, name):
     unknown = (400, "badRequest", "Compute service with name %s could not be found." % name)
     fields = {"name": name, "type": "C", "control_attributes": "S"}
     assert ha.post(under(segment), {"host": fields}).fault == unknown
@@ -111,7 +111,7 @@ def test_s2_6_names_are_novas(ha, segment, hosts, name):
     assert ha.put(under(segment, host), {"host": {"name": name}}).fault == unknown
 
 
-def test_s2_6_h2_the_segment_comes_before_nova(ha, nova):
+def test_create_the_segment_comes_before_nova(ha, nova):
     nova.strike("GET /compute", effect="status", status=500)
     fields = {"name": "h", "type": "C", "control_attributes": "S"}
     assert ha.post("/segments/%s/hosts" % NOBODY, {"host": fields}).fault == no_segment(NOBODY)
@@ -121,7 +121,7 @@ def test_s2_6_h2_the_segment_comes_before_nova(ha, nova):
     ("type=KVM", "b"), ("type=x", ""), ("reserved=true", "b"), ("reserved=No", "ac"), ("on_maintenance=1", "c"),
     ("on_maintenance=OFF", "ab"), ("reserved=f&on_maintenance=f", "a"), ("failover_segment_id=x", "abc"),
 ])
-def test_s2_6_h1_filters(ha, segment, hosts, query, expected):
+def test_list_filters(ha, segment, hosts, query, expected):
     by_letter = dict(zip("abc", hosts))
     ha.new_host(segment, by_letter["a"])
     ha.new_host(segment, by_letter["b"], type="KVM", reserved=True)
@@ -130,7 +130,7 @@ def test_s2_6_h1_filters(ha, segment, hosts, query, expected):
 
 
 @pytest.mark.ours_only("FIX (optional), register row 5: Masakari reads these and forgets them")
-def test_s2_6_h1_name_and_control_attributes_filter(ha, segment, hosts):
+def test_list_name_and_control_attributes_filter(ha, segment, hosts):
     ha.new_host(segment, hosts[0])
     ha.new_host(segment, hosts[1], control_attributes="IPMI")
     assert names(ha.get(under(segment) + "?name=" + hosts[0])) == [hosts[0]]
@@ -140,7 +140,7 @@ def test_s2_6_h1_name_and_control_attributes_filter(ha, segment, hosts):
 
 @pytest.mark.parametrize("name", ["on_maintenance", "reserved"])
 @pytest.mark.parametrize("word", ["2", "oui", "tru"])
-def test_s2_6_h1_filters_refuse_other_words(ha, segment, name, word):
+def test_filters_refuse_other_text(ha, segment, name, word):
     status, fault, message = ha.get("%s?%s=%s" % (under(segment), name, word)).fault
     assert (status, fault) == (400, "badRequest")
     assert message.startswith("Invalid value for %s: Unrecognized value '%s', acceptable values are: '0', '1', 'f', " % (
@@ -148,13 +148,13 @@ def test_s2_6_h1_filters_refuse_other_words(ha, segment, name, word):
 
 
 @pytest.mark.parametrize("fields", [{}, {"failover_segment_id": NOBODY}, {"name": ""}, {"odd": 1}, {"type": "A B"}])
-def test_s2_6_h4_refused_bodies(ha, segment, hosts, fields):
+def test_update_refused_bodies(ha, segment, hosts, fields):
     host = ha.new_host(segment, hosts[0])
     assert ha.put(under(segment, host), {"host": fields}).fault[:2] == (400, "badRequest")
     assert ha.get(under(segment, host)).root("host") == host
 
 
-def test_s2_6_h4_is_a_partial_update(ha, segment, hosts):
+def test_update_is_partial(ha, segment, hosts):
     """Q11: the dashboard sends all fields, booleans as words."""
     host = ha.new_host(segment, hosts[0])
     sent = {"name": hosts[0], "reserved": "True", "type": "COMPUTE", "control_attributes": "x y", "on_maintenance": "False"}
@@ -163,7 +163,7 @@ def test_s2_6_h4_is_a_partial_update(ha, segment, hosts):
 
 
 @pytest.mark.parametrize("status", OPEN + CLOSED)
-def test_s2_6_in_use_guards_all_hosts_of_the_segment(ha, database, segment, hosts, status):
+def test_in_use_guards_all_hosts_of_the_segment(ha, database, segment, hosts, status):
     """Register, row 17: one host's notification holds its siblings too; a new host may come."""
     host, sibling = ha.new_host(segment, hosts[0]), ha.new_host(segment, hosts[1])
     database.set_status(ha.new_notification(hosts[0]), status)
@@ -181,7 +181,8 @@ def test_s2_6_in_use_guards_all_hosts_of_the_segment(ha, database, segment, host
 
 @pytest.mark.ours_only("deliberate, protocol R20: Masakari answers 409")
 @pytest.mark.parametrize("status", OPEN)
-def test_r20_in_use_lets_maintenance_through(ha, database, segment, hosts, status):
+# Covers R20.
+def test_in_use_lets_maintenance_through(ha, database, segment, hosts, status):
     host = ha.new_host(segment, hosts[0])
     database.set_status(ha.new_notification(hosts[0]), status)
     path = under(segment, host)
@@ -195,7 +196,7 @@ def test_r20_in_use_lets_maintenance_through(ha, database, segment, hosts, statu
     assert ha.put(path, {"host": same}).status == 409
 
 
-def test_s2_6_h4_in_use_comes_before_novas_check(ha, nova, segment, hosts):
+def test_update_in_use_comes_before_novas_check(ha, nova, segment, hosts):
     host = ha.new_host(segment, hosts[0])
     ha.new_notification(hosts[0])
     nova.strike("GET /compute", effect="status", status=500)
@@ -203,7 +204,7 @@ def test_s2_6_h4_in_use_comes_before_novas_check(ha, nova, segment, hosts):
 
 
 @pytest.mark.ours_only("FIX, register row 34: Masakari asks Nova again, and an outage is 500")
-def test_s2_6_h4_an_unchanged_name_needs_no_nova(ha, nova, segment, hosts):
+def test_update_an_unchanged_name_needs_no_nova(ha, nova, segment, hosts):
     host = ha.new_host(segment, hosts[0])
     nova.strike("GET /compute", effect="break")
     sent = {"name": hosts[0], "on_maintenance": True}
@@ -212,7 +213,7 @@ def test_s2_6_h4_an_unchanged_name_needs_no_nova(ha, nova, segment, hosts):
 
 @pytest.mark.ours_only("FIX, register row 34: 503 where Nova is out; Masakari answers 500")
 @pytest.mark.parametrize("effect", [{"effect": "break"}, {"effect": "status", "status": 503}])
-def test_s2_6_nova_out_is_503(ha, nova, segment, hosts, effect):
+def test_nova_out_is_503(ha, nova, segment, hosts, effect):
     host = ha.new_host(segment, hosts[0])
     nova.strike("GET /compute", **effect)
     fields = {"name": hosts[1], "type": "C", "control_attributes": "S"}
@@ -222,13 +223,13 @@ def test_s2_6_nova_out_is_503(ha, nova, segment, hosts, effect):
     assert names(ha.get(under(segment))) == [hosts[0]]
 
 
-def test_s2_6_novas_403_is_403(ha, nova, segment, hosts):
+def test_novas_403_is_403(ha, nova, segment, hosts):
     nova.strike("GET /compute", effect="status", status=403)
     fields = {"name": hosts[1], "type": "C", "control_attributes": "S"}
     assert ha.post(under(segment), {"host": fields}).fault[:2] == (403, "forbidden")
 
 
-def test_s2_6_on_maintenance_stays_until_it_is_taken_off(ha, segment, hosts):
+def test_on_maintenance_stays_until_it_is_taken_off(ha, segment, hosts):
     host = ha.new_host(segment, hosts[0], on_maintenance=True)
     assert ha.notify(hosts[0], payload=STARTED).status == 409
     ha.put(under(segment, host), {"host": {"on_maintenance": False}})

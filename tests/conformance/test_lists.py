@@ -14,7 +14,7 @@ def abc(ha):
     return {name: ha.new_segment(name) for name in "abc"}
 
 
-def test_s2_4_the_newest_comes_first(ha, abc):
+def test_the_newest_comes_first(ha, abc):
     assert names(ha.get("/segments")) == ["c", "b", "a"]
 
 
@@ -22,7 +22,7 @@ def test_s2_4_the_newest_comes_first(ha, abc):
     ("limit=2", ["c", "b"]), ("limit=0", []), ("limit=5000", ["c", "b", "a"]), ("limit=1&limit=2", ["c", "b"]),
     ("limit=%201%20", ["c"]), ("page_size=1", ["c", "b", "a"]),
 ])
-def test_s2_4_limit(ha, abc, query, expected):
+def test_limit(ha, abc, query, expected):
     assert names(ha.get("/segments?" + query)) == expected
 
 
@@ -41,12 +41,12 @@ def test_s2_4_limit(ha, abc, query, expected):
     ("marker=6128798e-1111-4222-8333-0123456789ab", "Marker 6128798e-1111-4222-8333-0123456789ab could not be found."),
 ])
 @pytest.mark.parametrize("collection", ["/segments", "/notifications"])
-def test_s2_4_refusals(ha, collection, query, message):
+def test_refusals(ha, collection, query, message):
     assert ha.get(collection + "?" + query).fault == (400, "badRequest", message)
 
 
 @pytest.mark.parametrize("query", ["limit=x", "sort_dir=x", "marker=x", "sort_key=x"])
-def test_s2_4_refusals_of_hosts_and_vmoves(ha, hosts, query):
+def test_refusals_of_hosts_and_vmoves(ha, hosts, query):
     segment = ha.new_segment()
     ha.new_host(segment, hosts[0])
     made = ha.new_notification(hosts[0])
@@ -54,16 +54,16 @@ def test_s2_4_refusals_of_hosts_and_vmoves(ha, hosts, query):
         assert ha.get(path + "?" + query).fault[:2] == (400, "badRequest"), path
 
 
-def test_s2_4_an_empty_marker_is_no_row(ha, abc):
+def test_an_empty_marker_is_no_row(ha, abc):
     assert ha.get("/segments?marker=").fault == (400, "badRequest", "Marker  could not be found.")
 
 
-def test_s2_4_a_deleted_row_is_no_marker(ha, abc):
+def test_a_deleted_row_is_no_marker(ha, abc):
     ha.delete("/segments/" + abc["b"]["uuid"])
     assert ha.get("/segments?marker=%d" % abc["b"]["id"]).status == 400
 
 
-def test_s2_4_a_marker_may_belong_to_another_parent(ha, hosts):
+def test_a_marker_may_belong_to_another_parent(ha, hosts):
     one, two = ha.new_segment("one"), ha.new_segment("two")
     first, second = ha.new_host(one, hosts[0]), ha.new_host(two, hosts[1])
     answer = ha.get("/segments/%s/hosts?marker=%d&sort_key=id&sort_dir=asc" % (two["uuid"], first["id"]))
@@ -79,15 +79,15 @@ def test_s2_4_a_marker_may_belong_to_another_parent(ha, hosts):
     ("sort_dir=asc", ["a", "b", "c"]),
     ("sort_key=id", ["c", "b", "a"]),
 ])
-def test_s2_4_sorting(ha, abc, query, expected):
+def test_sorting(ha, abc, query, expected):
     assert names(ha.get("/segments?" + query)) == expected
 
 
-def test_s2_4_unknown_parameters_are_ignored(ha, abc):
+def test_unknown_parameters_are_ignored(ha, abc):
     assert names(ha.get("/segments?name=a&offset=2&foo=bar")) == ["c", "b", "a"]
 
 
-def test_s2_4_osapi_max_limit_caps_pages(variant, ha, abc, admin):
+def test_osapi_max_limit_caps_pages(variant, ha, abc, admin):
     service = variant("[DEFAULT]\nosapi_max_limit = 2\n")
     client = Client(service.address, admin[0])
     assert names(client.get("/segments")) == ["c", "b"]
@@ -95,16 +95,16 @@ def test_s2_4_osapi_max_limit_caps_pages(variant, ha, abc, admin):
     assert names(client.get("/segments?limit=1")) == ["c"]
 
 
-def test_s2_4_collections_have_one_key_and_no_links(ha, abc):
+def test_collections_have_one_key_and_no_links(ha, abc):
     answer = ha.get("/segments?limit=1")
     assert list(answer.json) == ["segments"] and "Link" not in answer.headers
 
 
-def test_q1_a_page_after_the_last_is_empty(ha, abc):
+def test_a_page_after_the_last_is_empty(ha, abc):
     assert names(ha.get("/segments?marker=%d&limit=2" % abc["a"]["id"])) == []
 
 
-def test_q2_pages_keep_sort_and_filter(ha):
+def test_pages_keep_sort_and_filter(ha):
     for name in "abcd":
         ha.new_segment(name, service_type="odd" if name == "b" else "even")
     query, seen, marker = "/segments?sort_key=name&sort_dir=asc&service_type=even&limit=2", [], ""
@@ -117,7 +117,7 @@ def test_q2_pages_keep_sort_and_filter(ha):
     assert seen == ["a", "c", "d"]
 
 
-def test_s2_4_a_row_added_between_pages_moves_nothing(ha, abc):
+def test_a_row_added_between_pages_moves_nothing(ha, abc):
     first = ha.get("/segments?limit=1").root("segments")
     ha.new_segment("d")
     assert names(ha.get("/segments?limit=1&marker=%d" % first[0]["id"])) == ["b"]
@@ -175,11 +175,11 @@ def pages_join(three, collection, key):
 
 
 @pytest.mark.parametrize("collection, key", PLAIN)
-def test_s2_4_every_column_is_a_sort_key_and_pages_join(three, collection, key):
+def test_every_column_is_a_sort_key_and_pages_join(three, collection, key):
     pages_join(three, collection, key)
 
 
 @pytest.mark.ours_only("FIX: Masakari's pages lose rows where a column is null in some of them")
 @pytest.mark.parametrize("collection, key", [(name, key) for name, keys in MIXED.items() for key in keys])
-def test_s2_4_pages_join_where_a_column_is_null(three, collection, key):
+def test_pages_join_where_a_column_is_null(three, collection, key):
     pages_join(three, collection, key)

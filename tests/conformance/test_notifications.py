@@ -21,7 +21,7 @@ def path(notification):
     return "/notifications/" + notification["notification_uuid"]
 
 
-def test_s2_7_n2_what_is_made(ha, segment, hosts):
+def test_create_what_is_made(ha, segment, hosts):
     made = ha.new_notification(hosts[0], at=AT)
     host = next(row for row in ha.get("/segments/%s/hosts" % segment["uuid"]).root("hosts") if row["name"] == hosts[0])
     assert made == {**made, "generated_time": AT + ".000000", "source_host_uuid": host["uuid"], "type": "COMPUTE_HOST",
@@ -31,7 +31,7 @@ def test_s2_7_n2_what_is_made(ha, segment, hosts):
 
 
 @pytest.mark.parametrize("without", ["type", "hostname", "generated_time", "payload"])
-def test_s2_7_n2_required_fields(ha, segment, hosts, without):
+def test_create_required_fields(ha, segment, hosts, without):
     fields = {"type": "COMPUTE_HOST", "hostname": hosts[0], "generated_time": AT, "payload": STOPPED}
     del fields[without]
     assert ha.post("/notifications", {"notification": fields}).message.endswith("'%s' is a required property" % without)
@@ -42,18 +42,18 @@ def test_s2_7_n2_required_fields(ha, segment, hosts, without):
     {"payload": {}}, {"payload": {"event": 1}}, {"payload": {"event": None}}, {"payload": {"a/b": "x"}},
     {"payload": {"event": "x" * 256}}, {"payload": {"": "x"}},
 ])
-def test_s2_7_n2_refused_fields(ha, segment, hosts, more):
+def test_create_refused_fields(ha, segment, hosts, more):
     fields = {"type": "COMPUTE_HOST", "hostname": hosts[0], "generated_time": AT, "payload": STOPPED, **more}
     assert ha.post("/notifications", {"notification": fields}).fault[:2] == (400, "badRequest")
     assert ha.get("/notifications").root("notifications") == []
 
 
-def test_s2_7_n2_an_unknown_host_is_400(ha, segment):
+def test_create_an_unknown_host_is_400(ha, segment):
     """Register, row 15; Q15: monitors give up after 400 and repeat after 404."""
     assert ha.notify("nobody").fault == (400, "badRequest", "Host with name nobody could not be found.")
 
 
-def test_s2_7_n2_a_deleted_host_is_unknown(ha, segment, hosts):
+def test_create_a_deleted_host_is_unknown(ha, segment, hosts):
     host = ha.get("/segments/%s/hosts" % segment["uuid"]).root("hosts")[0]
     ha.delete("/segments/%s/hosts/%s" % (segment["uuid"], host["uuid"]))
     assert ha.notify(host["name"]).status == 400
@@ -61,7 +61,7 @@ def test_s2_7_n2_a_deleted_host_is_unknown(ha, segment, hosts):
 
 @pytest.mark.parametrize("kind", ["COMPUTE_HOST", "PROCESS", "VM"])
 @pytest.mark.parametrize("payload", [None, "started"])
-def test_s2_7_n2_maintenance_refuses_everything(ha, segment, hosts, kind, payload):
+def test_create_maintenance_refuses_everything(ha, segment, hosts, kind, payload):
     """Register, row 16: by an operator's word, STARTED events too."""
     ha.new_host(segment, hosts[2], on_maintenance=True)
     payload = {"COMPUTE_HOST": STARTED, "PROCESS": {**PROCESS, "event": "STARTED"}, "VM": VM}[kind] if payload else None
@@ -70,13 +70,13 @@ def test_s2_7_n2_maintenance_refuses_everything(ha, segment, hosts, kind, payloa
         "under maintenance." % (hosts[2], kind))
 
 
-def test_s2_7_n2_a_disabled_segment_accepts(ha, hosts):
+def test_create_a_disabled_segment_accepts(ha, hosts):
     segment = ha.new_segment("off", enabled=False)
     ha.new_host(segment, hosts[0])
     assert ha.notify(hosts[0]).status == 202
 
 
-def test_s2_7_n2_there_is_no_location(ha, segment, hosts):
+def test_create_there_is_no_location(ha, segment, hosts):
     assert "Location" not in ha.notify(hosts[0]).headers
 
 
@@ -91,7 +91,7 @@ def shifted(seconds):
     (0, 409), (1, 409), (179, 409), (180, 409), (181, 202), (-1, 409), (-100000, 409),
 ])
 @pytest.mark.parametrize("kind, payload", [("COMPUTE_HOST", STARTED), ("PROCESS", PROCESS)])
-def test_s2_7_duplicate_window(ha, segment, hosts, kind, payload, seconds, status):
+def test_duplicate_window(ha, segment, hosts, kind, payload, seconds, status):
     """Register, row 13: inclusive, and older ones are duplicates however old."""
     ha.new_notification(hosts[0], kind, AT, payload)
     answer = ha.notify(hosts[0], kind, shifted(seconds), payload)
@@ -101,7 +101,7 @@ def test_s2_7_duplicate_window(ha, segment, hosts, kind, payload, seconds, statu
             hosts[0], kind))
 
 
-def test_s2_7_duplicates_by_the_microsecond(ha, database, segment, hosts):
+def test_duplicates_by_the_microsecond(ha, database, segment, hosts):
     """Where the column keeps whole seconds, one that may be of the very second is a duplicate."""
     ha.new_notification(hosts[0], at=AT, payload=STARTED)
     assert ha.notify(hosts[0], at=AT[:-2] + "08.000001", payload=STARTED).status == 409
@@ -111,18 +111,18 @@ def test_s2_7_duplicates_by_the_microsecond(ha, database, segment, hosts):
 
 @pytest.mark.parametrize("status", ["new", "running", "error", "finished", "failed", "ignored"])
 @pytest.mark.parametrize("kind, payload", [("COMPUTE_HOST", STARTED), ("PROCESS", PROCESS)])
-def test_s2_7_duplicates_whatever_became_of_the_first(ha, database, segment, hosts, kind, payload, status):
+def test_duplicates_whatever_became_of_the_first(ha, database, segment, hosts, kind, payload, status):
     database.set_status(ha.new_notification(hosts[0], kind, AT, payload), status)
     assert ha.notify(hosts[0], kind, AT, payload).status == 409
 
 
-def test_s2_7_the_order_of_a_payloads_keys_does_not_matter(ha, segment, hosts):
+def test_the_order_of_a_payloads_keys_does_not_matter(ha, segment, hosts):
     ha.new_notification(hosts[0], payload=STARTED)
     assert ha.notify(hosts[0], payload=dict(reversed(STARTED.items()))).status == 409
 
 
 @pytest.mark.parametrize("other", ["host", "payload", "type"])
-def test_s2_7_another_one_is_no_duplicate(ha, segment, hosts, other):
+def test_another_one_is_no_duplicate(ha, segment, hosts, other):
     ha.new_notification(hosts[0], at=AT, payload=STARTED)
     answer = {
         "host": lambda: ha.notify(hosts[1], at=AT, payload=STARTED),
@@ -133,7 +133,7 @@ def test_s2_7_another_one_is_no_duplicate(ha, segment, hosts, other):
 
 
 @pytest.mark.parametrize("interval, seconds, status", [(0, 0, 409), (0, -5, 409), (0, 1, 202), (10, 10, 409), (10, 11, 202)])
-def test_s2_7_the_interval_is_an_option(variant, ha, segment, hosts, interval, seconds, status):
+def test_the_interval_is_an_option(variant, ha, segment, hosts, interval, seconds, status):
     service = variant("[DEFAULT]\nduplicate_notification_detection_interval = %d\n" % interval)
     ha.new_notification(hosts[0], at=AT, payload=STARTED)
     ha.address, ha.host = service.address, "%s:%d" % service.address
@@ -141,7 +141,8 @@ def test_s2_7_the_interval_is_an_option(variant, ha, segment, hosts, interval, s
 
 
 @pytest.mark.ours_only("deliberate, protocol R19: a host under recovery has one recovery; Masakari opens a second")
-def test_r19_a_host_under_recovery_is_409(ha, segment, hosts):
+# Covers R19.
+def test_a_host_under_recovery_is_409(ha, segment, hosts):
     ha.new_notification(hosts[0], at=AT)
     later = shifted(100000)
     assert ha.notify(hosts[0], at=later).message.endswith("is duplicate.")
@@ -149,7 +150,8 @@ def test_r19_a_host_under_recovery_is_409(ha, segment, hosts):
 
 
 @pytest.mark.ours_only("deliberate, protocol R19: asking again is how another attempt is made; Masakari answers 409")
-def test_r19_a_repeat_after_a_failure_is_a_new_attempt(ha, database, segment, hosts):
+# Covers R19.
+def test_a_repeat_after_a_failure_is_a_new_attempt(ha, database, segment, hosts):
     made = ha.new_notification(hosts[0], at=AT)
     database.set_status(made, "failed")
     database.execute("UPDATE recovery SET open_key = NULL, life = 'closed'")
@@ -158,7 +160,7 @@ def test_r19_a_repeat_after_a_failure_is_a_new_attempt(ha, database, segment, ho
 
 # N1
 
-def test_s2_7_n1_filters(ha, database, segment, hosts):
+def test_list_filters(ha, database, segment, hosts):
     first = ha.new_notification(hosts[0], at="2026-01-01T00:00:00", payload=STARTED)
     second = ha.new_notification(hosts[1], at="2026-01-02T00:00:00.5", payload=STARTED)
     third = ha.new_notification(hosts[0], "PROCESS", at="2026-01-03T00:00:00")
@@ -176,7 +178,7 @@ def test_s2_7_n1_filters(ha, database, segment, hosts):
 
 
 @pytest.mark.parametrize("value", ["x", "", "2026-13-01", "2026-01-01T00:00:00+01:00"])
-def test_s2_7_n1_a_bad_generated_since_is_400(ha, value):
+def test_list_a_bad_generated_since_is_400(ha, value):
     """In the last one the plus sign is a blank: it has to be percent-encoded."""
     assert ha.get("/notifications?generated-since=" + value).fault == (400, "badRequest", "Invalid generated-since value")
 
@@ -185,13 +187,13 @@ def test_s2_7_n1_a_bad_generated_since_is_400(ha, value):
 
 @pytest.mark.parametrize("id_", [NOBODY, "x", "new-id"])
 @pytest.mark.parametrize("version", ["1.0", "1.3"])
-def test_s2_7_n3_unknown_is_404(ha, id_, version):
+def test_show_unknown_is_404(ha, id_, version):
     assert ha.get("/notifications/" + id_, version=version).fault == (
         404, "itemNotFound", "No notification with id %s." % id_)
 
 
 @pytest.mark.ours_only("FIX, register row 11: Masakari asks its engine, and fails with 500")
-def test_s2_7_n3_needs_neither_the_host_nor_the_segment(ha, database, segment, hosts):
+def test_show_needs_neither_the_host_nor_the_segment(ha, database, segment, hosts):
     made = ha.new_notification(hosts[0])
     database.set_status(made, "finished")
     assert ha.delete("/segments/" + segment["uuid"]).status == 204
@@ -199,7 +201,7 @@ def test_s2_7_n3_needs_neither_the_host_nor_the_segment(ha, database, segment, h
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
-def test_s2_7_notifications_cannot_be_changed(ha, segment, hosts, method):
+def test_notifications_cannot_be_changed(ha, segment, hosts, method):
     made = ha.new_notification(hosts[0])
     answer = ha.send(method, path(made), *([{"notification": {}}] if method == "PUT" else []))
     action = "update" if method == "PUT" else "delete"
@@ -235,12 +237,12 @@ BAD = [
 
 
 @pytest.mark.parametrize("kind, payload", GOOD)
-def test_s5_1_good_payloads(ha, segment, hosts, kind, payload):
+def test_good_payloads(ha, segment, hosts, kind, payload):
     assert ha.new_notification(hosts[0], kind, payload=payload)["payload"] == payload
 
 
 @pytest.mark.parametrize("kind, payload, message", BAD)
-def test_s5_1_bad_payloads(ha, segment, hosts, kind, payload, message):
+def test_bad_payloads(ha, segment, hosts, kind, payload, message):
     """Problems at the payload's root are told bare. Register, rows 29 and 30 among them."""
     answer = ha.notify(hosts[0], kind, payload=payload)
     assert answer.fault[:2] == (400, "badRequest")
@@ -251,7 +253,7 @@ def test_s5_1_bad_payloads(ha, segment, hosts, kind, payload, message):
 
 
 @pytest.mark.parametrize("stamp", ["2026-11-20T06:15:08", "2026-11-20T06:15:08.000042"])
-def test_s5_1_what_monitors_send(ha, segment, hosts, stamp):
+def test_what_monitors_send(ha, segment, hosts, stamp):
     """Without a microversion; the fraction is left out when it is zero."""
     ha.version = None
     assert ha.notify(hosts[0], at=stamp).status == 202
@@ -263,14 +265,14 @@ def test_s5_1_what_monitors_send(ha, segment, hosts, stamp):
 # 5.2, 5.3
 
 @pytest.mark.parametrize("status", ["new", "running", "finished", "ignored", "error", "failed"])
-def test_s5_2_every_status_is_shown_and_filtered(ha, database, segment, hosts, status):
+def test_every_status_is_shown_and_filtered(ha, database, segment, hosts, status):
     made = ha.new_notification(hosts[0])
     database.set_status(made, status)
     assert ha.get(path(made), version="1.0").root("notification")["status"] == status
     assert [row["id"] for row in ha.get("/notifications?status=" + status).root("notifications")] == [made["id"]]
 
 
-def test_s5_2_a_message_is_shown(ha, database, segment, hosts):
+def test_a_message_is_shown(ha, database, segment, hosts):
     made = ha.new_notification(hosts[0])
     database.update("notifications", {"notification_uuid": made["notification_uuid"]}, message="why")
     assert ha.get(path(made), version="1.0").root("notification")["message"] == "why"

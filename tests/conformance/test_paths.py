@@ -7,7 +7,7 @@ MISMATCH = "Malformed request URL: URL's project_id '%s' doesn't match Context's
 
 
 @pytest.mark.parametrize("with_project", [False, True], ids=["bare", "with project"])
-def test_s2_1_every_route_exists_with_and_without_a_project(ha, admin, database, hosts, with_project):
+def test_every_route_exists_with_and_without_a_project(ha, admin, database, hosts, with_project):
     """S1-S5, H1-H5, N1-N3, V1-V2, E1-E2, D1 with their success codes."""
     prefix = "/v1/" + admin[1] if with_project else "/v1"
     at = ha.but(prefix=prefix)
@@ -32,23 +32,23 @@ def test_s2_1_every_route_exists_with_and_without_a_project(ha, admin, database,
     assert at.delete(segment).status == 204
 
 
-def test_s2_1_the_project_must_be_the_tokens(ha, admin):
+def test_the_project_must_be_the_tokens(ha, admin):
     answer = ha.but(prefix="/v1/abc").get("/segments")
     assert answer.fault == (400, "badRequest", MISMATCH % ("abc", admin[1]))
 
 
-def test_s2_1_an_unscoped_token_has_no_project(ha, region):
+def test_an_unscoped_token_has_no_project(ha, region):
     token, _ = region.token(scoped=False)
     answer = ha.but(prefix="/v1/abc", token=token).get("/segments")
     assert answer.fault == (400, "badRequest", MISMATCH % ("abc", "None"))
 
 
 @pytest.mark.parametrize("project", ["ABC", "xyz", "a_b", "a.b"])
-def test_s2_1_what_is_no_project_id_does_not_route(ha, project):
+def test_what_is_no_project_id_does_not_route(ha, project):
     assert ha.but(prefix="/v1/" + project).get("/segments").status == 404
 
 
-def test_s10_project_id_regex_says_what_a_project_id_is(variant, database, admin):
+def test_project_id_regex_says_what_a_project_id_is(variant, database, admin):
     service = variant("[osapi_v1]\nproject_id_regex = [g-z]+\n")
     client = Client(service.address, admin[0])
     assert client.but(prefix="/v1/xyz").get("/segments").fault == (400, "badRequest", MISMATCH % ("xyz", admin[1]))
@@ -56,17 +56,17 @@ def test_s10_project_id_regex_says_what_a_project_id_is(variant, database, admin
     assert client.get("/segments").status == 200
 
 
-def test_s2_1_slashes_collapse(ha, admin):
+def test_slashes_collapse(ha, admin):
     assert ha.but(prefix="/v1//%s/" % admin[1]).get("//segments").root("segments") == []
 
 
 @pytest.mark.parametrize("path", ["/segments/", "/notifications/", "/segments/%s/" % NOBODY])
-def test_s2_1_a_trailing_slash_is_no_route(ha, path):
+def test_a_trailing_slash_is_no_route(ha, path):
     assert ha.get(path).status == 404
 
 
 @pytest.mark.parametrize("suffix", [".json", ".xml"])
-def test_s2_1_suffixes_are_ignored(ha, suffix):
+def test_suffixes_are_ignored(ha, suffix):
     segment = ha.new_segment()
     answer = ha.get("/segments" + suffix)
     assert answer.root("segments")[0]["uuid"] == segment["uuid"]
@@ -75,7 +75,7 @@ def test_s2_1_suffixes_are_ignored(ha, suffix):
 
 
 @pytest.mark.parametrize("form", ["no hyphens", "braces", "urn", "name"])
-def test_s2_1_ids_are_compared_as_texts(ha, form):
+def test_ids_are_compared_as_texts(ha, form):
     segment = ha.new_segment()
     uuid = segment["uuid"]
     text = {"no hyphens": uuid.replace("-", ""), "braces": "%7B" + uuid + "%7D", "urn": "urn:uuid:" + uuid,
@@ -84,14 +84,14 @@ def test_s2_1_ids_are_compared_as_texts(ha, form):
 
 
 @pytest.mark.ours_only("on MariaDB Masakari finds them: the collation decides there")
-def test_s2_1_upper_case_ids_name_nothing(ha):
+def test_upper_case_ids_name_nothing(ha):
     uuid = ha.new_segment()["uuid"]
     assert uuid != uuid.upper()
     assert ha.get("/segments/" + uuid.upper()).status == 404
 
 
 @pytest.mark.ours_only("FIX (optional), quirk Q7: SDKs put an object's integer id into the path")
-def test_s7_3_q7_integer_ids_are_an_alias(ha, database, hosts):
+def test_integer_ids_are_an_alias(ha, database, hosts):
     segment = ha.new_segment()
     host = ha.new_host(segment, hosts[0])
     made = ha.new_notification(hosts[0])
@@ -114,7 +114,7 @@ def test_s7_3_q7_integer_ids_are_an_alias(ha, database, hosts):
     assert ha.get(s).fault[:2] == (404, "itemNotFound")
 
 
-def test_s2_1_integers_that_name_nothing_are_404(ha):
+def test_integers_that_name_nothing_are_404(ha):
     for path in ["/segments/4711", "/segments/4711/hosts", "/segments/4711/hosts/1", "/notifications/4711"]:
         assert ha.get(path).fault[:2] == (404, "itemNotFound"), path
 
@@ -140,7 +140,7 @@ XML = {"Content-Type": "application/xml"}
     ("12 policy before a payload's own rules", (403, "forbidden",
                                                 "Policy doesn't allow os_masakari_api:notifications:create to be performed.")),
 ])
-def test_s2_1_the_earlier_check_wins(ha, member, case, expected):
+def test_the_earlier_check_wins(ha, member, case, expected):
     nobody, other, lowly = ha.but(token=None), ha.but(prefix="/v1/abc"), ha.but(token=member[0])
     answer = {
         "3 size before 4 token": lambda: nobody.post("/segments", b" " * 114689),

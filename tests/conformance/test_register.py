@@ -20,12 +20,14 @@ def path(segment, host=None):
     return below if host is None else "%s/hosts/%s" % (below, host["uuid"])
 
 
-def test_row_01_successes_name_the_service_type(ha):
+# Row 1.
+def test_successes_name_the_service_type(ha):
     """FIX (and fixed in Masakari since)."""
     assert ha.get("/segments", version="1.2").headers["OpenStack-API-Version"] == "instance-ha 1.2"
 
 
-def test_row_02_what_leaks_at_1_0(ha, database, segment, hosts):
+# Row 2.
+def test_what_leaks_at_1_0(ha, database, segment, hosts):
     """KEEP."""
     made = ha.new_notification(hosts[0])
     old = ha.but(version="1.0")
@@ -36,39 +38,45 @@ def test_row_02_what_leaks_at_1_0(ha, database, segment, hosts):
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_03_enabled_off_is_false(ha, segment):
+# Row 3.
+def test_enabled_off_is_false(ha, segment):
     assert ha.put(path(segment), {"segment": {"enabled": "off"}}).root("segment")["enabled"] is False
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_04_the_enabled_filter_understands_words(ha, segment):
+# Row 4.
+def test_the_enabled_filter_accepts_text(ha, segment):
     assert len(ha.get("/segments?enabled=True").root("segments")) == 1
     assert len(ha.get("/segments?enabled=no").root("segments")) == 0
 
 
 @pytest.mark.ours_only("FIX (optional)")
-def test_row_05_hosts_are_filtered_by_name_and_attributes(ha, segment, hosts):
+# Row 5.
+def test_hosts_are_filtered_by_name_and_attributes(ha, segment, hosts):
     listed = ha.get(path(segment) + "/hosts?control_attributes=SSH&name=" + hosts[1]).root("hosts")
     assert [host["name"] for host in listed] == [hosts[1]]
 
 
 @pytest.mark.ours_only("FIX")
 @pytest.mark.parametrize("field", ["type", "control_attributes"])
-def test_row_06_null_in_a_host_is_400(ha, segment, field):
+# Row 6.
+def test_null_in_a_host_is_400(ha, segment, field):
     assert ha.put(path(segment, segment["hosts"][0]), {"host": {field: None}}).status == 400
 
 
 @pytest.mark.ours_only("FIX")
 @pytest.mark.parametrize("collection, key", [("/segments", "bogus"), ("/segments", "hosts"), ("/segments", ""),
                                              ("/notifications", "bogus"), ("hosts", "failover_segment"), ("vmoves", "x")])
-def test_row_07_a_bad_sort_key_is_400_in_plain_words(ha, segment, hosts, collection, key):
+# Row 7.
+def test_a_bad_sort_key_is_400_in_plain_words(ha, segment, hosts, collection, key):
     made = ha.new_notification(hosts[0])
     where = {"hosts": path(segment) + "/hosts", "vmoves": "/notifications/%s/vmoves" % made["notification_uuid"]}
     answer = ha.get("%s?sort_key=%s" % (where.get(collection, collection), key))
     assert answer.fault == (400, "badRequest", "Sort key supplied was not valid.")
 
 
-def test_row_08_notifications_are_sorted_by_notification_uuid(ha, segment, hosts):
+# Row 8.
+def test_notifications_are_sorted_by_notification_uuid(ha, segment, hosts):
     """KEEP."""
     uuids = [ha.new_notification(name)["notification_uuid"] for name in hosts[:2]]
     listed = ha.get("/notifications?sort_key=notification_uuid&sort_dir=asc").root("notifications")
@@ -76,14 +84,16 @@ def test_row_08_notifications_are_sorted_by_notification_uuid(ha, segment, hosts
 
 
 @pytest.mark.ours_only("FIX (optional)")
-def test_row_08_and_by_the_documented_name(ha, segment, hosts):
+# Row 8.
+def test_notifications_are_sorted_by_the_documented_name(ha, segment, hosts):
     uuids = [ha.new_notification(name)["notification_uuid"] for name in hosts[:2]]
     listed = ha.get("/notifications?sort_key=uuid&sort_dir=asc").root("notifications")
     assert [row["notification_uuid"] for row in listed] == sorted(uuids)
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_09_v2_keeps_to_its_notification(ha, database, segment, hosts):
+# Row 9.
+def test_show_keeps_to_its_notification(ha, database, segment, hosts):
     one, two = (ha.new_notification(name) for name in hosts[:2])
     vmove = database.new_vmove(one)
     for owner in (two["notification_uuid"], NOBODY):
@@ -91,7 +101,8 @@ def test_row_09_v2_keeps_to_its_notification(ha, database, segment, hosts):
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_10_nulls_of_old_rows_are_shown(ha, database, segment, hosts):
+# Row 10.
+def test_nulls_of_old_rows_are_shown(ha, database, segment, hosts):
     made = ha.new_notification(hosts[0])
     host = segment["hosts"][0]
     database.update("notifications", {"notification_uuid": made["notification_uuid"]},
@@ -107,7 +118,8 @@ def test_row_10_nulls_of_old_rows_are_shown(ha, database, segment, hosts):
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_11_progress_needs_no_engine_and_no_host(ha, database, segment, hosts):
+# Row 11.
+def test_progress_needs_no_engine_and_no_host(ha, database, segment, hosts):
     made = ha.new_notification(hosts[0])
     database.set_status(made, "finished")
     ha.delete(path(segment))
@@ -116,13 +128,15 @@ def test_row_11_progress_needs_no_engine_and_no_host(ha, database, segment, host
 
 
 @pytest.mark.ours_only("FIX: no engine runs here, and the notification is accepted all the same")
-def test_row_12_the_row_is_the_queue(ha, segment, hosts):
+# Row 12.
+def test_the_row_is_the_queue(ha, segment, hosts):
     assert ha.notify(hosts[0]).status == 202
     assert [row["status"] for row in ha.get("/notifications").root("notifications")] == ["new"]
 
 
 @pytest.mark.parametrize("status", ["new", "finished", "ignored"])
-def test_row_13_duplicates_have_no_upper_bound_and_no_status(ha, database, segment, hosts, status):
+# Row 13.
+def test_duplicates_have_no_upper_bound_and_no_status(ha, database, segment, hosts, status):
     """KEEP, but for R19."""
     made = ha.new_notification(hosts[0], "PROCESS", "2026-06-01T00:00:00")
     database.set_status(made, status)
@@ -132,7 +146,8 @@ def test_row_13_duplicates_have_no_upper_bound_and_no_status(ha, database, segme
 
 @pytest.mark.ours_only("FIX: Masakari may insert several")
 @pytest.mark.parametrize("payload", [STOPPED, STARTED])
-def test_row_14_fifty_equal_posts_make_one_notification(ha, segment, hosts, payload):
+# Row 14.
+def test_fifty_equal_posts_make_one_notification(ha, segment, hosts, payload):
     def notify(_):
         """A busy machine may say 503, which writes nothing: monitors ask again."""
         status = 503
@@ -146,26 +161,30 @@ def test_row_14_fifty_equal_posts_make_one_notification(ha, segment, hosts, payl
     assert len(ha.get("/notifications").root("notifications")) == 1
 
 
-def test_row_15_an_unknown_host_is_400(ha, segment):
+# Row 15.
+def test_an_unknown_host_is_400(ha, segment):
     """KEEP: monitors give up after 400."""
     assert ha.notify("nobody").status == 400
 
 
 @pytest.mark.parametrize("kind", ["COMPUTE_HOST", "PROCESS", "VM"])
-def test_row_16_a_host_on_maintenance_refuses_every_type(ha, segment, hosts, kind):
+# Row 16.
+def test_a_host_in_maintenance_refuses_every_type(ha, segment, hosts, kind):
     """KEEP, where an operator put it there."""
     ha.put(path(segment, segment["hosts"][0]), {"host": {"on_maintenance": True}})
     assert ha.notify(hosts[0], kind).status == 409
 
 
 @pytest.mark.parametrize("status, answer", [("new", 409), ("running", 409), ("error", 409), ("finished", 200)])
-def test_row_17_in_use_is_segment_wide(ha, database, segment, hosts, status, answer):
+# Row 17.
+def test_in_use_is_segment_wide(ha, database, segment, hosts, status, answer):
     """KEEP, but for R20."""
     database.set_status(ha.new_notification(hosts[0]), status)
     assert ha.put(path(segment, segment["hosts"][1]), {"host": {"reserved": True}}).status == answer
 
 
-def test_row_18_a_deleted_hosts_notification_holds_nobody(ha, database, segment, hosts):
+# Row 18.
+def test_a_deleted_hosts_notification_blocks_no_host(ha, database, segment, hosts):
     """KEEP the rule."""
     ha.new_notification(hosts[0])
     host = segment["hosts"][0]
@@ -174,7 +193,8 @@ def test_row_18_a_deleted_hosts_notification_holds_nobody(ha, database, segment,
 
 
 @pytest.mark.ours_only("FIX: check and write are one act")
-def test_row_18_a_segment_is_deleted_or_reported_on_never_both(ha, hosts):
+# Row 18.
+def test_a_segment_is_deleted_or_reported_on_never_both(ha, hosts):
     with ThreadPoolExecutor(2) as pool:
         for _ in range(15):
             segment = ha.new_segment("raced")
@@ -186,7 +206,8 @@ def test_row_18_a_segment_is_deleted_or_reported_on_never_both(ha, hosts):
                 break
 
 
-def test_row_19_schema_before_policy(ha, member):
+# Row 19.
+def test_schema_before_policy(ha, member):
     """KEEP."""
     lowly = ha.but(token=member[0])
     assert lowly.post("/segments", {}).status == 400
@@ -195,21 +216,24 @@ def test_row_19_schema_before_policy(ha, member):
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_20_every_error_is_enveloped(ha, nova):
+# Row 20.
+def test_every_error_is_enveloped(ha, nova):
     assert ha.get("/foo").fault[:2] == (404, "itemNotFound")
     assert ha.post("/segments", b" " * 114689).fault[:2] == (413, "overLimit")
     nova.strike("GET /identity", effect="break")
     assert ha.but(token="never seen").get("/segments").fault[:2] == (503, "serviceUnavailable")
 
 
-def test_row_21_markers_are_integers(ha):
+# Row 21.
+def test_markers_are_integers(ha):
     """KEEP."""
     made = [ha.new_segment(name) for name in "ab"]
     assert [row["name"] for row in ha.get("/segments?marker=%d" % made[1]["id"]).root("segments")] == ["a"]
     assert ha.get("/segments?marker=" + made[1]["uuid"]).status == 400
 
 
-def test_row_22_limit_0_is_an_empty_list(ha, segment):
+# Row 22.
+def test_limit_0_is_an_empty_list(ha, segment):
     """KEEP."""
     assert ha.get("/segments?limit=0").root("segments") == []
 
@@ -217,12 +241,14 @@ def test_row_22_limit_0_is_an_empty_list(ha, segment):
 @pytest.mark.parametrize("marker", [
     "1abc", "abc", "-1", "99999999999999999999",
     pytest.param("1.0", marks=pytest.mark.ours_only("FIX: on SQLite Masakari takes it for 1"))])
-def test_row_23_other_markers_are_refused(ha, segment, marker):
+# Row 23.
+def test_other_markers_are_refused(ha, segment, marker):
     """FIX on MariaDB and PostgreSQL."""
     assert ha.get("/segments?marker=" + marker).fault == (400, "badRequest", "Marker %s could not be found." % marker)
 
 
-def test_row_24_which_404_of_a_deleted_segment(ha, segment, hosts):
+# Row 24.
+def test_which_404_of_a_deleted_segment(ha, segment, hosts):
     """KEEP."""
     host = segment["hosts"][0]
     assert ha.delete(path(segment)).status == 204
@@ -236,7 +262,8 @@ def test_row_24_which_404_of_a_deleted_segment(ha, segment, hosts):
     assert ha.delete(path(segment, host)).message == as_host
 
 
-def test_row_25_s5_writes_parentheses(ha, segment, hosts):
+# Row 25.
+def test_update_writes_parentheses(ha, segment, hosts):
     """KEEP."""
     ha.new_notification(hosts[0])
     assert ha.delete(path(segment)).message == (
@@ -244,36 +271,42 @@ def test_row_25_s5_writes_parentheses(ha, segment, hosts):
 
 
 @pytest.mark.parametrize("where", ["/v1", "/v1/segments", "/v1/foo"])
-def test_row_26_options_is_answered_to_anybody(ha, where):
+# Row 26.
+def test_options_is_answered_to_anybody(ha, where):
     """KEEP."""
     answer = ha.raw("OPTIONS", where)
     assert (answer.status, answer.body) == (200, b"")
 
 
-def test_row_27_other_paths_get_choices(ha):
+# Row 27.
+def test_other_paths_get_choices(ha):
     """KEEP for GET."""
     assert ha.raw("GET", "/v2/segments").status == 300
 
 
-def test_row_28_the_version_document_needs_a_token(ha):
+# Row 28.
+def test_the_version_document_needs_a_token(ha):
     """KEEP: keystoneauth expects 401, comes again with a token, and breaks on anything else."""
     answer = ha.raw("GET", "/v1")
     assert answer.status == 401 and answer.headers["WWW-Authenticate"].startswith("Keystone uri=")
     assert ha.get("").status == 200
 
 
-def test_row_29_a_lower_case_event_is_refused(ha, segment, hosts):
+# Row 29.
+def test_a_lower_case_event_is_refused(ha, segment, hosts):
     """KEEP."""
     assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "event": "stopped"}).status == 400
 
 
-def test_row_30_process_names_end_at_255(ha, segment, hosts):
+# Row 30.
+def test_process_names_end_at_255(ha, segment, hosts):
     """KEEP."""
     assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "process_name": "x" * 256}).status == 400
     assert ha.notify(hosts[0], "PROCESS", payload={**PROCESS, "process_name": "x" * 255}).status == 202
 
 
-def test_row_31_noauth2_admits_everybody(variant, ha, segment):
+# Row 31.
+def test_noauth2_admits_everybody(variant, ha, segment):
     """KEEP, for tests."""
     service = variant("[DEFAULT]\nauth_strategy = noauth2\n")
     anybody = Client(service.address)
@@ -281,7 +314,8 @@ def test_row_31_noauth2_admits_everybody(variant, ha, segment):
     assert anybody.delete(path(segment)).status == 204
 
 
-def test_row_32_host_names_are_unique_in_all_segments(ha, segment, hosts):
+# Row 32.
+def test_host_names_are_unique_in_all_segments(ha, segment, hosts):
     """KEEP."""
     other = ha.new_segment("other")
     fields = {"name": hosts[0], "type": "C", "control_attributes": "S"}
@@ -289,14 +323,16 @@ def test_row_32_host_names_are_unique_in_all_segments(ha, segment, hosts):
 
 
 @pytest.mark.parametrize("field", ["name", "description"])
-def test_row_33_emoji_are_refused(ha, field):
+# Row 33.
+def test_emoji_are_refused(ha, field):
     """KEEP."""
     fields = {"name": "s", "recovery_method": "auto", "service_type": "C", field: "\U0001f600"}
     assert ha.post("/segments", {"segment": fields}).status == 400
 
 
 @pytest.mark.ours_only("FIX")
-def test_row_34_nova_is_asked_about_new_names_only_and_its_outage_is_503(ha, nova, segment, hosts):
+# Row 34.
+def test_nova_is_asked_about_new_names_only_and_its_outage_is_503(ha, nova, segment, hosts):
     host = segment["hosts"][0]
     nova.strike("GET /compute", effect="break")
     assert ha.put(path(segment, host), {"host": {"name": hosts[0], "reserved": True}}).status == 200
@@ -304,7 +340,8 @@ def test_row_34_nova_is_asked_about_new_names_only_and_its_outage_is_503(ha, nov
 
 
 @pytest.mark.parametrize("info, status", [("compute:nova:publicURL", 201), ("compute:other:publicURL", None)])
-def test_row_35_nova_is_found_by_its_name_in_the_catalog(variant, ha, segment, hosts, info, status):
+# Row 35.
+def test_nova_is_found_by_its_name_in_the_catalog(variant, ha, segment, hosts, info, status):
     """KEEP."""
     service = variant("[DEFAULT]\nnova_catalog_admin_info = %s\n" % info)
     ha.address, ha.host = service.address, "%s:%d" % service.address
@@ -313,6 +350,7 @@ def test_row_35_nova_is_found_by_its_name_in_the_catalog(variant, ha, segment, h
     assert answer.status == status if status else answer.status >= 500, answer
 
 
-def test_row_36_there_is_no_location(ha, segment, hosts):
+# Row 36.
+def test_there_is_no_location(ha, segment, hosts):
     """KEEP absent."""
     assert "Location" not in ha.notify(hosts[0]).headers

@@ -10,7 +10,7 @@ STAMPS = {"created_at", "updated_at", "deleted_at", "deleted"}
 
 # 2.2
 
-def test_s2_2_all_keys_of_all_objects(ha, database, hosts):
+def test_all_keys_of_all_objects(ha, database, hosts):
     segment = ha.new_segment()
     host = ha.new_host(segment, hosts[0])
     made = ha.new_notification(hosts[0])
@@ -30,25 +30,25 @@ def test_s2_2_all_keys_of_all_objects(ha, database, hosts):
         assert row["updated_at"] is None
 
 
-def test_s2_2_an_update_leaves_its_time_in_whole_seconds(ha):
+def test_an_update_leaves_its_time_in_whole_seconds(ha):
     segment = ha.new_segment()
     changed = ha.put("/segments/" + segment["uuid"], {"segment": {"description": "d"}}).root("segment")
     assert WHOLE.fullmatch(changed["updated_at"]), changed
     assert {**changed, "updated_at": None, "description": None} == segment
 
 
-def test_s2_2_generated_time_keeps_its_microseconds_in_the_answer(ha, hosts):
+def test_generated_time_keeps_its_microseconds_in_the_answer(ha, hosts):
     ha.new_host(ha.new_segment(), hosts[0])
     made = ha.new_notification(hosts[0], at="2026-11-20T06:15:08.123456")
     assert made["generated_time"] == "2026-11-20T06:15:08.123456"
 
 
-def test_s2_2_non_ascii_survives(ha):
+def test_non_ascii_survives(ha):
     segment = ha.new_segment("сегмент ü", description="é\n—")
     assert (segment["name"], segment["description"]) == ("сегмент ü", "é\n—")
 
 
-def test_s2_2_204_is_empty(ha):
+def test_204_is_empty(ha):
     answer = ha.delete("/segments/" + ha.new_segment()["uuid"])
     assert (answer.status, answer.body) == (204, b"")
     assert answer.headers["Content-Length"] in (None, "0"), "RFC 9110 forbids it; Masakari sends it"
@@ -60,17 +60,17 @@ def test_s2_2_204_is_empty(ha):
     ("application/json", "application/json"),
     ("application/vnd.openstack.masakari+json", "application/vnd.openstack.masakari+json"),
 ])
-def test_s2_2_the_name_of_an_answer(ha, accept, expected):
+def test_the_name_of_an_answer(ha, accept, expected):
     answer = ha.get("/segments", headers={} if accept is None else {"Accept": accept})
     assert answer.headers["Content-Type"] == expected
 
 
-def test_s2_2_the_name_of_a_fault(ha):
+def test_the_name_of_a_fault(ha):
     answer = ha.get("/segments/x", headers={"Accept": "application/vnd.openstack.masakari+json"})
     assert answer.headers["Content-Type"] == "application/json; charset=UTF-8"
 
 
-def test_s2_2_ids_grow(ha):
+def test_ids_grow(ha):
     assert ha.new_segment("a")["id"] < ha.new_segment("b")["id"]
 
 
@@ -92,14 +92,14 @@ def try_segment(ha, field, value):
     ("a\tb", False), ("a\nb", False), ("a\u2028b", False), ("a\u200db", False), ("a\U0001f600", False), (1, False),
     (None, False), (True, False), (["s"], False), ("\u0441\u0435\u0433", True), ("a\u00a0b", True), ("'\"%", True),
 ])
-def test_s2_3_name(ha, field, value, good):
+def test_name(ha, field, value, good):
     answer = try_segment(ha, field, value)
     assert answer.status == (201 if good else 400), answer
     if good:
         assert answer.root("segment")[field] == value
 
 
-def test_s2_3_the_message_about_a_name(ha):
+def test_the_message_about_a_name(ha):
     assert try_segment(ha, "name", " s").message == NAME_SENTENCE
 
 
@@ -107,7 +107,7 @@ def test_s2_3_the_message_about_a_name(ha):
     ("d", True), ("", True), (None, True), ("a\nb", True), ("x" * 9000, True), ("a\tb", False), ("a\rb", False),
     ("\x00", False), ("\U0001f600", False), (1, False), (" padded ", True),
 ])
-def test_s2_3_description(ha, value, good):
+def test_description(ha, value, good):
     answer = try_segment(ha, "description", value)
     assert answer.status == (201 if good else 400), answer
     if good:
@@ -118,7 +118,7 @@ def test_s2_3_description(ha, value, good):
     ("auto", True), ("reserved_host", True), ("auto_priority", True), ("rh_priority", True), ("AUTO", False), ("", False),
     (None, False), (1, False),
 ])
-def test_s2_3_recovery_method(ha, value, good):
+def test_recovery_method(ha, value, good):
     assert try_segment(ha, "recovery_method", value).status == (201 if good else 400)
 
 
@@ -128,14 +128,14 @@ NEITHER = [0, 1, 1.0, None, "", "t", "f", "y", "n", "oN", "tRUE", " true", [], {
 
 
 @pytest.mark.parametrize("word, expected", [(w, True) for w in TRUE] + [(w, False) for w in FALSE])
-def test_s2_3_boolean(ha, word, expected):
+def test_boolean(ha, word, expected):
     answer = try_segment(ha, "enabled", word)
     assert answer.status == 201, answer
     assert answer.root("segment")["enabled"] is expected
 
 
 @pytest.mark.parametrize("word", NEITHER)
-def test_s2_3_no_boolean(ha, word):
+def test_no_boolean(ha, word):
     assert try_segment(ha, "enabled", word).status == 400
 
 
@@ -143,7 +143,7 @@ def test_s2_3_no_boolean(ha, word):
     ("COMPUTE1", True), ("", True), (LONG, True), (LONG + "x", False), ("A B", False), ("A-B", False), ("\u00e9", False),
     (1, False),
 ])
-def test_s2_3_type(ha, hosts, value, good):
+def test_type(ha, hosts, value, good):
     segment = ha.new_segment()
     fields = {"name": hosts[0], "type": value, "control_attributes": "SSH"}
     assert ha.post("/segments/%s/hosts" % segment["uuid"], {"host": fields}).status == (201 if good else 400)
@@ -153,7 +153,7 @@ def test_s2_3_type(ha, hosts, value, good):
     ("nova-1.example_x", True), ("a b", False), ("", False), ("a/b", False), ("\u00e9", False), (LONG, True),
     (LONG + "x", False), (1, False),
 ])
-def test_s2_3_hostname(ha, value, good):
+def test_hostname(ha, value, good):
     """An unknown host is 400 as well, but says so."""
     answer = ha.notify(value)
     assert answer.status == 400
@@ -171,13 +171,13 @@ def test_s2_3_hostname(ha, value, good):
     ("2017-04-21T17:29", "2017-04-21T17:29:00.000000"),
     ("2017-04-21", "2017-04-21T00:00:00.000000"),
 ])
-def test_s2_3_date_time(ha, hosts, text, stored):
+def test_date_time(ha, hosts, text, stored):
     ha.new_host(ha.new_segment(), hosts[0])
     assert ha.new_notification(hosts[0], at=text, payload=STARTED)["generated_time"] == stored
 
 
 @pytest.mark.parametrize("text", ["2017-W16-5", "Fri, 21 Apr 2017 17:29:55 GMT", "", "x", 2017, None, "2017-13-01"])
-def test_s2_3_no_date_time(ha, hosts, text):
+def test_no_date_time(ha, hosts, text):
     assert ha.notify(hosts[0], at=text).status == 400
 
 
@@ -186,7 +186,7 @@ def test_s2_3_no_date_time(ha, hosts, text):
     ("0a1b2c3d000040008000000000000001", True), ("{0a1b2c3d-0000-4000-8000-000000000001}", True),
     ("urn:uuid:0a1b2c3d-0000-4000-8000-000000000001", True), ("0a1b2c3d", False), ("", False), ("vm-1", False),
 ])
-def test_s2_3_uuid_is_stored_as_given(ha, hosts, text, good):
+def test_uuid_is_stored_as_given(ha, hosts, text, good):
     ha.new_host(ha.new_segment(), hosts[0])
     payload = {"instance_uuid": text, "event": "LIFECYCLE", "vir_domain_event": "STOPPED_FAILED"}
     answer = ha.notify(hosts[0], "VM", payload=payload)
@@ -197,7 +197,7 @@ def test_s2_3_uuid_is_stored_as_given(ha, hosts, text, good):
 
 @pytest.mark.ours_only("FIX: patterns end where the text ends; Masakari's take one more line feed")
 @pytest.mark.parametrize("field, value", [("type", "A\n"), ("name", "s\n")])
-def test_s2_3_no_line_feed_at_the_end(ha, hosts, field, value):
+def test_no_line_feed_at_the_end(ha, hosts, field, value):
     segment = ha.new_segment()
     fields = {"name": hosts[0], "type": "C", "control_attributes": "SSH", field: value}
     assert ha.post("/segments/%s/hosts" % segment["uuid"], {"host": fields}).status == 400
@@ -211,7 +211,7 @@ def test_s2_3_no_line_feed_at_the_end(ha, hosts, field, value):
     (None, "None is not of type 'object'"),
     ("text", "'text' is not of type 'object'"),
 ])
-def test_s2_3_problems_of_the_root_are_told_bare(ha, body, message):
+def test_problems_of_the_root_have_no_field_name(ha, body, message):
     assert ha.post("/segments", body).fault == (400, "badRequest", message)
 
 
@@ -223,7 +223,7 @@ def test_s2_3_problems_of_the_root_are_told_bare(ha, body, message):
     ({"odd": 1}, "Invalid input for field/attribute segment. Value: ",
      "Additional properties are not allowed ('odd' was unexpected)"),
 ])
-def test_s2_3_problems_of_a_field_name_it(ha, fields, prefix, reason):
+def test_problems_of_a_field_name_it(ha, fields, prefix, reason):
     body = {"name": "s", "recovery_method": "auto", "service_type": "C", **fields}
     status, name, message = ha.post("/segments", {"segment": body}).fault
     assert (status, name) == (400, "badRequest")
@@ -231,20 +231,20 @@ def test_s2_3_problems_of_a_field_name_it(ha, fields, prefix, reason):
     assert reason is None or message.endswith(reason), message
 
 
-def test_s2_3_a_missing_field_is_named(ha):
+def test_a_missing_field_is_named(ha):
     message = ha.post("/segments", {"segment": {"name": "s", "recovery_method": "auto"}}).message
     assert message.startswith("Invalid input for field/attribute segment.")
     assert message.endswith("'service_type' is a required property")
 
 
-def test_s2_3_an_empty_update_is_refused(ha):
+def test_an_empty_update_is_refused(ha):
     segment = ha.new_segment()
     message = ha.put("/segments/" + segment["uuid"], {"segment": {}}).message
     assert message.endswith("{} is not valid under any of the given schemas") or "non-empty" in message, message
 
 
 @pytest.mark.ours_only("better: all problems at once; Masakari tells the first")
-def test_s2_3_every_problem_is_told_at_once(ha):
+def test_every_problem_is_reported_at_once(ha):
     body = {"segment": {"name": "", "recovery_method": "x", "odd": 1}, "more": 1}
     message = ha.post("/segments", body).message
     for part in ["('more' was unexpected)", "('odd' was unexpected)", "attribute name", "attribute recovery_method",
@@ -253,5 +253,5 @@ def test_s2_3_every_problem_is_told_at_once(ha):
 
 
 @pytest.mark.ours_only("FIX: Masakari prints its whole character class, kilobytes of it")
-def test_s2_3_the_message_about_a_description_is_short(ha):
+def test_the_message_about_a_description_is_short(ha):
     assert len(try_segment(ha, "description", "a\tb").message) < 300

@@ -19,7 +19,7 @@ def under(notification):
     return "/notifications/%s/vmoves" % notification["notification_uuid"]
 
 
-def test_s2_8_what_is_shown(ha, database, made):
+def test_what_is_shown(ha, database, made):
     uuid = database.new_vmove(made, dest_host="h2", status="succeeded", message="why", instance_uuid=NOBODY,
                               start_time=datetime.datetime(2026, 1, 1, 10, 0, 0), end_time=datetime.datetime(2026, 1, 1, 10, 0, 9))
     shown = ha.get(under(made) + "/" + uuid).root("vmove")
@@ -32,7 +32,7 @@ def test_s2_8_what_is_shown(ha, database, made):
 
 
 @pytest.mark.parametrize("field", ["source_host", "dest_host", "start_time", "end_time", "type", "status", "message"])
-def test_s2_8_nulls_are_shown(ha, database, made, field):
+def test_nulls_are_shown(ha, database, made, field):
     uuid = database.new_vmove(made, **{field: None})
     assert ha.get(under(made) + "/" + uuid).root("vmove")[field] is None
 
@@ -41,7 +41,7 @@ def test_s2_8_nulls_are_shown(ha, database, made, field):
     ("", "abc"), ("status=pending", "a"), ("status=succeeded", "b"), ("status=bogus", ""), ("type=migration", "c"),
     ("type=evacuation&status=succeeded", "b"), ("type=bogus", ""),
 ])
-def test_s2_8_v1_filters(ha, database, made, query, expected):
+def test_list_filters(ha, database, made, query, expected):
     database.new_vmove(made, instance_name="a")
     database.new_vmove(made, instance_name="b", status="succeeded")
     database.new_vmove(made, instance_name="c", status="failed", type="migration")
@@ -49,33 +49,33 @@ def test_s2_8_v1_filters(ha, database, made, query, expected):
     assert "".join(row["instance_name"] for row in listed) == expected
 
 
-def test_s2_8_v1_without_vmoves_is_empty(ha, made):
+def test_list_without_vmoves_is_empty(ha, made):
     assert ha.get(under(made)).root("vmoves") == []
 
 
 @pytest.mark.parametrize("kind", ["VM", "PROCESS"])
-def test_s2_8_only_hosts_have_vmoves(ha, made, hosts, kind):
+def test_only_hosts_have_vmoves(ha, made, hosts, kind):
     other = ha.new_notification(hosts[1], kind)
     expected = (400, "badRequest", "This notification %s without vm moves." % other["notification_uuid"])
     assert ha.get(under(other)).fault == expected
     assert ha.get(under(other) + "/" + NOBODY).fault == expected
 
 
-def test_s2_8_unknown_ones_are_404(ha, made):
+def test_unknown_ones_are_404(ha, made):
     assert ha.get("/notifications/%s/vmoves" % NOBODY).fault == (
         404, "itemNotFound", "No notification with id %s." % NOBODY)
     assert ha.get(under(made) + "/" + NOBODY).fault == (404, "itemNotFound", "No vm move with id %s." % NOBODY)
 
 
 @pytest.mark.ours_only("FIX, register row 9: Masakari fails with 500")
-def test_s2_8_v2_of_an_unknown_notification_is_404(ha, database, made):
+def test_show_of_an_unknown_notification_is_404(ha, database, made):
     uuid = database.new_vmove(made)
     assert ha.get("/notifications/%s/vmoves/%s" % (NOBODY, uuid)).fault == (
         404, "itemNotFound", "No notification with id %s." % NOBODY)
 
 
 @pytest.mark.ours_only("FIX, register row 9: Masakari shows it")
-def test_s2_8_v2_of_another_notification_is_404(ha, database, made, hosts):
+def test_show_of_another_notification_is_404(ha, database, made, hosts):
     other = ha.new_notification(hosts[1])
     uuid = database.new_vmove(made)
     assert ha.get(under(other) + "/" + uuid).fault == (404, "itemNotFound", "No vm move with id %s." % uuid)
@@ -83,7 +83,7 @@ def test_s2_8_v2_of_another_notification_is_404(ha, database, made, hosts):
 
 @pytest.mark.parametrize("method, action, tail", [
     ("POST", "create", ""), ("PUT", "update", "/" + NOBODY), ("DELETE", "delete", "/" + NOBODY)])
-def test_s2_8_vmoves_cannot_be_changed(ha, made, method, action, tail):
+def test_vmoves_cannot_be_changed(ha, made, method, action, tail):
     answer = ha.send(method, under(made) + tail, *([] if method == "DELETE" else [{"vmove": {}}]))
     assert answer.fault == (405, "badMethod", "The request method: '%s' with action: '%s' is not allowed on this "
                                               "resource" % (method, action))

@@ -286,11 +286,13 @@ class Story:
         assert segment["masakari_object.name"] == "FailoverSegment"
         assert segment["masakari_object.data"]["uuid"] == self.segment["uuid"]
 
-    def check_ew35_an_ignored_notification_is_told_of(self):
+    # Covers EW35.
+    def check_an_ignored_notification_is_published(self):
         [event] = self.of_noise(self.events)
         assert event.data["status"] == "ignored" and event.data["fault"] is None
 
-    def check_ew35_every_instance_is_told_of(self):
+    # Covers EW35.
+    def check_every_instance_is_published(self):
         moved = self.named("vmove.process.end")
         assert {event.data["status"] for event in moved} == {"succeeded"}
         servers = {server["id"] for server in self.region.admin("GET", "/servers")}

@@ -168,33 +168,38 @@ class Tests:
 
     # ---- IPMI
 
-    def test_row01_ipmi_already_off_is_read_and_nothing_is_sent(self):
+    # Covers ROW1.
+    def test_ipmi_already_off_is_read_and_nothing_is_sent(self):
         self.probe.open("ipmi", **self.bmc.device())
         self.bmc.machine("0", "honest")
         assert [self.probe.power("ipmi") for _ in range(2)] == ["off", "off"]
         assert self.bmc.journal() == []
 
-    def test_row02_ipmi_off_at_once_and_after_11_seconds(self):
+    # Covers ROW2.
+    def test_ipmi_off_at_once_and_after_11_seconds(self):
         for mode, least in (("honest", 0), ("slow=11000", 11)):
             self.bmc.machine("1", mode)
             self.timed("ipmi", "ipmi")
             assert self.times["ipmi"][-1][1] >= least, self.times["ipmi"]
             assert self.bmc.journal() == ["power 0"]
 
-    def test_row03_ipmi_a_bmc_that_takes_the_command_and_does_nothing_is_never_off(self):
+    # Covers ROW3.
+    def test_ipmi_a_bmc_that_takes_the_command_and_does_nothing_is_never_off(self):
         self.bmc.machine("1", "ignore")
         answer = self.probe.do("off", "ipmi")
         assert "ok" in answer, "the BMC says yes: %s" % answer
         assert [self.probe.power("ipmi") for _ in range(5)] == ["on"] * 5
         assert self.bmc.journal() == ["power 0"]
 
-    def test_row04_ipmi_off_and_on_again_is_seen(self):
+    # Covers ROW4.
+    def test_ipmi_off_and_on_again_is_seen(self):
         self.bmc.machine("1", "bounce=1500")
         self.probe.do("off", "ipmi")
         assert self.probe.power("ipmi") == "off"
         wait("the machine to be on again", lambda: self.probe.power("ipmi") == "on")
 
-    def test_row05_ipmi_a_wrong_password_is_permanent_and_told(self):
+    # Covers ROW5.
+    def test_ipmi_a_wrong_password_is_permanent_and_reported(self):
         self.probe.open("wrong", **dict(self.bmc.device(), password="another-one"))
         self.probe.open("nobody", **dict(self.bmc.device(), user="nobody"))
         self.bmc.machine("1", "honest")
@@ -205,7 +210,8 @@ class Tests:
                 assert part in said["text"], said
         assert self.bmc.journal() == []
 
-    def test_row06_ipmi_nobody_there_is_transient(self):
+    # Covers ROW6.
+    def test_ipmi_nobody_there_is_transient(self):
         import socket
         self.probe.open("gone", **dict(self.bmc.device(), port=free_port(socket.SOCK_DGRAM)))
         for what in ("read", "off"):
@@ -215,7 +221,8 @@ class Tests:
             assert answer["seconds"] < 8, answer
         self.times["ipmi: nobody there"] = [(answer["seconds"], None)]
 
-    def test_row14_ipmi_a_bmc_that_hangs_is_left_in_time_and_no_tool_stays_behind(self):
+    # Covers ROW14.
+    def test_ipmi_a_bmc_that_hangs_is_left_in_time_and_no_tool_stays_behind(self):
         self.probe.open("hangs", **self.second.device(call_timeout_ms=1500))
         self.second.process.freeze()
         try:
@@ -239,38 +246,45 @@ class Tests:
         checked = self.probe.do("check", "ipmi")["ok"]
         assert checked["reading"]["power"] == "on" and 0 < checked["latency"] < 5, checked
 
-    def test_t9_ipmi_tells_which_machine_it_switches(self):
+    # Covers T9.
+    def test_ipmi_names_the_machine_that_it_switches(self):
         self.bmc.machine("1", "honest")
         self.probe.open("ipmi t9", **self.bmc.device())
         read, checked = self.probe.do("read", "ipmi t9")["ok"], self.probe.do("check", "ipmi t9")["ok"]
         assert read["machine"] == checked["reading"]["machine"] == "guid=" + dashed(self.bmc.guid), (read, checked)
 
-    def test_t9_a_swapped_bmc_is_neither_believed_nor_switched_until_a_person_says_so(self):
+    # Covers T9.
+    def test_a_swapped_bmc_is_neither_believed_nor_switched_until_an_operator_confirms_it(self):
         Foreign(self.args, self.work).run()
 
     # ---- Redfish
 
-    def test_t9_redfish_tells_which_machine_it_switches(self):
+    # Covers T9.
+    def test_redfish_names_the_machine_that_it_switches(self):
         self.probe.open("chassis t9", **self.chassis.device(ca_file=self.certificate.authority))
         for host, uuid in self.chassis.systems.items():
             machine = self.probe.do("read", "chassis t9", plug=uuid)["ok"]["machine"]
             assert "uuid=" + uuid in machine.split(), (host, machine)
 
-    def test_row02_redfish_off_after_1_to_11_seconds(self):
+    # Covers ROW2.
+    def test_redfish_off_after_1_to_11_seconds(self):
         self.probe.open("redfish", **self.redfish.device())
         self.timed("redfish", "redfish")
 
-    def test_row01_redfish_already_off_is_read_and_nothing_is_sent(self):
+    # Covers ROW1.
+    def test_redfish_already_off_is_read_and_nothing_is_sent(self):
         before = len(read(self.redfish.process.log))
         assert [self.probe.power("redfish") for _ in range(2)] == ["off", "off"]
         wait("the log", lambda: read(self.redfish.process.log)[before:].count("GET ") >= 2, 5)
         assert "POST" not in read(self.redfish.process.log)[before:]
 
-    def test_row04_redfish_off_and_on_again_is_seen(self):
+    # Covers ROW4.
+    def test_redfish_off_and_on_again_is_seen(self):
         assert "ok" in self.probe.do("on", "redfish")
         wait("the system to be on", lambda: self.probe.power("redfish") == "on")
 
-    def test_row05_redfish_a_wrong_password_is_permanent_and_asked_once(self):
+    # Covers ROW5.
+    def test_redfish_a_wrong_password_is_permanent_and_asked_once(self):
         self.probe.open("redfish-wrong", **self.redfish.device(password="another-one"))
         for what in ("read", "off"):
             before = read(self.redfish.process.log).count(" 401 ")
@@ -278,12 +292,14 @@ class Tests:
             assert (said["class"], said["maybe_done"], said["status"]) == ("permanent", False, 401), said
             wait("the log", lambda: read(self.redfish.process.log).count(" 401 ") == before + 1, 5)
 
-    def test_row06_redfish_nobody_there_is_transient(self):
+    # Covers ROW6.
+    def test_redfish_nobody_there_is_transient(self):
         self.probe.open("redfish-gone", **self.redfish.device(url="http://127.0.0.1:%d" % free_port()))
         said = fault(self.probe.do("off", "redfish-gone"))
         assert (said["class"], said["maybe_done"]) == ("transient", False), said
 
-    def test_row14_redfish_a_service_that_hangs_is_left_in_time(self):
+    # Covers ROW14.
+    def test_redfish_a_service_that_hangs_is_left_in_time(self):
         self.probe.open("redfish-hangs", **self.redfish.device(call_timeout_ms=1000))
         self.redfish.process.freeze()
         try:
@@ -333,44 +349,53 @@ class Tests:
         said = fault(self.probe.do("read", "sessions"))
         assert said["class"] == "permanent" and said["status"] in (401, 404, 405), said
 
-    def test_row02_redfish_over_https(self):
+    # Covers ROW2.
+    def test_redfish_over_https(self):
         self.probe.open("redfish, https", **self.chassis.device(fingerprint=self.certificate.fingerprint))
         self.timed("redfish, https", "redfish", "c1", self.chassis.systems["c1"])
 
     # ---- MAAS
 
-    def test_row02_maas_off_at_once(self):
+    # Covers ROW2.
+    def test_maas_off_at_once(self):
         self.probe.open("maas", type="maas", url=self.maas_url, password=self.maas_key)
         self.timed("maas", "maas", "compute-001")
 
-    def test_row01_maas_already_off_is_read_and_nothing_is_sent(self):
+    # Covers ROW1.
+    def test_maas_already_off_is_read_and_nothing_is_sent(self):
         assert [self.probe.power("maas", "compute-001") for _ in range(2)] == ["off", "off"]
 
-    def test_row02_maas_off_in_the_end_after_unknown_and_on(self):
+    # Covers ROW2.
+    def test_maas_off_in_the_end_after_unknown_and_on(self):
         self.bmc_of("compute-002", query={"mode": "script", "states": ["on", "on", "unknown", "error", "off", "on"]})
         assert self.probe.power("maas", "compute-002") == "on"
         assert self.fence("maas", "maas", "compute-002") is not None
 
-    def test_row03_maas_a_machine_that_ignores_the_command_is_never_off(self):
+    # Covers ROW3.
+    def test_maas_a_machine_that_ignores_the_command_is_never_off(self):
         self.bmc_of("compute-003", command={"mode": "ignored"})
         assert "ok" in self.probe.do("off", "maas", "compute-003")
         assert [self.probe.power("maas", "compute-003") for _ in range(5)] == ["on"] * 5
 
-    def test_row03_maas_null_is_permanent(self):
+    # Covers ROW3.
+    def test_maas_null_is_permanent(self):
         self.bmc_of("compute-003", command={"mode": "null"})
         said = fault(self.probe.do("off", "maas", "compute-003"))
         assert (said["class"], said["maybe_done"]) == ("permanent", False), said
 
-    def test_row04_maas_off_and_on_again_is_seen(self):
+    # Covers ROW4.
+    def test_maas_off_and_on_again_is_seen(self):
         self.bmc_of("compute-004", query={"mode": "script", "states": ["off", "on"]})
         assert [self.probe.power("maas", "compute-004") for _ in range(2)] == ["off", "on"]
 
-    def test_row05_maas_a_wrong_key_is_permanent(self):
+    # Covers ROW5.
+    def test_maas_a_wrong_key_is_permanent(self):
         self.probe.open("maas-wrong", type="maas", url=self.maas_url, password="no:such:key")
         said = fault(self.probe.do("off", "maas-wrong", "compute-004"))
         assert (said["class"], said["maybe_done"], said["status"]) == ("permanent", False, 401), said
 
-    def test_row06_maas_nobody_there_and_no_power_controller_are_transient(self):
+    # Covers ROW6.
+    def test_maas_nobody_there_and_no_power_controller_are_transient(self):
         self.probe.open("maas-gone", type="maas", url="http://127.0.0.1:%d/MAAS" % free_port(), password=self.maas_key)
         said = fault(self.probe.do("off", "maas-gone", "compute-004"))
         assert (said["class"], said["maybe_done"]) == ("transient", False), said
@@ -378,13 +403,15 @@ class Tests:
         said = fault(self.probe.do("read", "maas", "compute-005"))
         assert (said["class"], said["status"]) == ("transient", 503), said
 
-    def test_row14_maas_a_query_that_hangs_is_left_in_time(self):
+    # Covers ROW14.
+    def test_maas_a_query_that_hangs_is_left_in_time(self):
         self.probe.open("maas-hangs", type="maas", url=self.maas_url, password=self.maas_key, call_timeout_ms=1000)
         self.bmc_of("compute-006", query={"mode": "hangs"})
         answer = self.probe.do("read", "maas-hangs", "compute-006")
         assert fault(answer)["class"] == "transient" and answer["seconds"] < 3, answer
 
-    def test_t9_maas_tells_which_machine_it_switches(self):
+    # Covers T9.
+    def test_maas_names_the_machine_that_it_switches(self):
         self.probe.open("maas t9", type="maas", url=self.maas_url, password=self.maas_key)
         machines = [self.probe.do("read", "maas t9", host)["ok"]["machine"] for host in ("compute-001", "compute-004")]
         assert all("system=" in machine and "uuid=" in machine for machine in machines), machines
@@ -398,37 +425,43 @@ class Tests:
 
     # ---- Debian's fence agents
 
-    def test_row02_exec_fence_ipmilan(self):
+    # Covers ROW2.
+    def test_exec_fence_ipmilan(self):
         self.bmc.machine("1", "honest")
         self.probe.open("exec fence_ipmilan", **self.ipmilan(self.bmc))
         self.timed("exec fence_ipmilan", "exec")
         assert self.bmc.journal()[0] == "power 0"
 
-    def test_row01_exec_fence_ipmilan_already_off(self):
+    # Covers ROW1.
+    def test_exec_fence_ipmilan_already_off(self):
         self.bmc.machine("0", "honest")
         assert [self.probe.power("exec fence_ipmilan") for _ in range(2)] == ["off", "off"]
         assert self.bmc.journal() == []
 
-    def test_row03_exec_fence_ipmilan_says_that_it_did_not_work(self):
+    # Covers ROW3.
+    def test_exec_fence_ipmilan_reports_its_failure(self):
         self.bmc.machine("1", "ignore")
         self.probe.open("agent, quick", **self.ipmilan(self.bmc, power_timeout=3))
         said = fault(self.probe.do("off", "agent, quick"))
         assert said["class"] == "transient" and "Timed out waiting to power OFF" in said["text"], said
         assert self.probe.power("agent, quick") == "on"
 
-    def test_row05_exec_fence_ipmilan_a_wrong_password_is_no_reading(self):
+    # Covers ROW5.
+    def test_exec_fence_ipmilan_a_wrong_password_is_no_reading(self):
         self.probe.open("agent, wrong", **dict(self.ipmilan(self.bmc), password="another-one"))
         said = fault(self.probe.do("read", "agent, wrong"))
         assert said["class"] in ("permanent", "transient") and not said["maybe_done"], said
 
-    def test_row06_exec_fence_ipmilan_nobody_there_is_no_reading(self):
+    # Covers ROW6.
+    def test_exec_fence_ipmilan_nobody_there_is_no_reading(self):
         import socket
         device = self.ipmilan(self.bmc)
         device["params"]["ipport"] = str(free_port(socket.SOCK_DGRAM))
         self.probe.open("agent, gone", **device)
         assert fault(self.probe.do("read", "agent, gone"))["class"] == "transient"
 
-    def test_row14_exec_an_agent_that_hangs_is_killed_with_the_tool_it_runs(self):
+    # Covers ROW14.
+    def test_exec_an_agent_that_hangs_is_killed_with_the_tool_it_runs(self):
         self.probe.open("agent, hangs", call_timeout_ms=2500, **self.ipmilan(self.second, power_timeout=600))
         self.second.process.freeze()
         try:
@@ -438,7 +471,8 @@ class Tests:
         finally:
             self.second.process.thaw()
 
-    def test_row02_exec_fence_redfish(self):
+    # Covers ROW2.
+    def test_exec_fence_redfish(self):
         host = "c3"
         device = self.agent("fence_redfish", host, ipport=self.chassis.port, systems_uri="/redfish/v1/Systems/" + self.chassis.systems[host],
                             ssl_insecure=1)
@@ -708,7 +742,7 @@ def main():
         if not watch.ended.is_set():
             watch.stop()
         slow.join(120)
-        report("row02_ipmi_off_after_45_seconds_is_not_in_time", outcome[0] if outcome else "it never ended")
+        report("ipmi_off_after_45_seconds_is_not_in_time", outcome[0] if outcome else "it never ended")
         said = "".join(read(os.path.join(work, name)) for name in os.listdir(work) if name.startswith("probe"))
         problem = None
         if PASSWORD in said or tests.maas_key.split(":")[2] in said:
@@ -717,7 +751,7 @@ def main():
             problem = "the password was seen in %s" % sorted(watch.seen)
         elif not args.only and (watch.looks < 100 or b"ipmitool" not in watch.children or len(said) < 2000):
             problem = "%d looks at %s, %d characters: nothing was looked at" % (watch.looks, watch.children, len(said))
-        report("i9_no_secret_in_any_command_line_environment_or_answer", problem)
+        report("no_secret_in_any_command_line_environment_or_answer", problem)
         print("\n%-28s %12s %26s" % ("device", "a reading", "off to the second reading"))
         for device, rows in tests.times.items():
             for reading, off in rows:

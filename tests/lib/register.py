@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Keeps the registers of docs/ true, such as docs/design/protocol-tests.md (R1-R36): the column of tests is made of the tests there
-are, by the numbers in their names. Without an option it says what is wrong; `--write` renews the columns."""
+"""Keeps the registers of docs/ true, such as docs/design/protocol-tests.md (R1-R36): the column of tests is made of the tests
+whose comment names the number (`/// Covers R2, EW9.`). Without an option it says what is wrong; `--write` renews the columns."""
 
 import argparse
 import pathlib
@@ -18,27 +18,33 @@ REGISTERS = {
     "docs/design/monitor-defects.md": {"MW": 27},
     "docs/design/protocol-tests.md": {"R": 36},
 }
-# fn ew09_r02_... / def test_r19_...: every number at the beginning of a name counts.
-TEST = re.compile(r"\b(?:fn|def)\s+((?:test_|slow_)*(?:(?:ew|i|mw|row|r|t|c|f)\d+_)+\w*)\s*\(")
-NUMBER = re.compile(r"(ew|i|mw|row|r|t|c|f)(\d+)_")
+NUMBER = r"(?:EW|I|MW|ROW|R|T|C|F)[1-9]\d*"
+# `/// Covers R2, EW9.` in Rust and `# Covers R19.` in Python, above the test: attributes and other comments may stand between.
+COVERS = re.compile(rf"^[ \t]*(?:///|#) Covers ({NUMBER}(?:, {NUMBER})*)\.\n((?:[ \t]*(?:///|#).*\n)*)(?:[ \t]*(?:pub )?(?:async )?(?:fn|def) (\w+))?", re.M)
 
 
-def tests() -> dict[str, list[str]]:
+def tests(wrong: list[str]) -> dict[str, list[str]]:
     """Number, such as EW9, to the names of its tests."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.rs", "*.py"],
         cwd=REPO, check=True, capture_output=True,
     ).stdout.decode()
+    known = {f"{prefix}{number}" for counts in REGISTERS.values() for prefix, count in counts.items() for number in range(1, count + 1)}
     found: dict[str, set[str]] = {}
     for name in filter(None, listed.split("\0")):
         path = REPO / name
-        if not path.is_file():
+        if not path.is_file() or path == pathlib.Path(__file__).resolve():
             continue
-        for test in TEST.findall(path.read_text()):
-            head = re.sub(r"^(?:test_|slow_)+", "", test)
-            while number := NUMBER.match(head):
-                found.setdefault(f"{number[1].upper()}{int(number[2])}", set()).add(test)
-                head = head[number.end():]
+        text = path.read_text()
+        for mark in COVERS.finditer(text):
+            line = text.count("\n", 0, mark.start()) + 1
+            if not mark[3]:
+                wrong.append(f"{name}:{line}: no test follows \"Covers {mark[1]}.\"")
+                continue
+            for number in mark[1].split(", "):
+                if number not in known:
+                    wrong.append(f"{name}:{line}: {number} is in no register")
+                found.setdefault(number, set()).add(mark[3])
     return {number: sorted(names) for number, names in found.items()}
 
 
@@ -55,8 +61,8 @@ def mutations() -> dict[str, list[str]]:
     return found
 
 
-def renewed(text: str, counts: dict[str, int], wrong: list[str]) -> str:
-    have, taken = tests(), mutations()
+def renewed(text: str, counts: dict[str, int], have: dict[str, list[str]], wrong: list[str]) -> str:
+    taken = mutations()
     wanted = {f"{prefix}{place}" for prefix, count in counts.items() for place in range(1, count + 1)}
     rows = {}
     lines = text.split("\n")
@@ -91,11 +97,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--write", action="store_true", help="renew the columns")
     asked = parser.parse_args()
-    failed = 0
+    unread: list[str] = []
+    have = tests(unread)
+    for line in unread:
+        print(line)
+    failed = len(unread)
     for name, counts in REGISTERS.items():
         path, wrong = REPO / name, []
         text = path.read_text()
-        new = renewed(text, counts, wrong)
+        new = renewed(text, counts, have, wrong)
         if new != text and asked.write:
             path.write_text(new)
         elif new != text:

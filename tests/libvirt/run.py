@@ -196,10 +196,10 @@ class Run:
         # libvirt's own notice takes as long as the machine is busy, and that is not the monitor's.
         until("libvirt itself to notice the death", lambda: self.kit.gave_up("warm"), 120)
         noticed = time.monotonic()
-        until("f16: events to flow again", lambda: api.words(other), 10)
-        self.told("f16: after the thaw libvirt notices a death after %.1f s, and it is told %.1f s later" % (
+        until("events to flow again", lambda: api.words(other), 10)
+        self.told("after the thaw libvirt notices a death after %.1f s, and it is told %.1f s later" % (
             noticed - begun, max(0.0, time.monotonic() - noticed)))
-        self.check.that("f16: after a freeze deaths are told by events, not by looking again",
+        self.check.that("after a freeze deaths are told by events, not by looking again",
                         monitor.log().count("all guests were compared") == 2, monitor.log()[-1500:])
         self.check.equal("each told once", api.words(), [FAILED, FAILED])
         monitor.stop()
@@ -286,8 +286,8 @@ class Run:
             self.told("after the storm: RSS %.1f MiB, idle CPU %.2f %% of a core" % (monitor.rss(), share))
             self.check.that("idle CPU is below 1 % of a core", share < 1, share)
             if self.packaged:
-                self.check.that("mw23: idle CPU is below 0.1 % of a core", share < 0.1, share)
-                self.check.that("mw23: RSS is under 10 MiB after 1,000 deaths", monitor.rss() < 10, monitor.rss())
+                self.check.that("idle CPU is below 0.1 % of a core", share < 0.1, share)
+                self.check.that("RSS is under 10 MiB after 1,000 deaths", monitor.rss() < 10, monitor.rss())
         finally:
             wire.close()
         monitor.stop()
@@ -328,7 +328,7 @@ class Run:
         self.check.equal("and it is that guest", {n["payload"]["instance_uuid"] for _, n in api.bodies()}, {guest})
         self.told("introspective monitor: RSS %.1f MiB" % monitor.rss())
         if self.packaged:
-            self.check.that("mw23: RSS of the introspective monitor is under 10 MiB", monitor.rss() < 10, monitor.rss())
+            self.check.that("RSS of the introspective monitor is under 10 MiB", monitor.rss() < 10, monitor.rss())
         self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
         self.kit("destroy", name)
 
@@ -346,7 +346,7 @@ class Run:
         self.told("all four monitors: %s; %.2f %% of a core" % (compute.memory(), share))
         self.check.equal("all four are well at the end", compute.unwell(), [])
         if self.packaged:
-            self.check.that("mw23: all four together take less than 0.4 % of a core", share < 0.4, share)
+            self.check.that("all four together take less than 0.4 % of a core", share < 0.4, share)
             self.fits(compute)
         for number in range(3):
             self.kit("destroy", "beside-%d" % number)
@@ -357,8 +357,8 @@ class Run:
         return made.start()
 
     def fits(self, compute):
-        self.check.that("mw23: all four monitors fit into 25 MiB", compute.pss() < 25, compute.memory())
-        self.check.that("mw23: each alone into 10 MiB", compute.largest() < 10, compute.memory())
+        self.check.that("all four monitors fit into 25 MiB", compute.pss() < 25, compute.memory())
+        self.check.that("each alone into 10 MiB", compute.largest() < 10, compute.memory())
 
     # ------------------------------------------------------------------------------------------ ten minutes of events
 

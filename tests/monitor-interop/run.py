@@ -145,8 +145,8 @@ class Interop:
         monitor.start()
         until("a refused report", lambda: monitor.metric('tachi_monitor_delivery_failures_total{class="away"}'))
         status, body = monitor.get("/healthz")
-        self.check.that("mw25: /healthz says that the API is away", status == 503 and "503" in json.loads(body)["parts"]["api"], body)
-        self.check.equal("mw25: the report that waits is counted", monitor.metric("tachi_monitor_spool_reports"), 1)
+        self.check.that("/healthz says that the API is away", status == 503 and "503" in json.loads(body)["parts"]["api"], body)
+        self.check.equal("the report that waits is counted", monitor.metric("tachi_monitor_spool_reports"), 1)
         for _ in range(3):
             monitor.kill()
             monitor.start()
@@ -154,11 +154,11 @@ class Interop:
         proxy.refusals.clear()
         until("the report to arrive", lambda: stored("PROCESS"))
         until("the spool to be empty", lambda: monitor.metric("tachi_monitor_spool_reports") == 0)
-        self.check.equal("mw03: killed three times while the API was away: one delivery", [
+        self.check.equal("killed three times while the API was away: one delivery", [
             n.payload["process_name"] for n in stored("PROCESS")], ["no-such-daemon"])
-        self.check.equal("mw25: all is well again", until("health", lambda: monitor.get("/healthz")[0] == 200), True)
+        self.check.equal("all is well again", until("health", lambda: monitor.get("/healthz")[0] == 200), True)
         time_of_first = stored("PROCESS")[0].generated_time
-        self.check.that("mw03: with the time at which it was seen", time_of_first[:19] <= time.strftime(
+        self.check.that("with the time at which it was seen", time_of_first[:19] <= time.strftime(
             "%Y-%m-%dT%H:%M:%S", time.gmtime()), time_of_first)
         posts()
         # A token that was withdrawn, a monitor that is started anew.
@@ -166,16 +166,16 @@ class Interop:
         self.check.equal("SIGTERM ends it with 0", monitor.stop(), 0)
         monitor.start()
         until("it to be ready", lambda: monitor.get("/healthz")[0] == 200)
-        self.check.equal("mw18: what was reported is not reported again by the next start", posts(), [])
+        self.check.equal("what was reported is not reported again by the next start", posts(), [])
         # Rejected: the host is not registered. It is said, and holds up nothing.
         stranger = self.monitor("stranger", api, process_list=[GONE], hostname="no-such-host").start()
         until("a rejected report", lambda: stranger.metric('tachi_monitor_delivery_failures_total{class="rejected"}'))
-        self.check.that("mw13: an unknown host is an error in the log", "ERROR" in stranger.said() and "rejects" in stranger.said(), stranger.said()[-800:])
+        self.check.that("an unknown host is an error in the log", "ERROR" in stranger.said() and "rejects" in stranger.said(), stranger.said()[-800:])
         # A list that is broken leaves the last good one in force.
         with open(monitor.list, "w", encoding="utf-8") as f:
             f.write("- process_name: [\n")
         until("the list to be told of", lambda: "process list" in monitor.get("/healthz")[1])
-        self.check.that("mw18: a broken list leaves the last good one in force", "last good list" in monitor.get("/healthz")[1], monitor.get("/healthz"))
+        self.check.that("a broken list leaves the last good one in force", "last good list" in monitor.get("/healthz")[1], monitor.get("/healthz"))
         stranger.stop()
         monitor.stop()
         signing(self, api, region)
@@ -197,7 +197,7 @@ class Interop:
         self.check.that("check: how long it takes is told", "at most" in done.stdout, done.stdout)
         wrong = Monitor(self.args.monitor, os.path.join(self.work, "wrong"), admin, [], hostname="compute-001.example.org")
         done = wrong.run("check", "process")
-        self.check.that("mw13: check names the host that was meant", "compute-001 is: set [DEFAULT] hostname" in done.stdout and done.returncode == 1, done.stdout)
+        self.check.that("check names the host that was meant", "compute-001 is: set [DEFAULT] hostname" in done.stdout and done.returncode == 1, done.stdout)
         with open(wrong.conf, "a", encoding="utf-8") as f:
             f.write("[host]\nmonitoring_interval = soon\n")
         done = wrong.run("process")
@@ -233,7 +233,7 @@ class Interop:
                 until("the process to be restarted", lambda: len(started()) == n + 1)
                 took.append(time.monotonic() - killed)
                 until("it to be seen", lambda: re.findall("is running again", monitor.said())[n - 1:])
-            self.check.that("mw17: a process that is killed is restarted within 2 s of its end", max(took) < 2 + self.args.slow, took)
+            self.check.that("a process that is killed is restarted within 2 s of its end", max(took) < 2 + self.args.slow, took)
             print("        killed to restarted: %s s" % ", ".join("%.2f" % t for t in took))
             self.check.equal("and is not reported", len(stored("PROCESS")), before)
             self.check.equal("stopping the monitor ends well", monitor.stop(), 0)
@@ -262,14 +262,14 @@ class Interop:
             'tachi_monitor_reports_delivered_total{answer="accepted"}'), 300)
         took = time.monotonic() - begin
         sent = [r for r in proxy.take() if r.method == "POST" and r.path.endswith("/notifications")]
-        self.check.equal("mw11: a thousand reports that waited are delivered, each once", (len(sent), {r.status for r in sent}), (1000, {202}))
-        self.check.that("mw03: in their order, the bytes as they were kept", [r.body.decode() for r in sent] == [body for _, body, _ in many])
+        self.check.equal("a thousand reports that waited are delivered, each once", (len(sent), {r.status for r in sent}), (1000, {202}))
+        self.check.that("in their order, the bytes as they were kept", [r.body.decode() for r in sent] == [body for _, body, _ in many])
         cpu, wall = monitor.cpu_seconds(), time.monotonic()
         until("a while", lambda: time.monotonic() - wall > 10)
         idle = (monitor.cpu_seconds() - cpu) / (time.monotonic() - wall) * 100
         print("        1000 reports in %.1f s; RSS %d KiB; idle CPU %.2f %% of a core" % (took, monitor.rss_kib(), idle))
         if self.args.packaged:
-            self.check.that("mw23: RSS is under 10 MiB after it", monitor.rss_kib() < MEMORY_KIB, monitor.rss_kib())
+            self.check.that("RSS is under 10 MiB after it", monitor.rss_kib() < MEMORY_KIB, monitor.rss_kib())
 
     # ------------------------------------------------------------------------------------------ against masakari-api
 
@@ -312,7 +312,7 @@ class Interop:
         kinds = sorted(n.type for n in ha.notifications())
         self.check.equal("masakari-api: what it stored", kinds, ["COMPUTE_HOST", "PROCESS", "VM"])
         self.check.that("masakari-api: evidence in a header is no obstacle", [r for r in sent if EVIDENCE.lower() in r.headers], sent)
-        self.check.that("mw13: what it rejects for good is dropped and said so", "dropping it" in monitor.said(), monitor.said()[-800:])
+        self.check.that("what it rejects for good is dropped and said so", "dropping it" in monitor.said(), monitor.said()[-800:])
         self.check.equal("masakari-api: the monitor ends well", monitor.stop(), 0)
 
     STEPS = (same_on_the_wire, against_tachi, against_masakari)

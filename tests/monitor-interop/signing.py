@@ -62,7 +62,7 @@ def signing(interop, api, region):
     """Killed, frozen, blind, taken away."""
     check, operator = interop.check, Operator(interop.args.tachi, region)
     names = ["compute-%03d" % n for n in range(1, 11)]
-    check.that("f3: nobody has signed: monitors are not assessed", "monitors" in json.loads(
+    check.that("nobody has signed: monitors are not assessed", "monitors" in json.loads(
         operator.type("status", "-f", "json").stdout)["not_assessed"])
     consul = Consul(names)
     interop.running.append(consul)
@@ -77,26 +77,26 @@ def signing(interop, api, region):
     both = {("compute-001", "host"), ("compute-002", "process")}
     until("both to sign", lambda: both <= set(operator.monitors()))
     signed = operator.monitors()
-    check.equal("f3: they are well", {signed[one]["grade"] for one in both}, {"ok"})
-    check.that("f3: the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
+    check.equal("they are well", {signed[one]["grade"] for one in both}, {"ok"})
+    check.that("the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
     found = operator.findings()
-    check.equal("f3: who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
-    check.that("f3: nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
+    check.equal("who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
+    check.that("nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
     # What only its host knows: guests that start by themselves would run beside those that were moved.
     until("the doctor to be told of guests", lambda: "GUESTS_RESUME" in operator.findings())
     told = operator.type("doctor", "guests-resume", "--check")
-    check.that("f3: doctor tells of guests that start by themselves, and where that is said",
+    check.that("doctor tells of guests that start by themselves, and where that is said",
                told.returncode == 2 and "compute-001" in told.stdout and "nova-compute.conf" in told.stdout, told)
     explained = operator.type("show", "compute-003").stdout
-    check.that("f3: explain tells that it is watched", "running monitors watch it" in explained, explained)
+    check.that("explain tells that it is watched", "running monitors watch it" in explained, explained)
 
     # It does not reach the cluster: it says so itself.
     consul.away = True
     until("it to tell that it is blind", lambda: operator.findings().get("HOST_NOT_WATCHED"))
     found = operator.findings()
-    check.equal("f3: a blind monitor watches nobody", found["HOST_NOT_WATCHED"], names[1:])
-    check.equal("f3: and has trouble", found["MONITOR_PART"], ["compute-001"])
-    check.equal("f3: status --check fails", operator.type("status", "--check").returncode, 2)
+    check.equal("a blind monitor watches nobody", found["HOST_NOT_WATCHED"], names[1:])
+    check.equal("and has trouble", found["MONITOR_PART"], ["compute-001"])
+    check.equal("status --check fails", operator.type("status", "--check").returncode, 2)
     consul.away = False
     until("it to see again", lambda: "HOST_NOT_WATCHED" not in operator.findings())
 
@@ -104,21 +104,21 @@ def signing(interop, api, region):
     process.process.send_signal(signal.SIGSTOP)
     host.kill()
     until("both to be silent, within a minute", lambda: {operator.monitors()[one]["grade"] for one in both} == {"err"}, 60)
-    check.equal("f3: status --check fails within a minute", operator.type("status", "--check").returncode, 2)
+    check.equal("status --check fails within a minute", operator.type("status", "--check").returncode, 2)
     found = operator.findings()
     silent = operator.monitors()
-    check.equal("f3: a frozen and a killed monitor are silent", {silent[one]["grade"] for one in both}, {"err"})
-    check.that("f3: and found", "MONITOR_SILENT" in found, found)
-    check.equal("f3: nobody watches the others", found.get("HOST_NOT_WATCHED"), names[1:])
+    check.equal("a frozen and a killed monitor are silent", {silent[one]["grade"] for one in both}, {"err"})
+    check.that("and found", "MONITOR_SILENT" in found, found)
+    check.equal("nobody watches the others", found.get("HOST_NOT_WATCHED"), names[1:])
     shown = operator.type("status", "compute-003").stdout
-    check.that("f3: status of a host says so", "HOST_NOT_WATCHED" in shown and "masakari-host-monitor" in shown, shown)
+    check.that("status of a host says so", "HOST_NOT_WATCHED" in shown and "masakari-host-monitor" in shown, shown)
     process.process.send_signal(signal.SIGCONT)
     until("it to sign again", lambda: operator.monitors()["compute-002", "process"]["grade"] == "ok")
 
     # Taken away on purpose.
     done = operator.type("monitor", "forget", "compute-001", "host")
-    check.that("f3: one that was taken away is forgotten", done.returncode == 0 and "is forgotten" in done.stdout, done.stdout + done.stderr)
-    check.that("f3: and not told any more", ("compute-001", "host") not in operator.monitors())
+    check.that("one that was taken away is forgotten", done.returncode == 0 and "is forgotten" in done.stdout, done.stdout + done.stderr)
+    check.that("and not told any more", ("compute-001", "host") not in operator.monitors())
     done = operator.type("monitor", "forget", "compute-001", "host")
-    check.that("f3: what never signed cannot be forgotten", done.returncode == 1 and "tachi monitor list" in done.stderr, done.stderr)
-    check.equal("f3: the monitor ends well", process.stop(), 0)
+    check.that("what never signed cannot be forgotten", done.returncode == 1 and "tachi monitor list" in done.stderr, done.stderr)
+    check.equal("the monitor ends well", process.stop(), 0)

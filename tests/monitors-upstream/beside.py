@@ -109,7 +109,8 @@ class Beside:
         time.sleep(0.5)
         return api.words(guest)
 
-    def test_f15_beside_masakaris_instance_monitor(self):
+    # Covers F15.
+    def test_beside_masakaris_instance_monitor(self):
         self.kit("domain", "alive", "halt")
         self.upstream.start()
 
@@ -124,7 +125,7 @@ class Beside:
 
         until("Masakari's monitor to hear libvirtd: " + self.upstream.log()[-500:], hears, 60)
         alone = {cause: sorted(self.told(self.theirs_told, self.guest(cause), [FAILED])) for cause in CAUSES}
-        self.check.that("f15: alone, Masakari's tells each kind of end once", all(len(words) == 1 for words in alone.values()), alone)
+        self.check.that("alone, Masakari's tells each kind of end once", all(len(words) == 1 for words in alone.values()), alone)
         before = self.living()
         theirs_keep = self.kept(self.upstream.folder)
 
@@ -132,30 +133,30 @@ class Beside:
         for cause in CAUSES:
             guest = self.guest(cause)
             wanted = [FAILED] if cause == "kill" else []
-            self.check.equal("f15: beside ours Masakari's tells what it told alone (%s)" % cause,
+            self.check.equal("beside ours Masakari's tells what it told alone (%s)" % cause,
                              sorted(self.told(self.theirs_told, guest, alone[cause])), alone[cause])
-            self.check.equal("f15: ours tells it as ever (%s)" % cause, self.told(self.ours_told, guest, wanted), wanted)
-        self.both("f15: of ten at once, each tells each once", [self.guest("kill") for _ in range(10)])
+            self.check.equal("ours tells it as ever (%s)" % cause, self.told(self.ours_told, guest, wanted), wanted)
+        self.both("of ten at once, each tells each once", [self.guest("kill") for _ in range(10)])
 
-        self.check.that("f15: Masakari's has met no error", "Traceback" not in self.upstream.log(), self.upstream.log()[-1500:])
+        self.check.that("Masakari's has met no error", "Traceback" not in self.upstream.log(), self.upstream.log()[-1500:])
         self.kit("restart-daemon")
         # Masakari's looks every second whether it is still connected, and pauses for three.
         time.sleep(6)
         until("ours to be well again", lambda: self.ours.part("libvirt") == "", 20)
-        self.both("f15: after a restart of libvirtd each tells once", [self.guest("kill")])
+        self.both("after a restart of libvirtd each tells once", [self.guest("kill")])
 
         self.ours.stop()
         alone_again = self.guest("kill")
-        self.check.equal("f15: with ours stopped Masakari's goes on", self.told(self.theirs_told, alone_again, [FAILED]), [FAILED])
+        self.check.equal("with ours stopped Masakari's goes on", self.told(self.theirs_told, alone_again, [FAILED]), [FAILED])
         self.ours.start().listening()
-        self.both("f15: ours is started again beside it", [self.guest("kill")])
-        self.check.equal("f15: Masakari's keeps the files it kept", self.kept(self.upstream.folder), theirs_keep)
-        self.check.equal("f15: Masakari's still runs", self.upstream.process.poll(), None)
+        self.both("ours is started again beside it", [self.guest("kill")])
+        self.check.equal("Masakari's keeps the files it kept", self.kept(self.upstream.folder), theirs_keep)
+        self.check.equal("Masakari's still runs", self.upstream.process.poll(), None)
         ours_keep = self.kept(os.path.join(self.work, "ours"))
         self.upstream.stop()
-        self.check.equal("f15: with Masakari's stopped ours goes on", self.told(self.ours_told, self.guest("kill"), [FAILED]), [FAILED])
-        self.check.equal("f15: ours keeps the files it kept", self.kept(os.path.join(self.work, "ours")), ours_keep)
-        self.check.equal("f15: the guest that nobody touched is as it was", self.living(), before)
+        self.check.equal("with Masakari's stopped ours goes on", self.told(self.ours_told, self.guest("kill"), [FAILED]), [FAILED])
+        self.check.equal("ours keeps the files it kept", self.kept(os.path.join(self.work, "ours")), ours_keep)
+        self.check.equal("the guest that nobody touched is as it was", self.living(), before)
 
     def both(self, name, guests):
         got = [(self.told(self.theirs_told, guest, [FAILED]), self.told(self.ours_told, guest, [FAILED])) for guest in guests]
@@ -176,9 +177,9 @@ def main():
         os.symlink(file, os.path.join(args.bindings, os.path.basename(file)))
     beside = Beside(args, check)
     try:
-        beside.test_f15_beside_masakaris_instance_monitor()
+        beside.test_beside_masakaris_instance_monitor()
     except Exception:
-        check.that("f15: it goes through", False, traceback.format_exc(limit=4) + beside.upstream.log()[-1500:] + beside.ours.log()[-1500:])
+        check.that("it goes through", False, traceback.format_exc(limit=4) + beside.upstream.log()[-1500:] + beside.ours.log()[-1500:])
     finally:
         beside.end()
         shutil.rmtree(args.bindings)

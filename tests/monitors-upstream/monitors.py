@@ -351,7 +351,8 @@ class Bound(Monitors):
         with open(os.path.join(self.out, host + ".conf"), encoding="utf-8") as f:
             return dict(line.strip().split(" = ", 1) for line in f if " = " in line)
 
-    def test_t5_bound_instance_events(self):
+    # Covers T5.
+    def test_bound_instance_events(self):
         process, send = self.sender("events", 3)
         self.check.equal("bound: VM of its own host", [r.status for r in send()], [202])
         self.check.equal("bound: VM of another host is refused and given up", [r.status for r in send(host="compute-004")][-1:], [403])
@@ -359,7 +360,7 @@ class Bound(Monitors):
         self.check.equal("bound: the sender ends well", process.wait(20), 0)
         self.started.remove(("events", process))
 
-    STEPS = (Monitors.prepare, test_t5_bound_instance_events, Monitors.adopted, Monitors.process_monitor, Monitors.host_monitor)
+    STEPS = (Monitors.prepare, test_bound_instance_events, Monitors.adopted, Monitors.process_monitor, Monitors.host_monitor)
 
 
 def main():

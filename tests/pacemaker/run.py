@@ -75,7 +75,7 @@ def power_pulled(story, field, checks, node="cmp1", kind="member"):
     field.kit("kill", node)
     post = story.fenced(node, began, kind=kind)
     evidence = json.loads(base64.b64decode(post["evidence"]))
-    checks.that("r18 evidence names node, action and time", evidence["target"] == node and evidence["action"] == "off"
+    checks.that("evidence names node, action and time", evidence["target"] == node and evidence["action"] == "off"
                 and evidence["kind"] == "pacemaker_fence", evidence)
     body = re.fullmatch(r'\{"notification": \{"type": "COMPUTE_HOST", "hostname": "%s", "generated_time": '
                         r'"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?", "payload": \{"event": "STOPPED", '
@@ -83,7 +83,7 @@ def power_pulled(story, field, checks, node="cmp1", kind="member"):
     checks.that("the body is upstream's, byte for byte", body is not None, post["body"])
     # The cluster tries to reconnect: the node flaps between online and offline.
     quiet(story, 20)
-    story.chapter("mw02 power pulled: one STOPPED, and no STARTED while the node flaps", [stopped(node)])
+    story.chapter("power pulled: one STOPPED, and no STARTED while the node flaps", [stopped(node)])
     field.back(node)
     field.bridge(node)
     story.until([started(node)], 60, "STARTED of " + node)
@@ -100,13 +100,13 @@ def link_cut(story, field, checks):
     field.kit("wait", "cmp2", "lost", "90", seconds=120)
     story.until([unknown("cmp2")], 60, "UNKNOWN of cmp2")
     quiet(story, 15)
-    story.chapter("mw01 link cut and fencing refused: never NORMAL, once UNKNOWN", [unknown("cmp2")])
+    story.chapter("link cut and fencing refused: never NORMAL, once UNKNOWN", [unknown("cmp2")])
     field.kit("allow", "cmp2")
     post = story.fenced("cmp2", began, 60)
     took = post["at"] - field.fenced_at("cmp2", began)
-    checks.that("mw01 told within 5 s of the success (%.2f s)" % took, took < 5, took)
+    checks.that("told within 5 s of the success (%.2f s)" % took, took < 5, took)
     quiet(story, 5)
-    story.chapter("mw01 fencing allowed: one NORMAL", [stopped("cmp2")])
+    story.chapter("fencing allowed: one NORMAL", [stopped("cmp2")])
     field.kit("heal", "cmp2")
     field.back("cmp2")
     field.bridge("cmp2")
@@ -122,7 +122,7 @@ def planned_stop(story, field, _checks):
     field.kit("exec", field.dc(), *role, "Started")
     field.kit("wait", "cmp1", "up", "60", seconds=90)
     quiet(story, 8)
-    story.chapter("mw10 a planned stop, with an old success in the history: nothing", [])
+    story.chapter("a planned stop, with an old success in the history: nothing", [])
 
 
 def daemon_stopped(story, field, _checks):
@@ -146,7 +146,7 @@ def dc_killed(story, field, checks):
     # The bridge that was first in line has died with it: another takes over.
     post = story.fenced(dc, began, kind=None)
     took = post["at"] - field.fenced_at(dc, began)
-    checks.that("mw08 the DC and its bridge die: told by another within 10 s (%.2f s)" % took, took < 10, took)
+    checks.that("the DC and its bridge die: told by another within 10 s (%.2f s)" % took, took < 10, took)
     quiet(story, 15)
     story.chapter("the DC killed: it alone is told, no host that was connected through it", [stopped(dc)])
     wait(lambda: field.fenced_at(dc, began), "fencing of " + dc)
@@ -173,15 +173,15 @@ def api_away(story, field, checks, seconds):
         field.kill_bridge(node)
         field.bridge(node)
     time.sleep(seconds / 2)
-    checks.that("mw03 nothing was accepted meanwhile (spools: %s)" % ", ".join(teller), not story.since(), story.since())
+    checks.that("nothing was accepted meanwhile (spools: %s)" % ", ".join(teller), not story.since(), story.since())
     field.away(False)
     story.until([stopped("cmp2")], 30, "report of cmp2")
     quiet(story, 10)
     first = [post for post in field.posts() if post["host"] == "cmp2" and post["code"] == 503][-1]
     told = [post for post in field.accepted() if post["host"] == "cmp2"][-1]
-    checks.equal("mw03 with the time of the event, not of the delivery", told["generated"][:19], first["generated"][:19])
-    checks.that("mw03 dated within 5 s of the fencing", abs(generated(told) - at) < 5, (told["generated"], at))
-    story.chapter("mw03 the API away for %d s and every bridge of a control node killed: one" % seconds, [stopped("cmp2")])
+    checks.equal("with the time of the event, not of the delivery", told["generated"][:19], first["generated"][:19])
+    checks.that("dated within 5 s of the fencing", abs(generated(told) - at) < 5, (told["generated"], at))
+    story.chapter("the API away for %d s and every bridge of a control node killed: one" % seconds, [stopped("cmp2")])
     field.back("cmp2")
     field.bridge("cmp2")
     story.until([started("cmp2")], 60, "STARTED of cmp2")
@@ -204,12 +204,12 @@ def bridges_down(story, field, _checks):
         field.bridge(node)
     story.until([stopped("cmp1")], 30, "report of cmp1")
     quiet(story, 10)
-    story.chapter("mw07 every bridge killed, a host dies, the bridges return: told once", [stopped("cmp1")])
+    story.chapter("every bridge killed, a host dies, the bridges return: told once", [stopped("cmp1")])
     for node in field.controls + ["cmp2"]:
         field.kill_bridge(node)
         field.bridge(node)
     quiet(story, 10)
-    story.chapter("mw07 and not again when they return once more", [])
+    story.chapter("and not again when they return once more", [])
     field.back("cmp1")
     field.bridge("cmp1")
     story.until([started("cmp1")], 60, "STARTED of cmp1")
@@ -230,13 +230,13 @@ def tool_hangs(story, field, checks):
             return "has not answered within" in file.read()
     began = time.monotonic()
     wait(blind, "blind bridge", 15)
-    checks.that("mw04 crm_mon hangs: blind after %.1f s" % (time.monotonic() - began), True)
+    checks.that("crm_mon hangs: blind after %.1f s" % (time.monotonic() - began), True)
     killed = time.time()
     field.kit("kill", "cmp2")
     story.fenced("cmp2", killed, kind=None)
     field.kit("exec", dc, "ln", "-sfn", "/run/sbin/crm_mon", "/usr/sbin/crm_mon")
     quiet(story, 15)
-    story.chapter("mw04 another bridge tells, and the first does not repeat it", [stopped("cmp2")])
+    story.chapter("another bridge tells, and the first does not repeat it", [stopped("cmp2")])
     field.back("cmp2")
     field.bridge("cmp2")
     story.until([started("cmp2")], 60, "STARTED of cmp2")
@@ -254,7 +254,7 @@ def remotes_only(story, field, checks, rounds):
         field.kit("kill", "cmp1")
         story.fenced("cmp1", began, kind="remote")
         quiet(story, 2)
-        story.chapter("mw08 bridges on remotes only: one STOPPED", [stopped("cmp1")])
+        story.chapter("bridges on remotes only: one STOPPED", [stopped("cmp1")])
         field.back("cmp1")
         field.bridge("cmp1")
         story.until([started("cmp1")], 60, "STARTED of cmp1")
@@ -274,7 +274,7 @@ def quorum_lost(story, field, _checks):
         field.kit("cut", node)
     wait(lambda: 'with_quorum="false"' in field.mon("ctl1"), "loss of the quorum", 60, 0.5)
     quiet(story, 30)
-    story.chapter("mw09 quorum lost and every remote looks offline: nothing", [])
+    story.chapter("quorum lost and every remote looks offline: nothing", [])
 
 
 def idle(field, checks, seconds=120):
@@ -341,7 +341,7 @@ def main():
         accepted = field.accepted()
         false = [post for post in accepted if (post["status"] == "NORMAL") and (post["on"] == (post["event"] == "STOPPED"))]
         codes = [post["code"] for post in field.posts()]
-        checks.equal("mw01 notifications: %d accepted, %d known to the letter (409), %d refused (503); false ones" % (
+        checks.equal("notifications: %d accepted, %d known to the letter (409), %d refused (503); false ones" % (
             len(accepted), codes.count(409), codes.count(503)), false, [])
         for kind, limit in (("member", 1.0), ("remote", 3.0)):
             took = story.took[kind]

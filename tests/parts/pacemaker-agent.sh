@@ -68,7 +68,7 @@ check "Pacemaker's history has it" said_by_history cmp1
 bmc compute-002 '{"command": {"mode": "ignored"}}' >/dev/null
 "$KIT" cut cmp2
 check "row 3: a node whose machine takes the command and runs on is not fenced" is_not_fenced cmp2 compute-002
-check "i9: the key is on no command line" nowhere
+check "the key is on no command line" nowhere
 bmc compute-002 '{"command": {"mode": "works"}}' >/dev/null
 start=$SECONDS
 check "and is fenced as soon as the machine obeys" is_fenced cmp2 120 compute-002

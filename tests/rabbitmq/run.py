@@ -25,7 +25,8 @@ MARGIN = 2.0
 PROMPT = 1.0
 
 
-def ew10_wake_ups(checks, tachi, broker):
+# Covers EW10.
+def check_wake_ups(checks, tachi, broker):
     """Without the broker a recovery would begin with the sweep, which is a minute away."""
     field = Field(tachi, broker.url, sweep=60)
     try:
@@ -36,7 +37,7 @@ def ew10_wake_ups(checks, tachi, broker):
         took = []
         for _ in range(10):
             took.append(field.begun(field.report()[0]))
-        checks.that("ew10 a wake-up over the broker begins a recovery at once (slowest of ten %.2f s)" % max(took),
+        checks.that("a wake-up over the broker begins a recovery at once (slowest of ten %.2f s)" % max(took),
                     max(took) < 1.5, took)
         # The broker counts the consumers of a quorum queue anew every few seconds.
         wait(lambda: queues(broker).get("tachi.wake.one") == ("quorum", 1), "one consumer of our queue to be counted")
@@ -53,7 +54,7 @@ def ew10_wake_ups(checks, tachi, broker):
         checks.that("metrics tell of the connection and of wake-ups",
                     any(line.startswith('tachi_bus_connected{link="listener"} 1') for line in numbers)
                     and any("tachi_bus_consumed_total" in line and '"wake"' in line for line in numbers), numbers)
-        checks.that("r21 our API casts nothing that an engine of upstream would run",
+        checks.that("our API casts nothing that an engine of upstream would run",
                     not any("tachi_bus_consumed_total" in line and '"cast"' in line for line in numbers), numbers)
     finally:
         field.stop()
@@ -72,7 +73,8 @@ def wake_consumers(broker, engine):
     return sum(consumers for name, (_, consumers) in queues(broker).items() if name == own or name.startswith(own + "."))
 
 
-def ew10_killed(checks, tachi, broker):
+# Covers EW10.
+def check_killed_connection(checks, tachi, broker):
     """Killed while notifications are posted, and started again: every one is begun with the next sweep or sooner."""
     field = Field(tachi, broker.url)
     try:
@@ -89,14 +91,14 @@ def ew10_killed(checks, tachi, broker):
             notification, took = field.report()
             posted.append((notification, time.monotonic()))
             slow.append(took)
-        checks.that("ew10 no POST waits for a broker that was killed (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
+        checks.that("no POST waits for a broker that was killed (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
         late = []
         for notification, at in posted:
             field.begun(notification)
             late.append(time.monotonic() - at)
-        checks.that("ew10 nothing is lost with the broker: all %d were begun" % len(posted), len(late) == 40, late)
+        checks.that("nothing is lost with the broker: all %d were begun" % len(posted), len(late) == 40, late)
         ends = [field.ended(notification) for notification, _ in posted]
-        checks.equal("ew10 and each came to its end", set(ends) <= {"finished", "ignored"}, True)
+        checks.equal("and each came to its end", set(ends) <= {"finished", "ignored"}, True)
         # Seen at the broker, not in the logs: how often an engine says so depends on how far it was at the first kill.
         for engine in engines:
             wait(lambda e=engine: wake_consumers(broker, e.name) == 1, "a new connection of " + engine.name, 60)
@@ -104,7 +106,7 @@ def ew10_killed(checks, tachi, broker):
         broker.kill()
         wait(lambda: field.health()[0] == 503, "the API to notice", 20)
         took = [field.begun(field.report()[0]) for _ in range(4)]
-        checks.that("ew10 without a broker a recovery begins within a sweep (slowest %.2f s)" % max(took),
+        checks.that("without a broker a recovery begins within a sweep (slowest %.2f s)" % max(took),
                     max(took) < SECONDS + MARGIN, took)
         checks.that("healthcheck says that the broker is gone", "BROKER" in field.health()[1], field.health())
         broker.start()
@@ -119,7 +121,8 @@ def ew10_killed(checks, tachi, broker):
         field.stop()
 
 
-def ew10_absent(checks, tachi, broker):
+# Covers EW10.
+def check_absent_broker(checks, tachi, broker):
     """Nobody listens there when API and engine start; later somebody does."""
     broker.kill()
     field = Field(tachi, broker.url)
@@ -127,12 +130,12 @@ def ew10_absent(checks, tachi, broker):
         field.protect()
         began = time.monotonic()
         engine = field.engine("one")
-        checks.that("ew10 an engine starts without its broker (%.2f s)" % (time.monotonic() - began),
+        checks.that("an engine starts without its broker (%.2f s)" % (time.monotonic() - began),
                     time.monotonic() - began < 10)
         notification, took = field.report()
-        checks.that("ew10 a POST without a broker is prompt (%.2f s)" % took, took < PROMPT)
+        checks.that("a POST without a broker is prompt (%.2f s)" % took, took < PROMPT)
         took = field.begun(notification)
-        checks.that("ew10 and is begun within a sweep (%.2f s)" % took, took < SECONDS + MARGIN)
+        checks.that("and is begun within a sweep (%.2f s)" % took, took < SECONDS + MARGIN)
         broker.start()
         engine.until_said("connected to the broker", 40)
         checks.that("it connects once there is one", True)
@@ -142,7 +145,8 @@ def ew10_absent(checks, tachi, broker):
         field.stop()
 
 
-def ew10_silent(checks, tachi):
+# Covers EW10.
+def check_silent_broker(checks, tachi):
     """It takes connections and says nothing."""
     silent = Silent()
     field = Field(tachi, silent.url)
@@ -150,29 +154,30 @@ def ew10_silent(checks, tachi):
         field.protect()
         began = time.monotonic()
         engine = field.engine("one")
-        checks.that("ew10 an engine does not wait for a silent broker (%.2f s)" % (time.monotonic() - began),
+        checks.that("an engine does not wait for a silent broker (%.2f s)" % (time.monotonic() - began),
                     time.monotonic() - began < 20)
         slow, late = [], []
         for _ in range(5):
             notification, took = field.report()
             slow.append(took)
             late.append(field.begun(notification))
-        checks.that("ew10 POSTs beside a silent broker are prompt (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
-        checks.that("ew10 and are begun within a sweep (slowest %.2f s)" % max(late), max(late) < SECONDS + MARGIN, late)
+        checks.that("POSTs beside a silent broker are prompt (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
+        checks.that("and are begun within a sweep (slowest %.2f s)" % max(late), max(late) < SECONDS + MARGIN, late)
         # Each attempt has a thread of the client's, which has to end with it.
         threads = len(os.listdir("/proc/%d/task" % engine.process.pid))
         wait(lambda: engine.said().count("no connection to the broker") >= 1, "a word about it")
         time_of_many = time.monotonic() + 25
         wait(lambda: time.monotonic() > time_of_many, "several attempts", 40, 1)
         now = len(os.listdir("/proc/%d/task" % engine.process.pid))
-        checks.that("ew10 attempts leave no threads behind (%d, then %d)" % (threads, now), now <= threads + 3)
+        checks.that("attempts leave no threads behind (%d, then %d)" % (threads, now), now <= threads + 3)
         checks.equal("and are told of once per connection", engine.said().count("no connection to the broker"), 2)
     finally:
         field.stop()
         silent.close()
 
 
-def ew10_blocked(checks, tachi, broker):
+# Covers EW10.
+def check_blocked_broker(checks, tachi, broker):
     """Short of memory: it takes connections and reads nothing that is published."""
     field = Field(tachi, broker.url)
     try:
@@ -187,8 +192,8 @@ def ew10_blocked(checks, tachi, broker):
             notification, took = field.report()
             slow.append(took)
             late.append(field.begun(notification))
-        checks.that("ew10 POSTs beside a blocked broker are prompt (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
-        checks.that("ew10 and are begun within a sweep (slowest %.2f s)" % max(late), max(late) < SECONDS + MARGIN, late)
+        checks.that("POSTs beside a blocked broker are prompt (slowest %.2f s)" % max(slow), max(slow) < PROMPT, slow)
+        checks.that("and are begun within a sweep (slowest %.2f s)" % max(late), max(late) < SECONDS + MARGIN, late)
         broker.control("set_vm_memory_high_watermark", "absolute", "512MB")
         wait(lambda: field.health()[0] == 200, "the API to go on", 40)
         checks.that("it goes on when there is memory again", True)
@@ -240,7 +245,7 @@ def upstream_api(checks, tachi, broker, venv):
         field.region.admin("POST", "/hosts/%s/power" % dead, {"on": False})
         notification, _ = field.report_host(dead, upstream.api)
         took = field.begun(notification)
-        checks.that("ew10 a cast of upstream's API is taken up at once (%.2f s)" % took, took < 3)
+        checks.that("a cast of upstream's API is taken up at once (%.2f s)" % took, took < 3)
         end = field.ended(notification, 120)
         checks.equal("and our engine recovers the host", end, "finished")
         where = [field.region.admin("GET", "/servers/" + server)["server"]["host"] for server in servers]
@@ -251,14 +256,14 @@ def upstream_api(checks, tachi, broker, venv):
                     and {"name", "progress", "progress_details", "state"} <= set(details[0]), (status, shown))
         ours = field.call("GET", "/notifications/" + notification)[1]["notification"]["recovery_workflow_details"]
         checks.equal("word for word what our own API tells", details, ours)
-        checks.that("ew27 the caller's token is in no log", field.token not in engine.said(), "it is")
-        checks.that("ew27 nor is the broker's password", "guest:guest" not in engine.said(), "it is")
+        checks.that("the caller's token is in no log", field.token not in engine.said(), "it is")
+        checks.that("nor is the broker's password", "guest:guest" not in engine.said(), "it is")
         # A message that nobody understands is thrown away, and the next one is heard.
         upstream.publish(b"\xff\xfe{", b"[" * 100000, b'{"oslo.version": "2.0", "oslo.message": "{\\"method\\": \\"x\\"}"}')
         engine.until_said("dropped a message that is not upstream's")
         wait(lambda: engine.said().count("dropped a message that is not upstream's") == 3, "all of them")
         took = field.begun(field.report(upstream.api)[0])
-        checks.that("ew10 hostile messages are counted and stop nobody (%.2f s)" % took, took < 3)
+        checks.that("hostile messages are counted and stop nobody (%.2f s)" % took, took < 3)
         thrown = [line for line in engine.numbers("tachi_bus_consumed_total") if '"not_json"' in line]
         checks.that("they are counted by what is wrong", thrown and thrown[0].endswith(" 2"), thrown)
         r21(checks, field, broker, upstream, engine)
@@ -272,20 +277,20 @@ def r21(checks, field, broker, upstream, engine):
     upstream.start_engine()
     wait(lambda: queues(broker).get("ha_engine", ("", 0))[1] == 2, "upstream's engine to consume", 60)
     engine.until_said("upstream engine consumes the same queue")
-    checks.that("r21 an engine of upstream beside ours is told of", True)
+    checks.that("an engine of upstream beside ours is told of", True)
     told = wait(lambda: "stop masakari-engine" in field.operator("status"), "a word of the engine about it", 20, 0.5)
-    checks.that("r21 and by tachi status", told)
+    checks.that("and by tachi status", told)
     second = field.engine("two", until=None)
     code = second.process.wait(60)
-    checks.that("r21 an engine of ours refuses to start beside it",
+    checks.that("an engine of ours refuses to start beside it",
                 code == 1 and "--upstream-engine-stopped" in second.said(), (code, second.said()))
     sure = field.engine("three", words=["--upstream-engine-stopped"])
-    checks.that("r21 unless somebody says that it is none", sure.process.poll() is None)
+    checks.that("unless somebody says that it is none", sure.process.poll() is None)
     sure.stop()
     upstream.stop_engine()
     engine.until_said("no upstream engine is running any more")
     field.engine("four")
-    checks.that("r21 and starts beside engines of ours", True)
+    checks.that("and starts beside engines of ours", True)
 
 
 def main():
@@ -297,11 +302,11 @@ def main():
     checks, broker = Checks(), Broker()
     tachi = os.path.abspath(options.tachi)
     every = {
-        "wake_ups": lambda: ew10_wake_ups(checks, tachi, broker),
-        "killed": lambda: ew10_killed(checks, tachi, broker),
-        "absent": lambda: ew10_absent(checks, tachi, broker),
-        "silent": lambda: ew10_silent(checks, tachi),
-        "blocked": lambda: ew10_blocked(checks, tachi, broker),
+        "wake_ups": lambda: check_wake_ups(checks, tachi, broker),
+        "killed": lambda: check_killed_connection(checks, tachi, broker),
+        "absent": lambda: check_absent_broker(checks, tachi, broker),
+        "silent": lambda: check_silent_broker(checks, tachi),
+        "blocked": lambda: check_blocked_broker(checks, tachi, broker),
         "tls": lambda: tls(checks, tachi, broker),
         "upstream": lambda: upstream_api(checks, tachi, broker, options.upstream),
     }

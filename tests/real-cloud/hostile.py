@@ -214,7 +214,8 @@ class Hostile(Sitting):
 
     # The cases.
 
-    def test_c1_a_rebuild_that_fails_after_spawn(self, count=4):
+    # Covers C1.
+    def test_a_rebuild_that_fails_after_spawn(self, count=4):
         """The first spawn on each destination runs its guest and is recorded as failed."""
         label = "fails after spawn"
         self.begin("evacuation_retry_time = 20")
@@ -231,7 +232,8 @@ class Hostile(Sitting):
         self.all_run(label, servers, victim)
         self.clean([segment], servers)
 
-    def test_c5_a_destination_restarted_in_mid_rebuild(self, count=6):
+    # Covers C5.
+    def test_a_destination_restarted_in_mid_rebuild(self, count=6):
         """nova-compute of each destination crashes in mid-rebuild and comes back; half of the guests run by then."""
         label = "destination restarted"
         self.begin("progress_timeout = 60")
@@ -264,7 +266,8 @@ class Hostile(Sitting):
         self.all_run(label, servers, victim)
         self.clean([segment], servers)
 
-    def test_c4_a_cell_is_away_while_the_list_is_read(self, how, lists=1, seconds=0, count=3):
+    # Covers C4.
+    def test_a_cell_is_away_while_the_list_is_read(self, how, lists=1, seconds=0, count=3):
         """A cell's database is `gone` (killed), `hang`s (frozen) or `refuse`s (denies the login) exactly while each of the first
         `lists` lists of the dead host's instances is read, or from the first one on for so many seconds. Nova answers such a
         list with an empty one, not before the database goes on, and with 500."""
@@ -352,7 +355,8 @@ class Hostile(Sitting):
                 path = re.sub(r"https?://[^/]+", "", endpoint["url"])
                 self.cloud.call("identity", "PATCH", "/endpoints/" + endpoint["id"], {"endpoint": {"url": url + path}})
 
-    def test_c14_the_broker_away_in_the_midst(self, count, seconds, down_after):
+    # Covers C14.
+    def test_the_broker_away_in_the_midst(self, count, seconds, down_after):
         """RabbitMQ dies while so many evacuations are under way, and is back after so many seconds."""
         label = "broker away %d s, %d evacuations, service_down_time %d" % (seconds, count, down_after)
         self.nova_takes_down_after(down_after)
@@ -385,19 +389,19 @@ class Hostile(Sitting):
 
 def cases(hostile):
     found = {
-        "c1": hostile.test_c1_a_rebuild_that_fails_after_spawn,
-        "c5": hostile.test_c5_a_destination_restarted_in_mid_rebuild,
-        "c4": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone"),
-        "c4-each": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone", lists=5),
-        "c4-20s": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("gone", seconds=20),
-        "c4-hang": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("hang", seconds=75),
-        "c4-refuse": lambda: hostile.test_c4_a_cell_is_away_while_the_list_is_read("refuse"),
+        "c1": hostile.test_a_rebuild_that_fails_after_spawn,
+        "c5": hostile.test_a_destination_restarted_in_mid_rebuild,
+        "c4": lambda: hostile.test_a_cell_is_away_while_the_list_is_read("gone"),
+        "c4-each": lambda: hostile.test_a_cell_is_away_while_the_list_is_read("gone", lists=5),
+        "c4-20s": lambda: hostile.test_a_cell_is_away_while_the_list_is_read("gone", seconds=20),
+        "c4-hang": lambda: hostile.test_a_cell_is_away_while_the_list_is_read("hang", seconds=75),
+        "c4-refuse": lambda: hostile.test_a_cell_is_away_while_the_list_is_read("refuse"),
     }
     for down_after in (60, 80):
         for seconds in (12, 64, 70):
             for count in (10, 40):
                 found["c14-%d-%d-%d" % (down_after, seconds, count)] = (
-                    lambda c=count, s=seconds, d=down_after: hostile.test_c14_the_broker_away_in_the_midst(c, s, d))
+                    lambda c=count, s=seconds, d=down_after: hostile.test_the_broker_away_in_the_midst(c, s, d))
     return found
 
 

@@ -75,8 +75,9 @@ fn all_moved(world: &World) -> bool {
         && moves.all(|one| matches!(one.step, MoveStep::Over(End::Moved | End::Left)))
 }
 
+/// Covers EW2.
 #[test]
-fn ew02_nothing_ends_while_a_move_is_open_however_often_nova_fails() {
+fn nothing_ends_while_a_move_is_open_however_often_nova_fails() {
     // The rule is checked with every terminal status that is written; here is much for it to fail at.
     let ended = seeds(
         |world| {
@@ -88,8 +89,9 @@ fn ew02_nothing_ends_while_a_move_is_open_however_often_nova_fails() {
     assert_eq!(ended, SEEDS);
 }
 
+/// Covers EW8.
 #[test]
-fn ew08_ten_minutes_without_nova_are_outlived() {
+fn ten_minutes_without_nova_are_outlived() {
     let moved = seeds(
         |world| {
             calm(world);
@@ -103,8 +105,9 @@ fn ew08_ten_minutes_without_nova_are_outlived() {
     );
 }
 
+/// Covers EW11.
 #[test]
-fn ew11_five_engines_and_one_report_make_one_evacuation_each() {
+fn five_engines_and_one_report_make_one_evacuation_each() {
     let moved = seeds(
         |world| {
             calm(world);
@@ -133,8 +136,9 @@ fn ew11_five_engines_and_one_report_make_one_evacuation_each() {
     );
 }
 
+/// Covers C19.
 #[test]
-fn c19_a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_is_not_evacuated() {
+fn a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_is_not_evacuated() {
     // The engine reads the answer to its change minutes later, and looks for the first time then: what it sees is the host's
     // own heartbeat, and not the stillness after the change. What must not be is checked at each call.
     for stopped in [90_000, 195_000, 300_000] {
@@ -159,8 +163,9 @@ fn c19_a_host_that_came_back_while_its_engine_was_stopped_after_forcing_it_down_
     }
 }
 
+/// Covers C7.
 #[test]
-fn c7_an_api_that_lags_for_a_minute_leaves_nothing_to_a_person() {
+fn an_api_that_lags_for_a_minute_leaves_nothing_to_an_operator() {
     let lagging = |lag: bool| {
         seeds(
             |world| {
@@ -177,8 +182,9 @@ fn c7_an_api_that_lags_for_a_minute_leaves_nothing_to_a_person() {
     );
 }
 
+/// Covers C7.
 #[test]
-fn c7_tasks_that_a_dead_host_has_left_keep_no_instance_on_it() {
+fn tasks_that_a_dead_host_has_left_keep_no_instance_on_it() {
     let left = |strict: bool| {
         which(
             |world| {

@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s6_2_paths_of_access_rules() {
+    fn paths_of_access_rules() {
         let cases = [
             ("/v1/notifications", "/v1/notifications", true),
             ("/v1/notifications", "/v1/notifications/x", false),

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn s6_2_claims_are_taken_away_and_nothing_else() {
+    fn claims_are_taken_away_and_nothing_else() {
         let cases = [
             ("x-user-id", true),
             ("x-user-name", true),

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn s6_3_every_attribute_of_a_caller_can_be_asked_for() {
+    fn every_attribute_of_a_caller_can_be_asked_for() {
         let rule = "os_masakari_api:segments:index";
         let plain = caller();
         let alone = Caller {

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_and_markers_of_section_2_4() {
+    fn limits_and_markers() {
         let integer = "Invalid input received: limit must be an integer";
         let cases = [
             ("absent", "", Ok((1000, None))),
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn sorting_of_section_2_4() {
+    fn sort_keys_and_directions() {
         let direction = "Invalid input received: Unknown sort direction, must be 'asc' or 'desc'";
         let cases = [
             ("default", "", Ok("-created_at -id")),

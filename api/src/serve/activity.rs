@@ -149,8 +149,9 @@ mod tests {
 
     const LIMIT: Duration = Duration::from_secs(10);
 
+    /// Covers T6.
     #[tokio::test(start_paused = true)]
-    async fn t6_a_head_has_a_deadline_of_its_own_and_waiting_has_none() {
+    async fn a_head_has_a_deadline_of_its_own_and_waiting_has_none() {
         let activity = Activity::new();
         let late = |seconds| tokio::time::timeout(Duration::from_secs(seconds), activity.head_is_late(LIMIT));
         assert!(late(100).await.is_err(), "nothing has arrived");

@@ -154,8 +154,9 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
     }
 
+    /// Covers T6.
     #[tokio::test(start_paused = true)]
-    async fn t6_the_oldest_idle_connection_makes_room() {
+    async fn the_oldest_idle_connection_makes_room() {
         let connections = Connections::new(4);
         let mut places = Vec::new();
         for from in 0..4 {
@@ -168,8 +169,9 @@ mod tests {
         assert_eq!(cut, [false, true, false, false], "the first is active");
     }
 
+    /// Covers T6.
     #[tokio::test(start_paused = true)]
-    async fn t6_an_address_makes_room_for_itself_first() {
+    async fn an_address_makes_room_for_itself_first() {
         let connections = Connections::new(10);
         let other = place(&connections, 1);
         later().await;
@@ -188,8 +190,9 @@ mod tests {
         let _third = place(&connections, 3);
     }
 
+    /// Covers T6.
     #[tokio::test(start_paused = true)]
-    async fn t6_places_are_kept_for_those_whom_keystone_knows() {
+    async fn places_are_kept_for_those_whom_keystone_knows() {
         let connections = Connections::new(10);
         let monitor = place(&connections, 1);
         monitor.activity.begins();

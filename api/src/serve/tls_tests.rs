@@ -76,7 +76,7 @@ impl RunningServer {
 const LONG: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn s6_4_clients_of_the_right_authority_are_served() {
+async fn clients_of_the_right_authority_are_served() {
     let server = start(Tls::load(files(None)).unwrap(), LONG).await;
     assert_eq!(server.ask("localhost", None).await.as_deref(), Ok("over TLS"));
     assert_eq!(server.ask("another.name", None).await, Err(true), "another name");
@@ -84,7 +84,7 @@ async fn s6_4_clients_of_the_right_authority_are_served() {
 }
 
 #[tokio::test]
-async fn s6_4_with_ssl_ca_file_only_clients_with_a_good_certificate_are_served() {
+async fn with_ssl_ca_file_only_clients_with_a_good_certificate_are_served() {
     let server = start(Tls::load(files(Some("ca.pem"))).unwrap(), LONG).await;
     let cases = [
         ("a good one", Some("client.pem"), true),

@@ -50,8 +50,9 @@ fn said(bench: &Bench) -> Option<String> {
 
 const CMP1: &str = "masakari-monitor-cmp1";
 
+/// Covers T1, T3, T5.
 #[tokio::test]
-async fn t1_t3_t5_a_bound_reporter_speaks_for_its_own_host_and_suspects_others() {
+async fn a_bound_reporter_reports_its_own_host_and_only_suspects_others() {
     for mode in [BindingMode::Warn, BindingMode::Enforce] {
         for (kind, host, status) in [
             ("VM", "cmp1", 202),
@@ -85,8 +86,9 @@ async fn t1_t3_t5_a_bound_reporter_speaks_for_its_own_host_and_suspects_others()
     }
 }
 
+/// Covers T1.
 #[tokio::test]
-async fn t1_normal_and_evidence_count_from_a_control_node_only() {
+async fn normal_and_evidence_count_from_a_control_node_only() {
     let delegated = format!("{SHIPPED}\n\"tachi:evidence:create\": \"role:masakari_monitor\"\n");
     for (name, rules, token, expected) in [
         ("an administrator", SHIPPED, "admin", "NORMAL"),
@@ -106,8 +108,9 @@ async fn t1_normal_and_evidence_count_from_a_control_node_only() {
     }
 }
 
+/// Covers T5.
 #[tokio::test]
-async fn t5_whoever_is_bound_to_no_host_reports_as_with_masakari_until_it_is_enforced() {
+async fn an_unbound_reporter_is_accepted_as_by_masakari_until_binding_is_enforced() {
     for (mode, monitor) in [
         (BindingMode::Off, 202),
         (BindingMode::Warn, 202),
@@ -129,8 +132,9 @@ async fn t5_whoever_is_bound_to_no_host_reports_as_with_masakari_until_it_is_enf
     assert_eq!(said(&bench).as_deref(), Some("NORMAL"), "nothing is judged");
 }
 
+/// Covers T3, T5.
 #[tokio::test]
-async fn t3_t5_the_policy_has_a_rule_for_each_kind_and_knows_what_is_reported() {
+async fn the_policy_has_a_rule_for_each_kind_and_knows_what_is_reported() {
     let by_kind = "os_masakari_api:notifications:create: rule:admin_api or role:masakari_monitor\n\
                    os_masakari_api:notifications:create:process: rule:admin_api\n\
                    os_masakari_api:notifications:create:vm: \"'cmp1':%(hostname)s and 'VM':%(type)s\"\n\

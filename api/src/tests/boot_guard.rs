@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::bench::Bench;
 
+/// Covers R12, R25.
 #[tokio::test]
-async fn r12_r25_a_held_host_is_told_why_and_what_to_do() {
+async fn a_host_on_boot_hold_gets_the_reason_and_the_command() {
     let bench = Bench::new();
     let recovery = RecoveryId(Uuid::from_u128(7));
     for (waits_for, word, part) in [
@@ -34,8 +35,9 @@ async fn r12_r25_a_held_host_is_told_why_and_what_to_do() {
     }
 }
 
+/// Covers R25.
 #[tokio::test]
-async fn r25_a_host_without_a_record_is_not_held() {
+async fn a_host_without_a_record_is_not_held() {
     let bench = Bench::new();
     for name in ["cmp-9.json", "cmp-9.xml"] {
         let got = bench.get_at("1.0", &format!("/v1/boot-guard/{name}")).await;
@@ -68,8 +70,9 @@ async fn r25_a_host_without_a_record_is_not_held() {
     }
 }
 
+/// Covers R25.
 #[tokio::test]
-async fn r25_monitors_and_services_may_ask_and_others_may_not() {
+async fn monitors_and_services_may_ask_and_others_may_not() {
     let bench = Bench::new();
     for (token, status) in [
         ("admin", 200),

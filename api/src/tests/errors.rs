@@ -18,7 +18,7 @@ const BAD_VERSION: (&str, &str) = ("openstack-api-version", "instance-ha x");
 type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
 
 #[tokio::test]
-async fn s2_1_the_earlier_check_wins() {
+async fn the_earlier_check_wins() {
     let bench = Bench::new();
     let huge = "x".repeat(114_689);
     let vmoves = "/v1/notifications/x/vmoves";
@@ -141,7 +141,7 @@ async fn s2_1_the_earlier_check_wins() {
 }
 
 #[tokio::test]
-async fn s3_4_unrouted_is_404_whatever_the_method() {
+async fn unrouted_is_404_whatever_the_method() {
     let bench = Bench::new();
     let cases = [
         ("GET", "/v1/foo"),
@@ -167,7 +167,7 @@ async fn s3_4_unrouted_is_404_whatever_the_method() {
 }
 
 #[tokio::test]
-async fn s3_4_read_only_members_are_405() {
+async fn read_only_members_are_405() {
     let bench = Bench::new();
     let cases = [
         ("PUT", "/v1/notifications/x", "update"),
@@ -191,7 +191,7 @@ async fn s3_4_read_only_members_are_405() {
 }
 
 #[tokio::test]
-async fn s3_4_words_of_the_resource_router_are_405() {
+async fn reserved_words_of_the_resource_router_are_405() {
     let bench = Bench::new();
     let cases = [
         ("GET", "/v1/segments/new", "new"),
@@ -263,7 +263,7 @@ async fn every_problem_of_a_body_is_told_at_once() {
 }
 
 #[tokio::test]
-async fn q7_members_are_found_by_their_integer_id_too() {
+async fn members_are_found_by_their_integer_id_too() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let host = bench.host(&segment, "h").await;
@@ -312,7 +312,7 @@ async fn q7_members_are_found_by_their_integer_id_too() {
 }
 
 #[tokio::test]
-async fn s3_3_bodies() {
+async fn request_bodies_are_checked_in_order() {
     let bench = Bench::new();
     let cases: &[(&str, &[u8], u16, &str)] = &[
         ("empty", b"", 400, "None is not of type 'object'"),
@@ -355,7 +355,7 @@ async fn s3_3_bodies() {
 }
 
 #[tokio::test]
-async fn s3_4_large_bodies_are_refused_announced_or_not() {
+async fn large_bodies_are_refused_announced_or_not() {
     let bench = Bench::new();
     let text = "Request is too large. Larger than max_request_body_size (114688).";
     let expected = fault(413, "overLimit", text);
@@ -384,7 +384,7 @@ async fn bodies_that_do_not_arrive_end_with_408() {
 }
 
 #[tokio::test]
-async fn s3_5_request_ids() {
+async fn request_ids() {
     let bench = Bench::new();
     let mine = "req-6128798e-1111-4222-8333-0123456789ab";
     let cases = [
@@ -411,7 +411,7 @@ async fn s3_5_request_ids() {
 }
 
 #[tokio::test]
-async fn s3_2_a_failing_database_is_500_and_tells_nothing() {
+async fn a_failing_database_is_500_without_details() {
     let bench = Bench::new();
     bench.registry.broken.store(true, Ordering::SeqCst);
     let segment = json!({"segment": {"name": "n", "recovery_method": "auto", "service_type": "C"}});
@@ -427,7 +427,7 @@ async fn s3_2_a_failing_database_is_500_and_tells_nothing() {
 }
 
 #[tokio::test]
-async fn s2_2_content_types() {
+async fn content_types() {
     let bench = Bench::new();
     let path = bench.segment("s").await;
     let own = "application/vnd.openstack.masakari+json";

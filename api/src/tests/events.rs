@@ -32,7 +32,7 @@ fn report(host: &str) -> serde_json::Value {
 }
 
 #[tokio::test]
-async fn s5_5_every_change_is_told_from_its_start_to_its_end() {
+async fn every_change_publishes_a_start_and_an_end_event() {
     let (bench, ear) = bench();
     let segment = bench.segment("s1").await;
     assert_eq!(ear.names(), ["segment.create.start", "segment.create.end"]);
@@ -55,7 +55,7 @@ async fn s5_5_every_change_is_told_from_its_start_to_its_end() {
 }
 
 #[tokio::test]
-async fn s5_5_an_accepted_notification_is_told_with_its_id() {
+async fn an_accepted_notification_is_published_with_its_id() {
     let (bench, ear) = bench();
     let segment = bench.segment("s1").await;
     bench.send("POST", &format!("{segment}/hosts"), host("h1")).await;
@@ -82,8 +82,9 @@ async fn s5_5_an_accepted_notification_is_told_with_its_id() {
     assert_eq!(ear.names(), Vec::<String>::new());
 }
 
+/// Covers EW35.
 #[tokio::test]
-async fn ew35_what_fails_is_told_with_its_reason() {
+async fn a_failed_change_is_published_with_its_reason() {
     let (bench, ear) = bench();
     let segment = bench.segment("s1").await;
     bench.segment("s2").await;

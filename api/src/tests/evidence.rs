@@ -43,8 +43,9 @@ fn kept(bench: &Bench) -> Vec<Option<GivenEvidence>> {
     bench.registry.rows().evidence.clone()
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_an_administrators_evidence_is_kept_with_who_gave_it_and_when() {
+async fn an_administrators_evidence_is_kept_with_who_gave_it_and_when() {
     let bench = bench("").await;
     let got = report(&bench, "admin", &normal(), &[&header(&example())]).await;
     assert_eq!(got.status, 202, "{}", got.text);
@@ -70,8 +71,9 @@ async fn r18_an_administrators_evidence_is_kept_with_who_gave_it_and_when() {
     );
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_evidence_of_whom_the_policy_does_not_admit_is_left_out_and_the_report_is_taken() {
+async fn evidence_of_whom_the_policy_does_not_admit_is_left_out_and_the_report_is_taken() {
     let rules = r#"{"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"}"#;
     for values in [
         vec![header(&example())],
@@ -91,8 +93,9 @@ async fn r18_evidence_of_whom_the_policy_does_not_admit_is_left_out_and_the_repo
     assert!(kept(&bench)[0].is_some(), "an operator admits it");
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_what_cannot_be_evidence_is_refused_before_anything_is_written() {
+async fn what_cannot_be_evidence_is_refused_before_anything_is_written() {
     let with = |member: &str, value: Value| {
         let mut evidence = example();
         evidence[member] = value;

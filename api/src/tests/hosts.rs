@@ -19,7 +19,7 @@ fn uuid_of(path: &str) -> &str {
 const NOBODY: &str = "6128798e-1111-4222-8333-0123456789ab";
 
 #[tokio::test]
-async fn s2_6_life_of_a_host_in_both_path_forms() {
+async fn life_of_a_host_in_both_path_forms() {
     for prefix in ["/v1".to_owned(), format!("/v1/{PROJECT}")] {
         let bench = Bench::new();
         let segment = bench.segment("s1").await;
@@ -61,7 +61,7 @@ async fn s2_6_life_of_a_host_in_both_path_forms() {
 }
 
 #[tokio::test]
-async fn s2_6_create_schema() {
+async fn the_schema_of_create() {
     let bench = Bench::new();
     let path = format!("{}/hosts", bench.segment("s").await);
     let with = |key: &str, value: Value| {
@@ -112,7 +112,7 @@ async fn s2_6_create_schema() {
 }
 
 #[tokio::test]
-async fn s2_6_which_404() {
+async fn each_404_names_its_object() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let id = uuid_of(&segment);
@@ -212,7 +212,7 @@ async fn s2_6_which_404() {
 }
 
 #[tokio::test]
-async fn s2_6_names_must_be_compute_hosts_and_unique_everywhere() {
+async fn names_must_be_compute_hosts_and_unique_everywhere() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let other = bench.segment("other").await;
@@ -271,7 +271,7 @@ async fn s2_6_names_must_be_compute_hosts_and_unique_everywhere() {
 }
 
 #[tokio::test]
-async fn s2_6_nova_out() {
+async fn an_outage_of_nova_is_503() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let host = bench.host(&segment, "h").await;
@@ -298,7 +298,7 @@ async fn s2_6_nova_out() {
 }
 
 #[tokio::test]
-async fn s2_6_in_use_is_told_before_nova_is_asked() {
+async fn in_use_is_refused_before_nova_is_asked() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let host = bench.host(&segment, "h").await;
@@ -321,7 +321,7 @@ async fn s2_6_in_use_is_told_before_nova_is_asked() {
 }
 
 #[tokio::test]
-async fn s2_6_filters() {
+async fn lists_are_filtered() {
     let bench = Bench::new();
     let segment = bench.segment("s").await;
     let path = format!("{segment}/hosts");
@@ -362,7 +362,7 @@ async fn s2_6_filters() {
 }
 
 #[tokio::test]
-async fn s2_5_in_use_freezes_the_segment() {
+async fn in_use_freezes_the_segment() {
     for status in NotificationStatus::ALL {
         let bench = Bench::new();
         let segment = bench.segment("s").await;

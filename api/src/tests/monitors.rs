@@ -83,8 +83,9 @@ async fn a_host_in_no_segment_is_told_so_and_looked_for_again_later() {
     assert_eq!(sign().await, 204, "it may have joined one");
 }
 
+/// Covers R15.
 #[tokio::test(start_paused = true)]
-async fn r15_with_the_database_away_signatures_wait_for_five_seconds_at_most() {
+async fn with_the_database_away_heartbeats_wait_for_five_seconds_at_most() {
     let bench = Bench::new();
     let broken = |now| {
         bench
@@ -115,8 +116,9 @@ async fn r15_with_the_database_away_signatures_wait_for_five_seconds_at_most() {
     );
 }
 
+/// Covers R15.
 #[tokio::test(start_paused = true)]
-async fn r15_the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
+async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
     let bench = Bench::new();
     let mut with_boot = body();
     with_boot["monitor"]["boot_id"] = "boot".into();
@@ -206,8 +208,9 @@ async fn bad_signatures_are_refused_with_reasons() {
     }
 }
 
+/// Covers T1.
 #[tokio::test]
-async fn t1_a_monitor_signs_for_its_own_host_alone() {
+async fn a_monitor_sends_heartbeats_for_its_own_host_only() {
     let bench = Bench::new();
     for (token, status) in [
         ("admin", 204),

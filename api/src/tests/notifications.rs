@@ -17,7 +17,7 @@ async fn bench_with_host() -> Bench {
 }
 
 #[tokio::test]
-async fn s2_7_accepted_shown_and_listed_in_both_path_forms() {
+async fn accepted_shown_and_listed_in_both_path_forms() {
     for prefix in ["/v1".to_owned(), format!("/v1/{PROJECT}")] {
         let bench = bench_with_host().await;
         let collection = format!("{prefix}/notifications");
@@ -57,7 +57,7 @@ async fn s2_7_accepted_shown_and_listed_in_both_path_forms() {
 }
 
 #[tokio::test]
-async fn s2_7_create_schema() {
+async fn the_schema_of_create() {
     let bench = bench_with_host().await;
     let good = json!({"event": "STOPPED"});
     let with = |key: &str, value: Value| {
@@ -126,7 +126,7 @@ async fn s2_7_create_schema() {
 }
 
 #[tokio::test]
-async fn s5_1_payloads_by_type() {
+async fn payloads_by_type() {
     let server = "6128798e-1111-4222-8333-0123456789ab";
     let cases = [
         ("COMPUTE_HOST", json!({"event": "STARTED"}), Ok(())),
@@ -218,7 +218,7 @@ async fn s5_1_payloads_by_type() {
 }
 
 #[tokio::test]
-async fn s2_7_refusals() {
+async fn refusals() {
     let bench = bench_with_host().await;
     let got = bench.notify("nobody", "2026-01-01").await;
     assert_eq!(
@@ -242,7 +242,7 @@ async fn s2_7_refusals() {
 }
 
 #[tokio::test]
-async fn s2_7_the_duplicate_window_is_the_options() {
+async fn the_duplicate_window_is_the_options() {
     for (window, status) in [(180, 409), (60, 202)] {
         let bench = Bench::with(|mut options| {
             options.duplicate_window_seconds = window;
@@ -260,7 +260,7 @@ async fn s2_7_the_duplicate_window_is_the_options() {
 }
 
 #[tokio::test]
-async fn s2_7_filters() {
+async fn lists_are_filtered() {
     let bench = bench_with_host().await;
     for day in 1..=3 {
         bench.notify("h", &format!("2026-01-0{day}")).await;
@@ -299,7 +299,7 @@ async fn s2_7_filters() {
 }
 
 #[tokio::test]
-async fn s2_7_unknown_notifications() {
+async fn unknown_notifications() {
     let bench = bench_with_host().await;
     for id in ["x", "6128798e-1111-4222-8333-0123456789ab"] {
         let got = bench.get(&format!("/v1/notifications/{id}")).await;
@@ -311,7 +311,7 @@ async fn s2_7_unknown_notifications() {
 }
 
 #[tokio::test]
-async fn s5_3_progress() {
+async fn progress() {
     let bench = bench_with_host().await;
     let uuid = bench.notify("h", "2026-01-01").await.root("notification")["notification_uuid"].clone();
     let detail = |micros, progress, message: &str| ProgressDetail {

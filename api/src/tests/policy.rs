@@ -43,7 +43,7 @@ async fn ask(bench: &Bench, route: &RouteInfo, token: &str) -> super::bench::Got
 }
 
 #[tokio::test]
-async fn s6_3_every_rule_forbids_and_admits() {
+async fn every_rule_forbids_and_admits() {
     let bench = Bench::new();
     let ruled: Vec<_> = routes()
         .into_iter()
@@ -108,7 +108,7 @@ async fn deploy19_a_reader_of_the_service_project_reads_masakaris_routes() {
 }
 
 #[test]
-fn s6_3_only_these_routes_have_no_rule() {
+fn only_these_routes_have_no_rule() {
     let open: Vec<_> = routes()
         .into_iter()
         .filter(|route| route.rule.is_none())
@@ -144,7 +144,7 @@ fn s6_3_only_these_routes_have_no_rule() {
 }
 
 #[tokio::test]
-async fn s4_extensions_show_what_the_caller_may_discover() {
+async fn extensions_show_what_the_caller_may_discover() {
     let text = "os_masakari_api:extensions:index: role:member\n\
                 os_masakari_api:extensions:detail: role:member\n\
                 os_masakari_api:vmoves:discoverable: role:member\n";
@@ -175,7 +175,7 @@ const ASKED_BY_NOBODY: &[(&str, &str)] = &[
 ];
 
 #[test]
-fn s6_3_every_rule_is_defined_and_every_defined_rule_is_asked_for() {
+fn every_rule_is_defined_and_every_defined_rule_is_asked_for() {
     let defined: Vec<&str> = policy_rules().iter().map(|rule| rule.name).collect();
     let mut once = defined.clone();
     once.sort_unstable();
@@ -207,7 +207,7 @@ fn s6_3_every_rule_is_defined_and_every_defined_rule_is_asked_for() {
 }
 
 #[test]
-fn s6_3_the_operations_of_a_rule_are_its_routes() {
+fn the_operations_of_a_rule_are_its_routes() {
     for rule in policy_rules() {
         let mut told: Vec<_> = rule
             .operations
@@ -264,7 +264,7 @@ const MASAKARI: &[(&str, &[&str], &str)] = &[
 ];
 
 #[test]
-fn s6_3_names_and_defaults_are_masakaris() {
+fn names_and_defaults_are_masakaris() {
     let mut expected: Vec<(String, &str)> = MASAKARI
         .iter()
         .flat_map(|(resource, actions, check)| {
@@ -338,7 +338,7 @@ fn s6_3_names_and_defaults_are_masakaris() {
 
 /// Conformance list, 12.
 #[tokio::test]
-async fn s6_3_other_rules_count_from_the_next_request_on() {
+async fn other_rules_count_from_the_next_request_on() {
     let policy = Policy::default();
     let bench = Bench::with(|options| Options {
         policy: policy.clone(),
@@ -363,8 +363,9 @@ async fn s6_3_other_rules_count_from_the_next_request_on() {
 }
 
 /// R18: the shipped role can report failures and do nothing else.
+/// Covers R18.
 #[tokio::test]
-async fn r18_a_monitor_can_create_notifications_and_nothing_else() {
+async fn a_monitor_can_create_notifications_and_nothing_else() {
     let text = include_str!("../../../docs/policy-monitor.yaml");
     // The bench's token is a member's; the file is about masakari_monitor.
     let policy = Policy::with_text(&text.replace("role:masakari_monitor", "role:member")).unwrap();

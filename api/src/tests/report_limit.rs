@@ -13,8 +13,9 @@ async fn report(bench: &Bench, token: &str, host: &str, hour: u8) -> Got {
     bench.raw("POST", "/v1/notifications", &headers, body).await
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_a_monitor_that_reports_too_much_waits_and_an_administrator_does_not() {
+async fn a_monitor_that_reports_too_much_waits_and_an_administrator_does_not() {
     let text = "os_masakari_api:notifications:create: rule:admin_api or role:masakari_monitor";
     let policy = Policy::with_text(text).unwrap();
     let bench = Bench::with(|options| Options {

@@ -9,7 +9,7 @@ fn body(fields: Value) -> Value {
 }
 
 #[tokio::test]
-async fn s2_5_life_of_a_segment_in_both_path_forms() {
+async fn life_of_a_segment_in_both_path_forms() {
     for prefix in ["/v1".to_owned(), format!("/v1/{PROJECT}")] {
         let bench = Bench::new();
         let collection = format!("{prefix}/segments");
@@ -54,7 +54,7 @@ async fn s2_5_life_of_a_segment_in_both_path_forms() {
 }
 
 #[tokio::test]
-async fn s2_5_create_schema() {
+async fn the_schema_of_create() {
     let bench = Bench::new();
     let full = || json!({"name": "s1", "recovery_method": "auto", "service_type": "COMPUTE"});
     let with = |key: &str, value: Value| {
@@ -153,7 +153,7 @@ async fn s2_5_create_schema() {
 }
 
 #[tokio::test]
-async fn s1_3_enabled_needs_1_2_in_requests_only() {
+async fn enabled_needs_1_2_in_requests_only() {
     let bench = Bench::new();
     for (version, status) in [("1.0", 400), ("1.1", 400), ("1.2", 201), ("1.3", 201)] {
         let fields = json!({
@@ -174,7 +174,7 @@ async fn s1_3_enabled_needs_1_2_in_requests_only() {
 }
 
 #[tokio::test]
-async fn s2_5_update_schema() {
+async fn the_schema_of_update() {
     let bench = Bench::new();
     let path = bench.segment("s").await;
     let got = bench.send("PUT", &path, body(json!({}))).await;
@@ -194,7 +194,7 @@ async fn s2_5_update_schema() {
 }
 
 #[tokio::test]
-async fn s2_1_ids_are_compared_as_text() {
+async fn ids_are_compared_as_text() {
     let bench = Bench::new();
     let path = bench.segment("s").await;
     let uuid = path.rsplit('/').next().unwrap();
@@ -218,7 +218,7 @@ async fn s2_1_ids_are_compared_as_text() {
 }
 
 #[tokio::test]
-async fn s2_5_names_are_unique_among_the_living() {
+async fn names_are_unique_among_the_living() {
     let bench = Bench::new();
     let path = bench.segment("s").await;
     let fields = || body(json!({"name": "s", "recovery_method": "auto", "service_type": "C"}));
@@ -241,7 +241,7 @@ async fn names(bench: &Bench, query: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn s2_4_lists_are_sorted_filtered_and_cut() {
+async fn lists_are_sorted_filtered_and_cut() {
     let bench = Bench::new();
     for (name, method, enabled) in [
         ("b", "auto", true),
@@ -296,7 +296,7 @@ async fn s2_4_lists_are_sorted_filtered_and_cut() {
 }
 
 #[tokio::test]
-async fn q1_paging_to_the_end() {
+async fn paging_to_the_end() {
     let bench = Bench::new();
     for name in ["a", "b", "c"] {
         bench.segment(name).await;
@@ -318,7 +318,7 @@ async fn q1_paging_to_the_end() {
 }
 
 #[tokio::test]
-async fn s2_4_pages_are_capped() {
+async fn pages_are_capped() {
     let bench = Bench::with(|mut options| {
         options.max_limit = 2;
         options

@@ -40,7 +40,7 @@ fn add(bench: &Bench, of: NotificationId, name: &str, status: Option<VmoveStatus
 }
 
 #[tokio::test]
-async fn s2_8_shown_at_every_microversion() {
+async fn shown_at_every_microversion() {
     let (bench, path, of) = bench_with_notification().await;
     let vmove = add(&bench, of, "vm2", Some(VmoveStatus::Pending));
     let expected = json!({
@@ -62,7 +62,7 @@ async fn s2_8_shown_at_every_microversion() {
 }
 
 #[tokio::test]
-async fn s2_8_filters_and_order() {
+async fn filters_and_order() {
     let (bench, path, of) = bench_with_notification().await;
     add(&bench, of, "a", Some(VmoveStatus::Succeeded));
     add(&bench, of, "b", Some(VmoveStatus::Failed));
@@ -94,7 +94,7 @@ async fn s2_8_filters_and_order() {
 }
 
 #[tokio::test]
-async fn s2_8_errors() {
+async fn errors() {
     let (bench, path, of) = bench_with_notification().await;
     let foreign = add(&bench, Uuid::new_v4().into(), "of another", None);
     let payload = json!({"event": "STOPPED", "process_name": "p"});

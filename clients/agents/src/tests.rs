@@ -36,8 +36,9 @@ fn makers() -> Vec<Maker> {
         .collect()
 }
 
+/// Covers F3.
 #[test]
-fn f3_the_table_agrees_with_what_the_makers_say() {
+fn the_table_agrees_with_what_the_makers_say() {
     let makers = makers();
     assert!(makers.len() > 90);
     for maker in &makers {
@@ -68,8 +69,9 @@ fn f3_the_table_agrees_with_what_the_makers_say() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_each_agent_is_in_the_table_once() {
+fn each_agent_is_in_the_table_once() {
     let mut all: Vec<&str> = [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat();
     all.extend(table::NOT_POWER.iter().flat_map(|(_, agents)| agents.iter()));
     let count = all.len();
@@ -78,8 +80,9 @@ fn f3_each_agent_is_in_the_table_once() {
     assert_eq!(all.len(), count);
 }
 
+/// Covers F3.
 #[test]
-fn f3_every_row_of_the_table_is_judged_as_it_says() {
+fn every_row_of_the_table_is_judged_as_it_says() {
     let none = BTreeMap::new();
     for agent in [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat() {
         assert_eq!(judge(agent, "off", &none, false), Ok(()), "{agent}");
@@ -99,8 +102,9 @@ fn f3_every_row_of_the_table_is_judged_as_it_says() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_agent_options_and_action_answer_whether_the_power_is_off() {
+fn agent_options_and_action_answer_whether_the_power_is_off() {
     type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
     let cases: &[Case<'_>] = &[
         ("fence_ipmilan", "off", &[], true),
@@ -146,8 +150,9 @@ fn f3_agent_options_and_action_answer_whether_the_power_is_off() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_an_operators_word_stands_for_the_agent_and_not_for_its_options() {
+fn an_operators_exception_covers_the_agent_and_not_its_options() {
     for (agent, given, action, proves) in [
         ("fence_ours", &[][..], "off", true),
         ("fence_scsi", &[], "off", true),

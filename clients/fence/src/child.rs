@@ -272,8 +272,9 @@ mod tests {
     }
 
     /// The kernel watches the thread that started the child, so this test does not have to kill its own process.
+    /// Covers C11.
     #[tokio::test]
-    async fn c11_a_child_and_all_it_has_started_end_with_whoever_began_it() {
+    async fn a_child_and_its_descendants_end_with_the_process_that_started_them() {
         let mark = format!("61.{}", std::process::id());
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("begun");
@@ -302,8 +303,9 @@ mod tests {
         gone(&mark).await;
     }
 
+    /// Covers I9.
     #[tokio::test]
-    async fn i9_the_input_is_neither_an_argument_nor_in_the_environment() {
+    async fn the_input_is_neither_an_argument_nor_in_the_environment() {
         let script =
             "cat /proc/$$/environ /proc/$$/cmdline /proc/$PPID/environ /proc/$PPID/cmdline | tr '\\0' '\\n'";
         let done = run(&shell(script, LONG)).await.unwrap();
@@ -335,8 +337,9 @@ mod tests {
         assert!(matches!(run(&call).await, Err(ChildError::Missing { .. })));
     }
 
+    /// Covers ROW14.
     #[tokio::test]
-    async fn row14_a_child_that_hangs_is_killed_with_all_it_started() {
+    async fn a_child_that_hangs_is_killed_with_all_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display();
@@ -352,8 +355,9 @@ mod tests {
         gone(&file.to_string()).await;
     }
 
+    /// Covers ROW14.
     #[tokio::test]
-    async fn row14_a_child_nobody_waits_for_is_killed_with_all_it_started() {
+    async fn a_child_nobody_waits_for_is_killed_with_all_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display().to_string();
@@ -365,8 +369,9 @@ mod tests {
         gone(&file).await;
     }
 
+    /// Covers R4.
     #[tokio::test]
-    async fn r4_a_child_ends_by_itself_when_we_are_gone() {
+    async fn a_child_ends_by_itself_when_we_are_gone() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display().to_string();

@@ -95,8 +95,9 @@ fn without_credentials(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Covers I9.
     #[test]
-    fn i9_a_secret_is_blotted_out_in_every_form_in_which_it_travels() {
+    fn a_secret_is_blotted_out_in_every_form_in_which_it_travels() {
         let scrub = Scrub::new("fencer", &"p@ss/w:rd".into());
         for (said, want) in [
             ("login p@ss/w:rd failed", "login *** failed"),

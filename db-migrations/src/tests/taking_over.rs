@@ -214,8 +214,9 @@ async fn an_empty_database_gets_everything_and_a_second_time_nothing() {
     }
 }
 
+/// Covers EW21.
 #[tokio::test]
-async fn ew21_each_revision_of_masakari_becomes_what_an_empty_database_becomes() {
+async fn each_revision_of_masakari_becomes_what_an_empty_database_becomes() {
     for revision in REVISIONS {
         for (bench, fresh) in benches().await.into_iter().zip(benches().await) {
             let case = format!("{revision} on {:?}", bench.backend);
@@ -279,8 +280,9 @@ async fn a_return_to_masakari_and_back_is_filled_in_again() {
     }
 }
 
+/// Covers C17.
 #[tokio::test]
-async fn c17_a_host_that_masakari_has_recovered_is_no_operators_doing() {
+async fn maintenance_of_a_host_recovered_by_masakari_is_no_operators_decision() {
     let at = |minute: u32| format!("'2026-01-01 00:{minute:02}:00'");
     for bench in benches().await {
         let db = bench.connect().await;

@@ -229,8 +229,9 @@ mod tests {
         }
     }
 
+    /// Covers T1.
     #[test]
-    fn t1_a_reporter_is_bound_by_the_names_of_its_credentials() {
+    fn a_reporter_is_bound_by_the_names_of_its_credentials() {
         let options = BindingOptions {
             certificates: vec!["{host}.monitors.example.org".parse().unwrap()],
             ..BindingOptions::default()
@@ -272,8 +273,9 @@ mod tests {
         }
     }
 
+    /// Covers T1.
     #[test]
-    fn t1_a_monitor_signs_for_its_own_host_alone() {
+    fn a_monitor_sends_heartbeats_for_its_own_host_only() {
         let sign = |mode, reporter: &Reporter, admitted: bool| {
             let options = BindingOptions {
                 mode,

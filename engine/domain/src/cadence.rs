@@ -280,8 +280,9 @@ mod tests {
         }
     }
 
+    /// Covers R26.
     #[test]
-    fn r26_since_when_a_heartbeat_stands_and_when_nova_was_deaf_is_remembered() {
+    fn the_time_of_the_last_heartbeat_and_of_novas_outage_is_remembered() {
         let clock = Duration::from_secs;
         let mut cadences = Cadences::default();
         let look = |cadences: &mut Cadences, at: i64, beats: [i64; 3]| {

@@ -310,8 +310,9 @@ mod tests {
         MachineId::of([(Mark::Guid, text)]).map(|id| id.to_string())
     }
 
+    /// Covers T9.
     #[test]
-    fn t9_nonsense_is_no_identity() {
+    fn nonsense_is_no_identity() {
         let shown = "guid=a1234567-89ab-cdef-a123-456789abcdef";
         for good in [
             "a123456789abcdefa123456789abcdef",
@@ -363,8 +364,9 @@ mod tests {
         assert_eq!(MachineId::of([]), None);
     }
 
+    /// Covers T9.
     #[test]
-    fn t9_machines_are_told_apart_by_what_both_say() {
+    fn machines_are_distinguished_by_the_identities_that_both_have() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
         let (one, serial) = (id("uuid=a serial=1"), id("serial=1"));
         for (other, same) in [
@@ -385,8 +387,9 @@ mod tests {
         assert_eq!(read, one);
     }
 
+    /// Covers T9.
     #[test]
-    fn t9_only_the_machine_that_is_expected_is_believed() {
+    fn only_the_machine_that_is_expected_is_believed() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
         let known = |expected: Option<&str>, confirmed, elsewhere: &[&str]| KnownMachine {
             expected: expected.map(id),

@@ -370,8 +370,9 @@ pub fn is_truthy(value: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Covers R16.
     #[test]
-    fn r16_silence_follows_the_cadence_that_was_learnt_and_is_never_shorter_than_without() {
+    fn silence_follows_the_measured_interval_and_is_never_shorter_than_without_one() {
         let seconds = Duration::from_secs;
         for (age, set, silent) in [
             (0, false, 15),

@@ -355,8 +355,9 @@ mod tests {
         }
     }
 
+    /// Covers T9, R17.
     #[test]
-    fn t9_r17_two_machines_are_no_proof_of_one() {
+    fn two_machines_are_no_proof_of_one() {
         let gap = Duration::from_secs(3);
         let of = |at_ms: u64, machine: Option<&str>| {
             let mut reading = reading(at_ms, Power::Off);
@@ -382,8 +383,9 @@ mod tests {
         assert!(proof.is_fresh(later, limit));
     }
 
+    /// Covers R17.
     #[test]
-    fn r17_a_device_proof_ages_and_only_a_later_off_renews_it() {
+    fn a_device_proof_ages_and_only_a_later_off_renews_it() {
         let limit = Duration::from_secs(30);
         let pair = (&reading(0, Power::Off), &reading(3_000, Power::Off));
         let mut proof = Proof::from_level(1, &[pair], Duration::from_secs(3)).unwrap();
@@ -400,8 +402,9 @@ mod tests {
         assert!(proof.is_fresh(Elapsed::from_millis(50_000), limit));
     }
 
+    /// Covers R17.
     #[test]
-    fn r17_a_proof_of_two_devices_is_as_old_as_the_older_and_ends_with_either() {
+    fn a_proof_of_two_devices_is_as_old_as_the_older_and_ends_with_either() {
         let (gap, limit) = (Duration::from_secs(3), Duration::from_secs(30));
         let (one, two) = (reading(0, Power::Off), reading(3_000, Power::Off));
         let late = reading(5_000, Power::Off);

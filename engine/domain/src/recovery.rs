@@ -251,8 +251,9 @@ pub fn is_marked(reason: &str) -> bool {
 mod tests {
     use super::*;
 
+    /// Covers R20.
     #[test]
-    fn r20_what_an_operator_changes_is_told_apart_from_what_reports_say_more() {
+    fn changes_by_an_operator_are_distinguished_from_additions_by_reports() {
         let calm = OperatorState::CALM;
         let said = OperatorWord {
             number: 1,

@@ -121,8 +121,9 @@ mod tests {
         }
     }
 
+    /// Covers T2.
     #[test]
-    fn t2_a_voice_is_counted_once_whatever_credentials_it_uses() {
+    fn a_reporter_is_counted_once_whatever_credentials_it_uses() {
         let bound = of("u1", Some("a"), Some("cmp1"));
         let cases = [
             ("the same", of("u1", Some("a"), Some("cmp1")), false),
@@ -139,15 +140,17 @@ mod tests {
         assert!(!one.is_one_with(&other));
     }
 
+    /// Covers T2.
     #[test]
-    fn t2_no_flood_of_reporters_makes_the_list_grow() {
+    fn no_flood_of_reporters_makes_the_list_grow() {
         let mut heard = Vec::new();
         let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut heard));
         assert_eq!(joined.count(), MOST_REPORTERS);
     }
 
+    /// Covers T1.
     #[test]
-    fn t1_from_one_host_about_another_is_a_suspicion() {
+    fn from_one_host_about_another_is_a_suspicion() {
         assert!(of("u", None, Some("cmp1")).only_suspects("cmp2"));
         assert!(!of("u", None, Some("cmp1")).only_suspects("cmp1"));
         assert!(!of("u", None, None).only_suspects("cmp1"));

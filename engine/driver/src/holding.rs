@@ -33,8 +33,9 @@ pub fn may_act(now: Duration, beat_sent: Duration, intent: Intent, is_write: boo
 mod tests {
     use super::*;
 
+    /// Covers R2, R4.
     #[test]
-    fn r2_r4_a_call_needs_a_young_beat_and_a_write_a_young_intent() {
+    fn a_call_needs_a_young_beat_and_a_write_a_young_intent() {
         let cases = [
             ("at once", 100_000, 100_000, 100_000, true, true),
             ("intent half a second old", 100_500, 100_000, 100_000, true, true),
@@ -71,8 +72,9 @@ mod tests {
 
     /// Seed 77000414: the process was stopped for three minutes before it read the response, and a heartbeat was sent
     /// first.
+    /// Covers R4.
     #[test]
-    fn r4_an_intent_whose_commit_was_heard_of_late_is_old_whatever_beat_came_since() {
+    fn an_intent_whose_commit_was_confirmed_late_is_expired_despite_later_lease_renewals() {
         let now = Duration::from_millis(200_000);
         let cases = [(3_000, true), (3_001, false), (173_000, false)];
         for (age, wanted) in cases {

@@ -207,8 +207,9 @@ mod tests {
         }
     }
 
+    /// Covers R33.
     #[test]
-    fn r33_a_row_that_is_older_than_it_once_was_is_noticed_even_if_it_was_closed_meanwhile() {
+    fn a_row_that_is_older_than_it_once_was_is_noticed_even_if_it_was_closed_meanwhile() {
         let mut sweeper = Sweeper::default();
         assert!(sweeper.rewound(&[at_seq(2, 7)], at(0), |_| false).is_empty());
         for older in [at_seq(2, 6), at_seq(1, 9)] {
@@ -249,8 +250,9 @@ mod tests {
         );
     }
 
+    /// Covers R2.
     #[test]
-    fn r2_an_owner_is_taken_for_dead_only_after_four_seconds_of_the_same_beat() {
+    fn an_owner_is_taken_for_dead_only_after_four_seconds_of_the_same_beat() {
         let mut sweeper = Sweeper::default();
         let silent = [view(1, 1, 7, Some("other"))];
         assert!(
@@ -261,8 +263,9 @@ mod tests {
         assert_eq!(sweeper.claimable(&silent, at(5_000), |_| false).len(), 1);
     }
 
+    /// Covers EW9.
     #[test]
-    fn ew09_an_owners_death_is_noticed_within_five_seconds() {
+    fn an_owners_death_is_noticed_within_five_seconds() {
         // The owner's last heartbeat is committed at 0, and it dies right after. The worst phase of the reads counts.
         for phase in 0..CLAIM_POLL_INTERVAL.as_millis() {
             let mut sweeper = Sweeper::default();

@@ -109,8 +109,9 @@ fn nothing_is_gathered_when_nobody_listens() {
     assert!(EventEmitter::new(&events, "engine:1", &claimed(RecoveryKind::Host), None).is_none());
 }
 
+/// Covers EW35.
 #[test]
-fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
+fn a_recovery_publishes_its_start_and_its_end() {
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
     teller.claimed(NOON);
@@ -149,8 +150,9 @@ fn ew35_a_recovery_is_told_from_its_beginning_to_its_end() {
     assert_eq!(ear.names(), Vec::<String>::new(), "an end is told once");
 }
 
+/// Covers EW35.
 #[test]
-fn ew35_every_instance_is_told_of_when_its_state_changes() {
+fn every_state_change_of_an_instance_is_published() {
     use VmoveStatus::{Failed, Ignored, Ongoing, Pending, Succeeded};
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
@@ -189,8 +191,9 @@ fn ew35_every_instance_is_told_of_when_its_state_changes() {
     assert_eq!(summary.moves, [(Ignored, 1), (Failed, 1), (Succeeded, 1)].into());
 }
 
+/// Covers EW35.
 #[test]
-fn ew35_a_failure_names_what_failed_and_why() {
+fn a_failure_names_what_failed_and_why() {
     for (kind, exception) in [
         (RecoveryKind::Host, "HostRecoveryFailureException"),
         (RecoveryKind::Vm, "InstanceRecoveryFailureException"),
@@ -231,8 +234,9 @@ fn a_trace_has_a_bound() {
     assert!(teller.trace().ends_with(": 999"));
 }
 
+/// Covers EW35.
 #[test]
-fn ew35_an_end_without_a_beginning_tells_both() {
+fn an_end_without_a_start_publishes_both() {
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Vm));
     let write = Write {

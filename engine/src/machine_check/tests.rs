@@ -146,8 +146,9 @@ async fn refused(fencer: &MachineCheckedFencer, target: &Target) -> (Fault, Faul
     )
 }
 
+/// Covers T9, R17.
 #[tokio::test]
-async fn t9_r17_another_machine_is_neither_believed_nor_switched_until_a_person_says_so() {
+async fn another_machine_is_neither_believed_nor_switched_until_an_operator_confirms_it() {
     let (world, fencer, target) = begin();
     world.expects("guid=a");
     for answers in [Some("guid=b"), None] {
@@ -174,8 +175,9 @@ async fn t9_r17_another_machine_is_neither_believed_nor_switched_until_a_person_
     );
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_a_machine_that_answers_for_two_hosts_is_not_switched() {
+async fn a_machine_that_answers_for_two_hosts_is_not_switched() {
     let (world, fencer, target) = begin();
     world.answers(Some("guid=a"));
     world.expected.lock().unwrap().elsewhere = vec!["c2".into()];
@@ -184,8 +186,9 @@ async fn t9_a_machine_that_answers_for_two_hosts_is_not_switched() {
     assert_eq!((off.class, world.calls()), (FaultClass::Conflict, vec!["read"]));
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_devices_without_identity_go_on_and_nothing_is_learnt_from_a_recovery() {
+async fn devices_without_identity_work_and_nothing_is_recorded_during_a_recovery() {
     let (world, fencer, target) = begin();
     for answers in [None, Some("guid=a")] {
         world.answers(answers);
@@ -198,8 +201,9 @@ async fn t9_devices_without_identity_go_on_and_nothing_is_learnt_from_a_recovery
     assert!(world.noted.lock().unwrap().is_empty());
 }
 
+/// Covers T9.
 #[tokio::test(start_paused = true)]
-async fn t9_without_a_comparison_there_is_no_order_and_no_proof() {
+async fn without_a_comparison_there_is_no_order_and_no_proof() {
     let (world, fencer, target) = begin();
     world.answers(Some("guid=a"));
     *world.away.lock().unwrap() = true;

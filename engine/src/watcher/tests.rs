@@ -548,7 +548,7 @@ fn test_of(host: &str, fault: Option<&str>) -> DeviceTest {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operator_row4_a_device_that_fails_is_kept_before_the_next_look_at_nova() {
+async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     *world.tests.lock().unwrap() = Some(vec![test_of("a", None)]);
@@ -685,8 +685,9 @@ fn rest(watcher: &Watcher, id: ServerId) -> Option<Rest> {
     found.unwrap().rest.clone()
 }
 
+/// Covers R36.
 #[tokio::test]
-async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() {
+async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that_sees_it() {
     let world = Arc::new(World::default());
     let ids: Vec<ServerId> = (1..=3).map(|number| world.boot("a", number)).collect();
     world.pass(600);
@@ -734,8 +735,9 @@ async fn r36_what_stopped_without_a_person_is_known_in_the_round_that_sees_it() 
     assert_eq!(why(&watcher, ids[0]), None);
 }
 
+/// Covers R36.
 #[tokio::test]
-async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
+async fn a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
     world.stop(one, &[("stop", Actor::Person)]);
@@ -749,8 +751,9 @@ async fn r36_a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
     assert_eq!(rest(&watcher, one).unwrap().why, StopReason::Due);
 }
 
+/// Covers R36.
 #[tokio::test]
-async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_moved() {
+async fn a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_moved() {
     let world = Arc::new(World::default());
     let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
     for id in &ids {
@@ -780,8 +783,9 @@ async fn r36_a_thousand_that_rest_cost_few_requests_and_none_while_instances_are
     assert!(asked < 10, "{asked} requests in a minute at rest");
 }
 
+/// Covers R36.
 #[tokio::test]
-async fn r36_what_was_found_out_is_known_to_whoever_takes_the_turn() {
+async fn findings_of_one_watcher_are_known_to_the_engine_that_takes_over_the_round() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
     world.stop(one, &[("stop", Actor::Person)]);

@@ -37,8 +37,9 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
+    /// Covers C10.
     #[tokio::test]
-    async fn c10_a_server_tells_its_own_time() {
+    async fn a_server_tells_its_own_time() {
         let bench = Bench::new().await;
         let Some(told) = server_time(bench.store.db.reader()).await.unwrap() else {
             return;

@@ -252,8 +252,9 @@ mod tests {
     use crate::testing::Bench;
 
     /// A table that a migration adds and that is missing here would stop the services of deployments with two users.
+    /// Covers T2.
     #[tokio::test]
-    async fn t2_the_grants_know_every_table_of_the_schema_and_no_other() {
+    async fn the_grants_know_every_table_of_the_schema_and_no_other() {
         let bench = Bench::new().await;
         if bench.store.db.writer().db.get_database_backend() != DbBackend::Sqlite {
             return;

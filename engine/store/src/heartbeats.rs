@@ -191,8 +191,9 @@ mod tests {
         seconds.iter().map(one).collect()
     }
 
+    /// Covers R15.
     #[test]
-    fn r15_what_is_kept_of_a_monitor_spans_8_s_however_often_it_sends() {
+    fn what_is_kept_of_a_monitor_spans_8_s_however_often_it_sends() {
         for every in [1, 2, 3, 5, 10, 60] {
             let all = (0..50).map(|n| n * every).collect::<Vec<u64>>();
             let sent = kept(&all).into_iter().fold(Vec::new(), with);
@@ -203,8 +204,9 @@ mod tests {
         }
     }
 
+    /// Covers R15.
     #[test]
-    fn r15_a_heartbeat_that_is_delivered_again_adds_nothing() {
+    fn a_heartbeat_that_is_delivered_again_adds_nothing() {
         let once = kept(&[10, 20]);
         for again in kept(&[20, 15]) {
             assert_eq!(with(once.clone(), again), once);

@@ -323,8 +323,9 @@ mod tests {
         host.heartbeats
     }
 
+    /// Covers R15.
     #[tokio::test]
-    async fn r15_heartbeats_of_the_boot_that_was_stored_with_the_report_are_shown_with_its_recovery() {
+    async fn heartbeats_of_the_boot_that_was_stored_with_the_report_are_shown_with_its_recovery() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -365,8 +366,9 @@ mod tests {
         assert!(shown(&bench).await.monitors.is_empty());
     }
 
+    /// Covers R15.
     #[tokio::test]
-    async fn r15_a_heartbeat_is_dated_by_its_receipt_and_dropped_when_it_waits_too_long() {
+    async fn a_heartbeat_is_dated_by_its_receipt_and_dropped_when_it_waits_too_long() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -387,8 +389,9 @@ mod tests {
         assert_eq!(shown(&bench).await.monitors[&MonitorKind::Instance].len(), 2);
     }
 
+    /// Covers R15.
     #[tokio::test]
-    async fn r15_of_a_host_whose_monitors_send_no_boot_nothing_is_stored() {
+    async fn of_a_host_whose_monitors_send_no_boot_nothing_is_stored() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;

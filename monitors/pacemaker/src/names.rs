@@ -116,8 +116,9 @@ mod tests {
         }
     }
 
+    /// Covers MW13.
     #[test]
-    fn mw13_names_of_nodes_become_names_of_hosts() {
+    fn names_of_nodes_become_names_of_hosts() {
         for (name, map, hosts, node, expected) in [
             ("nothing known", &[][..], &[][..], "cmp1", Some("cmp1")),
             (
@@ -178,8 +179,9 @@ mod tests {
         }
     }
 
+    /// Covers MW13.
     #[test]
-    fn mw13_the_own_node_is_found_under_every_name() {
+    fn the_own_node_is_found_under_every_name() {
         let nodes = ["ctl1", "cmp1.example.org", "cmp2"];
         for (name, map, host, expected) in [
             ("very name", &[][..], "cmp2", Some("cmp2")),

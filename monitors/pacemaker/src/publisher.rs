@@ -174,8 +174,9 @@ mod tests {
         }
     }
 
+    /// Covers MW8.
     #[test]
-    fn mw08_who_goes_first() {
+    fn who_goes_first() {
         let turn = Duration::from_secs(5);
         let line = [
             bridge("cmp1", Kind::Remote, false),
@@ -224,8 +225,9 @@ mod tests {
         assert_eq!(delay("cmp2", &twice, turn), turn, "a node that is listed twice");
     }
 
+    /// Covers MW8.
     #[test]
-    fn mw08_what_has_come_after_a_report_is_known_by_its_key() {
+    fn what_has_come_after_a_report_is_known_by_its_key() {
         for (other, one, after) in [
             ("started:fenced:1795277586", "started:fenced:1795277525", true),
             ("fenced:1795277586", "started:fenced:1795277525", true),
@@ -245,8 +247,9 @@ mod tests {
         }
     }
 
+    /// Covers MW8.
     #[test]
-    fn mw08_of_what_has_come_after_the_latest_counts_and_nothing_of_a_clock_that_is_ahead() {
+    fn of_what_has_come_after_the_latest_counts_and_nothing_of_a_clock_that_is_ahead() {
         let now = chrono::DateTime::from_timestamp(1000, 0).unwrap();
         let accepted = |key: &str| ReportClaim {
             key: key.to_owned(),
@@ -281,8 +284,9 @@ mod tests {
         assert_eq!(overtaking("fenced:100", now, [((), spooled)]), None);
     }
 
+    /// Covers MW8.
     #[test]
-    fn mw08_one_fencing_that_two_nodes_date_a_second_apart_is_one_event() {
+    fn one_fencing_that_two_nodes_date_a_second_apart_is_one_event() {
         for (one, other, same) in [
             ("fenced:1795158416", "fenced:1795158416", true),
             ("fenced:1795158416", "fenced:1795158417", true),

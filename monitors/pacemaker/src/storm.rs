@@ -39,8 +39,9 @@ impl Brake {
 mod tests {
     use super::*;
 
+    /// Covers MW9.
     #[test]
-    fn mw09_how_many_are_a_storm() {
+    fn how_many_are_a_storm() {
         for (name, percent, floor, gone, hosts, expected) in [
             ("one of many", 50, 2, 1, 100, false),
             ("exactly half", 50, 2, 50, 100, false),

@@ -73,8 +73,9 @@ pub(crate) fn show(time: Time) -> String {
 mod tests {
     use super::*;
 
+    /// Covers MW22.
     #[test]
-    fn mw22_times_of_every_version() {
+    fn times_of_every_version() {
         for (name, text, expected) in [
             ("2.1.5", "2026-11-20 07:06:43Z", Some("2026-11-20T07:06:43+00:00")),
             (

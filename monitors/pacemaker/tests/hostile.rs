@@ -112,8 +112,9 @@ proptest! {
     }
 
     /// One flipped letter may make the truth unreadable, but not turn a running host into a proven one.
+    /// Covers MW1.
     #[test]
-    fn mw01_no_single_flip_fences_the_running(at in 0..CUT.len(), to in "[ -~]", in_cib in any::<bool>()) {
+    fn no_single_flip_fences_the_running(at in 0..CUT.len(), to in "[ -~]", in_cib in any::<bool>()) {
         let flip = |text: &str| -> Option<String> {
             let at = at % text.len();
             Some(format!("{}{to}{}", text.get(..at)?, text.get(at + 1..)?))

@@ -108,8 +108,9 @@ fn judged(file: &str, rows: &[Row], with_cib: bool) -> BTreeMap<String, (String,
         .collect()
 }
 
+/// Covers MW1.
 #[test]
-fn mw01_every_recorded_state_is_judged_as_it_was() {
+fn every_recorded_state_is_judged_as_it_was() {
     let rows = rows();
     assert_eq!(rows.len(), 46, "rows of the table");
     let mut wrong = Vec::new();
@@ -142,8 +143,9 @@ fn without_a_cib_nothing_that_runs_is_called_fenced() {
     }
 }
 
+/// Covers MW10.
 #[test]
-fn mw10_nothing_that_runs_is_called_fenced_whenever_it_was_last_up() {
+fn nothing_that_runs_is_called_fenced_whenever_it_was_last_up() {
     // Whatever the bridge believes about last-up, as long as it is not older than the truth.
     let rows = rows();
     for row in rows.iter().filter(|row| row.power == "on") {

@@ -50,8 +50,9 @@ impl Post for Client {
 mod tests {
     use super::*;
 
+    /// Covers R18.
     #[test]
-    fn r18_only_evidence_that_is_not_understood_is_left_out() {
+    fn only_evidence_that_is_not_understood_is_left_out() {
         let cases = [
             (Class::Rejected, "400: X-Tachi-Fence-Evidence: unknown kind", true),
             (

@@ -168,8 +168,9 @@ fn api() -> Arc<Api> {
     Arc::new(Api::default())
 }
 
+/// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn mw03_an_api_away_for_an_hour_costs_no_report_and_no_order() {
+async fn an_api_away_for_an_hour_costs_no_report_and_no_order() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.always.lock().unwrap() = Some(failed(Class::Away));
@@ -202,8 +203,9 @@ async fn mw03_an_api_away_for_an_hour_costs_no_report_and_no_order() {
     assert!(rig.health.condition().healthy);
 }
 
+/// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn mw03_killed_while_the_api_is_away_it_delivers_once_after_the_next_start() {
+async fn killed_while_the_api_is_away_it_delivers_once_after_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.always.lock().unwrap() = Some(failed(Class::Away));
@@ -223,8 +225,9 @@ async fn mw03_killed_while_the_api_is_away_it_delivers_once_after_the_next_start
     assert_eq!(rig.took().len(), 1);
 }
 
+/// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn mw03_what_happened_since_overtakes_what_waits() {
+async fn what_happened_since_overtakes_what_waits() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.always.lock().unwrap() = Some(failed(Class::Barred));
@@ -248,8 +251,9 @@ async fn mw03_what_happened_since_overtakes_what_waits() {
     assert_eq!(rig.took(), [stopped("b").body(), started.body()]);
 }
 
+/// Covers MW13.
 #[tokio::test(start_paused = true)]
-async fn mw13_a_rejected_report_is_tried_for_a_while_and_holds_up_nothing_else() {
+async fn a_rejected_report_is_tried_for_a_while_and_holds_up_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.never.lock().unwrap() = Some(("COMPUTE_HOST/a".to_owned(), failed(Class::Rejected)));
@@ -290,8 +294,9 @@ async fn a_report_the_api_fails_over_holds_up_only_its_own_kind() {
     assert_eq!(rig.took(), wanted.map(|n| n.body().to_owned()));
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_a_report_that_is_known_is_delivered() {
+async fn a_report_that_is_known_is_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     api.script.lock().unwrap().push_back(Ok(Answer::Known));
@@ -342,8 +347,9 @@ async fn stopping_delivers_what_waits_and_keeps_what_cannot_be() {
     assert_eq!(rig.store.with(|spool| spool.len()).await, 1);
 }
 
+/// Covers MW4.
 #[tokio::test(start_paused = true)]
-async fn mw04_a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
+async fn a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.slow.lock().unwrap() = Duration::from_secs(300);
@@ -368,8 +374,9 @@ async fn mw04_a_slow_api_is_no_stuck_loop_and_does_not_delay_the_end() {
     );
 }
 
+/// Covers MW11.
 #[tokio::test(start_paused = true)]
-async fn mw11_a_full_spool_is_told_and_takes_again_when_there_is_room() {
+async fn a_full_spool_is_reported_and_takes_again_when_there_is_room() {
     let folder = tempfile::tempdir().unwrap();
     let api = api();
     *api.always.lock().unwrap() = Some(failed(Class::Away));
@@ -412,8 +419,9 @@ async fn too_old_is_dropped_and_said_so() {
 }
 
 /// The API asks to wait for five minutes with the instances of a segment, and then a host dies.
+/// Covers F11.
 #[tokio::test(start_paused = true)]
-async fn f11_reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
+async fn reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let api = Arc::new(Api::default());
     let busy = |seconds| CallFailure {
@@ -466,8 +474,9 @@ async fn f11_reports_of_hosts_have_a_lane_and_a_longest_wait_of_their_own() {
     assert!(waited > Duration::from_secs(300), "spread: {waited:?}");
 }
 
+/// Covers F11.
 #[tokio::test(start_paused = true)]
-async fn f11_reports_of_hosts_go_before_a_thousand_of_instances() {
+async fn reports_of_hosts_go_before_a_thousand_of_instances() {
     let folder = tempfile::tempdir().unwrap();
     let api = Arc::new(Api::default());
     *api.slow.lock().unwrap() = Duration::from_secs(1);
@@ -491,8 +500,9 @@ async fn f11_reports_of_hosts_go_before_a_thousand_of_instances() {
 }
 
 /// A death, a disk that takes nothing, and an API that is there.
+/// Covers F4.
 #[tokio::test(start_paused = true)]
-async fn f4_a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
+async fn a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("spool");
     std::fs::write(&folder, "in the way").unwrap();
@@ -521,8 +531,9 @@ async fn f4_a_report_that_the_disk_refuses_is_delivered_from_memory_once() {
         .await;
 }
 
+/// Covers F4.
 #[tokio::test(start_paused = true)]
-async fn f4_what_is_held_in_memory_is_overtaken_like_everything() {
+async fn what_is_held_in_memory_is_overtaken_like_everything() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("spool");
     std::fs::write(&folder, "in the way").unwrap();

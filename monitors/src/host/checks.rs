@@ -279,8 +279,9 @@ mod tests {
     use crate::check::FindingLevel;
     use crate::settings::tests::settings;
 
+    /// Covers MW13.
     #[test]
-    fn mw13_nodes_whose_death_would_be_reported_in_vain_are_told() {
+    fn nodes_whose_failure_report_would_be_rejected_are_named() {
         let node = |name: &str, kind| Node {
             name: name.to_owned(),
             kind,
@@ -344,8 +345,9 @@ mod tests {
     }
 
     /// The charms' default has no fencing, and does not warn that nothing is recovered then.
+    /// Covers F14.
     #[test]
-    fn f14_a_cluster_that_never_proves_a_host_off_is_told_with_what_to_do() {
+    fn a_cluster_that_never_confirms_a_host_off_is_reported_with_the_fix() {
         let mon = |stonith: bool| {
             CrmMon::parse(&format!(
                 r#"<crm_mon><summary><cluster_options stonith-enabled="{stonith}"/></summary><nodes>

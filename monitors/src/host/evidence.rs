@@ -150,8 +150,9 @@ mod tests {
         serde_json::from_slice(&STANDARD.decode(report.evidence().unwrap()).unwrap()).unwrap()
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_bodies_are_upstreams_and_evidence_is_beside_them() {
+    fn bodies_are_upstreams_and_evidence_is_beside_them() {
         let head = r#"{"notification": {"type": "COMPUTE_HOST", "hostname": "cmp1.example.org", "generated_time": "2026-11-20T06:18:14.815847", "payload": "#;
         for (said, payload) in [
             (
@@ -185,8 +186,9 @@ mod tests {
         assert_eq!(told, expected);
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_a_word_is_told_as_a_word() {
+    fn a_status_word_is_sent_as_text() {
         let told = decoded(&report(
             ReportedState::Fenced,
             Some(&Proof {
@@ -198,8 +200,9 @@ mod tests {
         assert_eq!(told["target"], "cmp1.example.org");
     }
 
+    /// Covers R18.
     #[test]
-    fn r18_hostile_names_fit_into_the_header() {
+    fn hostile_names_fit_into_the_header() {
         let long = "\u{7}\u{1F980}\n".repeat(1000);
         let proof = Proof {
             delegate: Some(long.clone()),

@@ -153,8 +153,9 @@ mod tests {
         }
     }
 
+    /// Covers MW21.
     #[test]
-    fn mw21_which_devices_are_asked() {
+    fn which_devices_are_asked() {
         let modern = [
             ("pcmk_host_list", "cmp1"),
             ("ip", "10.0.0.1"),
@@ -218,8 +219,9 @@ mod tests {
         }
     }
 
+    /// Covers MW21.
     #[tokio::test]
-    async fn mw21_the_password_is_neither_on_the_command_line_nor_in_the_environment() {
+    async fn the_password_is_neither_on_the_command_line_nor_in_the_environment() {
         let folder = tempfile::tempdir().unwrap();
         let script = "case \"$* $(env)\" in *hunter2*) exit 1;; *'-f /dev/stdin'*) ;; *) exit 2;; esac; read word; \
                       [ \"$word\" = hunter2 ] && echo Chassis Power is off";

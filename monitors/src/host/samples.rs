@@ -328,8 +328,9 @@ mod tests {
             .collect()
     }
 
+    /// Covers MW20.
     #[test]
-    fn mw20_stories() {
+    fn stories() {
         use State::{Down, Other, Unknown, Up};
         const NONE: Option<Change> = None;
         const STARTED: Option<Change> = Some(Change::Started);

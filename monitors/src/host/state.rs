@@ -73,8 +73,9 @@ impl File {
 mod tests {
     use super::*;
 
+    /// Covers MW7.
     #[test]
-    fn mw07_what_was_kept_is_read_again() {
+    fn what_was_kept_is_read_again() {
         let folder = tempfile::tempdir().unwrap();
         let file = File::open(&folder.path().join("host"));
         assert_eq!(file.load().unwrap(), Memory::default());

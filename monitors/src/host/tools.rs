@@ -245,8 +245,9 @@ mod tests {
         ));
     }
 
+    /// Covers MW4.
     #[tokio::test]
-    async fn mw04_what_hangs_is_killed_with_its_children() {
+    async fn what_hangs_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let marker = folder.path().join("alive");
         // The grandchild holds the pipe open; only a kill of the group ends it.

@@ -140,8 +140,9 @@ mod tests {
         );
     }
 
+    /// Covers MW5.
     #[test]
-    fn mw05_what_cannot_be_compared_with_is_not_used() {
+    fn what_cannot_be_compared_with_is_not_used() {
         let folder = tempfile::tempdir().unwrap();
         let nothing = |why| Found::Nothing(why);
         let read = |boot| Inventory::read(folder.path(), boot).unwrap();

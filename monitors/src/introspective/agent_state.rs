@@ -105,8 +105,9 @@ mod tests {
         }
     }
 
+    /// Covers MW19.
     #[test]
-    fn mw19_a_guest_that_hangs_again_is_told_again() {
+    fn a_guest_that_hangs_again_is_reported_again() {
         assert_eq!(reported_at("+-----++-----", 3), [6, 13]);
     }
 
@@ -120,8 +121,9 @@ mod tests {
 
     proptest! {
         /// Checks that there is an answer between two reports, and enough consecutive silences before each.
+        /// Covers MW19.
         #[test]
-        fn mw19_reports_are_earned(answers in "[+-]{0,120}", threshold in 0_u32..6) {
+        fn reports_are_earned(answers in "[+-]{0,120}", threshold in 0_u32..6) {
             let needed = usize::try_from(needed(threshold)).unwrap();
             let mut from = 0;
             for at in reported_at(&answers, threshold) {

@@ -68,8 +68,9 @@ mod tests {
         format!("<?xml version='1.0'?><domain type='kvm'><devices>{devices}</devices></domain>")
     }
 
+    /// Covers MW19.
     #[test]
-    fn mw19_every_channel_is_looked_at() {
+    fn every_channel_is_looked_at() {
         let socket = pattern(DEFAULT).unwrap();
         let console = "<channel type='spicevmc'><target type='virtio' name='com.redhat.spice.0'/></channel>";
         for (case, devices, expected) in [

@@ -303,8 +303,9 @@ mod tests {
         assert_eq!(round(&mut roster, 2, false), Transition::Nothing);
     }
 
+    /// Covers MW7.
     #[test]
-    fn mw07_what_was_heard_outlives_the_monitor() {
+    fn received_heartbeats_outlive_the_monitor() {
         let restart = |roster: &mut Roster, boot| {
             let moods = roster.take_changed("a").unwrap();
             let text = serde_json::to_string(&moods).unwrap();
@@ -335,8 +336,9 @@ mod tests {
         assert_eq!(told_after(&mut restart(&mut first, "a"), 2), None, "another run");
     }
 
+    /// Covers F1.
     #[test]
-    fn f1_how_many_are_too_many_at_once() {
+    fn how_many_are_too_many_at_once() {
         for (name, heard, silent, told, later, expected) in [
             ("one of one", 1, 1, 0, 0, false),
             ("one of two", 2, 1, 0, 0, false),

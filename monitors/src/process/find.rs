@@ -136,8 +136,9 @@ mod tests {
         }
     }
 
+    /// Covers MW17.
     #[test]
-    fn mw17_a_process_is_known_by_its_program() {
+    fn a_process_is_known_by_its_program() {
         let python = "/usr/bin/python3.11";
         let nova = [
             python,
@@ -234,8 +235,9 @@ mod tests {
         }
     }
 
+    /// Covers MW17.
     #[test]
-    fn mw17_a_zombie_is_not_alive() {
+    fn a_zombie_is_not_alive() {
         for (state, want) in [
             ('S', true),
             ('R', true),

@@ -79,8 +79,9 @@ mod tests {
         words.iter().map(|word| (*word).to_owned()).collect()
     }
 
+    /// Covers MW18.
     #[tokio::test]
-    async fn mw18_only_the_exit_code_counts() {
+    async fn only_the_exit_code_counts() {
         let long = Duration::from_secs(20);
         let run = async |of: &[&str]| program(&words(of), false, long).await;
         assert_eq!(run(&["sh", "-c", "echo noise >&2; exit 0"]).await, Ok(()));
@@ -93,8 +94,9 @@ mod tests {
         );
     }
 
+    /// Covers MW4.
     #[tokio::test]
-    async fn mw04_a_command_that_hangs_is_killed_with_its_children() {
+    async fn a_command_that_hangs_is_killed_with_its_children() {
         let folder = tempfile::tempdir().unwrap();
         let pids = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pids.display());

@@ -276,8 +276,9 @@ mod tests {
         }
     }
 
+    /// Covers MW18.
     #[test]
-    fn mw18_a_list_that_is_none_says_where_it_is_wrong() {
+    fn a_list_that_is_none_says_where_it_is_wrong() {
         let cases = [
             ("a: b", "expected"),
             ("- process_name: x\n  start_command: y\n", "run_as_root"),

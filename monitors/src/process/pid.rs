@@ -192,8 +192,9 @@ mod tests {
         panic!("the process does not appear");
     }
 
+    /// Covers MW17.
     #[tokio::test]
-    async fn mw17_the_end_of_a_process_is_seen_when_it_happens() {
+    async fn the_end_of_a_process_is_seen_when_it_happens() {
         let name = name("end");
         let mut probe = PidProbe::new(&name);
         assert_eq!(probe.state().await, State::Down("no such process".to_owned()));

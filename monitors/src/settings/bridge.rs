@@ -207,8 +207,9 @@ fn show(pairs: &Vec<(String, String)>) -> String {
 mod tests {
     use super::*;
 
+    /// Covers MW13.
     #[test]
-    fn mw13_node_maps() {
+    fn node_maps() {
         for (text, expected) in [
             ("", Some(0)),
             ("cmp1:nova1", Some(1)),

@@ -9,8 +9,7 @@ use tachi_operator::{FindingView, SituationView};
 use super::super::upgrade;
 use super::detection_latency::{self, Rules};
 
-/// Limit of the subjects of a finding that are named.
-const NAMED: usize = 5;
+const MAX_NAMED_SUBJECTS: usize = 5;
 
 /// Details of a check that was not reached.
 pub(super) const NOT_READ: &str = "not looked at: the configuration cannot be read";
@@ -269,8 +268,8 @@ fn guests(situation: &SituationView) -> Option<String> {
 
 /// Returns the first subjects, and the number of the others.
 pub(super) fn named(subjects: &[&str]) -> String {
-    let some: Vec<&str> = subjects.iter().take(NAMED).copied().collect();
-    match subjects.len().saturating_sub(NAMED) {
+    let some: Vec<&str> = subjects.iter().take(MAX_NAMED_SUBJECTS).copied().collect();
+    match subjects.len().saturating_sub(MAX_NAMED_SUBJECTS) {
         0 => some.join(", "),
         more => format!("{}, {more} more", some.join(", ")),
     }
@@ -424,8 +423,9 @@ mod tests {
         }
     }
 
+    /// Covers R15.
     #[test]
-    fn r15_hosts_whose_monitors_count_for_nothing_are_named() {
+    fn hosts_whose_monitors_count_for_nothing_are_named() {
         for (uses, grade, part) in [
             (
                 [HeartbeatUse::Counts, HeartbeatUse::Unbound],

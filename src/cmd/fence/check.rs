@@ -256,7 +256,7 @@ mod tests {
 
     /// Regression test: the table was once 147 columns wide on a terminal of 100.
     #[test]
-    fn operator_row6_a_check_of_devices_fits_the_terminal() {
+    fn a_check_of_devices_fits_the_terminal() {
         let bad = report(Some(
             "redfish: GET /redfish/v1/Systems/1 was answered 500 Internal Server Error: Unable to reach the BMC of this machine",
         ));
@@ -264,8 +264,9 @@ mod tests {
         insta::assert_snapshot!(crate::out::at_widths(&sheet, Timestamp::from_micros(0)));
     }
 
+    /// Covers T9.
     #[test]
-    fn t9_the_machine_of_each_device_is_shown_with_how_and_since_when_it_is_known() {
+    fn the_machine_of_each_device_is_shown_with_how_and_since_when_it_is_known() {
         let seen = report(None);
         let line = MachineLine {
             host: "c1".into(),

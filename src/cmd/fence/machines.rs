@@ -335,8 +335,9 @@ mod tests {
 
     use super::*;
 
+    /// Covers T9.
     #[test]
-    fn t9_whoever_confirms_is_told_what_was_what_is_and_who_has_it_too() {
+    fn a_confirmation_shows_the_old_and_new_machine_and_other_hosts_that_have_it() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
         let entry = |expected: Option<&str>, elsewhere: &[&str]| Entry {
             known: KnownMachine {

@@ -186,8 +186,9 @@ mod tests {
         steps(facts).iter().map(|step| step.known.done()).collect()
     }
 
+    /// Covers R12.
     #[test]
-    fn r12_the_queue_is_emptied_before_nova_compute_starts() {
+    fn the_queue_is_emptied_before_nova_compute_starts() {
         let steps = steps(&back());
         let place = |part: &str| {
             steps
@@ -207,8 +208,9 @@ mod tests {
         assert!(order.is_sorted(), "{order:?}");
     }
 
+    /// Covers R22.
     #[test]
-    fn r22_steps_are_done_as_far_as_nova_shows() {
+    fn steps_are_done_as_far_as_nova_shows() {
         let (yes, no) = (Some(true), Some(false));
         let mut facts = back();
         assert_eq!(done(&facts), [yes, None, None, None, yes, yes, no, no]);
@@ -232,8 +234,9 @@ mod tests {
         assert_eq!(done(&facts)[0], no, "what is not known is not done");
     }
 
+    /// Covers C18.
     #[test]
-    fn c18_a_step_that_nobody_has_looked_at_is_never_shown_as_done() {
+    fn an_unchecked_step_is_never_shown_as_done() {
         let place = |steps: &[Step], part: &str| {
             let has = |step: &Step| step.commands.iter().any(|command| command.contains(part));
             steps.iter().position(has).unwrap()

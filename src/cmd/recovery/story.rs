@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn operator_row10_instances_that_came_back_to_hosts_in_no_segment_are_told() {
+    fn instances_that_came_back_to_hosts_in_no_segment_are_shown() {
         use VmoveStatus::{Failed, Succeeded};
         let vmove = |dest: Option<&str>, status| InstanceView {
             status: Some(status),

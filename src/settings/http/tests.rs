@@ -16,7 +16,7 @@ fn api_options(text: &str) -> (tachi_api::Options, tachi_api::ServeOptions) {
 }
 
 #[test]
-fn s10_defaults_of_http() {
+fn defaults_of_http() {
     let (options, serve) = api_options("");
     assert_eq!((options.max_line_bytes, serve.max_head_bytes), (16_384, 65_536));
     assert_eq!((serve.max_connections, serve.keep_alive), (1000, true));
@@ -35,7 +35,7 @@ fn s10_defaults_of_http() {
 }
 
 #[test]
-fn s10_options_of_http_have_their_effect() {
+fn options_of_http_have_their_effect() {
     let (options, serve) = api_options(
         "[DEFAULT]\nuse_forwarded_for = true\nwsgi_keep_alive = no\nmax_header_line = 32768\n\
          [wsgi]\nclient_socket_timeout = 5\ndefault_pool_size = 7\nsecure_proxy_ssl_header = HTTP_X_FORWARDED_PROTO\n\
@@ -76,7 +76,7 @@ fn the_log_in_json_has_fields_whatever_the_format_of_lines() {
 }
 
 #[test]
-fn s6_4_groups_of_cors_take_from_the_first_what_they_do_not_say() {
+fn groups_of_cors_take_from_the_first_what_they_do_not_say() {
     let (options, _) = api_options(
         "[cors]\nallowed_origin = https://a, https://b/\nmax_age = 60\nallow_methods = GET\n\
          [cors.reader]\nallowed_origin = http://c:8080\nallow_credentials = false\nexpose_headers =\n\
@@ -103,7 +103,7 @@ fn s6_4_groups_of_cors_take_from_the_first_what_they_do_not_say() {
 }
 
 #[test]
-fn s6_4_healthcheck_options() {
+fn healthcheck_options() {
     use tachi_api::HealthBackend;
     let (options, _) = api_options(
         "[healthcheck]\nbackends = disable_by_files_ports, enable_by_files, database\ndetailed = true\n\
@@ -132,7 +132,7 @@ fn s6_4_healthcheck_options() {
 }
 
 #[test]
-fn s6_4_tls_needs_both_files_and_names_the_one_that_is_wrong() {
+fn tls_needs_both_files_and_names_the_one_that_is_wrong() {
     let data = concat!(env!("CARGO_MANIFEST_DIR"), "/api/testdata");
     let with = |lines: &str| format!("[DEFAULT]\nuse_ssl = true\n[wsgi]\n{lines}").replace("DATA", data);
     let (options, serve) = api_options(&with(
@@ -232,7 +232,7 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
 
 /// Section 10, row by row. What is not listed as accepted is read when an API starts.
 #[test]
-fn s10_every_option_is_read_or_knowingly_accepted() {
+fn every_option_is_read_or_knowingly_accepted() {
     const ALL: &[(&str, &str)] = &[
         (
             "DEFAULT",

@@ -61,7 +61,7 @@ fn masakaris_waits_are_upper_bounds() {
     assert_eq!(
         policy.bare_normal,
         BareNormal::Wait(seconds(60)),
-        "c8: no sooner than Masakari"
+        "no sooner than Masakari"
     );
     assert_eq!(policy.slow_after, seconds(90));
     assert_eq!(
@@ -194,8 +194,9 @@ fn the_guards_are_read_and_a_wrong_value_names_its_option() {
     }
 }
 
+/// Covers C8.
 #[test]
-fn c8_normal_without_evidence_waits_as_long_as_masakari_unless_the_file_refuses_it() {
+fn normal_without_evidence_waits_as_long_as_masakari_unless_the_file_refuses_it() {
     let policy = read("").unwrap().policy;
     assert_eq!(policy.bare_normal, BareNormal::Wait(Duration::from_secs(180)));
     let text =

@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn operator_row4_each_device_is_asked_within_the_minute_by_who_watches_and_rarely_by_the_others() {
+    fn each_device_is_polled_within_the_minute_by_the_watcher_and_rarely_by_the_others() {
         for count in [1, 4, 100, 1_000] {
             let hosts = names(count);
             let begun = run(&mut Rounds::new(PAUSES, 7), &hosts, &[], true, (300, 1));

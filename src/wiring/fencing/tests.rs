@@ -106,8 +106,9 @@ fn a_changed_file_is_taken_and_a_broken_one_is_not_and_says_so() {
     assert!(fact().starts_with("ok"), "{}", fact());
 }
 
+/// Covers I10.
 #[test]
-fn i10_a_recovery_under_way_keeps_its_device_when_the_file_changes() {
+fn a_recovery_under_way_keeps_its_device_when_the_file_changes() {
     let bed = Bed::new();
     let mut devices = bed.devices().unwrap();
     let fencers = devices.fencers();
@@ -187,7 +188,7 @@ fn one_failed_self_test_is_not_told_and_two_are_until_it_works_again() {
 }
 
 #[test]
-fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
+fn what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as_it_was() {
     let how = FencingState::default();
     let all = [
         report("c1", Some("hangs")),
@@ -209,7 +210,7 @@ fn operator_row4_what_has_failed_is_tested_again_by_itself_and_the_rest_stays_as
 }
 
 #[test]
-fn operator_row4_a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
+fn a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
     let how = FencingState::default();
     how.keep(&[report("c1", None)], at(0));
     let last = || how.last().unwrap().remove(0);

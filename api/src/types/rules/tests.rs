@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table is read in one piece")]
-fn value_schemas_of_section_2_3() {
+fn schemas_of_values() {
     let long = "x".repeat(256);
     let fits = "ü".repeat(255);
     let cases = [

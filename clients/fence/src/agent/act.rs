@@ -440,7 +440,7 @@ mod tests {
             "",
             &["off", "off"],
         ),
-        ("i6: never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
+        ("never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
         ("row 5: wrong password", "off", &["x"], &[], FAILED, "", &[]),
         (
             "row 6: nobody there",

@@ -422,8 +422,9 @@ mod tests {
         }
     }
 
+    /// Covers I9.
     #[test]
-    fn i9_a_secret_on_the_command_line_is_refused_and_not_repeated() {
+    fn a_secret_on_the_command_line_is_refused_and_not_repeated() {
         for arg in ["--password=hunter2", "-phunter2", "--passwd=hunter2"] {
             let error = Parameters::from_args(&[arg.to_owned()], PARAMS).unwrap_err();
             assert_eq!(error, Wrong::Secret { name: "password" }, "{arg}");

@@ -53,8 +53,9 @@ async fn an_agent_is_told_everything_on_its_input() {
     );
 }
 
+/// Covers I6.
 #[tokio::test]
-async fn i6_the_exit_code_counts_and_what_gainsays_it_makes_it_unknown() {
+async fn the_exit_code_counts_and_output_that_contradicts_it_makes_it_unknown() {
     for (script, want) in [
         ("exit 0", Some(Power::On)),
         ("exit 2", Some(Power::Unknown)),
@@ -97,8 +98,9 @@ async fn a_command_that_fails_may_have_been_done() {
     }
 }
 
+/// Covers ROW14.
 #[tokio::test]
-async fn row14_an_agent_that_hangs_is_stopped() {
+async fn an_agent_that_hangs_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path(), "sleep 600");
     (options.status_timeout, options.command_timeout) =
@@ -120,8 +122,9 @@ async fn row14_an_agent_that_hangs_is_stopped() {
     );
 }
 
+/// Covers I9.
 #[tokio::test]
-async fn i9_what_an_agent_says_is_told_without_its_secrets() {
+async fn output_of_an_agent_is_shown_without_its_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let agent = scripted(folder.path(), "cat; cat >&2; exit 1");
     let error = agent.read_power(&plug()).await.unwrap_err();
@@ -166,8 +169,9 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
     assert!(warnings[0].contains("shows the password"), "{warnings:?}");
 }
 
+/// Covers F3.
 #[tokio::test]
-async fn f3_an_operators_word_for_an_agent_stays_a_warning() {
+async fn an_operators_exception_for_an_agent_stays_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(folder.path(), "exit 0");
     options.doubt = super::doubt(&options);

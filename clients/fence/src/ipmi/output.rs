@@ -173,8 +173,9 @@ pub(super) fn line_about_power(stdout: &str) -> String {
 mod tests {
     use super::*;
 
+    /// Covers I6.
     #[test]
-    fn i6_only_clear_words_are_on_or_off() {
+    fn only_clear_words_are_on_or_off() {
         for (said, want) in [
             ("Chassis Power is on\n", Power::On),
             ("Chassis Power is off\n", Power::Off),

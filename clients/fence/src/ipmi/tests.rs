@@ -50,8 +50,9 @@ async fn the_tool_is_asked_as_an_operator_and_gets_the_password_on_its_input() {
     assert!(environment.contains("LC_ALL=C") && !environment.contains(PASSWORD));
 }
 
+/// Covers I6.
 #[tokio::test]
-async fn i6_what_is_not_clearly_off_is_unknown() {
+async fn what_is_not_clearly_off_is_unknown() {
     for said in [
         "",
         "Chassis Power is",
@@ -105,8 +106,9 @@ async fn a_command_is_taken_only_when_the_tool_says_so() {
     }
 }
 
+/// Covers ROW14.
 #[tokio::test]
-async fn row14_a_tool_that_hangs_is_stopped() {
+async fn a_tool_that_hangs_is_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let mut bmc = scripted(folder.path(), "sleep 600");
     bmc.options.call_timeout = Duration::from_millis(300);
@@ -140,8 +142,9 @@ async fn a_missing_tool_is_named() {
     );
 }
 
+/// Covers I9.
 #[tokio::test]
-async fn i9_what_the_tool_says_is_told_without_the_password() {
+async fn output_of_the_tool_is_shown_without_the_password() {
     let folder = tempfile::tempdir().unwrap();
     let bmc = scripted(
         folder.path(),
@@ -193,8 +196,9 @@ fn options_that_could_do_harm_are_refused() {
     assert_eq!(make(|o| o.cipher_suite = 1), Err(IpmiError::Suite { suite: 1 }));
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_the_machine_behind_a_bmc_is_asked_for_before_its_power() {
+async fn the_machine_behind_a_bmc_is_asked_for_before_its_power() {
     const GUID: &str = "guid=a1234567-89ab-cdef-a123-456789abcdef";
     let power = "*status) echo Chassis Power is off;; *0x06*) ";
     let unknown = "echo 'Unable to send RAW command (channel=0x0 netfn=0x6 lun=0x0 cmd=0x37 rsp=0xc1): Invalid command' >&2; exit 1";

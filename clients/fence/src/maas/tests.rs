@@ -120,8 +120,9 @@ const FIND: &str = "GET machines/?hostname=c1";
 const SHOW: &str = "GET machines/abc/";
 const OFF: &str = "POST machines/abc/?op=power_off";
 
+/// Covers I6.
 #[tokio::test]
-async fn i6_the_device_is_asked_and_never_the_cache() {
+async fn the_device_is_asked_and_never_the_cache() {
     // (the controller's state, the expected power)
     for (state, want) in [
         ("on", Power::On),
@@ -422,8 +423,9 @@ async fn each_request_has_a_nonce_of_its_own_and_the_time() {
     );
 }
 
+/// Covers ROW10.
 #[tokio::test]
-async fn row10_a_refused_key_is_told_from_a_wrong_clock() {
+async fn a_refused_key_is_distinguished_from_a_wrong_clock() {
     // (MAAS's date, the expected message): the clock here is at 22:13:20
     for (date, want) in [
         ("Tue, 14 Nov 2023 22:13:20 GMT", "check maas_api_key"),
@@ -451,8 +453,9 @@ async fn row10_a_refused_key_is_told_from_a_wrong_clock() {
     }
 }
 
+/// Covers ROW14.
 #[tokio::test]
-async fn row14_a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
+async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
     let fake = Fake::start(|seen| matches!(seen.line.as_str(), OFF | QUERY).then_some(Reply::Hang)).await;
     let maas = fake.maas_with(|options| {
         options.timeout = Duration::from_millis(200);
@@ -474,8 +477,9 @@ async fn row14_a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
     );
 }
 
+/// Covers ROW6.
 #[tokio::test]
-async fn row06_a_refused_connection_did_nothing() {
+async fn a_refused_connection_did_nothing() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/MAAS", free.local_addr().unwrap());
     drop(free);
@@ -608,8 +612,9 @@ fn that_maas_is_without_tls_is_told_once_of_each_address() {
     );
 }
 
+/// Covers I9.
 #[tokio::test]
-async fn i9_power_commands_are_audited_and_the_key_is_not() {
+async fn power_commands_are_audited_and_the_key_is_not() {
     let log = Log::default();
     let _guard = log.listen();
     let calls = AtomicUsize::new(0);

@@ -246,8 +246,9 @@ mod tests {
 
     use super::*;
 
+    /// Covers I6.
     #[test]
-    fn i6_only_off_is_off() {
+    fn only_off_is_off() {
         for (state, want) in [
             (json!("Off"), Power::Off),
             (json!("On"), Power::On),

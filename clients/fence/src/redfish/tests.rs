@@ -645,8 +645,9 @@ async fn a_service_that_refuses_a_session_is_told_from_one_that_is_busy() {
     }
 }
 
+/// Covers ROW14.
 #[tokio::test]
-async fn row14_a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
+async fn a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
     let fake = Fake::start(|seen| (seen.line == RESET || seen.line == SHOW).then_some(Reply::Hang)).await;
     let mut options = fake.options();
     options.call_timeout = Duration::from_millis(200);
@@ -667,8 +668,9 @@ async fn row14_a_service_that_hangs_is_left_and_its_command_may_have_been_done()
     );
 }
 
+/// Covers ROW6.
 #[tokio::test]
-async fn row06_nobody_there_is_transient_and_did_nothing() {
+async fn nobody_there_is_transient_and_did_nothing() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", free.local_addr().unwrap());
     drop(free);
@@ -693,8 +695,9 @@ async fn nonsense_is_no_reading() {
     }
 }
 
+/// Covers I9.
 #[tokio::test]
-async fn i9_what_the_service_says_is_told_without_the_password() {
+async fn answers_of_the_service_are_shown_without_the_password() {
     let echo = json!({"error": {"message": format!("{PASSWORD} and ZmVuY2VyOnMzY3JldC1vZi10aGUtZml4dHVyZQ== \
         at https://fencer:{PASSWORD}@bmc/")}});
     let state = format!("Off {PASSWORD}");
@@ -760,8 +763,9 @@ fn options_that_could_do_harm_are_refused() {
     ));
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_a_system_tells_which_machine_it_is() {
+async fn a_system_names_its_machine() {
     const UUID: &str = "92384634-2938-2342-8820-489239905423";
     for (uuid, serial, want) in [
         (

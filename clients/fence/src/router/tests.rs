@@ -165,8 +165,9 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
     fencers.turn("c3", &third, DeviceOperation::Switch).await;
 }
 
+/// Covers I10.
 #[tokio::test(start_paused = true)]
-async fn i10_an_episode_keeps_its_device_when_the_file_changes_and_is_told_when_it_is_forgotten() {
+async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped() {
     let bed = Bed::new();
     let fencers = bed.fencers("{host}.bmc");
     let slow = put(&fencers, "c1.bmc");
@@ -239,7 +240,7 @@ async fn a_check_asks_every_device_within_its_limits_and_tells_what_is_wrong() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operator_row4_a_test_that_takes_long_is_told_of_before_it_ends() {
+async fn a_self_test_that_takes_long_is_logged_before_it_ends() {
     let bed = Bed::new();
     let fencers = bed.fencers("{host}.bmc");
     put(&fencers, "c1.bmc");

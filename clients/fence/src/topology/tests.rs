@@ -388,8 +388,9 @@ fn broken_toml_and_an_empty_file_are_told() {
     }
 }
 
+/// Covers I9.
 #[test]
-fn i9_no_secret_shows_in_what_is_read_or_refused() {
+fn no_secret_shows_in_what_is_read_or_refused() {
     let (_folder, password, key) = folder();
     let text = a_thousand(&password, &key);
     let shown = format!("{:?}", parse(&text).unwrap());
@@ -426,8 +427,9 @@ fn parameters_of_an_agent_carry_no_secret_and_no_action() {
 }
 
 /// An "off" of an agent that cuts a storage or a network is no proof, whatever its exit code is.
+/// Covers F3.
 #[test]
-fn f3_an_agent_that_does_not_switch_power_is_refused_unless_an_operator_vouches_for_it() {
+fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception() {
     let file = |agent: &str, more: &str| {
         format!(
             "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"{agent}\"\nplug = \"{{host}}\"\n{more}\n"
@@ -483,8 +485,9 @@ fn f3_an_agent_that_does_not_switch_power_is_refused_unless_an_operator_vouches_
 }
 
 /// Such an agent takes a plug and ignores it: every host would switch off the same machine.
+/// Covers F3.
 #[test]
-fn f3_an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
+fn an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
     let file = |more: &str| {
         format!(
             "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_ipmilan\"\n{more}\n[[hosts]]\nmatch = \"c*\"\nlevels = \

@@ -109,8 +109,9 @@ async fn a_refused_token_is_replaced_once() {
     assert_eq!(lines(&fake), [post, token, post]);
 }
 
+/// Covers MW4.
 #[tokio::test]
-async fn mw04_nobody_is_waited_for_without_end() {
+async fn every_wait_has_a_deadline() {
     // Accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = options(&format!("http://{}", silent.local_addr().unwrap()));
@@ -152,8 +153,9 @@ async fn what_is_away_or_barred_is_told_without_secrets() {
     client.notify(BODY, None).await.unwrap();
 }
 
+/// Covers MW27.
 #[tokio::test]
-async fn mw27_a_clock_that_differs_is_known() {
+async fn a_clock_that_differs_is_known() {
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
     assert_eq!(client.skew_seconds(), None);
@@ -163,8 +165,9 @@ async fn mw27_a_clock_that_differs_is_known() {
     assert!(skew < -1_000_000_000, "{skew}");
 }
 
+/// Covers MW13.
 #[tokio::test]
-async fn mw13_a_host_is_looked_for_in_every_page_of_every_segment() {
+async fn a_host_is_looked_for_in_every_page_of_every_segment() {
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
     let script = |name: &str| {
@@ -241,8 +244,9 @@ async fn a_token_is_used_as_long_as_it_lasts_while_keystone_is_away() {
     .unwrap();
 }
 
+/// Covers R25.
 #[tokio::test]
-async fn r25_the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
+async fn the_boot_guard_reads_the_answer_and_takes_nothing_else_for_one() {
     let fake = Fake::start().await;
     let client = Client::new(options(&fake.url)).unwrap();
     let held = r#"{"boot_guard": {"host": "cmp-1", "hold": true, "reason": "empty it\nnow", "waits_for": "queue",

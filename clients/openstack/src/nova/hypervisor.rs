@@ -156,8 +156,9 @@ mod tests {
         .await
     }
 
+    /// Covers C4.
     #[tokio::test]
-    async fn c4_the_cell_of_a_host_says_how_many_servers_are_there() {
+    async fn the_cell_of_a_host_says_how_many_servers_are_there() {
         let two = json!({"hypervisor": {"id": NODE, "servers": [{"uuid": "x", "name": "a"}, {"uuid": "y", "name": "b"}]}});
         let none = json!({"hypervisor": {"id": NODE, "servers": []}});
         let left_out = json!({"hypervisor": {"id": NODE}});
@@ -184,8 +185,9 @@ mod tests {
         }
     }
 
+    /// Covers C4.
     #[tokio::test]
-    async fn c4_a_cell_that_does_not_answer_is_no_empty_host() {
+    async fn a_cell_that_does_not_answer_is_no_empty_host() {
         let failed = json!({"computeFault": {"message": "Unexpected API Error."}});
         let fake = nova("c1", Reply::Json(500, failed)).await;
         assert!(fake.nova().await.count_in_cell("c1").await.is_err());

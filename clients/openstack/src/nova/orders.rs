@@ -66,8 +66,9 @@ mod tests {
         json!({"action": action, "user_id": user, "start_time": format!("2026-10-04T09:14:{second:02}.000000")})
     }
 
+    /// Covers R36.
     #[tokio::test]
-    async fn r36_who_stopped_a_server_is_read_from_novas_record() {
+    async fn who_stopped_a_server_is_read_from_novas_record() {
         let fake = Fake::start(|seen: &RecordedRequest| {
             let listed = |id: &str| seen.path == format!("/v2.1/servers/{id}/os-instance-actions");
             if listed(GONE) {

@@ -47,8 +47,9 @@ async fn a_host_joins_and_leaves_an_aggregate_by_name() {
     );
 }
 
+/// Covers EW36.
 #[tokio::test]
-async fn ew36_a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
+async fn a_conflict_is_a_conflict_and_an_unknown_host_is_permanent() {
     for (status, class) in [
         (409, FaultClass::Conflict),
         (404, FaultClass::Permanent),

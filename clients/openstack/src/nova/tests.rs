@@ -179,8 +179,9 @@ async fn a_service_is_changed_by_one_put() {
     assert_eq!(fake.calls().len(), 1, "nothing is sent for nothing");
 }
 
+/// Covers C4.
 #[tokio::test]
-async fn c4_a_list_that_shows_a_server_of_a_down_cell_is_no_list() {
+async fn a_list_that_shows_a_server_of_a_down_cell_is_no_list() {
     let up = json!({"services": [service_record()]});
     let unreachable = json!({"id": SERVER, "status": "UNKNOWN", "tenant_id": "t", "links": []});
     let seen = json!({"id": "11111111-2222-3333-4444-000000000001", "name": "vm1", "links": []});
@@ -196,8 +197,9 @@ async fn c4_a_list_that_shows_a_server_of_a_down_cell_is_no_list() {
     }
 }
 
+/// Covers C12.
 #[tokio::test]
-async fn c12_an_owners_lock_without_a_reason_is_told_from_a_nova_that_shows_none() {
+async fn an_owners_lock_without_a_reason_is_distinguished_from_a_nova_that_shows_no_reasons() {
     let of = |change: fn(&mut Value)| {
         let mut record = server_record(1);
         change(&mut record);
@@ -224,8 +226,9 @@ async fn c12_an_owners_lock_without_a_reason_is_told_from_a_nova_that_shows_none
     }
 }
 
+/// Covers C13.
 #[tokio::test]
-async fn c13_whatever_nova_offers_an_evacuation_leaves_running_what_ran() {
+async fn whatever_nova_offers_an_evacuation_leaves_running_what_ran() {
     // From 2.95 on Nova stops what it has moved, after it has started it: what ran would wait for the engine to be started again,
     // and what was stopped is started for a moment all the same.
     let fake = Fake::start(|seen| {
@@ -269,8 +272,9 @@ async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
 }
 
 /// The hypervisor's name is often another one, with a domain at its end.
+/// Covers EW3.
 #[tokio::test]
-async fn ew03_where_a_server_is_says_the_service_host_and_not_the_hypervisor() {
+async fn where_a_server_is_says_the_service_host_and_not_the_hypervisor() {
     for (node, case) in [
         ("c1.example", "with a domain"),
         ("c2", "that of another service host"),
@@ -413,8 +417,9 @@ async fn every_action_has_its_body_and_microversion() {
     );
 }
 
+/// Covers C3.
 #[tokio::test]
-async fn c3_a_404_that_is_not_novas_own_says_nothing_of_a_server() {
+async fn a_404_that_is_not_novas_own_says_nothing_of_a_server() {
     let bodies = [
         json!({}),
         json!({"message": "no Route matched with those values"}),

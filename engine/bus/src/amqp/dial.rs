@@ -199,8 +199,9 @@ mod tests {
         Arc::new(options)
     }
 
+    /// Covers EW10.
     #[tokio::test]
-    async fn ew10_a_broker_that_takes_the_connection_and_says_nothing_is_given_up_and_hung_up_on() {
+    async fn a_broker_that_takes_the_connection_and_says_nothing_is_given_up_and_hung_up_on() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut dialer = Dialer::new(options(&[port]), "test");

@@ -233,8 +233,9 @@ mod tests {
         assert_eq!(keys(&outbox).await, ["r", "w", "e1", "e2"]);
     }
 
+    /// Covers EW10.
     #[tokio::test]
-    async fn ew10_what_does_not_fit_pushes_the_oldest_out_and_nobody_waits() {
+    async fn what_does_not_fit_pushes_the_oldest_out_and_nobody_waits() {
         for (lane, room) in [(Lane::WakeUp, 1), (Lane::Reply, 256), (Lane::Event, 10_000)] {
             let outbox = Outbox::default();
             for number in 0..room + 3 {

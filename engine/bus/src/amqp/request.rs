@@ -207,8 +207,9 @@ mod tests {
         assert_eq!(details.within, Some(Duration::from_secs(60)));
     }
 
+    /// Covers EW10.
     #[test]
-    fn ew10_messages_that_are_none_of_ours_are_told_apart_and_never_a_panic() {
+    fn foreign_messages_are_recognised_and_never_a_panic() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         let long = format!("{{\"a\": \"{}\"}}", "x".repeat(LONGEST));
         let text = |value: Value| value.to_string().into_bytes();

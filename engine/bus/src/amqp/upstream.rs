@@ -124,8 +124,9 @@ impl Upstream {
 mod tests {
     use super::*;
 
+    /// Covers R21.
     #[test]
-    fn r21_whoever_is_not_counted_by_our_own_queue_is_an_engine_of_upstream() {
+    fn a_consumer_that_our_own_queue_does_not_count_is_a_masakari_engine() {
         let cases = [
             ("nobody", 0, 0, 0),
             ("ours alone", 3, 3, 0),

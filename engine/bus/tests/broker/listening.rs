@@ -164,8 +164,9 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     ears.close().await;
 }
 
+/// Covers R21.
 #[tokio::test]
-async fn r21_a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
+async fn a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
     let options = options();
     let topic = options.upstream.topic.clone();
     let other = Other::connect().await;
@@ -194,8 +195,9 @@ async fn r21_a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
     ears.close().await;
 }
 
+/// Covers EW10.
 #[tokio::test]
-async fn ew10_a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_goes_is_made_again() {
+async fn a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_goes_is_made_again() {
     let options = options();
     let queue = format!("tachi.wake.{}", options.host);
     let other = Other::connect().await;

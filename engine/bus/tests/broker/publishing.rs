@@ -51,8 +51,9 @@ async fn a_message_waits_for_the_broker_and_its_queue_is_made_first() {
     assert_eq!(other.get(&queue).await.data, b"3");
 }
 
+/// Covers EW10.
 #[tokio::test]
-async fn ew10_what_somebody_else_declared_otherwise_is_used_as_it_is() {
+async fn what_somebody_else_declared_otherwise_is_used_as_it_is() {
     let options = options();
     let (exchange, queue) = (options.upstream.exchange.clone(), unique("declared.info"));
     let other = Other::connect().await;
@@ -84,8 +85,9 @@ async fn ew10_what_somebody_else_declared_otherwise_is_used_as_it_is() {
     tasks.wait().await;
 }
 
+/// Covers EW10.
 #[tokio::test]
-async fn ew10_a_silent_broker_keeps_nobody_waiting_and_the_next_one_is_used() {
+async fn a_silent_broker_keeps_nobody_waiting_and_the_next_one_is_used() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = options();
     options.connect_limit = Duration::from_millis(300);

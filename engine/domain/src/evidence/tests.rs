@@ -25,8 +25,9 @@ fn without(member: &str) -> Value {
     example
 }
 
+/// Covers R18.
 #[test]
-fn r18_the_example_of_the_documentation_is_understood_whole() {
+fn the_example_of_the_documentation_is_understood_whole() {
     let read = FenceEvidence::from_json(EXAMPLE.as_bytes()).unwrap();
     assert_eq!(
         read.sentence(),
@@ -40,8 +41,9 @@ fn r18_the_example_of_the_documentation_is_understood_whole() {
     assert_eq!(serde_json::from_str::<FenceEvidence>(&stored).unwrap(), read);
 }
 
+/// Covers R18.
 #[test]
-fn r18_optional_members_may_be_left_out_and_required_ones_may_not() {
+fn optional_members_may_be_left_out_and_required_ones_may_not() {
     for member in ["device", "agent", "delegate", "origin", "last_up_at"] {
         assert!(read(&without(member)).is_ok(), "{member}");
     }
@@ -64,8 +66,9 @@ fn r18_optional_members_may_be_left_out_and_required_ones_may_not() {
     }
 }
 
+/// Covers R18.
 #[test]
-fn r18_a_person_needs_no_cluster_and_speaks_of_the_host_itself() {
+fn an_operators_evidence_needs_no_cluster_and_is_about_the_host_itself() {
     let mut word = without("cluster");
     word["kind"] = json!("operator");
     let error = read(&word).unwrap_err();
@@ -83,8 +86,9 @@ fn r18_a_person_needs_no_cluster_and_speaks_of_the_host_itself() {
     );
 }
 
+/// Covers R18.
 #[test]
-fn r18_evidence_of_another_host_is_refused() {
+fn evidence_of_another_host_is_refused() {
     let evidence = FenceEvidence::from_json(EXAMPLE.as_bytes()).unwrap();
     for other in ["compute-7", "COMPUTE-7.example.org", "compute-7.example.org ", ""] {
         let error = evidence.check_host(other).unwrap_err().to_string();
@@ -95,8 +99,9 @@ fn r18_evidence_of_another_host_is_refused() {
     }
 }
 
+/// Covers R18.
 #[test]
-fn r18_what_would_be_misunderstood_is_refused_and_the_error_says_where() {
+fn what_would_be_misunderstood_is_refused_and_the_error_says_where() {
     let long = "x".repeat(256);
     let cases = [
         (with("version", json!(2)), "\"version\" must be the number 1"),
@@ -169,8 +174,9 @@ fn r18_what_would_be_misunderstood_is_refused_and_the_error_says_where() {
     }
 }
 
+/// Covers R18.
 #[test]
-fn r18_no_more_is_read_than_fits_into_the_header() {
+fn no_more_is_read_than_fits_into_the_header() {
     let padded = |bytes: usize| format!("{:>bytes$}", without("origin").to_string());
     assert!(FenceEvidence::from_json(padded(MOST_BYTES).as_bytes()).is_ok());
     let error = FenceEvidence::from_json(padded(MOST_BYTES + 1).as_bytes()).unwrap_err();
@@ -187,8 +193,9 @@ fn given() -> GivenEvidence {
     }
 }
 
+/// Covers R16.
 #[test]
-fn r16_any_clock_makes_evidence_older_and_none_makes_it_younger() {
+fn any_clock_makes_evidence_older_and_none_makes_it_younger() {
     let fresh = given();
     let completed = fresh.evidence.completed_at;
     assert_eq!(fresh.dated(), completed);

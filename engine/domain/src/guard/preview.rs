@@ -81,8 +81,9 @@ mod tests {
     use super::super::region::tests::region;
     use super::*;
 
+    /// Covers R24.
     #[test]
-    fn r24_what_is_told_beforehand_is_what_a_recovery_meets() {
+    fn the_guard_preview_agrees_with_what_a_recovery_meets() {
         let rules = Policy::default();
         // Two segments of five hosts.
         let mut all = region();

@@ -69,9 +69,10 @@ fn word(verdict: &GuardResult) -> &'static str {
     }
 }
 
+/// Covers R24.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn r24_each_guard_trips_at_its_limit_and_not_before() {
+fn each_guard_trips_at_its_limit_and_not_before() {
     use Guard::*;
     let cases: &[Case] = &[
         ("long ago", StartUp, |_| {}, "pass"),
@@ -297,8 +298,9 @@ fn guards_that_are_set_to_nothing_are_lifted() {
     assert_eq!(ruling, Ruling::default());
 }
 
+/// Covers R24.
 #[test]
-fn r24_a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
+fn a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
     let mut facts = calm();
     facts.ordered = vec![seconds(100), seconds(10), seconds(200), seconds(50)];
     facts.running_for = seconds(120);
@@ -313,8 +315,9 @@ fn r24_a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
     assert_eq!(until(Guard::StartUp), Some(seconds(180)));
 }
 
+/// Covers I8.
 #[test]
-fn i8_what_is_lifted_is_not_asked_and_everything_else_is() {
+fn what_is_lifted_is_not_asked_and_everything_else_is() {
     let mut facts = calm();
     facts.segment.out = 5;
     facts.all.out = 5;
@@ -341,7 +344,7 @@ fn i8_what_is_lifted_is_not_asked_and_everything_else_is() {
 }
 
 #[test]
-fn operator_row3_the_guard_names_some_of_the_hosts_that_are_out() {
+fn the_guard_names_some_of_the_hosts_that_are_out() {
     let told = |names: &[&str], out: u64| {
         let mut facts = calm();
         facts.segment = Count { hosts: 9, out };

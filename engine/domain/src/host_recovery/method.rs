@@ -190,9 +190,10 @@ mod tests {
         }
     }
 
+    /// Covers EW23.
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn ew23_only_what_another_host_could_cure_takes_the_other_way() {
+    fn only_what_another_host_could_cure_takes_the_other_way() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [
             (
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn w8_what_may_pass_is_asked_for_again_until_its_time_is_over() {
+    fn what_may_pass_is_asked_for_again_until_its_time_is_over() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [
             (

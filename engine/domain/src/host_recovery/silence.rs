@@ -74,8 +74,9 @@ mod tests {
         Elapsed::from_millis(seconds * 1_000)
     }
 
+    /// Covers R26.
     #[test]
-    fn r26_a_failed_look_counts_for_nothing_unless_none_is_good_for_twenty_seconds() {
+    fn a_failed_look_counts_for_nothing_unless_none_is_good_for_twenty_seconds() {
         let mut track = SilenceTrack::default();
         track.look(at(0), Some(false));
         for second in 1..20 {
@@ -88,8 +89,9 @@ mod tests {
         assert_eq!((track.deaf, track.again), (Some(at(41)), Some(at(41))));
     }
 
+    /// Covers R26.
     #[test]
-    fn r26_where_nobody_has_looked_silence_begins_again_and_nova_was_not_deaf() {
+    fn after_a_gap_in_observation_silence_starts_again_and_nova_was_not_unreachable() {
         let mut track = SilenceTrack::default();
         track.look(at(0), Some(false));
         assert!(track.look(at(100), Some(false)), "it is written");
@@ -99,8 +101,9 @@ mod tests {
         assert_eq!(track.again, Some(at(102)));
     }
 
+    /// Covers R26.
     #[test]
-    fn r26_deafness_is_written_when_it_begins() {
+    fn an_outage_of_nova_is_written_when_it_starts() {
         let mut track = SilenceTrack::default();
         track.look(at(0), Some(false));
         assert!(track.look(at(1), Some(true)));

@@ -129,8 +129,9 @@ mod tests {
         StopReason::judge(&orders)
     }
 
+    /// Covers R36.
     #[test]
-    fn r36_what_a_person_stopped_is_meant_and_what_a_recovery_stopped_is_not() {
+    fn an_instance_stopped_by_an_operator_stays_stopped_and_one_stopped_by_a_recovery_does_not() {
         use Actor::{Nova, Ours, Person};
         for (latest_first, why) in [
             (vec![("stop", Person), ("create", Person)], StopReason::Meant),

@@ -204,8 +204,9 @@ mod tests {
         assert_eq!(shares.iter().sum::<u32>(), 8);
     }
 
+    /// Covers R13.
     #[test]
-    fn r13_fairness_nobody_starves_behind_a_stream_of_urgent_moves() {
+    fn fairness_nobody_starves_behind_a_stream_of_urgent_moves() {
         // One slot becomes free at a time, and a recovery with endlessly many urgent moves bids for each.
         let low = [(LOW, 1)];
         let high = [(HIGH, u32::MAX)];

@@ -397,8 +397,9 @@ fn an_order_is_read_as_it_was_written() {
     assert!(nothing.lasts.is_zero() && nothing.instances.is_empty());
 }
 
+/// Covers T2.
 #[test]
-fn t2_an_order_that_asks_for_too_much_is_read_as_the_most_that_can_be_asked_for() {
+fn an_order_that_asks_for_too_much_is_read_as_the_most_that_can_be_asked_for() {
     let most = u64::MAX.to_string();
     let keys = ["for_seconds", "limit_seconds"].map(|key| (key.to_owned(), most.clone()));
     let mut payload = BTreeMap::from(keys);
@@ -584,8 +585,9 @@ fn an_answer_that_lies_is_looked_behind() {
     }
 }
 
+/// Covers R8.
 #[test]
-fn r8_a_call_without_an_answer_is_not_repeated_before_it_can_no_longer_take_effect() {
+fn a_call_without_an_answer_is_not_repeated_before_it_can_no_longer_take_effect() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.answers = vec![(Err(fault(FaultClass::Transient, true)), false)];
     let counts = bench.state().policy.absence_counts_after();
@@ -650,8 +652,9 @@ fn a_persons_abort_begins_nothing_new_and_aborts_what_is_under_way() {
     assert!(!bench.froze());
 }
 
+/// Covers R23.
 #[test]
-fn r23_a_service_that_somebody_else_has_disabled_stays_so() {
+fn a_service_that_somebody_else_has_disabled_stays_so() {
     let mut bench = Bench::new(RecoveryKind::Drain, &order(&[]), vec![server(1, HOST)]);
     bench.service.enabled = false;
     bench.service.disabled_reason = Some("mine".into());
@@ -740,8 +743,9 @@ fn nothing_is_given_back_to_a_host_that_takes_nothing() {
     assert!(bench.orders().is_empty());
 }
 
+/// Covers C1.
 #[test]
-fn c1_what_may_run_elsewhere_too_is_not_touched() {
+fn what_may_run_elsewhere_too_is_not_touched() {
     let mut bench = Bench::drain(vec![server(1, HOST), server(2, HOST)]);
     while bench.orders().is_empty() {
         bench.run(100);

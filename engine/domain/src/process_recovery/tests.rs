@@ -335,8 +335,9 @@ fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it
     assert!(run.record.is_empty(), "over is over");
 }
 
+/// Covers R23.
 #[test]
-fn r23_a_service_somebody_else_has_disabled_is_not_touched() {
+fn a_service_somebody_else_has_disabled_is_not_touched() {
     let mut run = Run::begun();
     run.tell(Observation::Service(Ok(Some(record_of(
         false,
@@ -431,8 +432,9 @@ fn a_lost_answer_is_looked_for_before_anything_else() {
     assert_eq!(run.calls.len(), 1, "it had taken effect");
 }
 
+/// Covers R20.
 #[test]
-fn r20_an_operators_no_in_the_middle_forbids_the_call_and_undoes_none() {
+fn an_operators_no_in_the_middle_forbids_the_call_and_undoes_none() {
     for no in [pulse(false, false), pulse(true, true)] {
         let mut run = Run::begun();
         run.tell(Observation::Pulse(no.clone()));
@@ -485,8 +487,9 @@ fn what_was_not_sent_is_begun_again_but_not_at_once() {
     }
 }
 
+/// Covers R12.
 #[test]
-fn r12_a_host_that_is_being_recovered_needs_no_more() {
+fn a_host_that_is_being_recovered_needs_no_more() {
     let mut run = Run::asked();
     let call = run.commands[0].clone();
     run.tell(Observation::NotSent(call));
@@ -536,8 +539,9 @@ fn an_operators_reject_ends_it_once() {
 }
 
 proptest::proptest! {
+    /// Covers R12, R20.
     #[test]
-    fn r12_r20_random_sequences_never_disable_against_an_operators_word_and_end_once(
+    fn random_sequences_never_disable_against_an_operator_and_end_once(
         sequence in proptest::collection::vec((0..3000_u64, 0..14_u8), 1..200),
     ) {
         let mut run = Run::begun();
@@ -591,8 +595,9 @@ fn crowded() -> Run {
     run
 }
 
+/// Covers T3.
 #[test]
-fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
+fn a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     let mut run = crowded();
     run.tell(shown(true));
     assert!(run.calls.is_empty() && !run.state.over);
@@ -617,8 +622,9 @@ fn t3_a_service_is_not_disabled_when_too_many_are_and_an_operator_is_asked() {
     assert_eq!(run.calls.len(), 1);
 }
 
+/// Covers T3.
 #[test]
-fn t3_a_held_one_goes_on_when_others_are_back_and_survives_its_engine() {
+fn a_recovery_on_hold_continues_when_others_are_back_and_survives_its_engine() {
     let mut run = crowded();
     run.tell(shown(true));
     run.taken_over(OperatorState::CALM);
@@ -631,8 +637,9 @@ fn t3_a_held_one_goes_on_when_others_are_back_and_survives_its_engine() {
     assert_eq!(run.calls.len(), 1);
 }
 
+/// Covers T3.
 #[test]
-fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
+fn a_recovery_on_hold_whose_service_is_up_in_nova_ends_by_itself() {
     let mut run = crowded();
     run.tell(shown(true));
     run.goes_on(200_000, true);
@@ -645,8 +652,9 @@ fn t3_a_held_one_whose_process_nova_hears_ends_by_itself() {
 }
 
 /// A host in reserve is disabled, and one in maintenance stands in for nobody.
+/// Covers T3.
 #[test]
-fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
+fn a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
     let mut run = crowded();
     run.tell(shown(false));
     assert_eq!(run.record.host, None);
@@ -662,8 +670,9 @@ fn t3_a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
 }
 
 /// The engine was stopped between its question and the answer.
+/// Covers C19, T3.
 #[test]
-fn c19_t3_a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
+fn a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
     let mut run = Run::begun();
     run.state.region = None;
     let now = |at: u64| DecisionTime {

@@ -190,8 +190,9 @@ mod tests {
             .collect()
     }
 
+    /// Covers R32.
     #[test]
-    fn r32_an_abort_wins_over_approvals_in_whatever_order_they_were_said() {
+    fn an_abort_wins_over_approvals_in_whatever_order_they_were_said() {
         for (first, second) in [
             (OperatorCommand::Reject, OperatorCommand::Approve),
             (OperatorCommand::Approve, OperatorCommand::Reject),
@@ -215,8 +216,9 @@ mod tests {
         }
     }
 
+    /// Covers R32.
     #[test]
-    fn r32_every_row_is_heard_and_the_column_of_an_older_api_only_if_it_is_newer() {
+    fn every_row_applies_and_the_column_of_an_older_api_only_if_it_is_newer() {
         let column = |number| {
             Some(OperatorWord {
                 number,
@@ -266,8 +268,9 @@ mod tests {
         );
     }
 
+    /// Covers R32.
     #[test]
-    fn r32_an_approval_counts_for_the_hold_that_it_was_given_for() {
+    fn an_approval_counts_for_the_hold_that_it_was_given_for() {
         let given = wait(WaitsFor::Approval, &["segment", "rate"], 5);
         let cases = [
             (

@@ -83,8 +83,9 @@ mod tests {
             .into()
     }
 
+    /// Covers R31.
     #[test]
-    fn r31_another_attempt_says_that_a_host_is_off_only_with_evidence() {
+    fn another_attempt_says_that_a_host_is_off_only_with_evidence() {
         for (has_evidence, said) in [(false, "UNKNOWN"), (true, "NORMAL")] {
             let again = payload(failed(), None, has_evidence, reported());
             assert_eq!(again["host_status"], said);
@@ -94,8 +95,9 @@ mod tests {
         }
     }
 
+    /// Covers R31.
     #[test]
-    fn r31_the_stamp_of_our_own_change_is_carried() {
+    fn the_stamp_of_our_own_change_is_carried() {
         let stamp = OwnStamp {
             made: Timestamp::from_micros(9),
             before: Timestamp::from_micros(7),

@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn d9_a_drained_host_is_one_finding_that_ends_with_one_command() {
+    fn a_drained_host_is_one_finding_that_ends_with_one_command() {
         let mut facts = frozen(FreezeScope::Host, "b");
         facts.computes.as_mut().unwrap().value[1].enabled = false;
         let situation = assess(&facts, NOW);

@@ -131,8 +131,9 @@ proptest! {
     }
 
     /// Such an instance is never protected, whatever else is known, and a finding about it or about its host names it.
+    /// Covers R36.
     #[test]
-    fn r36_what_should_run_and_does_not_is_never_protected_and_always_named(
+    fn what_should_run_and_does_not_is_never_protected_and_always_named(
         mut facts in facts(),
         rests in proptest::collection::vec((0..5_u8, 0..1_000_i64, any::<(bool, bool, bool)>()), 6),
     ) {

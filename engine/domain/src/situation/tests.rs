@@ -263,7 +263,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 2, 0, 0],
         ),
         (
-            "t9: a device that answers for another machine, and is the only one",
+            "a device that answers for another machine, and is the only one",
             |facts| {
                 facts.fencing.foreign.push(WrongMachine {
                     host: "a".into(),
@@ -280,7 +280,7 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 2, 0, 0],
         ),
         (
-            "t9: the same, and another device is right",
+            "the same, and another device is right",
             |facts| {
                 facts.fencing.foreign.push(WrongMachine {
                     host: "a".into(),
@@ -748,8 +748,9 @@ fn every_code_has_a_page_and_every_page_a_code() {
 }
 
 /// An outage of one instance is an error at once, unless Nova is at work on it.
+/// Covers R36.
 #[test]
-fn r36_an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
+fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
     let grade = |busy, seconds| {
         let mut facts = fine();
         rest(&mut facts, StopReason::Due, seconds);
@@ -764,8 +765,9 @@ fn r36_an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not
 }
 
 /// From the first report until the last instance is back a monitoring check is not green.
+/// Covers R36.
 #[test]
-fn r36_a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded() {
+fn a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded() {
     for up in [true, false] {
         let mut facts = fine();
         facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));

@@ -447,8 +447,9 @@ fn a_confirm_or_revert_under_way_is_not_cut_off_by_a_reset() {
     assert!(run.calls.is_empty() && run.state.stage == Stage::Activating);
 }
 
+/// Covers R5.
 #[test]
-fn r5_taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
+fn taken_over_in_each_stage_a_call_without_an_answer_is_only_looked_for() {
     for stage in CALLING {
         let mut run = Run::asked(stage);
         run.at(1000, Observation::Tick);
@@ -493,8 +494,9 @@ fn taken_over_where_nothing_is_open_it_goes_on_at_once() {
     assert!(run.record.is_empty() && run.commands.is_empty(), "over");
 }
 
+/// Covers R12.
 #[test]
-fn r12_a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
+fn a_host_recovery_ends_it_and_says_whether_the_instance_may_be_stopped() {
     use NotificationStatus::{Failed, Ignored};
     let refuse = |run: &mut Run, stage| {
         // As the driver does it: the refused write's call was not sent.
@@ -537,8 +539,9 @@ fn nothing_is_done_to_an_instance_that_has_left_the_host() {
     }
 }
 
+/// Covers R20.
 #[test]
-fn r20_nothing_is_called_while_an_operator_says_no_and_it_goes_on_when_he_allows_it() {
+fn nothing_is_called_while_an_operator_blocks_it_and_it_continues_once_allowed() {
     for stage in CALLING {
         for no in [pulse(false, false), pulse(true, true)] {
             let mut run = Run::begun();
@@ -567,8 +570,9 @@ fn an_operators_no_that_lasts_ends_it_with_the_reason() {
     assert!(run.calls.is_empty());
 }
 
+/// Covers R12.
 #[test]
-fn r12_a_host_that_is_down_gets_no_call() {
+fn a_host_that_is_down_gets_no_call() {
     for stage in CALLING {
         for (what, down) in [
             ("down", service(false, false)),

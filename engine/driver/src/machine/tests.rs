@@ -102,8 +102,9 @@ fn commits(effects: &[Effect]) -> bool {
     matches!(effects.last(), Some(Effect::Commit(..)))
 }
 
+/// Covers R7.
 #[test]
-fn r7_nothing_is_called_before_its_intent_is_durable() {
+fn nothing_is_called_before_its_intent_is_durable() {
     let mut driver = driver();
     let effects = driver.handle(enabled(), at(10_100));
     assert!(commits(&effects), "{effects:?}");
@@ -127,8 +128,9 @@ fn r7_nothing_is_called_before_its_intent_is_durable() {
     );
 }
 
+/// Covers R1.
 #[test]
-fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driver() {
+fn a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driver() {
     let cases = [
         (None, DriverEnd::Unsure(UncertainClaim::Journal)),
         (Some(WriteOutcome::Lost), DriverEnd::Lost),
@@ -154,8 +156,9 @@ fn r1_a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_d
     }
 }
 
+/// Covers R20.
 #[test]
-fn r20_what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
+fn what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
     let mut driver = driver();
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let disabled = OperatorState {
@@ -171,8 +174,9 @@ fn r20_what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
     assert!(calls.iter().all(|command| !command.is_write()), "{calls:?}");
 }
 
+/// Covers R20.
 #[test]
-fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
+fn an_operator_action_that_a_lease_renewal_reads_applies_at_once() {
     let mut driver = driver();
     let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
@@ -192,8 +196,9 @@ fn r20_a_word_that_a_beat_brings_is_heard_at_once() {
     assert_eq!(write.life, Some(Life::Closed));
 }
 
+/// Covers R12.
 #[test]
-fn r12_a_refused_intent_is_decided_anew_and_not_called() {
+fn a_refused_intent_is_decided_again_and_not_called() {
     let mut driver = driver();
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let refused = Event::Journalled {
@@ -287,8 +292,9 @@ fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it
     assert!(matches!(calls[..], [Command::UpdateService { .. }]), "{calls:?}");
 }
 
+/// Covers R2.
 #[test]
-fn r2_a_driver_comes_back_in_time_for_its_beat() {
+fn a_driver_comes_back_in_time_for_its_beat() {
     let mut driver = driver();
     let mut now = CLAIMED_AT;
     let mut beats = 0;
@@ -316,8 +322,9 @@ fn shown_at(seconds: i64) -> OperatorState {
     }
 }
 
+/// Covers R2, C10.
 #[test]
-fn r2_c10_what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not_called() {
+fn what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not_called() {
     for (passed, goes_out) in [(1, true), (2, true), (3, false), (200, false), (-3_600, true)] {
         let mut driver = driver();
         let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
@@ -344,8 +351,9 @@ fn r2_c10_what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not
 
 /// By the database's clock at most as much may have passed as by this machine's, and a little; whatever the transaction takes, the
 /// journal adds.
+/// Covers R2, C10.
 #[test]
-fn r2_c10_what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
+fn what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
     let mut driver = driver();
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
@@ -369,8 +377,9 @@ fn r2_c10_what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
     );
 }
 
+/// Covers R2, C10.
 #[test]
-fn r2_c10_a_slow_database_is_no_clock_that_stood_still() {
+fn a_slow_database_is_no_clock_that_stood_still() {
     let mut driver = driver();
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(15_000));
@@ -427,8 +436,9 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
     (calls, writes)
 }
 
+/// Covers R33.
 #[test]
-fn r33_after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_effect() {
+fn after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_effect() {
     let mut driver = rewound();
     let quiet = CLAIMED_AT + 84_000;
     let (calls, writes) = runs(&mut driver, quiet + 5_000);
@@ -447,8 +457,9 @@ fn r33_after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_
     assert!(later.iter().all(|(_, write)| !write.rewind_over));
 }
 
+/// Covers R33.
 #[test]
-fn r33_a_word_and_a_stop_are_heard_while_lost_calls_are_waited_for() {
+fn an_operator_action_and_a_stop_apply_while_lost_calls_are_waited_for() {
     let mut driver = rewound();
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     assert!(commits(&effects), "{effects:?}");
@@ -472,8 +483,9 @@ fn r33_a_word_and_a_stop_are_heard_while_lost_calls_are_waited_for() {
     assert!(matches!(effects[..], [Effect::LetGo]), "{effects:?}");
 }
 
+/// Covers R33.
 #[test]
-fn r33_every_write_carries_what_the_last_one_has_left() {
+fn every_write_carries_what_the_last_one_has_left() {
     let mut driver = driver();
     let before = driver.claim().clone();
     let effects = driver.handle(enabled(), at(10_100));

@@ -30,8 +30,9 @@ pub(crate) fn claimed(kind: RecoveryKind) -> ClaimedRecovery {
     }
 }
 
+/// Covers EW12.
 #[test]
-fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
+fn a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
     for &kind in RecoveryKind::ALL {
         let gone = ClaimedRecovery {
             host: None,
@@ -45,8 +46,9 @@ fn ew12_a_host_whose_row_is_gone_ends_what_was_not_begun_with_its_reason() {
     }
 }
 
+/// Covers T2.
 #[test]
-fn t2_a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
+fn a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
     for &kind in RecoveryKind::ALL {
         let invented = ClaimedRecovery {
             asked_by: None,
@@ -61,8 +63,9 @@ fn t2_a_plan_that_no_operator_has_asked_for_ends_with_its_reason() {
     }
 }
 
+/// Covers EW12.
 #[test]
-fn ew12_a_recovery_that_has_begun_goes_on_without_the_hosts_row() {
+fn a_started_recovery_continues_without_the_hosts_row() {
     for &kind in RecoveryKind::ALL {
         let begun = open(&claimed(kind), &Policy::default()).ok().unwrap();
         let gone = ClaimedRecovery {

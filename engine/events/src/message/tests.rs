@@ -287,8 +287,9 @@ fn the_bare_form_is_upstreams() {
     assert_eq!(sent["payload"], theirs["payload"]);
 }
 
+/// Covers EW35.
 #[test]
-fn ew35_single_instances_and_recoveries_have_events_of_their_own() {
+fn single_instances_and_recoveries_have_events_of_their_own() {
     let vmove = VmoveTold {
         id: VmoveId(Uuid::from_u128(1)),
         notification: NotificationId(Uuid::from_u128(2)),

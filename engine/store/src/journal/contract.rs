@@ -335,14 +335,16 @@ impl Harness {
     }
 }
 
+/// Covers R1, R2, R6, R10, R12, R19, R20, R22, R24.
 #[tokio::test]
-async fn r1_r2_r6_r10_r12_r19_r20_r22_r24_the_store_answers_as_every_journal_must() {
+async fn the_store_answers_as_every_journal_must() {
     answers_as_it_must(false).await;
 }
 
 /// Skipped on `SQLite`, which has no users.
+/// Covers T2.
 #[tokio::test]
-async fn t2_the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
+async fn the_store_does_all_its_work_with_the_grants_of_api_and_engine() {
     if std::env::var("TACHI_TEST_DATABASE").is_ok_and(|kind| !kind.is_empty() && kind != "sqlite") {
         answers_as_it_must(true).await;
     }

@@ -99,8 +99,9 @@ mod tests {
         assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
     }
 
+    /// Covers EW26.
     #[tokio::test]
-    async fn ew26_the_next_recovery_of_an_instance_knows_of_its_restarts_and_no_others_do() {
+    async fn the_next_recovery_of_an_instance_knows_of_its_restarts_and_no_others_do() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         bench.host(&segment, "cmp1").await;

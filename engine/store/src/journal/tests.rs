@@ -226,8 +226,9 @@ async fn moves_are_inserted_then_overwritten_and_shown_as_vmoves() {
     assert_eq!(states, ["done", "{\"rank\":1}", "{\"rank\":2}"]);
 }
 
+/// Covers R6.
 #[tokio::test]
-async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
+async fn an_instance_is_moved_by_one_recovery_at_a_time() {
     let (bench, host) = one_down().await;
     let first = bench.claim_newest("engine").await;
     let mut held = moves(3);
@@ -260,8 +261,9 @@ async fn r6_an_instance_is_moved_by_one_recovery_at_a_time() {
     written(&bench, &second, &with_moves([wanted, vec![listed]].concat())).await;
 }
 
+/// Covers R6.
 #[tokio::test]
-async fn r6_the_database_itself_refuses_a_second_move_of_an_instance() {
+async fn the_database_itself_refuses_a_second_move_of_an_instance() {
     let (bench, host) = one_down().await;
     let first = bench.claim_newest("engine").await;
     written(&bench, &first, &with_moves(moves(1))).await;
@@ -350,8 +352,9 @@ async fn long_lists_are_written_in_batches() {
     assert_eq!(taken.len(), 1234);
 }
 
+/// Covers R12.
 #[tokio::test]
-async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
+async fn nothing_is_written_while_the_named_host_is_recovered() {
     let (bench, host) = one_down().await;
     let host_recovery = bench.claim_newest("engine").await;
     let other = bench.host(&host.segment, "cmp2").await;
@@ -399,8 +402,9 @@ async fn r12_nothing_is_written_while_the_named_host_is_recovered() {
 }
 
 /// Seed 7023784: the elder took the younger's two changes of Nova's record for heartbeats, and handed back a host that was off.
+/// Covers R22.
 #[tokio::test]
-async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
+async fn of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
     let (bench, host) = one_down().await;
     let watch = Write {
         life: Some(Life::Watching),
@@ -444,8 +448,9 @@ async fn r22_of_two_recoveries_that_watch_a_host_the_younger_has_the_say() {
     written(&bench, &elder, &hand_back).await;
 }
 
+/// Covers R10.
 #[tokio::test]
-async fn r10_hosts_are_proven_off_while_their_recovery_is_open_or_watching() {
+async fn hosts_are_proven_off_while_their_recovery_is_open_or_watching() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
     let names = |names: &[&str]| {
@@ -512,8 +517,9 @@ async fn beats_of_two_processes_do_not_get_in_each_others_way() {
     assert!(views.iter().all(|view| view.beat == 21), "{views:?}");
 }
 
+/// Covers R10.
 #[tokio::test]
-async fn r10_what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
+async fn what_recoveries_of_a_host_have_given_up_is_known_to_the_next() {
     let (bench, host) = one_down().await;
     let given_up = |status: &str| {
         vec![WrittenOff {

@@ -14,8 +14,9 @@ async fn learn(bench: &Bench, host: &str, device: &str, machine: &MachineId) -> 
     bench.store.machines().register(&[new]).await.unwrap() == 1
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_a_machine_is_learnt_once_and_changed_by_a_person_alone() {
+async fn a_machine_is_recorded_once_and_changed_by_an_operator_only() {
     let bench = Bench::new().await;
     let store = &bench.store;
     let (a, b) = (id("guid=a"), id("guid=b"));
@@ -68,8 +69,9 @@ async fn t9_a_machine_is_learnt_once_and_changed_by_a_person_alone() {
     assert!(store.machines().machines().await.unwrap().is_empty());
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_many_devices_are_known_as_each_is_by_itself() {
+async fn many_devices_are_known_as_each_is_by_itself() {
     let bench = Bench::new().await;
     let (store, a, b, c) = (&bench.store, id("guid=a"), id("guid=b"), id("guid=c"));
     let segment = bench.segment("s1").await;
@@ -119,8 +121,9 @@ async fn t9_many_devices_are_known_as_each_is_by_itself() {
     assert_eq!(store.machines().known_of(&[]).await.unwrap(), []);
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_a_machine_of_two_hosts_is_doubted_and_never_learnt_twice() {
+async fn a_machine_of_two_hosts_is_uncertain_and_never_recorded_twice() {
     let bench = Bench::new().await;
     let (store, a) = (&bench.store, id("guid=a"));
     let segment = bench.segment("s1").await;
@@ -175,8 +178,9 @@ async fn t9_a_machine_of_two_hosts_is_doubted_and_never_learnt_twice() {
     assert!(free.known.elsewhere.is_empty());
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_nothing_is_learnt_while_a_host_is_under_recovery() {
+async fn no_machine_is_recorded_while_a_host_is_under_recovery() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "c1").await;

@@ -159,8 +159,9 @@ mod tests {
     const MAY_RUN: &str = r#""written_off":[],"may_run":["cmp3"],"step":{"at":"over"}"#;
     const NOTHING: &str = r#""written_off":[],"step":{"at":"over"}"#;
 
+    /// Covers R10.
     #[tokio::test]
-    async fn r10_what_versions_before_the_columns_have_given_up_is_known_before_and_after_they_are_filled() {
+    async fn what_versions_before_the_columns_have_given_up_is_known_before_and_after_they_are_filled() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;

@@ -76,8 +76,9 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
+    /// Covers C5.
     #[tokio::test]
-    async fn c5_words_about_instances_are_kept_one_behind_the_other_and_read_with_the_claim() {
+    async fn resolutions_of_instances_are_stored_in_order_and_read_with_the_claim() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;

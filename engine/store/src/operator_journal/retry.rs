@@ -227,8 +227,9 @@ mod tests {
         claimed.id
     }
 
+    /// Covers R19.
     #[tokio::test]
-    async fn r19_a_failed_recovery_is_tried_again_at_once_and_only_one_at_a_time() {
+    async fn a_failed_recovery_is_tried_again_at_once_and_only_one_at_a_time() {
         for life in [Life::Closed, Life::Watching] {
             let (bench, failed) = ended(NotificationStatus::Failed, life).await;
             let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
@@ -282,8 +283,9 @@ mod tests {
     }
 
     /// The report of the test fixture is NORMAL, without evidence.
+    /// Covers R31.
     #[tokio::test]
-    async fn r31_another_attempt_does_not_say_again_that_the_host_is_off() {
+    async fn another_attempt_does_not_say_again_that_the_host_is_off() {
         let (bench, failed) = ended(NotificationStatus::Failed, Life::Closed).await;
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
         assert!(matches!(retried, RetryOutcome::Begun { .. }), "{retried:?}");
@@ -294,8 +296,9 @@ mod tests {
         assert!(again.pulse.off_word.is_none() && !again.pulse.joined_normal);
     }
 
+    /// Covers R31.
     #[tokio::test]
-    async fn r31_evidence_keeps_its_date_in_another_attempt() {
+    async fn evidence_keeps_its_date_in_another_attempt() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         let host = bench.host(&segment, "cmp1").await;

@@ -19,8 +19,9 @@ fn plan(kind: RecoveryKind, host: HostId) -> NewPlan {
     }
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_a_plan_keeps_who_has_asked_for_it_where_a_report_writes_nothing() {
+async fn a_plan_keeps_who_has_asked_for_it_where_a_report_writes_nothing() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let (one, other) = (
@@ -170,8 +171,9 @@ async fn what_can_be_given_back_is_what_nothing_has_moved_since() {
     assert_eq!(names(&plans.moved_away("cmp2").await.unwrap()), ["vm-1 cmp3"]);
 }
 
+/// Covers R12.
 #[tokio::test]
-async fn r12_nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovered() {
+async fn nothing_is_asked_of_an_instance_while_the_host_it_is_on_is_recovered() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let (one, two) = (

@@ -85,8 +85,9 @@ const ONE_RECOVERY: [(&str, u64); 6] = [
     ("recovery_proof", 1),
 ];
 
+/// Covers EW22.
 #[tokio::test]
-async fn ew22_a_notification_goes_with_all_that_belongs_to_it() {
+async fn a_notification_goes_with_all_that_belongs_to_it() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = recovered(&bench, &segment, "cmp1", Life::Closed).await;

@@ -170,8 +170,9 @@ mod tests {
         });
     }
 
+    /// Covers R25.
     #[tokio::test]
-    async fn r25_a_host_is_held_by_its_own_recoveries_and_one_without_a_record_never() {
+    async fn a_host_is_held_by_its_own_recoveries_and_one_without_a_record_never() {
         let bench = Bench::new().await;
         let segment = bench.segment("s").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -219,8 +220,9 @@ mod tests {
         }
     }
 
+    /// Covers R5, R25.
     #[tokio::test]
-    async fn r5_r25_an_order_outlives_its_recovery_as_long_as_it_may_take_effect() {
+    async fn an_order_outlives_its_recovery_as_long_as_it_may_take_effect() {
         let bench = Bench::new().await;
         let segment = bench.segment("s").await;
         let host = bench.host(&segment, "cmp1").await;
@@ -238,8 +240,9 @@ mod tests {
         assert_eq!(bench.store.registry().boot_hold("cmp1").await.unwrap(), None);
     }
 
+    /// Covers R26.
     #[tokio::test]
-    async fn r26_a_word_that_it_is_off_holds_a_host_before_and_after_an_engine_has_heard_it() {
+    async fn an_off_claim_holds_the_boot_of_a_host_before_and_after_an_engine_has_read_it() {
         let bench = Bench::new().await;
         let segment = bench.segment("s").await;
         let host = bench.host(&segment, "cmp1").await;

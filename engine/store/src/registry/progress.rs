@@ -225,8 +225,9 @@ mod tests {
         assert_eq!(times, [vec![10, 10, 12], vec![10]]);
     }
 
+    /// Covers EW34.
     #[tokio::test]
-    async fn ew34_tasks_are_told_without_an_engine_and_none_runs_after_the_end() {
+    async fn tasks_are_listed_without_an_engine_and_none_runs_after_the_end() {
         for (status, state) in [
             (NotificationStatus::Failed, "FAILURE"),
             (NotificationStatus::Ignored, "IGNORE"),

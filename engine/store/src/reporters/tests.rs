@@ -84,8 +84,9 @@ async fn asides(bench: &Bench) -> Vec<(String, bool)> {
         .collect()
 }
 
+/// Covers T4.
 #[tokio::test]
-async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_others_are_heard() {
+async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     let bench = bench(6).await;
     let liar = bound_to("cmp6");
     assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
@@ -144,8 +145,9 @@ async fn t4_a_reporter_that_is_contradicted_again_and_again_is_set_aside_and_oth
     assert_eq!(asides(&bench).await, []);
 }
 
+/// Covers T4.
 #[tokio::test]
-async fn t4_reports_that_come_together_are_told_apart_by_who_is_set_aside() {
+async fn concurrent_reports_are_distinguished_by_whether_their_reporter_is_muted() {
     use NotificationStatus::{Ignored, New};
     let bench = bench(6).await;
     let liar = bound_to("cmp6");
@@ -167,8 +169,9 @@ async fn t4_reports_that_come_together_are_told_apart_by_who_is_set_aside() {
     assert_eq!(statuses, [Ignored, New, Ignored, New]);
 }
 
+/// Covers T4.
 #[tokio::test]
-async fn t4_a_nova_that_flaps_sets_no_more_than_a_share_aside_and_alarms_instead() {
+async fn a_flapping_nova_mutes_no_more_than_a_share_and_raises_an_alarm() {
     let bench = bench(4).await;
     for reporter in ["cmp1", "cmp2", "cmp3", "cmp4"] {
         for host in ["cmp1", "cmp2", "cmp3"] {
@@ -188,8 +191,9 @@ async fn t4_a_nova_that_flaps_sets_no_more_than_a_share_aside_and_alarms_instead
     assert_eq!(real.status, NotificationStatus::New, "it is told of, and heard");
 }
 
+/// Covers T4.
 #[tokio::test]
-async fn t4_the_only_reporter_of_the_control_nodes_is_never_set_aside() {
+async fn the_only_reporter_of_the_control_nodes_is_never_muted() {
     for (controls, expected) in [(1, false), (2, false), (3, true)] {
         let bench = bench(6).await;
         for number in 0..controls {
@@ -210,8 +214,9 @@ async fn t4_the_only_reporter_of_the_control_nodes_is_never_set_aside() {
     }
 }
 
+/// Covers T4.
 #[tokio::test]
-async fn t4_a_quarrel_with_one_host_sets_nobody_aside_and_nor_do_claims_of_long_ago() {
+async fn contradictions_about_one_host_or_from_long_ago_mute_no_reporter() {
     let bench = bench(6).await;
     for _ in 0..5 {
         contradicted(&bench, &bound_to("cmp6"), "cmp1").await;
@@ -232,8 +237,9 @@ async fn t4_a_quarrel_with_one_host_sets_nobody_aside_and_nor_do_claims_of_long_
     );
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_whoever_is_set_aside_corroborates_nothing_that_is_open() {
+async fn a_muted_reporter_corroborates_no_open_recovery() {
     let bench = bench(6).await;
     let liar = bound_to("cmp6");
     bench.accept(&says(&bench, &liar, "cmp5")).await.unwrap();

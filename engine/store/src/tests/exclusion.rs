@@ -48,8 +48,9 @@ where
     (one.await.unwrap(), other.await.unwrap())
 }
 
+/// Covers EW17.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn ew17_fifty_equal_posts_of_any_kind_make_one_notification() {
+async fn fifty_equal_posts_of_any_kind_make_one_notification() {
     // Of these only the second has a key that is unique among open recoveries.
     let payloads: [Kind; 3] = [
         (
@@ -119,7 +120,7 @@ async fn of_twenty_segments_of_one_name_there_is_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn row18_a_host_is_not_deleted_while_its_notification_is_accepted() {
+async fn a_host_is_not_deleted_while_its_notification_is_accepted() {
     let bench = Bench::new().await;
     let other = bench.another().await;
     let segment = bench.segment("s1").await;
@@ -186,8 +187,9 @@ async fn no_host_joins_a_segment_that_is_being_deleted() {
     }
 }
 
+/// Covers R19.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_same_time() {
+async fn what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_same_time() {
     let bench = Bench::new().await;
     let other = bench.another().await;
     for round in 0..ROUNDS {
@@ -233,8 +235,9 @@ async fn r19_what_an_operator_says_is_not_lost_to_a_recovery_that_writes_at_the_
     }
 }
 
+/// Covers R12.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r12_a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
+async fn a_host_recovery_and_a_write_that_forbids_it_exclude_each_other() {
     let bench = Bench::new().await;
     let other = bench.another().await;
     let segment = bench.segment("s1").await;

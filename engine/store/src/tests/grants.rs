@@ -33,8 +33,9 @@ async fn refusal(store: &Store, sql: &str) -> Option<String> {
     of_grants.then_some(error)
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_a_statement_outside_a_users_grants_is_refused() {
+async fn a_statement_outside_a_users_grants_is_refused() {
     let bench = Bench::new().await;
     let Some(api) = bench.as_user(Role::Api).await else {
         return;
@@ -125,8 +126,9 @@ async fn t2_a_statement_outside_a_users_grants_is_refused() {
 }
 
 /// Until this version the API might insert whole rows of recoveries.
+/// Covers T2.
 #[tokio::test]
-async fn t2_a_grant_that_was_too_wide_is_taken_back_when_they_are_given_again() {
+async fn a_grant_that_was_too_wide_is_revoked_when_grants_are_written_again() {
     let bench = Bench::new().await;
     let Some((api, given)) = bench.granted(Role::Api).await else {
         return;
@@ -146,8 +148,9 @@ async fn t2_a_grant_that_was_too_wide_is_taken_back_when_they_are_given_again() 
     assert_eq!(refusal(&api, &insert).await, None);
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
+async fn who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     let bench = Bench::new().await;
     let Some(reader) = bench.as_user(Role::Reader).await else {
         return;
@@ -191,8 +194,9 @@ async fn t2_who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     );
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_an_old_schema_is_told_to_whoever_may_not_change_it() {
+async fn an_old_schema_is_reported_to_a_user_who_may_not_migrate_it() {
     let bench = Bench::new().await;
     let Some(api) = bench.as_user(Role::Api).await else {
         return;
@@ -213,8 +217,9 @@ async fn t2_an_old_schema_is_told_to_whoever_may_not_change_it() {
 }
 
 /// What operators ask of the API, with the API's own user: it forgets a monitor, and neither begins another attempt nor lifts anybody.
+/// Covers T2.
 #[tokio::test]
-async fn t2_the_api_forgets_monitors_and_leaves_words_that_begin_something_to_a_controller() {
+async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_controller() {
     let bench = Bench::new().await;
     let Some(api) = bench.as_user(Role::Api).await else {
         return;

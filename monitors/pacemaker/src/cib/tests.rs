@@ -53,8 +53,9 @@ fn how_soon_a_remote_is_missed_is_its_monitors_interval_and_time() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_devices_are_seen_wherever_they_are_written() {
+fn devices_are_seen_wherever_they_are_written() {
     let list = r#"<instance_attributes id="i"><nvpair id="n" name="pcmk_host_list" value="hyp7"/></instance_attributes>"#;
     let scsi = format!(r#"<primitive id="f1" class="stonith" type="fence_scsi">{list}</primitive>"#);
     for (name, text) in [
@@ -101,8 +102,9 @@ fn f3_devices_are_seen_wherever_they_are_written() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_what_cannot_be_read_is_unclear() {
+fn what_cannot_be_read_is_unclear() {
     let device = |inside: &str| {
         format!(r#"<primitive id="f1" class="stonith" type="fence_ipmilan">{inside}</primitive>"#)
     };
@@ -233,8 +235,9 @@ fn options_of_the_cluster() {
     assert_eq!(options(&[]).fences_by, "reboot");
 }
 
+/// Covers F3.
 #[test]
-fn f3_notes_are_found_in_any_case_and_never_twice() {
+fn notes_are_found_in_any_case_and_never_twice() {
     let text = r#"<cib have-quorum="1"><status><node_state uname="HYP7" in_ccm="false"/></status></cib>"#;
     assert!(Cib::parse(text).unwrap().note("hyp7").is_some());
     let twice =
@@ -242,8 +245,9 @@ fn f3_notes_are_found_in_any_case_and_never_twice() {
     assert!(Cib::parse(twice).is_err());
 }
 
+/// Covers F3.
 #[test]
-fn f3_levels_and_attributes_of_nodes() {
+fn levels_and_attributes_of_nodes() {
     let cib = cib(
         r#"<nodes><node id="1" uname="ctl1"><instance_attributes id="a"><nvpair id="b" name="rack" value="7"/>
         </instance_attributes></node></nodes><fencing-topology>

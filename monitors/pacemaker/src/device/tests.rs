@@ -40,8 +40,9 @@ fn doubt(devices: Vec<Device>, levels: Vec<Level>, action: &str) -> Option<Strin
     unproven(&cib, "cmp1", action, &rules())
 }
 
+/// Covers F3.
 #[test]
-fn f3_which_nodes_a_device_is_for() {
+fn which_nodes_a_device_is_for() {
     use Coverage::{Maybe, No, Yes};
     for (name, parameters, expected) in [
         ("nothing said", &[][..], Maybe),
@@ -93,9 +94,10 @@ fn f3_which_nodes_a_device_is_for() {
     );
 }
 
+/// Covers F3.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-fn f3_a_device_that_does_not_switch_power_proves_nothing() {
+fn a_device_that_does_not_switch_power_proves_nothing() {
     let real = device("st-maas", "external/maas", &[("hostnames", "cmp1 cmp2")]);
     let null_for = |nodes: &str| device("st-null", "null", &[("hostlist", nodes)]);
     for (name, devices, levels, proves) in [
@@ -247,8 +249,9 @@ fn f3_a_device_that_does_not_switch_power_proves_nothing() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_the_action_that_the_agent_was_asked_for_counts() {
+fn the_action_that_the_agent_was_asked_for_counts() {
     let host = ("pcmk_host_list", "cmp1");
     for (action, option, proves) in [
         ("off", ("pcmk_off_action", "monitor"), false),
@@ -287,9 +290,10 @@ fn f3_the_action_that_the_agent_was_asked_for_counts() {
     assert!(doubt(two(("pcmk_off_action", "status")), both.to_vec(), "reboot").is_some());
 }
 
+/// Covers F3.
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-fn f3_the_machine_that_was_turned_off_is_the_hosts() {
+fn the_machine_that_was_turned_off_is_the_hosts() {
     let list = |names| ("pcmk_host_list", names);
     for (name, agent, parameters, proves) in [
         ("a BMC", "fence_ipmilan", &[list("cmp1"), ("ip", "b1")][..], true),
@@ -408,8 +412,9 @@ fn f3_the_machine_that_was_turned_off_is_the_hosts() {
     );
 }
 
+/// Covers F3.
 #[test]
-fn f3_levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
+fn levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
     let devices = || {
         vec![
             device("power", "external/maas", &[]),
@@ -457,8 +462,9 @@ fn f3_levels_by_pattern_and_by_attribute_are_for_the_nodes_they_match() {
     assert!(unproven(&cib, "cmp1", "off", &rules()).is_some());
 }
 
+/// Covers F3.
 #[test]
-fn f3_the_watchdog_of_a_node_can_have_done_it() {
+fn the_watchdog_of_a_node_can_have_done_it() {
     let cib = |watchdog, devices| Cib {
         devices,
         watchdog,
@@ -481,8 +487,9 @@ fn f3_the_watchdog_of_a_node_can_have_done_it() {
     }
 }
 
+/// Covers F3.
 #[test]
-fn f3_an_agent_that_nobody_knows_is_named() {
+fn an_unknown_agent_is_named() {
     let told = doubt(vec![device("st-ours", "fence_ours", &[])], vec![], "off").unwrap();
     for part in ["st-ours", "fence_ours", "not known", "power_fence_agents"] {
         assert!(told.contains(part), "{part}: {told}");

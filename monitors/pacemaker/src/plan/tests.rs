@@ -78,8 +78,9 @@ impl Teller {
     }
 }
 
+/// Covers MW1.
 #[test]
-fn mw01_a_fencing_is_told_once_and_a_return_after_it_held() {
+fn a_fencing_is_reported_once_and_a_return_after_it_held() {
     let mut teller = Teller::default();
     for second in 0..5 {
         teller.see(second, &[("cmp1", Verdict::Up, 0)]);
@@ -99,8 +100,9 @@ fn mw01_a_fencing_is_told_once_and_a_return_after_it_held() {
     );
 }
 
+/// Covers MW2.
 #[test]
-fn mw02_a_fenced_node_that_flaps_is_never_told_as_started() {
+fn a_fenced_node_that_flaps_is_never_reported_as_started() {
     let mut teller = Teller::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     for second in 1..200 {
@@ -114,15 +116,17 @@ fn mw02_a_fenced_node_that_flaps_is_never_told_as_started() {
     assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
 
+/// Covers MW7.
 #[test]
-fn mw07_a_host_that_died_while_nobody_watched_is_told_by_its_proof() {
+fn a_host_that_died_while_nobody_watched_is_reported_by_its_proof() {
     let mut teller = Teller::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, -500)]);
     assert_eq!(teller.said(), [(0, ReportedState::Fenced)]);
 }
 
+/// Covers MW3.
 #[test]
-fn mw03_a_restart_neither_loses_nor_repeats() {
+fn a_restart_neither_loses_nor_repeats() {
     let mut teller = Teller::default();
     teller.see(0, &[("cmp1", Verdict::Fenced, 0)]);
     teller.restart();
@@ -191,8 +195,9 @@ fn a_loss_lasts_while_the_cluster_tries_to_reconnect() {
     assert_eq!(teller.said(), vec![(60, ReportedState::Lost)]);
 }
 
+/// Covers MW10.
 #[test]
-fn mw10_a_planned_stop_is_not_told_nor_is_its_end() {
+fn a_planned_stop_is_not_reported_nor_is_its_end() {
     let mut teller = Teller::default();
     for (second, verdict) in [
         (0, Verdict::Up),
@@ -206,8 +211,9 @@ fn mw10_a_planned_stop_is_not_told_nor_is_its_end() {
     assert!(teller.told.is_empty());
 }
 
+/// Covers MW9.
 #[test]
-fn mw09_a_storm_is_held_and_what_still_stands_is_told_in_the_end() {
+fn a_storm_is_held_and_the_failures_that_remain_are_reported_at_its_end() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
     let at = |verdict: Verdict| -> Vec<(&str, Verdict, i64)> {
         names.iter().map(|name| (name.as_str(), verdict, 0)).collect()
@@ -223,8 +229,9 @@ fn mw09_a_storm_is_held_and_what_still_stands_is_told_in_the_end() {
     assert_eq!(teller.told.len(), 10);
 }
 
+/// Covers MW9.
 #[test]
-fn mw09_a_storm_of_losses_is_never_told() {
+fn a_storm_of_losses_is_never_reported() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
     let mut teller = Teller::default();
     for second in 0..600 {
@@ -237,8 +244,9 @@ fn mw09_a_storm_of_losses_is_never_told() {
     assert!(teller.told.is_empty());
 }
 
+/// Covers MW9.
 #[test]
-fn mw09_hosts_that_die_one_by_one_are_no_storm() {
+fn hosts_that_die_one_by_one_are_no_storm() {
     let names: Vec<String> = (0..10).map(|i| format!("cmp{i}")).collect();
     let mut teller = Teller::default();
     for second in 0..300_u64 {
@@ -270,8 +278,9 @@ fn a_ledger_of_an_older_version_is_read() {
 }
 
 /// A UPS, a press of its power button, or `poweroff`: the host leaves in order, but its guests are down all the same.
+/// Covers F9.
 #[test]
-fn f9_a_host_that_left_in_order_without_a_word_of_an_operator_is_told_as_lost() {
+fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost() {
     let see = |teller: &mut Teller, second, left| {
         let judged = [(
             "cmp1".to_owned(),

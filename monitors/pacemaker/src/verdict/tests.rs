@@ -123,7 +123,7 @@ fn remotes() {
     let cases: Vec<(&str, Scene, Verdict)> = vec![
         ("up", up(), Verdict::Up),
         (
-            "mw22 in_ccm as an epoch",
+            "in_ccm as an epoch",
             Scene {
                 in_ccm: "1795158300",
                 ..up()
@@ -131,7 +131,7 @@ fn remotes() {
             Verdict::Up,
         ),
         (
-            "mw22 in_ccm as an epoch, out",
+            "in_ccm as an epoch, out",
             Scene { in_ccm: "0", ..up() },
             Verdict::Keep,
         ),
@@ -163,7 +163,7 @@ fn remotes() {
             Verdict::Fenced,
         ),
         (
-            "mw01 pending",
+            "pending",
             Scene {
                 events: vec![("off", "pending", ""), ("off", "success", "2026-11-20 07:09:30Z")],
                 ..fenced()
@@ -171,7 +171,7 @@ fn remotes() {
             Verdict::Lost,
         ),
         (
-            "mw01 failed attempts only",
+            "failed attempts only",
             Scene {
                 events: vec![("off", "failed", "2026-11-20 07:09:30Z")],
                 ..gone()
@@ -179,7 +179,7 @@ fn remotes() {
             Verdict::Lost,
         ),
         (
-            "mw01 failed after the success",
+            "failed after the success",
             Scene {
                 events: vec![
                     ("off", "failed", "2026-11-20 07:09:40Z"),
@@ -271,7 +271,7 @@ fn remotes() {
             Verdict::Lost,
         ),
         (
-            "mw01 the CIB does not confirm",
+            "the CIB does not confirm",
             Scene {
                 node_fenced: 0,
                 ..fenced()
@@ -311,7 +311,7 @@ fn remotes() {
             Verdict::Lost,
         ),
         (
-            "mw10 success of an earlier life",
+            "success of an earlier life",
             Scene {
                 last_up: Some("2026-11-20 07:09:50Z"),
                 ..fenced()
@@ -319,7 +319,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "mw10 target-role",
+            "target-role",
             Scene {
                 target_role: Some("Stopped"),
                 ..gone()
@@ -327,14 +327,14 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "mw10 unmanaged",
+            "unmanaged",
             Scene {
                 managed: false,
                 ..gone()
             },
             Verdict::Planned,
         ),
-        ("mw10 offline and clean", gone(), Verdict::Planned),
+        ("offline and clean", gone(), Verdict::Planned),
         (
             "planned, but fenced all the same",
             Scene {
@@ -388,7 +388,7 @@ fn remotes() {
             Verdict::Fenced,
         ),
         (
-            "mw27 this machine's clock is minutes ahead, and it was not there when it was up",
+            "this machine's clock is minutes ahead, and it was not there when it was up",
             Scene {
                 last_up: Some("2026-11-20 07:14:36Z"),
                 watched: Some(""),
@@ -407,7 +407,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "mw10 fenced and back while nobody watched, then taken out",
+            "fenced and back while nobody watched, then taken out",
             Scene {
                 watched: Some(""),
                 node_fenced: 0,
@@ -417,7 +417,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "mw27 newer by the clock, but told when it was up",
+            "newer by the clock, but told when it was up",
             Scene {
                 watched: Some("2026-11-20 07:09:30Z"),
                 ..fenced()
@@ -425,7 +425,7 @@ fn remotes() {
             Verdict::Planned,
         ),
         (
-            "mw07 never seen up, noted as fenced",
+            "never seen up, noted as fenced",
             Scene {
                 last_up: None,
                 ..fenced()
@@ -480,8 +480,9 @@ fn remotes() {
     }
 }
 
+/// Covers MW9.
 #[test]
-fn mw09_without_quorum_nobody_is_judged() {
+fn without_quorum_no_node_is_judged() {
     let mut snapshot = fenced().snapshot();
     snapshot.mon.quorate = false;
     assert_eq!(
@@ -601,8 +602,9 @@ fn a_lagging_view_does_not_outdate_the_proof() {
     );
 }
 
+/// Covers MW27.
 #[test]
-fn mw27_clocks_that_differ_by_minutes_never_fence_the_living() {
+fn clocks_that_differ_by_minutes_never_fence_the_living() {
     // The bridge's clock is an hour behind the cluster's: every old success looks new.
     let behind = |at| Scene {
         events: fenced().events,
@@ -651,7 +653,7 @@ fn members() {
     for (name, mon, cib, last_up, expected) in [
         ("up", mon(true, false, ""), cib("online"), "", Verdict::Up),
         (
-            "mw22 up since an epoch",
+            "up since an epoch",
             mon(true, false, ""),
             cib("1795158000"),
             "",
@@ -672,7 +674,7 @@ fn members() {
             Verdict::Fenced,
         ),
         (
-            "mw22 fenced, 0 is offline",
+            "fenced, 0 is offline",
             mon(false, false, off),
             cib("0"),
             "2026-11-20 07:09:00Z",
@@ -744,8 +746,9 @@ fn a_members_fencing_that_was_heard_of_late_proves_nothing() {
     }
 }
 
+/// Covers F9.
 #[test]
-fn f9_who_left_in_order_lately_and_without_an_operators_mark_is_known() {
+fn who_left_in_order_lately_and_without_an_operators_mark_is_known() {
     for (name, scene, left) in [
         ("offline and clean", gone(), true),
         (

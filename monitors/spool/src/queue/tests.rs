@@ -36,8 +36,9 @@ fn open(folder: &Path) -> (Spool, OpenReport) {
     Spool::open(folder, Limits::default()).unwrap()
 }
 
+/// Covers MW3.
 #[test]
-fn mw03_what_was_put_is_there_after_a_restart_in_order() {
+fn what_was_put_is_there_after_a_restart_in_order() {
     let folder = tempfile::tempdir().unwrap();
     let header = Some("ev".to_owned());
     {
@@ -112,8 +113,9 @@ fn history(folder: &Path) -> Vec<(usize, Vec<String>)> {
 }
 
 /// After a crash the file may end anywhere: every completed step counts, and the next one works.
+/// Covers MW3.
 #[test]
-fn mw03_a_file_that_ends_at_any_byte_holds_all_that_was_told_done() {
+fn a_file_cut_at_any_byte_holds_every_acknowledged_report() {
     let folder = tempfile::tempdir().unwrap();
     let steps = history(folder.path());
     let bytes = std::fs::read(folder.path().join("queue")).unwrap();
@@ -165,8 +167,9 @@ fn a_damaged_line_costs_no_other() {
     assert_eq!(open(folder.path()).1.damaged, 0, "it was repaired");
 }
 
+/// Covers MW11.
 #[test]
-fn mw11_a_full_queue_refuses_and_minor_records_make_room() {
+fn a_full_queue_refuses_and_minor_records_make_room() {
     let folder = tempfile::tempdir().unwrap();
     let limits = Limits {
         records: 3,
@@ -208,8 +211,9 @@ fn mw11_a_full_queue_refuses_and_minor_records_make_room() {
     spool.put(vec![entry("d")], &at(1)).unwrap();
 }
 
+/// Covers MW11.
 #[test]
-fn mw11_a_queue_with_much_traffic_stays_small() {
+fn a_queue_with_much_traffic_stays_small() {
     let folder = tempfile::tempdir().unwrap();
     let (mut spool, _) = open(folder.path());
     let waits = spool.put(vec![entry("waits")], &at(1)).unwrap();
@@ -264,8 +268,9 @@ impl Disk for Faulty {
     }
 }
 
+/// Covers MW3.
 #[test]
-fn mw03_a_full_disk_refuses_loses_nothing_and_works_again() {
+fn a_full_disk_refuses_loses_nothing_and_works_again() {
     let disk = Faulty::default();
     let mut spool = over(&disk);
     spool.put(vec![entry("a"), entry("b")], &at(1)).unwrap();
@@ -294,8 +299,9 @@ fn over(disk: &Faulty) -> Spool {
 }
 
 /// A monitor repeats what is not kept; it is in the queue once all the same, and kept as soon as it was delivered.
+/// Covers F4.
 #[test]
-fn f4_what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
+fn what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
     let disk = Faulty::default();
     let mut spool = over(&disk);
     disk.0.lock().unwrap().1 = true;
@@ -318,8 +324,9 @@ fn f4_what_the_disk_refuses_is_held_once_and_is_kept_when_it_was_delivered() {
     assert_eq!(spool.put(vec![entry("b")], &at(1)).unwrap(), [3]);
 }
 
+/// Covers F4.
 #[test]
-fn f4_a_folder_that_cannot_be_used_at_the_start_is_used_when_it_can() {
+fn a_folder_that_cannot_be_used_at_the_start_is_used_when_it_can() {
     let place = tempfile::tempdir().unwrap();
     let folder = place.path().join("spool");
     std::fs::write(&folder, "in the way").unwrap();
@@ -340,7 +347,7 @@ fn f4_a_folder_that_cannot_be_used_at_the_start_is_used_when_it_can() {
 
 const CHILD: &str = "TACHI_SPOOL_CHILD";
 
-/// Not a test of its own: what `mw03_killed_...` runs and kills.
+/// Not a test of its own: what `killed_repeatedly_...` runs and kills.
 #[test]
 fn child_that_writes_until_killed() {
     let Some(folder) = std::env::var_os(CHILD) else {
@@ -360,8 +367,9 @@ fn child_that_writes_until_killed() {
     }
 }
 
+/// Covers MW3.
 #[test]
-fn mw03_killed_again_and_again_it_holds_all_that_was_told_done() {
+fn killed_repeatedly_the_spool_holds_every_acknowledged_report() {
     let folder = tempfile::tempdir().unwrap();
     let mut expected = std::collections::BTreeSet::new();
     for round in 0..12_usize {

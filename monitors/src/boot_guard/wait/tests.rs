@@ -125,8 +125,9 @@ impl Rig {
     }
 }
 
+/// Covers R25.
 #[tokio::test(start_paused = true)]
-async fn r25_a_host_that_may_start_starts_at_once() {
+async fn a_host_that_may_start_starts_at_once() {
     let rig = Rig::new();
     assert_eq!(rig.boot(vec![free()], &[]).await, Some((out::DONE, 0)));
     assert_eq!(
@@ -136,8 +137,9 @@ async fn r25_a_host_that_may_start_starts_at_once() {
     );
 }
 
+/// Covers R25.
 #[tokio::test(start_paused = true)]
-async fn r25_without_an_answer_it_opens_after_two_minutes_and_not_before() {
+async fn without_an_answer_it_opens_after_two_minutes_and_not_before() {
     let rig = Rig::new();
     let (code, took) = rig.boot(vec![silent()], &[]).await.unwrap();
     assert_eq!(code, out::DONE);
@@ -149,8 +151,9 @@ async fn r25_without_an_answer_it_opens_after_two_minutes_and_not_before() {
     );
 }
 
+/// Covers R25.
 #[tokio::test(start_paused = true)]
-async fn r25_a_host_that_was_held_stays_held_through_silence_and_the_next_boot() {
+async fn a_host_that_was_held_stays_held_through_silence_and_the_next_boot() {
     let rig = Rig::new();
     let silence = vec![held(false), silent()];
     assert_eq!(
@@ -169,15 +172,17 @@ async fn r25_a_host_that_was_held_stays_held_through_silence_and_the_next_boot()
     );
 }
 
+/// Covers R25.
 #[tokio::test(start_paused = true)]
-async fn r25_it_goes_on_seconds_after_the_recovery_is_over() {
+async fn the_boot_continues_seconds_after_the_recovery_is_done() {
     let rig = Rig::new();
     let script = vec![held(false), held(false), held(false), free()];
     assert_eq!(rig.boot(script, &[]).await, Some((out::DONE, 15)));
 }
 
+/// Covers R12.
 #[tokio::test(start_paused = true)]
-async fn r12_an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
+async fn an_emptied_queue_opens_it_only_when_nothing_else_is_waited_for() {
     let rig = Rig::new();
     let early = rig.boot(vec![held(false)], &[(2, OperatorSignal::Emptied)]).await;
     assert_eq!(early, None, "its recovery is not over");

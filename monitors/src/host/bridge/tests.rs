@@ -262,8 +262,9 @@ impl World {
     }
 }
 
+/// Covers MW1.
 #[tokio::test(start_paused = true)]
-async fn mw01_a_host_is_told_as_stopped_once_when_it_was_fenced() {
+async fn a_host_is_reported_as_stopped_once_when_it_was_fenced() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 3).await;
@@ -283,8 +284,9 @@ async fn mw01_a_host_is_told_as_stopped_once_when_it_was_fenced() {
     assert_eq!(evidence["reporter"], "ctl1");
 }
 
+/// Covers MW2.
 #[tokio::test(start_paused = true)]
-async fn mw02_a_return_is_told_after_it_held() {
+async fn a_return_is_reported_after_it_held() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
@@ -302,8 +304,9 @@ async fn mw02_a_return_is_told_after_it_held() {
 /// Seen on a real cluster, repeatedly: the CIB's record was read just before a remote was back and `crm_mon` just
 /// after, and as `crm_mon` did not change from then on, the record was not read again for ten seconds. The bridge
 /// considered the host off, and never saw that it was back before it died again.
+/// Covers MW2.
 #[tokio::test(start_paused = true)]
-async fn mw02_a_return_between_the_two_readings_is_seen_at_the_next_look() {
+async fn a_return_between_the_two_readings_is_seen_at_the_next_look() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
@@ -323,8 +326,9 @@ async fn mw02_a_return_between_the_two_readings_is_seen_at_the_next_look() {
     assert_eq!(bridge.memory.history.nodes["cmp1"].verdict, Some(Verdict::Up));
 }
 
+/// Covers MW7.
 #[tokio::test(start_paused = true)]
-async fn mw07_a_restart_neither_loses_nor_repeats() {
+async fn a_restart_neither_loses_nor_repeats() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 3).await;
@@ -337,8 +341,9 @@ async fn mw07_a_restart_neither_loses_nor_repeats() {
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
+/// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn mw03_a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
+async fn a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 1).await;
@@ -366,8 +371,9 @@ async fn mw03_a_report_that_could_not_be_kept_is_repeated_to_the_letter() {
     assert!(body.contains(&at), "{body} {at}");
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_three_bridges_tell_once() {
+async fn three_bridges_report_once() {
     let world = World::new();
     let mut bridges = [world.bridge("cmp3"), world.bridge("ctl2"), world.bridge("ctl1")];
     for bridge in &mut bridges {
@@ -385,8 +391,9 @@ async fn mw08_three_bridges_tell_once() {
 
 /// Seen on a real cluster on a busy machine: a member's bridge saw nothing for a hundred seconds, and then reported
 /// that a host was back from the fencing before the last.
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_a_bridge_that_has_slept_through_a_fencing_tells_nothing_of_it() {
+async fn a_bridge_that_missed_a_fencing_does_not_report_it() {
     let world = World::new();
     let (mut awake, mut asleep) = (world.bridge("ctl1"), world.bridge("ctl2"));
     awake.look(&world.post, &world.health).await;
@@ -414,8 +421,9 @@ async fn mw08_a_bridge_that_has_slept_through_a_fencing_tells_nothing_of_it() {
     assert_eq!(world.post.told()[4..], [stopped("cmp1")]);
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_a_bridge_that_died_is_stood_in_for() {
+async fn a_bridge_that_died_is_stood_in_for() {
     let world = World::new();
     let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
     first.look(&world.post, &world.health).await;
@@ -432,8 +440,9 @@ async fn mw08_a_bridge_that_died_is_stood_in_for() {
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
+/// Covers MW4.
 #[tokio::test(start_paused = true)]
-async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_there_to_tell() {
+async fn on_a_remote_the_cluster_is_polled_rarely_while_another_bridge_reports() {
     let world = World::new();
     let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
     let (mut member, mut remote) = (world.bridge("ctl2"), world.bridge("cmp3"));
@@ -459,8 +468,9 @@ async fn mw04_on_a_remote_the_cluster_is_asked_seldom_while_another_bridge_is_th
     assert_eq!(pause(&remote), 1_000);
 }
 
+/// Covers MW4.
 #[tokio::test(start_paused = true)]
-async fn mw04_of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
+async fn of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by() {
     let world = World::new();
     let pause = |bridge: &Bridge| bridge.pause(Instant::now()).as_millis();
     let mut line = [world.bridge("cmp1"), world.bridge("cmp2"), world.bridge("cmp3")];
@@ -479,8 +489,9 @@ async fn mw04_of_remotes_alone_the_first_two_in_line_ask_and_the_others_stand_by
     assert_eq!(pause(&third), 1_000);
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_that_the_api_has_answered_is_said_before_the_next_look() {
+async fn that_the_api_has_answered_is_said_before_the_next_look() {
     let world = World::new();
     let mut first = world.bridge("ctl1");
     first.look(&world.post, &world.health).await;
@@ -508,8 +519,9 @@ async fn mw08_that_the_api_has_answered_is_said_before_the_next_look() {
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
+async fn while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() {
     let world = World::new();
     let (mut first, mut second) = (world.bridge("ctl1"), world.bridge("ctl2"));
     first.look(&world.post, &world.health).await;
@@ -528,8 +540,9 @@ async fn mw08_while_the_api_is_away_the_others_leave_it_to_the_one_who_has_it() 
     assert_eq!(world.post.told(), [stopped("cmp1")]);
 }
 
+/// Covers MW9.
 #[tokio::test(start_paused = true)]
-async fn mw09_without_quorum_nothing_is_told_and_the_monitor_is_not_well() {
+async fn without_quorum_nothing_is_reported_and_the_monitor_is_not_well() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
@@ -547,8 +560,9 @@ async fn mw09_without_quorum_nothing_is_told_and_the_monitor_is_not_well() {
     );
 }
 
+/// Covers MW10.
 #[tokio::test(start_paused = true)]
-async fn mw10_a_planned_stop_is_not_told() {
+async fn a_planned_stop_is_not_reported() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
@@ -559,8 +573,9 @@ async fn mw10_a_planned_stop_is_not_told() {
     assert!(world.post.told().is_empty(), "{:?}", world.post.told());
 }
 
+/// Covers MW13.
 #[tokio::test(start_paused = true)]
-async fn mw13_the_own_node_is_never_told() {
+async fn the_own_node_is_never_reported() {
     let world = World::new();
     let mut bridge = world.bridge("cmp1");
     world.looks(&mut bridge, 2).await;
@@ -569,8 +584,9 @@ async fn mw13_the_own_node_is_never_told() {
     assert!(world.post.told().is_empty());
 }
 
+/// Covers MW4.
 #[tokio::test(start_paused = true)]
-async fn mw04_a_program_that_hangs_makes_it_blind_within_15_seconds_and_no_longer() {
+async fn a_program_that_hangs_makes_it_blind_within_15_seconds_and_no_longer() {
     let world = World::new();
     let mut bridge = world.bridge("ctl1");
     world.looks(&mut bridge, 2).await;
@@ -610,8 +626,9 @@ fn what_must_be_on_the_disk_at_once() {
 }
 
 /// The guests of a host that was cut off from its storage run on.
+/// Covers F3.
 #[tokio::test(start_paused = true)]
-async fn f3_a_host_whose_agent_does_not_switch_power_is_told_as_unknown() {
+async fn a_host_whose_agent_does_not_switch_power_is_reported_as_unknown() {
     for (name, agent, status) in [
         ("storage", "fence_scsi", "UNKNOWN"),
         ("Nova told", "fence_compute", "UNKNOWN"),

@@ -28,8 +28,9 @@ fn whose(claims: &mut Claims, me: &str, values: &[(&str, &str)], now: Instant) -
     claims.whose(me, &mon(), Some(&said(values)), "cmp2", "fenced:7", at(now))
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
+async fn the_bridge_on_the_dc_reports_and_the_others_learn_of_it() {
     let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
     let start = Instant::now();
     assert_eq!(
@@ -45,8 +46,9 @@ async fn mw08_the_bridge_on_the_dc_tells_and_the_others_hear_of_it() {
     );
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
+async fn nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
     // Just fenced, and still shown online.
     let said = said(&[("cmp1", "1"), ("cmp2", "1")]);
     let word = Claims::new(TURN).whose(
@@ -61,8 +63,9 @@ async fn mw08_nobody_waits_for_the_bridge_on_the_host_that_is_gone() {
 }
 
 /// Pacemaker's fencers each set the time of a fencing themselves.
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
+async fn a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencing() {
     let start = Instant::now();
     for key in ["fenced:1795158416", "started:fenced:1795158416"] {
         let claim = format!("1;cmp2={}/accepted/1", key.replace("416", "417"));
@@ -73,8 +76,9 @@ async fn mw08_a_claim_dated_by_another_nodes_clock_is_a_claim_on_the_same_fencin
 }
 
 /// A bridge whose machine was stopped for minutes wakes up with what it knew before.
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
+async fn what_another_bridge_has_reported_since_is_not_overwritten() {
     let start = Instant::now();
     let said = said(&[
         ("ctl1", "1;cmp2=started:fenced:1795277586/accepted/1"),
@@ -102,8 +106,9 @@ async fn mw08_what_another_bridge_has_told_since_is_not_told_over() {
     );
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
+async fn what_the_api_has_not_answered_overtakes_nothing() {
     let said = said(&[
         ("ctl2", "1;cmp2=started:fenced:1795277586/spooled/1"),
         ("ctl1", "1"),
@@ -120,8 +125,9 @@ async fn mw08_what_the_api_has_not_answered_overtakes_nothing() {
     assert_eq!(word, ReportingBridge::Mine);
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
+async fn a_standby_bridge_takes_over_when_none_reports() {
     let all = [("ctl1", "1"), ("ctl2", "1"), ("cmp1", "1")];
     let start = Instant::now();
     let mut second = Claims::new(TURN);
@@ -160,8 +166,9 @@ async fn mw08_who_stands_by_takes_over_when_nobody_tells() {
     );
 }
 
+/// Covers MW8.
 #[tokio::test(start_paused = true)]
-async fn mw08_a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
+async fn a_bridge_that_waits_for_the_api_is_left_alone_while_it_lives() {
     let start = Instant::now();
     let mut other = Claims::new(TURN);
     let mut now = start;
@@ -224,8 +231,9 @@ async fn without_an_answer_of_the_cluster_the_dc_goes_first() {
 }
 
 /// Root on a hypervisor may write whatever he likes into his own bridge's attribute, before the host dies or after.
+/// Covers T8.
 #[tokio::test(start_paused = true)]
-async fn t8_a_remote_that_claims_to_have_told_silences_nobody() {
+async fn a_remote_that_claims_to_have_reported_silences_no_bridge() {
     for (name, lie) in [
         ("accepted", "1;cmp2=fenced:7/accepted/0"),
         ("what came after", "1;cmp2=started:fenced:8/accepted/0"),
@@ -246,8 +254,9 @@ async fn t8_a_remote_that_claims_to_have_told_silences_nobody() {
 }
 
 /// A counter that moves for ever delays the others only for a limited time.
+/// Covers T8.
 #[tokio::test(start_paused = true)]
-async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
+async fn a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
     let start = Instant::now();
     let mut other = Claims::new(TURN);
     let told = (0..20).find(|beat: &u32| {
@@ -259,8 +268,9 @@ async fn t8_a_remote_that_claims_to_work_on_it_for_ever_is_overtaken() {
 }
 
 /// A false attribute of the dead host, from any writer.
+/// Covers T8.
 #[tokio::test(start_paused = true)]
-async fn t8_nobody_is_believed_about_himself() {
+async fn no_node_is_believed_about_itself() {
     for who in ["ctl1", "cmp3"] {
         let lie = "1;cmp2=fenced:7/accepted/0";
         let said = [("cmp2", lie), ("ctl1", "1"), ("cmp3", "1")];
@@ -268,8 +278,9 @@ async fn t8_nobody_is_believed_about_himself() {
     }
 }
 
+/// Covers T8.
 #[tokio::test(start_paused = true)]
-async fn t8_of_remotes_alone_two_are_believed() {
+async fn of_remotes_alone_two_are_believed() {
     let start = Instant::now();
     let said = [
         ("cmp1", "1;cmp2=fenced:7/accepted/3"),

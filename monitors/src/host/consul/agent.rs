@@ -224,8 +224,9 @@ fn with_port(address: &str) -> Result<String, &'static str> {
 mod tests {
     use super::*;
 
+    /// Covers F13.
     #[test]
-    fn f13_addresses_of_agents() {
+    fn addresses_of_agents() {
         for (text, expected) in [
             ("127.0.0.1", Some("127.0.0.1:8500")),
             ("127.0.0.1:8501", Some("127.0.0.1:8501")),
@@ -251,8 +252,9 @@ mod tests {
         }
     }
 
+    /// Covers F7.
     #[test]
-    fn f7_consuls_own_variables_are_read() {
+    fn consuls_own_variables_are_read() {
         let of = |pairs: &'static [(&'static str, &'static str)]| {
             Access::of(move |name| {
                 let found = pairs.iter().find(|(known, _)| *known == name);
@@ -279,8 +281,9 @@ mod tests {
         assert!(missing.chain().contains("/nowhere/ca.pem"), "{}", missing.chain());
     }
 
+    /// Covers F2.
     #[test]
-    fn f2_an_agent_that_sees_most_others_gone_judges_nobody() {
+    fn an_agent_that_sees_most_others_gone_judges_no_node() {
         let network = |up: usize, down: usize, left: usize| {
             let links = [(Link::Up, up), (Link::Down, down), (Link::Unknown, left)];
             let all = links

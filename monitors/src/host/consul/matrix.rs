@@ -147,8 +147,9 @@ fn known(word: &str) -> Option<Link> {
 mod tests {
     use super::*;
 
+    /// Covers F6.
     #[test]
-    fn f6_the_built_in_matrix() {
+    fn the_built_in_matrix() {
         use Link::{Down, Unknown, Up};
         let matrix = Matrix::built_in();
         for (vector, expected) in [
@@ -170,8 +171,9 @@ mod tests {
         }
     }
 
+    /// Covers MW20.
     #[test]
-    fn mw20_files() {
+    fn files() {
         let single = "sequence: ['manage']\nmatrix:\n  - health: ['up']\n    action: []\n  - health: ['down']\n    action: ['recovery']\n";
         let matrix = Matrix::parse(single).unwrap();
         assert_eq!(matrix.state(&[Link::Down]), State::Down);

@@ -80,8 +80,9 @@ fn one(change: Change) -> Vec<(String, Change)> {
     vec![("cmp1".to_owned(), change)]
 }
 
+/// Covers MW20.
 #[tokio::test]
-async fn mw20_the_storage_network_decides() {
+async fn the_storage_network_decides() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     assert_eq!(nets.look([CMP1_FAILED, CMP1_FAILED, UP]).await, []);
@@ -90,8 +91,9 @@ async fn mw20_the_storage_network_decides() {
     assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
 }
 
+/// Covers MW20.
 #[tokio::test]
-async fn mw20_who_left_or_is_not_listed_has_not_failed() {
+async fn who_left_or_is_not_listed_has_not_failed() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     assert_eq!(nets.look([CMP1_LEFT, CMP1_LEFT, CMP1_LEFT]).await, []);
@@ -104,8 +106,9 @@ async fn mw20_who_left_or_is_not_listed_has_not_failed() {
     );
 }
 
+/// Covers F6, MW20.
 #[tokio::test]
-async fn f6_mw20_an_agent_that_is_away_hides_only_what_depends_on_it() {
+async fn an_agent_that_is_away_hides_only_what_depends_on_it() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     nets.servers[0].forget(PATH);
@@ -132,8 +135,9 @@ async fn f6_mw20_an_agent_that_is_away_hides_only_what_depends_on_it() {
 }
 
 /// The link of this machine is cut: all others look dead.
+/// Covers F2.
 #[tokio::test]
-async fn f2_who_is_cut_off_himself_tells_of_nobody() {
+async fn a_node_that_is_cut_off_itself_reports_no_other() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     let cut: &[(&str, i64)] = &[("cmp1", 4), ("cmp2", 4), ("me", 1)];
@@ -147,8 +151,9 @@ async fn f2_who_is_cut_off_himself_tells_of_nobody() {
 }
 
 /// Too many at once for single failures, though most members are up.
+/// Covers F2.
 #[tokio::test]
-async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
+async fn more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
     let mut nets = Nets::new().await;
     let list = |down: usize| {
         let hosts = (0..10).map(move |host| (format!("cmp{host}"), if host < down { 4 } else { 1 }));
@@ -187,8 +192,9 @@ async fn f2_more_than_a_share_of_the_hosts_at_once_is_an_alarm_and_no_report() {
 }
 
 /// The answer for a token without the permission to read nodes, and of an agent that has lost all members.
+/// Covers F7.
 #[tokio::test]
-async fn f7_a_list_without_anybody_is_no_list() {
+async fn a_list_without_anybody_is_no_list() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     assert_eq!(nets.look([&[], &[], &[]]).await, []);
@@ -200,8 +206,9 @@ async fn f7_a_list_without_anybody_is_no_list() {
     assert_eq!(nets.health.trouble("consul"), None);
 }
 
+/// Covers F10.
 #[tokio::test]
-async fn f10_who_died_while_the_monitor_was_down_is_told() {
+async fn a_node_that_died_while_the_monitor_was_down_is_reported() {
     let mut nets = Nets::new().await;
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     nets.restart();
@@ -236,8 +243,9 @@ fn a_network_without_an_agent_is_refused() {
     assert!(Driver::new(&settings, &Clock::new()).err().unwrap().is_usage());
 }
 
+/// Covers F2.
 #[tokio::test]
-async fn f2_the_body_is_upstreams_and_claims_no_more_than_is_known() {
+async fn the_body_is_upstreams_and_claims_no_more_than_is_known() {
     let nets = Nets::new().await;
     let upstreams = settings(&format!(
         "[host]\nreport_normal_without_proof = true\n[consul]\nagent_manage = {0}\nagent_tenant = {0}\nagent_storage = {0}\n",

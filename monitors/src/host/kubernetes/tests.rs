@@ -173,8 +173,9 @@ async fn half_a_list_is_no_list() {
     assert_eq!(pod.look(&[("a", "True"), ("b", "False")]).await, ["b"]);
 }
 
+/// Covers F10.
 #[tokio::test]
-async fn f10_a_node_that_went_while_the_monitor_was_down_is_told_once() {
+async fn a_node_that_went_while_the_monitor_was_down_is_reported_once() {
     let mut pod = Pod::new(1).await;
     assert_eq!(pod.look(&[("a", "True"), ("b", "True")]).await, NOBODY);
     pod.restart();
@@ -183,8 +184,9 @@ async fn f10_a_node_that_went_while_the_monitor_was_down_is_told_once() {
     assert_eq!(pod.look(&[("a", "False"), ("b", "True")]).await, NOBODY);
 }
 
+/// Covers F2.
 #[tokio::test]
-async fn f2_nothing_is_told_by_a_node_that_is_not_ready_itself_nor_of_most_at_once() {
+async fn nothing_is_reported_by_a_node_that_is_not_ready_itself_nor_of_most_at_once() {
     let mut pod = Pod::new(1).await;
     let all = [
         ("a", "True"),

@@ -81,8 +81,9 @@ type Cause = (
     &'static [&'static str],
 );
 
+/// Covers MW12.
 #[tokio::test]
-async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
+async fn by_default_only_events_that_the_engine_handles_are_reported() {
     let rules = Rules::default;
     let all = || Rules {
         all_events: true,
@@ -167,8 +168,9 @@ async fn mw12_by_default_only_what_the_engine_acts_upon_is_told() {
     }
 }
 
+/// Covers MW12.
 #[tokio::test(start_paused = true)]
-async fn mw12_equal_events_within_two_seconds_are_told_once() {
+async fn equal_events_within_two_seconds_are_reported_once() {
     let mut judge = judge(Rules {
         all_events: true,
         ..Rules::default()
@@ -180,8 +182,9 @@ async fn mw12_equal_events_within_two_seconds_are_told_once() {
     assert_eq!([told_at(0), told_at(0), told_at(1), told_at(3)], [1, 0, 0, 1]);
 }
 
+/// Covers MW14.
 #[tokio::test]
-async fn mw14_a_panic_is_told_as_a_death_once() {
+async fn a_panic_is_reported_as_a_death_once() {
     let panic = [
         life(Lifecycle::Suspended, 0),
         life(Lifecycle::Crashed, 0),
@@ -202,8 +205,9 @@ async fn mw14_a_panic_is_told_as_a_death_once() {
     assert_eq!(hear(&mut without, &panic), NOTHING);
 }
 
+/// Covers MW14.
 #[tokio::test(start_paused = true)]
-async fn mw14_a_guest_that_panicked_and_is_kept_is_told_when_nobody_does_anything() {
+async fn a_guest_that_panicked_and_is_kept_is_reported_when_nothing_restarts_it() {
     let now = Instant::now();
     let later = now + Duration::from_secs(5);
     let crashed = life(Lifecycle::Crashed, 0);
@@ -224,8 +228,9 @@ async fn mw14_a_guest_that_panicked_and_is_kept_is_told_when_nobody_does_anythin
     assert!(restarted.panicked(later).is_empty(), "on_crash is restart");
 }
 
+/// Covers MW15.
 #[tokio::test(start_paused = true)]
-async fn mw15_what_paused_a_guest_is_told_where_the_operator_says_so_and_not_too_often() {
+async fn the_reason_of_a_pause_is_reported_where_configured_and_not_too_often() {
     let rules = Rules {
         watchdog_pause: true,
         io_error_pause: true,
@@ -255,8 +260,9 @@ async fn mw15_what_paused_a_guest_is_told_where_the_operator_says_so_and_not_too
     assert_eq!(disk(180, 2), ["IO_ERROR_REPORT"]);
 }
 
+/// Covers MW16.
 #[tokio::test]
-async fn mw16_the_end_of_a_migration_is_no_death() {
+async fn the_end_of_a_migration_is_no_death() {
     let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
     let mut judge = judge(Rules::default());
     assert_eq!(
@@ -274,8 +280,9 @@ async fn mw16_the_end_of_a_migration_is_no_death() {
     assert_eq!(hear(&mut judge, &[started(), leaves]), NOTHING);
 }
 
+/// Covers MW16.
 #[tokio::test]
-async fn mw16_a_guest_that_was_arriving_when_libvirtd_went_is_not_told() {
+async fn a_guest_that_was_arriving_when_libvirtd_went_is_not_reported() {
     let mut judge = judge(Rules::default());
     let arriving = listed(ONE, DomainState::Paused, tachi_libvirt::paused::MIGRATION);
     assert_eq!(look(&mut judge, &[arriving]), NOTHING);
@@ -285,8 +292,9 @@ async fn mw16_a_guest_that_was_arriving_when_libvirtd_went_is_not_told() {
     );
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_what_died_while_nobody_listened_is_told_once() {
+async fn a_guest_that_died_while_unwatched_is_reported_once() {
     use DomainState::{Crashed, Paused, Running, Shutoff};
     let cases: [(&str, DomainState, i32, &[&str]); 9] = [
         ("killed", Shutoff, shutoff::CRASHED, &["STOPPED_FAILED"]),
@@ -336,8 +344,9 @@ async fn a_guest_of_which_libvirt_says_nothing_is_as_it_was() {
     assert_eq!(hear(&mut judge, &[failed()]), NOTHING, "told before");
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_a_running_guest_without_definition_that_vanished_is_told_once() {
+async fn a_running_guest_without_definition_that_vanished_is_reported_once() {
     let mut judge = judge(Rules::default());
     hear(&mut judge, &[started()]);
     assert_eq!(look(&mut judge, &[]), ["STOPPED_FAILED"]);
@@ -347,14 +356,16 @@ async fn mw05_a_running_guest_without_definition_that_vanished_is_told_once() {
     assert_eq!(look(&mut judge, &[]), NOTHING);
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_a_guest_that_came_and_died_while_nobody_listened_is_told() {
+async fn a_guest_that_came_and_died_while_unwatched_is_reported() {
     let dead = || [listed(ONE, DomainState::Shutoff, shutoff::CRASHED)];
     assert_eq!(look(&mut judge(Rules::default()), &dead()), ["STOPPED_FAILED"]);
 }
 
+/// Covers MW7.
 #[tokio::test]
-async fn mw07_on_a_host_that_was_never_watched_what_is_dead_already_is_no_news() {
+async fn on_a_host_that_was_never_watched_what_is_dead_already_is_no_news() {
     let mut judge = Judge::new(Rules::default(), Inventory::new("boot"), true);
     let other = Uuid::from_u128(2);
     let guests = [
@@ -366,8 +377,9 @@ async fn mw07_on_a_host_that_was_never_watched_what_is_dead_already_is_no_news()
     assert_eq!(told(&acts), ["STOPPED_FAILED"]);
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_a_death_that_was_seen_twice_is_told_once() {
+async fn a_death_that_was_seen_twice_is_reported_once() {
     let mut judge = judge(Rules::default());
     hear(&mut judge, &[life(Lifecycle::Defined, 0), started()]);
     assert_eq!(
@@ -383,8 +395,9 @@ async fn mw05_a_death_that_was_seen_twice_is_told_once() {
     );
 }
 
+/// Covers MW11.
 #[tokio::test]
-async fn mw11_a_death_whose_telling_was_interrupted_is_told_again_as_the_same() {
+async fn a_failure_whose_report_was_interrupted_is_reported_again_as_the_same() {
     let mut before = judge(Rules::default());
     hear(&mut before, &[life(Lifecycle::Defined, 0), started()]);
     let first = hear_at(&mut before, ONE, &failed(), 77, Instant::now());
@@ -646,8 +659,9 @@ proptest! {
     /// In any order of events each death is reported once, and no running guest as dead. Two kinds of deaths cannot
     /// be detected: one in a gap, if the guest was started again before the next poll, and one in a gap that began
     /// with the guest dead.
+    /// Covers MW5.
     #[test]
-    fn mw05_each_death_is_told_once(steps in proptest::collection::vec(any_step(), 1..40)) {
+    fn each_death_is_reported_once(steps in proptest::collection::vec(any_step(), 1..40)) {
         let mut world = World::new();
         for ((step, kill), micros) in steps.into_iter().zip(1_i64..) {
             world.step(step, kill, micros);
@@ -658,8 +672,9 @@ proptest! {
 }
 
 /// A guest that was paused when it was migrated, and that its owner resumes here.
+/// Covers F5.
 #[tokio::test]
-async fn f5_the_death_of_a_guest_that_came_paused_and_was_resumed_is_told() {
+async fn the_death_of_a_guest_that_came_paused_and_was_resumed_is_reported() {
     let arrives = life(Lifecycle::Started, lifecycle::STARTED_MIGRATED);
     let resumed = life(Lifecycle::Resumed, lifecycle::RESUMED_UNPAUSED);
     let mut judge = judge(Rules::default());
@@ -669,8 +684,9 @@ async fn f5_the_death_of_a_guest_that_came_paused_and_was_resumed_is_told() {
     );
 }
 
+/// Covers F12.
 #[tokio::test]
-async fn f12_what_paused_a_guest_while_nobody_listened_is_told_once() {
+async fn a_pause_while_unwatched_is_reported_once() {
     use DomainState::{Paused, Running};
     let on = || Rules {
         watchdog_pause: true,

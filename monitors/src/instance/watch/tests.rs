@@ -76,8 +76,9 @@ async fn a_death_is_told_in_upstreams_very_bytes() {
     running.stop().await;
 }
 
+/// Covers MW6.
 #[tokio::test]
-async fn mw06_libvirtd_goes_and_comes_back_and_the_monitor_stays() {
+async fn libvirtd_goes_and_comes_back_and_the_monitor_stays() {
     let (stage, running, guests) = watched(Rules::default(), 2).await;
     for guest in &guests {
         stage.fake.stop().await;
@@ -92,8 +93,9 @@ async fn mw06_libvirtd_goes_and_comes_back_and_the_monitor_stays() {
     running.stop().await;
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_a_death_while_libvirtd_was_down_is_told_once_when_it_is_back() {
+async fn a_death_while_libvirtd_was_down_is_reported_once_when_it_is_back() {
     let (stage, running, guests) = watched(Rules::default(), 3).await;
     stage.fake.stop().await;
     running.until_part(LIBVIRT, false).await;
@@ -113,8 +115,9 @@ async fn mw05_a_death_while_libvirtd_was_down_is_told_once_when_it_is_back() {
     running.stop().await;
 }
 
+/// Covers MW5.
 #[tokio::test]
-async fn mw05_a_death_while_the_monitor_was_dead_is_told_once_when_it_is_back() {
+async fn a_death_while_the_monitor_was_dead_is_reported_once_when_it_is_back() {
     let (stage, running, guests) = watched(Rules::default(), 2).await;
     running.kill().await;
     stage
@@ -130,8 +133,9 @@ async fn mw05_a_death_while_the_monitor_was_dead_is_told_once_when_it_is_back() 
     assert_eq!(stage.reports().await, [guests[0].uuid.to_string()]);
 }
 
+/// Covers MW11.
 #[tokio::test]
-async fn mw11_a_thousand_deaths_in_a_second_are_told_each_once() {
+async fn a_thousand_deaths_in_a_second_are_reported_each_once() {
     let (stage, running, guests) = watched(Rules::default(), 1000).await;
     for guest in &guests {
         dies(&stage, guest);
@@ -144,8 +148,9 @@ async fn mw11_a_thousand_deaths_in_a_second_are_told_each_once() {
     running.stop().await;
 }
 
+/// Covers MW4.
 #[tokio::test]
-async fn mw04_a_frozen_libvirtd_is_noticed_and_what_happened_meanwhile_is_told() {
+async fn a_frozen_libvirtd_is_noticed_and_what_happened_meanwhile_is_reported() {
     let (stage, running, guests) = watched(Rules::default(), 2).await;
     stage.fake.freeze();
     running.until_part(LIBVIRT, false).await;
@@ -185,8 +190,9 @@ async fn guests_of_others_are_not_told_and_asked_about_once() {
     running.stop().await;
 }
 
+/// Covers MW14.
 #[tokio::test]
-async fn mw14_a_panicked_guest_that_libvirt_keeps_is_told() {
+async fn a_panicked_guest_that_libvirt_keeps_is_reported() {
     let rules = Rules {
         panic_wait: Duration::from_millis(10),
         ..Rules::default()
@@ -200,8 +206,9 @@ async fn mw14_a_panicked_guest_that_libvirt_keeps_is_told() {
     running.stop().await;
 }
 
+/// Covers MW12.
 #[tokio::test]
-async fn mw12_what_nobody_is_told_of_is_not_asked_for() {
+async fn what_is_not_reported_is_not_polled() {
     let (stage, running, _) = watched(Rules::default(), 1).await;
     assert_eq!(stage.fake.registered(), [0, 4]);
     running.stop().await;
@@ -219,8 +226,9 @@ async fn mw12_what_nobody_is_told_of_is_not_asked_for() {
     running.stop().await;
 }
 
+/// Covers MW4.
 #[tokio::test]
-async fn mw04_one_guest_of_which_nothing_can_be_learnt_hides_no_other() {
+async fn one_unreadable_guest_hides_no_other() {
     let stage = Stage::set();
     let (mut broken, well) = (guest(1), guest(2));
     broken.broken = true;

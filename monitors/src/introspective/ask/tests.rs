@@ -43,8 +43,9 @@ fn agent(stage: &Stage, guest: &Guest, agent: Agent) {
     stage.fake.change(guest.uuid, |guest| guest.agent = agent);
 }
 
+/// Covers MW19.
 #[tokio::test]
-async fn mw19_a_guest_that_hangs_twice_is_told_twice() {
+async fn a_guest_that_hangs_twice_is_reported_twice() {
     let (stage, running, guests) = watched(2).await;
     for _ in 0..2 {
         agent(&stage, &guests[0], Agent::Hangs);
@@ -67,8 +68,9 @@ async fn mw19_a_guest_that_hangs_twice_is_told_twice() {
     running.stop().await;
 }
 
+/// Covers MW19.
 #[tokio::test]
-async fn mw19_guests_that_hang_are_all_told_and_libvirtd_has_threads_left() {
+async fn guests_that_hang_are_all_reported_and_libvirtd_has_threads_left() {
     let (stage, running, guests) = watched(25).await;
     for guest in &guests[..3] {
         agent(&stage, guest, Agent::Hangs);
@@ -92,8 +94,9 @@ async fn mw19_guests_that_hang_are_all_told_and_libvirtd_has_threads_left() {
 }
 
 /// A storage that stalls silences every guest of a host, and a restart of them all would be the worst answer.
+/// Covers F1.
 #[tokio::test]
-async fn f1_guests_that_fall_silent_at_once_are_one_event_of_the_host_and_none_is_told() {
+async fn guests_that_fall_silent_together_are_one_event_of_the_host_and_none_is_reported() {
     let (stage, running, guests) = watched(30).await;
     for guest in &guests {
         agent(&stage, guest, Agent::Hangs);
@@ -112,8 +115,9 @@ async fn f1_guests_that_fall_silent_at_once_are_one_event_of_the_host_and_none_i
 }
 
 /// No permission, a lock that is not given, an internal error: not the guests' silence.
+/// Covers F1.
 #[tokio::test]
-async fn f1_what_libvirt_refuses_is_no_silent_agent() {
+async fn what_libvirt_refuses_is_no_silent_agent() {
     let (stage, running, guests) = watched(9).await;
     for (guest, code) in guests.iter().zip([88, 68, 38, 1, 9, 87, 97, 39]) {
         agent(&stage, guest, Agent::Refused(code));
@@ -167,8 +171,9 @@ async fn guests_that_are_paused_reset_gone_or_without_agent_are_not_told() {
     running.stop().await;
 }
 
+/// Covers MW6.
 #[tokio::test]
-async fn mw06_libvirtd_goes_and_comes_back_and_no_guest_is_told() {
+async fn libvirtd_goes_and_comes_back_and_no_guest_is_reported() {
     let (stage, running, guests) = watched(2).await;
     stage.fake.stop().await;
     running.until_part(LIBVIRT, false).await;
@@ -181,8 +186,9 @@ async fn mw06_libvirtd_goes_and_comes_back_and_no_guest_is_told() {
     running.stop().await;
 }
 
+/// Covers MW7.
 #[tokio::test]
-async fn mw07_a_guest_that_hung_while_the_monitor_was_dead_is_told() {
+async fn a_guest_that_hung_while_the_monitor_was_dead_is_reported() {
     let (stage, running, guests) = watched(1).await;
     running.kill().await;
     agent(&stage, &guests[0], Agent::Hangs);
@@ -198,8 +204,9 @@ async fn mw07_a_guest_that_hung_while_the_monitor_was_dead_is_told() {
     running.stop().await;
 }
 
+/// Covers MW4.
 #[tokio::test]
-async fn mw04_one_guest_of_which_nothing_can_be_learnt_hides_no_other() {
+async fn one_unreadable_guest_hides_no_other() {
     let stage = Stage::set();
     let mut broken = guest(1);
     broken.broken = true;

@@ -130,8 +130,9 @@ impl Fake {
     }
 }
 
+/// Covers MW17.
 #[tokio::test]
-async fn mw17_a_unit_that_fails_is_told_when_it_happens() {
+async fn a_unit_that_fails_is_reported_when_it_happens() {
     let (fake, systemd) = Fake::start(false).await;
     let mut probe = UnitProbe::new("nova-compute.service", systemd);
     assert_eq!(probe.state().await, State::Up);
@@ -192,8 +193,9 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
     assert!(told.unwrap_err().contains("systemd says failed"));
 }
 
+/// Covers MW26.
 #[tokio::test]
-async fn mw26_what_systemd_refuses_names_the_rule_that_is_missing() {
+async fn what_systemd_refuses_names_the_rule_that_is_missing() {
     let (_fake, systemd) = Fake::start(true).await;
     let told = systemd
         .set_going("nova-compute.service", true, Duration::from_secs(20))
@@ -220,8 +222,9 @@ async fn a_connection_that_breaks_is_made_anew() {
     );
 }
 
+/// Covers MW25.
 #[tokio::test]
-async fn mw25_systemd_that_is_away_is_in_the_health() {
+async fn systemd_that_is_away_is_in_the_health() {
     let health = Health::default();
     let connect = || -> Pin<Box<dyn Future<Output = zbus::Result<Connection>> + Send>> {
         Box::pin(async { Err(zbus::Error::Failure("no bus here".to_owned())) })

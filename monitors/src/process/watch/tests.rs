@@ -160,8 +160,9 @@ async fn a_process_that_goes_is_restarted_in_the_order_of_its_steps() {
     assert!(world.said().is_empty());
 }
 
+/// Covers MW18.
 #[tokio::test(start_paused = true)]
-async fn mw18_what_works_in_the_last_round_is_not_reported() {
+async fn what_works_in_the_last_round_is_not_reported() {
     let world = world(State::Up);
     world.does("restart", None, Err("exit status: 1"));
     tokio::spawn(watch_of(&world, pace()).run());
@@ -175,8 +176,9 @@ async fn mw18_what_works_in_the_last_round_is_not_reported() {
     assert!(world.said().is_empty());
 }
 
+/// Covers MW18.
 #[tokio::test(start_paused = true)]
-async fn mw18_a_process_that_cannot_be_restarted_is_reported_once_and_when_it_is_back() {
+async fn a_process_that_cannot_be_restarted_is_reported_once_and_when_it_is_back() {
     let world = world(State::Up);
     world.does("restart", None, Err("exit status: 1"));
     tokio::spawn(watch_of(&world, pace()).run());
@@ -273,8 +275,9 @@ async fn who_only_watches_touches_nothing() {
     assert_eq!((world.done(), world.said()), (vec![], vec!["gone d".to_owned()]));
 }
 
+/// Covers MW3.
 #[tokio::test(start_paused = true)]
-async fn mw03_what_cannot_be_kept_is_said_again_until_it_is() {
+async fn what_cannot_be_kept_is_said_again_until_it_is() {
     let world = world(State::Up);
     *world.disk_full.lock().unwrap() = true;
     let pace = Pace {

@@ -142,9 +142,10 @@ pub(in super::super) fn back() -> Facts {
     }
 }
 
+/// Covers R12, R23.
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
-fn r12_r23_what_speaks_against_a_return_is_told() {
+fn blockers_of_a_return_are_shown() {
     use CheckResult::{Bad, Note, Unknown};
     type Change = fn(&mut Facts);
     let cases: &[(&str, Change, CheckResult, &str)] = &[
@@ -310,13 +311,13 @@ fn r12_r23_what_speaks_against_a_return_is_told() {
             "an engine watches for its return",
         ),
         (
-            "r23: somebody else has disabled it",
+            "somebody else has disabled it",
             |f| set(f, |service| service.disabled_reason = Some("disk errors".into())),
             Bad,
             "somebody else has disabled the service (disk errors)",
         ),
         (
-            "r23: or without a reason",
+            "or without a reason",
             |f| set(f, |service| service.disabled_reason = None),
             Bad,
             "no reason given",

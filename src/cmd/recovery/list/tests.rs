@@ -33,7 +33,7 @@ fn row(number: u128, host: &str, message: Option<&str>) -> RecoveryView {
 
 /// Of the 371 columns that this list once had on a terminal of 100.
 #[test]
-fn operator_row6_the_list_of_recoveries_fits_the_terminal() {
+fn the_list_of_recoveries_fits_the_terminal() {
     let long = "host compute-003.rack-7.az-1.cloud.example.org is held: 2 of the 4 hosts of segment az-1 are out, which is more than \
                 half; approve it if they really are, or reject it";
     let rows = vec![

@@ -22,9 +22,10 @@ fn closed() -> Made {
     Made::Closed(OURS.into())
 }
 
+/// Covers R30.
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
+fn only_what_the_drill_has_made_of_the_service_is_put_back() {
     let leave = |text: &str| ServiceDecision::Leave(text.into());
     let (open, drained) = (
         service(true, None),
@@ -139,8 +140,9 @@ fn r30_only_what_the_drill_has_made_of_the_service_is_put_back() {
     }
 }
 
+/// Covers R30.
 #[test]
-fn r30_the_drill_changes_no_service_that_is_not_as_it_knows_it() {
+fn the_drill_changes_no_service_that_is_not_as_it_knows_it() {
     let open = service(true, None);
     assert_eq!(unlike(Some(&open), true, None), None);
     // Nova keeps the last reason of an enabled service no longer; whatever it shows says nothing.

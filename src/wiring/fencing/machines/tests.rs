@@ -158,8 +158,9 @@ fn nova(hears: &'static [&'static str], calls_up: &'static [&'static str]) -> No
     }
 }
 
+/// Covers T9.
 #[tokio::test(start_paused = true)]
-async fn t9_a_machine_is_learnt_while_nova_hears_the_host_and_the_device_says_on() {
+async fn a_machine_is_recorded_while_the_host_is_up_in_nova_and_the_device_reads_on() {
     for (case, power, hears, busy, learnt) in [
         (
             "on and heard",
@@ -190,8 +191,9 @@ async fn a_round_reads_once_what_is_known_however_many_devices_there_are() {
     assert_eq!(*book.1.lock().unwrap(), 1);
 }
 
+/// Covers T9.
 #[tokio::test(start_paused = true)]
-async fn t9_off_of_a_host_that_nova_hears_is_an_alarm() {
+async fn off_of_a_host_that_is_up_in_nova_is_an_alarm() {
     let book = Book::default();
     let mut reports = [
         report("c1", Power::Off, None),
@@ -223,8 +225,9 @@ async fn t9_off_of_a_host_that_nova_hears_is_an_alarm() {
     assert_eq!(recovered[0].alarm, None, "it is under recovery");
 }
 
+/// Covers T9.
 #[tokio::test(start_paused = true)]
-async fn t9_another_machine_is_an_alarm_of_the_self_test_at_once() {
+async fn another_machine_is_an_alarm_of_the_self_test_at_once() {
     let book = Book::default();
     book.0
         .lock()

@@ -72,8 +72,9 @@ async fn the_self_test_says_what_would_go_wrong() {
     }
 }
 
+/// Covers T9.
 #[tokio::test]
-async fn t9_a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
+async fn a_machine_of_maas_is_known_by_its_id_and_its_hardware() {
     const UUID: &str = "92384634-2938-2342-8820-489239905423";
     for (uuid, want) in [
         (json!(UUID), format!("uuid={UUID} system=abc")),

@@ -26,8 +26,9 @@ async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Conten
     (contents, asked.collect())
 }
 
+/// Covers EW33.
 #[tokio::test]
-async fn ew33_lists_with_nothing_on_them_need_a_look_before_and_one_after() {
+async fn lists_with_nothing_on_them_need_a_look_before_and_one_after() {
     let (contents, asked) = looks(&["there", "there"], false).await;
     assert!(contents.unwrap().service.is_some());
     assert_eq!(
@@ -39,8 +40,9 @@ async fn ew33_lists_with_nothing_on_them_need_a_look_before_and_one_after() {
     assert_eq!(asked, ["os-migrations", "servers/detail", "os-services"]);
 }
 
+/// Covers EW33.
 #[tokio::test]
-async fn ew33_a_cell_that_is_away_before_the_lists_or_after_them_is_no_empty_host() {
+async fn a_cell_that_is_away_before_the_lists_or_after_them_is_no_empty_host() {
     for (services, shown) in [
         (&["down"][..], false),
         (&["there", "down"], false),

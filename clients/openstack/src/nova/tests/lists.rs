@@ -2,8 +2,9 @@
 
 use super::*;
 
+/// Covers EW32.
 #[tokio::test]
-async fn ew32_servers_are_read_from_every_page_of_the_host_that_was_asked() {
+async fn servers_are_read_from_every_page_of_the_host_that_was_asked() {
     for (link_host, case) in [
         ("http://wrong.invalid", "foreign host in the link"),
         ("", "link without a host"),
@@ -33,8 +34,9 @@ async fn ew32_servers_are_read_from_every_page_of_the_host_that_was_asked() {
     }
 }
 
+/// Covers EW32.
 #[tokio::test]
-async fn ew32_ids_are_read_from_every_page_and_without_the_details() {
+async fn ids_are_read_from_every_page_and_without_the_details() {
     let all: Vec<Value> = (1..=7).map(server_record).collect();
     let fake = Fake::start(move |seen| match seen.path.as_str() {
         "/v2.1/servers" => page(seen, "servers", "id", &all, "http://wrong.invalid"),
@@ -77,8 +79,9 @@ async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
     );
 }
 
+/// Covers EW33.
 #[tokio::test]
-async fn ew33_no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
+async fn no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
     let up = json!({"services": [service_record()]});
     let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
     let one = json!({"servers": [{"id": SERVER, "name": "vm1", "links": []}]});
@@ -108,8 +111,9 @@ async fn ew33_no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
     }
 }
 
+/// Covers EW33.
 #[tokio::test]
-async fn ew33_a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
+async fn a_list_of_servers_is_whole_and_of_this_host_or_an_error() {
     let up = json!({"services": [service_record()]});
     let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
     let of = |change: fn(&mut Value)| {

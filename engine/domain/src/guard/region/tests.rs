@@ -92,8 +92,9 @@ fn suspect(region: &mut Region, number: usize, ago: u64) {
 /// Name, what is the matter, and how many are out of the segment and of all.
 type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
+/// Covers R24.
 #[test]
-fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_beats() {
+fn hosts_with_rare_heartbeats_are_not_silent_between_two_of_them() {
     let mut region = region();
     nova(&mut region).services.insert(name(1), Some(service(1, 25)));
     let mut rules = Policy::default();
@@ -104,9 +105,10 @@ fn r24_hosts_of_a_cloud_that_beats_seldom_have_not_fallen_silent_between_two_bea
     assert!(region.fell_silent(&name(1), &rules));
 }
 
+/// Covers T4, R24.
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[test]
-fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
+fn a_host_counts_as_out_once_however_many_sources_show_it() {
     let proof = |host, seconds| HostIncident {
         host: id(host),
         recovery: recovery(9),
@@ -132,13 +134,13 @@ fn t4_r24_hosts_count_as_out_once_whatever_says_so() {
             2,
         ),
         (
-            "t4: reported before Nova has heard it",
+            "reported before Nova has heard it",
             Box::new(|r| suspect(r, 1, 7)),
             1,
             1,
         ),
         (
-            "t4: four of them",
+            "four of them",
             Box::new(|r| (1..5).for_each(|number| suspect(r, number, 60))),
             1,
             1,
@@ -269,8 +271,9 @@ fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
     assert_eq!((facts.heard, facts.targets, facts.segment_targets), (4, 4, 0));
 }
 
+/// Covers R24.
 #[test]
-fn r24_one_death_is_no_storm_whatever_the_size_of_its_segment_and_whoever_is_away() {
+fn one_death_is_no_storm_whatever_the_size_of_its_segment_and_the_hosts_already_out() {
     for away in 0..4 {
         let mut region = region();
         suspect(&mut region, 0, 0);
@@ -301,8 +304,9 @@ fn r24_one_death_is_no_storm_whatever_the_size_of_its_segment_and_whoever_is_awa
     }
 }
 
+/// Covers R24.
 #[test]
-fn r24_a_standing_hold_counts_its_hosts_for_as_long_as_nova_does_not_hear_them() {
+fn a_hold_counts_its_hosts_while_they_are_down_in_nova() {
     let mut region = region();
     for number in [1, 2, 3] {
         age(&mut region, number, 3_000);
@@ -434,8 +438,9 @@ fn last(hosts: &[(usize, u64)]) -> crate::guard::GuardResult {
     crate::guard::process::check(&disabling(hosts), id(*host), recovery, &Policy::default())
 }
 
+/// Covers T3.
 #[test]
-fn t3_services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_all() {
+fn services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_all() {
     use crate::guard::GuardResult;
     assert_eq!(last(&[(0, 0)]), GuardResult::Pass, "one always may be");
     assert!(
@@ -470,8 +475,9 @@ fn t3_services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of
     assert!(matches!(verdict(1), GuardResult::Hold { .. }));
 }
 
+/// Covers T3.
 #[test]
-fn t3_a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recovery() {
+fn a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recovery() {
     let mut region = disabling(&[(1, 0)]);
     (region.hosts[0].on_maintenance, region.hosts[0].by_process) = (true, true);
     let verdict = crate::guard::process::check(&region, id(1), recovery(100), &Policy::default());
@@ -481,8 +487,9 @@ fn t3_a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recove
     );
 }
 
+/// Covers T3.
 #[test]
-fn t3_services_are_disabled_for_processes_at_a_bounded_rate() {
+fn services_are_disabled_for_processes_at_a_bounded_rate() {
     let mut rules = Policy::default();
     rules.guards.process_segment_percent = 100;
     rules.guards.process_global_percent = 100;
@@ -508,8 +515,9 @@ fn voice(host: Option<usize>, user: &str) -> crate::Reporter {
     }
 }
 
+/// Covers T2.
 #[test]
-fn t2_corroboration_counts_bound_voices_outside_the_hosts_failure_domains() {
+fn corroboration_counts_bound_reporters_outside_the_hosts_failure_domains() {
     let unbound = || crate::Reporter {
         user_id: "anybody".into(),
         ..crate::Reporter::default()
@@ -553,8 +561,9 @@ fn t2_corroboration_counts_bound_voices_outside_the_hosts_failure_domains() {
 }
 
 /// A switch that fails leaves some hosts on its other side: they see the rest of the cloud gone.
+/// Covers T2.
 #[test]
-fn t2_a_monitor_that_nova_does_not_hear_or_that_is_out_itself_corroborates_nothing() {
+fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
     let corroborated = |change: &dyn Fn(&mut Region)| {
         let mut region = region();
         region.hosts[0].reporters = vec![voice(None, "a"), voice(Some(3), "c")];
@@ -576,8 +585,9 @@ fn t2_a_monitor_that_nova_does_not_hear_or_that_is_out_itself_corroborates_nothi
     assert_eq!(corroborated(&accused), 2, "Nova has heard it since");
 }
 
+/// Covers R24.
 #[test]
-fn r24_heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
+fn heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
     let mut region = region();
     // A broker fails: of hosts that beat every 30 s the last heartbeat is 0 to 30 s older than the failure.
     for number in 0..10 {
@@ -596,8 +606,9 @@ fn r24_heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
     assert_eq!(vanished(&rules), 10);
 }
 
+/// Covers T2.
 #[test]
-fn t2_what_hypervisors_say_of_another_counts_in_no_fraction_while_nova_hears_it() {
+fn reports_of_hypervisors_count_in_no_fraction_while_the_host_is_up_in_nova() {
     let out = |reporter: crate::Reporter| {
         let mut region = region();
         // Reported a moment ago, and heard four seconds ago.

@@ -291,8 +291,9 @@ mod tests {
         }
     }
 
+    /// Covers EW37.
     #[test]
-    fn ew37_a_reserved_host_that_nova_does_not_know_is_a_clear_reason() {
+    fn a_reserved_host_that_nova_does_not_know_is_a_clear_reason() {
         let mut strange = host("fqdn.example", Some(64));
         strange.service = None;
         let choice = chosen(vec![strange], Vec::new(), false, &[1]);
@@ -319,8 +320,9 @@ mod tests {
         }
     }
 
+    /// Covers EW36.
     #[test]
-    fn ew36_zones_and_aggregates_decide_who_may_join() {
+    fn zones_and_aggregates_decide_who_may_join() {
         type Case = (&'static str, Vec<Aggregate>, bool, Option<Vec<u64>>);
         let cases: [Case; 7] = [
             ("no aggregates", vec![], false, Some(vec![])),

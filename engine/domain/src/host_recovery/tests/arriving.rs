@@ -80,8 +80,9 @@ fn asks_for_its_evacuation(bed: &Bed) -> bool {
     bed.evacuates(77)
 }
 
+/// Covers R28.
 #[test]
-fn r28_a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
+fn a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
     for kind in [
         MigrationType::LiveMigration,
         MigrationType::Resize,
@@ -102,8 +103,9 @@ fn r28_a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
     );
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_lands_later_is_moved_under_a_proof_that_was_read_again() {
+fn what_lands_later_is_moved_under_a_proof_that_was_read_again() {
     let sets_out = inbound(MigrationType::Resize, "migrating");
     let shown = at_b(Some("resize_migrating"), PowerState::Running);
     let mut bed = empty_with(sets_out.clone());
@@ -131,8 +133,9 @@ fn r28_what_lands_later_is_moved_under_a_proof_that_was_read_again() {
     );
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
+fn what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
     // Nova goes on showing it at its source, with a task, after its call to the dead host has timed out.
     let record = Migration {
         updated_at: Some(nova_time(120_000)),
@@ -166,8 +169,9 @@ fn r28_what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
     assert!(bed.is_waiting(77), "{:?}", bed.step(77));
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_runs_at_its_source_is_nobodys_business() {
+fn what_runs_at_its_source_is_left_alone() {
     let failed = inbound(MigrationType::LiveMigration, "error");
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
@@ -191,8 +195,9 @@ fn r28_what_runs_at_its_source_is_nobodys_business() {
     assert!(bed.state.moves.is_empty());
 }
 
+/// Covers R28.
 #[test]
-fn r28_a_revert_comes_to_its_source_and_old_records_are_reported_only() {
+fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
     let reverting = Migration {
         source: Some(HOST.into()),
         dest: Some("b".into()),
@@ -240,8 +245,9 @@ fn r28_a_revert_comes_to_its_source_and_old_records_are_reported_only() {
     assert!(!told(&bed), "history");
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_left_the_host_since_is_not_on_its_way_to_it() {
+fn what_left_the_host_since_is_not_on_its_way_to_it() {
     let arrived = inbound(MigrationType::Resize, "confirmed");
     let gone = Migration {
         id: MigrationId(10),
@@ -258,8 +264,9 @@ fn r28_what_left_the_host_since_is_not_on_its_way_to_it() {
     assert!(bed.state.arrivals.expected.is_empty());
 }
 
+/// Covers R28.
 #[test]
-fn r28_the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
+fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     bed.tick(500);
@@ -284,8 +291,9 @@ fn r28_the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
     }
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_is_on_its_way_when_the_host_is_back_is_named() {
+fn what_is_on_its_way_when_the_host_is_back_is_named() {
     let record = inbound(MigrationType::LiveMigration, "running");
     let mut bed = empty_with(record.clone());
     watch(
@@ -304,8 +312,9 @@ fn r28_what_is_on_its_way_when_the_host_is_back_is_named() {
     assert_eq!(bed.status, NotificationStatus::Failed);
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
+fn what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
     let reverting = Migration {
         source: Some(HOST.into()),
         dest: Some("b".into()),
@@ -342,8 +351,9 @@ fn r28_what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
     assert!(bed.state.moves.is_empty(), "another recovery has moved it");
 }
 
+/// Covers R28.
 #[test]
-fn r28_nothing_that_comes_late_is_moved_from_a_host_that_lives_again() {
+fn nothing_that_comes_late_is_moved_from_a_host_that_lives_again() {
     let record = inbound(MigrationType::Resize, "post-migrating");
     let mut bed = empty_with(record.clone());
     round(&mut bed, 40_000, &[server(77)], &record, &server(77));
@@ -361,8 +371,9 @@ fn r28_nothing_that_comes_late_is_moved_from_a_host_that_lives_again() {
     assert_eq!(bed.state.stage, Stage::Returning);
 }
 
+/// Covers R28.
 #[test]
-fn r28_a_take_over_goes_on_watching_and_a_rejection_ends_it() {
+fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     let record = inbound(MigrationType::LiveMigration, "running");
     let mut bed = empty_with(record.clone());
     bed.take_over();
@@ -380,8 +391,9 @@ fn r28_a_take_over_goes_on_watching_and_a_rejection_ends_it() {
     }
 }
 
+/// Covers R28.
 #[test]
-fn r28_a_cell_that_is_away_hides_nothing() {
+fn a_cell_that_is_away_hides_nothing() {
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     while !lists(&bed) {
         bed.tick(1_000);

@@ -11,8 +11,9 @@ fn holds(bed: &Bed, life: Life) -> Option<BootHeldFor> {
         .holds_boot(life, Elapsed::from_millis(bed.at), nova_time(bed.at + 100_000))
 }
 
+/// Covers R25.
 #[test]
-fn r25_a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
+fn a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
     let mut bed = Bed::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None, "a report alone holds nobody");
     bed.heartbeat_age(20_000).service().power(Power::On);
@@ -28,8 +29,9 @@ fn r25_a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied
     assert_eq!(holds(&bed, Life::Closed), None);
 }
 
+/// Covers R5, R25.
 #[test]
-fn r5_r25_a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more() {
+fn a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(timeout()));
@@ -46,8 +48,9 @@ fn r5_r25_a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more
     }
 }
 
+/// Covers R25.
 #[test]
-fn r25_an_external_word_holds_the_host_once_it_is_believed() {
+fn an_external_off_claim_holds_the_boot_once_it_is_accepted() {
     let mut bed = Bed::external().begun();
     assert_eq!(holds(&bed, Life::Open), None);
     bed.heartbeat_age(20_000).service();
@@ -55,8 +58,9 @@ fn r25_an_external_word_holds_the_host_once_it_is_believed() {
     assert_eq!(holds(&bed, Life::Open), Some(BootHeldFor::Recovery));
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_host_that_a_person_says_is_off_is_held_while_that_is_looked_into() {
+fn a_host_confirmed_off_by_hand_is_on_boot_hold_while_that_is_checked() {
     let mut bed = Bed::engine().begun();
     assert_eq!(holds(&bed, Life::Open), None);
     bed.say(OperatorCommand::HostIsOff);

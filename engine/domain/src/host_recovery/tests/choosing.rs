@@ -33,8 +33,9 @@ fn made(one: Server, millis: u64) -> Server {
     Server { about, ..one }
 }
 
+/// Covers EW13.
 #[test]
-fn ew13_marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
+fn marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
     let bed = Bed::engine().planned(vec![
         made(server(1), 9),
         made(preferred(server(2), "900"), 8),
@@ -170,8 +171,9 @@ fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
     one
 }
 
+/// Covers EW25.
 #[test]
-fn ew25_what_a_rule_names_is_left_and_says_which() {
+fn what_a_rule_names_is_left_and_says_which() {
     let pairs = |text: &str| vec![text.parse().unwrap()];
     let owners = |key: &str, value: &str| {
         let mut one = tagged(1);
@@ -264,8 +266,9 @@ fn ew25_what_a_rule_names_is_left_and_says_which() {
     }
 }
 
+/// Covers EW25.
 #[test]
-fn ew25_amphorae_are_left_to_octavia_unless_somebody_says_otherwise() {
+fn amphorae_are_left_to_octavia_unless_somebody_says_otherwise() {
     let named = |one: Server, name: &str| Server {
         name: name.into(),
         ..one

@@ -59,8 +59,9 @@ fn dead_device(bed: &mut Bed) {
     bed.power_fails(fault(Some(401), FaultClass::Fatal, false));
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_host_that_reads_on_is_ordered_off_once_its_heartbeat_was_seen_to_stand_still() {
+fn a_host_that_reads_on_is_ordered_off_once_its_heartbeat_was_seen_to_stand_still() {
     let mut bed = unwatched(Bed::engine());
     // Nova shows it stale at once; that it stands still is to be seen.
     beat(&mut bed, 60);
@@ -68,8 +69,9 @@ fn r26_a_host_that_reads_on_is_ordered_off_once_its_heartbeat_was_seen_to_stand_
     assert!(matches!(ordered, Some(15..=18)), "{ordered:?}");
 }
 
+/// Covers R26.
 #[test]
-fn r26_what_its_engine_has_watched_before_counts() {
+fn what_its_engine_has_watched_before_counts() {
     let mut bed = unwatched(Bed::engine());
     beat(&mut bed, 60);
     bed.watched = true;
@@ -78,8 +80,9 @@ fn r26_what_its_engine_has_watched_before_counts() {
 }
 
 /// A copy of Nova's database that lags behind by a constant time shows each heartbeat as old; but it shows each.
+/// Covers R26.
 #[test]
-fn r26_no_constant_lag_of_novas_reads_has_a_living_host_ordered_off() {
+fn no_constant_lag_of_novas_reads_has_a_living_host_ordered_off() {
     for lag in [16, 20, 60] {
         let mut bed = unwatched(Bed::engine());
         for number in 0..300_u64 {
@@ -90,8 +93,9 @@ fn r26_no_constant_lag_of_novas_reads_has_a_living_host_ordered_off() {
     }
 }
 
+/// Covers R26.
 #[test]
-fn r26_silence_counts_only_a_minute_after_nova_was_deaf() {
+fn silence_counts_only_a_minute_after_an_outage_of_nova() {
     for (others, guard) in [(0, Guard::Observer), (3, Guard::AllStale)] {
         let mut bed = unwatched(Bed::engine());
         bed.around_later(heard(others));
@@ -109,8 +113,9 @@ fn r26_silence_counts_only_a_minute_after_nova_was_deaf() {
     }
 }
 
+/// Covers R26.
 #[test]
-fn r26_an_operator_who_lets_it_past_g2_takes_novas_deafness_upon_himself() {
+fn an_operator_who_approves_past_g2_overrides_an_outage_of_nova() {
     let mut bed = unwatched(Bed::engine());
     bed.around_later(heard(3));
     beat(&mut bed, 60);
@@ -126,8 +131,9 @@ fn r26_an_operator_who_lets_it_past_g2_takes_novas_deafness_upon_himself() {
 }
 
 /// Seed 920007859 of the simulation.
+/// Covers R26.
 #[test]
-fn r26_a_persons_word_is_not_believed_right_after_nova_was_deaf() {
+fn an_operators_confirmation_does_not_count_right_after_an_outage_of_nova() {
     let mut bed = unwatched(Bed::engine());
     beat(&mut bed, 20);
     for _ in 0..20 {
@@ -160,8 +166,9 @@ fn r26_a_persons_word_is_not_believed_right_after_nova_was_deaf() {
     assert!(matches!(believed, Some(57..=62)), "{believed:?}");
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_reports_word_is_not_believed_right_after_nova_was_deaf() {
+fn an_off_claim_of_a_report_does_not_count_right_after_an_outage_of_nova() {
     let mut bed = unwatched(Bed::external());
     beat(&mut bed, 20);
     bed.around_later(heard(3));
@@ -193,8 +200,9 @@ fn off(bed: &mut Bed, machine: Option<&str>) {
     });
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_device_that_names_its_machine_waits_for_one_look_and_one_that_does_not_for_silence() {
+fn a_device_that_names_its_machine_waits_for_one_look_and_one_that_does_not_for_silence() {
     for (machine, from, to) in [(Some("guid=a"), 3, 5), (None, 15, 18)] {
         let mut bed = unwatched(Bed::engine());
         beat(&mut bed, 60);
@@ -211,8 +219,9 @@ fn r26_a_device_that_names_its_machine_waits_for_one_look_and_one_that_does_not_
     }
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_heartbeat_that_moves_after_the_first_reading_voids_both() {
+fn a_heartbeat_that_moves_after_the_first_reading_voids_both() {
     let mut bed = Bed::engine().begun();
     beat(&mut bed, 60);
     bed.service().power(Power::Off);
@@ -225,8 +234,9 @@ fn r26_a_heartbeat_that_moves_after_the_first_reading_voids_both() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again() {
+fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_again() {
     let mut bed = Bed::engine().begun();
     beat(&mut bed, 60);
     bed.service().say(OperatorCommand::HostIsOff);
@@ -245,8 +255,9 @@ fn r26_a_word_that_waits_two_minutes_for_anything_but_silence_is_asked_for_again
     );
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
+fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock() {
     let mut bed = Bed::engine().begun();
     beat(&mut bed, 60);
     bed.service().say(OperatorCommand::HostIsOff);
@@ -276,8 +287,9 @@ fn r26_a_word_ends_ten_minutes_after_it_was_given_by_the_databases_clock() {
     );
 }
 
+/// Covers R26.
 #[test]
-fn r26_a_new_owner_counts_by_what_it_has_seen_itself() {
+fn a_new_owner_counts_by_what_it_has_seen_itself() {
     let mut bed = unwatched(Bed::engine());
     beat(&mut bed, 60);
     for _ in 0..10 {

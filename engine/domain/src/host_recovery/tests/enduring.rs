@@ -46,8 +46,9 @@ fn refused_for(bed: &mut Bed, millis: u64, refusal: &Fault) -> u32 {
     asked
 }
 
+/// Covers EW2.
 #[test]
-fn ew02_no_fault_in_passing_makes_a_success_of_what_is_not_over() {
+fn no_fault_in_passing_makes_a_success_of_what_is_not_over() {
     let faults = [
         unavailable(),
         timeout(),
@@ -72,8 +73,9 @@ fn ew02_no_fault_in_passing_makes_a_success_of_what_is_not_over() {
     }
 }
 
+/// Covers EW2.
 #[test]
-fn ew02_what_is_failed_to_the_end_ends_as_failed() {
+fn what_is_failed_to_the_end_ends_as_failed() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = Vec::new();
@@ -95,8 +97,9 @@ fn ew02_what_is_failed_to_the_end_ends_as_failed() {
     assert_eq!(bed.status, NotificationStatus::Failed);
 }
 
+/// Covers EW4.
 #[test]
-fn ew04_a_rebuild_that_makes_progress_is_not_called_slow() {
+fn a_rebuild_that_makes_progress_is_not_called_slow() {
     let mut bed = Bed::engine().asked();
     let stages = ["rebuilding", "rebuild_block_device_mapping", "rebuild_spawning"];
     for round in 0..90 {
@@ -125,8 +128,9 @@ fn ew04_a_rebuild_that_makes_progress_is_not_called_slow() {
     assert_eq!(bed.status, NotificationStatus::Running, "which is no failure");
 }
 
+/// Covers EW7.
 #[test]
-fn ew07_a_segment_disabled_between_two_attempts_gets_no_second_one() {
+fn a_segment_disabled_between_two_attempts_gets_no_second_one() {
     let mut bed = Bed::engine().asked();
     bed.pulse(false, false);
     bed.tick(10_000).service().power(Power::Off);
@@ -143,8 +147,9 @@ fn ew07_a_segment_disabled_between_two_attempts_gets_no_second_one() {
     assert!(asked, "enabled again: {:?}", bed.commands);
 }
 
+/// Covers EW7.
 #[test]
-fn ew07_a_host_put_on_maintenance_between_two_attempts_gets_no_second_one() {
+fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
     let mut bed = Bed::engine().asked();
     bed.pulse(true, true);
     bed.tick(10_000).service().power(Power::Off);
@@ -159,8 +164,9 @@ fn ew07_a_host_put_on_maintenance_between_two_attempts_gets_no_second_one() {
     }
 }
 
+/// Covers EW8.
 #[test]
-fn ew08_nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_else() {
+fn nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_else() {
     let away = fault(None, FaultClass::Transient, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
@@ -177,8 +183,9 @@ fn ew08_nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_e
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
 
+/// Covers EW8.
 #[test]
-fn ew08_an_instance_whose_calls_fail_beyond_its_deadline_is_left_to_a_person_with_the_cause() {
+fn an_instance_whose_calls_fail_beyond_its_deadline_needs_an_operator_and_names_the_cause() {
     let away = fault(Some(429), FaultClass::Transient, false);
     let mut bed = Bed::with("UNKNOWN", |policy| {
         policy.move_deadline = std::time::Duration::from_secs(600);
@@ -279,8 +286,9 @@ fn a_recovery_that_gets_no_list_by_its_deadline_says_why_and_makes_way_for_the_n
     );
 }
 
+/// Covers EW14.
 #[test]
-fn ew14_the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
+fn the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
     let cause = fault(Some(409), FaultClass::Conflict, false);
     let mut bed = Bed::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(cause));
@@ -319,8 +327,9 @@ fn a_refused_evacuation_is_told_within_seconds_and_no_more_once_it_is_accepted()
     assert_eq!(bed.message, None);
 }
 
+/// Covers EW19.
 #[test]
-fn ew19_a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
+fn a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let mut asked = bed.evacuates(1);
@@ -353,8 +362,9 @@ fn ew19_a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() 
     }
 }
 
+/// Covers EW19.
 #[test]
-fn ew19_a_refusal_of_the_instance_itself_counts() {
+fn a_refusal_of_the_instance_itself_counts() {
     let refusal = fault(Some(400), FaultClass::Permanent, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(refusal.clone()));
@@ -363,8 +373,9 @@ fn ew19_a_refusal_of_the_instance_itself_counts() {
     assert!(!bed.is_waiting(1));
 }
 
+/// Covers EW30.
 #[test]
-fn ew30_a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
+fn a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     let mut writes = 0;
     for _ in 0..60 {

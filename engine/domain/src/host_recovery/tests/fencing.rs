@@ -40,8 +40,9 @@ fn gates_end_a_recovery_before_anything_is_touched() {
     }
 }
 
+/// Covers R15.
 #[test]
-fn r15_external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
+fn external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
     use crate::policy::FencingMode::{Engine, External};
     let cases = [
         ("NORMAL", External, false),
@@ -60,8 +61,9 @@ fn r15_external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
     }
 }
 
+/// Covers EW24, R24.
 #[test]
-fn ew24_r24_a_storm_is_held_above_the_fraction_and_one_host_never_is() {
+fn a_storm_is_held_above_the_fraction_and_one_host_never_is() {
     let cases = [
         ("one of one", 1, 1, false),
         ("one of two", 1, 2, false),
@@ -172,8 +174,9 @@ fn a_contradicted_report_is_given_up_and_nothing_was_done() {
     assert!(bed.said <= 3, "messages do not flap: {}", bed.said);
 }
 
+/// Covers T4.
 #[test]
-fn t4_a_report_is_contradicted_by_a_nova_that_has_heard_the_host_all_the_time() {
+fn a_report_is_contradicted_by_uninterrupted_heartbeats_in_nova() {
     for (name, missed, counted) in [("heard", false, true), ("missed and back", true, false)] {
         let mut bed = Bed::engine().begun();
         bed.heartbeat_age(if missed { 60_000 } else { 1_000 }).service();
@@ -189,8 +192,9 @@ fn t4_a_report_is_contradicted_by_a_nova_that_has_heard_the_host_all_the_time() 
     }
 }
 
+/// Covers R5.
 #[test]
-fn r5_an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
+fn an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -291,8 +295,9 @@ fn a_device_that_cannot_be_read_is_held_and_never_taken_for_off() {
     assert!(bed.state.proof.is_none());
 }
 
+/// Covers R15.
 #[test]
-fn r15_a_word_counts_once_nova_does_not_hear_the_host() {
+fn an_off_claim_counts_once_the_host_is_down_in_nova() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(14_000).service();
     assert!(bed.state.proof.is_none(), "R16: a heartbeat of 14 s is not stale");
@@ -305,8 +310,9 @@ fn r15_a_word_counts_once_nova_does_not_hear_the_host() {
     assert!(!reads_power(&bed));
 }
 
+/// Covers R16.
 #[test]
-fn r16_forced_down_hides_up_and_not_the_heartbeat() {
+fn forced_down_hides_up_and_not_the_heartbeat() {
     let mut bed = Bed::external().begun();
     bed.service.forced_down = true;
     bed.service.up = false;
@@ -325,8 +331,9 @@ fn r16_forced_down_hides_up_and_not_the_heartbeat() {
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers R23.
 #[test]
-fn r23_a_foreign_disable_stays() {
+fn a_foreign_disable_stays() {
     let cases = [
         ("enabled", true, None, false),
         ("disabled for a reason of its own", false, Some("disk"), true),
@@ -354,8 +361,9 @@ fn r23_a_foreign_disable_stays() {
     }
 }
 
+/// Covers R17.
 #[test]
-fn r17_forced_down_is_not_set_on_an_old_reading() {
+fn forced_down_is_not_set_on_an_old_reading() {
     let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     bed.see(Observation::ServiceUpdated(Err(timeout())));
@@ -542,8 +550,9 @@ fn a_method_that_is_not_auto_is_told() {
     }
 }
 
+/// Covers R17.
 #[test]
-fn r17_each_move_names_the_proof_it_was_asked_for_on() {
+fn each_move_names_the_proof_it_was_asked_for_on() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.tick(10);
     let named: Vec<_> = bed.state.moves.values().map(|one| one.proof).collect();

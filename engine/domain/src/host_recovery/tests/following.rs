@@ -11,8 +11,9 @@ fn unlocks(bed: &Bed) -> bool {
     bed.wants(|command| matches!(command, Command::Unlock(_)))
 }
 
+/// Covers R7.
 #[test]
-fn r7_an_ordinary_move_takes_three_transactions_after_the_plans() {
+fn an_ordinary_move_takes_three_transactions_after_the_plans() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
@@ -30,8 +31,9 @@ fn the_intent_is_written_before_the_call() {
     assert!(bed.record.moves.contains(&id(1)));
 }
 
+/// Covers R17.
 #[test]
-fn r17_nothing_is_asked_for_on_an_old_reading() {
+fn nothing_is_asked_for_on_an_old_reading() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
@@ -42,8 +44,9 @@ fn r17_nothing_is_asked_for_on_an_old_reading() {
     assert!(bed.evacuates(1));
 }
 
+/// Covers R17.
 #[test]
-fn r17_an_unclear_reading_renews_nothing_and_is_said() {
+fn an_unclear_reading_renews_nothing_and_is_said() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
@@ -53,8 +56,9 @@ fn r17_an_unclear_reading_renews_nothing_and_is_said() {
     assert!(bed.message.as_deref().unwrap().contains("does not say"));
 }
 
+/// Covers R16.
 #[test]
-fn r16_the_heartbeat_is_noted_before_the_first_instance_is_asked_for() {
+fn the_heartbeat_is_noted_before_the_first_instance_is_asked_for() {
     let mut bed = Bed::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
@@ -212,8 +216,9 @@ fn a_refused_evacuation_is_asked_for_again_after_a_look_and_at_last_is_a_persons
     );
 }
 
+/// Covers EW1.
 #[test]
-fn ew01_an_instance_that_fails_once_and_moves_then_is_moved() {
+fn an_instance_that_fails_once_and_moves_then_is_moved() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert!(bed.is_waiting(1));
@@ -231,8 +236,9 @@ fn ew01_an_instance_that_fails_once_and_moves_then_is_moved() {
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
 
+/// Covers R5, R12.
 #[test]
-fn r05_r12_unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
+fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     for _ in 0..4 {
@@ -252,8 +258,9 @@ fn r05_r12_unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late(
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
+/// Covers R12.
 #[test]
-fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
+fn a_lock_that_may_come_late_is_taken_off_late_too() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));
@@ -275,8 +282,9 @@ fn r12_a_lock_that_may_come_late_is_taken_off_late_too() {
 
 /// The engine may have been stopped in between, or Nova slow: by the time of the answer nothing can come any more, but what
 /// the answer is about was before.
+/// Covers R5, R12.
 #[test]
-fn r05_r12_an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
+fn an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));

@@ -230,8 +230,9 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
 }
 
 /// The first order of an episode that begins in the middle of the evacuation, as the host came back.
+/// Covers R24.
 #[test]
-fn r24_an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_given() {
+fn an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_given() {
     let mut bed = alive();
     bed.say(OperatorCommand::Approve).found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();

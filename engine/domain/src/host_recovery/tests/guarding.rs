@@ -51,8 +51,9 @@ fn silent_and_on(bed: &mut Bed) {
     bed.power(Power::On);
 }
 
+/// Covers ROW9.
 #[test]
-fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
+fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
     let mut beds: Vec<Bed> = (0..5).map(|_| Bed::engine()).collect();
     for bed in &mut beds {
         bed.claim().around(five_of_ten());
@@ -79,8 +80,9 @@ fn row09_five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
     }
 }
 
+/// Covers I8.
 #[test]
-fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
+fn approval_lifts_the_guards_that_were_named_and_no_others() {
     let mut bed = Bed::with("UNKNOWN", |policy| {
         policy.guards.protected_hosts = vec!["compute-1".into()];
     });
@@ -103,8 +105,9 @@ fn i8_approval_lifts_the_guards_that_were_named_and_no_others() {
     assert!(bed.orders_off(), "{:?}", bed.message);
 }
 
+/// Covers I8, R27.
 #[test]
-fn i8_r27_a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard() {
+fn a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard() {
     let mut bed = Bed::engine();
     bed.claim().around(region(4, 10)).say(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
@@ -127,8 +130,9 @@ fn i8_r27_a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global, Guard::Flap]);
 }
 
+/// Covers R24.
 #[test]
-fn r24_a_guard_that_waits_goes_on_by_itself() {
+fn a_waiting_guard_continues_by_itself() {
     let mut bed = Bed::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
@@ -149,8 +153,9 @@ fn r24_a_guard_that_waits_goes_on_by_itself() {
     assert_eq!(waits_for(&bed), []);
 }
 
+/// Covers R24.
 #[test]
-fn r24_an_operator_need_not_wait_and_what_is_waited_for_survives_a_take_over() {
+fn an_operator_need_not_wait_and_what_is_waited_for_survives_a_takeover() {
     let mut bed = Bed::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
@@ -168,8 +173,9 @@ fn r24_an_operator_need_not_wait_and_what_is_waited_for_survives_a_take_over() {
     );
 }
 
+/// Covers R24.
 #[test]
-fn r24_what_the_engine_cannot_see_nobody_approves_for_it() {
+fn an_approval_does_not_replace_facts_that_the_engine_cannot_read() {
     let mut bed = Bed::engine();
     let mut blind = region(1, 10);
     blind.nova = Err("503".into());
@@ -182,8 +188,9 @@ fn r24_what_the_engine_cannot_see_nobody_approves_for_it() {
     assert_eq!(waits_for(&bed), [Guard::Observer]);
 }
 
+/// Covers R24.
 #[test]
-fn r24_an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
+fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
     let mut bed = Bed::engine();
     bed.claim().around(ordered(region(1, 100), 3));
     assert_eq!(bed.state.stage, Stage::Fencing, "that is no reason not to look");
@@ -208,8 +215,9 @@ fn r24_an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() 
     );
 }
 
+/// Covers R24.
 #[test]
-fn r24_the_journal_has_the_last_word_on_the_rate_and_nothing_of_the_order_remains() {
+fn the_journal_decides_on_the_rate_and_nothing_of_a_refused_order_remains() {
     let mut bed = Bed::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
@@ -243,8 +251,9 @@ fn an_order_is_counted_once_for_each_episode_however_often_it_is_given() {
     }
 }
 
+/// Covers R24.
 #[test]
-fn r24_a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
+fn a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).around_later(five_of_ten()).tick(3_000);
@@ -257,8 +266,9 @@ fn r24_a_storm_that_comes_before_the_proof_holds_a_host_that_was_found_off() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
 
+/// Covers I4.
 #[test]
-fn i4_a_storm_that_comes_after_the_order_leaves_it_alone() {
+fn a_storm_that_comes_after_the_order_leaves_it_alone() {
     let mut bed = Bed::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
@@ -269,8 +279,9 @@ fn i4_a_storm_that_comes_after_the_order_leaves_it_alone() {
     assert!(bed.state.hold.is_none());
 }
 
+/// Covers ROW11.
 #[test]
-fn row11_maintenance_before_the_order_ends_it_and_after_the_order_the_fence_goes_on() {
+fn maintenance_before_the_order_ends_the_fencing_and_after_the_order_it_continues() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.pulse(true, true);
@@ -355,8 +366,9 @@ fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while
     assert_eq!(bed.state.stage, Stage::Fencing);
 }
 
+/// Covers R24.
 #[test]
-fn r24_a_cliff_is_waited_out_for_three_intervals_in_the_recoverys_own_time() {
+fn a_cliff_is_waited_out_for_three_intervals_in_the_recoverys_own_time() {
     let cliff = || {
         let mut seen = region(1, 100);
         let nova = seen.nova.as_mut().unwrap();

@@ -80,8 +80,9 @@ pub(super) fn failed_at_b() -> Bed {
     bed
 }
 
+/// Covers C1.
 #[test]
-fn c1_what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
+fn what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
     let mut bed = failed_at_b();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
@@ -89,8 +90,9 @@ fn c1_what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
     assert_eq!(asked, [Some("b".to_owned())]);
 }
 
+/// Covers C1.
 #[test]
-fn c1_what_fails_there_to_the_end_is_held_and_waits_for_a_person() {
+fn what_fails_there_for_good_is_on_hold_and_waits_for_an_operator() {
     let mut bed = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
@@ -109,8 +111,9 @@ fn c1_what_fails_there_to_the_end_is_held_and_waits_for_a_person() {
     assert_eq!(asked, [], "not forgotten");
 }
 
+/// Covers C1.
 #[test]
-fn c1_a_destination_that_is_proven_off_runs_nothing_and_sets_free() {
+fn a_destination_that_is_proven_off_runs_nothing_and_sets_free() {
     let mut bed = failed_at_b();
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     // While it counts as running there, it is asked for there.
@@ -149,8 +152,9 @@ fn held_back_while_b_is_off(records: &[Migration]) -> Bed {
     bed
 }
 
+/// Covers R29.
 #[test]
-fn r29_absence_is_given_back_with_the_proof_that_it_rests_on() {
+fn absence_is_given_back_with_the_proof_that_it_rests_on() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     // "b" beats again before the instance is asked for.
@@ -160,8 +164,9 @@ fn r29_absence_is_given_back_with_the_proof_that_it_rests_on() {
     assert_eq!(targets(&bed), [Some("b".to_owned())]);
 }
 
+/// Covers R29.
 #[test]
-fn r29_what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
+fn what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     bed.at += 16_000;
@@ -172,8 +177,9 @@ fn r29_what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
     assert!(bed.wants(|command| matches!(command, Command::ReadLists { .. })));
 }
 
+/// Covers R29.
 #[test]
-fn r29_what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back() {
+fn what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     bed.pulse(true, false);
@@ -192,8 +198,9 @@ fn r29_what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back(
     assert!(note.contains("running on b too"), "{note}");
 }
 
+/// Covers R29.
 #[test]
-fn r29_a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
+fn a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     bed.pulse(false, false);
@@ -210,8 +217,9 @@ fn r29_a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
     assert!(bed.one(1).doubts().eq(["b"]), "{:?}", bed.one(1));
 }
 
+/// Covers C1.
 #[test]
-fn c1_a_take_over_and_a_later_recovery_of_another_host_know_of_it() {
+fn a_takeover_and_a_later_recovery_of_another_host_know_of_it() {
     let mut bed = failed_at_b();
     bed.take_over();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
@@ -244,8 +252,9 @@ fn c1_a_take_over_and_a_later_recovery_of_another_host_know_of_it() {
     assert_eq!(to, Some(Some("b".to_owned())), "{:?}", bed.commands);
 }
 
+/// Covers C1.
 #[test]
-fn c1_what_may_run_on_two_hosts_is_asked_for_on_none() {
+fn what_may_run_on_two_hosts_is_asked_for_on_none() {
     let mut bed = Bed::engine().asked();
     let records = vec![
         evacuation(1, 1, "failed", Some("b")),
@@ -257,16 +266,18 @@ fn c1_what_may_run_on_two_hosts_is_asked_for_on_none() {
     assert!(bed.one(1).note.as_deref().unwrap().contains("b or c"));
 }
 
+/// Covers C1.
 #[test]
-fn c1_a_failure_that_named_no_destination_has_spawned_nothing() {
+fn a_failure_that_named_no_destination_has_spawned_nothing() {
     let mut bed = Bed::engine().asked();
     let record = evacuation(1, 1, "failed", None);
     let asked = look(&mut bed, 5_000, &[server(1)], &[record], &[], &messages(true));
     assert_eq!(asked, [None]);
 }
 
+/// Covers C14.
 #[test]
-fn c14_an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
+fn an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
     let mut bed = Bed::engine().asked();
     let both = vec![
         evacuation(1, 1, "accepted", None),
@@ -280,8 +291,9 @@ fn c14_an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
     assert_eq!(asked, [None], "by any measure");
 }
 
+/// Covers C14.
 #[test]
-fn c14_time_without_a_broker_counts_for_nothing_and_is_added() {
+fn time_without_a_broker_counts_for_nothing_and_is_added() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let away = Messaging {
@@ -309,8 +321,9 @@ fn c14_time_without_a_broker_counts_for_nothing_and_is_added() {
     assert_eq!(asked, [None]);
 }
 
+/// Covers C14.
 #[test]
-fn c14_where_nova_tells_no_date_heartbeats_that_go_on_show_that_messages_get_through() {
+fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let beat = |at: u64| Messaging {
@@ -335,8 +348,9 @@ fn c14_where_nova_tells_no_date_heartbeats_that_go_on_show_that_messages_get_thr
     assert_eq!(asked, [None]);
 }
 
+/// Covers C14.
 #[test]
-fn c14_a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
+fn a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let timeout = fault(None, FaultClass::Transient, true);
     bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
@@ -355,8 +369,9 @@ fn c14_a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
     assert!(said.contains("never answered"), "{said}");
 }
 
+/// Covers C14.
 #[test]
-fn c14_it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
+fn it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let silent = |seconds: u64| Messaging {
@@ -372,8 +387,9 @@ fn c14_it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
     assert_eq!(asked, [None], "it was dead long before");
 }
 
+/// Covers C3.
 #[test]
-fn c3_one_not_found_to_each_call_ends_nothing_that_is_still_there() {
+fn one_not_found_to_each_call_ends_nothing_that_is_still_there() {
     let all = || vec![server(1), server(2), server(3)];
     let mut bed = Bed::engine().planned(all());
     for number in 1..=3 {
@@ -398,8 +414,9 @@ fn c3_one_not_found_to_each_call_ends_nothing_that_is_still_there() {
     }
 }
 
+/// Covers C3.
 #[test]
-fn c3_gone_counts_when_it_is_said_again_later() {
+fn gone_counts_when_it_is_said_again_later() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
         1,
@@ -424,8 +441,9 @@ fn c3_gone_counts_when_it_is_said_again_later() {
     );
 }
 
+/// Covers C3.
 #[test]
-fn c3_what_the_last_list_still_shows_is_planned_again() {
+fn what_the_last_list_still_shows_is_planned_again() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
         1,
@@ -442,8 +460,9 @@ fn c3_what_the_last_list_still_shows_is_planned_again() {
     assert!(bed.is_waiting(1), "{:?}", bed.step(1));
 }
 
+/// Covers C4.
 #[test]
-fn c4_an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
+fn an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::Has(0)).tick(100);
     assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
@@ -466,16 +485,18 @@ fn c4_an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
     }
 }
 
+/// Covers C4.
 #[test]
-fn c4_a_person_ends_a_recovery_whose_list_stays_in_doubt() {
+fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::Has(3));
     bed.say(OperatorCommand::Reject).tick(31_000);
     assert_ne!(bed.status, NotificationStatus::Running, "{:?}", bed.message);
 }
 
+/// Covers C4.
 #[test]
-fn c4_a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
+fn a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
     let over = |in_cell: InCell| {
         let mut bed = Bed::engine().asked();
         bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -502,8 +523,9 @@ fn c4_a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
     assert!(bed.is_waiting(2), "{:?}", bed.message);
 }
 
+/// Covers C4.
 #[test]
-fn c4_without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
+fn without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     for _ in 0..5 {
@@ -516,8 +538,9 @@ fn c4_without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
     assert!(bed.is_waiting(1), "the cell was away only for a moment");
 }
 
+/// Covers C4.
 #[test]
-fn c4_without_a_hypervisor_to_ask_by_two_empty_lists_seconds_apart_are_believed() {
+fn without_a_hypervisor_to_ask_by_two_empty_lists_seconds_apart_are_believed() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     bed.tick(3_100).empty(InCell::NotAsked);
@@ -531,8 +554,9 @@ fn stuck() -> Vec<Migration> {
     vec![evacuation(1, 1, "pre-migrating", Some("b"))]
 }
 
+/// Covers C5.
 #[test]
-fn c5_what_stands_still_is_in_the_journal_with_its_destination() {
+fn what_stands_still_is_in_the_journal_with_its_destination() {
     let mut bed = Bed::engine().asked();
     look(
         &mut bed,
@@ -557,8 +581,9 @@ fn c5_what_stands_still_is_in_the_journal_with_its_destination() {
     assert_eq!(kept.dest.as_deref(), Some("b"));
 }
 
+/// Covers C5.
 #[test]
-fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
+fn reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 60_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.say(OperatorCommand::Reject);
@@ -585,8 +610,9 @@ fn c5_reject_ends_a_recovery_that_waits_for_a_record_that_nova_never_ends() {
     assert!(bed.one(1).may_run.contains("b"), "a later recovery is to know");
 }
 
+/// Covers C5.
 #[test]
-fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_host() {
+fn a_failure_declared_by_an_operator_ends_a_stuck_move_and_names_the_host() {
     let mut bed = Bed::engine().asked();
     look(&mut bed, 20_000, &[rebuilding(1)], &stuck(), &[], &messages(true));
     bed.resolve(1, ResolutionKind::Failure, Some("b"));
@@ -603,8 +629,9 @@ fn c5_a_persons_failure_ends_a_stuck_move_once_it_stands_still_and_names_the_hos
 }
 
 /// It had no effect, and was written into the story as if it had one.
+/// Covers C5.
 #[test]
-fn c5_a_persons_failure_names_a_host_that_is_in_doubt_and_none_that_is_confirmed_off() {
+fn a_failure_declared_by_an_operator_names_uncertain_hosts_and_none_that_is_confirmed_off() {
     let mut one = failed_at_b().one(1).clone();
     one.may_run.insert("c".into());
     one.counted_off.insert("c".into());
@@ -613,8 +640,9 @@ fn c5_a_persons_failure_names_a_host_that_is_in_doubt_and_none_that_is_confirmed
     assert!(refused.contains("may run on b: name that host"), "{refused}");
 }
 
+/// Covers C5.
 #[test]
-fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
+fn ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     let mut bed = failed_at_b();
     bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(
@@ -634,8 +662,9 @@ fn c5_ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
     assert!(bed.one(1).may_run.contains("b"));
 }
 
+/// Covers C5.
 #[test]
-fn c5_success_counts_when_nova_shows_it_there() {
+fn success_counts_when_nova_shows_it_there() {
     let shown = |host: &str| Server {
         host: Some(host.into()),
         ..server(1)
@@ -656,8 +685,9 @@ fn c5_success_counts_when_nova_shows_it_there() {
     }
 }
 
+/// Covers C5.
 #[test]
-fn c5_a_word_is_heard_once_and_after_a_take_over_not_again() {
+fn an_operator_action_applies_once_and_not_again_after_a_takeover() {
     let mut bed = failed_at_b();
     bed.resolve(1, ResolutionKind::Failure, Some("b"));
     assert!(bed.one(1).may_run.is_empty());

@@ -18,8 +18,9 @@ pub(super) fn alive() -> Bed {
     bed
 }
 
+/// Covers R17.
 #[test]
-fn r17_a_host_seen_on_or_beating_ends_all_further_submits() {
+fn a_host_seen_on_or_beating_ends_all_further_submits() {
     type Sign = fn(&mut Bed);
     let cases: [(&str, Sign); 2] = [
         ("its device says on", |bed| {
@@ -44,8 +45,9 @@ fn r17_a_host_seen_on_or_beating_ends_all_further_submits() {
     }
 }
 
+/// Covers R17.
 #[test]
-fn r17_an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
+fn an_approved_one_needs_a_new_proof_and_sets_forced_down_again() {
     let mut bed = alive();
     bed.at += 1_000;
     // Asked for before the word: says nothing about now.
@@ -111,8 +113,9 @@ fn a_rejected_one_that_is_alive_is_not_proven_off_for_others() {
     assert!(!bed.state.is_proven_off());
 }
 
+/// Covers R16.
 #[test]
-fn r16_external_an_approved_one_needs_silence_seen_after_the_word() {
+fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     bed.forced_down().inventory(vec![server(1), server(2)], vec![]);
@@ -130,8 +133,9 @@ fn r16_external_an_approved_one_needs_silence_seen_after_the_word() {
 }
 
 /// Seeds 81474 and 90009 of the simulation: the host came back while the recovery was held by a guard.
+/// Covers R16.
 #[test]
-fn r16_external_silence_seen_before_a_hold_is_no_silence_after_it() {
+fn external_silence_seen_before_a_hold_is_no_silence_after_it() {
     let mut bed = Bed::external().begun();
     bed.at += 60_000;
     bed.around_later(region(4, 10)).tick(0);
@@ -151,8 +155,9 @@ fn r16_external_silence_seen_before_a_hold_is_no_silence_after_it() {
     assert!(bed.state.proof.is_some(), "silent, and just looked at");
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
+fn a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
     for (deadline, believed) in [(20, false), (60, true)] {
         let mut bed = Bed::with("NORMAL", |policy| {
             policy.fencing = FencingMode::External;
@@ -186,8 +191,9 @@ fn somebody_who_clears_forced_down_in_the_middle_is_overruled_by_the_proof_three
     assert_eq!(bed.state.hold.as_ref().unwrap().kind, HoldKind::Alive);
 }
 
+/// Covers R20.
 #[test]
-fn r20_a_held_recovery_never_expires() {
+fn a_held_recovery_never_expires() {
     let mut bed = alive();
     for _ in 0..100 {
         bed.tick(3_600_000);
@@ -196,8 +202,9 @@ fn r20_a_held_recovery_never_expires() {
     assert!(bed.state.hold.is_some());
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_heartbeat_first_looked_at_long_after_forced_down_is_no_mark_to_go_by() {
+fn a_heartbeat_first_looked_at_long_after_forced_down_is_no_mark_to_go_by() {
     let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     bed.service.forced_down = true;

@@ -192,8 +192,9 @@ fn a_failed_hook_that_may_fail_is_told_at_the_end() {
     assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
 }
 
+/// Covers EW7.
 #[test]
-fn ew07_a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
+fn a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
     bed.pulse(false, false);
@@ -202,8 +203,9 @@ fn ew07_a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
     assert!(bed.commands.is_empty() && bed.record.is_empty());
 }
 
+/// Covers R12.
 #[test]
-fn r12_whatever_waits_for_a_hook_is_locked_at_once() {
+fn whatever_waits_for_a_hook_is_locked_at_once() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down()
         .inventory((1..=40).map(server).collect(), Vec::new());
@@ -239,8 +241,9 @@ fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothi
     assert!(bed.evacuates(1), "at once: {:?}", bed.commands);
 }
 
+/// Covers R17.
 #[test]
-fn r17_a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_says() {
+fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_says() {
     let (mut bed, call) = before_moves("exec:/x");
     bed.answer(1, ServerCall::Lock, Ok(()));
     bed.power(Power::On);
@@ -252,8 +255,9 @@ fn r17_a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_sa
     }
 }
 
+/// Covers EW7.
 #[test]
-fn ew07_no_hook_before_the_moves_is_begun_while_the_segment_is_disabled() {
+fn no_hook_before_the_moves_is_begun_while_the_segment_is_disabled() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down()
         .pulse(false, false)

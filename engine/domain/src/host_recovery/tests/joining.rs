@@ -12,8 +12,9 @@ fn external(reported: &str) -> Bed {
     Bed::with(reported, |policy| policy.fencing = FencingMode::External)
 }
 
+/// Covers R19, EW16.
 #[test]
-fn r19_ew16_a_report_that_says_normal_is_heard_by_a_recovery_that_began_with_unknown() {
+fn a_normal_report_applies_to_a_recovery_that_started_with_unknown() {
     let mut bed = external("UNKNOWN");
     bed.join_normal().claim();
     assert_eq!(bed.state.stage, Stage::Begin);
@@ -34,16 +35,18 @@ fn r19_ew16_a_report_that_says_normal_is_heard_by_a_recovery_that_began_with_unk
     assert!(bed.record.steps.is_empty(), "heard once");
 }
 
+/// Covers R19.
 #[test]
-fn r19_it_ends_for_want_of_that_word_only_if_none_has_joined() {
+fn a_recovery_of_unknown_ends_without_normal_only_if_no_normal_has_joined() {
     let mut bed = external("UNKNOWN");
     bed.claim();
     assert_eq!(bed.status, NotificationStatus::Ignored);
     assert!(bed.record.unless_joined, "the journal refuses it if one has");
 }
 
+/// Covers R19.
 #[test]
-fn r19_a_joined_report_tries_a_fence_again_that_was_given_up() {
+fn a_joined_report_tries_a_fence_again_that_was_given_up() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let refused = fault(Some(403), FaultClass::Permanent, false);

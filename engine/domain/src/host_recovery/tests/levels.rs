@@ -67,8 +67,9 @@ fn held(bed: &Bed) -> Option<(HoldKind, &str)> {
     Some((hold.kind, hold.reason.as_str()))
 }
 
+/// Covers ROW1.
 #[test]
-fn row01_already_off_is_a_proof_and_no_command_is_sent() {
+fn already_off_is_a_proof_and_no_command_is_sent() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device("bmc", Power::Off);
     assert!(!bed.orders_off());
@@ -77,8 +78,9 @@ fn row01_already_off_is_a_proof_and_no_command_is_sent() {
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers ROW2.
 #[test]
-fn row02_off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level() {
+fn off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_level() {
     let limited = || {
         let mut levels = levels(&[&["bmc"], &["pdu"]]);
         levels[0].devices[0].limit = Some(Duration::from_secs(30));
@@ -121,8 +123,9 @@ fn row02_off_after_a_second_or_eleven_is_success_and_after_forty_five_the_next_l
     }
 }
 
+/// Covers ROW3.
 #[test]
-fn row03_a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuated() {
+fn a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuated() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     let orders = 1 + on_for(&mut bed, "bmc", 150);
@@ -137,16 +140,18 @@ fn row03_a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_ev
     assert_eq!(bed.status, NotificationStatus::Running);
 }
 
+/// Covers ROW3.
 #[test]
-fn row03_the_second_order_is_sent_at_half_time_and_not_before() {
+fn the_second_order_is_sent_at_half_time_and_not_before() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     assert_eq!(on_for(&mut bed, "bmc", 70), 0);
     assert_eq!(on_for(&mut bed, "bmc", 5), 1, "75 of 150 s are over");
 }
 
+/// Covers ROW4.
 #[test]
-fn row04_any_device_that_says_on_after_the_proof_ends_all_submits() {
+fn any_device_that_says_on_after_the_proof_ends_all_submits() {
     type Sign = fn(&mut Bed);
     let cases: [(&str, Sign, bool); 4] = [
         (
@@ -198,8 +203,9 @@ fn row04_any_device_that_says_on_after_the_proof_ends_all_submits() {
     }
 }
 
+/// Covers ROW5.
 #[test]
-fn row05_a_wrong_password_is_tried_once_and_the_next_level_at_once() {
+fn a_wrong_password_is_tried_once_and_the_next_level_at_once() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device_fails("bmc", wrong_password());
     assert_eq!(bed.asked_devices(), ["pdu"]);
@@ -211,8 +217,9 @@ fn row05_a_wrong_password_is_tried_once_and_the_next_level_at_once() {
     assert!(bed.record.head, "which level is next survives a crash");
 }
 
+/// Covers ROW5.
 #[test]
-fn row05_a_lasting_fault_is_not_tried_again_every_minute() {
+fn a_lasting_fault_is_not_tried_again_every_minute() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device_fails("bmc", wrong_password());
     assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
@@ -230,8 +237,9 @@ fn row05_a_lasting_fault_is_not_tried_again_every_minute() {
     assert_eq!(bed.asked_devices(), ["bmc"], "after ten minutes");
 }
 
+/// Covers T9, R17.
 #[test]
-fn t9_r17_another_machine_ends_its_level_at_once_and_is_looked_for_again_every_minute() {
+fn another_machine_ends_its_level_at_once_and_is_looked_for_again_every_minute() {
     let mut two = fencing(&[&["bmc"], &["pdu"]]);
     two.device_fails("bmc", another_machine());
     assert_eq!(two.asked_devices(), ["pdu"], "the next level at once");
@@ -263,8 +271,9 @@ fn t9_r17_another_machine_ends_its_level_at_once_and_is_looked_for_again_every_m
     assert_eq!((asked, ordered), (2, 0));
 }
 
+/// Covers ROW6.
 #[test]
-fn row06_an_unreachable_device_is_tried_twice_and_then_the_next_level() {
+fn an_unreachable_device_is_tried_twice_and_then_the_next_level() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device_fails("bmc", timeout());
     assert!(bed.asked_devices().is_empty(), "not at once");
@@ -278,8 +287,9 @@ fn row06_an_unreachable_device_is_tried_twice_and_then_the_next_level() {
     assert_eq!(bed.asked_devices(), ["pdu"]);
 }
 
+/// Covers ROW6.
 #[test]
-fn row06_where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s_time() {
+fn where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s_time() {
     let mut bed = fencing(&[&["bmc"]]);
     for _ in 0..5 {
         bed.device_fails("bmc", unavailable());
@@ -291,8 +301,9 @@ fn row06_where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers ROW7.
 #[test]
-fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works() {
+fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     for name in ["bmc", "bmc", "pdu"] {
         bed.device_fails(name, timeout()).tick(2_000);
@@ -364,8 +375,9 @@ fn row07_when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_
     assert_ne!(bed.state.stage, Stage::Fencing);
 }
 
+/// Covers ROW7.
 #[test]
-fn row07_a_host_that_returns_after_all_levels_have_failed_stays_manual() {
+fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     on_for(&mut bed, "bmc", 150);
@@ -391,8 +403,9 @@ fn row07_a_host_that_returns_after_all_levels_have_failed_stays_manual() {
     assert_eq!(bed.asked_devices(), ["bmc"], "a person decides");
 }
 
+/// Covers ROW7.
 #[test]
-fn row07_no_level_is_begun_after_the_episode_s_deadline() {
+fn no_level_is_begun_after_the_episode_s_deadline() {
     let mut bed = fencing(&[&["a"], &["b"], &["c"], &["d"], &["e"]]);
     for (level, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
         assert_eq!(bed.state.fence.level, level);
@@ -403,8 +416,9 @@ fn row07_no_level_is_begun_after_the_episode_s_deadline() {
     assert!(why.contains("600 s are over") && !why.contains("(e)"), "{why}");
 }
 
+/// Covers ROW8.
 #[test]
-fn row08_an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
+fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
     // Where the engine dies, and what the new one finds.
     for (name, answered, found) in [
         ("before the answer, and it took effect", false, Power::Off),
@@ -435,8 +449,9 @@ fn row08_an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
     }
 }
 
+/// Covers ROW8.
 #[test]
-fn row08_which_level_is_tried_survives_the_engine() {
+fn which_level_is_tried_survives_the_engine() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device_fails("bmc", wrong_password()).device("pdu", Power::On);
     assert_eq!(bed.told(), ["pdu"]);
@@ -448,8 +463,9 @@ fn row08_which_level_is_tried_survives_the_engine() {
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers ROW13.
 #[test]
-fn row13_with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
+fn with_nova_down_after_the_proof_the_host_is_kept_off_and_not_fenced_again() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
     off(&mut bed, "bmc");
@@ -496,8 +512,9 @@ fn a_level_of_two_devices_is_off_when_both_are_and_each_is_told_by_itself() {
     assert!(matches!(proof.basis(), Basis::Device { others, .. } if others.len() == 1));
 }
 
+/// Covers R17.
 #[test]
-fn r17_a_proof_of_two_devices_needs_both_read_again() {
+fn a_proof_of_two_devices_needs_both_read_again() {
     let mut bed = fencing(&[&["pdu-a", "pdu-b"]]);
     bed.device("pdu-a", Power::Off)
         .device("pdu-b", Power::Off)
@@ -513,8 +530,9 @@ fn r17_a_proof_of_two_devices_needs_both_read_again() {
     assert!(bed.updates().is_some());
 }
 
+/// Covers I6.
 #[test]
-fn i6_garbage_of_every_device_is_never_off() {
+fn garbage_of_every_device_is_never_off() {
     let mut bed = fencing(&[&["a"], &["b", "c"]]);
     for _ in 0..400 {
         bed.tick(1_000);
@@ -527,8 +545,9 @@ fn i6_garbage_of_every_device_is_never_off() {
     assert_eq!(held(&bed).unwrap().0, HoldKind::Fence);
 }
 
+/// Covers I4.
 #[test]
-fn i4_once_a_power_command_was_sent_nothing_ends_by_itself() {
+fn once_a_power_command_was_sent_nothing_ends_by_itself() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device("bmc", Power::On);
     assert!(bed.orders_off());
@@ -543,8 +562,9 @@ fn i4_once_a_power_command_was_sent_nothing_ends_by_itself() {
     assert!(bed.state.hold.is_some());
 }
 
+/// Covers I10.
 #[test]
-fn i10_devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
+fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(()));
     bed.levels = levels(&[&["other"]]);
@@ -569,8 +589,9 @@ fn a_host_without_a_device_is_held_and_found_one_for_when_there_is() {
     assert_eq!(bed.asked_devices(), ["bmc"]);
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_handed_back() {
+fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_handed_back() {
     for (name, answer, quiet_after) in [
         // 150 s that the device may take, and 60 s for a proxy.
         ("accepted, and never seen to be done", Ok(()), 210_000),
@@ -592,8 +613,9 @@ fn r5_a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is
     }
 }
 
+/// Covers R5.
 #[test]
-fn r5_an_order_its_own_device_was_seen_to_obey_is_over() {
+fn an_order_its_own_device_was_seen_to_obey_is_over() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
     off(&mut bed, "bmc");

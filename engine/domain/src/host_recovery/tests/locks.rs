@@ -31,8 +31,9 @@ fn unlocking_lost() -> Bed {
     bed
 }
 
+/// Covers C12.
 #[test]
-fn c12_an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
+fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
     // Its owner has locked it as soon as ours was off; without a reason, too.
     for owners in ["mine", ""] {
         let mut bed = unlocking_lost();
@@ -54,8 +55,9 @@ fn c12_an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
     assert!(!unlocks(&bed), "there is nothing to be taken off");
 }
 
+/// Covers C7.
 #[test]
-fn c7_a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
+fn a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
@@ -70,8 +72,9 @@ fn c7_a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
+/// Covers C12.
 #[test]
-fn c12_the_next_owner_looks_before_it_unlocks() {
+fn the_next_owner_looks_before_it_unlocks() {
     let mut bed = Bed::engine().asked();
     bed.take_over().tick(500);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -84,8 +87,9 @@ fn c12_the_next_owner_looks_before_it_unlocks() {
 }
 
 /// What it would take off then is the lock of whoever moves the instance next (seed 930026412).
+/// Covers R12.
 #[test]
-fn r12_an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
+fn an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     let mut bed = Bed::engine().asked();
     let done = || vec![evacuation(1, 1, "done", Some("b"))];
     bed.lists(vec![], done());
@@ -105,8 +109,9 @@ fn r12_an_unlocking_that_the_last_owner_may_have_sent_is_waited_for() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
+/// Covers C12.
 #[test]
-fn c12_nothing_stays_locked_or_open_for_ever() {
+fn nothing_stays_locked_or_open_for_ever() {
     // Nova refuses it for good.
     let mut bed = unlocking_lost();
     let refusal = fault(Some(403), FaultClass::Permanent, false);
@@ -128,8 +133,9 @@ fn c12_nothing_stays_locked_or_open_for_ever() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
+/// Covers C12.
 #[test]
-fn c12_a_nova_that_shows_no_reasons_is_unlocked_as_before() {
+fn a_nova_that_shows_no_reasons_is_unlocked_as_before() {
     let mut bed = unlocking_lost();
     let seen = Server {
         locked: true,
@@ -140,8 +146,9 @@ fn c12_a_nova_that_shows_no_reasons_is_unlocked_as_before() {
     assert!(unlocks(&bed));
 }
 
+/// Covers C12.
 #[test]
-fn c12_an_owners_lock_that_is_set_after_the_plan_is_kept() {
+fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().pulse(false, false);
     bed.inventory(vec![server(1)], vec![]);
@@ -152,8 +159,9 @@ fn c12_an_owners_lock_that_is_set_after_the_plan_is_kept() {
     assert_eq!(bed.one(1).lock, Lock::Owners);
 }
 
+/// Covers C12.
 #[test]
-fn c12_what_is_held_is_locked_and_unlocked_when_it_ends() {
+fn what_is_held_is_locked_and_unlocked_when_it_ends() {
     let elsewhere = Migration {
         kind: MigrationType::LiveMigration,
         status: "running".into(),
@@ -180,8 +188,9 @@ fn locking(bed: &Bed) -> Vec<u128> {
     (1..=40).filter(is_locked).collect()
 }
 
+/// Covers R12.
 #[test]
-fn r12_who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
+fn who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
     let servers: Vec<Server> = (1..=40).map(server).collect();
     let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 4).proven();
     bed.forced_down().inventory(servers, Vec::new());
@@ -204,8 +213,9 @@ fn r12_who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
     assert!((1..=40).all(|number| bed.one(number).lock == Lock::Ours));
 }
 
+/// Covers R12.
 #[test]
-fn r12_what_is_back_is_unlocked_when_nova_has_nothing_else_to_do_or_after_ten_seconds() {
+fn what_is_back_is_unlocked_when_nova_has_nothing_else_to_do_or_after_ten_seconds() {
     let record =
         |number: u128, status, dest| evacuation(u64::try_from(number).unwrap(), number, status, dest);
     let mut bed = Bed::engine().planned((1..=3).map(server).collect());

@@ -33,8 +33,9 @@ fn look_for(bed: &mut Bed, millis: u64, servers: &[Server], records: &[Migration
     asked
 }
 
+/// Covers R8.
 #[test]
-fn r8_absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
+fn absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let sent = bed.at;
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::timeout()));
@@ -47,8 +48,9 @@ fn r8_absence_counts_only_d_and_q_after_the_calls_deadline_and_twice() {
     assert!(bed.evacuates(1), "seen twice");
 }
 
+/// Covers R8.
 #[test]
-fn r8_absence_does_not_count_while_nova_is_at_work_unless_it_was_so_before() {
+fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_before() {
     let mut bed = Bed::engine().asked();
     assert_eq!(look_for(&mut bed, 300_000, &[rebuilding(1)], &[], &[]), 0);
     // An earlier cast was lost and has left its mark: it says nothing about this call.
@@ -57,8 +59,9 @@ fn r8_absence_does_not_count_while_nova_is_at_work_unless_it_was_so_before() {
     assert_eq!(look_for(&mut bed, 103_000, &[rebuilding(1)], &[], &[]), 1);
 }
 
+/// Covers R8.
 #[test]
-fn r8_any_younger_record_is_the_effect_and_an_older_one_is_not() {
+fn any_younger_record_is_the_effect_and_an_older_one_is_not() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 1;
@@ -87,8 +90,9 @@ fn lists_asked_for_before_the_intent_say_nothing() {
     assert!(bed.is_asked(1));
 }
 
+/// Covers R9.
 #[test]
-fn r9_a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
+fn a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
     let cases = [
         (
             "still on the host",
@@ -136,8 +140,9 @@ fn r9_a_move_is_confirmed_by_both_the_host_and_a_finished_record() {
     }
 }
 
+/// Covers EW4.
 #[test]
-fn ew04_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
+fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     let mut bed = Bed::engine().asked();
     let asked = look_for(
         &mut bed,
@@ -158,8 +163,9 @@ fn ew04_a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Moved));
 }
 
+/// Covers R10.
 #[test]
-fn r10_a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
+fn a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
     let mut bed = Bed::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &record, &["c"]), 0);
@@ -173,8 +179,9 @@ fn r10_a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
     assert_eq!(bed.one(1).failures, 0, "not Nova's failure");
 }
 
+/// Covers R10.
 #[test]
-fn r10_a_proof_that_goes_and_comes_is_a_new_one() {
+fn a_proof_that_goes_and_comes_is_a_new_one() {
     let mut bed = Bed::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..5 {
@@ -183,8 +190,9 @@ fn r10_a_proof_that_goes_and_comes_is_a_new_one() {
     }
 }
 
+/// Covers R10.
 #[test]
-fn r10_a_record_that_was_given_up_and_comes_to_life_is_followed() {
+fn a_record_that_was_given_up_and_comes_to_life_is_followed() {
     let mut bed = Bed::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
@@ -213,8 +221,9 @@ fn r10_a_record_that_was_given_up_and_comes_to_life_is_followed() {
 }
 
 /// Nova ends neither record: the one was with the host that died, and nobody takes up the other.
+/// Covers R10.
 #[test]
-fn r10_what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest_is() {
+fn what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest_is() {
     let mut bed = Bed::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
@@ -247,8 +256,9 @@ fn r10_what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest
     );
 }
 
+/// Covers R10.
 #[test]
-fn r10_an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
+fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
     let mut bed = Bed::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
@@ -268,8 +278,9 @@ fn r10_an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt(
     assert_eq!(bed.one(1).failures, 1);
 }
 
+/// Covers R10.
 #[test]
-fn r10_conductors_that_are_down_or_silent_give_no_leave() {
+fn conductors_that_are_down_or_silent_give_no_leave() {
     for (name, answer) in [
         ("one is down", Ok(messages(false))),
         ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
@@ -291,8 +302,9 @@ fn r10_conductors_that_are_down_or_silent_give_no_leave() {
     }
 }
 
+/// Covers R10.
 #[test]
-fn r10_one_instance_that_waits_gives_no_leave_for_another_asked_for_just_now() {
+fn one_instance_that_waits_gives_no_leave_for_another_asked_for_just_now() {
     let mut bed =
         Bed::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![server(1), server(2), server(3)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
@@ -383,8 +395,9 @@ fn what_has_left_without_a_record_is_looked_at_itself() {
     }
 }
 
+/// Covers R9.
 #[test]
-fn r9_two_evacuations_in_each_others_way_leave_it_moved_and_it_is_brought_back_to_what_it_was() {
+fn two_evacuations_in_each_others_way_leave_it_moved_and_it_is_brought_back_to_what_it_was() {
     let stuck = Server {
         host: Some("elsewhere".into()),
         vm_state: VmState::Error,
@@ -429,8 +442,9 @@ fn a_record_closed_by_the_returned_host_is_no_success_and_ends_with_a_person() {
     assert!(bed.one(1).note.as_deref().unwrap().contains("look where it runs"));
 }
 
+/// Covers R13.
 #[test]
-fn r13_records_are_read_once_per_tick_and_never_two_at_a_time() {
+fn records_are_read_once_per_tick_and_never_two_at_a_time() {
     let mut bed = Bed::engine().asked();
     let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     bed.records(vec![evacuation(1, 1, "pre-migrating", Some("b"))]);
@@ -445,8 +459,9 @@ fn r13_records_are_read_once_per_tick_and_never_two_at_a_time() {
     assert!(server(1).host.as_deref() == Some(HOST));
 }
 
+/// Covers R13.
 #[test]
-fn r13_a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
+fn a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
     let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
         (30, 500),
@@ -504,8 +519,9 @@ fn no_more_is_asked_for_than_nova_takes_up() {
 }
 
 /// Whether messages get through and what the host's own record shows come from one reading of Nova's services.
+/// Covers R13.
 #[test]
-fn r13_the_host_s_service_is_asked_for_together_with_the_conductors() {
+fn the_host_s_service_is_asked_for_together_with_the_conductors() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);

@@ -57,8 +57,9 @@ fn waiting(seconds: u64) -> Bed {
     bed.begun()
 }
 
+/// Covers R15.
 #[test]
-fn r15_monitors_that_go_on_sending_contradict_a_bare_normal() {
+fn continued_monitor_heartbeats_contradict_a_bare_normal() {
     for wait in [0, 30, 180] {
         let mut bed = waiting(wait);
         // The first look may come before their next heartbeat: with no wait nothing is known yet.
@@ -119,8 +120,9 @@ fn r15_monitors_that_go_on_sending_contradict_a_bare_normal() {
 }
 
 /// Nothing else may hold a recovery back.
+/// Covers R15.
 #[test]
-fn r15_each_condition_of_a_contradiction_is_needed() {
+fn each_condition_of_a_contradiction_is_needed() {
     for (case, seconds, counters, contradicted) in [
         ("two that count", [82, 92], [500, 510], true),
         ("counters that are 8 s apart", [82, 83], [500, 508], true),
@@ -149,8 +151,9 @@ fn r15_each_condition_of_a_contradiction_is_needed() {
     assert!(bed.state.hold.is_none(), "no boot was known when it was reported");
 }
 
+/// Covers R15.
 #[test]
-fn r15_a_report_that_was_delivered_late_is_contradicted_by_what_came_after_its_arrival() {
+fn a_report_that_was_delivered_late_is_contradicted_by_what_came_after_its_arrival() {
     let mut bed = waiting(3_600);
     bed.tick(50_000);
     let mut beats = kept(&bed, &[15, 25], &[15, 25]);
@@ -163,8 +166,9 @@ fn r15_a_report_that_was_delivered_late_is_contradicted_by_what_came_after_its_a
     assert!(bed.state.hold.is_some());
 }
 
+/// Covers R15.
 #[test]
-fn r15_the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
+fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
     let mut bed = waiting(30);
     run(&mut bed, 0..1, 600);
     let with = bed.at;
@@ -182,8 +186,9 @@ fn r15_the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host()
 }
 
 /// A device that answers for another machine: its word is given up, the next level proves the host off.
+/// Covers R15.
 #[test]
-fn r15_a_reading_that_is_contradicted_makes_way_for_the_next_level() {
+fn a_reading_that_is_contradicted_makes_way_for_the_next_level() {
     let mut bed = Bed::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
@@ -205,8 +210,9 @@ fn r15_a_reading_that_is_contradicted_makes_way_for_the_next_level() {
     );
 }
 
+/// Covers R15.
 #[test]
-fn r15_a_device_that_was_contradicted_is_believed_again_only_when_the_heartbeats_have_ended() {
+fn a_device_that_was_contradicted_is_believed_again_only_when_the_heartbeats_have_ended() {
     let mut bed = Bed::engine().begun();
     bed.device("bmc", Power::Off).tick(120_000);
     look_at(&mut bed, &[90, 100]);
@@ -232,8 +238,9 @@ fn r15_a_device_that_was_contradicted_is_believed_again_only_when_the_heartbeats
     assert!((490_000..=570_000).contains(&bed.at), "{} ms", bed.at);
 }
 
+/// Covers R15.
 #[test]
-fn r15_after_the_proof_monitors_that_go_on_end_all_further_evacuations() {
+fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
     let mut bed = Bed::engine().begun();
     look_at(&mut bed, &[]);
     for _ in 0..4 {
@@ -269,8 +276,9 @@ fn r15_after_the_proof_monitors_that_go_on_end_all_further_evacuations() {
     assert!(bed.state.proof.is_none());
 }
 
+/// Covers R15.
 #[test]
-fn r15_an_operator_who_was_shown_them_overrides_them_and_nobody_else_does() {
+fn only_an_operator_who_was_shown_the_heartbeats_overrides_them() {
     for shown in [true, false] {
         let mut bed = waiting(180);
         if shown {
@@ -296,8 +304,9 @@ fn r15_an_operator_who_was_shown_them_overrides_them_and_nobody_else_does() {
     }
 }
 
+/// Covers R15.
 #[test]
-fn r15_a_new_owner_knows_what_was_contradicted() {
+fn a_new_owner_knows_what_was_contradicted() {
     let mut bed = waiting(30);
     run(&mut bed, 1..1_000, 600);
     let before = bed.state.guard.heartbeats.clone();

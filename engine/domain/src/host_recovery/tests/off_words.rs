@@ -51,16 +51,18 @@ fn silent_after(bed: &mut Bed, millis: u64) -> bool {
     bed.state.proof.is_some()
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_report_delivered_late_is_no_proof_once_nova_has_heard_the_host_since() {
+fn a_report_delivered_late_is_no_proof_after_a_newer_heartbeat_in_nova() {
     // Twenty seconds before the look, so at its report or up to a minute later: the clocks may differ by so much.
     for (after, proven) in [(10_000, true), (79_000, true), (81_000, false), (600_000, false)] {
         assert_eq!(silent_after(&mut external(), after), proven, "{after} ms");
     }
 }
 
+/// Covers R29.
 #[test]
-fn r29_a_bare_normal_frees_no_instance_of_another_recovery() {
+fn a_bare_normal_frees_no_instance_of_another_recovery() {
     let mut bed = external();
     assert!(silent_after(&mut bed, 10_000));
     assert!(
@@ -89,8 +91,9 @@ fn outlived_and_missed(bed: &mut Bed) -> bool {
 }
 
 /// Somebody's change of the service's record looks like a heartbeat (seed 30061183).
+/// Covers R16.
 #[test]
-fn r16_a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_report() {
+fn a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_report() {
     let held = || {
         let mut bed = external();
         bed.storm(1, 10).at += 90_000;
@@ -158,8 +161,9 @@ fn heard_lately(bed: &Bed) -> Region {
     region
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_later_report_that_joins_counts_as_of_its_own_time() {
+fn a_later_report_that_joins_counts_as_of_its_own_time() {
     let mut bed = external();
     assert!(!silent_after(&mut bed, 90_000));
     // As of Nova's last word of it.
@@ -168,8 +172,9 @@ fn r16_a_later_report_that_joins_counts_as_of_its_own_time() {
     assert!(silent_after(&mut bed, 0));
 }
 
+/// Covers R18.
 #[test]
-fn r18_evidence_is_dated_by_the_fence_and_not_by_its_report() {
+fn evidence_is_dated_by_the_fence_and_not_by_its_report() {
     for (fence, proven) in [(90_000, true), (1_000, false)] {
         let mut bed = external();
         bed.hears(fenced(nova_time(fence)));
@@ -195,8 +200,9 @@ fn r18_evidence_is_dated_by_the_fence_and_not_by_its_report() {
     }
 }
 
+/// Covers R18.
 #[test]
-fn r18_with_evidence_one_report_is_enough_to_order_off_what_nova_still_hears() {
+fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
     for (fence, ordered) in [(None, false), (Some(95_000), true), (Some(1_000), false)] {
         let mut bed = Bed::with("NORMAL", |policy| policy.fencing = FencingMode::Engine).begun();
         if let Some(fence) = fence {
@@ -249,8 +255,9 @@ fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Bed {
 }
 
 /// It dies while it is held, and that is reported as well (seed 30080727).
+/// Covers R19.
 #[test]
-fn r19_a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
+fn a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
     let fence = fenced(nova_time(214_000));
     for (last, report, ends) in [
         (200, None, true),
@@ -266,8 +273,9 @@ fn r19_a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
 
 /// No heartbeat ever looks young, as where clocks differ: in the end one is enough that was seen to come, just now and not when it was
 /// looked at last (seed 517984).
+/// Covers R19.
 #[test]
-fn r19_a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
+fn a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
     for (stopped, ends) in [(0, true), (15_000, false)] {
         let mut bed = external();
         for _ in 0..235 {
@@ -285,8 +293,9 @@ fn r19_a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
 }
 
 /// Whoever lets it past the guards has not looked at the host (a false report, held until its nova-compute is stopped for an upgrade).
+/// Covers R16.
 #[test]
-fn r16_an_approval_of_what_guards_hold_makes_no_report_younger() {
+fn an_approval_of_what_guards_hold_makes_no_report_younger() {
     let mut bed = Bed::external();
     bed.around_later(region(5, 10)).claim();
     for _ in 0..20 {
@@ -325,8 +334,9 @@ fn is_held(bed: &Bed) -> bool {
         .is_some_and(|hold| hold.kind == HoldKind::Fence)
 }
 
+/// Covers R31.
 #[test]
-fn r31_another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmation() {
+fn another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmation() {
     let mut bed = retried();
     for _ in 0..10 {
         assert!(!silent_after(&mut bed, 30_000));
@@ -349,8 +359,9 @@ fn r31_another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmati
     assert!(bed.state.proof.is_some(), "{:?}", bed.state.hold);
 }
 
+/// Covers R31.
 #[test]
-fn r31_a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
+fn a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
     let mut bed = retried();
     silent_after(&mut bed, 30_000);
     assert!(is_held(&bed));
@@ -362,8 +373,9 @@ fn r31_a_later_report_with_evidence_ends_the_hold_of_another_attempt() {
 }
 
 /// What the failed recovery's own change has made of the record is no heartbeat of the host.
+/// Covers R31.
 #[test]
-fn r31_a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
+fn a_stamp_of_our_own_change_does_not_outlive_the_evidence() {
     let later = nova_time(900_000);
     for (own, is_proven) in [(true, true), (false, false)] {
         let stamp = format!("{} {}", later.micros(), nova_time(90_000).micros());

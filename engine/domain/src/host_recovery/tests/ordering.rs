@@ -100,8 +100,9 @@ fn at_the_second_level(bed: &mut Bed) -> bool {
     is_told(bed, "pdu")
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() {
+fn an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() {
     for freeze in [false, true] {
         let mut bed = Bed::engine().begun();
         bed.heartbeat_age(90_000).service_now().power(Power::On);
@@ -123,8 +124,9 @@ fn r27_an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() 
     }
 }
 
+/// Covers R27.
 #[test]
-fn r27_what_was_never_sent_has_used_none_of_the_devices_time() {
+fn what_was_never_sent_has_used_none_of_the_devices_time() {
     let mut bed = Bed::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
@@ -136,8 +138,9 @@ fn r27_what_was_never_sent_has_used_none_of_the_devices_time() {
     assert_eq!(bed.state.fence.level, 0, "{:?}", bed.state.fence.failures);
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_order_of_an_earlier_owner_may_have_gone_out() {
+fn an_order_of_an_earlier_owner_may_have_gone_out() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
@@ -151,8 +154,9 @@ fn r27_an_order_of_an_earlier_owner_may_have_gone_out() {
     assert!(bed.state.fence.ordered);
 }
 
+/// Covers R27.
 #[test]
-fn r27_a_change_of_novas_record_that_was_never_sent_is_none() {
+fn a_change_of_novas_record_that_was_never_sent_is_none() {
     let mut bed = Bed::engine().proven();
     let change = write(&bed);
     assert!(matches!(change, Command::UpdateService { .. }));
@@ -169,8 +173,9 @@ fn r27_a_change_of_novas_record_that_was_never_sent_is_none() {
     assert_eq!(bed.state.stage, Stage::Begin, "nothing of it had begun");
 }
 
+/// Covers R27.
 #[test]
-fn r27_guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_proven() {
+fn guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_proven() {
     let mut bed = ordered();
     bed.around_later(region(5, 10));
     let mut asked = 0;
@@ -191,8 +196,9 @@ fn r27_guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_
     assert_eq!(bed.state.stage, Stage::Disabling);
 }
 
+/// Covers R27.
 #[test]
-fn r27_guards_are_asked_before_the_order_of_a_further_level() {
+fn guards_are_asked_before_the_order_of_a_further_level() {
     for (storm, told) in [(false, true), (true, false)] {
         let mut bed = ordered();
         let out = if storm { 5 } else { 1 };
@@ -202,8 +208,9 @@ fn r27_guards_are_asked_before_the_order_of_a_further_level() {
     }
 }
 
+/// Covers R27.
 #[test]
-fn r27_no_order_goes_out_on_a_look_that_is_older_than_three_seconds() {
+fn no_order_goes_out_on_a_look_that_is_older_than_three_seconds() {
     let mut bed = ordered();
     bed.nobody_looks_around();
     bed.at += 10_000;
@@ -223,8 +230,9 @@ fn at_the_second_level_or_still(bed: &mut Bed) -> bool {
     }
 }
 
+/// Covers R27.
 #[test]
-fn r27_guards_are_asked_before_what_a_device_has_refused_is_ordered_again() {
+fn guards_are_asked_before_what_a_device_has_refused_is_ordered_again() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
@@ -252,8 +260,9 @@ fn two_levels() -> Bed {
     bed
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_approval_is_of_the_hosts_that_were_out_or_silent() {
+fn an_approval_is_of_the_hosts_that_were_out_or_silent() {
     let mut bed = approved(Bed::engine());
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert_eq!(hosts.len(), 5, "{hosts:?}");
@@ -263,8 +272,9 @@ fn r27_an_approval_is_of_the_hosts_that_were_out_or_silent() {
     assert!(is_told(&mut bed, "bmc"), "{:?}", bed.message);
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_approval_ends_when_a_further_host_goes_out() {
+fn an_approval_ends_when_a_further_host_goes_out() {
     let mut bed = approved(Bed::engine());
     bed.take_over();
     bed.around_later(region(6, 10)).tick(4_000).tick(0);
@@ -281,8 +291,9 @@ fn r27_an_approval_ends_when_a_further_host_goes_out() {
     );
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_approval_of_a_domain_is_of_all_its_hosts() {
+fn an_approval_of_a_domain_is_of_all_its_hosts() {
     let rack = |out: usize, silent: usize| {
         let mut seen = region(out, 20);
         let nova = seen.nova.as_mut().unwrap();
@@ -306,8 +317,9 @@ fn r27_an_approval_of_a_domain_is_of_all_its_hosts() {
     assert!(hosts.contains("compute-8"), "{hosts:?}");
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_approval_ends_with_a_freeze_of_the_host() {
+fn an_approval_ends_with_a_freeze_of_the_host() {
     let mut bed = approved(two_levels());
     assert!(is_told(&mut bed, "bmc"));
     bed.ordered("bmc", Ok(()));
@@ -318,8 +330,9 @@ fn r27_an_approval_ends_with_a_freeze_of_the_host() {
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
 }
 
+/// Covers R27.
 #[test]
-fn r27_a_try_that_began_under_an_approval_orders_its_further_levels_and_a_new_try_does_not() {
+fn a_try_that_began_under_an_approval_orders_its_further_levels_and_a_new_try_does_not() {
     let mut bed = approved(two_levels());
     assert!(is_told(&mut bed, "bmc"));
     bed.ordered("bmc", Ok(()));
@@ -343,8 +356,9 @@ fn r27_a_try_that_began_under_an_approval_orders_its_further_levels_and_a_new_tr
     assert_eq!(held_by(&bed), [Guard::Segment, Guard::Global]);
 }
 
+/// Covers R27.
 #[test]
-fn r27_an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
+fn an_approval_ends_ten_minutes_after_the_rate_has_made_it_wait_last() {
     let crowded = |orders: bool| -> Region {
         let mut seen = region(5, 10);
         if orders {

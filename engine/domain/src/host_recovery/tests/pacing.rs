@@ -177,8 +177,9 @@ fn nova_is_not_blamed_for_how_seldom_we_look() {
     );
 }
 
+/// Covers R13.
 #[test]
-fn r13_the_whole_lists_are_taken_only_when_the_records_say_so() {
+fn the_whole_lists_are_taken_only_when_the_records_say_so() {
     let mut bed = Bed::engine().asked();
     bed.records(vec![]).tick(600);
     assert!(bed.wants_records() && !bed.wants_lists());
@@ -195,8 +196,9 @@ fn r13_the_whole_lists_are_taken_only_when_the_records_say_so() {
     assert!(bed.is_waiting(1));
 }
 
+/// Covers R9.
 #[test]
-fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
+fn a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
@@ -226,8 +228,9 @@ fn r9_a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
     assert_eq!(bed.one(1).dest.as_deref(), Some("b"));
 }
 
+/// Covers R9.
 #[test]
-fn r9_moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still_there() {
+fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still_there() {
     let servers: Vec<Server> = (1..=5).map(server).collect();
     let mut bed = Bed::engine().planned(servers.clone());
     bed.lists(servers, vec![]);
@@ -254,8 +257,9 @@ fn r9_moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_st
     assert!(!bed.is_asked(1));
 }
 
+/// Covers R9.
 #[test]
-fn r9_who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
+fn who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
     let servers: Vec<Server> = (1..=3).map(server).collect();
     let mut bed = Bed::engine().planned(servers.clone());
     bed.lists(servers, vec![]);
@@ -266,8 +270,9 @@ fn r9_who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
     assert!(!bed.is_asked(1) && !bed.is_asked(2));
 }
 
+/// Covers R9.
 #[test]
-fn r9_ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
+fn ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
@@ -343,8 +348,9 @@ fn ids_that_cannot_be_read_are_read_again_a_second_later() {
     assert!(!bed.is_asked(1) && !bed.is_asked(2));
 }
 
+/// Covers R13.
 #[test]
-fn r13_the_own_lists_are_taken_now_and_then_all_the_same() {
+fn the_own_lists_are_taken_now_and_then_all_the_same() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     bed.tick(9_000);
@@ -353,8 +359,9 @@ fn r13_the_own_lists_are_taken_now_and_then_all_the_same() {
     assert!(bed.wants_lists());
 }
 
+/// Covers R8.
 #[test]
-fn r8_missing_records_are_never_a_failure() {
+fn missing_records_are_never_a_failure() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(timeout()));
     bed.lists(vec![server(1)], vec![]);
@@ -397,8 +404,9 @@ fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
     assert!(bed.is_asked(2), "it is followed");
 }
 
+/// Covers R8.
 #[test]
-fn r8_nothing_is_asked_for_while_the_records_say_that_somebody_is_at_it_or_was() {
+fn nothing_is_requested_while_the_records_show_an_evacuation_by_another_client() {
     for status in ["accepted", "pre-migrating", "done", "completed"] {
         let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
         bed.lists(vec![server(1), server(2)], vec![]);
@@ -414,8 +422,9 @@ fn r8_nothing_is_asked_for_while_the_records_say_that_somebody_is_at_it_or_was()
     }
 }
 
+/// Covers R8.
 #[test]
-fn r8_lists_that_were_asked_for_before_somebody_was_seen_at_it_do_not_clear_it() {
+fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let asked = Elapsed::from_millis(bed.at);

@@ -28,8 +28,9 @@ fn live(record: u64, number: u128, status: &str, source: &str, dest: Option<&str
     }
 }
 
+/// Covers EW13.
 #[test]
-fn ew13_marked_instances_are_asked_for_first_and_else_novas_order_is_kept() {
+fn marked_instances_are_asked_for_first_and_else_novas_order_is_kept() {
     let bed = Bed::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
     assert_eq!(order(&bed), [9, 3, 4, 2]);
 }
@@ -119,8 +120,9 @@ fn what_is_left_says_by_which_policy() {
     }
 }
 
+/// Covers R14.
 #[test]
-fn r14_an_instance_from_image_says_that_its_disk_is_discarded() {
+fn an_instance_from_image_says_that_its_disk_is_discarded() {
     let bed = Bed::engine().planned(vec![Server {
         volume_backed: false,
         ..server(1)
@@ -134,8 +136,9 @@ fn r14_an_instance_from_image_says_that_its_disk_is_discarded() {
     );
 }
 
+/// Covers EW33.
 #[test]
-fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
+fn an_empty_list_without_the_service_record_is_not_trusted() {
     let mut bed = Bed::engine().proven();
     bed.forced_down();
     for _ in 0..5 {
@@ -157,8 +160,9 @@ fn ew33_an_empty_list_without_the_service_record_is_not_trusted() {
     assert_eq!(bed.state.stage, Stage::Moving);
 }
 
+/// Covers R11.
 #[test]
-fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_too() {
+fn an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_off_too() {
     let held = [
         ("live migration away", live(7, 1, "running", HOST, Some("b"))),
         ("live migration towards", live(7, 1, "preparing", "b", Some(HOST))),
@@ -206,8 +210,9 @@ fn r11_an_unfinished_move_that_names_another_host_is_held_unless_that_host_is_of
     }
 }
 
+/// Covers R11.
 #[test]
-fn r11_an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_here() {
+fn an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance_here() {
     let stale = || live(7, 1, "running", HOST, Some("b"));
     let cases = [
         (
@@ -246,8 +251,9 @@ fn r11_an_unfinished_move_is_no_reason_if_a_younger_one_has_brought_the_instance
     }
 }
 
+/// Covers R11.
 #[test]
-fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ended() {
+fn an_instance_on_hold_continues_when_every_other_host_is_off_or_the_move_has_ended() {
     let running = || live(7, 1, "running", HOST, Some("b"));
     let other = || live(8, 1, "running", HOST, Some("c"));
     let cases = [
@@ -272,8 +278,9 @@ fn r11_a_held_instance_goes_on_when_every_other_host_is_off_or_the_move_has_ende
     }
 }
 
+/// Covers R11.
 #[test]
-fn r11_a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
+fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
     let switched = |created_at| Migration {
         created_at: Some(created_at),
         ..live(7, 1, "completed", HOST, Some("b"))
@@ -335,8 +342,9 @@ fn a_held_instance_that_has_left_is_over() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
 }
 
+/// Covers R8.
 #[test]
-fn r8_the_highest_record_known_is_the_floor() {
+fn the_highest_record_known_is_the_floor() {
     let old = |record, status: &str| evacuation(record, 1, status, Some("b"));
     let bed = Bed::engine().planned_with(vec![server(1)], vec![old(3, "completed"), old(9, "failed")]);
     assert!(matches!(
@@ -348,8 +356,9 @@ fn r8_the_highest_record_known_is_the_floor() {
     ));
 }
 
+/// Covers R10.
 #[test]
-fn r10_an_evacuation_somebody_has_asked_for_is_followed_and_not_repeated() {
+fn an_evacuation_requested_by_another_client_is_followed_and_not_repeated() {
     let bed = Bed::engine().planned_with(
         vec![server(1)],
         vec![
@@ -367,8 +376,9 @@ fn r10_an_evacuation_somebody_has_asked_for_is_followed_and_not_repeated() {
     ));
 }
 
+/// Covers R12.
 #[test]
-fn r12_each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
+fn each_instance_is_locked_with_our_mark_and_an_owners_lock_is_kept() {
     let owners = Server {
         locked: true,
         locked_reason: Some("mine".into()),
@@ -453,8 +463,9 @@ fn a_late_comer_is_found_before_the_end() {
 
 /// Seed 23235: the destination was confirmed off, the recovery that knew it is over, and the destination is back: nobody is at work on the
 /// record, and Nova never ends it.
+/// Covers R10.
 #[test]
-fn r10_a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
+fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
     let stuck = evacuation(4, 1, "pre-migrating", Some("b"));
     let given_up = WrittenOff {
         id: MigrationId(4),

@@ -77,8 +77,9 @@ fn told_within(bed: &mut Bed, seconds: u32, power: Power, records: &[Migration])
     })
 }
 
+/// Covers I7.
 #[test]
-fn i07_a_host_is_powered_on_after_its_recovery_and_journalled_first() {
+fn a_host_is_powered_on_after_its_recovery_and_journalled_first() {
     let mut bed = returning(wanted(|_| ()));
     assert!(bed.state.is_proven_off());
     assert!(
@@ -103,8 +104,9 @@ fn i07_a_host_is_powered_on_after_its_recovery_and_journalled_first() {
     assert!(bed.clears());
 }
 
+/// Covers I7.
 #[test]
-fn i07_nothing_is_powered_on_in_the_middle_of_an_evacuation() {
+fn nothing_is_powered_on_in_the_middle_of_an_evacuation() {
     let mut bed = fenced(wanted(|_| ()));
     bed.forced_down().service().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Ok(()));
@@ -114,8 +116,9 @@ fn i07_nothing_is_powered_on_in_the_middle_of_an_evacuation() {
     assert_eq!(bed.state.stage, Stage::Moving);
 }
 
+/// Covers I7.
 #[test]
-fn i07_an_evacuation_that_somebody_else_has_asked_for_is_waited_for() {
+fn an_evacuation_requested_by_another_client_delays_the_power_on() {
     let mut bed = returning(wanted(|_| ()));
     let running = [evacuation(7, 1, "pre-migrating", Some("cmp2"))];
     assert!(!told_within(&mut bed, 300, Power::Off, &running));
@@ -123,8 +126,9 @@ fn i07_an_evacuation_that_somebody_else_has_asked_for_is_waited_for() {
     assert!(told_within(&mut bed, 60, Power::Off, &done));
 }
 
+/// Covers I7.
 #[test]
-fn i07_it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() {
+fn it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() {
     type Then = Box<dyn Fn(&mut Bed)>;
     let nothing = |_: &mut Bed| ();
     let cases: Vec<(&str, Bed, Then)> = vec![
@@ -175,16 +179,18 @@ fn i07_it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() 
     }
 }
 
+/// Covers I7.
 #[test]
-fn i07_a_rejected_recovery_powers_nothing_on() {
+fn a_rejected_recovery_powers_nothing_on() {
     let mut bed = fenced(wanted(|_| ()));
     bed.forced_down().say(OperatorCommand::Reject);
     assert_eq!(bed.record.life, Some(Life::Watching));
     assert!(!told_within(&mut bed, 600, Power::Off, &[]));
 }
 
+/// Covers I7.
 #[test]
-fn i07_an_instance_that_needs_a_person_keeps_the_host_off() {
+fn an_instance_that_needs_an_operator_keeps_the_host_off() {
     use crate::host_recovery::{End, MoveStep};
     let mut bed = returning(wanted(|_| ()));
     let mut other = Bed::with("UNKNOWN", |_| ()).asked();
@@ -194,8 +200,9 @@ fn i07_an_instance_that_needs_a_person_keeps_the_host_off() {
     assert!(!told_within(&mut bed, 600, Power::Off, &[]));
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_power_off_that_may_still_take_effect_is_waited_for() {
+fn a_power_off_that_may_still_take_effect_is_waited_for() {
     let mut bed = wanted(|policy| policy.proxy_hold = Duration::from_secs(400)).begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(timeout()));
@@ -233,8 +240,9 @@ fn an_order_that_was_refused_is_repeated_with_patience() {
     assert!(told_within(&mut bed, 60, Power::Off, &[]));
 }
 
+/// Covers I2.
 #[test]
-fn i02_a_new_owner_does_not_repeat_what_may_be_on_its_way() {
+fn a_new_owner_does_not_repeat_what_may_be_on_its_way() {
     let mut bed = returning(wanted(|_| ()));
     assert!(told_within(&mut bed, 300, Power::Off, &[]));
     bed.take_over();

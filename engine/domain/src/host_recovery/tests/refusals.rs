@@ -69,8 +69,9 @@ fn refused_for(bed: &mut Bed, millis: u64, seen: &Server, records: &[Migration])
     calls
 }
 
+/// Covers C7.
 #[test]
-fn c7_what_is_refused_for_a_while_is_asked_for_again_until_its_time_is_over() {
+fn what_is_refused_for_a_while_is_asked_for_again_until_its_time_is_over() {
     let mut bed = Bed::with("UNKNOWN", patient).planned(vec![server(1)]);
     let calls = refused_for(&mut bed, 60_000, &server(1), &[]);
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");
@@ -86,8 +87,9 @@ fn c7_what_is_refused_for_a_while_is_asked_for_again_until_its_time_is_over() {
     assert!(note.contains("409") && note.contains("of 180 s"), "{note}");
 }
 
+/// Covers C7.
 #[test]
-fn c7_a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
+fn a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
     let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy("powering-off")]);
     assert!(bed.evacuates(1), "nothing is reset that Nova has not refused for");
     bed.answer(1, ServerCall::Evacuate, Err(conflict()));
@@ -143,8 +145,9 @@ fn c7_a_task_that_the_dead_host_has_left_is_reset_and_journalled() {
     assert_eq!(bed.one(1).was.vm_state, VmState::Active, "what it shall be again");
 }
 
+/// Covers C7.
 #[test]
-fn c7_a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
+fn a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named() {
     for task in [
         "migrating",
         "resize_migrating",
@@ -161,8 +164,9 @@ fn c7_a_task_that_another_host_or_its_owner_may_end_is_never_reset_and_is_named(
     }
 }
 
+/// Covers C7.
 #[test]
-fn c7_a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
+fn a_rebuilding_is_reset_only_when_no_evacuation_can_be_behind_it() {
     let mut bed = Bed::with("UNKNOWN", patient).planned(vec![busy("rebuilding")]);
     let early = refused_for(&mut bed, 95_000, &busy("rebuilding"), &[]);
     assert_eq!(early.resets, 0, "its record may be still to come");

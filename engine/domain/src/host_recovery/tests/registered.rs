@@ -81,8 +81,9 @@ fn deleted(bed: &mut Bed) {
     }
 }
 
+/// Covers R10.
 #[test]
-fn r10_a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
+fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
     let moving = Migration {
         kind: MigrationType::LiveMigration,
         ..evacuation(7, 1, "running", Some("b"))
@@ -105,8 +106,9 @@ fn r10_a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
     assert_ne!(bed.state.stage, Stage::Moving);
 }
 
+/// Covers R28.
 #[test]
-fn r28_what_was_on_its_way_is_named_when_the_service_is_deleted() {
+fn what_was_on_its_way_is_named_when_the_service_is_deleted() {
     let coming = Migration {
         kind: MigrationType::Resize,
         source: Some("b".into()),

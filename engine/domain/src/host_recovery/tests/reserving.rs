@@ -1,5 +1,7 @@
 //! Reserved hosts: taken, made ready, used, and given back as they were.
 
+mod crashes;
+
 use uuid::Uuid;
 
 use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, unavailable};
@@ -198,7 +200,7 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
         service: service(1, false).id,
         status: ServiceStatus::Enabled,
     };
-    assert!(bed.asks(&enable), "r23: whatever its disable reason");
+    assert!(bed.asks(&enable), "whatever its disable reason");
     assert!(bed.record.head, "the intent is journalled");
     let mut down = service(1, true);
     down.up = false;
@@ -224,8 +226,9 @@ fn a_reserved_host_is_taken_enabled_and_waited_for_before_it_is_named() {
     assert_eq!(bed.status, NotificationStatus::Finished);
 }
 
+/// Covers EW23.
 #[test]
-fn ew23_one_unevacuable_instance_consumes_one_reserved_host() {
+fn one_unevacuable_instance_consumes_one_reserved_host() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1), server(2)]);
     bed.surveyed(vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))]);
     let mut enabled = [false; 5];
@@ -259,8 +262,9 @@ fn ew23_one_unevacuable_instance_consumes_one_reserved_host() {
     assert_eq!(bed.status, NotificationStatus::Failed);
 }
 
+/// Covers EW23.
 #[test]
-fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
+fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     let mut enabled = [false; 5];
     let spares = || vec![spare(1, Some(8)), spare(2, Some(8)), spare(3, Some(8))];
@@ -305,8 +309,9 @@ fn ew23_an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
     );
 }
 
+/// Covers R23.
 #[test]
-fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
+fn what_is_given_back_is_disabled_with_its_former_reason() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
     bed.answer(1, ServerCall::Evacuate, conflict());
     bed.say(OperatorCommand::Reject);
@@ -339,8 +344,9 @@ fn r23_what_is_given_back_is_disabled_with_its_former_reason() {
     assert!(bed.record.reservations.contains(&host_id(1)));
 }
 
+/// Covers R23.
 #[test]
-fn r23_what_somebody_else_has_changed_meanwhile_is_theirs() {
+fn changes_by_another_client_in_the_meantime_are_kept() {
     // Its own recovery, say, enables it again as it found it: a host that Nova's scheduler uses is in nobody's reserve.
     for (case, disabled, servers, end) in [
         ("put back by somebody", Some(Some(REASON)), 0, Outcome::GivenBack),
@@ -425,8 +431,9 @@ fn rh_priority_without_a_reserve_leaves_it_to_the_scheduler_at_once() {
     assert!(bed.state.reserve.hosts.is_empty());
 }
 
+/// Covers EW1.
 #[test]
-fn ew01_a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
+fn a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
     let mut bed = planned(RecoveryMethod::AutoPriority, vec![server(1), server(2)]);
     assert_eq!(bed.goes_to(1).as_deref(), Some("any"));
     assert!(!bed.awaits_survey(), "no reserved host before it is needed");
@@ -465,8 +472,9 @@ fn ew01_a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
     assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
 }
 
+/// Covers EW36.
 #[test]
-fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() {
+fn a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.state.policy.join_aggregates = true;
     let aggregates = || {
@@ -503,8 +511,9 @@ fn ew36_a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() 
     assert!(!enabled[1], "it never got so far");
 }
 
+/// Covers EW36.
 #[test]
-fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
+fn an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
     let with_aggregate = |joined: JoinResult| {
         let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
         bed.state.policy.join_aggregates = true;
@@ -553,8 +562,9 @@ fn ew36_an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
     assert!(!with_aggregate(JoinResult::Already));
 }
 
+/// Covers EW37.
 #[test]
-fn ew37_a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
+fn a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.surveyed(vec![ReservedHost {
         service: None,
@@ -569,8 +579,9 @@ fn ew37_a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
     );
 }
 
+/// Covers R20.
 #[test]
-fn r20_nothing_is_made_ready_while_the_segment_is_disabled() {
+fn nothing_is_made_ready_while_the_segment_is_disabled() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.pulse(false, false);
     let hosts = vec![spare(1, Some(8))];
@@ -617,8 +628,9 @@ fn a_host_that_does_not_come_up_is_given_back_and_another_taken() {
     assert!(bed.state.reserve.unfit["rh-1"].contains("has not come up"));
 }
 
+/// Covers R10.
 #[test]
-fn r10_a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_again() {
+fn a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_again() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut rebuilding = server(1);
@@ -636,8 +648,9 @@ fn r10_a_reserved_host_that_dies_before_it_takes_an_instance_up_is_not_named_aga
     assert_ne!(bed.goes_to(1).as_deref(), Some("rh-1"));
 }
 
+/// Covers R5.
 #[test]
-fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
+fn an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.surveyed(vec![spare(1, Some(8))]);
     bed.looked(1, false, None);
@@ -657,8 +670,9 @@ fn r5_an_unanswered_enable_is_waited_for_before_the_host_is_given_back() {
     );
 }
 
+/// Covers R5.
 #[test]
-fn r5_an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
+fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.surveyed(vec![spare(1, Some(8))]);
     bed.looked(1, false, None);
@@ -673,105 +687,6 @@ fn r5_an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered(
         bed.pass(1_000);
         assert!(bed.reserve_calls().is_empty(), "at {}", bed.at);
         assert_eq!(bed.taken(1), Some(Step::Returning));
-    }
-}
-
-/// The owner dies after the n-th decision; what it had asked for has been done, and nobody has heard of it.
-#[test]
-fn a_crash_between_any_two_steps_leaves_no_host_behind() {
-    for crash in 0..14 {
-        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
-        bed.state.policy.join_aggregates = true;
-        let mut enabled = false;
-        let mut joined = false;
-        let mut over = false;
-        for step in 0..400 {
-            if step == crash + 1 {
-                bed.take_over().service();
-            }
-            if bed.state.rejected.is_none() && step == 12 {
-                bed.say(OperatorCommand::Reject);
-            }
-            if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
-                bed.answer(1, ServerCall::Lock, Ok(()));
-            }
-            let Some(call) = bed.reserve_calls().into_iter().next() else {
-                if matches!(bed.state.stage, Stage::Returning | Stage::Over) {
-                    over = true;
-                    break;
-                }
-                bed.at += 1_000;
-                match step % 3 {
-                    0 => bed.service(),
-                    1 => bed.over(vec![server(1)]),
-                    _ => bed.tick(500),
-                };
-                continue;
-            };
-            // It is done in any case; the answer is heard only while the owner lives.
-            let answer = match call {
-                ReserveCall::Survey => ReserveAnswer::Survey(Ok(Survey {
-                    hosts: vec![ReservedHost {
-                        service: Some(service(1, enabled)),
-                        ..spare(1, Some(8))
-                    }],
-                    aggregates: vec![Aggregate {
-                        id: 7,
-                        name: "rack".into(),
-                        zone: None,
-                        hosts: [HOST.to_owned()].into(),
-                        metadata: std::collections::BTreeMap::new(),
-                    }],
-                    blind: None,
-                })),
-                ReserveCall::Look { host, servers } => ReserveAnswer::Look {
-                    host,
-                    result: Ok(ReservedHostView {
-                        service: Some(service(1, enabled)),
-                        servers: servers.then_some(0),
-                    }),
-                },
-                ReserveCall::SetStatus { host, status, .. } => {
-                    enabled = status == ServiceStatus::Enabled;
-                    ReserveAnswer::StatusSet {
-                        host,
-                        result: Ok(service(1, enabled)),
-                    }
-                }
-                ReserveCall::Join { host, aggregate } => {
-                    let result = [JoinResult::Added, JoinResult::Already][usize::from(joined)];
-                    joined = true;
-                    ReserveAnswer::Joined {
-                        host,
-                        aggregate,
-                        result: Ok(result),
-                    }
-                }
-                ReserveCall::Leave { host, aggregate } => {
-                    joined = false;
-                    ReserveAnswer::Left {
-                        host,
-                        aggregate,
-                        result: Ok(()),
-                    }
-                }
-            };
-            if step != crash {
-                bed.see(Observation::Reserve(answer));
-            }
-            if bed.evacuates(1) {
-                let refusal = fault(Some(409), FaultClass::Conflict, false);
-                bed.answer(1, ServerCall::Evacuate, Err(refusal));
-            }
-        }
-        assert!(
-            over,
-            "crash {crash}: {:?} {:?}",
-            bed.state.stage, bed.state.reserve
-        );
-        assert!(!enabled, "crash {crash}: left enabled");
-        assert!(!joined, "crash {crash}: left in the aggregate");
-        assert!(bed.state.reserve.is_settled(), "crash {crash}");
     }
 }
 

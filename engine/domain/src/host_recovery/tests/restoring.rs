@@ -44,8 +44,9 @@ fn at_the_destination(first: Server) -> Bed {
     bed
 }
 
+/// Covers EW20.
 #[test]
-fn ew20_each_vm_state_comes_back_as_it_was() {
+fn each_vm_state_comes_back_as_it_was() {
     use PowerState::{Other, Running, Shutdown};
     use Restoration::{MarkError, Pause, Stop, Suspend};
     use VmState::{Active, Error, Paused, Rescued, Resized, Shelved, Stopped, Suspended};
@@ -129,8 +130,9 @@ fn nothing_is_asked_while_nova_is_at_work() {
     assert!(!bed.one(1).is_finished());
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_restoration_without_an_answer_is_looked_for_and_not_repeated() {
+fn a_restoration_without_an_answer_is_looked_for_and_not_repeated() {
     let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
     bed.reads(1, Some(moved(VmState::Active)));
     assert_eq!(restores(&bed), Some(Restoration::Stop));
@@ -190,8 +192,9 @@ fn a_moved_instance_deleted_meanwhile_is_left() {
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
+fn a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
     let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
     assert!(bed.wants(|command| *command == Command::Prepare(id(1))));
     assert!(bed.record.moves.contains(&id(1)), "journalled first");

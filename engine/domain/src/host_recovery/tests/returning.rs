@@ -20,8 +20,9 @@ fn returning() -> Bed {
     bed
 }
 
+/// Covers R22.
 #[test]
-fn r22_forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
+fn forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
     let mut bed = returning();
     assert!(!bed.clears(), "its heartbeat stands still");
     bed.tick(5_000).heartbeat_age(0).service();
@@ -41,8 +42,9 @@ fn r22_forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
+/// Covers R22.
 #[test]
-fn r22_a_host_that_beats_once_a_minute_is_back_all_the_same() {
+fn a_host_that_beats_once_a_minute_is_back_all_the_same() {
     let mut bed = returning();
     bed.state.policy.heartbeat_age = Duration::from_secs(58);
     bed.tick(90_000).heartbeat_age(0).service();
@@ -51,8 +53,9 @@ fn r22_a_host_that_beats_once_a_minute_is_back_all_the_same() {
     assert!(bed.clears());
 }
 
+/// Covers R22.
 #[test]
-fn r22_nova_that_still_has_open_records_is_asked_again_with_patience() {
+fn nova_that_still_has_open_records_is_asked_again_with_patience() {
     let mut bed = returning();
     bed.beats();
     let mut asked = 0;
@@ -77,8 +80,9 @@ fn r22_nova_that_still_has_open_records_is_asked_again_with_patience() {
     assert!(steps <= 3, "and the story is not filled with it: {steps}");
 }
 
+/// Covers R5.
 #[test]
-fn r5_forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
+fn forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -98,8 +102,9 @@ fn r5_forced_down_is_not_cleared_while_an_order_may_still_take_effect() {
     assert!(bed.clears());
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_late_forced_down_is_waited_for_after_a_rejection() {
+fn a_late_forced_down_is_waited_for_after_a_rejection() {
     let mut bed = Bed::engine().proven();
     assert!(matches!(
         bed.updates(),
@@ -145,8 +150,9 @@ fn reported_again() -> Bed {
 
 /// Seed 500722: an elder recovery wrote, was refused and asked Nova again a dozen times a second for as long as the younger
 /// was open.
+/// Covers R22.
 #[test]
-fn r22_who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_and_not_at_once() {
+fn who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_and_not_at_once() {
     let mut bed = reported_again();
     let asks = |bed: &Bed| bed.commands.contains(&Command::ReadService);
     assert!(!asks(&bed));
@@ -156,8 +162,9 @@ fn r22_who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_a
     assert!(asks(&bed));
 }
 
+/// Covers R22.
 #[test]
-fn r22_a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_nothing() {
+fn a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_nothing() {
     let mut bed = reported_again();
     bed.tick(120_000).heartbeat_age(0).service();
     assert!(!bed.clears(), "noted anew");
@@ -169,8 +176,9 @@ fn r22_a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_n
     );
 }
 
+/// Covers R22.
 #[test]
-fn r22_what_was_heard_before_the_new_failure_is_no_return() {
+fn heartbeats_before_the_new_failure_are_no_return() {
     let mut bed = reported_again();
     bed.tick(5_000).service().tick(5_000).heartbeat_age(0).service();
     assert!(
@@ -189,8 +197,9 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mar
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
+/// Covers R22.
 #[test]
-fn r22_a_process_recoverys_mark_is_no_new_host_recovery() {
+fn a_process_recoverys_mark_is_no_new_host_recovery() {
     let mut bed = returning();
     bed.state.service.marked = true;
     // Its call was late by half a minute.
@@ -203,8 +212,9 @@ fn r22_a_process_recoverys_mark_is_no_new_host_recovery() {
 }
 
 /// Somebody drained the host when it died, and Nova came to that call after our own.
+/// Covers R22.
 #[test]
-fn r22_a_drains_mark_is_no_new_host_recovery() {
+fn a_drains_mark_is_no_new_host_recovery() {
     let mut bed = returning();
     bed.state.service.marked = true;
     bed.service.disabled_reason = Some("firmware (drained by alice) [tachi drain another]".into());
@@ -278,8 +288,9 @@ fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
     assert!(cleared, "it is watched until its nova-compute is back");
 }
 
+/// Covers R22.
 #[test]
-fn r22_changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
+fn changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
     let mut bed = returning();
     for _ in 0..5 {
         bed.tick(120_000).heartbeat_age(0).service();
@@ -290,8 +301,9 @@ fn r22_changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
     assert!(bed.clears());
 }
 
+/// Covers R22.
 #[test]
-fn r22_our_own_changes_that_come_late_are_no_heartbeats() {
+fn our_own_changes_that_come_late_are_no_heartbeats() {
     let mut bed = returning();
     let lost = bed.at;
     bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
@@ -307,8 +319,9 @@ fn r22_our_own_changes_that_come_late_are_no_heartbeats() {
 }
 
 /// Seed 38743 of the simulation: two changes that nobody had answered took effect during the moves.
+/// Covers R22.
 #[test]
-fn r22_our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either() {
+fn our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either() {
     let mut bed = Bed::engine().asked();
     let lost = bed.at;
     bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
@@ -379,8 +392,9 @@ fn enables_after_an_answer(bed: &mut Bed) -> bool {
 
 /// Nova is looked at every five seconds: a deadline for its answers that is shorter does not make a look of three seconds ago
 /// an old one, and a host up all the time a host that is not.
+/// Covers R22.
 #[test]
-fn r22_a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_between_two_looks() {
+fn a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_between_two_looks() {
     let mut bed = back_home_with(None, Duration::from_secs(1));
     let began = bed.at;
     // Half a second for the answer, and nothing to be heard for the rest of the five.
@@ -390,8 +404,9 @@ fn r22_a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_
     assert!(bed.at >= began + 60_000, "after {}", bed.at - began);
 }
 
+/// Covers R22.
 #[test]
-fn r22_a_host_that_was_up_for_long_enough_is_enabled_and_off_maintenance_if_that_is_wanted() {
+fn a_host_that_was_up_for_long_enough_is_enabled_and_out_of_maintenance_if_that_is_wanted() {
     let mut bed = back_home(None);
     assert_eq!(bed.state.stage, Stage::Returning);
     let began = bed.at;
@@ -411,8 +426,9 @@ fn r22_a_host_that_was_up_for_long_enough_is_enabled_and_off_maintenance_if_that
     assert_eq!(bed.record.life, Some(Life::Closed));
 }
 
+/// Covers R22.
 #[test]
-fn r22_a_host_that_flaps_is_not_enabled() {
+fn a_host_that_flaps_is_not_enabled() {
     let mut bed = back_home(None);
     for _ in 0..20 {
         bed.service.up = true;
@@ -427,8 +443,9 @@ fn r22_a_host_that_flaps_is_not_enabled() {
 }
 
 /// Who works at a host that is back wants nothing new on it.
+/// Covers R22.
 #[test]
-fn r22_a_host_that_is_frozen_is_enabled_when_that_is_over() {
+fn a_host_that_is_frozen_is_enabled_when_that_is_over() {
     let mut bed = back_home(None);
     bed.pulse.frozen.over = vec![Freeze {
         number: 1,
@@ -455,8 +472,9 @@ fn r22_a_host_that_is_frozen_is_enabled_when_that_is_over() {
     assert!(bed.record.unless_frozen.own, "unless it is frozen again just now");
 }
 
+/// Covers R23.
 #[test]
-fn r23_a_host_with_a_foreign_reason_is_never_enabled() {
+fn a_host_with_a_foreign_reason_is_never_enabled() {
     let mut bed = back_home(Some("disk is being replaced"));
     for _ in 0..30 {
         assert!(!enables_within_a_heartbeat(&mut bed));
@@ -465,8 +483,9 @@ fn r23_a_host_with_a_foreign_reason_is_never_enabled() {
     assert!(!bed.record.host_back);
 }
 
+/// Covers R22.
 #[test]
-fn r22_an_enabling_without_an_answer_is_looked_for() {
+fn an_enabling_without_an_answer_is_looked_for() {
     let mut bed = back_home(None);
     assert!((0..20).any(|_| enables_within_a_heartbeat(&mut bed)));
     bed.see(Observation::ServiceUpdated(Err(timeout())));
@@ -482,8 +501,9 @@ fn r22_an_enabling_without_an_answer_is_looked_for() {
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
+/// Covers R22.
 #[test]
-fn r22_somebody_who_enables_it_first_has_the_last_word() {
+fn a_service_enabled_first_by_another_client_is_left_alone() {
     let mut bed = back_home(None);
     bed.service.enabled = true;
     bed.tick(5_000);
@@ -495,8 +515,9 @@ fn r22_somebody_who_enables_it_first_has_the_last_word() {
     );
 }
 
+/// Covers C6.
 #[test]
-fn c6_a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
+fn a_copy_that_shows_the_mark_from_before_our_change_shows_no_younger_recovery() {
     let earlier = "down [tachi 00000000-0000-0000-0000-0000000000ff]";
     let mut bed = Bed::engine().begun();
     bed.service.disabled_reason = Some(earlier.into());

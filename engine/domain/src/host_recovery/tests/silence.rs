@@ -11,8 +11,9 @@ use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand};
 
+/// Covers C2, T9.
 #[test]
-fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host() {
+fn off_from_another_machines_controller_is_no_proof_while_the_host_is_up_in_nova() {
     let mut bed = Bed::engine().begun();
     while bed.at < 119_000 {
         bed.heartbeat_age(1_000).service().power(Power::Off);
@@ -36,8 +37,9 @@ fn c2_t9_a_foreign_power_controllers_word_is_no_proof_while_nova_hears_the_host(
     assert_eq!(bed.state.stage, Stage::Over);
 }
 
+/// Covers C2.
 #[test]
-fn c2_a_host_that_was_found_off_is_believed_as_soon_as_nova_does_not_hear_it_either() {
+fn a_host_found_off_is_believed_as_soon_as_it_is_down_in_nova_too() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(4_000).service().power(Power::Off);
     bed.tick(3_000).service().power(Power::Off);
@@ -58,8 +60,9 @@ fn c2_a_host_that_was_found_off_is_believed_as_soon_as_nova_does_not_hear_it_eit
 }
 
 /// With `report_interval = 30` a heartbeat of 20 s is nothing unusual.
+/// Covers R16.
 #[test]
-fn r16_a_host_that_beats_seldom_is_silent_after_its_own_learnt_time_and_not_before() {
+fn a_host_with_rare_heartbeats_is_silent_after_its_own_measured_interval() {
     let proven_at = |learnt: bool, age: u64| {
         let mut bed = Bed::with("UNKNOWN", |policy| {
             policy.heartbeat_age = Duration::from_secs(if learnt { 28 } else { 0 });
@@ -75,8 +78,9 @@ fn r16_a_host_that_beats_seldom_is_silent_after_its_own_learnt_time_and_not_befo
     assert!(proven_at(true, 43_000));
 }
 
+/// Covers C2.
 #[test]
-fn c2_an_order_whose_other_end_is_another_machine_needs_silence_too() {
+fn an_order_whose_other_end_is_another_machine_needs_silence_too() {
     // Evidence of a fence lets an order go out while Nova still hears the host.
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
@@ -89,8 +93,9 @@ fn c2_an_order_whose_other_end_is_another_machine_needs_silence_too() {
     }
 }
 
+/// Covers C6.
 #[test]
-fn c6_any_other_heartbeat_is_a_sign_of_life_whoever_dated_the_change() {
+fn any_other_heartbeat_shows_the_host_up_whoever_dated_the_change() {
     // The API server that has set forced_down is a minute ahead of the conductors.
     let mut bed = Bed::engine().planned(vec![server(1), server(2), server(3)]);
     bed.state.service.mark = Some(nova_time(bed.at + 100_000 + 60_000));
@@ -103,8 +108,9 @@ fn c6_any_other_heartbeat_is_a_sign_of_life_whoever_dated_the_change() {
     );
 }
 
+/// Covers C6.
 #[test]
-fn c6_a_word_is_not_renewed_by_a_heartbeat_that_is_dated_earlier() {
+fn an_off_claim_is_not_discarded_by_a_heartbeat_dated_earlier() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     assert!(bed.state.proof.is_some());
@@ -133,8 +139,9 @@ fn lagging(bed: &Bed, before: &Service) -> Service {
     }
 }
 
+/// Covers C6.
 #[test]
-fn c6_a_copy_that_lags_behind_is_no_sign_of_life_and_nobodys_clearing() {
+fn a_lagging_replica_is_neither_a_heartbeat_nor_a_clearing_by_another_client() {
     let mut bed = Bed::engine().proven();
     let before = bed.service.clone();
     bed.forced_down().inventory(vec![server(1)], vec![]);
@@ -150,8 +157,9 @@ fn c6_a_copy_that_lags_behind_is_no_sign_of_life_and_nobodys_clearing() {
     assert_eq!(bed.state.service.mark, mark);
 }
 
+/// Covers C6.
 #[test]
-fn c6_the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
+fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
     let mut bed = Bed::engine().proven();
     let before = bed.service.clone();
     bed.service.forced_down = true;
@@ -170,8 +178,9 @@ fn c6_the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
 }
 
 /// Nova reads the record at some time between the question and the answer: what a slow one shows may be the host's own heartbeat.
+/// Covers R16.
 #[test]
-fn r16_a_first_look_is_late_by_its_answer() {
+fn a_first_look_is_late_by_its_answer() {
     for (millis, is_noted) in [(7_000, true), (9_000, false)] {
         let mut bed = Bed::engine().proven();
         bed.service.forced_down = true;
@@ -197,8 +206,9 @@ fn look_until(bed: &mut Bed, end: u64) {
     }
 }
 
+/// Covers C8, T1.
 #[test]
-fn c8_t1_without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_as_long_as_masakari_waits() {
+fn without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_as_long_as_masakari_waits() {
     let mut bed = waiting();
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 178_000);
@@ -209,8 +219,9 @@ fn c8_t1_without_evidence_normal_counts_once_the_heartbeat_has_stood_still_for_a
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers C8, T1.
 #[test]
-fn c8_t1_a_wait_shorter_than_a_second_ends_by_a_look_of_its_own() {
+fn a_wait_shorter_than_a_second_ends_by_a_poll_of_its_own() {
     let mut bed = Bed::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Wait(Duration::from_millis(200));
@@ -226,8 +237,9 @@ fn c8_t1_a_wait_shorter_than_a_second_ends_by_a_look_of_its_own() {
     assert!(bed.state.proof.is_some(), "{:?}", bed.message);
 }
 
+/// Covers C8, T1.
 #[test]
-fn c8_t1_a_sign_of_life_begins_the_wait_anew() {
+fn a_heartbeat_restarts_the_wait() {
     let mut bed = waiting();
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 100_000);
@@ -236,8 +248,9 @@ fn c8_t1_a_sign_of_life_begins_the_wait_anew() {
     assert!(bed.state.proof.is_none(), "{:?}", bed.message);
 }
 
+/// Covers C8, T1.
 #[test]
-fn c8_t1_the_wait_goes_on_after_a_take_over() {
+fn the_wait_continues_after_a_takeover() {
     let mut bed = waiting();
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 100_000);
@@ -246,8 +259,9 @@ fn c8_t1_the_wait_goes_on_after_a_take_over() {
     assert!(bed.state.proof.is_some());
 }
 
+/// Covers C8.
 #[test]
-fn c8_evidence_need_not_wait_and_nor_need_a_person() {
+fn evidence_and_an_operators_confirmation_need_no_wait() {
     let mut bed = waiting();
     bed.heartbeat_age(20_000).service();
     look_until(&mut bed, 10_000);
@@ -261,8 +275,9 @@ fn c8_evidence_need_not_wait_and_nor_need_a_person() {
     assert!(proof.sentence("h").contains("ada"), "{}", proof.sentence("h"));
 }
 
+/// Covers C8, T1.
 #[test]
-fn c8_t1_new_installations_refuse_normal_without_evidence() {
+fn new_installations_refuse_normal_without_evidence() {
     let mut bed = Bed::with("NORMAL", |policy| {
         policy.fencing = FencingMode::External;
         policy.bare_normal = BareNormal::Refuse;
@@ -273,8 +288,9 @@ fn c8_t1_new_installations_refuse_normal_without_evidence() {
     assert!(message.contains("normal_without_evidence"), "{message}");
 }
 
+/// Covers T4.
 #[test]
-fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
+fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
     let mut bed = Bed::engine();
     bed.claim().storm(5, 5);
     assert_eq!(
@@ -296,8 +312,9 @@ fn t4_a_held_suspect_that_nova_hears_again_ends_by_itself() {
     assert!(bed.contradicted);
 }
 
+/// Covers T4.
 #[test]
-fn t4_a_real_death_that_was_held_by_false_reports_goes_on_when_those_hosts_are_heard() {
+fn a_real_failure_held_by_false_reports_continues_when_those_hosts_are_up() {
     // The host itself is dead; of the others Nova hears all, or none for as long as it looks.
     for (name, others, goes_on) in [("all live", 1_000, true), ("a switch has failed", 400_000, false)] {
         let mut around = region(5, 5);
@@ -319,8 +336,9 @@ fn t4_a_real_death_that_was_held_by_false_reports_goes_on_when_those_hosts_are_h
     }
 }
 
+/// Covers T4.
 #[test]
-fn t4_a_held_suspect_that_nova_does_not_hear_waits_for_its_person() {
+fn a_suspect_on_hold_that_is_down_in_nova_waits_for_an_operator() {
     let mut around = region(5, 5);
     for service in around.nova.as_mut().unwrap().services.values_mut().flatten() {
         service.last_heartbeat = Some(nova_time(60_000));
@@ -334,8 +352,9 @@ fn t4_a_held_suspect_that_nova_does_not_hear_waits_for_its_person() {
     assert_eq!(bed.status, NotificationStatus::Running);
 }
 
+/// Covers C11.
 #[test]
-fn c11_an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
+fn an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
     for (call, quiet_after) in [(None, 80_000), (Some(300), 360_000)] {
         let mut bed = Bed::engine();
         bed.levels[0].devices[0].call = call.map(Duration::from_secs);
@@ -356,8 +375,9 @@ fn c11_an_order_without_an_answer_may_come_as_long_as_its_device_was_given() {
 }
 
 /// It may have died since, and its real report may have joined.
+/// Covers T4.
 #[test]
-fn t4_a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
+fn a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
     let mut bed = Bed::engine().begun();
     while bed.at < 125_000 {
         bed.heartbeat_age(6_000).service().power(Power::On);
@@ -368,8 +388,9 @@ fn t4_a_report_is_given_up_right_after_a_heartbeat_and_not_between_two() {
     assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
 }
 
+/// Covers T4.
 #[test]
-fn t4_a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
+fn a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
     let mut bed = Bed::engine().begun();
     while bed.status == NotificationStatus::Running && bed.at < 260_000 {
         bed.heartbeat_age(6_000).service().power(Power::On).tick(2_500);

@@ -75,8 +75,9 @@ fn rows(name: &str, vm_state: &VmState) -> Vec<String> {
     }
 }
 
+/// Covers EW20.
 #[test]
-fn ew20_the_page_about_instances_shows_what_becomes_of_each_state() {
+fn the_page_about_instances_shows_what_becomes_of_each_state() {
     use VmState::{Active, Error, Paused, Rescued, Resized, Shelved, Stopped, Suspended};
     let mut table = vec![
         "| `vm_state` | power state | set to `error` first | asked of Nova where it comes up running | ends as | its owner is told |"

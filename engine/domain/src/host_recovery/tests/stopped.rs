@@ -18,8 +18,9 @@ fn changed(bed: &mut Bed) -> Service {
 }
 
 /// Seed 700955478 of the simulation as it was: the host was switched on, and its nova-compute had started.
+/// Covers C19, R17.
 #[test]
-fn c19_r17_a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
+fn a_first_look_long_after_the_change_was_asked_for_needs_silence_first() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     assert!(bed.updates().is_some(), "{:?}", bed.commands);
@@ -38,8 +39,9 @@ fn c19_r17_a_first_look_long_after_the_change_was_asked_for_needs_silence_first(
 }
 
 /// Seed 1009: the change was answered at once and the look decided with it, but the engine was stopped before it sent the look.
+/// Covers C19, R17.
 #[test]
-fn c19_r17_a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
+fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
@@ -62,8 +64,9 @@ fn c19_r17_a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_fir
 }
 
 /// A Nova that tells no date is watched: between two looks nothing may be taken for stillness in which nobody looked.
+/// Covers C19, R16.
 #[test]
-fn c19_r16_a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
+fn a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
     let mut bed = Bed::engine().begun();
     let beat = bed.service.clone();
     let seen = || {
@@ -87,8 +90,9 @@ fn c19_r16_a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
     );
 }
 
+/// Covers C19.
 #[test]
-fn c19_a_change_that_is_answered_at_once_costs_no_silence() {
+fn a_change_that_is_answered_at_once_costs_no_silence() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
@@ -100,8 +104,9 @@ fn c19_a_change_that_is_answered_at_once_costs_no_silence() {
 }
 
 /// The recovery's own time stands still while no engine has it.
+/// Covers C19, R17.
 #[test]
-fn c19_r17_a_new_owner_does_not_know_how_late_its_first_look_is() {
+fn a_new_owner_does_not_know_how_late_its_first_look_is() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
@@ -119,8 +124,9 @@ fn c19_r17_a_new_owner_does_not_know_how_late_its_first_look_is() {
 }
 
 /// Seed 700360130: a change of the elder recovery that nobody had answered came late, and took the younger's mark away again.
+/// Covers C19, R22.
 #[test]
-fn c19_r22_a_mark_that_was_seen_before_an_own_change_could_come_is_nobodys() {
+fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.state.stage, Stage::Returning);
@@ -143,8 +149,9 @@ fn c19_r22_a_mark_that_was_seen_before_an_own_change_could_come_is_nobodys() {
 }
 
 /// Seed 700824536 read one look around twice; a look that was asked for before is as old as its question.
+/// Covers C19, R24.
 #[test]
-fn c19_r24_a_look_around_is_as_old_as_its_question() {
+fn a_look_around_is_as_old_as_its_question() {
     let mut bed = Bed::engine();
     bed.claim();
     assert!(bed.looks_around());

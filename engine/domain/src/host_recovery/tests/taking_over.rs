@@ -28,8 +28,9 @@ fn a_half_pair_of_readings_is_not_continued() {
     assert!(bed.state.proof.is_none());
 }
 
+/// Covers R5.
 #[test]
-fn r5_an_order_of_the_last_owner_is_looked_for_and_not_repeated() {
+fn an_order_of_the_last_owner_is_looked_for_and_not_repeated() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -247,8 +248,9 @@ fn young(record: u64, number: u128, status: &str, dest: &str) -> Migration {
     }
 }
 
+/// Covers R33.
 #[test]
-fn r33_an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
+fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.see(Observation::Rewound).take_over();
     assert_eq!(bed.state.stage, Stage::Listing);
@@ -292,8 +294,9 @@ fn r33_an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
 }
 
 /// A failed evacuation has left one in `error`, and making them ready the other; the journal knows of neither.
+/// Covers R33.
 #[test]
-fn r33_what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
+fn what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
     let broken = |number, power_state| Server {
         vm_state: VmState::Error,
         power_state,
@@ -334,8 +337,9 @@ fn r33_what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
 }
 
+/// Covers R33.
 #[test]
-fn r33_a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery() {
+fn a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery() {
     for maintenance in [true, false] {
         let mut bed = Bed::engine().begun();
         bed.see(Observation::Rewound).take_over();
@@ -354,8 +358,9 @@ fn r33_a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery
     }
 }
 
+/// Covers R33.
 #[test]
-fn r33_who_ends_a_recovery_that_has_lost_its_requests_is_told_what_they_may_have_left() {
+fn aborting_a_recovery_with_lost_requests_names_what_they_may_have_left() {
     let mut bed = Bed::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
@@ -368,8 +373,9 @@ fn r33_who_ends_a_recovery_that_has_lost_its_requests_is_told_what_they_may_have
 }
 
 /// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
+/// Covers R33.
 #[test]
-fn r33_a_forced_down_of_ours_that_the_journal_has_lost_is_seen_to() {
+fn a_forced_down_of_ours_that_the_journal_has_lost_is_seen_to() {
     for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
         let mut bed = Bed::engine().begun();
         bed.see(Observation::Rewound).take_over();

@@ -35,8 +35,9 @@ fn silent(bed: &mut Bed) -> &mut Bed {
     bed.heartbeat_age(20_000).service_now().storm(1, 10).tick(0)
 }
 
+/// Covers R17.
 #[test]
-fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_the_host() {
+fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in_nova() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
     bed.say(OperatorCommand::HostIsOff);
     assert_eq!(bed.asked_devices(), ["bmc"]);
@@ -63,8 +64,9 @@ fn r17_a_persons_word_is_believed_if_no_device_can_tell_and_nova_does_not_hear_t
     assert!(!bed.evacuates_any());
 }
 
+/// Covers R17.
 #[test]
-fn r17_a_device_that_says_on_gainsays_it() {
+fn a_device_that_reads_on_contradicts_a_confirmation() {
     let mut bed = held(&[&["bmc"], &["pdu"]]);
     bed.say(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
@@ -101,8 +103,9 @@ fn a_device_that_says_off_is_the_better_proof() {
     assert!(matches!(basis, Some(Basis::Device { .. })), "{basis:?}");
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
+fn a_confirmation_for_a_host_that_is_up_in_nova_does_not_count() {
     let mut bed = held(&[&["bmc"]]);
     bed.say(OperatorCommand::HostIsOff);
     bed.device_fails("bmc", dead());
@@ -122,8 +125,9 @@ fn r16_a_word_about_a_host_that_nova_hears_is_not_believed() {
     assert!(bed.state.proof.is_none());
 }
 
+/// Covers R16.
 #[test]
-fn r16_a_heartbeat_after_the_word_outlives_it() {
+fn a_heartbeat_after_the_confirmation_discards_it() {
     let mut bed = held(&[&["bmc"]]);
     bed.say(OperatorCommand::HostIsOff);
     // The engine was away, and Nova has heard the host meanwhile.
@@ -135,8 +139,9 @@ fn r16_a_heartbeat_after_the_word_outlives_it() {
     assert!(hold.reason.contains("later than"), "{}", hold.reason);
 }
 
+/// Covers R5.
 #[test]
-fn r05_it_survives_its_owner_and_the_new_one_asks_every_device_again() {
+fn it_survives_its_owner_and_the_new_one_asks_every_device_again() {
     let mut bed = held(&[&["bmc"]]);
     bed.say(OperatorCommand::HostIsOff);
     bed.take_over();

@@ -7,8 +7,9 @@ fn aborts(bench: &Bench) -> usize {
     bench.calls.iter().filter(is_one).count()
 }
 
+/// Covers R30.
 #[test]
-fn r30_a_migration_that_may_be_somebody_elses_is_followed_and_never_aborted() {
+fn a_migration_that_may_be_another_clients_is_followed_and_never_aborted() {
     use FaultClass::{Conflict, Transient};
     // Begun by another between the look and the call, which Nova refuses; or nobody knows whose it is.
     for answer in [fault(Conflict, false), fault(Transient, true)] {
@@ -34,8 +35,9 @@ fn r30_a_migration_that_may_be_somebody_elses_is_followed_and_never_aborted() {
     }
 }
 
+/// Covers R30.
 #[test]
-fn r30_a_migration_that_another_begins_once_ours_has_failed_is_not_aborted() {
+fn a_migration_that_another_begins_once_ours_has_failed_is_not_aborted() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.takes = None;
     while bench.orders().is_empty() {

@@ -278,8 +278,9 @@ fn a_run_that_was_not_begun_is_begun_later_and_counts_for_nothing() {
     assert_eq!(bench.answer(1, HookVerdict::GoOn).pass(), Gate::Open);
 }
 
+/// Covers R5.
 #[test]
-fn r05_a_late_word_that_an_earlier_run_was_not_begun_does_not_begin_another_beside_the_one_under_way() {
+fn a_late_answer_that_an_earlier_run_did_not_start_does_not_start_a_second_run() {
     let mut bench = Bench::new(&["exec:/x #idempotent=true"]);
     assert_eq!(bench.pass(), run(1));
     assert_eq!(bench.take_over().later(38_000), run(2));

@@ -101,8 +101,9 @@ fn what_was_not_sent_is_asked_for_again_but_not_at_once() {
     }
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
+fn a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
     let mut run = Run::asked(Stage::Stopping);
     run.at(100, answer(ServerCall::Stop, Err(lost())));
     run.goes_on(SETTLED - 1, &is(VmState::Stopped));
@@ -112,8 +113,9 @@ fn r5_a_stop_whose_answer_is_lost_does_not_hit_the_started_instance() {
     assert_eq!(run.calls.len(), 2);
 }
 
+/// Covers R5.
 #[test]
-fn r5_a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
+fn a_lost_stop_is_not_forgotten_when_the_next_one_is_refused() {
     let mut run = Run::asked(Stage::Stopping);
     run.tell(answer(ServerCall::Stop, Err(lost())));
     run.state.asked = None;

@@ -14,8 +14,9 @@ fn after(ages: &[u64]) -> Run {
     run
 }
 
+/// Covers EW26.
 #[test]
-fn ew26_an_instance_that_was_restarted_as_often_as_allowed_is_left_to_a_person() {
+fn an_instance_restarted_as_often_as_allowed_needs_an_operator() {
     let cases = [
         (
             "five within the hour",
@@ -41,8 +42,9 @@ fn ew26_an_instance_that_was_restarted_as_often_as_allowed_is_left_to_a_person()
     }
 }
 
+/// Covers EW26.
 #[test]
-fn ew26_each_restart_waits_twice_as_long_as_the_one_before() {
+fn each_restart_waits_twice_as_long_as_the_one_before() {
     let cases: [(&str, Vec<u64>, u64); 5] = [
         ("the first", vec![], 0),
         ("the second", vec![0], 10_000),
@@ -65,8 +67,9 @@ fn ew26_each_restart_waits_twice_as_long_as_the_one_before() {
     }
 }
 
+/// Covers EW26.
 #[test]
-fn ew26_while_it_waits_it_says_so_and_survives_a_take_over() {
+fn while_it_waits_it_says_so_and_survives_a_takeover() {
     let mut run = after(&[0, 1]);
     run.tell(is(VmState::Active));
     run.goes_on(4_000, &is(VmState::Active));
@@ -80,8 +83,9 @@ fn ew26_while_it_waits_it_says_so_and_survives_a_take_over() {
     assert_eq!(run.calls.len(), 1);
 }
 
+/// Covers EW26.
 #[test]
-fn ew26_a_restart_is_counted_once_with_its_first_call() {
+fn a_restart_is_counted_once_with_its_first_call() {
     let mut run = after(&[]);
     run.tell(is(VmState::Active));
     assert_eq!(run.record.restarted, None, "nothing is asked for yet");

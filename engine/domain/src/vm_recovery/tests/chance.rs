@@ -188,8 +188,9 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     (run.end().0, run.calls.len())
 }
 
+/// Covers R5, R12, R20.
 #[test]
-fn r5_r12_r20_random_sequences_never_call_where_they_must_not_and_end_once() {
+fn random_sequences_never_call_where_they_must_not_and_end_once() {
     let config = Config {
         cases: 600,
         failure_persistence: None,

@@ -4,8 +4,9 @@ use super::*;
 
 /// Its evacuation was recorded as failed, and may have left it running at the destination (seed 60058290). The recovery that did so
 /// may come and go while this one waits, so the journal is asked with every intent.
+/// Covers C1.
 #[test]
-fn c1_an_instance_that_may_run_on_another_host_is_not_restarted() {
+fn an_instance_that_may_run_on_another_host_is_not_restarted() {
     for stage in [Stage::Activating, Stage::Stopping, Stage::Starting] {
         let mut run = Run::asked(stage);
         let asked = run.record.unless_elsewhere.clone().unwrap();

@@ -129,7 +129,7 @@ fn gates_that_need_the_instance() {
             with(BTreeMap::new(), Some("c2")),
             Some((Finished, "Skipped")),
         ),
-        ("c15: elsewhere", with(tagged("1"), Some("c2")), None),
+        ("elsewhere", with(tagged("1"), Some("c2")), None),
         (
             "nowhere",
             with(tagged("1"), None),
@@ -160,8 +160,9 @@ fn gates_that_need_the_instance() {
     );
 }
 
+/// Covers C15, T5.
 #[test]
-fn c15_t5_an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_host_only() {
+fn an_instance_counts_wherever_nova_shows_it_and_a_bound_reporter_for_its_own_host_only() {
     let elsewhere = || Server {
         host: Some("c2".into()),
         ..server(VmState::Active, None)

@@ -252,8 +252,9 @@ fn an_owner_that_dies_in_a_hook_leaves_one_that_does_not_run_it_again() {
     }
 }
 
+/// Covers EW7.
 #[test]
-fn ew07_no_hook_between_stop_and_start_is_begun_while_the_segment_is_disabled() {
+fn no_hook_between_stop_and_start_is_begun_while_the_segment_is_disabled() {
     let mut bench = Bench::new(Phase::Main, "exec:/x");
     while bench.done.is_empty() {
         assert_eq!(bench.until_hook(500), None);

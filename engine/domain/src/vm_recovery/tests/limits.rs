@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn w8_a_silence_of_nova_counts_towards_no_limit() {
+fn a_silence_of_nova_counts_towards_no_limit() {
     for stage in CALLING {
         let mut run = Run::begun();
         run.tell(unmoved(stage));

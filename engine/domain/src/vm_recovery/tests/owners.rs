@@ -16,8 +16,9 @@ fn an_instance_that_its_owner_has_paused_meanwhile_is_left_alone() {
 }
 
 /// A slow stop whose agent ends long before its guest, a rebuild, a reboot: the owner's task is waited for.
+/// Covers F8.
 #[test]
-fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
+fn an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
     let id = server_id().to_string();
     let begun = |event: &str, detail: &str| {
         let mut run = Run::new(event, detail, Some(&id), Policy::default());
@@ -62,8 +63,9 @@ fn f8_an_owners_task_is_waited_for_before_a_running_instance_is_restarted() {
 }
 
 /// Nobody else stops what is being restarted, so it was a call that the journal has lost.
+/// Covers R33.
 #[test]
-fn r33_an_instance_that_a_lost_call_may_have_stopped_is_started() {
+fn an_instance_that_a_lost_call_may_have_stopped_is_started() {
     let id = server_id().to_string();
     let mut run = Run::new("IO_ERROR", "IO_ERROR_REPORT", Some(&id), Policy::default());
     run.tell(Observation::Rewound);

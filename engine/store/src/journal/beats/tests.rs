@@ -42,8 +42,9 @@ fn pulse(committed: WriteOutcome) -> OperatorState {
 }
 
 /// What a single beat reads, in other statements, is read for many: with nothing frozen, and with something.
+/// Covers R20.
 #[tokio::test]
-async fn r20_beats_in_one_transaction_are_told_what_each_would_be_told() {
+async fn lease_renewals_in_one_transaction_get_the_answers_that_each_would_get() {
     let bench = Bench::new().await;
     let claims = bench.troubled().await;
     let told = together(&bench, &claims).await;
@@ -70,8 +71,9 @@ async fn r20_beats_in_one_transaction_are_told_what_each_would_be_told() {
 }
 
 /// An engine that has lost a claim and has it again may beat for both: only the younger is held, and its time is what is kept.
+/// Covers R1.
 #[tokio::test]
-async fn r1_of_two_claims_of_one_recovery_the_lost_one_is_told_so() {
+async fn of_two_claims_of_one_recovery_the_loser_gets_lost() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;

@@ -38,8 +38,9 @@ async fn claimed(bench: &Bench, seen: &Seen, owner: &str) -> Vec<Option<ClaimedR
     outcomes.into_iter().map(Result::unwrap).collect()
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_are_made() {
+async fn of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_others_are_made() {
     let bench = Bench::new().await;
     let all = reported(&bench, 5).await;
     let journal = bench.store.journal();
@@ -88,8 +89,9 @@ async fn r1_of_claims_in_one_transaction_a_lost_one_writes_nothing_and_the_other
 }
 
 /// What one claim reads is read for many, in other statements: each its own moves, in their order, and what was said of it.
+/// Covers R1, R20.
 #[tokio::test]
-async fn r1_r20_claims_in_one_transaction_are_told_what_each_would_be_told() {
+async fn claims_in_one_transaction_get_the_answers_that_each_would_get() {
     let bench = Bench::new().await;
     let held = bench.troubled().await;
     for (number, one) in held.iter().enumerate().skip(4) {
@@ -148,8 +150,9 @@ async fn one_that_cannot_be_read_keeps_no_other_from_being_claimed() {
 }
 
 /// The answer to a claim was lost, and whoever made it looks at a copy that does not show it yet.
+/// Covers R1.
 #[tokio::test]
-async fn r1_a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_was_just_made() {
+async fn a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_that_was_just_made() {
     let bench = Bench::new().await;
     let all = reported(&bench, 2).await;
     let journal = bench.store.journal();
@@ -169,8 +172,9 @@ async fn r1_a_claim_of_the_same_owner_that_was_not_seen_is_not_taken_for_one_tha
 
 /// Engines that ask for the same recoveries at once, in other orders: each is won by one, and none is lost. A database may turn one
 /// of two away that wait for each other; then it asks again, as an engine does in its next round.
+/// Covers R1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
+async fn of_engines_that_claim_many_at_once_each_recovery_is_won_by_one() {
     const ENGINES: usize = 4;
     let bench = Bench::new().await;
     let all = reported(&bench, 24).await;

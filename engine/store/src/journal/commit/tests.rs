@@ -10,8 +10,9 @@ use crate::testing::START;
 
 /// What an engine's machine decided before it was stopped with its clocks is not written; a slow transaction is. A file has the
 /// clock of its one machine.
+/// Covers R2, C10.
 #[tokio::test]
-async fn r2_c10_a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
+async fn a_write_of_a_machine_whose_clocks_have_stood_still_is_refused() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
     let now = clock::server_time(bench.store.db.reader()).await.unwrap();

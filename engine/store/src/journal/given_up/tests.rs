@@ -12,8 +12,9 @@ use uuid::Uuid;
 use super::*;
 use crate::testing::{Bench, START, notification, pending_move};
 
+/// Covers C1.
 #[tokio::test]
-async fn c1_where_an_instance_may_run_keeps_its_restart_out_until_a_person_has_seen_to_it() {
+async fn an_instance_that_may_run_elsewhere_is_not_restarted_until_an_operator_acknowledges_it() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;

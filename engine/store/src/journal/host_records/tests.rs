@@ -47,8 +47,9 @@ async fn down(count: usize) -> (Bench, Vec<ClaimedRecovery>) {
     (bench, all)
 }
 
+/// Covers R24.
 #[tokio::test]
-async fn r24_the_first_start_is_set_down_once_for_all_engines_and_restarts() {
+async fn the_first_start_is_set_down_once_for_all_engines_and_restarts() {
     let bench = Bench::new().await;
     let ago = Duration::from_secs;
     assert_eq!(bench.store.journal().first_start().await.unwrap(), ago(0));
@@ -58,8 +59,9 @@ async fn r24_the_first_start_is_set_down_once_for_all_engines_and_restarts() {
     assert_eq!(another.journal().first_start().await.unwrap(), ago(1_000));
 }
 
+/// Covers R24.
 #[tokio::test]
-async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
+async fn hosts_are_listed_with_their_maintenance_and_their_open_recovery() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut ids: Vec<HostId> = Vec::new();
@@ -124,8 +126,9 @@ async fn r24_hosts_are_told_with_their_maintenance_and_their_open_recovery() {
     assert!(standing.hosts.iter().all(|host| !host.recovering));
 }
 
+/// Covers R24.
 #[tokio::test]
-async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
+async fn orders_are_counted_with_the_transaction_that_gives_them() {
     let (bench, all) = down(5).await;
     for claimed in &all[..3] {
         assert!(written(&bench, claimed, &at_most(3)).await);
@@ -183,8 +186,9 @@ async fn r24_orders_are_counted_with_the_transaction_that_gives_them() {
     );
 }
 
+/// Covers R24.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
+async fn of_many_who_order_at_once_no_more_than_the_limit_succeed() {
     let (bench, all) = down(8).await;
     let stores = [bench.store.clone(), bench.another().await];
     let mut tasks = tokio::task::JoinSet::new();
@@ -206,8 +210,9 @@ async fn r24_of_many_who_order_at_once_no_more_than_the_limit_succeed() {
     assert_eq!(given, 3, "{outcomes:?}");
 }
 
+/// Covers C10, R24.
 #[tokio::test]
-async fn c10_r24_proofs_are_told_with_their_host_as_long_as_anybody_asks() {
+async fn proofs_are_listed_with_their_host_while_a_recovery_needs_them() {
     let (bench, all) = down(2).await;
     let proof = ProofWrite {
         kind: "device".into(),

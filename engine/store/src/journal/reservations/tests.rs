@@ -88,8 +88,9 @@ async fn rows(bench: &Bench) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
+/// Covers R6.
 #[tokio::test]
-async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
+async fn a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     let (bench, segment, claimed, spares) = stage(1, 1).await;
     let spare = &spares[0];
     let mine = write_of(spare, ReservationState::Held);
@@ -164,8 +165,9 @@ async fn r06_a_reserved_host_goes_to_one_recovery_and_comes_back_as_it_was() {
     );
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_nothing_at_all() {
+async fn a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_nothing_at_all() {
     let (bench, segment, claimed, spares) = stage(1, 2).await;
     let _ = commit(&bench, &claimed[0], &write_of(&spares[0], ReservationState::Held)).await;
     let both = Write {
@@ -200,8 +202,9 @@ async fn r01_a_refused_reservation_writes_nothing_else_and_one_of_a_lost_claim_n
     assert!(is_reserved(&bench, &segment, &spares[1]).await);
 }
 
+/// Covers R6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r06_two_recoveries_at_once_never_get_the_same_reserved_host() {
+async fn two_recoveries_at_once_never_get_the_same_reserved_host() {
     let (bench, segment, claimed, _) = stage(1, 0).await;
     let stores = [bench.store.clone(), bench.another().await];
     for round in 0..20 {
@@ -372,8 +375,9 @@ async fn a_recovery_that_is_closed_holds_nothing_and_is_purged_with_its_reservat
     assert_eq!(left, 0);
 }
 
+/// Covers R22.
 #[tokio::test]
-async fn r22_a_host_that_is_back_is_off_maintenance_only_if_this_recovery_has_put_it_there() {
+async fn a_host_that_is_back_is_out_of_maintenance_only_if_this_recovery_has_put_it_there() {
     for (case, operator, expected) in [("ours", false, false), ("an operator's", true, true)] {
         let (bench, segment, claimed, _) = stage(0, 0).await;
         let host = claimed[0].host.clone().unwrap();

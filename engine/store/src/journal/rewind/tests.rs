@@ -36,8 +36,9 @@ fn told() -> Write {
     }
 }
 
+/// Covers R33.
 #[tokio::test]
-async fn r33_a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
+async fn a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     let (bench, claims) = lost(1).await;
     let journal = bench.store.journal();
     let rewound = journal.commit(&past(&claims[0]), &told()).await.unwrap();
@@ -57,16 +58,18 @@ async fn r33_a_write_on_a_row_that_lost_one_leaves_nothing_but_the_mark() {
     }
 }
 
+/// Covers R33.
 #[tokio::test]
-async fn r33_who_lets_go_of_a_row_that_lost_a_write_marks_it() {
+async fn who_lets_go_of_a_row_that_lost_a_write_marks_it() {
     let (bench, claims) = lost(1).await;
     bench.store.journal().release(&past(&claims[0])).await.unwrap();
     assert!(bench.claim_newest("other").await.rewound);
 }
 
 /// Heartbeats and small writes share a transaction: the mark of one is kept with what the others write.
+/// Covers R33.
 #[tokio::test]
-async fn r33_of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_the_others_are_written() {
+async fn of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_the_others_are_written() {
     let (bench, claims) = lost(4).await;
     let journal = bench.store.journal();
     let known: Vec<Claim> = claims
@@ -85,8 +88,9 @@ async fn r33_of_many_in_one_transaction_the_one_that_lost_a_write_is_marked_and_
     assert_eq!(epochs, [1, 1, 2, 1]);
 }
 
+/// Covers R33.
 #[tokio::test]
-async fn r33_a_recovery_whose_row_is_lost_is_held_by_nobody() {
+async fn a_recovery_whose_row_is_lost_has_no_owner() {
     let (bench, claims) = lost(1).await;
     let sql = format!("DELETE FROM recovery WHERE uuid = '{}'", claims[0].id);
     bench.store.db.writer().execute_unprepared(&sql).await.unwrap();

@@ -96,8 +96,9 @@ async fn a_claim_needs_the_epoch_that_is_there_and_a_recovery_that_is_not_closed
     assert_eq!(bench.store.journal().unsettled().await.unwrap(), []);
 }
 
+/// Covers R1.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r1_of_many_claims_at_once_one_wins() {
+async fn of_many_claims_at_once_one_wins() {
     let (bench, _) = one_down().await;
     let id = bench.newest().await;
     let stores = [bench.store.clone(), bench.another().await];
@@ -120,8 +121,9 @@ async fn r1_of_many_claims_at_once_one_wins() {
     assert_eq!(bench.store.journal().unsettled().await.unwrap()[0].epoch, 1);
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_an_owner_that_was_taken_over_writes_nothing() {
+async fn an_owner_that_was_taken_over_writes_nothing() {
     let (bench, host) = one_down().await;
     let stale = bench.claim_newest("engine1").await;
     let owner = bench.claim_newest("engine2").await;
@@ -159,8 +161,9 @@ async fn r1_an_owner_that_was_taken_over_writes_nothing() {
     assert_ne!(contents(&bench).await, before);
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_a_write_that_fails_half_way_leaves_nothing() {
+async fn a_write_that_fails_half_way_leaves_nothing() {
     let (bench, host) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
     let before = contents(&bench).await;
@@ -196,8 +199,9 @@ async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
     assert_eq!(again.elapsed, Elapsed::from_millis(2500));
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_of_beats_in_one_transaction_a_lost_claim_writes_nothing_and_the_others_are_held() {
+async fn of_lease_renewals_in_one_transaction_a_lost_claim_writes_nothing_and_the_others_are_held() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let mut claims = Vec::new();

@@ -2,8 +2,9 @@
 
 use super::*;
 
+/// Covers R20.
 #[tokio::test]
-async fn r20_an_operators_change_is_in_the_next_pulse() {
+async fn an_operators_change_is_in_the_next_pulse() {
     let (bench, host) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
     let disable = SegmentChange {
@@ -72,8 +73,9 @@ async fn r20_an_operators_change_is_in_the_next_pulse() {
     assert_eq!(word.at, bench.clock_wall());
 }
 
+/// Covers R20.
 #[tokio::test]
-async fn r20_what_a_recovery_writes_never_undoes_the_operators_word() {
+async fn writes_of_a_recovery_never_undo_an_operator_action() {
     use MaintenanceReason::{Operator, Process, Recovery};
     // What is recorded, what is written, what is recorded then.
     let cases = [

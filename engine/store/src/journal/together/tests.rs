@@ -86,8 +86,9 @@ async fn what_comes_together_is_written_together() {
     assert!(open(&bench).await.is_empty());
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_one_that_is_held_no_more_is_lost_and_the_others_are_written() {
+async fn one_that_is_held_no_more_is_lost_and_the_others_are_written() {
     let (bench, all) = claimed(12).await;
     let taken = &all[5];
     let by_another = bench
@@ -123,8 +124,9 @@ async fn one_that_fails_fails_alone() {
 }
 
 /// `SQLite` looks at a deferred foreign key with the commit, which then fails.
+/// Covers R1.
 #[tokio::test]
-async fn r1_where_the_commit_fails_nobody_is_told_that_it_was_written_and_the_next_is() {
+async fn a_failed_commit_is_not_reported_as_written_and_the_next_one_is() {
     let bench = Bench::sqlite().await;
     let all = claimed_in(&bench, 12).await;
     let writer = bench.store.db.writer();
@@ -164,8 +166,9 @@ async fn who_stops_waiting_keeps_nobody_from_writing() {
     assert!(at_once(&bench, &all[1..]).await.iter().all(is_written));
 }
 
+/// Covers R1.
 #[tokio::test]
-async fn r1_whoever_waits_for_a_writer_that_ends_is_told_that_nothing_is_known_and_the_next_finds_another() {
+async fn a_caller_waiting_for_a_writer_that_ends_gets_unknown_and_the_next_caller_finds_another_writer() {
     let (bench, all) = claimed(2).await;
     let (answer, outcome) = oneshot::channel();
     let together = Together::default();

@@ -36,8 +36,9 @@ fn words(pulse: &OperatorState) -> Vec<(OperatorCommand, &str)> {
         .collect()
 }
 
+/// Covers R32.
 #[tokio::test]
-async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_transaction() {
+async fn actions_of_two_operators_both_apply_and_each_is_marked_in_the_engines_own_transaction() {
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
     let journal = bench.store.journal();
@@ -96,8 +97,9 @@ async fn r32_two_operators_are_both_heard_and_each_is_marked_in_the_engines_own_
     );
 }
 
+/// Covers R32.
 #[tokio::test]
-async fn r32_what_is_read_late_says_so() {
+async fn what_is_read_late_says_so() {
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
     say(&bench, owner.id, OperatorCommand::Approve, "ada").await;
@@ -108,8 +110,9 @@ async fn r32_what_is_read_late_says_so() {
     }
 }
 
+/// Covers R32.
 #[tokio::test]
-async fn r32_an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
+async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
     let bench = Bench::new().await;
     let owner = claimed(&bench).await;
     let sign = async |facts: BTreeMap<String, String>| {

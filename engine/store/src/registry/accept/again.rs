@@ -46,8 +46,9 @@ fn later(new: &NewNotification, bench: &Bench) -> NewNotification {
     }
 }
 
+/// Covers R19, EW16.
 #[tokio::test]
-async fn r19_ew16_a_second_failure_is_accepted_once_what_failed_was_seen_running_again() {
+async fn a_second_failure_is_accepted_once_what_failed_was_seen_running_again() {
     let host = [("event", "STOPPED"), ("host_status", "NORMAL")];
     let instance = [
         ("event", "LIFECYCLE"),
@@ -78,8 +79,9 @@ async fn r19_ew16_a_second_failure_is_accepted_once_what_failed_was_seen_running
 }
 
 /// The time has whole seconds, as in a column that Masakari created.
+/// Covers R19.
 #[tokio::test]
-async fn r19_a_report_that_is_delivered_again_stays_a_repetition_whatever_was_seen_since() {
+async fn a_report_that_is_delivered_again_stays_a_repetition_whatever_was_seen_since() {
     let bench = bench().await;
     let payload = [("event", "LIFECYCLE"), ("instance_uuid", "x")];
     let first = notification(Vm, "cmp1", bench.clock_wall().whole_seconds(), &payload);
@@ -91,8 +93,9 @@ async fn r19_a_report_that_is_delivered_again_stays_a_repetition_whatever_was_se
     }
 }
 
+/// Covers R19, EW16.
 #[tokio::test]
-async fn r19_ew16_a_process_that_was_reported_started_may_stop_again() {
+async fn a_process_that_was_reported_started_may_stop_again() {
     let bench = bench().await;
     let of = |bench: &Bench, event, process| {
         let payload = [("event", event), ("process_name", process)];
@@ -119,8 +122,9 @@ async fn r19_ew16_a_process_that_was_reported_started_may_stop_again() {
     }
 }
 
+/// Covers R19.
 #[tokio::test]
-async fn r19_evidence_of_another_fencing_is_no_repetition_of_the_first() {
+async fn evidence_of_another_fencing_is_no_repetition_of_the_first() {
     let fenced = |bench: &Bench, at: Timestamp| {
         let json = include_bytes!("../../../../../docs/examples/fence-evidence.json");
         let mut evidence = FenceEvidence::from_json(json).unwrap();

@@ -362,8 +362,9 @@ mod tests {
         );
     }
 
+    /// Covers T5, C9.
     #[tokio::test]
-    async fn t5_c9_a_report_dated_in_the_future_does_not_mute_its_host() {
+    async fn a_report_dated_in_the_future_does_not_mute_its_host() {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;
         bench.host(&segment, "cmp1").await;

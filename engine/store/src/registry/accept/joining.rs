@@ -47,8 +47,9 @@ async fn joins(bench: &Bench, host_status: &str) {
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
 }
 
+/// Covers R19, EW16.
 #[tokio::test]
-async fn r19_ew16_normal_after_unknown_joins_the_recovery_that_no_engine_has_claimed_yet() {
+async fn normal_after_unknown_joins_the_recovery_that_no_engine_has_claimed_yet() {
     let (bench, _) = suspected().await;
     joins(&bench, "UNKNOWN").await;
     assert!(
@@ -80,8 +81,9 @@ fn fenced(bench: &Bench, seconds_ago: i64) -> NewNotification {
     }
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_evidence_is_kept_with_the_report_that_opens_a_recovery() {
+async fn evidence_is_kept_with_the_report_that_opens_a_recovery() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
@@ -105,8 +107,9 @@ async fn r18_evidence_is_kept_with_the_report_that_opens_a_recovery() {
     }
 }
 
+/// Covers R18.
 #[tokio::test]
-async fn r18_evidence_of_a_report_that_joins_is_heard_and_the_later_one_counts() {
+async fn evidence_of_a_report_that_joins_applies_and_the_later_one_counts() {
     let (bench, _) = suspected().await;
     bench.accept(&says(&bench, "NORMAL")).await.unwrap_err();
     let word = bench.claim_newest("engine").await.pulse.off_word.unwrap();
@@ -120,8 +123,9 @@ async fn r18_evidence_of_a_report_that_joins_is_heard_and_the_later_one_counts()
     assert_eq!(word.evidence, later.evidence);
 }
 
+/// Covers R19, EW16.
 #[tokio::test]
-async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
+async fn a_recovery_does_not_end_with_an_unread_report() {
     let (bench, _) = suspected().await;
     let claimed = bench.claim_newest("engine").await;
     assert!(!claimed.pulse.joined_normal);
@@ -148,8 +152,9 @@ async fn r19_ew16_a_recovery_is_not_ended_over_a_report_it_has_not_heard() {
     assert!(again.pulse.joined_normal);
 }
 
+/// Covers R19.
 #[tokio::test]
-async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_just_joined() {
+async fn what_joined_without_evidence_is_not_ignored_over_evidence_that_has_just_joined() {
     let (bench, _) = suspected().await;
     joins(&bench, "NORMAL").await;
     let claimed = bench.claim_newest("engine").await;
@@ -168,8 +173,9 @@ async fn r19_what_joined_without_evidence_is_not_ignored_over_evidence_that_has_
     assert!(again.pulse.off_word.unwrap().evidence.is_some());
 }
 
+/// Covers R19, EW16.
 #[tokio::test]
-async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
+async fn normal_after_an_ignored_unknown_is_accepted() {
     let (bench, _) = suspected().await;
     let claimed = bench.claim_newest("engine").await;
     let ended = bench
@@ -183,8 +189,9 @@ async fn r19_ew16_normal_after_an_ignored_unknown_is_accepted() {
 }
 
 /// Three reporters: a control node that lies, one that has no evidence yet, and one that repeats its claim.
+/// Covers T4, R19.
 #[tokio::test]
-async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_reporter() {
+async fn what_was_ignored_makes_no_repetition_of_evidence_or_of_another_reporter() {
     let by = |bench: &Bench, user: &str| NewNotification {
         reporter: Some(Box::new(Reporter {
             user_id: user.into(),
@@ -226,8 +233,9 @@ async fn t4_r19_what_was_ignored_makes_no_repetition_of_evidence_or_of_another_r
     }
 }
 
+/// Covers R19.
 #[tokio::test]
-async fn r19_what_one_owner_has_heard_the_next_hears_too() {
+async fn a_new_owner_reads_what_the_previous_owner_had_read() {
     let (bench, _) = suspected().await;
     joins(&bench, "NORMAL").await;
     let first = bench.claim_newest("engine").await;
@@ -240,8 +248,9 @@ async fn r19_what_one_owner_has_heard_the_next_hears_too() {
     assert!(bench.claim_newest("other").await.pulse.joined_normal);
 }
 
+/// Covers R19, EW16.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r19_ew16_of_the_end_and_the_report_one_comes_first_and_nothing_is_lost() {
+async fn of_the_end_and_the_report_one_comes_first_and_nothing_is_lost() {
     for round in 0..20 {
         let (bench, _) = suspected().await;
         let claimed = bench.claim_newest("engine").await;
@@ -297,8 +306,9 @@ async fn reported_by(bench: &Bench) -> Vec<String> {
     reporters.filter_map(|reporter| reporter.host).collect()
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_each_reporter_of_an_open_recovery_is_counted_once_and_told_of_a_duplicate() {
+async fn each_reporter_of_an_open_recovery_is_counted_once_and_gets_a_duplicate() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
@@ -325,8 +335,9 @@ async fn t2_each_reporter_of_an_open_recovery_is_counted_once_and_told_of_a_dupl
     assert_eq!(story.reporters.len(), 2);
 }
 
+/// Covers T2.
 #[tokio::test]
-async fn t2_a_reporter_that_says_more_joins_with_its_word() {
+async fn a_reporter_with_more_evidence_joins_with_its_report() {
     let (bench, _) = suspected().await;
     assert!(reported_by(&bench).await.is_empty(), "nobody knows who it was");
     let error = bench.accept(&from("cmp3", says(&bench, "NORMAL"))).await;

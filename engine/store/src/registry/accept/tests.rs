@@ -104,8 +104,9 @@ async fn an_unknown_host_is_refused_and_leaves_nothing() {
     assert_eq!(bench.store.desk().recoveries(true).await.unwrap(), []);
 }
 
+/// Covers T3, R19.
 #[tokio::test]
-async fn t3_r19_maintenance_refuses_by_its_reason() {
+async fn maintenance_refuses_by_its_reason() {
     // Reason; whether a stopped host is refused. An instance's failure is refused unless only a process has failed; everything
     // else is refused whatever the reason.
     let cases = [
@@ -185,8 +186,9 @@ async fn maintenance_comes_before_duplicates() {
     assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error:?}");
 }
 
+/// Covers R19.
 #[tokio::test]
-async fn r19_a_host_under_recovery_is_a_duplicate_however_late() {
+async fn a_host_under_recovery_is_a_duplicate_however_late() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -199,8 +201,9 @@ async fn r19_a_host_under_recovery_is_a_duplicate_however_late() {
     assert!(matches!(error, RegistryError::Duplicate), "{error:?}");
 }
 
+/// Covers R19.
 #[tokio::test]
-async fn r19_what_came_of_the_last_attempt_decides() {
+async fn what_came_of_the_last_attempt_decides() {
     use NotificationStatus::{Failed, Finished, Ignored};
     // How the first ended; seconds until it is repeated; accepted.
     let cases = [
@@ -265,8 +268,9 @@ async fn the_duplicate_rule_is_masakaris() {
     }
 }
 
+/// Covers R6.
 #[tokio::test]
-async fn r6_one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
+async fn one_open_recovery_per_instance_and_none_shared_by_started_hosts() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
@@ -316,8 +320,9 @@ async fn the_database_itself_refuses_a_second_holder_of_an_open_key() {
     assert!(is_unique_violation(&error), "{error}");
 }
 
+/// Covers R22.
 #[tokio::test]
-async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
+async fn a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     let host = bench.host(&segment, "cmp1").await;
@@ -363,8 +368,9 @@ async fn r22_a_new_stop_leaves_the_recovery_that_watches_the_host_to_its_end() {
     assert_eq!(watched.map(|view| view.life), Some(Life::Watching));
 }
 
+/// Covers R6.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn r6_fifty_equal_posts_make_one_notification() {
+async fn fifty_equal_posts_make_one_notification() {
     let bench = Bench::new().await;
     let segment = bench.segment("s1").await;
     bench.host(&segment, "cmp1").await;
@@ -459,8 +465,9 @@ async fn masakaris_rows_count_whatever_the_order_of_their_keys() {
     );
 }
 
+/// Covers EW15.
 #[tokio::test]
-async fn ew15_a_report_is_taken_up_at_once_however_wrong_its_reporters_clock_is() {
+async fn a_report_is_taken_up_at_once_however_wrong_its_reporters_clock_is() {
     for (case, seconds) in [("two days behind", 172_800), ("two days ahead", -172_800)] {
         let bench = Bench::new().await;
         let segment = bench.segment("s1").await;

@@ -1,0 +1,102 @@
+//! An owner that dies between two steps of a reservation.
+
+use super::*;
+
+/// The owner dies after the n-th decision; what it had asked for has been done, and nobody has heard of it.
+#[test]
+fn a_crash_between_any_two_steps_leaves_no_host_behind() {
+    for crash in 0..14 {
+        let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
+        bed.state.policy.join_aggregates = true;
+        let mut enabled = false;
+        let mut joined = false;
+        let mut over = false;
+        for step in 0..400 {
+            if step == crash + 1 {
+                bed.take_over().service();
+            }
+            if bed.state.rejected.is_none() && step == 12 {
+                bed.say(OperatorCommand::Reject);
+            }
+            if bed.state.moves.values().any(|one| one.lock == Lock::Asked) {
+                bed.answer(1, ServerCall::Lock, Ok(()));
+            }
+            let Some(call) = bed.reserve_calls().into_iter().next() else {
+                if matches!(bed.state.stage, Stage::Returning | Stage::Over) {
+                    over = true;
+                    break;
+                }
+                bed.at += 1_000;
+                match step % 3 {
+                    0 => bed.service(),
+                    1 => bed.over(vec![server(1)]),
+                    _ => bed.tick(500),
+                };
+                continue;
+            };
+            // It is done in any case; the answer is heard only while the owner lives.
+            let answer = match call {
+                ReserveCall::Survey => ReserveAnswer::Survey(Ok(Survey {
+                    hosts: vec![ReservedHost {
+                        service: Some(service(1, enabled)),
+                        ..spare(1, Some(8))
+                    }],
+                    aggregates: vec![Aggregate {
+                        id: 7,
+                        name: "rack".into(),
+                        zone: None,
+                        hosts: [HOST.to_owned()].into(),
+                        metadata: std::collections::BTreeMap::new(),
+                    }],
+                    blind: None,
+                })),
+                ReserveCall::Look { host, servers } => ReserveAnswer::Look {
+                    host,
+                    result: Ok(ReservedHostView {
+                        service: Some(service(1, enabled)),
+                        servers: servers.then_some(0),
+                    }),
+                },
+                ReserveCall::SetStatus { host, status, .. } => {
+                    enabled = status == ServiceStatus::Enabled;
+                    ReserveAnswer::StatusSet {
+                        host,
+                        result: Ok(service(1, enabled)),
+                    }
+                }
+                ReserveCall::Join { host, aggregate } => {
+                    let result = [JoinResult::Added, JoinResult::Already][usize::from(joined)];
+                    joined = true;
+                    ReserveAnswer::Joined {
+                        host,
+                        aggregate,
+                        result: Ok(result),
+                    }
+                }
+                ReserveCall::Leave { host, aggregate } => {
+                    joined = false;
+                    ReserveAnswer::Left {
+                        host,
+                        aggregate,
+                        result: Ok(()),
+                    }
+                }
+            };
+            if step != crash {
+                bed.see(Observation::Reserve(answer));
+            }
+            if bed.evacuates(1) {
+                let refusal = fault(Some(409), FaultClass::Conflict, false);
+                bed.answer(1, ServerCall::Evacuate, Err(refusal));
+            }
+        }
+        assert!(
+            over,
+            "crash {crash}: {:?} {:?}",
+            bed.state.stage, bed.state.reserve
+        );
+        assert!(!enabled, "crash {crash}: left enabled");
+        assert!(!joined, "crash {crash}: left in the aggregate");
+        assert!(bed.state.reserve.is_settled(), "crash {crash}");
+    }
+}
