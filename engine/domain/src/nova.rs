@@ -183,6 +183,6 @@ impl Server {
     pub fn is_rebuilding(&self) -> bool {
         self.task_state
             .as_deref()
-            .is_some_and(|task| task.starts_with("rebuil"))
+            .is_some_and(|task| task.starts_with("rebuild"))
     }
 }

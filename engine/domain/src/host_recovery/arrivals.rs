@@ -84,7 +84,7 @@ impl LastSighting {
     fn is_rebuilding(&self) -> bool {
         self.task
             .as_deref()
-            .is_some_and(|task| task.starts_with("rebuil"))
+            .is_some_and(|task| task.starts_with("rebuild"))
     }
 }
 

@@ -368,7 +368,7 @@ fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while
 
 /// Covers R24.
 #[test]
-fn a_cliff_is_waited_out_for_three_intervals_in_the_recoverys_own_time() {
+fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
     let cliff = || {
         let mut seen = region(1, 100);
         let nova = seen.nova.as_mut().unwrap();

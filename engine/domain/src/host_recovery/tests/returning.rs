@@ -199,7 +199,7 @@ fn a_host_that_fails_again_is_left_to_its_new_recovery_once_that_has_put_its_mar
 
 /// Covers R22.
 #[test]
-fn a_process_recoverys_mark_is_no_new_host_recovery() {
+fn the_mark_of_a_process_recovery_is_no_new_host_recovery() {
     let mut bed = returning();
     bed.state.service.marked = true;
     // Its call was late by half a minute.

@@ -182,7 +182,7 @@ async fn a_write_that_fails_half_way_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_commit_and_a_beat_raise_the_beat_and_keep_the_recoverys_time() {
+async fn a_commit_and_a_renewal_raise_the_beat_and_keep_the_elapsed_time() {
     let (bench, _) = one_down().await;
     let claimed = bench.claim_newest("engine").await;
     for (beat, millis) in [(2, 1000), (3, 2500)] {
