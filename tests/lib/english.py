@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tomllib
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from sources import ROOT, is_test, read
+
 OPENINGS = {"What", "Whether", "How", "Where", "Why", "Which", "Who", "Whose", "As", "So", "That", "Its", "It", "Whatever", "Whoever",
             "Nobody", "Nothing"}
 NAME = re.compile(r"\s*(?:pub(?:\([a-z ]+\))? )?(?:struct|enum|trait|type|union)\s+([A-Za-z_]\w*)")
@@ -23,15 +24,6 @@ LOG = re.compile(r"\btracing::(?:error|warn|info|debug|trace)!\s*\(")
 
 def tracked(*patterns):
     return subprocess.run(["git", "ls-files", *patterns], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
-
-
-def is_test(path):
-    return bool(re.search(r"(^|/)tests?(/|\.rs$)", path))
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def openings(path, text):

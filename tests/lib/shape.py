@@ -15,7 +15,8 @@ import re
 import sys
 import tomllib
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from sources import ROOT, is_test, read
+
 LIMITS = os.path.join(ROOT, "tests", "lib", "shape.toml")
 DOMAIN = os.path.join(ROOT, "engine", "domain", "src")
 TOPS = ("api", "clients", "db-migrations", "devstack", "engine", "monitors", "src", "tests")
@@ -37,16 +38,6 @@ def script():
     lines = [line for name in sorted(os.listdir(os.path.join(ROOT, folder))) if name.endswith(".js")
              for line in read(os.path.join(folder, name)).splitlines()]
     return {"lines": len(lines), "width": max(map(len, lines), default=0)}
-
-
-def is_test(path):
-    parts = path.split(os.sep)
-    return parts[0] == "tests" or "tests" in parts or parts[-1] in ("tests.rs", "testing.rs") or "testing" in parts
-
-
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
-        return f.read()
 
 
 def bare(text):
