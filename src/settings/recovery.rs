@@ -69,30 +69,38 @@ fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
             .string("process_failure", "service_disable_reason")
             .default(d.process_disable_reason)
             .help("reason on the service of a host one of whose processes failed").get(),
-        non_essential_processes: non_essential(r),
+        non_essential_processes: list(
+            r,
+            "process_failure",
+            "non_essential_processes",
+            "processes whose failure leaves the host in use; the names of `process_list.yaml`",
+            |_| None,
+        ),
         ..d
     }
 }
 
-/// Reads process names, as `process_list.yaml` spells them.
-fn non_essential(r: &mut Reader<'_>) -> Vec<String> {
+/// Reads a list whose entries are separated by commas. Empty entries are left out.
+fn list(
+    r: &mut Reader<'_>,
+    section: &'static str,
+    option: &'static str,
+    help: &'static str,
+    refusal: fn(&str) -> Option<Refusal>,
+) -> Vec<String> {
     r.parsed(
-        "process_failure",
-        "non_essential_processes",
-        |text: &str| {
-            let names: Vec<String> = text.split(',').map(|name| name.trim().to_owned()).collect();
-            if names.iter().any(String::is_empty) {
-                return Err(Refusal::new(
-                    format!("{text:?} has an empty name"),
-                    "write names of processes separated by commas, such as masakari-instancemonitor, ovs-vswitchd",
-                ));
-            }
-            Ok(names)
+        section,
+        option,
+        move |text: &str| {
+            let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+            entries
+                .map(|entry| refusal(entry).map_or_else(|| Ok(entry.to_owned()), Err))
+                .collect()
         },
-        |names: &Vec<String>| names.join(","),
+        |entries: &Vec<String>| entries.join(","),
     )
     .unit("list")
-    .help("processes whose failure leaves the host in use; the names of `process_list.yaml`")
+    .help(help)
     .optional()
     .unwrap_or_default()
 }

@@ -7,6 +7,8 @@ use tachi_config::{Reader, Refusal};
 use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::policy::Policy;
 
+use super::list;
+
 const G: &str = "fencing";
 
 /// Range of windows, intervals and grace times; zero disables them where the help of the option allows it.
@@ -69,7 +71,7 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(usual.flap_window)
             .range(SOME)
             .help("how long ago counts for `storm_flap_fences`").get(),
-        protected_hosts: words(r, "storm_protected_hosts", "hosts that are never ordered off without a word, with `*` and `?`"),
+        protected_hosts: list(r, G, "storm_protected_hosts", "hosts that are never ordered off without a word, with `*` and `?`", pattern_refusal),
         protected_key: r
             .string(G, "storm_protected_key")
             .default(usual.protected_key)
@@ -104,35 +106,13 @@ pub(super) fn guards(r: &mut Reader<'_>, d: Policy) -> Policy {
     Policy { guards, ..d }
 }
 
-/// Reads host names with `*` and `?`, separated by commas.
-fn words(r: &mut Reader<'_>, option: &'static str, help: &'static str) -> Vec<String> {
-    r.parsed(
-        G,
-        option,
-        |text: &str| {
-            let words: Vec<String> = text
-                .split(',')
-                .map(str::trim)
-                .filter(|word| !word.is_empty())
-                .map(str::to_owned)
-                .collect();
-            match words.iter().find(|word| !is_pattern(word)) {
-                None => Ok(words),
-                Some(word) => Err(Refusal::new(
-                    format!("{word:?} is no name of a host, with or without `*` and `?`"),
-                    "write names separated by commas, such as control-*, ceph-mon-?",
-                )),
-            }
-        },
-        |words: &Vec<String>| words.join(","),
-    )
-    .unit("list")
-    .help(help)
-    .optional()
-    .unwrap_or_default()
-}
-
-fn is_pattern(word: &str) -> bool {
+/// Returns why the text is no pattern of host names.
+fn pattern_refusal(word: &str) -> Option<Refusal> {
     let fits = |letter: char| letter.is_ascii_alphanumeric() || "-_.*?:".contains(letter);
-    word.len() <= LONGEST && word.chars().all(fits)
+    (word.len() > LONGEST || !word.chars().all(fits)).then(|| {
+        Refusal::new(
+            format!("{word:?} is no name of a host, with or without `*` and `?`"),
+            "write names separated by commas, such as control-*, ceph-mon-?",
+        )
+    })
 }
