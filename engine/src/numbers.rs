@@ -138,9 +138,9 @@ pub fn device_known(device: &str) {
     }
 }
 
-/// Counts a reporter that is quarantined, or would be if the limit allowed it (`aside` is false).
-pub(crate) fn doubted(aside: bool) {
-    let result = if aside { "set_aside" } else { "too_many" };
+/// Counts a reporter that is muted, or would be if the limit allowed it (`is_muted` is false).
+pub(crate) fn muted_reporter(is_muted: bool) {
+    let result = if is_muted { "set_aside" } else { "too_many" };
     counter!(DOUBTED, "result" => result).increment(1);
 }
 

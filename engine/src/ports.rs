@@ -20,7 +20,6 @@ pub mod past;
 pub mod plans;
 pub mod refusals;
 pub mod registry;
-pub mod reporters;
 pub mod reserve;
 pub mod rooms;
 pub mod wakeups;
@@ -49,7 +48,6 @@ pub use refusals::{RefusalLog, Refusals};
 pub use registry::{
     BootHolds, Hosts, Notifications, PoolUsage, Progress, Registry, RegistryError, Reports, Segments,
 };
-pub use reporters::QuarantinedReporter;
 pub use rooms::{ProviderLine, Rooms};
 pub use wakeups::{Notifier, Wakeups};
 pub use witnesses::{NoSurroundings, Witnesses};

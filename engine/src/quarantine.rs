@@ -3,10 +3,10 @@
 
 use tachi_domain::RecoveryId;
 use tachi_domain::guard::Doubts;
+use tachi_domain::situation::MutedReporter;
 
 use crate::engine::Ports;
 use crate::numbers;
-use crate::ports::QuarantinedReporter;
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 
 /// Counts one contradiction in the background. The recovery is finished and its engine moves on: losing this count does
@@ -27,9 +27,9 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
     });
 }
 
-fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReporter) {
+fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &MutedReporter) {
     let (reporter, why, number) = (&one.reporter, &one.why, one.number);
-    let text = if one.aside {
+    let text = if one.is_muted {
         format!(
             "muted: {why}. Its reports are stored and start nothing until an operator unmutes it: tachi monitor unmute {number}"
         )
@@ -40,7 +40,7 @@ fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &QuarantinedReporte
         )
     };
     tracing::error!(%reporter, %text, "Nova contradicts a reporter");
-    numbers::doubted(one.aside);
+    numbers::muted_reporter(one.is_muted);
     let mut entry = AuditEntry::new(AuditAction::SetAside, AuditPhase::Outcome, host);
     entry.recovery = Some(recovery.to_string());
     entry.reporter = Some(reporter.to_string());

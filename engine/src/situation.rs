@@ -22,8 +22,7 @@ use crate::ports::engine_registry::{Backlog, EngineRow};
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
 use crate::ports::{
-    EngineRegistry, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal,
-    QuarantinedReporter, freezes,
+    EngineRegistry, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal, freezes,
 };
 
 /// True if the state that an engine reports for one of its parts is healthy.
@@ -52,8 +51,8 @@ pub struct Tables {
     pub engines: Vec<EngineRow>,
     /// The open work.
     pub backlog: Backlog,
-    /// Reporters that are quarantined, or would be if the limit allowed it.
-    pub doubted: Vec<QuarantinedReporter>,
+    /// Reporters that are muted, or would be if the limit allowed it.
+    pub muted_reporters: Vec<MutedReporter>,
     /// The machines that the devices switch.
     pub machines: Vec<MachineLine>,
     /// The freezes in force, ordered by their end.
@@ -113,7 +112,7 @@ impl Tables {
             waiting: desk.moves(MoveFilter::NeedsPerson).await?,
             engines: roll.engines().await?,
             backlog: roll.backlog().await?,
-            doubted: desk.doubted_reporters().await?,
+            muted_reporters: desk.muted_reporters().await?,
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
@@ -138,7 +137,7 @@ impl Tables {
             recoveries: self.recoveries.iter().map(recovery).collect(),
             waiting: self.waiting.iter().map(waiting).collect(),
             away: self.away(),
-            doubted: self.doubted.iter().map(doubt).collect(),
+            muted_reporters: self.muted_reporters.clone(),
             freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
             monitors: self.monitors.clone(),
             fencing: Fencing {
@@ -296,17 +295,6 @@ fn waiting(line: &MoveLine) -> WaitingInstance {
         host: line.host.clone(),
         recovery: line.recovery,
         wait: line.wait.clone(),
-    }
-}
-
-fn doubt(one: &QuarantinedReporter) -> MutedReporter {
-    MutedReporter {
-        number: one.number,
-        reporter: one.reporter.to_string(),
-        since: one.since,
-        why: one.why.clone(),
-        aside: one.aside,
-        unheard: one.unheard,
     }
 }
 

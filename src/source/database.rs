@@ -252,7 +252,7 @@ impl Source for Database {
     }
 
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
-        let listed = self.base.store.desk().doubted_reporters().await;
+        let listed = self.base.store.desk().muted_reporters().await;
         let listed = listed.map_err(|error| self.wrong(error))?;
         converted(&listed.iter().map(ReporterView::from).collect::<Vec<_>>())
     }

@@ -10,12 +10,13 @@ use futures_util::future::join_all;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
     Claim, ClaimedRecovery, HostRecords, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
+use tachi_engine::ports::{Journal, JournalError};
 use tachi_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -126,11 +127,7 @@ impl Journal for Deadly {
         self.store.journal().may_run(servers).await
     }
 
-    async fn contradicted(
-        &self,
-        id: RecoveryId,
-        rules: Doubts,
-    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 

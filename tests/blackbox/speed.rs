@@ -8,12 +8,13 @@ use async_trait::async_trait;
 use tachi_domain::guard::{Doubts, GuardPolicy};
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::WrittenOff;
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
     Claim, ClaimedRecovery, HostRecords, LeaseRenewal, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::ReserveRow;
-use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
+use tachi_engine::ports::{Journal, JournalError};
 use tachi_sandbox::{ApiEffect, ApiFault, RegionSettings};
 use tachi_store::Store;
 
@@ -123,11 +124,7 @@ impl Journal for Counting {
         self.store.journal().may_run(servers).await
     }
 
-    async fn contradicted(
-        &self,
-        id: RecoveryId,
-        rules: Doubts,
-    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
 

@@ -62,7 +62,7 @@ fn warned(unaudited: Option<&String>) {
 
 /// Lists the reporters that are quarantined, or would be if the limit allowed it.
 pub(crate) async fn reporters(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
-    let listed = app.desk.doubted_reporters().await.map_err(away)?;
+    let listed = app.desk.muted_reporters().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(ReporterView::from).collect();
     reply::ok("reporters", &views)
 }

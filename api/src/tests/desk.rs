@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tachi_domain::situation::MutedReporter;
 
 use async_trait::async_trait;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
@@ -28,7 +29,7 @@ use tachi_engine::ports::past::{Past, Span};
 use tachi_engine::ports::plans::{self, MovedAway, NewPlan, PlanOutcome, Plans};
 use tachi_engine::ports::{
     AuditError, AuditSink, FreezeLine, FreezeNews, FreezeOutcome, Freezes, JournalError, NewFreeze,
-    OperatorJournal, QuarantinedReporter, freezes,
+    OperatorJournal, freezes,
 };
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_operator::{Fencing, Forecasts, JobView, RegionSnapshot, Time};
@@ -53,8 +54,8 @@ pub(super) struct Desk {
     pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
-    /// Reporters that are set aside.
-    pub(super) doubted: Mutex<Vec<QuarantinedReporter>>,
+    /// Reporters that are muted.
+    pub(super) muted_reporters: Mutex<Vec<MutedReporter>>,
     /// The audit log takes nothing more.
     pub(super) full: AtomicBool,
     /// Those that are registered.
@@ -96,7 +97,7 @@ impl Default for Desk {
             numbers: AtomicI64::new(6),
             written: Mutex::default(),
             denied: AtomicBool::default(),
-            doubted: Mutex::default(),
+            muted_reporters: Mutex::default(),
             planned: Mutex::default(),
             holds: Mutex::default(),
             away: Mutex::default(),
@@ -261,7 +262,7 @@ impl RegionService for Desk {
             moves: Vec::new(),
             engines: self.engines(),
             backlog: Backlog::default(),
-            doubted: Vec::new(),
+            muted_reporters: Vec::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
@@ -511,14 +512,14 @@ impl OperatorJournal for Desk {
         Ok(ActionOutcome::Heard)
     }
 
-    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError> {
+    async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError> {
         self.fails()?;
-        Ok(self.doubted.lock().unwrap().clone())
+        Ok(self.muted_reporters.lock().unwrap().clone())
     }
 
-    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError> {
+    async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError> {
         self.writes("lift")?;
-        let mut all = self.doubted.lock().unwrap();
+        let mut all = self.muted_reporters.lock().unwrap();
         let at = all.iter().position(|one| one.number == number);
         Ok(at.map(|at| all.remove(at)))
     }

@@ -398,7 +398,7 @@ pub(super) fn as_in_examples(bench: &Bench) {
         .lock()
         .unwrap()
         .extend(["compute-001", "compute-004"]);
-    *bench.desk.doubted.lock().unwrap() = vec![super::upkeep::doubted(7, "a")];
+    *bench.desk.muted_reporters.lock().unwrap() = vec![super::upkeep::muted_reporter(7, "a")];
     let mut held = recovery(1, "a");
     held.id = "e241c4a2-1111-4222-8333-0123456789ab".parse().unwrap();
     *bench.desk.recoveries.lock().unwrap() = vec![held];

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{RecoveryId, Reporter, Timestamp};
-use tachi_engine::ports::QuarantinedReporter;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use uuid::Uuid;
 
@@ -14,8 +14,8 @@ use super::desk::{NOW, recovery};
 const REPORTERS: &str = "/operator/v1/reporters";
 const BY: &str = "Keystone user admin-user";
 
-pub(super) fn doubted(number: i64, host: &str) -> QuarantinedReporter {
-    QuarantinedReporter {
+pub(super) fn muted_reporter(number: i64, host: &str) -> MutedReporter {
+    MutedReporter {
         number,
         reporter: Reporter {
             host: Some(host.into()),
@@ -23,8 +23,8 @@ pub(super) fn doubted(number: i64, host: &str) -> QuarantinedReporter {
         },
         since: NOW.minus_seconds(90),
         why: "3 of its claims were contradicted".into(),
-        aside: true,
-        unheard: 4,
+        is_muted: true,
+        ignored_reports: 4,
     }
 }
 
@@ -45,7 +45,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 #[tokio::test]
 async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
     let bench = Bench::new();
-    *bench.desk.doubted.lock().unwrap() = vec![doubted(7, "a"), doubted(8, "b")];
+    *bench.desk.muted_reporters.lock().unwrap() = vec![muted_reporter(7, "a"), muted_reporter(8, "b")];
     let list = bench
         .raw("GET", REPORTERS, &[("x-auth-token", "service-reader")], "")
         .await;
@@ -104,7 +104,7 @@ async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
 #[tokio::test]
 async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
     let bench = Bench::new();
-    *bench.desk.doubted.lock().unwrap() = vec![doubted(7, "a")];
+    *bench.desk.muted_reporters.lock().unwrap() = vec![muted_reporter(7, "a")];
     let mut failed = recovery(3, "a");
     failed.opened_at = Timestamp::from_micros(1);
     *bench.desk.recoveries.lock().unwrap() = vec![failed];

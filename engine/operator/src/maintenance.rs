@@ -3,12 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::MonitorKind;
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::operator::{RecoveryFilter, RetryOutcome, attempt};
-use tachi_engine::ports::{
-    AuditEntry, AuditSink, JournalError, Monitors, OperatorJournal, QuarantinedReporter,
-};
+use tachi_engine::ports::{AuditEntry, AuditSink, JournalError, Monitors, OperatorJournal};
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
@@ -44,15 +43,15 @@ pub struct ReporterView {
     pub why: String,
 }
 
-impl From<&QuarantinedReporter> for ReporterView {
-    fn from(one: &QuarantinedReporter) -> Self {
+impl From<&MutedReporter> for ReporterView {
+    fn from(one: &MutedReporter) -> Self {
         Self {
             number: one.number,
             reporter: one.reporter.to_string(),
             host: one.reporter.host.as_deref().map(str::to_owned),
-            set_aside: one.aside,
+            set_aside: one.is_muted,
             since: Time(one.since),
-            kept: one.unheard,
+            kept: one.ignored_reports,
             why: one.why.clone(),
         }
     }
@@ -127,7 +126,7 @@ impl Upkeep<'_> {
     ///
     /// No such reporter is quarantined, the audit log cannot be written, or the database failed.
     pub async fn unmute(&self, wanted: &str) -> Result<Done<LiftedView>, ActionError> {
-        let all = self.desk.doubted_reporters().await?;
+        let all = self.desk.muted_reporters().await?;
         let found = reporter(&all, wanted)?.ok_or_else(|| {
             ActionError::Unknown(format!(
                 "no reporter {} is muted: it was unmuted, or never muted; see tachi monitor list --muted",
@@ -138,11 +137,11 @@ impl Upkeep<'_> {
         entry.reporter = Some(found.reporter.to_string());
         self.intend(entry.clone(), "lets it be heard again", "nothing was lifted")
             .await?;
-        let lifted = self.desk.lift_reporter(found.number).await;
+        let lifted = self.desk.unmute_reporter(found.number).await;
         let (result, text) = match &lifted {
             Ok(Some(one)) => (
                 AuditResult::Ok,
-                format!("is heard again; {} of its reports were kept", one.unheard),
+                format!("is heard again; {} of its reports were kept", one.ignored_reports),
             ),
             Ok(None) => (
                 AuditResult::Permanent,
@@ -343,17 +342,14 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
 }
 
 /// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host (R35).
-fn reporter<'a>(
-    listed: &'a [QuarantinedReporter],
-    wanted: &str,
-) -> Result<Option<&'a QuarantinedReporter>, ActionError> {
+fn reporter<'a>(listed: &'a [MutedReporter], wanted: &str) -> Result<Option<&'a MutedReporter>, ActionError> {
     if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
         return Ok(Some(numbered));
     }
     let bound = listed
         .iter()
         .filter(|one| one.reporter.host.as_deref() == Some(wanted));
-    let found: Vec<&QuarantinedReporter> = bound.collect();
+    let found: Vec<&MutedReporter> = bound.collect();
     if found.len() > 1 {
         let each = found
             .iter()
@@ -375,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_reporter_is_found_by_its_number_or_its_host() {
-        let one = |number, host: Option<&str>| QuarantinedReporter {
+        let one = |number, host: Option<&str>| MutedReporter {
             number,
             reporter: Reporter {
                 host: host.map(Into::into),
@@ -383,8 +379,8 @@ mod tests {
             },
             since: Timestamp::from_micros(0),
             why: "contradicted".into(),
-            aside: true,
-            unheard: 0,
+            is_muted: true,
+            ignored_reports: 0,
         };
         let listed = [one(7, Some("cmp1")), one(8, None), one(9, Some("8"))];
         for (wanted, expected) in [

@@ -472,15 +472,15 @@ impl From<&RegionSnapshot> for SituationView {
                 .map(|line| EngineView::at(seen.now, line))
                 .collect(),
             reporters_set_aside: tables
-                .doubted
+                .muted_reporters
                 .iter()
                 .map(|one| MutedReporterView {
                     number: one.number,
                     reporter: one.reporter.to_string(),
-                    set_aside: one.aside,
+                    set_aside: one.is_muted,
                     since: Time(one.since),
                     why: one.why.clone(),
-                    kept: one.unheard,
+                    kept: one.ignored_reports,
                 })
                 .collect(),
             queue: QueueView {

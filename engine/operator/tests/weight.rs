@@ -167,7 +167,7 @@ fn tables() -> Tables {
             beat: 1,
         }],
         backlog: Backlog::default(),
-        doubted: Vec::new(),
+        muted_reporters: Vec::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

@@ -18,8 +18,8 @@ pub use tachi_driver::journal::{
     RESTARTS, StepKind, StepWrite, Write, WriteOutcome,
 };
 
-use super::reporters::QuarantinedReporter;
 use super::reserve::ReserveRow;
+use tachi_domain::situation::MutedReporter;
 
 /// A database error. All of them mean that nothing is known to be written.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -201,11 +201,7 @@ pub trait Journal: Send + Sync {
     /// # Errors
     ///
     /// The database failed: one contradiction is not counted.
-    async fn contradicted(
-        &self,
-        id: RecoveryId,
-        rules: Doubts,
-    ) -> Result<Vec<QuarantinedReporter>, JournalError>;
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError>;
 
     /// Returns the hosts in the segment of `host` that are in reserve or reserved by a recovery, except those in
     /// maintenance.

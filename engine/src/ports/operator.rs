@@ -15,7 +15,7 @@ use tachi_domain::{
 use super::JournalError;
 use super::journal::PeerClaim;
 use super::past::{Past, Span};
-use super::reporters::QuarantinedReporter;
+use tachi_domain::situation::MutedReporter;
 
 /// A recovery in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -405,12 +405,12 @@ pub trait OperatorJournal: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError>;
+    async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError>;
 
     /// Releases a reporter from quarantine; `None` if there is none with this number.
     ///
     /// # Errors
     ///
     /// The database failed.
-    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError>;
+    async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError>;
 }

@@ -69,7 +69,7 @@ fn tables() -> Tables {
         moves: Vec::new(),
         engines: Vec::new(),
         backlog: Backlog::default(),
-        doubted: Vec::new(),
+        muted_reporters: Vec::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

@@ -28,12 +28,13 @@ use sea_orm::{
 use tachi_domain::guard::Doubts;
 use tachi_domain::recovery::WrittenOff;
 use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId};
 use tachi_engine::ports::journal::{
     Claim, ClaimedRecovery, HostRecords, LeaseRenewal, PeerClaim, RowVersion, Write, WriteOutcome,
 };
 use tachi_engine::ports::reserve::{ReservationState, ReserveRow};
-use tachi_engine::ports::{Journal, JournalError, QuarantinedReporter};
+use tachi_engine::ports::{Journal, JournalError};
 use tokio::time::Instant;
 use tracing::instrument;
 
@@ -194,11 +195,7 @@ impl Journal for JournalTables {
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
-    async fn contradicted(
-        &self,
-        id: RecoveryId,
-        rules: Doubts,
-    ) -> Result<Vec<QuarantinedReporter>, JournalError> {
+    async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
         let now = self.db.now();
         let counted = self
             .db

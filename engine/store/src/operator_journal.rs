@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
@@ -20,7 +21,7 @@ use tachi_engine::ports::operator::{
     SegmentView, StepLine,
 };
 use tachi_engine::ports::past::{Past, Span};
-use tachi_engine::ports::{JournalError, OperatorJournal, QuarantinedReporter};
+use tachi_engine::ports::{JournalError, OperatorJournal};
 use tracing::instrument;
 
 use crate::convert::Cell;
@@ -148,14 +149,14 @@ impl OperatorJournal for DeskTables {
         said.map_err(|stop| stop.journal("saying a word about an instance"))
     }
 
-    #[instrument(name = "store::doubted_reporters", level = "debug", skip_all)]
-    async fn doubted_reporters(&self) -> Result<Vec<QuarantinedReporter>, JournalError> {
+    #[instrument(name = "store::muted_reporters", level = "debug", skip_all)]
+    async fn muted_reporters(&self) -> Result<Vec<MutedReporter>, JournalError> {
         let listed = reporters::list(&self.db).await;
         listed.map_err(|stop| stop.journal("listing the muted reporters"))
     }
 
-    #[instrument(name = "store::lift_reporter", level = "debug", skip_all, fields(number))]
-    async fn lift_reporter(&self, number: i64) -> Result<Option<QuarantinedReporter>, JournalError> {
+    #[instrument(name = "store::unmute_reporter", level = "debug", skip_all, fields(number))]
+    async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError> {
         let lifted = self.db.write(&reporters::Lift { number }).await;
         self.registry.set_aside.forget();
         lifted.map_err(|stop| stop.journal("letting a reporter be heard again"))

@@ -15,8 +15,8 @@ use sea_orm::{
 use sha2::{Digest as _, Sha256};
 use tachi_domain::entity::notification::NewNotification;
 use tachi_domain::guard::Doubts;
+use tachi_domain::situation::MutedReporter;
 use tachi_domain::{RecoveryId, Reporter, ReporterIdentity, Timestamp};
-use tachi_engine::ports::QuarantinedReporter;
 use tokio::time::Instant;
 
 use crate::convert::{self, Cell};
@@ -122,7 +122,7 @@ pub(crate) async fn count_unheard(tx: &Tx, voice: &str) -> Result<(), Stop> {
     Ok(())
 }
 
-pub(crate) async fn list(db: &Database) -> Result<Vec<QuarantinedReporter>, Stop> {
+pub(crate) async fn list(db: &Database) -> Result<Vec<MutedReporter>, Stop> {
     let rows = reporter_aside::Entity::find()
         .order_by_asc(reporter_aside::Column::Id)
         .all(db.reader())
@@ -130,20 +130,20 @@ pub(crate) async fn list(db: &Database) -> Result<Vec<QuarantinedReporter>, Stop
     Ok(rows.into_iter().map(shown).collect::<Result<_, Failure>>()?)
 }
 
-fn shown(row: reporter_aside::Model) -> Result<QuarantinedReporter, Failure> {
+fn shown(row: reporter_aside::Model) -> Result<MutedReporter, Failure> {
     let place = row.id.to_string();
     let cell = |column| Cell {
         table: "reporter_aside",
         row: &place,
         column,
     };
-    Ok(QuarantinedReporter {
+    Ok(MutedReporter {
         number: row.id,
         reporter: cell("reporter").reporter(&row.reporter)?,
         since: Timestamp::from_micros(row.since),
         why: row.why,
-        aside: row.aside,
-        unheard: cell("unheard").count(row.unheard)?,
+        is_muted: row.aside,
+        ignored_reports: cell("unheard").count(row.unheard)?,
     })
 }
 
@@ -157,9 +157,9 @@ pub(crate) struct RecordContradiction {
 #[async_trait]
 impl Transaction for RecordContradiction {
     /// The reporters whose quarantine has changed.
-    type Output = Vec<QuarantinedReporter>;
+    type Output = Vec<MutedReporter>;
 
-    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<QuarantinedReporter>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Vec<MutedReporter>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let now = clock::now(tx, self.now).await?;
         let since = before(now, self.rules.window);
@@ -316,9 +316,9 @@ pub(crate) struct Lift {
 
 #[async_trait]
 impl Transaction for Lift {
-    type Output = Option<QuarantinedReporter>;
+    type Output = Option<MutedReporter>;
 
-    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<QuarantinedReporter>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<Option<MutedReporter>>, Stop> {
         lock::take(tx, [LOCK.to_owned()]).await?;
         let Some(row) = reporter_aside::Entity::find_by_id(self.number).one(tx).await? else {
             return Ok(TxOutcome::Undo(None));

@@ -112,7 +112,7 @@ pub(in crate::cmd) mod tests {
             moves: Vec::new(),
             engines: vec![engine("e1", 4, &[("broker", "ok: connected")])],
             backlog: Backlog::default(),
-            doubted: Vec::new(),
+            muted_reporters: Vec::new(),
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),

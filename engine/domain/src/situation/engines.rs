@@ -80,8 +80,8 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
         );
         all.worsen(Protection::Unprotected, FindingCode::QueueStalls);
     }
-    for one in &facts.doubted {
-        doubted(one, found);
+    for one in &facts.muted_reporters {
+        muted_reporter(one, found);
     }
 }
 
@@ -117,12 +117,12 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     }
 }
 
-fn doubted(one: &super::MutedReporter, found: &mut Findings) {
-    let text = if one.aside {
+fn muted_reporter(one: &super::MutedReporter, found: &mut Findings) {
+    let text = if one.is_muted {
         format!(
             "muted: its reports are stored and start nothing ({} so far): {}",
             number(
-                usize::try_from(one.unheard).unwrap_or(usize::MAX),
+                usize::try_from(one.ignored_reports).unwrap_or(usize::MAX),
                 "report",
                 "reports"
             ),

@@ -17,6 +17,7 @@ use crate::nova::Rest;
 use crate::policy::FencingMode;
 use crate::power::Power;
 use crate::recovery::{Life, RecoveryKind};
+use crate::reporter::Reporter;
 use crate::reserved::Aggregate;
 use crate::timestamp::Timestamp;
 use crate::wait::Wait;
@@ -53,7 +54,7 @@ pub struct Facts {
     /// The instances that open recoveries have not brought back yet, wherever Nova shows them meanwhile.
     pub away: BTreeSet<ServerId>,
     /// The reporters that are quarantined, or should be.
-    pub doubted: Vec<MutedReporter>,
+    pub muted_reporters: Vec<MutedReporter>,
     /// The freezes in force.
     pub freezes: Vec<ActiveFreeze>,
     /// The monitors that have ever sent a heartbeat.
@@ -203,16 +204,15 @@ pub struct ActiveFreeze {
 pub struct MutedReporter {
     /// The number in the list of such reporters.
     pub number: i64,
-    /// The reporter's identity.
-    pub reporter: String,
+    pub reporter: Reporter,
     /// The time when the reporter was put on this list.
     pub since: Timestamp,
     /// The reason, for people.
     pub why: String,
-    /// True if its reports start no recovery. False if too many reporters are quarantined already.
-    pub aside: bool,
-    /// The number of its reports that were stored since without effect.
-    pub unheard: u64,
+    /// True if its reports start no recovery. False if too many reporters are muted already: then Nova itself may be wrong.
+    pub is_muted: bool,
+    /// The number of its reports that were stored since then and started no recovery.
+    pub ignored_reports: u64,
 }
 
 /// The fencing configuration and the state of the fence devices.

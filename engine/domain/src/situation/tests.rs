@@ -562,16 +562,19 @@ fn cases() -> Vec<Case> {
             [0, 0, 0, 4, 2, 0],
         ),
         (
-            "reporters that are set aside, and should be",
+            "reporters that are muted, and should be",
             |facts| {
-                for (number, aside) in [(1, true), (2, false)] {
-                    facts.doubted.push(MutedReporter {
+                for (number, is_muted) in [(1, true), (2, false)] {
+                    facts.muted_reporters.push(MutedReporter {
                         number,
-                        reporter: "c9".into(),
+                        reporter: crate::Reporter {
+                            user_id: "c9".into(),
+                            ..crate::Reporter::default()
+                        },
                         since: ago(60),
                         why: "it lied".into(),
-                        aside,
-                        unheard: 1,
+                        is_muted,
+                        ignored_reports: 1,
                     });
                 }
             },

@@ -79,7 +79,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         moves: Vec::new(),
         engines: vec![engine("e1", true, 1)],
         backlog: Backlog::default(),
-        doubted: Vec::new(),
+        muted_reporters: Vec::new(),
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),

@@ -44,7 +44,7 @@ fn says(bench: &Bench, reporter: &Reporter, host: &str) -> NewNotification {
 }
 
 /// Nova hears the host all the time: the recovery ends, and its reporters were wrong.
-async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<QuarantinedReporter> {
+async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<MutedReporter> {
     bench.clock.set_wall_on(200);
     bench.accept(&says(bench, reporter, host)).await.unwrap();
     let claimed = bench.claim_newest("engine").await;
@@ -77,10 +77,10 @@ async fn contradicted(bench: &Bench, reporter: &Reporter, host: &str) -> Vec<Qua
 }
 
 async fn asides(bench: &Bench) -> Vec<(String, bool)> {
-    let listed = bench.store.desk().doubted_reporters().await.unwrap();
+    let listed = bench.store.desk().muted_reporters().await.unwrap();
     listed
         .into_iter()
-        .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.aside))
+        .map(|one| (one.reporter.host.unwrap_or(one.reporter.user_id), one.is_muted))
         .collect()
 }
 
@@ -93,7 +93,7 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     assert!(contradicted(&bench, &liar, "cmp2").await.is_empty());
     let news = contradicted(&bench, &liar, "cmp3").await;
     assert_eq!(news.len(), 1);
-    assert!(news[0].aside);
+    assert!(news[0].is_muted);
     assert!(
         news[0].why.contains("3 times") && news[0].why.contains("cmp1, cmp2, cmp3"),
         "{}",
@@ -115,7 +115,7 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     assert!(matches!(repeated, Err(RegistryError::Duplicate)), "{repeated:?}");
     assert_eq!(bench.store.desk().recoveries(true).await.unwrap().len(), before);
     assert_eq!(
-        bench.store.desk().doubted_reporters().await.unwrap()[0].unheard,
+        bench.store.desk().muted_reporters().await.unwrap()[0].ignored_reports,
         1
     );
 
@@ -137,10 +137,10 @@ async fn a_reporter_contradicted_repeatedly_is_muted_and_others_still_count() {
     assert_eq!(story.reporters.len(), 1, "{:?}", story.reporters);
 
     // Until a person lifts it; then it begins with none.
-    let number = bench.store.desk().doubted_reporters().await.unwrap()[0].number;
-    let lifted = bench.store.desk().lift_reporter(number).await.unwrap().unwrap();
-    assert_eq!(lifted.unheard, 2);
-    assert_eq!(bench.store.desk().lift_reporter(number).await.unwrap(), None);
+    let number = bench.store.desk().muted_reporters().await.unwrap()[0].number;
+    let lifted = bench.store.desk().unmute_reporter(number).await.unwrap().unwrap();
+    assert_eq!(lifted.ignored_reports, 2);
+    assert_eq!(bench.store.desk().unmute_reporter(number).await.unwrap(), None);
     assert!(contradicted(&bench, &liar, "cmp1").await.is_empty());
     assert_eq!(asides(&bench).await, []);
 }

@@ -163,7 +163,7 @@ async fn who_may_only_read_sees_all_that_commands_show_and_says_nothing() {
     assert!(reader.desk().story(claimed.id).await.unwrap().is_some());
     assert_eq!(reader.desk().region().await.unwrap().len(), 1);
     assert!(reader.roll().engines().await.unwrap().is_empty());
-    assert!(reader.desk().doubted_reporters().await.unwrap().is_empty());
+    assert!(reader.desk().muted_reporters().await.unwrap().is_empty());
     assert_eq!(
         reader.registry().list_notifications(&all()).await.unwrap().len(),
         1
@@ -258,10 +258,10 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
         .execute_unprepared(insert)
         .await
         .unwrap();
-    let listed = api.desk().doubted_reporters().await.unwrap();
-    let error = api.desk().lift_reporter(listed[0].number).await.unwrap_err();
+    let listed = api.desk().muted_reporters().await.unwrap();
+    let error = api.desk().unmute_reporter(listed[0].number).await.unwrap_err();
     assert!(error.denied, "{error:?}");
-    assert_eq!(bench.store.desk().doubted_reporters().await.unwrap(), listed);
+    assert_eq!(bench.store.desk().muted_reporters().await.unwrap(), listed);
     let signature = Signature {
         host: "cmp1".to_owned(),
         kind: MonitorKind::Host,
@@ -290,7 +290,7 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
     );
     // The commands on a controller have the engine's user.
     let engine = bench.as_user(Role::Engine).await.unwrap();
-    let heard = engine.desk().lift_reporter(listed[0].number).await.unwrap();
+    let heard = engine.desk().unmute_reporter(listed[0].number).await.unwrap();
     assert_eq!(heard.as_ref(), listed.first());
     let begun = engine.desk().retry(claimed.id, "alice").await;
     assert!(matches!(begun, Ok(RetryOutcome::Begun { .. })), "{begun:?}");

@@ -138,7 +138,7 @@ pub(in super::super) fn fine() -> Facts {
         recoveries: Vec::new(),
         waiting: Vec::new(),
         away: BTreeSet::new(),
-        doubted: Vec::new(),
+        muted_reporters: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
         fencing: Fencing {
