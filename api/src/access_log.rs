@@ -73,11 +73,11 @@ macro_rules! line {
 
 /// Records the matched route of a request.
 pub(crate) fn note_route(extensions: &Extensions) {
-    if let Some(learnt) = extensions.get::<Arc<Learnt>>()
+    if let Some(request_info) = extensions.get::<Arc<Learnt>>()
         && let Some(route) = extensions.get::<MatchedPath>()
     {
         // A request matches one route only.
-        let _ = learnt.route.set(route.as_str().to_owned());
+        let _ = request_info.route.set(route.as_str().to_owned());
     }
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn note_caller(extensions: &Extensions) {
 
 /// Returns the ids of a request; `None` outside of the middleware.
 pub(crate) fn request_ids(extensions: &Extensions) -> Option<RequestIds> {
-    extensions.get::<Arc<Learnt>>().map(|learnt| learnt.ids.clone())
+    extensions.get::<Arc<Learnt>>().map(|info| info.ids.clone())
 }
 
 /// The middleware. It gives the request an id and returns that id in a header, and it logs and counts the request.
@@ -109,7 +109,7 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         own: id.clone(),
         global: global.clone(),
     };
-    let learnt = Arc::new(Learnt {
+    let info = Arc::new(Learnt {
         ids,
         ..Learnt::default()
     });
@@ -120,14 +120,14 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         path: request.uri().path().to_owned(),
         version: request.version(),
         began: Instant::now(),
-        learnt: Arc::clone(&learnt),
+        learnt: Arc::clone(&info),
         span: span.clone(),
         id,
         global,
         observer,
         is_told: false,
     };
-    request.extensions_mut().insert(learnt);
+    request.extensions_mut().insert(info);
     let _in_flight = metrics::request_begins();
     // Calls to other services for this request carry the global request id, or else its own id.
     let known_as = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
@@ -191,7 +191,7 @@ impl Entry {
                 "answered"
             ),
             AccessLog::Line(format) => {
-                let told = RequestLine {
+                let request_line = RequestLine {
                     client_ip: client.to_owned(),
                     client_port: self.client_port,
                     ended: self.observer.clock.wall(),
@@ -207,7 +207,7 @@ impl Entry {
                     user_id,
                     project_id,
                 };
-                line!(quiet: quiet, parent: &self.span, user_id, project_id, "{}", format.line(&told));
+                line!(quiet: quiet, parent: &self.span, user_id, project_id, "{}", format.line(&request_line));
             }
         }
     }

@@ -32,8 +32,8 @@ impl Binding {
 
     /// True if this reporter has not been logged yet.
     fn is_news(&self, reporter: &Reporter) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.len() < MOST_TOLD && told.insert(reporter.to_string())
+        let mut logged = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        logged.len() < MOST_TOLD && logged.insert(reporter.to_string())
     }
 }
 

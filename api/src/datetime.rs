@@ -205,8 +205,8 @@ impl Cursor<'_> {
         }
         let (digits, rest) = self.0.split_at(length);
         self.0 = rest;
-        let kept = digits.get(..6).unwrap_or(digits);
-        format!("{kept:0<6}").parse().ok()
+        let micros = digits.get(..6).unwrap_or(digits);
+        format!("{micros:0<6}").parse().ok()
     }
 }
 

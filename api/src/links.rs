@@ -72,14 +72,14 @@ impl Links {
         }
         if self.proxy_headers {
             // A proxy that supports RFC 7239 reports everything in one header.
-            let told = |key, name| match text(headers, "forwarded") {
+            let forwarded = |key, name| match text(headers, "forwarded") {
                 Some(forwarded) => parameter(forwarded, key),
                 None => first(text(headers, name)?),
             };
-            asked.scheme = told("proto", "x-forwarded-proto")
+            asked.scheme = forwarded("proto", "x-forwarded-proto")
                 .and_then(known_scheme)
                 .unwrap_or(asked.scheme);
-            asked.host = told("host", "x-forwarded-host")
+            asked.host = forwarded("host", "x-forwarded-host")
                 .and_then(authority)
                 .or(asked.host);
             asked.mount = text(headers, "x-forwarded-prefix")

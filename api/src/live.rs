@@ -73,14 +73,14 @@ impl Streams {
 
     fn made(&self, seen: &Arc<RegionSnapshot>) -> LastEvent {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let (of, Some(told)) = &*last
+        if let (of, Some(event)) = &*last
             && std::ptr::eq(of.as_ptr(), Arc::as_ptr(seen))
         {
-            return *told;
+            return *event;
         }
-        let told = LastEvent::of(seen);
-        *last = (Arc::downgrade(seen), Some(told));
-        told
+        let event = LastEvent::of(seen);
+        *last = (Arc::downgrade(seen), Some(event));
+        event
     }
 }
 

@@ -89,14 +89,14 @@ fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
 /// True if a media type requests version 1 of the API, which a path without `/v1` may rely on. `Content-Type` takes precedence;
 /// in `Accept` only types that this API can answer with count.
 pub(crate) fn asks_for_v1(headers: &HeaderMap) -> bool {
-    let told = |value: &HeaderValue| {
+    let accepts = |value: &HeaderValue| {
         value
             .to_str()
             .ok()
             .and_then(version)
             .map(|version| version == "1")
     };
-    headers.get(CONTENT_TYPE).and_then(told).unwrap_or_else(|| {
+    headers.get(CONTENT_TYPE).and_then(accepts).unwrap_or_else(|| {
         let ranges = headers
             .get_all(ACCEPT)
             .iter()

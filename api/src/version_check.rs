@@ -46,8 +46,8 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     request.extensions_mut().insert(rule);
     let mut response = next.run(request).await;
     // Event streams and reports are not JSON.
-    let told = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-    let is_other = told.is_some_and(|told| told.starts_with(b"text/"));
+    let content_type = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let is_other = content_type.is_some_and(|content_type| content_type.starts_with(b"text/"));
     if response.status().is_success() && !is_other {
         response.headers_mut().insert(CONTENT_TYPE, answer_type);
     }

@@ -171,7 +171,7 @@ impl LineFormat {
         Ok(Self(pieces))
     }
 
-    pub(super) fn line(&self, told: &RequestLine<'_>) -> String {
+    pub(super) fn line(&self, request: &RequestLine<'_>) -> String {
         let mut line = String::with_capacity(160);
         for piece in &self.0 {
             match piece {
@@ -183,7 +183,7 @@ impl LineFormat {
                     precision,
                     fraction,
                 } => {
-                    let text = told.text(*name, *precision, *fraction);
+                    let text = request.text(*name, *precision, *fraction);
                     // Writing to a string cannot fail.
                     let _ = if *left {
                         write!(line, "{text:<width$}")

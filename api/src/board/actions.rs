@@ -40,7 +40,7 @@ pub(super) struct RightsView {
 
 /// Returns a router that answers with the caller's permissions. It requires authentication, like every other route.
 pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
-    let told = move |State(app): State<ApiState>, Extension(caller): Extension<Caller>| async move {
+    let preview = move |State(app): State<ApiState>, Extension(caller): Extension<Caller>| async move {
         let act = actions && app.policy.allows(ACT, &caller) && not_for_monitors(&app, &caller).is_ok();
         let who = &caller.identity;
         let user = who.user_name.clone().unwrap_or_else(|| who.user_id.clone());
@@ -48,7 +48,7 @@ pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
         reply::ok("rights", &RightsView { act, user, roles })
     };
     Router::new()
-        .fallback(get(told))
+        .fallback(get(preview))
         .with_state(app.clone())
         .layer(from_fn_with_state(app.clone(), auth::authenticate))
 }
@@ -75,8 +75,8 @@ pub(super) async fn submit(State(desk): State<BoardState>, request: Request) -> 
     check_origin(&desk.app, request.headers())?;
     let (parts, body) = request.into_parts();
     let bytes = read_body(&desk.app, body).await?;
-    let said = serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request(MALFORMED))?;
-    let asked = understand(said).ok_or_else(|| {
+    let body = serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request(MALFORMED))?;
+    let asked = understand(body).ok_or_else(|| {
         ApiError::bad_request(
             "With the board one says approve and abort of a recovery, freeze and thaw. All else is said with the command.",
         )
@@ -94,11 +94,11 @@ pub(super) async fn submit(State(desk): State<BoardState>, request: Request) -> 
 
 /// Parses an action. `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name;
 /// `{"thaw": {"number": 7}}` ends a freeze.
-fn understand(said: Value) -> Option<ActionRequest> {
-    let Value::Object(said) = said else {
+fn understand(body: Value) -> Option<ActionRequest> {
+    let Value::Object(body) = body else {
         return None;
     };
-    let mut all = said.into_iter();
+    let mut all = body.into_iter();
     let (Some((key, what)), None) = (all.next(), all.next()) else {
         return None;
     };
@@ -127,8 +127,8 @@ fn understand(said: Value) -> Option<ActionRequest> {
 
 /// Refuses a request unless its `Origin`, set by the browser, is this API. A page of another origin cannot forge it.
 fn check_origin(app: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
-    let mut told = headers.get_all(ORIGIN).into_iter();
-    let (one, more) = (told.next(), told.next());
+    let mut origins = headers.get_all(ORIGIN).into_iter();
+    let (one, more) = (origins.next(), origins.next());
     let origin = one.filter(|_| more.is_none());
     let uri: Option<Uri> = origin.and_then(|origin| origin.to_str().ok()?.parse().ok());
     if uri.is_some_and(|uri| app.links.is_own_origin(&uri, headers)) {

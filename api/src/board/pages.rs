@@ -121,8 +121,8 @@ impl PageRequest<'_> {
 
     /// Returns the caller's permissions and name.
     async fn rights(&self) -> Option<RightsView> {
-        let told = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
-        read(told).await.ok()
+        let response = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
+        read(response).await.ok()
     }
 
     /// True if the caller may use the board's actions.
@@ -215,8 +215,8 @@ async fn made(asking: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
             })
         }
         "forecast" => {
-            let told: ForecastView = asking.of(&format!("forecast?lose={name}")).await?;
-            rendered(&Forecast { told: &told })
+            let view: ForecastView = asking.of(&format!("forecast?lose={name}")).await?;
+            rendered(&Forecast { told: &view })
         }
         "schedule" => {
             let jobs: Vec<JobView> = asking.of("schedule").await?;
@@ -268,7 +268,7 @@ async fn explained(asking: &PageRequest<'_>, path: &str) -> Result<String, Respo
         .flat_map(|one| &one.needs)
         .flat_map(|need| &need.findings);
     let freezes = asking.freezes(may, findings).await?;
-    let mut told = Vec::new();
+    let mut explained = Vec::new();
     for one in found {
         let past = match &one.id {
             Some(id) => Some(
@@ -278,10 +278,14 @@ async fn explained(asking: &PageRequest<'_>, path: &str) -> Result<String, Respo
             ),
             None => None,
         };
-        told.push((one, past));
+        explained.push((one, past));
     }
     let freezes = &freezes;
-    rendered(&ExplanationPage { told, freezes, may })
+    rendered(&ExplanationPage {
+        told: explained,
+        freezes,
+        may,
+    })
 }
 
 fn holds(one: &ExplanationView, need: &NeedView) -> Piece {
@@ -434,7 +438,7 @@ fn fits(one: &LandingView) -> Piece {
 fn losses(one: &SegmentForecastView) -> Vec<(u64, Piece)> {
     let lost = |hosts: u64| match (one.headroom, &one.worst) {
         _ if hosts > one.hosts.len() as u64 => Piece::nothing(),
-        (Some(kept), _) if hosts <= kept => room(&Room::Enough),
+        (Some(tolerated), _) if hosts <= tolerated => room(&Room::Enough),
         (Some(_), Some(worst)) if hosts == 1 => room(&worst.room),
         (Some(_), _) if one.exact => room(&Room::Tight),
         (None | Some(_), _) => room(&Room::Unknown),
@@ -472,8 +476,8 @@ fn with_room(one: &SegmentForecastView) -> Piece {
     Piece(format!("{} for the instances of {rest}", room(&Room::Enough)))
 }
 
-fn unread(told: &ForecastView) -> String {
-    count(told.unread, "host has", "hosts have")
+fn unread(view: &ForecastView) -> String {
+    count(view.unread, "host has", "hosts have")
 }
 
 /// Renders the number of items that the page omits.

@@ -43,7 +43,7 @@ pub(crate) async fn submit(
         by,
         request: ids.own,
     };
-    let said = match body.kind {
+    let accepted = match body.kind {
         WordKind::Approve => speaker.of_recovery(&body, OperatorCommand::Approve).await?,
         WordKind::Abort => speaker.of_recovery(&body, OperatorCommand::Reject).await?,
         WordKind::Success => speaker.of_instance(&body, ResolutionKind::Success).await?,
@@ -52,7 +52,7 @@ pub(crate) async fn submit(
         WordKind::Ignore => speaker.of_instance(&body, ResolutionKind::Ignore).await?,
     };
     app.notify.notify();
-    answer(&said)
+    answer(&accepted)
 }
 
 /// Refuses callers that are bound to a host, regardless of the policy.
@@ -72,8 +72,8 @@ pub(crate) fn not_for_monitors(app: &ApiState, caller: &Caller) -> Result<(), Ap
     }
 }
 
-fn answer(said: &ActionView) -> Result<Response, ApiError> {
-    reply::with_status(StatusCode::ACCEPTED, "word", said)
+fn answer(view: &ActionView) -> Result<Response, ApiError> {
+    reply::with_status(StatusCode::ACCEPTED, "word", view)
 }
 
 /// Returns the Keystone user for the audit log. Users can choose their names, so the id identifies the user.
@@ -142,7 +142,7 @@ impl Requester<'_> {
         let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
         let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
         let story = self.app.desk.story(id).await.map_err(away)?.ok_or_else(missing)?;
-        let said = |already| ActionView {
+        let view = |already| ActionView {
             word: kind,
             recovery: id,
             instance: None,
@@ -150,13 +150,13 @@ impl Requester<'_> {
             already,
         };
         if actions::is_said(&story, word) {
-            return Ok(said(true));
+            return Ok(view(true));
         }
         actions::accepts(&story).map_err(refused)?;
         self.intend(&story.summary.host, id, kind.as_str()).await?;
         let desk = self.app.desk.as_ref();
         actions::submit(desk, id, word, &self.by).await.map_err(refused)?;
-        Ok(said(false))
+        Ok(view(false))
     }
 
     async fn of_instance(&self, body: &NewWord, word: ResolutionKind) -> Result<ActionView, ApiError> {

@@ -78,12 +78,12 @@ async fn write(
         request: Some(request),
         window: app.duplicate_window_seconds,
     };
-    let told = failing
+    let report = failing
         .report(&view, new, app.clock.wall())
         .await
         .map_err(refused)?;
-    if let Some(accepted) = &told.accepted {
-        let result = if told.view.set_aside {
+    if let Some(accepted) = &report.accepted {
+        let result = if report.view.set_aside {
             "set_aside"
         } else {
             "accepted"
@@ -95,12 +95,12 @@ async fn write(
                 Subject::Notification(HandlingMethod::Create, EventSnapshot::Entity(accepted.clone())),
             );
         }
-        tracing::info!(notification = %accepted.id, host = %view.host.name, by = %told.view.by, "operator reported a host as failed");
+        tracing::info!(notification = %accepted.id, host = %view.host.name, by = %report.view.by, "operator reported a host as failed");
         app.report_limit.remember(&view.host.name, accepted.segment);
     }
-    if let Some(why) = told.unaudited {
+    if let Some(why) = report.unaudited {
         tracing::warn!(%why, "failed to write an operator action to the audit log");
     }
     app.notify.notify();
-    reply::with_status(StatusCode::ACCEPTED, "failure", &told.view)
+    reply::with_status(StatusCode::ACCEPTED, "failure", &report.view)
 }

@@ -88,10 +88,10 @@ async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
         tracing::info!(by = %hand.by, freeze = %written.line.freeze.sentence(), "freeze started");
     }
     app.notify.notify();
-    let heard = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
-    let heard = heard.map_err(away)?;
-    let told = freezes::render_frozen(&written, &what, &heard, &seen);
-    reply::with_status(StatusCode::CREATED, "freeze", &told)
+    let waited = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
+    let waited = waited.map_err(away)?;
+    let view = freezes::render_frozen(&written, &what, &waited, &seen);
+    reply::with_status(StatusCode::CREATED, "freeze", &view)
 }
 
 /// Ends a freeze.

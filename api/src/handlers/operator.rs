@@ -64,11 +64,11 @@ pub(crate) async fn forecast(State(app): State<ApiState>, params: Params, _: Aut
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .collect();
-    let told = ForecastView::of(&seen, params.last("segment"), &lose).map_err(|why| match why {
+    let view = ForecastView::of(&seen, params.last("segment"), &lose).map_err(|why| match why {
         ForecastError::Unknown(text) => ApiError::not_found(text),
         ForecastError::OfSeveral(text) => ApiError::bad_request(text),
     })?;
-    reply::ok("forecast", &told)
+    reply::ok("forecast", &view)
 }
 
 /// Returns the scheduled jobs of the engines.
@@ -182,8 +182,8 @@ pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: A
     if params.boolean("downtime")?.unwrap_or_default() || filter.instance.is_some() {
         let notifications: Vec<_> = rows.iter().map(|row| row.notification).collect();
         let moved = app.desk.moved(&notifications).await.map_err(away)?;
-        let told = views.into_iter().zip(&rows);
-        views = told
+        let shown = views.into_iter().zip(&rows);
+        views = shown
             .map(|(view, row)| view.with(row, &moved, filter.instance.as_deref()))
             .collect();
     }

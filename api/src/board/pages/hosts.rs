@@ -180,14 +180,14 @@ impl<'a> Row<'a> {
         );
         let level = |number: &u32| {
             let own = view.levels.iter().find(|one| one.level == *number);
-            let told = own.map(|one| {
+            let rows = own.map(|one| {
                 if one.good {
                     mark("ok", "works")
                 } else {
                     mark("err", "fails")
                 }
             });
-            (*number, told.unwrap_or_else(Piece::nothing))
+            (*number, rows.unwrap_or_else(Piece::nothing))
         };
         Self {
             view,

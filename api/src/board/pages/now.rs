@@ -54,10 +54,10 @@ impl<'a> NowPage<'a> {
             .map(|group| held(seen, &group, may))
             .collect();
         attention.extend(needs.instances.iter().map(waiting));
-        let told = ShownItems::of(seen);
+        let items = ShownItems::of(seen);
         let hosts = seen.hosts.iter().map(|host| host.name.as_str()).collect();
         let (mut notes, mut not_back) = (Vec::new(), BTreeSet::new());
-        for finding in seen.findings.iter().filter(|finding| !told.covers(finding)) {
+        for finding in seen.findings.iter().filter(|finding| !items.covers(finding)) {
             let is_note = matches!(finding.grade, Severity::Ok | Severity::Info);
             if finding.code == FindingCode::HostNotBack {
                 not_back.extend(finding.subjects.iter().map(String::as_str));
@@ -295,8 +295,8 @@ fn under_way(one: &UnderwayView) -> Piece {
 }
 
 fn progress(one: &UnderwayView) -> String {
-    let told = progress_of(one.kind, one.moves);
-    told.unwrap_or_else(|| {
+    let progress = progress_of(one.kind, one.moves);
+    progress.unwrap_or_else(|| {
         let known = if one.life == Life::Watching {
             "no instances"
         } else {

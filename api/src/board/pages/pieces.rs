@@ -238,9 +238,9 @@ pub(super) fn watched(monitors: &[&MonitorView], up: Option<bool>) -> Piece {
     let kinds: Vec<_> = monitors.iter().map(|one| one.kind.as_str()).collect();
     if up == Some(false) && severity(worst) == 0 {
         let last = monitors.iter().map(|one| one.signed_at).max_by_key(|at| at.0);
-        let told = mark("unknown", &kinds.join(", "));
+        let pill = mark("unknown", &kinds.join(", "));
         return Piece(format!(
-            "{told} <span class=\"soft\">last heartbeat {}</span>",
+            "{pill} <span class=\"soft\">last heartbeat {}</span>",
             ago(&last)
         ));
     }
@@ -383,7 +383,7 @@ fn typed(command: &str) -> String {
 
 /// Renders commands with their consequences. A command that can destroy disks comes last, behind the check that must precede it.
 pub(super) fn ways(commands: &[String]) -> Piece {
-    let told = SuggestedCommand::all(commands).into_iter().map(|way| {
+    let choices = SuggestedCommand::all(commands).into_iter().map(|way| {
         let meaning = if way.meaning.is_empty() {
             String::new()
         } else {
@@ -398,7 +398,7 @@ pub(super) fn ways(commands: &[String]) -> Piece {
             ),
         }
     });
-    Piece(told.collect::<Vec<_>>().concat())
+    Piece(choices.collect::<Vec<_>>().concat())
 }
 
 #[cfg(test)]

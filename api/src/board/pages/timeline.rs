@@ -71,7 +71,7 @@ impl Timeline {
         let end = ends.max(now).max(begin + 1_000);
         let width = i64::from(width.clamp(300, 1_150));
         let x = |at: i64| LEFT + (at - begin) * (width - MARGINS) / (end - begin);
-        let told = |at: i64| {
+        let label = |at: i64| {
             let after = at - begin;
             if end - begin < 20_000 {
                 format!("{}.{} s", after / 1_000, after % 1_000 / 100)
@@ -92,8 +92,8 @@ impl Timeline {
                     usize::try_from(room / LETTER).unwrap_or_default().max(12),
                 ),
                 title: match lane.to {
-                    Some(to) => format!("{}: from {} to {}", lane.label, told(lane.from), told(to)),
-                    None => format!("{}: from {}, under way", lane.label, told(lane.from)),
+                    Some(to) => format!("{}: from {} to {}", lane.label, label(lane.from), label(to)),
+                    None => format!("{}: from {}, under way", lane.label, label(lane.from)),
                 },
                 kind: lane.kind,
                 x: from,
@@ -107,7 +107,7 @@ impl Timeline {
             width,
             height: i64::try_from(lanes.len()).ok()? * ROW + 34,
             lasts: span(u64::try_from((end - begin) / 1_000).unwrap_or_default()),
-            ticks: ticks.map(|at| (x(at), told(at))).collect(),
+            ticks: ticks.map(|at| (x(at), label(at))).collect(),
             bars: bars.collect(),
         })
     }
@@ -161,6 +161,6 @@ fn cut(text: &str, most: usize) -> String {
     if text.chars().count() <= most {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let shortened: String = text.chars().take(most.saturating_sub(1)).collect();
+    format!("{shortened}…")
 }
