@@ -180,12 +180,12 @@ async fn talk(child: &mut Child, input: &SecretString, group: &mut Group) -> io:
 }
 
 /// Reads to the end and keeps the beginning, so that a child never blocks on a full pipe.
-async fn keep(pipe: Option<impl AsyncRead + Unpin>, kept: &mut Vec<u8>) {
+async fn keep(pipe: Option<impl AsyncRead + Unpin>, captured: &mut Vec<u8>) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = [0; 4096];
     while let Ok(got @ 1..) = pipe.read(&mut buffer).await {
-        let room = MAX_OUTPUT.saturating_sub(kept.len()).min(got);
-        kept.extend(buffer.iter().take(room));
+        let room = MAX_OUTPUT.saturating_sub(captured.len()).min(got);
+        captured.extend(buffer.iter().take(room));
     }
 }
 

@@ -78,8 +78,8 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
     };
     // Declared after the child, so that it is dropped first.
     let mut guard = ChildGuard::on(&child);
-    let kept = CapturedOutput::default();
-    let talk = talk(&mut child, &run.document, &kept);
+    let captured = CapturedOutput::default();
+    let talk = talk(&mut child, &run.document, &captured);
     tokio::pin!(talk);
     let mut talked = false;
     let ended = timeout(limit + KILL_AFTER + Duration::from_secs(1), async {
@@ -111,7 +111,7 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
     let (verdict, end) = judge(status, limit, began.elapsed());
     HookOutcome {
         verdict,
-        text: with_output(&end, &kept.take()),
+        text: with_output(&end, &captured.take()),
     }
 }
 
@@ -120,10 +120,10 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
 struct CapturedOutput(Mutex<Vec<u8>>);
 
 impl CapturedOutput {
-    fn add(&self, said: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = MAX_OUTPUT.saturating_sub(kept.len());
-        kept.extend(said.iter().take(room));
+    fn add(&self, bytes: &[u8]) {
+        let mut captured = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let room = MAX_OUTPUT.saturating_sub(captured.len());
+        captured.extend(bytes.iter().take(room));
     }
 
     fn take(&self) -> Vec<u8> {
@@ -153,13 +153,13 @@ fn talk<'k>(
     }
 }
 
-async fn listen(output: Option<impl AsyncRead + Unpin>, kept: &CapturedOutput) {
+async fn listen(output: Option<impl AsyncRead + Unpin>, captured: &CapturedOutput) {
     let Some(mut output) = output else { return };
-    let mut said = [0; 4096];
+    let mut buffer = [0; 4096];
     loop {
-        match output.read(&mut said).await {
+        match output.read(&mut buffer).await {
             Ok(0) | Err(_) => return,
-            Ok(length) => kept.add(said.get(..length).unwrap_or_default()),
+            Ok(length) => captured.add(buffer.get(..length).unwrap_or_default()),
         }
     }
 }

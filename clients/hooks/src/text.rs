@@ -9,12 +9,12 @@ pub(crate) const MAX_OUTPUT: usize = 2048;
 const MAX_SHOWN: usize = 300;
 
 /// Renders the result, followed by the output if there is any.
-pub(crate) fn with_output(end: &str, said: &[u8]) -> String {
-    let said = one_line(&String::from_utf8_lossy(said));
-    if said.is_empty() {
+pub(crate) fn with_output(end: &str, output: &[u8]) -> String {
+    let output = one_line(&String::from_utf8_lossy(output));
+    if output.is_empty() {
         end.to_owned()
     } else {
-        format!("{end}: {said}")
+        format!("{end}: {output}")
     }
 }
 

@@ -64,7 +64,7 @@ impl Web {
             .await
             .map_err(|error| format!("no answer: {}", chain(&error.without_url())))?;
         let status = response.status();
-        let said = beginning(&mut response).await;
+        let body = beginning(&mut response).await;
         let verdict = match status {
             StatusCode::CONFLICT => HookVerdict::Skip,
             _ if status.is_success() => HookVerdict::GoOn,
@@ -77,21 +77,21 @@ impl Web {
         };
         Ok(HookOutcome {
             verdict,
-            text: with_output(&end, &said),
+            text: with_output(&end, &body),
         })
     }
 }
 
 /// Reads the first bytes of the body; on a broken connection, what arrived before.
 async fn beginning(response: &mut Response) -> Vec<u8> {
-    let mut kept = Vec::new();
-    while kept.len() < MAX_OUTPUT {
+    let mut bytes = Vec::new();
+    while bytes.len() < MAX_OUTPUT {
         match response.chunk().await {
-            Ok(Some(chunk)) => kept.extend(chunk.iter().take(MAX_OUTPUT - kept.len())),
+            Ok(Some(chunk)) => bytes.extend(chunk.iter().take(MAX_OUTPUT - bytes.len())),
             Ok(None) | Err(_) => break,
         }
     }
-    kept
+    bytes
 }
 
 /// Reads the token for each request, so that it can be replaced.

@@ -250,11 +250,11 @@ pub(crate) fn refused(line: &str, reply: &Reply) -> CallFailure {
         400..=499 => Class::Rejected,
         _ => Class::Broken,
     };
-    let said = tachi_text::one_line(&tachi_text::message_of(&reply.body), &[]);
+    let detail = tachi_text::one_line(&tachi_text::message_of(&reply.body), &[]);
     CallFailure {
         retry_after: retry_after(&reply.headers),
         status: Some(status.as_u16()),
-        ..CallFailure::new(class, format!("{line}: {}: {said}", status.as_u16()))
+        ..CallFailure::new(class, format!("{line}: {}: {detail}", status.as_u16()))
     }
 }
 

@@ -124,10 +124,10 @@ async fn refused(response: Response, credentials: &Credentials) -> Failure {
         .and_then(|id| id.to_str().ok())
         .map(|id| tachi_text::one_line(id, &[]));
     let body = read_body(response, ERROR_BODY_LIMIT).await.unwrap_or_default();
-    let said = tachi_text::one_line(&tachi_text::message_of(&body), &[credentials.secret()]);
+    let detail = tachi_text::one_line(&tachi_text::message_of(&body), &[credentials.secret()]);
     Failure {
         request_id,
-        ..Failure::new(Cause::Refused(status), said)
+        ..Failure::new(Cause::Refused(status), detail)
     }
 }
 

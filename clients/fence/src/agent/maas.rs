@@ -114,7 +114,7 @@ async fn answer(
     by_pacemaker: bool,
     voice: &mut AgentOutput<'_>,
 ) -> Result<u8, String> {
-    let told = |wrong: Wrong| wrong.to_string();
+    let render = |wrong: Wrong| wrong.to_string();
     let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
     let help = given.flag("help").unwrap_or_default() || action == "manpage";
     // Actions that describe the agent need no parameters.
@@ -131,8 +131,8 @@ async fn answer(
         return Ok(DONE);
     }
     voice.quiet = given.flag("quiet").unwrap_or_default();
-    given.check(params).map_err(told)?;
-    given.complete(params).map_err(told)?;
+    given.check(params).map_err(render)?;
+    given.complete(params).map_err(render)?;
     let maas = maas(given, params).await?;
     match action.as_str() {
         "validate-all" => {

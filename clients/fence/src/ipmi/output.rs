@@ -165,8 +165,13 @@ pub(super) fn has_nothing(stderr: &str) -> bool {
 
 /// Returns the line that contains the power.
 pub(super) fn line_about_power(stdout: &str) -> String {
-    let told = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");
-    stdout.lines().find(told).unwrap_or_default().trim().to_owned()
+    let is_status = |line: &&str| line.to_ascii_lowercase().contains("chassis power is");
+    stdout
+        .lines()
+        .find(is_status)
+        .unwrap_or_default()
+        .trim()
+        .to_owned()
 }
 
 #[cfg(test)]

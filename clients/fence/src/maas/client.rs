@@ -90,8 +90,8 @@ impl std::fmt::Debug for Client {
 /// create many.
 fn is_new(base: &Url) -> bool {
     static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
-    told.insert(base.to_string())
+    let mut logged = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    logged.insert(base.to_string())
 }
 
 impl Client {
@@ -280,10 +280,10 @@ impl Client {
             status.as_u16(),
             status.canonical_reason().unwrap_or("")
         );
-        let said = self.clean(&String::from_utf8_lossy(&body));
-        if !said.is_empty() {
+        let detail = self.clean(&String::from_utf8_lossy(&body));
+        if !detail.is_empty() {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&detail);
         }
         if let Some(seconds) = retry {
             // Writing to a String does not fail.

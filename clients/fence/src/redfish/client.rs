@@ -241,10 +241,10 @@ impl Client {
             status.as_u16(),
             status.canonical_reason().unwrap_or("")
         );
-        let said = self.scrub.line(&messages(&body));
-        if !said.is_empty() {
+        let detail = self.scrub.line(&messages(&body));
+        if !detail.is_empty() {
             text.push_str(": ");
-            text.push_str(&said);
+            text.push_str(&detail);
         }
         if let Some(seconds) = retry {
             // Writing to a String does not fail.

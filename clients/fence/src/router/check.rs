@@ -120,11 +120,11 @@ impl Fencers {
     /// # Cancel safety
     ///
     /// Dropping the future ends the running calls.
-    pub async fn check(self: &Arc<Self>, hosts: &[String], told: Progress<'_>) -> Vec<Report> {
+    pub async fn check(self: &Arc<Self>, hosts: &[String], progress: Progress<'_>) -> Vec<Report> {
         let (mut reports, wanted) = self.plan(hosts);
         let all = reports.len() + wanted.len();
         for (done, report) in (1..).zip(&reports) {
-            told(report, done, all);
+            progress(report, done, all);
         }
         let mut looks = JoinSet::new();
         for report in wanted {
@@ -133,7 +133,7 @@ impl Fencers {
         }
         while let Some(looked) = looks.join_next().await {
             let Ok(report) = looked else { continue };
-            told(&report, reports.len() + 1, all);
+            progress(&report, reports.len() + 1, all);
             reports.push(report);
         }
         let order: HashMap<&str, usize> = hosts.iter().map(String::as_str).zip(0..).collect();
