@@ -62,10 +62,10 @@ impl Finding {
         }
     }
 
-    fn new(part: impl Into<String>, told: FindingLevel, text: impl Into<String>) -> Self {
+    fn new(part: impl Into<String>, level: FindingLevel, text: impl Into<String>) -> Self {
         Self {
             part: part.into(),
-            told,
+            told: level,
             text: text.into(),
             worst_seconds: None,
         }
@@ -109,8 +109,8 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
     let exposed = settings.exposed().into_iter();
     findings.extend(exposed.map(|text| Finding::note("configuration", text)));
     findings.extend(guests(&settings).await);
-    let (told, registered) = api(&settings).await;
-    findings.extend(told);
+    let (level, registered) = api(&settings).await;
+    findings.extend(level);
     let kinds = if args.monitors.is_empty() {
         &Kind::ALL[..]
     } else {

@@ -90,7 +90,7 @@ pub(crate) struct HeartbeatSource {
 impl HeartbeatSource {
     /// Sends heartbeats until cancelled.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut told: Option<String> = None;
+        let mut logged: Option<String> = None;
         let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
         let mut without_boot: Option<Instant> = None;
         let mut pause = HEARTBEAT_INTERVAL.mul_f64((self.jitter)().clamp(0.0, 1.0));
@@ -130,14 +130,14 @@ impl HeartbeatSource {
                 ),
             };
             pause = next;
-            match (&told, &trouble) {
+            match (&logged, &trouble) {
                 (Some(_), None) => tracing::info!("heartbeats reach the API again"),
                 (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
                     %why, "failed to send heartbeat: operators may see this monitor as silent; reports are not affected"
                 ),
                 _ => {}
             }
-            told = trouble;
+            logged = trouble;
         }
     }
 

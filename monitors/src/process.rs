@@ -196,12 +196,12 @@ impl Team {
         let entries = match read {
             Ok(Ok(entries)) => entries,
             Ok(Err(failure)) => {
-                let kept = if self.at.is_empty() {
+                let watched = if self.at.is_empty() {
                     "nothing is watched"
                 } else {
                     "the last good list stays in force"
                 };
-                health.bad(LIST, format!("{}; {kept}", failure.chain()));
+                health.bad(LIST, format!("{}; {watched}", failure.chain()));
                 return;
             }
             Err(error) => {

@@ -93,12 +93,12 @@ impl Reporter {
     ///
     /// The monitor is stopping, so the number is unknown.
     pub async fn waiting(&self, subject: &str) -> Result<usize, ReportError> {
-        let (kept, answer) = oneshot::channel();
+        let (written, answer) = oneshot::channel();
         let message = Message {
             entry: None,
             overtakes: None,
             asks: Some(subject.to_owned()),
-            kept,
+            kept: written,
         };
         self.queue
             .send(message)
@@ -112,12 +112,12 @@ impl Reporter {
         entry: Option<Entry>,
         overtakes: Option<(String, String)>,
     ) -> Result<usize, ReportError> {
-        let (kept, answer) = oneshot::channel();
+        let (written, answer) = oneshot::channel();
         let message = Message {
             entry,
             overtakes,
             asks: None,
-            kept,
+            kept: written,
         };
         self.queue
             .send(message)
@@ -228,9 +228,9 @@ impl SpoolWriter {
             Err(error) => self.health.bad("spool", chain(error)),
         }
         let outcome = outcome.map_err(|error| ReportError::NotKept(Arc::new(error)));
-        for kept in waiting {
+        for writer in waiting {
             // A caller that does not wait needs no answer.
-            let _ = kept.send(outcome.clone());
+            let _ = writer.send(outcome.clone());
         }
     }
 }

@@ -152,8 +152,8 @@ async fn monitor(kind: Kind, args: &ConfigArgs) -> Result<u8, Failure> {
     if opened.torn {
         tracing::info!("last line of the spool was incomplete after a kill; no caller relied on it");
     }
-    if let Some(kept) = &opened.kept {
-        tracing::error!(lines = opened.damaged, kept = %kept.display(), "spool has damaged lines, which are not delivered");
+    if let Some(damaged) = &opened.kept {
+        tracing::error!(lines = opened.damaged, damaged = %damaged.display(), "spool has damaged lines, which are not delivered");
     }
     tracing::info!(
         monitor = kind.name(), hostname = %settings.hostname, waiting = opened.records,
@@ -232,8 +232,8 @@ async fn serve(
     };
     tasks.spawn(signing.run(stop.clone()));
     let keeping = tasks.spawn(keeper.run());
-    let told = CancellationToken::new();
-    let delivering = tasks.spawn(courier.run(told.clone()));
+    let stop = CancellationToken::new();
+    let delivering = tasks.spawn(courier.run(stop.clone()));
     let mut watching = tasks.spawn(monitor.run(reporter, health.clone(), stop.clone()));
     let mut signals = Signals::new()?;
     notify(&[sd_notify::NotifyState::Ready]);
@@ -257,7 +257,7 @@ async fn serve(
         if tokio::time::timeout(LAST_WORDS, keeping).await.is_err() {
             tracing::warn!("a task of the monitor did not stop in time");
         }
-        told.cancel();
+        stop.cancel();
         let _ = delivering.await;
         ended.map_err(|error| Failure::new("watching", error))?
     };

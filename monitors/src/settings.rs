@@ -141,12 +141,12 @@ impl Settings {
                 files.push(file);
             }
         }
-        let told = files.into_iter().map(|file| {
+        let names = files.into_iter().map(|file| {
             format!(
                 "{file} holds a password and everybody on this machine can read it: chgrp masakarimonitors {file} && chmod 0640 {file}"
             )
         });
-        told.collect()
+        names.collect()
     }
 
     /// Returns the folder of this monitor's state.

@@ -177,7 +177,7 @@ impl Ledger {
             Report::Fenced(proof) => Some(proof.clone()),
             Report::Lost | Report::Started => None,
         };
-        let told = LastReport {
+        let last_report = LastReport {
             said: change.report.said(),
             key: change.key.clone(),
             at,
@@ -185,18 +185,18 @@ impl Ledger {
             handed_over,
             proof,
         };
-        self.nodes.insert(change.node.clone(), told);
+        self.nodes.insert(change.node.clone(), last_report);
     }
 
     /// Records that another bridge has reported a later event than any known here: this one has missed something.
     pub fn catch_up(&mut self, node: &str, key: &str, at: Time) {
-        let said = match key.split(':').next() {
+        let state = match key.split(':').next() {
             Some("started") => ReportedState::Started,
             Some("lost") => ReportedState::Lost,
             _ => ReportedState::Fenced,
         };
         let told = LastReport {
-            said,
+            said: state,
             key: key.to_owned(),
             at,
             returned: false,
@@ -236,17 +236,17 @@ pub fn plan(
 }
 
 fn due(
-    told: Option<&LastReport>,
+    last: Option<&LastReport>,
     judgement: &Judgement,
     lasts: Duration,
     pace: &Pace,
 ) -> Option<(Report, String)> {
-    let gone_is_told = |said: ReportedState| told.is_some_and(|told| told.said == said && !told.returned);
+    let gone_is_told = |state: ReportedState| last.is_some_and(|last| last.said == state && !last.returned);
     match judgement.verdict {
         Verdict::Fenced => {
             let proof = judgement.proof.clone()?;
             let key = format!("fenced:{}", proof.completed.timestamp());
-            let same = told.is_some_and(|told| same_event(&told.key, &key));
+            let same = last.is_some_and(|last| same_event(&last.key, &key));
             (!same && !gone_is_told(ReportedState::Fenced)).then_some((Report::Fenced(proof), key))
         }
         Verdict::Planned if !judgement.left => None,
@@ -259,12 +259,12 @@ fn due(
             let known = gone_is_told(ReportedState::Lost) || gone_is_told(ReportedState::Fenced);
             let long = after.is_some_and(|after| lasts >= after);
             // All bridges use the same key for every loss between two fencings: there is no cluster-side time for it.
-            let key = format!("lost:{}", told.map_or("first", |told| told.key.as_str()));
+            let key = format!("lost:{}", last.map_or("first", |last| last.key.as_str()));
             (long && !known).then_some((Report::Lost, key))
         }
         Verdict::Up => {
-            let told = told.filter(|told| told.said != ReportedState::Started)?;
-            (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", told.key)))
+            let last = last.filter(|last| last.said != ReportedState::Started)?;
+            (lasts >= pace.started_after).then(|| (Report::Started, format!("started:{}", last.key)))
         }
         Verdict::Keep | Verdict::Blind => None,
     }
@@ -279,17 +279,17 @@ fn brake(
     pace: &Pace,
     now: PlanTime,
 ) -> PlanResult {
-    let gone = |said: ReportedState| matches!(said, ReportedState::Fenced | ReportedState::Lost);
-    let lately = |told: &LastReport| {
-        let age = (now.wall - told.at).to_std().unwrap_or(Duration::ZERO);
-        gone(told.said) && age <= pace.brake.window
+    let gone = |state: ReportedState| matches!(state, ReportedState::Fenced | ReportedState::Lost);
+    let lately = |last: &LastReport| {
+        let age = (now.wall - last.at).to_std().unwrap_or(Duration::ZERO);
+        gone(last.said) && age <= pace.brake.window
     };
-    let told = ledger
+    let last = ledger
         .nodes
         .iter()
-        .filter(|(node, told)| lately(told) && !changes.iter().any(|change| change.node == **node));
+        .filter(|(node, last)| lately(last) && !changes.iter().any(|change| change.node == **node));
     let fresh = changes.iter().filter(|change| gone(change.report.said())).count();
-    if fresh == 0 || !pace.brake.holds(told.count() + fresh, hosts) {
+    if fresh == 0 || !pace.brake.holds(last.count() + fresh, hosts) {
         if fresh == 0 || streaks.storm.is_none() {
             streaks.storm = None;
             return PlanResult {

@@ -346,9 +346,9 @@ impl Bridge {
     /// and its node fenced. A bridge on a remote therefore polls as seldom as possible.
     async fn may_stand_by(&mut self, snapshot: &Snapshot, me: &str) -> bool {
         let remote = |node: &Node| node.name == me && node.kind == Kind::Remote;
-        let kept = self.memory.ledger.nodes.values().all(|told| told.handed_over);
+        let all_handed_over = self.memory.ledger.nodes.values().all(|report| report.handed_over);
         if self.duty == BridgeRole::Undecided
-            || !kept
+            || !all_handed_over
             || !self.claims.open().is_empty()
             || !snapshot.mon.nodes.iter().any(remote)
         {
@@ -361,8 +361,8 @@ impl Bridge {
         {
             return spare;
         }
-        let said = self.claims.read(self.cluster.as_ref()).await;
-        let spare = said.is_some_and(|said| is_spare(me, &snapshot.mon, &said));
+        let claims = self.claims.read(self.cluster.as_ref()).await;
+        let spare = claims.is_some_and(|claims| is_spare(me, &snapshot.mon, &claims));
         self.spare = Some((spare, Instant::now()));
         spare
     }

@@ -66,7 +66,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
             reasons.entry(why).or_default().push(&node.name);
         }
     }
-    let told = reasons.into_iter().map(|(why, nodes)| {
+    let lines = reasons.into_iter().map(|(why, nodes)| {
         let some = nodes.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
         let more = match nodes.len().saturating_sub(NAMED) {
             0 => String::new(),
@@ -77,7 +77,7 @@ fn proofs(mon: &CrmMon, cib: &Cib, setup: &Setup) -> Vec<Finding> {
             format!("a fencing of {some}{more} proves nothing ({why}): {NOTHING_PROVEN}"),
         )
     });
-    told.collect()
+    lines.collect()
 }
 
 async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -> Vec<Finding> {

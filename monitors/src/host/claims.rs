@@ -101,14 +101,14 @@ impl Claims {
         &mut self,
         me: &str,
         mon: &CrmMon,
-        said: Option<&[(String, String)]>,
+        attributes: Option<&[(String, String)]>,
         node: &str,
         key: &str,
         now: TwoClockTime,
     ) -> ReportingBridge {
         // No bridge reports its own node: a dead bridge cannot have reported, and a running one cannot judge its own
         // node.
-        let others: Vec<_> = said
+        let others: Vec<_> = attributes
             .unwrap_or_default()
             .iter()
             .filter(|(bridge, _)| bridge != me && bridge != node)
@@ -140,10 +140,10 @@ impl Claims {
             .get(node)
             .is_none_or(|wait| !same_event(&wait.key, key));
         if fresh {
-            let wait = match said {
-                Some(said) => {
+            let wait = match attributes {
+                Some(attributes) => {
                     // No bridge reports its own node, and that node may still be shown online.
-                    let mut line = line(me, mon, said);
+                    let mut line = line(me, mon, attributes);
                     line.retain(|bridge| bridge.node != node);
                     delay(me, &line, turn)
                 }
@@ -373,8 +373,8 @@ impl Trust<'_> {
 }
 
 /// True if enough others are before the bridge on `me` in line, given all bridges' attributes.
-pub(crate) fn is_spare(me: &str, mon: &CrmMon, said: &[(String, String)]) -> bool {
-    tachi_pacemaker::is_spare(me, &line(me, mon, said))
+pub(crate) fn is_spare(me: &str, mon: &CrmMon, attributes: &[(String, String)]) -> bool {
+    tachi_pacemaker::is_spare(me, &line(me, mon, attributes))
 }
 
 /// Parses a bridge's claim about a node from the value of its attribute.
@@ -390,10 +390,10 @@ fn claim_on(value: &str, node: &str, key: &str) -> Option<ReportClaim> {
 }
 
 /// Returns the present bridges, on nodes that are online; this bridge is always included.
-fn line(me: &str, mon: &CrmMon, said: &[(String, String)]) -> Vec<Bridge> {
+fn line(me: &str, mon: &CrmMon, attributes: &[(String, String)]) -> Vec<Bridge> {
     let there = |name: &str| {
         name == me
-            || said
+            || attributes
                 .iter()
                 .any(|(bridge, value)| bridge == name && value.starts_with('1'))
     };

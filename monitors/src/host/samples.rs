@@ -171,10 +171,10 @@ impl<E: Eyes> Sampler<E> {
         let file = settings
             .folder(Kind::Host)
             .join(format!("{}.json", settings.host.driver));
-        let kept =
+        let stored =
             saved::read(&file).map_err(|error| Failure::new("what was seen before this start", error))?;
         let mut hosts = Hosts::new(settings.host.samples);
-        hosts.all = kept.unwrap_or_default();
+        hosts.all = stored.unwrap_or_default();
         let bridge = &settings.bridge;
         Ok(Self {
             eyes,

@@ -147,10 +147,10 @@ pub(crate) async fn run(
         source,
     })?;
     let mut group = Group(child);
-    let told = group.0.stdin.take();
+    let stdin = group.0.stdin.take();
     let whole = async {
-        let (said, ()) = tokio::join!(finish(program, &mut group.0), write_line(told, input));
-        said
+        let (output, ()) = tokio::join!(finish(program, &mut group.0), write_line(stdin, input));
+        output
     };
     let outcome = tokio::time::timeout(limit, whole).await;
     outcome.unwrap_or_else(|_| {

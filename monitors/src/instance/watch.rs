@@ -314,13 +314,13 @@ impl Watch {
             left.push((report, notification));
         }
         while !left.is_empty() {
-            let kept = join_all(
+            let stored = join_all(
                 left.iter()
                     .map(|(_, notification)| self.reporter.report(notification)),
             )
             .await;
             let mut again = Vec::new();
-            for ((report, notification), outcome) in left.into_iter().zip(kept) {
+            for ((report, notification), outcome) in left.into_iter().zip(stored) {
                 match outcome {
                     Ok(()) => self.judge.done(report.uuid),
                     // The death is in the inventory: it is reported at the next start.

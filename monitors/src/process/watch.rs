@@ -67,19 +67,19 @@ impl Watch {
 
     /// Watches forever. May be dropped at any time.
     pub(super) async fn run(mut self) {
-        let mut told = None;
+        let mut logged = None;
         loop {
             match self.probe.state().await {
                 State::Up => {
-                    told = None;
+                    logged = None;
                     self.is_up().await;
                     self.wait().await;
                 }
                 State::Changing => self.wait().await,
                 State::Unknown(why) => {
-                    if told.as_ref() != Some(&why) {
+                    if logged.as_ref() != Some(&why) {
                         tracing::error!(process = %self.entry.name, %why, "failed to watch process");
-                        told = Some(why);
+                        logged = Some(why);
                     }
                     sleep(self.pace.interval).await;
                 }

@@ -68,10 +68,10 @@ fn resource<'t>(
             .into_iter()
             .chain(template)
             .chain(around.iter().copied());
-        let said = all
+        let values = all
             .map(meta)
             .find_map(|meta| meta.one("target-role").map(str::to_owned));
-        said.or_else(|| defaults.one("target-role").map(str::to_owned))
+        values.or_else(|| defaults.one("target-role").map(str::to_owned))
     };
     let stopped = role().is_some_and(|role| role.eq_ignore_ascii_case("stopped"));
     if stopped {

@@ -145,11 +145,11 @@ impl NodeCase<'_> {
         if self.node.kind != Kind::Remote {
             return None;
         }
-        let told = self
+        let shown = self
             .fences()
             .any(|fence| fence.status == FenceStatus::Success && kills(fence));
         let since_up = |up| self.node_fenced() > Some(second(up));
-        if !told && self.noted() && self.past.last_up.is_none_or(since_up) {
+        if !shown && self.noted() && self.past.last_up.is_none_or(since_up) {
             return Some("offline, and noted as fenced in the CIB, but no history shows how".to_owned());
         }
         let resource = self.snapshot.mon.resource(&self.node.name)?;

@@ -25,16 +25,20 @@ impl Bridge {
         if changes.is_empty() {
             return;
         }
-        let said = self.claims.read(self.cluster.as_ref()).await;
+        let claims = self.claims.read(self.cluster.as_ref()).await;
         for change in changes {
             let now = TwoClockTime {
                 wall: self.wall(),
                 steady: Instant::now(),
             };
-            match self
-                .claims
-                .whose(me, &snapshot.mon, said.as_deref(), &change.node, &change.key, now)
-            {
+            match self.claims.whose(
+                me,
+                &snapshot.mon,
+                claims.as_deref(),
+                &change.node,
+                &change.key,
+                now,
+            ) {
                 ReportingBridge::Wait => self.duty = BridgeRole::Undecided,
                 ReportingBridge::Told(bridge) => {
                     tracing::info!(node = %change.node, report = %change.key, %bridge, "report was sent by another bridge");
@@ -43,7 +47,7 @@ impl Bridge {
                 }
                 ReportingBridge::Overtaken { bridge, key } => {
                     let known = self.memory.ledger.nodes.get(&change.node);
-                    if known.is_none_or(|told| told.key != key) {
+                    if known.is_none_or(|report| report.key != key) {
                         tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has sent a later report");
                         let at = self.wall();
                         self.memory.ledger.catch_up(&change.node, &key, at);
@@ -111,11 +115,11 @@ impl Bridge {
             .ledger
             .nodes
             .iter()
-            .filter(|(_, told)| !told.handed_over)
+            .filter(|(_, report)| !report.handed_over)
             .map(|(node, _)| node.clone())
             .collect();
         for node in open {
-            let Some(told) = self.memory.ledger.nodes.get(&node).cloned() else {
+            let Some(pending) = self.memory.ledger.nodes.get(&node).cloned() else {
                 continue;
             };
             let host = match self.setup.names.host(&node) {
@@ -136,15 +140,15 @@ impl Bridge {
                 reporter: me,
                 last_up: self.memory.history.nodes.get(&node).and_then(|past| past.last_up),
             };
-            let report = notification(&host, told.said, told.at, told.proof.as_ref(), about);
-            let why = match told.said {
+            let report = notification(&host, pending.said, pending.at, pending.proof.as_ref(), about);
+            let why = match pending.said {
                 ReportedState::Started => "the host is back",
                 ReportedState::Fenced | ReportedState::Lost => "the host is gone, and this is newer",
             };
             match sink.report(&report, why).await {
                 Ok(()) => {
-                    if let Some(told) = self.memory.ledger.nodes.get_mut(&node) {
-                        told.handed_over = true;
+                    if let Some(report) = self.memory.ledger.nodes.get_mut(&node) {
+                        report.handed_over = true;
                     }
                     self.save(health, true).await;
                 }
