@@ -235,7 +235,7 @@ async fn engines(base: &Base) -> GradedAnswer {
 
 /// Returns the guards' ruling if the host were reported now.
 fn guards(asked: &DryRun) -> GradedAnswer {
-    let said = asked.ruling.as_ref().map(|ruling| {
+    let ruling = asked.ruling.as_ref().map(|ruling| {
         let stops = ruling.holds.iter().chain(&ruling.waits);
         let stops: Vec<&str> = stops.map(|(_, why)| why.as_str()).collect();
         if stops.is_empty() {
@@ -247,7 +247,7 @@ fn guards(asked: &DryRun) -> GradedAnswer {
     let answer = Answer {
         what: "guards".to_owned(),
         took: Duration::ZERO,
-        said: said.unwrap_or_else(|| Err("cannot be told without the region".to_owned())),
+        said: ruling.unwrap_or_else(|| Err("cannot be told without the region".to_owned())),
     };
     GradedAnswer::of(answer, Severity::Warn)
 }

@@ -50,7 +50,7 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     // Named files belong to one log; found files are a log each.
     let one_log = !args.files.is_empty();
     let mut before = None;
-    let mut told = Vec::new();
+    let mut lines = Vec::new();
     let mut unread = None;
     for (number, path) in files.iter().enumerate() {
         let newest = !one_log || number + 1 == files.len();
@@ -65,19 +65,21 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
             }
         };
         let is_broken = report.broken.is_some();
-        told.push((path, report));
+        lines.push((path, report));
         if is_broken {
             break;
         }
     }
     let with_keys = keys.is_some();
-    let objects = told.iter().map(|(path, report)| verdict(path, report, with_keys));
+    let objects = lines
+        .iter()
+        .map(|(path, report)| verdict(path, report, with_keys));
     let objects = objects.collect();
     let columns = ["file", "intact", "lines", "why"];
     // Results so far are shown even if a later file cannot be read.
-    if !told.is_empty() {
+    if !lines.is_empty() {
         answer::print(&args.shape, SystemClock.wall(), columns, objects, || {
-            let lines = told
+            let lines = lines
                 .iter()
                 .map(|(path, report)| sentence(path, report, with_keys));
             lines.collect()
@@ -85,7 +87,7 @@ fn check(args: &AuditVerifyArgs) -> Result<u8, Failure> {
     }
     match unread {
         Some(failure) => Err(failure),
-        None if told.iter().all(|(_, report)| is_intact(report, with_keys)) => Ok(crate::DONE),
+        None if lines.iter().all(|(_, report)| is_intact(report, with_keys)) => Ok(crate::DONE),
         None => Ok(crate::FAILED),
     }
 }
@@ -211,14 +213,14 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
             (lines, unread, SystemClock.wall())
         }
         Some(api) => {
-            let told = api
+            let rows = api
                 .audit(args.host.as_deref(), recovery.as_deref(), args.last)
                 .await?;
             out::note(out::plain(&format!(
                 "tachi: what follows is of the audit logs of {}, whose API has answered; each controller has logs of its own",
-                told.machine
+                rows.machine
             )));
-            (told.lines, told.unread, api.now())
+            (rows.lines, rows.unread, api.now())
         }
     };
     lines.reverse();

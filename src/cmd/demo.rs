@@ -109,8 +109,8 @@ async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
         let seen = scene.look().await?;
         view.show(scene, &seen);
         if scene.waits_for_a_word(&seen) {
-            let said = scene.approve(&seen).await?;
-            view.said(scene, &said);
+            let approved = scene.approve(&seen).await?;
+            view.said(scene, &approved);
             continue;
         }
         if scene.was_just_approved(&seen) {

@@ -53,11 +53,14 @@ pub(crate) async fn run(args: DoctorArgs) -> Result<u8, Failure> {
         let is_told = |one: &&&Check| {
             args.all || args.name.is_some() || !matches!(one.grade, Severity::Ok | Severity::Info)
         };
-        let mut told: Vec<&Check> = shown.iter().filter(is_told).copied().collect();
-        let unseen = if args.all { None } else { alike(&mut told) };
-        let told = told.into_iter().flat_map(lines).chain(unseen);
-        let told: Vec<String> = told.chain([sum(&shown, seconds)]).collect();
-        View::of(&args.shape, now).lines(&told).iter().for_each(out::line);
+        let mut checks: Vec<&Check> = shown.iter().filter(is_told).copied().collect();
+        let unseen = if args.all { None } else { alike(&mut checks) };
+        let checks = checks.into_iter().flat_map(lines).chain(unseen);
+        let checks: Vec<String> = checks.chain([sum(&shown, seconds)]).collect();
+        View::of(&args.shape, now)
+            .lines(&checks)
+            .iter()
+            .for_each(out::line);
     } else {
         let whole = |rows: Vec<Value>| json!({ "checks": rows });
         answer::listed(&args.shape, now, &sheet(&shown), "nothing was checked", whole)?;
@@ -188,9 +191,9 @@ fn is_unseen(one: &Check) -> bool {
 }
 
 /// Removes the checks that could not be made for the most common reason, and returns one line about them.
-fn alike(told: &mut Vec<&Check>) -> Option<String> {
+fn alike(checks: &mut Vec<&Check>) -> Option<String> {
     let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
-    for one in told.iter().filter(|one| is_unseen(one)) {
+    for one in checks.iter().filter(|one| is_unseen(one)) {
         *whys.entry(&one.details).or_default() += 1;
     }
     let (why, number) = whys.into_iter().max_by_key(|(_, number)| *number)?;
@@ -198,11 +201,11 @@ fn alike(told: &mut Vec<&Check>) -> Option<String> {
     if number < 2 {
         return None;
     }
-    let (alike, others): (Vec<&Check>, _) = told
+    let (alike, others): (Vec<&Check>, _) = checks
         .iter()
         .copied()
         .partition(|one| is_unseen(one) && one.details == why);
-    *told = others;
+    *checks = others;
     let names: Vec<&str> = alike.iter().map(|one| one.name.as_str()).collect();
     Some(format!(
         "UNKNOWN {} checks: {why} ({})",

@@ -36,11 +36,11 @@ pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
     let mut all: Vec<Vec<String>> = Vec::new();
     if args.shape.is_told() {
         for one in &found {
-            let mut told = lines(one, now);
+            let mut shown = lines(one, now);
             if one.kind == "host" {
-                told.extend(host::parts(source.as_ref(), one).await?);
+                shown.extend(host::parts(source.as_ref(), one).await?);
             }
-            all.push(told);
+            all.push(shown);
         }
     }
     answer::object(&args.shape, now, || json!(found), |_| all.join(&String::new()))?;
@@ -84,8 +84,8 @@ fn head(one: &ExplanationView) -> String {
         },
     );
     let instances = one.instances.map_or_else(String::new, |counts| {
-        let meant = count(counts.meant(), "instance", "instances");
-        format!(", {meant} to be recovered")
+        let included = count(counts.meant(), "instance", "instances");
+        format!(", {included} to be recovered")
     });
     format!("host {} ({segment}{instances}): {word}", one.name)
 }

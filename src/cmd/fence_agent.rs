@@ -18,10 +18,10 @@ fn help() -> String {
     let mut whole = Cli::command();
     whole.build();
     let own = whole.find_subcommand_mut("fence-agent");
-    let told = own.map_or_else(String::new, |own| own.render_long_help().to_string());
+    let help = own.map_or_else(String::new, |own| own.render_long_help().to_string());
     format!(
         "{}\n\nAgents: {}. What one takes: tachi fence-agent AGENT --action metadata",
-        told.trim_end(),
+        help.trim_end(),
         agent::AGENTS.join(", ")
     )
 }

@@ -53,32 +53,32 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
         return Err(Failure::usage(format!("name the {scope}, by its id or name")));
     }
     let source = source::open(&args.source).await?;
-    let told = source.freeze(&wish).await?;
+    let frozen = source.freeze(&wish).await?;
     answer::object(
         &args.shape,
         source.now(),
-        || json!(told),
-        |view| lines(&told, view),
+        || json!(frozen),
+        |view| lines(&frozen, view),
     )?;
     note_if_nobody_works(source.as_ref()).await;
-    for note in &told.notes {
+    for note in &frozen.notes {
         out::note(format!("tachi: {note}"));
     }
-    if told.heard {
+    if frozen.heard {
         return Ok(crate::DONE);
     }
     Err(Failure::from_text(format!(
         "it is frozen, and the engines of these recoveries have not applied it within {} s, so something may still be started until \
          they have, or another engine has taken them over: {}. Look at `tachi status` and freeze it again",
         LIMIT.as_secs(),
-        told.unheard.join(", ")
+        frozen.unheard.join(", ")
     )))
 }
 
 /// Describes the freeze and its consequences.
-fn lines(told: &FrozenView, view: &View) -> Vec<String> {
-    let freeze = Freeze::from(&told.freeze);
-    let before = told.before.as_ref();
+fn lines(frozen: &FrozenView, view: &View) -> Vec<String> {
+    let freeze = Freeze::from(&frozen.freeze);
+    let before = frozen.before.as_ref();
     let before =
         before.map(|before| format!("in place of a shorter one: {}", Freeze::from(before).sentence()));
     let mut lines: Vec<String> = before.into_iter().collect();
@@ -86,9 +86,9 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
         "{} is frozen until {} ({}): no fencing, no evacuation",
         freeze.what(),
         view.time(freeze.until),
-        lasting(left(&told.freeze))
+        lasting(left(&frozen.freeze))
     ));
-    let bare = match told.unprotected {
+    let bare = match frozen.unprotected {
         None => {
             "the number of instances without HA until then is unknown: no engine has listed them".to_owned()
         }
@@ -110,7 +110,7 @@ fn lines(told: &FrozenView, view: &View) -> Vec<String> {
         },
         freeze.thaw()
     ));
-    lines.extend(told.underway.iter().cloned());
+    lines.extend(frozen.underway.iter().cloned());
     lines
 }
 

@@ -50,7 +50,7 @@ pub(crate) async fn run(command: HostCommand) -> Result<u8, Failure> {
 
 /// Shows how to return a recovered host to service, and what blocks it now.
 async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
-    let (told, now) = if let Some(api) = source::cloud(&args.source)? {
+    let (steps, now) = if let Some(api) = source::cloud(&args.source)? {
         (api.host_return(&args.host).await?, api.now())
     } else {
         let settings = command_settings(&args.source.config)?;
@@ -61,27 +61,27 @@ async fn come_back(args: HostReturnArgs) -> Result<u8, Failure> {
     answer::object(
         &args.shape,
         now,
-        || json!(told),
+        || json!(steps),
         |_| {
-            let mut lines: Vec<String> = told
+            let mut lines: Vec<String> = steps
                 .checks
                 .iter()
                 .map(|check| format!("{:<5} {}", check.verdict, check.text))
                 .collect();
             if !args.check {
                 lines.push(String::new());
-                lines.extend(steps::lines(&told.steps));
+                lines.extend(steps::lines(&steps.steps));
             }
             lines.push(String::new());
-            lines.push(if told.ready {
-                format!("{}: ready to return to service", told.host)
+            lines.push(if steps.ready {
+                format!("{}: ready to return to service", steps.host)
             } else {
-                format!("{}: not ready to return to service", told.host)
+                format!("{}: not ready to return to service", steps.host)
             });
             lines
         },
     )?;
-    Ok(if args.check && !told.ready {
+    Ok(if args.check && !steps.ready {
         crate::FAILED
     } else {
         crate::DONE

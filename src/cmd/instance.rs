@@ -185,25 +185,25 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         reason = Some(asked(name, &consent, &what, consequence)?);
     }
     let saying = ActionRequest::OfInstance(&args.instance, word, on);
-    let said = source.submit(saying, reason.as_deref()).await?;
-    let (name, by) = (&args.instance, &said.by);
-    let object = || json!({"word": word.as_str(), "instance": name, "recovery": said.recovery, "by": by, "seen_to": said.seen_to});
+    let outcome = source.submit(saying, reason.as_deref()).await?;
+    let (name, by) = (&args.instance, &outcome.by);
+    let object = || json!({"word": word.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
     answer::object(&args.shape, source.now(), object, |_| {
         let what = match (&args.running_on, &args.not_running_on) {
             (Some(host), _) => format!("{name} runs on {host}"),
             (None, Some(host)) => format!("{name} is not running on {host}; it may be started elsewhere"),
             (None, None) if args.not_running => format!("{name} runs nowhere; it may be started elsewhere"),
             (None, None) if args.retry => format!("{name} is to be evacuated again"),
-            (None, None) if said.seen_to => format!("{name} needs no operator any more"),
+            (None, None) if outcome.seen_to => format!("{name} needs no operator any more"),
             (None, None) => format!("{name} is left as it is"),
         };
         let mut lines = vec![format!("Recorded: {what}, by {by}")];
-        if !said.seen_to {
+        if !outcome.seen_to {
             lines.push(format!("Follow: tachi recovery show {name} --follow"));
         }
         lines
     })?;
-    if !said.seen_to {
+    if !outcome.seen_to {
         note_if_nobody_works(source.as_ref()).await;
     }
     Ok(crate::DONE)

@@ -60,15 +60,15 @@ fn sheet(monitors: Vec<MonitorView>) -> TextTable<7> {
 async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<ForgottenView>())?;
     let source = source::open(&args.source).await?;
-    let told = source.forget(&args.host, args.kind.into()).await?;
+    let removed = source.forget(&args.host, args.kind.into()).await?;
     answer::object(
         &args.shape,
         source.now(),
-        || json!(told),
+        || json!(removed),
         |_| {
             vec![format!(
                 "the {} monitor of {} is forgotten, by {}; if it still runs it is known again within ten seconds",
-                told.kind, told.host, told.by
+                removed.kind, removed.host, removed.by
             )]
         },
     )?;

@@ -50,9 +50,9 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
         Some(rule) => {
             if !policy_rules().iter().any(|known| known.name == rule) {
                 let names = policy_rules().iter().map(|known| known.name);
-                let meant = tachi_config::nearest(rule, names)
+                let suggestion = tachi_config::nearest(rule, names)
                     .map_or_else(String::new, |name| format!("; did you mean {name}?"));
-                return Err(Failure::usage(format!("there is no rule {rule}{meant}")));
+                return Err(Failure::usage(format!("there is no rule {rule}{suggestion}")));
             }
             vec![rule]
         }

@@ -56,16 +56,16 @@ fn sheet(listed: &[ReporterView]) -> TextTable<6> {
 pub(super) async fn unmute(args: MuteArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<LiftedView>())?;
     let source = source::open(&args.source).await?;
-    let told = source.unmute(&args.reporter, args.reason.as_deref()).await?;
+    let unmuted = source.unmute(&args.reporter, args.reason.as_deref()).await?;
     answer::object(
         &args.shape,
         source.now(),
-        || json!(told),
+        || json!(unmuted),
         |_| {
             vec![format!(
                 "reports of {} are accepted again, by {}; {} of its reports were kept and started nothing: openstack notification list \
              --status ignored shows them",
-                told.lifted.reporter, told.by, told.lifted.kept
+                unmuted.lifted.reporter, unmuted.by, unmuted.lifted.kept
             )]
         },
     )?;

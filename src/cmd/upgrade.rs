@@ -82,12 +82,12 @@ pub(super) async fn run(config: &ConfigArgs, shape: &ShapeArgs) -> u8 {
         Ok(settings) => waiting("the database, Keystone and Nova", Box::pin(checks(&settings))).await,
         Err(error) => Err(error),
     };
-    let told = checked.and_then(|checks| {
+    let read = checked.and_then(|checks| {
         let object = shown::as_json(&checks);
         answer::object(shape, SystemClock.wall(), || object, |_| shown::table(&checks))?;
         Ok(worst(&checks).code())
     });
-    told.unwrap_or_else(|error| {
+    read.unwrap_or_else(|error| {
         out::note(format!("tachi: {}", error.chain()));
         UNEXPECTED
     })

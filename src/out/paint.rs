@@ -22,19 +22,19 @@ fn colour(word: &str, begins: bool) -> Option<&'static str> {
 
 /// Adds colours to a line and changes nothing else.
 pub(super) fn painted(line: &str) -> String {
-    let mut told = String::with_capacity(line.len() + 16);
+    let mut painted = String::with_capacity(line.len() + 16);
     let mut begins = true;
     for part in line.split_inclusive(' ') {
         let word = part.trim_end_matches(' ');
         match colour(word, begins) {
             Some(colour) => {
-                told.extend([colour, word, PLAIN, &part[word.len()..]]);
+                painted.extend([colour, word, PLAIN, &part[word.len()..]]);
             }
-            None => told.push_str(part),
+            None => painted.push_str(part),
         }
         begins &= word.is_empty();
     }
-    told
+    painted
 }
 
 #[cfg(test)]

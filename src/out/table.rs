@@ -294,23 +294,23 @@ fn with_below(table: &str, below: &[Vec<String>], width: usize) -> String {
         |under: &[String]| -> Vec<String> { under.iter().flat_map(|line| wrapped(line, width)).collect() };
     // If a first cell is empty or has several lines, rows cannot be told apart: then the texts follow the table in the rows' order.
     let is_clear = body.iter().filter(|line| begins(line)).count() == below.len();
-    let mut told: Vec<String> = lines[..head].iter().map(|line| (*line).to_owned()).collect();
+    let mut shown: Vec<String> = lines[..head].iter().map(|line| (*line).to_owned()).collect();
     let mut rest = below.iter();
     for (place, line) in body.iter().enumerate() {
-        told.push((*line).to_owned());
+        shown.push((*line).to_owned());
         let is_finished = body.get(place + 1).is_none_or(|next| begins(next));
         if is_clear && is_finished {
-            told.extend(rest.next().map(|under| fit(under)).unwrap_or_default());
+            shown.extend(rest.next().map(|under| fit(under)).unwrap_or_default());
         }
     }
-    told.extend(foot.map(str::to_owned));
+    shown.extend(foot.map(str::to_owned));
     for (number, under) in rest.enumerate() {
         if !under.is_empty() {
-            told.push(format!("row {}", number + 1));
-            told.extend(fit(under));
+            shown.push(format!("row {}", number + 1));
+            shown.extend(fit(under));
         }
     }
-    told.join("\n")
+    shown.join("\n")
 }
 
 /// Folds a name for comparison: `waits for`, `waits_for` and `Waits-For` are the same.

@@ -131,11 +131,11 @@ impl View {
             Some(width) => wrapped(&plain(line), width),
             None => vec![plain(line)],
         };
-        let told = lines.iter().flat_map(fit);
+        let fitted = lines.iter().flat_map(fit);
         if self.colours {
-            told.map(|line| painted(&line)).collect()
+            fitted.map(|line| painted(&line)).collect()
         } else {
-            told.collect()
+            fitted.collect()
         }
     }
 }

@@ -39,12 +39,12 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
 
 /// Records the result.
 pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> Result<(), Failure> {
-    let kept = base
+    let stored = base
         .store
         .jobs()
         .end_job(row, run, outcome.grade, &outcome.details)
         .await;
-    kept.map_err(|error| Failure::new("writing what came of it", error))?;
+    stored.map_err(|error| Failure::new("writing what came of it", error))?;
     Ok(())
 }
 

@@ -201,15 +201,15 @@ impl Source for Database {
         })?;
         wiring::socket_poke(&self.settings)?.notify();
         let desk = self.base.store.desk();
-        let heard = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
-        let heard = heard.map_err(|error| {
+        let waited = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
+        let waited = waited.map_err(|error| {
             Failure::new(
                 "it is written, and whether engines have heard of it is not known: see `tachi freeze list` and `tachi recovery \
                  list`: reading recoveries",
                 error,
             )
         })?;
-        converted(&freezes::render_frozen(&written, &what, &heard, &seen))
+        converted(&freezes::render_frozen(&written, &what, &waited, &seen))
     }
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
@@ -293,16 +293,16 @@ impl Source for Database {
             request: None,
             window: settings.duplicate_window_seconds,
         };
-        let told = failing.report(&view, new, now).await.map_err(|unsaid| {
+        let report = failing.report(&view, new, now).await.map_err(|unsaid| {
             Failure::unsaid(
                 "reporting the host (it may have been written: see `tachi recovery list`)",
                 unsaid,
             )
         })?;
-        if let Some(why) = told.unaudited {
+        if let Some(why) = report.unaudited {
             out::note(format!("tachi: {why}"));
         }
         wiring::socket_poke(settings)?.notify();
-        Ok(told.view)
+        Ok(report.view)
     }
 }

@@ -104,10 +104,10 @@ impl Remote {
     /// Reads the answer to an action.
     async fn said<T: DeserializeOwned>(
         &self,
-        said: Result<Vec<u8>, CallFailure>,
+        answer: Result<Vec<u8>, CallFailure>,
         key: &str,
     ) -> Result<T, Failure> {
-        match said {
+        match answer {
             Ok(body) => self.read(&body, key),
             Err(failed) => {
                 if failed.status == Some(404) {
@@ -367,9 +367,9 @@ impl Source for Remote {
             word.retain(|_, value| !value.is_null());
         }
         let body = json!({ "word": word }).to_string();
-        let said = self.client.say_operator(&["words"], &body).await;
-        let said: Value = self.said(said, "word").await?;
-        let field = |name: &str| said.get(name).and_then(Value::as_str).unwrap_or_default();
+        let answer = self.client.say_operator(&["words"], &body).await;
+        let answer: Value = self.said(answer, "word").await?;
+        let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {
             Failure::from_text(format!(
                 "{self} has taken the word, and answers without the recovery that it is about"
@@ -379,7 +379,7 @@ impl Source for Remote {
             recovery,
             by: field("by").to_owned(),
             seen_to: false,
-            already: said["already"] == true,
+            already: answer["already"] == true,
         })
     }
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {
@@ -406,21 +406,21 @@ impl Source for Remote {
         let mut round = 1;
         let what = self.to_string();
         loop {
-            let said = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
-            let told: FrozenView = self.said(said, "freeze").await?;
+            let answer = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
+            let frozen: FrozenView = self.said(answer, "freeze").await?;
             // An answer waits half as long for engines as a freeze on a controller does.
-            if told.heard || round == ROUNDS {
-                return Ok(told);
+            if frozen.heard || round == ROUNDS {
+                return Ok(frozen);
             }
-            super::waits_for_engines(&told.unheard);
+            super::waits_for_engines(&frozen.unheard);
             round += 1;
         }
     }
 
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
         let number = freeze.number.to_string();
-        let said = self.client.end_operator(&["freezes", &number]).await;
-        self.said(said, "freeze").await
+        let answer = self.client.end_operator(&["freezes", &number]).await;
+        self.said(answer, "freeze").await
     }
 
     async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
@@ -447,8 +447,8 @@ impl Source for Remote {
         }
         let kind = wish.kind.as_str();
         let body = json!({ kind: body }).to_string();
-        let said = self.client.say_operator(&["hosts", host, kind], &body).await;
-        self.said(said, "plan").await
+        let answer = self.client.say_operator(&["hosts", host, kind], &body).await;
+        self.said(answer, "plan").await
     }
 
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
@@ -457,30 +457,30 @@ impl Source for Remote {
 
     async fn unmute(&self, reporter: &str, reason: Option<&str>) -> Result<LiftedView, Failure> {
         let body = json!({"lift": because(reason)}).to_string();
-        let said = self
+        let answer = self
             .client
             .say_operator(&["reporters", reporter, "lift"], &body)
             .await;
-        self.said(said, "lift").await
+        self.said(answer, "lift").await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
-        let said = self.client.end_operator(&["monitors", host, kind.as_str()]).await;
-        self.said(said, "monitor").await
+        let answer = self.client.end_operator(&["monitors", host, kind.as_str()]).await;
+        self.said(answer, "monitor").await
     }
 
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
         let body = json!({"retry": because(reason)}).to_string();
-        let said = self
+        let answer = self
             .client
             .say_operator(&["recoveries", &id.to_string(), "retry"], &body)
             .await;
-        self.said(said, "retry").await
+        self.said(answer, "retry").await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
         let body = json!({"failure": {"reason": reason}}).to_string();
-        let said = self.client.say_operator(&["hosts", host, "failure"], &body).await;
-        self.said(said, "failure").await
+        let answer = self.client.say_operator(&["hosts", host, "failure"], &body).await;
+        self.said(answer, "failure").await
     }
 }

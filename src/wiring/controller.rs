@@ -87,8 +87,8 @@ impl Controller for LocalController {
 
     async fn host_return(&self, host: &str) -> Result<ReturnView, QueryError> {
         let _one = self.asking.lock().await;
-        let told = host_return(&self.store, &self.nova, self.clock.wall(), host).await;
-        told.map_err(|unsaid| match unsaid {
+        let steps = host_return(&self.store, &self.nova, self.clock.wall(), host).await;
+        steps.map_err(|unsaid| match unsaid {
             ActionError::Unknown(text) => QueryError::Unknown(text),
             ActionError::Refused(text) | ActionError::Ambiguous(text) => QueryError::Refused(text),
             ActionError::Unaudited { not_done, source } => QueryError::Away {

@@ -54,18 +54,18 @@ impl FailureDomains {
             return Arc::default();
         };
         let changed = std::fs::metadata(path).and_then(|about| about.modified()).ok();
-        let mut kept = lock(&self.file);
-        if kept.changed != changed || changed.is_none() {
+        let mut cached = lock(&self.file);
+        if cached.changed != changed || changed.is_none() {
             match read(path) {
-                Ok(domains) => kept.domains = Arc::new(domains),
-                Err(why) if kept.changed != changed => {
+                Ok(domains) => cached.domains = Arc::new(domains),
+                Err(why) if cached.changed != changed => {
                     tracing::warn!(file = %path.display(), %why, "failure domain reload failed; keeping the previous domains");
                 }
                 Err(_) => {}
             }
-            kept.changed = changed;
+            cached.changed = changed;
         }
-        kept.domains.clone()
+        cached.domains.clone()
     }
 }
 

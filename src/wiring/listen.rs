@@ -18,9 +18,9 @@ pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Fa
         bind(address, "masakari_api_listen, masakari_api_listen_port").await?
     };
     // Accepted connections inherit these options from the listener.
-    let kept = sockopt::set_socket_keepalive(&listener, true)
+    let keepalive = sockopt::set_socket_keepalive(&listener, true)
         .and_then(|()| sockopt::set_tcp_keepidle(&listener, settings.http.keep_idle));
-    if let Err(error) = kept {
+    if let Err(error) = keepalive {
         tracing::warn!(%error, "failed to set TCP keepalive");
     }
     let address = listener

@@ -33,14 +33,14 @@ impl<T: Clone> Last<T> {
     /// Returns the last result, or that of `read` if it is older than [`CACHE_LIFETIME`]. Concurrent callers get the same result.
     async fn or(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         let mut last = self.0.lock().await;
-        if let Some((at, told)) = last.as_ref()
+        if let Some((at, result)) = last.as_ref()
             && at.elapsed() < CACHE_LIFETIME
         {
-            return told.clone();
+            return result.clone();
         }
-        let told = read.await;
-        *last = Some((Instant::now(), told.clone()));
-        told
+        let result = read.await;
+        *last = Some((Instant::now(), result.clone()));
+        result
     }
 }
 
@@ -82,15 +82,15 @@ impl RegionDatabase {
     async fn read(&self) -> Result<impl FnOnce() -> RegionSnapshot + Send + use<>, JournalError> {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
-        let kept = self.store.facts().facts(None).await?;
+        let stored = self.store.facts().facts(None).await?;
         let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
         let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);
         let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);
         Ok(move || {
-            let watched = CloudSnapshot::from_kept(&kept);
-            drop(kept);
+            let watched = CloudSnapshot::from_kept(&stored);
+            drop(stored);
             RegionSnapshot::judged(now, fencing, place, tables, watched, configured, &forecasts)
         })
     }

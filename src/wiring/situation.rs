@@ -132,10 +132,10 @@ impl SituationMetrics {
     }
 
     fn publish(&self, situation: Option<&Situation>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = situation.iter().flat_map(|situation| &situation.findings);
-        told.extend(findings.map(|finding| (finding.code, finding.grade)));
-        for (code, grade) in told.iter() {
+        reported.extend(findings.map(|finding| (finding.code, finding.grade)));
+        for (code, grade) in reported.iter() {
             let findings = situation.iter().flat_map(|situation| &situation.findings);
             let same = findings.filter(|finding| (finding.code, finding.grade) == (*code, *grade));
             let count: usize = same.map(|finding| finding.subjects.len().max(1)).sum();
@@ -156,9 +156,9 @@ impl SituationMetrics {
 impl SituationMetrics {
     /// Publishes the headroom of each segment. An unknown one is NaN, because zero would mean that no host may fail.
     fn tell_headroom(&self, segments: &[SegmentSituation]) {
-        let mut told = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
-        told.extend(segments.iter().map(|one| one.name.clone()));
-        told.retain(|name| {
+        let mut reported = self.segments.lock().unwrap_or_else(PoisonError::into_inner);
+        reported.extend(segments.iter().map(|one| one.name.clone()));
+        reported.retain(|name| {
             let segment = segments.iter().find(|one| one.name == *name);
             let hosts = segment.and_then(|one| one.headroom);
             let hosts = hosts.map_or(f64::NAN, |one| number(one.hosts as u64));

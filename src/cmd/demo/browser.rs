@@ -24,14 +24,14 @@ pub(super) async fn enter(question: &str) -> Result<(), Failure> {
     // If the question cannot be shown, it gets no answer.
     let _ = write!(to, "{question} ");
     let _ = to.flush();
-    let (said, heard) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     // A thread of the runtime would keep the runtime from ending while it reads.
     std::thread::spawn(move || {
         let read = std::io::stdin().read_line(&mut String::new());
         // After Ctrl-C the receiver is gone.
-        let _ = said.send(read);
+        let _ = sender.send(read);
     });
-    match heard.await {
+    match receiver.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Failure::new("reading the keyboard", error)),
         Err(_) => Err(Failure::from_text("the keyboard is gone")),

@@ -67,8 +67,9 @@ pub(super) struct DemoSnapshot {
 impl DemoSnapshot {
     /// True if nothing more will happen without an operator.
     pub(super) fn is_settled(&self) -> bool {
-        self.told
-            .iter()
-            .all(|told| matches!(told.status.as_str(), "finished" | "failed" | "ignored") || told.is_held())
+        self.told.iter().all(|notification| {
+            matches!(notification.status.as_str(), "finished" | "failed" | "ignored")
+                || notification.is_held()
+        })
     }
 }

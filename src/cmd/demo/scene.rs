@@ -241,9 +241,17 @@ impl Scene {
         let rack = self.failing.first().map(|host| lost::rack_of(&self.region, host));
         let domain = lost::domain_name(&rack.unwrap_or_default());
         let by = "demo (the rack's power supply is known to be out)";
-        let heard = self.approve_domain(&domain, by).await?;
-        let reasons = seen.told.iter().filter_map(|told| told.message.clone()).collect();
-        let waits = seen.told.iter().filter_map(|told| told.wait.clone()).collect();
+        let approved = self.approve_domain(&domain, by).await?;
+        let reasons = seen
+            .told
+            .iter()
+            .filter_map(|notification| notification.message.clone())
+            .collect();
+        let waits = seen
+            .told
+            .iter()
+            .filter_map(|notification| notification.wait.clone())
+            .collect();
         self.held_then
             .set(waits)
             .map_err(|_| Failure::from_text("the demo approved twice"))?;
@@ -251,7 +259,7 @@ impl Scene {
             .set((domain.clone(), reasons))
             .map_err(|_| Failure::from_text("the demo approved twice"))?;
         Ok(format!(
-            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {heard} recoveries go on"
+            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {approved} recoveries go on"
         ))
     }
 
@@ -271,8 +279,8 @@ impl Scene {
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let said = desk.submit(*id, OperatorCommand::Approve, by).await;
-            said.map_err(|error| Failure::new("writing the word", error))?;
+            let outcome = desk.submit(*id, OperatorCommand::Approve, by).await;
+            outcome.map_err(|error| Failure::new("writing the word", error))?;
         }
         Ok(held.len())
     }
@@ -282,8 +290,15 @@ impl Scene {
         let Some(waits) = self.held_then.get() else {
             return false;
         };
-        let old = |told: &DemoNotification| told.wait.as_ref().is_some_and(|wait| waits.contains(wait));
-        seen.told.iter().any(|told| told.is_held() && old(told))
+        let old = |notification: &DemoNotification| {
+            notification
+                .wait
+                .as_ref()
+                .is_some_and(|wait| waits.contains(wait))
+        };
+        seen.told
+            .iter()
+            .any(|notification| notification.is_held() && old(notification))
     }
 
     /// Returns the seconds since the power loss.
@@ -304,7 +319,7 @@ impl Scene {
         let Some((at, notifications)) = self.struck.get() else {
             return Err(Failure::from_text("nothing has failed yet"));
         };
-        let mut told = Vec::new();
+        let mut progress = Vec::new();
         // The API has only Masakari's fields, so the wait is read from the store.
         let recoveries = self.base.store.desk().recoveries(true).await;
         let recoveries = recoveries.map_err(|error| Failure::new("listing recoveries", error))?;
@@ -313,7 +328,7 @@ impl Scene {
             let vmoves = self.client.get(&format!("/notifications/{id}/vmoves")).await?;
             let recovery = recoveries.iter().find(|row| row.notification.to_string() == *id);
             let wait = recovery.and_then(|row| row.wait.clone());
-            told.push(DemoNotification::read(&notification, &vmoves, wait));
+            progress.push(DemoNotification::read(&notification, &vmoves, wait));
         }
         let region = self.region.sandbox.region();
         let mut back = BTreeMap::new();
@@ -326,7 +341,10 @@ impl Scene {
                 back.insert(one.id, (run.host.to_string(), run.from.since(*at).as_secs_f64()));
             }
         }
-        Ok(DemoSnapshot { told, back })
+        Ok(DemoSnapshot {
+            told: progress,
+            back,
+        })
     }
 
     /// Judges the outcome by the ledger.
@@ -335,7 +353,7 @@ impl Scene {
         let left: Vec<&str> = seen
             .told
             .iter()
-            .flat_map(|told| &told.vmoves)
+            .flat_map(|notification| &notification.vmoves)
             .filter(|(_, status, ..)| status == "ignored")
             .map(|(id, ..)| id.as_str())
             .collect();
@@ -366,11 +384,12 @@ impl Scene {
         let reasons: Vec<String> = seen
             .told
             .iter()
-            .filter(|told| told.status != "finished")
-            .map(|told| {
-                told.message
+            .filter(|notification| notification.status != "finished")
+            .map(|notification| {
+                notification
+                    .message
                     .clone()
-                    .unwrap_or_else(|| format!("the notification is {}", told.status))
+                    .unwrap_or_else(|| format!("the notification is {}", notification.status))
             })
             .collect();
         // A line about a device may also contain that a host "is off": only a proof begins with the host's name.
@@ -384,7 +403,7 @@ impl Scene {
         let proofs: Vec<String> = seen
             .told
             .iter()
-            .flat_map(|told| &told.tasks)
+            .flat_map(|notification| &notification.tasks)
             .filter(|(task, text)| task == "FenceHostTask" && is_proof(text))
             .map(|(_, text)| text.clone())
             .collect();

@@ -115,8 +115,8 @@ impl View {
     pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
         let at = scene.seconds();
         let mut lines = Vec::new();
-        for (of, (told, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
-            for (task, text) in &told.tasks {
+        for (of, (notification, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
+            for (task, text) in &notification.tasks {
                 // The bar and the table show single instances.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
@@ -131,9 +131,14 @@ impl View {
             }
             // A recovery on hold gives its reason as a step and as its message, and so does the next host of its rack, with
             // other numbers. The view prints it once.
-            let message = told.message.as_deref();
-            let by_another = told.is_held() && seen.told.iter().take(of).any(DemoNotification::is_held);
-            let is_known = |message: &str| self.told.iter().any(|(_, told)| message.ends_with(told.as_str()));
+            let message = notification.message.as_deref();
+            let by_another =
+                notification.is_held() && seen.told.iter().take(of).any(DemoNotification::is_held);
+            let is_known = |message: &str| {
+                self.told
+                    .iter()
+                    .any(|(_, notification)| message.ends_with(notification.as_str()))
+            };
             let message = message.filter(|message| !by_another && !is_known(message));
             if let Some(message) = message
                 && self.told.insert((of, message.to_owned()))
@@ -150,7 +155,7 @@ impl View {
             let of = |status: &str| {
                 seen.told
                     .iter()
-                    .flat_map(|told| &told.vmoves)
+                    .flat_map(|notification| &notification.vmoves)
                     .filter(|(_, word, ..)| word == status)
                     .count()
             };

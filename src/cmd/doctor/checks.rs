@@ -254,12 +254,12 @@ fn guests(situation: &SituationView) -> Option<String> {
     for host in hosts {
         let own = situation.monitors.iter().filter(|one| one.host == host.name);
         let own = own.filter(|one| one.grade != Severity::Err);
-        let told: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
-        if told.iter().any(|guests| guests.resume == Resume::No) {
+        let settings: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
+        if settings.iter().any(|guests| guests.resume == Resume::No) {
             continue;
         }
         unknown.push(host.name.as_str());
-        if let Some(guests) = told.first() {
+        if let Some(guests) = settings.first() {
             why = &guests.by;
         }
     }

@@ -101,8 +101,8 @@ fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
         .monitors
         .iter()
         .filter(|one| one.kind == MonitorKind::Host && one.grade != Severity::Err && one.watches > 0);
-    let told = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
-    let Some((monitor, notice)) = told.max_by_key(|(_, notice)| notice.seconds) else {
+    let notices = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
+    let Some((monitor, notice)) = notices.max_by_key(|(_, notice)| notice.seconds) else {
         sum.unknown
             .push("how soon a host is reported, because no running host monitor has reported it".to_owned());
         return Duration::ZERO;

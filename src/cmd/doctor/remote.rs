@@ -46,11 +46,11 @@ fn by_the_clock(job: Option<&JobView>, now: Timestamp) -> Check {
         let none = "no engine has run a scheduled `tachi doctor`: write `doctor = daily 03:00` into [schedule] of the engines";
         return check(BY_THE_CLOCK, Severity::Unknown, none);
     };
-    let told = format!("{}, {}: {result}", ago(at, now), time(at));
+    let line = format!("{}, {}: {result}", ago(at, now), time(at));
     if now.micros_since(at) > OLD_SECONDS * 1_000_000 {
-        return check(BY_THE_CLOCK, Severity::Unknown, format!("the last was {told}"));
+        return check(BY_THE_CLOCK, Severity::Unknown, format!("the last was {line}"));
     }
-    check(BY_THE_CLOCK, grade, told)
+    check(BY_THE_CLOCK, grade, line)
 }
 
 #[cfg(test)]

@@ -89,7 +89,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     let fencing = source.situation().await?;
     // A region whose engine accepts another system's report as proof has no levels of ours.
     let word = (fencing.fencing_mode != "engine").then_some(fencing.fencing);
-    let mut told = Vec::new();
+    let mut shown = Vec::new();
     for one in found {
         let host = one.host.clone().unwrap_or_else(|| one.name.clone());
         let home = if one.kind == "host" {
@@ -105,7 +105,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
             None
         };
         let now = source.now();
-        told.push(IfDies::of(
+        shown.push(IfDies::of(
             &one,
             home.as_ref(),
             forecast.as_ref(),
@@ -118,9 +118,9 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     answer::object(
         &args.shape,
         now,
-        || json!(told),
+        || json!(shown),
         |_| {
-            let all: Vec<Vec<String>> = told.iter().map(|one| one.lines(now)).collect();
+            let all: Vec<Vec<String>> = shown.iter().map(|one| one.lines(now)).collect();
             all.join(&String::new())
         },
     )?;
@@ -346,7 +346,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     for (number, devices) in by {
         let names: Vec<String> = devices.iter().map(|one| one_line(&one.device)).collect();
         let names = names.join(" with ");
-        let told = if let Some(bad) = devices.iter().find(|one| !one.good) {
+        let outcome = if let Some(bad) = devices.iter().find(|one| !one.good) {
             let why = bad.fault.as_deref().unwrap_or("was not tested lately");
             format!("not by level {number}, {names}: {}", one_line(why))
         } else {
@@ -360,7 +360,7 @@ fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
         };
         let join = if text.is_empty() { "" } else { "; " };
         // Writing to a string cannot fail.
-        let _ = write!(text, "{join}{told}");
+        let _ = write!(text, "{join}{outcome}");
     }
     if !works {
         text.push_str("; so by none");

@@ -168,9 +168,9 @@ fn sheet(reports: &[Report], lines: &Lines) -> TextTable<7> {
     ];
     TextTable::new(columns, reports, |report| {
         let device = report.target.as_ref().map(ToString::to_string);
-        let mut said: Vec<String> = report.fault.iter().cloned().collect();
+        let mut parts: Vec<String> = report.fault.iter().cloned().collect();
         let warnings = report.warnings.iter();
-        said.extend(warnings.map(|warning| format!("warning: {warning}")));
+        parts.extend(warnings.map(|warning| format!("warning: {warning}")));
         let level = match report.level {
             0 => String::new(),
             level => level.to_string(),
@@ -182,7 +182,7 @@ fn sheet(reports: &[Report], lines: &Lines) -> TextTable<7> {
             Cell::text(report.power.map_or("", word)),
             Cell::number(&report.latency.as_millis()),
             Cell::prose(machines::cell(report, lines)),
-            Cell::prose(said.join("; ")),
+            Cell::prose(parts.join("; ")),
         ];
         (cells, as_json(report, lines))
     })

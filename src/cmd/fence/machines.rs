@@ -63,8 +63,15 @@ impl Book {
         match wiring::nova(settings, &self.base.clock).await {
             Ok(nova) => {
                 let machines = self.base.store.machines();
-                let heard = (LISTENS, &busy);
-                examine(reports, &self.identified, machines, &DirectQueries(nova), heard).await;
+                let listening = (LISTENS, &busy);
+                examine(
+                    reports,
+                    &self.identified,
+                    machines,
+                    &DirectQueries(nova),
+                    listening,
+                )
+                .await;
             }
             Err(error) => {
                 out::note(format!("tachi: nothing is learnt of machines: {}", error.chain()));

@@ -296,12 +296,12 @@ fn warning(host: &str, service: Option<&Service>, servers: usize) -> String {
         );
     };
     let state = if service.up { "up" } else { "down" };
-    let heard = service.heartbeat_age_micros().map_or_else(
+    let heartbeat = service.heartbeat_age_micros().map_or_else(
         || "has never heard it".to_owned(),
         |age| format!("heard it {} s ago", age / 1_000_000),
     );
     format!(
-        "Nova {heard}, calls it {state}, and shows {} on it.",
+        "Nova {heartbeat}, calls it {state}, and shows {} on it.",
         count(servers, "instance", "instances")
     )
 }

@@ -167,7 +167,7 @@ async fn follow(
     id: RecoveryId,
     meanwhile: ProgressReporter,
 ) -> Result<RecoveryHistoryView, Failure> {
-    let mut told: BTreeMap<String, String> = BTreeMap::new();
+    let mut shown: BTreeMap<String, String> = BTreeMap::new();
     let mut message = None;
     let mut failures = 0;
     loop {
@@ -188,10 +188,10 @@ async fn follow(
         for one in &story.instances {
             let line = line(one);
             if let Some(line) = line
-                && told.get(&one.id) != Some(&line)
+                && shown.get(&one.id) != Some(&line)
             {
                 meanwhile.report(&line);
-                told.insert(one.id.clone(), line);
+                shown.insert(one.id.clone(), line);
             }
         }
         if story.summary.message != message {

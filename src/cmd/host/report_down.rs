@@ -29,21 +29,21 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
         preview.consequences.iter().for_each(tell);
     }
     let reason = asked(host, &consent, "report as down", "see above for what that does.")?;
-    let told = source.fail(host, &reason).await?;
+    let reported = source.fail(host, &reason).await?;
     answer::object(
         &args.shape,
         source.now(),
-        || json!(told),
+        || json!(reported),
         |_| {
             let mut lines = Vec::new();
-            if told.already {
+            if reported.already {
                 lines.push(format!(
                     "{host} was reported so already by {}: nothing was written",
-                    told.by
+                    reported.by
                 ));
             }
-            lines.push(format!("notification  {}", told.notification));
-            match told.recovery {
+            lines.push(format!("notification  {}", reported.notification));
+            match reported.recovery {
                 Some(id) => lines.extend([
                     format!("recovery      {id}"),
                     format!("follow it     tachi recovery show {host} --follow"),
@@ -55,7 +55,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
             lines
         },
     )?;
-    if told.set_aside {
+    if reported.set_aside {
         return Err(Failure::from_text(format!(
             "the report of {host} is kept, and nothing begins: this reporter is muted, because Nova has contradicted it too \
              often; `tachi monitor list --muted`"

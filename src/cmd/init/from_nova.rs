@@ -38,9 +38,9 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let made = ["made".to_owned()];
     answer::accepts(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
     if let Some(api) = source::cloud(&args.source)? {
-        let told = api.proposal(args.by, &args.default_zone).await?;
+        let view = api.proposal(args.by, &args.default_zone).await?;
         let not_made = "nothing was made: `tachi setup import --apply` on a controller makes it";
-        return print_plan(&told, &args, not_made, api.now());
+        return print_plan(&view, &args, not_made, api.now());
     }
     let settings = command_settings(&args.source.config)?;
     let base = wiring::existing(&settings).await?;
@@ -50,20 +50,20 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     };
     let known = ExistingRecords::read(&settings, &base).await?.by(racks);
     let plan = known.plan(args.by, &args.default_zone);
-    let told = plan.view(without_level(&settings.fencing, &known.hosts)?);
+    let view = plan.view(without_level(&settings.fencing, &known.hosts)?);
     let now = base.clock.wall();
     if plan.is_empty() || !args.apply {
-        return print_plan(&told, &args, "nothing was made: add --apply", now);
+        return print_plan(&view, &args, "nothing was made: add --apply", now);
     }
     let meanwhile = ProgressReporter::of(&args.shape, now);
-    for line in lines(&told, args.method) {
+    for line in lines(&view, args.method) {
         meanwhile.report(line);
     }
     let made = carry_out(settings, &base, &plan, args.method, COMMAND).await?;
     answer::object(
         &args.shape,
         now,
-        || with_made(&told, made),
+        || with_made(&view, made),
         |_| {
             let hosts = count(made, "host is in its segment", "hosts are in their segments");
             vec![format!("{hosts} now: see `tachi status`")]
@@ -74,7 +74,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
 
 /// Shows what would be created, and if it is not created, what to do.
 fn print_plan(
-    told: &FromNovaView,
+    view: &FromNovaView,
     args: &FromNovaArgs,
     not_made: &str,
     now: Timestamp,
@@ -82,27 +82,27 @@ fn print_plan(
     answer::object(
         &args.shape,
         now,
-        || with_made(told, 0),
+        || with_made(view, 0),
         |_| {
-            let end = if told.segments.is_empty() {
+            let end = if view.segments.is_empty() {
                 Some("nothing to do")
             } else {
                 (!args.apply).then_some(not_made)
             };
             let end = end.map(str::to_owned);
-            lines(told, args.method).into_iter().chain(end).collect()
+            lines(view, args.method).into_iter().chain(end).collect()
         },
     )?;
     Ok(crate::DONE)
 }
 
 /// Adds the number of created hosts, for programs.
-fn with_made(told: &FromNovaView, made: usize) -> Value {
-    let mut told = json!(told);
-    if let Some(members) = told.as_object_mut() {
+fn with_made(view: &FromNovaView, made: usize) -> Value {
+    let mut view = json!(view);
+    if let Some(members) = view.as_object_mut() {
         members.insert("made".to_owned(), json!(made));
     }
-    told
+    view
 }
 
 /// Returns what would be created, for the API. Nothing is created.

@@ -135,10 +135,10 @@ fn overview(mon: &mut Mon, pen: &mut Canvas, mut y: u16, foot: u16) {
     let few = if pen.height < 30 { 3 } else { 6 };
     let Some(region) = &mon.region else { return };
     let at = mon.finding_at();
-    let told = region.findings.len().min(few);
+    let shown = region.findings.len().min(few);
     // The chosen finding is always among those that are shown.
-    let first = at.map_or(0, |at| (at + 1).saturating_sub(told));
-    for (place, finding) in region.findings.iter().enumerate().skip(first).take(told) {
+    let first = at.map_or(0, |at| (at + 1).saturating_sub(shown));
+    for (place, finding) in region.findings.iter().enumerate().skip(first).take(shown) {
         let chosen = at == Some(place);
         let style = pen.style(tone(finding.grade));
         let style = if chosen {
@@ -152,8 +152,8 @@ fn overview(mon: &mut Mon, pen: &mut Canvas, mut y: u16, foot: u16) {
         }
         y += 1;
     }
-    if region.findings.len() > told {
-        let more = format!("  {} more: Tab, then ↓", region.findings.len() - told);
+    if region.findings.len() > shown {
+        let more = format!("  {} more: Tab, then ↓", region.findings.len() - shown);
         pen.line(y, &more, Style::new());
         y += 1;
     }
@@ -221,17 +221,17 @@ fn drawn(bar: &Bar, width: usize) -> String {
 
 /// Pads or cuts a text to this number of columns.
 fn padded(text: &str, columns: usize) -> String {
-    let mut kept = String::new();
+    let mut fitting = String::new();
     for letter in text.chars() {
-        let with = display_width(&kept) + display_width(letter.encode_utf8(&mut [0; 4]));
+        let with = display_width(&fitting) + display_width(letter.encode_utf8(&mut [0; 4]));
         if with > columns {
             break;
         }
-        kept.push(letter);
+        fitting.push(letter);
     }
-    let blanks = columns.saturating_sub(display_width(&kept));
-    kept.extend(std::iter::repeat_n(' ', blanks));
-    kept
+    let blanks = columns.saturating_sub(display_width(&fitting));
+    fitting.extend(std::iter::repeat_n(' ', blanks));
+    fitting
 }
 
 /// Returns a frame as text.

@@ -40,12 +40,12 @@ pub(super) struct Page {
 
 impl Page {
     /// Builds the page; `None` for an answer without a page.
-    pub(super) fn of(told: FeedAnswer) -> Option<Self> {
-        let now = told.now;
-        let (title, lines) = match (told.want, told.more) {
+    pub(super) fn of(answer: FeedAnswer) -> Option<Self> {
+        let now = answer.now;
+        let (title, lines) = match (answer.want, answer.more) {
             (Want::Host(name), More::Host(one)) => {
                 let part = Part::Host(name.clone());
-                let seen = part.of(told.seen, &running(one.as_ref()));
+                let seen = part.of(answer.seen, &running(one.as_ref()));
                 let lines = match &one {
                     Some(_) => status::host::lines(&part, &seen, one.as_ref()),
                     None => vec!["this host is not there any more".to_owned()],
@@ -68,7 +68,11 @@ impl Page {
                 vec![Line::Text("this recovery no longer exists".to_owned())],
             ),
             (Want::Finding(key), _) => {
-                let found = told.seen.findings.iter().find(|one| Finding::key_of(one) == key);
+                let found = answer
+                    .seen
+                    .findings
+                    .iter()
+                    .find(|one| Finding::key_of(one) == key);
                 let lines = found.map_or_else(
                     || vec!["this finding is over".to_owned()],
                     |one| finding(one, now),

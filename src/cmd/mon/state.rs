@@ -194,9 +194,9 @@ impl Mon {
         }
     }
 
-    fn apply_answer(&mut self, told: Result<FeedAnswer, String>) {
-        let told = match told {
-            Ok(told) => told,
+    fn apply_answer(&mut self, answer: Result<FeedAnswer, String>) {
+        let answer = match answer {
+            Ok(answer) => answer,
             Err(why) => {
                 self.trouble = Some(plain(&why));
                 return;
@@ -204,20 +204,20 @@ impl Mon {
         };
         self.answered = Some(self.now);
         self.trouble = None;
-        let newest = match &told.more {
+        let newest = match &answer.more {
             More::Newest(story) => story.as_ref(),
             More::Host(_) | More::Why(_) | More::Recovery(_) => None,
         };
-        let mut region = Region::of(&told.seen, newest, self.options.zone);
-        if told.want != Want::Region
+        let mut region = Region::of(&answer.seen, newest, self.options.zone);
+        if answer.want != Want::Region
             && let Some(before) = &mut self.region
         {
             region.story = std::mem::take(&mut before.story);
         }
         self.region = Some(region);
         // The answer to an earlier query is no page of the current view.
-        if told.want == self.view {
-            self.page = Page::of(told);
+        if answer.want == self.view {
+            self.page = Page::of(answer);
         }
     }
 

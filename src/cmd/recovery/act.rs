@@ -61,16 +61,16 @@ impl Meant {
     }
 
     /// Describes who has ended the recovery by the same action, and when: then nothing is left to do.
-    fn already(&self, action_: Action) -> Option<String> {
-        let said = self.story.word.as_ref()?;
+    fn already(&self, command: Action) -> Option<String> {
+        let previous = self.story.word.as_ref()?;
         let is_finished = self.story.summary.life != Life::Open;
-        (is_finished && said.word == action_.word.as_str()).then(|| {
+        (is_finished && previous.word == command.word.as_str()).then(|| {
             format!(
                 "the recovery of {} was already {} at {} by {}",
                 self.host(),
-                past(action(&said.word)),
-                time(said.at.0),
-                one_line(&said.by)
+                past(action(&previous.word)),
+                time(previous.at.0),
+                one_line(&previous.by)
             )
         })
     }
@@ -174,17 +174,17 @@ async fn each(
                 .submit(ActionRequest::OfRecovery(id, action.word), Some(&reason))
                 .await
             {
-                Ok(said) => {
+                Ok(outcome) => {
                     let name = action.name;
-                    lines.push(if said.already {
+                    lines.push(if outcome.already {
                         format!("{name} of {host} was requested before: nothing was written")
                     } else {
-                        let by = one_line(&said.by);
+                        let by = one_line(&outcome.by);
                         format!(
                             "{name} of {host} requested by {by}. Follow: tachi recovery show {host} --follow"
                         )
                     });
-                    (said.by, said.already)
+                    (outcome.by, outcome.already)
                 }
                 Err(error) => {
                     // A recovery that cannot be read now counts as open, so that the first error is reported.
@@ -326,21 +326,21 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
     let reason = asked(&token(&all), &args.consent, "retry the recovery of", &text)?;
     let (mut objects, mut lines) = (Vec::new(), Vec::new());
     for one in &all {
-        let told = source.retry(one.id, Some(&reason)).await;
-        let told = told.map_err(|error| after(error, &lines))?;
-        if told.already {
+        let retried = source.retry(one.id, Some(&reason)).await;
+        let retried = retried.map_err(|error| after(error, &lines))?;
+        if retried.already {
             lines.push(format!(
                 "{} has asked for the same within the last minute: nothing was written",
-                told.by
+                retried.by
             ));
         }
-        lines.push(format!("recovery      {}", told.recovery));
-        lines.push(format!("notification  {}", told.notification));
+        lines.push(format!("recovery      {}", retried.recovery));
+        lines.push(format!("notification  {}", retried.notification));
         lines.push(format!(
             "follow it     tachi recovery show {} --follow",
             one.host()
         ));
-        objects.push(json!(told));
+        objects.push(json!(retried));
     }
     let is_list = objects.len() != 1;
     let object = || match objects.pop() {

@@ -34,28 +34,28 @@ pub(in crate::cmd) async fn show(
     shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
     let id = named(source, wanted).await?;
-    let told = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
+    let shown = source.recovery(id).await?.ok_or_else(|| unknown(id))?;
     let now = source.now();
     if is_followed {
-        return follow(source, id, told, &View::of(shape, now)).await;
+        return follow(source, id, shown, &View::of(shape, now)).await;
     }
     let mut strange = None;
     if shape.is_told() {
         let region = source.situation().await?;
         let hosts = region.segments.iter().flat_map(|segment| &segment.hosts);
         let registered: BTreeSet<&str> = hosts.map(|host| host.name.as_str()).collect();
-        strange = story::unprotected(&told.instances, &registered);
+        strange = story::unprotected(&shown.instances, &registered);
     }
-    let instances = story::instances(&told);
+    let instances = story::instances(&shown);
     // Lines are laid out one by one; a table is laid out as a whole.
     answer::object(
         shape,
         now,
-        || json!(told),
+        || json!(shown),
         |view| {
-            let mut lines = story::heading(&told, view);
+            let mut lines = story::heading(&shown, view);
             lines.push(String::new());
-            lines.extend(story::lines(&told, view));
+            lines.extend(story::lines(&shown, view));
             lines
         },
     )?;
@@ -83,14 +83,14 @@ async fn follow(
     let tell = |lines: &[String]| view.lines(lines).iter().for_each(out::line);
     tell(&story::heading(&first, view));
     out::line("");
-    let mut told = 0;
+    let mut printed = 0;
     let mut last = String::new();
     let mut now = first;
     let mut failures = 0;
     loop {
         let lines = story::lines(&now, view);
-        tell(lines.get(told..).unwrap_or_default());
-        told = lines.len();
+        tell(lines.get(printed..).unwrap_or_default());
+        printed = lines.len();
         let waits = format!(
             "{}waits for {}",
             progress_of(now.summary.kind, now.summary.moves)

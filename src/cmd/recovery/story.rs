@@ -61,10 +61,10 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
     }
     for reporter in &story.reporters {
         lines.push(format!("reported by   {}", one_line(&reporter.to_string())));
-        if let Some(said) = &reporter.unheard {
-            let said = one_line(said);
+        if let Some(claimed) = &reporter.unheard {
+            let claimed = one_line(claimed);
             lines.push(format!(
-                "              it said host_status {said}: that counts from a control node only, so UNKNOWN was kept"
+                "              it said host_status {claimed}: that counts from a control node only, so UNKNOWN was kept"
             ));
         }
     }
@@ -99,7 +99,7 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
 
 /// Returns the story: steps and proofs in chronological order.
 pub(in crate::cmd) fn lines(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
-    let mut told: Vec<(Time, String)> = story
+    let mut events: Vec<(Time, String)> = story
         .steps
         .iter()
         .map(|line| (line.at, step(line, view)))
@@ -107,11 +107,11 @@ pub(in crate::cmd) fn lines(story: &RecoveryHistoryView, view: &View) -> Vec<Str
     for one in &story.proofs {
         // A proof is stored with the step that reports it, so it comes right after that step.
         // Times are from the clocks of different engines, so they need not be in order.
-        let before = told.iter().rposition(|(at, _)| *at <= one.at);
+        let before = events.iter().rposition(|(at, _)| *at <= one.at);
         let place = before.map_or(0, |place| place + 1);
-        told.insert(place, (one.at, proof(one, view)));
+        events.insert(place, (one.at, proof(one, view)));
     }
-    told.into_iter().map(|(_, line)| line).collect()
+    events.into_iter().map(|(_, line)| line).collect()
 }
 
 fn step(line: &StepView, view: &View) -> String {

@@ -142,9 +142,9 @@ impl Monitors {
     /// Sends the heartbeats; returns a refusal by the API, if there was one.
     async fn send_heartbeats(&self, hosts: &[HostSnapshot]) -> Option<String> {
         const KINDS: [MonitorKind; 3] = [MonitorKind::Host, MonitorKind::Process, MonitorKind::Instance];
-        let heard = hosts.iter().filter(|host| is_heard(host));
+        let up = hosts.iter().filter(|host| is_heard(host));
         let all: Vec<(&HostSnapshot, MonitorKind)> =
-            heard.flat_map(|host| KINDS.map(|kind| (host, kind))).collect();
+            up.flat_map(|host| KINDS.map(|kind| (host, kind))).collect();
         let mut refused = None;
         for some in all.chunks(MAX_PARALLEL) {
             let mut signing = JoinSet::new();

@@ -50,12 +50,12 @@ pub(super) fn each(seen: &SituationView) -> Vec<String> {
         lines.push(line(finding, seen.at.0));
         let ways = ways(seen, finding);
         let fix = finding.typed().map(|fix| format!("-> {fix}"));
-        let told = if ways.is_empty() {
+        let fixes = if ways.is_empty() {
             fix.into_iter().collect()
         } else {
             ways
         };
-        lines.extend(told.into_iter().map(|told| format!("      {told}")));
+        lines.extend(fixes.into_iter().map(|fixes| format!("      {fixes}")));
     }
     lines
 }

@@ -145,7 +145,7 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
         finding.subjects.iter().any(|one| subjects.contains(one))
             || (reasons.contains(code) && !named.contains(code))
     };
-    let mut kept = Vec::new();
+    let mut selected = Vec::new();
     for finding in all {
         if !of_part(finding) {
             continue;
@@ -154,9 +154,9 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
         if part.subjects.len() < finding.subjects.len() {
             part.instances = part.subjects.iter().map(|one| concerned(one, hosts)).sum();
         }
-        kept.push(part);
+        selected.push(part);
     }
-    kept
+    selected
 }
 
 /// Returns the number of instances that a subject is, or has.
@@ -186,14 +186,14 @@ fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a st
 /// Returns the first few names.
 fn some<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let all: Vec<&str> = names.collect();
-    let mut told: Vec<String> = all.iter().take(NAMED).map(|name| out::plain(name)).collect();
+    let mut names: Vec<String> = all.iter().take(NAMED).map(|name| out::plain(name)).collect();
     if all.len() > NAMED {
-        told.push(format!("{} more", all.len() - NAMED));
+        names.push(format!("{} more", all.len() - NAMED));
     }
-    if told.is_empty() {
+    if names.is_empty() {
         "none".to_owned()
     } else {
-        told.join(", ")
+        names.join(", ")
     }
 }
 

@@ -129,21 +129,21 @@ fn hosts(
     judged: &BTreeMap<&str, &HostView>,
     all_hosts: bool,
 ) -> Vec<String> {
-    let told = segment.hosts.iter().filter_map(|host| {
+    let note_text = segment.hosts.iter().filter_map(|host| {
         let note = note(seen, host);
         let how = || {
             judged
                 .get(host.name.as_str())
                 .and_then(|one| protection_note(one))
         };
-        let told = match (note, all_hosts) {
+        let note_text = match (note, all_hosts) {
             (Some(note), _) => Some(note),
             (None, true) => Some(how().unwrap_or_else(|| "protected".to_owned())),
             (None, false) => None,
         };
-        told.map(|told| format!("{}: {told}", host.name))
+        note_text.map(|note_text| format!("{}: {note_text}", host.name))
     });
-    let mut entries: Vec<String> = told.collect();
+    let mut entries: Vec<String> = note_text.collect();
     let more = entries.len().saturating_sub(HOSTS);
     if more > 0 && !all_hosts {
         entries.truncate(HOSTS);

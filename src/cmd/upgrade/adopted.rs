@@ -23,18 +23,18 @@ const BROKER: Duration = Duration::from_secs(5);
 /// Lists the options in the file that have no effect, each with its line.
 pub(super) fn options(report: &ConfigReport) -> Check {
     const NAME: &str = "Options Without Effect";
-    let told: Vec<&Warning> = report
+    let warnings: Vec<&Warning> = report
         .warnings
         .iter()
         .filter(|warning| !matches!(warning, Warning::Renamed { .. }))
         .collect();
     // Options that Masakari has and that are not needed here are no mistake.
-    let grade = if told.iter().all(|warning| warning.is_notice()) {
+    let grade = if warnings.iter().all(|warning| warning.is_notice()) {
         CheckGrade::Success
     } else {
         CheckGrade::Warning
     };
-    let lines: Vec<String> = told.iter().map(ToString::to_string).collect();
+    let lines: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     check(NAME, grade, (!lines.is_empty()).then(|| lines.join("; ")))
 }
 
@@ -69,7 +69,7 @@ pub(super) fn authorities(settings: &Settings) -> Check {
 /// Lists the files that are missing, by the URL that they are for.
 fn missing(asked: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
     let mut grade = CheckGrade::Success;
-    let mut told = BTreeSet::new();
+    let mut shown = BTreeSet::new();
     for (url, file) in asked {
         let Some(file) = file.filter(|file| !file.exists()) else {
             continue;
@@ -85,9 +85,9 @@ fn missing(asked: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
         } else {
             "nothing would start"
         };
-        told.insert(format!("{} is not there (for {url}): {end}", file.display()));
+        shown.insert(format!("{} is not there (for {url}): {end}", file.display()));
     }
-    (grade, told)
+    (grade, shown)
 }
 
 /// Checks what a report without evidence counts for.
@@ -181,7 +181,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
             return vec![check(OPEN, CheckGrade::Failure, why)];
         }
     };
-    let mut told: Vec<String> = open
+    let mut lines: Vec<String> = open
         .notifications
         .iter()
         .map(|(status, number)| {
@@ -191,7 +191,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
             )
         })
         .collect();
-    let mut grade = if told.is_empty() {
+    let mut grade = if lines.is_empty() {
         CheckGrade::Success
     } else {
         CheckGrade::Warning
@@ -203,11 +203,11 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
                 let (open, watching) = (of(Life::Open), of(Life::Watching));
                 if open > 0 {
                     grade = CheckGrade::Warning;
-                    told.push(count(open, "recovery is open", "recoveries are open"));
+                    lines.push(count(open, "recovery is open", "recoveries are open"));
                 }
                 // These recoveries only wait for their hosts.
                 if watching > 0 {
-                    told.push(count(
+                    lines.push(count(
                         watching,
                         "watches a host that is not back yet",
                         "watch hosts that are not back yet",
@@ -216,11 +216,11 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
             }
             Err(error) => {
                 grade = CheckGrade::Failure;
-                told.push(Failure::new("reading recoveries", error).chain());
+                lines.push(Failure::new("reading recoveries", error).chain());
             }
         }
     }
-    let work = check(OPEN, grade, (!told.is_empty()).then(|| told.join(", ")));
+    let work = check(OPEN, grade, (!lines.is_empty()).then(|| lines.join(", ")));
     let reserved: BTreeSet<String> = open.reserved.into_iter().collect();
     let names = (!reserved.is_empty()).then(|| format!("{}: {}", reserved.len(), some_of(&reserved)));
     vec![work, check(RESERVED, CheckGrade::Success, names)]

@@ -84,22 +84,22 @@ impl<'a> Region<'a> {
 
     /// Deletes canaries, and waits until they are gone.
     pub(super) async fn delete(&self, ids: &[ServerId], within: Duration) -> Result<(), Failure> {
-        let mut kept = Vec::new();
+        let mut remaining = Vec::new();
         for id in ids {
             self.intent(&format!("deletes canary {id}")).await?;
             let deleted = self.nova.canaries().delete(*id).await;
             self.outcome("asked for", &deleted).await;
-            kept.extend(deleted.err().map(|error| format!("{id}: {error}")));
+            remaining.extend(deleted.err().map(|error| format!("{id}: {error}")));
         }
         let left = canaries::until_gone(&self.nova, ids, within).await;
-        kept.extend(left.iter().map(|id| format!("{id} is still there")));
-        if kept.is_empty() {
+        remaining.extend(left.iter().map(|id| format!("{id} is still there")));
+        if remaining.is_empty() {
             return Ok(());
         }
         Err(Failure::from_text(format!(
             "canaries are left (`tachi drill {} --clean-up` deletes them): {}",
             self.host,
-            kept.join("; ")
+            remaining.join("; ")
         )))
     }
 }

@@ -54,7 +54,7 @@ impl Remote {
         recovery: Option<&str>,
         last: Option<usize>,
     ) -> Result<AuditLines, Failure> {
-        let mut told = AuditLines {
+        let mut lines = AuditLines {
             machine: String::new(),
             lines: Vec::new(),
             unread: Vec::new(),
@@ -62,7 +62,7 @@ impl Remote {
         let mut marker: Option<String> = None;
         let what = self.to_string();
         for _ in 0..MOST_PAGES {
-            let left = last.map(|last| last.saturating_sub(told.lines.len()));
+            let left = last.map(|last| last.saturating_sub(lines.lines.len()));
             let query = [
                 ("host", host.map(str::to_owned)),
                 ("recovery", recovery.map(str::to_owned)),
@@ -79,20 +79,20 @@ impl Remote {
                     page.machine
                 )));
             }
-            if marker.is_some() && page.machine != told.machine {
+            if marker.is_some() && page.machine != lines.machine {
                 return Err(Failure::from_text(format!(
                     "{self} is several machines: {} has told the newest lines, and {} answered for the older ones. Each has logs of its \
                      own: ask for fewer lines (--last), or run the command on the controller that is meant",
-                    told.machine, page.machine
+                    lines.machine, page.machine
                 )));
             }
             let is_last = page.marker.is_none() || page.marker == marker || page.lines.is_empty();
-            told.machine = page.machine;
-            told.lines.extend(page.lines);
-            told.unread = page.unread;
+            lines.machine = page.machine;
+            lines.lines.extend(page.lines);
+            lines.unread = page.unread;
             marker = page.marker;
-            if is_last || last.is_some_and(|last| told.lines.len() >= last) {
-                return Ok(told);
+            if is_last || last.is_some_and(|last| lines.lines.len() >= last) {
+                return Ok(lines);
             }
         }
         Err(Failure::from_text(format!(

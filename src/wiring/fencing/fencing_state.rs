@@ -278,8 +278,8 @@ impl FencingState {
             one.0 = one.0.saturating_add(u32::from(test.fault.is_some()));
             one.1 |= test.failures >= FAILURES;
         }
-        let heard = u32::try_from(state.off_while_heard.len()).unwrap_or(u32::MAX);
-        gauge!(OFF_WHILE_HEARD).set(f64::from(heard));
+        let off_while_up = u32::try_from(state.off_while_heard.len()).unwrap_or(u32::MAX);
+        gauge!(OFF_WHILE_HEARD).set(f64::from(off_while_up));
         for (device, (count, down)) in faults {
             gauge!(FAULTS, "device" => device.clone()).set(f64::from(count));
             gauge!(UP, "device" => device.clone()).set(if down { 0.0 } else { 1.0 });
@@ -294,13 +294,13 @@ impl Tests for FencingState {
         Some(self.state().tests.as_ref()?.values().cloned().collect())
     }
 
-    fn resume(&self, kept: Vec<DeviceTest>) {
+    fn resume(&self, stored: Vec<DeviceTest>) {
         let mut state = self.state();
         if state.pauses.is_none() {
             return;
         }
         let tests = state.tests.get_or_insert_default();
-        for test in kept {
+        for test in stored {
             let key = (test.host.clone(), test.target.clone());
             if tests.get(&key).is_none_or(|ours| ours.as_of < test.as_of) {
                 tests.insert(key, test);

@@ -69,9 +69,9 @@ pub(crate) async fn examine(
     (within, busy): (Duration, &BTreeSet<String>),
 ) {
     let (mut new, mut off) = (Vec::new(), Vec::new());
-    let told = |report: &Report| report.power.filter(|_| report.target.is_some());
+    let reading = |report: &Report| report.power.filter(|_| report.target.is_some());
     let mut judged = {
-        let asked = reports.iter().filter(|report| told(report).is_some());
+        let asked = reports.iter().filter(|report| reading(report).is_some());
         let devices: Vec<_> = asked
             .filter_map(|report| {
                 let device = report.target.as_ref()?.to_string();
@@ -81,7 +81,7 @@ pub(crate) async fn examine(
         identified.judge_all(&devices).await.into_iter()
     };
     for (index, report) in reports.iter_mut().enumerate() {
-        let Some(power) = told(report) else { continue };
+        let Some(power) = reading(report) else { continue };
         let Some(judged) = judged.next() else { break };
         match judged {
             Err(error) => {
@@ -99,12 +99,9 @@ pub(crate) async fn examine(
     }
     let host = |index: &usize| reports.get(*index).map(|report| report.host.clone());
     let wanted: BTreeSet<String> = new.iter().chain(&off).filter_map(host).collect();
-    let heard = hosts_up(ears, &wanted, within).await;
+    let up = hosts_up(ears, &wanted, within).await;
     for index in off {
-        let Some(report) = reports
-            .get_mut(index)
-            .filter(|report| heard.contains(&report.host))
-        else {
+        let Some(report) = reports.get_mut(index).filter(|report| up.contains(&report.host)) else {
             continue;
         };
         report.alarm = Some(Alarm::OffWhileHeard);
@@ -115,7 +112,7 @@ pub(crate) async fn examine(
         ));
     }
     let learns = |index: usize| {
-        let report = reports.get(index).filter(|report| heard.contains(&report.host))?;
+        let report = reports.get(index).filter(|report| up.contains(&report.host))?;
         Some(NewMachine {
             host: report.host.clone(),
             device: report.target.as_ref()?.to_string(),
@@ -133,12 +130,12 @@ pub(crate) async fn examine(
 
 /// Returns the hosts whose heartbeat advances in Nova from now on. It does not wait for hosts that Nova shows down.
 async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Duration) -> BTreeSet<String> {
-    let mut heard = BTreeSet::new();
+    let mut up = BTreeSet::new();
     if wanted.is_empty() {
-        return heard;
+        return up;
     }
     let Some(first) = ears.look().await else {
-        return heard;
+        return up;
     };
     let before: BTreeMap<String, Option<Timestamp>> = first
         .into_iter()
@@ -152,11 +149,11 @@ async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Du
             let (Some(service), Some(before)) = (service, before.get(&host)) else {
                 continue;
             };
-            if !wanted.contains(&host) || heard.contains(&host) {
+            if !wanted.contains(&host) || up.contains(&host) {
                 continue;
             }
             if service.last_heartbeat > *before {
-                heard.insert(host);
+                up.insert(host);
             } else {
                 waits |= service.up;
             }
@@ -165,7 +162,7 @@ async fn hosts_up(ears: &dyn HostLiveness, wanted: &BTreeSet<String>, within: Du
             break;
         }
     }
-    heard
+    up
 }
 
 #[cfg(test)]

@@ -174,10 +174,10 @@ impl RunningTests {
         }
     }
 
-    fn note(&mut self, told: PollResult) {
+    fn note(&mut self, result: PollResult) {
         let (how, now) = (&self.test.how, Instant::now());
         let at = self.test.clock.wall();
-        match told {
+        match result {
             PollResult::Late(report, patience) => how.late(&report, at, patience),
             PollResult::Looked(report) => {
                 self.usual.insert(key(&report), report.latency);

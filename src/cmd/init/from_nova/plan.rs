@@ -109,21 +109,21 @@ impl Plan {
 }
 
 /// Renders the plan as lines.
-pub(super) fn lines(told: &FromNovaView, method: Method) -> Vec<String> {
+pub(super) fn lines(view: &FromNovaView, method: Method) -> Vec<String> {
     let mut lines = Vec::new();
-    for segment in &told.segments {
+    for segment in &view.segments {
         lines.push(match segment.segment {
             Some(_) => format!("segment {}", segment.name),
             None => format!("segment {} ({})  + new", segment.name, method.as_str()),
         });
         lines.extend(segment.hosts.iter().map(|host| format!("  {host}  + add")));
     }
-    if told.stay > 0 {
-        lines.push(format!("in a segment already, and left there: {}", told.stay));
+    if view.stay > 0 {
+        lines.push(format!("in a segment already, and left there: {}", view.stay));
     }
-    let left = told.left.iter();
+    let left = view.left.iter();
     lines.extend(left.map(|one| format!("{} is put nowhere: {}", one.host, one.why)));
-    lines.extend(told.without_level.clone());
+    lines.extend(view.without_level.clone());
     lines
 }
 
