@@ -87,18 +87,18 @@ impl Cadences {
         let mut before = std::mem::take(&mut self.hosts);
         let deaf = Deafness::of(services, deaf_after(usual_age(&before).unwrap_or_default()));
         for (host, service) in services {
-            let mut heard = before.remove(host).unwrap_or_default();
+            let mut cadence = before.remove(host).unwrap_or_default();
             if late {
-                heard.stands = None;
+                cadence.stands = None;
             }
             if deaf.is_to_all_but(service.as_ref()) {
-                heard.deaf = Some(now);
+                cadence.deaf = Some(now);
             }
             // A cell that is down shows nothing about its hosts.
             if let Some(service) = service {
-                heard.look(service, now);
+                cadence.look(service, now);
             }
-            self.hosts.insert(host.clone(), heard);
+            self.hosts.insert(host.clone(), cadence);
         }
     }
 
@@ -107,12 +107,12 @@ impl Cadences {
         let looked = self
             .looked
             .filter(|looked| now.saturating_sub(*looked) <= UNSEEN)?;
-        let heard = self.hosts.get(host)?;
-        let (stamp, since) = heard.stands?;
+        let cadence = self.hosts.get(host)?;
+        let (stamp, since) = cadence.stands?;
         Some(StandingHeartbeat {
             stamp,
             stood: looked.saturating_sub(since),
-            deaf_ago: heard.deaf.map(|deaf| now.saturating_sub(deaf)),
+            deaf_ago: cadence.deaf.map(|deaf| now.saturating_sub(deaf)),
         })
     }
 

@@ -164,7 +164,7 @@ impl GivenEvidence {
 pub fn says_off(payload: &BTreeMap<String, String>) -> bool {
     payload
         .get("host_status")
-        .is_some_and(|said| said.eq_ignore_ascii_case("NORMAL"))
+        .is_some_and(|status| status.eq_ignore_ascii_case("NORMAL"))
 }
 
 #[cfg(test)]

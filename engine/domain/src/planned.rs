@@ -284,10 +284,10 @@ impl PlannedState {
     }
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for heard in action::hear(&pulse, &mut self.heard, Task::LiveMigrate, record) {
-            let said = &heard.said;
-            if said.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
-                self.aborted = Some(said.by.clone());
+        for applied in action::hear(&pulse, &mut self.heard, Task::LiveMigrate, record) {
+            let action = &applied.said;
+            if action.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
+                self.aborted = Some(action.by.clone());
             }
         }
         self.pulse = Some(pulse);

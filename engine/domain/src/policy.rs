@@ -337,8 +337,8 @@ impl Policy {
         if self.heartbeat_stale_is_set {
             self.heartbeat_stale
         } else {
-            let learnt = age.saturating_add(age / 2).min(LONGEST_LEARNT);
-            self.heartbeat_stale.max(learnt)
+            let threshold = age.saturating_add(age / 2).min(LONGEST_LEARNT);
+            self.heartbeat_stale.max(threshold)
         }
     }
 

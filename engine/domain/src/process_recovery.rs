@@ -180,18 +180,18 @@ impl ProcessRecovery {
     }
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for heard in action::hear(&pulse, &mut self.heard, Task::DisableNode, record) {
-            let said = &heard.said;
-            if said.word == OperatorCommand::Reject {
+        for applied in action::hear(&pulse, &mut self.heard, Task::DisableNode, record) {
+            let action = &applied.said;
+            if action.word == OperatorCommand::Reject {
                 self.end(
                     NotificationStatus::Failed,
-                    format!("rejected by {}", said.by),
+                    format!("rejected by {}", action.by),
                     record,
                 );
-            } else if let Some(why) = heard.outlived_by(self.wait.as_ref()) {
+            } else if let Some(why) = applied.outlived_by(self.wait.as_ref()) {
                 record.step(Task::DisableNode, StepKind::Note, 0.0, why);
             } else {
-                self.approved(said, record);
+                self.approved(action, record);
             }
         }
         self.pulse = Some(pulse);

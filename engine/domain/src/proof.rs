@@ -238,7 +238,7 @@ impl Proof {
                 level,
                 ..
             } => {
-                let said = said(latest, others);
+                let evidence = said(latest, others);
                 let by = if *level > 1 {
                     format!(", by level {level}")
                 } else {
@@ -246,7 +246,7 @@ impl Proof {
                 };
                 format!(
                     "{host} is off{by}: {} twice in a row, last asked {} after the recovery began",
-                    said,
+                    evidence,
                     seconds(latest.started),
                 )
             }
@@ -270,10 +270,10 @@ impl Proof {
 
 fn said(latest: &DatedReading, others: &[Pair]) -> String {
     let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
-    let said: Vec<String> = all
+    let readings: Vec<String> = all
         .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))
         .collect();
-    said.join(" and ")
+    readings.join(" and ")
 }
 
 fn seconds(at: Elapsed) -> String {

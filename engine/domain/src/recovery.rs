@@ -169,7 +169,7 @@ impl OperatorState {
                 pulse.operator_maintenance,
                 pulse.word.clone(),
                 pulse.move_words.len(),
-                pulse.move_words.last().map(|said| said.number),
+                pulse.move_words.last().map(|resolution| resolution.number),
             )
         };
         let is_known = |one: &OperatorAction| before.actions.iter().any(|old| old.id == one.id);

@@ -361,13 +361,13 @@ impl VmRecovery {
                 break;
             }
         }
-        let told = self
+        let current = self
             .trouble
             .as_ref()
             .filter(|trouble| now.elapsed.since(trouble.since) >= TOLD_AFTER)
             .map(|trouble| trouble.text.clone());
-        if self.stage != Stage::Over && self.message != told {
-            self.message = told;
+        if self.stage != Stage::Over && self.message != current {
+            self.message = current;
             record.head = true;
             record.notification = Some((NotificationStatus::Running, self.message.clone()));
         }

@@ -175,16 +175,16 @@ impl Wait {
 
 /// Stores in `kept` what is waited for `now`. Returns true if it has changed: it is another wait, or none was stored, as in
 /// a state that an older version wrote.
-pub(crate) fn note(kept: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String>, now: Timestamp) -> bool {
-    if let Some(kept) = kept
-        && kept.what == what
+pub(crate) fn note(noted: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String>, now: Timestamp) -> bool {
+    if let Some(noted) = noted
+        && noted.what == what
     {
         // A wait that grows by a guard or a host keeps its start.
-        let grown = kept.on != on;
-        kept.on = on;
+        let grown = noted.on != on;
+        noted.on = on;
         return grown;
     }
-    *kept = Some(Wait { what, on, since: now });
+    *noted = Some(Wait { what, on, since: now });
     true
 }
 

@@ -18,11 +18,11 @@ impl Alarm {
             self.told = None;
             return false;
         }
-        let Some(told) = self.told else {
+        let Some(raised_at) = self.told else {
             self.told = Some(now);
             return at_once;
         };
-        let due = now.saturating_sub(told) >= every;
+        let due = now.saturating_sub(raised_at) >= every;
         if due {
             self.told = Some(now);
         }

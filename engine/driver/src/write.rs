@@ -150,7 +150,7 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
             others,
             level,
         } => {
-            let said = |dated: &DatedReading| {
+            let render = |dated: &DatedReading| {
                 json!({
                     "asked_ms": dated.started.millis(),
                     "said": dated.reading.raw,
@@ -162,14 +162,14 @@ fn proof_of(proof: &Proof, owner: &str, host: &str, wall: Timestamp) -> ProofWri
                 .map(|pair| {
                     json!({
                         "device": pair.latest.reading.device,
-                        "readings": [said(&pair.first), said(&pair.latest)],
+                        "readings": [render(&pair.first), render(&pair.latest)],
                     })
                 })
                 .collect();
             (
                 "device",
                 latest.reading.device.clone(),
-                json!({ "level": level, "readings": [said(first), said(latest)], "others": beside }),
+                json!({ "level": level, "readings": [render(first), render(latest)], "others": beside }),
             )
         }
         Basis::Word {

@@ -77,8 +77,8 @@ pub(super) fn always_fits<'a>(
             let with = group.members.iter().filter(|id| moving.contains(id));
             with.count().saturating_sub(1)
         });
-        let kept = ground.kept_from(demand, &BTreeMap::new());
-        if !fits(ground, &demand.shape, &kept, &load, open, mates.sum()) {
+        let limit = ground.kept_from(demand, &BTreeMap::new());
+        if !fits(ground, &demand.shape, &limit, &load, open, mates.sum()) {
             return Err(&demand.name);
         }
         if alone {
@@ -92,7 +92,7 @@ pub(super) fn always_fits<'a>(
 pub(super) fn fits(
     ground: &CandidateIndex<'_>,
     shape: &Arc<Shape>,
-    kept: &GroupLimit,
+    limit: &GroupLimit,
     load: &Load,
     open: &[bool],
     gone: usize,
@@ -117,7 +117,7 @@ pub(super) fn fits(
         all: Vec::new(),
     };
     for (at, place) in takers.hosts.iter().enumerate() {
-        if !open.get(*place).copied().unwrap_or(false) || kept.has(*place) {
+        if !open.get(*place).copied().unwrap_or(false) || limit.has(*place) {
             continue;
         }
         let slack = takers.slack.get(at * width..(at + 1) * width).unwrap_or_default();

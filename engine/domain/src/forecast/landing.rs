@@ -73,8 +73,8 @@ fn chosen_from(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Meth
 
 /// Returns the indexes of the open hosts with capacity for one instance.
 pub(super) fn takers(ground: &CandidateIndex<'_>, demand: &Demand, open: &[bool]) -> Vec<usize> {
-    let kept = ground.kept_from(demand, &BTreeMap::new());
+    let limit = ground.kept_from(demand, &BTreeMap::new());
     let takers = ground.takers(&demand.shape);
     let fit = takers.hosts.iter().copied();
-    fit.filter(|place| open[*place] && !kept.has(*place)).collect()
+    fit.filter(|place| open[*place] && !limit.has(*place)).collect()
 }

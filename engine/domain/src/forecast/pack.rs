@@ -39,9 +39,9 @@ pub(super) fn pack(ground: &CandidateIndex<'_>, demands: &[&Demand], open: &[boo
         key(other).cmp(&key(one)).then_with(|| one.id.cmp(&other.id))
     });
     for demand in sorted {
-        let kept = ground.kept_from(demand, &filling.put);
-        if !filling.place(demand, &kept) {
-            return Err(filling.shortage(demand, &kept));
+        let limit = ground.kept_from(demand, &filling.put);
+        if !filling.place(demand, &limit) {
+            return Err(filling.shortage(demand, &limit));
         }
     }
     Ok(())
@@ -52,7 +52,7 @@ impl Packing<'_, '_> {
         self.open.get(place).copied().unwrap_or(false)
     }
 
-    fn place(&mut self, demand: &Demand, kept: &GroupLimit) -> bool {
+    fn place(&mut self, demand: &Demand, limit: &GroupLimit) -> bool {
         let takers = self.ground.takers(&demand.shape);
         let shape = Arc::as_ptr(&demand.shape);
         let mut at = self.from.get(&shape).copied().unwrap_or(0);
@@ -64,7 +64,7 @@ impl Packing<'_, '_> {
                     .amounts
                     .iter()
                     .all(|(class, amount)| self.free[self.ground.at(place, *class)] >= *amount);
-            if has_room && !kept.has(place) {
+            if has_room && !limit.has(place) {
                 for (class, amount) in &takers.amounts {
                     self.free[self.ground.at(place, *class)] -= amount;
                 }
@@ -81,14 +81,14 @@ impl Packing<'_, '_> {
     }
 
     /// Returns the shortage for an instance that did not fit: the least that any host lacks, or why most hosts would not take it.
-    fn shortage(&self, demand: &Demand, kept: &GroupLimit) -> Shortage {
+    fn shortage(&self, demand: &Demand, limit: &GroupLimit) -> Shortage {
         let mut refusals: BTreeMap<Mismatch, usize> = BTreeMap::new();
         let mut lacks: Option<(&str, u64)> = None;
         for (place, (_, host)) in self.ground.hosts.iter().enumerate() {
             if !self.is_open(place) {
                 continue;
             }
-            let no = refuses(host, &demand.shape).or_else(|| kept.has(place).then_some(Mismatch::Group));
+            let no = refuses(host, &demand.shape).or_else(|| limit.has(place).then_some(Mismatch::Group));
             if let Some(no) = no {
                 *refusals.entry(no).or_default() += 1;
                 continue;

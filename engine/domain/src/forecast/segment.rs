@@ -227,7 +227,7 @@ impl<'a, 'b> Bounds<'a, 'b> {
     /// True if any `count` hosts may certainly be lost: the heaviest hosts count as lost, and so do the best of the others.
     fn hold(&self, count: usize) -> bool {
         let load = heaviest(&self.loads, count);
-        let fits = |shape, kept: &GroupLimit, gone| fits(self.ground, shape, kept, &load, &self.open, gone);
+        let fits = |shape, limit: &GroupLimit, gone| fits(self.ground, shape, limit, &load, &self.open, gone);
         // True if an instance that may run on any host fits, even without this number of the best hosts.
         let mut free: BTreeMap<(*const Shape, usize), bool> = BTreeMap::new();
         self.sorts.iter().all(|sort| {

@@ -69,8 +69,8 @@ fn holds(facts: &GuardFacts, rules: &Policy) -> Vec<String> {
         FencingMode::External | FencingMode::DryRun => GuardPhase::Proof,
     };
     let ruling = rule(facts, rules, moment, &BTreeSet::new());
-    let told = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());
-    ruling.holds.into_iter().map(told).collect()
+    let render = |(guard, reason): (Guard, String)| format!("{} {guard}: {reason}", guard.number());
+    ruling.holds.into_iter().map(render).collect()
 }
 
 #[cfg(test)]

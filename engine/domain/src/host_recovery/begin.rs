@@ -113,11 +113,11 @@ fn nothing_to_do(
     }
     let claims = policy.fencing == FencingMode::External && !retry;
     if claims && reported != Some("NORMAL") {
-        let said = reported.unwrap_or("missing");
+        let status = reported.unwrap_or("missing");
         return Some((
             Ignored,
             format!(
-                "host_status is {said}, so nobody says that host {host} is off, and in fencing mode external the \
+                "host_status is {status}, so nobody says that host {host} is off, and in fencing mode external the \
                      engine cannot see for itself"
             ),
         ));

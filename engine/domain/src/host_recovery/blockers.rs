@@ -81,8 +81,8 @@ impl Blockers {
 
     /// Returns the most important trouble that has lasted long enough to be shown.
     pub(super) fn due(&self, now: DecisionTime) -> Option<&str> {
-        let told = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
-        self.0.values().find(told).map(|trouble| trouble.text.as_str())
+        let is_due = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
+        self.0.values().find(is_due).map(|trouble| trouble.text.as_str())
     }
 
     /// Returns the most important trouble, however recent.

@@ -382,14 +382,14 @@ impl GuardTrack {
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let now = ctx.now;
-        let heard = region.hears(ctx.host, ctx.policy) && !suspect.service.was_silent();
+        let is_up = region.hears(ctx.host, ctx.policy) && !suspect.service.was_silent();
         let lookout = &mut self.lookout;
-        lookout.was_missed |= !heard;
+        lookout.was_missed |= !is_up;
         let beat = region.last_heartbeat(ctx.host);
         let newer = lookout.beats_anew(now, beat);
         let denied = |given: &GivenEvidence| beat.is_some_and(|beat| outlives(beat, given.dated()));
         let may_be_fenced = suspect.said.evidence().is_some_and(|given| !denied(given));
-        if !heard || may_be_fenced || !suspect.untouched {
+        if !is_up || may_be_fenced || !suspect.untouched {
             lookout.heard.over();
             return false;
         }

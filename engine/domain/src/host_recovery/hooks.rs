@@ -169,14 +169,14 @@ fn told_instances(moves: &Moves, stage: Stage) -> Option<Vec<HookInstance>> {
     }
     let mut moves: Vec<_> = moves.values().collect();
     moves.sort_unstable_by_key(|one| (one.rank, one.server));
-    let told = moves.into_iter().map(|one| HookInstance {
+    let instances = moves.into_iter().map(|one| HookInstance {
         id: one.server,
         name: Some(one.name.clone()),
         status: one.status().as_str(),
         dest_host: one.dest.clone(),
         message: one.note.clone(),
     });
-    Some(told.collect())
+    Some(instances.collect())
 }
 
 fn leave_waiting(moves: &mut Moves, end: End, why: &str, ctx: &mut DecisionContext<'_>) {

@@ -222,21 +222,21 @@ impl MonitorHeartbeats {
     }
 
     /// Applies an operator's action on a hold that shows the heartbeats.
-    pub(super) fn apply(&mut self, said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+    pub(super) fn apply(&mut self, action: &OperatorWord, ctx: &mut DecisionContext<'_>) {
         let now = ctx.now.elapsed;
         let shown = self.shown.is_some_and(|shown| now.since(shown) >= SHOWN_AFTER);
         let lists_them = |hold: &RecoveryHold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive);
         if !shown || !ctx.hold.as_ref().is_some_and(lists_them) {
             return;
         }
-        match said.word {
+        match action.word {
             OperatorCommand::Approve => {
                 self.shown = None;
                 self.contradicted.clear();
             }
             OperatorCommand::HostIsOff => {
                 self.overridden = true;
-                let text = format!("the heartbeats of its monitors are overridden by {}", said.by);
+                let text = format!("the heartbeats of its monitors are overridden by {}", action.by);
                 ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
             OperatorCommand::Reject => {}

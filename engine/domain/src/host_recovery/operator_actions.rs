@@ -54,8 +54,8 @@ impl HostRecovery {
     pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
-        for heard in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
-            heard_action(self, &heard, wait.as_ref(), &pulse, now, record);
+        for applied in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
+            heard_action(self, &applied, wait.as_ref(), &pulse, now, record);
         }
         let mut ctx = decision_context!(self, now, record);
         let move_track = &mut self.asks.move_track;
@@ -67,8 +67,8 @@ impl HostRecovery {
         ) {
             self.asks.listing.question.seen = None;
         }
-        if let Some(said) = &pulse.off_word {
-            heard_off_word(&mut self.off_word, said, record);
+        if let Some(claim) = &pulse.off_word {
+            heard_off_word(&mut self.off_word, claim, record);
         }
         if pulse.joined_normal {
             self.joined(now, record);
@@ -157,35 +157,35 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
 
 fn heard_action(
     state: &mut HostRecovery,
-    heard: &AppliedAction,
+    applied: &AppliedAction,
     wait: Option<&Wait>,
     pulse: &OperatorState,
     now: DecisionTime,
     record: &mut Record,
 ) {
-    let said = &heard.said;
-    tell_word(said, &mut decision_context!(state, now, record));
-    match said.word {
+    let action = &applied.said;
+    tell_word(action, &mut decision_context!(state, now, record));
+    match action.word {
         OperatorCommand::Approve => {
             if let Some(freeze) = pulse.frozen.of_host() {
                 let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
                 record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
-            if let Some(why) = heard.outlived_by(wait) {
+            if let Some(why) = applied.outlived_by(wait) {
                 record.step(Task::Fence, StepKind::Note, 0.0, why);
                 return;
             }
             state
                 .guard
                 .heartbeats
-                .apply(said, &mut decision_context!(state, now, record));
+                .apply(action, &mut decision_context!(state, now, record));
             // Only these holds ask about the host: an approval past a guard or of a dry run makes the report no more recent.
             if state
                 .hold
                 .as_ref()
                 .is_some_and(|hold| matches!(hold.kind, HoldKind::Fence | HoldKind::Alive))
             {
-                confirmed_off(&mut state.off_word, said);
+                confirmed_off(&mut state.off_word, action);
             }
             state.approved(now, record);
         }
@@ -193,15 +193,15 @@ fn heard_action(
             state
                 .guard
                 .heartbeats
-                .apply(said, &mut decision_context!(state, now, record));
-            confirmed_off(&mut state.off_word, said);
+                .apply(action, &mut decision_context!(state, now, record));
+            confirmed_off(&mut state.off_word, action);
             // It confirms that the host is off, whatever was asked; a hold of another kind that came meanwhile is not covered. Nor is it an
             // approval of what guards wait for: an operator who has seen one host does not know about the others.
-            if state.hold.is_some() && heard.is_for_this_kind(wait) {
+            if state.hold.is_some() && applied.is_for_this_kind(wait) {
                 state.approved(now, record);
             }
             let mut ctx = decision_context!(state, now, record);
-            if confirmation::hear(&mut state.confirmation, said, &mut ctx) {
+            if confirmation::hear(&mut state.confirmation, action, &mut ctx) {
                 // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);
@@ -209,15 +209,15 @@ fn heard_action(
         }
         OperatorCommand::Reject => {
             if state.stage != Stage::Returning && state.stage != Stage::Over {
-                state.rejected = Some(said.by.clone());
+                state.rejected = Some(action.by.clone());
                 state.hold = None;
             }
         }
     }
 }
 
-fn tell_word(said: &OperatorWord, ctx: &mut DecisionContext<'_>) {
-    let text = format!("{} by {}", said.word, said.by);
+fn tell_word(action: &OperatorWord, ctx: &mut DecisionContext<'_>) {
+    let text = format!("{} by {}", action.word, action.by);
     let waited = ctx.hold.as_ref().map(|hold| ctx.now.elapsed.since(hold.since));
     let text = match waited {
         Some(waited) => format!("{text}, after being held for {} s", waited.as_secs()),

@@ -98,8 +98,8 @@ impl Pace {
 
     /// Counts a move that lacks nothing but a permit.
     pub(super) fn is_ready(&mut self, urgency: Urgency) {
-        let told: u32 = self.ready.iter().map(|(_, count)| count).sum();
-        if told >= TOLD {
+        let reported: u32 = self.ready.iter().map(|(_, count)| count).sum();
+        if reported >= TOLD {
             return;
         }
         match self.ready.iter_mut().find(|(one, _)| *one == urgency) {

@@ -41,7 +41,7 @@ pub enum StopReason {
 impl StopReason {
     /// Returns the reason by the actions, latest first: the latest one that shows if the instance should run decides.
     pub fn judge(orders: &[ServerAction]) -> Self {
-        let said = orders
+        let latest = orders
             .iter()
             .find_map(|order| match (order.action.as_str(), order.by) {
                 (
@@ -61,7 +61,7 @@ impl StopReason {
                 // A move, a rebuild or a lock: the instance stays as it was.
                 (_, _) => None,
             });
-        said.unwrap_or(Self::Unclear)
+        latest.unwrap_or(Self::Unclear)
     }
 }
 

@@ -195,16 +195,16 @@ pub(super) fn instances_recovered(
 ) {
     state.enter(PlannedStage::Listing, record);
     state.recovered = servers.iter().copied().collect();
-    let told = named(servers, ServerId::to_string);
+    let names = named(servers, ServerId::to_string);
     let closed = *state.closed.get_or_insert(now.elapsed);
     if now.elapsed.since(closed) < state.order.limit {
         state.list.not_before = now.elapsed.plus(LOOK_FOR_ARRIVALS);
-        let text = format!("waits for the recoveries of instances of {}: {told}", state.host);
+        let text = format!("waits for the recoveries of instances of {}: {names}", state.host);
         state.trouble(text, now);
         return;
     }
     let text = format!(
-        "{} not drained: {} moved; instances that did not run there are being recovered: {told}; it is not frozen, so what is left \
+        "{} not drained: {} moved; instances that did not run there are being recovered: {names}; it is not frozen, so what is left \
          stays protected{}",
         state.host,
         instances(state.count(MoveStage::Moved)),

@@ -4,8 +4,8 @@
 const NAMED: usize = 5;
 
 /// Renders the first few names and the number of the others.
-pub(super) fn named<T>(all: &[T], told: impl Fn(&T) -> String) -> String {
-    let mut names: Vec<String> = all.iter().take(NAMED).map(told).collect();
+pub(super) fn named<T>(all: &[T], render: impl Fn(&T) -> String) -> String {
+    let mut names: Vec<String> = all.iter().take(NAMED).map(render).collect();
     if all.len() > NAMED {
         names.push(format!("{} more", all.len() - NAMED));
     }

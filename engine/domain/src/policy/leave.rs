@@ -83,21 +83,21 @@ impl LeaveRules {
                 .map(ToString::to_string)
         };
         let id = |rules: &[String], id: &str| rules.iter().find(|rule| *rule == id).cloned();
-        let said = |option: &str, rule: String| format!("{option} names {rule}");
+        let reason = |option: &str, rule: String| format!("{option} names {rule}");
         pair(&self.metadata, &server.metadata)
-            .map(|rule| said("exclude_instance_metadata", rule))
-            .or_else(|| id(&self.projects, &about.project).map(|rule| said("exclude_projects", rule)))
+            .map(|rule| reason("exclude_instance_metadata", rule))
+            .or_else(|| id(&self.projects, &about.project).map(|rule| reason("exclude_projects", rule)))
             .or_else(|| {
                 let image = about.image.as_deref()?;
-                id(&self.images, image).map(|rule| said("exclude_images", rule))
+                id(&self.images, image).map(|rule| reason("exclude_images", rule))
             })
             .or_else(|| {
                 pair(&self.image_properties, &about.image_properties)
-                    .map(|rule| said("exclude_image_properties", rule))
+                    .map(|rule| reason("exclude_image_properties", rule))
             })
             .or_else(|| {
                 pair(&self.flavor_properties, &about.flavor_properties)
-                    .map(|rule| said("exclude_flavor_properties", rule))
+                    .map(|rule| reason("exclude_flavor_properties", rule))
             })
     }
 }

@@ -56,7 +56,7 @@ impl GuardState {
 }
 
 impl ProcessRecovery {
-    pub(super) fn approved(&mut self, said: &OperatorWord, record: &mut Record) {
+    pub(super) fn approved(&mut self, action: &OperatorWord, record: &mut Record) {
         if self.guarded.held.take().is_some() || self.guarded.waits.take().is_some() {
             self.guarded.lifted = true;
             self.question.not_before = Elapsed::ZERO;
@@ -64,7 +64,7 @@ impl ProcessRecovery {
                 Task::DisableNode,
                 StepKind::Note,
                 0.2,
-                format!("{} by {}", said.word, said.by),
+                format!("{} by {}", action.word, action.by),
             );
         }
     }

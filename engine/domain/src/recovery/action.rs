@@ -103,12 +103,12 @@ pub(crate) fn hear(
     task: Task,
     record: &mut Record,
 ) -> Vec<AppliedAction> {
-    let mut heard: Vec<AppliedAction> = Vec::new();
+    let mut applied: Vec<AppliedAction> = Vec::new();
     for action in &pulse.actions {
         record.heard_actions.insert(action.id);
         record.head = true;
         *number = (*number).max(action.said.number);
-        heard.push(AppliedAction {
+        applied.push(AppliedAction {
             said: action.said.clone(),
             given: if action.is_late {
                 ActionScope::Late
@@ -117,20 +117,20 @@ pub(crate) fn hear(
             },
         });
     }
-    if let Some(said) = pulse.word.as_ref().filter(|said| said.number > *number) {
-        *number = said.number;
+    if let Some(action) = pulse.word.as_ref().filter(|action| action.number > *number) {
+        *number = action.number;
         record.head = true;
-        heard.push(AppliedAction {
-            said: said.clone(),
+        applied.push(AppliedAction {
+            said: action.clone(),
             given: ActionScope::Anything,
         });
     }
-    let abort = heard
+    let abort = applied
         .iter()
         .find(|one| one.said.word == OperatorCommand::Reject)
         .cloned();
     if let Some(abort) = abort {
-        for other in heard
+        for other in applied
             .iter()
             .filter(|one| one.said.word != OperatorCommand::Reject)
         {
@@ -139,12 +139,12 @@ pub(crate) fn hear(
             record.applied(word.to_string(), by);
             record.step(task, StepKind::Note, 0.0, text);
         }
-        heard.retain(|one| one.said.word == OperatorCommand::Reject);
+        applied.retain(|one| one.said.word == OperatorCommand::Reject);
     }
-    for one in &heard {
+    for one in &applied {
         record.applied(one.said.word.to_string(), &one.said.by);
     }
-    heard
+    applied
 }
 
 #[cfg(test)]

@@ -35,10 +35,10 @@ pub const GIVEN_UP_BY_LATEST: u8 = 5;
 
 /// Collects the records that moves have given up, by instance, oldest first. Each is in the state in which the last move saw it.
 pub fn given_up(
-    kept: impl IntoIterator<Item = (ServerId, Vec<WrittenOff>)>,
+    stored: impl IntoIterator<Item = (ServerId, Vec<WrittenOff>)>,
 ) -> BTreeMap<ServerId, Vec<WrittenOff>> {
     let mut found: BTreeMap<ServerId, Vec<WrittenOff>> = BTreeMap::new();
-    for (server, offs) in kept.into_iter().filter(|(_, offs)| !offs.is_empty()) {
+    for (server, offs) in stored.into_iter().filter(|(_, offs)| !offs.is_empty()) {
         let of_it = found.entry(server).or_default();
         of_it.retain(|off| !offs.iter().any(|newer| newer.id == off.id));
         of_it.extend(offs);
@@ -52,16 +52,16 @@ pub fn written_off_in(state: &str) -> Option<Vec<WrittenOff>> {
     struct StoredFields {
         written_off: Vec<WrittenOff>,
     }
-    let kept = serde_json::from_str::<StoredFields>(state).ok()?;
-    Some(kept.written_off)
+    let stored = serde_json::from_str::<StoredFields>(state).ok()?;
+    Some(stored.written_off)
 }
 
 /// Collects the hosts on which instances may run, as earlier recoveries of any host have left them in the journal, oldest recovery
 /// first. The latest recovery of an instance counts.
 pub fn may_run(
-    kept: impl IntoIterator<Item = (ServerId, BTreeSet<String>)>,
+    stored: impl IntoIterator<Item = (ServerId, BTreeSet<String>)>,
 ) -> BTreeMap<ServerId, BTreeSet<String>> {
-    let mut found: BTreeMap<_, _> = kept.into_iter().collect();
+    let mut found: BTreeMap<_, _> = stored.into_iter().collect();
     found.retain(|_, hosts| !hosts.is_empty());
     found
 }
@@ -73,6 +73,6 @@ pub fn may_run_in(state: &str) -> Option<BTreeSet<String>> {
         #[serde(default)]
         may_run: BTreeSet<String>,
     }
-    let kept = serde_json::from_str::<StoredFields>(state).ok()?;
-    Some(kept.may_run)
+    let stored = serde_json::from_str::<StoredFields>(state).ok()?;
+    Some(stored.may_run)
 }

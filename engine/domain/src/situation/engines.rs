@@ -108,8 +108,8 @@ fn nova(alive: &[&Engine], all: &mut ProtectionState, found: &mut Findings) {
     }
     for engine in alive {
         for (name, part) in &engine.parts {
-            let told = away && name == NOVA;
-            if !part.well && !told {
+            let is_reported = away && name == NOVA;
+            if !part.well && !is_reported {
                 let text = format!("{name} is {}", part.text);
                 found.note(Finding::new(FindingCode::EnginePart, text).about(&engine.name, 0));
             }

@@ -87,13 +87,14 @@ pub(super) fn assess_host(
         .filter(|test| test.fault.is_some())
         .collect();
     let fix = format!("tachi fence test {host}");
-    let said = |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
+    let render =
+        |test: &DeviceTest| format!("{}: {}", test.device, test.fault.as_deref().unwrap_or_default());
     if let Some(worst) = bad.iter().max_by_key(|test| test.failures) {
         let since = bad.iter().map(|test| test.as_of).min();
         let hopeless = good.is_empty() && bad.iter().all(|test| test.failures >= FAILURES);
         if hopeless {
-            let told: Vec<String> = bad.iter().map(|test| said(test)).collect();
-            let finding = Finding::new(FindingCode::FenceFailing, told.join("; "));
+            let faults: Vec<String> = bad.iter().map(|test| render(test)).collect();
+            let finding = Finding::new(FindingCode::FenceFailing, faults.join("; "));
             found.note(finding.about(host, instances).since(since).fix(fix));
             standing.worsen(Protection::Unprotected, FindingCode::FenceFailing);
             return;
@@ -103,7 +104,10 @@ pub(super) fn assess_host(
         } else {
             format!("{} works", good.join(", "))
         };
-        let finding = Finding::new(FindingCode::FenceLevelFailing, format!("{}; {rest}", said(worst)));
+        let finding = Finding::new(
+            FindingCode::FenceLevelFailing,
+            format!("{}; {rest}", render(worst)),
+        );
         found.note(finding.about(host, instances).since(since).fix(fix));
         standing.worsen(Protection::Degraded, FindingCode::FenceLevelFailing);
         return;

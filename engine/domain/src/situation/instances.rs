@@ -61,7 +61,7 @@ pub(super) fn assess(
     let of: BTreeMap<&str, &ProtectionState> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
     let waiting: BTreeMap<ServerId, &WaitingInstance> =
         look.facts.waiting.iter().map(|one| (one.server, one)).collect();
-    let mut told = BTreeSet::new();
+    let mut reported = BTreeSet::new();
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
         let mut base = common.clone();
@@ -75,7 +75,7 @@ pub(super) fn assess(
         let first = all.len();
         all.extend(instances.iter().map(|one| {
             let waiting = waiting.get(&one.id).copied();
-            told.extend(waiting.map(|_| one.id));
+            reported.extend(waiting.map(|_| one.id));
             if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
                 found.note(resting(one, rest, look));
             }
@@ -98,7 +98,7 @@ pub(super) fn assess(
     }
     // Instances that Nova shows on no host, or that were not listed since.
     let listed = all.len();
-    for one in waiting.values().filter(|one| !told.contains(&one.server)) {
+    for one in waiting.values().filter(|one| !reported.contains(&one.server)) {
         let standing = down(code(one));
         all.push(InstanceSituation {
             id: one.server,

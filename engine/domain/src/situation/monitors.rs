@@ -202,8 +202,8 @@ pub(super) fn assess_host(
 /// Reports guests that start at boot: they would run beside the moved instances. The latest heartbeat with this data counts.
 fn guests(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
     let own = look.facts.monitors.iter().filter(|one| one.said.host == name);
-    let told = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));
-    let Some((_, guests)) = told.max_by_key(|(at, _)| *at) else {
+    let settings = own.filter_map(|one| Some((one.signed_at, one.said.guests.as_ref()?)));
+    let Some((_, guests)) = settings.max_by_key(|(at, _)| *at) else {
         return;
     };
     match guests.resume {

@@ -150,15 +150,15 @@ proptest! {
         let on = facts.instances.as_ref().unwrap().value.on.clone();
         let situation = assess(&facts, NOW);
         for one in on.values().flat_map(|all| all.iter()).filter(|one| one.left.is_none()) {
-            let told = situation.instances.iter().flatten().find(|told| told.id == one.id).unwrap();
+            let shown = situation.instances.iter().flatten().find(|shown| shown.id == one.id).unwrap();
             let named = situation.findings.iter().any(|finding| {
                 finding.code == FindingCode::InstanceDown && finding.subjects.contains(&one.name.to_string())
             });
             match one.rest.as_ref().map(|rest| rest.why) {
                 None | Some(StopReason::Meant) => prop_assert!(!named, "{one:?}"),
-                Some(StopReason::Due) => prop_assert!(named && told.protection == Protection::Down, "{told:?}"),
+                Some(StopReason::Due) => prop_assert!(named && shown.protection == Protection::Down, "{shown:?}"),
                 Some(StopReason::Unasked | StopReason::Unclear) => {
-                    prop_assert!(named && told.protection >= Protection::Unknown, "{told:?}");
+                    prop_assert!(named && shown.protection >= Protection::Unknown, "{shown:?}");
                 }
             }
         }

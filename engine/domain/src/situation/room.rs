@@ -323,8 +323,8 @@ fn cloud(facts: &Facts, now: Timestamp, wanted: impl Fn(&str) -> bool) -> (Cloud
             zone: zone.to_owned(),
             metadata: metadata_of(&rooms.aggregates, name),
             demands: (!compute.cell_down && wanted(name)).then(|| {
-                let meant = own.iter().filter(|one| one.left.is_none());
-                meant.map(|one| shapes.demand(one, zone)).collect()
+                let included = own.iter().filter(|one| one.left.is_none());
+                included.map(|one| shapes.demand(one, zone)).collect()
             }),
         };
         cloud.hosts.insert(compute.host.clone(), room);

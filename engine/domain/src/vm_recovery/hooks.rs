@@ -126,7 +126,7 @@ impl VmRecovery {
 
     fn told_instance(&self, phase: Phase) -> Vec<HookInstance> {
         let seen = self.seen.as_ref().map(|seen| &seen.what);
-        let told = self.server.map(|id| HookInstance {
+        let instance = self.server.map(|id| HookInstance {
             id,
             name: seen.map(|seen| seen.name.clone()),
             status: match phase {
@@ -137,6 +137,6 @@ impl VmRecovery {
             dest_host: None,
             message: None,
         });
-        told.into_iter().collect()
+        instance.into_iter().collect()
     }
 }

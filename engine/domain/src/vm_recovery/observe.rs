@@ -129,10 +129,10 @@ impl VmRecovery {
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
         let task = self.task();
-        for heard in action::hear(&pulse, &mut self.heard, task, record) {
-            let said = &heard.said;
-            if said.word == OperatorCommand::Reject && self.stage != Stage::Over {
-                let text = format!("rejected by {}", said.by);
+        for applied in action::hear(&pulse, &mut self.heard, task, record) {
+            let action = &applied.said;
+            if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
+                let text = format!("rejected by {}", action.by);
                 self.end(NotificationStatus::Failed, text, record);
             }
         }

@@ -157,13 +157,13 @@ fn believed_word(
         confirmation.waits_for_silence = true;
     }
     if !suspect.service.is_silent(now) {
-        if let Some(heard) = suspect.service.up_evidence(now) {
-            suspect.contradicted(&heard, began, guard, ctx);
+        if let Some(heartbeat) = suspect.service.up_evidence(now) {
+            suspect.contradicted(&heartbeat, began, guard, ctx);
         }
         return None;
     }
-    if let Some(heard) = suspect.said.outlived_word() {
-        suspect.contradicted(&heard, began, guard, ctx);
+    if let Some(heartbeat) = suspect.said.outlived_word() {
+        suspect.contradicted(&heartbeat, began, guard, ctx);
         return None;
     }
     if let Some(claim) = suspect.said.claim() {
@@ -334,7 +334,7 @@ impl Suspect<'_> {
     /// report is not taken for a repetition.
     pub(super) fn contradicted(
         &self,
-        heard: &str,
+        heartbeat: &str,
         began: Elapsed,
         guard: &GuardTrack,
         ctx: &mut DecisionContext<'_>,
@@ -343,11 +343,11 @@ impl Suspect<'_> {
         let doubted = now.elapsed.since(began);
         if doubted >= CONTRADICTED_LIMIT && self.service.is_given_up_after(doubted, now.elapsed) {
             let message = format!(
-                "host {host} is reported down, but {heard} and it is not known to be off: nothing was done"
+                "host {host} is reported down, but {heartbeat} and it is not known to be off: nothing was done"
             );
             if self.service.was_silent() {
                 // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
-                ctx.hold_fence(heard);
+                ctx.hold_fence(heartbeat);
             } else if self.untouched {
                 ctx.record.failed(Task::Fence, message.clone());
                 ctx.record.contradicted = !guard.lookout.was_missed;
@@ -357,7 +357,7 @@ impl Suspect<'_> {
                 ctx.hold_fence(&message);
             }
         } else {
-            let text = format!("host {host} is reported down, but {heard}: waiting");
+            let text = format!("host {host} is reported down, but {heartbeat}: waiting");
             ctx.troubles.set(BlockerKind::Heard, now, text);
         }
     }

@@ -50,8 +50,8 @@ const CONFIRMATION_TIMEOUT: Duration = Duration::from_mins(2);
 
 impl OffConfirmation {
     /// True if a confirmation given at `said` may still be acted on at `clock`, the database's time.
-    pub fn lasts(said: Timestamp, clock: Timestamp) -> bool {
-        clock <= said.plus(LASTS)
+    pub fn lasts(given_at: Timestamp, clock: Timestamp) -> bool {
+        clock <= given_at.plus(LASTS)
     }
 
     /// True if it may still be acted on.
@@ -89,7 +89,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
 /// Takes an operator's confirmation. True if it is to be checked.
 pub(in super::super) fn hear(
     known: &mut Option<OffConfirmation>,
-    said: &OperatorWord,
+    action: &OperatorWord,
     ctx: &mut DecisionContext<'_>,
 ) -> bool {
     let why_not = match (*ctx.stage, ctx.policy.fencing) {
@@ -100,14 +100,14 @@ pub(in super::super) fn hear(
     if let Some(why_not) = why_not {
         let text = format!(
             "{} confirmed that the host is off: nothing changes, {why_not}",
-            said.by
+            action.by
         );
         ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
         return false;
     }
     *known = Some(OffConfirmation {
-        by: said.by.clone(),
-        said: said.at,
+        by: action.by.clone(),
+        said: action.at,
         heard: ctx.now.elapsed,
         waited: Duration::ZERO,
         counted: ctx.now.elapsed,
@@ -144,14 +144,16 @@ pub(super) fn act(
     }
     let confirmation = known.as_ref()?;
     if !suspect.service.is_silent(now.elapsed) {
-        let heard = suspect.service.up_evidence(now.elapsed);
-        if let Some(heard) = heard.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT) {
-            gainsaid(known, &heard, fence, ctx);
+        let heartbeat = suspect.service.up_evidence(now.elapsed);
+        if let Some(heartbeat) =
+            heartbeat.filter(|_| now.elapsed.since(confirmation.heard) >= CONTRADICTED_LIMIT)
+        {
+            gainsaid(known, &heartbeat, fence, ctx);
         }
         return None;
     }
-    if let Some(heard) = suspect.said.outlived(confirmation.said) {
-        gainsaid(known, &heard, fence, ctx);
+    if let Some(heartbeat) = suspect.said.outlived(confirmation.said) {
+        gainsaid(known, &heartbeat, fence, ctx);
         return None;
     }
     let claim = OffReport::Word {

@@ -182,12 +182,12 @@ impl Fence {
     /// Records the outcome of a level for the metrics.
     pub(super) fn record_order(&self, off: bool, now: DecisionTime, record: &mut Record) {
         let took = now.elapsed.since(self.level_began);
-        let told = self.devices().iter().map(|device| DeviceOutcome {
+        let outcomes = self.devices().iter().map(|device| DeviceOutcome {
             device: device.target.device.clone(),
             off,
             took,
         });
-        record.fenced.extend(told);
+        record.fenced.extend(outcomes);
     }
 
     /// Takes the levels of the host. Drops those without a device, because no reading could confirm the host off by them.

@@ -39,9 +39,9 @@ impl HostRecovery {
                 }
                 // The host was silent in Nova, but with a heartbeat since the time that the report gives. A later report that
                 // claims it off now releases the hold.
-                let said = suspect!(self).said;
-                let claim = said.claim();
-                let younger = said.outlived_word().is_none();
+                let claims = suspect!(self).said;
+                let claim = claims.claim();
+                let younger = claims.outlived_word().is_none();
                 let ctx = decision_context!(self, now, record);
                 let guard = &mut self.guard;
                 let shown = guard.lookout.heartbeats(ctx.host_id);
@@ -68,9 +68,9 @@ impl HostRecovery {
         self.service.want(now, self.policy.heartbeat_poll, commands);
         let ordered = self.fence.ordered;
         self.guard.lookout.want_for_order(ordered, now, commands);
-        if let Some(heard) = self.service.up_evidence(now.elapsed) {
+        if let Some(heartbeat) = self.service.up_evidence(now.elapsed) {
             let mut ctx = decision_context!(self, now, record);
-            return self.fence.stays_manual(&heard, &mut ctx);
+            return self.fence.stays_manual(&heartbeat, &mut ctx);
         }
         if self.fence.retry_at.is_some_and(|at| now.elapsed >= at) {
             self.fence.try_again(now.elapsed, &self.policy);
@@ -141,7 +141,7 @@ impl Fence {
 
     /// Stops the retries because the host is up in Nova again. An earlier order may still switch it off, or may have done so
     /// already; the engine cannot know, so an operator decides.
-    fn stays_manual(&mut self, heard: &str, ctx: &mut DecisionContext<'_>) {
+    fn stays_manual(&mut self, heartbeat: &str, ctx: &mut DecisionContext<'_>) {
         self.retry_at = None;
         self.retrying = false;
         // The operator who decides needs to know which device answered what.
@@ -152,7 +152,7 @@ impl Fence {
             "it was not switched off"
         };
         let text = format!(
-            "{tried} ({word}), and now {heard}, so it is not tried again. If the host is well, reject the recovery"
+            "{tried} ({word}), and now {heartbeat}, so it is not tried again. If the host is well, reject the recovery"
         );
         let note = format!("host {}: {text}", ctx.host);
         ctx.record.step(Task::Fence, StepKind::Note, 0.3, note);

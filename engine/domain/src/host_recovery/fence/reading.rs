@@ -234,9 +234,9 @@ impl Fence {
             && let HeartbeatJudgement::Contradicted(why) =
                 guard.heartbeats.judge(&claim, now.elapsed, shown, ctx)
         {
-            let said = proof.said();
+            let evidence = proof.said();
             self.post(index).failed = Some(Failure {
-                why: format!("{said}, but {why}"),
+                why: format!("{evidence}, but {why}"),
                 lasting: false,
             });
             return None;
@@ -335,16 +335,16 @@ impl Suspect<'_> {
             return true;
         }
         guard.wait_for_silence(self, ctx);
-        if let Some(heard) = self.service.up_evidence(now.elapsed) {
-            let said = proof.said();
+        if let Some(heartbeat) = self.service.up_evidence(now.elapsed) {
+            let evidence = proof.said();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
             let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {
                 " (Nova may still show a heartbeat from before the failure)"
             } else {
                 " (of another machine? see `tachi fence test`)"
             };
-            let heard = format!("{heard} while {said}{doubt}");
-            self.contradicted(&heard, fence.began, guard, ctx);
+            let heartbeat = format!("{heartbeat} while {evidence}{doubt}");
+            self.contradicted(&heartbeat, fence.began, guard, ctx);
         }
         false
     }

@@ -11,15 +11,15 @@ use crate::timestamp::Timestamp;
 const CLOCKS_DIFFER: i64 = 60;
 
 /// True if a heartbeat contradicts a claim of that date.
-pub(super) fn outlives(heard: Timestamp, dated: Timestamp) -> bool {
-    heard.minus_seconds(CLOCKS_DIFFER) > dated
+pub(super) fn outlives(heartbeat: Timestamp, dated: Timestamp) -> bool {
+    heartbeat.minus_seconds(CLOCKS_DIFFER) > dated
 }
 
 /// Takes claims of reports that add to what is known.
-pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, said: &OffClaim, record: &mut Record) {
+pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, claim: &OffClaim, record: &mut Record) {
     let together = match known.clone() {
-        Some(known) => known.with(said.clone()),
-        None => said.clone(),
+        Some(known) => known.with(claim.clone()),
+        None => claim.clone(),
     };
     if known.as_ref() == Some(&together) {
         return;
@@ -36,10 +36,10 @@ pub(in super::super) fn heard_off_word(known: &mut Option<OffClaim>, said: &OffC
 }
 
 /// Takes an operator's confirmation, which is about the host as it is at that moment.
-pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, said: &OperatorWord) {
+pub(in super::super) fn confirmed_off(known: &mut Option<OffClaim>, action: &OperatorWord) {
     let now = OffClaim {
-        dated: said.at,
-        arrived: Some(said.at),
+        dated: action.at,
+        arrived: Some(action.at),
         evidence: None,
     };
     *known = Some(match known.take() {
@@ -106,11 +106,11 @@ impl<'a> Said<'a> {
     }
 
     pub(in super::super) fn outlived(&self, dated: Timestamp) -> Option<String> {
-        let heard = self.heartbeat?;
-        outlives(heard, dated).then(|| {
+        let heartbeat = self.heartbeat?;
+        outlives(heartbeat, dated).then(|| {
             format!(
                 "Nova has heard of it at {}, later than {} of which the report speaks",
-                time_text(heard),
+                time_text(heartbeat),
                 time_text(dated)
             )
         })

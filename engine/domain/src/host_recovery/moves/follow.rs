@@ -151,8 +151,8 @@ impl MoveTrack {
             one.faults = 0;
         }
         let done = self.done.remove(&server);
-        if let (Some(said), Some(seen)) = (self.said_on.remove(&server), &seen)
-            && is_settled_by_word(one, said, seen, now, record)
+        if let (Some(said_on), Some(seen)) = (self.said_on.remove(&server), &seen)
+            && is_settled_by_word(one, said_on, seen, now, record)
         {
             return;
         }
@@ -278,7 +278,7 @@ impl MoveTrack {
 
 /// Decides whether its state has to be reset before it is requested, and whether an unanswered reset has been done.
 fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) {
-    let kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
+    let is_kept = one.is_kept_by_a_task(seen, now.elapsed, settled);
     match one.preparation {
         Preparation::Asked { loose: true, .. }
             if seen.vm_state == VmState::Error && seen.task_state.is_none() =>
@@ -289,10 +289,10 @@ fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) 
         Preparation::Asked { at, loose: true } if now.elapsed.since(at) >= settled => {
             one.preparation = Preparation::Wanted;
         }
-        Preparation::NotNeeded if kept || needs_preparation(&seen.vm_state) => {
+        Preparation::NotNeeded if is_kept || needs_preparation(&seen.vm_state) => {
             one.preparation = Preparation::Wanted;
         }
-        Preparation::Done if kept => one.preparation = Preparation::Wanted,
+        Preparation::Done if is_kept => one.preparation = Preparation::Wanted,
         Preparation::Asked { .. } | Preparation::NotNeeded | Preparation::Wanted | Preparation::Done => {}
     }
 }

@@ -99,55 +99,58 @@ impl MoveTrack {
     pub(in super::super) fn heard_words(
         &mut self,
         words: &[InstanceResolution],
-        heard: &mut u64,
+        last_applied: &mut u64,
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
-        let last = *heard;
+        let last = *last_applied;
         let mut lists_anew = false;
-        for said in words.iter().filter(|said| said.number > last) {
-            *heard = (*heard).max(said.number);
+        for resolution in words.iter().filter(|resolution| resolution.number > last) {
+            *last_applied = (*last_applied).max(resolution.number);
             ctx.record.head = true;
-            let place = said.on.as_deref().map(|host| format!(" on {host}"));
+            let place = resolution.on.as_deref().map(|host| format!(" on {host}"));
             let word = format!(
                 "{}{} of instance {}",
-                said.word,
+                resolution.word,
                 place.unwrap_or_default(),
-                said.server
+                resolution.server
             );
-            ctx.record.applied(word, &said.by);
-            lists_anew |= self.heard_word(said, moves, ctx);
+            ctx.record.applied(word, &resolution.by);
+            lists_anew |= self.heard_word(resolution, moves, ctx);
         }
         lists_anew
     }
 
     fn heard_word(
         &mut self,
-        said: &InstanceResolution,
+        resolution: &InstanceResolution,
         moves: &mut Moves,
         ctx: &mut DecisionContext<'_>,
     ) -> bool {
         let (now, record) = (ctx.now, &mut *ctx.record);
-        let Some(one) = moves.get_mut(&said.server) else {
-            let text = format!("{} by {}: no such instance here", said.word, said.by);
+        let Some(one) = moves.get_mut(&resolution.server) else {
+            let text = format!("{} by {}: no such instance here", resolution.word, resolution.by);
             record.step(Task::Evacuate, StepKind::Note, 0.5, text);
             return false;
         };
-        let on = said.on.as_deref();
+        let on = resolution.on.as_deref();
         let place = on.map(|host| format!(" on {host}")).unwrap_or_default();
         let admitted = one
-            .accepts(said.word, on)
-            .and_then(|()| self.is_stuck_for(one, said.word, now));
+            .accepts(resolution.word, on)
+            .and_then(|()| self.is_stuck_for(one, resolution.word, now));
         // The next list releases a move on hold, if nothing else holds it.
-        let lists_anew = admitted.is_ok() && said.word == ResolutionKind::Failure;
+        let lists_anew = admitted.is_ok() && resolution.word == ResolutionKind::Failure;
         let text = match admitted {
             Ok(()) => {
-                self.obey(one, said, now, record);
-                format!("{}{place} said of {} by {}", said.word, one.name, said.by)
+                self.obey(one, resolution, now, record);
+                format!(
+                    "{}{place} said of {} by {}",
+                    resolution.word, one.name, resolution.by
+                )
             }
             Err(why) => format!(
                 "{}{place} said of {} by {}: not done: {why}",
-                said.word, one.name, said.by
+                resolution.word, one.name, resolution.by
             ),
         };
         record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
@@ -168,18 +171,26 @@ impl MoveTrack {
         }
     }
 
-    fn obey(&mut self, one: &mut Move, said: &InstanceResolution, now: DecisionTime, record: &mut Record) {
-        let on = said.on.as_deref();
-        match said.word {
+    fn obey(
+        &mut self,
+        one: &mut Move,
+        resolution: &InstanceResolution,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
+        let on = resolution.on.as_deref();
+        match resolution.word {
             // The report is believed once Nova shows the instance there.
             ResolutionKind::Success => {
-                self.said_on
-                    .insert(one.server, (on.unwrap_or_default().to_owned(), said.by.clone()));
+                self.said_on.insert(
+                    one.server,
+                    (on.unwrap_or_default().to_owned(), resolution.by.clone()),
+                );
                 self.look.insert(one.server);
             }
             ResolutionKind::Failure => {
                 if let Some(host) = on {
-                    one.is_absent_from(host, &said.by, record);
+                    one.is_absent_from(host, &resolution.by, record);
                     one.absent.insert(host.to_owned());
                 }
                 if one.is_in_flight() {
@@ -189,7 +200,7 @@ impl MoveTrack {
             }
             ResolutionKind::Retry => one.ask_anew(now),
             ResolutionKind::Ignore => {
-                let why = format!("left to itself by {}", said.by);
+                let why = format!("left to itself by {}", resolution.by);
                 let end = if one.is_in_flight() {
                     End::Person
                 } else {

@@ -420,7 +420,7 @@ fn set_status(
     ctx: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
-    let told = match &status {
+    let outcome = match &status {
         ServiceStatus::Enabled => {
             let was = taken
                 .was_reason
@@ -436,19 +436,20 @@ fn set_status(
         service: taken.service,
         status,
     };
-    change(taken, call, told, ctx, commands);
+    change(taken, call, outcome, ctx, commands);
 }
 
 /// Requests a change of a host, once it is journalled. `told`: the progress and the text of the event.
 fn change(
     taken: &mut Reservation,
     call: ReserveCall,
-    told: (f64, String),
+    outcome: (f64, String),
     ctx: &mut DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
     taken.intend(ctx.now.elapsed);
     ctx.record.head = true;
-    ctx.record.step(Task::Reserve, StepKind::Intent, told.0, told.1);
+    ctx.record
+        .step(Task::Reserve, StepKind::Intent, outcome.0, outcome.1);
     commands.push(Command::Reserve(call));
 }
