@@ -268,14 +268,14 @@ pub async fn resolve_instance(
             }
         };
     }
-    let said = InstanceResolution {
+    let resolution = InstanceResolution {
         number: 0,
         server,
         word,
         on,
         by: by.to_owned(),
     };
-    match desk.resolve_instance(recovery, &said).await? {
+    match desk.resolve_instance(recovery, &resolution).await? {
         ActionOutcome::Heard => Ok(effect),
         ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
     }

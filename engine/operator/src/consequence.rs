@@ -37,8 +37,8 @@ impl<'a> SuggestedCommand<'a> {
         } else if confirms {
             CONFIRM_OFF.to_owned()
         } else {
-            let told = explained(command);
-            let comment = told
+            let explanation = explained(command);
+            let comment = explanation
                 .strip_prefix(command)
                 .and_then(|rest| rest.strip_prefix(COMMENT));
             comment.unwrap_or_default().to_owned()

@@ -230,18 +230,18 @@ impl ForecastView {
                 )));
             }
         }
-        let told = &seen.forecast;
+        let forecast = &seen.forecast;
         let only = segment.or(home.map(String::as_str));
-        let wanted = told.segments.iter();
+        let wanted = forecast.segments.iter();
         let wanted = wanted.filter(|one| only.is_none_or(|name| name == one.segment));
         let outcome = (!lose.is_empty()).then(|| forecast_loss(&seen.facts, seen.now, lose));
         // Without lost hosts, and while the data is stale, this is empty.
         let landing = landings(&seen.facts, seen.now, lose);
         Ok(Self {
             at: Time(seen.now),
-            as_of: told.as_of.map(Time),
-            trouble: told.trouble.as_ref().map(|trouble| trouble.text.clone()),
-            unread: told.unread,
+            as_of: forecast.as_of.map(Time),
+            trouble: forecast.trouble.as_ref().map(|trouble| trouble.text.clone()),
+            unread: forecast.unread,
             segments: wanted.map(SegmentForecastView::from).collect(),
             lost: outcome.as_ref().map(OutcomeView::from),
             landing: landing.into_iter().map(LandingView::from).collect(),

@@ -75,20 +75,20 @@ impl FreezeRequest {
     ///
     /// The duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn admit(self, force: &str) -> Result<Self, InvalidFreeze> {
-        let told = lasting(self.lasts);
+        let duration = lasting(self.lasts);
         if self.lasts < SHORTEST {
             return Err(InvalidFreeze::Lasts(format!(
-                "{told} is too short: write 1m or more"
+                "{duration} is too short: write 1m or more"
             )));
         }
         if self.lasts > LONGEST {
             return Err(InvalidFreeze::Lasts(format!(
-                "{told} is too long: 30d at most, and 24h without {force}"
+                "{duration} is too long: 30d at most, and 24h without {force}"
             )));
         }
         if self.lasts > MAX_UNFORCED_FREEZE && !self.force {
             return Err(InvalidFreeze::Lasts(format!(
-                "{told} is long for something that is not protected: 24h at most, or {force}"
+                "{duration} is long for something that is not protected: 24h at most, or {force}"
             )));
         }
         let reason = self.reason.trim();
@@ -226,16 +226,16 @@ impl FreezeDesk<'_> {
     ///
     /// The freeze is no longer in force, the audit log cannot be written, or the database failed.
     pub async fn thaw(&self, freeze: &FreezeView) -> Result<(FreezeView, Option<String>), ActionError> {
-        let told = tachi_domain::freeze::Freeze::from(freeze);
-        let host = match told.scope {
-            FreezeScope::Host => told.name.as_str(),
+        let shown = tachi_domain::freeze::Freeze::from(freeze);
+        let host = match shown.scope {
+            FreezeScope::Host => shown.name.as_str(),
             FreezeScope::Region | FreezeScope::Segment | FreezeScope::Instance => "",
         };
         let entry = |phase, text| self.entry(AuditAction::Thaw, phase, host, text);
-        self.before(entry(AuditPhase::Intent, told.sentence()), "nothing was thawed")
+        self.before(entry(AuditPhase::Intent, shown.sentence()), "nothing was thawed")
             .await?;
-        let thawed = self.freezes.thaw(told.number, &self.by).await;
-        let mut outcome = entry(AuditPhase::Outcome, told.what());
+        let thawed = self.freezes.thaw(shown.number, &self.by).await;
+        let mut outcome = entry(AuditPhase::Outcome, shown.what());
         outcome.result = Some(match &thawed {
             Ok(Some(_)) => AuditResult::Ok,
             Ok(None) => AuditResult::Permanent,
@@ -246,7 +246,7 @@ impl FreezeDesk<'_> {
             Some(line) => Ok((FreezeView::from(&line), unaudited)),
             None => Err(ActionError::Unknown(format!(
                 "{} is frozen no more by what you saw: that has ended meanwhile, or another freeze has taken its place",
-                told.what()
+                shown.what()
             ))),
         }
     }
@@ -269,7 +269,7 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
 pub fn render_frozen(
     written: &InForce,
     what: &FreezeTarget,
-    heard: &WaitResult,
+    waited: &WaitResult,
     seen: &RegionSnapshot,
 ) -> FrozenView {
     let unprotected = seen.situation.instances.as_ref().map(|all| {
@@ -294,9 +294,9 @@ pub fn render_frozen(
         before: written.before.as_ref().map(FreezeView::from),
         already: written.already,
         unprotected,
-        heard: heard.pending().is_empty(),
-        unheard: heard.pending().to_vec(),
-        underway: heard.lines(),
+        heard: waited.pending().is_empty(),
+        unheard: waited.pending().to_vec(),
+        underway: waited.lines(),
         notes,
     }
 }

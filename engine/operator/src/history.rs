@@ -190,11 +190,11 @@ pub(crate) fn down(summary: &RecoverySummary, one: &Vmove) -> Option<Duration> {
     Some(Duration::from_micros(u64::try_from(lasted).unwrap_or_default()))
 }
 
-fn instance(story: &RecoveryHistory, one: &Vmove, kept: Option<&StoredMove<'_>>) -> InstanceView {
-    let state = |key: &str| kept.and_then(|kept| kept.state.get(key));
+fn instance(story: &RecoveryHistory, one: &Vmove, stored: Option<&StoredMove<'_>>) -> InstanceView {
+    let state = |key: &str| stored.and_then(|stored| stored.state.get(key));
     // An instance that an operator has dealt with waits for nothing.
-    let wait = kept.filter(|kept| kept.one.seen_to.is_none());
-    let wait = wait.and_then(|kept| kept.one.wait.as_ref());
+    let wait = stored.filter(|stored| stored.one.seen_to.is_none());
+    let wait = wait.and_then(|stored| stored.one.wait.as_ref());
     InstanceView {
         proof: state("proof").and_then(Value::as_u64),
         ha_enabled: state("tagged").and_then(Value::as_bool),
@@ -203,7 +203,7 @@ fn instance(story: &RecoveryHistory, one: &Vmove, kept: Option<&StoredMove<'_>>)
         commands: wait.map_or_else(Vec::new, |wait| {
             waits::of_move(wait, &one.instance_uuid, story.summary.id)
         }),
-        seen_to: kept.and_then(|kept| kept.one.seen_to.clone()),
+        seen_to: stored.and_then(|stored| stored.one.seen_to.clone()),
         ..InstanceView::of(&story.summary, one)
     }
 }
@@ -372,9 +372,10 @@ pub struct InstanceView {
 
 impl From<&RecoveryHistory> for RecoveryHistoryView {
     fn from(story: &RecoveryHistory) -> Self {
-        let kept = kept(story);
+        let stored = kept(story);
         let marked = |one: &Vmove| {
-            kept.get(one.id.to_string().as_str())?
+            stored
+                .get(one.id.to_string().as_str())?
                 .state
                 .get("tagged")?
                 .as_bool()
@@ -412,7 +413,7 @@ impl From<&RecoveryHistory> for RecoveryHistoryView {
             instances: story
                 .vmoves
                 .iter()
-                .map(|one| instance(story, one, kept.get(one.id.to_string().as_str())))
+                .map(|one| instance(story, one, stored.get(one.id.to_string().as_str())))
                 .collect(),
         }
     }

@@ -228,7 +228,7 @@ impl Upkeep<'_> {
             .await?;
         let retried = self.desk.retry(id, &self.by).await;
         let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
-        let told = match retried {
+        let outcome = match retried {
             Ok(RetryOutcome::Begun {
                 recovery,
                 notification,
@@ -244,13 +244,13 @@ impl Upkeep<'_> {
             Ok(RetryOutcome::Refused(why)) => Err(refused(why)),
             Err(error) => Err(ActionError::Failed(error)),
         };
-        let (result, text) = match &told {
+        let (result, text) = match &outcome {
             Ok((recovery, _)) => (AuditResult::Ok, format!("recovery {recovery}")),
             Err(ActionError::Failed(error)) => failed(error),
             Err(why) => (AuditResult::Permanent, why.to_string()),
         };
         let unaudited = self.write_outcome(entry, result, text).await;
-        let (recovery, notification) = told?;
+        let (recovery, notification) = outcome?;
         Ok(Done {
             view: RetriedView {
                 recovery,

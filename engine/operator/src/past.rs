@@ -195,17 +195,17 @@ fn engine(line: &EngineRow, span: Span) -> PastEngineView {
 }
 
 fn report(one: &PastReport, past: &Past) -> PastReportView {
-    let told = &one.notification;
+    let notification = &one.notification;
     let of = |recovery: &&PastRecovery| Some(recovery.summary.id) == one.recovery;
     let recovery = past.recoveries.iter().find(of);
     PastReportView {
-        notification: told.id,
+        notification: notification.id,
         accepted_at: Time(one.accepted_at),
-        noticed_at: Time(told.generated_time),
-        kind: told.kind,
-        payload: told.payload.clone(),
-        reporter: told.reporter.as_deref().map(ToString::to_string),
-        status: told.status.to_string(),
+        noticed_at: Time(notification.generated_time),
+        kind: notification.kind,
+        payload: notification.payload.clone(),
+        reporter: notification.reporter.as_deref().map(ToString::to_string),
+        status: notification.status.to_string(),
         came_of_it: came_of(one, recovery),
         recovery: one.recovery,
     }
@@ -225,24 +225,24 @@ fn refusal(one: &PastRefusals) -> PastRefusalView {
 
 /// Returns the result of a report, as it is now.
 fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
-    let told = &one.notification;
-    let why = told.message.as_deref();
-    let said = |word: &str| why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
-    let reporter = told.reporter.as_deref();
+    let notification = &one.notification;
+    let why = notification.message.as_deref();
+    let render = |word: &str| why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
+    let reporter = notification.reporter.as_deref();
     if reporter.is_some_and(|who| who.set_aside) {
-        return said("kept, and nothing was begun");
+        return render("kept, and nothing was begun");
     }
     let held = recovery.and_then(|one| one.summary.wait.as_ref());
     let held = held.filter(|wait| wait.what.is_held());
-    let mut text = match told.status {
+    let mut text = match notification.status {
         NotificationStatus::New => "accepted; no engine has begun with it yet".to_owned(),
         NotificationStatus::Running | NotificationStatus::Error => match held {
-            Some(wait) => said(&format!("accepted; held since {}", time(wait.since))),
-            None => said("accepted; it is being worked on"),
+            Some(wait) => render(&format!("accepted; held since {}", time(wait.since))),
+            None => render("accepted; it is being worked on"),
         },
-        NotificationStatus::Ignored => said("accepted, then ignored"),
-        NotificationStatus::Failed => said("accepted; it failed"),
-        NotificationStatus::Finished => said("accepted; it finished"),
+        NotificationStatus::Ignored => render("accepted, then ignored"),
+        NotificationStatus::Failed => render("accepted; it failed"),
+        NotificationStatus::Finished => render("accepted; it finished"),
     };
     if let Some(unheard) = reporter.and_then(|who| who.unheard.as_ref()) {
         // Writing to a string cannot fail.
@@ -286,7 +286,7 @@ fn freeze(one: &PastFreeze) -> PastFreezeView {
 fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     let mut all = refusals_unknown(past, span);
     if past.oldest.is_none_or(|oldest| oldest > span.to) {
-        let kept = past.oldest.map_or_else(
+        let retention = past.oldest.map_or_else(
             || "no report of any host is kept".to_owned(),
             |oldest| {
                 format!(
@@ -296,7 +296,7 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
             },
         );
         all.push(format!(
-            "what was reported then: {kept}; older ones were purged, or there were none"
+            "what was reported then: {retention}; older ones were purged, or there were none"
         ));
     }
     let host = &past.host;
@@ -355,8 +355,8 @@ fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
             "reports that were not accepted: since when they are counted is not known; {log}"
         )),
     }
-    let kept = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
-    if past.read_at.micros_since(span.from) > kept {
+    let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
+    if past.read_at.micros_since(span.from) > retention {
         all.push(format!(
             "reports that were not accepted more than 30 days ago: {log}"
         ));

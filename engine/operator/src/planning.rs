@@ -72,11 +72,11 @@ impl PlanRequest {
     ///
     /// A duration is out of bounds, or the reason is empty, too long or not one line.
     pub fn admit(self) -> Result<Self, InvalidPlan> {
-        let between = |time: Duration, least: Duration, most: Duration, told: &str| {
+        let between = |time: Duration, least: Duration, most: Duration, name: &str| {
             if (least..=most).contains(&time) {
                 Ok(())
             } else {
-                Err(format!("{} is not between {told}", lasting(time)))
+                Err(format!("{} is not between {name}", lasting(time)))
             }
         };
         between(self.limit, SHORTEST_LIMIT, LONGEST_LIMIT, "10s and 24h").map_err(InvalidPlan::Limit)?;

@@ -67,8 +67,8 @@ pub(crate) fn readings(evidence: &Value) -> Vec<String> {
         );
         format!("level {level} said {:?}, {at}", shown(one.get("said")))
     };
-    let told = sentence.map(str::to_owned).into_iter();
-    told.chain(list.iter().map(line)).collect()
+    let sentences = sentence.map(str::to_owned).into_iter();
+    sentences.chain(list.iter().map(line)).collect()
 }
 
 /// Renders a value in one line.

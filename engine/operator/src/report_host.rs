@@ -252,11 +252,11 @@ impl FailureReport<'_> {
         let host = &view.host.name;
         if let Some(why) = speaks_against(view) {
             let open = view.recovery.filter(|(_, life)| *life == Life::Open);
-            let said = match open {
+            let outcome = match open {
                 Some((id, _)) => self.said_by_us(id).await?,
                 None => None,
             };
-            return said.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
+            return outcome.ok_or_else(|| ActionError::Refused(format!("nothing was reported: {why}")));
         }
         if let Some(reporter) = new.reporter.as_deref_mut() {
             reporter.user_name = Some(self.by.clone());
@@ -351,9 +351,9 @@ impl FailureReport<'_> {
                 let known = self.recoveries(host).await?;
                 let newest = known.first();
                 if let Some(newest) = newest
-                    && let Some(said) = self.said_by_us(newest.id).await?
+                    && let Some(reported) = self.said_by_us(newest.id).await?
                 {
-                    return Ok(said);
+                    return Ok(reported);
                 }
                 let which = newest.map_or_else(String::new, |one| {
                     format!(

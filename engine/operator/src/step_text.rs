@@ -72,7 +72,7 @@ const HELD_SUFFIX: &str = ", after being held for ";
 /// that was replaced before an engine read it is only in the audit log.
 pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp)>) -> Vec<WordView> {
     let notes = steps.iter().filter(|line| line.kind == "note");
-    let heard = notes.filter_map(|line| {
+    let applied = notes.filter_map(|line| {
         let (word, by) = line.text.split_once(BY)?;
         let word = OperatorCommand::ALL.iter().find(|one| one.to_string() == word)?;
         let by = by.rsplit_once(HELD_SUFFIX).map_or(by, |(by, _)| by);
@@ -82,7 +82,7 @@ pub(crate) fn words(steps: &[StepLine], last: Option<&(String, String, Timestamp
             at: Time(line.at),
         })
     });
-    let mut all: Vec<WordView> = heard.collect();
+    let mut all: Vec<WordView> = applied.collect();
     if let Some((word, by, at)) = last {
         let last = OperatorCommand::ALL.iter().find(|one| one.as_str() == word);
         let last = last.map_or_else(|| word.clone(), ToString::to_string);

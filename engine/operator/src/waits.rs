@@ -142,8 +142,8 @@ pub fn explained(way: &str) -> String {
         (" --retry", "Nova is asked again"),
         (" --dismiss", "it stays as it is, and is listed no more"),
     ];
-    let meant = says.iter().find(|(word, _)| way.contains(word));
-    meant.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
+    let effect = says.iter().find(|(word, _)| way.contains(word));
+    effect.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
 }
 
 #[cfg(test)]

@@ -105,13 +105,13 @@ pub async fn wait(
         } else {
             Vec::new()
         };
-        let heard = WaitResult {
+        let result = WaitResult {
             recoveries,
             moves,
             deaf: deaf.clone(),
         };
-        if heard.all_wait() || before.is_empty() || Instant::now() >= written {
-            return Ok(heard);
+        if result.all_wait() || before.is_empty() || Instant::now() >= written {
+            return Ok(result);
         }
         sleep(LOOK).await;
     }
