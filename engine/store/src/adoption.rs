@@ -380,12 +380,12 @@ impl Adopt<'_> {
                 continue;
             }
             let before = one.message.as_deref().filter(|_| !open);
-            let said = [
+            let parts = [
                 open.then_some("Masakari did not finish this move"),
                 before.filter(|text| !text.is_empty()),
                 may_be_locked.then_some(MAY_BE_LOCKED),
             ];
-            let said: Vec<&str> = said.into_iter().flatten().collect();
+            let parts: Vec<&str> = parts.into_iter().flatten().collect();
             let status = if open {
                 Some(to.as_str().to_owned())
             } else {
@@ -393,7 +393,7 @@ impl Adopt<'_> {
             };
             vmove::Entity::update_many()
                 .col_expr(vmove::Column::Status, Expr::value(status))
-                .col_expr(vmove::Column::Message, Expr::value(said.join("; ")))
+                .col_expr(vmove::Column::Message, Expr::value(parts.join("; ")))
                 .col_expr(
                     vmove::Column::UpdatedAt,
                     Expr::value(to_column(self.now.whole_seconds())?),

@@ -282,11 +282,11 @@ impl Transaction for Tend {
             .await?;
         let mut news = Vec::new();
         for row in rows {
-            let told = line(&row, now)?;
+            let frozen = line(&row, now)?;
             if row.until_at <= now.micros() {
                 let until = Timestamp::from_micros(row.until_at);
                 if end(tx, &[row.id], BY_ITSELF, until).await? == 1 {
-                    news.push(FreezeNews::Ended(told));
+                    news.push(FreezeNews::Ended(frozen));
                 }
             } else if !row.noticed {
                 let noticed = Entity::update_many()
@@ -297,7 +297,7 @@ impl Transaction for Tend {
                     .exec(tx)
                     .await?;
                 if noticed.rows_affected == 1 {
-                    news.push(FreezeNews::EndsSoon(told));
+                    news.push(FreezeNews::EndsSoon(frozen));
                 }
             }
         }

@@ -42,18 +42,18 @@ impl StoredHeartbeat {
 
 /// Adds a heartbeat of the same boot. One whose counter has not advanced is a repetition or was overtaken, and is
 /// ignored.
-pub(crate) fn with(mut kept: Vec<StoredHeartbeat>, new: StoredHeartbeat) -> Vec<StoredHeartbeat> {
-    if kept.last().is_some_and(|last| new.up <= last.up) {
-        return kept;
+pub(crate) fn with(mut stored: Vec<StoredHeartbeat>, new: StoredHeartbeat) -> Vec<StoredHeartbeat> {
+    if stored.last().is_some_and(|last| new.up <= last.up) {
+        return stored;
     }
-    if let [.., before, last] = kept[..]
+    if let [.., before, last] = stored[..]
         && last.up - before.up < APART_MS
     {
-        kept.pop();
+        stored.pop();
     }
-    kept.push(new);
-    let from = kept.len().saturating_sub(MAX_STORED);
-    kept.split_off(from)
+    stored.push(new);
+    let from = stored.len().saturating_sub(MAX_STORED);
+    stored.split_off(from)
 }
 
 /// The boot in which a host was reported, as stored in `notifications.reported_boot`.
@@ -159,7 +159,12 @@ pub(crate) async fn of_recoveries(
         monitors: monitors
             .iter()
             .filter(|one| one.host == row.host_name && one.boot_id == boot.boot_id)
-            .map(|one| (one.kind, one.beats.iter().map(|kept| kept.read(now)).collect()))
+            .map(|one| {
+                (
+                    one.kind,
+                    one.beats.iter().map(|stored| stored.read(now)).collect(),
+                )
+            })
             .collect(),
     };
     known

@@ -52,8 +52,8 @@ impl Machines for MachineTable {
             new,
             now: self.db.now(),
         };
-        let learnt = self.db.write(&learn).await;
-        learnt.map_err(|stop| stop.journal("learning which machines the fence devices switch"))
+        let recorded = self.db.write(&learn).await;
+        recorded.map_err(|stop| stop.journal("learning which machines the fence devices switch"))
     }
 
     async fn note(
@@ -239,7 +239,7 @@ impl Transaction for Learn<'_> {
             .all(tx)
             .await?;
         let busy: BTreeSet<String> = busy.into_iter().collect();
-        let mut learnt = 0;
+        let mut recorded = 0;
         for one in self.new {
             let place = (one.host.as_str(), one.device.as_str());
             let before = row(tx, place).await?;
@@ -263,9 +263,9 @@ impl Transaction for Learn<'_> {
                 }
                 written => written?,
             }
-            learnt += 1;
+            recorded += 1;
         }
-        Ok(TxOutcome::Keep(learnt))
+        Ok(TxOutcome::Keep(recorded))
     }
 }
 

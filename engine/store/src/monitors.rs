@@ -162,8 +162,8 @@ impl HeartbeatRow<'_> {
             .all(tx)
             .await?;
         let readable = rows.into_iter().filter_map(|(host, kind, boot, beats)| {
-            let kept = serde_json::from_str(&beats?).ok()?;
-            Some(((host, kind), (boot?, kept)))
+            let stored = serde_json::from_str(&beats?).ok()?;
+            Some(((host, kind), (boot?, stored)))
         });
         Ok(readable.collect())
     }
@@ -204,9 +204,9 @@ impl Transaction for HeartbeatRow<'_> {
             let before = before.remove(&key).filter(|(id, _)| *id == boot.id);
             let age = i64::try_from(received.received.elapsed().as_micros()).unwrap_or(i64::MAX);
             let at = Timestamp::from_micros(now.micros().saturating_sub(age));
-            let before = before.map(|(_, kept)| kept).unwrap_or_default();
-            let kept = heartbeats::with(before, StoredHeartbeat::new(boot.up, at));
-            Some(serde_json::json!(kept).to_string())
+            let before = before.map(|(_, beats)| beats).unwrap_or_default();
+            let beats = heartbeats::with(before, StoredHeartbeat::new(boot.up, at));
+            Some(serde_json::json!(beats).to_string())
         };
         if !last.is_empty() {
             let rows = last

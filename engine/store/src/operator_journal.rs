@@ -88,14 +88,14 @@ impl OperatorJournal for DeskTables {
             by,
             at: self.db.now(),
         };
-        let said = self.db.write(&acknowledge).await;
-        said.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
+        let outcome = self.db.write(&acknowledge).await;
+        outcome.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
     async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError> {
-        let told = story::story(&self.db, id).await;
-        told.map_err(|stop| stop.journal("reading a recovery"))
+        let history = story::story(&self.db, id).await;
+        history.map_err(|stop| stop.journal("reading a recovery"))
     }
 
     #[instrument(name = "store::past", level = "debug", skip_all)]
@@ -135,8 +135,8 @@ impl OperatorJournal for DeskTables {
             by,
             at: self.db.now(),
         };
-        let said = self.db.write(&say).await;
-        said.map_err(|stop| stop.journal("saying a word about a recovery"))
+        let outcome = self.db.write(&say).await;
+        outcome.map_err(|stop| stop.journal("saying a word about a recovery"))
     }
 
     #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
@@ -145,8 +145,8 @@ impl OperatorJournal for DeskTables {
         id: RecoveryId,
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError> {
-        let said = self.db.write(&move_words::SayOf { id, word }).await;
-        said.map_err(|stop| stop.journal("saying a word about an instance"))
+        let outcome = self.db.write(&move_words::SayOf { id, word }).await;
+        outcome.map_err(|stop| stop.journal("saying a word about an instance"))
     }
 
     #[instrument(name = "store::muted_reporters", level = "debug", skip_all)]

@@ -103,12 +103,12 @@ impl Store {
     pub async fn purge(
         &self,
         options: &PurgeOptions,
-        mut told: impl FnMut(&PurgeCounts) + Send,
+        mut progress: impl FnMut(&PurgeCounts) + Send,
     ) -> Result<PurgeCounts, StoreError> {
         let mut purged = PurgeCounts::default();
         let mut left = options.max_rows;
         for kind in Kind::ALL {
-            self.purge_kind(kind, options, &mut left, &mut purged, &mut told)
+            self.purge_kind(kind, options, &mut left, &mut purged, &mut progress)
                 .await
                 .map_err(|stop| stop.store("purging old rows"))?;
         }
@@ -121,7 +121,7 @@ impl Store {
         options: &PurgeOptions,
         left: &mut Option<u64>,
         purged: &mut PurgeCounts,
-        told: &mut (impl FnMut(&PurgeCounts) + Send),
+        progress: &mut (impl FnMut(&PurgeCounts) + Send),
     ) -> Result<(), Stop> {
         let mut after = 0;
         loop {
@@ -146,7 +146,7 @@ impl Store {
                 *left = left.saturating_sub(done.found);
             }
             if done.found > 0 {
-                told(purged);
+                progress(purged);
             }
             let Some(last) = done.last else { return Ok(()) };
             after = last;

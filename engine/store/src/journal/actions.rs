@@ -62,15 +62,20 @@ fn action(row: &Model, now: Timestamp) -> Result<OperatorAction, Stop> {
 }
 
 /// Marks the actions that this transaction's owner has processed.
-pub(super) async fn mark(tx: &Tx, row: &recovery::Model, heard: &[i64], now: Timestamp) -> Result<(), Stop> {
-    if heard.is_empty() {
+pub(super) async fn mark(
+    tx: &Tx,
+    row: &recovery::Model,
+    applied: &[i64],
+    now: Timestamp,
+) -> Result<(), Stop> {
+    if applied.is_empty() {
         return Ok(());
     }
     Entity::update_many()
         .col_expr(Column::HeardAt, Expr::value(now.micros()))
         .col_expr(Column::HeardEpoch, Expr::value(row.epoch))
         .filter(Column::RecoveryId.eq(row.id))
-        .filter(Column::Id.is_in(heard.iter().copied()))
+        .filter(Column::Id.is_in(applied.iter().copied()))
         .exec(tx)
         .await?;
     Ok(())

@@ -299,8 +299,8 @@ impl<'a> Reading<'a> {
 
 /// Reads the states of these recoveries' moves. A process recovery has none, and a planned one stores its own.
 async fn moves(db: &Tx, rows: &[recovery::Model]) -> Result<BTreeMap<i64, Vec<String>>, Stop> {
-    let kept = [RecoveryKind::Host, RecoveryKind::Vm].map(RecoveryKind::as_str);
-    let has_moves = |row: &&recovery::Model| kept.contains(&row.kind.as_str());
+    let kinds = [RecoveryKind::Host, RecoveryKind::Vm].map(RecoveryKind::as_str);
+    let has_moves = |row: &&recovery::Model| kinds.contains(&row.kind.as_str());
     let ids: Vec<i64> = rows.iter().filter(has_moves).map(|row| row.id).collect();
     let mut moves: BTreeMap<i64, Vec<String>> = BTreeMap::new();
     if ids.is_empty() {

@@ -124,11 +124,11 @@ impl Harness {
     }
 
     async fn host_stopped(&mut self, host: usize, off: bool) -> Answer {
-        let said = if off { "NORMAL" } else { "UNKNOWN" };
+        let status = if off { "NORMAL" } else { "UNKNOWN" };
         let payload = [
             ("event", "STOPPED"),
             ("cluster_status", "OFFLINE"),
-            ("host_status", said),
+            ("host_status", status),
         ];
         let now = self.bench.clock_wall();
         let new = notification(NotificationType::ComputeHost, &host_name(host), now, &payload);

@@ -74,10 +74,10 @@ pub(super) async fn of_host(
         .into_tuple()
         .all(db)
         .await?;
-    let kept = rows
+    let stored = rows
         .into_iter()
         .map(|row| read(row, "written_off", written_off_in));
-    Ok(given_up(kept.collect::<Result<Vec<_>, _>>()?))
+    Ok(given_up(stored.collect::<Result<Vec<_>, _>>()?))
 }
 
 /// Returns the hosts on which these instances may run, according to the recoveries of all hosts.
@@ -111,8 +111,8 @@ pub(super) async fn may_run_of(
             .into_tuple()
             .all(db)
             .await?;
-        let kept = rows.into_iter().map(|row| read(row, "may_run", may_run_in));
-        found.extend(may_run(kept.collect::<Result<Vec<_>, _>>()?));
+        let stored = rows.into_iter().map(|row| read(row, "may_run", may_run_in));
+        found.extend(may_run(stored.collect::<Result<Vec<_>, _>>()?));
     }
     Ok(found)
 }
@@ -135,8 +135,8 @@ pub(super) async fn other_hosts(
         return Ok(BTreeSet::new());
     };
     let given_up = row.waits_for.as_deref() == Some(WaitsFor::GivenUp.as_str());
-    let kept = (row.instance_uuid, row.may_run, Some(row.state));
-    let (_, mut hosts) = read(kept, "may_run", may_run_in)?;
+    let stored = (row.instance_uuid, row.may_run, Some(row.state));
+    let (_, mut hosts) = read(stored, "may_run", may_run_in)?;
     hosts.remove(&asked.host);
     if hosts.is_empty() || given_up {
         return Ok(hosts);

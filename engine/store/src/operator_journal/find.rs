@@ -119,7 +119,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
         }));
         count_moves(db, &ids, &mut moves).await?;
     }
-    let told = rows.into_iter().map(|row| {
+    let found_rows = rows.into_iter().map(|row| {
         let notification = shown.remove(&row.notification_uuid);
         let cell = |column| Cell {
             table: "recovery",
@@ -154,7 +154,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             first_reported_at: Timestamp::from_micros(row.first_reported_at.unwrap_or(row.opened_at)),
         })
     });
-    Ok(told.collect::<Result<_, _>>()?)
+    Ok(found_rows.collect::<Result<_, _>>()?)
 }
 
 async fn count_moves(

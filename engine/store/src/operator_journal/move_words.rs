@@ -39,7 +39,7 @@ impl Transaction for SayOf<'_> {
                 return Ok(TxOutcome::Undo(ActionOutcome::Over));
             }
             let mut words = move_words(&row)?;
-            let number = words.last().map_or(0, |said| said.number) + 1;
+            let number = words.last().map_or(0, |updated| updated.number) + 1;
             words.push(InstanceResolution {
                 number,
                 ..self.word.clone()
@@ -52,14 +52,14 @@ impl Transaction for SayOf<'_> {
                 Some(before) => recovery::Column::MoveWords.eq(before),
                 None => recovery::Column::MoveWords.is_null(),
             };
-            let said = recovery::Entity::update_many()
+            let updated = recovery::Entity::update_many()
                 .col_expr(recovery::Column::MoveWords, Expr::value(text))
                 .filter(recovery::Column::Uuid.eq(&id))
                 .filter(recovery::Column::Life.ne(Life::Closed.as_str()))
                 .filter(unchanged)
                 .exec(tx)
                 .await?;
-            if said.rows_affected == 1 {
+            if updated.rows_affected == 1 {
                 return Ok(TxOutcome::Keep(ActionOutcome::Heard));
             }
         }

@@ -33,24 +33,24 @@ pub(super) async fn past(db: &Database, name: &str, span: Span) -> Result<Option
     if !is_known && !is_reported {
         return Ok(None);
     }
-    let (reports, more_reports) = reports(db, &place, span).await?;
-    let (recoveries, more_recoveries) = recoveries(db, &place, &reports, span).await?;
-    let (freezes, more_freezes) = frozen(db, &place, &reports, span).await?;
-    let mut told = Vec::new();
-    for row in reports {
+    let (rows, more_reports) = reports(db, &place, span).await?;
+    let (recoveries, more_recoveries) = recoveries(db, &place, &rows, span).await?;
+    let (freezes, more_freezes) = frozen(db, &place, &rows, span).await?;
+    let mut reports = Vec::new();
+    for row in rows {
         let of = |one: &&PastRecovery| one.summary.notification.to_string() == row.notification_uuid;
         let recovery = recoveries.iter().find(of).map(|one| one.summary.id);
-        told.push(PastReport {
+        reports.push(PastReport {
             accepted_at: from_column(row.created_at.unwrap_or(row.generated_time)),
             notification: convert::notification(row)?,
             recovery,
         });
     }
-    told.sort_by_key(|one| (one.accepted_at, one.notification.row));
+    reports.sort_by_key(|one| (one.accepted_at, one.notification.row));
     Ok(Some(Past {
         registered: place.registered.is_some(),
         maintenance: place.maintenance(db).await?,
-        reports: told,
+        reports,
         refused,
         recoveries,
         freezes,
@@ -210,7 +210,7 @@ async fn recoveries(
     let rows = find::rows(recovery::Entity::find().filter(Id.is_in(ids)));
     let summaries = find::summaries(db, rows.all(db.reader()).await?).await?;
     let mut by_id: BTreeMap<RecoveryId, _> = summaries.into_iter().map(|one| (one.id, one)).collect();
-    let mut told = Vec::new();
+    let mut moves = Vec::new();
     for (id, uuid, word, by, at) in heads.into_iter().rev() {
         let cell = Cell {
             table: "recovery",
@@ -223,7 +223,7 @@ async fn recoveries(
         };
         let at = Timestamp::from_micros(at.unwrap_or_default());
         let (steps, more_steps) = steps(db, id, span).await?;
-        told.push(PastRecovery {
+        moves.push(PastRecovery {
             summary,
             word: word.map(|word| (word, by.unwrap_or_default(), at)),
             before: before(db, id, span).await?,
@@ -231,7 +231,7 @@ async fn recoveries(
             more_steps,
         });
     }
-    Ok((told, more))
+    Ok((moves, more))
 }
 
 async fn steps(db: &Database, recovery: i64, span: Span) -> Result<(Vec<StepLine>, bool), Stop> {
@@ -269,8 +269,8 @@ async fn frozen(
     use freeze::Column::{EndedAt, Id, Scope, Since, Target, UntilAt};
     let mut instances = BTreeSet::new();
     for row in reports.iter().cloned() {
-        let told = convert::notification(row)?;
-        instances.extend(told.payload.get("instance_uuid").cloned());
+        let notification = convert::notification(row)?;
+        instances.extend(notification.payload.get("instance_uuid").cloned());
     }
     let segments: BTreeSet<&str> = place.segments.iter().map(String::as_str).collect();
     let moved = reports
@@ -278,14 +278,14 @@ async fn frozen(
         .filter_map(|row| row.failover_segment_uuid.as_deref());
     let segments: BTreeSet<&str> = segments.into_iter().chain(moved).collect();
     let of = |scope: FreezeScope| Condition::all().add(Scope.eq(scope.as_str()));
-    let meant = Condition::any()
+    let condition = Condition::any()
         .add(of(FreezeScope::Region))
         .add(of(FreezeScope::Segment).add(Target.is_in(segments)))
         .add(of(FreezeScope::Host).add(Target.is_in(place.ids.iter().map(String::as_str))))
         .add(of(FreezeScope::Instance).add(Target.is_in(instances)));
     let from = span.from.micros();
     let rows = freeze::Entity::find()
-        .filter(meant)
+        .filter(condition)
         .filter(Since.lte(span.to.micros()))
         .filter(UntilAt.gte(from))
         .filter(EndedAt.is_null().or(EndedAt.gte(from)))
@@ -294,7 +294,7 @@ async fn frozen(
         .all(db.reader())
         .await?;
     let (rows, more) = bounded(rows);
-    let told = rows.iter().map(|row| {
+    let shown = rows.iter().map(|row| {
         let ended = row.ended_at.zip(row.ended_by.clone());
         Ok::<_, Failure>(PastFreeze {
             freeze: freezes::freeze(row)?,
@@ -302,7 +302,7 @@ async fn frozen(
             ended: ended.map(|(at, by)| (Timestamp::from_micros(at), by)),
         })
     });
-    Ok((told.collect::<Result<_, _>>()?, more))
+    Ok((shown.collect::<Result<_, _>>()?, more))
 }
 
 /// Returns the time of the oldest notification. Older ones have been purged or never existed.

@@ -35,7 +35,7 @@ impl Transaction for Say<'_> {
         let id = self.id.to_string();
         let now = clock::now(tx, self.at).await?;
         // The write comes first, so that two actions queue.
-        let said = recovery::Entity::update_many()
+        let updated = recovery::Entity::update_many()
             .col_expr(
                 recovery::Column::WordNumber,
                 Expr::col(recovery::Column::WordNumber).add(1),
@@ -54,7 +54,7 @@ impl Transaction for Say<'_> {
         let Some(row) = found else {
             return Ok(TxOutcome::Undo(ActionOutcome::Unknown));
         };
-        if said.rows_affected == 0 {
+        if updated.rows_affected == 0 {
             return Ok(TxOutcome::Undo(ActionOutcome::Over));
         }
         // An older engine would process only the last of several actions. An abort is safe in combination with any

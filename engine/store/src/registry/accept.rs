@@ -99,8 +99,8 @@ impl Transaction for AcceptTransaction<'_> {
         }
         note_boots(tx, std::iter::once(&mut case)).await?;
         let row = case.notification_row()?.insert(tx).await?;
-        let heard = case.first_report()?;
-        open(tx, &case.host, &row, case.kind, case.key, heard, self.now).await?;
+        let first_report = case.first_report()?;
+        open(tx, &case.host, &row, case.kind, case.key, first_report, self.now).await?;
         Ok(TxOutcome::Keep(AcceptOutcome::Opened(convert::notification(
             row,
         )?)))

@@ -93,11 +93,11 @@ async fn waits_for(
 }
 
 /// True if an operator has confirmed the host off, and no engine has processed that yet (R26).
-fn is_confirmed_off(row: &recovery::Model, heard: u64, clock: Timestamp) -> Result<bool, Stop> {
-    let said = Timestamp::from_micros(row.word_at.unwrap_or_default());
-    let is_new = recovery_cell(row, "word_number").count(row.word_number)? > heard;
+fn is_confirmed_off(row: &recovery::Model, last_applied: u64, clock: Timestamp) -> Result<bool, Stop> {
+    let confirmed_at = Timestamp::from_micros(row.word_at.unwrap_or_default());
+    let is_new = recovery_cell(row, "word_number").count(row.word_number)? > last_applied;
     let is_off = row.word.as_deref() == Some(OperatorCommand::HostIsOff.as_str());
-    Ok(is_new && is_off && OffConfirmation::lasts(said, clock))
+    Ok(is_new && is_off && OffConfirmation::lasts(confirmed_at, clock))
 }
 
 /// Returns the time since the recovery was closed, because its elapsed time does not advance then. A clock that was set

@@ -33,9 +33,9 @@ pub(super) async fn refused(
 ) -> Result<(Option<RefusedReports>, bool), Stop> {
     match rows(db, host, span).await {
         Ok((rows, others)) => {
-            let (told, more) = together(rows)?;
+            let (refusals, more) = together(rows)?;
             let refused = RefusedReports {
-                told,
+                told: refusals,
                 of_others: others,
                 counted_since: counted_since(db).await?,
             };

@@ -30,7 +30,7 @@ pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
         .take(MAX_BATCH)
         .collect();
     keep_a_power_of_two(&mut chosen);
-    let mut said: HashMap<&str, HostReports> = chosen
+    let mut reports: HashMap<&str, HostReports> = chosen
         .iter()
         .map(|&at| (names[at].as_str(), HostReports::first(&entries[at])))
         .collect();
@@ -39,9 +39,9 @@ pub(super) fn of(entries: &mut VecDeque<Entry>) -> Vec<Entry> {
         if chosen.len() == MAX_BATCH {
             break;
         }
-        if let Some(said) = said.get_mut(names[at].as_str())
+        if let Some(reports) = reports.get_mut(names[at].as_str())
             && !firsts.contains(&at)
-            && said.takes(entry)
+            && reports.takes(entry)
         {
             chosen.push(at);
         }
@@ -76,13 +76,13 @@ struct HostReports {
 
 impl HostReports {
     fn first(entry: &Entry) -> Self {
-        let mut said = Self {
+        let mut known = Self {
             repeats: HashSet::new(),
             opens: HashSet::new(),
             ended: false,
         };
-        said.takes(entry);
-        said
+        known.takes(entry);
+        known
     }
 
     /// True if the notification differs from all previous ones of the host, and opens a different recovery.
