@@ -83,10 +83,10 @@ impl Auditor {
     pub(crate) fn committed(&mut self, state: &dyn Recovery, record: &Record, write: &Write) {
         let host = state.host();
         // Operator actions precede their effects in the log.
-        for heard in &record.words {
+        for applied in &record.words {
             let mut entry = self.entry(AuditAction::Word, AuditPhase::Outcome, host);
-            entry.operator = Some(heard.by.clone());
-            entry.text.clone_from(&heard.word);
+            entry.operator = Some(applied.by.clone());
+            entry.text.clone_from(&applied.word);
             self.sink.note(entry);
         }
         if !self.wanted {

@@ -39,12 +39,19 @@ impl Answer {
         let began = Instant::now();
         let answer = asking.await;
         let took = began.elapsed();
-        let said = match &answer {
+        let result = match &answer {
             Ok(answer) => say(answer),
             Err(error) => Err(error.to_string()),
         };
         let what = what.into();
-        (Self { what, took, said }, answer.ok())
+        (
+            Self {
+                what,
+                took,
+                said: result,
+            },
+            answer.ok(),
+        )
     }
 }
 
@@ -122,15 +129,15 @@ pub async fn rehearse(
     .await;
     all.answers.push(answer);
     let servers = servers.unwrap_or_default();
-    let mut meant = Vec::new();
+    let mut included = Vec::new();
     for server in &servers {
         match policy.leaves(server) {
-            None => meant.push(server),
+            None => included.push(server),
             Some(why) => all.left.push((server.name.clone(), why)),
         }
     }
-    in_order(policy, &mut meant);
-    all.order = meant
+    in_order(policy, &mut included);
+    all.order = included
         .iter()
         .map(|server| (server.id, server.name.clone()))
         .collect();

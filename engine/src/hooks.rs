@@ -108,8 +108,8 @@ impl DocumentContext {
 }
 
 /// Runs a hook and returns its result.
-pub(crate) async fn run(call: Box<HookCall>, told: &DocumentContext, hooks: &dyn Hooks) -> Observation {
-    match hooks.run(told.run(&call)).await {
+pub(crate) async fn run(call: Box<HookCall>, context: &DocumentContext, hooks: &dyn Hooks) -> Observation {
+    match hooks.run(context.run(&call)).await {
         Some(outcome) => Observation::Hook {
             phase: call.phase,
             number: call.number,

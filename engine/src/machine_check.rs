@@ -110,7 +110,7 @@ impl MachineCheckedFencer {
     }
 
     async fn is_foreign(&self, host: &str, device: &str, answers: Option<&MachineId>, text: &str) {
-        if self.update(|told| told.insert((host.to_owned(), device.to_owned()))) {
+        if self.update(|logged| logged.insert((host.to_owned(), device.to_owned()))) {
             tracing::error!(host, device, why = %text, "fence device failed its machine check");
         }
         // Used only by `tachi status`: the refusal does not depend on it.
@@ -120,7 +120,7 @@ impl MachineCheckedFencer {
     }
 
     async fn is_well(&self, host: &str, device: &str, entry: &Entry) {
-        if self.update(|told| told.remove(&(host.to_owned(), device.to_owned()))) {
+        if self.update(|logged| logged.remove(&(host.to_owned(), device.to_owned()))) {
             tracing::info!(host, device, "fence device passes its machine check again");
         }
         if entry.noted
@@ -132,9 +132,9 @@ impl MachineCheckedFencer {
 
     /// Changes the set of reported devices and updates its metric.
     fn update(&self, change: impl FnOnce(&mut BTreeSet<(String, String)>) -> bool) -> bool {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = change(&mut told);
-        numbers::foreign_machines(told.len());
+        let mut logged = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = change(&mut logged);
+        numbers::foreign_machines(logged.len());
         changed
     }
 

@@ -196,11 +196,11 @@ impl Watcher {
                     () = self.ask_whys() => {}
                 }
                 // Results that are not stored now are stored in the next round.
-                let kept = tokio::select! {
+                let stored = tokio::select! {
                     () = stop.cancelled() => return,
-                    kept = self.tests_changed() => kept,
+                    stored = self.tests_changed() => stored,
                 };
-                if kept {
+                if stored {
                     onlooker.seen(self.watched()).await;
                 }
             }
@@ -401,16 +401,16 @@ impl Watcher {
 
     /// Resumes from the facts that the previous poller stored, if they are fresh enough.
     async fn resume(&mut self) -> Result<(), JournalError> {
-        let kept = CloudSnapshot::from_kept(&self.sources.facts.facts(None).await?);
+        let stored = CloudSnapshot::from_kept(&self.sources.facts.facts(None).await?);
         let now = self.sources.clock.wall();
-        self.computes = kept.computes;
-        self.holds = kept.holds;
-        if let Some(tests) = kept.tests {
+        self.computes = stored.computes;
+        self.holds = stored.holds;
+        if let Some(tests) = stored.tests {
             self.sources.tests.resume(tests);
         }
-        let rooms = kept.rooms.map(|known| known.value.providers);
+        let rooms = stored.rooms.map(|known| known.value.providers);
         self.rooms = Rooms::resume(rooms.into_iter().flatten().map(|(host, _)| host));
-        self.roster = match kept.instances {
+        self.roster = match stored.instances {
             Some(known) => {
                 let age = now.micros_since(known.as_of) / 1_000_000;
                 let hosts: Vec<String> = known.value.on.keys().cloned().collect();

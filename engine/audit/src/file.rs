@@ -138,11 +138,11 @@ impl LogFile {
     fn keep_head(&self) {
         let path = beside(&self.path, "head");
         let new = beside(&self.path, "head.new");
-        let kept = serde_json::to_vec(&self.head)
+        let head = serde_json::to_vec(&self.head)
             .map_err(io::Error::other)
             .and_then(|bytes| std::fs::write(&new, bytes))
             .and_then(|()| std::fs::rename(&new, &path));
-        if let Err(error) = kept {
+        if let Err(error) = head {
             tracing::debug!(path = %path.display(), %error, "failed to save the head of the audit log");
         }
     }

@@ -107,7 +107,7 @@ struct SelectedLines {
 
 /// Reads `paths`. Each file is read once, from its beginning, and only the lines of the page are kept in memory.
 pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
-    let mut kept = SelectedLines {
+    let mut selected = SelectedLines {
         lines: BTreeMap::new(),
         more: false,
     };
@@ -117,14 +117,14 @@ pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
         return page;
     }
     for path in paths {
-        if let Err(why) = read(path, wanted, &mut kept) {
+        if let Err(why) = read(path, wanted, &mut selected) {
             page.unread.push((path.clone(), why));
         }
     }
-    let oldest = kept.lines.keys().next();
-    page.marker = oldest.filter(|_| kept.more).cloned();
+    let oldest = selected.lines.keys().next();
+    page.marker = oldest.filter(|_| selected.more).cloned();
     // Each was a JSON object when the filter checked it.
-    let parsed = kept
+    let parsed = selected
         .lines
         .values()
         .rev()
@@ -134,7 +134,7 @@ pub fn newest(paths: &[PathBuf], wanted: &LineQuery) -> LogPage {
 }
 
 /// Reads a log; the error states why it was not read completely.
-fn read(path: &Path, wanted: &LineQuery, kept: &mut SelectedLines) -> Result<(), String> {
+fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result<(), String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     let mut reader = BufReader::new(file);
     let mut bytes = Vec::new();
@@ -162,7 +162,7 @@ fn read(path: &Path, wanted: &LineQuery, kept: &mut SelectedLines) -> Result<(),
                 seq: look.seq,
                 hash: look.hash.into_owned(),
             };
-            keep(kept, wanted, place, text);
+            keep(selected, wanted, place, text);
         }
     }
     match strange {
@@ -173,23 +173,23 @@ fn read(path: &Path, wanted: &LineQuery, kept: &mut SelectedLines) -> Result<(),
     }
 }
 
-fn keep(kept: &mut SelectedLines, wanted: &LineQuery, place: LogPlace, text: &str) {
+fn keep(selected: &mut SelectedLines, wanted: &LineQuery, place: LogPlace, text: &str) {
     if wanted.before.as_ref().is_some_and(|before| place >= *before) {
         return;
     }
-    if kept.lines.len() == wanted.limit
-        && kept
+    if selected.lines.len() == wanted.limit
+        && selected
             .lines
             .first_key_value()
             .is_some_and(|(first, _)| place < *first)
     {
-        kept.more = true;
+        selected.more = true;
         return;
     }
-    kept.lines.insert(place, text.to_owned());
-    if kept.lines.len() > wanted.limit {
-        kept.lines.pop_first();
-        kept.more = true;
+    selected.lines.insert(place, text.to_owned());
+    if selected.lines.len() > wanted.limit {
+        selected.lines.pop_first();
+        selected.more = true;
     }
 }
 

@@ -112,11 +112,11 @@ impl SecondCopyWriter {
 
 fn run(place: &Second, inbox: &Receiver<Batch>) {
     while let Ok(batch) = inbox.recv() {
-        let told = match place {
+        let copied = match place {
             Second::File(path) => add(path, &batch.text),
             Second::Syslog(path) => write_line(path, &batch.text),
         };
-        if let Err(error) = told {
+        if let Err(error) = copied {
             failed(place, &batch.text, &error.to_string());
         }
         if let Some(done) = batch.done {
@@ -147,8 +147,8 @@ fn write_line(path: &Path, text: &str) -> io::Result<()> {
     socket.set_write_timeout(Some(Duration::from_secs(1)))?;
     socket.connect(path)?;
     for line in text.lines() {
-        let told = format!("<{PRIORITY}>tachi-audit[{}]: {line}", std::process::id());
-        socket.send(told.as_bytes())?;
+        let message = format!("<{PRIORITY}>tachi-audit[{}]: {line}", std::process::id());
+        socket.send(message.as_bytes())?;
     }
     Ok(())
 }

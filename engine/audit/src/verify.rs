@@ -111,15 +111,15 @@ pub fn verify(
         });
     }
     if newest
-        && let Some(kept) = kept_head(path)
-        && head.as_ref().is_none_or(|head| head.seq < kept.seq)
+        && let Some(stored) = kept_head(path)
+        && head.as_ref().is_none_or(|head| head.seq < stored.seq)
     {
         let last = head.as_ref().map_or(0, |head| head.seq);
         report.broken = Some((
             report.lines + 1,
             format!(
                 "lines are missing at the end: number {} was written, and the last is {last}",
-                kept.seq
+                stored.seq
             ),
         ));
     }

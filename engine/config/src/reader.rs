@@ -346,7 +346,7 @@ impl<'i> Reader<'i> {
     ) {
         let Refusal { why, help } = refusal;
         // Two components may read one option; the operator needs only one message.
-        let told = self.problems.iter().any(|problem| match problem {
+        let is_reported = self.problems.iter().any(|problem| match problem {
             ConfigError::Value {
                 origin: o,
                 section: s,
@@ -359,7 +359,7 @@ impl<'i> Reader<'i> {
             | ConfigError::Syntax { .. }
             | ConfigError::Missing { .. } => false,
         });
-        if !told {
+        if !is_reported {
             self.problems.push(ConfigError::Value {
                 origin,
                 section,

@@ -121,7 +121,7 @@ impl Warning {
 
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let meant = |nearest: &Option<String>| {
+        let suggestion = |nearest: &Option<String>| {
             nearest
                 .as_ref()
                 .map_or(String::new(), |name| format!("; did you mean {name}?"))
@@ -136,7 +136,7 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{origin}: [{section}] {option} is not an option{}",
-                    meant(nearest)
+                    suggestion(nearest)
                 )
             }
             Self::UnknownSection {
@@ -147,7 +147,7 @@ impl fmt::Display for Warning {
                 write!(
                     f,
                     "{origin}: [{section}] is not a section, its options have no effect{}",
-                    meant(nearest)
+                    suggestion(nearest)
                 )
             }
             Self::Ignored {

@@ -9,10 +9,10 @@ const EVENTS: &str = "tachi_events_total";
 /// The first event registers the descriptions: the recorder is installed by then, if there is one.
 static DESCRIBED: Once = Once::new();
 
-pub(crate) fn count(driver: &'static str, kept: bool) {
+pub(crate) fn count(driver: &'static str, is_queued: bool) {
     DESCRIBED.call_once(|| {
         describe_counter!(EVENTS, "Events by driver; dropped: an older one had to go for it");
     });
-    let result = if kept { "kept" } else { "dropped" };
+    let result = if is_queued { "kept" } else { "dropped" };
     counter!(EVENTS, "driver" => driver, "result" => result).increment(1);
 }

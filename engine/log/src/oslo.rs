@@ -75,15 +75,15 @@ fn line(event: &Event<'_>, values: &Values) -> String {
         }
         None => "-".to_owned(),
     };
-    let told = format!(
+    let line = format!(
         "{} {} [{context}] {}",
         level(event),
         logger(event),
         values.sentence(&CONTEXT)
     );
     // Control characters are escaped, so that foreign text cannot forge a line of its own.
-    let mut whole = String::with_capacity(told.len());
-    for letter in told.chars() {
+    let mut whole = String::with_capacity(line.len());
+    for letter in line.chars() {
         if letter.is_control() {
             whole.extend(letter.escape_default());
         } else {

@@ -14,40 +14,40 @@ use crate::watcher::{ListingProgress, kind};
 
 impl CloudSnapshot {
     /// Reads the stored facts. A fact that cannot be read counts as missing: another version wrote it.
-    pub fn from_kept(kept: &[Fact]) -> Self {
-        let computes = one(kept, kind::COMPUTES).and_then(|fact| {
+    pub fn from_kept(facts: &[Fact]) -> Self {
+        let computes = one(facts, kind::COMPUTES).and_then(|fact| {
             Some(TimedFact {
                 as_of: fact.as_of,
                 value: serde_json::from_str(&fact.value).ok()?,
             })
         });
-        let instances = one(kept, kind::SERVERS).and_then(|fact| {
+        let instances = one(facts, kind::SERVERS).and_then(|fact| {
             let listed: ListingProgress = serde_json::from_str(&fact.value).ok()?;
             Some(TimedFact {
                 as_of: fact.as_of,
                 value: Instances {
                     complete: listed.complete,
-                    on: instances(kept)?,
+                    on: instances(facts)?,
                 },
             })
         });
         Self {
-            rooms: rooms(kept),
+            rooms: rooms(facts),
             computes,
             instances,
-            holds: one(kept, kind::HOLDS).and_then(|fact| {
+            holds: one(facts, kind::HOLDS).and_then(|fact| {
                 Some(TimedFact {
                     as_of: fact.as_of,
                     value: serde_json::from_str(&fact.value).ok()?,
                 })
             }),
-            tests: one(kept, kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
+            tests: one(facts, kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
         }
     }
 }
 
-fn one<'a>(kept: &'a [Fact], kind: &str) -> Option<&'a Fact> {
-    kept.iter().find(|fact| fact.kind == kind)
+fn one<'a>(facts: &'a [Fact], kind: &str) -> Option<&'a Fact> {
+    facts.iter().find(|fact| fact.kind == kind)
 }
 
 /// A cache that parses equal texts once: a large region has fifty thousand texts, and few differ.
@@ -70,9 +70,9 @@ impl<'a, T: DeserializeOwned> SharedText<'a, T> {
 }
 
 /// Returns the instances by host; `None` if a part cannot be read.
-fn instances(kept: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
+fn instances(facts: &[Fact]) -> Option<BTreeMap<String, Arc<Vec<Instance>>>> {
     let mut needs = SharedText::new();
-    let facts = kept.iter().filter(|fact| fact.kind == kind::INSTANCES);
+    let facts = facts.iter().filter(|fact| fact.kind == kind::INSTANCES);
     let each = facts.map(|fact| {
         let texts: Vec<Instance<&RawValue>> = serde_json::from_str(&fact.value).ok()?;
         let mut all = Vec::with_capacity(texts.len());
@@ -101,11 +101,11 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut SharedText<'a, Needs>) 
 }
 
 /// Returns the capacity of hosts; `None` if a part cannot be read.
-fn rooms(kept: &[Fact]) -> Option<TimedFact<Rooms>> {
-    let state = one(kept, kind::ROOMS)?;
+fn rooms(facts: &[Fact]) -> Option<TimedFact<Rooms>> {
+    let state = one(facts, kind::ROOMS)?;
     let mut traits = SharedText::new();
-    let facts = kept.iter().filter(|fact| fact.kind == kind::PROVIDER);
-    let providers = facts.map(|fact| {
+    let providers = facts.iter().filter(|fact| fact.kind == kind::PROVIDER);
+    let providers = providers.map(|fact| {
         let provider: Provider<&RawValue> = serde_json::from_str(&fact.value).ok()?;
         let provider = Provider {
             has: provider.has,
@@ -117,8 +117,8 @@ fn rooms(kept: &[Fact]) -> Option<TimedFact<Rooms>> {
         as_of: state.as_of,
         value: Rooms {
             providers: providers.collect::<Option<_>>()?,
-            aggregates: serde_json::from_str(&one(kept, kind::AGGREGATES)?.value).ok()?,
-            groups: serde_json::from_str(&one(kept, kind::GROUPS)?.value).ok()?,
+            aggregates: serde_json::from_str(&one(facts, kind::AGGREGATES)?.value).ok()?,
+            groups: serde_json::from_str(&one(facts, kind::GROUPS)?.value).ok()?,
             state: serde_json::from_str(&state.value).ok()?,
         },
     })

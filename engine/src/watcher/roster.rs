@@ -80,14 +80,14 @@ impl Ring {
 
 impl Roster {
     /// Resumes from the instances that another engine has stored.
-    pub(super) fn resume(kept: Instances, changes_known: Timestamp) -> Self {
+    pub(super) fn resume(stored: Instances, changes_known: Timestamp) -> Self {
         let mut roster = Self {
-            complete: kept.complete,
-            changes_known: kept.complete.then_some(changes_known),
+            complete: stored.complete,
+            changes_known: stored.complete.then_some(changes_known),
             walk: 1,
             ..Self::default()
         };
-        for (host, all) in kept.on {
+        for (host, all) in stored.on {
             let host: Arc<str> = host.into();
             for mut instance in Arc::unwrap_or_clone(all) {
                 instance.needs = instance.needs.map(|needs| roster.needs.share(needs));

@@ -17,8 +17,8 @@ pub(crate) enum ProgressAnswer<'a> {
 }
 
 /// Returns the body of the answer, in its envelope.
-pub(crate) fn body(call: &Call, said: &ProgressAnswer<'_>) -> Vec<u8> {
-    let (result, failure) = match said {
+pub(crate) fn body(call: &Call, answer: &ProgressAnswer<'_>) -> Vec<u8> {
+    let (result, failure) = match answer {
         ProgressAnswer::Progress(notification, tasks) => (object(call, notification, tasks), Value::Null),
         ProgressAnswer::NotFound => {
             let message = format!("No notification with id {}.", call.notification);

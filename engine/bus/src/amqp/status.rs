@@ -64,9 +64,9 @@ impl LinkStatus {
     /// Stores a state. True if it differs from the one before.
     fn set(&self, state: LinkState) -> bool {
         gauge!(CONNECTED, "link" => self.0.link).set(if state.is_up() { 1.0 } else { 0.0 });
-        let mut kept = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let changed = std::mem::discriminant(&kept.0) != std::mem::discriminant(&state);
-        *kept = (state, changed.then(Instant::now).or(kept.1));
+        let mut current = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let changed = std::mem::discriminant(&current.0) != std::mem::discriminant(&state);
+        *current = (state, changed.then(Instant::now).or(current.1));
         changed
     }
 

@@ -100,18 +100,18 @@ impl Upstream {
         let engines = consumers.upstream();
         gauge!(FOREIGN).set(f64::from(engines));
         let before = self.0.engines.swap(engines, Ordering::Relaxed);
-        let mut told = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
         if engines == 0 {
-            if before > 0 && told.1.is_some() {
+            if before > 0 && logged.1.is_some() {
                 tracing::info!("no upstream engine is running any more");
             }
-            *told = (0, None);
+            *logged = (0, None);
             return;
         }
-        told.0 = told.0.saturating_add(1);
+        logged.0 = logged.0.saturating_add(1);
         // A single observation may be one of our engines whose connection is just breaking.
-        if told.0 >= 2 && told.1.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
-            told.1 = Some(Instant::now());
+        if logged.0 >= 2 && logged.1.is_none_or(|at| at.elapsed() >= REPEAT_INTERVAL) {
+            logged.1 = Some(Instant::now());
             tracing::error!(
                 engines,
                 "upstream engine consumes the same queue; stop it: until then it handles what an upstream API accepts"

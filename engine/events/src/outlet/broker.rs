@@ -67,7 +67,10 @@ impl Broker {
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
         losses.untold = losses.untold.saturating_add(1);
         let now = Instant::now();
-        if losses.told.is_some_and(|told| now.duration_since(told) < TELL) {
+        if losses
+            .told
+            .is_some_and(|logged_at| now.duration_since(logged_at) < TELL)
+        {
             return None;
         }
         losses.told = Some(now);
@@ -79,11 +82,11 @@ impl Outlet for Broker {
     fn take(&self, message: &Message) {
         for topic in &self.topics {
             let key = format!("{topic}.{}", key_of(message.priority()));
-            let kept = self
+            let is_queued = self
                 .carrier
                 .publish(&self.exchange, &key, message.body(self.format));
-            metrics::count(self.driver(), kept);
-            if !kept && let Some(lost) = self.lose() {
+            metrics::count(self.driver(), is_queued);
+            if !is_queued && let Some(lost) = self.lose() {
                 tracing::warn!(
                     driver = self.driver(),
                     lost,
