@@ -30,7 +30,7 @@ pub struct Finding {
     /// The checked subsystem.
     pub part: String,
     /// The severity.
-    pub told: FindingLevel,
+    pub level: FindingLevel,
     /// The finding in words.
     pub text: String,
     /// The longest time from the failure until its report, in seconds, for a failure that can happen.
@@ -65,14 +65,14 @@ impl Finding {
     fn new(part: impl Into<String>, level: FindingLevel, text: impl Into<String>) -> Self {
         Self {
             part: part.into(),
-            told: level,
+            level,
             text: text.into(),
             worst_seconds: None,
         }
     }
 
     fn line(&self) -> String {
-        let word = match (self.told, self.worst_seconds) {
+        let word = match (self.level, self.worst_seconds) {
             (FindingLevel::Good, _) => "ok   ".to_owned(),
             (FindingLevel::Wrong, _) => "WRONG".to_owned(),
             (FindingLevel::Note, Some(_)) => "time ".to_owned(),
@@ -126,7 +126,9 @@ pub(crate) async fn run(args: &CheckArgs) -> Result<u8, Failure> {
         findings.push(spool(&settings, *kind));
         findings.extend(check.check(&settings, registered.as_deref()).await);
     }
-    let good = findings.iter().all(|finding| finding.told != FindingLevel::Wrong);
+    let good = findings
+        .iter()
+        .all(|finding| finding.level != FindingLevel::Wrong);
     match args.format {
         Format::Text => findings.iter().for_each(|finding| out::line(finding.line())),
         Format::Json => {
@@ -301,7 +303,10 @@ mod tests {
         ];
         for (found, told, part) in cases {
             let finding = registration(&settings, found.as_deref());
-            assert!(finding.told == told && finding.text.contains(part), "{finding:?}");
+            assert!(
+                finding.level == told && finding.text.contains(part),
+                "{finding:?}"
+            );
         }
         let line = Finding::noticed("host", "a host dies", Duration::from_millis(1500)).line();
         assert_eq!(line, "time  host: a host dies: at most 1.5 s");

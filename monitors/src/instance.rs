@@ -48,7 +48,7 @@ impl Check for Checks {
     async fn check(&self, settings: &Settings, _: Option<&[RegisteredHost]>) -> Vec<Finding> {
         const PART: &str = "instance";
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
-        if libvirt.told == FindingLevel::Wrong {
+        if libvirt.level == FindingLevel::Wrong {
             // No time can be promised for a libvirt that does not answer.
             return vec![libvirt];
         }
@@ -82,7 +82,10 @@ mod tests {
         for uri in ["qemu+tcp://127.0.0.1/system", "qemu://other/system", &nobody] {
             let settings = crate::settings::tests::settings(&format!("[libvirt]\nconnection_uri = {uri}\n"));
             let findings = Checks.check(&settings, None).await;
-            let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
+            let told: Vec<_> = findings
+                .iter()
+                .map(|one| (one.level, one.worst_seconds))
+                .collect();
             assert_eq!(told, [(FindingLevel::Wrong, None)], "{uri}");
         }
     }

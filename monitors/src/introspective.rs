@@ -56,7 +56,7 @@ impl Check for Checks {
         const PART: &str = "introspective";
         let guest = &settings.guest;
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, false).await;
-        let unasked = libvirt.told == FindingLevel::Wrong;
+        let unasked = libvirt.level == FindingLevel::Wrong;
         let mut findings = vec![libvirt];
         if let Err(error) = channel::pattern(&guest.socket) {
             findings.push(Finding::wrong(

@@ -388,7 +388,10 @@ mod tests {
             let config = format!("[process]\nprocess_list_path = {}\n", list.display());
             let settings = crate::settings::tests::settings(&config);
             let findings = Checks.check(&settings, None).await;
-            let told: Vec<_> = findings.iter().map(|one| (one.told, one.worst_seconds)).collect();
+            let told: Vec<_> = findings
+                .iter()
+                .map(|one| (one.level, one.worst_seconds))
+                .collect();
             assert_eq!(told, [(FindingLevel::Note, None)], "{text:?}");
             assert!(
                 findings.iter().all(|one| one.text.contains("names no process")),

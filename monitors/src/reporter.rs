@@ -36,7 +36,7 @@ struct Message {
     overtakes: Option<(String, String)>,
     /// Query of the number of reports with this subject; writes nothing.
     asks: Option<String>,
-    kept: WriteResult,
+    written: WriteResult,
 }
 
 /// A handle for reports. Clones report to the same spool.
@@ -98,7 +98,7 @@ impl Reporter {
             entry: None,
             overtakes: None,
             asks: Some(subject.to_owned()),
-            kept: written,
+            written,
         };
         self.queue
             .send(message)
@@ -117,7 +117,7 @@ impl Reporter {
             entry,
             overtakes,
             asks: None,
-            kept: written,
+            written,
         };
         self.queue
             .send(message)
@@ -175,7 +175,7 @@ impl SpoolWriter {
             let waiting = self.store.with(move |spool| about(spool, &subject).len()).await;
             for message in group {
                 // A caller that does not wait needs no answer.
-                let _ = message.kept.send(Ok(waiting));
+                let _ = message.written.send(Ok(waiting));
             }
             return;
         }
@@ -185,7 +185,7 @@ impl SpoolWriter {
         for message in group {
             overtakes = overtakes.or(message.overtakes);
             entries.extend(message.entry);
-            waiting.push(message.kept);
+            waiting.push(message.written);
         }
         let stale = overtakes.clone();
         let outcome = self

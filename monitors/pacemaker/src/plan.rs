@@ -87,7 +87,7 @@ pub enum Report {
 
 impl Report {
     /// Returns the state for the ledger.
-    pub fn said(&self) -> ReportedState {
+    pub fn state(&self) -> ReportedState {
         match self {
             Self::Fenced(_) => ReportedState::Fenced,
             Self::Lost => ReportedState::Lost,
@@ -178,7 +178,7 @@ impl Ledger {
             Report::Lost | Report::Started => None,
         };
         let last_report = LastReport {
-            said: change.report.said(),
+            said: change.report.state(),
             key: change.key.clone(),
             at,
             returned: false,
@@ -288,7 +288,10 @@ fn brake(
         .nodes
         .iter()
         .filter(|(node, last)| lately(last) && !changes.iter().any(|change| change.node == **node));
-    let fresh = changes.iter().filter(|change| gone(change.report.said())).count();
+    let fresh = changes
+        .iter()
+        .filter(|change| gone(change.report.state()))
+        .count();
     if fresh == 0 || !pace.brake.holds(last.count() + fresh, hosts) {
         if fresh == 0 || streaks.storm.is_none() {
             streaks.storm = None;

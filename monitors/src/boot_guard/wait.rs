@@ -58,7 +58,7 @@ pub(super) struct Guard<A, M> {
     memory: M,
     /// Returns a random number from 0 to 1: many hosts boot at once after a power failure.
     jitter: fn() -> f64,
-    told: Option<(String, Instant)>,
+    logged: Option<(String, Instant)>,
 }
 
 impl<A: Ask, M: Memory> Guard<A, M> {
@@ -68,7 +68,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
             api,
             memory,
             jitter,
-            told: None,
+            logged: None,
         }
     }
 
@@ -144,7 +144,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                 }
                 Ok(OperatorSignal::Anyway) => {
                     announce(&format!(
-                        "nova-compute of {name} STARTS ALL THE SAME: somebody has said so"
+                        "nova-compute of {name} STARTS ALL THE SAME: an operator has allowed it"
                     ));
                     return out::DONE;
                 }
@@ -180,12 +180,12 @@ impl<A: Ask, M: Memory> Guard<A, M> {
 
     fn print_once(&mut self, text: String) {
         let again = self
-            .told
+            .logged
             .as_ref()
             .is_none_or(|(said, at)| *said != text || at.elapsed() >= REMINDER);
         if again {
             announce(&text);
-            self.told = Some((text, Instant::now()));
+            self.logged = Some((text, Instant::now()));
         }
     }
 }

@@ -310,7 +310,7 @@ mod tests {
             let setup = crate::host::setup(&settings(config));
             let findings = names(&setup, &nodes, me, &registered).into_iter();
             findings
-                .map(|finding| (finding.told, finding.text))
+                .map(|finding| (finding.level, finding.text))
                 .collect::<Vec<_>>()
         };
         let map = "[host]\nnode_map = cmp4:four\n";

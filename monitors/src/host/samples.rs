@@ -52,7 +52,7 @@ struct Host {
     /// The stable state: the last one that was equal for all samples.
     stable: Option<State>,
     /// The last report.
-    told: Option<Change>,
+    reported: Option<Change>,
     /// Time of the report as stopped.
     #[serde(skip)]
     stopped: Option<Instant>,
@@ -99,12 +99,12 @@ impl Hosts {
             self.changed |= host.stable != Some(*state);
             host.stable = Some(*state);
             if began {
-                host.told = match state {
+                host.reported = match state {
                     State::Down => Some(Change::Stopped),
                     State::Up | State::Other | State::Unknown => Some(Change::Started),
                 };
             }
-            match (state, host.told) {
+            match (state, host.reported) {
                 (State::Down, Some(Change::Started)) => changes.push((name.clone(), Change::Stopped)),
                 (State::Up, Some(Change::Stopped)) => changes.push((name.clone(), Change::Started)),
                 _ => {}
@@ -135,7 +135,7 @@ impl Hosts {
     /// Records a sent report.
     pub(crate) fn reported(&mut self, name: &str, change: Change) {
         if let Some(host) = self.all.get_mut(name) {
-            host.told = Some(change);
+            host.reported = Some(change);
             host.stopped = (change == Change::Stopped).then(Instant::now);
             self.changed = true;
         }

@@ -105,7 +105,7 @@ pub(crate) struct Judge {
     blank: bool,
     /// True if the inventory has changed since it was last written.
     changed: bool,
-    told: HashMap<(Uuid, Words), Instant>,
+    reported: HashMap<(Uuid, Words), Instant>,
     panicked: BTreeMap<Uuid, Instant>,
 }
 
@@ -116,7 +116,7 @@ impl Judge {
             inventory,
             blank,
             changed: blank,
-            told: HashMap::new(),
+            reported: HashMap::new(),
             panicked: BTreeMap::new(),
         }
     }
@@ -182,7 +182,7 @@ impl Judge {
 
     /// Decides on events that need no state.
     fn plain(&self, seen: &GuestEvent<'_>) -> Option<Act> {
-        let tell = |words, because| {
+        let report = |words, because| {
             Some(Act::Tell(Report {
                 uuid: seen.uuid,
                 words,
@@ -191,15 +191,15 @@ impl Judge {
             }))
         };
         if *seen.what == DomainEventKind::IoError(1) && self.rules.io_error_pause {
-            return tell(Words::IO_ERROR, "its disk failed and it is paused");
+            return report(Words::IO_ERROR, "its disk failed and it is paused");
         }
         if *seen.what == DomainEventKind::Watchdog(1) && self.rules.watchdog_pause {
-            return tell(Words::FAILED, "its watchdog paused it");
+            return report(Words::FAILED, "its watchdog paused it");
         }
         match words(seen.what) {
             // The guest's state decides about this event.
             Some(words) if words == Words::FAILED => None,
-            Some(words) => tell(words, "libvirt said so"),
+            Some(words) => report(words, "libvirt said so"),
             None => None,
         }
     }
@@ -276,7 +276,7 @@ impl Judge {
         let Act::Tell(report) = act else { return act };
         let skip = self.why_not(&report, now);
         let Some(why) = skip else {
-            self.told.insert((report.uuid, report.words), now);
+            self.reported.insert((report.uuid, report.words), now);
             return Act::Tell(report);
         };
         if report.words == Words::FAILED {
@@ -302,8 +302,8 @@ impl Judge {
             self.rules.coalesce
         };
         let longest = self.rules.io_error_interval.max(self.rules.coalesce);
-        self.told.retain(|_, at| now.duration_since(*at) < longest);
-        let last = self.told.get(&(report.uuid, report.words))?;
+        self.reported.retain(|_, at| now.duration_since(*at) < longest);
+        let last = self.reported.get(&(report.uuid, report.words))?;
         (now.duration_since(*last) < quiet).then_some("repeated")
     }
 
@@ -333,14 +333,14 @@ impl Judge {
     }
 
     /// Decides on a guest that panicked and that libvirt keeps: no other program handles it.
-    pub(crate) fn kept(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Act> {
+    pub(crate) fn still_panicked(&mut self, uuid: Uuid, micros: i64, now: Instant) -> Option<Act> {
         let guest = self.inventory.guests.get_mut(&uuid)?;
         if guest.life != Life::Panicked {
             return None;
         }
         guest.life = Life::Dying { seen: micros };
         self.changed = true;
-        let act = tell(uuid, micros, "it panicked and is kept as it is");
+        let act = report_death(uuid, micros, "it panicked and is kept as it is");
         Some(self.filter(act, now))
     }
 
@@ -389,7 +389,7 @@ impl Judge {
                 Life::Up | Life::Panicked | Life::Incoming | Life::Dead | Life::Down => None,
             };
             if let Some((seen, because)) = seen {
-                acts.push(tell(uuid, seen, because));
+                acts.push(report_death(uuid, seen, because));
                 let life = Life::Dying { seen };
                 self.inventory.guests.insert(uuid, Guest { life, ..guest });
             }
@@ -420,7 +420,12 @@ impl Judge {
             Some(Life::Dying { seen }) => seen,
             _ => micros,
         };
-        let dying = |because| (Life::Dying { seen }, Some(tell(guest.uuid, seen, because)));
+        let dying = |because| {
+            (
+                Life::Dying { seen },
+                Some(report_death(guest.uuid, seen, because)),
+            )
+        };
         match guest.state {
             DomainState::Shutoff => {
                 let by_force = matches!(guest.reason, shutoff::CRASHED | shutoff::FAILED | shutoff::DAEMON);
@@ -479,7 +484,7 @@ fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Act 
     match guest.life {
         Life::Up | Life::Panicked => {
             guest.life = Life::Dying { seen: seen.micros };
-            tell(seen.uuid, seen.micros, because)
+            report_death(seen.uuid, seen.micros, because)
         }
         Life::Incoming => {
             guest.life = Life::Dead;
@@ -494,7 +499,7 @@ fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Act 
     }
 }
 
-fn tell(uuid: Uuid, micros: i64, because: &'static str) -> Act {
+fn report_death(uuid: Uuid, micros: i64, because: &'static str) -> Act {
     Act::Tell(Report {
         uuid,
         words: Words::FAILED,

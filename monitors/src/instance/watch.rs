@@ -171,7 +171,7 @@ impl Watch {
                 {
                     batch.push(event);
                 }
-                self.hear(&connection, &batch).await;
+                self.observe(&connection, &batch).await;
             }
             self.ask_after_the_panicked(&connection)
                 .await
@@ -236,7 +236,7 @@ impl Watch {
         }
     }
 
-    async fn hear(&mut self, connection: &Connection, batch: &[Event]) {
+    async fn observe(&mut self, connection: &Connection, batch: &[Event]) {
         let mut acts = Vec::new();
         for event in batch {
             let seen = GuestEvent {
@@ -262,7 +262,7 @@ impl Watch {
             match state_of(connection, uuid).await {
                 Ok(Some(DomainState::Crashed)) => {
                     let micros = self.monitor.clock.generated().micros();
-                    acts.extend(self.judge.kept(uuid, micros, Instant::now()));
+                    acts.extend(self.judge.still_panicked(uuid, micros, Instant::now()));
                 }
                 Ok(_) => {}
                 Err(error) if ended(&error) => return Err(error),

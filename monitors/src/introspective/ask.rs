@@ -163,7 +163,7 @@ impl Ask {
                 let turn = next.min(Instant::now() + TURN);
                 // An event that is not taken now stays in its queue.
                 tokio::select! {
-                    event = events.next() => self.hear(&event.map_err(|reason| chain(&*reason))?),
+                    event = events.next() => self.observe(&event.map_err(|reason| chain(&*reason))?),
                     () = sleep_until(turn) => {}
                 }
             }
@@ -209,7 +209,7 @@ impl Ask {
                     Some((_, _, Err(error))) => return Err(chain(&error)),
                     None => break,
                 },
-                event = events.next() => self.hear(&event.map_err(|reason| chain(&*reason))?),
+                event = events.next() => self.observe(&event.map_err(|reason| chain(&*reason))?),
                 () = sleep(TURN) => {}
             }
         }
@@ -224,7 +224,7 @@ impl Ask {
         Ok(())
     }
 
-    fn hear(&mut self, event: &Event) {
+    fn observe(&mut self, event: &Event) {
         if matches!(
             event.what,
             DomainEventKind::Reboot | DomainEventKind::Lifecycle(Lifecycle::Started, _)

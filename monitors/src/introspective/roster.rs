@@ -26,7 +26,7 @@ struct Guest {
     age: u32,
     mood: AgentState,
     /// The round of the report.
-    told: u64,
+    reported_round: u64,
     /// The last round in which the state was reset. Answers to its requests do not count.
     forgot: u64,
 }
@@ -85,7 +85,7 @@ impl Roster {
                     .get(&domain.uuid)
                     .filter(|(id, _)| *id == domain.id)
                     .map_or(AgentState::Unheard, |(_, mood)| *mood),
-                told: self.round,
+                reported_round: self.round,
                 forgot: 0,
             });
             guest.age += 1;
@@ -146,7 +146,7 @@ impl Roster {
     pub(crate) fn telling(&mut self, uuid: Uuid, seen: i64) {
         let round = self.round;
         if let Some(guest) = self.guests.get_mut(&uuid) {
-            guest.told = round;
+            guest.reported_round = round;
         }
         self.set(uuid, AgentState::Telling { seen });
     }
@@ -156,7 +156,7 @@ impl Roster {
     pub(crate) fn silent_at_once(&self, at_most: usize) -> Option<usize> {
         let lately = |guest: &&Guest| match guest.mood {
             AgentState::Silent(_) => true,
-            AgentState::Telling { .. } | AgentState::Told => self.round - guest.told < STORM_ROUNDS,
+            AgentState::Telling { .. } | AgentState::Told => self.round - guest.reported_round < STORM_ROUNDS,
             AgentState::Unheard | AgentState::Answers => false,
         };
         let silent = self.guests.values().filter(lately).count();

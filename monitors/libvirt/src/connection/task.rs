@@ -52,7 +52,7 @@ pub(super) struct Task {
 #[derive(Debug)]
 struct PingState {
     rule: Keepalive,
-    heard: Instant,
+    last_heartbeat: Instant,
     unanswered: u32,
     due: Instant,
 }
@@ -61,15 +61,15 @@ impl PingState {
     fn start(rule: Keepalive, now: Instant) -> Self {
         Self {
             rule,
-            heard: now,
+            last_heartbeat: now,
             unanswered: 0,
             due: now + rule.interval,
         }
     }
 
     /// Resets the keepalive: any data shows that the daemon is alive.
-    fn hear(&mut self, now: Instant) {
-        self.heard = now;
+    fn record_heartbeat(&mut self, now: Instant) {
+        self.last_heartbeat = now;
         self.unanswered = 0;
         self.due = now + self.rule.interval;
     }
@@ -77,7 +77,7 @@ impl PingState {
     /// Sends a ping when it is due, or gives up.
     fn beat(&mut self, now: Instant) -> Result<(), Duration> {
         if self.unanswered >= self.rule.count {
-            return Err(now.duration_since(self.heard));
+            return Err(now.duration_since(self.last_heartbeat));
         }
         self.unanswered += 1;
         self.due = now + self.rule.interval;
@@ -197,7 +197,7 @@ impl Task {
             Err(error) => return Err(lost(error)),
         }
         if let Some(pulse) = &mut self.pulse {
-            pulse.hear(Instant::now());
+            pulse.record_heartbeat(Instant::now());
         }
         while let Some(frame) = self
             .inbox

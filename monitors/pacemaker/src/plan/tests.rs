@@ -59,7 +59,7 @@ impl Teller {
         for change in &planned.changes {
             self.ledger.record_report(change, now(second).wall, true);
             self.told
-                .push((second, change.node.clone(), change.report.said()));
+                .push((second, change.node.clone(), change.report.state()));
         }
         self.held = planned.held.len();
     }
@@ -298,7 +298,7 @@ fn a_host_that_left_in_order_without_a_word_of_an_operator_is_reported_as_lost()
         );
         for change in planned.changes {
             teller.ledger.record_report(&change, now(second).wall, true);
-            teller.told.push((second, change.node, change.report.said()));
+            teller.told.push((second, change.node, change.report.state()));
         }
     };
     let mut meant = Teller::default();

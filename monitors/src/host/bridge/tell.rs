@@ -80,7 +80,7 @@ impl Bridge {
     /// Returns true if the host's own power controller reads on. A controller that does not answer contradicts
     /// nothing.
     pub(super) async fn contradicted(&self, change: &Change, snapshot: &Snapshot, health: &Health) -> bool {
-        let (Some(check), ReportedState::Fenced) = (&self.power, change.report.said()) else {
+        let (Some(check), ReportedState::Fenced) = (&self.power, change.report.state()) else {
             return false;
         };
         let Some(cib) = &snapshot.cib else { return false };
@@ -202,6 +202,6 @@ fn snapshot_reason(change: &Change, last_up: Option<Time>) -> String {
                 proof.completed.format("%H:%M:%S%.3f")
             )
         }
-        Report::Lost | Report::Started => format!("{:?}{up}", change.report.said()),
+        Report::Lost | Report::Started => format!("{:?}{up}", change.report.state()),
     }
 }

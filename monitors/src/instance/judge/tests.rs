@@ -217,9 +217,9 @@ async fn a_guest_that_panicked_and_is_kept_is_reported_when_nothing_restarts_it(
     assert_eq!(told(&hear_at(&mut kept, ONE, &crashed, 1, now)), NOTHING);
     assert!(kept.panicked(now).is_empty());
     assert_eq!(kept.panicked(later), [ONE]);
-    let act = kept.kept(ONE, 9, later).unwrap();
+    let act = kept.still_panicked(ONE, 9, later).unwrap();
     assert_eq!(told(&[act]), ["STOPPED_FAILED"]);
-    assert!(kept.kept(ONE, 9, later).is_none(), "once");
+    assert!(kept.still_panicked(ONE, 9, later).is_none(), "once");
 
     let mut restarted = judge(Rules::default());
     hear(&mut restarted, &[started()]);

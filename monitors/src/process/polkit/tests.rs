@@ -105,7 +105,7 @@ async fn deploy17_polkit_is_asked_for_each_unit_and_verb() {
     let refused = refused(&client.unwrap(), subject, &acts(&entries)).await;
     assert_eq!(refused, Ok(vec![("openvswitch-switch.service", "restart")]));
     let told = finding("masakarimonitors", refused);
-    assert_eq!(told.told, FindingLevel::Wrong);
+    assert_eq!(told.level, FindingLevel::Wrong);
     assert!(
         told.text
             .contains("does not let masakarimonitors restart openvswitch-switch.service"),
@@ -113,11 +113,11 @@ async fn deploy17_polkit_is_asked_for_each_unit_and_verb() {
         told.text
     );
     assert_eq!(
-        finding("masakarimonitors", Ok(Vec::new())).told,
+        finding("masakarimonitors", Ok(Vec::new())).level,
         FindingLevel::Good
     );
     assert_eq!(
-        finding("masakarimonitors", Err("no answer".to_owned())).told,
+        finding("masakarimonitors", Err("no answer".to_owned())).level,
         FindingLevel::Wrong
     );
 }
