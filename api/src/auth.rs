@@ -67,7 +67,8 @@ pub(crate) async fn authenticate(
             // Access rules apply to the path as sent, before a project id or a base path is removed.
             let original = request.extensions().get::<OriginalUri>();
             let path = original.map_or(request.uri(), |OriginalUri(uri)| uri).path();
-            gate.admit(request.headers(), request.method(), path).await?
+            gate.authenticate(request.headers(), request.method(), path)
+                .await?
         }
         AuthBackend::Noauth2 => Caller {
             identity: Arc::new(claimed_identity(request.headers())),

@@ -19,20 +19,20 @@ const MOST_TOLD: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Binding {
     pub(crate) options: BindingOptions,
-    told: Mutex<HashSet<String>>,
+    logged: Mutex<HashSet<String>>,
 }
 
 impl Binding {
     pub(crate) fn new(options: BindingOptions) -> Self {
         Self {
             options,
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
     /// True if this reporter has not been logged yet.
     fn is_news(&self, reporter: &Reporter) -> bool {
-        let mut logged = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         logged.len() < MOST_TOLD && logged.insert(reporter.to_string())
     }
 }

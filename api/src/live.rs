@@ -149,7 +149,7 @@ pub(crate) struct EventListener {
     _place: OwnedSemaphorePermit,
     stop: CancellationToken,
     ends: Instant,
-    told: Option<LastEvent>,
+    last_event: Option<LastEvent>,
 }
 
 impl EventListener {
@@ -168,14 +168,14 @@ impl EventListener {
             _place: place,
             stop,
             ends: Instant::now() + lasts,
-            told: None,
+            last_event: None,
         }
     }
 
     /// Returns the events of the stream.
     pub(crate) fn events(self) -> impl Stream<Item = Result<Event, Infallible>> + Send {
         futures_util::stream::unfold(self, |mut listening| async move {
-            let is_first = listening.told.is_none();
+            let is_first = listening.last_event.is_none();
             let event = listening.next().await?.event();
             let event = if is_first { event.retry(RETRY) } else { event };
             Some((Ok(event), listening))
@@ -185,7 +185,7 @@ impl EventListener {
     /// Waits until the state differs from the one reported last.
     async fn next(&mut self) -> Option<LastEvent> {
         loop {
-            let again = self.told.is_some();
+            let again = self.last_event.is_some();
             // Each branch only waits or reads, so dropping a branch loses nothing.
             let now = tokio::select! {
                 biased;
@@ -193,7 +193,7 @@ impl EventListener {
                 () = sleep_until(self.ends), if again => return None,
                 now = look(&self.app, again) => now,
             };
-            if self.told.replace(now) != Some(now) {
+            if self.last_event.replace(now) != Some(now) {
                 return Some(now);
             }
         }

@@ -89,7 +89,7 @@ impl EventEmitter {
     /// Emits a change of owner if another engine had started the recovery. Called when the claim is committed.
     pub(crate) fn claimed(&self, at: Timestamp) {
         if self.begun && self.life == Life::Open {
-            self.turn(RecoveryEvent::TakeOver, None, None, at);
+            self.recovery_event(RecoveryEvent::TakeOver, None, None, at);
         }
     }
 
@@ -114,7 +114,7 @@ impl EventEmitter {
             // A bare NORMAL is a proof that other recoveries do not rely on.
             let proven = proven_off || !write.proofs.is_empty();
             if proven && !self.proven {
-                self.turn(RecoveryEvent::Proof, None, None, at);
+                self.recovery_event(RecoveryEvent::Proof, None, None, at);
             }
             self.proven = proven;
         }
@@ -130,7 +130,7 @@ impl EventEmitter {
         }
         if let Some(life) = write.life {
             if self.life == Life::Watching && life == Life::Closed {
-                self.turn(RecoveryEvent::Close, None, None, at);
+                self.recovery_event(RecoveryEvent::Close, None, None, at);
             }
             self.life = life;
         }
@@ -148,7 +148,7 @@ impl EventEmitter {
 
     fn begin(&self, at: Timestamp) {
         self.handle(NotificationStatus::Running, Phase::Start, None, at);
-        self.turn(RecoveryEvent::Process, Some(Phase::Start), None, at);
+        self.recovery_event(RecoveryEvent::Process, Some(Phase::Start), None, at);
     }
 
     fn end(&self, at: Timestamp) {
@@ -160,7 +160,7 @@ impl EventEmitter {
             Phase::End
         };
         self.handle(status, phase, trouble.clone(), at);
-        self.turn(RecoveryEvent::Process, Some(phase), trouble, at);
+        self.recovery_event(RecoveryEvent::Process, Some(phase), trouble, at);
     }
 
     fn handle(&self, status: NotificationStatus, phase: Phase, trouble: Option<FailureCause>, at: Timestamp) {
@@ -223,13 +223,13 @@ impl EventEmitter {
             function: self.failed_task.unwrap_or("unknown").to_owned(),
             trace: self.trace(),
         };
-        self.turn(RecoveryEvent::Hold, None, Some(trouble), at);
+        self.recovery_event(RecoveryEvent::Hold, None, Some(trouble), at);
     }
 
     fn tell_hold(&self, held: Option<&str>, at: Timestamp) {
         match (self.held.as_deref(), held) {
             (was, Some(reason)) if was != Some(reason) => self.hold(reason, at),
-            (Some(_), None) => self.turn(RecoveryEvent::Resume, None, None, at),
+            (Some(_), None) => self.recovery_event(RecoveryEvent::Resume, None, None, at),
             (_, Some(_)) | (None, None) => {}
         }
     }
@@ -258,7 +258,13 @@ impl EventEmitter {
             .join("\n")
     }
 
-    fn turn(&self, turn: RecoveryEvent, phase: Option<Phase>, trouble: Option<FailureCause>, at: Timestamp) {
+    fn recovery_event(
+        &self,
+        event: RecoveryEvent,
+        phase: Option<Phase>,
+        trouble: Option<FailureCause>,
+        at: Timestamp,
+    ) {
         let host = self.host.as_ref();
         let mut moves = BTreeMap::new();
         for status in self.moves.values() {
@@ -279,7 +285,7 @@ impl EventEmitter {
             message: self.notification.message.clone(),
             moves,
         };
-        self.emit(Subject::Recovery(turn, summary), phase, trouble, at);
+        self.emit(Subject::Recovery(event, summary), phase, trouble, at);
     }
 
     fn emit(&self, subject: Subject, phase: Option<Phase>, trouble: Option<FailureCause>, at: Timestamp) {

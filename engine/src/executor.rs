@@ -28,7 +28,7 @@ pub(crate) struct Context {
     pub(crate) ports: Ports,
     pub(crate) host: String,
     pub(crate) host_id: Option<HostId>,
-    pub(crate) told: Arc<DocumentContext>,
+    pub(crate) document: Arc<DocumentContext>,
     pub(crate) holding: ClaimGuard,
     pub(crate) governor: RateController,
     pub(crate) lists: SharedLists,
@@ -55,7 +55,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     // A device accepts a limited number of calls at a time. If waiting for a permit takes too long, the command is
     // decided again.
     let turn = match turn_of(&command) {
-        Some((target, work)) => Some(context.ports.fencer.turn(&context.host, target, work).await),
+        Some((target, work)) => Some(context.ports.fencer.permit(&context.host, target, work).await),
         None => None,
     };
     let waited = context.ports.clock.boot().saturating_sub(context.intent.durable);
@@ -131,7 +131,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             server,
             result: followed(&context, server).await.map_err(fault),
         },
-        Command::RunHook(call) => hooks::run(call, &context.told, context.ports.hooks.as_ref()).await,
+        Command::RunHook(call) => hooks::run(call, &context.document, context.ports.hooks.as_ref()).await,
         Command::Reserve(call) => reservations::execute(call, &context).await,
         Command::Lock { .. }
         | Command::Unlock(_)

@@ -26,7 +26,7 @@ pub struct MachineCheckedFencer {
     machines: Arc<dyn Machines>,
     clock: Arc<dyn Clock>,
     /// The devices for which a foreign machine was reported.
-    told: Mutex<BTreeSet<(String, String)>>,
+    logged: Mutex<BTreeSet<(String, String)>>,
 }
 
 impl MachineCheckedFencer {
@@ -36,7 +36,7 @@ impl MachineCheckedFencer {
             devices,
             machines,
             clock,
-            told: Mutex::default(),
+            logged: Mutex::default(),
         }
     }
 
@@ -132,7 +132,7 @@ impl MachineCheckedFencer {
 
     /// Changes the set of reported devices and updates its metric.
     fn update(&self, change: impl FnOnce(&mut BTreeSet<(String, String)>) -> bool) -> bool {
-        let mut logged = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         let changed = change(&mut logged);
         numbers::foreign_machines(logged.len());
         changed
@@ -194,8 +194,8 @@ impl Fencer for MachineCheckedFencer {
         self.devices.levels(host)
     }
 
-    async fn turn(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
-        self.devices.turn(host, target, work).await
+    async fn permit(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
+        self.devices.permit(host, target, work).await
     }
 
     async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError> {

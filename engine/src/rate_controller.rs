@@ -68,7 +68,7 @@ impl RateController {
             full: false,
             members: BTreeMap::new(),
             many: false,
-            told: false,
+            is_reported: false,
         };
         Self {
             begun: Instant::now(),
@@ -107,11 +107,11 @@ impl RateController {
         let now = self.now();
         let mut inner = self.lock();
         let before = inner.windows();
-        inner.calls.hear(echo, true, now);
+        inner.calls.observe(echo, true, now);
         if evacuation {
             // An answered call shows little: Nova answers before it starts the evacuation. Growth is left to
             // evacuations that destinations have started.
-            inner.in_flight.hear(echo, false, now);
+            inner.in_flight.observe(echo, false, now);
             match echo {
                 NovaFeedback::Answered(_) => {}
                 NovaFeedback::PushedBack(_) | NovaFeedback::Failed => inner.queued.refused(now),
@@ -173,7 +173,7 @@ impl RateSlot {
             // However long the rebuild takes, a destination had capacity for one more.
             inner
                 .in_flight
-                .hear(NovaFeedback::Answered(Duration::ZERO), full, now);
+                .observe(NovaFeedback::Answered(Duration::ZERO), full, now);
         }
         let Some(member) = inner.members.get(&self.id) else {
             return;

@@ -228,7 +228,7 @@ impl Watcher {
 
     /// Makes one round. True if the turn is ours and the round is written.
     async fn round(&mut self) -> Result<bool, JournalError> {
-        let Some(turn) = self.turn().await? else {
+        let Some(turn) = self.start_round().await? else {
             return Ok(false);
         };
         let now = self.sources.clock.wall();
@@ -363,12 +363,12 @@ impl Watcher {
     }
 
     /// Returns the turn, if it is ours or can be taken.
-    async fn turn(&mut self) -> Result<Option<u64>, JournalError> {
+    async fn start_round(&mut self) -> Result<Option<u64>, JournalError> {
         if let WatchTurn::Ours(turn) = self.turn {
             return Ok(Some(turn));
         }
         let boot = self.sources.clock.boot();
-        let turn = self.sources.facts.turn().await?;
+        let turn = self.sources.facts.take_round().await?;
         let free = match self.turn {
             _ if turn == 0 => true,
             WatchTurn::Others(before, since) if before == turn => {

@@ -110,7 +110,7 @@ async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
         view.show(scene, &seen);
         if scene.waits_for_a_word(&seen) {
             let approved = scene.approve(&seen).await?;
-            view.said(scene, &approved);
+            view.approval(scene, &approved);
             continue;
         }
         if scene.was_just_approved(&seen) {

@@ -84,7 +84,7 @@ fn head(one: &ExplanationView) -> String {
         },
     );
     let instances = one.instances.map_or_else(String::new, |counts| {
-        let included = count(counts.meant(), "instance", "instances");
+        let included = count(counts.included(), "instance", "instances");
         format!(", {included} to be recovered")
     });
     format!("host {} ({segment}{instances}): {word}", one.name)

@@ -43,7 +43,7 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
         unless_worse: args.unless_worse,
         force: args.force,
     };
-    let wish = wish.admit("--force").map_err(|why| {
+    let wish = wish.validate("--force").map_err(|why| {
         Failure::usage(match why {
             InvalidFreeze::Lasts(why) => format!("--for: {why}"),
             InvalidFreeze::Reason(why) => format!("--reason: {why}"),

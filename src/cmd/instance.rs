@@ -68,7 +68,7 @@ async fn hosted(
             if args.down {
                 counts.down
             } else {
-                counts.meant() + counts.not_meant
+                counts.included() + counts.not_meant
             }
         });
         if has == 0 {

@@ -102,7 +102,7 @@ impl Remote {
     }
 
     /// Reads the answer to an action.
-    async fn said<T: DeserializeOwned>(
+    async fn parse_answer<T: DeserializeOwned>(
         &self,
         answer: Result<Vec<u8>, CallFailure>,
         key: &str,
@@ -368,7 +368,7 @@ impl Source for Remote {
         }
         let body = json!({ "word": word }).to_string();
         let answer = self.client.say_operator(&["words"], &body).await;
-        let answer: Value = self.said(answer, "word").await?;
+        let answer: Value = self.parse_answer(answer, "word").await?;
         let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {
             Failure::from_text(format!(
@@ -407,7 +407,7 @@ impl Source for Remote {
         let what = self.to_string();
         loop {
             let answer = waiting(&what, self.client.say_operator(&["freezes"], &body)).await;
-            let frozen: FrozenView = self.said(answer, "freeze").await?;
+            let frozen: FrozenView = self.parse_answer(answer, "freeze").await?;
             // An answer waits half as long for engines as a freeze on a controller does.
             if frozen.heard || round == ROUNDS {
                 return Ok(frozen);
@@ -420,7 +420,7 @@ impl Source for Remote {
     async fn thaw(&self, freeze: &FreezeView) -> Result<FreezeView, Failure> {
         let number = freeze.number.to_string();
         let answer = self.client.end_operator(&["freezes", &number]).await;
-        self.said(answer, "freeze").await
+        self.parse_answer(answer, "freeze").await
     }
 
     async fn preview(&self, host: &str) -> Result<FailurePreview, Failure> {
@@ -448,7 +448,7 @@ impl Source for Remote {
         let kind = wish.kind.as_str();
         let body = json!({ kind: body }).to_string();
         let answer = self.client.say_operator(&["hosts", host, kind], &body).await;
-        self.said(answer, "plan").await
+        self.parse_answer(answer, "plan").await
     }
 
     async fn reporters(&self) -> Result<Vec<ReporterView>, Failure> {
@@ -461,12 +461,12 @@ impl Source for Remote {
             .client
             .say_operator(&["reporters", reporter, "lift"], &body)
             .await;
-        self.said(answer, "lift").await
+        self.parse_answer(answer, "lift").await
     }
 
     async fn forget(&self, host: &str, kind: MonitorKind) -> Result<ForgottenView, Failure> {
         let answer = self.client.end_operator(&["monitors", host, kind.as_str()]).await;
-        self.said(answer, "monitor").await
+        self.parse_answer(answer, "monitor").await
     }
 
     async fn retry(&self, id: RecoveryId, reason: Option<&str>) -> Result<RetriedView, Failure> {
@@ -475,12 +475,12 @@ impl Source for Remote {
             .client
             .say_operator(&["recoveries", &id.to_string(), "retry"], &body)
             .await;
-        self.said(answer, "retry").await
+        self.parse_answer(answer, "retry").await
     }
 
     async fn fail(&self, host: &str, reason: &str) -> Result<FailedView, Failure> {
         let body = json!({"failure": {"reason": reason}}).to_string();
         let answer = self.client.say_operator(&["hosts", host, "failure"], &body).await;
-        self.said(answer, "failure").await
+        self.parse_answer(answer, "failure").await
     }
 }

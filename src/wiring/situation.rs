@@ -73,7 +73,7 @@ pub(crate) struct SituationMetrics {
     /// The device tests, which also know whether this engine watches.
     devices: FencingState,
     /// The findings that were published before; each is set to zero when it is gone.
-    told: Mutex<BTreeSet<(FindingCode, Severity)>>,
+    reported: Mutex<BTreeSet<(FindingCode, Severity)>>,
     /// The segments that were published before.
     segments: Mutex<BTreeSet<String>>,
     /// The time of the data published last, or the time since when there has been none; `None` while another engine watches.
@@ -111,7 +111,7 @@ impl SituationMetrics {
             fencing: settings.fencing.clone(),
             policy,
             devices,
-            told: Mutex::new(
+            reported: Mutex::new(
                 FindingCode::ALL
                     .iter()
                     .map(|code| (*code, code.grade()))
@@ -132,7 +132,7 @@ impl SituationMetrics {
     }
 
     fn publish(&self, situation: Option<&Situation>) {
-        let mut reported = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         let findings = situation.iter().flat_map(|situation| &situation.findings);
         reported.extend(findings.map(|finding| (finding.code, finding.grade)));
         for (code, grade) in reported.iter() {

@@ -93,7 +93,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
         put: kept,
         forget: Vec::new(),
     };
-    let turn = table.turn().await.unwrap();
+    let turn = table.take_round().await.unwrap();
     assert!(table.write_facts(turn, &round).await.unwrap());
     until("what is old to be told as old", LIMIT, async || {
         let situation = told(&api, "situation", "situation").await;

@@ -29,7 +29,7 @@ impl std::fmt::Display for RuleLocation {
 #[non_exhaustive]
 pub enum Warning {
     /// No code and no other rule uses the rule.
-    #[error("{place}: nothing asks for the rule {rule}{}", meant(nearest.as_deref()))]
+    #[error("{place}: nothing asks for the rule {rule}{}", suggestion(nearest.as_deref()))]
     Unknown {
         place: RuleLocation,
         /// The name of the rule.
@@ -50,7 +50,7 @@ pub enum Warning {
     /// The rule refers to an undefined rule.
     #[error(
         "{place}: the rule {rule} refers to rule:{reference}, which is not defined and lets nobody in{}",
-        meant(nearest.as_deref())
+        suggestion(nearest.as_deref())
     )]
     Undefined {
         place: RuleLocation,
@@ -111,6 +111,6 @@ pub enum Warning {
     },
 }
 
-fn meant(nearest: Option<&str>) -> String {
+fn suggestion(nearest: Option<&str>) -> String {
     nearest.map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }

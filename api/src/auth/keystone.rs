@@ -16,7 +16,7 @@ pub(crate) struct TokenAuth {
 }
 
 impl TokenAuth {
-    pub(super) async fn admit(
+    pub(super) async fn authenticate(
         &self,
         headers: &HeaderMap,
         method: &Method,

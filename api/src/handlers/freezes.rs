@@ -69,7 +69,7 @@ pub(crate) async fn freeze(
     let by = Requester::of(&app, &caller, &extensions)?;
     body.is_named()
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute name: {why}")))?;
-    let wish = body.0.admit("force").map_err(|why| {
+    let wish = body.0.validate("force").map_err(|why| {
         let (field, why) = match why {
             InvalidFreeze::Lasts(why) => ("lasts_seconds", why),
             InvalidFreeze::Reason(why) => ("reason", why),

@@ -125,7 +125,7 @@ async fn plan(
     wish: PlanRequest,
 ) -> Answer {
     not_for_monitors(&app, caller)?;
-    let wish = wish.admit().map_err(|why| {
+    let wish = wish.validate().map_err(|why| {
         let (field, why) = match why {
             InvalidPlan::Lasts(why) => ("lasts_seconds", why),
             InvalidPlan::Limit(why) => ("limit_seconds", why),

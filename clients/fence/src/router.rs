@@ -252,7 +252,7 @@ impl Fencer for Fencers {
         resolved.levels()
     }
 
-    async fn turn(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
+    async fn permit(&self, host: &str, target: &Target, work: DeviceOperation) -> DevicePermit {
         // The call itself reports that a device cannot be found.
         let Ok((device, _)) = self.device(host, target) else {
             return DevicePermit::free();

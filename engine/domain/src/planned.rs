@@ -284,7 +284,7 @@ impl PlannedState {
     }
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for applied in action::hear(&pulse, &mut self.heard, Task::LiveMigrate, record) {
+        for applied in action::apply(&pulse, &mut self.heard, Task::LiveMigrate, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != PlannedStage::Over {
                 self.aborted = Some(action.by.clone());

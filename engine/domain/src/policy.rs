@@ -302,12 +302,12 @@ impl Policy {
     /// Returns the time without a heartbeat after which the recovery's host counts as silent (R16): one and a half times the
     /// age its heartbeats reach while it is up, and never less than the option.
     pub fn silent_after(&self) -> Duration {
-        self.learnt(self.heartbeat_age)
+        self.usual_silence(self.heartbeat_age)
     }
 
     /// Returns the same time for other hosts.
     pub fn others_silent_after(&self) -> Duration {
-        self.learnt(self.heartbeat_age_usual)
+        self.usual_silence(self.heartbeat_age_usual)
     }
 
     /// Returns the heartbeat interval of a nova-compute, as learnt from most hosts.
@@ -333,7 +333,7 @@ impl Policy {
         self.guards.cliff_interval.max(self.heartbeat_age_usual)
     }
 
-    fn learnt(&self, age: Duration) -> Duration {
+    fn usual_silence(&self, age: Duration) -> Duration {
         if self.heartbeat_stale_is_set {
             self.heartbeat_stale
         } else {

@@ -180,7 +180,7 @@ impl ProcessRecovery {
     }
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
-        for applied in action::hear(&pulse, &mut self.heard, Task::DisableNode, record) {
+        for applied in action::apply(&pulse, &mut self.heard, Task::DisableNode, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject {
                 self.end(

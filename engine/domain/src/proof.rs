@@ -222,9 +222,9 @@ impl Proof {
     }
 
     /// Returns the devices' answers, as a part of a sentence; empty for a claim.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         match &self.basis {
-            Basis::Device { latest, others, .. } => said(latest, others),
+            Basis::Device { latest, others, .. } => readings_text(latest, others),
             Basis::Word { .. } => String::new(),
         }
     }
@@ -238,7 +238,7 @@ impl Proof {
                 level,
                 ..
             } => {
-                let evidence = said(latest, others);
+                let evidence = readings_text(latest, others);
                 let by = if *level > 1 {
                     format!(", by level {level}")
                 } else {
@@ -268,7 +268,7 @@ impl Proof {
     }
 }
 
-fn said(latest: &DatedReading, others: &[Pair]) -> String {
+fn readings_text(latest: &DatedReading, others: &[Pair]) -> String {
     let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
     let readings: Vec<String> = all
         .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The time of the last alarm.
 #[derive(Debug, Default)]
 pub(crate) struct Alarm {
-    told: Option<Duration>,
+    raised_at: Option<Duration>,
 }
 
 impl Alarm {
@@ -15,16 +15,16 @@ impl Alarm {
     /// Unless `at_once` is set, the first alarm is due only after `every`; a wait for guards alone does not set it.
     pub(crate) fn is_due(&mut self, waits: bool, at_once: bool, every: Duration, now: Duration) -> bool {
         if !waits {
-            self.told = None;
+            self.raised_at = None;
             return false;
         }
-        let Some(raised_at) = self.told else {
-            self.told = Some(now);
+        let Some(raised_at) = self.raised_at else {
+            self.raised_at = Some(now);
             return at_once;
         };
         let due = now.saturating_sub(raised_at) >= every;
         if due {
-            self.told = Some(now);
+            self.raised_at = Some(now);
         }
         due
     }

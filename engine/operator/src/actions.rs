@@ -7,7 +7,7 @@ use tachi_domain::{RecoveryId, WaitsFor};
 use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
 use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
-use crate::matching::{could_be, meant};
+use crate::matching::{best_matches, could_be};
 use crate::plain::plain;
 use crate::snapshot::RegionSnapshot;
 use crate::vmove::VmoveLine;
@@ -142,7 +142,7 @@ pub async fn instance(desk: &dyn OperatorJournal, instance: &str) -> Result<Vmov
 
 fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionError> {
     let called = |line: &VmoveLine| (line.line.server.to_string(), line.line.name.clone());
-    let (_, mut found) = meant(instance, lines, called);
+    let (_, mut found) = best_matches(instance, lines, called);
     // The move may be done in an older recovery and in progress in a newer one.
     let is_finished = |line: &VmoveLine| line.one.as_ref().is_some_and(Move::is_finished);
     if found.iter().any(|line| !is_finished(line)) {

@@ -26,7 +26,7 @@ pub fn counted(counts: Option<CountsView>, recovering: u64) -> String {
     let Some(counts) = counts else {
         return "how many instances are protected is not known".into();
     };
-    let all = counts.meant();
+    let all = counts.included();
     let mut parts = Vec::new();
     if counts.down > 0 {
         let down = count(counts.down, "instance", "instances");

@@ -236,7 +236,7 @@ impl ExplanationView {
             let mut own = FindingView::from(finding).about(is_meant);
             if own.subjects.len() < finding.subjects.len() {
                 let host = hosts.iter().find(|host| own.subjects.contains(&host.name));
-                own.instances = host.and_then(|host| host.counts).map_or(1, Counts::meant);
+                own.instances = host.and_then(|host| host.counts).map_or(1, Counts::included);
             }
             own
         };

@@ -74,7 +74,7 @@ impl FreezeRequest {
     /// # Errors
     ///
     /// The duration is out of bounds, or the reason is empty, too long or not one line.
-    pub fn admit(self, force: &str) -> Result<Self, InvalidFreeze> {
+    pub fn validate(self, force: &str) -> Result<Self, InvalidFreeze> {
         let duration = lasting(self.lasts);
         if self.lasts < SHORTEST {
             return Err(InvalidFreeze::Lasts(format!(

@@ -172,7 +172,7 @@ struct StoredMove<'a> {
 }
 
 /// Returns the stored moves by the ids of their vmoves.
-fn kept(story: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
+fn stored_moves(story: &RecoveryHistory) -> BTreeMap<&str, StoredMove<'_>> {
     let read = |one| StoredMove {
         one,
         state: serde_json::from_str(&one.state).unwrap_or(Value::Null),
@@ -372,7 +372,7 @@ pub struct InstanceView {
 
 impl From<&RecoveryHistory> for RecoveryHistoryView {
     fn from(story: &RecoveryHistory) -> Self {
-        let stored = kept(story);
+        let stored = stored_moves(story);
         let marked = |one: &Vmove| {
             stored
                 .get(one.id.to_string().as_str())?

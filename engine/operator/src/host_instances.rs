@@ -78,7 +78,7 @@ impl EvidenceView {
         Self {
             up: judged.and_then(|one| one.up),
             since: services.find(|one| one.host == host).map(|one| Time(one.since)),
-            instances: counts.map(|counts| counts.meant() + counts.not_meant),
+            instances: counts.map(|counts| counts.included() + counts.not_meant),
             levels: LevelView::of(seen, host),
         }
     }

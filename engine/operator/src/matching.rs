@@ -15,7 +15,7 @@ pub enum MatchQuality {
 
 /// Returns the best matches for `wanted` and their kind: exact names, else a complete id, else ids that start with `wanted` if it is long
 /// enough. `called` returns the id and the name of an item.
-pub fn meant<T>(
+pub fn best_matches<T>(
     wanted: &str,
     all: impl IntoIterator<Item = T>,
     called: impl Fn(&T) -> (String, String),
@@ -74,7 +74,7 @@ mod tests {
         ];
         let find = |wanted: &str, of: &[(&str, &str)]| {
             let called = |one: &(&str, &str)| (one.0.to_owned(), one.1.to_owned());
-            let (how, found) = meant(wanted, of.iter().copied(), called);
+            let (how, found) = best_matches(wanted, of.iter().copied(), called);
             let ids: Vec<String> = found.iter().map(|(id, _)| (*id).to_owned()).collect();
             (how, ids.join(" "))
         };

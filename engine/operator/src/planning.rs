@@ -71,7 +71,7 @@ impl PlanRequest {
     /// # Errors
     ///
     /// A duration is out of bounds, or the reason is empty, too long or not one line.
-    pub fn admit(self) -> Result<Self, InvalidPlan> {
+    pub fn validate(self) -> Result<Self, InvalidPlan> {
         let between = |time: Duration, least: Duration, most: Duration, name: &str| {
             if (least..=most).contains(&time) {
                 Ok(())

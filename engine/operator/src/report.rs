@@ -98,7 +98,7 @@ impl<'a> RecoveryReport<'a> {
             sentence: sentence(story),
             moments: moments(story),
             left: story.instances.iter().filter_map(left).collect(),
-            said: said(story),
+            said: operator_actions(story),
             tachi: env!("CARGO_PKG_VERSION"),
             recovery: story,
         }
@@ -365,7 +365,7 @@ fn left(one: &InstanceView) -> Option<Left<'_>> {
     })
 }
 
-fn said(story: &RecoveryHistoryView) -> Vec<SaidWord<'_>> {
+fn operator_actions(story: &RecoveryHistoryView) -> Vec<SaidWord<'_>> {
     // Older versions return the last action only.
     let last = story.word.iter().filter(|_| story.words.is_empty());
     let of_recovery = story.words.iter().chain(last).map(|said| SaidWord {

@@ -19,7 +19,7 @@ use tachi_engine::ports::{
 use utoipa::ToSchema;
 
 use crate::actions::ActionError;
-use crate::matching::{could_be, meant, nothing_is};
+use crate::matching::{best_matches, could_be, nothing_is};
 use crate::plain::plain;
 use crate::snapshot::RegionSnapshot;
 use crate::when::ago;
@@ -69,7 +69,7 @@ pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView,
     let wanted = wanted.trim();
     let hosts = desk.region().await?.into_iter().flat_map(|view| view.hosts);
     let called = |view: &HostView| (view.host.id.to_string(), view.host.name.clone());
-    let (_, mut found) = meant(wanted, hosts, called);
+    let (_, mut found) = best_matches(wanted, hosts, called);
     if found.len() > 1 {
         let each = found.iter().map(|view| {
             let host = &view.host;

@@ -296,7 +296,7 @@ pub struct CountsView {
 
 impl CountsView {
     /// Returns the number of instances that policy includes in recovery.
-    pub fn meant(self) -> u64 {
+    pub fn included(self) -> u64 {
         self.protected + self.degraded + self.unknown + self.unprotected + self.down
     }
 }

@@ -213,7 +213,7 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let (first, alone) = (begun.elapsed(), held() - before);
     let segment = &seen.forecast.segments[0];
     assert_eq!(segment.hosts.len(), 1_000);
-    assert_eq!(seen.situation.counts.unwrap().meant(), 50_000);
+    assert_eq!(seen.situation.counts.unwrap().included(), 50_000);
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
     // The next look is made while the last one is still told. The forecast is the same.
     let begun = Instant::now();

@@ -34,7 +34,7 @@ pub trait FactStore: Send + Sync {
     /// # Errors
     ///
     /// The database failed.
-    async fn turn(&self) -> Result<u64, JournalError>;
+    async fn take_round(&self) -> Result<u64, JournalError>;
 
     /// Writes a round if the turn is still `turn`, and raises it by one; `false` if another engine has raised it.
     ///

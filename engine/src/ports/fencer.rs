@@ -55,7 +55,7 @@ pub trait Fencer: Send + Sync {
     /// # Cancel safety
     ///
     /// Dropping the future gives up its place in the queue and nothing else.
-    async fn turn(&self, _host: &str, _target: &Target, _work: DeviceOperation) -> DevicePermit {
+    async fn permit(&self, _host: &str, _target: &Target, _work: DeviceOperation) -> DevicePermit {
         DevicePermit::free()
     }
 

@@ -18,7 +18,7 @@ pub(super) struct Inner {
     pub(super) members: BTreeMap<RecoveryId, Member>,
     /// True if enough recoveries list or move instances for lists to be read once for all of them (R13).
     pub(super) many: bool,
-    pub(super) told: bool,
+    pub(super) is_reported: bool,
 }
 
 pub(super) struct Member {
@@ -140,9 +140,9 @@ impl Inner {
                 matters
             });
         }
-        if quiet && !self.told {
+        if quiet && !self.is_reported {
             tracing::warn!("Nova requires a pause; starting no new work until it ends");
         }
-        self.told = quiet;
+        self.is_reported = quiet;
     }
 }

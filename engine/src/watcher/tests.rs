@@ -191,7 +191,7 @@ impl Clock for World {
 
 #[async_trait]
 impl FactStore for World {
-    async fn turn(&self) -> Result<u64, JournalError> {
+    async fn take_round(&self) -> Result<u64, JournalError> {
         Ok(*self.turn.lock().unwrap())
     }
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {

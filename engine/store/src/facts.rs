@@ -37,9 +37,9 @@ impl FactTable {
 
 #[async_trait]
 impl FactStore for FactTable {
-    #[instrument(name = "store::turn", level = "debug", skip_all)]
-    async fn turn(&self) -> Result<u64, JournalError> {
-        let read = turn(&self.db).await;
+    #[instrument(name = "store::take_round", level = "debug", skip_all)]
+    async fn take_round(&self) -> Result<u64, JournalError> {
+        let read = take_round(&self.db).await;
         read.map_err(|stop| stop.journal("reading whose turn it is to watch"))
     }
 
@@ -56,7 +56,7 @@ impl FactStore for FactTable {
     }
 }
 
-async fn turn(db: &Database) -> Result<u64, Stop> {
+async fn take_round(db: &Database) -> Result<u64, Stop> {
     let row = lock::Entity::find_by_id(TURN).one(db.reader()).await?;
     let Some(row) = row else { return Ok(0) };
     let cell = Cell {
@@ -171,7 +171,7 @@ mod tests {
         let bench = Bench::new().await;
         let table = bench.store.facts();
         let other = bench.another().await.facts().clone();
-        assert_eq!(table.turn().await.unwrap(), 0);
+        assert_eq!(table.take_round().await.unwrap(), 0);
         let both = Round {
             put: vec![fact("a", "[1]", 1), fact("b", "[]", 1)],
             forget: Vec::new(),
@@ -184,7 +184,7 @@ mod tests {
         };
         assert!(other.write_facts(1, &next).await.unwrap());
         assert!(!table.write_facts(1, &both).await.unwrap(), "its turn is over");
-        assert_eq!(table.turn().await.unwrap(), 2);
+        assert_eq!(table.take_round().await.unwrap(), 2);
         assert_eq!(table.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
         assert!(table.facts(Some("computes")).await.unwrap().is_empty());
     }

@@ -139,7 +139,7 @@ struct HeartbeatRow<'a> {
 
 impl HeartbeatRow<'_> {
     /// Reads the stored heartbeats of these monitors, by host and kind, if they are of the given boot.
-    async fn kept(
+    async fn stored(
         tx: &Tx,
         last: &BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat>,
     ) -> Result<BTreeMap<(String, String), (String, Vec<StoredHeartbeat>)>, Stop> {
@@ -196,7 +196,7 @@ impl Transaction for HeartbeatRow<'_> {
             .filter(|one| known.contains(one.signature.host.as_str()) && one.is_current())
             .map(|one| ((one.signature.host.as_str(), one.signature.kind), one))
             .collect();
-        let mut before = Self::kept(tx, &last).await?;
+        let mut before = Self::stored(tx, &last).await?;
         let mut beats = |received: &ReceivedHeartbeat| {
             let one = &received.signature;
             let boot = one.boot.as_ref()?;

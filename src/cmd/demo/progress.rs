@@ -59,7 +59,7 @@ impl DemoNotification {
 
 /// The state at one moment.
 pub(super) struct DemoSnapshot {
-    pub(super) told: Vec<DemoNotification>,
+    pub(super) notifications: Vec<DemoNotification>,
     /// Instances of the failed hosts that run on another host: the host, and the seconds until then.
     pub(super) back: BTreeMap<Uuid, (String, f64)>,
 }
@@ -67,7 +67,7 @@ pub(super) struct DemoSnapshot {
 impl DemoSnapshot {
     /// True if nothing more will happen without an operator.
     pub(super) fn is_settled(&self) -> bool {
-        self.told.iter().all(|notification| {
+        self.notifications.iter().all(|notification| {
             matches!(notification.status.as_str(), "finished" | "failed" | "ignored")
                 || notification.is_held()
         })

@@ -232,7 +232,7 @@ impl Scene {
     pub(super) fn waits_for_a_word(&self, seen: &DemoSnapshot) -> bool {
         self.args.fault == Some(DemoFault::RackLoss)
             && self.approved.get().is_none()
-            && seen.told.iter().all(DemoNotification::is_held)
+            && seen.notifications.iter().all(DemoNotification::is_held)
     }
 
     /// Approves as the operator of this demo: the rack is known to be without power, so all of it may be recovered. The same
@@ -243,12 +243,12 @@ impl Scene {
         let by = "demo (the rack's power supply is known to be out)";
         let approved = self.approve_domain(&domain, by).await?;
         let reasons = seen
-            .told
+            .notifications
             .iter()
             .filter_map(|notification| notification.message.clone())
             .collect();
         let waits = seen
-            .told
+            .notifications
             .iter()
             .filter_map(|notification| notification.wait.clone())
             .collect();
@@ -296,7 +296,7 @@ impl Scene {
                 .as_ref()
                 .is_some_and(|wait| waits.contains(wait))
         };
-        seen.told
+        seen.notifications
             .iter()
             .any(|notification| notification.is_held() && old(notification))
     }
@@ -342,7 +342,7 @@ impl Scene {
             }
         }
         Ok(DemoSnapshot {
-            told: progress,
+            notifications: progress,
             back,
         })
     }
@@ -351,7 +351,7 @@ impl Scene {
     pub(super) fn judge(&self, seen: &DemoSnapshot) -> Outcome {
         let region = self.region.sandbox.region();
         let left: Vec<&str> = seen
-            .told
+            .notifications
             .iter()
             .flat_map(|notification| &notification.vmoves)
             .filter(|(_, status, ..)| status == "ignored")
@@ -382,7 +382,7 @@ impl Scene {
             })
             .collect();
         let reasons: Vec<String> = seen
-            .told
+            .notifications
             .iter()
             .filter(|notification| notification.status != "finished")
             .map(|notification| {
@@ -401,7 +401,7 @@ impl Scene {
             })
         };
         let proofs: Vec<String> = seen
-            .told
+            .notifications
             .iter()
             .flat_map(|notification| &notification.tasks)
             .filter(|(task, text)| task == "FenceHostTask" && is_proof(text))

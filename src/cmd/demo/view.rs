@@ -115,7 +115,7 @@ impl View {
     pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
         let at = scene.seconds();
         let mut lines = Vec::new();
-        for (of, (notification, host)) in seen.told.iter().zip(&scene.failing).enumerate() {
+        for (of, (notification, host)) in seen.notifications.iter().zip(&scene.failing).enumerate() {
             for (task, text) in &notification.tasks {
                 // The bar and the table show single instances.
                 let single =
@@ -133,7 +133,7 @@ impl View {
             // other numbers. The view prints it once.
             let message = notification.message.as_deref();
             let by_another =
-                notification.is_held() && seen.told.iter().take(of).any(DemoNotification::is_held);
+                notification.is_held() && seen.notifications.iter().take(of).any(DemoNotification::is_held);
             let is_known = |message: &str| {
                 self.told
                     .iter()
@@ -153,7 +153,7 @@ impl View {
         if let Some(bars) = &self.bars {
             bars.moves.set_position(u64::try_from(back).unwrap_or_default());
             let of = |status: &str| {
-                seen.told
+                seen.notifications
                     .iter()
                     .flat_map(|notification| &notification.vmoves)
                     .filter(|(_, word, ..)| word == status)
@@ -179,7 +179,7 @@ impl View {
     }
 
     /// Prints an operator's action.
-    pub(super) fn said(&mut self, scene: &Scene, text: &str) {
+    pub(super) fn approval(&mut self, scene: &Scene, text: &str) {
         self.print(&format!("{:>5.1} s  {text}", scene.seconds()));
     }
 

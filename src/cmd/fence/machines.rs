@@ -228,7 +228,7 @@ async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Resul
         }
         found = true;
         let answered = {
-            let _turn = fencers.turn(&args.host, target, DeviceOperation::Read).await;
+            let _permit = fencers.permit(&args.host, target, DeviceOperation::Read).await;
             fencers.machine(&args.host, target).await
         };
         let is = answered.map_err(|error| {

@@ -118,9 +118,9 @@ impl AuditedSwitch {
         let intent = self.entry(action, AuditPhase::Intent, level, target);
         let written = self.audit.write(intent).await;
         written.map_err(|error| format!("not sent: {error}: {}", error.source))?;
-        let _turn = self
+        let _permit = self
             .fencer
-            .turn(&self.host, target, DeviceOperation::Switch)
+            .permit(&self.host, target, DeviceOperation::Switch)
             .await;
         let answer = if on {
             self.fencer.power_on(&self.host, target, &self.reason).await
@@ -307,7 +307,7 @@ fn warning(host: &str, service: Option<&Service>, servers: usize) -> String {
 }
 
 async fn read(fencers: &dyn Fencer, host: &str, target: &Target) -> Result<Power, CallError> {
-    let _turn = fencers.turn(host, target, DeviceOperation::Read).await;
+    let _permit = fencers.permit(host, target, DeviceOperation::Read).await;
     Ok(fencers.read_power(host, target).await?.power)
 }
 

@@ -66,7 +66,7 @@ fn sheet(hosts: &[&HostView], seen: &SituationView) -> TextTable<7> {
         };
         let instances = host.instances.map_or_else(
             || "?".to_owned(),
-            |counts| (counts.meant() + counts.not_meant).to_string(),
+            |counts| (counts.included() + counts.not_meant).to_string(),
         );
         let recovery = seen.recoveries.iter().find(|row| row.host == host.name);
         let recovery = recovery.map(|row| row.id.to_string());

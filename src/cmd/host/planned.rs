@@ -102,7 +102,7 @@ pub(super) fn wish(
         limit: args.limit,
         with_locked: args.with_locked,
     };
-    wish.admit().map_err(|why| {
+    wish.validate().map_err(|why| {
         let (option, why) = match why {
             InvalidPlan::Lasts(why) => ("--for", why),
             InvalidPlan::Limit(why) => ("--limit", why),

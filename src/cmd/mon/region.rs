@@ -424,7 +424,7 @@ fn of_host(
     };
     let instances = view.instances.map_or_else(
         || "?".to_owned(),
-        |counts| (counts.meant() + counts.not_meant).to_string(),
+        |counts| (counts.included() + counts.not_meant).to_string(),
     );
     let state = if let Some(row) = row {
         let short: String = row.id.to_string().chars().take(4).collect();

@@ -84,7 +84,7 @@ fn past(action: &str) -> &str {
     }
 }
 
-async fn meant(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Failure> {
+async fn matching_recoveries(source: &dyn Source, wanted: &[String]) -> Result<Vec<Meant>, Failure> {
     let mut all: Vec<Meant> = Vec::new();
     for one in wanted {
         let id = named(source, one).await?;
@@ -122,7 +122,7 @@ pub(in crate::cmd) async fn act(
     shape: &ShapeArgs,
 ) -> Result<u8, Failure> {
     answer::accepts(shape, members_of(wanted.len()))?;
-    let all = meant(source, wanted).await?;
+    let all = matching_recoveries(source, wanted).await?;
     each(source, &all, action, consent, shape, None).await
 }
 
@@ -291,7 +291,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
     } = args;
     answer::accepts(&shape, ONE)?;
     let database = Database::open(&config).await?;
-    let all = meant(&database, std::slice::from_ref(&recovery)).await?;
+    let all = matching_recoveries(&database, std::slice::from_ref(&recovery)).await?;
     for one in &all {
         let id = one.id;
         if one.story.summary.kind != RecoveryKind::Host {
@@ -318,7 +318,7 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
 pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<RetriedView>())?;
     let source = source::open(&args.source).await?;
-    let all = meant(source.as_ref(), &args.recoveries).await?;
+    let all = matching_recoveries(source.as_ref(), &args.recoveries).await?;
     let text = with_hosts(
         &all,
         "another attempt starts: it may cut the power of the host, and start its instances elsewhere.",

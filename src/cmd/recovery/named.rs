@@ -6,7 +6,7 @@ use tachi_domain::RecoveryId;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::SHORTEST_ID;
 use tachi_engine::ports::operator::RecoveryFilter;
-use tachi_operator::matching::{could_be, meant};
+use tachi_operator::matching::{best_matches, could_be};
 use tachi_operator::{RecoveryView, VmoveView};
 
 use super::super::Failure;
@@ -80,7 +80,7 @@ fn foremost(unsettled: Vec<RecoveryView>) -> Vec<RecoveryView> {
 async fn of_instance(source: &dyn Source, wanted: &str) -> Result<Option<RecoveryId>, Failure> {
     let all = source.instances(false).await?;
     let called = |one: &VmoveView| (one.instance.clone(), one.name.clone());
-    let (_, found) = meant(wanted, all, called);
+    let (_, found) = best_matches(wanted, all, called);
     let found: BTreeMap<RecoveryId, VmoveView> = found.into_iter().map(|one| (one.recovery, one)).collect();
     if found.len() > 1 {
         let each = found.iter().map(|(id, one)| {

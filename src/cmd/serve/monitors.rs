@@ -48,7 +48,7 @@ pub(super) struct Monitors {
     gone: BTreeMap<String, StoppedMonitor>,
     signed: Option<Instant>,
     /// Last refusal by the API, so that it is logged only once.
-    told: Option<String>,
+    logged: Option<String>,
 }
 
 impl Monitors {
@@ -71,7 +71,7 @@ impl Monitors {
             client: Arc::new(client),
             gone: BTreeMap::new(),
             signed: None,
-            told: None,
+            logged: None,
         })
     }
 
@@ -110,10 +110,10 @@ impl Monitors {
         if self.signed.is_none_or(|at| now.duration_since(at) >= SIGN) {
             self.signed = Some(now);
             refused = self.send_heartbeats(&hosts).await.or(refused);
-            if refused.is_some() && refused != self.told {
+            if refused.is_some() && refused != self.logged {
                 tracing::info!(why = refused.as_deref(), "simulated monitors are refused");
             }
-            self.told = refused;
+            self.logged = refused;
         }
     }
 

@@ -100,7 +100,7 @@ fn of_segment(seen: &SituationView) -> Vec<String> {
         .map(|host| {
             let count = host.instances.map_or_else(
                 || "?".to_owned(),
-                |counts| (counts.meant() + counts.not_meant).to_string(),
+                |counts| (counts.included() + counts.not_meant).to_string(),
             );
             let state = host.protection.as_str();
             let registered = registered(seen, &host.name);

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
 use tachi_domain::situation::Severity;
-use tachi_operator::matching::{MatchQuality, meant};
+use tachi_operator::matching::{MatchQuality, best_matches};
 use tachi_operator::{CountsView, ExplanationView, FindingView, HostView, SegmentView, SituationView};
 
 use super::super::Failure;
@@ -162,14 +162,14 @@ fn about(all: &[FindingView], subjects: &BTreeSet<String>, hosts: &[HostView]) -
 /// Returns the number of instances that a subject is, or has.
 fn concerned(subject: &str, hosts: &[HostView]) -> u64 {
     match hosts.iter().find(|host| host.name == subject) {
-        Some(host) => host.instances.map_or(0, CountsView::meant),
+        Some(host) => host.instances.map_or(0, CountsView::included),
         None => 1,
     }
 }
 
 fn segments<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a str>) {
     let called = |one: &&SegmentView| (one.id.clone(), one.name.clone());
-    let (how, found) = meant(wanted, &seen.segments, called);
+    let (how, found) = best_matches(wanted, &seen.segments, called);
     (how, found.into_iter().map(|one| one.name.as_str()).collect())
 }
 
@@ -179,7 +179,7 @@ fn hosts<'a>(seen: &'a SituationView, wanted: &str) -> (MatchQuality, Vec<&'a st
     let registered = registered.map(|host| (host.id.as_str(), host.name.as_str()));
     let strangers = seen.hosts.iter().filter(|host| host.segment.is_none());
     let all = registered.chain(strangers.map(|host| ("", host.name.as_str())));
-    let (how, found) = meant(wanted, all, |(id, name)| ((*id).to_owned(), (*name).to_owned()));
+    let (how, found) = best_matches(wanted, all, |(id, name)| ((*id).to_owned(), (*name).to_owned()));
     (how, found.into_iter().map(|(_, name)| name).collect())
 }
 

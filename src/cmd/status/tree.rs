@@ -79,7 +79,7 @@ fn segments(seen: &SituationView, all_hosts: bool) -> Vec<String> {
         let disabled = if segment.enabled { "" } else { ", DISABLED" };
         let protected = segment.instances.map_or_else(
             || "?".to_owned(),
-            |counts| format!("{}/{} inst", counts.protected, counts.meant()),
+            |counts| format!("{}/{} inst", counts.protected, counts.included()),
         );
         rows.push([
             segment.name.clone(),

@@ -310,7 +310,7 @@ fn protected(one: &SegmentView) -> Piece {
     one.instances.map_or_else(
         || mark("unknown", ""),
         |counts| {
-            let (good, all) = (counts.protected, counts.meant());
+            let (good, all) = (counts.protected, counts.included());
             Piece(format!("<span class=\"good\">{good} of {all}</span>"))
         },
     )

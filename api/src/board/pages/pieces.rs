@@ -194,7 +194,7 @@ pub(super) fn lasted(seconds: &Option<f64>) -> Piece {
 pub(super) fn total(counts: &Option<CountsView>) -> Piece {
     counts.map_or_else(
         || mark("unknown", ""),
-        |counts| Piece((counts.meant() + counts.not_meant).to_string()),
+        |counts| Piece((counts.included() + counts.not_meant).to_string()),
     )
 }
 

@@ -135,12 +135,12 @@ async fn a_bmc_is_asked_one_thing_at_a_time_and_another_one_beside_it() {
         put(&fencers, &format!("{host}.bmc"));
     }
     let (one, two) = (target(&fencers, "c1"), target(&fencers, "c2"));
-    let turn = fencers.turn("c1", &one, DeviceOperation::Read).await;
-    let second = fencers.turn("c1", &one, DeviceOperation::Read);
+    let turn = fencers.permit("c1", &one, DeviceOperation::Read).await;
+    let second = fencers.permit("c1", &one, DeviceOperation::Read);
     assert!(timeout(Duration::from_secs(9), second).await.is_err(), "it waits");
-    fencers.turn("c2", &two, DeviceOperation::Read).await;
+    fencers.permit("c2", &two, DeviceOperation::Read).await;
     drop(turn);
-    fencers.turn("c1", &one, DeviceOperation::Read).await;
+    fencers.permit("c1", &one, DeviceOperation::Read).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -153,16 +153,16 @@ async fn no_more_power_commands_are_under_way_than_allowed_and_readings_do_not_w
         let target = target(&fencers, host);
         let turn = timeout(
             Duration::from_secs(9),
-            fencers.turn(host, &target, DeviceOperation::Switch),
+            fencers.permit(host, &target, DeviceOperation::Switch),
         )
         .await;
         assert_eq!(turn.is_ok(), host != "c3", "{host}");
         turns.extend(turn);
     }
     let third = target(&fencers, "c3");
-    fencers.turn("c3", &third, DeviceOperation::Read).await;
+    fencers.permit("c3", &third, DeviceOperation::Read).await;
     turns.pop();
-    fencers.turn("c3", &third, DeviceOperation::Switch).await;
+    fencers.permit("c3", &third, DeviceOperation::Switch).await;
 }
 
 /// Covers I10.
@@ -278,7 +278,7 @@ async fn tests_leave_half_of_a_devices_places_to_recoveries() {
     for _ in 0..8 {
         let turn = timeout(
             Duration::from_millis(1),
-            fencers.turn("c1", &target, DeviceOperation::Read),
+            fencers.permit("c1", &target, DeviceOperation::Read),
         )
         .await;
         turns.push(turn.expect("a recovery waits for none of them"));

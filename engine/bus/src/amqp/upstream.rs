@@ -83,7 +83,7 @@ impl Consumers {
 struct Inner {
     engines: AtomicU32,
     /// Number of consecutive polls that saw one, and the time of the last message.
-    told: Mutex<(u32, Option<Instant>)>,
+    logged: Mutex<(u32, Option<Instant>)>,
 }
 
 /// The last observation, shared between clones.
@@ -100,7 +100,7 @@ impl Upstream {
         let engines = consumers.upstream();
         gauge!(FOREIGN).set(f64::from(engines));
         let before = self.0.engines.swap(engines, Ordering::Relaxed);
-        let mut logged = self.0.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if engines == 0 {
             if before > 0 && logged.1.is_some() {
                 tracing::info!("no upstream engine is running any more");

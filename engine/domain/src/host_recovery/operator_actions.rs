@@ -54,7 +54,7 @@ impl HostRecovery {
     pub(super) fn heard_pulse(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         // The wait as it was shown when the actions were given.
         let wait = self.wait.clone();
-        for applied in action::hear(&pulse, &mut self.heard, Task::Fence, record) {
+        for applied in action::apply(&pulse, &mut self.heard, Task::Fence, record) {
             heard_action(self, &applied, wait.as_ref(), &pulse, now, record);
         }
         let mut ctx = decision_context!(self, now, record);
@@ -201,7 +201,7 @@ fn heard_action(
                 state.approved(now, record);
             }
             let mut ctx = decision_context!(state, now, record);
-            if confirmation::hear(&mut state.confirmation, action, &mut ctx) {
+            if confirmation::apply(&mut state.confirmation, action, &mut ctx) {
                 // Nova is read after the confirmation, as the devices are.
                 state.service.seen = None;
                 state.fence.begin_again(now.elapsed, &state.policy);

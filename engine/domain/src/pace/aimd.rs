@@ -80,7 +80,7 @@ impl Aimd {
 
     /// Applies the result of a call. `full`: the window was what prevented further calls. `now` is any clock that does not
     /// go back.
-    pub fn hear(&mut self, echo: NovaFeedback, full: bool, now: Duration) {
+    pub fn observe(&mut self, echo: NovaFeedback, full: bool, now: Duration) {
         match echo {
             NovaFeedback::Answered(took) => self.answered(took, full, now),
             NovaFeedback::PushedBack(wait) => {
@@ -168,7 +168,7 @@ mod tests {
             while queue.front().is_some_and(|(_, ends)| *ends <= now) {
                 let (began, _) = queue.pop_front().unwrap();
                 done += 1;
-                aimd.hear(NovaFeedback::Answered(ms(now - began)), true, ms(now));
+                aimd.observe(NovaFeedback::Answered(ms(now - began)), true, ms(now));
             }
             while u32::try_from(queue.len()).unwrap() < aimd.window() {
                 free_at = free_at.max(now) + 1_000 / rate;
@@ -198,10 +198,10 @@ mod tests {
     fn a_quick_service_gets_all_it_may_within_seconds() {
         let mut aimd = aimd();
         for n in 0..232_u64 {
-            aimd.hear(NovaFeedback::Answered(ms(300)), true, ms(n));
+            aimd.observe(NovaFeedback::Answered(ms(300)), true, ms(n));
         }
         assert_eq!(aimd.window(), 256);
-        aimd.hear(NovaFeedback::Answered(ms(300)), true, ms(232));
+        aimd.observe(NovaFeedback::Answered(ms(300)), true, ms(232));
         assert_eq!(aimd.window(), 256, "and never more");
     }
 
@@ -209,7 +209,7 @@ mod tests {
     fn a_window_nobody_fills_does_not_grow() {
         let mut aimd = aimd();
         for n in 0..1_000 {
-            aimd.hear(NovaFeedback::Answered(ms(10)), false, ms(n));
+            aimd.observe(NovaFeedback::Answered(ms(10)), false, ms(n));
         }
         assert_eq!(aimd.window(), 24);
     }
@@ -223,17 +223,17 @@ mod tests {
         ] {
             let mut aimd = aimd();
             for _ in 0..20 {
-                aimd.hear(echo, true, ms(5_000));
+                aimd.observe(echo, true, ms(5_000));
             }
             assert_eq!(aimd.window(), 12, "{echo:?}");
-            aimd.hear(echo, true, ms(6_000));
+            aimd.observe(echo, true, ms(6_000));
             assert_eq!(aimd.window(), 6, "{echo:?}");
             for n in 0..6 {
-                aimd.hear(NovaFeedback::Answered(ms(10)), true, ms(7_000 + n));
+                aimd.observe(NovaFeedback::Answered(ms(10)), true, ms(7_000 + n));
             }
             assert!(aimd.window() <= 7, "{echo:?}: by one a round, not by leaps");
-            aimd.hear(echo, true, ms(8_000));
-            aimd.hear(echo, true, ms(9_000));
+            aimd.observe(echo, true, ms(8_000));
+            aimd.observe(echo, true, ms(9_000));
             assert_eq!(aimd.window(), 4, "{echo:?}: the least");
         }
     }
@@ -246,9 +246,9 @@ mod tests {
             (Some(Duration::MAX), ms(61_000)),
         ] {
             let mut aimd = aimd();
-            aimd.hear(NovaFeedback::PushedBack(wait), true, ms(1_000));
+            aimd.observe(NovaFeedback::PushedBack(wait), true, ms(1_000));
             assert_eq!(aimd.quiet_until(), until, "{wait:?}");
-            aimd.hear(NovaFeedback::PushedBack(Some(ms(1))), true, ms(1_001));
+            aimd.observe(NovaFeedback::PushedBack(Some(ms(1))), true, ms(1_001));
             assert_eq!(
                 aimd.quiet_until(),
                 until,
@@ -262,7 +262,7 @@ mod tests {
         let slow_by_nature = |millis: u64| {
             let mut aimd = aimd();
             for n in 0..40 {
-                aimd.hear(NovaFeedback::Answered(ms(millis)), true, ms(millis * (n + 1)));
+                aimd.observe(NovaFeedback::Answered(ms(millis)), true, ms(millis * (n + 1)));
             }
             aimd.window()
         };
@@ -274,10 +274,10 @@ mod tests {
         );
         let mut aimd = aimd();
         for n in 0..8 {
-            aimd.hear(NovaFeedback::Answered(ms(500)), false, ms(500 * n));
+            aimd.observe(NovaFeedback::Answered(ms(500)), false, ms(500 * n));
         }
         for n in 0..8 {
-            aimd.hear(NovaFeedback::Answered(ms(6_000)), true, ms(10_000 + 1_500 * n));
+            aimd.observe(NovaFeedback::Answered(ms(6_000)), true, ms(10_000 + 1_500 * n));
         }
         assert!(aimd.window() < 24, "{}", aimd.window());
     }
@@ -305,7 +305,7 @@ mod tests {
             for (echo, full, later) in heard {
                 now += ms(later);
                 let before = aimd.window();
-                aimd.hear(echo, full, now);
+                aimd.observe(echo, full, now);
                 prop_assert!((ordered.min..=ordered.max).contains(&aimd.window()));
                 match echo {
                     NovaFeedback::Answered(_) => prop_assert!(full || aimd.window() <= before),

@@ -97,7 +97,7 @@ impl AppliedAction {
 
 /// Processes the actions that no owner has processed, in the order in which they were given, and marks each row. An abort wins over
 /// all other actions given meanwhile. `number` is that of the last processed action of those that an older API writes.
-pub(crate) fn hear(
+pub(crate) fn apply(
     pulse: &OperatorState,
     number: &mut u64,
     task: Task,
@@ -203,7 +203,7 @@ mod tests {
             );
             let mut record = Record::default();
             let mut number = 0;
-            let heard = hear(&both, &mut number, Task::Fence, &mut record);
+            let heard = apply(&both, &mut number, Task::Fence, &mut record);
             assert_eq!(heard.len(), 1);
             assert_eq!(heard[0].said.word, OperatorCommand::Reject);
             assert_eq!(record.heard_actions, [1, 2].into(), "each is marked");
@@ -233,7 +233,7 @@ mod tests {
             action(1, OperatorCommand::Approve, "ada", None),
             action(2, OperatorCommand::HostIsOff, "bob", None),
         ];
-        let heard = hear(
+        let heard = apply(
             &pulse(rows.clone(), column(2)),
             &mut number,
             Task::Fence,
@@ -247,14 +247,14 @@ mod tests {
             ]
         );
         assert_eq!(number, 2);
-        let heard = hear(
+        let heard = apply(
             &pulse(Vec::new(), column(2)),
             &mut number,
             Task::Fence,
             &mut record,
         );
         assert!(heard.is_empty(), "{heard:?}");
-        let heard = hear(
+        let heard = apply(
             &pulse(Vec::new(), column(3)),
             &mut number,
             Task::Fence,
@@ -292,7 +292,7 @@ mod tests {
             ("another", wait(WaitsFor::Alive, &[], 5), false),
         ];
         let unheld = action(1, OperatorCommand::Approve, "ada", None);
-        let heard = hear(
+        let heard = apply(
             &pulse(vec![unheld], None),
             &mut 0,
             Task::Fence,
@@ -306,7 +306,7 @@ mod tests {
         for (name, now, counts) in cases {
             let mut action = action(1, OperatorCommand::Approve, "ada", Some(given.clone()));
             let heard = |action: &OperatorAction| {
-                hear(
+                apply(
                     &pulse(vec![action.clone()], None),
                     &mut 0,
                     Task::Fence,

@@ -48,7 +48,7 @@ impl Counts {
     }
 
     /// Returns the number of instances that policy includes.
-    pub fn meant(self) -> u64 {
+    pub fn included(self) -> u64 {
         self.protected + self.degraded + self.unknown + self.unprotected + self.down
     }
 }

@@ -129,7 +129,7 @@ impl VmRecovery {
 
     fn heard_pulse(&mut self, pulse: OperatorState, record: &mut Record) {
         let task = self.task();
-        for applied in action::hear(&pulse, &mut self.heard, task, record) {
+        for applied in action::apply(&pulse, &mut self.heard, task, record) {
             let action = &applied.said;
             if action.word == OperatorCommand::Reject && self.stage != Stage::Over {
                 let text = format!("rejected by {}", action.by);

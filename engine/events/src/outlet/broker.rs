@@ -25,7 +25,7 @@ pub trait Carrier: Send + Sync {
 #[derive(Debug, Default)]
 struct Losses {
     untold: u64,
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 /// Drivers `messaging` and `messagingv2`.
@@ -68,12 +68,12 @@ impl Broker {
         losses.untold = losses.untold.saturating_add(1);
         let now = Instant::now();
         if losses
-            .told
+            .logged_at
             .is_some_and(|logged_at| now.duration_since(logged_at) < TELL)
         {
             return None;
         }
-        losses.told = Some(now);
+        losses.logged_at = Some(now);
         Some(std::mem::take(&mut losses.untold))
     }
 }
@@ -189,7 +189,7 @@ mod tests {
         let keeps = Arc::<Keeps>::default();
         let broker = broker(&keeps, &["t"], Format::Enveloped);
         broker.take(&message(None));
-        assert_eq!(broker.losses.lock().unwrap().told, None, "nothing was lost");
+        assert_eq!(broker.losses.lock().unwrap().logged_at, None, "nothing was lost");
         keeps.full.store(true, Ordering::SeqCst);
         for _ in 0..5 {
             broker.take(&message(None));

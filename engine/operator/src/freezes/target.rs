@@ -57,13 +57,13 @@ impl FreezeTarget {
             FreezeScope::Segment => {
                 let all = segments.iter().map(|view| &view.segment);
                 let all = all.map(|one| (one.id.to_string(), one.name.clone()));
-                (meant(wanted, all), "see `openstack segment list`".to_owned())
+                (candidates(wanted, all), "see `openstack segment list`".to_owned())
             }
             FreezeScope::Host => {
                 let all = segments.iter().flat_map(|view| &view.hosts);
                 let all = all.map(|view| (view.host.id.to_string(), view.host.name.clone()));
                 let why = "no host of that name or id is registered in a segment, and of others nothing is fenced or moved";
-                (meant(wanted, all), why.to_owned())
+                (candidates(wanted, all), why.to_owned())
             }
             FreezeScope::Instance => instances(wanted, seen),
         };
@@ -114,8 +114,8 @@ fn printable(name: &str) -> String {
 }
 
 /// Returns the ids and names of the best matches.
-fn meant(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
-    matching::meant(wanted, all, Clone::clone).1
+fn candidates(wanted: &str, all: impl Iterator<Item = (String, String)>) -> Vec<(String, String)> {
+    matching::best_matches(wanted, all, Clone::clone).1
 }
 
 fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, String) {
@@ -128,7 +128,7 @@ fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, Str
     };
     let all = all.iter().map(|one| (one.id.to_string(), one.name.to_string()));
     let why = "no engine has seen such an instance at Nova; a new one is seen within half a minute";
-    (meant(wanted, all), why.to_owned())
+    (candidates(wanted, all), why.to_owned())
 }
 
 fn only(
@@ -172,7 +172,7 @@ pub fn frozen(scope: FreezeScope, wanted: &str, listed: &[FreezeView]) -> Result
         only(
             &kind,
             wanted,
-            meant(wanted, all.into_iter()),
+            candidates(wanted, all.into_iter()),
             "see `tachi freeze list`",
         )?
         .0

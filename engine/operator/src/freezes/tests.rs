@@ -220,7 +220,7 @@ fn wish(lasts: Duration) -> FreezeRequest {
 async fn freeze(hand: &FreezeDesk<'_>, wish: &FreezeRequest) -> Result<InForce, ActionError> {
     let seen = fine();
     let what = FreezeTarget::find(wish.scope, &wish.name, &seen)?;
-    let wish = wish.clone().admit("--force").unwrap();
+    let wish = wish.clone().validate("--force").unwrap();
     hand.freeze(&what, &wish, &seen).await
 }
 
@@ -345,7 +345,7 @@ fn how_long_and_why_are_bounded() {
             reason: reason.to_owned(),
             ..wish(Duration::from_secs(seconds))
         };
-        wanted.admit("FORCE").map(|wish| wish.reason)
+        wanted.validate("FORCE").map(|wish| wish.reason)
     };
     assert_eq!(of(60, false, " firmware ").as_deref(), Ok("firmware"));
     assert!(of(86_400, false, "x").is_ok());

@@ -73,14 +73,14 @@ pub(super) async fn story(db: &Database, id: RecoveryId) -> Result<Option<Recove
         unheard: journal::unread(reader, &row, db.now()).await?,
         move_words: journal::move_words(&row)?,
         state: row.state,
-        moves: moves.into_iter().map(kept).collect::<Result<_, _>>()?,
+        moves: moves.into_iter().map(stored_move).collect::<Result<_, _>>()?,
         vmoves,
         steps: steps_of(db, row.id).await?,
         proofs: proofs(db, row.id).await?,
     }))
 }
 
-fn kept(row: recovery_move::Model) -> Result<StoryMove, Failure> {
+fn stored_move(row: recovery_move::Model) -> Result<StoryMove, Failure> {
     let wait = WaitColumns {
         what: row.waits_for,
         on: row.waits_on,

@@ -87,7 +87,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
 }
 
 /// Takes an operator's confirmation. True if it is to be checked.
-pub(in super::super) fn hear(
+pub(in super::super) fn apply(
     known: &mut Option<OffConfirmation>,
     action: &OperatorWord,
     ctx: &mut DecisionContext<'_>,

@@ -234,7 +234,7 @@ impl Fence {
             && let HeartbeatJudgement::Contradicted(why) =
                 guard.heartbeats.judge(&claim, now.elapsed, shown, ctx)
         {
-            let evidence = proof.said();
+            let evidence = proof.summary();
             self.post(index).failed = Some(Failure {
                 why: format!("{evidence}, but {why}"),
                 lasting: false,
@@ -336,7 +336,7 @@ impl Suspect<'_> {
         }
         guard.wait_for_silence(self, ctx);
         if let Some(heartbeat) = self.service.up_evidence(now.elapsed) {
-            let evidence = proof.said();
+            let evidence = proof.summary();
             // In every failure the power device answers "off" before Nova's heartbeat is stale.
             let doubt = if now.elapsed.since(fence.began) < ctx.policy.heartbeat_stale {
                 " (Nova may still show a heartbeat from before the failure)"

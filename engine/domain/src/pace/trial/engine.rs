@@ -265,8 +265,8 @@ impl Engine {
         match &mut self.pace {
             Pace::Guess { queued, in_flight } => {
                 for wait in &taken {
-                    queued.hear(NovaFeedback::Answered(wait.least), full, now);
-                    in_flight.hear(NovaFeedback::Answered(Duration::ZERO), full, now);
+                    queued.observe(NovaFeedback::Answered(wait.least), full, now);
+                    in_flight.observe(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }
             }
             Pace::Model { queued, in_flight } => {
@@ -279,7 +279,7 @@ impl Engine {
                 };
                 queued.looked(seen, now);
                 for _ in &taken {
-                    in_flight.hear(NovaFeedback::Answered(Duration::ZERO), full, now);
+                    in_flight.observe(NovaFeedback::Answered(Duration::ZERO), full, now);
                 }
             }
             Pace::Loop => {}
