@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tachi_spool::Stamp;
 use tokio::time::Instant;
+
+use crate::planes::Planes;
 
 /// Time without progress after which a loop is stuck.
 const STUCK: Duration = Duration::from_secs(30);
@@ -30,6 +33,9 @@ struct State {
     status: String,
     watch: Watch,
     misses_within: Option<Duration>,
+    planes: Planes,
+    /// The processes that could not be restarted, each with the time since when.
+    processes_down: BTreeMap<String, Stamp>,
 }
 
 /// The hosts that a host monitor watches.
@@ -68,6 +74,8 @@ impl Health {
             status: String::new(),
             watch: Watch::default(),
             misses_within: None,
+            planes: Planes::default(),
+            processes_down: BTreeMap::new(),
         })))
     }
 
@@ -153,6 +161,21 @@ impl Health {
             now: state.watch.now && !stuck,
             ..state.watch.clone()
         }
+    }
+
+    /// Reads or changes the lost planes.
+    pub(crate) fn planes<T>(&self, act: impl FnOnce(&mut Planes) -> T) -> T {
+        act(&mut self.state().planes)
+    }
+
+    /// Sets the processes that could not be restarted.
+    pub(crate) fn processes_down(&self, processes: BTreeMap<String, Stamp>) {
+        self.state().processes_down = processes;
+    }
+
+    /// Returns the last value of [`Self::processes_down`].
+    pub(crate) fn down_processes(&self) -> BTreeMap<String, Stamp> {
+        self.state().processes_down.clone()
     }
 
     /// Returns the problem of a subsystem, for tests.

@@ -24,8 +24,8 @@ const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 /// Pause after a refusal, by an API that accepts no heartbeats (Masakari's) or does not know the host yet.
 const REFUSED: Duration = Duration::from_secs(60);
 
-/// Time for which the boot's data is omitted after a refusal: an older API refuses unknown fields.
-const WITHOUT_BOOT: Duration = Duration::from_mins(10);
+/// Time for which newer fields are omitted after a refusal: an older API refuses unknown fields.
+const OMITTED_FOR: Duration = Duration::from_mins(10);
 
 /// Timeout of a heartbeat. A single late answer of a slow region must not make the host count as silent.
 const LIMIT: Duration = Duration::from_secs(8);
@@ -39,6 +39,9 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
 
+/// Limit of reported processes.
+const MAX_PROCESSES: usize = 64;
+
 /// Limit of reported seconds.
 const MOST_SECONDS: u32 = 86_400;
 
@@ -48,13 +51,23 @@ const LONGEST: usize = 255;
 /// The destination of heartbeats.
 #[async_trait]
 pub(crate) trait Book: Send + Sync {
-    /// Sends one heartbeat.
-    async fn send(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure>;
+    /// Sends one heartbeat. Returns those hosts with lost planes that Nova shows down.
+    async fn send(
+        &self,
+        host: &str,
+        kind: &str,
+        signature: &MonitorSignature,
+    ) -> Result<Vec<String>, CallFailure>;
 }
 
 #[async_trait]
 impl Book for Client {
-    async fn send(&self, host: &str, kind: &str, signature: &MonitorSignature) -> Result<(), CallFailure> {
+    async fn send(
+        &self,
+        host: &str,
+        kind: &str,
+        signature: &MonitorSignature,
+    ) -> Result<Vec<String>, CallFailure> {
         self.sign_monitor(host, kind, signature).await
     }
 }
@@ -70,6 +83,51 @@ pub(crate) struct Notice {
     pub(crate) unseen: String,
     /// Additional components of unknown length; empty if there are none.
     pub(crate) beside: String,
+}
+
+/// The fields that are omitted because the API does not know them, from the newest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum OmittedFields {
+    #[default]
+    Nothing,
+    /// The lost planes and the processes that are down.
+    Faults(Instant),
+    /// The boot's data as well.
+    FaultsAndBoot(Instant),
+}
+
+impl OmittedFields {
+    /// Returns what is still omitted: it is tried again after a while, because the API may have been upgraded.
+    fn current(self) -> Self {
+        match self {
+            Self::Faults(since) | Self::FaultsAndBoot(since) if since.elapsed() >= OMITTED_FOR => {
+                Self::Nothing
+            }
+            same => same,
+        }
+    }
+
+    /// Returns what to omit after a refusal of this heartbeat; `None` if no field is left that the API may not know.
+    fn more(self, refused: &MonitorSignature) -> Option<Self> {
+        let has_faults = refused.planes.is_some() || !refused.processes_down.is_empty();
+        match self {
+            Self::Nothing if has_faults => Some(Self::Faults(Instant::now())),
+            Self::Nothing | Self::Faults(_) if refused.boot_id.is_some() => {
+                Some(Self::FaultsAndBoot(Instant::now()))
+            }
+            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
+        }
+    }
+
+    fn apply(self, signature: &mut MonitorSignature) {
+        if self != Self::Nothing {
+            signature.planes = None;
+            signature.processes_down.clear();
+        }
+        if let Self::FaultsAndBoot(_) = self {
+            (signature.boot_id, signature.uptime_ms) = (None, None);
+        }
+    }
 }
 
 /// The heartbeat sender of one monitor.
@@ -92,7 +150,7 @@ impl HeartbeatSource {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut logged: Option<String> = None;
         let mut guests: (Option<Guests>, Option<Instant>) = (None, None);
-        let mut without_boot: Option<Instant> = None;
+        let mut omitted = OmittedFields::default();
         let mut pause = HEARTBEAT_INTERVAL.mul_f64((self.jitter)().clamp(0.0, 1.0));
         while stop
             .run_until_cancelled(tokio::time::sleep(pause))
@@ -107,21 +165,27 @@ impl HeartbeatSource {
                 }
                 guests.1 = Some(Instant::now());
             }
-            without_boot = without_boot.filter(|since| since.elapsed() < WITHOUT_BOOT);
+            omitted = omitted.current();
             let mut signature = self.signature(guests.0.as_ref());
-            if without_boot.is_some() {
-                (signature.boot_id, signature.uptime_ms) = (None, None);
-            }
+            omitted.apply(&mut signature);
             let signed = self.book.send(&self.host, self.kind.name(), &signature);
             let signed = tokio::time::timeout(LIMIT, signed).await;
             let (next, trouble) = match signed {
-                Ok(Ok(())) => (HEARTBEAT_INTERVAL, None),
-                Ok(Err(failed)) if failed.status == Some(400) && without_boot.is_none() => {
-                    without_boot = Some(Instant::now());
-                    (HEARTBEAT_INTERVAL, Some(failed.to_string()))
+                Ok(Ok(down_in_nova)) => {
+                    let accepted = signature.planes.is_some().then_some(down_in_nova);
+                    self.health.planes(|planes| planes.answered(accepted));
+                    (HEARTBEAT_INTERVAL, None)
                 }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
-                    (REFUSED, Some(failed.to_string()))
+                    self.health.planes(|planes| planes.answered(None));
+                    let more = omitted.more(&signature).filter(|_| failed.status == Some(400));
+                    omitted = more.unwrap_or(omitted);
+                    let next = if more.is_some() {
+                        HEARTBEAT_INTERVAL
+                    } else {
+                        REFUSED
+                    };
+                    (next, Some(failed.to_string()))
                 }
                 Ok(Err(failed)) => (HEARTBEAT_INTERVAL, Some(failed.to_string())),
                 Err(_) => (
@@ -163,6 +227,14 @@ impl HeartbeatSource {
             notice_seconds: notice.as_ref().map(|one| whole(one.within)),
             notice_by: notice.as_ref().map(|one| short(&one.by)),
             notice_beside: notice.as_ref().map(|one| short(&one.told_beside())),
+            planes: self.health.planes(|planes| planes.report()),
+            processes_down: self
+                .health
+                .down_processes()
+                .into_iter()
+                .take(MAX_PROCESSES)
+                .map(|(name, since)| (short(&name), stamp.since(&since).as_secs()))
+                .collect(),
             uptime_ms: has_boot.then_some(stamp.up / 1_000),
             boot_id: has_boot.then_some(stamp.boot),
         }
@@ -212,6 +284,7 @@ mod tests {
     struct RecordedHeartbeats {
         written: Mutex<Vec<MonitorSignature>>,
         answer: Mutex<Option<CallFailure>>,
+        down_in_nova: Mutex<Vec<String>>,
     }
 
     fn failed(status: Option<u16>) -> CallFailure {
@@ -230,10 +303,11 @@ mod tests {
             host: &str,
             kind: &str,
             signature: &MonitorSignature,
-        ) -> Result<(), CallFailure> {
+        ) -> Result<Vec<String>, CallFailure> {
             assert_eq!((host, kind), ("cmp1", "host"));
             self.written.lock().unwrap().push(signature.clone());
-            self.answer.lock().unwrap().clone().map_or(Ok(()), Err)
+            let answer = self.answer.lock().unwrap().clone();
+            answer.map_or_else(|| Ok(self.down_in_nova.lock().unwrap().clone()), Err)
         }
     }
 
@@ -308,6 +382,26 @@ mod tests {
             let has_boot = |at: usize| written[at].boot_id.is_some() && written[at].uptime_ms.is_some();
             assert_eq!([6, 7, 65, 66].map(has_boot), [true, false, false, true]);
         }
+        health.planes(|planes| planes.see(crate::planes::Lost::new()));
+        *paper.answer.lock().unwrap() = Some(failed(Some(400)));
+        assert_eq!(after(20).await, 69);
+        *paper.answer.lock().unwrap() = None;
+        *paper.down_in_nova.lock().unwrap() = vec!["cmp2".to_owned()];
+        assert_eq!(after(10).await, 70);
+        {
+            let written = paper.written.lock().unwrap();
+            let has = |at: usize| (written[at].planes.is_some(), written[at].boot_id.is_some());
+            assert_eq!(
+                [67, 68, 69].map(has),
+                [(true, true), (false, true), (false, false)]
+            );
+            assert!(
+                !health.planes(|planes| planes.suffice("cmp3")),
+                "the API takes no planes"
+            );
+        }
+        assert_eq!(after(610).await, 131, "it may have been upgraded");
+        assert!(health.planes(|planes| planes.suffice("cmp3") && !planes.suffice("cmp2")));
         stop.cancel();
         task.await.unwrap();
     }

@@ -30,6 +30,7 @@ mod libvirt;
 mod logging;
 mod monitor;
 mod out;
+mod planes;
 mod process;
 mod reporter;
 mod run;

@@ -2,6 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse as _;
+use http::HeaderValue;
 use tachi_domain::monitor::MonitorKind;
 
 use crate::error::ApiError;
@@ -11,6 +12,12 @@ use crate::monitor_heartbeats::RejectedHeartbeat;
 use crate::reply;
 use crate::state::ApiState;
 use crate::types::heartbeat::NewSignature;
+
+/// The header that names those hosts with lost planes that Nova shows down.
+const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
+
+/// Limit of the hosts in that header. If more are down at once, the monitor reports none of them.
+const MOST_DOWN: usize = 32;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
 pub(crate) async fn heartbeat(
@@ -28,15 +35,36 @@ pub(crate) async fn heartbeat(
             message: format!("This caller may not sign for the monitors of {host}: {why}."),
         })?;
     let bound = app.binding.options.host_of(&reporter).as_deref() == Some(host.as_str());
-    app.signs
-        .take(body.of(host.clone(), kind, bound))
-        .map_err(|refused| match refused {
-            RejectedHeartbeat::Stranger => ApiError::not_found(format!(
-                "Host {host} is in no failover segment, so nothing is expected of its monitors."
-            )),
-            RejectedHeartbeat::TooMany(wait) => ApiError::too_many(wait),
-        })?;
-    Ok(reply::nothing().into_response())
+    let signature = body.of(host.clone(), kind, bound, app.clock.wall());
+    let planes = signature.planes.iter().flatten();
+    let cut_off: Vec<String> = planes.map(|(host, _)| host.clone()).collect();
+    app.signs.take(signature).map_err(|refused| match refused {
+        RejectedHeartbeat::Stranger => ApiError::not_found(format!(
+            "Host {host} is in no failover segment, so nothing is expected of its monitors."
+        )),
+        RejectedHeartbeat::TooMany(wait) => ApiError::too_many(wait),
+    })?;
+    let mut answer = reply::nothing();
+    if let Some(down) = down_in_nova(&app, &cut_off).await {
+        answer.headers_mut().insert(DOWN_IN_NOVA, down);
+    }
+    Ok(answer.into_response())
+}
+
+/// Returns those of the hosts that Nova shows down. The monitor reports them as stopped. Otherwise a host that has lost its storage,
+/// and its nova-compute with it, would not be recovered.
+async fn down_in_nova(app: &ApiState, cut_off: &[String]) -> Option<HeaderValue> {
+    if cut_off.is_empty() {
+        return None;
+    }
+    let seen = app.lookout.look().await.ok()?;
+    let computes = seen.facts.computes.iter().flat_map(|known| &known.value);
+    let down: Vec<&str> = computes
+        .filter(|one| !one.up && !one.cell_down && cut_off.contains(&one.host))
+        .map(|one| one.host.as_str())
+        .take(MOST_DOWN)
+        .collect();
+    (!down.is_empty()).then(|| HeaderValue::from_str(&down.join(", ")).ok())?
 }
 
 /// Parses the kind of monitor in a path.

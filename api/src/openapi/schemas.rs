@@ -224,6 +224,12 @@ pub(super) fn signature_examples() -> Value {
             "version": "0.9.0",
             "troubles": {"libvirt": "the connection was refused"},
         })),
+        "cut off": signature(json!({
+            "version": "0.9.0",
+            "watches": ["compute-001", "compute-002"],
+            "watching": true,
+            "planes": {"compute-002": {"storage": 35}},
+        })),
     })
 }
 

@@ -46,6 +46,8 @@ pub(super) type Words = Vec<(RecoveryId, String, String)>;
 pub(super) struct Desk {
     /// How old what the engines know of Nova is; `None` if none ever ran.
     pub(super) age: Mutex<Option<i64>>,
+    /// Hosts that Nova shows down.
+    pub(super) down: Mutex<Vec<&'static str>>,
     /// Youngest first.
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
@@ -84,6 +86,7 @@ impl Default for Desk {
     fn default() -> Self {
         Self {
             age: Mutex::new(Some(5)),
+            down: Mutex::default(),
             recoveries: Mutex::default(),
             moves: Mutex::default(),
             said: Mutex::default(),
@@ -198,7 +201,7 @@ impl Desk {
         let as_of = NOW.minus_seconds(age);
         let compute = |name: &str| ComputeService {
             host: name.to_owned(),
-            up: true,
+            up: !self.down.lock().unwrap().contains(&name),
             enabled: true,
             cell_down: false,
             since: as_of,

@@ -142,6 +142,33 @@ async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
     assert_eq!(seen(MonitorKind::Instance), (HeartbeatUse::Unbound, None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn lost_planes_are_dated_and_the_answer_names_the_hosts_that_nova_shows_down() {
+    let bench = Bench::new();
+    *bench.desk.down.lock().unwrap() = vec!["b", "c"];
+    let says = json!({"monitor": {
+        "version": "0.9.0",
+        "planes": {"a": {"storage": 60}, "b": {"tenant": 5}},
+        "processes_down": {"libvirtd\u{1b}": 30},
+    }});
+    let got = put(&bench, "masakari_monitor", "/v1/monitors/cmp1/host", &says).await;
+    assert_eq!(got.status, 204);
+    assert_eq!(got.header("x-tachi-down-in-nova"), Some("b"));
+    let got = put(&bench, "masakari_monitor", "/v1/monitors/cmp2/host", &body()).await;
+    assert_eq!(
+        got.header("x-tachi-down-in-nova"),
+        None,
+        "it has asked of no host"
+    );
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let written = bench.registry.rows().signatures.clone();
+    let one = written.iter().find(|one| one.host == "cmp1").unwrap();
+    let planes = one.planes.as_ref().unwrap();
+    let earlier = planes["b"]["tenant"].micros_since(planes["a"]["storage"]);
+    assert_eq!(earlier, 55_000_000);
+    assert_eq!(one.processes_down.keys().collect::<Vec<_>>(), ["libvirtd "]);
+}
+
 #[tokio::test]
 async fn bad_signatures_are_refused_with_reasons() {
     let bench = Bench::new();
@@ -182,6 +209,24 @@ async fn bad_signatures_are_refused_with_reasons() {
             json!({"monitor": {"version": "1", "troubles": parts}}),
             400,
             "32 are taken",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "planes": {"cmp1": {"storage": "long"}}}}),
+            400,
+            "planes",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "planes": {"cmp1": (0..9).map(|n| (n.to_string(), 0)).collect::<std::collections::BTreeMap<_, _>>()}}}),
+            400,
+            "8 are taken",
+        ),
+        (
+            "/v1/monitors/cmp1/host",
+            json!({"monitor": {"version": "1", "processes_down": ["libvirtd"]}}),
+            400,
+            "object",
         ),
         (
             "/v1/monitors/cmp1/host",

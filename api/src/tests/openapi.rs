@@ -352,7 +352,7 @@ async fn examples_of_bodies_are_accepted() {
             tried += 1;
         }
     }
-    assert_eq!(tried, 18);
+    assert_eq!(tried, 19);
 }
 
 #[tokio::test]

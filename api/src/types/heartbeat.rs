@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tachi_domain::Timestamp;
 use tachi_domain::monitor::{
-    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, MOST_PARTS, MOST_WATCHED, MonitorKind, Notice, Resume,
-    Signature,
+    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_PARTS, MOST_PLANES, MOST_PROCESSES,
+    MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
 };
 
 use super::fields::{Body, Fields, Objection, wrong_type};
@@ -33,6 +34,8 @@ pub(crate) struct NewSignature {
     watching: bool,
     guests: Option<Guests>,
     notice: Option<Notice>,
+    planes: Option<BTreeMap<String, BTreeMap<String, u64>>>,
+    processes_down: BTreeMap<String, u64>,
     boot: Option<Boot>,
 }
 
@@ -55,6 +58,8 @@ impl Body for NewSignature {
         );
         let notice_by = fields.optional("notice_by", WORDS);
         let beside = fields.optional("notice_beside", WORDS);
+        let planes = fields.optional("planes", Planes);
+        let processes_down = fields.optional("processes_down", PROCESSES);
         let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
         let uptime = fields.optional("uptime_ms", UPTIME);
         Some(Self {
@@ -71,6 +76,8 @@ impl Body for NewSignature {
                 by: notice_by.unwrap_or_default(),
                 beside: beside.unwrap_or_default(),
             }),
+            planes,
+            processes_down: processes_down.unwrap_or_default(),
             boot: boot_id.zip(uptime).map(|(id, uptime)| Boot {
                 id,
                 up: Duration::from_millis(uptime),
@@ -80,10 +87,27 @@ impl Body for NewSignature {
 }
 
 impl NewSignature {
-    /// Returns the heartbeat of a monitor. It can contradict a claim that the host is off only if the caller is `bound` to it.
-    pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool) -> Signature {
+    /// Returns the heartbeat of a monitor, received at `now`. It can contradict a claim that the host is off only if the caller is
+    /// `bound` to it.
+    pub(crate) fn of(self, host: String, kind: MonitorKind, bound: bool, now: Timestamp) -> Signature {
         // These texts are shown in terminals and logs.
         let line = |text: &str| text.replace(char::is_control, " ");
+        let dated = |ages: &BTreeMap<String, u64>| -> BTreeMap<String, Timestamp> {
+            let since = |seconds: u64| {
+                let micros = i64::try_from(seconds.saturating_mul(1_000_000)).unwrap_or(i64::MAX);
+                Timestamp::from_micros(now.micros().saturating_sub(micros))
+            };
+            ages.iter()
+                .map(|(name, seconds)| (line(name), since(*seconds)))
+                .collect()
+        };
+        let planes = self.planes.as_ref().map(|hosts| -> LostPlanes {
+            hosts
+                .iter()
+                .map(|(host, planes)| (host.clone(), dated(planes)))
+                .collect()
+        });
+        let processes_down = dated(&self.processes_down);
         Signature {
             host,
             kind,
@@ -104,6 +128,8 @@ impl NewSignature {
                 beside: line(&one.beside),
                 ..one
             }),
+            planes,
+            processes_down,
             heartbeat_use: match (bound, &self.boot) {
                 (false, _) => HeartbeatUse::Unbound,
                 (true, None) => HeartbeatUse::NoBootId,
@@ -137,6 +163,84 @@ impl Rule for PartFaults {
         schema["maxProperties"] = json!(MOST_PARTS);
         schema["description"] = json!("What does not work, by part, in words.");
         schema
+    }
+}
+
+/// Names with the seconds since when, a limited number of them.
+#[derive(Clone, Copy, Debug)]
+struct Ages {
+    most: usize,
+    description: &'static str,
+}
+
+const AGE: Whole = Whole {
+    least: 0,
+    most: 31_536_000_000,
+};
+const NAME: Text = Text { least: 1, most: 255 };
+const PLANES: Ages = Ages {
+    most: MOST_PLANES,
+    description: "Lost networks, such as storage and tenant, each with the seconds since when.",
+};
+const PROCESSES: Ages = Ages {
+    most: MOST_PROCESSES,
+    description: "The processes that could not be restarted, each with the seconds since when.",
+};
+
+fn object<'a>(value: &'a Value, most: usize) -> Result<&'a serde_json::Map<String, Value>, Objection> {
+    let Value::Object(object) = value else {
+        return Err(Objection::Reason(wrong_type(value, "object")));
+    };
+    if object.len() > most {
+        return Err(Objection::Reason(format!(
+            "it has {} members, and {most} are taken",
+            object.len()
+        )));
+    }
+    Ok(object)
+}
+
+impl Rule for Ages {
+    type Out = BTreeMap<String, u64>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let each = object(value, self.most)?.iter();
+        each.map(|(name, age)| Ok((NAME.read(&json!(name))?, AGE.read(age)?)))
+            .collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "maxProperties": self.most,
+            "propertyNames": NAME.schema(),
+            "additionalProperties": AGE.schema(),
+            "description": self.description,
+        })
+    }
+}
+
+/// The lost planes, by host.
+#[derive(Clone, Copy, Debug)]
+struct Planes;
+
+impl Rule for Planes {
+    type Out = BTreeMap<String, BTreeMap<String, u64>>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let each = object(value, MOST_WATCHED)?.iter();
+        each.map(|(host, planes)| Ok((HOSTNAME.read(&json!(host))?, PLANES.read(planes)?)))
+            .collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "maxProperties": MOST_WATCHED,
+            "propertyNames": HOSTNAME.schema(),
+            "additionalProperties": PLANES.schema(),
+            "description": "The networks that running hosts have lost, by host; absent if the monitor does not judge them.",
+        })
     }
 }
 

@@ -10,6 +10,9 @@ use crate::boot_guard::stands_in_a_path;
 use crate::client::{Client, refused};
 use crate::error::{CallFailure, Class};
 
+/// The header of an answer that names those hosts with lost planes that Nova shows down.
+const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
+
 /// The state that a monitor reports in its heartbeat.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MonitorSignature {
@@ -36,6 +39,13 @@ pub struct MonitorSignature {
     /// Additional parts of unknown length; empty if there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub notice_beside: Option<String>,
+    /// The networks that hosts have lost while their management network works, by host, each with the seconds since when.
+    /// `None` if the monitor does not judge them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub planes: Option<BTreeMap<String, BTreeMap<String, u64>>>,
+    /// The processes of its host that it could not restart, each with the seconds since when.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub processes_down: BTreeMap<String, u64>,
     /// The kernel's `boot_id`; with `uptime_ms` it lets two heartbeats show that the host has not been off between them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub boot_id: Option<String>,
@@ -50,7 +60,7 @@ struct Body<'a> {
 }
 
 impl Client {
-    /// Sends the heartbeat of the monitor `kind` on a host.
+    /// Sends the heartbeat of the monitor `kind` on a host. Returns those hosts with lost planes that Nova shows down.
     ///
     /// # Errors
     ///
@@ -60,7 +70,7 @@ impl Client {
         hostname: &str,
         kind: &str,
         signature: &MonitorSignature,
-    ) -> Result<(), CallFailure> {
+    ) -> Result<Vec<String>, CallFailure> {
         stands_in_a_path(hostname)?;
         let path = format!("/monitors/{hostname}/{kind}");
         let body = serde_json::to_string(&Body { monitor: signature })
@@ -69,7 +79,10 @@ impl Client {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let reply = self.call(Method::PUT, &path, &headers, Some(&body)).await?;
         if reply.status.is_success() {
-            Ok(())
+            let down = reply.headers.get(DOWN_IN_NOVA);
+            let down = down.and_then(|hosts| hosts.to_str().ok()).unwrap_or_default();
+            let hosts = down.split(',').map(str::trim).filter(|host| !host.is_empty());
+            Ok(hosts.map(str::to_owned).collect())
         } else {
             Err(refused(&format!("PUT {path}"), &reply))
         }

@@ -109,6 +109,15 @@ pub const MOST_WATCHED: usize = 1_000;
 /// The maximum number of parts of a monitor.
 pub const MOST_PARTS: usize = 32;
 
+/// The maximum number of lost planes of a host in a heartbeat.
+pub const MOST_PLANES: usize = 8;
+
+/// The maximum number of processes in a heartbeat.
+pub const MOST_PROCESSES: usize = 64;
+
+/// The networks that hosts have lost while their management network works, by host, each with the time since when.
+pub type LostPlanes = BTreeMap<String, BTreeMap<String, Timestamp>>;
+
 /// A monitor's heartbeat, with its state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
@@ -128,6 +137,10 @@ pub struct Signature {
     pub guests: Option<Guests>,
     /// The time until it would report a host; `None` if it watches none.
     pub notice: Option<Notice>,
+    /// The planes that hosts have lost; `None` if it does not judge planes.
+    pub planes: Option<LostPlanes>,
+    /// The processes of its host that it could not restart, each with the time since when.
+    pub processes_down: BTreeMap<String, Timestamp>,
     /// The boot of its host; `None` unless its heartbeats count.
     pub boot: Option<Boot>,
     /// The use of its heartbeats.

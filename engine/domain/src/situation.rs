@@ -13,6 +13,7 @@ mod facts;
 mod fencing;
 mod findings;
 mod freezes;
+mod host_faults;
 mod hosts;
 mod instances;
 mod monitors;
@@ -270,6 +271,15 @@ impl AssessContext<'_> {
     /// Returns the number of instances on a host; 0 if it is not known.
     fn instances_on(&self, host: &str) -> u64 {
         self.numbers.get(host).copied().unwrap_or(0)
+    }
+
+    /// Returns the number of instances on a host that policy includes; 0 if it is not known.
+    fn covered_on(&self, host: &str) -> u64 {
+        let known = self.facts.instances.iter();
+        let on = known.filter_map(|known| known.value.on.get(host));
+        on.flat_map(|all| all.iter())
+            .filter(|one| one.left.is_none())
+            .count() as u64
     }
 
     /// True if the host is up and disabled in Nova, and is not a reserved host, which is disabled until it is needed.

@@ -10,7 +10,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
-use tachi_domain::monitor::{Guests, HeartbeatUse, MonitorKind, Notice, Signature};
+use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
 use tracing::instrument;
@@ -105,6 +105,8 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             watching: row.watching,
             guests: says.guests,
             notice: says.notice,
+            planes: says.planes,
+            processes_down: says.processes_down,
             boot: None,
             heartbeat_use: says.heartbeats,
         },
@@ -118,6 +120,10 @@ struct Says {
     guests: Option<Guests>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     notice: Option<Notice>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    planes: Option<LostPlanes>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    processes_down: BTreeMap<String, Timestamp>,
     #[serde(default)]
     heartbeats: HeartbeatUse,
 }
@@ -127,6 +133,8 @@ impl Says {
         Self {
             guests: signature.guests.clone(),
             notice: signature.notice.clone(),
+            planes: signature.planes.clone(),
+            processes_down: signature.processes_down.clone(),
             heartbeats: signature.heartbeat_use,
         }
     }
@@ -284,6 +292,8 @@ mod tests {
             watching: kind == MonitorKind::Host,
             guests: None,
             notice: None,
+            planes: None,
+            processes_down: BTreeMap::new(),
             boot: None,
             heartbeat_use: HeartbeatUse::Unknown,
         }
@@ -436,6 +446,12 @@ mod tests {
             seconds: 6,
             ..Notice::default()
         });
+        let since = bench.clock_wall();
+        twice[2].planes = Some(BTreeMap::from([(
+            "cmp2".to_owned(),
+            BTreeMap::from([("storage".to_owned(), since)]),
+        )]));
+        twice[2].processes_down.insert("libvirtd".to_owned(), since);
         let strangers = table.sign_monitors(&received(&twice)).await.unwrap();
         assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["nobody"]);
         let all = table.monitors().await.unwrap();

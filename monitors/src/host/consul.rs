@@ -4,16 +4,18 @@
 //! Differences from the Python monitor: a member that left in order (`leaving`, `left`) has not failed; a host that an
 //! agent does not list is unknown there, and its place in the vector remains. An agent that does not answer, lists no
 //! member, or sees most others gone makes only its own network unknown. A vector with unknown places is decided only if
-//! all their values give the same result.
+//! all their values give the same result. A host that the management network reaches is named in the heartbeat, with the
+//! networks that it has lost, and reported as stopped only if the API does not accept that or Nova shows it down.
 
 mod agent;
 mod matrix;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tachi_instance_ha::{ClusterStatus, HostEvent, HostStatus, Notification};
+use tokio::time::Instant;
 
 use self::agent::{Agents, Link};
 use self::matrix::Matrix;
@@ -23,7 +25,18 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::heartbeat::Notice;
+use crate::planes::Lost;
 use crate::settings::Settings;
+
+/// The network whose loss makes a host look dead. A host that it reaches runs, whatever else it has lost.
+const MANAGEMENT: &str = "manage";
+
+/// A network that a host has lost.
+struct PlaneLoss {
+    since: Instant,
+    /// The number of polls that showed it.
+    looks: usize,
+}
 
 /// The driver that reads the networks through Consul.
 pub(crate) struct Driver {
@@ -33,6 +46,10 @@ pub(crate) struct Driver {
     stopped: HostStatus,
     hostname: String,
     clock: Clock,
+    /// The lost networks of hosts that the management network reaches, by host and network.
+    lost: BTreeMap<(String, String), PlaneLoss>,
+    /// The number of polls that confirm a loss.
+    samples: usize,
 }
 
 impl Driver {
@@ -66,7 +83,44 @@ impl Driver {
             stopped: stopped_status(settings),
             hostname: settings.hostname.clone(),
             clock: clock.clone(),
+            lost: BTreeMap::new(),
+            samples: settings.host.samples.max(1),
         })
+    }
+
+    /// Follows the lost networks of a host. True if the management network reaches it, so that it runs.
+    fn follow_planes(&mut self, host: &str, vector: &[Link]) -> bool {
+        let planes = || self.agents.iter().map(|(network, _)| network).zip(vector);
+        let management = planes().find(|(network, _)| *network == MANAGEMENT);
+        let management = management.map_or(Link::Unknown, |(_, link)| *link);
+        for (network, link) in planes().filter(|(network, _)| *network != MANAGEMENT) {
+            let key = (host.to_owned(), network.clone());
+            match (management, link) {
+                // A host that is gone altogether is reported as stopped.
+                (Link::Down, _) | (_, Link::Up) => _ = self.lost.remove(&key),
+                (Link::Up, Link::Down) => {
+                    let since = Instant::now();
+                    self.lost
+                        .entry(key)
+                        .or_insert(PlaneLoss { since, looks: 0 })
+                        .looks += 1;
+                }
+                (Link::Up | Link::Unknown, Link::Unknown) | (Link::Unknown, Link::Down) => {}
+            }
+        }
+        management == Link::Up
+    }
+
+    /// Returns the losses that enough polls have shown.
+    fn lost_planes(&self) -> Lost {
+        let mut lost = Lost::new();
+        let confirmed = self.lost.iter().filter(|(_, loss)| loss.looks >= self.samples);
+        for ((host, network), loss) in confirmed {
+            lost.entry(host.clone())
+                .or_default()
+                .insert(network.clone(), loss.since);
+        }
+        lost
     }
 
     /// Creates the monitor.
@@ -95,20 +149,28 @@ impl Eyes for Driver {
         } else {
             health.bad("consul", trouble.join("; "));
         }
-        let mut names: Vec<&String> = networks.iter().flat_map(BTreeMap::keys).collect();
-        names.sort_unstable();
-        names.dedup();
+        let names: BTreeSet<&String> = networks
+            .iter()
+            .flat_map(BTreeMap::keys)
+            .filter(|name| **name != self.hostname)
+            .collect();
         let place = |name: &String, network: &BTreeMap<String, Link>| {
             network.get(name).copied().unwrap_or(Link::Unknown)
         };
-        let states = names
-            .into_iter()
-            .filter(|name| **name != self.hostname)
-            .map(|name| {
-                let vector: Vec<Link> = networks.iter().map(|network| place(name, network)).collect();
-                (name.clone(), self.matrix.state(&vector))
-            });
-        Some(states.collect())
+        let mut states = BTreeMap::new();
+        for name in names {
+            let vector: Vec<Link> = networks.iter().map(|network| place(name, network)).collect();
+            let runs = self.follow_planes(name, &vector);
+            let state = match self.matrix.state(&vector) {
+                // The heartbeat names it instead.
+                State::Down if runs && health.planes(|planes| planes.suffice(name)) => State::Other,
+                state => state,
+            };
+            states.insert(name.clone(), state);
+        }
+        let lost = self.lost_planes();
+        health.planes(|planes| planes.see(lost));
+        Some(states)
     }
 
     fn report(&self, host: &str, change: Change) -> Option<Notification> {

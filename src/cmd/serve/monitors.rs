@@ -185,6 +185,8 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
             )
         }),
         notice_beside: None,
+        planes: None,
+        processes_down: BTreeMap::new(),
         boot_id: None,
         uptime_ms: None,
     }

@@ -611,6 +611,7 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
         "monitor-unknown",
         "host-not-watched",
         "guests-resume",
+        "plane-lost",
         "worst-case-time",
     ];
     let of_engines = [
@@ -628,9 +629,11 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
     sign(&api, |host, kind, says| match (host, kind) {
         ("compute-002", "instance") => says["troubles"] = json!({"libvirt": "refused"}),
         ("compute-003", _) => says["guests_resume"] = json!("yes"),
+        ("compute-001", "host") => says["planes"] = json!({"compute-004": {"storage": 30}}),
         _ => {}
     })
     .await;
+    scene.fails(&["plane-lost"]).await;
     sign_watching(&api, &["compute-001", "compute-002", "compute-003"], 600).await;
     scene
         .fails(&[

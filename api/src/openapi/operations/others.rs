@@ -96,7 +96,8 @@ fn signature() -> Operation {
         summary: "Record a monitor's heartbeat",
         about: "`{hostname}` is the name of the host that it runs on, `{kind}` is `host`, `process`, `instance` or \
                 `introspective`. Monitors do this every ten seconds; one that has not for 45 seconds is shown to operators as silent. It is \
-                written within two seconds. Masakari does not have this call.",
+                written within two seconds. A host with lost planes that Nova shows down is named in the answer's \
+                header `X-Tachi-Down-In-Nova`: its monitor reports it as stopped. Masakari does not have this call.",
         body: Some(Sent {
             schema: schemas::body::<NewSignature>,
             examples: schemas::signature_examples,

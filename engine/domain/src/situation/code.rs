@@ -19,6 +19,7 @@ string_enum! {
         FenceFileUnreadable = "FENCE_FILE_UNREADABLE",
         NoHosts = "NO_HOSTS",
         HostDown = "HOST_DOWN",
+        PlaneLost = "PLANE_LOST",
         HostNotInSegment = "HOST_NOT_IN_SEGMENT",
         HostWithoutFence = "HOST_WITHOUT_FENCE",
         FenceForeignMachine = "FENCE_FOREIGN_MACHINE",
@@ -71,6 +72,7 @@ impl FindingCode {
             | Self::FenceFileUnreadable
             | Self::NoHosts
             | Self::HostDown
+            | Self::PlaneLost
             | Self::HostNotInSegment
             | Self::HostWithoutFence
             | Self::FenceForeignMachine
@@ -133,6 +135,9 @@ impl FindingCode {
             }
             Self::NoHosts => "No host is registered in any segment, so no failure can be reported.",
             Self::HostDown => "A host is down in Nova, and no recovery of it is open.",
+            Self::PlaneLost => {
+                "A running host has lost its storage or tenant network, so its instances may be of no use."
+            }
             Self::HostNotInSegment => "A host of Nova is registered in no segment, so it is not recovered.",
             Self::HostWithoutFence => {
                 "No fence device is configured for a host, so it cannot be confirmed off."
@@ -175,9 +180,7 @@ impl FindingCode {
                 "It is frozen, so no host is fenced and no instance is moved until the freeze ends."
             }
             Self::HostNotBack => "A host was recovered, and it has not been returned to service.",
-            Self::ProcessDown => {
-                "A process of a host failed for good, so the host takes no new instances until it is returned to service."
-            }
+            Self::ProcessDown => "A process of a host failed and could not be restarted.",
             Self::HostDisabled => "A host is disabled in Nova, so it takes no instances of a failed host.",
             Self::HostNotWatched => {
                 "No host monitor watches a host any more, so its failure would not be reported."

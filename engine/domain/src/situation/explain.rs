@@ -110,6 +110,7 @@ impl FindingCode {
             | Self::MoveFailed
             | Self::RecoveryHeld
             | Self::RecoveryWouldHold
+            | Self::PlaneLost
             | Self::GuestsResume
             | Self::InstanceMoving => Need::Movable,
             Self::HostNotWatched

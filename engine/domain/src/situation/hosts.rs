@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::freezes::DirectFreeze;
 use super::{
     AssessContext, Counts, Finding, FindingCode, Findings, Host, InstanceSituation, Protection,
-    ProtectionState, Segment, Severity, fencing, monitors,
+    ProtectionState, Segment, Severity, fencing, host_faults, monitors,
 };
 use crate::entity::host::MaintenanceReason;
 use crate::recovery::Life;
@@ -85,6 +85,10 @@ pub(super) fn registered<'a>(
             monitors::assess_host(name, look, &mut standing, found);
         }
         would_hold(name, look, &mut standing, found);
+    }
+    // A host that is down has lost everything, and is reported for that.
+    if up != Some(false) {
+        host_faults::assess(host, look, &mut standing, found);
     }
     DirectFreeze::hold(&mut standing, look.ice.hosts.contains(name));
     AssessedHost {
@@ -182,9 +186,15 @@ fn on_maintenance(
         MaintenanceReason::Process => Protection::Degraded,
     };
     standing.worsen(protection, code);
+    let down = host_faults::ProcessFault::of(name, look).filter(|_| reason == MaintenanceReason::Process);
+    let text = match &down {
+        Some(down) => format!("{text}: {}", down.names()),
+        None => text.to_owned(),
+    };
     found.note(
         Finding::new(code, text)
             .about(name, look.instances_on(name))
+            .since(down.and_then(|down| down.since))
             .fix(fix),
     );
 }

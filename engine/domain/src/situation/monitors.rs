@@ -41,7 +41,7 @@ pub struct MonitorSituation {
 
 impl Monitor {
     /// True if the last heartbeat is recent. A heartbeat from the future does not count: some clock is wrong.
-    fn is_alive(&self, now: Timestamp) -> bool {
+    pub(super) fn is_alive(&self, now: Timestamp) -> bool {
         u128::from(now.micros_since(self.signed_at).unsigned_abs()) <= MAX_FACT_AGE.as_micros()
     }
 

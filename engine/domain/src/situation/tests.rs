@@ -617,6 +617,7 @@ fn cases() -> Vec<Case> {
 fn all_cases() -> Vec<Case> {
     let mut all = cases();
     all.extend(super::monitors::tests::cases());
+    all.extend(super::host_faults::tests::cases());
     all.extend(super::room::tests::cases());
     all
 }

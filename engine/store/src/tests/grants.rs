@@ -271,6 +271,8 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
         watching: true,
         guests: None,
         notice: None,
+        planes: None,
+        processes_down: std::collections::BTreeMap::new(),
         boot: Some(Boot {
             id: "boot".to_owned(),
             up: Duration::from_secs(9),

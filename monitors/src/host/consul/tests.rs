@@ -91,6 +91,48 @@ async fn the_storage_network_decides() {
     assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
 }
 
+#[tokio::test]
+async fn a_running_host_without_its_storage_network_is_named_in_heartbeats_until_nova_shows_it_down() {
+    let mut nets = Nets::new().await;
+    let report = |nets: &Nets| nets.health.planes(|planes| planes.report()).unwrap();
+    let answer = |nets: &Nets, down: Option<Vec<String>>| {
+        nets.health.planes(|planes| planes.answered(down));
+    };
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    assert!(report(&nets).is_empty());
+    answer(&nets, Some(Vec::new()));
+    assert_eq!(nets.look([UP, CMP1_FAILED, CMP1_FAILED]).await, []);
+    let planes: Vec<String> = report(&nets)["cmp1"].keys().cloned().collect();
+    assert_eq!(planes, ["storage", "tenant"]);
+    assert_eq!(nets.look([UP, CMP1_MISSING, CMP1_FAILED]).await, []);
+    assert_eq!(report(&nets)["cmp1"].len(), 2, "unknown is not well");
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
+    assert_eq!(report(&nets)["cmp1"].len(), 1);
+    answer(&nets, Some(vec!["cmp1".to_owned()]));
+    assert_eq!(
+        nets.look([UP, UP, CMP1_FAILED]).await,
+        one(Change::Stopped),
+        "Nova shows it down"
+    );
+    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
+    assert!(report(&nets).is_empty());
+    answer(&nets, Some(Vec::new()));
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
+    assert_eq!(
+        nets.look([CMP1_FAILED, UP, CMP1_FAILED]).await,
+        one(Change::Stopped),
+        "it is gone altogether"
+    );
+    assert!(report(&nets).is_empty());
+    assert_eq!(nets.look([UP, UP, UP]).await, one(Change::Started));
+    answer(&nets, None);
+    assert_eq!(
+        nets.look([UP, UP, CMP1_FAILED]).await,
+        one(Change::Stopped),
+        "an older API, or Masakari's"
+    );
+}
+
 /// Covers MW20.
 #[tokio::test]
 async fn who_left_or_is_not_listed_has_not_failed() {

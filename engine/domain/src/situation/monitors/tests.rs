@@ -5,7 +5,7 @@ use super::super::{Aspect, assess};
 use super::*;
 use crate::monitor::{Guests, HeartbeatUse, Resume, Signature};
 
-fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
+pub(in super::super) fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Monitor {
     Monitor {
         said: Signature {
             host: host.into(),
@@ -16,6 +16,8 @@ fn monitor(host: &str, kind: MonitorKind, seconds: i64, watches: &[&str]) -> Mon
             watching: kind == MonitorKind::Host,
             guests: None,
             notice: None,
+            planes: None,
+            processes_down: BTreeMap::new(),
             boot: None,
             heartbeat_use: HeartbeatUse::Unknown,
         },

@@ -1,0 +1,167 @@
+//! Faults of a running host that monitors report in their heartbeats: lost networks, and processes that could not be restarted.
+//!
+//! A fault ends when the monitor no longer reports it. The last report of a monitor that has fallen silent stays, as an old one.
+
+use std::collections::BTreeSet;
+
+use super::{
+    AssessContext, Finding, FindingCode, Findings, Host, Monitor, Protection, ProtectionState, Severity,
+};
+use crate::entity::host::MaintenanceReason;
+use crate::monitor::MonitorKind;
+use crate::timestamp::Timestamp;
+
+/// The network of the instances. A host without it may still be drained.
+const TENANT: &str = "tenant";
+
+/// Number of names in a text; the rest is only counted.
+const NAMED: usize = 3;
+
+pub(super) fn assess(
+    host: &Host,
+    look: &AssessContext<'_>,
+    standing: &mut ProtectionState,
+    found: &mut Findings,
+) {
+    planes(&host.name, look, standing, found);
+    processes(host, look, found);
+}
+
+/// The networks that a host has lost, by the monitors that report it.
+#[derive(Default)]
+struct PlaneLoss<'a> {
+    planes: BTreeSet<&'a str>,
+    since: Option<Timestamp>,
+    reporters: BTreeSet<&'a str>,
+}
+
+impl<'a> PlaneLoss<'a> {
+    fn of(name: &str, monitors: impl Iterator<Item = &'a Monitor>) -> Option<Self> {
+        let mut loss = Self::default();
+        for one in monitors {
+            for (plane, since) in one.said.planes.iter().filter_map(|lost| lost.get(name)).flatten() {
+                loss.planes.insert(plane);
+                loss.since = Some(loss.since.map_or(*since, |before| before.min(*since)));
+                loss.reporters.insert(&one.said.host);
+            }
+        }
+        (!loss.planes.is_empty()).then_some(loss)
+    }
+
+    fn is_tenant_only(&self) -> bool {
+        self.planes.iter().all(|plane| *plane == TENANT)
+    }
+
+    fn networks(&self) -> String {
+        let names: Vec<&str> = self.planes.iter().copied().collect();
+        let noun = if names.len() == 1 { "network" } else { "networks" };
+        format!("{} {noun}", names.join(" and "))
+    }
+
+    fn reporters(&self) -> String {
+        let named: Vec<&str> = self.reporters.iter().copied().take(NAMED).collect();
+        match self.reporters.len().saturating_sub(NAMED) {
+            0 => named.join(", "),
+            more => format!("{} and {more} more", named.join(", ")),
+        }
+    }
+
+    fn fix(&self, host: &str) -> String {
+        if self.is_tenant_only() {
+            format!("tachi host drain {host} --for 4h --reason TEXT")
+        } else {
+            format!(
+                "repair its storage network, or cut its power, so that its instances are recovered: tachi fence off {host} --reason TEXT"
+            )
+        }
+    }
+}
+
+/// Reports the networks that a running host has lost. Nothing is recovered: the host is not dead.
+fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, found: &mut Findings) {
+    let judges = || {
+        let monitors = look.facts.monitors.iter();
+        monitors.filter(|one| one.said.kind == MonitorKind::Host && one.said.planes.is_some())
+    };
+    let alive = || judges().filter(|one| one.is_alive(look.now));
+    let (loss, is_current) = match PlaneLoss::of(name, alive()) {
+        Some(loss) => (loss, true),
+        // A monitor that judges the host now knows better than one that is silent.
+        None if alive().any(|one| one.said.watching && one.said.watches.contains(name)) => return,
+        None => match PlaneLoss::of(name, judges()) {
+            Some(loss) => (loss, false),
+            None => return,
+        },
+    };
+    let (networks, reporters) = (loss.networks(), loss.reporters());
+    let (grade, text) = if is_current {
+        let text = format!(
+            "running, and cut off from its {networks}, as the host monitor of {reporters} reports; its instances are not recovered"
+        );
+        (Severity::Err, text)
+    } else {
+        let text = format!(
+            "was cut off from its {networks} when the host monitor of {reporters} sent its last heartbeat"
+        );
+        (Severity::Unknown, text)
+    };
+    let protection = if is_current && loss.is_tenant_only() {
+        Protection::Degraded
+    } else {
+        // Its instances may have lost their disks.
+        Protection::Unknown
+    };
+    standing.worsen(protection, FindingCode::PlaneLost);
+    found.note(
+        Finding::new(FindingCode::PlaneLost, text)
+            .graded(grade)
+            .about(name, look.covered_on(name))
+            .since(loss.since)
+            .fix(loss.fix(name)),
+    );
+}
+
+/// Reports the processes that the process monitor could not restart, on a host that stays in service all the same: the engine takes
+/// none of them for essential, or has not handled the report yet.
+fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
+    if host.maintenance == Some(MaintenanceReason::Process) {
+        return;
+    }
+    let Some(down) = ProcessFault::of(&host.name, look) else {
+        return;
+    };
+    let text = format!("in service, and {} could not be restarted", down.names());
+    found.note(
+        Finding::new(FindingCode::ProcessDown, text)
+            .graded(Severity::Info)
+            .about(&*host.name, look.instances_on(&host.name))
+            .since(down.since)
+            .fix("start it on the host (journalctl -u UNIT), or remove it from process_list.yaml there"),
+    );
+}
+
+/// The processes of a host that its process monitor could not restart.
+pub(super) struct ProcessFault<'a> {
+    names: BTreeSet<&'a str>,
+    pub(super) since: Option<Timestamp>,
+}
+
+impl<'a> ProcessFault<'a> {
+    pub(super) fn of(host: &str, look: &AssessContext<'a>) -> Option<Self> {
+        let own = look.facts.monitors.iter().filter(|one| one.said.host == host);
+        let down = || own.clone().flat_map(|one| &one.said.processes_down);
+        let names: BTreeSet<&str> = down().map(|(name, _)| name.as_str()).collect();
+        (!names.is_empty()).then(|| Self {
+            names,
+            since: down().map(|(_, since)| *since).min(),
+        })
+    }
+
+    pub(super) fn names(&self) -> String {
+        let names: Vec<&str> = self.names.iter().copied().collect();
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,136 @@
+use std::collections::BTreeMap;
+
+use super::super::Facts;
+use super::super::monitors::tests::monitor;
+use super::super::tests::{ALL_WELL, Case, ago, computes};
+use super::*;
+
+/// A host monitor that judges planes, and reports these as lost for a minute.
+fn judging(host: &str, seconds: i64, watches: &[&str], lost: &[(&str, &[&str])]) -> Monitor {
+    let mut one = monitor(host, MonitorKind::Host, seconds, watches);
+    let planes = |planes: &[&str]| {
+        let each = planes.iter().map(|plane| ((*plane).to_owned(), ago(60)));
+        each.collect::<BTreeMap<_, _>>()
+    };
+    let lost = lost.iter().map(|(host, of)| ((*host).to_owned(), planes(of)));
+    one.said.planes = Some(lost.collect());
+    one
+}
+
+fn not_restarted(host: &str, process: &str) -> Monitor {
+    let mut one = monitor(host, MonitorKind::Process, 5, &[]);
+    one.said.processes_down.insert(process.into(), ago(60));
+    one
+}
+
+/// Adds two monitors that watch all hosts, so that nothing else is found.
+fn watched(facts: &mut Facts) {
+    for host in ["y", "z"] {
+        facts
+            .monitors
+            .push(monitor(host, MonitorKind::Host, 5, &["a", "b", "c"]));
+    }
+}
+
+#[expect(clippy::too_many_lines, reason = "a table")]
+pub(in super::super) fn cases() -> Vec<Case> {
+    vec![
+        (
+            "a host has lost its storage network, as two monitors report",
+            |facts| {
+                watched(facts);
+                for host in ["b", "c"] {
+                    facts.monitors.push(judging(
+                        host,
+                        5,
+                        &["a", "b", "c"],
+                        &[("a", &["storage", "tenant"])],
+                    ));
+                }
+            },
+            &[(
+                FindingCode::PlaneLost,
+                "a",
+                "cut off from its storage and tenant networks, as the host monitor of b, c reports",
+            )],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
+            "a host has lost its tenant network alone: it can be drained",
+            |facts| {
+                watched(facts);
+                facts
+                    .monitors
+                    .push(judging("b", 5, &["a", "c"], &[("a", &["tenant"])]));
+            },
+            &[(FindingCode::PlaneLost, "a", "cut off from its tenant network")],
+            [4, 2, 0, 0, 0, 0],
+        ),
+        (
+            "the monitor that reported it is silent, and no other one judges planes",
+            |facts| {
+                watched(facts);
+                facts
+                    .monitors
+                    .push(judging("z", 46, &["a", "b", "c"], &[("a", &["tenant"])]));
+            },
+            &[(
+                FindingCode::PlaneLost,
+                "a",
+                "when the host monitor of z sent its last heartbeat",
+            )],
+            [4, 0, 2, 0, 0, 0],
+        ),
+        (
+            "the monitor that reported it is silent, and another one sees the host well",
+            |facts| {
+                watched(facts);
+                facts
+                    .monitors
+                    .push(judging("z", 46, &["a", "b", "c"], &[("a", &["tenant"])]));
+                facts.monitors.push(judging("y", 5, &["a", "b", "c"], &[]));
+            },
+            &[],
+            ALL_WELL,
+        ),
+        (
+            "a host that is down has lost more than a network",
+            |facts| {
+                watched(facts);
+                computes(facts)[0].up = false;
+                facts
+                    .monitors
+                    .push(judging("b", 5, &["a", "c"], &[("a", &["storage"])]));
+            },
+            &[(FindingCode::HostDown, "a", "down at Nova")],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
+            "a process without which a host stays in service",
+            |facts| {
+                watched(facts);
+                facts.monitors.push(not_restarted("a", "ovn-controller"));
+            },
+            &[(
+                FindingCode::ProcessDown,
+                "a",
+                "in service, and ovn-controller could not be restarted",
+            )],
+            ALL_WELL,
+        ),
+        (
+            "a process without which a host is out of use is named",
+            |facts| {
+                watched(facts);
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Process);
+                facts.monitors.push(not_restarted("a", "libvirtd"));
+            },
+            &[(
+                FindingCode::ProcessDown,
+                "a",
+                "one of its processes has failed: libvirtd",
+            )],
+            [4, 2, 0, 0, 0, 0],
+        ),
+    ]
+}

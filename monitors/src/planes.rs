@@ -1,0 +1,80 @@
+//! Networks that hosts have lost while their management network works.
+//!
+//! Such a host runs, so it is not reported as stopped: Nova would contradict that for as long as its nova-compute sends heartbeats.
+//! The monitor's own heartbeat names it instead. If the API does not accept that, or answers that Nova shows the host down, it is reported
+//! as stopped after all.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio::time::Instant;
+
+/// Limit of reported hosts.
+const MAX_HOSTS: usize = 1_000;
+
+/// Lost planes by host, each with the time since when.
+pub(crate) type Lost = BTreeMap<String, BTreeMap<String, Instant>>;
+
+/// The lost planes as a monitor sees them, and the API's answer to them.
+#[derive(Debug, Default)]
+pub(crate) struct Planes {
+    /// `None` until the monitor has judged the planes.
+    lost: Option<Lost>,
+    /// True if the API has accepted the last report of planes.
+    accepted: bool,
+    /// The hosts that Nova shows down.
+    down_in_nova: BTreeSet<String>,
+}
+
+impl Planes {
+    /// Records the planes that are lost now.
+    pub(crate) fn see(&mut self, lost: Lost) {
+        self.lost = Some(lost);
+    }
+
+    /// Returns the lost planes with their ages in seconds, as a heartbeat contains them.
+    pub(crate) fn report(&self) -> Option<BTreeMap<String, BTreeMap<String, u64>>> {
+        let now = Instant::now();
+        let ages = |planes: &BTreeMap<String, Instant>| {
+            let each = planes.iter();
+            each.map(|(plane, since)| (plane.clone(), (now - *since).as_secs()))
+                .collect()
+        };
+        let hosts = self.lost.as_ref()?.iter().take(MAX_HOSTS);
+        Some(hosts.map(|(host, planes)| (host.clone(), ages(planes))).collect())
+    }
+
+    /// Records the API's answer: the hosts that Nova shows down, or `None` if the API does not accept planes.
+    pub(crate) fn answered(&mut self, down_in_nova: Option<Vec<String>>) {
+        self.accepted = down_in_nova.is_some();
+        self.down_in_nova = down_in_nova.unwrap_or_default().into_iter().collect();
+    }
+
+    /// True if the heartbeat is report enough for this host: the API accepts planes, and Nova does not show the host down.
+    pub(crate) fn suffice(&self, host: &str) -> bool {
+        self.accepted && !self.down_in_nova.contains(host)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_heartbeat_suffices_while_the_api_takes_it_and_nova_does_not_show_the_host_down() {
+        let mut planes = Planes::default();
+        assert_eq!(planes.report(), None);
+        let storage = BTreeMap::from([("storage".to_owned(), Instant::now())]);
+        planes.see(Lost::from([("cmp1".to_owned(), storage)]));
+        tokio::time::advance(Duration::from_secs(70)).await;
+        assert_eq!(planes.report().unwrap()["cmp1"]["storage"], 70);
+        assert!(!planes.suffice("cmp1"), "no answer yet");
+        planes.answered(Some(Vec::new()));
+        assert!(planes.suffice("cmp1"));
+        planes.answered(Some(vec!["cmp1".to_owned()]));
+        assert!(!planes.suffice("cmp1") && planes.suffice("cmp2"));
+        planes.answered(None);
+        assert!(!planes.suffice("cmp2"));
+    }
+}
