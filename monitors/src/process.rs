@@ -60,7 +60,7 @@ pub(crate) fn monitor(settings: &Settings, clock: &Clock) -> Box<dyn Monitor> {
     Box::new(Processes {
         hostname: settings.hostname.clone(),
         settings: settings.process.clone(),
-        given_up: GivenUp::open(folder.join("given-up.json")),
+        given_up: GivenUp::open(folder.join("given-up.json"), clock),
         clock: clock.clone(),
     })
 }
@@ -150,6 +150,7 @@ impl Monitor for Processes {
         loop {
             health.beat();
             team.look_at(&self.settings.list, &mut seen, &health).await;
+            health.processes_down(team.given_up.all());
             // Both branches only wait.
             tokio::select! {
                 () = stop.cancelled() => break,
@@ -220,6 +221,8 @@ impl Team {
 
     /// Unchanged entries keep their tasks.
     fn take(&mut self, entries: Vec<Entry>) {
+        self.given_up
+            .retain(|name| entries.iter().any(|entry| entry.short() == name));
         self.at.retain(|name, (old, task)| {
             let stays = !task.is_finished() && entries.iter().any(|entry| entry == old);
             if !stays {

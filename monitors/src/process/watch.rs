@@ -83,7 +83,11 @@ impl Watch {
                     }
                     sleep(self.pace.interval).await;
                 }
-                State::Down(_) if self.given_up => self.wait().await,
+                State::Down(_) if self.given_up => {
+                    // An earlier process of the monitor may have reported it.
+                    up(self.entry.short(), false);
+                    self.wait().await;
+                }
                 State::Down(why) => {
                     // The process may already be on its way back.
                     let _ = timeout(self.pace.confirm, self.probe.changed()).await;

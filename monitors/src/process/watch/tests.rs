@@ -305,3 +305,24 @@ async fn what_was_reported_before_a_restart_of_the_monitor_is_not_again() {
     seconds(10).await;
     assert_eq!(world.said(), ["back d"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_process_that_was_given_up_stays_in_the_metrics_of_a_restarted_monitor() {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let numbers = recorder.handle();
+    let _here = metrics::set_default_local_recorder(&recorder);
+    let world = world(down());
+    let mut watch = watch_of(&world, pace());
+    watch.given_up = true;
+    tokio::spawn(watch.run());
+    let shown = |value: &str| {
+        numbers
+            .render()
+            .contains(&format!("tachi_monitor_process_up{{process=\"d\"}} {value}"))
+    };
+    seconds(10).await;
+    assert!(shown("0"), "{}", numbers.render());
+    world.state.send_replace(State::Up);
+    seconds(10).await;
+    assert!(shown("1"), "{}", numbers.render());
+}
