@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::Timestamp;
 use tachi_domain::fault::FaultClass;
 use tachi_domain::guard::WouldHold;
-use tachi_domain::nova::StopReason;
+use tachi_domain::nova::{Service, StopReason};
 use tachi_domain::policy::Policy;
+use tachi_domain::recovery;
 use tachi_domain::situation::{ComputeService, DeviceTest, TimedFact};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -40,6 +41,8 @@ pub mod kind {
     pub const INSTANCES: &str = "instances";
     /// The latest tests of fence devices.
     pub const TESTS: &str = "tests";
+    /// The latest tests of the fence devices of a host that an operator has run by command.
+    pub const COMMAND_TESTS: &str = "command-tests";
     /// The result of the last read of host capacity.
     pub const ROOMS: &str = "rooms";
     /// The capacity of a host, as stored in Placement.
@@ -547,6 +550,7 @@ fn services(
             up: service.as_ref().is_some_and(|service| service.up),
             enabled: service.as_ref().is_some_and(|service| service.enabled),
             cell_down: service.is_none(),
+            drained: service.as_ref().is_some_and(is_drained),
             since: as_of,
         };
         if let Some(known) = known.get(host.as_str())
@@ -560,6 +564,12 @@ fn services(
         as_of,
         value: value.collect(),
     })
+}
+
+/// True if a drain has disabled the service, and nobody has enabled it since.
+fn is_drained(service: &Service) -> bool {
+    let reason = service.disabled_reason.as_deref().unwrap_or_default();
+    !service.enabled && recovery::is_drained(reason)
 }
 
 #[cfg(test)]

@@ -180,7 +180,8 @@ fn sheet(checks: &[&Check]) -> TextTable<5> {
 fn lines(one: &Check) -> Vec<String> {
     let word = one.grade.as_str().to_ascii_uppercase();
     let mut lines = vec![format!("{word:<7} {:<28} {}", one.name, one.details)];
-    lines.extend(one.fix.iter().map(|fix| format!("        -> {fix}")));
+    let fixes = one.fix.iter().flat_map(|fix| fix.lines());
+    lines.extend(fixes.map(|fix| format!("        -> {fix}")));
     lines.extend(one.page.iter().map(|page| format!("        {page}")));
     lines
 }

@@ -13,7 +13,7 @@ mod undrain;
 
 use serde_json::json;
 use tachi_domain::Timestamp;
-use tachi_domain::freeze::{self, FreezeScope};
+use tachi_domain::freeze::FreezeScope;
 use tachi_domain::recovery::Life;
 use tachi_engine::ports::operator::{MoveFilter, MoveLine, RecoveryFilter};
 use tachi_engine::ports::{
@@ -149,17 +149,14 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
     }
     let engines = store.roll().engines().await?;
     let host = &view.host;
-    let holds = |line: &&FreezeLine| match line.freeze.scope {
+    let holds = |line: &FreezeLine| match line.freeze.scope {
         FreezeScope::Region => true,
         FreezeScope::Segment => line.target == host.segment.id.to_string(),
         FreezeScope::Host => line.target == host.id.to_string(),
         FreezeScope::Instance => false,
     };
-    let freezes = store.freezes().freezes().await?;
-    let frozen = freezes.iter().find(holds).map(|line| {
-        let ends = freeze::command("thaw", line.freeze.scope, &line.freeze.name);
-        format!("{}: `{ends}` ends it", line.freeze.sentence())
-    });
+    let mut freezes = store.freezes().freezes().await?;
+    freezes.retain(holds);
     let moves = store.desk().moves(MoveFilter::NeedsPerson).await?;
     let is_of_it = |line: &&MoveLine| line.host == name || line.may_run.contains(&name);
     let waiting = moves.iter().filter(is_of_it);
@@ -172,7 +169,7 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         migrations: nova.migrations_touching(&name).await.map_err(text),
         servers: nova.servers_on(&name).await.map_err(text),
         vmoves: needy,
-        frozen,
+        freezes,
         waiting,
         open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),
         watched: recoveries.iter().any(|row| row.life == Life::Watching),

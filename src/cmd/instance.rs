@@ -122,7 +122,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
     })
 }
 
-fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<8> {
+fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<9> {
     let columns = [
         Column::new("instance"),
         Column::new("name"),
@@ -132,6 +132,7 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<8> {
         Column::new("recovery"),
         Column::of("waits for", "waits"),
         Column::of("what is known", "known"),
+        Column::of("what ends the wait", "commands"),
     ];
     let waits = |wait: &Option<WaitView>| {
         let wait = wait.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
@@ -147,6 +148,7 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<8> {
             Cell::id(&one.recovery),
             Cell::prose(waits(&one.waits)),
             Cell::prose(one.known.clone().unwrap_or_default()),
+            Cell::prose(one.commands.join("; ")),
         ];
         (cells, json!(one))
     })

@@ -204,6 +204,7 @@ impl Desk {
             up: !self.down.lock().unwrap().contains(&name),
             enabled: true,
             cell_down: false,
+            drained: false,
             since: as_of,
         };
         let instance = Instance {

@@ -90,8 +90,8 @@ pub fn command(verb: &str, scope: FreezeScope, name: &str) -> String {
     words.trim_end().to_owned()
 }
 
-/// Quotes a name for a shell: owners may give instances any name.
-fn typed(name: &str) -> Cow<'_, str> {
+/// Quotes a name for a shell: owners may give instances any name, and segments may have spaces in theirs.
+pub(crate) fn typed(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || "._-@:".contains(c);
     if name.chars().all(plain) && !name.starts_with('-') {
         Cow::Borrowed(name)

@@ -36,7 +36,7 @@ pub use facts::{
     Monitor, MutedReporter, Queue, Recovery, Rooms, RoomsState, Segment, TimedFact, WaitingInstance,
     WrongMachine,
 };
-pub use findings::Finding;
+pub use findings::{Finding, name_in_command, position_in_command};
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
 pub use monitors::MonitorSituation;
@@ -203,7 +203,7 @@ pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situat
     hosts.extend(hosts::strangers(&look, &mut found));
     if facts.segments.iter().all(|segment| segment.hosts.is_empty()) {
         let text = "no host is registered, so no failure can be reported";
-        found.note(Finding::new(FindingCode::NoHosts, text).fix("tachi setup import"));
+        found.note(Finding::new(FindingCode::NoHosts, text).fix("tachi setup import --apply"));
     }
     for assessed in &mut hosts {
         assessed.standing.and(&all);
@@ -286,6 +286,14 @@ impl AssessContext<'_> {
     fn takes_nothing(&self, host: &Host) -> bool {
         let compute = self.computes.get(host.name.as_str());
         !host.reserved && compute.is_some_and(|one| one.up && !one.cell_down && !one.enabled)
+    }
+
+    /// True if a drain has disabled the host and the host is frozen, so that the freeze's finding covers both.
+    fn is_frozen_by_drain(&self, host: &Host) -> bool {
+        let compute = self.computes.get(host.name.as_str());
+        self.takes_nothing(host)
+            && compute.is_some_and(|one| one.drained)
+            && self.ice.hosts.contains(host.name.as_str())
     }
 
     /// Returns true if Nova shows the host up; `None` if that is not known.

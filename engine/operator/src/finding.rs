@@ -1,7 +1,7 @@
 //! Findings of an assessment, as the API shows them.
 
 use serde::{Deserialize, Serialize};
-use tachi_domain::situation::{Finding, FindingCode, Severity};
+use tachi_domain::situation::{Finding, FindingCode, Severity, name_in_command, position_in_command};
 use utoipa::ToSchema;
 
 use crate::schema;
@@ -41,10 +41,24 @@ impl FindingView {
     pub fn typed(&self) -> Option<String> {
         let fix = self.fix.as_deref()?;
         let (first, others) = match self.subjects.split_first() {
-            Some((first, others)) if !others.is_empty() && place(fix, first).is_some() => (first, others),
+            Some((first, others)) if !others.is_empty() && position_in_command(fix, first).is_some() => {
+                (first, others)
+            }
+            Some((_, others)) if !others.is_empty() => {
+                // These commands take an id or a number, and the subjects are names.
+                let list = if self.code == FindingCode::InstanceDown {
+                    "tachi instance list --down"
+                } else if self.code == FindingCode::ReporterDoubted {
+                    "tachi monitor list --muted"
+                } else {
+                    return Some(fix.to_owned());
+                };
+                return Some(format!("{fix}    # and the others of `{list}`"));
+            }
             _ => return Some(fix.to_owned()),
         };
         let is_few = self.subjects.len() <= NAMED;
+        let others: Vec<&str> = others.iter().map(|one| name_in_command(one)).collect();
         Some(match (fix.strip_suffix(first.as_str()), is_few) {
             // This command takes several hosts.
             (Some(check @ "tachi fence test "), true) => format!("{check}{}", self.subjects.join(" ")),
@@ -69,19 +83,17 @@ impl FindingView {
     }
 }
 
-/// Returns the position of a subject in a command: the last word that equals it, since a host may be called `host`.
-fn place(command: &str, subject: &str) -> Option<usize> {
-    let mut words = command.split(' ');
-    let after = words.clone().count();
-    let from_behind = words.by_ref().rev().position(|word| word == subject)?;
-    Some(after - 1 - from_behind)
-}
-
 /// Replaces the subject of a command by another one.
 fn about_another(command: &str, subject: &str, other: &str) -> String {
-    let named = place(command, subject);
+    let named = position_in_command(command, subject);
     let words = command.split(' ').enumerate();
-    let words = words.map(|(at, word)| if Some(at) == named { other } else { word });
+    let words = words.map(|(at, word)| {
+        if Some(at) == named {
+            name_in_command(other)
+        } else {
+            word
+        }
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -144,10 +156,21 @@ mod tests {
                 &["a", "b", "c", "d", "e"],
                 "tachi host return a    # and the same for the other 4",
             ),
+            (
+                "openstack segment update --is_enabled True s1",
+                &["segment s1", "segment s2"],
+                "openstack segment update --is_enabled True s1    # and the same for s2",
+            ),
         ] {
             let told = finding(fix, subjects).typed();
             assert_eq!(told.as_deref(), Some(expected), "{subjects:?}");
         }
+        let down = FindingView {
+            code: FindingCode::InstanceDown,
+            ..finding("openstack server start 1234", &["vm-1", "vm-2"])
+        };
+        let expected = "openstack server start 1234    # and the others of `tachi instance list --down`";
+        assert_eq!(down.typed().as_deref(), Some(expected));
     }
 
     #[test]
@@ -165,6 +188,9 @@ mod tests {
             assert_eq!(told.fix.as_deref(), Some(expected));
             assert_eq!(told.subjects, ["b"]);
         }
+        let segments = finding("tachi thaw segment s1", &["segment s1", "segment s2"]);
+        let other = segments.about(|one| one == "segment s2");
+        assert_eq!(other.fix.as_deref(), Some("tachi thaw segment s2"));
         let whole = finding("tachi fence test a", &["a"]);
         assert_eq!(whole.about(|_| false), whole);
     }

@@ -52,6 +52,7 @@ fn kept() -> Vec<Fact> {
             up: true,
             enabled: true,
             cell_down: false,
+            drained: false,
             since: NOW,
         })
         .collect();

@@ -290,8 +290,11 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
     } else {
         format!("{}: {}", named(&subjects), worst.text)
     };
+    // Findings of one code may differ in their commands: each line is one.
+    let mut fixes: Vec<String> = all.iter().filter_map(|one| one.typed()).collect();
+    fixes.dedup();
     Check {
-        fix: worst.typed(),
+        fix: (!fixes.is_empty()).then(|| fixes.join("\n")),
         page: Some(worst.page.clone()),
         ..check(name_of(worst.code), worst.grade, details)
     }

@@ -99,8 +99,9 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
 
 /// Checks for a freeze or a maintenance that an operator has started and has to end.
 fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
-    if let Some(frozen) = &facts.frozen {
-        say(CheckResult::Bad, frozen.clone());
+    for freeze in facts.freezes.iter().map(|line| &line.freeze) {
+        let text = format!("{}: `{}` ends it", freeze.sentence(), freeze.thaw());
+        say(CheckResult::Bad, text);
     }
     // A maintenance from before Tachi has no known reason: it counts as an operator's.
     let host = &facts.view.host;

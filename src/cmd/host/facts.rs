@@ -4,6 +4,7 @@ use tachi_domain::ServerId;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
+use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
 /// Facts about a host. Data from Nova may be an error.
@@ -16,8 +17,8 @@ pub(super) struct Facts {
     pub(super) engine_runs: bool,
     /// The instances of the host's last recovery.
     pub(super) vmoves: Vec<Vmove>,
-    /// The freeze that covers the host, in a sentence, and how it ends.
-    pub(super) frozen: Option<String>,
+    /// The freezes that cover the host.
+    pub(super) freezes: Vec<FreezeLine>,
     /// Instances of the host, or that may run on it, that wait for an operator.
     pub(super) waiting: Vec<String>,
     pub(super) service: Result<Option<Service>, String>,

@@ -7,6 +7,7 @@
 
 use axum::http::Method;
 use serde_json::json;
+use tachi_domain::freeze::FreezeScope;
 use tachi_domain::nova::Service;
 use tachi_engine::SystemClock;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
@@ -21,7 +22,7 @@ use super::super::{Failure, command_settings};
 use super::checks::checks;
 use super::facts::Facts;
 use super::{facts, is_ready};
-use crate::cli::HostReturnArgs;
+use crate::cli::{HostReturnArgs, SourceArgs};
 use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::wiring::{self, Base};
@@ -106,9 +107,23 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     done(enabled, off)
 }
 
+/// Fails if something else than its own freeze blocks the return of a drained host.
+pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<(), Failure> {
+    let settings = command_settings(&args.config)?;
+    let base = wiring::existing(&settings).await?;
+    let mut facts = facts(&settings, &base, wanted).await?;
+    facts
+        .freezes
+        .retain(|line| line.freeze.scope != FreezeScope::Host);
+    ready(facts).map(|_| ())
+}
+
 /// Reads the facts about the host; fails if they block its return.
 async fn admitted(settings: &Settings, base: &Base, wanted: &str) -> Result<Facts, Failure> {
-    let facts = facts(settings, base, wanted).await?;
+    ready(facts(settings, base, wanted).await?)
+}
+
+fn ready(facts: Facts) -> Result<Facts, Failure> {
     let checked = checks(&facts);
     if is_ready(&checked) {
         return Ok(facts);

@@ -10,7 +10,8 @@ use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use crate::out::answer::{self, ProgressReporter};
 use crate::source;
 
-/// Ends the freeze, enables the service, and moves back what the drain has moved away.
+/// Ends the freeze, enables the service, and moves back what the drain has moved away. Refuses before the first step if a later one
+/// would be refused, such as enabling a service that somebody else has disabled: the host would be left without its freeze.
 pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     let HostUndrainArgs {
         source: wanted,
@@ -28,6 +29,7 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
         "its freeze ends, Nova may place instances there, and what was moved away is live-migrated back.",
     )?;
     planned.yes = true;
+    return_host::admit_undrain(&wanted, &host).await?;
     let source = source::open(&wanted).await?;
     let meanwhile = ProgressReporter::of(&planned.shape, source.now());
     let frozen = source.freezes().await?;

@@ -151,6 +151,7 @@ pub(in crate::cmd) mod tests {
             up: true,
             enabled: true,
             cell_down: false,
+            drained: false,
             since: now,
         };
         let watched = CloudSnapshot {

@@ -294,6 +294,9 @@ pub struct ComputeService {
     /// True if the host's cell does not answer, so that its state is not known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cell_down: bool,
+    /// True if the service is disabled because an operator has drained the host, by the mark of the drain in the reason.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
     /// The time since when the service has been in this state, as far as was observed.
     pub since: Timestamp,
 }

@@ -20,12 +20,21 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
     }
     if fencing.mode == FencingMode::DryRun {
         let text = "fencing mode is dry-run, so every recovery is held and nothing recovered";
-        nobody(FindingCode::FencingDryRun, text, "set [fencing] mode");
+        let fix = if fencing.has_devices {
+            "set [fencing] mode = engine"
+        } else {
+            "set [fencing] mode = external"
+        };
+        nobody(FindingCode::FencingDryRun, text, fix);
     }
     if fencing.mode == FencingMode::Engine && !fencing.has_devices {
         let text =
             "fencing mode is engine and no power controller is configured, so no host can be confirmed off";
-        nobody(FindingCode::NoFenceDevice, text, "tachi fence test --all");
+        nobody(
+            FindingCode::NoFenceDevice,
+            text,
+            "set [fencing] devices_file = FILE",
+        );
     }
     if let Some(trouble) = &fencing.trouble {
         let text = format!("the fence devices cannot be read: {trouble}");

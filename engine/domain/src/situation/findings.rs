@@ -67,9 +67,36 @@ impl Finding {
     }
 }
 
-/// The findings; those with the same severity, code and text are merged into one.
+/// Returns the name by which commands take a subject: segments are shown with their kind.
+pub fn name_in_command(subject: &str) -> &str {
+    subject.strip_prefix("segment ").unwrap_or(subject)
+}
+
+/// Returns the position of a subject in a command: the last word that equals it, since a host may be called `host`.
+pub fn position_in_command(command: &str, subject: &str) -> Option<usize> {
+    let words: Vec<&str> = command.split(' ').collect();
+    words.iter().rposition(|word| *word == name_in_command(subject))
+}
+
+/// The severity, code and text of a finding, and its command without the subject.
+type MergeKey = (std::cmp::Reverse<Severity>, FindingCode, String, String);
+
+/// The findings; those that differ in the subject alone are merged into one. The command of a merged finding is given again for each
+/// subject, so two hosts whose commands name different segments have a finding each.
 #[derive(Default)]
-pub(super) struct Findings(BTreeMap<(std::cmp::Reverse<Severity>, FindingCode, String), Finding>);
+pub(super) struct Findings(BTreeMap<MergeKey, Finding>);
+
+/// Returns the command without the subject; nothing if it does not name the subject, such as `openstack server start ID`.
+fn command_shape(finding: &Finding) -> String {
+    let (Some(fix), Some(subject)) = (&finding.fix, finding.subjects.first()) else {
+        return String::new();
+    };
+    let Some(place) = position_in_command(fix, subject) else {
+        return String::new();
+    };
+    let words = fix.split(' ').enumerate().filter(|(at, _)| *at != place);
+    words.map(|(_, word)| word).collect::<Vec<_>>().join(" ")
+}
 
 impl Findings {
     pub(super) fn note(&mut self, finding: Finding) {
@@ -77,6 +104,7 @@ impl Findings {
             std::cmp::Reverse(finding.grade),
             finding.code,
             finding.text.clone(),
+            command_shape(&finding),
         );
         let Some(before) = self.0.get_mut(&key) else {
             self.0.insert(key, finding);

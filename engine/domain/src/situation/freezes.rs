@@ -84,12 +84,13 @@ fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
     )
 }
 
-/// True for a freeze of a host that is also disabled in Nova, as a drain leaves it: one command ends both.
+/// True for a freeze of a host that a drain has disabled in Nova: one command ends both. A host that somebody else has disabled is
+/// enabled by hand, so it has a finding of its own.
 fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
     let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
     ice.freeze.scope == FreezeScope::Host
         && hosts.any(|host| {
-            host.name == ice.freeze.name && host.maintenance.is_none() && look.takes_nothing(host)
+            host.name == ice.freeze.name && host.maintenance.is_none() && look.is_frozen_by_drain(host)
         })
 }
 
@@ -168,7 +169,20 @@ mod tests {
     #[test]
     fn a_drained_host_is_one_finding_that_ends_with_one_command() {
         let mut facts = frozen(FreezeScope::Host, "b");
-        facts.computes.as_mut().unwrap().value[1].enabled = false;
+        let drain = |facts: &mut Facts, drained| {
+            let compute = &mut facts.computes.as_mut().unwrap().value[1];
+            (compute.enabled, compute.drained) = (false, drained);
+        };
+        // What somebody else has disabled is enabled by hand: a command that ends a drain would refuse it.
+        drain(&mut facts, false);
+        let situation = assess(&facts, NOW);
+        let fixes = situation.findings.iter().map(|one| one.fix.as_deref().unwrap());
+        let both = [
+            "tachi thaw host b",
+            "openstack compute service set --enable b nova-compute",
+        ];
+        assert_eq!(fixes.collect::<Vec<_>>(), both);
+        drain(&mut facts, true);
         let situation = assess(&facts, NOW);
         let (text, about, ..) = only_finding(&situation);
         assert!(text.starts_with("disabled at Nova and frozen"), "{text}");

@@ -10,6 +10,7 @@ use super::{
     ProtectionState, Segment, Severity, fencing, host_faults, monitors,
 };
 use crate::entity::host::MaintenanceReason;
+use crate::freeze::typed;
 use crate::recovery::Life;
 
 /// The assessed state of a host.
@@ -166,7 +167,7 @@ fn on_maintenance(
             "in maintenance, set by an operator",
             format!(
                 "openstack segment host update --on_maintenance False {} {name}",
-                segment.name
+                typed(&segment.name)
             ),
         ),
         MaintenanceReason::Recovery => (
@@ -256,7 +257,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
                 .fix(format!("tachi host report-down {name} --reason TEXT")),
         );
         standing.worsen(Protection::Down, FindingCode::HostDown);
-    } else if look.takes_nothing(host) && !look.ice.hosts.contains(name) {
+    } else if look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
         let text = "disabled at Nova, so it takes no instances";
         found.note(
             Finding::new(FindingCode::HostDisabled, text)
@@ -297,7 +298,7 @@ pub(super) fn strangers<'a>(look: &AssessContext<'a>, found: &mut Findings) -> V
             Finding::new(FindingCode::HostNotInSegment, text)
                 .graded(grade)
                 .about(name, instances)
-                .fix("tachi setup import"),
+                .fix("tachi setup import --apply"),
         );
         let mut standing = ProtectionState::good();
         standing.worsen(Protection::Unprotected, FindingCode::HostNotInSegment);

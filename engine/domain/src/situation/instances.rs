@@ -261,7 +261,7 @@ fn waiting(look: &AssessContext<'_>, found: &mut Findings) {
             Finding::new(FindingCode::RecoveryHeld, about(Some(wait)))
                 .about(&one.host, look.instances_on(&one.host))
                 .since(wait.since)
-                .fix(format!("tachi recovery show {}", one.id)),
+                .fix(format!("tachi recovery show {}", one.host)),
         );
     }
 }

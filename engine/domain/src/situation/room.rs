@@ -13,6 +13,7 @@ use crate::forecast::{
     Cloud, Demand, ForecastSegment, Headroom, HostRoom, Landing, Method, Outcome, Requirement, Room,
     SegmentForecast, Shape, TENANT, forecast, forecast_segments, landing, takers,
 };
+use crate::freeze::typed;
 use crate::id::ServerId;
 use crate::recovery::Life;
 use crate::reserved::Aggregate;
@@ -268,7 +269,7 @@ impl CapacityVerdict<'_> {
         found.note(
             finding
                 .about(name, instances)
-                .fix(format!("tachi forecast {segment}")),
+                .fix(format!("tachi forecast {}", typed(segment))),
         );
     }
 }

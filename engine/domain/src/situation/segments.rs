@@ -10,6 +10,7 @@ use super::{
 };
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::Headroom;
+use crate::freeze::typed;
 use crate::recovery::Life;
 
 /// The assessed state of a segment.
@@ -49,7 +50,10 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
         found.note(
             Finding::new(FindingCode::SegmentDisabled, text)
                 .about(subject, instances)
-                .fix(format!("openstack segment update --is_enabled True {name}")),
+                .fix(format!(
+                    "openstack segment update --is_enabled True {}",
+                    typed(name)
+                )),
         );
         standing.worsen(Protection::Unprotected, FindingCode::SegmentDisabled);
         return standing;

@@ -1,10 +1,14 @@
+use std::time::Duration;
+
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::entity::{Host, Segment, Stamps, Vmove};
+use tachi_domain::freeze::{Freeze, FreezeScope};
 use tachi_domain::nova::{Migration, PowerState, Server, Service, VmState};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::{
     HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerId, ServiceId, Timestamp, VmoveId,
 };
+use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::{HostView, MoveCounts, RecoverySummary};
 use uuid::Uuid;
 
@@ -125,7 +129,7 @@ pub(in super::super) fn back() -> Facts {
         watched: false,
         engine_runs: true,
         vmoves: Vec::new(),
-        frozen: None,
+        freezes: Vec::new(),
         waiting: Vec::new(),
         service: Ok(Some(Service {
             id: ServiceId(Uuid::from_u128(4)),
@@ -144,6 +148,24 @@ pub(in super::super) fn back() -> Facts {
 
 /// Covers R12, R23.
 #[expect(clippy::too_many_lines, reason = "a table of cases")]
+/// A freeze of the host.
+fn frozen() -> FreezeLine {
+    FreezeLine {
+        freeze: Freeze {
+            number: 1,
+            scope: FreezeScope::Host,
+            name: "cmp1".into(),
+            until: Timestamp::from_micros(3_600_000_000),
+            by: "alice".into(),
+            reason: "firmware".into(),
+            unless_worse: false,
+        },
+        target: String::new(),
+        since: Timestamp::from_micros(0),
+        left: Duration::from_secs(3_600),
+    }
+}
+
 #[test]
 fn blockers_of_a_return_are_shown() {
     use CheckResult::{Bad, Note, Unknown};
@@ -294,9 +316,9 @@ fn blockers_of_a_return_are_shown() {
         ),
         (
             "frozen",
-            |f| f.frozen = Some("host cmp1 is frozen until noon".into()),
+            |f| f.freezes.push(frozen()),
             Bad,
-            "is frozen until noon",
+            "host cmp1 is frozen until",
         ),
         (
             "an instance waits",
