@@ -17,7 +17,7 @@ use tachi_engine::ports::operator::SegmentView;
 use tachi_fence::Fencers;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use fencing_state::FencingState;
+pub(crate) use fencing_state::{FencingState, by_command};
 pub(crate) use self_test::{SelfTest, self_test};
 
 use super::Base;

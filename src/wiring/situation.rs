@@ -12,9 +12,10 @@ use tachi_domain::policy::{FencingMode, Policy};
 use tachi_domain::situation::{
     Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
 };
-use tachi_engine::ports::{Clock, FreezeLine, JournalError};
+use tachi_engine::ports::{Clock, FactStore as _, FreezeLine, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
 use tachi_engine::watcher::Onlooker;
+use tachi_engine::watcher::kind::COMMAND_TESTS;
 use tachi_store::Store;
 use tokio::sync::watch;
 
@@ -207,8 +208,12 @@ fn oldest(watched: &CloudSnapshot) -> Option<Timestamp> {
 
 #[async_trait]
 impl Onlooker for SituationMetrics {
-    async fn seen(&self, watched: CloudSnapshot) {
+    async fn seen(&self, mut watched: CloudSnapshot) {
         self.devices.watches(true);
+        match self.store.facts().facts(Some(COMMAND_TESTS)).await {
+            Ok(tested) => watched.add_command_tests(&tested),
+            Err(error) => tracing::debug!(%error, "failed to read the tests that operators have run"),
+        }
         let tables = match tables(&self.store, self.clock.wall()).await {
             Ok(tables) => tables,
             Err(error) => {

@@ -43,6 +43,13 @@ pub trait FactStore: Send + Sync {
     /// The database failed; the round may have been written all the same.
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError>;
 
+    /// Writes facts that no engine writes, such as what a command has tested; no turn is needed for them.
+    ///
+    /// # Errors
+    ///
+    /// The database failed; the facts may have been written all the same.
+    async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError>;
+
     /// Returns all facts, or those of one kind.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use tachi_domain::forecast::{Needs, Provider};
-use tachi_domain::situation::{Instance, Instances, Rooms, TimedFact};
+use tachi_domain::situation::{DeviceTest, Instance, Instances, Rooms, TimedFact};
 
 use super::CloudSnapshot;
 use crate::ports::Fact;
@@ -31,7 +31,7 @@ impl CloudSnapshot {
                 },
             })
         });
-        Self {
+        let mut all = Self {
             rooms: rooms(facts),
             computes,
             instances,
@@ -42,6 +42,33 @@ impl CloudSnapshot {
                 })
             }),
             tests: one(facts, kind::TESTS).and_then(|fact| serde_json::from_str(&fact.value).ok()),
+        };
+        all.add_command_tests(facts);
+        all
+    }
+
+    /// Adds the tests of fence devices that operators have run by command: of two tests of a device, the later one counts. A test that had
+    /// expired when Nova was last read is left out: its device may have been replaced.
+    pub fn add_command_tests(&mut self, kept: &[Fact]) {
+        let facts = kept.iter().filter(|fact| fact.kind == kind::COMMAND_TESTS);
+        let read = facts.filter_map(|fact| serde_json::from_str::<Vec<DeviceTest>>(&fact.value).ok());
+        let seen = self.computes.as_ref().map(|known| known.as_of);
+        let counts = |test: &DeviceTest| {
+            seen.is_none_or(|at| at.micros_since(test.as_of) <= i64::from(test.counts_for) * 1_000_000)
+        };
+        for mut test in read.flatten().filter(counts) {
+            let tests = self.tests.get_or_insert_default();
+            let same = |one: &&mut DeviceTest| one.host == test.host && one.target == test.target;
+            match tests.iter_mut().find(same) {
+                Some(before) if before.as_of >= test.as_of => {}
+                Some(before) => {
+                    if test.fault.is_some() {
+                        test.failures = test.failures.saturating_add(before.failures);
+                    }
+                    *before = test;
+                }
+                None => tests.push(test),
+            }
         }
     }
 }

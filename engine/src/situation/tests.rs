@@ -222,3 +222,48 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         kept[place].value = whole;
     }
 }
+
+#[test]
+fn of_two_tests_of_a_device_the_later_one_counts_whoever_has_run_it() {
+    let test = |host: &str, seconds, fault: Option<&str>| DeviceTest {
+        host: host.into(),
+        level: 1,
+        device: "bmc".into(),
+        target: format!("bmc/{host}"),
+        as_of: after(seconds),
+        counts_for: 60,
+        power: None,
+        fault: fault.map(str::to_owned),
+        failures: u32::from(fault.is_some()),
+    };
+    let none: Vec<ComputeService> = Vec::new();
+    let kept = [
+        fact(kind::COMPUTES, "", &none),
+        fact(
+            kind::TESTS,
+            "",
+            &[
+                test("a", -20, None),
+                test("b", -20, Some("hangs")),
+                test("c", -20, Some("hangs")),
+            ],
+        ),
+        fact(kind::COMMAND_TESTS, "a", &[test("a", -30, Some("refused"))]),
+        fact(kind::COMMAND_TESTS, "b", &[test("b", -10, None)]),
+        fact(kind::COMMAND_TESTS, "c", &[test("c", -10, Some("refused"))]),
+        fact(kind::COMMAND_TESTS, "d", &[test("d", -10, None)]),
+        // What has expired may be about a device that is there no more.
+        fact(kind::COMMAND_TESTS, "e", &[test("e", -100, None)]),
+    ];
+    let tests = CloudSnapshot::from_kept(&kept).tests.unwrap();
+    let read = tests
+        .iter()
+        .map(|one| (&*one.host, one.fault.as_deref(), one.failures));
+    let expected = [
+        ("a", None, 0),
+        ("b", None, 0),
+        ("c", Some("refused"), 2),
+        ("d", None, 0),
+    ];
+    assert_eq!(read.collect::<Vec<_>>(), expected);
+}

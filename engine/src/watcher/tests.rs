@@ -212,6 +212,9 @@ impl FactStore for World {
         }
         Ok(true)
     }
+    async fn put_facts(&self, _: &[Fact]) -> Result<(), JournalError> {
+        unreachable!("a watcher writes only in its turn")
+    }
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
         let kept = self.kept.lock().unwrap();
         let all = kept

@@ -49,6 +49,12 @@ impl FactStore for FactTable {
         written.map_err(|stop| stop.journal("writing what was seen of the cloud"))
     }
 
+    #[instrument(name = "store::put_facts", level = "debug", skip_all)]
+    async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError> {
+        let written = self.db.write(&Put(facts)).await;
+        written.map_err(|stop| stop.journal("writing what a command has seen"))
+    }
+
     #[instrument(name = "store::facts", level = "debug", skip_all)]
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
         let read = facts(&self.db, kind).await;
@@ -120,6 +126,37 @@ impl Write<'_> {
     }
 }
 
+/// Inserts facts, in place of earlier ones of the same kind and subject.
+async fn put(tx: &Tx, facts: &[Fact]) -> Result<(), Stop> {
+    for batch in facts.chunks(BATCH) {
+        let rows = batch.iter().map(|fact| fact::ActiveModel {
+            kind: Set(fact.kind.clone()),
+            subject: Set(fact.subject.clone()),
+            value: Set(fact.value.clone()),
+            as_of: Set(fact.as_of.micros()),
+        });
+        let over = OnConflict::columns([fact::Column::Kind, fact::Column::Subject])
+            .update_columns([fact::Column::Value, fact::Column::AsOf])
+            .to_owned();
+        let insert = fact::Entity::insert_many(rows).on_conflict(over);
+        tx.execute(&insert.into_query()).await?;
+    }
+    Ok(())
+}
+
+/// Facts that need no turn.
+struct Put<'a>(&'a [Fact]);
+
+#[async_trait]
+impl Transaction for Put<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+        put(tx, self.0).await?;
+        Ok(TxOutcome::Keep(()))
+    }
+}
+
 #[async_trait]
 impl Transaction for Write<'_> {
     type Output = bool;
@@ -128,19 +165,7 @@ impl Transaction for Write<'_> {
         if !self.take(tx).await? {
             return Ok(TxOutcome::Undo(false));
         }
-        for batch in self.round.put.chunks(BATCH) {
-            let rows = batch.iter().map(|fact| fact::ActiveModel {
-                kind: Set(fact.kind.clone()),
-                subject: Set(fact.subject.clone()),
-                value: Set(fact.value.clone()),
-                as_of: Set(fact.as_of.micros()),
-            });
-            let over = OnConflict::columns([fact::Column::Kind, fact::Column::Subject])
-                .update_columns([fact::Column::Value, fact::Column::AsOf])
-                .to_owned();
-            let insert = fact::Entity::insert_many(rows).on_conflict(over);
-            tx.execute(&insert.into_query()).await?;
-        }
+        put(tx, &self.round.put).await?;
         for (kind, subject) in &self.round.forget {
             fact::Entity::delete_many()
                 .filter(fact::Column::Kind.eq(*kind))
@@ -187,6 +212,11 @@ mod tests {
         assert_eq!(table.take_round().await.unwrap(), 2);
         assert_eq!(table.facts(None).await.unwrap(), [fact("a", "[2]", 2)]);
         assert!(table.facts(Some("computes")).await.unwrap().is_empty());
+        // What a command has seen is written in nobody's turn.
+        table.put_facts(&[fact("c", "[3]", 3)]).await.unwrap();
+        assert_eq!(table.turn().await.unwrap(), 2);
+        let both = [fact("a", "[2]", 2), fact("c", "[3]", 3)];
+        assert_eq!(table.facts(None).await.unwrap(), both);
     }
 
     #[tokio::test]

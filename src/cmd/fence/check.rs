@@ -92,18 +92,19 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
     Ok(verdict(&reports))
 }
 
-/// Compares the machines with the stored ones; if these cannot be read, shows the devices without the comparison.
+/// Compares the machines with the stored ones, and stores the result for `tachi status`; if the database cannot be read, shows the devices without the comparison.
 async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fencers>) -> Lines {
     let examined = async {
         let book = Book::open(settings, fencers).await?;
         book.examine(reports, settings).await?;
+        book.keep(reports, settings).await?;
         book.lines().await
     };
     match Box::pin(examined).await {
         Ok(lines) => lines,
         Err(error) => {
             out::note(format!(
-                "tachi: which machines the devices switch is not compared: {}",
+                "tachi: which machines the devices switch is not compared, and the result is not stored: {}",
                 error.chain()
             ));
             Lines::new()

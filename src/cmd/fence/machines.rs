@@ -8,11 +8,14 @@ use serde_json::{Value, json};
 use tachi_domain::Timestamp;
 use tachi_domain::level::Target;
 use tachi_domain::machine_id::MachineId;
+use tachi_domain::situation::DeviceTest;
 use tachi_engine::ports::audit::{AuditAction, AuditPhase, AuditResult};
 use tachi_engine::ports::machines::{Entry, MachineLine};
 use tachi_engine::ports::{
-    AuditEntry, AuditSink, Clock, DeviceOperation, Fencer as _, Machines as _, OperatorJournal as _,
+    AuditEntry, AuditSink, Clock, DeviceOperation, Fact, FactStore as _, Fencer as _, Machines as _,
+    OperatorJournal as _,
 };
+use tachi_engine::watcher::kind;
 use tachi_engine::{MachineCheckedFencer, SystemClock};
 use tachi_fence::{Fencers, Report};
 
@@ -26,7 +29,7 @@ use crate::out::{
 };
 use crate::settings::Settings;
 use crate::wiring::fencing::machines::{DirectQueries, examine};
-use crate::wiring::fencing::named;
+use crate::wiring::fencing::{by_command, named};
 use crate::wiring::{self, Base};
 
 /// Time that a command waits for heartbeats in Nova.
@@ -48,6 +51,26 @@ impl Book {
             base.clock.clone(),
         );
         Ok(Self { base, identified })
+    }
+
+    /// Stores the results of the tests, as those of engines are stored: a finding about a device ends once it passes.
+    pub(super) async fn keep(&self, reports: &[Report], settings: &Settings) -> Result<(), Failure> {
+        let at = self.base.clock.wall();
+        let pauses = settings.fencing.self_test;
+        let mut by_host: BTreeMap<&str, Vec<DeviceTest>> = BTreeMap::new();
+        for report in reports {
+            let test = by_command(report, pauses, at);
+            by_host.entry(&report.host).or_default().extend(test);
+        }
+        let facts = by_host.into_iter().map(|(host, tests)| Fact {
+            kind: kind::COMMAND_TESTS.to_owned(),
+            subject: host.to_owned(),
+            value: json!(tests).to_string(),
+            as_of: at,
+        });
+        let facts: Vec<Fact> = facts.collect();
+        let put = self.base.store.facts().put_facts(&facts).await;
+        put.map_err(|error| Failure::new("storing the results of the tests", error))
     }
 
     /// Returns the devices, which compare the machine before each reading or command.

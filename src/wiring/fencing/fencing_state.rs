@@ -81,11 +81,8 @@ impl State {
         }))
     }
 
-    /// Returns for how many seconds a test counts. Tests have long intervals, and may have to wait for a device that many hosts share.
     fn counts_for(&self) -> u32 {
-        let longest = self.pauses.map_or(Duration::ZERO, |pauses| pauses.beside);
-        let counts = longest.saturating_mul(2).saturating_add(Duration::from_mins(1));
-        u32::try_from(counts.as_secs()).unwrap_or(u32::MAX)
+        counts_for(self.pauses.map_or(Duration::ZERO, |pauses| pauses.beside))
     }
 
     /// Stores a test; true if its result differs from the one before.
@@ -145,6 +142,36 @@ impl State {
         let is_new = tests.insert(key, test).is_none();
         differs || is_new
     }
+}
+
+/// Returns for how many seconds a test counts. Tests have long intervals, and may have to wait for a device that many hosts share.
+fn counts_for(interval: Duration) -> u32 {
+    let counts = interval.saturating_mul(2).saturating_add(Duration::from_mins(1));
+    u32::try_from(counts.as_secs()).unwrap_or(u32::MAX)
+}
+
+/// Time for which a test by command counts where engines run no tests: operators test by hand then, or from a daily job.
+const BY_HAND_ALONE: Duration = Duration::from_hours(24);
+
+/// Returns the test that an operator has run by command; `None` for a host that cannot be tested as configured.
+pub(crate) fn by_command(report: &Report, pauses: Option<Pauses>, at: Timestamp) -> Option<DeviceTest> {
+    if report.device.is_empty() {
+        return None;
+    }
+    Some(DeviceTest {
+        host: report.host.clone(),
+        level: report.level,
+        device: report.device.clone(),
+        target: target(report),
+        as_of: at,
+        counts_for: pauses.map_or_else(
+            || u32::try_from(BY_HAND_ALONE.as_secs()).unwrap_or(u32::MAX),
+            |pauses| counts_for(pauses.beside),
+        ),
+        power: report.power,
+        fault: report.fault.clone(),
+        failures: u32::from(report.fault.is_some()),
+    })
 }
 
 /// Returns the device of a report with its plug.
