@@ -1,17 +1,20 @@
-//! Each check of `tachi doctor`: a fault that makes it fail, by the real binary, and that it is good again without the fault. Scenes run
-//! side by side, each in a region of its own.
+//! Each check of `tachi doctor`: a fault that makes it fail, by the real binary, and that it is good again: by the remedy that is printed,
+//! if it is a finding, else without the fault. Scenes run side by side, each in a region of its own.
 
+mod remedies;
 mod scenes;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use serde_json::Value;
+use tokio::sync::OnceCell;
 
-use super::support::{Process, Stage};
+use super::support::{Api, Process, Stage, until};
+use remedies::{Remedy, of_check};
 
 /// From a fault, or its end, to the doctor's word: a watcher looks every 15 s.
 const LIMIT: Duration = Duration::from_secs(90);
@@ -64,7 +67,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
         "err",
         "the host died while an instance migrated away",
     ),
-    ("move-failed", "err", "an operator has aborted the recovery"),
+    ("move-failed", "err", "Nova finds no host for an instance"),
     (
         "recovery-held",
         "err",
@@ -164,7 +167,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("room-tight", "info", "one of three other hosts takes nothing"),
 ];
 
-/// What was seen of each check: that it failed, and that it was good without the fault.
+/// What was seen of each check: that it failed, that its remedy was applied, and that it was good after that.
 #[derive(Default)]
 struct Seen(Mutex<BTreeMap<String, BTreeSet<&'static str>>>);
 
@@ -182,21 +185,25 @@ struct Scene<'a> {
     name: &'static str,
     stage: Stage,
     seen: &'a Seen,
+    /// The engine that `systemctl` has started, and what its unit's configuration says beside the stage's.
+    unit: Mutex<(String, Option<Process>)>,
+    /// The API, once it is asked.
+    api: OnceCell<(Process, Api)>,
 }
 
 impl Scene<'_> {
     /// Runs a command with the stage's configuration, and perhaps one more file.
-    fn run(&self, words: &[&str], more: Option<&PathBuf>) -> (i32, String, String) {
+    fn run(&self, words: &[&str], more: Option<&Path>) -> (i32, String, String) {
         let conf = self.stage.conf();
         let mut all = words.to_vec();
-        for file in std::iter::once(&conf).chain(more) {
+        for file in std::iter::once(conf.as_path()).chain(more) {
             all.extend(["--config-file", file.to_str().unwrap()]);
         }
         tokio::task::block_in_place(|| Stage::command(&all))
     }
 
     /// Every check with its grade.
-    fn grades(&self, more: Option<&PathBuf>) -> BTreeMap<String, (String, String)> {
+    fn grades(&self, more: Option<&Path>) -> BTreeMap<String, (String, String)> {
         let (code, told, note) = self.run(&["doctor", "-f", "json"], more);
         assert_eq!(code, 0, "{}: {note}", self.name);
         let told: Value = serde_json::from_str(&told).unwrap();
@@ -207,7 +214,7 @@ impl Scene<'_> {
     }
 
     /// Waits until each of these checks has the grade that `wanted` says.
-    async fn until(&self, checks: &[&str], wanted: impl Fn(&str) -> &'static str, more: Option<&PathBuf>) {
+    async fn until(&self, checks: &[&str], wanted: impl Fn(&str) -> &'static str, more: Option<&Path>) {
         let began = Instant::now();
         loop {
             let grades = self.grades(more);
@@ -230,7 +237,7 @@ impl Scene<'_> {
         self.fails_with(checks, None).await;
     }
 
-    async fn fails_with(&self, checks: &[&str], more: Option<&PathBuf>) {
+    async fn fails_with(&self, checks: &[&str], more: Option<&Path>) {
         let grade = |check: &str| {
             let row = FAULTS.iter().find(|(name, ..)| *name == check);
             row.unwrap_or_else(|| panic!("{check} is in no table")).1
@@ -241,7 +248,11 @@ impl Scene<'_> {
 
     /// They are good.
     async fn good(&self, checks: &[&str]) {
-        self.until(checks, |_| "ok", None).await;
+        self.good_with(checks, None).await;
+    }
+
+    async fn good_with(&self, checks: &[&str], more: Option<&Path>) {
+        self.until(checks, |_| "ok", more).await;
         self.seen.note(checks, "good");
     }
 
@@ -272,6 +283,33 @@ impl Scene<'_> {
             db.execute_unprepared(&sql).await.unwrap().rows_affected() > 0,
             "{sql}"
         );
+    }
+
+    /// What `systemctl start masakari-engine` does.
+    fn start_engine(&self) {
+        let mut unit = self.unit.lock().unwrap();
+        let engine = self.engine("ctl-1", &unit.0);
+        unit.1 = Some(engine);
+    }
+
+    /// The engine that was started so.
+    fn started(&self) -> Process {
+        self.unit.lock().unwrap().1.take().unwrap()
+    }
+
+    /// Changes something by the API, as an administrator, who types it again while a recovery in the segment refuses it, as in
+    /// Masakari, or the database is busy.
+    async fn put(&self, path: &str, body: &Value) {
+        let (_, api) = self
+            .api
+            .get_or_init(|| async { (self.stage.spawn("api"), self.stage.api().await) })
+            .await;
+        until("the change to be accepted", LIMIT, async || {
+            let (code, told) = api.send(reqwest::Method::PUT, path, body).await;
+            assert!([200, 409, 503].contains(&code), "{}: {path}: {told}", self.name);
+            code == 200
+        })
+        .await;
     }
 
     /// An engine on a machine of its own.
@@ -315,6 +353,12 @@ async fn slow_operator_each_check_fails_for_a_fault_and_is_good_without_it() {
     let seen = seen.0.into_inner().unwrap();
     for check in &table {
         let what: Vec<_> = seen.get(check).into_iter().flatten().copied().collect();
-        assert_eq!(what, ["failed", "good"], "{check}");
+        let expected: &[&str] = match of_check(check) {
+            None => &["failed", "good"],
+            Some(Remedy::Printed | Remedy::Listed(_) | Remedy::ByHand(_) | Remedy::Elsewhere(_)) => {
+                &["failed", "good", "remedy"]
+            }
+        };
+        assert_eq!(what, expected, "{check}");
     }
 }

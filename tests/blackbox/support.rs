@@ -652,10 +652,16 @@ impl Api {
     }
 
     pub(crate) async fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        self.send(reqwest::Method::POST, path, body).await
+    }
+
+    /// The same with another method, at the newest microversion.
+    pub(crate) async fn send(&self, method: reqwest::Method, path: &str, body: &Value) -> (u16, Value) {
         let answer = self
             .http
-            .post(format!("{}/v1{path}", self.base))
+            .request(method, format!("{}/v1{path}", self.base))
             .header("X-Auth-Token", &self.token)
+            .header("OpenStack-API-Version", "instance-ha 1.3")
             .json(body)
             .send()
             .await

@@ -2,22 +2,29 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Mutex;
 
 use serde_json::{Value, json};
 use tachi_domain::Reporter;
 use tachi_domain::entity::host::{HostChange, HostFilter, NewHost};
-use tachi_domain::entity::notification::{NewNotification, NotificationType};
+use tachi_domain::entity::notification::{NewNotification, NotificationStatus, NotificationType};
 use tachi_domain::entity::segment::{NewSegment, RecoveryMethod, SegmentChange};
+use tachi_domain::entity::{Host, Segment};
 use tachi_domain::guard::Doubts;
 use tachi_domain::{HostId, SegmentId};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::{
-    Clock as _, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
+    Clock as _, Freezes as _, Hosts as _, Journal as _, OperatorJournal as _, Reports as _, Segments as _,
 };
-use tachi_sandbox::{ApiEffect, ApiFault, Boot, Fleet, MigrationKind, PowerQuery, RegionSettings};
+use tachi_sandbox::{
+    ApiEffect, ApiFault, Boot, Fleet, MigrationKind, MoveFault, MoveFaultRule, PowerQuery, RegionSettings,
+};
+
+use tokio::sync::OnceCell;
 
 use super::super::recovery::everything;
 use super::super::support::{Api, Process, Stage, quick_region, until};
+use super::remedies::{Remedy, of_check, runs_on};
 use super::{LIMIT, Scene, Seen};
 
 /// Reporters are bound, so that a region in which nothing is wrong has nothing to say.
@@ -33,7 +40,13 @@ async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, m
     let text = std::fs::read_to_string(&conf).unwrap();
     std::fs::write(&conf, format!("{text}\n{BOUND}{more}")).unwrap();
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o600)).unwrap();
-    Scene { name, stage, seen }
+    Scene {
+        name,
+        stage,
+        seen,
+        unit: Mutex::default(),
+        api: OnceCell::new(),
+    }
 }
 
 fn names(scene: &Scene<'_>) -> BTreeSet<String> {
@@ -83,6 +96,31 @@ async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
     panic!("{name} is in no segment");
 }
 
+impl Scene<'_> {
+    /// The id of a segment, by its name or id.
+    pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
+        let registry = self.stage.store.registry();
+        let segments = registry.list_segments(&everything()).await.unwrap();
+        let is_it = |one: &&Segment| one.name == wanted || one.id.to_string() == wanted;
+        segments
+            .iter()
+            .find(is_it)
+            .unwrap_or_else(|| panic!("{wanted}"))
+            .id
+    }
+
+    /// The id of a host of the segment, by its name or id.
+    pub(super) async fn host_id(&self, segment: SegmentId, wanted: &str) -> HostId {
+        let registry = self.stage.store.registry();
+        let hosts = registry
+            .list_hosts(segment, &everything::<HostFilter>())
+            .await
+            .unwrap();
+        let is_it = |one: &&Host| one.name == wanted || one.id.to_string() == wanted;
+        hosts.iter().find(is_it).unwrap_or_else(|| panic!("{wanted}")).id
+    }
+}
+
 async fn change(scene: &Scene<'_>, host: &str, change: HostChange) {
     let (segment, id) = registered(scene, host).await;
     scene
@@ -130,6 +168,10 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
         format!("[fencing]\ndevices_file = {}\n", file.display())
     };
     let broken = devices("broken.toml", &format!("{device}colour = \"red\"\n"));
+    let good = devices(
+        "good.toml",
+        &format!("{device}[[hosts]]\nmatch = \"*\"\nlevels = [[\"bmc\"]]\n"),
+    );
     let other = devices(
         "other.toml",
         &format!("{device}[[hosts]]\nmatch = \"compute-002\"\nlevels = [[\"bmc\"]]\n"),
@@ -166,6 +208,14 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
     for (number, (text, checks)) in faults.into_iter().enumerate() {
         let more = scene.file(&format!("fault-{number}.conf"), text);
         scene.fails_with(checks, Some(&more)).await;
+        for check in checks.iter().filter(|check| of_check(check).is_some()) {
+            if matches!(of_check(check), Some(Remedy::ByHand(_))) {
+                // Somebody corrects the file.
+                std::fs::write(&more, good.as_str()).unwrap();
+            }
+            scene.cure_with(&[*check], Some(&more)).await;
+            scene.good_with(&[*check], Some(&more)).await;
+        }
     }
     let more = scene.file("nowhere.conf", &nowhere);
     scene
@@ -177,6 +227,8 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
     let without = without.collect::<Vec<_>>().join("\n");
     std::fs::write(&conf, format!("{without}\n[fencing]\nmode = engine\n")).unwrap();
     scene.fails(&["no-fence-device"]).await;
+    scene.cure(&["no-fence-device"]).await;
+    scene.good(&["no-fence-device"]).await;
     std::fs::write(&conf, text).unwrap();
 
     let permissions = || std::fs::metadata(&conf).unwrap().permissions().mode() & 0o777;
@@ -204,7 +256,9 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
         .api_faults()
         .add(breaks("GET /compute/v2.1/servers/detail"));
     region.api_faults().add(breaks("/placement"));
-    let engine = scene.engine("ctl-1", "[fencing]\nself_test_interval = 0\n");
+    "[fencing]\nself_test_interval = 0\n".clone_into(&mut scene.unit.lock().unwrap().0);
+    scene.cure(&["no-engine"]).await;
+    let engine = scene.started();
     until("the engine to have asked for servers", LIMIT, async || {
         region.requests().count("servers/detail") > 0
     })
@@ -220,6 +274,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
     region.api_faults().clear();
     region.api_faults().add(breaks("/placement"));
+    scene.cure(&["instances-not-listed"]).await;
     scene
         .good(&[
             "engines",
@@ -245,9 +300,19 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     let told = scene.fix(&["host-not-in-segment"]);
     assert!(told.contains("nothing is wrong"), "{told}");
 
+    for host in ["compute-001", "compute-002", "compute-003"] {
+        let (of, id) = registered(&scene, host).await;
+        scene.stage.store.registry().delete_host(of, id).await.unwrap();
+    }
+    scene.fails(&["no-hosts", "host-not-in-segment"]).await;
+    // One command is printed for both.
+    scene.cure(&["no-hosts", "host-not-in-segment"]).await;
+    scene.good(&["no-hosts", "host-not-in-segment"]).await;
+
     region.api_faults().clear();
-    let _engine = followed(engine, || scene.engine("ctl-1", TESTED)).await;
+    scene.cure(&["room-unknown", "fence-not-tested"]).await;
     scene.good(&["room-unknown", "fence-not-tested"]).await;
+    drop(engine);
     names(&scene)
 }
 
@@ -341,6 +406,7 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         "host-unknown-to-nova",
         "host-names",
         "host-cell-down",
+        "host-disabled",
     ];
     scene.good(&checks).await;
     let (code, told, note) = scene.run(&["fence", "check", "--all"], None);
@@ -363,6 +429,10 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         "firmware",
     ];
     assert_eq!(scene.run(&freeze, None).0, 0);
+    // Somebody disables it for a reason of their own: ending a drain would not end that.
+    operator
+        .set_service("compute-004", false, Some("disk errors"))
+        .unwrap();
     for host in ["compute-005", "compute-006"] {
         faults.maas_query(host, fails.clone()).unwrap();
     }
@@ -384,25 +454,41 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         .unwrap();
     let ghost = register(&scene, segments[0], "ghost-1", false).await;
     faults.cell_away("compute-013", true).unwrap();
-    let engine = followed(engine, || scene.stage.spawn("engine")).await;
+    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
     scene.fails(&checks).await;
+    undrain_refuses(&scene, "compute-004").await;
 
-    faults.agent_start("compute-001").unwrap();
-    for host in ["compute-003", "compute-007"] {
-        change(&scene, host, maintenance(false)).await;
-    }
-    assert_eq!(scene.run(&["thaw", "host", "compute-004"], None).0, 0);
     for host in ["compute-005", "compute-006"] {
         faults.maas_query(host, PowerQuery::Truth).unwrap();
     }
-    faults.maas_exchanged("compute-014", false).unwrap();
     change(&scene, "compute-010", reserved(true)).await;
-    registry.update_segment(segments[3], &enable(true)).await.unwrap();
     registry.delete_host(segments[0], ghost).await.unwrap();
     faults.cell_away("compute-013", false).unwrap();
-    let _engine = followed(engine, || scene.stage.spawn("engine")).await;
+    scene
+        .cure(
+            &checks
+                .into_iter()
+                .filter(|check| of_check(check).is_some())
+                .collect::<Vec<_>>(),
+        )
+        .await;
     scene.good(&checks).await;
     names(&scene)
+}
+
+/// The end of a drain is refused for a host that somebody else has disabled, and its freeze goes on.
+async fn undrain_refuses(scene: &Scene<'_>, host: &str) {
+    let (code, told, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        note.contains("nothing was done") && note.contains("disk errors"),
+        "{note}"
+    );
+    assert!(
+        !note.contains("is frozen"),
+        "its own freeze is no obstacle: {note}"
+    );
+    assert_eq!(scene.stage.store.freezes().freezes().await.unwrap().len(), 1);
 }
 
 /// Four hosts of 16 GiB: the first is full of one large instance and two of half its size, and another large one is on each of two others.
@@ -442,6 +528,7 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
     let protects = "[fencing]\nstorm_protected_hosts = compute-002\n";
     let engine = followed(engine, || scene.engine("ctl-1", protects)).await;
     scene.fails(&["recovery-would-hold"]).await;
+    scene.cure(&["recovery-would-hold"]).await;
     let _engine = followed(engine, || scene.stage.spawn("engine")).await;
     scene.good(&checks).await;
     let operator = region.operator();
@@ -453,14 +540,11 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
         .set_service("compute-003", false, Some("disk errors"))
         .unwrap();
     scene.fails(&["no-room"]).await;
-    for host in ["compute-003", "compute-004"] {
-        operator.set_service(host, true, None).unwrap();
-    }
+    scene.cure(&["host-disabled", "no-room", "room-tight"]).await;
     scene.good(&checks).await;
     scene.stage.report_process("compute-004", "libvirtd").await;
     scene.fails(&["process-down"]).await;
-    operator.set_service("compute-004", true, None).unwrap();
-    change(&scene, "compute-004", maintenance(false)).await;
+    scene.cure(&["process-down"]).await;
     scene.good(&checks).await;
     names(&scene)
 }
@@ -492,35 +576,39 @@ pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
     faults
         .half_move(servers[0], "compute-002", MigrationKind::LiveMigration, false)
         .unwrap();
+    faults.add_move_fault(MoveFaultRule::always(MoveFault::NoValidHost).server(servers[1]));
     faults
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
         .unwrap();
     faults.link_loss(HOST).unwrap();
-    stage.report(HOST).await;
+    let report = stage.report(HOST).await;
     scene
         .fails(&["recovery-held", "host-under-recovery", "open-work"])
         .await;
+    scene.cure(&["host-under-recovery", "recovery-held"]).await;
     faults.maas_query(HOST, PowerQuery::Truth).unwrap();
-    scene.fails(&["move-needs-person"]).await;
-    let (code, _, note) = scene.run(&["recovery", "abort", HOST, "--yes", "--reason", "x"], None);
-    assert_eq!(code, 0, "{note}");
-    scene.fails(&["move-failed", "host-not-back"]).await;
-    let server = servers[0].to_string();
-    let seen_to = [
-        "vmove",
-        "recover",
-        &server,
-        "--ignore",
-        "--reason",
-        "started by hand",
-    ];
-    let (code, _, note) = scene.run(&seen_to, None);
-    assert_eq!(code, 0, "{note}");
+    scene.fails(&["move-needs-person", "move-failed"]).await;
+    // The guest was lost with its host: the operator looks, and says so.
+    let region = stage.sandbox.region();
+    assert!(!runs_on(region, servers[0], "compute-002"));
+    let first = servers[0].to_string();
+    scene.choose(&[&first, "--not-running-on compute-002"]);
+    scene.good(&["move-needs-person"]).await;
+    faults.clear_faults();
+    until("the recovery to end", LIMIT, async || {
+        stage.status(report).await.0 == NotificationStatus::Failed
+    })
+    .await;
+    scene.choose(&["tachi recovery retry"]);
+    scene.good(&["move-failed"]).await;
+    until("all to run", LIMIT, async || region.lost(&servers).is_empty()).await;
+    scene.seen.note(&["move-needs-person", "move-failed"], "remedy");
+    scene.fails(&["host-not-back"]).await;
     // As an operator does who has looked at it.
     faults.purge_queue(HOST).unwrap();
     faults.link_restore(HOST).unwrap();
     faults.power_on(HOST).unwrap();
-    change(&scene, HOST, maintenance(false)).await;
+    scene.cure(&["host-not-back"]).await;
     scene.good(&checks).await;
     names(&scene)
 }
@@ -570,9 +658,8 @@ pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
         stage.store.journal().contradicted(row.id, rules).await.unwrap();
     }
     scene.fails(&["reporter-doubted", "queue-stalls"]).await;
-    let (code, _, note) = scene.run(&["monitor", "unmute", "1"], None);
-    assert_eq!(code, 0, "{note}");
     let _engine = stage.spawn("engine");
+    scene.cure(&["reporter-doubted", "queue-stalls"]).await;
     scene.good(&["reporter-doubted", "queue-stalls"]).await;
     names(&scene)
 }
@@ -643,22 +730,28 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
             "worst-case-time",
         ])
         .await;
+    scene
+        .cure(&["monitor-part", "monitor-unknown", "guests-resume"])
+        .await;
     sign(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
     scene
         .age("tachi_monitor", "signed_at", 60, "watching = true")
         .await;
     scene.fails(&["monitor-silent", "host-not-watched"]).await;
+    scene.cure(&["monitor-silent", "host-not-watched"]).await;
     sign(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
     let beside = scene.engine("ctl-2", "transport_url = rabbit://guest:guest@127.0.0.1:1/\n");
     scene.fails(&["engine-part"]).await;
+    scene.cure(&["engine-part"]).await;
     beside.kill();
     scene
         .age("tachi_engine", "seen_at", 60, "name LIKE 'ctl-2:%'")
         .await;
     scene.fails(&["engine-silent"]).await;
+    scene.cure(&["engine-silent"]).await;
     let _beside = scene.engine("ctl-2", "");
     let region = stage.sandbox.region();
     region.api_faults().add(breaks("/compute/"));
@@ -674,6 +767,7 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
     .await;
     scene.seen.note(&["facts-old"], "failed");
     region.api_faults().clear();
+    scene.cure(&["facts-old", "nova-away"]).await;
     scene.good(&of_engines).await;
     names(&scene)
 }
