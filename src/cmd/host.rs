@@ -141,12 +141,11 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         ..RecoveryFilter::default()
     };
     let recoveries = store.desk().find_recoveries(&filter).await?;
-    let mut needy = Vec::new();
-    if let Some(last) = recoveries.iter().find(|row| row.moves.total() > 0)
-        && let Some(story) = store.desk().story(last.id).await?
-    {
-        needy = story.vmoves;
+    let mut of_each = Vec::new();
+    for row in recoveries.iter().filter(|row| row.moves.total() > 0) {
+        of_each.extend(store.desk().story(row.id).await?.map(|story| story.vmoves));
     }
+    let vmoves = of_each.first().cloned().unwrap_or_default();
     let engines = store.roll().engines().await?;
     let host = &view.host;
     let holds = |line: &FreezeLine| match line.freeze.scope {
@@ -168,7 +167,8 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         service: nova.service(&name).await.map_err(text),
         migrations: nova.migrations_touching(&name).await.map_err(text),
         servers: nova.servers_on(&name).await.map_err(text),
-        vmoves: needy,
+        vmoves,
+        moved: of_each.into_iter().flatten().collect(),
         freezes,
         waiting,
         open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),

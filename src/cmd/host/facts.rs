@@ -17,6 +17,8 @@ pub(super) struct Facts {
     pub(super) engine_runs: bool,
     /// The instances of the host's last recovery.
     pub(super) vmoves: Vec<Vmove>,
+    /// The instances of its last recoveries: a retry has only those that the recovery before it gave up.
+    pub(super) moved: Vec<Vmove>,
     /// The freezes that cover the host.
     pub(super) freezes: Vec<FreezeLine>,
     /// Instances of the host, or that may run on it, that wait for an operator.
@@ -45,7 +47,7 @@ impl Facts {
             .is_ok_and(|here| here.iter().all(|one| one.id != server))
     }
 
-    /// True if the host's last recovery has moved the migration's instance since the migration started, and it is not on the host.
+    /// True if one of the host's last recoveries has moved the migration's instance since the migration started, and it is not on the host.
     pub(super) fn was_overtaken(&self, record: &Migration) -> bool {
         let id = record.server.to_string();
         let moved = |one: &Vmove| {
@@ -56,7 +58,7 @@ impl Facts {
                     .zip(one.start_time)
                     .is_some_and(|(begun, asked)| begun < asked)
         };
-        self.vmoves.iter().any(moved) && self.is_elsewhere(record.server)
+        self.moved.iter().any(moved) && self.is_elsewhere(record.server)
     }
 
     /// Returns Nova's record of the host, if it is known.

@@ -58,7 +58,7 @@ fn overtaken(facts: &mut Facts, begun: i64, asked: i64) {
     let mut other = evacuation("running");
     other.kind = MigrationType::LiveMigration;
     other.created_at = Some(Timestamp::from_micros(begun * 1_000_000));
-    facts.vmoves = vec![Vmove {
+    facts.moved = vec![Vmove {
         row: 1,
         id: VmoveId(Uuid::from_u128(5)),
         notification: NotificationId(Uuid::from_u128(8)),
@@ -129,6 +129,7 @@ pub(in super::super) fn back() -> Facts {
         watched: false,
         engine_runs: true,
         vmoves: Vec::new(),
+        moved: Vec::new(),
         freezes: Vec::new(),
         waiting: Vec::new(),
         service: Ok(Some(Service {
