@@ -37,6 +37,8 @@ pub(crate) struct EventEmitter {
     notification: Notification,
     host: Option<Host>,
     life: Life,
+    /// True if it has ended because the report was a false alarm.
+    dismissed: bool,
     /// True if its start was emitted, by us or by a former owner.
     begun: bool,
     proven: bool,
@@ -76,6 +78,7 @@ impl EventEmitter {
             notification: claimed.notification.clone(),
             host: claimed.host.clone(),
             life: claimed.life,
+            dismissed: false,
             begun: claimed.state.is_some(),
             proven: state.and_then(<dyn Recovery>::is_proven_off).unwrap_or(false),
             held: state.and_then(|it| it.held()).map(str::to_owned),
@@ -126,6 +129,7 @@ impl EventEmitter {
         }
         self.held = held.map(str::to_owned);
         if ends {
+            self.dismissed = write.dismissed;
             self.end(at);
         }
         if let Some(life) = write.life {
@@ -160,6 +164,12 @@ impl EventEmitter {
             Phase::End
         };
         self.handle(status, phase, trouble.clone(), at);
+        // Masakari's event follows its API's status. Ours does not call a false alarm a failure.
+        let (phase, trouble) = if self.dismissed {
+            (Phase::End, None)
+        } else {
+            (phase, trouble)
+        };
         self.recovery_event(RecoveryEvent::Process, Some(phase), trouble, at);
     }
 
@@ -282,6 +292,7 @@ impl EventEmitter {
                 .map(|host| host.segment.recovery_method),
             engine: self.engine.clone(),
             status: self.notification.status,
+            dismissed: self.dismissed,
             message: self.notification.message.clone(),
             moves,
         };

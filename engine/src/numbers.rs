@@ -11,7 +11,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::hooks::HookVerdict;
-use tachi_domain::recovery::{DecisionTime, Observation, Record, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED, DecisionTime, Observation, Record, RecoveryKind, shown_status};
 use tachi_domain::{Elapsed, ServerId, WaitsFor};
 
 use crate::ports::JournalError;
@@ -67,7 +67,7 @@ pub(crate) fn describe() {
         "Recoveries that wait for a guard to be content, by guard"
     );
     describe_counter!(ALARMS, "Repeated reports of recoveries that wait");
-    describe_counter!(ENDED, "Notifications that have ended, by kind and status");
+    describe_counter!(ENDED, "Recoveries that have ended, by kind and status");
     describe_histogram!(RECOVERY_DURATION, "Seconds of a recovery's own time to that end");
     describe_histogram!(
         STAGE_DURATION,
@@ -113,8 +113,9 @@ pub(crate) fn describe() {
 /// count exists from the start.
 fn begin_at_zero() {
     for kind in RecoveryKind::ALL {
-        for status in NotificationStatus::ALL.iter().filter(|status| !status.is_open()) {
-            counter!(ENDED, "kind" => kind.as_str(), "status" => status.as_str()).increment(0);
+        let ends = NotificationStatus::ALL.iter().filter(|status| !status.is_open());
+        for status in ends.map(|status| status.as_str()).chain([DISMISSED]) {
+            counter!(ENDED, "kind" => kind.as_str(), "status" => status).increment(0);
         }
     }
     for status in [VmoveStatus::Ignored, VmoveStatus::Failed, VmoveStatus::Succeeded] {
@@ -376,8 +377,9 @@ impl Numbers {
             .as_ref()
             .filter(|(status, _)| !status.is_open())
         {
-            counter!(ENDED, "kind" => kind, "status" => status.as_str()).increment(1);
-            histogram!(RECOVERY_DURATION, "kind" => kind, "status" => status.as_str())
+            let status = shown_status(*status, record.dismissed);
+            counter!(ENDED, "kind" => kind, "status" => status).increment(1);
+            histogram!(RECOVERY_DURATION, "kind" => kind, "status" => status)
                 .record(now.since(Elapsed::ZERO));
         }
     }

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tachi_clouds::{Cloud, ProcessEnvironment};
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::recovery::{OperatorCommand, RecoveryKind, ResolutionKind};
+use tachi_domain::recovery::{DISMISSED, OperatorCommand, RecoveryKind, ResolutionKind};
 use tachi_domain::{RecoveryId, Timestamp};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::Clock as _;
@@ -232,6 +232,7 @@ fn word_of(state: RecoveryState) -> &'static str {
         RecoveryState::Held => "held",
         RecoveryState::Life(life) => life.as_str(),
         RecoveryState::Status(status) => status.as_str(),
+        RecoveryState::Dismissed => DISMISSED,
     }
 }
 

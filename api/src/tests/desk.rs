@@ -12,7 +12,7 @@ use tachi_domain::entity::{Host, Notification, Segment, Stamps, Vmove};
 use tachi_domain::freeze::Freeze;
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::recovery::{
-    InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord, RecoveryKind,
+    DISMISSED, InstanceResolution, Life, OperatorAction, OperatorCommand, OperatorWord, RecoveryKind,
 };
 use tachi_domain::situation::{ComputeService, Instance, Instances, Severity, TimedFact};
 use tachi_domain::{
@@ -329,6 +329,7 @@ impl OperatorJournal for Desk {
                 }
                 Some(RecoveryState::Life(life)) => row.life == life,
                 Some(RecoveryState::Status(status)) => row.status == status.as_str(),
+                Some(RecoveryState::Dismissed) => row.status == DISMISSED,
                 None => filter.closed || row.life != Life::Closed,
             };
             state

@@ -220,6 +220,8 @@ pub struct RecoveryTold {
     pub engine: String,
     /// The status of the recovery's notification.
     pub status: NotificationStatus,
+    /// True if the report was a false alarm; then this is no failure.
+    pub dismissed: bool,
     /// The text for operators.
     pub message: Option<String>,
     /// The number of its instances in each status.

@@ -26,12 +26,24 @@ pub use record::{
 };
 pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
 
-use crate::entity::notification::NotificationType;
+use crate::entity::notification::{NotificationStatus, NotificationType};
 use crate::freeze::FreezeStatus;
 use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
+
+/// The status of a recovery that ended because the report was a false alarm. Masakari's API shows the notification's status instead.
+pub const DISMISSED: &str = "dismissed";
+
+/// Returns the status of a recovery as our own views, events and metrics show it.
+pub const fn shown_status(notification: NotificationStatus, dismissed: bool) -> &'static str {
+    if dismissed {
+        DISMISSED
+    } else {
+        notification.as_str()
+    }
+}
 
 string_enum! {
     /// The subject of a recovery.

@@ -247,6 +247,8 @@ pub struct Write {
     pub host_back: Option<HostId>,
     /// True if the subject of the recovery was seen running again: another report of it is a new failure (R19).
     pub running_again: bool,
+    /// True if the recovery ends as dismissed: the report was a false alarm and nothing was done.
+    pub dismissed: bool,
     /// The host's power-off order to count. Refuses the whole write if there are too many orders.
     pub order: Option<FenceOrder>,
     /// Refuses the whole write if one of these is frozen.

@@ -99,6 +99,7 @@ pub(crate) fn write_of(
             .collect(),
         host_back: host.filter(|_| record.host_back),
         running_again: record.running_again,
+        dismissed: record.dismissed,
         order: record.order,
         unless_frozen: record.unless_frozen.clone(),
         worse: record.worse.iter().copied().collect(),

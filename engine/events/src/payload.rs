@@ -13,6 +13,7 @@ use tachi_domain::event::{
     VmoveTold,
 };
 use tachi_domain::freeze::Freeze;
+use tachi_domain::recovery::shown_status;
 
 use crate::time;
 
@@ -179,7 +180,7 @@ fn recovery(recovery: &RecoveryTold) -> Map<String, Value> {
         "failover_segment_uuid": recovery.segment.map(|id| id.to_string()),
         "recovery_method": recovery.recovery_method.map(RecoveryMethod::as_str),
         "engine": recovery.engine,
-        "status": recovery.status.as_str(),
+        "status": shown_status(recovery.status, recovery.dismissed),
         "message": recovery.message,
         "vmoves": moves,
     }))

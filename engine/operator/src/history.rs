@@ -10,7 +10,7 @@ use tachi_domain::Reporter;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryHistory, RecoverySummary, StepLine, StoryMove};
 use utoipa::ToSchema;
 
@@ -119,6 +119,12 @@ fn waits_for(story: &RecoveryHistory) -> String {
             return format!(
                 "nothing: it has ended; `tachi host {} {} ...` starts another",
                 summary.kind, summary.host
+            );
+        }
+        Life::Closed if summary.status == DISMISSED && summary.kind == RecoveryKind::Host => {
+            return format!(
+                "nothing: it is over; if {host} is down after all, power it off and `tachi recovery retry {host}`",
+                host = summary.host
             );
         }
         Life::Closed if summary.status == "failed" => {

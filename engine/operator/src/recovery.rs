@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tachi_domain::downtime::Downtime;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::notification::NotificationStatus;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
 use tachi_domain::{HostId, NotificationId, RecoveryId, SegmentId};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryState, RecoverySummary};
 use utoipa::ToSchema;
@@ -17,7 +17,7 @@ use crate::when::Time;
 
 /// The names of the states that recoveries can be filtered by.
 pub const STATES: &[&str] = &[
-    "held", "open", "watching", "closed", "new", "running", "finished", "failed", "ignored",
+    "held", "open", "watching", "closed", "new", "running", "finished", "failed", "ignored", DISMISSED,
 ];
 
 /// Returns the state for a name of [`STATES`].
@@ -27,10 +27,10 @@ pub fn state(word: &str) -> Option<RecoveryState> {
     }
     let life = || Life::from_word(word).map(RecoveryState::Life);
     let status = || NotificationStatus::from_word(word).map(RecoveryState::Status);
-    if word == "held" {
-        Some(RecoveryState::Held)
-    } else {
-        life().or_else(status)
+    match word {
+        "held" => Some(RecoveryState::Held),
+        DISMISSED => Some(RecoveryState::Dismissed),
+        _ => life().or_else(status),
     }
 }
 
@@ -58,7 +58,8 @@ pub struct RecoveryView {
     /// The life-cycle state: `open`, `watching` for the host's return, or `closed`.
     #[schema(schema_with = schema::life)]
     pub life: Life,
-    /// The status of the notification; `purged` if the notification no longer exists.
+    /// The status of the notification; `dismissed` if the report was a false alarm and nothing was done, `purged` if the notification no
+    /// longer exists.
     pub status: String,
     /// The wait that the recovery is in; null if no engine has decided on one yet.
     #[schema(required)]

@@ -11,7 +11,7 @@ use askama::Template;
 use serde::Serialize;
 use serde_json::Value;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{Life, RecoveryKind, Task};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind, Task};
 use tachi_domain::{Timestamp, WaitsFor};
 
 use crate::downtime::{Figures, rounded};
@@ -222,6 +222,9 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         (_, RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
             let message = summary.message.as_deref();
             return format!("{}.", message.unwrap_or("Nothing is known of what came of it"));
+        }
+        (0, _, _) if summary.status == DISMISSED => {
+            "Dismissed: the report was a false alarm, and nothing was done.".to_owned()
         }
         (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
         (0, _, _) => format!(

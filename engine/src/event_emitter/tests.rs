@@ -285,6 +285,27 @@ fn a_held_recovery_is_told_of_once_for_each_reason() {
 }
 
 #[test]
+fn a_false_alarm_is_no_error_in_our_own_event() {
+    let ear = Arc::<Ear>::default();
+    let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
+    teller.committed(&head(), None, NOON);
+    ear.heard();
+    let dismissed = Write {
+        dismissed: true,
+        ..ended(NotificationStatus::Failed, "up in Nova: nothing was done")
+    };
+    teller.committed(&dismissed, None, NOON);
+    let heard = ear.heard();
+    let names: Vec<String> = heard.iter().map(Event::name).collect();
+    assert_eq!(names, ["notification.process.error", "recovery.process.end"]);
+    let Subject::Recovery(_, told) = &heard[1].subject else {
+        panic!("{:?}", heard[1]);
+    };
+    assert!(told.dismissed);
+    assert_eq!(heard[1].trouble, None);
+}
+
+#[test]
 fn another_engine_goes_on_without_telling_the_beginning_again() {
     let ear = Arc::<Ear>::default();
     let first = claimed(RecoveryKind::Host);

@@ -31,7 +31,7 @@ pub struct RecoverySummary {
     /// The state of its instances.
     pub moves: MoveCounts,
     pub life: Life,
-    /// The status of the notification.
+    /// The status of the notification, or `dismissed`.
     pub status: String,
     /// The reason why it waits; `None` if no engine of this version has decided on it yet.
     pub wait: Option<Wait>,
@@ -84,8 +84,10 @@ pub enum RecoveryState {
     Held,
     /// In this part of the life cycle.
     Life(Life),
-    /// The status of its notification.
+    /// The status of its notification, unless it was dismissed.
     Status(NotificationStatus),
+    /// Ended because the report was a false alarm.
+    Dismissed,
 }
 
 /// A filter for recoveries.

@@ -205,10 +205,53 @@ mod tests {
     use tachi_domain::entity::notification::NotificationStatus;
     use tachi_domain::recovery::Life;
     use tachi_engine::ports::journal::{StepKind, StepWrite, Write, WriteOutcome};
+    use tachi_engine::ports::operator::RecoveryState;
     use uuid::Uuid;
 
     use super::*;
     use crate::testing::{Bench, step};
+
+    #[tokio::test]
+    async fn a_false_alarm_is_listed_as_dismissed_and_not_as_failed() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        for (name, dismissed) in [("down", false), ("up", true)] {
+            let host = bench.host(&segment, name).await;
+            bench.stopped(&host).await;
+            let claimed = bench.claim_newest("engine").await;
+            let close = Write {
+                life: Some(Life::Closed),
+                notification: Some((NotificationStatus::Failed, Some("nothing was done".to_owned()))),
+                dismissed,
+                ..Write::default()
+            };
+            let journal = bench.store.journal();
+            let written = journal
+                .commit_at(claimed.id, claimed.epoch, &close)
+                .await
+                .unwrap();
+            assert!(matches!(written, WriteOutcome::Written(_)), "{written:?}");
+        }
+        for (state, host, status) in [
+            (
+                RecoveryState::Status(NotificationStatus::Failed),
+                "down",
+                "failed",
+            ),
+            (RecoveryState::Dismissed, "up", "dismissed"),
+        ] {
+            let filter = RecoveryFilter {
+                state: Some(state),
+                ..RecoveryFilter::default()
+            };
+            let found = bench.store.desk().find_recoveries(&filter).await.unwrap();
+            let shown: Vec<_> = found
+                .iter()
+                .map(|row| (row.host.as_str(), row.status.as_str()))
+                .collect();
+            assert_eq!(shown, [(host, status)]);
+        }
+    }
 
     #[tokio::test]
     async fn recoveries_are_listed_newest_first_and_closed_ones_only_if_asked_for() {

@@ -9,7 +9,7 @@ use crate::entity::segment::RecoveryMethod;
 use crate::freeze::Freeze;
 use crate::id::{HostId, NotificationId, RecoveryId, ServerId};
 use crate::policy::Policy;
-use crate::recovery::{DecisionTime, Life, OperatorState, Record, mark};
+use crate::recovery::{DecisionTime, Life, OperatorState, Record, Task, mark};
 
 /// The instances of a recovery.
 pub(super) type Moves = BTreeMap<ServerId, Move>;
@@ -118,6 +118,14 @@ impl DecisionContext<'_> {
         self.record.notification = Some((status, message));
         self.record.life = Some(Life::Closed);
         self.enter(Stage::Over);
+    }
+
+    /// Ends the recovery because the report was a false alarm. Masakari's API shows it as failed, as before: a later report is then a
+    /// new attempt (R19).
+    pub(super) fn dismiss(&mut self, message: String) {
+        self.record.failed(Task::Fence, message.clone());
+        self.record.dismissed = true;
+        self.end(NotificationStatus::Failed, Some(message));
     }
 
     pub(super) fn enter(&mut self, stage: Stage) {

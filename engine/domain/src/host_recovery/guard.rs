@@ -24,7 +24,6 @@ use super::service::{CONTRADICTED_LIMIT, ServiceTrack};
 use super::silence::SilenceTrack;
 use super::{HoldKind, RecoveryHold, Stage};
 use crate::elapsed::Elapsed;
-use crate::entity::notification::NotificationStatus;
 use crate::evidence::GivenEvidence;
 use crate::guard::{self, DomainLoss, Guard, GuardFacts, GuardPhase, HostFacts, Region, Ruling};
 use crate::policy::GuardPolicy;
@@ -404,9 +403,8 @@ impl GuardTrack {
             ctx.host,
             CONTRADICTED_LIMIT.as_secs()
         );
-        ctx.record.failed(Task::Fence, text.clone());
         ctx.record.contradicted = !self.lookout.was_missed;
-        ctx.end(NotificationStatus::Failed, Some(text));
+        ctx.dismiss(text);
         true
     }
 

@@ -90,6 +90,7 @@ impl ProcessRecovery {
                 self.host,
                 ALIVE_AFTER.as_secs()
             );
+            record.dismissed = true;
             self.end(NotificationStatus::Finished, text, record);
         }
         false

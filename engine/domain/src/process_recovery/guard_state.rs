@@ -143,6 +143,7 @@ impl ProcessRecovery {
                 ALIVE_AFTER.as_secs()
             );
             self.guarded = GuardState::default();
+            record.dismissed = true;
             self.end(NotificationStatus::Finished, text, record);
         }
     }

@@ -648,6 +648,7 @@ fn a_recovery_on_hold_whose_service_is_up_in_nova_ends_by_itself() {
         NotificationStatus::Finished,
         "it runs, and nothing was done",
     );
+    assert!(run.record.dismissed, "a false alarm");
     assert!(run.calls.is_empty());
 }
 

@@ -174,6 +174,9 @@ pub struct Record {
     pub fenced: Vec<DeviceOutcome>,
     /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
     pub contradicted: bool,
+    /// True if the recovery ends because the report was a false alarm and nothing was done: no failure, whatever status Masakari's API
+    /// shows.
+    pub dismissed: bool,
     /// The operator actions that were processed just now.
     pub words: Vec<HeardWord>,
     /// The rows of the operator actions that were processed (R32).
@@ -227,6 +230,7 @@ impl Record {
         self.running_again |= later.running_again;
         self.fenced.extend(later.fenced);
         self.contradicted |= later.contradicted;
+        self.dismissed |= later.dismissed;
         self.words.extend(later.words);
         self.heard_actions.extend(later.heard_actions);
         self.worse.extend(later.worse);

@@ -99,6 +99,7 @@ pub(super) fn runs_since_thaw(state: &mut VmRecovery, seen: &Server, record: &mu
         return false;
     }
     let text = "reported before a freeze was over, and Nova shows it running now: it is not restarted; report it again if it fails";
+    record.dismissed = true;
     state.end(NotificationStatus::Ignored, text, record);
     true
 }

@@ -325,6 +325,7 @@ fn single_instances_and_recoveries_have_events_of_their_own() {
         recovery_method: Some(RecoveryMethod::Auto),
         engine: "controller:1:ab".into(),
         status: NotificationStatus::Running,
+        dismissed: false,
         message: None,
         moves: [(VmoveStatus::Ongoing, 2)].into(),
     };

@@ -43,6 +43,8 @@ pub struct Model {
     pub(crate) waits_since: Option<i64>,
     /// True if a failover of the database has lost writes of an owner (R33).
     pub(crate) rewound: bool,
+    /// True if it ended because the report was a false alarm and nothing was done.
+    pub(crate) dismissed: bool,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

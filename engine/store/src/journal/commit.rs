@@ -177,6 +177,9 @@ impl Commit<'_> {
         if let Some(proven_off) = write.proven_off {
             update = update.col_expr(recovery::Column::ProvenOff, Expr::value(proven_off));
         }
+        if write.dismissed {
+            update = update.col_expr(recovery::Column::Dismissed, Expr::value(true));
+        }
         if write.rewind_over {
             update = update.col_expr(recovery::Column::Rewound, Expr::value(false));
         }

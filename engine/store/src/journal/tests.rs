@@ -145,6 +145,7 @@ fn everything(host: HostId) -> Write {
         reservations: Vec::new(),
         host_back: None,
         running_again: false,
+        dismissed: false,
         heard_actions: Vec::new(),
         order: None,
         unless_frozen: tachi_domain::freeze::UnlessFrozen::default(),

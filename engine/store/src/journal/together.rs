@@ -75,6 +75,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         steps: _,
         notification: _,
         latest: _,
+        dismissed: _,
         moves,
         proofs,
         host,

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::recovery::{DISMISSED, Life, RecoveryKind};
 use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::operator::{MoveCounts, RecoveryFilter, RecoveryState, RecoverySummary};
 
@@ -56,6 +56,7 @@ pub(super) struct Row {
     waits_for: Option<String>,
     waits_on: Option<String>,
     waits_since: Option<i64>,
+    dismissed: bool,
 }
 
 /// The data of a recovery's notification.
@@ -68,8 +69,8 @@ struct ShownStatus {
 /// Selects the columns of the recoveries that `wanted` finds.
 pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row>> {
     use recovery::Column::{
-        FirstReportedAt, HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid, WaitsFor,
-        WaitsOn, WaitsSince,
+        Dismissed, FirstReportedAt, HostName, HostUuid, Kind, Life, NotificationUuid, OpenedAt, Owner, Uuid,
+        WaitsFor, WaitsOn, WaitsSince,
     };
     wanted
         .select_only()
@@ -86,6 +87,7 @@ pub(super) fn rows(wanted: Select<recovery::Entity>) -> Selector<SelectModel<Row
             WaitsFor,
             WaitsOn,
             WaitsSince,
+            Dismissed,
         ])
         .into_model()
 }
@@ -127,6 +129,7 @@ pub(super) async fn summaries(db: &Database, rows: Vec<Row>) -> Result<Vec<Recov
             column,
         };
         let (status, message, segment) = match notification {
+            Some(one) if row.dismissed => (DISMISSED.to_owned(), one.message, one.segment),
             Some(one) => (one.status, one.message, one.segment),
             None => ("purged".to_owned(), None, None),
         };
@@ -227,8 +230,14 @@ fn condition(filter: &RecoveryFilter) -> Condition {
         }
         Some(RecoveryState::Status(status)) => {
             let showing = notifications(notification::Column::Status.eq(status.as_str()));
-            all = all.add(recovery::Column::NotificationUuid.in_subquery(showing));
+            all = all
+                .add(recovery::Column::NotificationUuid.in_subquery(showing))
+                .add(recovery::Column::Dismissed.eq(false));
             is_last(status)
+        }
+        Some(RecoveryState::Dismissed) => {
+            all = all.add(recovery::Column::Dismissed.eq(true));
+            true
         }
         None => false,
     };

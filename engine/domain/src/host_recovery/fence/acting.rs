@@ -349,9 +349,8 @@ impl Suspect<'_> {
                 // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
                 ctx.hold_fence(heartbeat);
             } else if self.untouched {
-                ctx.record.failed(Task::Fence, message.clone());
                 ctx.record.contradicted = !guard.lookout.was_missed;
-                ctx.end(NotificationStatus::Failed, Some(message));
+                ctx.dismiss(message);
             } else {
                 // Something of an earlier episode is not finished yet: it must not be forgotten.
                 ctx.hold_fence(&message);

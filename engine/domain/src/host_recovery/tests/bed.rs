@@ -51,6 +51,7 @@ pub(super) struct Bed {
     pub(super) record: Record,
     /// Any of its records has said so.
     pub(super) contradicted: bool,
+    pub(super) dismissed: bool,
     pub(super) commands: Vec<Command>,
     /// The journal.
     head: Option<String>,
@@ -208,6 +209,7 @@ impl Bed {
             at: 0,
             record: Record::default(),
             contradicted: false,
+            dismissed: false,
             commands: Vec::new(),
             head: None,
             rows: BTreeMap::new(),
@@ -333,6 +335,7 @@ impl Bed {
         self.record = decision.record;
         self.commands = decision.commands;
         self.contradicted |= self.record.contradicted;
+        self.dismissed |= self.record.dismissed;
         for command in &self.commands {
             if let Command::Reserve(call) = command {
                 self.pending.push(call.clone());

@@ -310,6 +310,7 @@ fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
     let message = bed.message.clone().unwrap();
     assert!(message.contains("it lives, and nothing was done"), "{message}");
     assert!(bed.contradicted);
+    assert!(bed.dismissed, "a false alarm is no failure");
 }
 
 /// Covers T4.
@@ -396,5 +397,6 @@ fn a_report_is_given_up_in_the_end_however_nova_is_looked_at() {
         bed.heartbeat_age(6_000).service().power(Power::On).tick(2_500);
     }
     assert_eq!(bed.status, NotificationStatus::Failed);
+    assert!(bed.dismissed, "a false alarm is no failure");
     assert!((240_000..=250_000).contains(&bed.at), "{} ms", bed.at);
 }
