@@ -47,6 +47,7 @@ mod m20261127_0041_running_again;
 mod m20261127_0086_rewinds;
 mod m20261127_0088_actions;
 mod m20261127_0106_first_reports;
+mod m20261128_0010_moved_instances;
 mod m20261128_0018_dismissed;
 mod origin;
 mod statement;
@@ -102,6 +103,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_0086_rewinds::Migration),
             Box::new(m20261127_0088_actions::Migration),
             Box::new(m20261127_0106_first_reports::Migration),
+            Box::new(m20261128_0010_moved_instances::Migration),
             Box::new(m20261128_0018_dismissed::Migration),
         ]
     }

@@ -152,6 +152,8 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::Restore { .. }
         | Command::Stop(_)
         | Command::Start(_)
+        | Command::Migrate(_)
+        | Command::ConfirmMigration(_)
         | Command::Activate { .. }
         | Command::RunHook(_)
         | Command::Reserve(_) => None,

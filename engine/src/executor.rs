@@ -140,6 +140,8 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         | Command::Restore { .. }
         | Command::Stop(_)
         | Command::Start(_)
+        | Command::Migrate(_)
+        | Command::ConfirmMigration(_)
         | Command::Activate { .. }
         | Command::LiveMigrate { .. }
         | Command::AbortMigration { .. } => call_about_server(command, &context).await,
@@ -167,6 +169,8 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         },
         Command::Stop(_) => compute.stop(server).await,
         Command::Start(_) => compute.start(server).await,
+        Command::Migrate(_) => compute.migrate(server).await,
+        Command::ConfirmMigration(_) => compute.confirm_migration(server).await,
         Command::Activate { to, .. } => compute.reset_state(server, to).await,
         Command::LiveMigrate { target, .. } => compute.live_migrate(server, target.as_deref()).await,
         Command::AbortMigration { migration, .. } => compute.abort_migration(server, *migration).await,

@@ -10,7 +10,7 @@ use tachi_engine::SystemClock;
 use tachi_engine::ports::{
     Clock as _, Hosts as _, Notifications as _, RegistryError, Reports as _, Segments as _,
 };
-use tachi_sandbox::{ApiEffect, ApiFault, Boot, VmState};
+use tachi_sandbox::{ApiEffect, ApiFault, Boot, MoveFault, MoveFaultRule, VmState};
 use uuid::Uuid;
 
 use super::recovery::everything;
@@ -441,4 +441,34 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
         202
     );
     until("it to be protected", limit, async || counted()["protected"] == 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_does_not_start_on_its_host_runs_on_another_one_afterwards() {
+    let stage = Stage::set(quick_region(3)).await;
+    stage.protect().await;
+    let server = stage.boot(HOST, 1)[0];
+    let region = stage.sandbox.region();
+    let fails = MoveFaultRule::always(MoveFault::StartFails).dest(HOST);
+    region.faults().add_move_fault(fails);
+    let policy = Policy {
+        start_limit: Duration::from_secs(2),
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.journal(), policy).await;
+    let notification = crashed(&stage, server).await;
+    stage.until_finished(notification, LIMIT).await;
+    let seen = region.server(server).unwrap();
+    assert_eq!((seen.vm_state, seen.task_state), (VmState::Active, None));
+    let host = seen.host.unwrap();
+    assert_ne!(host, HOST);
+    assert_eq!(seen.runs_on, std::slice::from_ref(&host));
+    assert_eq!(region.double_runs(), 0);
+    let requests = region.requests();
+    let counts = ["#migrate", "#confirmResize", "#evacuate"].map(|action| requests.count(action));
+    assert_eq!(counts, [1, 1, 0]);
+    let (_, message) = stage.status(notification).await;
+    let message = message.unwrap();
+    assert!(message.contains(&format!("was moved to {host}")), "{message}");
+    engine.stop().await;
 }

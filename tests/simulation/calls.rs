@@ -150,6 +150,8 @@ impl World {
                 | Command::Restore { .. }
                 | Command::Stop(_)
                 | Command::Start(_)
+                | Command::Migrate(_)
+                | Command::ConfirmMigration(_)
                 | Command::LiveMigrate { .. }
         );
         if matches!(command, Command::Evacuate(_)) && self.rng.percent(self.weather.not_found) {
@@ -298,6 +300,8 @@ impl World {
             }
             Command::Stop(_) => self.tell(server, false),
             Command::Start(_) => self.tell(server, true),
+            Command::Migrate(_) => self.cold_migrate(server),
+            Command::ConfirmMigration(_) => self.confirm_migration(server),
             Command::Activate { .. } => Err(409),
             Command::LiveMigrate { target, .. } => self.live_migrate(server, target.as_deref()),
             Command::AbortMigration { migration, .. } => self.abort_migration(server, migration.0),

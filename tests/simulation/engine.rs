@@ -187,6 +187,9 @@ impl World {
             bare_normal: self.weather.bare_normal,
             in_flight: self.weather.in_flight,
             process_all_instances: true,
+            max_moves: 2,
+            move_limit: Duration::from_mins(5),
+            restart_again_for: Duration::from_mins(5),
             flows: self.hooking.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,
@@ -513,7 +516,11 @@ impl World {
         for command in calls.commands {
             let told = matches!(
                 command,
-                Command::Stop(_) | Command::Start(_) | Command::Activate { .. }
+                Command::Stop(_)
+                    | Command::Start(_)
+                    | Command::Migrate(_)
+                    | Command::ConfirmMigration(_)
+                    | Command::Activate { .. }
             );
             // Where the instance is, whatever its reporter says.
             let host = command

@@ -69,6 +69,8 @@ kinds! {
     Monitors = "monitors", 40;
     /// The destination of a drain dies while something is on its way there.
     DrainDeath = "drain-death", 5;
+    /// A failed instance does not start on its host.
+    StartFails = "start-fails", 12;
 }
 
 /// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.
@@ -112,6 +114,7 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
         Mishap::BareNormal | Mishap::BeatsAlone => Kind::BareWord,
         Mishap::Retried => Kind::Retry,
         Mishap::DrainDestinationDies => Kind::DrainDeath,
+        Mishap::StartFails | Mishap::ColdMoved => Kind::StartFails,
         _ => return true,
     };
     percent(kind) > 0
@@ -134,6 +137,8 @@ pub(crate) struct Faults {
     /// nova-compute of a host is down, from and to, and its guests run.
     pub compute_down: Option<(HostIx, u64, u64)>,
     pub drain_death: Option<Rng>,
+    /// Starts of failed instances fail, and moves to another host take their time.
+    pub start_fails: Option<Rng>,
     /// Bound monitors tell that they are at work.
     pub monitors: bool,
 }
@@ -189,6 +194,11 @@ impl Weather {
             faults.crowd = (0..count).map(|_| Crowd::draw(&mut rng, chaos_end)).collect();
         }
         faults.drain_death = of(Kind::DrainDeath);
+        if let Some(mut rng) = of(Kind::StartFails) {
+            let at = rng.between(1_000, chaos_end);
+            self.more.vm_fails.get_or_insert(at);
+            faults.start_fails = Some(rng);
+        }
         faults.monitors = of(Kind::Monitors).is_some();
         if let Some(rng) = of(Kind::BareWord) {
             self.draw_bare_word(rng);

@@ -92,7 +92,10 @@ impl World {
                 }
             }
             Command::PowerOn { .. } => self.check_power_on(host),
-            Command::Stop(server) | Command::Start(server) => {
+            Command::Stop(server)
+            | Command::Start(server)
+            | Command::Migrate(server)
+            | Command::ConfirmMigration(server) => {
                 self.check_own(owner.rec, crate::calls::index_of(*server));
             }
             Command::ReadLists { .. } | Command::ReadEvacuations { .. } | Command::ReadServerIds => {

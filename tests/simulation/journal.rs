@@ -206,6 +206,8 @@ pub(crate) struct Journal {
     pub reserve: Reserve,
     /// Which recoveries have ordered their host off, and when.
     pub orders: Vec<(RecIx, u64)>,
+    /// Moves of failed instances to other hosts, and when.
+    pub instance_moves: Vec<(RecIx, u64)>,
     /// The same, whatever the database has lost since.
     pub given: Vec<(RecIx, u64)>,
     /// How long before the run others were ordered off.
@@ -246,6 +248,7 @@ impl Journal {
             checks_claim: !crate::mutate::mutated("epoch"),
             reserve,
             orders: Vec::new(),
+            instance_moves: Vec::new(),
             given: Vec::new(),
             ordered_before,
             proofs: Vec::new(),
@@ -619,6 +622,18 @@ impl Journal {
             }
             self.orders.push((rec, now));
             self.given.push((rec, now));
+        }
+        if let Some(order) = write.move_order {
+            let since = now.saturating_sub(u64::try_from(order.within.as_millis()).unwrap_or(u64::MAX));
+            let others = self.instance_moves.iter();
+            let others: BTreeSet<RecIx> = others
+                .filter(|(of, at)| *of != rec && *at > since)
+                .map(|(of, _)| *of)
+                .collect();
+            if others.len() >= usize::try_from(order.at_most).unwrap_or(usize::MAX) {
+                return WriteOutcome::TooManyOrders;
+            }
+            self.instance_moves.push((rec, now));
         }
         if !write.proofs.is_empty() {
             self.proofs.push((rec, now));

@@ -55,6 +55,7 @@ mod operator;
 mod rebuild;
 mod refusals;
 mod registered;
+mod relocating;
 mod reports;
 mod reserve;
 mod rewinds;

@@ -94,6 +94,8 @@ mishaps! {
     BackAtMoved => "host comes back when the first instance has moved",
     CastQueued => "user's call waits in the dead host's queue",
     CastRun => "returning host runs a queued call",
+    StartFails => "a failed instance does not start",
+    ColdMoved => "a failed instance is moved to another host",
     SegmentDisabled => "operator disables the segment",
     HostEdited => "operator puts the host in maintenance",
     Approved => "operator approves",

@@ -169,6 +169,11 @@ impl World {
         if !there || !row.exists || row.host != host {
             return;
         }
+        if runs && self.start_fails() {
+            note!(self, "vm-{server} does not start on host {host}");
+            self.nova.servers[server].task_state = None;
+            return;
+        }
         self.machines[host].guests.insert(server, runs);
         let row = &mut self.nova.servers[server];
         row.task_state = None;

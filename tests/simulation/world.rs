@@ -193,6 +193,13 @@ pub(crate) enum Event {
         life: u32,
         runs: bool,
     },
+    /// A stopped instance arrives at the host that Nova has chosen for it.
+    ColdArrives {
+        record: u64,
+        source: (HostIx, u32),
+        dest: (HostIx, u32),
+        fails: bool,
+    },
     Pause {
         engine: usize,
         millis: u64,
@@ -773,6 +780,12 @@ impl World {
                 life,
                 runs,
             } => self.told(server, host, life, runs),
+            Event::ColdArrives {
+                record,
+                source,
+                dest,
+                fails,
+            } => self.cold_arrives(record, source, dest, fails),
         }
     }
 }

@@ -249,6 +249,16 @@ impl ServerCalls for Nova {
         action::live_migrate(self, id, target).await
     }
 
+    #[instrument(name = "nova::migrate", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn migrate(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "migrate").await
+    }
+
+    #[instrument(name = "nova::confirm_migration", skip_all, fields(server = %id), err(level = "debug"))]
+    async fn confirm_migration(&self, id: ServerId) -> Result<(), CallError> {
+        action::once(self, id, "confirmResize").await
+    }
+
     #[instrument(name = "nova::abort_migration", skip_all, fields(server = %id, %migration), err(level = "debug"))]
     async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError> {
         action::abort_migration(self, id, migration).await

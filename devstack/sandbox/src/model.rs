@@ -11,6 +11,7 @@ pub(crate) mod aggregate;
 pub(crate) mod boot;
 pub(crate) mod cast;
 pub(crate) mod catalog;
+pub(crate) mod cold_migration;
 pub(crate) mod conductor;
 pub(crate) mod evacuate;
 pub(crate) mod fault;

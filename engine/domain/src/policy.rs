@@ -167,6 +167,13 @@ pub struct Policy {
     pub restart_window: Duration,
     /// The pause between the first and the second restart; doubled with each further one.
     pub restart_pause: Duration,
+    /// The number of failed instances, in the whole region, that are moved to another host within
+    /// [`Policy::restart_window`]; 0 for none.
+    pub max_moves: u32,
+    /// The time limit for Nova to move a failed instance, and again to confirm the move.
+    pub move_limit: Duration,
+    /// The time, from the first failed restart, during which restart and move are tried again.
+    pub restart_again_for: Duration,
 
     // --- time limits
     /// The time limit for Nova to show a service as disabled after it has accepted the request.
@@ -270,6 +277,9 @@ impl Default for Policy {
             max_restarts: 5,
             restart_window: Duration::from_hours(1),
             restart_pause: Duration::from_secs(10),
+            max_moves: 10,
+            move_limit: Duration::from_mins(30),
+            restart_again_for: Duration::from_hours(1),
             disable_limit: Duration::from_mins(3),
             slow_after: Duration::from_mins(10),
             move_deadline: Duration::from_hours(6),

@@ -22,7 +22,8 @@ pub use observation::{
 };
 pub use off_claim::OffClaim;
 pub use record::{
-    Decision, DecisionTime, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, Record, Step, StepKind, Task,
+    Decision, DecisionTime, DeviceOutcome, Elsewhere, FenceOrder, FreezeOrder, MoveOrder, Record, Step,
+    StepKind, Task,
 };
 pub use reserve::{JoinResult, ReserveAnswer, ReserveCall, ServiceStatus};
 

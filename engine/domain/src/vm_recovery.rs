@@ -1,4 +1,5 @@
-//! The recovery of one failed instance: stop it, start it, wait until it is active. It is never evacuated here.
+//! The recovery of one failed instance: stop it, start it, wait until it is active. If it does not start, it is moved to another
+//! host and started there. It is never evacuated here.
 //!
 //! Stop and start go only to a host that is up and has no open recovery (R12): Nova queues calls for a dead host and runs
 //! them when it returns, which would start an old copy. The transaction that journals the intent checks for an open
@@ -10,6 +11,7 @@ mod freeze_state;
 mod gates;
 mod hooks;
 mod observe;
+mod relocation;
 mod steps;
 
 use std::collections::BTreeSet;
@@ -34,6 +36,7 @@ use crate::wait::{WaitsFor, note};
 
 use freeze_state::FreezeTrack;
 use gates::is_owners_own;
+use relocation::Relocation;
 
 /// The stage of an instance recovery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +50,12 @@ pub enum Stage {
     Stopping,
     /// The recovery waits until the instance is active.
     Starting,
+    /// The recovery waits until Nova has moved the instance to another host.
+    Migrating,
+    /// The recovery waits until the move is confirmed, because Nova starts no instance before.
+    Confirming,
+    /// The recovery waits before it tries again.
+    Waiting,
     /// The recovery is done.
     Over,
 }
@@ -118,6 +127,8 @@ pub struct VmRecovery {
     counted: bool,
     #[serde(default)]
     freeze: FreezeTrack,
+    #[serde(default, skip_serializing_if = "Relocation::is_default")]
+    relocation: Relocation,
     /// True if the journal has lost the latest writes of earlier owners: one of them may have stopped the instance (R33).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
@@ -166,6 +177,8 @@ enum BlockerKind {
     Budget,
     /// The instance or its host is frozen.
     Freeze,
+    /// An attempt has failed, and the next one comes later.
+    Retry,
 }
 
 /// The reason why the recovery cannot proceed. Its first text is kept, and published only if the trouble lasts: every change
@@ -216,6 +229,7 @@ impl VmRecovery {
             pause_until: Elapsed::ZERO,
             counted: false,
             freeze: FreezeTrack::default(),
+            relocation: Relocation::default(),
             rewound: false,
             wait: None,
             pulse: None,
@@ -291,7 +305,7 @@ impl VmRecovery {
     fn step_aside(&mut self, status: NotificationStatus, text: String, record: &mut Record) {
         let may_be_stopped = match self.stage {
             Stage::Stopping => self.asked.is_some() || self.loose_stop.is_some(),
-            Stage::Starting => true,
+            Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting => true,
             Stage::Begin | Stage::Activating => self.rewound,
             Stage::Over => false,
         };
@@ -307,7 +321,8 @@ impl VmRecovery {
     fn task(&self) -> Task {
         match self.stage {
             Stage::Begin | Stage::Activating | Stage::Stopping => Task::StopInstance,
-            Stage::Starting => Task::StartInstance,
+            Stage::Starting | Stage::Waiting => Task::StartInstance,
+            Stage::Migrating | Stage::Confirming => Task::MigrateInstance,
             Stage::Over => Task::ConfirmActive,
         }
     }
@@ -327,6 +342,9 @@ impl VmRecovery {
     /// Returns the delay until the next read of the instance. The delay is short right after an accepted call, since most
     /// instances stop and start quickly, and grows up to the normal interval.
     fn look_again_after(&self, now: DecisionTime) -> Duration {
+        if self.stage == Stage::Waiting {
+            return relocation::LOOK;
+        }
         match self.asked {
             Some(asked) if asked.answered => (now.elapsed.since(asked.at) / 2).max(FIRST_LOOK),
             Some(_) | None => self.policy.tick,
@@ -397,7 +415,8 @@ impl VmRecovery {
         if self.stage == Stage::Begin {
             return self.judge(&seen, now, record, commands);
         }
-        if seen.host.as_deref() != Some(self.host.as_str()) {
+        let moves = self.stage == Stage::Migrating && self.relocation.asked;
+        if !moves && seen.host.as_deref() != Some(self.host.as_str()) {
             // Stop and start follow the instance to any host; the checks of R12 cover only this host.
             let text = format!(
                 "the instance has left host {} meanwhile: nothing more is done to it",
@@ -414,6 +433,9 @@ impl VmRecovery {
             Stage::Activating => self.act_activating(server, &seen, now, record, commands),
             Stage::Stopping => self.act_stopping(server, &seen, now, record, commands),
             Stage::Starting => self.act_starting(server, &seen, now, record, commands),
+            Stage::Migrating => self.act_migrating(server, &seen, now, record, commands),
+            Stage::Confirming => self.act_confirming(server, &seen, now, record, commands),
+            Stage::Waiting => self.act_waiting(&seen, now, record),
         }
     }
 }

@@ -10,7 +10,9 @@ use tachi_domain::entity::{Host, Notification};
 use tachi_domain::freeze::UnlessFrozen;
 pub use tachi_domain::recovery::StepKind;
 use tachi_domain::recovery::WrittenOff;
-use tachi_domain::recovery::{Elsewhere, FenceOrder, FreezeOrder, Life, OperatorState, RecoveryKind};
+use tachi_domain::recovery::{
+    Elsewhere, FenceOrder, FreezeOrder, Life, MoveOrder, OperatorState, RecoveryKind,
+};
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
 /// The view that an engine has of a recovery that it does not own.
@@ -251,6 +253,8 @@ pub struct Write {
     pub dismissed: bool,
     /// The host's power-off order to count. Refuses the whole write if there are too many orders.
     pub order: Option<FenceOrder>,
+    /// The move of a failed instance to count. Refuses the whole write if too many were moved.
+    pub move_order: Option<MoveOrder>,
     /// Refuses the whole write if one of these is frozen.
     pub unless_frozen: UnlessFrozen,
     /// The freezes that end now because the situation has become worse.
@@ -287,7 +291,7 @@ pub enum WriteOutcome {
     MayRunOn(BTreeSet<String>),
     /// Refused, without any write, because of [`Write::unless_joined`] or [`Write::unless_evidence`].
     Joined,
-    /// Refused, without any write, because of [`Write::order`].
+    /// Refused, without any write, because of [`Write::order`] or [`Write::move_order`].
     TooManyOrders,
     /// Refused, without any write, because of [`Write::unless_frozen`]. Contains the data that an operator may have
     /// changed.

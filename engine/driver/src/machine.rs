@@ -361,9 +361,7 @@ impl Driver {
             Some(WriteOutcome::TooManyOrders) => {
                 // The order was not written, so its step is not recorded.
                 record.order = None;
-                record
-                    .steps
-                    .retain(|step| step.task != Task::Fence || step.kind != StepKind::Intent);
+                record.steps.retain(|step| step.kind != StepKind::Intent);
                 Observation::OrderRefused
             }
             Some(WriteOutcome::Frozen(pulse)) => {
@@ -388,6 +386,7 @@ impl Driver {
         };
         record.unless_host_recovery = None;
         record.unless_elsewhere = None;
+        record.move_order = None;
         record.unless_frozen = UnlessFrozen::default();
         let mut observations: Vec<Observation> =
             round.commands.into_iter().map(Observation::NotSent).collect();

@@ -101,6 +101,7 @@ pub(crate) fn write_of(
         running_again: record.running_again,
         dismissed: record.dismissed,
         order: record.order,
+        move_order: record.move_order,
         unless_frozen: record.unless_frozen.clone(),
         worse: record.worse.iter().copied().collect(),
         planned,

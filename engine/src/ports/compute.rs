@@ -214,6 +214,21 @@ pub trait ServerCalls: Send + Sync {
     /// Anything that kept it from being accepted, or from being known to be.
     async fn live_migrate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
 
+    /// Moves a stopped server to another host of the scheduler's choice: `migrate`. Asynchronous; Nova refuses a second one
+    /// while the first is under way or awaits its confirmation.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`ServerCalls::evacuate`].
+    async fn migrate(&self, id: ServerId) -> Result<(), CallError>;
+
+    /// Confirms such a move: `confirmResize`.
+    ///
+    /// # Errors
+    ///
+    /// The same errors as [`ServerCalls::evacuate`].
+    async fn confirm_migration(&self, id: ServerId) -> Result<(), CallError>;
+
     /// Aborts a live migration.
     ///
     /// # Errors

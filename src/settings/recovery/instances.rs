@@ -36,6 +36,21 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.restart_pause)
             .range(Duration::ZERO..=Duration::from_secs(600))
             .help("between the first and the second restart; doubled with each, ten minutes at most").get(),
+        max_moves: r
+            .int(INSTANCE, "max_moves")
+            .default(d.max_moves)
+            .unit("instances")
+            .help("how many failed instances of the region are moved to another host within `restart_window`, because they do not start on theirs; 0: none").get(),
+        move_limit: r
+            .seconds(INSTANCE, "move_timeout")
+            .default(d.move_limit)
+            .range(TIMEOUT_RANGE)
+            .help("how long Nova may take to move a failed instance").get(),
+        restart_again_for: r
+            .seconds(INSTANCE, "restart_again_for")
+            .default(d.restart_again_for)
+            .range(Duration::ZERO..=Duration::from_secs(86_400))
+            .help("how long restart and move are tried again after the first has failed; 0: once").get(),
         ..d
     };
     if policy.max_restarts > 1 && policy.restart_pause >= policy.restart_window {

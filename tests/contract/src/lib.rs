@@ -351,6 +351,7 @@ impl Draft {
                 at_most,
                 within: Duration::from_secs(within),
             }),
+            move_order: None,
             unless_frozen: self
                 .unless_frozen
                 .as_ref()

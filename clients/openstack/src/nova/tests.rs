@@ -373,6 +373,8 @@ async fn every_action_has_its_body_and_microversion() {
     nova.reset_state(id, &VmState::Error).await.unwrap();
     nova.reset_state(id, &VmState::Active).await.unwrap();
     nova.start(id).await.unwrap();
+    nova.migrate(id).await.unwrap();
+    nova.confirm_migration(id).await.unwrap();
     nova.stop(id).await.unwrap();
     nova.pause(id).await.unwrap();
     nova.suspend(id).await.unwrap();
@@ -398,6 +400,8 @@ async fn every_action_has_its_body_and_microversion() {
         ("2.53", json!({"os-resetState": {"state": "error"}})),
         ("2.53", json!({"os-resetState": {"state": "active"}})),
         ("2.53", json!({"os-start": null})),
+        ("2.53", json!({"migrate": null})),
+        ("2.53", json!({"confirmResize": null})),
         ("2.53", json!({"os-stop": null})),
         ("2.53", json!({"pause": null})),
         ("2.53", json!({"suspend": null})),

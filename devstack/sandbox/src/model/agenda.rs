@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use crate::model::HostIx;
 use crate::model::ServerNo;
 use crate::model::cast::Cast;
+use crate::model::cold_migration::ColdMove;
 use crate::model::live_migration::LiveMove;
 use crate::model::rebuild::Rebuild;
 use crate::region_time::RegionTime;
@@ -31,6 +32,8 @@ pub(crate) enum Event {
     LiveSwitch { live: Box<LiveMove> },
     /// The live migration is written down as completed.
     LiveFinish { live: Box<LiveMove> },
+    /// A cold migration arrives at its destination.
+    ColdArrive { cold: ColdMove },
     /// The machine loses or gets power, by MAAS or by a planned fault.
     Power { host: HostIx, on: bool },
 }

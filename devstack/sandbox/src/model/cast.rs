@@ -154,6 +154,11 @@ impl World {
             return;
         };
         let expected = server.task_state == Some(TaskState::PoweringOn);
+        let host = self.hosts[ix].name.to_string();
+        if expected && self.faults.at_start(id, &host) {
+            self.servers.edit(no, self.now, |server| server.task_state = None);
+            return;
+        }
         self.hosts.set_guest(ix, no, id, GuestPower::Running, self.now);
         if expected {
             self.servers.edit(no, self.now, |server| {

@@ -31,6 +31,8 @@ pub enum MoveFault {
     LiveError,
     /// The live migration copies for ever, until it is aborted.
     LiveHang,
+    /// The start of an instance fails on the host named as destination: the instance stays stopped.
+    StartFails,
     /// The destination loses power this long after the rebuild began.
     DestinationDies {
         /// Region time in milliseconds.
@@ -57,6 +59,7 @@ impl MoveFault {
             | Self::LiveRefused
             | Self::LiveError
             | Self::LiveHang
+            | Self::StartFails
             | Self::DestinationDies { .. } => Duration::ZERO,
         }
     }
@@ -140,7 +143,15 @@ impl MoveFaults {
 
     /// The fault that strikes this evacuation on its destination.
     pub(crate) fn at_dest(&mut self, server: Uuid, dest: &str) -> Option<MoveFault> {
-        self.strike(server, Some(dest), |fault| !fault.strikes_at_conductor())
+        self.strike(server, Some(dest), |fault| {
+            !fault.strikes_at_conductor() && fault != MoveFault::StartFails
+        })
+    }
+
+    /// True if the start of this instance fails on this host.
+    pub(crate) fn at_start(&mut self, server: Uuid, host: &str) -> bool {
+        self.strike(server, Some(host), |fault| fault == MoveFault::StartFails)
+            .is_some()
     }
 
     fn strike(

@@ -73,6 +73,7 @@ pub enum TaskState {
     Suspending,
     Resuming,
     Migrating,
+    ResizeMigrating,
     Deleting,
 }
 
@@ -94,6 +95,7 @@ impl TaskState {
             Self::Suspending => "suspending",
             Self::Resuming => "resuming",
             Self::Migrating => "migrating",
+            Self::ResizeMigrating => "resize_migrating",
             Self::Deleting => "deleting",
         }
     }
@@ -114,6 +116,7 @@ pub(crate) fn status(vm_state: VmState, task_state: Option<TaskState>) -> &'stat
         (V::Active, Some(T::Rebooting)) => "REBOOT",
         (V::Active, Some(T::RebootingHard)) => "HARD_REBOOT",
         (V::Active | V::Paused, Some(T::Migrating)) => "MIGRATING",
+        (V::Active | V::Stopped, Some(T::ResizeMigrating)) => "RESIZE",
         (V::Building, _) => "BUILD",
         (V::Active, _) => "ACTIVE",
         (V::Stopped, _) => "SHUTOFF",

@@ -51,6 +51,7 @@ impl World {
             Event::RebuildFinish { rebuild } => self.rebuild_finish(&rebuild),
             Event::LiveSwitch { live } => self.live_switch(live),
             Event::LiveFinish { live } => self.live_finish(&live),
+            Event::ColdArrive { cold } => self.cold_arrive(&cold),
             // MAAS orders "cycle, or on if off": a machine that runs is switched off first.
             Event::Power { host, on: true } => {
                 self.power_off(host);

@@ -52,6 +52,8 @@ pub(super) async fn act(
             let host = argument.get("host").and_then(Value::as_str);
             region.change(|state| state.live_migrate(caller, id, host))?;
         }
+        "migrate" => region.change(|state| state.migrate(caller, id))?,
+        "confirmResize" => region.change(|state| state.confirm_resize(caller, id))?,
         "forceDelete" => {
             region.change(|state| state.delete_server(caller, id))?;
         }

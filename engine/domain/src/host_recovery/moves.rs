@@ -385,6 +385,8 @@ impl Move {
             }
             ServerCall::Stop
             | ServerCall::Start
+            | ServerCall::Migrate
+            | ServerCall::ConfirmMigration
             | ServerCall::Activate
             | ServerCall::LiveMigrate
             | ServerCall::AbortMigration => {}

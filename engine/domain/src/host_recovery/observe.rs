@@ -198,6 +198,8 @@ impl HostRecovery {
             Command::Reserve(call) => self.reserve.not_sent(call),
             Command::Stop(_)
             | Command::Start(_)
+            | Command::Migrate(_)
+            | Command::ConfirmMigration(_)
             | Command::Activate { .. }
             | Command::FollowMove(_)
             | Command::LiveMigrate { .. }

@@ -155,6 +155,10 @@ pub enum Command {
     Stop(ServerId),
     /// Starts the instance again.
     Start(ServerId),
+    /// Moves a stopped instance to another host of the scheduler's choice (a cold migration).
+    Migrate(ServerId),
+    /// Confirms such a move: Nova then allows the instance to be started.
+    ConfirmMigration(ServerId),
     /// Sets `vm_state` to `to`, so that Nova allows the instance to be stopped.
     Activate {
         server: ServerId,
@@ -207,6 +211,8 @@ impl Command {
             | Self::Restore { .. }
             | Self::Stop(_)
             | Self::Start(_)
+            | Self::Migrate(_)
+            | Self::ConfirmMigration(_)
             | Self::Activate { .. }
             | Self::LiveMigrate { .. }
             | Self::AbortMigration { .. }
@@ -224,6 +230,8 @@ impl Command {
             Self::Restore { server, .. } => Some((*server, ServerCall::Restore)),
             Self::Stop(server) => Some((*server, ServerCall::Stop)),
             Self::Start(server) => Some((*server, ServerCall::Start)),
+            Self::Migrate(server) => Some((*server, ServerCall::Migrate)),
+            Self::ConfirmMigration(server) => Some((*server, ServerCall::ConfirmMigration)),
             Self::Activate { server, .. } => Some((*server, ServerCall::Activate)),
             Self::LiveMigrate { server, .. } => Some((*server, ServerCall::LiveMigrate)),
             Self::AbortMigration { server, .. } => Some((*server, ServerCall::AbortMigration)),
@@ -269,6 +277,8 @@ impl Command {
             Self::Restore { .. } => "restore",
             Self::Stop(_) => "stop",
             Self::Start(_) => "start",
+            Self::Migrate(_) => "migrate",
+            Self::ConfirmMigration(_) => "confirm migration",
             Self::Activate { .. } => "activate",
             Self::FollowMove(_) => "follow move",
             Self::LiveMigrate { .. } => "live-migrate",

@@ -144,6 +144,10 @@ pub enum ServerCall {
     Stop,
     /// `os-start` of a VM recovery.
     Start,
+    /// `migrate` of a VM recovery.
+    Migrate,
+    /// `confirmResize` of a VM recovery.
+    ConfirmMigration,
     /// `os-resetState` to `active` of a VM recovery.
     Activate,
     /// `os-migrateLive`.

@@ -43,6 +43,8 @@ pub enum Task {
     StopInstance,
     /// Start of an instance.
     StartInstance,
+    /// Move of an instance that does not start.
+    MigrateInstance,
     /// The check that the instance runs.
     ConfirmActive,
     /// Disabling of the service after a process failed, or for work that an operator has planned.
@@ -69,6 +71,7 @@ impl Task {
             Self::Return => "ReturnHostTask",
             Self::StopInstance => "StopInstanceTask",
             Self::StartInstance => "StartInstanceTask",
+            Self::MigrateInstance => "MigrateInstanceTask",
             Self::ConfirmActive => "ConfirmInstanceActiveTask",
             Self::DisableNode => "DisableComputeNodeTask",
             Self::LiveMigrate => "LiveMigrateInstancesTask",
@@ -111,6 +114,16 @@ pub struct Step {
 pub struct FenceOrder {
     /// The limit below which the number of recent orders has to be; `None` for no limit.
     pub at_most: Option<u32>,
+    /// The period in which an order counts as recent.
+    pub within: Duration,
+}
+
+/// An order to move a failed instance to another host, which the limit for such orders counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MoveOrder {
+    pub server: ServerId,
+    /// The number of recent orders in the region at which another one is refused.
+    pub at_most: u32,
     /// The period in which an order counts as recent.
     pub within: Duration,
 }
@@ -170,6 +183,8 @@ pub struct Record {
     pub running_again: bool,
     /// The order to power the host off that is about to be given.
     pub order: Option<FenceOrder>,
+    /// The order to move the failed instance that is about to be given.
+    pub move_order: Option<MoveOrder>,
     /// The results of fence devices, for metrics.
     pub fenced: Vec<DeviceOutcome>,
     /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
@@ -241,6 +256,7 @@ impl Record {
         self.unless_joined |= later.unless_joined;
         self.restarted = later.restarted.or(self.restarted);
         self.order = later.order.or(self.order);
+        self.move_order = later.move_order.or(self.move_order);
     }
 
     /// Notes that a call about an instance is about to be made, unless the instance is frozen.

@@ -35,7 +35,7 @@ const POST: [&str; 8] = [
 ];
 
 /// The positions in a workflow, for any kind of recovery, in order. A position that ends in a star stands for hooks.
-const PLACES: [&str; 15] = [
+const PLACES: [&str; 16] = [
     "PreHook*",
     "FenceHostTask",
     "DisableComputeServiceTask",
@@ -47,6 +47,7 @@ const PLACES: [&str; 15] = [
     "ReserveHostTask",
     "EvacuateInstancesTask",
     "LiveMigrateInstancesTask",
+    "MigrateInstanceTask",
     "StartInstanceTask",
     "ConfirmInstanceActiveTask",
     "PostHook*",
@@ -105,6 +106,7 @@ mod tests {
             Task::Return,
             Task::StopInstance,
             Task::StartInstance,
+            Task::MigrateInstance,
             Task::ConfirmActive,
             Task::DisableNode,
             Task::LiveMigrate,

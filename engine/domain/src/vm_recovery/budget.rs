@@ -34,7 +34,15 @@ impl VmRecovery {
     pub(super) fn may_restart(&mut self, now: DecisionTime, record: &mut Record) -> bool {
         let most = self.policy.max_restarts;
         let times = count(self.restarts, "time", "times");
-        if most > 0 && self.restarts >= most {
+        // The start after a move counts as a restart too, so a further failure ends here.
+        self.relocation.first = most > 0 && self.restarts == most && self.policy.max_moves > 0;
+        if self.relocation.first {
+            self.relocation.failure = Some(format!(
+                "restarted {times} within {} s",
+                self.policy.restart_window.as_secs()
+            ));
+        }
+        if most > 0 && self.restarts >= most && !self.relocation.first {
             let text = format!(
                 "the instance has been restarted {times} within {} s, and max_restarts allows {most}: left as it is; \
                  see to what stops it, then start it",

@@ -23,7 +23,9 @@ impl VmRecovery {
             Stage::Activating => call == ServerCall::Activate,
             Stage::Stopping => call == ServerCall::Stop,
             Stage::Starting => call == ServerCall::Start,
-            Stage::Begin | Stage::Over => false,
+            Stage::Migrating => call == ServerCall::Migrate,
+            Stage::Confirming => call == ServerCall::ConfirmMigration,
+            Stage::Begin | Stage::Waiting | Stage::Over => false,
         };
         let Some(asked) = self.asked.as_mut().filter(|_| expected) else {
             return;
@@ -60,6 +62,9 @@ impl VmRecovery {
                     }
                     FaultClass::Permanent if fault.is_gone() => {
                         self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+                    }
+                    FaultClass::Permanent if self.stage == Stage::Migrating => {
+                        self.move_refused(&fault, now, record);
                     }
                     FaultClass::Permanent => {
                         self.end(NotificationStatus::Failed, fault.text, record);
@@ -163,6 +168,12 @@ impl VmRecovery {
     }
 
     pub(super) fn end_late(&mut self, what: &str, limit: Duration, record: &mut Record) {
+        let text = self.late_text(what, limit);
+        self.end(NotificationStatus::Failed, text, record);
+    }
+
+    /// Returns the text for a stage that has taken too long.
+    pub(super) fn late_text(&self, what: &str, limit: Duration) -> String {
         let state = self
             .seen
             .as_ref()
@@ -173,7 +184,6 @@ impl VmRecovery {
             .as_ref()
             .map(|trouble| format!(": {}", trouble.text))
             .unwrap_or_default();
-        let text = format!("not {what} within {} s{state}{why}", limit.as_secs());
-        self.end(NotificationStatus::Failed, text, record);
+        format!("not {what} within {} s{state}{why}", limit.as_secs())
     }
 }

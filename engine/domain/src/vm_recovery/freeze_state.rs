@@ -36,12 +36,26 @@ pub(super) struct FreezeTrack {
 
 /// True if the instance has been stopped, or may have been: then it has to be started again.
 fn has_begun(state: &VmRecovery) -> bool {
-    state.called || state.active || state.loose_stop.is_some() || state.stage == Stage::Starting
+    let stopped_by_us = matches!(
+        state.stage,
+        Stage::Starting | Stage::Migrating | Stage::Confirming | Stage::Waiting
+    );
+    state.called || state.active || state.loose_stop.is_some() || stopped_by_us
 }
 
 /// Returns the freeze that the recovery waits for.
 pub(super) fn waits_for(state: &VmRecovery) -> Option<&Freeze> {
-    let may_wait = !has_begun(state) && state.stage != Stage::Over;
+    let begins_anew = match state.stage {
+        Stage::Waiting => true,
+        Stage::Migrating => !state.called,
+        Stage::Begin
+        | Stage::Activating
+        | Stage::Stopping
+        | Stage::Starting
+        | Stage::Confirming
+        | Stage::Over => false,
+    };
+    let may_wait = (begins_anew || !has_begun(state)) && state.stage != Stage::Over;
     over(state).filter(|_| may_wait)
 }
 
@@ -109,17 +123,25 @@ pub(super) fn note_first(state: &mut VmRecovery, record: &mut Record) {
     state.freeze.first = First::None;
     if !has_begun(state) {
         state.freeze.first = First::About;
-        record.unless_frozen = UnlessFrozen {
-            own: true,
-            host: Some(state.host.clone()),
-            servers: state.server.into_iter().collect(),
-        };
+        unless_frozen(state, record);
     }
+}
+
+/// Adds the condition that neither the instance nor its host is frozen to an intent.
+pub(super) fn unless_frozen(state: &VmRecovery, record: &mut Record) {
+    record.unless_frozen = UnlessFrozen {
+        own: true,
+        host: Some(state.host.clone()),
+        servers: state.server.into_iter().collect(),
+    };
 }
 
 /// Records that the call was not made.
 pub(super) fn call_withdrawn(state: &mut VmRecovery) {
     state.asked = None;
+    if state.stage == Stage::Migrating {
+        state.called = false;
+    }
     if state.freeze.first == First::About {
         state.freeze.first = First::Withdrawn;
     }

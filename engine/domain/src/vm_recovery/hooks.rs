@@ -23,10 +23,10 @@ impl VmRecovery {
     pub(super) fn close(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Post, now, record, commands) {
             self.stage = Stage::Over;
-            let text = "the instance was stopped and started, and is active";
+            let text = self.success_text();
             self.end(
                 NotificationStatus::Finished,
-                self.hooks.with_remarks(text),
+                self.hooks.with_remarks(&text),
                 record,
             );
         }

@@ -104,10 +104,10 @@ impl VmRecovery {
                 let text = gates::runs_elsewhere(&hosts, &self.host);
                 self.step_aside(NotificationStatus::Failed, text, record);
             }
+            Observation::OrderRefused => self.too_many_moves(now, record),
             Observation::Tick
             | Observation::Region(_)
             | Observation::InstancesUnderRecovery(_)
-            | Observation::OrderRefused
             | Observation::Power { .. }
             | Observation::PowerOff { .. }
             | Observation::PowerOn { .. }

@@ -47,7 +47,12 @@ impl VmRecovery {
             if !loose {
                 record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
                 self.loose_stop = None;
-                self.enter(Stage::Starting, now, record);
+                let next = if self.relocation.first && self.may_move() {
+                    Stage::Migrating
+                } else {
+                    Stage::Starting
+                };
+                self.enter(next, now, record);
             }
             return;
         }
@@ -85,7 +90,7 @@ impl VmRecovery {
             return;
         }
         if self.is_late(self.policy.start_limit, now) {
-            return self.end_late("active", self.policy.start_limit, record);
+            return self.start_failed(seen, now, record);
         }
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
             self.ask(Command::Start(server), now, record, commands, "Starting instance");

@@ -9,6 +9,8 @@ pub struct Model {
     pub(crate) recovery_id: i64,
     pub(crate) instance_uuid: String,
     pub(crate) at: i64,
+    /// The time at which the instance was moved to another host.
+    pub(crate) moved_at: Option<i64>,
 }
 
 #[derive(Clone, Copy, Debug, EnumIter, DeriveRelation)]

@@ -291,7 +291,7 @@ impl<'a> Reading<'a> {
                 clock: self.clock,
                 ..pulse
             },
-            restarts: restarts::before(self.tx, &row, instance, self.now).await?,
+            restarts: restarts::ages(self.tx, &row, instance, self.now).await?,
             state: row.state,
         })
     }

@@ -88,6 +88,11 @@ impl Transaction for Commit<'_> {
         {
             return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
         }
+        if let Some(order) = write.move_order
+            && !restarts::count_move(tx, &row, order, self.now).await?
+        {
+            return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
+        }
         actions::mark(tx, &row, &write.heard_actions, self.now).await?;
         moves::write(tx, &row, &write.moves, self.now).await?;
         reservations::write(tx, &row, &write.reservations, self.now).await?;

@@ -1,16 +1,20 @@
 //! Restarts of an instance by all recoveries (EW26).
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _,
-    QueryOrder as _, QuerySelect as _, Set,
+    ActiveModelTrait as _, ColumnTrait as _, ConnectionTrait, EntityTrait as _, PaginatorTrait as _,
+    QueryFilter as _, QueryOrder as _, QuerySelect as _, Set,
 };
 use std::time::Duration;
-use tachi_domain::recovery::RecoveryKind;
+use tachi_domain::recovery::{MoveOrder, RecoveryKind};
 use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::journal::RESTARTS;
 
+use super::orders::before;
 use crate::entity::{instance_restart, recovery};
 use crate::error::Stop;
+use crate::transaction::Tx;
+use crate::{clock, lock};
 
 pub(super) async fn add(
     db: &impl ConnectionTrait,
@@ -24,15 +28,45 @@ pub(super) async fn add(
             recovery_id: Set(row.id),
             instance_uuid: Set(server.to_string()),
             at: Set(now.micros()),
+            moved_at: Set(None),
         };
         restart.insert(db).await?;
     }
     Ok(())
 }
 
+/// The lock for every move of a failed instance, so that two of them cannot both be the last permitted one.
+const LOCK: &str = "instance-moves";
+
+/// Counts a move of a failed instance, unless too many instances of the region were moved. A repeated one counts once.
+pub(super) async fn count_move(
+    tx: &Tx,
+    row: &recovery::Model,
+    order: MoveOrder,
+    now: Timestamp,
+) -> Result<bool, Stop> {
+    lock::take(tx, [LOCK.to_owned()]).await?;
+    let now = clock::now(tx, now).await?;
+    let others = instance_restart::Entity::find()
+        .filter(instance_restart::Column::MovedAt.gt(before(now, order.within)))
+        .filter(instance_restart::Column::RecoveryId.ne(row.id))
+        .count(tx)
+        .await?;
+    if others >= u64::from(order.at_most) {
+        return Ok(false);
+    }
+    add(tx, row, order.server, now).await?;
+    instance_restart::Entity::update_many()
+        .col_expr(instance_restart::Column::MovedAt, Expr::value(now.micros()))
+        .filter(instance_restart::Column::RecoveryId.eq(row.id))
+        .exec(tx)
+        .await?;
+    Ok(true)
+}
+
 /// Returns the ages of restarts of this recovery's instance by other recoveries. If the clock was set back, the age is
 /// zero.
-pub(super) async fn before(
+pub(super) async fn ages(
     db: &impl ConnectionTrait,
     row: &recovery::Model,
     server: Option<ServerId>,
@@ -124,5 +158,40 @@ mod tests {
         bench.clock.set_wall_on(-100_000);
         let back = bench.claim_newest("other").await;
         assert_eq!(back.restarts, [Duration::ZERO; 2], "a clock that went back");
+    }
+
+    #[tokio::test]
+    async fn only_so_many_instances_of_the_region_are_moved_within_a_period() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let moved = async |claimed: &ClaimedRecovery| {
+            let write = Write {
+                move_order: Some(MoveOrder {
+                    server: claimed.notification.payload["instance_uuid"].parse().unwrap(),
+                    at_most: 1,
+                    within: Duration::from_secs(1_000),
+                }),
+                ..Write::default()
+            };
+            let journal = bench.store.journal();
+            journal
+                .commit_at(claimed.id, claimed.epoch, &write)
+                .await
+                .unwrap()
+        };
+        let first = claimed(&bench, VM1).await;
+        assert!(matches!(moved(&first).await, WriteOutcome::Written(_)));
+        assert!(
+            matches!(moved(&first).await, WriteOutcome::Written(_)),
+            "its own does not count"
+        );
+        let second = claimed(&bench, VM2).await;
+        assert!(matches!(moved(&second).await, WriteOutcome::TooManyOrders));
+        bench.clock.set_wall_on(801);
+        assert!(
+            matches!(moved(&second).await, WriteOutcome::Written(_)),
+            "the first is too old now"
+        );
     }
 }

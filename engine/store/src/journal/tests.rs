@@ -148,6 +148,7 @@ fn everything(host: HostId) -> Write {
         dismissed: false,
         heard_actions: Vec::new(),
         order: None,
+        move_order: None,
         unless_frozen: tachi_domain::freeze::UnlessFrozen::default(),
         worse: Vec::new(),
     }

@@ -89,6 +89,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         host_back,
         running_again,
         order,
+        move_order,
         unless_frozen,
         worse,
         planned,
@@ -110,6 +111,7 @@ pub(super) fn is_its_own(write: &Write) -> bool {
         || *running_again
         || restarted.is_some()
         || order.is_some()
+        || move_order.is_some()
         || freeze.is_some();
     let asks = unless_host_recovery.is_some()
         || unless_elsewhere.is_some()

@@ -162,3 +162,34 @@ fn a_half_move_can_be_put_there() {
         assert_eq!(state.world.hosts.ledger.runs_on(id), [runs_on]);
     }
 }
+
+#[test]
+fn a_cold_migration_awaits_its_confirmation_on_the_other_host() {
+    let mut state = region(2);
+    let id = state.put(1, VmState::Stopped);
+    assert_eq!(state.migrate(&owner(), id).unwrap_err().status.as_u16(), 403);
+    assert_eq!(
+        state.confirm_resize(&admin(), id).unwrap_err().status.as_u16(),
+        409
+    );
+    state.migrate(&admin(), id).unwrap();
+    assert_eq!(
+        state.shown(id),
+        ("compute-001".into(), "stopped", "resize_migrating")
+    );
+    assert_eq!(state.migrate(&admin(), id).unwrap_err().status.as_u16(), 409);
+    state.pass(2_100);
+    assert_eq!(state.shown(id), ("compute-002".into(), "resized", "-"));
+    assert_eq!(state.records(id), ["finished"]);
+    state.confirm_resize(&admin(), id).unwrap();
+    assert_eq!(state.shown(id), ("compute-002".into(), "stopped", "-"));
+    assert_eq!(state.records(id), ["confirmed"]);
+    assert_eq!(state.world.hosts[state.h(1)].inventory.used().vcpus, 0);
+}
+
+#[test]
+fn a_cold_migration_without_another_host_is_refused() {
+    let mut state = region(1);
+    let id = state.put(1, VmState::Stopped);
+    assert_eq!(state.migrate(&admin(), id).unwrap_err().status.as_u16(), 400);
+}

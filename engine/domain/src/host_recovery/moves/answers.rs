@@ -84,6 +84,8 @@ impl MoveTrack {
             }
             ServerCall::Stop
             | ServerCall::Start
+            | ServerCall::Migrate
+            | ServerCall::ConfirmMigration
             | ServerCall::Activate
             | ServerCall::LiveMigrate
             | ServerCall::AbortMigration => {}
@@ -149,6 +151,8 @@ fn accepted(one: &mut Move, call: ServerCall, settle: Duration, now: DecisionTim
         }
         ServerCall::Stop
         | ServerCall::Start
+        | ServerCall::Migrate
+        | ServerCall::ConfirmMigration
         | ServerCall::Activate
         | ServerCall::LiveMigrate
         | ServerCall::AbortMigration => {}

@@ -7,7 +7,7 @@ const WINDOW: u64 = 3_600;
 /// Of an instance that was restarted so many seconds ago each time; claimed.
 fn after(ages: &[u64]) -> Run {
     let id = server_id().to_string();
-    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
+    let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), restart_only());
     let ages: Vec<Duration> = ages.iter().map(|age| Duration::from_secs(*age)).collect();
     run.state = run.state.after(&ages);
     run.tell(Observation::Claimed(OperatorState::CALM));

@@ -50,15 +50,21 @@ impl Dice {
             2 => silent(),
             3..8 => {
                 let task = (self.roll(4) == 0).then_some("powering-off");
-                shown(server(self.state(), task))
+                let host = if self.roll(80) == 0 { "c2" } else { HOST };
+                shown(Server {
+                    host: Some(host.into()),
+                    ..server(self.state(), task)
+                })
             }
             8..11 => up(),
             11 => service(self.roll(2) == 0, self.roll(2) == 0),
             12 => Observation::Service(Err(lost())),
             13..16 => {
-                let call = match self.roll(3) {
+                let call = match self.roll(5) {
                     0 => ServerCall::Activate,
                     1 => ServerCall::Stop,
+                    2 => ServerCall::Migrate,
+                    3 => ServerCall::ConfirmMigration,
                     _ => ServerCall::Start,
                 };
                 let result = if self.roll(2) == 0 {
@@ -146,6 +152,10 @@ impl Facts {
 /// One sequence: how much time passes, and what comes then. Gives the end and the number of calls.
 fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     let mut run = Run::begun();
+    run.state.policy = Policy {
+        restart_again_for: Duration::from_mins(1),
+        ..Policy::default()
+    };
     let mut facts = Facts::default();
     for (passed, number) in sequence {
         let mut dice = Dice(*number);
@@ -169,18 +179,25 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
     }
     // Calm weather: everything is allowed and answered, and Nova does as it is told.
     run.tell(Observation::Pulse(OperatorState::CALM));
-    let mut vm_state = VmState::Active;
+    let (mut vm_state, mut host) = (VmState::Active, HOST);
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
         run.at += 500;
         // Whatever was asked in the storm is answered now.
-        for observation in [is(vm_state.clone()), up()] {
+        let sight = Server {
+            host: Some(host.into()),
+            ..server(vm_state.clone(), None)
+        };
+        for observation in [shown(sight), up()] {
             run.tell(observation);
             if let Some((_, call)) = run.commands.iter().find_map(Command::server_call) {
-                vm_state = if call == ServerCall::Stop {
-                    VmState::Stopped
-                } else {
-                    VmState::Active
+                vm_state = match call {
+                    ServerCall::Stop | ServerCall::ConfirmMigration => VmState::Stopped,
+                    ServerCall::Migrate => VmState::Resized,
+                    _ => VmState::Active,
                 };
+                if call == ServerCall::Migrate {
+                    host = "c2";
+                }
                 run.tell(answer(call, Ok(())));
             }
         }

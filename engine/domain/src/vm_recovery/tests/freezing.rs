@@ -24,7 +24,7 @@ fn told(frozen: FreezeStatus) -> Observation {
 }
 
 /// Its host, the instance itself, and the host that Nova shows it on.
-fn freezes() -> [FreezeStatus; 3] {
+pub(super) fn freezes() -> [FreezeStatus; 3] {
     [
         FreezeStatus {
             over: vec![freeze()],
