@@ -1,4 +1,4 @@
-//! Fence evidence sent with a notification (R18), in the header `X-Tachi-Fence-Evidence`.
+//! Fence evidence sent with a notification, in the header `X-Tachi-Fence-Evidence`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

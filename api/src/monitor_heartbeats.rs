@@ -1,7 +1,7 @@
 //! Heartbeats of monitors, and their storage in the database.
 //!
 //! A thousand hosts send three hundred heartbeats per second. Heartbeats within one second are written together, and only the last
-//! of each monitor. Each is dated when it is received (R15). One that cannot be written soon is dropped, because the next arrives
+//! of each monitor. Each is dated when it is received. One that cannot be written soon is dropped, because the next arrives
 //! within ten seconds.
 
 use std::collections::HashMap;

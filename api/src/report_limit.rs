@@ -1,4 +1,4 @@
-//! The rate limit of notifications: a reporter that is no administrator may create a limited number per segment and minute (R18). A
+//! The rate limit of notifications: a reporter that is no administrator may create a limited number per segment and minute. A
 //! faulty monitor or a compromised compute host then cannot keep the engines busy with the whole segment. Each reporter has its
 //! own count, so that none can use up another's. The first report about a failed host is always accepted.
 //!

@@ -1,6 +1,6 @@
 //! The tables of recoveries: claims, moves, the step journal, proofs, and the reasons why hosts are in maintenance.
 //!
-//! Uniqueness among open rows is enforced by a nullable unique column (R6), which every database supports: it contains
+//! Uniqueness among open rows is enforced by a nullable unique column, which every database supports: it contains
 //! the host or the instance while work is in progress, and NULL afterwards. Times are microseconds since the Unix
 //! epoch.
 

@@ -1,6 +1,6 @@
 //! Reservations of hosts: the recovery that holds a reserved host, and the host's original state.
 //!
-//! `open_key` is the host while it is reserved, and NULL afterwards (R6), so two recoveries never hold the same host.
+//! `open_key` is the host while it is reserved, and NULL afterwards, so two recoveries never hold the same host.
 
 use sea_orm_migration::prelude::*;
 

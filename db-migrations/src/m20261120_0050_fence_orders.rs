@@ -1,4 +1,4 @@
-//! Power-off orders with their times, which all engines count together (R24). No foreign key: the records outlive
+//! Power-off orders with their times, which all engines count together. No foreign key: the records outlive
 //! recoveries that are purged.
 
 use sea_orm_migration::prelude::*;

@@ -42,7 +42,7 @@ pub(crate) struct Context {
     pub(crate) started: Elapsed,
 }
 
-/// Executes `command`, unless the claim or the intent has expired by the time of its first byte (R2, R4).
+/// Executes `command`, unless the claim or the intent has expired by the time of its first byte.
 pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     if command.is_write()
         && touches_nova(&command)

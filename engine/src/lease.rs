@@ -1,4 +1,4 @@
-//! Renews the leases of all recoveries of an engine (R2), batching the renewals that are pending into one transaction.
+//! Renews the leases of all recoveries of an engine, batching the renewals that are pending into one transaction.
 
 use std::sync::Arc;
 use std::time::Duration;

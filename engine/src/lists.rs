@@ -1,4 +1,4 @@
-//! Lists that are read once for many recoveries (R13).
+//! Lists that are read once for many recoveries.
 //!
 //! While few recoveries are open, each reads the records of its own host. Above that, the evacuation records of all
 //! hosts are read together, newest first, and each recovery gets those of its host. Service records are shared in the

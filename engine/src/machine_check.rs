@@ -1,4 +1,4 @@
-//! Fence devices whose machine is verified before their state is believed or a command is sent (R17). A BMC that was
+//! Fence devices whose machine is verified before their state is believed or a command is sent. A BMC that was
 //! moved to another address, or cabled to another machine, reports "off" for that machine.
 
 use std::collections::BTreeSet;
@@ -17,7 +17,7 @@ use crate::ports::machines::Entry;
 use crate::ports::{CallError, Clock, DeviceOperation, DevicePermit, Fencer, Machines};
 
 /// Time that a device may take to identify its machine before a command. It is part of the time a command may be under
-/// way (R5).
+/// way.
 pub const NAMING: Duration = Duration::from_secs(20);
 
 /// Devices, each with the machine it is known to switch.
@@ -152,8 +152,7 @@ impl MachineCheckedFencer {
             Err(_) => return Err(late()),
         };
         self.judge(host, &target.to_string(), machine.as_ref()).await?;
-        // A process that was stopped in between must not send a command that another engine has decided again meanwhile
-        // (R4).
+        // A process that was stopped in between must not send a command that another engine has decided again meanwhile.
         if self.clock.boot().saturating_sub(begun) > NAMING {
             return Err(late());
         }

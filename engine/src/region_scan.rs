@@ -1,4 +1,4 @@
-//! Scans all hosts for the guards (R24), once for all recoveries of the engine, however many there are.
+//! Scans all hosts for the guards, once for all recoveries of the engine, however many there are.
 //!
 //! The age of an event comes from the database's clock, once, when the event is seen for the first time. From then on
 //! this machine's boot-time clock measures it. Clocks of different machines are never compared, and a clock that jumps

@@ -1,5 +1,4 @@
-//! `tachi-monitor boot-guard`: delays nova-compute of a fenced host until its recovery is done and its queue is empty
-//! (R12, R25).
+//! `tachi-monitor boot-guard`: delays nova-compute of a fenced host until its recovery is done and its queue is empty.
 //!
 //! The guard polls the API until the host may start, and exits; systemd starts nova-compute after that. Without an
 //! answer the last one counts: a host that was held stays held. Any other host starts after two minutes, because a

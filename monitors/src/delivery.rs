@@ -313,7 +313,7 @@ impl DeliveryTask {
         pause.mul_f64(1.0 + (self.jitter)().clamp(0.0, 1.0) / 4.0)
     }
 
-    /// Warns if the clock is wrong: a report's times are only as good as the clock (MW27).
+    /// Warns if the clock is wrong: a report's times are only as good as the clock.
     fn look_at_the_clock(&self, memory: &mut Memory) {
         let Some(skew) = self.post.skew_seconds() else {
             return;

@@ -185,7 +185,7 @@ fn file_id(path: &std::path::Path) -> Option<FileId> {
 }
 
 impl Team {
-    /// Reads the list if the file has changed; the last valid one stays in force (MW18).
+    /// Reads the list if the file has changed; the last valid one stays in force.
     async fn look_at(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
         let ended = self.at.values().any(|(_, task)| task.is_finished());
         let id = file_id(path);

@@ -80,7 +80,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
 }
 
 impl Fencing {
-    /// True if any device is configured, which makes `engine` the default mode (R15).
+    /// True if any device is configured, which makes `engine` the default mode.
     pub(crate) fn is_configured(&self) -> bool {
         self.file.is_some() || self.maas.is_some()
     }

@@ -21,7 +21,7 @@ const SHORT: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::fr
 /// Range of waits for something external.
 const TIMEOUT_RANGE: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(86_400);
 
-/// Reads the rules. `has_device` is true if a power controller is configured, which makes `engine` the default mode (R15).
+/// Reads the rules. `has_device` is true if a power controller is configured, which makes `engine` the default mode.
 pub(super) fn policy(r: &mut Reader<'_>, has_device: bool) -> Policy {
     let policy = failures(r, Policy::default());
     let policy = reserve::reserve(r, policy);

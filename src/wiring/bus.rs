@@ -77,7 +77,7 @@ impl Bus {
         Arc::new(Fanout(local, self.work.clone()))
     }
 
-    /// R21: refuses to run our engine beside one of upstream. A broker that does not answer blocks no start; the listener checks
+    /// Refuses to run our engine beside one of upstream. A broker that does not answer blocks no start; the listener checks
     /// again once it answers.
     ///
     /// # Errors

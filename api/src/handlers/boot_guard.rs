@@ -1,4 +1,4 @@
-//! `/boot-guard/{host}`: reports whether nova-compute on a host may start (R12, R25).
+//! `/boot-guard/{host}`: reports whether nova-compute on a host may start.
 
 use axum::extract::State;
 

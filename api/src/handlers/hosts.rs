@@ -111,7 +111,7 @@ pub(crate) async fn update(
 }
 
 /// Reduces a change to maintenance if all its other fields repeat the current values, as dashboards send them. A change that
-/// only sets maintenance is accepted at any time (R20).
+/// only sets maintenance is accepted at any time.
 async fn essence(
     app: &ApiState,
     segment: SegmentId,

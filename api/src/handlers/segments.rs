@@ -70,7 +70,7 @@ pub(crate) async fn update(
 }
 
 /// Reduces a change to `enabled` if all its other fields repeat the current values, as dashboards send them. A change that only
-/// sets `enabled` is accepted at any time (R20).
+/// sets `enabled` is accepted at any time.
 async fn essence(app: &ApiState, id: SegmentId, change: SegmentChange) -> Result<SegmentChange, ApiError> {
     if change.enabled.is_none() || change.only_enables() {
         return Ok(change);

@@ -1,7 +1,7 @@
 //! Reads `clouds.yaml`, its companions and the `OS_*` variables: Keystone's address, credentials and region.
 //!
 //! openstacksdk's loader is the standard: `tests/clients-config/table.json` holds its result for each case. A setting
-//! that selects the target of a command is used or refused by its name, and never dropped (R35). Where openstacksdk
+//! that selects the target of a command is used or refused by its name, and never dropped. Where openstacksdk
 //! picks the first of several, or continues without a file that it cannot read, this loader refuses.
 
 #![warn(missing_docs, clippy::missing_errors_doc)]

@@ -12,7 +12,7 @@ pub(crate) struct ChosenRegion {
     pub(crate) values: Map,
 }
 
-/// Selects the region. openstacksdk takes the first of several; this loader refuses (R35).
+/// Selects the region. openstacksdk takes the first of several; this loader refuses.
 pub(crate) fn choose(found: &Found, around: &ProcessEnvironment) -> Result<ChosenRegion, String> {
     let mut all = regions(&found.own)?;
     if all.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! A child gets its secrets on standard input, where no other process can read them, unlike arguments and environment.
 //! It leads its own process group under `timeout`, so that all its descendants end with it: at its deadline, when its
-//! caller is dropped, and when the engine is killed (R4; `setpriv --pdeathsig`, of util-linux).
+//! caller is dropped, and when the engine is killed (`setpriv --pdeathsig`, of util-linux).
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -72,14 +72,14 @@ impl Fencers {
         }
     }
 
-    /// Activates another file. Recoveries that started under the previous one keep its devices (I10).
+    /// Activates another file. Recoveries that started under the previous one keep its devices.
     pub fn replace(&self, topology: Topology) {
         let mut files = self.files.write().unwrap_or_else(PoisonError::into_inner);
         files.insert(0, Arc::new(File::new(topology)));
         files.truncate(MAX_EARLIER_FILES);
     }
 
-    /// True if no device is configured (R15).
+    /// True if no device is configured.
     pub fn is_empty(&self) -> bool {
         self.newest().topology.is_empty()
     }

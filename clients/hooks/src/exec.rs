@@ -1,6 +1,6 @@
 //! Hooks that run programs.
 //!
-//! `timeout` wraps each program and ends it at its deadline, even if the engine has died meanwhile (R4). It sends
+//! `timeout` wraps each program and ends it at its deadline, even if the engine has died meanwhile. It sends
 //! SIGTERM first and SIGKILL five seconds later, to the program's whole process group.
 
 use std::os::unix::process::ExitStatusExt as _;

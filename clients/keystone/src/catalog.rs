@@ -93,7 +93,7 @@ pub enum CatalogError {
     /// The catalogue has no such endpoint.
     #[error("{0}")]
     Missing(String),
-    /// The catalogue has several such endpoints, and no setting selects one (R35).
+    /// The catalogue has several such endpoints, and no setting selects one.
     #[error("{0}")]
     Ambiguous(String),
     /// The endpoint's address cannot be used.

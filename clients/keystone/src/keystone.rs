@@ -31,7 +31,7 @@ const REFUSAL_PAUSE: Duration = Duration::from_secs(5);
 pub enum Need {
     /// Renews a token that expires soon.
     Fresh,
-    /// Accepts any valid token, to lose no time (R4).
+    /// Accepts any valid token, to lose no time.
     Quick,
 }
 

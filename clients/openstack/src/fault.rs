@@ -12,9 +12,9 @@ use tachi_engine::ports::{CallError, Pushback};
 pub(crate) enum Effect {
     /// The call changes nothing.
     Read,
-    /// The call changes something, and repeating it has no further effect. It is sent soon or not at all (R4).
+    /// The call changes something, and repeating it has no further effect. It is sent soon or not at all.
     Idempotent,
-    /// The call must not be repeated. It is sent soon or not at all (R4).
+    /// The call must not be repeated. It is sent soon or not at all.
     Once,
 }
 

@@ -15,7 +15,7 @@ pub(crate) const BODY_LIMIT: usize = 64 << 20;
 /// Maximum size of an error body, in bytes.
 pub(crate) const ERROR_BODY_LIMIT: usize = 64 << 10;
 
-/// Connect timeout for a call that must not be late (R4): with the 0.5 s before it, the first byte is sent before
+/// Connect timeout for a call that must not be late: with the 0.5 s before it, the first byte is sent before
 /// another engine can have taken over.
 const WRITE_CONNECT_LIMIT: Duration = Duration::from_secs(2);
 

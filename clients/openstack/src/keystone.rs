@@ -50,7 +50,7 @@ impl Keystone {
         })
     }
 
-    /// Returns a token that is valid for at least the next few seconds. [`Need::Quick`] loses no time (R4).
+    /// Returns a token that is valid for at least the next few seconds. [`Need::Quick`] loses no time.
     pub(crate) async fn token(&self, need: Need) -> Result<Arc<Token>, CallError> {
         self.keystone.token(need).await.map_err(failed)
     }

@@ -28,7 +28,7 @@ use crate::time;
 pub(crate) use call::{Call, RequestPath};
 pub use setup::SetupError;
 
-/// Latest time after its start at which a call that changes something may be sent (R4).
+/// Latest time after its start at which a call that changes something may be sent.
 const SEND_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Longest delay that a service's `Retry-After` can impose on other calls to it.

@@ -32,7 +32,7 @@ pub(crate) fn usual_or_default(usual: Duration) -> Duration {
     usual.max(REPORT_INTERVAL)
 }
 
-/// Returns the deaf threshold for the usual heartbeat age: Nova is deaf if most other hosts' heartbeats are older (R26).
+/// Returns the deaf threshold for the usual heartbeat age: Nova is deaf if most other hosts' heartbeats are older.
 pub(crate) fn deaf_after(usual: Duration) -> Duration {
     usual_or_default(usual) + POLL_TOLERANCE
 }
@@ -45,7 +45,7 @@ pub struct Cadences {
     looked: Option<Duration>,
 }
 
-/// The state of a host's heartbeat after the polls up to some moment (R26).
+/// The state of a host's heartbeat after the polls up to some moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StandingHeartbeat {
     /// The time stamp of the last heartbeat.
@@ -133,7 +133,7 @@ fn usual_age(hosts: &BTreeMap<String, ShownHeartbeat>) -> Option<Duration> {
     ages.get(ages.len() / 2).copied()
 }
 
-/// The number of services whose heartbeats Nova misses at one moment: Nova is deaf to them (R26).
+/// The number of services whose heartbeats Nova misses at one moment: Nova is deaf to them.
 pub(crate) struct Deafness {
     late_after: Duration,
     unforced: u64,

@@ -1,4 +1,4 @@
-//! The elapsed time of a recovery (R3): a counter that its owner advances by a monotonic clock and stores with every lease
+//! The elapsed time of a recovery: a counter that its owner advances by a monotonic clock and stores with every lease
 //! renewal.
 //!
 //! The counter never goes back and never jumps. Time without an owning engine is not counted, so every wait measured in it

@@ -1,4 +1,4 @@
-//! A reporter's evidence of a fencing, beside the fields of its notification's body (R18, docs/reference/evidence.md).
+//! A reporter's evidence of a fencing, beside the fields of its notification's body (docs/reference/evidence.md).
 //!
 //! Evidence is parsed strictly. A member that this program does not know, or one that is there twice, would be
 //! misunderstood, and instances would start a second time.
@@ -135,7 +135,7 @@ pub struct GivenEvidence {
 const SAME_FENCING_WITHIN: i64 = 60;
 
 impl GivenEvidence {
-    /// Returns the earliest of its times. A wrong clock on the way may make evidence older, but never fresher (R16).
+    /// Returns the earliest of its times. A wrong clock on the way may make evidence older, but never fresher.
     pub fn dated(&self) -> Timestamp {
         self.evidence
             .completed_at

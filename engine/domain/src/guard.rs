@@ -1,9 +1,9 @@
-//! Guards against storms (R24): conditions that have to hold before a host is fenced or its instances are moved.
+//! Guards against storms: conditions that have to hold before a host is fenced or its instances are moved.
 //!
 //! A failed switch looks like many failed hosts, a failed broker like all of them, and fencing them would make it true. Each
 //! guard answers one question with one pure function, `check(&Facts, &Policy) -> Verdict`. [`rule`] checks the guards that
 //! apply at a moment: a *wait* passes by itself once its reason is gone, a *hold* needs an operator's approval. An approval
-//! lifts the guards that were named when it was given, for this recovery only; all others are checked again (I8).
+//! lifts the guards that were named when it was given, for this recovery only; all others are checked again.
 //!
 //! [`Region`] is an engine's view of all hosts at one moment, gathered once for all its recoveries; [`GuardFacts`] are the
 //! consequences for one of them.

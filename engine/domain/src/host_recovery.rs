@@ -204,10 +204,10 @@ pub struct HostRecovery {
     /// The freezes that it knows of.
     #[serde(default)]
     pub freeze: FreezeTrack,
-    /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off (R31).
+    /// True if it retries a recovery that has failed. Its notification then makes no claim that the host is off.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     retry: bool,
-    /// True if the journal has lost the last writes of earlier owners: Nova may show evacuations that no move records (R33).
+    /// True if the journal has lost the last writes of earlier owners: Nova may show evacuations that no move records.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     rewound: bool,
     /// The instances that Nova was moving to the host.
@@ -315,14 +315,14 @@ impl HostRecovery {
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
     }
 
-    /// True if other recoveries may treat the host as off (R10): there is a proof that its owner has seen confirmed, and it is
-    /// not a bare NORMAL (R29). The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
+    /// True if other recoveries may treat the host as off: there is a proof that its owner has seen confirmed, and it is
+    /// not a bare NORMAL. The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
         self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
     }
 
-    /// True if it already knows all that a report that joins it could add (R19).
+    /// True if it already knows all that a report that joins it could add.
     pub fn has_heard_normal(&self) -> bool {
         self.reported.as_deref() == Some("NORMAL")
     }
@@ -401,7 +401,7 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late_effects::leave_if_unproven(self, now, record);
         }
-        // The effects of lost calls on the service are seen before anything can end the recovery (R33).
+        // The effects of lost calls on the service are seen before anything can end the recovery.
         let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
         if self.rewound && may_end && self.service.seen.is_none() && !self.service.is_gone() {
             self.service.want(now, Duration::from_secs(1), commands);
@@ -443,7 +443,7 @@ pub fn own_stamp_in(head: &str) -> Option<OwnStamp> {
 }
 
 /// True if only an operator's confirmation or a report with evidence can show that the host is off: in mode external, a
-/// retry makes no claim about it (R31).
+/// retry makes no claim about it.
 fn asks_for_confirmation(state: &HostRecovery) -> bool {
     state.retry
         && state.policy.fencing == FencingMode::External

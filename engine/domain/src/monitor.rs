@@ -35,7 +35,7 @@ string_enum! {
 }
 
 string_enum! {
-    /// The use of a monitor's heartbeats to contradict a claim that its host is off (R15).
+    /// The use of a monitor's heartbeats to contradict a claim that its host is off.
     #[derive(Default)]
     HeartbeatUse {
         /// The heartbeats count.

@@ -83,7 +83,7 @@ pub struct EvacuationProgress {
     pub taken: Vec<StartSample>,
 }
 
-/// The number of open recoveries in an engine above which they share lists (R13).
+/// The number of open recoveries in an engine above which they share lists.
 pub const ALONE: usize = 8;
 
 /// The result of a call to Nova.

@@ -57,7 +57,7 @@ pub enum PlannedStage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlannedCall {
     pub at: Elapsed,
-    /// The time of Nova's answer. Without one, the call may still take effect until D + Q have passed (R5).
+    /// The time of Nova's answer. Without one, the call may still take effect until D + Q have passed.
     pub answered: Option<Elapsed>,
 }
 
@@ -138,7 +138,7 @@ pub struct PlannedState {
     trouble: Option<(Elapsed, String)>,
 }
 
-/// The longest time between an intent and its call (R4), rounded up.
+/// The longest time between an intent and its call, rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 /// The interval between checks of the journal for a recovery of a host that Nova shows down.
@@ -216,7 +216,7 @@ impl PlannedState {
         self.kind == RecoveryKind::Drain
     }
 
-    /// True if a call requested at `at` can no longer take effect (R5).
+    /// True if a call requested at `at` can no longer take effect.
     fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }

@@ -17,7 +17,7 @@ pub use leave::{LeaveRules, MetadataPair, NoKey};
 use crate::cadence::{self, Cadences, StandingHeartbeat};
 use crate::hooks::Flows;
 
-/// The source of the proof that a host is off (R15).
+/// The source of the proof that a host is off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FencingMode {
@@ -29,7 +29,7 @@ pub enum FencingMode {
     External,
 }
 
-/// The value of a report in mode `external` that has the status NORMAL but brings no evidence (R15).
+/// The value of a report in mode `external` that has the status NORMAL but brings no evidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BareNormal {
@@ -71,9 +71,9 @@ impl FencingMode {
 // A recovery that started under an older version gets the defaults of options that version did not know.
 #[serde(default)]
 pub struct Policy {
-    /// The source of the proof that a host is off (R15).
+    /// The source of the proof that a host is off.
     pub fencing: FencingMode,
-    /// The value of NORMAL without evidence, in mode `external` (R15).
+    /// The value of NORMAL without evidence, in mode `external`.
     pub bare_normal: BareNormal,
     /// The metadata key of the instances that are evacuated first from a failed host.
     pub ha_key: String,
@@ -82,7 +82,7 @@ pub struct Policy {
     /// True if instances in `vm_state` `error` are not evacuated.
     pub ignore_error_state: bool,
     /// True if instances that do not boot from a volume are evacuated. That discards their local disk unless the hosts share
-    /// it (R14).
+    /// it.
     pub evacuate_image_backed: bool,
     /// The metadata key of the instances that are restarted when they fail themselves.
     pub instance_ha_key: String,
@@ -117,9 +117,9 @@ pub struct Policy {
     pub power_poll: Duration,
     /// The minimum time between the two readings that confirm a host off.
     pub power_confirm: Duration,
-    /// The maximum age of a device reading on which an evacuation may be requested (R17).
+    /// The maximum age of a device reading on which an evacuation may be requested.
     pub proof_age: Duration,
-    /// The heartbeat age above which a heartbeat is stale (R16).
+    /// The heartbeat age above which a heartbeat is stale.
     pub heartbeat_stale: Duration,
     /// True if the operator has set `heartbeat_stale`. Learnt values do not raise it then.
     pub heartbeat_stale_is_set: bool,
@@ -141,7 +141,7 @@ pub struct Policy {
     pub stop_limit: Duration,
     /// The time limit for an instance to become active.
     pub start_limit: Duration,
-    /// The share of a segment's hosts that may be out at the same time, in percent; never less than one host (R24).
+    /// The share of a segment's hosts that may be out at the same time, in percent; never less than one host.
     pub segment_percent: u32,
     /// The share of all segments' hosts that may be out at the same time, in percent; never less than one host.
     pub global_percent: u32,
@@ -202,7 +202,7 @@ pub struct Policy {
     #[serde(default)]
     pub power_on_after_recovery: bool,
     /// The time the host is shown as off before it is powered on. Recoveries of other hosts may be waiting for a rebuild on
-    /// this host, and give that up when they see it off (R10). They cannot find out later.
+    /// this host, and give that up when they see it off. They cannot find out later.
     #[serde(default = "power_on_delay")]
     pub power_on_delay: Duration,
 
@@ -309,7 +309,7 @@ impl Policy {
         }
     }
 
-    /// Returns the time without a heartbeat after which the recovery's host counts as silent (R16): one and a half times the
+    /// Returns the time without a heartbeat after which the recovery's host counts as silent: one and a half times the
     /// age its heartbeats reach while it is up, and never less than the option.
     pub fn silent_after(&self) -> Duration {
         self.usual_silence(self.heartbeat_age)
@@ -326,7 +326,7 @@ impl Policy {
     }
 
     /// Returns the deaf threshold: if most other hosts' heartbeats are older, Nova is deaf, even if it still shows services
-    /// up (R26).
+    /// up.
     pub fn deaf_after(&self) -> Duration {
         cadence::deaf_after(self.heartbeat_age_usual)
     }
@@ -352,15 +352,15 @@ impl Policy {
         }
     }
 
-    /// Returns D + Q: the time after its start in which a call without an answer may still take effect (R5).
+    /// Returns D + Q: the time after its start in which a call without an answer may still take effect.
     pub fn settle_time(&self) -> Duration {
         self.call_deadline + self.proxy_hold
     }
 
     /// Returns the time after an evacuate intent from which the evacuation's absence from Nova's lists counts: D + Q after
-    /// the call's own deadline (R8).
+    /// the call's own deadline.
     pub fn absence_counts_after(&self) -> Duration {
-        // The intent may be half a second older than its call (R4).
+        // The intent may be half a second older than its call.
         self.call_deadline + self.settle_time() + Duration::from_secs(1)
     }
 }

@@ -1,5 +1,5 @@
 //! The recovery of a process that has failed for good: the compute service of its host is disabled, so that nothing new is
-//! placed on the host. Host recovery stays enabled (R19).
+//! placed on the host. Host recovery stays enabled.
 
 mod freeze_state;
 mod guard_state;
@@ -101,7 +101,7 @@ pub struct ProcessRecovery {
     trouble: Option<String>,
 }
 
-/// The longest time between an intent and its call (R4), rounded up.
+/// The longest time between an intent and its call, rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 impl ProcessRecovery {

@@ -43,7 +43,7 @@ impl Pair {
     }
 }
 
-/// The basis of a proof, which decides how the proof stays valid (R17).
+/// The basis of a proof, which decides how the proof stays valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// Two readings of a device returned "off", and so did two of every other device of its level. Valid while the latest
@@ -109,7 +109,7 @@ impl Proof {
         })
     }
 
-    /// Creates a proof from a notification's claim, once Nova gets no heartbeat from the host either (R16).
+    /// Creates a proof from a notification's claim, once Nova gets no heartbeat from the host either.
     pub(crate) fn from_word(
         notification: NotificationId,
         evidence: Option<&GivenEvidence>,
@@ -127,7 +127,7 @@ impl Proof {
         }
     }
 
-    /// Creates a proof from an operator's claim, once Nova gets no heartbeat from the host either (R17).
+    /// Creates a proof from an operator's claim, once Nova gets no heartbeat from the host either.
     pub(crate) fn from_person(notification: NotificationId, person: &str, now: Elapsed) -> Self {
         let mut proof = Self::from_word(notification, None, now);
         if let Basis::Word { person: by, .. } = &mut proof.basis {
@@ -156,7 +156,7 @@ impl Proof {
         }
     }
 
-    /// True if an evacuation may be requested on this proof now (R17).
+    /// True if an evacuation may be requested on this proof now.
     pub fn is_fresh(&self, now: Elapsed, limit: Duration) -> bool {
         let fresh = |seen: &Option<Elapsed>| seen.is_some_and(|seen| now.since(seen) <= limit);
         !self.confirmed.is_empty() && self.confirmed.iter().all(fresh)
@@ -177,7 +177,7 @@ impl Proof {
         matches!(self.basis, Basis::Word { .. })
     }
 
-    /// True if the proof shows that nothing runs on the host (R29): a device's readings, a cluster's evidence or an
+    /// True if the proof shows that nothing runs on the host: a device's readings, a cluster's evidence or an
     /// operator's claim do. A bare NORMAL does not.
     pub(crate) fn shows_absence(&self) -> bool {
         match &self.basis {

@@ -67,7 +67,7 @@ string_enum! {
     Life {
         /// Work is in progress or on hold.
         Open = "open",
-        /// The notification is finished; the host is watched until its nova-compute is back (R22).
+        /// The notification is finished; the host is watched until its nova-compute is back.
         Watching = "watching",
         /// The recovery is finished.
         Closed = "closed",
@@ -134,11 +134,11 @@ pub struct OperatorState {
     pub operator_maintenance: bool,
     /// The latest action, if any, in the column that an older API writes.
     pub word: Option<OperatorWord>,
-    /// The operator actions that no engine has processed yet, oldest first (R32).
+    /// The operator actions that no engine has processed yet, oldest first.
     pub actions: Vec<OperatorAction>,
-    /// True if a further report of the same host has joined the recovery and claims that the host is off (R19).
+    /// True if a further report of the same host has joined the recovery and claims that the host is off.
     pub joined_normal: bool,
-    /// The claim about the host's fence made by reports that came with evidence or have joined the recovery (R16, R18).
+    /// The claim about the host's fence made by reports that came with evidence or have joined the recovery.
     pub off_word: Option<OffClaim>,
     /// The statements about single instances, oldest first.
     pub move_words: Vec<InstanceResolution>,
@@ -197,7 +197,7 @@ impl OperatorState {
     }
 }
 
-/// The message of a recovery that waits for calls that the journal lost (R33).
+/// The message of a recovery that waits for calls that the journal lost.
 pub const REWOUND: &str = "the database has lost the latest writes of this recovery (a failover?): waiting until no earlier call can \
                            take effect any more, then everything is listed again";
 
@@ -217,7 +217,7 @@ pub const fn kind_of(notification: NotificationType) -> RecoveryKind {
     }
 }
 
-/// Returns the key that only one open recovery may hold (R6): the host if a host stopped, the instance if an instance failed.
+/// Returns the key that only one open recovery may hold: the host if a host stopped, the instance if an instance failed.
 /// A notification that causes nothing that could be done twice gets no key, so that it keeps out nothing that must be done.
 /// Examples are a report that something *started*, and an event of an instance that is mere noise.
 pub fn open_key(kind: RecoveryKind, host: HostId, payload: &BTreeMap<String, String>) -> Option<String> {

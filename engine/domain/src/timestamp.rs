@@ -1,4 +1,4 @@
-//! Wall time, for people only. No decision compares two machines' timestamps (R2, R3).
+//! Wall time, for people only. No decision compares two machines' timestamps.
 
 use std::time::Duration;
 

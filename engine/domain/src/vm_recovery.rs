@@ -1,7 +1,7 @@
 //! The recovery of one failed instance: stop it, start it, wait until it is active. If it does not start, it is moved to another
 //! host and started there. It is never evacuated here.
 //!
-//! Stop and start go only to a host that is up and has no open recovery (R12): Nova queues calls for a dead host and runs
+//! Stop and start go only to a host that is up and has no open recovery: Nova queues calls for a dead host and runs
 //! them when it returns, which would start an old copy. The transaction that journals the intent checks for an open
 //! recovery, by [`Record::unless_host_recovery`].
 
@@ -64,7 +64,7 @@ pub enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JournalledCall {
     pub at: Elapsed,
-    /// True if Nova has answered. Otherwise the call may still take effect until D + Q have passed (R5).
+    /// True if Nova has answered. Otherwise the call may still take effect until D + Q have passed.
     pub answered: bool,
 }
 
@@ -333,7 +333,7 @@ impl VmRecovery {
         self.asked = None;
         self.called = false;
         self.not_before = now.elapsed;
-        // The next call needs its own read of the host (R12), and must not wait for the usual polling interval.
+        // The next call needs its own read of the host, and must not wait for the usual polling interval.
         self.service_read.not_before = now.elapsed;
         self.trouble = None;
         record.head = true;

@@ -108,10 +108,10 @@ pub enum DriverEnd {
 /// The reason why the claim is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UncertainClaim {
-    /// The journal failed, or its response was lost (R1).
+    /// The journal failed, or its response was lost.
     Journal,
     /// A report with new information joined before the recovery could end, so it starts again from the journal, which
-    /// includes that report (R19).
+    /// includes that report.
     Joined,
     /// A write was refused several times in a row.
     Refused,
@@ -119,7 +119,7 @@ pub enum UncertainClaim {
     State,
     /// This machine was stopped together with its clocks.
     StoodStill,
-    /// A failover of the database has lost this owner's latest writes (R33).
+    /// A failover of the database has lost this owner's latest writes.
     Rewound,
     /// The driver's task failed.
     Failed,

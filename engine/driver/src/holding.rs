@@ -1,11 +1,11 @@
-//! The rules for when an engine may still act for a recovery (R2, R4).
+//! The rules for when an engine may still act for a recovery.
 
 use std::time::Duration;
 
-/// Maximum age of the last committed heartbeat for an outside call (R2).
+/// Maximum age of the last committed heartbeat for an outside call.
 pub const BEAT_LIMIT: Duration = Duration::from_secs(3);
 
-/// Maximum time between the commit of an intent and the first byte of its call (R4).
+/// Maximum time between the commit of an intent and the first byte of its call.
 pub const INTENT_LIMIT: Duration = Duration::from_millis(500);
 
 /// The times of the transaction that wrote a call's intent, by the boot-time clock.
@@ -19,7 +19,8 @@ pub struct Intent {
 
 /// True if an outside call may start `now`; the last committed heartbeat was sent at `beat_sent`.
 ///
-/// The half second of R4 starts when the owner learns of the commit. If it started when the transaction was sent, a
+/// The half second in which a call must be sent starts when the owner learns of the commit. If it started when the
+/// transaction was sent, a
 /// slow database would block every call. An owner that is stopped before it learns of the commit must not treat the
 /// response as new. That holds even if a later heartbeat shows that the claim is still held, because the facts behind
 /// the intent have become stale.

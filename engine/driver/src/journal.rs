@@ -21,9 +21,9 @@ pub struct PeerClaim {
     pub id: RecoveryId,
     /// The claim's number; 0 if it was never claimed.
     pub epoch: u64,
-    /// Incremented by every claim and commit (R33).
+    /// Incremented by every claim and commit.
     pub seq: u64,
-    /// Incremented by the owner every second (R2).
+    /// Incremented by the owner every second.
     pub beat: u64,
     /// The owner; `None` if there is none or the owner released the claim.
     pub owner: Option<String>,
@@ -33,7 +33,7 @@ pub struct PeerClaim {
 }
 
 /// A claim, and the row as its owner last wrote it. Every write of the owner compares both, so that an owner whose
-/// latest writes were lost by a failover of the database notices (R33).
+/// latest writes were lost by a failover of the database notices.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub id: RecoveryId,
@@ -67,7 +67,7 @@ pub struct ClaimedRecovery {
     /// The value after the claim.
     pub beat: u64,
     /// True if a failover of the database has lost writes of an earlier owner: calls may be running that the journal
-    /// does not know (R33).
+    /// does not know.
     pub rewound: bool,
     pub kind: RecoveryKind,
     pub life: Life,
@@ -130,11 +130,11 @@ pub struct MoveWrite {
     pub message: Option<String>,
     /// The blocker of the move; `None` if none has been decided yet.
     pub wait: Option<Wait>,
-    /// Nova's records of this instance that were given up (R10).
+    /// Nova's records of this instance that were given up.
     pub written_off: Vec<WrittenOff>,
-    /// Other hosts on which the instance may run (R10).
+    /// Other hosts on which the instance may run.
     pub may_run: BTreeSet<String>,
-    /// True while the instance is being worked on: there is only one open move per instance across all recoveries (R6).
+    /// True while the instance is being worked on: there is only one open move per instance across all recoveries.
     pub open: bool,
     pub state: String,
 }
@@ -197,7 +197,7 @@ pub struct ProofWrite {
 pub struct HostWrite {
     /// The host that is being recovered.
     pub host: HostId,
-    /// The reason why the host is in maintenance (R19).
+    /// The reason why the host is in maintenance.
     pub why: MaintenanceReason,
 }
 
@@ -226,19 +226,19 @@ pub struct Write {
     pub notification: Option<(NotificationStatus, Option<String>)>,
     /// The host's maintenance; `None` leaves it unchanged.
     pub host: Option<HostWrite>,
-    /// True if other recoveries may treat the host as confirmed off from now on (R10); `None` leaves it unchanged.
+    /// True if other recoveries may treat the host as confirmed off from now on; `None` leaves it unchanged.
     pub proven_off: Option<bool>,
-    /// Refuses the whole write if a host recovery is open for the host of this name (R12). If the writer is itself a
-    /// host recovery, refuses it if a newer one watches that host's return (R22).
+    /// Refuses the whole write if a host recovery is open for the host of this name. If the writer is itself a
+    /// host recovery, refuses it if a newer one watches that host's return.
     pub unless_host_recovery: Option<String>,
-    /// Refuses the whole write if the instance may run on another host than this (R12). That is so if the newest host
+    /// Refuses the whole write if the instance may run on another host than this. That is so if the newest host
     /// recovery that moved the instance is open or has given it up, and no operator has acknowledged it since.
     pub unless_elsewhere: Option<Elsewhere>,
-    /// Refuses the whole write if a report has joined that adds information to the recovery's own (R19).
+    /// Refuses the whole write if a report has joined that adds information to the recovery's own.
     pub unless_joined: bool,
     /// Refuses the whole write if a joined report has brought fencing evidence.
     pub unless_evidence: bool,
-    /// Refuses the whole write if the database's clock is later than this plus the duration of the transaction (R2):
+    /// Refuses the whole write if the database's clock is later than this plus the duration of the transaction:
     /// this machine was stopped together with its clocks before it sent the write.
     pub latest: Option<Timestamp>,
     /// The instance that is being restarted.
@@ -247,7 +247,7 @@ pub struct Write {
     pub reservations: Vec<ReservationWrite>,
     /// The host whose maintenance ends, if this recovery put it in maintenance.
     pub host_back: Option<HostId>,
-    /// True if the subject of the recovery was seen running again: another report of it is a new failure (R19).
+    /// True if the subject of the recovery was seen running again: another report of it is a new failure.
     pub running_again: bool,
     /// True if the recovery ends as dismissed: the report was a false alarm and nothing was done.
     pub dismissed: bool,
@@ -263,9 +263,9 @@ pub struct Write {
     pub planned: Vec<PlannedWrite>,
     /// The freeze that starts now on the recovery's host.
     pub freeze: Option<FreezeOrder>,
-    /// The rows of operators' actions that were processed (R32).
+    /// The rows of operators' actions that were processed.
     pub heard_actions: Vec<i64>,
-    /// True if no call that the journal lost can take effect any more: clears the rewind mark (R33).
+    /// True if no call that the journal lost can take effect any more: clears the rewind mark.
     pub rewind_over: bool,
 }
 
@@ -277,7 +277,7 @@ pub enum WriteOutcome {
     Written(OperatorState),
     /// Another engine has claimed the recovery: stop, and make no call.
     Lost,
-    /// The row is older than its owner's knowledge: a failover of the database has lost writes (R33). Stop, and make no
+    /// The row is older than its owner's knowledge: a failover of the database has lost writes. Stop, and make no
     /// call. If more than heartbeats were lost, the row is marked and released.
     Rewound,
     /// Refused, without any write: these instances have an open move in another recovery.

@@ -18,7 +18,7 @@ use crate::recovery::Recovery;
 use crate::rewind::Rewind;
 use crate::write::write_of;
 
-/// Interval of the owner's heartbeats (R2).
+/// Interval of the owner's heartbeats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
 /// Maximum difference between the database's clock and this machine's between two responses. Clocks drift less, and a
@@ -69,7 +69,7 @@ pub struct Driver {
     news: OperatorChange,
     alarm: Alarm,
     stopping: bool,
-    /// Set while the row carries the rewind mark (R33).
+    /// Set while the row carries the rewind mark.
     rewind: Option<Rewind>,
 }
 
@@ -225,7 +225,7 @@ impl Driver {
             before.merge(record);
             record = before;
         }
-        // The audit precedes the commit, because the time for the disk must not make the intent too old (R4).
+        // The audit precedes the commit, because the time for the disk must not make the intent too old.
         let power: Vec<Command> = commands
             .iter()
             .filter(|command| matches!(command, Command::PowerOff { .. } | Command::PowerOn { .. }))
@@ -246,7 +246,7 @@ impl Driver {
         }
     }
 
-    /// Makes no call and no decision. Keeps the claim and records the reason (R33).
+    /// Makes no call and no decision. Keeps the claim and records the reason.
     fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let record = self.rewind.as_mut().map(Rewind::take_record).unwrap_or_default();
         let now = DecisionTime {
@@ -300,7 +300,7 @@ impl Driver {
         self.phase = Phase::Committing(Box::new(round), write);
     }
 
-    /// Handles the result of a commit. If the commit failed or its response was lost, the claim counts as lost (R1).
+    /// Handles the result of a commit. If the commit failed or its response was lost, the claim counts as lost.
     fn committed(
         &mut self,
         mut round: Round,
@@ -394,7 +394,7 @@ impl Driver {
         self.decide(Some(round.record), observations, round.left, time, effects);
     }
 
-    /// True if this machine was stopped together with its clocks since the last transaction (R2).
+    /// True if this machine was stopped together with its clocks since the last transaction.
     ///
     /// In that case more time has passed by the database's clock than between the sending of that transaction and now.
     /// All known data is older than it seems, and another engine may have acted. So the recovery is claimed again, and
@@ -424,7 +424,7 @@ impl Driver {
         self.tell_that_it_waits(&round.record, time, effects);
         if self.news == OperatorChange::Operator && round.commands.iter().any(Command::is_write) {
             // The transaction shows that an operator has changed something since, possibly because the process was
-            // stopped for a while before the decision. The change applies to the calls that are about to be sent (R20).
+            // stopped for a while before the decision. The change applies to the calls that are about to be sent.
             self.news = OperatorChange::Nothing;
             let mut observations = vec![Observation::Pulse(self.pulse.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));

@@ -1,4 +1,4 @@
-//! A claim of a recovery whose latest writes were lost by a failover of the database (R33).
+//! A claim of a recovery whose latest writes were lost by a failover of the database.
 //!
 //! Earlier owners may have made calls that the journal no longer knows. Until none of them can take effect, the new
 //! owner makes no call and no decision; it only keeps the claim. Then it reads the lists again. The mark stays in the
@@ -24,7 +24,7 @@ pub(crate) struct Rewind {
 
 impl Rewind {
     /// Starts the wait, counted from when the claim was sent. Another owner of the lost epoch may make calls for a
-    /// while longer (R2).
+    /// while longer.
     pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
         Self {
             quiet_until: claim_sent.saturating_add(OWNER_TIMEOUT + policy.settle_time()),

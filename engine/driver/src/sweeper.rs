@@ -1,4 +1,4 @@
-//! The selection of recoveries to claim, by the heartbeats of their owners (R2).
+//! The selection of recoveries to claim, by the heartbeats of their owners.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -29,7 +29,7 @@ const SMALL_GRACE: Duration = Duration::from_secs(2);
 /// Time after which data about a recovery that is no longer listed is discarded.
 const KNOWN_FOR: Duration = Duration::from_mins(10);
 
-/// The version of a recovery's row that an engine has once read or written. A later version is never lower (R33).
+/// The version of a recovery's row that an engine has once read or written. A later version is never lower.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowVersion {
     /// The number of claims.

@@ -341,7 +341,7 @@ fn failed(error: &JournalError) -> (AuditResult, String) {
     (result, format!("{error}: {}", error.source))
 }
 
-/// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host (R35).
+/// Finds a reporter by its number, else by the host that it is bound to. Several reporters may be bound to one host.
 fn reporter<'a>(listed: &'a [MutedReporter], wanted: &str) -> Result<Option<&'a MutedReporter>, ActionError> {
     if let Some(numbered) = listed.iter().find(|one| one.number.to_string() == wanted) {
         return Ok(Some(numbered));

@@ -82,7 +82,7 @@ pub struct Contents {
     pub service: Option<Service>,
     /// The result of [`Compute::migrations_touching`].
     pub migrations: Vec<Migration>,
-    /// The result of [`Compute::servers_on`]. Read last, so a move that ends in between is still seen unfinished (R11).
+    /// The result of [`Compute::servers_on`]. Read last, so a move that ends in between is still seen unfinished.
     pub servers: Vec<Server>,
 }
 
@@ -91,7 +91,7 @@ pub struct Contents {
 /// Queries about Nova as a whole, independent of any failure.
 #[async_trait]
 pub trait CloudLists: Send + Sync {
-    /// Makes sure that the next call needs nothing before its first byte, such as a new token (R4).
+    /// Makes sure that the next call needs nothing before its first byte, such as a new token.
     ///
     /// # Errors
     ///
@@ -170,15 +170,14 @@ pub trait Compute: Send + Sync {
     /// The same errors as [`Compute::service`].
     async fn server(&self, id: ServerId) -> Result<Option<Server>, CallError>;
 
-    /// Returns every migration record, of any kind, with `host` as source or destination (R11).
+    /// Returns every migration record, of any kind, with `host` as source or destination.
     ///
     /// # Errors
     ///
     /// The same errors as [`Compute::service`].
     async fn migrations_touching(&self, host: &str) -> Result<Vec<Migration>, CallError>;
 
-    /// Returns the evacuation records with `host` as source, newest first, page by page until one is older than `since`
-    /// (R13). `None` reads all.
+    /// Returns the evacuation records with `host` as source, newest first, page by page until one is older than `since`. `None` reads all.
     ///
     /// # Errors
     ///

@@ -50,7 +50,7 @@ pub trait Fencer: Send + Sync {
     fn levels(&self, host: &str) -> Vec<Level>;
 
     /// Waits until a call may be made. A waiting call has not been sent: it costs the device none of its time, and an
-    /// intent that expires meanwhile is written again (R4).
+    /// intent that expires meanwhile is written again.
     ///
     /// # Cancel safety
     ///
@@ -64,7 +64,7 @@ pub trait Fencer: Send + Sync {
     /// # Errors
     ///
     /// The device or the way to it failed. The error is permanent if the device is unknown, not switchable or refuses
-    /// the credentials, or if no device is configured any more as `target` says (I10).
+    /// the credentials, or if no device is configured any more as `target` says.
     async fn read_power(&self, host: &str, target: &Target) -> Result<PowerReading, CallError>;
 
     /// Returns the machine that the device switches, as the device reports it now; `None` if it cannot identify it.

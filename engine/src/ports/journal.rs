@@ -1,7 +1,7 @@
 //! The durable side of a recovery: claims, lease renewals and the journal.
 //!
 //! Every write of a claimed recovery starts with a counted update of its row at the claim's epoch and is rolled back
-//! unless exactly one row matched (R1). A commit that fails, or whose answer is lost, counts as a lost claim: the
+//! unless exactly one row matched. A commit that fails, or whose answer is lost, counts as a lost claim: the
 //! caller makes no outside call after it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -147,7 +147,7 @@ pub trait Journal: Send + Sync {
     async fn release(&self, claim: &Claim) -> Result<(), JournalError>;
 
     /// Marks a recovery whose row, as it was seen, is older than `known`: the version this engine has already seen or
-    /// written (R33). The mark ends any claim. `false`, without effect, if the row is not as it was seen.
+    /// written. The mark ends any claim. `false`, without effect, if the row is not as it was seen.
     ///
     /// # Errors
     ///
@@ -155,7 +155,7 @@ pub trait Journal: Send + Sync {
     async fn mark_rewound(&self, seen: &PeerClaim, known: RowVersion) -> Result<bool, JournalError>;
 
     /// Returns the time since the cluster's first engine started, by the database's clock. Records the start if this is
-    /// the first engine (R24).
+    /// the first engine.
     ///
     /// # Errors
     ///
@@ -169,14 +169,14 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError>;
 
-    /// Returns the names of the hosts that open or watching recoveries have a valid proof of (R10).
+    /// Returns the names of the hosts that open or watching recoveries have a valid proof of.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError>;
 
-    /// Returns the evacuation records from the host of this name that its latest recoveries have given up (R10), by
+    /// Returns the evacuation records from the host of this name that its latest recoveries have given up, by
     /// instance.
     ///
     /// # Errors
@@ -184,7 +184,7 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError>;
 
-    /// Returns the other hosts on which these instances may run according to the journals of all recoveries (R10).
+    /// Returns the other hosts on which these instances may run according to the journals of all recoveries.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Heartbeats of monitors. Those of the suspect's own monitors can contradict a claim that it is off (R15); the rest is for people and
+//! Heartbeats of monitors. Those of the suspect's own monitors can contradict a claim that it is off; the rest is for people and
 //! for numbers.
 
 use std::collections::BTreeSet;

@@ -213,7 +213,7 @@ pub struct RecoveryHistory {
 #[derive(Clone, Debug)]
 pub struct HostView {
     pub host: Host,
-    /// The reason for its maintenance, if it is in maintenance (R19).
+    /// The reason for its maintenance, if it is in maintenance.
     pub why: Option<MaintenanceReason>,
     /// The host's recovery that is open or watching.
     pub recovery: Option<(RecoveryId, Life)>,
@@ -269,7 +269,7 @@ pub struct StepLine {
     pub text: String,
 }
 
-/// The fact in an engine's registry entry that shows that it reads operators' actions as rows (R32).
+/// The fact in an engine's registry entry that shows that it reads operators' actions as rows.
 pub const READS_ACTIONS: &str = "actions";
 
 /// The result of an operator's action.

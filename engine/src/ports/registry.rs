@@ -143,7 +143,7 @@ pub trait Segments: Send + Sync {
     /// `SegmentExists`, `Database`.
     async fn create_segment(&self, new: &NewSegment) -> Result<Segment, RegistryError>;
 
-    /// Changes a segment. While a notification of one of its hosts is open only `enabled` may change (R20).
+    /// Changes a segment. While a notification of one of its hosts is open only `enabled` may change.
     ///
     /// # Errors
     ///
@@ -200,8 +200,7 @@ pub trait Hosts: Send + Sync {
     ) -> Result<Host, RegistryError>;
 
     /// Changes a host on behalf of an operator. While a notification of the segment is open only `on_maintenance=True`
-    /// alone is accepted (R20). `on_maintenance` true records the operator as the reason, false clears every reason
-    /// (R19).
+    /// alone is accepted. `on_maintenance` true records the operator as the reason, false clears every reason.
     ///
     /// # Errors
     ///
@@ -274,7 +273,7 @@ pub trait Notifications: Send + Sync {
 /// The entry point for reports.
 #[async_trait]
 pub trait Reports: Send + Sync {
-    /// Accepts a notification: looks the host up, checks maintenance (R19) and duplicates, inserts the row as `new`
+    /// Accepts a notification: looks the host up, checks maintenance and duplicates, inserts the row as `new`
     /// together with its recovery, all in one transaction. The row is the queue.
     ///
     /// `window_seconds` is `duplicate_notification_detection_interval`.
@@ -290,10 +289,10 @@ pub trait Reports: Send + Sync {
     ) -> Result<Notification, RegistryError>;
 }
 
-/// The query that nova-compute of a host makes before it starts (R25).
+/// The query that nova-compute of a host makes before it starts.
 #[async_trait]
 pub trait BootHolds: Send + Sync {
-    /// Returns the reason why nova-compute of the host of this name has to wait (R12, R25); `None` if it may start, or
+    /// Returns the reason why nova-compute of the host of this name has to wait; `None` if it may start, or
     /// if the host is not registered.
     ///
     /// # Errors

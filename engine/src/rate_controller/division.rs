@@ -16,7 +16,7 @@ pub(super) struct Inner {
     /// True if the window was too small for the demand when it was last divided.
     pub(super) full: bool,
     pub(super) members: BTreeMap<RecoveryId, Member>,
-    /// True if enough recoveries list or move instances for lists to be read once for all of them (R13).
+    /// True if enough recoveries list or move instances for lists to be read once for all of them.
     pub(super) many: bool,
     pub(super) is_reported: bool,
 }

@@ -184,7 +184,7 @@ fn fate(known: &AdoptionFacts<'_>) -> AdoptionOutcome {
     let Some(host) = known.host else {
         return fail("left open by Masakari; its host is not registered any more".to_owned());
     };
-    // The age is taken from our own clock if the row has that time: a reporter's clock may be wrong by days (EW15).
+    // The age is taken from our own clock if the row has that time: a reporter's clock may be wrong by days.
     let since = row.created_at.unwrap_or(row.generated_time);
     let age = known.now.micros_since(from_column(since));
     if u128::try_from(age).is_ok_and(|age| age > known.expiry.as_micros()) {
@@ -332,7 +332,7 @@ impl Adopt<'_> {
         Ok(())
     }
 
-    /// Records why the host is in maintenance (R19). Masakari's engine puts a host in maintenance first, and no
+    /// Records why the host is in maintenance. Masakari's engine puts a host in maintenance first, and no
     /// operator can while a notification is open, so it was not an operator.
     async fn reason(
         &self,

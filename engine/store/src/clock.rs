@@ -1,5 +1,4 @@
-//! The database's clock. Engines on several machines use it for joint decisions, because their own clocks may differ
-//! (R2).
+//! The database's clock. Engines on several machines use it for joint decisions, because their own clocks may differ.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use tachi_domain::Timestamp;

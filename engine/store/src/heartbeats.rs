@@ -1,4 +1,4 @@
-//! Heartbeats of a host's own monitors (R15): the latest ones of each monitor in the current boot of its host, and the
+//! Heartbeats of a host's own monitors: the latest ones of each monitor in the current boot of its host, and the
 //! boot in which a host was reported.
 
 use std::collections::BTreeMap;

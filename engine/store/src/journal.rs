@@ -69,7 +69,7 @@ impl JournalTables {
     }
 
     /// Reads on the journal's connection, in a transaction that a proxy sends to the primary. So all commits are
-    /// visible (R1), even if reads of the registry may miss some.
+    /// visible, even if reads of the registry may miss some.
     async fn causal<T>(&self, read: impl AsyncFnOnce(&Tx) -> Result<T, Stop>) -> Result<T, Stop> {
         let snapshot = self.db.snapshot().await?;
         let found = read(&snapshot).await;

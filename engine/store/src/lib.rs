@@ -11,7 +11,7 @@
 //! * **There is one way to write.** Every change is a `Transaction` value that `Database::write` runs in one transaction. It
 //!   starts, commits, rolls back and, as long as nothing is committed, repeats the transaction. No other code starts a
 //!   transaction.
-//! * **A write checks the claim** (R1). Every transaction of a claimed recovery starts with a counted update of the
+//! * **A write checks the claim**. Every transaction of a claimed recovery starts with a counted update of the
 //!   recovery's row at the claim's epoch.
 //! * **Statements are portable.** Syntax that only `SQLite`, `MariaDB` or `PostgreSQL` supports is in the module of
 //!   that name.

@@ -104,7 +104,7 @@ async fn set_up(
         let name: String = row.try_get(0)?;
         let value = match (name.as_str(), lane) {
             ("idle_transaction_timeout", _) => IDLE_TRANSACTION.as_secs(),
-            // Bit 1 makes reads and BEGIN wait for the commits of other nodes (R1).
+            // Bit 1 makes reads and BEGIN wait for the commits of other nodes.
             (_, Lane::Registry) => options.wsrep_sync_wait.into(),
             (_, Lane::Journal) => (options.wsrep_sync_wait | 1).into(),
         };

@@ -26,7 +26,7 @@ pub(crate) const IDLE_TRANSACTION: Duration = Duration::from_secs(5);
 /// not respond, and TCP waits for a quarter of an hour.
 pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 
-/// Time that the journal waits for its connection. After a longer wait its claims are lost anyway (R2).
+/// Time that the journal waits for its connection. After a longer wait its claims are lost anyway.
 const JOURNAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening the first connection.

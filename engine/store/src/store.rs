@@ -150,7 +150,7 @@ impl Store {
     }
 
     /// Returns the time of the first call by any engine: the cluster's first start, from which the start-up grace
-    /// counts (R24).
+    /// counts.
     ///
     /// # Errors
     ///

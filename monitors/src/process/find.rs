@@ -1,4 +1,4 @@
-//! Identification of a daemon among the machine's processes (MW17).
+//! Identification of a daemon among the machine's processes.
 //!
 //! A process is identified by its program, not by any text on its command line: an editor with the file open, a
 //! `grep` for the name, or a zombie are not the daemon.

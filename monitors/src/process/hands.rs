@@ -28,7 +28,7 @@ impl CommandRunner for Machine {
     }
 }
 
-/// Runs a program. Only its exit code decides (MW18). Its output goes to the monitor's own, because a daemon that it
+/// Runs a program. Only its exit code decides. Its output goes to the monitor's own, because a daemon that it
 /// starts keeps the output open.
 async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(), String> {
     let shown = words.join(" ");

@@ -93,7 +93,7 @@ pub(super) fn all(read: &Read) -> Vec<Check> {
     all
 }
 
-/// Name of the check of what monitors' heartbeats count for (R15).
+/// Name of the check of what monitors' heartbeats count for.
 const HEARTBEATS: &str = "monitor-heartbeats";
 
 /// Finds the hosts none of whose monitors can contradict a claim that the host is off.

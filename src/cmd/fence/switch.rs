@@ -360,7 +360,7 @@ async fn switch_off(
     Ok(off.join(", "))
 }
 
-/// Returns why a host must not be powered on now (R5, I7).
+/// Returns why a host must not be powered on now.
 async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Failure> {
     let wrong = |error| Failure::new("reading the host's recoveries", error);
     let base = wiring::existing(settings).await?;

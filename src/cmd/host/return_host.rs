@@ -1,7 +1,7 @@
 //! `tachi host return --do`: our own steps of a host's return to service, once nothing blocks them.
 //!
 //! Clearing `forced_down` is not one of them: only the engine that watches the host knows whether a fence device's command may still take
-//! effect (R5, R22). A service that was disabled by others stays disabled (R23), and a host that an operator has put in maintenance
+//! effect. A service that was disabled by others stays disabled, and a host that an operator has put in maintenance
 //! stays there. Each step is checked first, written into the audit log before it is done, and skipped if it is done already: after a
 //! crash in between, the command can be run again.
 
@@ -140,7 +140,7 @@ fn ready(facts: Facts) -> Result<Facts, Failure> {
 async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -> Result<(), Failure> {
     let audit = audit(settings, &base.clock, COMMAND)?;
     let nova = wiring::nova(settings, &base.clock).await?;
-    // A slow login between the intent and the call would make the intent too old to act on (R4).
+    // A slow login between the intent and the call would make the intent too old to act on.
     let ready = nova.make_ready().await;
     ready.map_err(|error| Failure::new("nothing was done: getting ready to enable its service", error))?;
     let entry = |phase, text: &str| {

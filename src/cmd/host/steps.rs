@@ -1,4 +1,4 @@
-//! The steps of a recovered host's return to service (R12, R22).
+//! The steps of a recovered host's return to service.
 //!
 //! The order matters. Casts that were sent to the dead host wait in its queue, and its nova-compute runs them when it starts,
 //! even if their instance is gone: so the queue is emptied first. Only a start of nova-compute

@@ -1,7 +1,7 @@
 //! The service of the drilled host: closed for the drill, and put back only while it still carries the drill's own change.
 //!
 //! Minutes pass in between. If the host dies by itself meanwhile, its recovery forces it down, and an operator may disable it for another
-//! reason: the drill must undo neither (R30).
+//! reason: the drill must undo neither.
 
 use std::collections::BTreeSet;
 

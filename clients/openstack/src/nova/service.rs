@@ -60,7 +60,7 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     if records.iter().any(Record::in_down_cell) {
         return Err(down_cell(host));
     }
-    // Each cell has its own table, so two hosts with the same name can exist at once (R35).
+    // Each cell has its own table, so two hosts with the same name can exist at once.
     if let [first, second, ..] = records.as_slice() {
         let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = format!(

@@ -313,7 +313,7 @@ impl Listener {
                 return;
             }
             Err(unread) => {
-                // Logs no part of the message: it may contain a user's token (EW27).
+                // Logs no part of the message: it may contain a user's token.
                 tracing::warn!(
                     why = unread.word(),
                     bytes = delivery.data.len(),

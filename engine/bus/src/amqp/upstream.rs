@@ -1,4 +1,4 @@
-//! Detection of a running upstream engine (R21).
+//! Detection of a running upstream engine.
 //!
 //! Each of our engines that consumes upstream's queue also consumes one of our own, to which nothing is published. A
 //! consumer of upstream's queue that is missing in ours is therefore an upstream engine.

@@ -70,7 +70,7 @@ pub struct HostChange {
 }
 
 impl HostChange {
-    /// True if the change only puts the host in maintenance, which is allowed even while the host is being recovered (R20).
+    /// True if the change only puts the host in maintenance, which is allowed even while the host is being recovered.
     pub fn only_sets_maintenance(&self) -> bool {
         *self
             == Self {
@@ -128,7 +128,7 @@ pub struct HostFilter {
 }
 
 string_enum! {
-    /// The reason why a host is in maintenance (R19).
+    /// The reason why a host is in maintenance.
     MaintenanceReason {
         /// An operator has set it: nothing may be recovered there.
         Operator = "operator",

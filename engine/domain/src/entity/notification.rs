@@ -28,7 +28,7 @@ string_enum! {
         New = "new",
         /// An engine is working on it, or it is on hold for an operator; then `message` gives the reason.
         Running = "running",
-        /// Masakari's state between two attempts. Tachi reads it and never leaves a row in it (R21).
+        /// Masakari's state between two attempts. Tachi reads it and never leaves a row in it.
         Error = "error",
         /// Done: not everything could be recovered.
         Failed = "failed",

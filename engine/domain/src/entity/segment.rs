@@ -78,7 +78,7 @@ pub struct SegmentChange {
 }
 
 impl SegmentChange {
-    /// True if the change is only about `enabled`, which is allowed at any time (R20).
+    /// True if the change is only about `enabled`, which is allowed at any time.
     pub fn only_enables(&self) -> bool {
         let without = Self {
             enabled: None,

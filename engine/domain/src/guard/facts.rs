@@ -35,9 +35,9 @@ pub(super) fn some<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 /// The recovery's own knowledge of its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HostFacts {
-    /// True if Nova has no current heartbeat of the host (R16).
+    /// True if Nova has no current heartbeat of the host.
     pub silent: bool,
-    /// True if a report came with evidence of a fence (R18).
+    /// True if a report came with evidence of a fence.
     pub evidence: bool,
     /// The duration of the cliff so far, in the recovery's elapsed time.
     pub cliff_for: Duration,

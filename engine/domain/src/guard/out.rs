@@ -20,7 +20,7 @@ impl Region {
         missed.map(|one| one.name.as_str())
     }
 
-    /// True if Nova lacks current heartbeats of most of the other hosts that are not forced down (R26), or did not answer.
+    /// True if Nova lacks current heartbeats of most of the other hosts that are not forced down, or did not answer.
     pub fn is_deaf_to_all_but(&self, host: &str, rules: &Policy) -> bool {
         let Ok(nova) = &self.nova else { return true };
         let own = nova.services.get(host).and_then(Option::as_ref);

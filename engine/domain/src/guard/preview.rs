@@ -1,4 +1,4 @@
-//! Verdicts of the guards if a host failed now, from the code that will decide then (R24).
+//! Verdicts of the guards if a host failed now, from the code that will decide then.
 
 use std::collections::{BTreeMap, BTreeSet};
 

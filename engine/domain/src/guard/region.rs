@@ -163,7 +163,7 @@ impl Region {
         self.service(host)?.last_heartbeat
     }
 
-    /// True if a host counts as out, beside the one in question (R24). A suspected host with a heartbeat in Nova does not count.
+    /// True if a host counts as out, beside the one in question. A suspected host with a heartbeat in Nova does not count.
     pub(super) fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
         self.was_proven_off(one.id, rules.guards.window)
             || (one.recovering && !self.lives(one, rules))

@@ -208,7 +208,7 @@ impl Hook {
             HookTarget::Exec { .. } => KILL_AFTER,
             HookTarget::Http { .. } => hold,
         };
-        // The intent may be half a second older than the run (R4).
+        // The intent may be half a second older than the run.
         self.timeout + more + Duration::from_secs(1)
     }
 }

@@ -1,4 +1,4 @@
-//! Instances that Nova was moving to the host when it died (R28).
+//! Instances that Nova was moving to the host when it died.
 //!
 //! The source of a migration writes where an instance is, without asking the destination. It may do so up to its long RPC
 //! timeout later, even after the recovery of the destination has finished. A live migration may have switched its guest to

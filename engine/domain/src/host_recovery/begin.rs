@@ -12,7 +12,7 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 impl HostRecovery {
     pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        // A retry waits for an operator or a report with evidence to confirm that the host is off (R31).
+        // A retry waits for an operator or a report with evidence to confirm that the host is off.
         let word = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
         let mut ctx = decision_context!(self, now, record);

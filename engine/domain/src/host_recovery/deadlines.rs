@@ -17,7 +17,7 @@ use crate::recovery::{DecisionTime, Life, Record, Task};
 const EXPLAINED: Duration = Duration::from_mins(1);
 
 /// Removes refusals that were caused by a cleared `forced_down`. Nova refuses to evacuate from a host that it takes for up.
-/// If an operator has cleared `forced_down`, its refusals showed only that, and nothing about the instances (EW19). They do
+/// If an operator has cleared `forced_down`, its refusals showed only that, and nothing about the instances. They do
 /// not count, and `forced_down` is set again.
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
     for one in moves.values_mut() {

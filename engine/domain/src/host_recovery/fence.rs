@@ -52,14 +52,14 @@ pub struct Order {
     /// The time that the order may be in flight, if the device's calls may take longer than other calls.
     #[serde(default)]
     pub call: Option<Duration>,
-    /// True if the device has answered. Until then, or until its time and Q have passed, it may still take effect (R5).
+    /// True if the device has answered. Until then, or until its time and Q have passed, it may still take effect.
     pub answered: bool,
     /// True if the device has read "off" since. An accepted order whose effect was not seen may still take effect.
     pub seen_off: bool,
 }
 
 impl Order {
-    /// True if it may still take effect (R5).
+    /// True if it may still take effect.
     fn may_come(&self, now: Elapsed, policy: &Policy) -> bool {
         let age = now.since(self.at);
         match (self.answered, self.seen_off || self.target.is_none()) {
@@ -86,11 +86,11 @@ pub struct Fence {
     /// A power-off from an old state, see [`OffIntent`]; becomes one of `orders`.
     #[serde(skip_serializing)]
     pub off: Option<OffIntent>,
-    /// True if a power-off may have been sent, in this try or an earlier one (R27).
+    /// True if a power-off may have been sent, in this try or an earlier one.
     pub ordered: bool,
     /// The last answer of a device, or the reason why it gave none.
     pub last_word: Option<String>,
-    /// The host's levels as they were configured when this try started (I10); `None` until they are known.
+    /// The host's levels as they were configured when this try started; `None` until they are known.
     pub levels: Option<Vec<Level>>,
     /// The index of the level that is being tried, or has confirmed the host off; counted from 0.
     pub level: usize,
@@ -169,7 +169,7 @@ impl Fence {
         }
     }
 
-    /// True if no order may take effect any more (R5).
+    /// True if no order may take effect any more.
     pub(super) fn is_quiet(&self, now: Elapsed, policy: &Policy) -> bool {
         !self.orders.iter().any(|order| order.may_come(now, policy))
     }
@@ -272,7 +272,7 @@ impl Post {
         unclear.then_some(false)
     }
 
-    /// Drops the readings, because the host's heartbeat has moved: an earlier "off" shows nothing any more (R26).
+    /// Drops the readings, because the host's heartbeat has moved: an earlier "off" shows nothing any more.
     fn forget_readings(&mut self, now: Elapsed) {
         self.first_off = None;
         self.latest_off = None;

@@ -100,7 +100,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     state.hooks.last_word(status, message + &coming)
 }
 
-/// Returns a warning for a recovery that has not listed anything since its latest requests were lost (R33).
+/// Returns a warning for a recovery that has not listed anything since its latest requests were lost.
 fn unlisted(state: &HostRecovery) -> String {
     if !state.rewound {
         return String::new();

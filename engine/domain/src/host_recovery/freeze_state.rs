@@ -100,7 +100,7 @@ pub(super) fn act(
     true
 }
 
-/// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not (R27).
+/// Ends the approvals. An approval covers what was seen before the freeze, and so ends when the freeze starts, seen or not.
 fn end_approvals(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let thawed = |pulse: &OperatorState| pulse.frozen.thawed > state.freeze.thawed;
     if over(state).is_some() || state.pulse.as_ref().is_some_and(thawed) {

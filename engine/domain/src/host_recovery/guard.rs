@@ -1,6 +1,6 @@
 //! The guards of one recovery: asked before anything is done, again before an order, and again before a host that was found
 //! off is treated as lost. Once a host has been ordered off there is nothing left to guard: its instances are down, and the
-//! fence is followed to its end (I4).
+//! fence is followed to its end.
 
 mod approval;
 mod host_up;
@@ -436,7 +436,7 @@ impl GuardTrack {
         facts
     }
 
-    /// True if more than one report supports it (R24, G3).
+    /// True if more than one report supports it (G3).
     pub(super) fn is_corroborated(&self, suspect: &Suspect<'_>, ctx: &DecisionContext<'_>) -> bool {
         let reports = !suspect.seen_only;
         suspect.is_surely_silent(ctx.now.elapsed, ctx.policy)

@@ -14,7 +14,7 @@ use crate::recovery::{
 
 impl HostRecovery {
     /// Hands the host back. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
-    /// more), `forced_down` is cleared (R22). Never while a fence order may still take effect (R5).
+    /// more), `forced_down` is cleared. Never while a fence order may still take effect.
     pub(super) fn act_returning(
         &mut self,
         now: DecisionTime,
@@ -23,7 +23,7 @@ impl HostRecovery {
     ) {
         let settle = self.policy.settle_time();
         self.service.want(now, self.policy.heartbeat_poll, commands);
-        // Other recoveries may count on the proof (R10): a new owner checks it once.
+        // Other recoveries may count on the proof: a new owner checks it once.
         if self.proof.as_ref().is_some_and(|proof| !proof.is_confirmed()) {
             self.fence
                 .want_proof(self.proof.as_ref(), &self.policy, now, commands);

@@ -1,4 +1,4 @@
-//! Instances that come to the host after its notification is closed (R28).
+//! Instances that come to the host after its notification is closed.
 //!
 //! They are moved in stage `Moving` like all others, while the recovery's life stays `watching`: that blocks no other recovery and
 //! counts for no guard. The notification is not opened again. It is corrected when the late moves are done.

@@ -157,7 +157,7 @@ impl PlacementPlan {
             {
                 NextStep::Again
             }
-            // EW23: a failure that no host can cure uses nothing but its own attempts. If Nova has chosen a host each time, no host in
+            // A failure that no host can cure uses nothing but its own attempts. If Nova has chosen a host each time, no host in
             // reserve is spent on an instance that has broken on all of them.
             (_, RetryElsewhere::No) | (PlacementTarget::Scheduler, RetryElsewhere::Perhaps) => {
                 NextStep::GiveUp

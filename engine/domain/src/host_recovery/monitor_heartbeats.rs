@@ -1,4 +1,4 @@
-//! Heartbeats of the host's own monitors (R15): two that arrive after a claim that the host is off contradict it.
+//! Heartbeats of the host's own monitors: two that arrive after a claim that the host is off contradict it.
 //!
 //! Nova's heartbeat ends with nova-compute, while guests run on; a monitor beside them shows that the host runs. The margins outlast
 //! what a proxy may hold back: a heartbeat sent before the host died has been received by then, or is dropped.

@@ -49,7 +49,7 @@ pub struct OriginalState {
     pub power_state: PowerState,
 }
 
-/// The owner of the lock on an instance (R12), which decides how a locked instance is treated.
+/// The owner of the lock on an instance, which decides how a locked instance is treated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lock {
@@ -78,7 +78,7 @@ pub enum Preparation {
         /// The time at which the intent was journalled.
         at: Elapsed,
         /// True if no answer came, or an earlier owner requested it. Its effect is checked for, and it is not repeated before D + Q have
-        /// passed (R5).
+        /// passed.
         loose: bool,
     },
     /// The reset is done.
@@ -101,7 +101,7 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum MoveStep {
-    /// On hold, because it may run on another host too (R11); checked again from time to time.
+    /// On hold, because it may run on another host too; checked again from time to time.
     Held,
     /// Waiting for its request.
     Waiting {
@@ -112,7 +112,7 @@ pub enum MoveStep {
     Asked {
         /// The time at which the intent was journalled.
         since: Elapsed,
-        /// The highest evacuation record known at that time: any higher one is the effect (R8).
+        /// The highest evacuation record known at that time: any higher one is the effect.
         floor: MigrationId,
         /// True if Nova has accepted the request.
         answered: bool,
@@ -174,7 +174,7 @@ pub struct RestorationCall {
     pub what: RestorationKind,
     /// The time of the request.
     pub at: Elapsed,
-    /// True if Nova has answered. Until then it may still take effect, and is not repeated (R5).
+    /// True if Nova has answered. Until then it may still take effect, and is not repeated.
     pub answered: bool,
 }
 
@@ -204,7 +204,7 @@ pub struct Move {
     pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
-    /// The owner of its lock: the recovery removes its own at the end, and any other stays (R12).
+    /// The owner of its lock: the recovery removes its own at the end, and any other stays.
     pub lock: Lock,
     /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
     pub lock_loose: Option<Elapsed>,
@@ -226,13 +226,13 @@ pub struct Move {
     pub known: MigrationId,
     /// Evacuation records that were given up.
     pub written_off: Vec<WrittenOff>,
-    /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed (R10).
+    /// Other hosts on which it may run, because Nova has recorded an evacuation to them as failed.
     #[serde(default)]
     pub may_run: BTreeSet<String>,
-    /// Those of them that are confirmed off, for as long as they are (R29).
+    /// Those of them that are confirmed off, for as long as they are.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub counted_off: BTreeSet<String>,
-    /// Other hosts on which it may run, because another move to or from them was unfinished when the host died (R11).
+    /// Other hosts on which it may run, because another move to or from them was unfinished when the host died.
     #[serde(default)]
     pub elsewhere: BTreeSet<String>,
     /// Other hosts on which it does not run, as an operator has confirmed.
@@ -241,7 +241,7 @@ pub struct Move {
     /// True if it is done because Nova did not know it any more, in more than one answer.
     #[serde(default)]
     pub deleted: bool,
-    /// True if Nova was moving it to the host when the host died, and has never shown it there (R28).
+    /// True if Nova was moving it to the host when the host died, and has never shown it there.
     #[serde(default)]
     pub awaited: bool,
     /// True if its task_state was `rebuilding` before it was requested, so that this task shows nothing about the result.
@@ -323,7 +323,7 @@ impl Move {
     }
 
     /// Resets what rests on the answers of the last owner, whose calls may or may not have been sent. Locking and unlocking are
-    /// simply repeated. A call that changes more is checked for its effect, and never repeated at once (R5).
+    /// simply repeated. A call that changes more is checked for its effect, and never repeated at once.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lock_in_doubt = true;
         if !self.is_finished() {
@@ -442,7 +442,7 @@ impl Move {
             .any(|off| off.id == record.id && off.status == record.status && off.dest == record.dest)
     }
 
-    /// Drops the note, but keeps the remark that its original state is unknown (R33).
+    /// Drops the note, but keeps the remark that its original state is unknown.
     pub(super) fn clear_note(&mut self) {
         let note = self.note.take().unwrap_or_default();
         for text in [UNKNOWN_STATE, ERROR_OF_OURS]

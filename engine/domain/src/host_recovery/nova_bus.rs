@@ -1,4 +1,4 @@
-//! The check whether Nova's messages get through, made while an evacuation waits that no conductor has picked up (R10).
+//! The check whether Nova's messages get through, made while an evacuation waits that no conductor has picked up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -18,7 +18,7 @@ use crate::wait::Wait;
 const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
-    /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's (R5).
+    /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's.
     pub(super) fn claimed(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         self.asks = InFlight::default();
         self.guard.forget_answers(now.elapsed);
@@ -76,7 +76,7 @@ impl HostRecovery {
         self.pulse = Some(pulse);
     }
 
-    /// Takes a further report that the host is off, once: the status of the first one does not count any more (R19).
+    /// Takes a further report that the host is off, once: the status of the first one does not count any more.
     fn joined(&mut self, now: DecisionTime, record: &mut Record) {
         if self.has_heard_normal() {
             return;
@@ -145,7 +145,7 @@ impl HostRecovery {
     }
 }
 
-/// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them (R33).
+/// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     state.rewound = true;
     state.message = Some(REWOUND.to_owned());

@@ -28,7 +28,7 @@ use crate::timestamp::Timestamp;
 /// Minimum time between the first list without an instance and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 
-/// The remark that R14 requires.
+/// The remark that names what evidence of the fencing was missing.
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
 
@@ -63,7 +63,7 @@ impl<'a> HostInstance<'a> {
     }
 }
 
-/// Returns the moves of another kind that make it unknown where the guest runs (R11), and the other host that each names.
+/// Returns the moves of another kind that make it unknown where the guest runs, and the other host that each names.
 fn other_hosts<'a>(
     shown: HostInstance<'a>,
     migrations: &'a [&'a Migration],
@@ -212,7 +212,7 @@ impl InstanceListing {
         let asked = self.question.answered();
         let last = std::mem::take(&mut self.looking_last);
         let inventory = match result {
-            // Without its service record the host's cell may be down, and an empty list may be wrong (EW33).
+            // Without its service record the host's cell may be down, and an empty list may be wrong.
             Ok(inventory) if inventory.service.is_some() => inventory,
             Ok(_) => {
                 return self.failed("Nova does not show the host's service record", ctx);
@@ -449,7 +449,7 @@ fn follow_what_is_open(
     }
 }
 
-/// Releases moves on hold whose other migration has ended, or whose other host is confirmed off too (R11).
+/// Releases moves on hold whose other migration has ended, or whose other host is confirmed off too.
 fn look_at_held(
     inventory: &Inventory,
     move_track: &mut MoveTrack,

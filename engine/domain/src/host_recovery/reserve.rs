@@ -7,9 +7,9 @@
 //!     \________________ of no use after all ________________________________/
 //! ```
 //!
-//! The journal's own uniqueness reserves a host (R6), in the transaction that writes this state, before anything is requested
+//! The journal's own uniqueness reserves a host, in the transaction that writes this state, before anything is requested
 //! of it. A crash at any point therefore leaves a host that belongs to a recovery which an engine claims. The requests are
-//! idempotent, and their effect is checked before it is undone: only what is still as this recovery made it is put back (R23).
+//! idempotent, and their effect is checked before it is undone: only what is still as this recovery made it is put back.
 
 pub(super) mod choice;
 mod hosts;
@@ -82,7 +82,7 @@ pub struct Reservation {
     pub service: ServiceId,
     /// True if its service was enabled before.
     pub was_enabled: bool,
-    /// The reason for which it was disabled before, if one was given (R23).
+    /// The reason for which it was disabled before, if one was given.
     pub was_reason: Option<String>,
     /// The free resources on it when it was reserved; `None` if they are unknown.
     pub room: Option<Resources>,
@@ -94,7 +94,7 @@ pub struct Reservation {
     pub enabled: u32,
     /// The latest change that was requested.
     pub call: Option<ForceDownRequest>,
-    /// The time of the last change request without an answer: until D + Q have passed it may still take effect (R5).
+    /// The time of the last change request without an answer: until D + Q have passed it may still take effect.
     pub loose: Option<Elapsed>,
     #[serde(skip)]
     pub(super) asked: bool,

@@ -30,7 +30,7 @@ const SET_AGAIN: u32 = 3;
 pub struct ForceDownRequest {
     /// The time of the change.
     pub at: Elapsed,
-    /// True if Nova has answered. Until then, or until D + Q have passed, it may still take effect (R5).
+    /// True if Nova has answered. Until then, or until D + Q have passed, it may still take effect.
     pub answered: bool,
 }
 
@@ -44,7 +44,7 @@ pub struct ServiceTrack {
     /// The service's id in Nova.
     pub id: Option<ServiceId>,
     /// Nova's clock at the recovery's first reading, less a margin for clocks that differ: evacuation records newer than this are
-    /// the recovery's own (R13).
+    /// the recovery's own.
     pub since: Option<Timestamp>,
     /// The latest attempt to set `forced_down`.
     pub put: Option<ForceDownRequest>,
@@ -52,7 +52,7 @@ pub struct ServiceTrack {
     pub put_loose: Option<Elapsed>,
     /// True if this recovery has set `forced_down` for the current proof.
     pub in_force: bool,
-    /// The heartbeat noted after that (R16): if it advances, the host is running.
+    /// The heartbeat noted after that: if it advances, the host is running.
     pub mark: Option<Timestamp>,
     /// The heartbeat that was shown before that change.
     #[serde(default)]
@@ -67,7 +67,7 @@ pub struct ServiceTrack {
     pub back: Option<Elapsed>,
     /// The number of failed updates in a row.
     pub faults: u32,
-    /// The heartbeat that an earlier recovery's change has left in the record (R31).
+    /// The heartbeat that an earlier recovery's change has left in the record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_stamp: Option<OwnStamp>,
     /// True if the record has carried this recovery's mark.
@@ -193,8 +193,8 @@ impl ServiceTrack {
         }
     }
 
-    /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it (R33). A
-    /// `forced_down` that this recovery has set it also clears (R22).
+    /// Adopts a change that carries this recovery's mark although the journal knows of none, because it has lost it. A
+    /// `forced_down` that this recovery has set it also clears.
     pub(super) fn adopt_lost_change(&mut self, seen: &Service, ctx: &mut DecisionContext<'_>) {
         if self.put.is_none() && seen.forced_down && reason_of(seen).contains(&ctx.mark()) {
             self.put = Some(ForceDownRequest {
@@ -206,7 +206,7 @@ impl ServiceTrack {
         }
     }
 
-    /// True if a change that sets `forced_down` may still take effect (R5).
+    /// True if a change that sets `forced_down` may still take effect.
     pub(super) fn may_yet_be_set(&self, now: Elapsed, settle: Duration) -> bool {
         self.put_loose.is_some_and(|at| now.since(at) < settle)
     }
@@ -275,7 +275,7 @@ impl ServiceTrack {
             answered: false,
         });
         self.before = Some(seen.beat());
-        // A service that is disabled without a mark of Tachi, with a reason or without, was disabled by others, and stays so (R23). The
+        // A service that is disabled without a mark of Tachi, with a reason or without, was disabled by others, and stays so. The
         // mark of an earlier recovery is replaced by this one's.
         // A drain counts as an operator's change.
         let reason = reason_of(seen);

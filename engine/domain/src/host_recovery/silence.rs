@@ -1,4 +1,4 @@
-//! The time since which silence of the host in Nova counts: by scans in which others were up in Nova (R26).
+//! The time since which silence of the host in Nova counts: by scans in which others were up in Nova.
 
 use std::time::Duration;
 

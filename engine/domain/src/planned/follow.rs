@@ -11,7 +11,7 @@ use crate::recovery::{Command, DecisionTime, Record, ServerReading, StepKind, Ta
 /// The time limit for Nova to abort a migration. After it the migration is left to Nova, and the message reports that.
 const ABORT_LIMIT: Duration = Duration::from_mins(5);
 
-/// The number of reads without any effect after which an unanswered call counts as not made (R8).
+/// The number of reads without any effect after which an unanswered call counts as not made.
 const ABSENT: u32 = 2;
 
 /// The number of attempts: a call that was certainly not made is repeated once.

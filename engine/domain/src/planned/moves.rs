@@ -41,7 +41,7 @@ pub struct PlannedMove {
     /// The destination host, if known.
     pub dest: Option<String>,
     pub stage: MoveStage,
-    /// The instance's latest live migration in Nova before the call: any later one is the call's effect (R8).
+    /// The instance's latest live migration in Nova before the call: any later one is the call's effect.
     pub before: Option<MigrationId>,
     /// The id of Nova's record of the move.
     pub record: Option<MigrationId>,

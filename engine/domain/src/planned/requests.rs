@@ -222,7 +222,7 @@ impl PlannedState {
 }
 
 impl PlannedMove {
-    /// True if the call could no longer take effect when a read started at `looked` (R8).
+    /// True if the call could no longer take effect when a read started at `looked`.
     pub(super) fn is_absent(&self, looked: Elapsed, after: Duration) -> bool {
         self.asked.is_some_and(|asked| looked.since(asked.at) >= after)
     }

@@ -1,4 +1,4 @@
-//! Actions that operators request of a recovery (R32). Each has a row of its own until an engine has processed it.
+//! Actions that operators request of a recovery. Each has a row of its own until an engine has processed it.
 
 use std::time::Duration;
 

@@ -52,9 +52,9 @@ pub enum ServiceUpdate {
         /// The reason, marked as ours.
         reason: String,
     },
-    /// `forced_down` alone: another party has disabled the service for a reason of its own (R23).
+    /// `forced_down` alone: another party has disabled the service for a reason of its own.
     ForceDown,
-    /// `forced_down` is cleared: its nova-compute is back (R22).
+    /// `forced_down` is cleared: its nova-compute is back.
     ClearForcedDown,
     /// `enabled`: the host is back, and we had disabled it (9.10).
     Enable,
@@ -121,7 +121,7 @@ pub enum Command {
         /// The time before which evacuation records are not needed, by Nova's clock.
         since: Option<Timestamp>,
     },
-    /// Reads only the evacuation records; one read serves many recoveries (R13).
+    /// Reads only the evacuation records; one read serves many recoveries.
     ReadEvacuations {
         /// The same limit as for the lists.
         since: Option<Timestamp>,

@@ -1,4 +1,4 @@
-//! Evacuations that recoveries have given up, for later recoveries (R10).
+//! Evacuations that recoveries have given up, for later recoveries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus};
 
-/// An evacuation record that was given up in exactly this state (R10). If the record changes later, Nova has picked it up after
+/// An evacuation record that was given up in exactly this state. If the record changes later, Nova has picked it up after
 /// all: its conductor takes the first `accepted` record of an instance, not the one its caller made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenOff {

@@ -28,10 +28,10 @@ pub struct Inventory {
     /// The host's service record, read before the lists and after them. If Nova could show it both times, the host's cell was
     /// available for the lists.
     pub service: Option<Service>,
-    /// Evacuation records that earlier recoveries of the host have given up, because their destinations had failed (R10). Those
+    /// Evacuation records that earlier recoveries of the host have given up, because their destinations had failed. Those
     /// destinations may be back since, and Nova never ends such a record.
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
-    /// Other hosts on which these instances may run, according to earlier recoveries of any host (R10).
+    /// Other hosts on which these instances may run, according to earlier recoveries of any host.
     pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
 }
 
@@ -79,7 +79,7 @@ pub struct ServerIds {
     pub ids: BTreeSet<ServerId>,
 }
 
-/// The state of Nova's messaging (R10).
+/// The state of Nova's messaging.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Messaging {
     /// True if every nova-conductor is up. Their heartbeats do not use the broker that evacuations use.
@@ -161,10 +161,10 @@ pub enum ServerCall {
 pub enum Observation {
     /// Time has passed.
     Tick,
-    /// This engine has just claimed the recovery: the fate of calls in flight when the last owner stopped is unknown (R5).
+    /// This engine has just claimed the recovery: the fate of calls in flight when the last owner stopped is unknown.
     Claimed(OperatorState),
     /// A database failover has lost the latest writes of earlier owners. None of their calls can take effect any more, but some that
-    /// the journal does not know may have taken effect (R33). The claim follows.
+    /// the journal does not know may have taken effect. The claim follows.
     Rewound,
     /// The state that an operator may have changed.
     Pulse(OperatorState),
@@ -236,13 +236,13 @@ pub enum Observation {
         /// The outcome of the run.
         outcome: HookOutcome,
     },
-    /// A command was not carried out, because its intent had become too old or the claim too uncertain (R2, R4).
+    /// A command was not carried out, because its intent had become too old or the claim too uncertain.
     NotSent(Command),
     /// Another recovery is working on these instances.
     MovesTaken(Vec<ServerId>),
     /// The write was refused: too many hosts were ordered off recently ([`super::FenceOrder`]).
     OrderRefused,
-    /// The write was refused because the host is being recovered (R12).
+    /// The write was refused because the host is being recovered.
     HostUnderRecovery,
     /// The write was refused: it would have frozen a host on which these instances are being recovered.
     InstancesUnderRecovery(Vec<ServerId>),

@@ -10,7 +10,7 @@ use crate::timestamp::Timestamp;
 /// The claim that a host is off: the time that it refers to, and what the reports know of the fence.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OffClaim {
-    /// The latest time that any of the reports refers to. Each clock on a report's way can make it older, but never newer (R16).
+    /// The latest time that any of the reports refers to. Each clock on a report's way can make it older, but never newer.
     pub dated: Timestamp,
     /// The time when that report was accepted, by the database's clock; `None` if that report opened the recovery.
     #[serde(default, skip_serializing_if = "Option::is_none")]

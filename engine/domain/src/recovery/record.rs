@@ -109,7 +109,7 @@ pub struct Step {
     pub text: String,
 }
 
-/// An order to power a host off, which the guard against too many orders counts (R24).
+/// An order to power a host off, which the guard against too many orders counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FenceOrder {
     /// The limit below which the number of recent orders has to be; `None` for no limit.
@@ -138,7 +138,7 @@ pub struct FreezeOrder {
     pub reason: String,
 }
 
-/// An instance that is to run on a host, and must not run on another (R12).
+/// An instance that is to run on a host, and must not run on another.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
     pub server: ServerId,
@@ -166,20 +166,20 @@ pub struct Record {
     pub host: Option<MaintenanceReason>,
     /// The new stage of the recovery's life.
     pub life: Option<Life>,
-    /// A condition of the write: no host recovery of this host is open (R12). If the writer is a host recovery itself, no later one
-    /// may watch the host either (R22).
+    /// A condition of the write: no host recovery of this host is open. If the writer is a host recovery itself, no later one
+    /// may watch the host either.
     pub unless_host_recovery: Option<String>,
     /// A condition of the write: the instance may run nowhere else.
     pub unless_elsewhere: Option<Elsewhere>,
-    /// True if no report may have joined with a claim that the recovery has not seen: the claim would be lost at the end (R19).
+    /// True if no report may have joined with a claim that the recovery has not seen: the claim would be lost at the end.
     pub unless_joined: bool,
-    /// The instance that is restarted, to be counted for it (EW26).
+    /// The instance that is restarted, to be counted for it.
     pub restarted: Option<ServerId>,
     /// The reserved hosts whose reservation has changed.
     pub reservations: BTreeSet<HostId>,
     /// True if the host is in service again: its maintenance ends, if this recovery has set it.
     pub host_back: bool,
-    /// True if the subject of the recovery was seen running again: another report of it is another failure (R19).
+    /// True if the subject of the recovery was seen running again: another report of it is another failure.
     pub running_again: bool,
     /// The order to power the host off that is about to be given.
     pub order: Option<FenceOrder>,
@@ -194,7 +194,7 @@ pub struct Record {
     pub dismissed: bool,
     /// The operator actions that were processed just now.
     pub words: Vec<HeardWord>,
-    /// The rows of the operator actions that were processed (R32).
+    /// The rows of the operator actions that were processed.
     pub heard_actions: BTreeSet<i64>,
     /// A condition of the write: none of these scopes is frozen.
     pub unless_frozen: UnlessFrozen,

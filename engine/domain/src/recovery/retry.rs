@@ -1,4 +1,4 @@
-//! Another attempt at a failed recovery. The attempt claims nothing by itself (R31): what an earlier report claimed about the host is
+//! Another attempt at a failed recovery. The attempt claims nothing by itself: what an earlier report claimed about the host is
 //! in the past.
 
 use std::collections::BTreeMap;

@@ -183,7 +183,7 @@ fn on_maintenance(
     };
     let protection = match reason {
         MaintenanceReason::Operator | MaintenanceReason::Recovery => lost_or_down(name, look),
-        // A failure of the host itself is still reported and recovered (R19).
+        // A failure of the host itself is still reported and recovered.
         MaintenanceReason::Process => Protection::Degraded,
     };
     standing.worsen(protection, code);

@@ -1,4 +1,4 @@
-//! The limit for restarts of an instance (EW26): another restart does not help an instance that fails again and again.
+//! The limit for restarts of an instance: another restart does not help an instance that fails again and again.
 //!
 //! Only one recovery of an instance is open at a time, so the count made at the start stays valid until the end.
 

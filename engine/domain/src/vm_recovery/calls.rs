@@ -8,7 +8,7 @@ use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, StepKind};
 
-/// The longest time between an intent and its call (R4), rounded up.
+/// The longest time between an intent and its call, rounded up.
 const SENT_WITHIN: Duration = Duration::from_secs(1);
 
 impl VmRecovery {
@@ -129,7 +129,7 @@ impl VmRecovery {
     }
 
     /// Makes the intent fail if an evacuation may have left the instance running on another host than the one Nova shows:
-    /// started here, it would run twice (C1). The journal is checked in the transaction of each intent, because a recovery
+    /// started here, it would run twice. The journal is checked in the transaction of each intent, because a recovery
     /// of the host may start and finish while this one waits.
     pub(super) fn must_be_alone(&self, record: &mut Record) {
         record.unless_elsewhere = self.server.map(|server| Elsewhere {
@@ -144,7 +144,7 @@ impl VmRecovery {
         }
     }
 
-    /// True if a call requested at `at` can no longer take effect (R5).
+    /// True if a call requested at `at` can no longer take effect.
     pub(super) fn is_settled(&self, at: Elapsed, now: DecisionTime) -> bool {
         now.elapsed.since(at) >= self.policy.settle_time() + SENT_WITHIN
     }

@@ -12,7 +12,7 @@ impl VmRecovery {
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         match observation {
             Observation::Claimed(pulse) => {
-                // The last owner's call may or may not have been sent; `asked` holds its time (R5).
+                // The last owner's call may or may not have been sent; `asked` holds its time.
                 self.server_read.not_sent();
                 self.service_read.not_sent();
                 self.hooks.forget_answers();

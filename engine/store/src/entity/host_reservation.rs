@@ -10,7 +10,7 @@ pub struct Model {
     pub(crate) recovery_id: i64,
     pub(crate) host_uuid: String,
     pub(crate) host_name: String,
-    /// The host while it is held, and NULL afterwards (R6).
+    /// The host while it is held, and NULL afterwards.
     pub(crate) open_key: Option<String>,
     pub(crate) state: String,
     pub(crate) was_enabled: bool,

@@ -1,4 +1,4 @@
-//! `host_state`: the reasons why hosts are in maintenance (R19).
+//! `host_state`: the reasons why hosts are in maintenance.
 
 use sea_orm::entity::prelude::*;
 

@@ -41,7 +41,7 @@ pub struct Model {
     /// JSON of a list of names.
     pub(crate) waits_on: Option<String>,
     pub(crate) waits_since: Option<i64>,
-    /// True if a failover of the database has lost writes of an owner (R33).
+    /// True if a failover of the database has lost writes of an owner.
     pub(crate) rewound: bool,
     /// True if it ended because the report was a false alarm and nothing was done.
     pub(crate) dismissed: bool,

@@ -1,4 +1,4 @@
-//! Operators' actions as rows. Each is read until an engine has marked it as processed in its own transaction (R32).
+//! Operators' actions as rows. Each is read until an engine has marked it as processed in its own transaction.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryOrder as _};

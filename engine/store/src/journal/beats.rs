@@ -1,6 +1,6 @@
 //! Heartbeats of several recoveries in one transaction, with as many statements as one needs.
 //!
-//! Like every write it starts with a counted update, for each recovery at its own epoch (R1). A lost claim matches no
+//! Like every write it starts with a counted update, for each recovery at its own epoch. A lost claim matches no
 //! row and so writes nothing; the others are unaffected.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ fn claim_of(beat: &LeaseRenewal) -> Result<(String, i64), Failure> {
 }
 
 /// Returns the condition for the row of a held claim, `past` heartbeats after the one that its owner knows. The
-/// sequence is not compared (R33).
+/// sequence is not compared.
 fn row_of(beat: &LeaseRenewal, past: u64) -> Result<(String, Condition), Failure> {
     let row = claim::held(&beat.claim)?
         .add(recovery::Column::Beat.eq(signed("beat", beat.claim.beat.saturating_add(past))?));

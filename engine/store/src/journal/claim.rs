@@ -28,8 +28,8 @@ use crate::transaction::{Transaction, Tx, TxOutcome, roll_back};
 
 /// Claims recoveries in one transaction and reads them.
 ///
-/// A recovery is claimed if it is unchanged: with the epoch, sequence and owner of `seen` (R33). It is read only after
-/// the claims are committed, in one snapshot on the same connection (R1). If another engine claims it in between, the
+/// A recovery is claimed if it is unchanged: with the epoch, sequence and owner of `seen`. It is read only after
+/// the claims are committed, in one snapshot on the same connection. If another engine claims it in between, the
 /// data read may be newer than the claim; then every write of this owner is refused. The results have the order of
 /// `seen`: `None` if another engine was faster.
 pub(super) async fn claim_all(

@@ -42,7 +42,7 @@ impl Transaction for Commit<'_> {
     type Output = WriteOutcome;
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<WriteOutcome>, Stop> {
-        // The write that checks the claim comes first (R1, R33).
+        // The write that checks the claim comes first.
         if !self.hold(tx).await? {
             return rewind::missed(tx, self.claim).await;
         }

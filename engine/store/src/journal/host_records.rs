@@ -1,4 +1,4 @@
-//! The data about all hosts that the guards need (R24).
+//! The data about all hosts that the guards need.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

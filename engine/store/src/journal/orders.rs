@@ -1,4 +1,4 @@
-//! Power-off orders of hosts, and the limit of recent ones (R24).
+//! Power-off orders of hosts, and the limit of recent ones.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The data that an operator may have changed, read in every transaction of a recovery (R20).
+//! The data that an operator may have changed, read in every transaction of a recovery.
 
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _};
 use tachi_domain::Timestamp;

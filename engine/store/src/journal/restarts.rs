@@ -1,4 +1,4 @@
-//! Restarts of an instance by all recoveries (EW26).
+//! Restarts of an instance by all recoveries.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{

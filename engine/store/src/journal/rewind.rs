@@ -1,4 +1,4 @@
-//! Rows that are older than their owners know: a failover of the database has lost writes (R33).
+//! Rows that are older than their owners know: a failover of the database has lost writes.
 
 use async_trait::async_trait;
 use sea_orm::sea_query::Expr;

@@ -1,7 +1,7 @@
 //! Another attempt after a failed recovery.
 //!
 //! The attempt passes the same checks as a notification, and is a new recovery that reads everything again. The failed
-//! one stays unchanged. The attempt claims nothing about the host (R31), because an earlier NORMAL was about the past.
+//! one stays unchanged. The attempt claims nothing about the host, because an earlier NORMAL was about the past.
 //! Evidence keeps its date, and is kept only if no reporter of the host is quarantined.
 
 use async_trait::async_trait;

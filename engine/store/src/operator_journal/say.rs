@@ -1,4 +1,4 @@
-//! An operator's action on a recovery, written as a separate row (R32).
+//! An operator's action on a recovery, written as a separate row.
 //!
 //! The columns of the recovery contain the last action, too: older programs show it, and an older engine reads an abort
 //! there.

@@ -197,7 +197,7 @@ struct AcceptContext<'a> {
     reported_boot: Option<ReportedBoot>,
 }
 
-/// Records the boots in which these hosts are reported (R15).
+/// Records the boots in which these hosts are reported.
 async fn note_boots<'a, 'b: 'a>(
     tx: &Tx,
     cases: impl Iterator<Item = &'a mut AcceptContext<'b>>,
@@ -356,7 +356,7 @@ pub(crate) async fn holder(tx: &Tx, key: &str) -> Result<Option<recovery::Model>
 }
 
 /// Adds a report's information to an open recovery, which reads it with its next transaction. If the report claims that
-/// the host is off, the recovery reads that claim before it can end for lack of it (R19). `false` if the recovery has
+/// the host is off, the recovery reads that claim before it can end for lack of it. `false` if the recovery has
 /// just ended.
 pub(crate) async fn join(
     tx: &impl ConnectionTrait,

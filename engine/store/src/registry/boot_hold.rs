@@ -1,4 +1,4 @@
-//! The boot guard: whether nova-compute on a host has to wait for operations of its recoveries (R5, R12, R25).
+//! The boot guard: whether nova-compute on a host has to wait for operations of its recoveries.
 
 use sea_orm::sea_query::ExprTrait as _;
 use sea_orm::{
@@ -92,7 +92,7 @@ async fn waits_for(
     }
 }
 
-/// True if an operator has confirmed the host off, and no engine has processed that yet (R26).
+/// True if an operator has confirmed the host off, and no engine has processed that yet.
 fn is_confirmed_off(row: &recovery::Model, last_applied: u64, clock: Timestamp) -> Result<bool, Stop> {
     let confirmed_at = Timestamp::from_micros(row.word_at.unwrap_or_default());
     let is_new = recovery_cell(row, "word_number").count(row.word_number)? > last_applied;

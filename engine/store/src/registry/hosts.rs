@@ -96,7 +96,7 @@ pub(super) async fn changeable(
     with_segment(db, segment, row).await
 }
 
-/// Refuses every change but maintenance while the segment is in use (R20).
+/// Refuses every change but maintenance while the segment is in use.
 async fn refuse_in_use(
     db: &impl ConnectionTrait,
     row: &host::Model,

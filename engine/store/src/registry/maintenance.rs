@@ -1,4 +1,4 @@
-//! The reason why a host is in maintenance (R19), stored in addition to `hosts.on_maintenance`, which clients see.
+//! The reason why a host is in maintenance, stored in addition to `hosts.on_maintenance`, which clients see.
 
 use std::collections::BTreeMap;
 

@@ -145,7 +145,7 @@ impl Transaction for Update<'_> {
     }
 }
 
-/// True if a change affects `enabled` alone, which is permitted at any time (R20).
+/// True if a change affects `enabled` alone, which is permitted at any time.
 fn only_enables(change: &SegmentChange) -> bool {
     let without = SegmentChange {
         enabled: None,

@@ -127,7 +127,7 @@ impl HostRecovery {
         // The heartbeats that Nova got before the proof show nothing about what comes after it.
         let heard_last = self.service.last_heartbeat().filter(|_| word);
         self.service.begin_again(now.elapsed);
-        // A claim is only as good as the silence in which it was accepted: any later heartbeat contradicts it (R17).
+        // A claim is only as good as the silence in which it was accepted: any later heartbeat contradicts it.
         self.service.mark = heard_last;
         self.enter(Stage::Disabling, record);
     }
@@ -229,7 +229,7 @@ impl Fence {
             }
         }
         if self.wants_order(policy, now) {
-            // Each order is checked for itself, even if there were orders before (R27).
+            // Each order is checked for itself, even if there were orders before.
             if guard.is_corroborated(suspect, ctx) {
                 if guard.lets_order(&self.approved, suspect, ctx, commands) {
                     self.order_off(guard, suspect, ctx, commands);

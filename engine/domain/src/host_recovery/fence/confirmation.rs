@@ -1,7 +1,7 @@
 //! An operator's confirmation by hand that the host is off, for when no device can show it.
 //!
 //! The confirmation is believed as a claim in mode `external` is: only while the host is down in Nova, and as long as its
-//! heartbeat stands still (R17). Every level is asked once more before: a device that reads "on" contradicts it, and one that
+//! heartbeat stands still. Every level is asked once more before: a device that reads "on" contradicts it, and one that
 //! reads "off" is the better proof.
 
 use std::time::Duration;
@@ -65,7 +65,7 @@ impl OffConfirmation {
 }
 
 /// Ends a confirmation that could not be acted on in time. The operator's observation may be outdated, so it is asked for
-/// again (R26).
+/// again.
 pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
     let clock = clock.unwrap_or(now.wall);

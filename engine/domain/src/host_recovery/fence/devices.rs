@@ -85,7 +85,7 @@ impl Fence {
             .any(|(index, device)| self.may_order_off(index, device, policy, now))
     }
 
-    /// True if a power-off may be sent: not while an unanswered one may still take effect (R5). After an
+    /// True if a power-off may be sent: not while an unanswered one may still take effect. After an
     /// accepted one, half of the device's time has to pass first.
     pub(super) fn may_order_off(
         &self,
@@ -225,7 +225,7 @@ impl Fence {
         let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         if let Some(last) = self.orders.iter().rposition(ours) {
             self.orders.remove(last);
-            // An order that was never sent does not count as given (R27).
+            // An order that was never sent does not count as given.
             self.ordered = self.ordered_before || !self.orders.is_empty();
         }
         if let Some(index) = self.index_of(target) {

@@ -12,7 +12,7 @@ use crate::recovery::{Command, DecisionTime, Record};
 /// Interval between two scans for them.
 const LOOKS_APART: Duration = Duration::from_secs(10);
 
-/// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does (R15).
+/// Revokes the proof if a monitor of the host still sends heartbeats, as Nova's heartbeat does.
 pub(in super::super) fn watch(
     recovery: &mut HostRecovery,
     now: DecisionTime,

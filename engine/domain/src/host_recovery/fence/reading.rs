@@ -27,7 +27,7 @@ const LISTEN: Duration = Duration::from_secs(1);
 const LOOKED: Duration = Duration::from_millis(300);
 
 impl Fence {
-    /// Keeps the proof current while there is something left to request (R17).
+    /// Keeps the proof current while there is something left to request.
     pub(in super::super) fn want_proof(
         &mut self,
         proof: Option<&Proof>,
@@ -111,7 +111,7 @@ fn late_reading(
     }
 }
 
-/// Takes a reading after the proof (R17). A host that reads as on ends all further submits of the episode. Unknown proves
+/// Takes a reading after the proof. A host that reads as on ends all further submits of the episode. Unknown proves
 /// nothing either way; the proof only ages.
 fn read_after_proof(
     index: usize,
@@ -289,7 +289,7 @@ impl Fence {
         record.step(Task::Fence, StepKind::Outcome, 0.3, text);
         self.last_word = Some(fault.text.clone());
         if fault.maybe_done {
-            // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out (R5).
+            // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out.
             return;
         }
         self.orders.remove(at);
@@ -313,7 +313,7 @@ impl Fence {
 
 impl Suspect<'_> {
     /// True if Nova is silent too. A controller that is cabled to another machine, or answers under its address, reports the power
-    /// of that machine. Therefore the host must be down in Nova as well (R16).
+    /// of that machine. Therefore the host must be down in Nova as well.
     fn is_silent_beside(
         &self,
         proof: &Proof,

@@ -1,4 +1,4 @@
-//! The scope of an operator's approval, and its end (R27).
+//! The scope of an operator's approval, and its end.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub struct Approval {
 
 impl GuardTrack {
     /// Lets the recovery past the guards that hold it or make it wait, as an operator has approved. All other guards are asked
-    /// again (I8).
+    /// again.
     pub(in super::super) fn unmute(
         &mut self,
         guards: impl IntoIterator<Item = Guard>,

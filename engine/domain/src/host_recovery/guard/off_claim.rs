@@ -1,4 +1,4 @@
-//! The claims of reports that the host is off, compared with the heartbeats that Nova got since (R16).
+//! The claims of reports that the host is off, compared with the heartbeats that Nova got since.
 
 use super::super::monitor_heartbeats::OffReport;
 use super::super::service::ServiceTrack;

@@ -1,4 +1,4 @@
-//! The check whether silence in Nova shows anything about the host (R26).
+//! The check whether silence in Nova shows anything about the host.
 
 use std::collections::BTreeSet;
 
@@ -75,7 +75,7 @@ impl GuardTrack {
 }
 
 impl Suspect<'_> {
-    /// True if the host is down in Nova, has been seen silent for long enough, and others are up (R26).
+    /// True if the host is down in Nova, has been seen silent for long enough, and others are up.
     pub(in super::super) fn is_surely_silent(&self, now: Elapsed, rules: &Policy) -> bool {
         self.service.is_silent(now) && self.service.has_stood(&self.silence, rules)
     }

@@ -11,9 +11,9 @@ string_enum! {
     BootHeldFor {
         /// A recovery that works on the host, or has worked on it.
         Recovery = "recovery",
-        /// A power-off that has been ordered and may still take effect (R5).
+        /// A power-off that has been ordered and may still take effect.
         PowerOff = "power_off",
-        /// An operator who has to empty its queue on Nova's message broker (R12).
+        /// An operator who has to empty its queue on Nova's message broker.
         Queue = "queue",
     }
 }

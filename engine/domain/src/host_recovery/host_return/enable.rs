@@ -1,5 +1,5 @@
 //! The last step of the return, if an operator has configured it: a recovered host that has been up for long enough is enabled, and
-//! its maintenance ends. This happens only if this recovery has disabled it (R23).
+//! its maintenance ends. This happens only if this recovery has disabled it.
 
 use super::super::decision_context::DecisionContext;
 use super::super::service::ServiceTrack;

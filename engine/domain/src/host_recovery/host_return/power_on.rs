@@ -114,7 +114,7 @@ impl PowerOn {
             self.is_on("it sends heartbeats", ctx);
             return false;
         }
-        // It waits while it is blocked, and while a power-off may still take effect (R5).
+        // It waits while it is blocked, and while a power-off may still take effect.
         if ctx.rejected.is_some()
             || ctx.said_no().is_some()
             || ctx.frozen_host().is_some()
@@ -177,7 +177,7 @@ impl PowerOn {
             }
             _ => return true,
         }
-        // Other recoveries must not count on the proof any more (R10).
+        // Other recoveries must not count on the proof any more.
         *proof = None;
         self.order(&targets, ctx, commands);
         false

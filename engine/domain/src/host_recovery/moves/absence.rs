@@ -1,4 +1,4 @@
-//! Hosts on which an instance may run although Nova shows that it does not run there (R8, R10).
+//! Hosts on which an instance may run although Nova shows that it does not run there.
 //!
 //! A destination spawns the guest before the writes and notifications that can fail; Nova then records the evacuation as
 //! `failed`, and destroys nothing. The destination of a failed evacuation is therefore kept in the journal until it is known
@@ -48,7 +48,7 @@ impl Move {
     }
 
     /// Counts the `dead` hosts, which have proofs of their own, as hosts on which it does not run. A proof can be revoked: then it may
-    /// run there again (R29), until it has been confirmed elsewhere. Once monitors show by its boot id that a host has started again
+    /// run there again, until it has been confirmed elsewhere. Once monitors show by its boot id that a host has started again
     /// since, and its guests do not start at boot, that host belongs to the dead hosts too.
     pub(in super::super) fn count_off(&mut self, dead: &BTreeSet<String>, record: &mut Record) {
         let off: BTreeSet<String> = self.may_run.intersection(dead).cloned().collect();

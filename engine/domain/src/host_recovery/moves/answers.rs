@@ -216,7 +216,7 @@ fn evacuation_refused(
         return;
     }
     if fault.maybe_done {
-        // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out (R5, R8).
+        // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out.
         let text = format!(
             "no answer about {}: looking for its effect ({})",
             one.name, fault.text

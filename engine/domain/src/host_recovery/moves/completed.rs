@@ -29,7 +29,7 @@ pub(super) struct Done {
 }
 
 impl Done {
-    /// Confirms the move (R9): the instance has left the host too, as `shown` or a list shows. It was back when the record showed that,
+    /// Confirms the move: the instance has left the host too, as `shown` or a list shows. It was back when the record showed that,
     /// however long the check took.
     pub(super) fn confirmed(
         self,

@@ -27,7 +27,7 @@ pub(in super::super) fn confirmed(
     }
 }
 
-/// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off (R7, R12).
+/// Ends the move. While the recovery's lock is on it, it is not done: nothing is written before the lock is off.
 pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, record: &mut Record) {
     one.over_at = Some(now.wall);
     if end == End::Person && !one.has_no_doubt() {

@@ -136,7 +136,7 @@ impl HostRecovery {
             usize::MAX
         };
         lock_in_order(&mut self.moves, &order, (near, room.calls), &ctx, commands);
-        // R16: the heartbeat is noted before the first instance is requested, so that its advance can be seen.
+        // The heartbeat is noted before the first instance is requested, so that its advance can be seen.
         let noted =
             self.service.in_force && self.service.mark.is_some() && self.service.question.seen.is_some();
         if !ready || !noted || move_track.records_age(self.asks.listing.question.seen, now) > LISTS_AGE {
@@ -360,7 +360,7 @@ fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
     order
 }
 
-/// Locks each instance before it is requested (R12), also those that another actor has requested and those on hold. The first `near`
+/// Locks each instance before it is requested, also those that another actor has requested and those on hold. The first `near`
 /// may all be locked at once, up to `calls`; for the others `MAX_BACKGROUND_LOCKS` is the limit.
 fn lock_in_order(
     moves: &mut Moves,
@@ -402,7 +402,7 @@ fn lock_in_order(
 
 /// Returns the host to name, if any, and whether that is one in reserve; `None` if the instance cannot be requested now.
 fn where_to(one: &mut Move, place: Option<&String>, record: &mut Record) -> Option<(Option<String>, bool)> {
-    // R10: where it may run already, and on no other host.
+    // Where it may run already, and on no other host.
     let Ok(bound) = one.bound_to() else {
         one.hold_for_absence("it may run on more than one host", record);
         return None;

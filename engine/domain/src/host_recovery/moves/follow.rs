@@ -176,7 +176,7 @@ impl MoveTrack {
                 one.remark("it has left the host by itself");
                 finish(one, End::Left, now, record);
             }
-            // R9: it has left the host, and its evacuation from this host is done.
+            // It has left the host, and its evacuation from this host is done.
             (MoveStep::Asked { .. }, Some(seen)) if elsewhere(&seen) && done.is_some() => {
                 if let Some(done) = done {
                     done.confirmed(one, seen.host, now, record);
@@ -352,7 +352,7 @@ impl MoveTrack {
     }
 }
 
-/// Requests a restoration, unless the same one may still take effect (R5).
+/// Requests a restoration, unless the same one may still take effect.
 fn restore(one: &mut Move, wanted: &Restoration, ctx: &mut DecisionContext<'_>, commands: &mut Vec<Command>) {
     let (now, policy, record) = (ctx.now, ctx.policy, &mut *ctx.record);
     let MoveStep::Restoring { asked, .. } = &mut one.step else {

@@ -117,7 +117,7 @@ impl ListPair {
         }
     }
 
-    /// True if an evacuation was accepted and never picked up (R10). Nova has answered the call, so its API does not hold the message
+    /// True if an evacuation was accepted and never picked up. Nova has answered the call, so its API does not hold the message
     /// any more. Its messages have got through for long enough since then, longer after an outage. And the evacuation waits in the
     /// queue of no host. The order in which records were picked up shows nothing: held messages are released in any order.
     fn is_lost(&self, record: &Migration, asked: Elapsed, answered: bool) -> bool {
@@ -134,7 +134,7 @@ impl ListPair {
         record.is_unpicked() && answered && !queued && self.started.since(up.max(asked)) >= wait
     }
 
-    /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done (R9).
+    /// Judges an instance that the list does not show on the host. It has been moved if an evacuation of it from this host is done.
     fn not_there(
         &self,
         one: &mut Move,
@@ -191,7 +191,7 @@ impl ListPair {
         else {
             return;
         };
-        // Any newer record is the effect (R8), and so is an older one that has changed since it was given up.
+        // Any newer record is the effect, and so is an older one that has changed since it was given up.
         let effects: Vec<&Migration> = records
             .iter()
             .copied()
@@ -202,7 +202,7 @@ impl ListPair {
         };
         *gone = 0;
         if effects.is_empty() {
-            // R8: absence counts only late, twice, and not while Nova shows that it is rebuilding.
+            // Absence counts only late, twice, and not while Nova shows that it is rebuilding.
             let late = self.started.since(since) >= self.absence_after;
             let at_work = server.is_rebuilding() && !one.busy_before;
             *absent = if late && !at_work { *absent + 1 } else { 0 };
@@ -261,7 +261,7 @@ impl ListPair {
             }
             return;
         }
-        // R10: no request for it can have an effect any more, so it runs nowhere.
+        // No request for it can have an effect any more, so it runs nowhere.
         let why = match &one.dest {
             Some(dead) => format!("destination {dead} died during the rebuild and is confirmed off"),
             None => "no conductor has picked up its evacuation".into(),

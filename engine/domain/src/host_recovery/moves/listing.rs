@@ -150,8 +150,8 @@ impl MoveTrack {
             .collect()
     }
 
-    /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown (R10). One that makes
-    /// progress is never slow (EW4).
+    /// Shows moves that are slow. One that looks the same as a move to a dead destination waits, and this is shown. One that makes
+    /// progress is never slow.
     fn tell_slow(&mut self, moves: &Moves, limit: Duration, troubles: &mut Blockers, now: DecisionTime) {
         let mut slow = BTreeSet::new();
         let mut dests = BTreeSet::new();

@@ -1,7 +1,7 @@
 //! The evacuation records, and what they alone show of each move.
 //!
 //! Every poll starts with them. They cost Nova least of all requests, and when many recoveries are open, the records of all are
-//! read at once (R13). The records alone decide nothing: they show which destination has picked a move up, and what is worth a
+//! read at once. The records alone decide nothing: they show which destination has picked a move up, and what is worth a
 //! check. An instance whose evacuation is done is checked for on the host by itself. Several are checked for by the ids of those that
 //! are still there, which spares Nova everything else it knows of them. The whole lists are read only when a record shows
 //! something unexpected about a move, and from time to time besides.
@@ -120,7 +120,7 @@ impl MoveTrack {
             .collect();
     }
 
-    /// Confirms the moves of instances that have left the host, and whose evacuation from it is done (R9).
+    /// Confirms the moves of instances that have left the host, and whose evacuation from it is done.
     pub(in super::super) fn server_ids_read(
         &mut self,
         result: Result<ServerIds, Fault>,
@@ -159,7 +159,7 @@ impl MoveTrack {
 enum RecordOutcome {
     /// No result yet.
     Nothing,
-    /// The evacuation is done, if the instance has left (R9). Contains its destination.
+    /// The evacuation is done, if the instance has left. Contains its destination.
     Done(Option<String>),
     /// The records show something that only the whole lists can explain.
     Strange,

@@ -1,4 +1,4 @@
-//! An operator's resolution of one instance (R10), which ends every wait that Nova does not end.
+//! An operator's resolution of one instance, which ends every wait that Nova does not end.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Evacuations that the journal has lost, and that Nova's records show (R33).
+//! Evacuations that the journal has lost, and that Nova's records show.
 
 use std::collections::{BTreeMap, BTreeSet};
 

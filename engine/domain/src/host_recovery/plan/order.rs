@@ -7,7 +7,7 @@ use crate::id::ServerId;
 use crate::nova::Server;
 use crate::policy::Policy;
 
-/// Sorts the instances: marked ones first (EW13), then by priority, then the oldest. Those of which Nova does not show the
+/// Sorts the instances: marked ones first, then by priority, then the oldest. Those of which Nova does not show the
 /// creation time stay as in its list, behind the others.
 ///
 /// Owners set priorities, so they count within a project, and projects are served round-robin: the first instance of each, then

@@ -156,7 +156,7 @@ impl Reserve {
             return;
         }
         if let Some(loose) = taken.loose {
-            // It may yet be enabled, or put into an aggregate, by a call that has no answer (R5).
+            // It may yet be enabled, or put into an aggregate, by a call that has no answer.
             if now.elapsed.since(loose) < settle {
                 return;
             }
@@ -396,7 +396,7 @@ fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readi
         return Readiness::Unfit("has been forced down in Nova".into());
     }
     if !service.enabled {
-        // R23: it is enabled whatever the reason, but not against an actor who disables it again and again.
+        // It is enabled whatever the reason, but not against an actor who disables it again and again.
         return if taken.enabled >= REFUSALS {
             Readiness::Unfit("is disabled by somebody again and again".into())
         } else {

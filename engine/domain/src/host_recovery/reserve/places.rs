@@ -180,7 +180,7 @@ impl Reserve {
         }
     }
 
-    /// Reserves a host. The journal gives it to one recovery only, or refuses the whole transaction (R6).
+    /// Reserves a host. The journal gives it to one recovery only, or refuses the whole transaction.
     fn take(&mut self, pick: Pick, blind: Option<&str>, record: &mut Record) {
         let Pick {
             host,

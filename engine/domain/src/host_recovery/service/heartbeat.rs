@@ -75,7 +75,7 @@ impl ServiceTrack {
         self.question.age(now).is_some_and(|age| age <= JUST_NOW)
     }
 
-    /// True if the host is silent in Nova: Nova shows it down, or its heartbeat is stale (R16). `forced_down` hides the first,
+    /// True if the host is silent in Nova: Nova shows it down, or its heartbeat is stale. `forced_down` hides the first,
     /// never the second.
     pub(in super::super) fn is_silent(&self, now: Elapsed) -> bool {
         self.seen_now(now).is_some() && self.was_silent()
@@ -145,7 +145,7 @@ impl ServiceTrack {
         moved
     }
 
-    /// True if it has been seen to stand still for as long as silence takes, while others were up in Nova (R26). No lag in Nova's data
+    /// True if it has been seen to stand still for as long as silence takes, while others were up in Nova. No lag in Nova's data
     /// makes a moving heartbeat look like that, as the age in one answer could.
     pub(in super::super) fn has_stood(&self, silence: &SilenceTrack, rules: &Policy) -> bool {
         let lasts = |stood: Duration| stood >= rules.silent_after();
@@ -185,7 +185,7 @@ impl ServiceTrack {
         self.seen.as_ref().map(Service::beat)
     }
 
-    /// Returns the last heartbeat that the host itself has sent: a change by the recovery that failed before is none (R31).
+    /// Returns the last heartbeat that the host itself has sent: a change by the recovery that failed before is none.
     pub(in super::super) fn last_sign_of_life(&self) -> Option<Timestamp> {
         let shown = self.last_heartbeat()?;
         let own = self.own_stamp.filter(|own| own.made == shown);
@@ -364,7 +364,7 @@ impl ServiceTrack {
         }
     }
 
-    /// Judges a heartbeat (R16). After `forced_down` it is noted once; if it advances while there are moves to be made, the host is
+    /// Judges a heartbeat. After `forced_down` it is noted once; if it advances while there are moves to be made, the host is
     /// running. When they are done, an advance is its return. The claim of a notification is bound to the heartbeat before that too.
     fn judge_heartbeat(
         &mut self,
@@ -419,7 +419,7 @@ impl ServiceTrack {
     }
 }
 
-/// Revokes the proof because the host is seen running, and ends all further submits of this episode for good (R17); moves in
+/// Revokes the proof because the host is seen running, and ends all further submits of this episode for good; moves in
 /// flight are followed to their end.
 pub(in super::super) fn seen_alive(
     proof: &mut Option<Proof>,
@@ -430,7 +430,7 @@ pub(in super::super) fn seen_alive(
     if proof.take().is_none() {
         return;
     }
-    // Other recoveries must not count on the proof any more (R10).
+    // Other recoveries must not count on the proof any more.
     ctx.record.head = true;
     // After the notification is closed there is no operator to ask: the moves that are left are named.
     if matches!(*ctx.stage, Stage::Returning | Stage::Over) || ctx.rejected.is_some() || ctx.settled {

@@ -1,4 +1,4 @@
-//! A second failure within the window of the first: it is not a repetition if the subject ran in between (R19).
+//! A second failure within the window of the first: it is not a repetition if the subject ran in between.
 
 use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType::{ComputeHost, Process, Vm};

@@ -179,7 +179,7 @@ impl AcceptContext<'_> {
     /// The time of arrival limits the generated time, whatever the reporter's clock shows. Otherwise a report dated in
     /// the future would block reports about its host until then. For a stopped host a failed notification does not
     /// count, because repeating it requests another attempt. Nor does one after which the host, the instance or the
-    /// process was seen running (R19), unless this is that very report again.
+    /// process was seen running, unless this is that very report again.
     pub(super) fn is_repeated(&self, earlier: &Earlier) -> Result<bool, Stop> {
         let from = self.from();
         let new = self.accept.new;

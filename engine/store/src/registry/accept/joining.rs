@@ -1,4 +1,4 @@
-//! Reports of a host with an open recovery that add information to the first one (R19).
+//! Reports of a host with an open recovery that add information to the first one.
 
 use std::time::Duration;
 
