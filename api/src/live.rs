@@ -204,7 +204,7 @@ async fn look(app: &ApiState, again: bool) -> LastEvent {
     if again {
         sleep(LOOK).await;
     }
-    match app.lookout.look().await {
+    match app.lookout.look_lately().await {
         Ok(seen) => app.streams.made(&seen),
         Err(error) => {
             tracing::debug!(%error, "failed to read the region for event streams");

@@ -119,14 +119,23 @@ pub trait ComputeHosts: Send + Sync {
 /// A source of the region's state, from the database alone.
 #[async_trait]
 pub trait RegionService: Send + Sync {
-    /// Returns the current state of the region. It may be a second old: frequent callers get a cached answer.
+    /// Returns the state of the region, with our own tables as read after the call: a caller sees its own last action.
     ///
     /// # Errors
     ///
     /// The database failed.
     async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
 
-    /// Returns the scheduled jobs of the engines with their results. They may be a second old, too.
+    /// Returns a state that may be a second old, for streams, which ask again and again.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn look_lately(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+        self.look().await
+    }
+
+    /// Returns the scheduled jobs of the engines with their results, as read after the call.
     ///
     /// # Errors
     ///

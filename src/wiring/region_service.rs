@@ -19,27 +19,54 @@ use super::situation::{configured, tables};
 use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
-/// Time that a reading is cached: however many callers there are, the database is read once.
+/// Time that a reading is cached for streams and for the later parts of one answer.
 const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
-/// The result of the last reading, even a failure: if the database is down, all callers wait for one reading instead of one each.
-struct Last<T>(Mutex<Option<(Instant, Result<T, JournalError>)>>);
+/// A reading and its result, even a failure.
+struct Reading<T> {
+    began: Instant,
+    ended: Instant,
+    result: Result<T, JournalError>,
+}
+
+/// The last reading. At most one runs at a time, however many callers there are.
+struct Last<T>(Mutex<Option<Reading<T>>>);
 
 impl<T: Clone> Last<T> {
     fn new() -> Self {
         Self(Mutex::default())
     }
 
+    /// Returns the result of a reading that began after the call, so that a caller sees its own last action. Callers that wait for a
+    /// running reading share the next one. A failure counts for all that waited for it: if the database is down, nobody waits twice.
+    async fn fresh(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+        let called = Instant::now();
+        let counts = |one: &Reading<T>| one.began > called || (one.result.is_err() && one.ended > called);
+        self.unless(counts, read).await
+    }
+
     /// Returns the last result, or that of `read` if it is older than [`CACHE_LIFETIME`]. Concurrent callers get the same result.
-    async fn or(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+    async fn lately(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
+        self.unless(|one| one.ended.elapsed() < CACHE_LIFETIME, read)
+            .await
+    }
+
+    async fn unless(
+        &self,
+        counts: impl Fn(&Reading<T>) -> bool,
+        read: impl Future<Output = Result<T, JournalError>>,
+    ) -> Result<T, JournalError> {
         let mut last = self.0.lock().await;
-        if let Some((at, result)) = last.as_ref()
-            && at.elapsed() < CACHE_LIFETIME
-        {
-            return result.clone();
+        if let Some(one) = last.as_ref().filter(|one| counts(one)) {
+            return one.result.clone();
         }
+        let began = Instant::now();
         let result = read.await;
-        *last = Some((Instant::now(), result.clone()));
+        *last = Some(Reading {
+            began,
+            ended: Instant::now(),
+            result: result.clone(),
+        });
         result
     }
 }
@@ -99,7 +126,7 @@ impl RegionDatabase {
     /// pieces.
     pub(crate) async fn look_here(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
         let read = async { self.read().await.map(|judge| Arc::new(judge())) };
-        self.last.or(read).await
+        self.last.lately(read).await
     }
 
     /// Returns the situation; the assessment runs on another thread, so that other requests are answered meanwhile.
@@ -113,7 +140,13 @@ impl RegionDatabase {
 #[async_trait]
 impl RegionService for RegionDatabase {
     async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
-        self.last.or(async { self.judged().await.map(Arc::new) }).await
+        self.last.fresh(async { self.judged().await.map(Arc::new) }).await
+    }
+
+    async fn look_lately(&self) -> Result<Arc<RegionSnapshot>, JournalError> {
+        self.last
+            .lately(async { self.judged().await.map(Arc::new) })
+            .await
     }
 
     async fn schedule(&self) -> Result<Vec<JobView>, JournalError> {
@@ -122,7 +155,7 @@ impl RegionService for RegionDatabase {
             self.clock.wall(),
         );
         let read = schedule::listed(&self.store, &self.schedule, every, now);
-        self.jobs.or(read).await
+        self.jobs.fresh(read).await
     }
 }
 
@@ -141,12 +174,48 @@ mod tests {
 
     use super::*;
 
+    /// A caller that has just frozen a host must see the freeze, although a reading has just been made, or is running.
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_rests_on_a_reading_that_began_after_the_call() {
+        let (last, row) = (Last::<u32>::new(), AtomicU32::new(1));
+        let read = || async {
+            let seen = row.load(Ordering::Relaxed);
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Ok(seen)
+        };
+        assert_eq!(last.fresh(read()).await.expect("an answer"), 1);
+        row.store(2, Ordering::Relaxed);
+        assert_eq!(
+            last.fresh(read()).await.expect("an answer"),
+            2,
+            "a cached one is older"
+        );
+        assert_eq!(last.lately(read()).await.expect("an answer"), 2);
+        let act_and_ask = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            row.store(3, Ordering::Relaxed);
+            let asked = (0..20).map(|_| last.fresh(read()));
+            futures_util::future::join_all(asked).await
+        };
+        let begun = Instant::now();
+        let (earlier, later) = tokio::join!(last.fresh(read()), act_and_ask);
+        assert_eq!(earlier.expect("an answer"), 2);
+        for answer in later {
+            assert_eq!(answer.expect("an answer"), 3, "one that ran began before");
+        }
+        assert_eq!(
+            begun.elapsed(),
+            Duration::from_millis(200),
+            "they share a reading"
+        );
+    }
+
     /// A reading takes long while the database is down. Twenty concurrent callers wait for that one reading.
     #[tokio::test(start_paused = true)]
     async fn everybody_is_told_of_one_failure() {
         let (last, readings) = (Last::<u32>::new(), AtomicU32::new(0));
         let ask = || {
-            last.or(async {
+            last.fresh(async {
                 readings.fetch_add(1, Ordering::Relaxed);
                 tokio::time::sleep(Duration::from_secs(10)).await;
                 Err(JournalError::new("reading", "the database is away"))
@@ -162,7 +231,7 @@ mod tests {
         }
         // Later it is tried again.
         tokio::time::advance(CACHE_LIFETIME).await;
-        assert_eq!(last.or(async { Ok(7) }).await.expect("an answer"), 7);
-        assert_eq!(last.or(async { Ok(8) }).await.expect("kept"), 7);
+        assert_eq!(last.lately(async { Ok(7) }).await.expect("an answer"), 7);
+        assert_eq!(last.lately(async { Ok(8) }).await.expect("kept"), 7);
     }
 }

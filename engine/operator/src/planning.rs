@@ -196,16 +196,36 @@ pub fn preconditions(
     };
     if !service.up {
         return Some(format!(
-            "Nova shows {host} down, and only what lives is live-migrated; `tachi host report-down {host}` reports it as dead"
+            "{} down{}, and only what lives is live-migrated; `tachi host report-down {host}` reports it as dead",
+            shown_by_nova(service, host),
+            if_changed(service)
         ));
     }
     if kind == RecoveryKind::Giveback && !service.enabled {
         return Some(format!(
-            "{host} is disabled in Nova{}: `tachi host return {host}` tells how to put it to work again",
-            disabled_why(service)
+            "{} disabled{}{}: `tachi host return {host}` tells how to put it to work again",
+            shown_by_nova(service, host),
+            disabled_why(service),
+            if_changed(service)
         ));
     }
     None
+}
+
+fn shown_by_nova(service: &HostService, host: &str) -> String {
+    match service.when.as_str() {
+        "" => format!("Nova shows {host}"),
+        when => format!("{when} Nova showed {host}"),
+    }
+}
+
+/// Returns when a change since the last reading of Nova is seen; nothing if Nova was asked just now.
+fn if_changed(service: &HostService) -> &'static str {
+    if service.when.is_empty() {
+        ""
+    } else {
+        " (a change since then is seen within 15 s: repeat the command)"
+    }
 }
 
 fn disabled_why(service: &HostService) -> String {

@@ -91,7 +91,9 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     if let Some(service) = facts.service().filter(|service| !service.enabled) {
         enable(&settings, &base, service, &by).await?;
         enabled = true;
-        meanwhile.report(format!("{host}: its service is enabled"));
+        meanwhile.report(format!(
+            "{host}: its service is enabled (`tachi status` shows that within 15 s, as soon as an engine has read Nova again)"
+        ));
         // A failure that was reported in between has disabled the service again, or will.
         admitted(&settings, &base, &args.host)
             .await
@@ -100,9 +102,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     if facts.view.host.on_maintenance {
         off_maintenance(settings, &base, &facts, &by).await?;
         off = true;
-        meanwhile.report(format!(
-            "{host}: maintenance cleared, HA active (shown within 15 s)"
-        ));
+        meanwhile.report(format!("{host}: maintenance cleared, HA active"));
     }
     done(enabled, off)
 }
