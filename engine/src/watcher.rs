@@ -72,6 +72,9 @@ const WHY: Duration = Duration::from_millis(200);
 /// Limit of instances queried in a round, so that the reason for a recent stop is known when it is published.
 const WHY_IN_ROUND: usize = 5;
 
+/// Limit of the pages of changes that a round reads one after the other, so that it does not last longer than its interval.
+const MAX_CHANGE_PAGES: usize = 5;
+
 /// Pause of these queries after a failed one, or when only instances that were already queried are left.
 const WHY_PAUSE: Duration = Duration::from_secs(8);
 
@@ -83,6 +86,9 @@ const RESUMED: i64 = 3_600;
 pub struct ListingProgress {
     /// True if all were listed once.
     pub complete: bool,
+    /// The start of the first listing while it is not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// The ports that a watcher needs.
@@ -274,6 +280,7 @@ impl Watcher {
         if let Some(as_of) = self.listed_at(now) {
             let listed = ListingProgress {
                 complete: self.roster.is_complete(),
+                since: self.roster.listing_since(),
             };
             put(kind::SERVERS, "", as_json(&listed), as_of);
         }
@@ -434,11 +441,28 @@ impl Watcher {
     /// Reads at most two pages from Nova.
     async fn list(&mut self) {
         let first = self.roster.first();
-        if self.ask(first).await
+        if self.read(first).await
             && let Some(second) = self.roster.second(first)
         {
-            self.ask(second).await;
+            self.read(second).await;
         }
+    }
+
+    /// Reads a page; of changes, all pages up to a limit. With one page a round, what was known would be as old as the rounds that the
+    /// changes take: a region where thousands of instances have just changed would be unknown for minutes. True if Nova answered.
+    async fn read(&mut self, ask: Ask) -> bool {
+        let mut answered = self.ask(ask).await;
+        for _ in 1..MAX_CHANGE_PAGES {
+            let more = self
+                .roster
+                .more_changes()
+                .filter(|_| matches!(ask, Ask::Changes(..)));
+            match more {
+                Some(more) if answered => answered = self.ask(more).await,
+                Some(_) | None => break,
+            }
+        }
+        answered
     }
 
     /// Queries one instance after the other, without end. May be dropped at any time: a query without an answer is

@@ -225,6 +225,7 @@ impl Desk {
                 as_of,
                 value: Instances {
                     complete: true,
+                    listing_since: None,
                     on: [("a".to_owned(), vec![instance].into())].into(),
                 },
             }),

@@ -12,6 +12,7 @@ mod explain;
 mod facts;
 mod fencing;
 mod findings;
+mod first_listing;
 mod freezes;
 mod host_faults;
 mod hosts;

@@ -27,6 +27,7 @@ impl CloudSnapshot {
                 as_of: fact.as_of,
                 value: Instances {
                     complete: listed.complete,
+                    listing_since: listed.since,
                     on: instances(facts)?,
                 },
             })

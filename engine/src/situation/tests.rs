@@ -101,6 +101,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
         as_of: after(0),
         value: Instances {
             complete: true,
+            listing_since: None,
             on: [("a".to_owned(), Arc::new([1, 2, 3, 4].map(instance).to_vec()))].into(),
         },
     };

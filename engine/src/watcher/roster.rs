@@ -35,7 +35,7 @@ pub(super) struct Roster {
     on: BTreeMap<Arc<str>, Arc<Vec<Instance>>>,
     /// The needs of instances; those with equal needs share one copy.
     needs: SharedNeeds,
-    /// True if all were listed once.
+    /// True if all were listed once, and the changes since the start of that walk were read.
     complete: bool,
     /// The number of the walk under way, its start, and the server after which it continues.
     walk: u64,
@@ -142,9 +142,18 @@ impl Roster {
         }
     }
 
+    /// Returns the next page of changes, if not all are read.
+    pub(super) fn more_changes(&self) -> Option<Ask> {
+        let (since, _, after) = self.reading?;
+        Some(Ask::Changes(since, Some(after)))
+    }
+
     /// Returns the page to request after the answer to `first`: two pages a round at most. A finished walk restarts in
-    /// the next round.
+    /// the next round. During the first listing the changes since its start come first: without them it is not current.
     pub(super) fn second(&self, first: Ask) -> Option<Ask> {
+        if !self.complete && self.changes_known.is_some() {
+            return Some(self.first());
+        }
         let over = matches!(first, Ask::Walk(_)) && self.after.is_none();
         (!over).then_some(Ask::Walk(self.after))
     }
@@ -170,6 +179,7 @@ impl Roster {
                 self.reading = next.map(|next| (since, first, next));
                 if self.reading.is_none() {
                     self.changes_known = Some(first);
+                    self.complete = true;
                 }
             }
             Ask::Walk(after) => {
@@ -187,6 +197,7 @@ impl Roster {
                 if self.one_page {
                     self.reading = None;
                     self.changes_known = Some(asked);
+                    self.complete = true;
                 }
             }
         }
@@ -202,8 +213,7 @@ impl Roster {
             self.take_away(&host, id);
         }
         self.needs.tidy();
-        if !self.complete {
-            self.complete = true;
+        if self.changes_known.is_none() {
             self.changes_known = Some(self.walk_began.unwrap_or(now));
         }
     }
@@ -323,6 +333,11 @@ impl Roster {
         self.complete
     }
 
+    /// Returns the start of the first listing while it is not complete.
+    pub(super) fn listing_since(&self) -> Option<Timestamp> {
+        self.walk_began.filter(|_| !self.complete)
+    }
+
     /// Returns the hosts that have changed, with their current instances, and clears the list.
     pub(super) fn take_changed(&mut self) -> BTreeMap<String, Arc<Vec<Instance>>> {
         let changed = std::mem::take(&mut self.changed).into_iter();
@@ -345,6 +360,7 @@ impl Roster {
         let on = self.on.iter();
         Instances {
             complete: self.complete,
+            listing_since: self.listing_since(),
             on: on
                 .map(|(host, all)| (host.to_string(), Arc::clone(all)))
                 .collect(),

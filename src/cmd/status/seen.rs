@@ -163,6 +163,7 @@ pub(in crate::cmd) mod tests {
                 as_of: now,
                 value: Instances {
                     complete: true,
+                    listing_since: None,
                     on: [].into(),
                 },
             }),

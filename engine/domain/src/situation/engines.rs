@@ -24,6 +24,9 @@ pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
 }
 
 pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, found: &mut Findings) {
+    let fresh = facts.computes.as_ref().is_some_and(|known| known.is_fresh(now));
+    // Until the first listing is complete nothing has grown old: INSTANCES_NOT_LISTED reports it.
+    let listing = facts.instances.as_ref().is_none_or(|known| !known.value.complete);
     let (alive, silent): (Vec<&Engine>, Vec<_>) = facts
         .engines
         .iter()
@@ -51,7 +54,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
             );
         }
         nova(&alive, all, found);
-        if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
+        if !fresh && !listing {
             let (text, since) = match &facts.computes {
                 Some(known) => ("no engine has seen Nova's services lately", Some(known.as_of)),
                 None => ("no engine has looked at Nova's services yet", None),
@@ -60,8 +63,13 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
         }
     }
     // Without an engine the data goes stale as a consequence, so FACTS_OLD is then no finding of its own.
-    if !facts.computes.as_ref().is_some_and(|known| known.is_fresh(now)) {
-        all.worsen(Protection::Unknown, FindingCode::FactsOld);
+    if !fresh {
+        let code = if listing {
+            FindingCode::InstancesNotListed
+        } else {
+            FindingCode::FactsOld
+        };
+        all.worsen(Protection::Unknown, code);
     }
     if let Some(oldest) = facts
         .queue

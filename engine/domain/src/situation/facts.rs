@@ -306,6 +306,8 @@ pub struct ComputeService {
 pub struct Instances {
     /// True if all instances have been listed once.
     pub complete: bool,
+    /// The start of the first listing while it is not complete.
+    pub listing_since: Option<Timestamp>,
     /// The instances by host. Shared, because the watcher keeps them while they are assessed.
     pub on: BTreeMap<String, Arc<Vec<Instance>>>,
 }

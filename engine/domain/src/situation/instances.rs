@@ -8,7 +8,7 @@ use super::freezes::DirectFreeze;
 use super::hosts::AssessedHost;
 use super::{
     AssessContext, Facts, Finding, FindingCode, Findings, Instance, Protection, ProtectionState, Severity,
-    WaitingInstance,
+    WaitingInstance, first_listing,
 };
 use crate::id::ServerId;
 use crate::nova::{Rest, StopReason};
@@ -50,10 +50,9 @@ pub(super) fn assess(
     };
     let mut common = ProtectionState::good();
     if !known.value.complete {
-        let text = "an engine is listing Nova's instances, and is not through";
-        found.note(Finding::new(FindingCode::InstancesNotListed, text));
-    }
-    if !known.is_fresh(look.now) {
+        let text = first_listing::text(look.facts, &known.value, look.now);
+        found.note(Finding::new(FindingCode::InstancesNotListed, text).since(known.value.listing_since));
+    } else if !known.is_fresh(look.now) {
         let text = "Nova's instances were listed too long ago";
         found.note(Finding::new(FindingCode::FactsOld, text).since(known.as_of));
         common.worsen(Protection::Unknown, FindingCode::FactsOld);

@@ -189,7 +189,11 @@ fn cases() -> Vec<Case> {
         (
             "instances that are being listed",
             |facts| facts.instances.as_mut().unwrap().value.complete = false,
-            &[(FindingCode::InstancesNotListed, "", "is not through")],
+            &[(
+                FindingCode::InstancesNotListed,
+                "",
+                "first listing of Nova's instances: 6 instances so far",
+            )],
             ALL_WELL,
         ),
         (

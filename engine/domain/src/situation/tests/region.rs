@@ -159,6 +159,7 @@ pub(in super::super) fn fine() -> Facts {
             as_of: ago(5),
             value: Instances {
                 complete: true,
+                listing_since: None,
                 on: on.collect(),
             },
         }),
