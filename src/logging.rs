@@ -29,9 +29,13 @@ pub(crate) fn start(settings: &LogSettings, name: &str, masakari: bool) -> io::R
     tachi_log::start(settings, program)
 }
 
-/// Starts the log of a simulated region, on standard error.
+/// Starts the log of a simulated region, on standard error: without a line for each request, because the operator's own commands and
+/// the board make two a second.
 pub(crate) fn start_on_stderr() {
-    on_stderr(SERVICE);
+    on_stderr(Levels {
+        normal: "info,tachi_api::access_log=warn,sqlx=warn,sea_orm=warn,sea_orm_migration=warn,osauth=warn,lapin=off",
+        debug: SERVICE.debug,
+    });
 }
 
 /// Starts no log except what `RUST_LOG` requests: the demo prints its own output.

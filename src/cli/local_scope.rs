@@ -2,8 +2,8 @@
 //! half on this machine's database, and the operator could not see which.
 
 use super::{
-    AuditCommand, Command, ConfigArgs, DbCommand, FenceCommand, HostCommand, InitCommand, RecoveryCommand,
-    ScheduleCommand, UpgradeCommand,
+    AuditCommand, Command, ConfigArgs, ConfigCommand, DbCommand, FenceCommand, HostCommand, InitCommand,
+    PolicyCommand, RecoveryCommand, ScheduleCommand, UpgradeCommand,
 };
 use crate::cmd::Failure;
 use crate::out;
@@ -82,15 +82,19 @@ fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
         Command::Db(DbCommand::Sync(args)) => (LocalScope::Tells, &args.config),
         Command::Db(DbCommand::Version(args)) => (LocalScope::Tells, &args.db.config),
         Command::Upgrade(UpgradeCommand::Check(args)) => (LocalScope::Tells, &args.config),
+        Command::Config(ConfigCommand::Show(args)) => (LocalScope::Tells, &args.config),
+        Command::Policy(PolicyCommand::List { config, .. }) => (LocalScope::Tells, config),
+        Command::Policy(PolicyCommand::Check(args)) => (LocalScope::Tells, &args.config),
+        Command::Audit(AuditCommand::Verify(args)) => (LocalScope::Tells, &args.config),
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Api(_)
         | Command::Engine(_)
         | Command::Sandbox(_)
-        | Command::Config(_)
-        | Command::Policy(_)
+        | Command::Config(ConfigCommand::Sample)
+        | Command::Policy(PolicyCommand::Sample)
         | Command::Openapi(_)
-        | Command::Audit(AuditCommand::Verify(_) | AuditCommand::NewKey(_))
+        | Command::Audit(AuditCommand::NewKey(_))
         | Command::Completions { .. }
         | Command::Night
         | Command::Overview
@@ -180,8 +184,7 @@ pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
         ))),
         LocalScope::Tells => {
             out::note(format!(
-                "tachi: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: what follows is of this machine's configuration, \
-                 {file}, and its region. Who names it (--config-file) does not read this"
+                "tachi: this command ignores OS_CLOUD ({cloud:?}) and reads {file}; --config-file {file} hides this note"
             ));
             Ok(())
         }

@@ -170,6 +170,14 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
     let mut reason = args.consent.reason.clone();
     // This is the only resolution that starts an instance while another copy of it may run.
     if args.not_running || args.not_running_on.is_some() {
+        // An unknown instance is refused before the operator is asked for a reason or for the confirmation.
+        if !is_known(source.as_ref(), &args.instance).await? {
+            return Err(Failure::from_text(format!(
+                "no open recovery has an instance {:?}, by its name or the beginning of its id, nor has one given it up: see `tachi \
+                 instance list --recovering`",
+                args.instance
+            )));
+        }
         let (name, what) = on.map_or_else(
             || {
                 (
@@ -181,10 +189,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         );
         let consequence =
             "it may be started elsewhere; if it runs after all, it runs twice, and its disks are destroyed.";
-        let mut consent = args.consent.clone();
-        // An unknown instance is refused below, before the operator is asked about it.
-        consent.yes |= !is_known(source.as_ref(), &args.instance).await?;
-        reason = Some(asked(name, &consent, &what, consequence)?);
+        reason = Some(asked(name, &args.consent, &what, consequence)?);
     }
     let saying = ActionRequest::OfInstance(&args.instance, word, on);
     let outcome = source.submit(saying, reason.as_deref()).await?;

@@ -196,23 +196,32 @@ pub(crate) fn free_port(ip: std::net::IpAddr) -> Result<SocketAddr, Failure> {
 /// First line of our clouds.yaml, by which it is recognised, so that no other file is overwritten.
 const OURS: &str = "# written by tachi for its simulated region";
 
-/// Refuses to overwrite a clouds.yaml that is not ours.
+/// Refuses to overwrite a clouds.yaml that is not ours, and one that cannot be written, before anything is started.
 pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
+    let file = args.clouds.display();
     match std::fs::read_to_string(&args.clouds) {
-        Ok(text) if text.starts_with(OURS) => Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(_) => Err(Failure::usage(format!(
-            "{} exists and is not ours: name another file with --clouds",
-            args.clouds.display()
-        ))),
-        Err(error) => Err(Failure::new(format!("reading {}", args.clouds.display()), error)),
+        Ok(text) if text.starts_with(OURS) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Ok(_) => {
+            return Err(Failure::usage(format!(
+                "{file} exists and is not ours: name another file with --clouds"
+            )));
+        }
+        Err(error) => return Err(Failure::new(format!("reading {file}"), error)),
     }
+    // With its first line alone it is ours, so a start that fails leaves nothing that the next one refuses.
+    write_private(&args.clouds, &format!("{OURS}\n")).map_err(|error| {
+        Failure::usage(format!(
+            "{}: name a file in another folder with --clouds",
+            error.chain()
+        ))
+    })
 }
 
 /// Writes clouds.yaml and prints the addresses of the region.
 pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAddr) -> Result<(), Failure> {
-    check_clouds(args)?;
     write_private(&args.clouds, &format!("{OURS}\n{}", region.sandbox.clouds_yaml()))?;
+    let login = region.sandbox.credentials_of("admin", "admin");
     let urls = region.sandbox.urls();
     out::line(format!("keystone    {}", urls.identity));
     out::line(format!("nova        {}", urls.compute));
@@ -223,7 +232,8 @@ pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAd
     ));
     out::line(format!("instance-ha http://{api}/v1"));
     out::line(format!(
-        "board       http://{api}/board/  (user, password and project: clouds.yaml; with buttons: [board] actions = true)"
+        "board       http://{api}/board/  (user {}, password {}, project {}, domain {})",
+        login.username, login.password, login.project_name, login.domain_name
     ));
     out::line(format!("config      {}", region.conf_file().display()));
     out::line(format!("clouds.yaml {}", args.clouds.display()));

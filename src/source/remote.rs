@@ -41,6 +41,8 @@ const ROUNDS: u32 = 2;
 pub(crate) struct Remote {
     client: Client,
     cloud: String,
+    /// The cloud's `auth_url`.
+    keystone: String,
 }
 
 /// The kind of a request, for the text of a failure.
@@ -54,12 +56,13 @@ impl Remote {
     pub(super) fn open(name: &str) -> Result<Self, Failure> {
         let cloud = tachi_clouds::read(name, &ProcessEnvironment::here())
             .map_err(|error| Failure::usage(error.to_string()))?;
-        let written_in = cloud.written_in.clone();
+        let (written_in, keystone) = (cloud.written_in.clone(), cloud.auth_url.clone());
         let client =
             Client::new(options(cloud)).map_err(|error| Failure::new(written_in, error).of_usage())?;
         Ok(Self {
             client,
             cloud: name.to_owned(),
+            keystone,
         })
     }
 
@@ -152,6 +155,15 @@ impl Remote {
         // The text is quoted in the middle of a sentence.
         let text = text.trim_end_matches('.');
         Failure::from_text(match (status, act) {
+            // No request was sent to the API.
+            (None, _) if failed.class == Class::Away && text.starts_with(tachi_keystone::Failure::LINE) => {
+                let why = text.trim_start_matches(tachi_keystone::Failure::LINE);
+                format!(
+                    "Keystone at {} (auth_url of cloud {:?}) cannot be reached{why}. On a controller, without --os-cloud and \
+                     OS_CLOUD, the command uses the database",
+                    self.keystone, self.cloud
+                )
+            }
             (Some(401), _) => format!(
                 "{self}: authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
                  user may not check tokens ([keystone_authtoken])"

@@ -342,6 +342,20 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             && told.contains("On a controller"),
         "{told}"
     );
+    // So is a Keystone that is away, with its address: the API was not asked then.
+    let text = std::fs::read_to_string(&clouds).unwrap();
+    let away = text.lines().map(|line| match line.split_once("auth_url: ") {
+        Some((before, _)) => format!("{before}auth_url: http://127.0.0.1:9/identity/v3\n"),
+        None => format!("{line}\n"),
+    });
+    let without_keystone = stage.folder.path().join("without-keystone.yaml");
+    std::fs::write(&without_keystone, away.collect::<String>()).unwrap();
+    let (code, _, told) = tachi(&without_keystone, Some(ADMIN), &["status"]);
+    assert_eq!(code, 1, "{told}");
+    assert!(
+        told.contains("Keystone at http://127.0.0.1:9/identity/v3 (auth_url of cloud \"tachi-sandbox\") cannot be reached"),
+        "{told}"
+    );
     let nothing = stage.folder.path().join("nothing.conf");
     std::fs::write(&nothing, "[DEFAULT]\nstate_path = /nonexistent\n").unwrap();
     let (code, _, told) = tachi(

@@ -329,7 +329,12 @@ impl<'i> Reader<'i> {
     }
 
     fn missing(&mut self, (section, option): &(String, String)) {
-        let help = format!("add `{option} = ...` to section [{section}]");
+        let file = self.ini.files().last();
+        let file = file.map_or_else(
+            || "; no configuration file was read".to_owned(),
+            |file| format!(" of {}", file.display()),
+        );
+        let help = format!("add `{option} = ...` to section [{section}]{file}");
         self.problems.push(ConfigError::Missing {
             section: section.clone(),
             option: option.clone(),

@@ -8,7 +8,7 @@ use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
 use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
 use crate::matching::{best_matches, could_be};
-use crate::plain::plain;
+use crate::plain::{check_reason, plain};
 use crate::snapshot::RegionSnapshot;
 use crate::vmove::VmoveLine;
 use crate::waits;
@@ -59,14 +59,8 @@ pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
     let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
         return Ok(name);
     };
-    let text = format!("{name} ({reason})");
-    if text.len() > LONGEST || text.chars().any(char::is_control) {
-        return Err(format!(
-            "write one line of at most {} bytes",
-            LONGEST.saturating_sub(name.len() + 3)
-        ));
-    }
-    Ok(text)
+    check_reason(reason, LONGEST.saturating_sub(name.len() + 3))?;
+    Ok(format!("{name} ({reason})"))
 }
 
 /// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has

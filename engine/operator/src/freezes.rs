@@ -18,6 +18,7 @@ use tachi_engine::ports::freezes::FREEZES_FACT;
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, FreezeOutcome, Freezes, NewFreeze};
 
 use crate::actions::ActionError;
+use crate::plain::check_reason;
 use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{lasting, time};
 
@@ -92,11 +93,10 @@ impl FreezeRequest {
             )));
         }
         let reason = self.reason.trim();
-        if reason.is_empty() || reason.len() > REASON || reason.chars().any(char::is_control) {
-            return Err(InvalidFreeze::Reason(format!(
-                "write one line of at most {REASON} bytes"
-            )));
+        if reason.is_empty() {
+            return Err(InvalidFreeze::Reason("write why, in one line".to_owned()));
         }
+        check_reason(reason, REASON).map_err(InvalidFreeze::Reason)?;
         let reason = reason.to_owned();
         Ok(Self { reason, ..self })
     }

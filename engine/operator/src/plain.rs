@@ -14,3 +14,21 @@ pub fn plain(text: &str) -> String {
     }
     plain
 }
+
+/// Checks an operator's reason, which is stored and shown in one line.
+///
+/// # Errors
+///
+/// The reason contains a control character or is too long; for people.
+pub(crate) fn check_reason(reason: &str, most: usize) -> Result<(), String> {
+    if let Some(c) = reason.chars().find(|c| c.is_control()) {
+        return Err(format!(
+            "it contains the control character {}: write one line of text",
+            c.escape_default()
+        ));
+    }
+    if reason.len() > most {
+        return Err(format!("it has {} bytes: write at most {most}", reason.len()));
+    }
+    Ok(())
+}

@@ -17,7 +17,7 @@ use tachi_engine::ports::plans::{NewPlan, PLANS_FACT, PlanOutcome};
 use tachi_engine::ports::{AuditEntry, AuditSink, FreezeLine, JournalError, OperatorJournal, Plans};
 
 use crate::actions::ActionError;
-use crate::plain::plain;
+use crate::plain::{check_reason, plain};
 use crate::report_host::freezes_host;
 use crate::snapshot::{RegionSnapshot, is_alive};
 use crate::when::{ago, lasting};
@@ -84,11 +84,10 @@ impl PlanRequest {
             return Ok(self);
         }
         let reason = self.reason.trim();
-        if reason.is_empty() || reason.len() > REASON || reason.chars().any(char::is_control) {
-            return Err(InvalidPlan::Reason(format!(
-                "write one line of at most {REASON} bytes"
-            )));
+        if reason.is_empty() {
+            return Err(InvalidPlan::Reason("write why, in one line".to_owned()));
         }
+        check_reason(reason, REASON).map_err(InvalidPlan::Reason)?;
         between(self.lasts, SHORTEST, LONGEST_FREEZE, "1m and 24h").map_err(InvalidPlan::Lasts)?;
         let reason = reason.to_owned();
         Ok(Self { reason, ..self })

@@ -4,10 +4,15 @@
 //! even if their instance is gone: so the queue is emptied first. Only a start of nova-compute
 //! removes the old copies of evacuated instances: so nothing else may start them.
 
+use tachi_domain::entity::host::MaintenanceReason;
+use tachi_domain::nova::MigrationType;
 use tachi_operator::ReturnStepView;
 
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
+
+/// Number of the last steps, those that a host needs which never died.
+const OF_A_RUNNING_HOST: usize = 2;
 
 /// State of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +89,7 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     };
     let step = |done, text: &str, commands| seen(StepState::of(done), text, commands);
     let by_a_person = |text: &str, commands| seen(StepState::by_a_person(up), text, commands);
-    vec![
+    let mut all = vec![
         step(
             nothing_open,
             "keep the host off until its recovery is over and no evacuation from it is under way",
@@ -136,7 +141,27 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
                 host.segment.id, host.id
             )],
         ),
-    ]
+    ];
+    if never_died(facts) {
+        all.drain(..all.len() - OF_A_RUNNING_HOST);
+    }
+    all
+}
+
+/// True if the host has been running all the time, such as one that was drained: nothing was evacuated from it, so nothing of it has to
+/// be cleared away. False where that is not known.
+fn never_died(facts: &Facts) -> bool {
+    let runs = facts
+        .service()
+        .is_some_and(|service| service.up && !service.forced_down);
+    let records = facts.migrations.as_ref();
+    let evacuated = records.map_or(true, |all| {
+        all.iter().any(|one| one.kind == MigrationType::Evacuation)
+    });
+    let recovered = facts.watched
+        || facts.view.why == Some(MaintenanceReason::Recovery)
+        || facts.open.as_ref().is_some_and(|open| !open.kind.is_planned());
+    runs && !evacuated && !recovered
 }
 
 /// Renders the steps as lines.
@@ -206,6 +231,27 @@ mod tests {
             place("--on_maintenance False"),
         ];
         assert!(order.is_sorted(), "{order:?}");
+    }
+
+    #[test]
+    fn a_host_that_was_only_drained_has_nothing_to_clear_away() {
+        let mut facts = back();
+        facts.view.why = None;
+        facts.migrations = Ok(vec![]);
+        let texts = |facts: &Facts| steps(facts).into_iter().map(|step| step.text).collect::<Vec<_>>();
+        assert_eq!(texts(&facts), ["let Nova use it again", "protect it again"]);
+        facts.migrations = Ok(vec![evacuation("completed")]);
+        assert_eq!(texts(&facts).len(), 8, "it was evacuated");
+        facts.migrations = Err("503".into());
+        assert_eq!(texts(&facts).len(), 8, "whether it was is not known");
+        facts.migrations = Ok(vec![]);
+        facts.view.why = Some(MaintenanceReason::Recovery);
+        assert_eq!(texts(&facts).len(), 8, "it was recovered");
+        facts.view.why = None;
+        if let Ok(Some(service)) = &mut facts.service {
+            service.forced_down = true;
+        }
+        assert_eq!(texts(&facts).len(), 8, "it was fenced");
     }
 
     /// Covers R22.

@@ -115,7 +115,7 @@ fn what_is_required_and_missing_is_told_and_optional_is_not() {
             Some("d".to_owned())
         );
     });
-    assert_eq!(found, ["[x] a is not set; add `a = ...` to section [x]"]);
+    assert_eq!(found, ["[x] a is not set; add `a = ...` to section [x] of f"]);
 }
 
 #[test]
