@@ -90,6 +90,8 @@ pub(crate) enum StateWord {
     Failed,
     /// Finished because there was nothing to do
     Ignored,
+    /// Finished because the report was a false alarm
+    Dismissed,
 }
 
 /// `tachi recovery show`.

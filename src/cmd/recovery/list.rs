@@ -61,6 +61,7 @@ fn state_of(word: StateWord) -> RecoveryState {
         StateWord::Finished => RecoveryState::Status(Status::Finished),
         StateWord::Failed => RecoveryState::Status(Status::Failed),
         StateWord::Ignored => RecoveryState::Status(Status::Ignored),
+        StateWord::Dismissed => RecoveryState::Dismissed,
     }
 }
 
