@@ -285,6 +285,7 @@ fn recovery(row: &RecoverySummary) -> Recovery {
         wait: row.wait.clone(),
         instances: row.moves.total(),
         back: row.moves.succeeded,
+        message: row.message.clone(),
     }
 }
 

@@ -164,6 +164,8 @@ pub struct Recovery {
     pub instances: u64,
     /// The number of its instances that are running again.
     pub back: u64,
+    /// The problem that it shows for people; `None` if it makes progress.
+    pub message: Option<String>,
 }
 
 /// An instance that waits for an operator.

@@ -12,6 +12,7 @@ use super::{
 use crate::entity::host::MaintenanceReason;
 use crate::freeze::typed;
 use crate::recovery::Life;
+use crate::wait::WaitsFor;
 
 /// The assessed state of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -142,7 +143,16 @@ fn under_recovery(
         } else {
             "it is being recovered"
         };
-        (Protection::Down, format!("{text}{progress}"))
+        // A refusal that no repetition cures is shown at once, not when the instance is given up.
+        let problem = recovery
+            .filter(|one| {
+                one.wait
+                    .as_ref()
+                    .is_some_and(|wait| wait.what == WaitsFor::Nothing)
+            })
+            .and_then(|one| one.message.as_deref())
+            .map_or_else(String::new, |message| format!("; {message}"));
+        (Protection::Down, format!("{text}{progress}{problem}"))
     };
     standing.worsen(protection, FindingCode::HostUnderRecovery);
     found.note(

@@ -498,6 +498,24 @@ fn cases() -> Vec<Case> {
             [4, 0, 0, 0, 2, 0],
         ),
         (
+            "Nova refuses an evacuation for good",
+            |facts| {
+                facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
+                let refused = "Nova does not evacuate vm-1, and is asked again: POST ...: 403: vTPM";
+                facts.recoveries.push(Recovery {
+                    message: Some(refused.into()),
+                    ..recovery("a", WaitsFor::Nothing)
+                });
+                computes(facts)[0].up = false;
+            },
+            &[(
+                FindingCode::HostUnderRecovery,
+                "a",
+                "1/2 instances back; Nova does not evacuate vm-1, and is asked again: POST ...: 403: vTPM",
+            )],
+            [4, 0, 0, 0, 2, 0],
+        ),
+        (
             "a host whose recovery waits for an operator",
             |facts| {
                 facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));

@@ -110,6 +110,7 @@ pub(in super::super) fn recovery(host: &str, wait: WaitsFor) -> Recovery {
         wait: Some(Wait::bare(wait, ago(90))),
         instances: 2,
         back: 1,
+        message: None,
     }
 }
 
