@@ -214,7 +214,7 @@ mod tests {
         assert!(table.facts(Some("computes")).await.unwrap().is_empty());
         // What a command has seen is written in nobody's turn.
         table.put_facts(&[fact("c", "[3]", 3)]).await.unwrap();
-        assert_eq!(table.turn().await.unwrap(), 2);
+        assert_eq!(table.take_round().await.unwrap(), 2);
         let both = [fact("a", "[2]", 2), fact("c", "[3]", 3)];
         assert_eq!(table.facts(None).await.unwrap(), both);
     }
