@@ -3,6 +3,7 @@
 
 mod checks;
 mod detection_latency;
+mod finding_checks;
 mod fixes;
 mod remote;
 

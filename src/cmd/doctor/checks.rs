@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use tachi_domain::monitor::{HeartbeatUse, Resume};
-use tachi_domain::situation::{Aspect, FindingCode, Severity};
-use tachi_operator::{FindingView, SituationView};
+use tachi_domain::monitor::HeartbeatUse;
+use tachi_domain::situation::Severity;
+use tachi_operator::SituationView;
 
 use super::super::upgrade;
 use super::detection_latency::{self, Rules};
+use super::finding_checks::{codes, found, name_of};
 
 const MAX_NAMED_SUBJECTS: usize = 5;
 
@@ -145,13 +146,6 @@ fn heartbeats(situation: &SituationView) -> Check {
     }
 }
 
-/// Returns the codes of the checks. An instance that is being moved is never a finding of its own, only a reason of the
-/// instance.
-pub(super) fn codes() -> impl Iterator<Item = FindingCode> {
-    let all = FindingCode::ALL.iter().copied();
-    all.filter(|code| *code != FindingCode::InstanceMoving)
-}
-
 /// Checks an input that can be read and about which there may be doubts.
 fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     match read {
@@ -200,72 +194,6 @@ fn slug(name: &str) -> String {
     name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '-', "")
 }
 
-/// Checks a code. No finding means good only if the underlying data exists and is current.
-fn found(code: FindingCode, situation: &SituationView) -> Check {
-    let all: Vec<_> = situation.findings.iter().filter(|one| one.code == code).collect();
-    if let Some(worst) = all.iter().max_by_key(|one| one.grade) {
-        return finding(worst, &all);
-    }
-    let makes_old = [
-        FindingCode::FactsOld,
-        FindingCode::InstancesNotListed,
-        FindingCode::NoEngine,
-    ];
-    let is_old =
-        situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
-    let unseen = if is_old {
-        Some("what is known of the region is old, or no engine has looked at it yet".to_owned())
-    } else {
-        unseen(code, situation)
-    };
-    match unseen {
-        Some(why) => check(name_of(code), Severity::Unknown, why),
-        None => check(name_of(code), Severity::Ok, ""),
-    }
-}
-
-/// Returns why a code cannot be assessed, although the rest of the region is known.
-fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
-    let lacks = |aspect| situation.not_assessed.contains(&aspect);
-    let is = |codes: &[FindingCode]| codes.contains(&code);
-    if is(&[FindingCode::HostNotWatched, FindingCode::MonitorUnknown]) && lacks(Aspect::Monitors) {
-        Some("no host monitor has ever signed: those of Masakari do not".to_owned())
-    } else if is(&[FindingCode::MonitorSilent, FindingCode::MonitorPart]) && situation.monitors.is_empty() {
-        Some("no monitor has ever signed: those of Masakari do not".to_owned())
-    } else if is(&[
-        FindingCode::NoRoom,
-        FindingCode::RoomTight,
-        FindingCode::RoomUnknown,
-    ]) && lacks(Aspect::Room)
-    {
-        Some("what hosts have room for is not known: `tachi forecast` says why".to_owned())
-    } else if is(&[FindingCode::GuestsResume]) {
-        guests(situation)
-    } else {
-        None
-    }
-}
-
-/// Lists the registered hosts where no running monitor has reported what happens to their guests.
-fn guests(situation: &SituationView) -> Option<String> {
-    let hosts = situation.segments.iter().flat_map(|segment| &segment.hosts);
-    let mut unknown = Vec::new();
-    let mut why = "no running monitor there reports its nova.conf";
-    for host in hosts {
-        let own = situation.monitors.iter().filter(|one| one.host == host.name);
-        let own = own.filter(|one| one.grade != Severity::Err);
-        let settings: Vec<_> = own.filter_map(|one| one.guests.as_ref()).collect();
-        if settings.iter().any(|guests| guests.resume == Resume::No) {
-            continue;
-        }
-        unknown.push(host.name.as_str());
-        if let Some(guests) = settings.first() {
-            why = &guests.by;
-        }
-    }
-    (!unknown.is_empty()).then(|| format!("{}: {why}", named(&unknown)))
-}
-
 /// Returns the first subjects, and the number of the others.
 pub(super) fn named(subjects: &[&str]) -> String {
     let some: Vec<&str> = subjects.iter().take(MAX_NAMED_SUBJECTS).copied().collect();
@@ -275,35 +203,11 @@ pub(super) fn named(subjects: &[&str]) -> String {
     }
 }
 
-pub(super) fn name_of(code: FindingCode) -> String {
-    code.as_str().to_ascii_lowercase().replace('_', "-")
-}
-
-fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
-    let subjects: Vec<&str> = all
-        .iter()
-        .flat_map(|one| &one.subjects)
-        .map(String::as_str)
-        .collect();
-    let details = if subjects.is_empty() {
-        worst.text.clone()
-    } else {
-        format!("{}: {}", named(&subjects), worst.text)
-    };
-    // Findings of one code may differ in their commands: each line is one.
-    let mut fixes: Vec<String> = all.iter().filter_map(|one| one.typed()).collect();
-    fixes.dedup();
-    Check {
-        fix: (!fixes.is_empty()).then(|| fixes.join("\n")),
-        page: Some(worst.page.clone()),
-        ..check(name_of(worst.code), worst.grade, details)
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tachi_domain::monitor::{HeartbeatUse, MonitorKind};
-    use tachi_operator::{GuestsView, MonitorView, NoticeView};
+    use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
+    use tachi_domain::situation::{Aspect, FindingCode};
+    use tachi_operator::{FindingView, GuestsView, MonitorView, NoticeView};
 
     use super::super::super::status::seen::tests::fine;
     use super::*;
@@ -421,7 +325,11 @@ mod tests {
             assert_eq!(worse(&read), [(name_of(code), Severity::Err)]);
             let all = all(&read);
             let one = all.iter().find(|one| one.name == name_of(code)).unwrap();
-            assert_eq!(one.fix.as_deref(), Some("do"));
+            let fix = match code {
+                FindingCode::InstanceDown => "do    # and the others of `tachi instance list --down`",
+                _ => "do",
+            };
+            assert_eq!(one.fix.as_deref(), Some(fix));
             assert_eq!(one.details, "a, b, a, b: so");
         }
     }

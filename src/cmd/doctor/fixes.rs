@@ -175,11 +175,12 @@ fn close(file: &Path) -> std::io::Result<()> {
 mod tests {
     use std::collections::BTreeSet;
 
+    use super::super::finding_checks;
     use super::*;
 
     #[test]
     fn what_is_mended_are_checks_that_there_are() {
-        let mut names: BTreeSet<String> = checks::codes().map(checks::name_of).collect();
+        let mut names: BTreeSet<String> = finding_checks::codes().map(finding_checks::name_of).collect();
         names.insert("configuration".to_owned());
         let mended: Vec<&str> = names
             .iter()

@@ -603,12 +603,12 @@ fn cases() -> Vec<Case> {
             &[
                 (
                     FindingCode::ReporterDoubted,
-                    "reporter c9",
+                    "reporter c9 (bound to no host)",
                     "start nothing (1 report so far): it lied",
                 ),
                 (
                     FindingCode::ReporterDoubted,
-                    "reporter c9",
+                    "reporter c9 (bound to no host)",
                     "would exceed the limit",
                 ),
             ],
