@@ -382,7 +382,7 @@ mod tests {
             let has_boot = |at: usize| written[at].boot_id.is_some() && written[at].uptime_ms.is_some();
             assert_eq!([6, 7, 65, 66].map(has_boot), [true, false, false, true]);
         }
-        health.planes(|planes| planes.see(crate::planes::Lost::new()));
+        health.planes(|planes| planes.see(crate::planes::LostPlanes::new()));
         *paper.answer.lock().unwrap() = Some(failed(Some(400)));
         assert_eq!(after(20).await, 69);
         *paper.answer.lock().unwrap() = None;

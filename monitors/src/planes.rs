@@ -11,14 +11,14 @@ use tokio::time::Instant;
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
 
-/// Lost planes by host, each with the time since when.
-pub(crate) type Lost = BTreeMap<String, BTreeMap<String, Instant>>;
+/// The lost planes by host, each with the time since when.
+pub(crate) type LostPlanes = BTreeMap<String, BTreeMap<String, Instant>>;
 
 /// The lost planes as a monitor sees them, and the API's answer to them.
 #[derive(Debug, Default)]
 pub(crate) struct Planes {
     /// `None` until the monitor has judged the planes.
-    lost: Option<Lost>,
+    lost: Option<LostPlanes>,
     /// True if the API has accepted the last report of planes.
     accepted: bool,
     /// The hosts that Nova shows down.
@@ -27,7 +27,7 @@ pub(crate) struct Planes {
 
 impl Planes {
     /// Records the planes that are lost now.
-    pub(crate) fn see(&mut self, lost: Lost) {
+    pub(crate) fn see(&mut self, lost: LostPlanes) {
         self.lost = Some(lost);
     }
 
@@ -66,7 +66,7 @@ mod tests {
         let mut planes = Planes::default();
         assert_eq!(planes.report(), None);
         let storage = BTreeMap::from([("storage".to_owned(), Instant::now())]);
-        planes.see(Lost::from([("cmp1".to_owned(), storage)]));
+        planes.see(LostPlanes::from([("cmp1".to_owned(), storage)]));
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(planes.report().unwrap()["cmp1"]["storage"], 70);
         assert!(!planes.suffice("cmp1"), "no answer yet");

@@ -623,17 +623,10 @@ impl Journal {
             self.orders.push((rec, now));
             self.given.push((rec, now));
         }
-        if let Some(order) = write.move_order {
-            let since = now.saturating_sub(u64::try_from(order.within.as_millis()).unwrap_or(u64::MAX));
-            let others = self.instance_moves.iter();
-            let others: BTreeSet<RecIx> = others
-                .filter(|(of, at)| *of != rec && *at > since)
-                .map(|(of, _)| *of)
-                .collect();
-            if others.len() >= usize::try_from(order.at_most).unwrap_or(usize::MAX) {
-                return WriteOutcome::TooManyOrders;
-            }
-            self.instance_moves.push((rec, now));
+        if let Some(order) = write.move_order
+            && self.too_many_moves(rec, order, now)
+        {
+            return WriteOutcome::TooManyOrders;
         }
         if !write.proofs.is_empty() {
             self.proofs.push((rec, now));

@@ -1,10 +1,32 @@
 //! Failed instances that do not start where they are, and their moves to another host by Nova (cold migrations).
 
-use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use std::collections::BTreeSet;
 
+use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use tachi_domain::recovery::MoveOrder;
+
+use crate::journal::{Journal, RecIx};
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, MigrationRow, Refusal, ServerIx};
 use crate::world::{Event, HOSTS, World, note};
+
+impl Journal {
+    /// Counts a move of a failed instance, unless too many were moved lately.
+    pub(crate) fn too_many_moves(&mut self, rec: RecIx, order: MoveOrder, now: u64) -> bool {
+        let since = now.saturating_sub(u64::try_from(order.within.as_millis()).unwrap_or(u64::MAX));
+        let others: BTreeSet<RecIx> = self
+            .instance_moves
+            .iter()
+            .filter(|(of, at)| *of != rec && *at > since)
+            .map(|(of, _)| *of)
+            .collect();
+        if others.len() >= usize::try_from(order.at_most).unwrap_or(usize::MAX) {
+            return true;
+        }
+        self.instance_moves.push((rec, now));
+        false
+    }
+}
 
 impl World {
     /// Whether the start of an instance fails.

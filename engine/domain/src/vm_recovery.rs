@@ -433,9 +433,9 @@ impl VmRecovery {
             Stage::Activating => self.act_activating(server, &seen, now, record, commands),
             Stage::Stopping => self.act_stopping(server, &seen, now, record, commands),
             Stage::Starting => self.act_starting(server, &seen, now, record, commands),
-            Stage::Migrating => self.act_migrating(server, &seen, now, record, commands),
-            Stage::Confirming => self.act_confirming(server, &seen, now, record, commands),
-            Stage::Waiting => self.act_waiting(&seen, now, record),
+            Stage::Migrating => relocation::act_migrating(self, server, &seen, now, record, commands),
+            Stage::Confirming => relocation::act_confirming(self, server, &seen, now, record, commands),
+            Stage::Waiting => relocation::act_waiting(self, &seen, now, record),
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
 use crate::ports::{CallError, ProviderLine, ServerPage};
 
 mod first_listing;
+mod successor;
 
 const PAGE: usize = 1_000;
 const START: i64 = 1_700_000_000_000_000;
@@ -789,19 +790,4 @@ async fn a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_mov
     }
     let asked = world.asked.lock().unwrap().len();
     assert!(asked < 10, "{asked} requests in a minute at rest");
-}
-
-/// Covers R36.
-#[tokio::test]
-async fn findings_of_one_watcher_are_known_to_the_engine_that_takes_over_the_round() {
-    let world = Arc::new(World::default());
-    let one = world.boot("a", 1);
-    world.stop(one, &[("stop", Actor::Person)]);
-    let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
-    world.round(&mut first).await;
-    let asked = world.asked.lock().unwrap().len();
-    world.pass(5);
-    world.round(&mut second).await;
-    assert_eq!(rest(&second, one).unwrap().why, StopReason::Meant);
-    assert!(world.asked.lock().unwrap().len() <= asked + 1);
 }

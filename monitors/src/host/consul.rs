@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::failure::Failure;
 use crate::health::Health;
 use crate::heartbeat::Notice;
-use crate::planes::Lost;
+use crate::planes::LostPlanes;
 use crate::settings::Settings;
 
 /// The network whose loss makes a host look dead. A host that it reaches runs, whatever else it has lost.
@@ -112,8 +112,8 @@ impl Driver {
     }
 
     /// Returns the losses that enough polls have shown.
-    fn lost_planes(&self) -> Lost {
-        let mut lost = Lost::new();
+    fn lost_planes(&self) -> LostPlanes {
+        let mut lost = LostPlanes::new();
         let confirmed = self.lost.iter().filter(|(_, loss)| loss.looks >= self.samples);
         for ((host, network), loss) in confirmed {
             lost.entry(host.clone())

@@ -16,6 +16,7 @@ use crate::policy::FencingMode;
 use crate::recovery::{Life, RecoveryKind};
 use crate::{RecoveryId, ServerId, Wait, WaitsFor};
 
+mod outage;
 mod region;
 
 pub(super) use region::{
@@ -771,37 +772,4 @@ fn every_code_has_a_page_and_every_page_a_code() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     assert_eq!(there, known);
-}
-
-/// An outage of one instance is an error at once, unless Nova is at work on it.
-/// Covers R36.
-#[test]
-fn an_instance_that_is_down_is_an_error_and_one_that_is_being_started_is_not_for_five_minutes() {
-    let grade = |busy, seconds| {
-        let mut facts = fine();
-        rest(&mut facts, StopReason::Due, seconds);
-        let on = &mut facts.instances.as_mut().unwrap().value.on;
-        let first = &mut Arc::make_mut(on.get_mut("a").unwrap())[0];
-        first.rest.as_mut().unwrap().busy = busy;
-        assess(&facts, NOW).grade
-    };
-    assert_eq!(grade(false, 0), Severity::Err);
-    assert_eq!(grade(true, 290), Severity::Info);
-    assert_eq!(grade(true, 310), Severity::Err);
-}
-
-/// From the first report until the last instance is back a monitoring check is not green.
-/// Covers R36.
-#[test]
-fn a_host_that_is_reported_or_recovered_is_a_warning_and_never_merely_degraded() {
-    for up in [true, false] {
-        let mut facts = fine();
-        facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
-        facts.recoveries.push(recovery("a", WaitsFor::Nothing));
-        computes(&mut facts)[0].up = up;
-        let situation = assess(&facts, NOW);
-        assert_eq!(situation.grade, Severity::Warn);
-        let expected = if up { Protection::Unknown } else { Protection::Down };
-        assert_eq!(situation.hosts[0].protection, expected);
-    }
 }

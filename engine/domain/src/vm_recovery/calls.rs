@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freeze_state};
+use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freeze_state, relocation};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
@@ -64,7 +64,7 @@ impl VmRecovery {
                         self.end(NotificationStatus::Ignored, "the instance does not exist", record);
                     }
                     FaultClass::Permanent if self.stage == Stage::Migrating => {
-                        self.move_refused(&fault, now, record);
+                        relocation::move_refused(self, &fault, now, record);
                     }
                     FaultClass::Permanent => {
                         self.end(NotificationStatus::Failed, fault.text, record);

@@ -1,6 +1,6 @@
 //! The operator's hooks in the recovery of an instance: before the stop, between stop and start, and at the end.
 
-use super::{BlockerKind, Stage, VmRecovery};
+use super::{BlockerKind, Stage, VmRecovery, relocation};
 use crate::entity::notification::NotificationStatus;
 use crate::hooks::{Hook, HookCall, HookInstance, HookOutcome, Phase};
 use crate::recovery::hook_track::Gate;
@@ -23,7 +23,7 @@ impl VmRecovery {
     pub(super) fn close(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         if self.pass(Phase::Post, now, record, commands) {
             self.stage = Stage::Over;
-            let text = self.success_text();
+            let text = relocation::success_text(self);
             self.end(
                 NotificationStatus::Finished,
                 self.hooks.with_remarks(&text),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state, gates};
+use super::{BlockerKind, NovaReading, Stage, VmRecovery, freeze_state, gates, relocation};
 use crate::entity::notification::NotificationStatus;
 use crate::recovery::action;
 use crate::recovery::{Command, DecisionTime, Observation, OperatorCommand, OperatorState, REWOUND, Record};
@@ -104,7 +104,7 @@ impl VmRecovery {
                 let text = gates::runs_elsewhere(&hosts, &self.host);
                 self.step_aside(NotificationStatus::Failed, text, record);
             }
-            Observation::OrderRefused => self.too_many_moves(now, record),
+            Observation::OrderRefused => relocation::too_many_moves(self, now, record),
             Observation::Tick
             | Observation::Region(_)
             | Observation::InstancesUnderRecovery(_)

@@ -1,6 +1,6 @@
 //! The stages of an instance recovery: set it active if it was resized, stop it, start it.
 
-use super::{Stage, VmRecovery};
+use super::{Stage, VmRecovery, relocation};
 use crate::hooks::Phase;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
@@ -47,7 +47,7 @@ impl VmRecovery {
             if !loose {
                 record.step(Task::StopInstance, StepKind::Outcome, 1.0, "Stopped instance");
                 self.loose_stop = None;
-                let next = if self.relocation.first && self.may_move() {
+                let next = if self.relocation.first && relocation::may_move(self) {
                     Stage::Migrating
                 } else {
                     Stage::Starting
@@ -90,7 +90,7 @@ impl VmRecovery {
             return;
         }
         if self.is_late(self.policy.start_limit, now) {
-            return self.start_failed(seen, now, record);
+            return relocation::start_failed(self, seen, now, record);
         }
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
             self.ask(Command::Start(server), now, record, commands, "Starting instance");

@@ -184,7 +184,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 facts.instances.as_mut().unwrap().value.complete = false;
             },
-            &[(FindingCode::InstancesNotListed, "", "first listing of Nova's instances")],
+            &[(
+                FindingCode::InstancesNotListed,
+                "",
+                "first listing of Nova's instances",
+            )],
             ALL_WELL,
         ),
     ]

@@ -1,0 +1,18 @@
+//! The watcher of another engine goes on.
+
+use super::*;
+
+/// Covers R36.
+#[tokio::test]
+async fn findings_of_one_watcher_are_known_to_the_engine_that_takes_over_the_round() {
+    let world = Arc::new(World::default());
+    let one = world.boot("a", 1);
+    world.stop(one, &[("stop", Actor::Person)]);
+    let (mut first, mut second) = (world.watcher("one"), world.watcher("two"));
+    world.round(&mut first).await;
+    let asked = world.asked.lock().unwrap().len();
+    world.pass(5);
+    world.round(&mut second).await;
+    assert_eq!(rest(&second, one).unwrap().why, StopReason::Meant);
+    assert!(world.asked.lock().unwrap().len() <= asked + 1);
+}
