@@ -107,14 +107,8 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         }
         Command::UpdateService { id, update } => {
             let change = change_of(update);
-            Observation::ServiceUpdated(
-                context
-                    .ports
-                    .compute
-                    .update_service(id, &change)
-                    .await
-                    .map_err(fault),
-            )
+            let result = context.ports.compute.update_service(id, &change).await;
+            Observation::ServiceUpdated(result.map_err(fault))
         }
         Command::TakeInventory { shown } => {
             Observation::Inventory(inventory(&context, shown).await.map_err(fault))

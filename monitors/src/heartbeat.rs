@@ -103,7 +103,7 @@ impl OmittedFields {
             Self::Faults(since) | Self::FaultsAndBoot(since) if since.elapsed() >= OMITTED_FOR => {
                 Self::Nothing
             }
-            same => same,
+            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
         }
     }
 

@@ -86,6 +86,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("no-hosts", "err", "no segment at all"),
     ("host-down", "err", "nova-compute has ended"),
+    ("plane-lost", "err", "a host has lost its storage network"),
     (
         "host-not-in-segment",
         "err",

@@ -118,7 +118,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     assert_eq!(run(&stage, &["thaw", "host", HOST]).0, 0);
     let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
-    assert!(note.contains("compute-001 is disabled in Nova"), "{note}");
+    assert!(note.contains("Nova shows compute-001 disabled"), "{note}");
     let back = ["host", "return", HOST, "--do", "--reason", "flashed", "--yes"];
     let (code, told, note) = run(&stage, &back);
     assert_eq!(code, 0, "{told} {note}");

@@ -214,21 +214,27 @@ async fn an_instance_that_crashes_repeatedly_needs_an_operator_whichever_engine_
         ("vir_domain_event", "STOPPED_FAILED"),
         ("instance_uuid", id.as_str()),
     ];
-    for round in 0..3 {
+    for round in 0..4 {
         region.faults().crash_guest(server).unwrap();
         let engine = stage.engine(stage.journal(), policy.clone()).await;
         let crash = report(&stage, NotificationType::Vm, &pairs, round * 200 - 600)
             .await
             .unwrap();
         let (status, message) = until_over(&stage, crash).await;
-        if round < 2 {
+        if round < 3 {
             assert_eq!(status, NotificationStatus::Finished, "{round}: {message}");
+            let is_moved = message.contains("was moved to ");
+            assert_eq!(is_moved, round == 2, "{round}: {message}");
         } else {
             assert_eq!(status, NotificationStatus::Failed, "{round}: {message}");
-            assert!(message.contains("restarted 2 times"), "{message}");
+            assert!(message.contains("restarted 3 times"), "{message}");
         }
         engine.stop().await;
     }
     let requests = region.requests();
-    assert_eq!((requests.count("#os-stop"), requests.count("#os-start")), (2, 2));
+    assert_eq!((requests.count("#os-stop"), requests.count("#os-start")), (3, 3));
+    assert_eq!(
+        (requests.count("#migrate"), requests.count("#confirmResize")),
+        (1, 1)
+    );
 }

@@ -432,16 +432,16 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         &["fence", "check"],
         &["db", "purge", "--dry-run"],
         &["doctor", "--upgrade"],
+        &["policy", "list"],
+        &["config", "show"],
     ] {
         let (_, _, said) = tachi(none, Some("production"), words);
         assert!(
-            said.contains("what follows is of this machine's configuration, /etc/"),
+            said.contains("this command ignores OS_CLOUD (\"production\") and reads /etc/"),
             "{words:?}: {said}"
         );
     }
-    for words in [&["policy", "list"][..], &["config", "show"], &["openapi"]] {
-        let (code, _, said) = tachi(none, Some("production"), words);
-        assert_eq!(code, 0, "{words:?}: {said}");
-        assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
-    }
+    let (code, _, said) = tachi(none, Some("production"), &["openapi"]);
+    assert_eq!(code, 0, "{said}");
+    assert!(!said.contains("OS_CLOUD"), "{said}");
 }

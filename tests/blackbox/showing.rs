@@ -83,7 +83,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let mut cloud = Running::start(&["serve", "--sandbox", "--hosts", "3", "--state-dir", "state"]);
     cloud.until_said("ready;").await;
     let said = cloud.until_said("board").await;
-    assert!(said.contains("with buttons: [board] actions = true"), "{said}");
+    assert!(said.contains("(user admin, password "), "{said}");
     let board = address(&said);
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");

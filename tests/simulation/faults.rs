@@ -70,7 +70,7 @@ kinds! {
     /// The destination of a drain dies while something is on its way there.
     DrainDeath = "drain-death", 5;
     /// A failed instance does not start on its host.
-    StartFails = "start-fails", 12;
+    StartFails = "start-fails", 30;
 }
 
 /// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.

@@ -92,10 +92,16 @@ impl World {
                 }
             }
             Command::PowerOn { .. } => self.check_power_on(host),
-            Command::Stop(server)
-            | Command::Start(server)
-            | Command::Migrate(server)
-            | Command::ConfirmMigration(server) => {
+            Command::Migrate(server) => {
+                self.check_own(owner.rec, crate::calls::index_of(*server));
+                if self.journal.instance_moves.iter().all(|(of, _)| *of != owner.rec) {
+                    self.violate(format!(
+                        "an instance is moved by recovery {}, and that is on nobody's account (ADR 0137)",
+                        owner.rec
+                    ));
+                }
+            }
+            Command::Stop(server) | Command::Start(server) | Command::ConfirmMigration(server) => {
                 self.check_own(owner.rec, crate::calls::index_of(*server));
             }
             Command::ReadLists { .. } | Command::ReadEvacuations { .. } | Command::ReadServerIds => {

@@ -588,7 +588,8 @@ impl World {
             return;
         };
         let at = self.nova.servers[server].host;
-        if row.kind == RecoveryKind::Vm && host_name(at) != own {
+        let was_moved = self.journal.instance_moves.iter().any(|(of, _)| *of == rec);
+        if row.kind == RecoveryKind::Vm && host_name(at) != own && !was_moved {
             self.violate(format!(
                 "vm-{server} on host {at} is restarted on the word of {own}"
             ));

@@ -187,7 +187,7 @@ const PROCESSES: Ages = Ages {
     description: "The processes that could not be restarted, each with the seconds since when.",
 };
 
-fn object<'a>(value: &'a Value, most: usize) -> Result<&'a serde_json::Map<String, Value>, Objection> {
+fn object(value: &Value, most: usize) -> Result<&serde_json::Map<String, Value>, Objection> {
     let Value::Object(object) = value else {
         return Err(Objection::Reason(wrong_type(value, "object")));
     };

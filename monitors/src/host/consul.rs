@@ -161,11 +161,11 @@ impl Eyes for Driver {
         for name in names {
             let vector: Vec<Link> = networks.iter().map(|network| place(name, network)).collect();
             let runs = self.follow_planes(name, &vector);
-            let state = match self.matrix.state(&vector) {
+            let mut state = self.matrix.state(&vector);
+            if state == State::Down && runs && health.planes(|planes| planes.suffice(name)) {
                 // The heartbeat names it instead.
-                State::Down if runs && health.planes(|planes| planes.suffice(name)) => State::Other,
-                state => state,
-            };
+                state = State::Other;
+            }
             states.insert(name.clone(), state);
         }
         let lost = self.lost_planes();

@@ -325,10 +325,20 @@ mod tests {
             assert_eq!(worse(&read), [(name_of(code), Severity::Err)]);
             let all = all(&read);
             let one = all.iter().find(|one| one.name == name_of(code)).unwrap();
-            let fix = match code {
-                FindingCode::InstanceDown => "do    # and the others of `tachi instance list --down`",
-                _ => "do",
-            };
+            let lists = [
+                (
+                    FindingCode::InstanceDown,
+                    "do    # and the others of `tachi instance list --down`",
+                ),
+                (
+                    FindingCode::ReporterDoubted,
+                    "do    # and the others of `tachi monitor list --muted`",
+                ),
+            ];
+            let fix = lists
+                .iter()
+                .find(|(of, _)| *of == code)
+                .map_or("do", |(_, fix)| fix);
             assert_eq!(one.fix.as_deref(), Some(fix));
             assert_eq!(one.details, "a, b, a, b: so");
         }

@@ -29,6 +29,7 @@ use Remedy::{ByHand, Elsewhere, Listed, Printed};
 
 /// Every code with its remedy.
 #[rustfmt::skip] // A line for a code.
+#[expect(clippy::match_same_arms, reason = "in the order of the codes")]
 pub(super) const fn remedy(code: FindingCode) -> Remedy {
     match code {
         FindingCode::MoveNeedsPerson => Listed("an operator has to look where the instance runs"),

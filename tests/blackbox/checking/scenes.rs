@@ -731,7 +731,7 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
         ])
         .await;
     scene
-        .cure(&["monitor-part", "monitor-unknown", "guests-resume"])
+        .cure(&["monitor-part", "monitor-unknown", "guests-resume", "plane-lost"])
         .await;
     sign(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;

@@ -286,6 +286,7 @@ impl DeviceTest {
 }
 
 /// A compute service in Nova.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComputeService {
     pub host: String,

@@ -1,5 +1,7 @@
 //! Progress of the first listing of Nova's instances.
 
+use std::fmt::Write as _;
+
 use super::{Facts, Instances};
 use crate::count;
 use crate::timestamp::Timestamp;
@@ -15,17 +17,17 @@ pub(super) fn text(facts: &Facts, known: &Instances, now: Timestamp) -> String {
         count(listed as u64, "instance", "instances")
     );
     if let Some(percent) = percent(facts, known) {
-        text.push_str(&format!(", about {percent} %"));
+        let _ = write!(text, ", about {percent} %");
         let elapsed = known
             .listing_since
             .map(|since| now.micros_since(since).max(0) / 1_000_000);
         if let Some(elapsed) = elapsed {
             let left = elapsed.saturating_mul(100 - percent) / percent;
             let minutes = left.saturating_add(59) / 60;
-            text.push_str(&match minutes {
-                0 | 1 => ", less than a minute left".to_owned(),
-                minutes => format!(", about {minutes} min left"),
-            });
+            let _ = match minutes {
+                0 | 1 => write!(text, ", less than a minute left"),
+                minutes => write!(text, ", about {minutes} min left"),
+            };
         }
     }
     text

@@ -97,6 +97,10 @@ pub(super) fn holds(state: &mut VmRecovery, now: DecisionTime, record: &mut Reco
         state.no_trouble(BlockerKind::Freeze);
         return false;
     };
+    if state.stage == Stage::Migrating {
+        // The limit is for Nova, not for the freeze.
+        state.since = now.elapsed;
+    }
     // A freeze replaces every other trouble.
     state
         .trouble

@@ -120,9 +120,12 @@ pub(super) fn act_migrating(
         let text = with_failure(state, &format!("its move to another host has failed: {fault}"));
         return state.end(NotificationStatus::Failed, text, record);
     }
-    if state.called && state.is_late(state.policy.move_limit, now) {
+    if state.is_late(state.policy.move_limit, now) {
         let text = state.late_text("moved", state.policy.move_limit);
         let text = with_failure(state, &text);
+        if !state.called {
+            return try_later(state, text, now, record);
+        }
         return state.end(NotificationStatus::Failed, text, record);
     }
     if seen.task_state.is_some() {
@@ -155,7 +158,15 @@ pub(super) fn act_migrating(
             }
             Some(_) | None => ask_migration(state, server, now, record, commands),
         },
-        _ => {}
+        VmState::Error
+        | VmState::Paused
+        | VmState::Suspended
+        | VmState::Rescued
+        | VmState::Shelved
+        | VmState::ShelvedOffloaded
+        | VmState::Building
+        | VmState::Deleted
+        | VmState::Other(_) => {}
     }
 }
 

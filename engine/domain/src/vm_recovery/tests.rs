@@ -203,7 +203,9 @@ impl Run {
             Stage::Activating => VmState::Resized,
             Stage::Stopping => VmState::Active,
             Stage::Starting => VmState::Stopped,
-            other => panic!("not tested by this: {other:?}"),
+            Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+                panic!("not tested by this: {stage:?}")
+            }
         }));
         assert_eq!(run.state.stage, stage);
         run.tell(up());
@@ -350,7 +352,9 @@ fn call_of(stage: Stage) -> (Command, ServerCall) {
         ),
         Stage::Stopping => (Command::Stop(server), ServerCall::Stop),
         Stage::Starting => (Command::Start(server), ServerCall::Start),
-        other => panic!("not tested by this: {other:?}"),
+        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+            panic!("not tested by this: {stage:?}")
+        }
     }
 }
 
@@ -360,7 +364,9 @@ fn unmoved(stage: Stage) -> Observation {
         Stage::Activating => VmState::Resized,
         Stage::Stopping => VmState::Active,
         Stage::Starting => VmState::Stopped,
-        other => panic!("not tested by this: {other:?}"),
+        Stage::Begin | Stage::Migrating | Stage::Confirming | Stage::Waiting | Stage::Over => {
+            panic!("not tested by this: {stage:?}")
+        }
     })
 }
 

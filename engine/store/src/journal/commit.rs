@@ -83,14 +83,7 @@ impl Transaction for Commit<'_> {
         if !refused.is_empty() {
             return Ok(TxOutcome::Undo(WriteOutcome::ReserveTaken(refused)));
         }
-        if let Some(order) = write.order
-            && !orders::count(tx, &row, order, self.now).await?
-        {
-            return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
-        }
-        if let Some(order) = write.move_order
-            && !restarts::count_move(tx, &row, order, self.now).await?
-        {
+        if !orders::are_within_limits(tx, &row, write, self.now).await? {
             return Ok(TxOutcome::Undo(WriteOutcome::TooManyOrders));
         }
         actions::mark(tx, &row, &write.heard_actions, self.now).await?;

@@ -8,7 +8,9 @@ use sea_orm::{
 };
 use tachi_domain::Timestamp;
 use tachi_domain::recovery::FenceOrder;
+use tachi_engine::ports::journal::Write;
 
+use super::restarts;
 use crate::entity::{fence_order, recovery};
 use crate::error::Stop;
 use crate::transaction::Tx;
@@ -20,13 +22,26 @@ const LOCK: &str = "fence-orders";
 /// Time after which an order is not needed any more.
 const RETENTION: Duration = Duration::from_hours(7 * 24);
 
-/// Records an order, unless there are too many already. A recovery that repeats its order counts once.
-pub(super) async fn count(
+/// Records the orders of a write, unless there are too many already.
+pub(super) async fn are_within_limits(
     tx: &Tx,
     row: &recovery::Model,
-    order: FenceOrder,
+    write: &Write,
     now: Timestamp,
 ) -> Result<bool, Stop> {
+    if let Some(order) = write.order
+        && !count(tx, row, order, now).await?
+    {
+        return Ok(false);
+    }
+    match write.move_order {
+        Some(order) => restarts::count_move(tx, row, order, now).await,
+        None => Ok(true),
+    }
+}
+
+/// Records an order, unless there are too many already. A recovery that repeats its order counts once.
+async fn count(tx: &Tx, row: &recovery::Model, order: FenceOrder, now: Timestamp) -> Result<bool, Stop> {
     lock::take(tx, [LOCK.to_owned()]).await?;
     // The time is read under the lock, so that the times have the order of the power-off orders.
     let now = clock::now(tx, now).await?;

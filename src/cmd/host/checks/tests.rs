@@ -147,8 +147,6 @@ pub(in super::super) fn back() -> Facts {
     }
 }
 
-/// Covers R12, R23.
-#[expect(clippy::too_many_lines, reason = "a table of cases")]
 /// A freeze of the host.
 fn frozen() -> FreezeLine {
     FreezeLine {
@@ -167,7 +165,9 @@ fn frozen() -> FreezeLine {
     }
 }
 
+/// Covers R12, R23.
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 fn blockers_of_a_return_are_shown() {
     use CheckResult::{Bad, Note, Unknown};
     type Change = fn(&mut Facts);

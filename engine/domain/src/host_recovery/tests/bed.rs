@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
-
 use uuid::Uuid;
 
 use crate::entity::Stamps;
@@ -44,6 +43,7 @@ pub(super) fn messages(conductors_up: bool) -> Messaging {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(super) struct Bed {
     pub(super) state: HostRecovery,
     /// The recovery's own time, in milliseconds.

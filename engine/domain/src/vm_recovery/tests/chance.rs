@@ -190,10 +190,12 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         for observation in [shown(sight), up()] {
             run.tell(observation);
             if let Some((_, call)) = run.commands.iter().find_map(Command::server_call) {
-                vm_state = match call {
-                    ServerCall::Stop | ServerCall::ConfirmMigration => VmState::Stopped,
-                    ServerCall::Migrate => VmState::Resized,
-                    _ => VmState::Active,
+                vm_state = if matches!(call, ServerCall::Stop | ServerCall::ConfirmMigration) {
+                    VmState::Stopped
+                } else if call == ServerCall::Migrate {
+                    VmState::Resized
+                } else {
+                    VmState::Active
                 };
                 if call == ServerCall::Migrate {
                     host = "c2";
