@@ -30,6 +30,7 @@ pub struct Finding {
     /// The checked subsystem.
     pub part: String,
     /// The severity.
+    #[serde(rename = "told")]
     pub level: FindingLevel,
     /// The finding in words.
     pub text: String,
