@@ -415,8 +415,8 @@ impl VmRecovery {
         if self.stage == Stage::Begin {
             return self.judge(&seen, now, record, commands);
         }
-        let moves = self.stage == Stage::Migrating && self.relocation.asked;
-        if !moves && seen.host.as_deref() != Some(self.host.as_str()) {
+        let may_be_moved = relocation::may_be_moved(self, &seen);
+        if !may_be_moved && seen.host.as_deref() != Some(self.host.as_str()) {
             // Stop and start follow the instance to any host; the checks of R12 cover only this host.
             let text = format!(
                 "the instance has left host {} meanwhile: nothing more is done to it",
@@ -427,6 +427,9 @@ impl VmRecovery {
         if is_owners_own(&seen.vm_state) {
             let text = format!("the instance is {}: left to its owner", seen.vm_state);
             return self.end(NotificationStatus::Ignored, text, record);
+        }
+        if may_be_moved {
+            return relocation::act_migrating(self, server, &seen, now, record, commands);
         }
         match self.stage {
             Stage::Begin | Stage::Over => {}

@@ -47,7 +47,7 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .range(TIMEOUT_RANGE)
             .help("how long Nova may take to move a failed instance").get(),
         restart_again_for: r
-            .seconds(INSTANCE, "restart_again_for")
+            .seconds(INSTANCE, "restart_retry_time")
             .default(d.restart_again_for)
             .range(Duration::ZERO..=Duration::from_secs(86_400))
             .help("how long restart and move are tried again after the first has failed; 0: once").get(),

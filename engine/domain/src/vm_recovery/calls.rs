@@ -64,7 +64,7 @@ impl VmRecovery {
                         self.end(NotificationStatus::Ignored, "the instance does not exist", record);
                     }
                     FaultClass::Permanent if self.stage == Stage::Migrating => {
-                        relocation::move_refused(self, &fault, now, record);
+                        relocation::not_moved(self, &fault.text, now, record);
                     }
                     FaultClass::Permanent => {
                         self.end(NotificationStatus::Failed, fault.text, record);

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::{BlockerKind, Stage, VmRecovery, freeze_state};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
-use crate::fault::Fault;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
 use crate::recovery::{Command, DecisionTime, MoveOrder, Record, StepKind, Task};
@@ -21,8 +20,8 @@ const FIRST_PAUSE: Duration = Duration::from_mins(1);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
-/// The interval between checks during the pause.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
+/// The interval between checks during the pause. A storage cluster that fails may make thousands of instances wait at once.
+pub(super) const LOOK: Duration = Duration::from_mins(1);
 
 /// The time after Nova's acceptance from which a stopped instance without a task means that Nova has given the move up. An
 /// earlier read may come from a database that lags.
@@ -58,6 +57,17 @@ pub(super) fn may_move(state: &VmRecovery) -> bool {
     state.policy.max_moves > 0 && state.relocation.from.is_none()
 }
 
+/// True if Nova may still be moving the instance, or has moved it without that being seen.
+pub(super) fn may_be_moved(state: &VmRecovery, seen: &Server) -> bool {
+    let is_pending = state.relocation.asked && state.relocation.from.is_none();
+    let has_moved = seen.host.as_deref() != Some(state.host.as_str()) || seen.vm_state == VmState::Resized;
+    match state.stage {
+        Stage::Migrating => is_pending,
+        Stage::Waiting | Stage::Starting => is_pending && has_moved,
+        Stage::Begin | Stage::Activating | Stage::Stopping | Stage::Confirming | Stage::Over => false,
+    }
+}
+
 /// Continues after a failed start: with a move, if the instance is stopped and may be moved.
 pub(super) fn start_failed(state: &mut VmRecovery, seen: &Server, now: DecisionTime, record: &mut Record) {
     let text = state.late_text("active", state.policy.start_limit);
@@ -67,6 +77,8 @@ pub(super) fn start_failed(state: &mut VmRecovery, seen: &Server, now: DecisionT
         state.relocation.failing_since.get_or_insert(now.elapsed);
         state.relocation.failure = Some(text);
         state.enter(Stage::Migrating, now, record);
+        // A running instance is not moved on an old reading.
+        state.seen = None;
     } else {
         try_later(state, text, now, record);
     }
@@ -126,6 +138,9 @@ pub(super) fn act_migrating(
         if !state.called {
             return try_later(state, text, now, record);
         }
+        let text = format!(
+            "{text}; once Nova has moved it: openstack server migration confirm {server}, and openstack server start {server}"
+        );
         return state.end(NotificationStatus::Failed, text, record);
     }
     if seen.task_state.is_some() {
@@ -203,7 +218,10 @@ pub(super) fn act_confirming(
         (VmState::Stopped | VmState::Active, None) => state.enter(Stage::Starting, now, record),
         (_, _) if state.is_late(state.policy.move_limit, now) => {
             let text = state.late_text("confirmed", state.policy.move_limit);
-            let text = format!("moved to {}, and {text}", state.host);
+            let text = format!(
+                "moved to {}, and {text}: openstack server migration confirm {server}, and openstack server start {server}",
+                state.host
+            );
             state.end(NotificationStatus::Failed, text, record);
         }
         (VmState::Resized, None) => {
@@ -233,11 +251,6 @@ pub(super) fn not_moved(state: &mut VmRecovery, why: &str, now: DecisionTime, re
     state.relocation.first = false;
     let text = with_failure(state, &format!("not moved to another host: {why}"));
     try_later(state, text, now, record);
-}
-
-/// Notes Nova's final refusal of the move.
-pub(super) fn move_refused(state: &mut VmRecovery, fault: &Fault, now: DecisionTime, record: &mut Record) {
-    not_moved(state, &fault.text, now, record);
 }
 
 /// Notes that the journal allows no further move for now.

@@ -1,6 +1,6 @@
 //! The stages of an instance recovery: set it active if it was resized, stop it, start it.
 
-use super::{Stage, VmRecovery, relocation};
+use super::{JournalledCall, Stage, VmRecovery, relocation};
 use crate::hooks::Phase;
 use crate::id::ServerId;
 use crate::nova::{Server, VmState};
@@ -90,7 +90,12 @@ impl VmRecovery {
             return;
         }
         if self.is_late(self.policy.start_limit, now) {
-            return relocation::start_failed(self, seen, now, record);
+            // A start that was requested again just now may yet take effect.
+            let is_young = |asked: JournalledCall| now.elapsed.since(asked.at) < self.policy.call_deadline;
+            if !self.asked.is_some_and(is_young) {
+                relocation::start_failed(self, seen, now, record);
+            }
+            return;
         }
         if seen.vm_state == VmState::Stopped && seen.task_state.is_none() {
             self.ask(Command::Start(server), now, record, commands, "Starting instance");

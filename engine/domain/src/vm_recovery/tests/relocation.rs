@@ -168,6 +168,67 @@ fn what_nova_shows_right_after_it_has_accepted_the_move_is_not_taken_for_a_failu
 }
 
 #[test]
+fn a_start_that_was_repeated_shortly_before_the_limit_gets_its_time() {
+    let mut run = not_started();
+    run.tell(is(VmState::Stopped));
+    run.tell(up());
+    assert_eq!(run.calls.len(), 2, "repeated");
+    run.tell(answer(ServerCall::Start, Ok(())));
+    // A reading from before the repeated start.
+    run.goes_on(START_LIMIT + 3_000, &is(VmState::Stopped));
+    assert_eq!((run.state.stage, run.calls.len()), (Stage::Starting, 2));
+    run.tell(is(VmState::Active));
+    run.assert_end("", NotificationStatus::Finished, "is active");
+}
+
+/// Nova's database may lag by more than the recovery allows for.
+#[test]
+fn a_move_that_was_taken_for_given_up_is_followed_when_it_shows() {
+    for waits in [true, false] {
+        for (state, stage) in [
+            (VmState::Resized, Stage::Confirming),
+            (VmState::Stopped, Stage::Starting),
+        ] {
+            let mut run = migrating();
+            run.tell(answer(ServerCall::Migrate, Ok(())));
+            run.goes_on(run.at + 6_000, &is(VmState::Stopped));
+            assert_eq!(run.state.stage, Stage::Waiting);
+            if !waits {
+                run.goes_on(run.at + 65_000, &is(VmState::Stopped));
+                assert_eq!(run.state.stage, Stage::Starting);
+            }
+            run.goes_on(run.at + 500, &on(OTHER, VmState::Stopped, Some("resize_finish")));
+            assert_ne!(run.state.stage, Stage::Over, "it is on its way");
+            run.tell(on(OTHER, state.clone(), None));
+            assert_eq!(
+                (run.state.stage, run.state.host.as_str()),
+                (stage, OTHER),
+                "{state}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_move_that_the_journal_refuses_for_a_freeze_is_requested_after_it() {
+    let [frozen, ..] = super::freezing::freezes();
+    let mut run = migrating();
+    // The driver says it so when the journal has refused the write.
+    run.tell(Observation::NotSent(Command::Migrate(server_id())));
+    run.tell(Observation::Pulse(OperatorState {
+        frozen,
+        ..OperatorState::CALM
+    }));
+    run.goes_on(run.at + 2 * MOVE_LIMIT, &is(VmState::Stopped));
+    assert_eq!((run.state.stage, run.calls.len()), (Stage::Migrating, 2));
+    assert_eq!(run.state.wait().unwrap().what, WaitsFor::Frozen);
+    run.tell(Observation::Pulse(OperatorState::CALM));
+    run.tell(up());
+    run.goes_on(run.at + 1_000, &is(VmState::Stopped));
+    assert_eq!(run.calls.len(), 3, "{:?}", run.calls);
+}
+
+#[test]
 fn a_move_without_an_answer_is_repeated_only_when_it_can_take_effect_no_more() {
     let mut run = migrating();
     let asked = run.at;
@@ -187,7 +248,11 @@ fn a_move_that_hangs_or_ends_in_error_ends_the_recovery_with_its_reason() {
     run.goes_on(START_LIMIT + MOVE_LIMIT - 1_000, &stuck);
     assert_eq!(run.state.stage, Stage::Migrating, "a disk may take long to copy");
     run.goes_on(START_LIMIT + MOVE_LIMIT + 2_000, &stuck);
-    run.assert_end("hangs", NotificationStatus::Failed, "not moved within 1800 s");
+    run.assert_end(
+        "hangs",
+        NotificationStatus::Failed,
+        "openstack server migration confirm",
+    );
 
     let mut run = migrating();
     run.tell(answer(ServerCall::Migrate, Ok(())));
