@@ -158,9 +158,9 @@ fn sheet(found: Vec<VmoveView>, now: Timestamp) -> TextTable<9> {
 async fn is_known(source: &dyn Source, wanted: &str) -> Result<bool, Failure> {
     let mut all = source.instances(false).await?;
     all.extend(source.instances(true).await?);
-    Ok(all
-        .iter()
-        .any(|one| one.name == wanted || one.instance.starts_with(wanted)))
+    let (_, found) =
+        tachi_operator::matching::best_matches(wanted, all, |one| (one.instance.clone(), one.name.clone()));
+    Ok(!found.is_empty())
 }
 
 async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {

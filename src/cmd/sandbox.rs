@@ -200,7 +200,13 @@ const OURS: &str = "# written by tachi for its simulated region";
 pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     let file = args.clouds.display();
     match std::fs::read_to_string(&args.clouds) {
-        Ok(text) if text.starts_with(OURS) => {}
+        // It may be in use by a region that runs, so it is not changed here.
+        Ok(text) if text.starts_with(OURS) => {
+            let writable = std::fs::OpenOptions::new().append(true).open(&args.clouds);
+            return writable.map(|_| ()).map_err(|error| {
+                Failure::usage(format!("{file}: {error}: name another file with --clouds"))
+            });
+        }
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Ok(_) => {
             return Err(Failure::usage(format!(

@@ -19,7 +19,7 @@ use super::situation::{configured, tables};
 use crate::schedule::{self, Schedule};
 use crate::settings::{self, Settings};
 
-/// Time that a reading is cached for streams and for the later parts of one answer.
+/// Time that a reading is cached for streams, heartbeats of monitors and the later parts of one answer.
 const CACHE_LIFETIME: Duration = Duration::from_secs(1);
 
 /// A reading and its result, even a failure.
@@ -42,23 +42,29 @@ impl<T: Clone> Last<T> {
     async fn fresh(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         let called = Instant::now();
         let counts = |one: &Reading<T>| one.began > called || (one.result.is_err() && one.ended > called);
-        self.unless(counts, read).await
+        self.unless(counts, true, read).await
     }
 
     /// Returns the last result, or that of `read` if it is older than [`CACHE_LIFETIME`]. Concurrent callers get the same result.
     async fn lately(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
-        self.unless(|one| one.ended.elapsed() < CACHE_LIFETIME, read)
+        self.unless(|one| one.ended.elapsed() < CACHE_LIFETIME, false, read)
             .await
     }
 
     async fn unless(
         &self,
         counts: impl Fn(&Reading<T>) -> bool,
+        rests: bool,
         read: impl Future<Output = Result<T, JournalError>>,
     ) -> Result<T, JournalError> {
         let mut last = self.0.lock().await;
         if let Some(one) = last.as_ref().filter(|one| counts(one)) {
             return one.result.clone();
+        }
+        if let Some(one) = last.as_ref().filter(|one| rests && one.result.is_ok()) {
+            // Readings take at most half of the time, however many requests come.
+            let pause = (one.ended - one.began).min(CACHE_LIFETIME);
+            tokio::time::sleep_until(one.ended + pause).await;
         }
         let began = Instant::now();
         let result = read.await;
@@ -197,6 +203,7 @@ mod tests {
             let asked = (0..20).map(|_| last.fresh(read()));
             futures_util::future::join_all(asked).await
         };
+        tokio::time::advance(CACHE_LIFETIME).await;
         let begun = Instant::now();
         let (earlier, later) = tokio::join!(last.fresh(read()), act_and_ask);
         assert_eq!(earlier.expect("an answer"), 2);
@@ -205,8 +212,8 @@ mod tests {
         }
         assert_eq!(
             begun.elapsed(),
-            Duration::from_millis(200),
-            "they share a reading"
+            Duration::from_millis(300),
+            "they share a reading, after a pause as long as the one before"
         );
     }
 

@@ -132,7 +132,8 @@ impl PageRequest<'_> {
 
     /// Renders the frame around every page: the region's state and the user. Returns an empty text if they are unknown.
     async fn head(&self) -> String {
-        let (Ok(seen), Some(rights)) = (self.desk.app.lookout.look().await, self.rights().await) else {
+        let (Ok(seen), Some(rights)) = (self.desk.app.lookout.look_lately().await, self.rights().await)
+        else {
             return String::new();
         };
         let waits = seen.held().count() + seen.tables.waiting.len();

@@ -57,7 +57,7 @@ async fn down_in_nova(app: &ApiState, cut_off: &[String]) -> Option<HeaderValue>
     if cut_off.is_empty() {
         return None;
     }
-    let seen = app.lookout.look().await.ok()?;
+    let seen = app.lookout.look_lately().await.ok()?;
     let computes = seen.facts.computes.iter().flat_map(|known| &known.value);
     let down: Vec<&str> = computes
         .filter(|one| !one.up && !one.cell_down && cut_off.contains(&one.host))

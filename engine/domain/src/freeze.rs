@@ -91,7 +91,7 @@ pub fn command(verb: &str, scope: FreezeScope, name: &str) -> String {
 }
 
 /// Quotes a name for a shell: owners may give instances any name, and segments may have spaces in theirs.
-pub(crate) fn typed(name: &str) -> Cow<'_, str> {
+pub fn typed(name: &str) -> Cow<'_, str> {
     let plain = |c: char| c.is_alphanumeric() || "._-@:".contains(c);
     if name.chars().all(plain) && !name.starts_with('-') {
         Cow::Borrowed(name)

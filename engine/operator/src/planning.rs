@@ -195,14 +195,14 @@ pub fn preconditions(
     };
     if !service.up {
         return Some(format!(
-            "{} down{}, and only what lives is live-migrated; `tachi host report-down {host}` reports it as dead",
+            "{} down{}, and no instance can be live-migrated from a host that is down; `tachi host report-down {host}` reports it as dead",
             shown_by_nova(service, host),
             if_changed(service)
         ));
     }
     if kind == RecoveryKind::Giveback && !service.enabled {
         return Some(format!(
-            "{} disabled{}{}: `tachi host return {host}` tells how to put it to work again",
+            "{} disabled{}{}: `tachi host return {host}` shows how to return it to service",
             shown_by_nova(service, host),
             disabled_why(service),
             if_changed(service)

@@ -10,7 +10,8 @@ use super::super::upgrade;
 use super::detection_latency::{self, Rules};
 use super::finding_checks::{codes, found, name_of};
 
-const MAX_NAMED_SUBJECTS: usize = 5;
+/// The maximum number of subjects of a finding that are named.
+pub(super) const MAX_NAMED_SUBJECTS: usize = 5;
 
 /// Details of a check that was not reached.
 pub(super) const NOT_READ: &str = "not looked at: the configuration cannot be read";

@@ -4,7 +4,7 @@ use tachi_domain::monitor::Resume;
 use tachi_domain::situation::{Aspect, FindingCode, Severity};
 use tachi_operator::{FindingView, SituationView};
 
-use super::checks::{Check, check, named};
+use super::checks::{Check, MAX_NAMED_SUBJECTS, check, named};
 
 /// Returns the codes of the checks. An instance that is being moved is never a finding of its own, only a reason of the
 /// instance.
@@ -95,8 +95,17 @@ fn finding(worst: &FindingView, all: &[&FindingView]) -> Check {
         format!("{}: {}", named(&subjects), worst.text)
     };
     // Findings of one code may differ in their commands: each line is one.
-    let mut fixes: Vec<String> = all.iter().filter_map(|one| one.typed()).collect();
-    fixes.dedup();
+    let mut fixes: Vec<String> = Vec::new();
+    for fix in all.iter().filter_map(|one| one.typed()) {
+        if !fixes.contains(&fix) {
+            fixes.push(fix);
+        }
+    }
+    let more = fixes.len().saturating_sub(MAX_NAMED_SUBJECTS);
+    fixes.truncate(MAX_NAMED_SUBJECTS);
+    if more > 0 {
+        fixes.push(format!("tachi status    # {more} more commands"));
+    }
     Check {
         fix: (!fixes.is_empty()).then(|| fixes.join("\n")),
         page: Some(worst.page.clone()),

@@ -92,19 +92,25 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
     Ok(verdict(&reports))
 }
 
-/// Compares the machines with the stored ones, and stores the result for `tachi status`; if the database cannot be read, shows the devices without the comparison.
+/// Compares the machines with the stored ones, and stores the result for `tachi status`. If the database cannot be read, the devices are
+/// shown without the comparison.
 async fn examine(reports: &mut [Report], settings: &Settings, fencers: &Arc<Fencers>) -> Lines {
     let examined = async {
         let book = Book::open(settings, fencers).await?;
         book.examine(reports, settings).await?;
-        book.keep(reports, settings).await?;
+        if let Err(error) = book.keep(reports, settings).await {
+            out::note(format!(
+                "tachi: the result is not stored, so `tachi status` does not count it: {}",
+                error.chain()
+            ));
+        }
         book.lines().await
     };
     match Box::pin(examined).await {
         Ok(lines) => lines,
         Err(error) => {
             out::note(format!(
-                "tachi: which machines the devices switch is not compared, and the result is not stored: {}",
+                "tachi: the machines behind the devices were not compared with the known ones, and the result is not stored: {}",
                 error.chain()
             ));
             Lines::new()

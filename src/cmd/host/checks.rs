@@ -109,7 +109,8 @@ fn withheld(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         let text = format!(
             "in maintenance, set by an operator; clear it with `openstack segment host update \
              --on_maintenance False {} {}`",
-            host.segment.name, host.name
+            tachi_domain::freeze::typed(&host.segment.name),
+            host.name
         );
         say(CheckResult::Bad, text);
     }

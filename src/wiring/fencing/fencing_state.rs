@@ -170,7 +170,12 @@ pub(crate) fn by_command(report: &Report, pauses: Option<Pauses>, at: Timestamp)
         ),
         power: report.power,
         fault: report.fault.clone(),
-        failures: u32::from(report.fault.is_some()),
+        failures: match &report.fault {
+            None => 0,
+            // No engine tests it again.
+            Some(_) if pauses.is_none() || report.alarm.is_some() => FAILURES,
+            Some(_) => 1,
+        },
     })
 }
 

@@ -92,7 +92,10 @@ fn command_shape(finding: &Finding) -> String {
         return String::new();
     };
     let Some(place) = position_in_command(fix, subject) else {
-        return String::new();
+        // A quoted name cannot be replaced, so such a subject has a finding of its own.
+        let quoted = crate::freeze::typed(name_in_command(subject));
+        let is_quoted = quoted.starts_with('\'') && fix.contains(&*quoted);
+        return if is_quoted { fix.clone() } else { String::new() };
     };
     let words = fix.split(' ').enumerate().filter(|(at, _)| *at != place);
     words.map(|(_, word)| word).collect::<Vec<_>>().join(" ")

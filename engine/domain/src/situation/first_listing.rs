@@ -26,6 +26,7 @@ pub(super) fn text(facts: &Facts, known: &Instances, now: Timestamp) -> String {
             let minutes = left.saturating_add(59) / 60;
             let _ = match minutes {
                 0 | 1 => write!(text, ", less than a minute left"),
+                61.. => write!(text, ", slower than expected: see the engine's log"),
                 minutes => write!(text, ", about {minutes} min left"),
             };
         }
@@ -45,7 +46,7 @@ fn percent(facts: &Facts, known: &Instances) -> Option<i64> {
         listed = needs.fold(listed, |sum, needs| sum.saturating_add(needs.resources.memory_mb));
     }
     let share = listed.saturating_mul(100).checked_div(used)?;
-    Some(i64::try_from(share).unwrap_or(99).clamp(1, 99))
+    (share > 0).then(|| i64::try_from(share).unwrap_or(99).min(99))
 }
 
 #[cfg(test)]
