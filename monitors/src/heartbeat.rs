@@ -173,11 +173,19 @@ impl HeartbeatSource {
             let (next, trouble) = match signed {
                 Ok(Ok(down_in_nova)) => {
                     let accepted = signature.planes.is_some().then_some(down_in_nova);
-                    self.health.planes(|planes| planes.answered(accepted));
+                    self.health.planes(|planes| {
+                        // A heartbeat from before the first look has nothing to say about them.
+                        if accepted.is_some() || planes.report().is_some() {
+                            planes.answered(accepted);
+                        }
+                    });
                     (HEARTBEAT_INTERVAL, None)
                 }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
-                    self.health.planes(|planes| planes.answered(None));
+                    // These are about the caller or the load, and end by themselves.
+                    if !matches!(failed.status, Some(401 | 408 | 429)) {
+                        self.health.planes(|planes| planes.answered(None));
+                    }
                     let more = omitted.more(&signature).filter(|_| failed.status == Some(400));
                     omitted = more.unwrap_or(omitted);
                     let next = if more.is_some() {
@@ -396,12 +404,15 @@ mod tests {
                 [(true, true), (false, true), (false, false)]
             );
             assert!(
-                !health.planes(|planes| planes.suffice("cmp3")),
+                health.planes(|planes| planes.suffice("cmp3")) != Some(true),
                 "the API takes no planes"
             );
         }
         assert_eq!(after(610).await, 131, "it may have been upgraded");
-        assert!(health.planes(|planes| planes.suffice("cmp3") && !planes.suffice("cmp2")));
+        assert_eq!(
+            health.planes(|planes| (planes.suffice("cmp3"), planes.suffice("cmp2"))),
+            (Some(true), Some(false))
+        );
         stop.cancel();
         task.await.unwrap();
     }

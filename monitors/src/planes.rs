@@ -5,8 +5,13 @@
 //! as stopped after all.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use tokio::time::Instant;
+
+/// Time from the first judgement for which the API's first answer is awaited. A monitor that has just started would report hosts as
+/// stopped that run.
+const AWAITED: Duration = Duration::from_secs(30);
 
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
@@ -19,8 +24,10 @@ pub(crate) type LostPlanes = BTreeMap<String, BTreeMap<String, Instant>>;
 pub(crate) struct Planes {
     /// `None` until the monitor has judged the planes.
     lost: Option<LostPlanes>,
-    /// True if the API has accepted the last report of planes.
-    accepted: bool,
+    /// The time of the first question whether a heartbeat suffices.
+    asked_at: Option<Instant>,
+    /// True if the API has accepted the last report of planes; `None` before its first answer.
+    accepted: Option<bool>,
     /// The hosts that Nova shows down.
     down_in_nova: BTreeSet<String>,
 }
@@ -45,20 +52,23 @@ impl Planes {
 
     /// Records the API's answer: the hosts that Nova shows down, or `None` if the API does not accept planes.
     pub(crate) fn answered(&mut self, down_in_nova: Option<Vec<String>>) {
-        self.accepted = down_in_nova.is_some();
+        self.accepted = Some(down_in_nova.is_some());
         self.down_in_nova = down_in_nova.unwrap_or_default().into_iter().collect();
     }
 
-    /// True if the heartbeat is report enough for this host: the API accepts planes, and Nova does not show the host down.
-    pub(crate) fn suffice(&self, host: &str) -> bool {
-        self.accepted && !self.down_in_nova.contains(host)
+    /// True if the heartbeat is report enough for this host: the API accepts planes, and Nova does not show the host down. `None` while
+    /// the API's first answer is awaited.
+    pub(crate) fn suffice(&mut self, host: &str) -> Option<bool> {
+        let asked_at = *self.asked_at.get_or_insert_with(Instant::now);
+        match self.accepted {
+            None if asked_at.elapsed() < AWAITED => None,
+            accepted => Some(accepted == Some(true) && !self.down_in_nova.contains(host)),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -69,12 +79,17 @@ mod tests {
         planes.see(LostPlanes::from([("cmp1".to_owned(), storage)]));
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(planes.report().unwrap()["cmp1"]["storage"], 70);
-        assert!(!planes.suffice("cmp1"), "no answer yet");
+        assert_eq!(planes.suffice("cmp1"), None, "no answer yet");
+        tokio::time::advance(AWAITED).await;
+        assert_eq!(planes.suffice("cmp1"), Some(false), "no answer at all");
         planes.answered(Some(Vec::new()));
-        assert!(planes.suffice("cmp1"));
+        assert_eq!(planes.suffice("cmp1"), Some(true));
         planes.answered(Some(vec!["cmp1".to_owned()]));
-        assert!(!planes.suffice("cmp1") && planes.suffice("cmp2"));
+        assert_eq!(
+            (planes.suffice("cmp1"), planes.suffice("cmp2")),
+            (Some(false), Some(true))
+        );
         planes.answered(None);
-        assert!(!planes.suffice("cmp2"));
+        assert_eq!(planes.suffice("cmp2"), Some(false));
     }
 }

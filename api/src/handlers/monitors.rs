@@ -1,5 +1,7 @@
 //! `/monitors/{host}/{kind}`: heartbeats of monitors.
 
+use std::collections::BTreeSet;
+
 use axum::extract::State;
 use axum::response::IntoResponse as _;
 use http::HeaderValue;
@@ -16,8 +18,8 @@ use crate::types::heartbeat::NewSignature;
 /// The header that names those hosts with lost planes that Nova shows down.
 const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
 
-/// Limit of the hosts in that header. If more are down at once, the monitor reports none of them.
-const MOST_DOWN: usize = 32;
+/// Limit of that header, in bytes: proxies take few kilobytes. Hosts beyond it are named once earlier ones have been reported.
+const MAX_DOWN_BYTES: usize = 6_000;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
 pub(crate) async fn heartbeat(
@@ -37,7 +39,7 @@ pub(crate) async fn heartbeat(
     let bound = app.binding.options.host_of(&reporter).as_deref() == Some(host.as_str());
     let signature = body.of(host.clone(), kind, bound, app.clock.wall());
     let planes = signature.planes.iter().flatten();
-    let cut_off: Vec<String> = planes.map(|(host, _)| host.clone()).collect();
+    let cut_off: BTreeSet<String> = planes.map(|(host, _)| host.clone()).collect();
     app.signs.take(signature).map_err(|refused| match refused {
         RejectedHeartbeat::Stranger => ApiError::not_found(format!(
             "Host {host} is in no failover segment, so nothing is expected of its monitors."
@@ -53,16 +55,22 @@ pub(crate) async fn heartbeat(
 
 /// Returns those of the hosts that Nova shows down. The monitor reports them as stopped. Otherwise a host that has lost its storage,
 /// and its nova-compute with it, would not be recovered.
-async fn down_in_nova(app: &ApiState, cut_off: &[String]) -> Option<HeaderValue> {
+async fn down_in_nova(app: &ApiState, cut_off: &BTreeSet<String>) -> Option<HeaderValue> {
     if cut_off.is_empty() {
         return None;
     }
     let seen = app.lookout.look_lately().await.ok()?;
     let computes = seen.facts.computes.iter().flat_map(|known| &known.value);
+    let mut left = MAX_DOWN_BYTES;
     let down: Vec<&str> = computes
         .filter(|one| !one.up && !one.cell_down && cut_off.contains(&one.host))
         .map(|one| one.host.as_str())
-        .take(MOST_DOWN)
+        .take_while(|host| {
+            let needed = host.len() + ", ".len();
+            let fits = left >= needed;
+            left = left.saturating_sub(needed);
+            fits
+        })
         .collect();
     (!down.is_empty()).then(|| HeaderValue::from_str(&down.join(", ")).ok())?
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
+use tachi_domain::recovery::DISMISSED;
 use tachi_domain::{NotificationId, RecoveryId, Timestamp};
 use tachi_engine::ports::engine_registry::EngineRow;
 use tachi_engine::ports::freezes::REMEMBERED;
@@ -241,6 +242,11 @@ fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
             None => render("accepted; it is being worked on"),
         },
         NotificationStatus::Ignored => render("accepted, then ignored"),
+        NotificationStatus::Failed | NotificationStatus::Finished
+            if recovery.is_some_and(|one| one.summary.status == DISMISSED) =>
+        {
+            render("accepted, then dismissed")
+        }
         NotificationStatus::Failed => render("accepted; it failed"),
         NotificationStatus::Finished => render("accepted; it finished"),
     };

@@ -224,7 +224,8 @@ fn sentence(story: &RecoveryHistoryView) -> String {
             return format!("{}.", message.unwrap_or("Nothing is known of what came of it"));
         }
         (0, _, _) if summary.status == DISMISSED => {
-            "Dismissed: the report was a false alarm, and nothing was done.".to_owned()
+            let why = summary.message.as_deref();
+            format!("Dismissed: {}.", why.unwrap_or("nothing was done"))
         }
         (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
         (0, _, _) => format!(

@@ -154,6 +154,10 @@ impl Eyes for Driver {
             .flat_map(BTreeMap::keys)
             .filter(|name| **name != self.hostname)
             .collect();
+        if trouble.is_empty() {
+            // A host that no network lists any more has left.
+            self.lost.retain(|(host, _), _| names.contains(host));
+        }
         let place = |name: &String, network: &BTreeMap<String, Link>| {
             network.get(name).copied().unwrap_or(Link::Unknown)
         };
@@ -162,9 +166,13 @@ impl Eyes for Driver {
             let vector: Vec<Link> = networks.iter().map(|network| place(name, network)).collect();
             let runs = self.follow_planes(name, &vector);
             let mut state = self.matrix.state(&vector);
-            if state == State::Down && runs && health.planes(|planes| planes.suffice(name)) {
-                // The heartbeat names it instead.
-                state = State::Other;
+            if state == State::Down && runs {
+                state = match health.planes(|planes| planes.suffice(name)) {
+                    // The heartbeat names it instead.
+                    Some(true) => State::Other,
+                    Some(false) => State::Down,
+                    None => State::Unknown,
+                };
             }
             states.insert(name.clone(), state);
         }

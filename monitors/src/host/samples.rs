@@ -53,6 +53,9 @@ struct Host {
     stable: Option<State>,
     /// The last report.
     reported: Option<Change>,
+    /// True if it was seen running since it was reported as stopped.
+    #[serde(skip)]
+    runs: bool,
     /// Time of the report as stopped.
     #[serde(skip)]
     stopped: Option<Instant>,
@@ -106,6 +109,11 @@ impl Hosts {
             }
             match (state, host.reported) {
                 (State::Down, Some(Change::Started)) => changes.push((name.clone(), Change::Stopped)),
+                // It was seen running since its report, so this is another loss.
+                (State::Down, Some(Change::Stopped)) if host.runs => {
+                    changes.push((name.clone(), Change::Stopped));
+                }
+                (State::Other, Some(Change::Stopped)) => host.runs = true,
                 (State::Up, Some(Change::Stopped)) => changes.push((name.clone(), Change::Started)),
                 _ => {}
             }
@@ -136,6 +144,7 @@ impl Hosts {
     pub(crate) fn reported(&mut self, name: &str, change: Change) {
         if let Some(host) = self.all.get_mut(name) {
             host.reported = Some(change);
+            host.runs = false;
             host.stopped = (change == Change::Stopped).then(Instant::now);
             self.changed = true;
         }
@@ -377,6 +386,12 @@ mod tests {
                 1,
                 vec![Up, Other, Down, Other, Up],
                 vec![NONE, NONE, STOPPED, NONE, STARTED],
+            ),
+            (
+                "gone, running without a network, gone again",
+                1,
+                vec![Up, Down, Other, Down, Down],
+                vec![NONE, STOPPED, NONE, STOPPED, NONE],
             ),
             (
                 "something is lost and found",

@@ -90,7 +90,8 @@ impl ProcessRecovery {
                 self.host,
                 ALIVE_AFTER.as_secs()
             );
-            record.dismissed = true;
+            // Nova shows nothing of other processes.
+            record.dismissed = self.process.contains("nova-compute");
             self.end(NotificationStatus::Finished, text, record);
         }
         false

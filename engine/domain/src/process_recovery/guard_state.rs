@@ -143,7 +143,8 @@ impl ProcessRecovery {
                 ALIVE_AFTER.as_secs()
             );
             self.guarded = GuardState::default();
-            record.dismissed = true;
+            // Nova shows nothing of other processes.
+            record.dismissed = self.process.contains("nova-compute");
             self.end(NotificationStatus::Finished, text, record);
         }
     }

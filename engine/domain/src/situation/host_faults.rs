@@ -1,6 +1,7 @@
 //! Faults of a running host that monitors report in their heartbeats: lost networks, and processes that could not be restarted.
 //!
-//! A fault ends when the monitor no longer reports it. The last report of a monitor that has fallen silent stays, as an old one.
+//! A fault ends when the monitor no longer reports it. A lost network stays when its monitor has fallen silent, as an old report: the
+//! host's instances may have lost their disks.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +24,10 @@ pub(super) fn assess(
     standing: &mut ProtectionState,
     found: &mut Findings,
 ) {
-    planes(&host.name, look, standing, found);
+    // An operator who has taken the host out of service may be working on its networks.
+    if host.maintenance != Some(MaintenanceReason::Operator) {
+        planes(&host.name, look, standing, found);
+    }
     processes(host, look, found);
 }
 
@@ -117,7 +121,11 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
             .graded(grade)
             .about(name, look.covered_on(name))
             .since(loss.since)
-            .fix(loss.fix(name)),
+            .fix(if is_current {
+                loss.fix(name)
+            } else {
+                format!("restart the host monitor of {reporters}, which knows whether that is still so")
+            }),
     );
 }
 
@@ -148,7 +156,8 @@ pub(super) struct ProcessFault<'a> {
 
 impl<'a> ProcessFault<'a> {
     pub(super) fn of(host: &str, look: &AssessContext<'a>) -> Option<Self> {
-        let own = look.facts.monitors.iter().filter(|one| one.said.host == host);
+        let own = look.facts.monitors.iter();
+        let own = own.filter(|one| one.said.host == host && one.is_alive(look.now));
         let down = || own.clone().flat_map(|one| &one.said.processes_down);
         let names: BTreeSet<&str> = down().map(|(name, _)| name.as_str()).collect();
         (!names.is_empty()).then(|| Self {

@@ -29,10 +29,13 @@ impl Nets {
             tenant.address,
             storage.address
         ));
+        let health = Health::default();
+        // An API that knows nothing of planes, such as Masakari's.
+        health.planes(|planes| planes.answered(None));
         Self {
             sampler: Driver::monitor(&settings, &Clock::new()).unwrap(),
             servers,
-            health: Health::default(),
+            health,
             settings,
             _folder: folder,
         }
@@ -246,6 +249,17 @@ async fn a_list_without_anybody_is_no_list() {
     assert_eq!(nets.look([UP, UP, &[("me", 1)]]).await, []);
     assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
     assert_eq!(nets.health.trouble("consul"), None);
+}
+
+/// Regression test: each restart of the monitor reported every host without its storage network as stopped.
+#[tokio::test]
+async fn a_running_host_is_not_reported_before_the_api_has_answered() {
+    let mut nets = Nets::new().await;
+    nets.health = Health::default();
+    assert_eq!(nets.look([UP, UP, UP]).await, []);
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, []);
+    nets.health.planes(|planes| planes.answered(None));
+    assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));
 }
 
 /// Covers F10.

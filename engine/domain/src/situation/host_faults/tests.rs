@@ -131,5 +131,44 @@ pub(in super::super) fn cases() -> Vec<Case> {
             )],
             [4, 2, 0, 0, 0, 0],
         ),
+        (
+            "an operator works on the host",
+            |facts| {
+                watched(facts);
+                facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Operator);
+                facts
+                    .monitors
+                    .push(judging("b", 5, &["a", "c"], &[("a", &["storage"])]));
+            },
+            &[(FindingCode::HostOnMaintenance, "a", "")],
+            [4, 0, 0, 2, 0, 0],
+        ),
+        (
+            "a process monitor that is silent knows nothing of its processes now",
+            |facts| {
+                watched(facts);
+                let mut one = monitor("a", MonitorKind::Process, 600, &[]);
+                one.said.processes_down.insert("libvirtd".into(), ago(900));
+                facts.monitors.push(one);
+            },
+            &[(FindingCode::MonitorSilent, "a", "")],
+            [4, 2, 0, 0, 0, 0],
+        ),
     ]
+}
+
+/// Covers R36.
+#[test]
+fn the_command_for_a_network_that_was_lost_follows_the_age_of_the_report() {
+    for (seconds, part) in [(5, "tachi fence off a"), (600, "restart the host monitor of b")] {
+        let mut facts = super::super::tests::fine();
+        facts
+            .monitors
+            .push(judging("b", seconds, &["c"], &[("a", &["storage"])]));
+        let situation = super::super::assess(&facts, super::super::tests::NOW);
+        let mut found = situation.findings.iter();
+        let lost = found.find(|one| one.code == FindingCode::PlaneLost).unwrap();
+        let fix = lost.fix.as_deref().unwrap();
+        assert!(fix.contains(part), "{fix}");
+    }
 }
