@@ -32,6 +32,7 @@ fn watched(facts: &mut Facts) {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(in super::super) fn cases() -> Vec<Case> {
     vec![
         (
