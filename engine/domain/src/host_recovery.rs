@@ -23,6 +23,7 @@ mod hooks;
 mod host_return;
 mod in_flight;
 mod late_effects;
+pub(crate) mod lock_mark;
 mod method;
 mod monitor_heartbeats;
 mod moves;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::decision_context::decision_context;
 use super::operator_actions::rewound;
-use super::plan::lost_instances::adopt_lost;
-use super::{HostRecovery, Stage, late_effects};
+use super::plan::lost_instances::{adopt_lost, has_unknown_lock, note_unknown_locks};
+use super::{HostRecovery, Move, Stage, late_effects};
 use crate::id::ServerId;
 use crate::recovery::{Command, DecisionTime, Observation, Record, ServerCall};
 
@@ -77,13 +77,29 @@ impl HostRecovery {
                 let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
                 let of_before = |_: &&ServerId| self.rewound;
                 let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
+                let unknown = result
+                    .as_ref()
+                    .is_ok_and(|it| has_unknown_lock(it, moves, &ctx.mark()));
+                if unknown && !self.rewound {
+                    self.rewound = true;
+                    note_unknown_locks(&mut ctx);
+                }
                 listing.answered(result, track, moves, since, &mut ctx);
+                let counts = asked.is_some() && listing.question.seen == asked;
+                let follows = match *ctx.stage {
+                    Stage::Moving => true,
+                    Stage::Returning => counts && self.arrivals.may_move(),
+                    Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Listing | Stage::Over => false,
+                };
                 if self.rewound
-                    && *ctx.stage == Stage::Moving
+                    && follows
                     && let Some(migrations) = migrations
                 {
                     self.rewound = false;
                     adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut ctx);
+                    if !moves.values().all(Move::is_finished) {
+                        ctx.enter(Stage::Moving);
+                    }
                 }
                 if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
                     late_effects::begin(self, now);

@@ -148,8 +148,13 @@ impl HostRecovery {
 /// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     state.rewound = true;
-    state.message = Some(REWOUND.to_owned());
     record.head = true;
+    if state.stage == Stage::Returning {
+        // The notification is closed: it is corrected by what the list shows.
+        state.arrivals.list_again();
+        return;
+    }
+    state.message = Some(REWOUND.to_owned());
     if state.stage == Stage::Moving {
         state.enter(Stage::Listing, record);
     }

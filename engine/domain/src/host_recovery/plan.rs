@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::arrivals::{Arrivals, came_again, has_landed};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
+use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
@@ -302,7 +303,7 @@ fn plan(
     for migration in &inventory.migrations {
         by_server.entry(migration.server).or_default().push(migration);
     }
-    let mut fresh: Vec<&Server> = inventory
+    let unplanned: Vec<Server> = inventory
         .servers
         .iter()
         .filter(|server| {
@@ -311,7 +312,9 @@ fn plan(
                 .get(&server.id)
                 .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
         })
+        .map(lock_mark::in_original_state)
         .collect();
+    let mut fresh: Vec<&Server> = unplanned.iter().collect();
     order::in_order(ctx.policy, &mut fresh);
     let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
     let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
@@ -376,7 +379,6 @@ fn plan_one(
         .map(|one| one.id)
         .max()
         .unwrap_or(MigrationId(0));
-    let reason = server.locked_reason.as_deref().unwrap_or_default();
     let was = OriginalState {
         vm_state: server.vm_state.clone(),
         power_state: server.power_state,
@@ -387,8 +389,8 @@ fn plan_one(
         image_backed: !server.volume_backed,
         // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
-            true if reason == ctx.mark() => Lock::Ours,
-            true if !reason.starts_with("tachi ") => Lock::Owners,
+            true if lock_mark::is_of(server, &ctx.mark()) => Lock::Ours,
+            true if !lock_mark::is_tachis(server) => Lock::Owners,
             true | false => Lock::Wanted,
         },
         preparation: if needs_preparation(&server.vm_state) {

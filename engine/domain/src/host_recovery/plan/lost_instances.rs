@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
-use super::super::{Lock, Move};
+use super::super::{Lock, Move, lock_mark};
 use super::{HostInstance, plan_one};
 use crate::count;
 use crate::id::ServerId;
 use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
-use crate::recovery::{StepKind, Task};
+use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of monitors and Nova.
@@ -85,6 +85,22 @@ pub(in super::super) fn adopt_lost(
             format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
         ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
     }
+}
+
+/// True if an instance carries this recovery's lock, and no move knows of it: the journal has lost the latest requests, and no engine
+/// was left that could tell.
+pub(in super::super) fn has_unknown_lock(inventory: &Inventory, moves: &Moves, mark: &str) -> bool {
+    let unplanned = |server: &&Server| !moves.contains_key(&server.id);
+    let mut servers = inventory.servers.iter().filter(unplanned);
+    servers.any(|server| lock_mark::is_of(server, mark))
+}
+
+/// Writes down that locks have shown it.
+pub(in super::super) fn note_unknown_locks(ctx: &mut DecisionContext<'_>) {
+    let text = "instances carry locks of this recovery that the journal does not know: the database has lost the latest requests";
+    ctx.record
+        .step(Task::Prepare, StepKind::Note, 0.0, text.to_owned());
+    ctx.record.head = true;
 }
 
 /// Returns a server of which only the id is known.

@@ -337,6 +337,89 @@ fn what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
 }
 
+/// Every engine was restarted with the database, so that none could tell that commits are lost.
+/// Covers R33.
+#[test]
+fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_requests() {
+    let paused = |number| Server {
+        vm_state: VmState::Paused,
+        ..server(number)
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![paused(1)], vec![]);
+    let reason = bed.commands.iter().find_map(|command| match command {
+        Command::Lock { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let prepared = Server {
+        vm_state: VmState::Error,
+        locked: true,
+        locked_reason: reason,
+        ..server(1)
+    };
+    let elsewhere = young(7, 2, "done", "compute-9");
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
+    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(bed.one(1).was.power_state, PowerState::Running);
+    assert_eq!(bed.one(1).lock, Lock::Ours);
+    assert!(bed.is_asked(2), "the other lost request is followed too");
+
+    // A lock of another recovery tells the state as well, and nothing of this journal.
+    let of_another = Server {
+        locked_reason: prepared
+            .locked_reason
+            .as_ref()
+            .map(|reason| reason.replace(&bed.mark(), "tachi of last week")),
+        ..prepared.clone()
+    };
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![of_another], vec![elsewhere]);
+    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(bed.one(1).lock, Lock::Asked, "its own is set in its place");
+    assert!(!bed.state.moves.contains_key(&id(2)));
+
+    // An owner's reason is not read as a state, nor is one of an older version.
+    let mark = bed.mark();
+    for reason in [
+        "mine found paused, power on",
+        &mark,
+        &format!("{mark} found paused"),
+    ] {
+        let shown = Server {
+            locked_reason: Some(reason.into()),
+            ..prepared.clone()
+        };
+        let mut bed = Bed::engine().planned(vec![]);
+        bed.take_over().service().tick(61_000);
+        bed.inventory(vec![shown], vec![]);
+        assert_ne!(bed.one(1).was.vm_state, VmState::Paused, "{reason}");
+    }
+}
+
+/// Covers R33.
+#[test]
+fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_before() {
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.tick(1_000).over(vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.commands);
+    let closed = bed.message.clone();
+    bed.see(Observation::Rewound).take_over().service();
+    assert_eq!(bed.state.stage, Stage::Returning);
+    assert_eq!(bed.message, closed);
+    bed.tick(1_000);
+    assert!(
+        bed.wants(|command| matches!(command, Command::TakeInventory { .. })),
+        "{:?}",
+        bed.commands
+    );
+    bed.inventory(vec![], vec![young(7, 2, "done", "compute-9")]);
+    assert!(bed.is_asked(2), "{:?}", bed.state.moves);
+    assert_eq!(bed.state.stage, Stage::Moving);
+}
+
 /// Covers R33.
 #[test]
 fn a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery() {
