@@ -6,7 +6,7 @@
 //! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
-//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Over
+//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Starting --> Over
 //!    \________________\____ on hold, until an operator acts ___________________________/
 //! ```
 
@@ -48,6 +48,7 @@ pub use fence::{Fence, OffIntent, Order};
 pub use freeze_state::FreezeTrack;
 pub use guard::{Approval, GuardTrack, GuardWait};
 pub use host_return::boot_hold::BootHeldFor;
+pub use host_return::excluded::{ExcludedStart, StartCall, StartEnd};
 pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
@@ -92,6 +93,8 @@ pub enum Stage {
     Moving,
     /// The notification is closed; lasts until the host's nova-compute is back.
     Returning,
+    /// The host has returned; lasts until its excluded instances run again.
+    Starting,
     /// The recovery is done.
     Over,
 }
@@ -213,6 +216,9 @@ pub struct HostRecovery {
     /// The instances that Nova was moving to the host.
     #[serde(default)]
     pub arrivals: Arrivals,
+    /// The time of the host's return, from which its excluded instances are started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returned: Option<Elapsed>,
     /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -274,6 +280,7 @@ impl HostRecovery {
             retry: retry::is_retry(&notification.payload),
             rewound: false,
             arrivals: Arrivals::default(),
+            returned: None,
             wait: None,
             moves: BTreeMap::new(),
             asks: InFlight::default(),
@@ -319,7 +326,7 @@ impl HostRecovery {
     /// not a bare NORMAL. The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
-        self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
+        !matches!(self.stage, Stage::Starting | Stage::Over) && self.proof.as_ref().is_some_and(shows_absence)
     }
 
     /// True if it already knows all that a report that joins it could add.
@@ -407,8 +414,8 @@ impl HostRecovery {
             self.service.want(now, Duration::from_secs(1), commands);
             return;
         }
-        // When a stage ends, the next one runs at once; there are seven.
-        for _ in 0..8 {
+        // When a stage ends, the next one runs at once; there are eight.
+        for _ in 0..9 {
             let before = self.stage;
             match self.stage {
                 Stage::Begin => self.act_begin(now, record, commands),
@@ -417,6 +424,7 @@ impl HostRecovery {
                 Stage::Listing => self.act_listing(now, record, commands),
                 Stage::Moving => self.act_moving(now, record, commands),
                 Stage::Returning => self.act_returning(now, record, commands),
+                Stage::Starting => self.act_starting(now, record, commands),
                 Stage::Over => {}
             }
             if self.stage == before {
@@ -425,7 +433,7 @@ impl HostRecovery {
         }
         if self.arrivals.settled {
             late_effects::correct(self, now, record);
-        } else if self.stage != Stage::Returning && self.stage != Stage::Over {
+        } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
         }

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
 
+use super::host_return::excluded::ExcludedStart;
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;
@@ -282,6 +283,9 @@ pub struct Move {
     /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     pub wait: Option<Wait>,
+    /// The start of an excluded instance after the host's return; `None` if it is not to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<ExcludedStart>,
 }
 
 impl Move {

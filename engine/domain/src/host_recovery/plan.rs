@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::arrivals::{Arrivals, came_again, has_landed};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
+use super::host_return::excluded;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
@@ -253,7 +254,12 @@ impl InstanceListing {
                     ctx.enter(Stage::Moving);
                 }
             }
-            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
+            Stage::Begin
+            | Stage::Fencing
+            | Stage::Disabling
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => {}
         }
     }
 
@@ -328,6 +334,7 @@ fn plan(
             let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
             one.may_run.extend(others);
         }
+        excluded::plan(&mut one, server, ctx);
         ctx.record.moves.insert(one.server);
         moves.insert(one.server, one);
     }
