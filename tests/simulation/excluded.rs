@@ -55,7 +55,7 @@ impl World {
             && excluded.rng.percent(50)
         {
             let at = self.first_failure + excluded.rng.between(20_000, 400_000);
-            self.at(at, Event::OwnerStops { server });
+            self.at(at, Event::OwnerStops(server));
         }
         self.excluded = Some(excluded);
     }
@@ -82,7 +82,7 @@ impl World {
     pub(crate) fn plan_power_sync(&mut self, host: HostIx, life: u32) {
         if let Some(excluded) = &mut self.excluded {
             let after = excluded.rng.between(1_000, 600_000);
-            self.after(after, Event::PowerSync { host, life });
+            self.after(after, Event::PowerSync(host, life));
         }
     }
 

@@ -194,15 +194,9 @@ pub(crate) enum Event {
         life: u32,
         runs: bool,
     },
-    /// An owner stops an excluded instance.
-    OwnerStops {
-        server: ServerIx,
-    },
-    /// Nova looks at the guests of a host.
-    PowerSync {
-        host: HostIx,
-        life: u32,
-    },
+    /// An owner stops an excluded instance; Nova looks at the guests of a host.
+    OwnerStops(ServerIx),
+    PowerSync(HostIx, u32),
     /// A stopped instance arrives at the host that Nova has chosen for it.
     ColdArrives {
         record: u64,
@@ -783,8 +777,8 @@ impl World {
                 started,
             } => self.travel(owner, command, started),
             Event::UserCall => self.user_call(),
-            Event::OwnerStops { server } => self.owner_stops(server),
-            Event::PowerSync { host, life } => self.power_sync(host, life),
+            Event::OwnerStops(server) => self.owner_stops(server),
+            Event::PowerSync(host, life) => self.power_sync(host, life),
             Event::Lie => self.lie(),
             Event::Silence { host, stops } => self.silence(host, stops),
             Event::VmFails => self.vm_fails(),

@@ -15,6 +15,7 @@ mod begin;
 mod blockers;
 mod deadlines;
 mod decision_context;
+mod excluded;
 mod fence;
 mod finish;
 mod freeze_state;
@@ -48,11 +49,13 @@ pub use fence::{Fence, OffIntent, Order};
 pub use freeze_state::FreezeTrack;
 pub use guard::{Approval, GuardTrack, GuardWait};
 pub use host_return::boot_hold::BootHeldFor;
-pub use host_return::excluded::{ExcludedStart, StartCall, StartEnd};
 pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
-pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
+pub use moves::{
+    End, ExcludedStart, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind,
+    StartCall, StartEnd,
+};
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use service::{ForceDownRequest, ServiceTrack};

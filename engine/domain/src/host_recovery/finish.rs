@@ -2,7 +2,7 @@
 
 use super::arrivals::lost_arrivals::name_all;
 use super::decision_context::Moves;
-use super::host_return::excluded;
+use super::excluded;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::count;
 use crate::entity::notification::NotificationStatus;

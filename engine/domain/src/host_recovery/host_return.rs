@@ -2,7 +2,6 @@
 
 pub(super) mod boot_hold;
 pub(super) mod enable;
-pub(super) mod excluded;
 pub(super) mod power_on;
 
 use super::decision_context::{DecisionContext, decision_context};

@@ -1,8 +1,8 @@
 //! Questions in flight and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
 
 use super::blockers::Blockers;
+use super::excluded::StartTrack;
 use super::guard::neighbours::Neighbours;
-use super::host_return::excluded::StartTrack;
 use super::moves::track::MoveTrack;
 use super::nova_bus::Messaging;
 use super::plan::InstanceListing;

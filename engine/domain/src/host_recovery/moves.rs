@@ -13,6 +13,7 @@ pub(super) mod listing;
 pub(super) mod records;
 pub(super) mod resolutions;
 pub(super) mod restoration;
+mod start;
 pub(super) mod track;
 
 use std::collections::BTreeSet;
@@ -21,8 +22,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
+pub use start::{ExcludedStart, StartCall, StartEnd};
 
-use super::host_return::excluded::ExcludedStart;
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
 use crate::entity::vmove::VmoveStatus;

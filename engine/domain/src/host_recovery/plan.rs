@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::arrivals::{Arrivals, came_again, has_landed};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
-use super::host_return::excluded;
+use super::excluded;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;

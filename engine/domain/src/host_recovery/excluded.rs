@@ -10,10 +10,8 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
-use super::super::decision_context::{DecisionContext, decision_context, said_no};
-use super::super::{End, HostRecovery, Move, MoveStep, Stage, freeze_state};
+use super::decision_context::{DecisionContext, decision_context, said_no};
+use super::{End, ExcludedStart, HostRecovery, Move, MoveStep, Stage, StartCall, StartEnd};
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
 use crate::nova::Server;
@@ -22,7 +20,7 @@ use crate::question::Question;
 use crate::recovery::{Command, DecisionTime, Elsewhere, Life, Record, StepKind, Task};
 use crate::wait::WaitsFor;
 
-pub(in super::super) use progress::summary;
+pub(super) use progress::summary;
 
 /// The remark on an excluded instance that is to be started.
 const ON_RETURN: &str = "it is started when its host has returned";
@@ -55,36 +53,6 @@ const MOST_STARTS: usize = 10;
 /// The number of instance names in a wait.
 const NAMED: usize = 5;
 
-/// A journalled start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StartCall {
-    pub at: Elapsed,
-    /// True if Nova has accepted it. Otherwise it may take effect until D + Q have passed.
-    pub answered: bool,
-}
-
-/// The end of an excluded instance's start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum StartEnd {
-    /// It runs again.
-    Started,
-    /// It was not started; the move's note gives the reason.
-    NotStarted,
-}
-
-/// The start of an excluded instance after its host's return.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ExcludedStart {
-    /// The number of starts that were requested.
-    pub tries: u32,
-    /// The latest request.
-    pub asked: Option<StartCall>,
-    /// The end; `None` while it is to be started.
-    pub end: Option<StartEnd>,
-}
-
 /// The readings of one instance.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Readings {
@@ -106,7 +74,7 @@ impl Readings {
 
 /// The questions about excluded instances. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(in super::super) struct StartTrack {
+pub(super) struct StartTrack {
     /// The time since which the host has been usable without a break.
     usable_since: Option<Elapsed>,
     readings: BTreeMap<ServerId, Readings>,
@@ -116,7 +84,7 @@ pub(in super::super) struct StartTrack {
 }
 
 /// Marks an excluded instance for its start after the host's return, if it ran on this host and can run nowhere else.
-pub(in super::super) fn plan(one: &mut Move, server: &Server, ctx: &DecisionContext<'_>) {
+pub(super) fn plan(one: &mut Move, server: &Server, ctx: &DecisionContext<'_>) {
     let is_excluded = matches!(
         one.step,
         MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
@@ -155,7 +123,7 @@ impl Move {
 
 impl HostRecovery {
     /// Starts the excluded instances, and ends the recovery once that is done.
-    pub(in super::super) fn act_starting(
+    pub(super) fn act_starting(
         &mut self,
         now: DecisionTime,
         record: &mut Record,
@@ -190,7 +158,7 @@ impl HostRecovery {
             (!up).then(|| format!("host {} is down", self.host))
         };
         said_no(self.pulse.as_ref())
-            .or_else(|| freeze_state::over(self).map(crate::freeze::Freeze::message))
+            .or_else(|| Some(self.pulse.as_ref()?.frozen.of_host()?.message()))
             .or_else(is_down)
     }
 
@@ -227,7 +195,7 @@ impl HostRecovery {
     }
 
     /// Returns what the recovery waits for while excluded instances are started.
-    pub(in super::super) fn waits_to_start(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
+    pub(super) fn waits_to_start(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
         if let Some(why) = self.why_no_start(now) {
             return (WaitsFor::Start, [why].into());
         }
@@ -260,7 +228,7 @@ impl StartTrack {
     }
 
     /// Starts over, because the host is under recovery again. That recovery may have to wait for a long time.
-    pub(in super::super) fn superseded(&mut self, now: DecisionTime, policy: &Policy) {
+    pub(super) fn superseded(&mut self, now: DecisionTime, policy: &Policy) {
         self.suspend();
         self.not_before = now.elapsed.plus(policy.heartbeat_poll);
     }

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::super::Move;
-use super::super::super::decision_context::{DecisionContext, Moves};
-use super::{CALL_AGAIN, FIRST_LOOK, LOOK, StartEnd, StartTrack, is_settled};
+use super::super::decision_context::{DecisionContext, Moves};
+use super::super::{Move, StartEnd};
+use super::{CALL_AGAIN, FIRST_LOOK, LOOK, StartTrack, is_settled};
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::nova::{Server, ServerAction, StopReason, VmState};
@@ -18,7 +18,7 @@ fn pending(moves: &mut Moves, server: ServerId) -> Option<&mut Move> {
 }
 
 impl StartTrack {
-    pub(in super::super::super) fn server_read(
+    pub(in super::super) fn server_read(
         &mut self,
         server: ServerId,
         result: Result<Option<Server>, Fault>,
@@ -80,7 +80,7 @@ impl StartTrack {
         }
     }
 
-    pub(in super::super::super) fn actions_read(
+    pub(in super::super) fn actions_read(
         &mut self,
         server: ServerId,
         result: Result<Option<Vec<ServerAction>>, Fault>,
@@ -113,7 +113,7 @@ impl StartTrack {
     }
 
     /// Takes Nova's answer to a start.
-    pub(in super::super::super) fn answered(
+    pub(in super::super) fn answered(
         &mut self,
         server: ServerId,
         result: Result<(), Fault>,
@@ -150,12 +150,7 @@ impl StartTrack {
     }
 
     /// Takes back a start that has not left this engine.
-    pub(in super::super::super) fn not_sent(
-        &mut self,
-        one: &mut Move,
-        now: DecisionTime,
-        record: &mut Record,
-    ) {
+    pub(in super::super) fn not_sent(&mut self, one: &mut Move, now: DecisionTime, record: &mut Record) {
         if let Some(start) = &mut one.start {
             start.asked = None;
             start.tries = start.tries.saturating_sub(1);
@@ -165,7 +160,7 @@ impl StartTrack {
     }
 
     /// Leaves an instance that an earlier recovery may have left running elsewhere: the journal has refused its start.
-    pub(in super::super::super) fn may_run_elsewhere(
+    pub(in super::super) fn may_run_elsewhere(
         &mut self,
         hosts: &BTreeSet<String>,
         moves: &mut Moves,
@@ -182,13 +177,13 @@ impl StartTrack {
         one.end_start(StartEnd::NotStarted, &how, ctx.record);
     }
 
-    pub(in super::super::super) fn server_not_read(&mut self, server: ServerId) {
+    pub(in super::super) fn server_not_read(&mut self, server: ServerId) {
         if let Some(readings) = self.readings.get_mut(&server) {
             readings.server.not_sent();
         }
     }
 
-    pub(in super::super::super) fn actions_not_read(&mut self, server: ServerId) {
+    pub(in super::super) fn actions_not_read(&mut self, server: ServerId) {
         if let Some(readings) = self.readings.get_mut(&server) {
             readings.actions.not_sent();
         }

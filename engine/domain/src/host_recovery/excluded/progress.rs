@@ -1,11 +1,10 @@
 //! The progress of the starts, as the notification shows it.
 
-use super::super::super::HostRecovery;
-use super::StartEnd;
+use super::super::{HostRecovery, StartEnd};
 use crate::count;
 
 /// Returns the part of the notification's message about excluded instances.
-pub(in super::super::super) fn summary(state: &HostRecovery) -> String {
+pub(in super::super) fn summary(state: &HostRecovery) -> String {
     let starts = || state.moves.values().filter_map(|one| one.start);
     let ended = |end: StartEnd| starts().filter(|start| start.end == Some(end)).count();
     let (all, started, failed) = (
