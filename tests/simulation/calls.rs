@@ -8,7 +8,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::machine_id::{KnownMachine, MachineId};
-use tachi_domain::nova::{Migration, PowerState, Server, VmState};
+use tachi_domain::nova::{Actor, Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
     Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
@@ -279,6 +279,10 @@ impl World {
                 server: *server,
                 result: Ok(self.nova.show(index_of(*server))),
             },
+            Command::ReadActions(server) => Observation::Actions {
+                server: *server,
+                result: Ok(self.nova.actions(index_of(*server))),
+            },
             Command::FollowMove(server) => self.followed(*server),
             other => self.server_effect(other, answer.is_some()),
         })
@@ -299,7 +303,10 @@ impl World {
                 self.evacuate(server, target_of(command))
             }
             Command::Stop(_) => self.tell(server, false),
-            Command::Start(_) => self.tell(server, true),
+            Command::Start(_) => {
+                self.check_start(server);
+                self.tell(server, true)
+            }
             Command::Migrate(_) => self.cold_migrate(server),
             Command::ConfirmMigration(_) => self.confirm_migration(server),
             Command::Activate { .. } => Err(409),
@@ -349,6 +356,8 @@ impl World {
             return Err(409);
         }
         row.task_state = Some(if runs { "powering-on" } else { "powering-off" });
+        row.actions
+            .push((if runs { "start" } else { "stop" }, Actor::Ours));
         let host = row.host;
         let life = self.machines[host].life;
         if !self.machines[host].beats() && runs {
@@ -694,6 +703,10 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         Command::ReadServerIds => Observation::ServerIds(Err(fault)),
         Command::ReadConductors => Observation::Conductors(Err(fault)),
         Command::ReadServer(server) => Observation::Server {
+            server: *server,
+            result: Err(fault),
+        },
+        Command::ReadActions(server) => Observation::Actions {
             server: *server,
             result: Err(fault),
         },

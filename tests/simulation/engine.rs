@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::pace::{Demand, Permits};
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::{FencingMode, LeaveRules, MetadataPair, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::journal::{PeerClaim, WriteOutcome};
@@ -190,6 +190,13 @@ impl World {
             max_moves: 2,
             move_limit: Duration::from_mins(5),
             restart_again_for: Duration::from_mins(5),
+            leave: LeaveRules {
+                metadata: vec![MetadataPair {
+                    key: crate::excluded::MARK.0.into(),
+                    value: Some(crate::excluded::MARK.1.into()),
+                }],
+                ..LeaveRules::default()
+            },
             flows: self.hooking.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,

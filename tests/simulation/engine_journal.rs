@@ -14,7 +14,8 @@ use crate::world::{Event, Owner, World, note};
 
 /// Whether a terminal status may be written now.
 fn is_settled(state: &dyn Recovery) -> bool {
-    let returning = |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Over);
+    let returning =
+        |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over);
     state.is_finished() || state.of_host().is_some_and(returning)
 }
 

@@ -1,6 +1,6 @@
 //! What happens to hosts and instances without anybody asking.
 
-use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use tachi_domain::nova::{Actor, MigrationType, PowerState, VmState};
 
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
@@ -37,6 +37,8 @@ impl World {
                 locked: owners.then(|| "mine".into()),
                 locked_at: 0,
                 launched,
+                excluded: false,
+                actions: vec![("create", Actor::Person)],
             });
         }
     }
@@ -238,6 +240,7 @@ impl World {
                 }
             }
         }
+        self.plan_power_sync(host, life);
         self.registers(host);
         self.run_queue(host);
         self.guests_changed = true;

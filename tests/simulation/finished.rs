@@ -86,7 +86,9 @@ impl World {
             let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
             let by_person = note.contains("left to itself by");
             let unlaunched = note.contains("never launched") && !row.launched;
-            let named = one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched);
+            let excluded = note.contains("exclude_instance_metadata") && row.excluded;
+            let named =
+                one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched || excluded);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",

@@ -136,6 +136,7 @@ impl World {
             self.check_writes(rec);
             self.check_asked(rec);
         }
+        self.check_excluded();
         self.check_reserve();
         self.check_held();
         self.check_arrivals();

@@ -29,6 +29,7 @@ mod devices;
 mod draining;
 mod engine;
 mod engine_journal;
+mod excluded;
 mod failover;
 mod failures;
 mod false_off;

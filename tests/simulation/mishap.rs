@@ -111,6 +111,8 @@ mishaps! {
     CellAsked => "cell is away just while it is asked by itself",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
+    OwnerStops => "owner stops an excluded instance of a host that is away",
+    ExcludedStarted => "excluded instance is started on its host, which is back",
     VmReport => "instance fails and is reported",
     Frozen => "operator freezes something",
     Thawed => "operator ends a freeze",

@@ -1,12 +1,14 @@
 //! Nova as recoveries see it, with its semantics of evacuation: asynchronous, not exclusive, the conductor takes the first
 //! `accepted` record, the host changes at the very end, a destination that dies leaves its record for ever.
 
-use std::collections::BTreeMap;
-
-use tachi_domain::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, Service, VmState};
+use tachi_domain::nova::{
+    Actor, InstanceTraits, Migration, MigrationType, PowerState, Server, ServerAction, Service, VmState,
+};
 use tachi_domain::recovery::{Restoration, ServiceUpdate};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use uuid::Uuid;
+
+use crate::excluded::MARK;
 
 /// Nova's clock at the beginning of a run, in microseconds.
 const EPOCH: i64 = 1_700_000_000_000_000;
@@ -58,6 +60,10 @@ pub(crate) struct ServerRow {
     /// When its owner did so.
     pub locked_at: u64,
     pub launched: bool,
+    /// Policy excludes it from evacuation.
+    pub excluded: bool,
+    /// What was requested on it, latest last.
+    pub actions: Vec<(&'static str, Actor)>,
 }
 
 #[derive(Clone, Debug)]
@@ -139,13 +145,27 @@ impl Nova {
             power_state: row.power_state,
             locked: row.locked.is_some(),
             locked_reason: row.locked.clone(),
-            metadata: BTreeMap::new(),
+            metadata: row
+                .excluded
+                .then(|| (MARK.0.to_owned(), MARK.1.to_owned()))
+                .into_iter()
+                .collect(),
             volume_backed: server % 3 != 2,
             launched: row.launched,
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
         })
+    }
+
+    /// What was requested on a server, latest first.
+    pub(crate) fn actions(&self, server: ServerIx) -> Option<Vec<ServerAction>> {
+        let row = &self.servers[server];
+        let action = |(action, by): &(&str, Actor)| ServerAction {
+            action: (*action).to_owned(),
+            by: *by,
+        };
+        row.exists.then(|| row.actions.iter().rev().map(action).collect())
     }
 
     pub(crate) fn servers_on(&self, host: HostIx) -> Vec<Server> {

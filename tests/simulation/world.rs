@@ -17,6 +17,7 @@ use crate::arriving::{Moving, SetOut, Stage, Ways};
 use crate::crowd::{Act, Crowd, Said};
 use crate::draining::LiveMove;
 use crate::engine::Engine;
+use crate::excluded::Excluded;
 use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
 use crate::lag::Past;
@@ -193,6 +194,9 @@ pub(crate) enum Event {
         life: u32,
         runs: bool,
     },
+    /// An owner stops an excluded instance; Nova looks at the guests of a host.
+    OwnerStops(ServerIx),
+    PowerSync(HostIx, u32),
     /// A stopped instance arrives at the host that Nova has chosen for it.
     ColdArrives {
         record: u64,
@@ -445,6 +449,7 @@ pub(crate) struct World {
     pub guests_changed: bool,
     pub hooking: Hooking,
     pub freezer: Option<Rng>,
+    pub excluded: Option<Excluded>,
     /// Somebody drains a host to which an instance has just been sent.
     pub drainer: Option<Rng>,
     pub mishaps: Mishaps,
@@ -522,6 +527,7 @@ impl World {
             guests_changed: false,
             hooking: Hooking::draw(seed),
             freezer: crate::freezing::draw(seed),
+            excluded: crate::excluded::draw(seed),
             drainer: crate::draining::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
@@ -549,6 +555,7 @@ impl World {
         world.put_in_reserve();
         world.populate(servers);
         world.plan_failures();
+        world.plan_excluded();
         world.plan_more();
         world.plan_lies();
         world.plan_drains(seed);
@@ -770,6 +777,8 @@ impl World {
                 started,
             } => self.travel(owner, command, started),
             Event::UserCall => self.user_call(),
+            Event::OwnerStops(server) => self.owner_stops(server),
+            Event::PowerSync(host, life) => self.power_sync(host, life),
             Event::Lie => self.lie(),
             Event::Silence { host, stops } => self.silence(host, stops),
             Event::VmFails => self.vm_fails(),

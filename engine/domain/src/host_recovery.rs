@@ -6,7 +6,7 @@
 //! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
-//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Over
+//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Starting --> Over
 //!    \________________\____ on hold, until an operator acts ___________________________/
 //! ```
 
@@ -15,6 +15,7 @@ mod begin;
 mod blockers;
 mod deadlines;
 mod decision_context;
+mod excluded;
 mod fence;
 mod finish;
 mod freeze_state;
@@ -52,7 +53,10 @@ pub use host_return::boot_hold::BootHeldFor;
 pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
-pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
+pub use moves::{
+    End, ExcludedStart, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind,
+    StartCall, StartEnd,
+};
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use service::{ForceDownRequest, ServiceTrack};
@@ -93,6 +97,8 @@ pub enum Stage {
     Moving,
     /// The notification is closed; lasts until the host's nova-compute is back.
     Returning,
+    /// The host has returned; lasts until its excluded instances run again.
+    Starting,
     /// The recovery is done.
     Over,
 }
@@ -214,6 +220,9 @@ pub struct HostRecovery {
     /// The instances that Nova was moving to the host.
     #[serde(default)]
     pub arrivals: Arrivals,
+    /// The time of the host's return, from which its excluded instances are started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returned: Option<Elapsed>,
     /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -275,6 +284,7 @@ impl HostRecovery {
             retry: retry::is_retry(&notification.payload),
             rewound: false,
             arrivals: Arrivals::default(),
+            returned: None,
             wait: None,
             moves: BTreeMap::new(),
             asks: InFlight::default(),
@@ -320,7 +330,7 @@ impl HostRecovery {
     /// not a bare NORMAL. The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
-        self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
+        !matches!(self.stage, Stage::Starting | Stage::Over) && self.proof.as_ref().is_some_and(shows_absence)
     }
 
     /// True if it already knows all that a report that joins it could add.
@@ -408,8 +418,8 @@ impl HostRecovery {
             self.service.want(now, Duration::from_secs(1), commands);
             return;
         }
-        // When a stage ends, the next one runs at once; there are seven.
-        for _ in 0..8 {
+        // When a stage ends, the next one runs at once; there are eight.
+        for _ in 0..9 {
             let before = self.stage;
             match self.stage {
                 Stage::Begin => self.act_begin(now, record, commands),
@@ -418,6 +428,7 @@ impl HostRecovery {
                 Stage::Listing => self.act_listing(now, record, commands),
                 Stage::Moving => self.act_moving(now, record, commands),
                 Stage::Returning => self.act_returning(now, record, commands),
+                Stage::Starting => self.act_starting(now, record, commands),
                 Stage::Over => {}
             }
             if self.stage == before {
@@ -426,7 +437,7 @@ impl HostRecovery {
         }
         if self.arrivals.settled {
             late_effects::correct(self, now, record);
-        } else if self.stage != Stage::Returning && self.stage != Stage::Over {
+        } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
         }

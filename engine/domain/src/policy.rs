@@ -153,6 +153,9 @@ pub struct Policy {
     pub priority_across_projects: bool,
     /// The instances that an operator has excluded from evacuation.
     pub leave: LeaveRules,
+    /// True if excluded instances that ran when their host died are started when it has returned.
+    #[serde(default = "start_excluded")]
+    pub start_excluded: bool,
     /// True if instances that a cloud service keeps alive by itself are evacuated nevertheless.
     pub evacuate_service_instances: bool,
     // Workflows.
@@ -220,6 +223,11 @@ pub struct Policy {
     pub fencing_stopped: bool,
 }
 
+/// States of older versions name no choice. Their moves name no instance to start, either.
+fn start_excluded() -> bool {
+    true
+}
+
 fn reserved_wait() -> Duration {
     Duration::from_mins(2)
 }
@@ -272,6 +280,7 @@ impl Default for Policy {
             priority_key: "HA_Priority".into(),
             priority_across_projects: false,
             leave: LeaveRules::default(),
+            start_excluded: start_excluded(),
             evacuate_service_instances: false,
             flows: Flows::default(),
             max_restarts: 5,

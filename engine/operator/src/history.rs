@@ -134,6 +134,14 @@ fn waits_for(story: &RecoveryHistory) -> String {
             );
         }
         Life::Closed => return "nothing: it is over".into(),
+        Life::Watching
+            if !summary
+                .life
+                .awaits_return(summary.wait.as_ref().map(|wait| wait.what)) =>
+        {
+            let wait = summary.wait.as_ref().map(|wait| WaitView::from(wait).about());
+            return wait.unwrap_or_default();
+        }
         Life::Watching => {
             return format!(
                 "the host's nova-compute to be back: `tachi host return {}` says how",

@@ -139,7 +139,7 @@ impl<'a> RecoveryReport<'a> {
     /// Returns the command that returns the host to service; `None` if it needs none.
     fn host_return(&self) -> Option<String> {
         let summary = &self.recovery.summary;
-        let is_away = summary.kind == RecoveryKind::Host && summary.life == Life::Watching;
+        let is_away = summary.kind == RecoveryKind::Host && awaits_return(summary);
         is_away.then(|| format!("tachi host return {}", summary.host))
     }
 
@@ -262,7 +262,8 @@ fn sentence(story: &RecoveryHistoryView) -> String {
     }
     match summary.life {
         Life::Open => text.push_str(" It is not over."),
-        Life::Watching => text.push_str(" Its host is not back yet."),
+        Life::Watching if awaits_return(summary) => text.push_str(" Its host is not back yet."),
+        Life::Watching => text.push_str(" Its host is back, and its excluded instances are started."),
         Life::Closed => {}
     }
     text
@@ -429,4 +430,11 @@ fn total(down: &Figures) -> String {
 #[expect(clippy::ref_option, reason = "so does the template give fields")]
 fn text<T: ToString>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+/// True if the recovery's host is not back yet.
+fn awaits_return(summary: &crate::recovery::RecoveryView) -> bool {
+    summary
+        .life
+        .awaits_return(summary.waits.as_ref().map(|wait| wait.what))
 }

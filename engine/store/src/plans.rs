@@ -8,10 +8,10 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Set,
 };
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind, open_key};
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::plans::{MovedAway, NewPlan, PlanOutcome, Plans};
 use tracing::instrument;
@@ -136,14 +136,17 @@ impl Transaction for Begin<'_> {
     }
 }
 
-/// Returns the host's own recovery, if it is open or watches for the host's return.
+/// Returns the host's own recovery, if it is open or watches for the host's return. One that only starts the excluded instances of a host
+/// that is back does not count.
 async fn host_recovery(tx: &Tx, host: &host::Model) -> Result<Option<recovery::Model>, Stop> {
     let at_work = recovery::Column::Life
         .eq(Life::Open.as_str())
         .and(recovery::Column::OpenKey.is_not_null());
-    let theirs = Condition::any()
-        .add(at_work)
-        .add(recovery::Column::Life.eq(Life::Watching.as_str()));
+    let is_back = recovery::Column::WaitsFor.eq(WaitsFor::Start.as_str());
+    let watching = Condition::all()
+        .add(recovery::Column::Life.eq(Life::Watching.as_str()))
+        .add(recovery::Column::WaitsFor.is_null().or(is_back.not()));
+    let theirs = Condition::any().add(at_work).add(watching);
     Ok(recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .filter(recovery::Column::HostUuid.eq(&host.uuid))

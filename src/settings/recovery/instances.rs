@@ -21,6 +21,10 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.priority_across_projects)
             .help("whether that number orders the instances of all projects together; otherwise those of each project by themselves, and projects take turns").get(),
         leave: leave(r),
+        start_excluded: r
+            .bool(HOST, "start_excluded_instances")
+            .default(d.start_excluded)
+            .help("starts the instances that stayed on a failed host by these rules and ran there, once it has returned").get(),
         evacuate_service_instances: r
             .bool(HOST, "evacuate_service_instances")
             .default(d.evacuate_service_instances)

@@ -140,7 +140,8 @@ impl<'a> Row<'a> {
         let is_frozen = view.reasons.contains(&FindingCode::Frozen);
         let drained = view.reasons.contains(&FindingCode::HostDisabled)
             || underway.is_some_and(|row| row.kind == RecoveryKind::Drain);
-        let watching = underway.is_some_and(|row| row.life == Life::Watching);
+        let watching =
+            underway.is_some_and(|row| row.life.awaits_return(row.waits.as_ref().map(|wait| wait.what)));
         let is_down = view.up == Some(false) || view.protection == Protection::Down;
         let tags = [
             (is_down, "down"),

@@ -55,6 +55,7 @@ impl HostRecovery {
             | Stage::Disabling
             | Stage::Listing
             | Stage::Returning
+            | Stage::Starting
             | Stage::Over => {}
         }
     }

@@ -71,7 +71,7 @@ pub(super) fn correct(state: &mut HostRecovery, now: DecisionTime, record: &mut 
     if state.stage == Stage::Over && record.life == Some(Life::Closed) {
         name_all(state, now, record);
     }
-    if !matches!(state.stage, Stage::Returning | Stage::Over) {
+    if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
         return;
     }
     let (status, message) = last_word(state);

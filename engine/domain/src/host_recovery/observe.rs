@@ -17,16 +17,23 @@ impl HostRecovery {
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
             // A host recovery acts on none of these; the last ones belong to planned moves.
-            Observation::Tick
-            | Observation::MayRunOn(_)
-            | Observation::InstancesUnderRecovery(_)
-            | Observation::Followed { .. } => {}
+            Observation::Tick | Observation::InstancesUnderRecovery(_) | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *ctx.stage == Stage::Returning {
                     // The host's new recovery may want it off.
                     self.power_on.over = true;
                     self.service.superseded(&mut ctx);
+                } else if *ctx.stage == Stage::Starting {
+                    self.asks.starts.superseded(now, ctx.policy);
                 }
+            }
+            Observation::MayRunOn(hosts) => {
+                let starts = &mut self.asks.starts;
+                starts.may_run_elsewhere(&hosts, &mut self.moves, &mut ctx);
+            }
+            Observation::Actions { server, result } => {
+                let starts = &mut self.asks.starts;
+                starts.actions_read(server, result, &mut self.moves, &mut ctx);
             }
             Observation::Rewound => rewound(self, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
@@ -127,12 +134,25 @@ impl HostRecovery {
             }
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
+            Observation::Server { server, result } if *ctx.stage == Stage::Starting => {
+                self.asks
+                    .starts
+                    .server_read(server, result, &mut self.moves, &mut ctx);
+            }
             Observation::Server { server, result } => {
                 if self.arrivals.server_read(server, &result, moves, &mut ctx) {
                     return;
                 }
                 move_track.server_read(server, result, moves, &mut ctx);
             }
+            Observation::ServerCall {
+                server,
+                call: ServerCall::Start,
+                result,
+            } => self
+                .asks
+                .starts
+                .answered(server, result, &mut self.moves, &mut ctx),
             Observation::ServerCall { server, call, result } => {
                 if move_track.call_answered((server, call), result, moves, &mut ctx) {
                     self.service.question.seen = None;
@@ -185,6 +205,15 @@ impl HostRecovery {
                 }
             }
             Command::ReadConductors => self.asks.messaging.question.not_sent(),
+            Command::ReadServer(server) if self.stage == Stage::Starting => {
+                self.asks.starts.server_not_read(*server);
+            }
+            Command::ReadActions(server) => self.asks.starts.actions_not_read(*server),
+            Command::Start(server) => {
+                if let Some(one) = self.moves.get_mut(server) {
+                    self.asks.starts.not_sent(one, now, record);
+                }
+            }
             Command::ReadServer(server) => {
                 if self.arrivals.not_read(*server) {
                     return;
@@ -213,7 +242,6 @@ impl HostRecovery {
             Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
             Command::Reserve(call) => self.reserve.not_sent(call),
             Command::Stop(_)
-            | Command::Start(_)
             | Command::Migrate(_)
             | Command::ConfirmMigration(_)
             | Command::Activate { .. }

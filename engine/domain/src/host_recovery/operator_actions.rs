@@ -213,7 +213,7 @@ fn heard_action(
             }
         }
         OperatorCommand::Reject => {
-            if state.stage != Stage::Returning && state.stage != Stage::Over {
+            if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
                 state.rejected = Some(action.by.clone());
                 state.hold = None;
             }

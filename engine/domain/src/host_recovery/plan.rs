@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::arrivals::{Arrivals, came_again, has_landed};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
+use super::excluded;
 use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
@@ -254,7 +255,12 @@ impl InstanceListing {
                     ctx.enter(Stage::Moving);
                 }
             }
-            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
+            Stage::Begin
+            | Stage::Fencing
+            | Stage::Disabling
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => {}
         }
     }
 
@@ -331,6 +337,7 @@ fn plan(
             let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
             one.may_run.extend(others);
         }
+        excluded::plan(&mut one, server, ctx);
         ctx.record.moves.insert(one.server);
         moves.insert(one.server, one);
     }

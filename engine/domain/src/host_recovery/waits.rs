@@ -68,12 +68,15 @@ impl HostRecovery {
                 record.moves.insert(one.server);
             }
         }
-        let (what, on) = self.waits();
+        let (what, on) = self.waits(now);
         record.head |= note(&mut self.wait, what, on, now.wall);
     }
 
-    fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
+    fn waits(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
+        if self.stage == Stage::Starting {
+            return self.waits_to_start(now);
+        }
         if matches!(self.stage, Stage::Returning | Stage::Over) {
             let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
             return bare(if self.moves.values().any(given_up) {
@@ -119,9 +122,12 @@ impl HostRecovery {
         bare(match self.stage {
             Stage::Fencing => WaitsFor::Proof,
             Stage::Disabling => WaitsFor::ForcedDown,
-            Stage::Begin | Stage::Listing | Stage::Moving | Stage::Returning | Stage::Over => {
-                WaitsFor::Nothing
-            }
+            Stage::Begin
+            | Stage::Listing
+            | Stage::Moving
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => WaitsFor::Nothing,
         })
     }
 }
