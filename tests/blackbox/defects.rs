@@ -290,7 +290,7 @@ async fn fence_off_shows_what_it_would_end_before_it_asks() {
     let asks = told.find("to confirm: ").unwrap_or_else(|| panic!("{told}"));
     let before = &told[..asks];
     assert!(
-        before.contains("power off compute-001: everything that runs on it ends."),
+        before.contains("power off compute-001: everything that runs on it stops."),
         "{told}"
     );
     assert!(

@@ -72,7 +72,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let servers = stage.boot(HOST, 3);
     let (code, told, note) = drain(&stage, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     assert!(told.contains("3 instances are on compute-001"), "{told}");
     // The answer was lost, and it is said again.
     let (code, again, note) = drain(&stage, &["--no-follow"]);

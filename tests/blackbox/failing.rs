@@ -139,7 +139,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
 
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     let id = told
         .lines()
         .find_map(|line| line.strip_prefix("recovery      "))
@@ -148,7 +148,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.contains(id) && told.contains("was reported so already"),
+        told.contains(id) && told.contains("was already reported down"),
         "{told}"
     );
     let other = ["host", "report-down", HOST, "--reason", "fire", "--yes"];
@@ -181,7 +181,7 @@ async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
     let (code, told, note) = run(&stage, &["monitor", "forget", HOST, "host"]);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.contains("the host monitor of compute-001 is forgotten, by "),
+        told.contains("the host monitor of compute-001 is removed, by "),
         "{told}"
     );
     let lines = audited(&stage);

@@ -224,7 +224,7 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     };
     let (code, _, err) = vouch("compute-002");
     assert!(
-        code == 1 && err.contains("is about host compute-001"),
+        code == 1 && err.contains("is of host compute-001"),
         "{code} {err}"
     );
     // A device that says "on" gainsays it.

@@ -148,7 +148,7 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
     // It comes home as any host.
     region.faults().power_on(HOST).unwrap();
     let back = ["host", "return", HOST, "--do", "--reason", "a drill", "--yes"];
-    until("the host to be put to work again", LIMIT, async || {
+    until("the host to be return to service", LIMIT, async || {
         run(&stage, &back).0 == 0
     })
     .await;
@@ -266,7 +266,7 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     assert!(region.server(alike[0]).is_ok());
     assert_eq!(grade(&stage).await.0, Some(Severity::Unknown));
     let (code, told, _) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
-    assert!(code == 0 && told.contains("no canary"), "{told}");
+    assert!(code == 0 && told.contains("no canaries"), "{told}");
     assert!(runs(&stage));
     assert_eq!(orders(&stage), 0);
 }

@@ -61,12 +61,12 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     assert_eq!(grade(&stage, "configuration"), "warn");
     let told = fix(&stage, &["configuration", "--dry-run"]);
     assert!(
-        told.contains("would be closed to others") && told.contains("nothing was done"),
+        told.contains("would be made unreadable to others") && told.contains("nothing was done"),
         "{told}"
     );
     assert_eq!((mode(), written(&stage, "intent", "closes")), (0o644, 0));
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("mended: "), "{told}");
+    assert!(told.contains("fixed: "), "{told}");
     assert_eq!((mode(), grade(&stage, "configuration").as_str()), (0o640, "ok"));
     assert_eq!(
         (
@@ -76,7 +76,7 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
         (1, 1)
     );
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
     assert_eq!(written(&stage, "intent", "closes"), 1);
 
     let _engine = stage.spawn("engine");
@@ -89,13 +89,13 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     assert!(told.contains("compute-003  + add"), "{told}");
     assert_eq!(grade(&stage, "no-hosts"), "err");
     let told = fix(&stage, &[]);
-    assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
+    assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
     assert_eq!(grade(&stage, "no-hosts"), "ok");
     assert_eq!(grade(&stage, "host-not-in-segment"), "ok");
-    assert_eq!(written(&stage, "outcome", "3 hosts were made"), 1);
+    assert_eq!(written(&stage, "outcome", "3 hosts were created"), 1);
     let told = fix(&stage, &["no-hosts"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
-    assert_eq!(written(&stage, "outcome", "hosts were made"), 1);
+    assert!(told.contains("nothing to fix"), "{told}");
+    assert_eq!(written(&stage, "outcome", "hosts were created"), 1);
     // What only a person can mend is told, and stays.
     std::fs::write(
         &conf,
@@ -103,7 +103,7 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     )
     .unwrap();
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("nothing was mended"), "{told}");
+    assert!(told.contains("nothing was fixed"), "{told}");
     assert_eq!(grade(&stage, "configuration"), "warn");
     // No host was switched, and no instance touched.
     let after = stage.sandbox.region().snapshot();
@@ -188,8 +188,8 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
     for (phase, text) in [
         ("intent", "enables its service"),
         ("outcome", "its service is enabled"),
-        ("intent", "takes it off maintenance"),
-        ("outcome", "it is off maintenance"),
+        ("intent", "clears its maintenance"),
+        ("outcome", "its maintenance is cleared"),
     ] {
         assert_eq!(written(&stage, phase, text), 1, "{phase} {text}");
     }

@@ -354,7 +354,10 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         .to_string();
     let (code, _, stderr) = run(&stage, &["recovery", "abort", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 0);
-    assert!(stderr.contains("no engine has signed lately"), "{stderr}");
+    assert!(
+        stderr.contains("no engine has sent a heartbeat lately"),
+        "{stderr}"
+    );
     let nobody = uuid::Uuid::nil().to_string();
     for (words, code, part) in [
         (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
@@ -415,7 +418,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     region.api_faults().add(ApiFault::always("/compute", broken));
     let engine = stage.spawn("engine");
     until("status to say that Nova is away", LIMIT, async || {
-        found(&stage, "NOVA_AWAY").contains("away, and has never answered this engine")
+        found(&stage, "NOVA_AWAY").contains("unreachable, and has never answered this engine")
     })
     .await;
     engine.kill();

@@ -181,15 +181,15 @@ fn assert_past(stage: &Stage, id: &str) {
         &format!("-> tachi recovery show {id}"),
         "compute-001 is off",
         "  ? reports without a valid token",
-        "and has signed since",
+        "and has sent heartbeats since",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
     let json = [&words[..], &["-f", "json"]].concat();
     assert_told_the_same(stage, &json);
     for (name, why) in [
-        ("compute-00", "nothing is kept of a host"),
-        ("%", "nothing is kept of a host"),
+        ("compute-00", "there are no records of a host"),
+        ("%", "there are no records of a host"),
     ] {
         let words = ["show", name, "--at", &at];
         let ((here, _, said), (there, _, answered)) = (run(stage, &words), over(stage, ADMIN, &words));
@@ -303,7 +303,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         let (code, _, told) = over(&stage, ADMIN, words);
         assert_eq!(code, 2, "{words:?}: {told}");
         assert!(
-            told.contains("it works on a controller only") && told.contains("without --os-cloud"),
+            told.contains("it works only on a controller") && told.contains("without --os-cloud"),
             "{words:?}: {told}"
         );
     }
@@ -317,7 +317,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             && told.contains("(wrong rack)"),
         "{told}"
     );
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     let lines = audited(&stage);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let by = lines[0]["operator"].as_str().unwrap();
@@ -394,7 +394,7 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
     ] {
         let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
         assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");
-        assert!(said.contains("does not know /operator/v1"), "{words:?}: {said}");
+        assert!(said.contains("has no /operator/v1"), "{words:?}: {said}");
     }
 }
 

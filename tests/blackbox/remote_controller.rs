@@ -33,20 +33,14 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         let (seen, last) = there.trim_end().rsplit_once('\n').unwrap();
         assert_eq!(seen, here.trim_end().rsplit_once('\n').unwrap().0);
         assert!(seen.contains("  compute-003  + add"), "{seen}");
-        assert!(last.contains("--apply` on a controller makes it"), "{last}");
+        assert!(last.contains("--apply` on a controller"), "{last}");
     }
     let racks = ["setup", "import", "--by", "rack"];
     assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
     let apply = ["setup", "import", "--apply"];
-    assert_refused(
-        &stage,
-        ADMIN,
-        &apply,
-        2,
-        "an API is asked for the plan, without --apply",
-    );
+    assert_refused(&stage, ADMIN, &apply, 2, "without --apply the API shows the plan");
     let segments = &json(&stage, &["status"])["segments"];
-    assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was made");
+    assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was created");
 
     stage.protect().await;
     assert_told_the_same(&stage, &["setup", "import"]);

@@ -99,7 +99,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     assert_eq!(code, 0, "{told} {said}");
     until("an engine to see it enabled", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
-        !told.contains("nothing would be begun now")
+        !told.contains("nothing would be started now")
             && told.starts_with("3 of 3 instances moved away from compute-001 can go back")
     })
     .await;

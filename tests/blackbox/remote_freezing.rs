@@ -173,7 +173,7 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
     let (code, again, said) = over(&stage, ADMIN, &fail);
     if code == 0 {
         assert!(
-            again.contains("was reported so already") && again.contains(id),
+            again.contains("was already reported down") && again.contains(id),
             "{again}"
         );
     } else {

@@ -89,7 +89,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         (&["drill", "nowhere", "--paper"], "is in no segment"),
         (
             &["drill", HOST, "--shadow"],
-            "an API is asked for `tachi show HOST --if-fails` only",
+            "the API serves only `tachi show HOST --if-fails`",
         ),
     ] {
         let (code, _, said) = over(&stage, ADMIN, words);
@@ -119,7 +119,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     let (code, told, said) = over(&stage, ADMIN, &forget);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("the host monitor of compute-001 is forgotten, by admin"),
+        told.contains("the host monitor of compute-001 is removed, by admin"),
         "{told}"
     );
     is_signed(&stage, "forgets the host monitor");

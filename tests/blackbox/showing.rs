@@ -139,9 +139,9 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     })
     .await;
     // As it says: a host dies, nobody is told, and its instances are back.
-    let typed = cloud.until_said("let one die").await;
+    let typed = cloud.until_said("fail a host").await;
     let words: Vec<&str> = typed.split('\'').collect();
-    let ["let one die curl -H ", header, " --json ", body, url] = words[..] else {
+    let ["fail a host curl -H ", header, " --json ", body, url] = words[..] else {
         panic!("{typed}");
     };
     let (name, key) = header.split_once(": ").unwrap();

@@ -113,7 +113,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::retry", level = "debug", skip_all, fields(recovery = %id))]
     async fn retry(&self, id: RecoveryId, by: &str) -> Result<RetryOutcome, JournalError> {
         let retried = retry::retry(&self.registry, id, by).await;
-        retried.map_err(|stop| stop.journal("asking for another attempt"))
+        retried.map_err(|stop| stop.journal("requesting another attempt"))
     }
 
     #[instrument(name = "store::steps", level = "debug", skip_all, fields(recovery = %id))]

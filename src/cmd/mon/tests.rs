@@ -244,7 +244,7 @@ fn a_finding_is_chosen_and_opened_in_full() {
     }
     answer.seen.findings.clear();
     mon.on(Event::Told(Box::new(Ok(answer))), at(3));
-    assert!(frame(&mut mon, 120, 40).contains("this finding is over"));
+    assert!(frame(&mut mon, 120, 40).contains("this finding is resolved"));
     press(&mut mon, "\u{1b}\t");
     assert!(frame(&mut mon, 120, 40).contains(">compute-003"));
 }

@@ -235,14 +235,14 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o644)).unwrap();
     scene.fails(&["configuration"]).await;
     let told = scene.fix(&["configuration", "--dry-run"]);
-    assert!(told.contains("would be closed to others"), "{told}");
+    assert!(told.contains("would be made unreadable to others"), "{told}");
     assert_eq!(permissions(), 0o644);
     let told = scene.fix(&["configuration"]);
-    assert!(told.contains("mended: "), "{told}");
+    assert!(told.contains("fixed: "), "{told}");
     assert_eq!(permissions(), 0o640);
     scene.good(&all).await;
     let told = scene.fix(&["configuration"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
     names(&scene)
 }
 
@@ -271,7 +271,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     );
     scene.fails(&["no-hosts"]).await;
     let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
+    assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
     region.api_faults().clear();
     region.api_faults().add(breaks("/placement"));
     scene.cure(&["instances-not-listed"]).await;
@@ -285,7 +285,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
         ])
         .await;
     let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
     scene.fails(&["room-unknown", "fence-not-tested"]).await;
 
     let (of, id) = registered(&scene, "compute-003").await;
@@ -295,10 +295,10 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     assert!(told.contains("compute-003  + add"), "{told}");
     scene.fails(&["host-not-in-segment"]).await;
     let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("mended: 1 host is in segments now"), "{told}");
+    assert!(told.contains("fixed: 1 host is in segments now"), "{told}");
     scene.good(&["host-not-in-segment"]).await;
     let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
 
     for host in ["compute-001", "compute-002", "compute-003"] {
         let (of, id) = registered(&scene, host).await;

@@ -123,7 +123,7 @@ fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, Str
         // No engine has listed the instances yet, so a complete id is accepted unchecked.
         let id: Option<ServerId> = wanted.parse().ok();
         let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
-        let why = "no engine has listed Nova's instances yet, so only a whole id can be given";
+        let why = "no engine has read Nova's instances yet, so only a whole id can be given";
         return (found.collect(), why.to_owned());
     };
     let all = all.iter().map(|one| (one.id.to_string(), one.name.to_string()));

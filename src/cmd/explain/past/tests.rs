@@ -158,7 +158,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
         "    -> tachi recovery show 00000000-0000-0000-0000-00000000e241",
         "2026-11-23T03:05:00Z recovery 00000000-0000-0000-0000-00000000e241 of host opened; now: closed, ignored",
         "    2026-11-23T03:05:01Z note: host compute-002 is in maintenance, set by an operator",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "now: the host is in maintenance (operator)",
         "not known:",
         REFUSED,
@@ -211,7 +211,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         "    2026-11-23T03:05:01Z note: host compute-002 is reported down",
         "    2026-11-23T03:05:03Z note: on hold: 2 of the segment's 4 hosts are out",
         "2026-11-23T02:05:00Z freeze of segment rack-a, ended at 2026-11-23T03:00:00Z (bob), by bob: switch",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",
         REFUSED,
         "  ? whether it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
@@ -334,7 +334,7 @@ fn explain_at_golden_reports_were_refused() {
         "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
         "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
         "    not accepted: no host was registered under this name (400)",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",
         REFUSED,
         "  ? reports that were not accepted before 2026-11-23T03:04:00.000Z: they are counted since then; the access log of each \
