@@ -172,7 +172,7 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
         let systemd = systemd.clone();
         tokio::spawn(async move {
             systemd
-                .set_going("nova-compute.service", true, Duration::from_secs(20))
+                .bring_up("nova-compute.service", true, Duration::from_secs(20))
                 .await
         })
     };
@@ -188,7 +188,7 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
     );
     fake.becomes("failed", 0).await;
     let told = systemd
-        .set_going("nova-compute.service", false, Duration::from_secs(20))
+        .bring_up("nova-compute.service", false, Duration::from_secs(20))
         .await;
     assert!(told.unwrap_err().contains("systemd says failed"));
 }
@@ -198,7 +198,7 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
 async fn what_systemd_refuses_names_the_rule_that_is_missing() {
     let (_fake, systemd) = Fake::start(true).await;
     let told = systemd
-        .set_going("nova-compute.service", true, Duration::from_secs(20))
+        .bring_up("nova-compute.service", true, Duration::from_secs(20))
         .await;
     assert!(told.clone().unwrap_err().contains("polkit rule"), "{told:?}");
 }
