@@ -114,7 +114,7 @@ async fn what_becomes_of_what_was_left() {
             1,
             VM,
             "failed",
-            "please check",
+            "check the host and its instances",
         ),
         (
             "a process between attempts",
@@ -132,7 +132,7 @@ async fn what_becomes_of_what_was_left() {
             1,
             PROCESS,
             "failed",
-            "please check",
+            "check the host and its instances",
         ),
         ("an unknown type", "SUN", "new", 0, STOPPED, "failed", "SUN"),
         ("an unreadable payload", "VM", "new", 0, "{", "failed", "payload"),
