@@ -168,7 +168,7 @@ mod tests {
         };
         let bare = told(&view);
         assert!(
-            bare.starts_with("  · room      whether other hosts have room is not assessed\n  ✓ movable"),
+            bare.starts_with("  · room      room on other hosts is not assessed\n  ✓ movable"),
             "{bare}"
         );
         let room = view.needs.iter_mut().find(|one| one.need == Need::Room);

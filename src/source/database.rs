@@ -299,7 +299,7 @@ impl Source for Database {
         };
         let report = failing.report(&view, new, now).await.map_err(|unsaid| {
             Failure::unsaid(
-                "reporting the host (it may have been written: see `tachi recovery list`)",
+                "reporting the host (the report may be stored: see `tachi recovery list`)",
                 unsaid,
             )
         })?;

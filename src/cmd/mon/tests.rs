@@ -484,7 +484,7 @@ fn a_filter_leaves_hosts_with_all_its_words() {
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
     press(&mut mon, "/nobody\n");
     assert_eq!(mon.host(), None);
-    assert!(frame(&mut mon, 120, 40).contains("no host has these words"));
+    assert!(frame(&mut mon, 120, 40).contains("no host contains these words"));
     // Nothing is chosen, and no key acts on anything.
     for keys in ["f", "a", "\n", "e", "↓", "h"] {
         assert_eq!(press(&mut mon, keys), None, "{keys}");

@@ -358,12 +358,12 @@ mod tests {
 
     #[test]
     fn an_error_in_the_middle_of_several_says_what_was_done_before() {
-        let error = || Failure::from_text("recovery 2 is over: nothing was written");
+        let error = || Failure::from_text("recovery 2 has ended: nothing was written");
         let done = ["approve of a requested by root".to_owned()];
         let told = after(error(), &done).chain();
         assert_eq!(
             told,
-            "approve of a requested by root: recovery 2 is over: nothing was written"
+            "approve of a requested by root: recovery 2 has ended: nothing was written"
         );
         assert_eq!(after(error(), &[]).chain(), error().chain());
     }

@@ -177,7 +177,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         Ok(open) => open,
         Err(_) if !current => return Vec::new(),
         Err(error) => {
-            let why = Failure::new("reading what is open", error).chain();
+            let why = Failure::new("reading the open work", error).chain();
             return vec![check(OPEN, CheckGrade::Failure, why)];
         }
     };

@@ -135,8 +135,7 @@ fn told(past: &Past) -> String {
 
 const REFUSED: &str = "  ? reports without a valid token, or whose host could not be read: they are not counted; the access log of \
                        each API has them (400, 401, 403)";
-const SILENT: &str =
-    "  ? whether an engine was silent then: the registry keeps only the last heartbeat of each";
+const SILENT: &str = "  ? if an engine was silent then: the registry has only the last heartbeat of each";
 
 /// Somebody put the host in maintenance between the report and the engine's look at it.
 #[test]
@@ -242,15 +241,15 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     for wanted in [
         "no report accepted, no recovery, no freeze",
         "the oldest report of any host that is kept is of 2026-11-24T03:05:00.000Z; older ones were purged",
-        "when it was taken out of its segment",
+        "when it was removed from its segment",
         "freezes that ended more than 30 days ago",
-        "whether an engine was running then: every engine that is registered now started later",
+        "if an engine was running then: every engine that is registered now started later",
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let mut aside = report(
         NotificationStatus::Ignored,
-        "its reporter is muted, so nothing was started: tachi monitor list --muted",
+        "its reporter is muted, so no recovery was started: tachi monitor list --muted",
     );
     aside.recovery = None;
     if let Some(who) = aside.notification.reporter.as_mut() {
@@ -262,7 +261,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     }
     let text = told(&past(vec![aside, unheard], Vec::new()));
     assert!(
-        text.contains("    kept, and nothing was begun: its reporter is muted"),
+        text.contains("    stored, without starting a recovery: its reporter is muted"),
         "{text}"
     );
     assert!(
