@@ -1,4 +1,4 @@
-//! What only a controller knows, from a laptop: its audit logs, the way back of a host and what Nova has, by the real binary.
+//! Data of a controller from a laptop: its audit logs, the return of a host, and Nova's hosts, by the real binary.
 
 use std::time::Duration;
 
@@ -128,7 +128,7 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     }
     let log = log.to_str().unwrap();
     assert_refused(&stage, ADMIN, &["audit", "show", log], 2, "--os-cloud");
-    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "on a controller only");
+    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "only on a controller");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -156,7 +156,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         rows.map(|row| (text(row, "check"), text(row, "grade"), text(row, "details")))
             .collect()
     };
-    // That an instance is being moved is never found by itself.
+    // An instance that is being moved is never a finding of its own.
     let mut codes: Vec<String> = FindingCode::ALL
         .iter()
         .filter(|code| **code != FindingCode::InstanceMoving)
@@ -164,7 +164,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         .collect();
     // No finding, but read from the region as well.
     codes.push("monitor-heartbeats".to_owned());
-    // Between two questions an engine may have looked.
+    // An engine may have polled between two calls.
     until("both to tell the same of the region", LIMIT, async || {
         let of_region = |cloud: bool| -> Vec<(String, String)> {
             let all = checks(cloud).into_iter().map(|(name, grade, _)| (name, grade));
@@ -195,7 +195,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         "{told}"
     );
     assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
-    // What was done by the clock is told; the API may tell of a second ago.
+    // Scheduled jobs are listed; the API may cache for a second.
     run(&stage, &["jobs", "run", "doctor"]);
     until("the doctor by the clock to be told", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);
