@@ -225,7 +225,7 @@ async fn a_report_about_a_deleted_host_fails() {
     assert_eq!(bench.store.adopt(EXPIRY).await.unwrap().failed, 1);
     let (status, message) = status_of(&bench, &uuid).await;
     assert_eq!(status, "failed");
-    assert!(message.contains("not registered"), "{message}");
+    assert!(message.contains("no longer registered"), "{message}");
 }
 
 /// Covers R19.
