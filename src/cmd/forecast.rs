@@ -23,7 +23,7 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
 fn lines(seen: &ForecastView) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(trouble) = &seen.trouble {
-        lines.push(format!("nothing is known: {trouble}"));
+        lines.push(format!("no forecast: {trouble}"));
     }
     if let Some(one) = &seen.lost {
         lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
@@ -45,7 +45,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
     }
     if seen.unread > 0 {
         lines.push(format!(
-            "not known yet what {}: nothing is counted on there",
+            "the capacity of {} is not known yet and not counted",
             count(seen.unread, "host has", "hosts have")
         ));
     }
@@ -61,7 +61,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
 fn row(one: &SegmentForecastView) -> [String; 4] {
     let headroom = headroom(one.headroom, one.exact);
     let (worst, then) = one.worst.as_ref().map_or_else(
-        || ("-".to_owned(), "no host of it can be lost".to_owned()),
+        || ("-".to_owned(), "it has no host to lose".to_owned()),
         |worst| {
             let name = worst.lost.join(", ");
             (format!("{name} ({} inst)", worst.instances), outcome(worst))
@@ -134,7 +134,7 @@ mod tests {
                 "segment  N+k  worst host      then",
                 "S1       0    c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
                 "S2       3+   c-17 (31 inst)  all 31 instances fit",
-                "S3       ?    -               no host of it can be lost",
+                "S3       ?    -               it has no host to lose",
                 "not known yet what 3 hosts have: nothing is counted on there",
                 "conservative estimate from data of 12 s ago",
             ]

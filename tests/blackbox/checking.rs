@@ -1,5 +1,5 @@
-//! Each check of `tachi doctor`: a fault that makes it fail, by the real binary, and that it is good again: by the remedy that is printed,
-//! if it is a finding, else without the fault. Scenes run side by side, each in a region of its own.
+//! Each check of `tachi doctor`, by the real binary: a fault makes it fail, and it passes again after the printed remedy, if it is a
+//! finding, else without the fault. Scenes run concurrently, each in its own region.
 
 mod remedies;
 mod scenes;
@@ -16,13 +16,13 @@ use tokio::sync::OnceCell;
 use super::support::{Api, Process, Stage, until};
 use remedies::{Remedy, of_check};
 
-/// From a fault, or its end, to the doctor's word: a watcher looks every 15 s.
+/// Timeout from a fault, or its end, to the doctor's result: a watcher polls every 15 s.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Between two looks: scenes share two processors.
+/// Interval between two polls: scenes share two processors.
 const PAUSE: Duration = Duration::from_millis(700);
 
-/// Every check, what it says when it fails, and what makes it fail.
+/// Every check, its text when it fails, and the fault.
 const FAULTS: &[(&str, &str, &str)] = &[
     (
         "configuration",
@@ -168,7 +168,7 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ("room-tight", "info", "one of three other hosts takes nothing"),
 ];
 
-/// What was seen of each check: that it failed, that its remedy was applied, and that it was good after that.
+/// The observed states of each check: failed, remedy applied, passed again.
 #[derive(Default)]
 struct Seen(Mutex<BTreeMap<String, BTreeSet<&'static str>>>);
 
@@ -181,19 +181,19 @@ impl Seen {
     }
 }
 
-/// A region, and what the doctor says of it.
+/// A region with its doctor.
 struct Scene<'a> {
     name: &'static str,
     stage: Stage,
     seen: &'a Seen,
-    /// The engine that `systemctl` has started, and what its unit's configuration says beside the stage's.
+    /// The engine that `systemctl` has started, and its unit's additional configuration.
     unit: Mutex<(String, Option<Process>)>,
-    /// The API, once it is asked.
+    /// The API, started at its first use.
     api: OnceCell<(Process, Api)>,
 }
 
 impl Scene<'_> {
-    /// Runs a command with the stage's configuration, and perhaps one more file.
+    /// Runs a command with the stage's configuration and an optional second file.
     fn run(&self, words: &[&str], more: Option<&Path>) -> (i32, String, String) {
         let conf = self.stage.conf();
         let mut all = words.to_vec();
@@ -203,7 +203,7 @@ impl Scene<'_> {
         tokio::task::block_in_place(|| Stage::command(&all))
     }
 
-    /// Every check with its grade.
+    /// Returns every check with its grade and details.
     fn grades(&self, more: Option<&Path>) -> BTreeMap<String, (String, String)> {
         let (code, told, note) = self.run(&["doctor", "-f", "json"], more);
         assert_eq!(code, 0, "{}: {note}", self.name);
@@ -214,7 +214,7 @@ impl Scene<'_> {
             .collect()
     }
 
-    /// Waits until each of these checks has the grade that `wanted` says.
+    /// Waits until each of these checks has the wanted grade.
     async fn until(&self, checks: &[&str], wanted: impl Fn(&str) -> &'static str, more: Option<&Path>) {
         let began = Instant::now();
         loop {
@@ -233,7 +233,7 @@ impl Scene<'_> {
         }
     }
 
-    /// These checks fail, as the table says.
+    /// Waits until these checks fail as in the table.
     async fn fails(&self, checks: &[&str]) {
         self.fails_with(checks, None).await;
     }
@@ -247,7 +247,7 @@ impl Scene<'_> {
         self.seen.note(checks, "failed");
     }
 
-    /// They are good.
+    /// Waits until they pass.
     async fn good(&self, checks: &[&str]) {
         self.good_with(checks, None).await;
     }
@@ -257,7 +257,7 @@ impl Scene<'_> {
         self.seen.note(checks, "good");
     }
 
-    /// What `--fix` says of a check.
+    /// Returns the output of `--fix` for a check.
     fn fix(&self, words: &[&str]) -> String {
         let all: Vec<&str> = ["doctor", "--fix"].iter().chain(words).copied().collect();
         let (code, told, note) = self.run(&all, None);
@@ -265,14 +265,14 @@ impl Scene<'_> {
         told
     }
 
-    /// A file beside the configuration.
+    /// Writes a file beside the configuration.
     fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.stage.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path
     }
 
-    /// As if so many seconds had passed since it was written.
+    /// Ages rows by this number of seconds.
     async fn age(&self, table: &str, column: &str, seconds: i64, which: &str) {
         use sea_orm::ConnectionTrait as _;
         let db = sea_orm::Database::connect(&self.stage.database.url)
@@ -286,20 +286,20 @@ impl Scene<'_> {
         );
     }
 
-    /// What `systemctl start masakari-engine` does.
+    /// Simulates `systemctl start masakari-engine`.
     fn start_engine(&self) {
         let mut unit = self.unit.lock().unwrap();
         let engine = self.engine("ctl-1", &unit.0);
         unit.1 = Some(engine);
     }
 
-    /// The engine that was started so.
+    /// Takes the engine that was started that way.
     fn started(&self) -> Process {
         self.unit.lock().unwrap().1.take().unwrap()
     }
 
-    /// Changes something by the API, as an administrator, who types it again while a recovery in the segment refuses it, as in
-    /// Masakari, or the database is busy.
+    /// Changes an object through the API as an administrator, who repeats the request while a recovery in the segment or a busy database
+    /// refuses it.
     async fn put(&self, path: &str, body: &Value) {
         let (_, api) = self
             .api
@@ -313,7 +313,7 @@ impl Scene<'_> {
         .await;
     }
 
-    /// An engine on a machine of its own.
+    /// Starts an engine with its own host name.
     fn engine(&self, machine: &str, more: &str) -> Process {
         let file = self.file(
             &format!("{machine}.conf"),
@@ -323,8 +323,8 @@ impl Scene<'_> {
     }
 }
 
-/// Their grades are tested beside them: what is good only with monitors that are bound to their hosts, which those of these scenes are
-/// not, and what needs a recovery that Nova refuses (`an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`).
+/// Checks that other tests cover: one passes only with monitors that are bound to their hosts, and one needs a recovery that Nova refuses
+/// (`an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs`).
 const ELSEWHERE: [&str; 2] = ["monitor-heartbeats", "instance-down"];
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait as _;
 
 use super::support::{Stage, quick_region};
 
-/// What asks, and what says a word. None of them may change a schema that running services know.
+/// Commands that read, and commands that act. None may change the schema of running services.
 const COMMANDS: [&[&str]; 7] = [
     &["status"],
     &["recovery", "list"],

@@ -1,5 +1,5 @@
-//! What `finished` claims, held against the machines' own state: each instance that was on the host is back where it runs, or was
-//! left by a policy that names a truth about it. What the engine believes counts for nothing here but the names it gives.
+//! Checks `finished` against the state of the machines: each instance of the host runs again, or was left out by a policy whose reason is
+//! true. Of the engine's data only the reported reasons count.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, Move, MoveStep};
@@ -69,7 +69,7 @@ impl World {
         (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
     }
 
-    /// What is not as `finished` says of one instance.
+    /// The contradiction between `finished` and the state of one instance, if any.
     fn is_wrong(&self, rec: RecIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
         let host = self.journal.recs[rec].host;
         let row = &self.nova.servers[server];

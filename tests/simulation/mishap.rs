@@ -1,4 +1,4 @@
-//! What can go wrong, by name: drawn for a seed, counted when it happens, told when a seed fails.
+//! Mishaps by name: drawn for a seed, counted when they happen, printed when a seed fails.
 
 macro_rules! mishaps {
     ($($name:ident => $words:literal,)+) => {
@@ -175,7 +175,7 @@ const PAIR: u64 = 5;
 
 const COUNT: usize = Mishap::ALL.len();
 
-/// How often each has happened.
+/// The count of each mishap.
 #[derive(Clone, Debug)]
 pub(crate) struct Mishaps([u64; COUNT]);
 

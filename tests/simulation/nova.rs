@@ -1,5 +1,5 @@
-//! Nova as recoveries see it, with its semantics of evacuation: asynchronous, not exclusive, the conductor takes the first
-//! `accepted` record, the host changes at the very end, a destination that dies leaves its record for ever.
+//! A model of Nova with its semantics of evacuation: asynchronous and not exclusive; the conductor takes the first `accepted` record; the
+//! instance's host changes at the end; a destination that dies leaves its record open.
 
 use tachi_domain::nova::{
     Actor, InstanceTraits, Migration, MigrationType, PowerState, Server, ServerAction, Service, VmState,
@@ -48,7 +48,7 @@ pub(crate) fn server_id(server: ServerIx) -> ServerId {
     ServerId(Uuid::from_u128(0x5e7 + u128::try_from(server).unwrap()))
 }
 
-/// What Nova believes of a server.
+/// Nova's record of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerRow {
     pub exists: bool,
@@ -84,7 +84,7 @@ pub(crate) struct ServiceRow {
     pub forced_down: bool,
     /// Shown as the heartbeat: the last one, or the last change of the row.
     pub updated: u64,
-    /// It was made anew so often.
+    /// The number of times it was created again.
     pub registered: u32,
     /// Somebody has deleted it.
     pub gone: bool,
@@ -97,7 +97,7 @@ pub(crate) fn service_id(host: HostIx, registered: u32) -> ServiceId {
     ))
 }
 
-/// Why Nova refuses.
+/// The reason for Nova's refusal.
 pub(crate) type Refusal = u16;
 
 #[derive(Clone, Debug, Default)]
@@ -261,7 +261,7 @@ impl Nova {
         Ok(())
     }
 
-    /// What state a restoration leads to, if Nova takes it.
+    /// The state after a restoration, if Nova accepts it.
     pub(crate) fn restore(&mut self, server: ServerIx, to: &Restoration) -> Result<Option<VmState>, Refusal> {
         let row = &mut self.servers[server];
         if !row.exists {

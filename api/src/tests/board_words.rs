@@ -168,7 +168,7 @@ async fn board_a_word_is_said_by_the_code_of_the_api() {
     let over = json!({"word": {"word": "abort", "recovery": Uuid::from_u128(2)}});
     let (status, _, why) = say(&here, "admin", &over).await.fault();
     assert_eq!(status, 409);
-    assert!(why.contains("is over: nothing was written"), "{why}");
+    assert!(why.contains("has ended: nothing was written"), "{why}");
 }
 
 #[tokio::test]

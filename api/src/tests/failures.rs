@@ -47,7 +47,7 @@ async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_
     );
     let told = preview["consequences"].to_string();
     assert!(
-        told.contains("Nova called a up 5 s ago, and 1 instance was on it"),
+        told.contains("Nova showed a up 5 s ago, and 1 instance was on it"),
         "{told}"
     );
     assert_eq!(*bench.desk.audited.lock().unwrap(), []);
@@ -121,7 +121,7 @@ async fn operator_api_a_host_is_said_to_be_dead_once() {
     let other = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(other.status, 409, "{}", other.text);
     assert!(
-        other.text.contains("the same was said of a within"),
+        other.text.contains("the same report of a came within"),
         "{}",
         other.text
     );

@@ -241,7 +241,7 @@ async fn operator_api_what_cannot_be_frozen_is_refused_and_nothing_is_written() 
     let shorter = freeze(&bench, "admin", &host("a")).await;
     assert_eq!(shorter.status, 409, "{}", shorter.text);
     assert!(
-        shorter.text.contains("which is more than this"),
+        shorter.text.contains("which covers more than this"),
         "{}",
         shorter.text
     );

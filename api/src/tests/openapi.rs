@@ -346,7 +346,7 @@ async fn examples_of_bodies_are_accepted() {
                 .replace("{reporter}", "7");
             let got = bench.send(&method, &real, example["value"].clone()).await;
             // The region of these tests has another host that could be planned for, and nothing that has failed.
-            let refused = ["nothing was begun: Nova knows no", "no new attempt"];
+            let refused = ["nothing was started: Nova has no", "no new attempt"];
             let is_read = got.status < 300 || refused.iter().any(|text| got.text.contains(text));
             assert!(is_read, "{method} {path}, {name}: {}", got.text);
             tried += 1;

@@ -114,7 +114,7 @@ async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
     let got = post(&bench, "admin", DRAIN, other.clone()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
-        got.text.contains("nothing was begun") && got.text.contains("tachi thaw host a"),
+        got.text.contains("nothing was started") && got.text.contains("tachi thaw host a"),
         "{}",
         got.text
     );
@@ -139,8 +139,7 @@ async fn operator_api_only_what_is_known_to_live_and_is_left_alone_is_drained() 
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
-        got.text
-            .contains("no engine has looked at Nova within the last 45 s"),
+        got.text.contains("no engine has read Nova within the last 45 s"),
         "{}",
         got.text
     );
@@ -218,7 +217,7 @@ async fn operator_api_a_host_that_a_recovery_has_taken_out_of_the_reserve_is_not
     *bench.desk.holds.lock().unwrap() = Some(RecoveryId(holder));
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
-    let wanted = format!("recovery {holder} has taken a out of the reserve and is not over");
+    let wanted = format!("recovery {holder} uses a as its reserved host and has not ended");
     assert!(got.text.contains(&wanted), "{}", got.text);
     let audited = bench.desk.audited.lock().unwrap().clone();
     assert_eq!(audited.last().unwrap().result, Some(AuditResult::Permanent));
@@ -260,7 +259,7 @@ async fn operator_api_what_is_still_where_it_was_put_is_given_back() {
     *bench.desk.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(preview["instances"].as_array().unwrap().len(), 1, "{preview}");
-    assert_eq!(preview["instances"][0]["stays"], "was moved since");
+    assert_eq!(preview["instances"][0]["stays"], "has been moved since");
     assert_eq!(
         post(&bench, "admin", path, json!({"giveback": {}})).await.status,
         409

@@ -45,13 +45,13 @@ impl Plans for PlanTables {
     async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError> {
         let now = self.db.now();
         let planned = self.db.write(&Begin { new, now }).await;
-        planned.map_err(|stop| stop.journal("writing what is planned"))
+        planned.map_err(|stop| stop.journal("storing a plan"))
     }
 
     #[instrument(name = "store::moved_away", level = "debug", skip_all, fields(host))]
     async fn moved_away(&self, host: &str) -> Result<Vec<MovedAway>, JournalError> {
         let listed = moved_away(&self.db, host).await;
-        listed.map_err(|stop| stop.journal("listing what was moved away from a host"))
+        listed.map_err(|stop| stop.journal("listing the instances that were moved away from a host"))
     }
 }
 

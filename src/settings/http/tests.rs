@@ -179,16 +179,16 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
         (
             "wsgi",
             "secure_proxy_ssl_header = a header",
-            "is no name of a header",
+            "is not a header name",
         ),
         ("wsgi", "default_pool_size = 0", "is out of range"),
         ("wsgi", "max_header_line = 10", "is out of range"),
-        ("wsgi", "base_path = instance-ha", "does not begin with a slash"),
+        ("wsgi", "base_path = instance-ha", "does not start with a slash"),
         ("wsgi", "keep_alive = perhaps", "is not a boolean"),
         ("DEFAULT", "masakari_api_workers = 0", "is out of range"),
-        ("osapi_v1", "project_id_regex = [", "is no regular expression"),
+        ("osapi_v1", "project_id_regex = [", "is not a regular expression"),
         ("cors", "allowed_origin = dashboard", "`dashboard` is no origin"),
-        ("cors.more", "allow_headers = a b", "`a b` is no name of a header"),
+        ("cors.more", "allow_headers = a b", "`a b` is not a header name"),
         (
             "healthcheck",
             "backends = disable_by_file, cpu",
@@ -214,7 +214,7 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
             "allowed_source_ranges = 10.0.0.0/99",
             "`10.0.0.0/99` is no network",
         ),
-        ("metrics", "listen = 15869", "is no address and port"),
+        ("metrics", "listen = 15869", "is not an address and port"),
     ];
     for (section, line, expected) in cases {
         let Err(errors) = read(&format!("[{section}]\n{line}\n")) else {

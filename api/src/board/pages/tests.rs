@@ -207,8 +207,8 @@ fn board_the_action_that_destroys_disks_is_last_and_behind_a_question() {
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
     assert!(place("--dismiss") < place("<summary>Only after you have looked on that host"));
     assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
-    assert!(html.contains("you saw that it is not there: it is started elsewhere"));
-    assert!(html.contains("it stays as it is, and is listed no more"));
+    assert!(html.contains("it is not there, as you have checked: it is started elsewhere"));
+    assert!(html.contains("it stays as it is, and is no longer listed"));
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
         ("● holds", "it is included in HA"),
         ("? not known", "not known whether Nova shows its host up"),
         ("✗ does not hold", "Nova does not hear its host"),
-        ("· not assessed", "whether other hosts have room is not assessed"),
+        ("· not assessed", "room on other hosts is not assessed"),
         ("✗ does not hold", "its reporter is doubted"),
     ];
     assert_eq!(rows.len(), expected.len());

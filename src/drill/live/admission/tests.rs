@@ -173,7 +173,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "not ready",
             Box::new(|f| f.shadow.answers.push(answered(Severity::Warn))),
-            "shadow drill is not clean",
+            "shadow drill found a problem",
         ),
         (
             "nobody was asked",
@@ -226,7 +226,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "no headroom",
             Box::new(|f| f.headroom = Some(0)),
-            "may not lose a host",
+            "tolerates no host failure",
         ),
         ("headroom unknown", Box::new(|f| f.headroom = None), "not known"),
         ("no room", Box::new(|f| f.room = Some(Room::Short)), "no room"),
@@ -244,12 +244,12 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "disabled by somebody",
             Box::new(disabled("disk errors")),
-            "somebody has disabled its service (disk errors)",
+            "and not by Tachi (disk errors)",
         ),
         (
             "disabled by a recovery",
             Box::new(disabled("failed [tachi 9]")),
-            "somebody has disabled its service",
+            "and not by Tachi",
         ),
         (
             "not empty",
