@@ -96,7 +96,12 @@ impl HostRecovery {
                 let follows = match *ctx.stage {
                     Stage::Moving => true,
                     Stage::Returning => counts && self.arrivals.may_move(),
-                    Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Listing | Stage::Over => false,
+                    Stage::Begin
+                    | Stage::Fencing
+                    | Stage::Disabling
+                    | Stage::Listing
+                    | Stage::Starting
+                    | Stage::Over => false,
                 };
                 if self.rewound
                     && follows

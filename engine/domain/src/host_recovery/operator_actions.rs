@@ -149,7 +149,7 @@ impl HostRecovery {
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     state.rewound = true;
     record.head = true;
-    if state.stage == Stage::Returning {
+    if matches!(state.stage, Stage::Returning | Stage::Starting) {
         // The notification is closed: it is corrected by what the list shows.
         state.arrivals.list_again();
         return;
