@@ -406,10 +406,9 @@ fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_b
     bed.tick(1_000).over(vec![]);
     assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.commands);
     let closed = bed.message.clone();
-    bed.see(Observation::Rewound).take_over().service();
+    bed.see(Observation::Rewound).take_over();
     assert_eq!(bed.state.stage, Stage::Returning);
     assert_eq!(bed.message, closed);
-    bed.tick(1_000);
     assert!(
         bed.wants(|command| matches!(command, Command::TakeInventory { .. })),
         "{:?}",
