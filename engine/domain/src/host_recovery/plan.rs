@@ -389,8 +389,8 @@ fn plan_one(
         image_backed: !server.volume_backed,
         // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
-            true if lock_mark::is_of(server, &ctx.mark()) => Lock::Ours,
-            true if !lock_mark::is_tachis(server) => Lock::Owners,
+            true if lock_mark::is_locked_by(server, &ctx.mark()) => Lock::Ours,
+            true if !lock_mark::is_locked_by_tachi(server) => Lock::Owners,
             true | false => Lock::Wanted,
         },
         preparation: if needs_preparation(&server.vm_state) {

@@ -381,8 +381,44 @@ fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_reques
     assert_eq!(bed.one(1).lock, Lock::Asked, "its own is set in its place");
     assert!(!bed.state.moves.contains_key(&id(2)));
 
-    // An owner's reason is not read as a state, nor is one of an older version.
+    // One that was in error before it was locked stays what it was, and so does what was planned before the loss.
+    let broken = |number| Server {
+        vm_state: VmState::Error,
+        ..server(number)
+    };
     let mark = bed.mark();
+    let locked = Server {
+        locked: true,
+        locked_reason: Some(format!("{mark} found error, power on")),
+        ..broken(3)
+    };
+    let mut bed = Bed::engine().planned(vec![broken(4)]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![broken(4), locked], vec![]);
+    for number in [3, 4] {
+        let one = bed.one(number);
+        assert_eq!(one.was.vm_state, VmState::Error);
+        assert!(
+            one.note.as_deref().is_none_or(|note| !note.contains("not known")),
+            "{:?}",
+            one.note
+        );
+    }
+    let noted = bed
+        .record
+        .steps
+        .iter()
+        .filter(|step| step.text.contains("carry locks"));
+    assert_eq!(noted.count(), 1);
+    bed.tick(1_000).inventory(vec![broken(4), broken(3)], vec![]);
+    let again = bed
+        .record
+        .steps
+        .iter()
+        .any(|step| step.text.contains("carry locks"));
+    assert!(!again, "a loss is noted once");
+
+    // An owner's reason is not read as a state, nor is one of an older version.
     for reason in [
         "mine found paused, power on",
         &mark,
