@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::decision_context::decision_context;
 use super::operator_actions::rewound;
-use super::plan::lost_instances::{adopt_lost, note_unknown_locks};
+use super::plan::lost_instances::{adopt_lost, note_unknown_locks, plan_touched};
 use super::{HostRecovery, Lock, Move, Stage, late_effects, lock_mark};
 use crate::fault::Fault;
 use crate::id::ServerId;
@@ -122,9 +122,9 @@ impl HostRecovery {
         let mut ctx = decision_context!(self, now, record);
         let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
         let asked = self.asks.listing.question.sent();
-        let read = result.as_ref().ok();
+        let inventory = result.clone().ok();
+        let read = inventory.as_ref();
         let shown = read.and_then(|it| it.service.clone());
-        let migrations = read.map(|it| it.migrations.clone());
         let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
         let mut known = planned.clone();
         let servers = read.map_or(&[][..], |it| &it.servers);
@@ -138,19 +138,25 @@ impl HostRecovery {
             note_unknown_locks(&mut ctx);
         }
         let counts = asked.is_some() && listing.question.seen == asked;
-        let follows = match *ctx.stage {
-            Stage::Moving => true,
-            Stage::Returning => counts && self.arrivals.may_move(),
-            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Listing | Stage::Over => false,
-        };
         if self.rewound
-            && follows
-            && let Some(migrations) = migrations
+            && let Some(inventory) = inventory
         {
-            self.rewound = false;
-            adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut ctx);
-            if !moves.values().all(Move::is_finished) {
-                ctx.enter(Stage::Moving);
+            let follows = match *ctx.stage {
+                Stage::Begin | Stage::Fencing | Stage::Disabling if counts => {
+                    plan_touched(&inventory, moves, since, &mut ctx);
+                    true
+                }
+                Stage::Moving => true,
+                Stage::Returning => counts && self.arrivals.may_move(),
+                Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Listing | Stage::Over => false,
+            };
+            if follows {
+                self.rewound = false;
+                let known = (self.reported_at, &known);
+                adopt_lost(&inventory.migrations, moves, known, since, &mut ctx);
+                if *ctx.stage == Stage::Returning && !moves.values().all(Move::is_finished) {
+                    ctx.enter(Stage::Moving);
+                }
             }
         }
         if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {

@@ -299,6 +299,35 @@ fn plan(
     since: &mut Option<Timestamp>,
     ctx: &mut DecisionContext<'_>,
 ) {
+    let planned = plan_if(|_, _| true, inventory, moves, since, ctx);
+    if planned > 0 || *ctx.stage == Stage::Listing {
+        let to_move = moves.values().filter(|one| !one.is_finished()).count();
+        let left = moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(End::Left))
+            .count();
+        ctx.record.head = true;
+        ctx.record.step(
+            Task::Prepare,
+            StepKind::Note,
+            1.0,
+            format!(
+                "{} found on {}: {to_move} to evacuate, {left} excluded",
+                count(planned, "instance", "instances"),
+                ctx.host
+            ),
+        );
+    }
+}
+
+/// Plans the servers that meet the condition, as [`plan`] does. Returns how many.
+fn plan_if(
+    wanted: impl Fn(&Server, &[&Migration]) -> bool,
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) -> usize {
     let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for migration in &inventory.migrations {
         by_server.entry(migration.server).or_default().push(migration);
@@ -311,6 +340,7 @@ fn plan(
             moves
                 .get(&server.id)
                 .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
+                && wanted(server, records)
         })
         .map(lock_mark::in_original_state)
         .collect();
@@ -334,24 +364,7 @@ fn plan(
         ctx.record.moves.insert(one.server);
         moves.insert(one.server, one);
     }
-    if planned > 0 || *ctx.stage == Stage::Listing {
-        let to_move = moves.values().filter(|one| !one.is_finished()).count();
-        let left = moves
-            .values()
-            .filter(|one| one.step == MoveStep::Over(End::Left))
-            .count();
-        ctx.record.head = true;
-        ctx.record.step(
-            Task::Prepare,
-            StepKind::Note,
-            1.0,
-            format!(
-                "{} found on {}: {to_move} to evacuate, {left} excluded",
-                count(planned, "instance", "instances"),
-                ctx.host
-            ),
-        );
-    }
+    planned
 }
 
 /// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the

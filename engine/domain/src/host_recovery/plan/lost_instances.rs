@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
-use super::super::{Lock, Move};
-use super::{HostInstance, plan_one};
+use super::super::{Lock, Move, lock_mark};
+use super::{HostInstance, plan_if, plan_one};
 use crate::count;
 use crate::id::ServerId;
 use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
-use crate::recovery::{StepKind, Task};
+use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of monitors and Nova.
@@ -84,6 +84,31 @@ pub(in super::super) fn adopt_lost(
         let instances = count(adopted, "instance", "instances");
         let text =
             format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
+        ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+    }
+}
+
+/// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, and one that Nova is
+/// evacuating. The recovery is not past its proof, and plans no others.
+pub(in super::super) fn plan_touched(
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) {
+    let (host, mark) = (ctx.host, ctx.mark());
+    let evacuates = |record: &&Migration| {
+        record.kind == MigrationType::Evacuation
+            && record.source.as_deref() == Some(host)
+            && !record.status.is_finished()
+    };
+    let touched = |server: &Server, records: &[&Migration]| {
+        lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates)
+    };
+    let planned = plan_if(touched, inventory, moves, since, ctx);
+    if planned > 0 {
+        let found = count(planned, "instance", "instances");
+        let text = format!("{found} on {host} touched by requests that the database has lost");
         ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
     }
 }
