@@ -294,7 +294,7 @@ async fn fence_off_shows_what_it_would_end_before_it_asks() {
         "{told}"
     );
     assert!(
-        before.contains("calls it up, and shows 3 instances on it."),
+        before.contains("shows it up, and has 3 instances on it."),
         "{told}"
     );
     assert!(

@@ -50,8 +50,8 @@ async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so()
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
     for wanted in [
-        "Nova heard it",
-        "shows 2 instances on it",
+        "Nova received its heartbeat",
+        "has 2 instances on it",
         "confirms it off before it moves an instance",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
@@ -100,7 +100,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
     let (code, told, note) = run(&stage, &["host", "report-down", HOST, "--reason", "smoke"]);
     assert_eq!(code, 2, "{note}");
     assert!(
-        told.contains("calls it up") && note.contains("--yes"),
+        told.contains("shows it up") && note.contains("--yes"),
         "{told} {note}"
     );
     assert_eq!(

@@ -194,7 +194,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
     .await;
     let told = assert_told_the_same(&stage, &["drill", "compute-002", "--paper"]);
     assert!(
-        told.starts_with("paper drill of compute-002: nobody is asked"),
+        told.starts_with("paper drill of compute-002: no service is called"),
         "{told}"
     );
 }

@@ -38,7 +38,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for words in COMMANDS {
         let (code, stderr) = run(&stage, words);
         assert_eq!(code, 1, "{words:?}: {stderr}");
-        let wanted = format!("of an older version, without {version}: run `tachi db sync`");
+        let wanted = format!("has an older version, without {version}: run `tachi db sync`");
         assert!(stderr.contains(&wanted), "{words:?}: {stderr}");
     }
     let pending = stage.store.pending().await.unwrap();

@@ -81,7 +81,9 @@ def signing(interop, api, region):
     check.that("the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
     found = operator.findings()
     check.equal("who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
-    check.that("nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
+    # What fails once on a busy machine is trouble until its next try succeeds.
+    until("nothing else to be found of monitors",
+          lambda: not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(operator.findings()))
     # What only its host knows: guests that start by themselves would run beside those that were moved.
     until("the doctor to be told of guests", lambda: "GUESTS_RESUME" in operator.findings())
     told = operator.type("doctor", "guests-resume", "--check")

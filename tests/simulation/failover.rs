@@ -42,6 +42,11 @@ impl Journal {
         let lost = std::mem::replace(self, then.clone());
         self.now = lost.now;
         self.given = lost.given;
+        for (host, was) in lost.reserve.rows {
+            if let Some(row) = self.reserve.rows.get_mut(&host) {
+                row.lost = was.lost || was.holder.is_some() && was.holder != row.holder;
+            }
+        }
         for (rec, was) in lost.recs.into_iter().enumerate() {
             if let Some(row) = self.recs.get_mut(rec) {
                 row.keep_what_was_seen(was);

@@ -103,7 +103,9 @@ impl World {
                 continue;
             }
             let locked = row.locked.as_deref().filter(|reason| reason.starts_with("tachi"));
-            if locked.is_some_and(|reason| !self.may_be_locked(reason)) {
+            // The reason goes on with the state in which the instance was found.
+            let mark = locked.and_then(|reason| reason.split(" found ").next());
+            if mark.is_some_and(|mark| !self.may_be_locked(mark)) {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
             // Who rejects a recovery after its host was switched off is told so, and sees to it.

@@ -26,6 +26,8 @@ pub(crate) struct Row {
     pub reserved: bool,
     pub holder: Option<RecIx>,
     pub consumed: bool,
+    /// The database has lost that a recovery had taken it. An enabled service shows no trace of who has enabled it.
+    pub lost: bool,
 }
 
 /// The reserve of one seed.
@@ -266,6 +268,7 @@ impl World {
             if !row.reserved
                 || is_out
                 || recovered
+                || row.lost
                 || self.ever_failed.contains(&host)
                 || !self.nova.servers_on(host).is_empty()
             {

@@ -344,9 +344,28 @@ impl HostRecovery {
         word.is_some_and(|word| word.evidence.is_some())
     }
 
-    /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them.
+    /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them. After a loss of requests this
+    /// is known once the host's instances have been listed.
     fn is_untouched(&self) -> bool {
-        self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
+        !self.rewound && self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
+    }
+
+    /// True if the effects of lost requests are looked for before anything can end the recovery: on the service, and on the instances.
+    /// Lists of a host without a service are not believed.
+    fn looks_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
+        let may_end = match self.stage {
+            Stage::Begin | Stage::Fencing | Stage::Disabling => true,
+            Stage::Listing => self.rejected.is_some(),
+            Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over => false,
+        };
+        if !self.rewound || !may_end || self.service.is_gone() {
+            return false;
+        }
+        self.service.want(now, Duration::from_secs(1), commands);
+        if self.service.seen.is_some() && !self.service.is_awaited() {
+            self.asks.listing.want(&self.service, now, commands);
+        }
+        true
     }
 
     /// Returns the message that the notification shows while the recovery is open: the most important one that applies.
@@ -412,14 +431,13 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late_effects::leave_if_unproven(self, now, record);
         }
-        // The effects of lost calls on the service are seen before anything can end the recovery.
-        let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
-        if self.rewound && may_end && self.service.seen.is_none() && !self.service.is_gone() {
-            self.service.want(now, Duration::from_secs(1), commands);
-            return;
-        }
         // When a stage ends, the next one runs at once; there are eight.
-        for _ in 0..9 {
+        let steps = if self.looks_for_lost_requests(now, commands) {
+            0
+        } else {
+            9
+        };
+        for _ in 0..steps {
             let before = self.stage;
             match self.stage {
                 Stage::Begin => self.act_begin(now, record, commands),

@@ -205,7 +205,7 @@ fn board_the_action_that_destroys_disks_is_last_and_behind_a_question() {
     let seen: SituationView = view(told);
     let html = NowPage::of(&seen, &[], false).render().unwrap();
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
-    assert!(place("--dismiss") < place("<summary>Only after you have looked on that host"));
+    assert!(place("--dismiss") < place("<summary>Only after you have checked on that host"));
     assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
     assert!(html.contains("it is not there, as you have checked: it is started elsewhere"));
     assert!(html.contains("it stays as it is, and is no longer listed"));

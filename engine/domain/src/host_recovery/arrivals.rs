@@ -237,11 +237,6 @@ impl Arrivals {
         self.list_due
     }
 
-    /// Makes a new list due.
-    pub(super) fn list_again(&mut self) {
-        self.list_due = true;
-    }
-
     /// Forgets the answers of the previous owner, so that the new owner reads for itself.
     pub(super) fn forget_answers(&mut self) {
         *self = Self {

@@ -4,7 +4,7 @@
 //! loses its latest commits, the lock is the only record of the original state.
 
 use super::OriginalState;
-use crate::id::RecoveryId;
+use crate::id::{RecoveryId, ServerId};
 use crate::nova::{PowerState, Server, VmState};
 use crate::recovery::mark;
 
@@ -24,12 +24,12 @@ pub(super) fn lock_reason(recovery: RecoveryId, was: &OriginalState) -> String {
 }
 
 /// True if any recovery has set the lock.
-pub(crate) fn is_tachis(server: &Server) -> bool {
+pub(crate) fn is_locked_by_tachi(server: &Server) -> bool {
     reason(server).starts_with(PREFIX)
 }
 
 /// True if the recovery with this mark has set the lock.
-pub(super) fn is_of(server: &Server, mark: &str) -> bool {
+pub(super) fn is_locked_by(server: &Server, mark: &str) -> bool {
     reason(server)
         .strip_prefix(mark)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(STATE))
@@ -45,6 +45,12 @@ pub(super) fn in_original_state(server: &Server) -> Server {
         server.power_state = was.power_state;
     }
     server
+}
+
+/// Returns the servers whose lock carries their original state.
+pub(super) fn with_original_state(servers: &[Server]) -> impl Iterator<Item = ServerId> {
+    let stated = |server: &&Server| original_state(reason(server)).is_some();
+    servers.iter().filter(stated).map(|server| server.id)
 }
 
 fn reason(server: &Server) -> &str {

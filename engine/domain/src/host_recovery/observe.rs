@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use super::decision_context::decision_context;
 use super::operator_actions::rewound;
-use super::plan::lost_instances::{adopt_lost, has_unknown_lock, note_unknown_locks};
-use super::{HostRecovery, Move, Stage, late_effects};
+use super::plan::lost_instances::{adopt_lost, note_unknown_locks, plan_touched};
+use super::{HostRecovery, Lock, Move, Stage, late_effects, lock_mark};
+use crate::fault::Fault;
 use crate::id::ServerId;
-use crate::recovery::{Command, DecisionTime, Observation, Record, ServerCall};
+use crate::recovery::{Command, DecisionTime, Inventory, Observation, Record, ServerCall};
 
 impl HostRecovery {
-    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         // Observations that concern the whole recovery use `self` instead of this turn.
         let mut ctx = decision_context!(self, now, record);
@@ -73,55 +73,7 @@ impl HostRecovery {
             Observation::ServiceUpdated(result) => {
                 self.service.updated(result, self.proof.is_some(), &mut ctx);
             }
-            Observation::Inventory(result) => {
-                late_effects::judge(self);
-                let before = self.stage;
-                let mut ctx = decision_context!(self, now, record);
-                let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
-                let asked = self.asks.listing.question.sent();
-                let shown = result.as_ref().ok().and_then(|it| it.service.clone());
-                let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
-                let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-                let of_before = |_: &&ServerId| self.rewound;
-                let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
-                let unknown = result
-                    .as_ref()
-                    .is_ok_and(|it| has_unknown_lock(it, moves, &ctx.mark()));
-                if unknown && !self.rewound {
-                    self.rewound = true;
-                    note_unknown_locks(&mut ctx);
-                }
-                listing.answered(result, track, moves, since, &mut ctx);
-                let counts = asked.is_some() && listing.question.seen == asked;
-                let follows = match *ctx.stage {
-                    Stage::Moving => true,
-                    Stage::Returning => counts && self.arrivals.may_move(),
-                    Stage::Begin
-                    | Stage::Fencing
-                    | Stage::Disabling
-                    | Stage::Listing
-                    | Stage::Starting
-                    | Stage::Over => false,
-                };
-                if self.rewound
-                    && follows
-                    && let Some(migrations) = migrations
-                {
-                    self.rewound = false;
-                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut ctx);
-                    if !moves.values().all(Move::is_finished) {
-                        ctx.enter(Stage::Moving);
-                    }
-                }
-                if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
-                    late_effects::begin(self, now);
-                    ctx = decision_context!(self, now, record);
-                }
-                if let (Some(asked), Some(shown)) = (asked, shown) {
-                    let (proof, moves) = (&mut self.proof, &mut self.moves);
-                    self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
-                }
-            }
+            Observation::Inventory(result) => self.inventory_read(result, now, record),
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
                 move_track.lists_read(result, since, messaging, moves, &mut ctx);
@@ -180,6 +132,64 @@ impl HostRecovery {
                 self.reserve.answered(answer, moves, &mut ctx);
             }
             Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
+        }
+    }
+
+    fn inventory_read(&mut self, result: Result<Inventory, Fault>, now: DecisionTime, record: &mut Record) {
+        late_effects::judge(self);
+        let before = self.stage;
+        let mut ctx = decision_context!(self, now, record);
+        let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
+        let asked = self.asks.listing.question.sent();
+        let inventory = result.clone().ok();
+        let read = inventory.as_ref();
+        let shown = read.and_then(|it| it.service.clone());
+        let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
+        let mut known = planned.clone();
+        let servers = read.map_or(&[][..], |it| &it.servers);
+        known.extend(lock_mark::with_original_state(servers));
+        let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+        listing.answered(result, track, moves, since, &mut ctx);
+        // This recovery locks nothing before its plan is written.
+        let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
+        if !self.rewound && moves.values().any(lost) {
+            self.rewound = true;
+            note_unknown_locks(&mut ctx);
+        }
+        let counts = asked.is_some() && listing.question.seen == asked;
+        if self.rewound
+            && let Some(inventory) = inventory
+        {
+            let follows = match *ctx.stage {
+                Stage::Begin | Stage::Fencing | Stage::Disabling if counts => {
+                    plan_touched(&inventory, moves, since, &mut ctx);
+                    true
+                }
+                Stage::Moving => true,
+                Stage::Returning => counts && self.arrivals.may_move(),
+                Stage::Begin
+                | Stage::Fencing
+                | Stage::Disabling
+                | Stage::Listing
+                | Stage::Starting
+                | Stage::Over => false,
+            };
+            if follows {
+                self.rewound = false;
+                let known = (self.reported_at, &known);
+                adopt_lost(&inventory.migrations, moves, known, since, &mut ctx);
+                if *ctx.stage == Stage::Returning && !moves.values().all(Move::is_finished) {
+                    ctx.enter(Stage::Moving);
+                }
+            }
+        }
+        if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
+            late_effects::begin(self, now);
+            ctx = decision_context!(self, now, record);
+        }
+        if let (Some(asked), Some(shown)) = (asked, shown) {
+            let (proof, moves) = (&mut self.proof, &mut self.moves);
+            self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
         }
     }
 

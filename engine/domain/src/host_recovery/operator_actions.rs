@@ -150,8 +150,7 @@ pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
     state.rewound = true;
     record.head = true;
     if matches!(state.stage, Stage::Returning | Stage::Starting) {
-        // The notification is closed: it is corrected by what the list shows.
-        state.arrivals.list_again();
+        // The notification is closed: it is corrected by what the next list shows.
         return;
     }
     state.message = Some(REWOUND.to_owned());

@@ -305,6 +305,35 @@ fn plan(
     since: &mut Option<Timestamp>,
     ctx: &mut DecisionContext<'_>,
 ) {
+    let planned = plan_if(|_, _| true, inventory, moves, since, ctx);
+    if planned > 0 || *ctx.stage == Stage::Listing {
+        let to_move = moves.values().filter(|one| !one.is_finished()).count();
+        let left = moves
+            .values()
+            .filter(|one| one.step == MoveStep::Over(End::Left))
+            .count();
+        ctx.record.head = true;
+        ctx.record.step(
+            Task::Prepare,
+            StepKind::Note,
+            1.0,
+            format!(
+                "{} found on {}: {to_move} to evacuate, {left} excluded",
+                count(planned, "instance", "instances"),
+                ctx.host
+            ),
+        );
+    }
+}
+
+/// Plans the servers that meet the condition, as [`plan`] does. Returns how many.
+fn plan_if(
+    wanted: impl Fn(&Server, &[&Migration]) -> bool,
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) -> usize {
     let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
     for migration in &inventory.migrations {
         by_server.entry(migration.server).or_default().push(migration);
@@ -317,6 +346,7 @@ fn plan(
             moves
                 .get(&server.id)
                 .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
+                && wanted(server, records)
         })
         .map(lock_mark::in_original_state)
         .collect();
@@ -341,24 +371,7 @@ fn plan(
         ctx.record.moves.insert(one.server);
         moves.insert(one.server, one);
     }
-    if planned > 0 || *ctx.stage == Stage::Listing {
-        let to_move = moves.values().filter(|one| !one.is_finished()).count();
-        let left = moves
-            .values()
-            .filter(|one| one.step == MoveStep::Over(End::Left))
-            .count();
-        ctx.record.head = true;
-        ctx.record.step(
-            Task::Prepare,
-            StepKind::Note,
-            1.0,
-            format!(
-                "{} found on {}: {to_move} to evacuate, {left} excluded",
-                count(planned, "instance", "instances"),
-                ctx.host
-            ),
-        );
-    }
+    planned
 }
 
 /// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the
@@ -396,8 +409,8 @@ fn plan_one(
         image_backed: !server.volume_backed,
         // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
-            true if lock_mark::is_of(server, &ctx.mark()) => Lock::Ours,
-            true if !lock_mark::is_tachis(server) => Lock::Owners,
+            true if lock_mark::is_locked_by(server, &ctx.mark()) => Lock::Ours,
+            true if !lock_mark::is_locked_by_tachi(server) => Lock::Owners,
             true | false => Lock::Wanted,
         },
         preparation: if needs_preparation(&server.vm_state) {

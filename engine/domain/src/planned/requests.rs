@@ -7,7 +7,7 @@ use super::moves::PlannedMove;
 use super::{MoveStage, PlannedCall, PlannedState};
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
-use crate::host_recovery::lock_mark::is_tachis;
+use crate::host_recovery::lock_mark::is_locked_by_tachi;
 use crate::id::ServerId;
 use crate::nova::{MigrationType, VmState};
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, ServerReading, StepKind, Task};
@@ -295,7 +295,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
     if let Some(sentence) = frozen {
         return MoveObstacle::Stays(sentence);
     }
-    if is_tachis(server) {
+    if is_locked_by_tachi(server) {
         let since = *one.locked_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < limit {
             return MoveObstacle::WaitForUnlock;

@@ -299,7 +299,7 @@ fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) 
 
 /// True if the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show this one's.
 fn is_our_lock(seen: &Server, mark: &str) -> bool {
-    seen.locked && (seen.locked_reason.is_none() || lock_mark::is_of(seen, mark))
+    seen.locked && (seen.locked_reason.is_none() || lock_mark::is_locked_by(seen, mark))
 }
 
 impl MoveTrack {

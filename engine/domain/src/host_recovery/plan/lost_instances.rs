@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
 use super::super::{Lock, Move, lock_mark};
-use super::{HostInstance, plan_one};
+use super::{HostInstance, plan_if, plan_one};
 use crate::count;
 use crate::id::ServerId;
 use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
@@ -16,6 +16,7 @@ use crate::timestamp::Timestamp;
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
+/// `known`: the instances whose original state is known.
 pub(in super::super) fn adopt_lost(
     migrations: &[Migration],
     moves: &mut Moves,
@@ -87,17 +88,35 @@ pub(in super::super) fn adopt_lost(
     }
 }
 
-/// True if an instance carries this recovery's lock, and no move knows of it: the journal has lost the latest requests, and no engine
-/// was left that could tell.
-pub(in super::super) fn has_unknown_lock(inventory: &Inventory, moves: &Moves, mark: &str) -> bool {
-    let unplanned = |server: &&Server| !moves.contains_key(&server.id);
-    let mut servers = inventory.servers.iter().filter(unplanned);
-    servers.any(|server| lock_mark::is_of(server, mark))
+/// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, and one that Nova is
+/// evacuating. The recovery is not past its proof, and plans no others.
+pub(in super::super) fn plan_touched(
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) {
+    let (host, mark) = (ctx.host, ctx.mark());
+    let evacuates = |record: &&Migration| {
+        record.kind == MigrationType::Evacuation
+            && record.source.as_deref() == Some(host)
+            && !record.status.is_finished()
+    };
+    let touched = |server: &Server, records: &[&Migration]| {
+        lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates)
+    };
+    let planned = plan_if(touched, inventory, moves, since, ctx);
+    if planned > 0 {
+        let found = count(planned, "instance", "instances");
+        let text = format!("{found} on {host} touched by requests that the database has lost");
+        ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+    }
 }
 
-/// Writes down that locks have shown it.
+/// Notes a loss that only the locks have shown, because no engine was left that could notice it.
 pub(in super::super) fn note_unknown_locks(ctx: &mut DecisionContext<'_>) {
-    let text = "instances carry locks of this recovery that the journal does not know: the database has lost the latest requests";
+    let text = "the database has lost the latest requests of this recovery (a failover?): instances carry locks of it that it has no record \
+                of";
     ctx.record
         .step(Task::Prepare, StepKind::Note, 0.0, text.to_owned());
     ctx.record.head = true;
