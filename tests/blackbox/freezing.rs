@@ -317,7 +317,10 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let (code, _, stderr) = run(&stage, &words);
     engine.signal(rustix::process::Signal::CONT);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("have not applied the freeze within 20 s"), "{stderr}");
+    assert!(
+        stderr.contains("have not applied the freeze within 20 s"),
+        "{stderr}"
+    );
     assert!(stderr.contains("waiting until the engines"), "{stderr}");
 }
 

@@ -148,7 +148,7 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
     // It is returned to service like any other host.
     region.faults().power_on(HOST).unwrap();
     let back = ["host", "return", HOST, "--do", "--reason", "a drill", "--yes"];
-    until("the host to be return to service", LIMIT, async || {
+    until("the host to be returned to service", LIMIT, async || {
         run(&stage, &back).0 == 0
     })
     .await;
@@ -355,7 +355,7 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
             note.contains(wanted),
             "closed {closed}, stopped {stopped}: {note}"
         );
-        let left = note.contains("its service is LEFT AS IT IS: somebody else has changed it");
+        let left = note.contains("its service is LEFT AS IT IS: another actor has changed it");
         assert!(left || !closed, "closed {closed}, stopped {stopped}: {note}");
         assert_eq!(canaries(&stage), Vec::<Uuid>::new());
         region.operator().set_service(HOST, true, None).unwrap();

@@ -360,8 +360,16 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     );
     let nobody = uuid::Uuid::nil().to_string();
     for (words, code, part) in [
-        (["recovery", "abort", nobody.as_str()], 1, "no recovery has the id"),
-        (["recovery", "retry", nobody.as_str()], 1, "no recovery has the id"),
+        (
+            ["recovery", "abort", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
+        (
+            ["recovery", "retry", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
         (["recovery", "show", nobody.as_str()], 1, "no recovery has the id"),
         (["recovery", "show", "no-id"], 1, "no recovery matches"),
         (["recovery", "list", "--since=never"], 2, "--since"),

@@ -52,7 +52,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for words in COMMANDS {
         let (code, stderr) = run(&stage, words);
         assert_eq!(code, 1, "{words:?}: {stderr}");
-        let wanted = "of a newer version, with m20991231_0010_to_come";
+        let wanted = "has a newer version, with m20991231_0010_to_come";
         assert!(stderr.contains(wanted), "{words:?}: {stderr}");
     }
 }

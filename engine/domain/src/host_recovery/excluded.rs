@@ -10,7 +10,7 @@ mod progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::decision_context::{DecisionContext, decision_context, said_no};
+use super::decision_context::{DecisionContext, Moves, decision_context, said_no};
 use super::{End, ExcludedStart, HostRecovery, Move, MoveStep, Stage, StartCall, StartEnd};
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
@@ -135,10 +135,10 @@ impl HostRecovery {
         if self.moves.values().any(Move::is_to_be_started) {
             self.service.want(now, self.policy.heartbeat_poll, commands);
             if self.service.is_gone() {
-                self.give_up_starts("its host's service record is gone", record);
+                give_up_starts(&mut self.moves, "its host's service record is gone", record);
             } else if now.elapsed.since(returned) >= self.policy.deadline {
-                self.give_up_starts("its host did not stay up", record);
-            } else if self.why_no_start(now).is_some() {
+                give_up_starts(&mut self.moves, "its host did not stay up", record);
+            } else if why_no_start(self, now).is_some() {
                 self.asks.starts.suspend();
             } else {
                 self.start_excluded(now, record, commands);
@@ -150,31 +150,11 @@ impl HostRecovery {
         }
     }
 
-    /// Returns the reason why nothing is started now.
-    fn why_no_start(&self, now: DecisionTime) -> Option<String> {
-        let is_down = || {
-            let up = self.service.seen.as_ref().is_some_and(|seen| !seen.forced_down)
-                && self.service.up_evidence(now.elapsed).is_some();
-            (!up).then(|| format!("host {} is down", self.host))
-        };
-        said_no(self.pulse.as_ref())
-            .or_else(|| Some(self.pulse.as_ref()?.frozen.of_host()?.message()))
-            .or_else(is_down)
-    }
-
-    fn give_up_starts(&mut self, why: &str, record: &mut Record) {
-        for one in self.moves.values_mut().filter(|one| one.is_to_be_started()) {
-            one.end_start(StartEnd::NotStarted, &format!("not started: {why}"), record);
-        }
-    }
-
     fn start_excluded(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         let since = *self.asks.starts.usable_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) >= START_LIMIT {
-            return self.give_up_starts(
-                "Nova has not shown it stopped and then active in 30 minutes",
-                record,
-            );
+            let why = "Nova has not shown it stopped and then active in 30 minutes";
+            return give_up_starts(&mut self.moves, why, record);
         }
         let ctx = decision_context!(self, now, record);
         let starts = &mut self.asks.starts;
@@ -193,16 +173,34 @@ impl HostRecovery {
             starts.start(one, ctx, commands);
         }
     }
+}
 
-    /// Returns what the recovery waits for while excluded instances are started.
-    pub(super) fn waits_to_start(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
-        if let Some(why) = self.why_no_start(now) {
-            return (WaitsFor::Start, [why].into());
-        }
-        let pending = self.moves.values().filter(|one| one.is_to_be_started());
-        let names = pending.take(NAMED).map(|one| one.name.clone()).collect();
-        (WaitsFor::Start, names)
+/// Returns the reason why nothing is started now.
+fn why_no_start(state: &HostRecovery, now: DecisionTime) -> Option<String> {
+    let is_down = || {
+        let up = state.service.seen.as_ref().is_some_and(|seen| !seen.forced_down)
+            && state.service.up_evidence(now.elapsed).is_some();
+        (!up).then(|| format!("host {} is down", state.host))
+    };
+    said_no(state.pulse.as_ref())
+        .or_else(|| Some(state.pulse.as_ref()?.frozen.of_host()?.message()))
+        .or_else(is_down)
+}
+
+fn give_up_starts(moves: &mut Moves, why: &str, record: &mut Record) {
+    for one in moves.values_mut().filter(|one| one.is_to_be_started()) {
+        one.end_start(StartEnd::NotStarted, &format!("not started: {why}"), record);
     }
+}
+
+/// Returns what the recovery waits for while excluded instances are started.
+pub(super) fn waits_for(state: &HostRecovery, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
+    if let Some(why) = why_no_start(state, now) {
+        return (WaitsFor::Start, [why].into());
+    }
+    let pending = state.moves.values().filter(|one| one.is_to_be_started());
+    let names = pending.take(NAMED).map(|one| one.name.clone()).collect();
+    (WaitsFor::Start, names)
 }
 
 /// True if a start can no longer take effect, or was accepted so long ago that another one may be requested.

@@ -11,6 +11,7 @@ use crate::id::ServerId;
 use crate::recovery::{Command, DecisionTime, Inventory, Observation, Record, ServerCall};
 
 impl HostRecovery {
+    #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
     pub(super) fn observe(&mut self, observation: Observation, now: DecisionTime, record: &mut Record) {
         // Observations that concern the whole recovery use `self` instead of this turn.
         let mut ctx = decision_context!(self, now, record);

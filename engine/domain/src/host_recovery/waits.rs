@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use super::{excluded, freeze_state};
 use crate::guard::Guard;
 use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Record};
@@ -75,7 +75,7 @@ impl HostRecovery {
     fn waits(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
         if self.stage == Stage::Starting {
-            return self.waits_to_start(now);
+            return excluded::waits_for(self, now);
         }
         if matches!(self.stage, Stage::Returning | Stage::Over) {
             let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
