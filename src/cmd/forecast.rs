@@ -46,7 +46,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
     if seen.unread > 0 {
         lines.push(format!(
             "the capacity of {} is not known yet and not counted",
-            count(seen.unread, "host has", "hosts have")
+            count(seen.unread, "host", "hosts")
         ));
     }
     if let Some(as_of) = seen.as_of {
@@ -135,7 +135,7 @@ mod tests {
                 "S1       0    c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
                 "S2       3+   c-17 (31 inst)  all 31 instances fit",
                 "S3       ?    -               it has no host to lose",
-                "not known yet what 3 hosts have: nothing is counted on there",
+                "the capacity of 3 hosts is not known yet and not counted",
                 "conservative estimate from data of 12 s ago",
             ]
         );
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(
             lines(&view),
             [
-                "nothing is known: Placement refuses",
+                "no forecast: Placement refuses",
                 "if c-1 failed now: no promise: vm-2: it fits"
             ]
         );

@@ -228,7 +228,10 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         (&Value::from("compute-003"), &Value::from("off"))
     );
     assert!(
-        power["proof"].as_str().unwrap().contains("said so twice"),
+        power["proof"]
+            .as_str()
+            .unwrap()
+            .contains("read off twice in a row"),
         "{power}"
     );
     let power = object(&["fence", "on", "compute-003", "--yes", "--reason", "drill"]);

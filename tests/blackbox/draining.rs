@@ -77,7 +77,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     // The answer was lost, and the request is repeated.
     let (code, again, note) = drain(&stage, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
-    assert!(again.contains("nothing was written"), "{again}");
+    assert!(again.contains("nothing new was written"), "{again}");
     assert_eq!(json(&stage, &["recovery", "list"]).as_array().unwrap().len(), 1);
     let (code, _, note) = drain(&stage, &["--at-once", "3"]);
     assert_eq!(code, 1);

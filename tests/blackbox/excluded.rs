@@ -51,6 +51,12 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
     );
     // Its owner does not want this one any more.
     assert_eq!(stage.act(excluded[0], &json!({"os-stop": null})).await, 202);
+    let starts = || region.requests().count("#os-start");
+    assert_eq!(
+        (region.lost(&excluded).len(), starts()),
+        (3, 0),
+        "nothing runs before"
+    );
     region.faults().power_on(HOST).unwrap();
     until("the excluded instances to run", LIMIT, async || {
         region.lost(&excluded[1..]).is_empty()
@@ -63,7 +69,12 @@ async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_
     .await;
     let stopped = region.server(excluded[0]).unwrap();
     assert_eq!(stopped.vm_state, VmState::Stopped);
-    assert_eq!(stage.sandbox.region().requests().count("#os-start"), 2);
+    assert_eq!(starts(), 2, "each of the others is started once");
+    for (server, times) in excluded.iter().zip([1, 2, 2]) {
+        let runs = region.runs(*server);
+        assert!(runs.iter().all(|run| run.host.as_ref() == HOST), "{runs:?}");
+        assert_eq!(runs.len(), times, "{runs:?}");
+    }
     let why = message(&stage, notification, excluded[0]).await;
     assert!(why.contains("not started: a user has stopped it"), "{why}");
     let why = message(&stage, notification, excluded[1]).await;

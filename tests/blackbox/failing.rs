@@ -167,7 +167,7 @@ async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
     assert_eq!((code, told.as_str()), (1, ""), "{note}");
     assert!(
         note.contains(
-            "no host monitor of compute-001 is known: it is forgotten already, or has never signed"
+            "compute-001 has no host monitor: it is removed already, or has never sent a heartbeat"
         ),
         "{note}"
     );

@@ -305,7 +305,7 @@ async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery()
     let (code, told, note) = ended(drill).await;
     assert_eq!(code, 1, "{told}{note}");
     assert!(
-        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: recovery "),
+        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: its recovery "),
         "{note}"
     );
     assert_eq!(orders(&stage), 0);

@@ -84,7 +84,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     let quick = [&drain[..], &["--no-follow"]].concat();
     let (code, told, said) = over(&stage, ADMIN, &quick);
     if code == 0 {
-        assert!(told.contains("nothing was written"), "{told}");
+        assert!(told.contains("nothing new was written"), "{told}");
     } else {
         assert!(
             said.contains("is frozen until"),

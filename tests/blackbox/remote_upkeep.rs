@@ -79,7 +79,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         (&["monitor", "unmute", "../x"][..], "no reporter ../x is muted"),
         (
             &["monitor", "forget", "no/where", "host"],
-            "no host monitor of no/where is known",
+            "no/where has no host monitor",
         ),
         (&["recovery", "retry", "feed"], "feed"),
         (

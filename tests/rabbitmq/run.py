@@ -278,7 +278,7 @@ def r21(checks, field, broker, upstream, engine):
     wait(lambda: queues(broker).get("ha_engine", ("", 0))[1] == 2, "upstream's engine to consume", 60)
     engine.until_said("upstream engine consumes the same queue")
     checks.that("an engine of upstream beside ours is told of", True)
-    told = wait(lambda: "stop masakari-engine" in field.operator("status"), "a word of the engine about it", 20, 0.5)
+    told = wait(lambda: "masakari-engine consumes" in field.operator("status"), "a word of the engine about it", 20, 0.5)
     checks.that("and by tachi status", told)
     second = field.engine("two", until=None)
     code = second.process.wait(60)

@@ -258,28 +258,27 @@ pub(super) mod tests {
                     (Severity::Warn, 3, "until Pacemaker sees it"),
                 ],
                 Severity::Unknown,
-                "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, and what is not known: \
+                "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, plus an unknown time: \
                  until Pacemaker sees it",
             ),
             (
                 rules(&[]),
                 &[told],
                 Severity::Unknown,
-                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are confirmed off",
+                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, plus an unknown time: until hosts are confirmed off",
             ),
             (
                 rules(&[200]),
                 &[],
                 Severity::Warn,
-                "and what is not known: until the host is reported (no running host monitor reports its settings); worst_case_warning is \
+                "plus an unknown time: until the host is reported (no running host monitor reports its settings); worst_case_warning is \
                  180 s",
             ),
             (
                 external(BareNormal::Wait(Duration::from_secs(180))),
                 &[told],
                 Severity::Warn,
-                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long the external fencing \
-                 takes",
+                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, plus an unknown time: for external fencing (mode external)",
             ),
             (
                 external(BareNormal::Refuse),

@@ -432,7 +432,7 @@ mod tests {
         (service.up, service.last_heartbeat) = (false, None);
         assert_eq!(
             warning("c1", Some(&service), 0),
-            "Nova has no heartbeat from it, calls it down, and shows 0 instances on it."
+            "Nova has no heartbeat from it, shows it down, and has 0 instances on it."
         );
         assert!(warning("c1", None, 0).starts_with("Nova has no compute service on c1"));
     }

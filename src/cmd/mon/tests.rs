@@ -369,7 +369,7 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
     let mut mon = mon();
     assert_eq!(press(&mut mon, ":fence off compute-001\n"), None);
     let refused = frame(&mut mon, 120, 40);
-    assert!(refused.contains("fence off: not from here"), "{refused}");
+    assert!(refused.contains("fence off: not available here"), "{refused}");
     press(&mut mon, "\u{1b}:show 'a b'");
     assert!(frame(&mut mon, 120, 40).contains("tachi show 'a b'"));
     let deed = press(&mut mon, "\n");

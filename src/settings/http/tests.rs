@@ -187,12 +187,16 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
         ("wsgi", "keep_alive = perhaps", "is not a boolean"),
         ("DEFAULT", "masakari_api_workers = 0", "is out of range"),
         ("osapi_v1", "project_id_regex = [", "is not a regular expression"),
-        ("cors", "allowed_origin = dashboard", "`dashboard` is no origin"),
+        (
+            "cors",
+            "allowed_origin = dashboard",
+            "`dashboard` is not an origin",
+        ),
         ("cors.more", "allow_headers = a b", "`a b` is not a header name"),
         (
             "healthcheck",
             "backends = disable_by_file, cpu",
-            "there is no backend `cpu`",
+            "no backend is named `cpu`",
         ),
         (
             "healthcheck",
@@ -202,17 +206,17 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
         (
             "healthcheck",
             "disable_by_file_paths = /run/x",
-            "`/run/x` is no port and path",
+            "`/run/x` is not a port and path",
         ),
         (
             "healthcheck",
             "allowed_source_ranges = here",
-            "`here` is no network",
+            "`here` is not a network",
         ),
         (
             "metrics",
             "allowed_source_ranges = 10.0.0.0/99",
-            "`10.0.0.0/99` is no network",
+            "`10.0.0.0/99` is not a network",
         ),
         ("metrics", "listen = 15869", "is not an address and port"),
     ];

@@ -336,7 +336,7 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
     );
     let expected = [
         ("● holds", "it is included in HA"),
-        ("? not known", "not known whether Nova shows its host up"),
+        ("? not known", "unknown if Nova shows its host up"),
         ("✗ does not hold", "Nova does not hear its host"),
         ("· not assessed", "room on other hosts is not assessed"),
         ("✗ does not hold", "its reporter is doubted"),

@@ -161,7 +161,7 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
         "now: the host is in maintenance (operator)",
         "not known:",
         REFUSED,
-        "  ? since when it is in maintenance; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
+        "  ? when its maintenance started; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
          compute-002` on each machine of the API and of an engine has each change and who made it",
         SILENT,
     ];
@@ -213,7 +213,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",
         REFUSED,
-        "  ? whether it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
+        "  ? if it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
          an engine has each change and who made it",
         SILENT,
     ];
@@ -225,7 +225,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
     told_of.recoveries[0].summary.wait = Some(Wait::bare(WaitsFor::Approval, at(3)));
     let text = told(&told_of);
     assert!(
-        text.contains("    accepted; held since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
+        text.contains("    accepted; on hold since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
         "{text}"
     );
 }
@@ -240,7 +240,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     let text = told(&nothing);
     for wanted in [
         "no report accepted, no recovery, no freeze",
-        "the oldest report of any host that is kept is of 2026-11-24T03:05:00.000Z; older ones were purged",
+        "the oldest stored report of any host is of 2026-11-24T03:05:00.000Z; older ones were purged",
         "when it was removed from its segment",
         "freezes that ended more than 30 days ago",
         "if an engine was running then: every engine that is registered now started later",
@@ -265,7 +265,7 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
         "{text}"
     );
     assert!(
-        text.contains("(its word that the host is NORMAL did not count"),
+        text.contains("(its claim that the host is NORMAL was discarded"),
         "{text}"
     );
 }
@@ -338,8 +338,7 @@ fn explain_at_golden_reports_were_refused() {
         REFUSED,
         "  ? reports that were not accepted before 2026-11-23T03:04:00.000Z: they are counted since then; the access log of each \
          API has them",
-        "  ? which hosts 9 refused reports of that time were about: there were too many to be kept apart; the access log of each \
-         API has them",
+        "  ? the hosts of 9 refused reports of that time: there were too many to store each; the access log of each API has them",
     ];
     assert!(text.starts_with(&wanted.join("\n")), "{text}");
     past.refused = None;

@@ -337,7 +337,7 @@ fn blockers_of_a_return_are_shown() {
             "somebody else has disabled it",
             |f| set(f, |service| service.disabled_reason = Some("disk errors".into())),
             Bad,
-            "somebody else has disabled the service (disk errors)",
+            "the service was not disabled by Tachi (disk errors)",
         ),
         (
             "or without a reason",

@@ -178,7 +178,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "nobody was asked",
             Box::new(|f| f.shadow.answers.clear()),
-            "not clean",
+            "shadow drill found a problem",
         ),
         (
             "segment off",
@@ -228,7 +228,11 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
             Box::new(|f| f.headroom = Some(0)),
             "tolerates no host failure",
         ),
-        ("headroom unknown", Box::new(|f| f.headroom = None), "not known"),
+        (
+            "headroom unknown",
+            Box::new(|f| f.headroom = None),
+            "unknown if there is room",
+        ),
         ("no room", Box::new(|f| f.room = Some(Room::Short)), "no room"),
         (
             "room unknown",
