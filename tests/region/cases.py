@@ -1,0 +1,234 @@
+"""The cases of run.py. Each boots guests on hosts of its own order, breaks something, and ends with the checker's verdict on every guest."""
+import concurrent.futures
+import signal
+import time
+
+import ledger
+import table
+from nova_http import wait_until
+from testbed import Region
+
+# Records that a guest has to write before it counts as running on: two seconds; and while nothing may happen: fifteen.
+RUNNING, QUIET = 20, 150
+
+
+class Case:
+    """A case: the guests on three hosts, of which `hosts[0]` is broken first."""
+
+    def __init__(self, region, checks, name):
+        self.region, self.checks, self.name = region, checks, name
+        self.cloud, self.machines = region.cloud, region.machines
+        self.what, self.how = CASES[name]
+        # Another host first each time: what a case leaves behind on a host does not meet the next one there.
+        turn = list(CASES).index(name) % len(region.hosts)
+        self.hosts = region.hosts[turn:] + region.hosts[:turn]
+        self.servers, self.known = {}, set()
+
+    def run(self):
+        began = time.monotonic()
+        self.how(self)
+        for server in self.all():
+            self.cloud.delete(server)
+        for server in self.all():
+            self.cloud.gone(server, 120)
+        self.measured("the case took %.0f s" % (time.monotonic() - began))
+
+    def measured(self, text):
+        print("measured  %s: %s" % (self.name, text), flush=True)
+
+    def that(self, what, condition, detail=""):
+        return self.checks.that("%s: %s" % (self.name, what), condition, detail)
+
+    # ---- guests
+
+    def boot(self, *counts):
+        """Boots so many guests on the first host, the second and so on; they write before the case goes on."""
+        self.servers = {host: [self.cloud.boot(self.region.image, self.region.flavor, "%s-%s-%d" % (self.name, host, n), host, False)
+                               for n in range(count)] for host, count in zip(self.hosts, counts)}
+        for server in self.all():
+            self.cloud.status(server, "ACTIVE", 180)
+        for server in self.all():
+            wait_until("the ledger of %s" % server, lambda server=server: self.region.boots(server, 1), 120, 0.5)
+        self.known = {n["notification_uuid"] for n in self.region.notifications()}
+
+    def all(self):
+        return [server for servers in self.servers.values() for server in servers]
+
+    def on(self, *hosts):
+        return [server for host in hosts for server in self.servers[host]]
+
+    def go_on(self, records=RUNNING):
+        """Every guest writes so many records more."""
+        counts = {server: self.region.records(server) for server in self.all()}
+        for server in self.all():
+            wait_until("%s to write on" % server, lambda server=server: self.region.records(server) >= counts[server] + records,
+                       40 + records / 2, 0.5)
+
+    def second_boots(self, servers):
+        for server in servers:
+            wait_until("the second boot of %s" % server, lambda server=server: self.region.boots(server, 2), 180, 0.5)
+
+    def places(self):
+        """Status and host of each guest in Nova."""
+        found = {s["id"]: (s["status"], s["OS-EXT-SRV-ATTR:host"]) for s in self.cloud.servers("limit=100")}
+        return {server: found.get(server) for server in self.all()}
+
+    def stayed(self):
+        return all(place == ("ACTIVE", host) for host in self.servers for place in [self.places()[s] for s in self.servers[host]])
+
+    def judge(self, boots, off=None):
+        """The checker's verdict on every guest, `boots` of a guest that is not there is 1; and the case's row in the table.
+
+        The row has the guests that something was done to, or those of the first host.
+        """
+        time.sleep(1)  # the witness looks every 50 ms
+        off = off or {}
+        verdicts = {server: self.region.verdict(server, boots.get(server, 1), off.get(server)) for server in self.all()}
+        touched = list(boots) or self.servers[self.hosts[0]]
+        for number, server in enumerate(touched, 1):
+            self.that("guest %d: no two writers, no lost write, %s" % (number, "two boots, nothing written after its host or itself was off"
+                      if server in off else "no other boot"), ledger.good(verdicts[server]), verdicts[server])
+        for server in self.all():
+            if server not in touched:
+                self.that("a guest that nothing was done to was left alone", ledger.good(verdicts[server]), verdicts[server])
+        if self.region.args.table:
+            table.write(self.region.args.table, self.name, self.what, [verdicts[server] for server in touched])
+        gaps = [gap for server in touched for gap in verdicts[server]["downtime"]]
+        self.measured("down for %s s; longest pause of a running guest %.1f s" % (
+            ", ".join(map(str, gaps)) or "0", max(verdict["pause"] for verdict in verdicts.values())))
+        return verdicts
+
+    # ---- what Tachi has been told, and what came of it
+
+    def new(self, wanted=lambda one: True):
+        return [n for n in self.region.notifications() if n["notification_uuid"] not in self.known and wanted(n)]
+
+    def reported(self, host):
+        """The notification that the host is down."""
+        return wait_until("a notification about %s" % host, lambda: self.new(
+            lambda one: one["type"] == "COMPUTE_HOST" and one["source_host_uuid"] == self.region.ids[host]), 120, 0.5)[0]["notification_uuid"]
+
+    def finished(self, notification):
+        ended = wait_until("the end of the recovery", lambda: self.region.ended(notification), 300, 0.5)
+        self.checks.equal(self.name + ": the recovery is finished", ended["status"], "finished")
+
+    def nothing_recovered(self):
+        new = self.new()
+        self.that("nothing was reported and nothing was recovered", not new, new)
+        evacuations = [one for server in self.all() for one in self.cloud.evacuations(server)]
+        self.that("no guest was evacuated, and each is ACTIVE on its host", self.stayed() and not evacuations, (self.places(), evacuations))
+
+    def recover(self, fault, count=1, meanwhile=None):
+        """Hosts fail at once, so many of the first; returns when each was off once their guests run elsewhere."""
+        failing, began = self.hosts[:count], time.time()
+        with concurrent.futures.ThreadPoolExecutor(count) as hands:
+            off = dict(zip(failing, hands.map(lambda host: fault(self.region, host), failing)))
+        told = [self.reported(host) for host in failing]
+        reported = time.time()
+        if meanwhile:
+            meanwhile(self)
+        for one in told:
+            self.finished(one)
+        ended = time.time()
+        self.second_boots(self.on(*failing))
+        off = {host: off[host] or self.machines.off_since(host) for host in failing}
+        self.measured("reported after %.1f s, off after %.1f s, recovery finished after %.1f s" % (
+            reported - began, max(off.values()) - began, ended - began))
+        places = self.places()
+        self.that("the guests are ACTIVE elsewhere",
+                  all(places[s][0] == "ACTIVE" and places[s][1] not in failing for s in self.on(*failing)), places)
+        return off
+
+    def conclude(self, off):
+        """Returns the verdict after a recovery."""
+        self.go_on()
+        return self.judge({server: 2 for server in self.on(*off)}, {server: off[host] for host in off for server in self.servers[host]})
+
+
+# ---- a host fails
+
+def host_fails(fault, counts=(2, 1), failing=1, meanwhile=None):
+    def how(case):
+        case.boot(*counts)
+        off = case.recover(fault, failing, meanwhile)
+        for host in off:
+            case.region.back(host)
+        # Whatever a host does when it is back, its former guests go on.
+        case.conclude(off)
+        if fault in (Region.cut, Region.cut_with_ignoring_bmc):
+            since = off[case.hosts[0]]
+            last = [max(at for at, record in case.region.seen_of(server) if record.boot == 1) for server in case.on(case.hosts[0])]
+            case.that("its guests went on writing until the host was off", min(last) > since - 2, [since - at for at in last])
+    return how
+
+
+# ---- something on a host fails
+
+def guest_killed(case):
+    case.boot(2, 1)
+    host, region = case.hosts[0], case.region
+    server = case.servers[host][0]
+    at = case.machines.kill(host, signal.SIGKILL, "-uuid", server)
+    told = wait_until("a notification about the guest", case.new, 60, 0.2)
+    reported = time.time()
+    case.checks.equal(case.name + ": the instance monitor reports the guest", (told[0]["type"], told[0]["payload"].get("instance_uuid")),
+                      ("VM", server))
+    case.finished(told[0]["notification_uuid"])
+    case.measured("reported after %.1f s, recovery finished after %.1f s" % (reported - at, time.time() - at))
+    case.second_boots([server])
+    case.go_on(QUIET)
+    case.checks.equal(case.name + ": there is one notification", len(case.new()), 1)
+    case.that("each guest is ACTIVE on its host", case.stayed(), case.places())
+    case.judge({server: 2}, {server: at})
+    case.that("the engine has fenced nothing", region.cloud.service(host)["state"] == "up", region.cloud.service(host))
+
+
+def libvirtd_restarted(case):
+    case.boot(2, 1)
+    host = case.hosts[0]
+
+    def well():
+        service = case.cloud.service(host)
+        return service["state"] == "up" and service["status"] == "enabled"
+
+    for how, records in ((signal.SIGTERM, 0), (signal.SIGKILL, 100)):
+        case.machines.kill(host, how, "libvirtd")
+        if records:
+            case.go_on(records)
+        case.machines.script(host, "libvirt")
+        wait_until("nova-compute to have libvirt again", well, 180, 0.5)
+        case.go_on(QUIET)
+    case.nothing_recovered()
+    case.judge({})
+
+
+def nova_compute_killed(case):
+    case.boot(2, 1)
+    host = case.hosts[0]
+    case.machines.script(host, "monitor", "process")
+    wait_until("the process monitor", lambda: host in case.region.monitors("process"), 60, 0.5)
+    case.machines.flag(host, "compute-broken", True)
+    at = case.machines.kill(host, signal.SIGKILL, "nova-compute")
+    wait_until("Nova to show it down", lambda: case.cloud.service(host)["state"] == "down", 60, 0.5)
+    down = time.time()
+    case.go_on(100)
+    case.nothing_recovered()
+    case.machines.flag(host, "compute-broken", False)
+    wait_until("the process monitor to have started it", lambda: case.cloud.service(host)["state"] == "up", 180, 0.5)
+    case.measured("Nova showed it down after %.1f s, and up again after %.1f s" % (down - at, time.time() - at))
+    case.go_on(QUIET)
+    case.nothing_recovered()
+    service = case.cloud.service(host)
+    case.that("its service is enabled and not forced down", service["status"] == "enabled" and not service["forced_down"], service)
+    case.judge({})
+
+
+CASES = {
+    "power": ("the host loses its power", host_fails(Region.lose_power)),
+    "cut": ("the host's network is cut, its guests go on writing", host_fails(Region.cut)),
+    "ignored": ("the network is cut, and the BMC accepts commands and ignores them", host_fails(Region.cut_with_ignoring_bmc)),
+    "hang": ("all of the host hangs (SIGSTOP)", host_fails(Region.hang)),
+    "guest-killed": ("a guest's QEMU is killed", guest_killed),
+    "libvirtd-restarted": ("libvirtd is restarted, then killed and away for 10 s", libvirtd_restarted),
+    "nova-compute-killed": ("nova-compute is killed and cannot start for longer than `service_down_time`", nova_compute_killed),
+}
