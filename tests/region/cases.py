@@ -231,4 +231,5 @@ CASES = {
     "guest-killed": ("a guest's QEMU is killed", guest_killed),
     "libvirtd-restarted": ("libvirtd is restarted, then killed and away for 10 s", libvirtd_restarted),
     "nova-compute-killed": ("nova-compute is killed and cannot start for longer than `service_down_time`", nova_compute_killed),
+    "two-hosts": ("two hosts lose their power at once", host_fails(Region.lose_power, (2, 2, 1), 2)),
 }
