@@ -162,6 +162,20 @@ def host_fails(fault, counts=(2, 1), failing=1, meanwhile=None):
     return how
 
 
+def evacuating(case):
+    """The evacuations in Nova, once one was asked for."""
+    return wait_until("an evacuation", lambda: [one for server in case.on(case.hosts[0]) for one in case.cloud.evacuations(server)], 120, 0.1)
+
+
+def engine_killed(case):
+    found = evacuating(case)
+    case.region.tachi.kill("engine")
+    case.that("the engine was killed while an evacuation was in progress",
+              any(one["status"] not in ("done", "completed") for one in found), found)
+    time.sleep(5)  # so long there is no engine
+    case.region.tachi.start("engine")
+
+
 # ---- something on a host fails
 
 def guest_killed(case):
@@ -232,4 +246,6 @@ CASES = {
     "libvirtd-restarted": ("libvirtd is restarted, then killed and away for 10 s", libvirtd_restarted),
     "nova-compute-killed": ("nova-compute is killed and cannot start for longer than `service_down_time`", nova_compute_killed),
     "two-hosts": ("two hosts lose their power at once", host_fails(Region.lose_power, (2, 2, 1), 2)),
+    "engine-killed": ("the host loses its power, and the engine is killed in an evacuation; the next one starts 5 s later",
+                      host_fails(Region.lose_power, meanwhile=engine_killed)),
 }
