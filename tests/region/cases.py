@@ -176,6 +176,13 @@ def engine_killed(case):
     case.region.tachi.start("engine")
 
 
+def database_restarted(case):
+    began = time.time()
+    case.region.fixture("database", "stop")
+    case.region.fixture("database", "start")
+    case.measured("MariaDB was away for %.1f s" % (time.time() - began))
+
+
 # ---- something on a host fails
 
 def guest_killed(case):
@@ -248,4 +255,6 @@ CASES = {
     "two-hosts": ("two hosts lose their power at once", host_fails(Region.lose_power, (2, 2, 1), 2)),
     "engine-killed": ("the host loses its power, and the engine is killed in an evacuation; the next one starts 5 s later",
                       host_fails(Region.lose_power, meanwhile=engine_killed)),
+    "database-restarted": ("the host loses its power, and MariaDB is restarted in the recovery",
+                           host_fails(Region.lose_power, meanwhile=database_restarted)),
 }
