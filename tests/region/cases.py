@@ -183,6 +183,14 @@ def database_restarted(case):
     case.measured("MariaDB was away for %.1f s" % (time.time() - began))
 
 
+def broker_cut(case):
+    case.region.fixture("broker", "cut")
+    try:
+        time.sleep(20)  # so long is it cut
+    finally:
+        case.region.fixture("broker", "heal")
+
+
 # ---- something on a host fails
 
 def guest_killed(case):
@@ -257,4 +265,6 @@ CASES = {
                       host_fails(Region.lose_power, meanwhile=engine_killed)),
     "database-restarted": ("the host loses its power, and MariaDB is restarted in the recovery",
                            host_fails(Region.lose_power, meanwhile=database_restarted)),
+    "broker-cut": ("the host loses its power, and RabbitMQ is cut off for 20 s in the recovery",
+                   host_fails(Region.lose_power, meanwhile=broker_cut)),
 }
