@@ -1,5 +1,6 @@
 """The cases of run.py. Each boots guests on hosts of its own order, breaks something, and ends with the checker's verdict on every guest."""
 import concurrent.futures
+import os
 import signal
 import time
 
@@ -252,6 +253,44 @@ def nova_compute_killed(case):
     case.judge({})
 
 
+# ---- a host comes back, and a host is drained
+
+def returns(case):
+    """The host is on again after its recovery, its guests' autostart on for one and off for the other; nobody but the operator who purges
+    its queue does anything about it."""
+    region, machines, host = case.region, case.machines, case.hosts[0]
+
+    def refusals():
+        return machines.qemu_log(host).count("Is another process using the image")
+
+    region.restart_engine("[host_failure]", "enable_after_return = true", "enable_after_return_stable = 10")
+    machines.flag(host, "boot-guard", True)
+    case.boot(2, 1)
+    machines.kit("exec", host, "virsh", "autostart", case.servers[host][0])
+    off = case.recover(Region.lose_power)
+    before = refusals()
+    region.power_on(host)
+    on = time.time()
+    wait_until("the boot guard to wait for the queue", lambda: "WAITS" in machines.text(host, "boot-guard.out"), 120, 0.5)
+    wait_until("libvirt to have tried", lambda: refusals() > before, 60, 0.5)
+    case.go_on(QUIET)
+    running = machines.kit("exec", host, "virsh", "list", "--name").split()
+    case.that("no guest runs on the host that is back", not running, running)
+    case.that("nova-compute does not run while the boot guard waits", not machines.processes(host, "nova-compute"))
+    case.that("libvirt tried to start one guest, and QEMU's image lock refused it", refusals() == before + 1, refusals() - before)
+    region.fixture("queue", "compute." + host)
+    for pid in machines.processes(host, "boot-guard"):
+        os.kill(pid, signal.SIGUSR1)
+    wait_until("the host to be in service by itself", lambda: region.in_service(host), 240, 1)
+    case.measured("in service %.1f s after its power was on" % (time.time() - on))
+    case.go_on(QUIET)
+    left = machines.kit("exec", host, "virsh", "list", "--all", "--name").split()
+    case.that("nova-compute has removed the old copies from libvirt", not left, left)
+    case.judge({server: 2 for server in case.servers[host]}, {server: off[host] for server in case.servers[host]})
+    machines.flag(host, "boot-guard", False)
+    region.restart_engine()
+
+
 CASES = {
     "power": ("the host loses its power", host_fails(Region.lose_power)),
     "cut": ("the host's network is cut, its guests go on writing", host_fails(Region.cut)),
@@ -267,4 +306,5 @@ CASES = {
                            host_fails(Region.lose_power, meanwhile=database_restarted)),
     "broker-cut": ("the host loses its power, and RabbitMQ is cut off for 20 s in the recovery",
                    host_fails(Region.lose_power, meanwhile=broker_cut)),
+    "return": ("the host loses its power and comes back, with autostart of one guest on and of the other off", returns),
 }
