@@ -291,6 +291,38 @@ def returns(case):
     region.restart_engine()
 
 
+def drain(case):
+    """Live migrations away from the host and back, while the guests write."""
+    case.boot(2, 1)
+    region, host = case.region, case.hosts[0]
+    guests = case.servers[host]
+
+    def command(*words):
+        began = time.time()
+        code, text = region.command("host", *words, "--reason", "test", "--yes", seconds=420)
+        case.that("`tachi host %s` ends well" % words[0], code == 0, text)
+        case.measured("`tachi host %s` took %.1f s" % (words[0], time.time() - began))
+
+    command("drain", host, "--for", "10m", "--limit", "5m")
+    places = case.places()
+    case.that("both guests are ACTIVE elsewhere, and the host is disabled",
+              all(places[s][0] == "ACTIVE" and places[s][1] != host for s in guests)
+              and case.cloud.service(host)["status"] == "disabled", (places, case.cloud.service(host)))
+    downtimes = [case.machines.downtime(places[s][1], s) for s in guests]
+    case.go_on(QUIET)
+    command("undrain", host)
+    case.that("each guest is ACTIVE on its host again", case.stayed(), case.places())
+    downtimes += [case.machines.downtime(host, s) for s in guests]
+    case.go_on(QUIET)
+    verdicts = case.judge({server: 1 for server in guests})
+    pause = max(verdicts[server]["pause"] for server in guests)
+    case.measured("libvirt's downtime of the migrations: %s s" % ", ".join("%.2f" % one for one in downtimes))
+    # The witness looks every 50 ms, a guest writes every 100, and both share two processors with all that runs.
+    case.that("no guest paused for longer than a migration's downtime and a second", pause < max(downtimes) + 1, (pause, downtimes))
+    new = case.new(lambda one: one["payload"].get("event") not in ("DRAIN", "GIVEBACK"))
+    case.that("nothing was reported and nothing was recovered", not new, new)
+
+
 CASES = {
     "power": ("the host loses its power", host_fails(Region.lose_power)),
     "cut": ("the host's network is cut, its guests go on writing", host_fails(Region.cut)),
@@ -307,4 +339,5 @@ CASES = {
     "broker-cut": ("the host loses its power, and RabbitMQ is cut off for 20 s in the recovery",
                    host_fails(Region.lose_power, meanwhile=broker_cut)),
     "return": ("the host loses its power and comes back, with autostart of one guest on and of the other off", returns),
+    "drain": ("the host is drained, and its guests are given back: live migrations", drain),
 }
