@@ -23,7 +23,7 @@ class Case:
         # Another host first each time: what a case leaves behind on a host does not meet the next one there.
         turn = list(CASES).index(name) % len(region.hosts)
         self.hosts = region.hosts[turn:] + region.hosts[:turn]
-        self.servers, self.known = {}, set()
+        self.servers, self.known, self.since = {}, set(), 0
 
     def run(self):
         began = time.monotonic()
@@ -50,7 +50,7 @@ class Case:
             self.cloud.status(server, "ACTIVE", 180)
         for server in self.all():
             wait_until("the ledger of %s" % server, lambda server=server: self.region.boots(server, 1), 120, 0.5)
-        self.known = {n["notification_uuid"] for n in self.region.notifications()}
+        self.known, self.since = {n["notification_uuid"] for n in self.region.notifications()}, time.time()
 
     def all(self):
         return [server for servers in self.servers.values() for server in servers]
@@ -113,11 +113,16 @@ class Case:
         ended = wait_until("the end of the recovery", lambda: self.region.ended(notification), 300, 0.5)
         self.checks.equal(self.name + ": the recovery is finished", ended["status"], "finished")
 
+    def fenced_only(self, *hosts):
+        off = {node for at, node in self.machines.switched_off() if at > self.since} - set(hosts)
+        self.that("no %shost was switched off" % ("other " if hosts else ""), not off, off)
+
     def nothing_recovered(self):
         new = self.new()
         self.that("nothing was reported and nothing was recovered", not new, new)
         evacuations = [one for server in self.all() for one in self.cloud.evacuations(server)]
         self.that("no guest was evacuated, and each is ACTIVE on its host", self.stayed() and not evacuations, (self.places(), evacuations))
+        self.fenced_only()
 
     def recover(self, fault, count=1, meanwhile=None):
         """Hosts fail at once, so many of the first; returns when each was off once their guests run elsewhere."""
@@ -143,6 +148,7 @@ class Case:
     def conclude(self, off):
         """Returns the verdict after a recovery."""
         self.go_on()
+        self.fenced_only(*off)
         return self.judge({server: 2 for server in self.on(*off)}, {server: off[host] for host in off for server in self.servers[host]})
 
 
@@ -196,7 +202,7 @@ def broker_cut(case):
 
 def guest_killed(case):
     case.boot(2, 1)
-    host, region = case.hosts[0], case.region
+    host = case.hosts[0]
     server = case.servers[host][0]
     at = case.machines.kill(host, signal.SIGKILL, "-uuid", server)
     told = wait_until("a notification about the guest", case.new, 60, 0.2)
@@ -210,7 +216,7 @@ def guest_killed(case):
     case.checks.equal(case.name + ": there is one notification", len(case.new()), 1)
     case.that("each guest is ACTIVE on its host", case.stayed(), case.places())
     case.judge({server: 2}, {server: at})
-    case.that("the engine has fenced nothing", region.cloud.service(host)["state"] == "up", region.cloud.service(host))
+    case.fenced_only()
 
 
 def libvirtd_restarted(case):
@@ -286,7 +292,7 @@ def returns(case):
     case.go_on(QUIET)
     left = machines.kit("exec", host, "virsh", "list", "--all", "--name").split()
     case.that("nova-compute has removed the old copies from libvirt", not left, left)
-    case.judge({server: 2 for server in case.servers[host]}, {server: off[host] for server in case.servers[host]})
+    case.conclude(off)
     machines.flag(host, "boot-guard", False)
     region.restart_engine()
 
@@ -321,6 +327,7 @@ def drain(case):
     case.that("no guest paused for longer than a migration's downtime and a second", pause < max(downtimes) + 1, (pause, downtimes))
     new = case.new(lambda one: one["payload"].get("event") not in ("DRAIN", "GIVEBACK"))
     case.that("nothing was reported and nothing was recovered", not new, new)
+    case.fenced_only()
 
 
 CASES = {

@@ -27,7 +27,9 @@ def write(page, name, what, verdicts):
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"))
     # The first table of the page is ours.
     rows = re.search(r"^\|---.*\n(\|.*\n)*", text, re.M)
-    kept = [line for line in rows.group().splitlines(keepends=True) if not line.startswith("| %s |" % name)]
-    text = text[:rows.start()] + "".join(kept) + row + text[rows.end():]
+    kept = [row if line.startswith("| %s |" % name) else line for line in rows.group().splitlines(keepends=True)]
+    if row not in kept:
+        kept.append(row)
+    text = text[:rows.start()] + "".join(kept) + text[rows.end():]
     with open(page, "w", encoding="utf-8") as file:
         file.write(text)

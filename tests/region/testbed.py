@@ -125,10 +125,17 @@ class Machines(Field):
         for name in ("monitors.conf", "boot-guard", "compute-broken"):
             self.flag(node, name, False)
 
+    def switched_off(self):
+        """The power commands `off` that controllers had carried out, as (time, machine)."""
+        try:
+            with open(os.path.join(self.env["FIXTURE_DIR"], "power.log"), encoding="ascii") as file:
+                return [(float(at), node) for at, node, state in map(str.split, file) if state == "off"]
+        except FileNotFoundError:
+            return []
+
     def off_since(self, node):
         """When its BMC had switched it off."""
-        with open(os.path.join(self.env["FIXTURE_DIR"], "power.log"), encoding="ascii") as file:
-            return [float(line.split()[0]) for line in file if line.split()[1:] == [node, "off"]][-1]
+        return [at for at, of in self.switched_off() if of == node][-1]
 
 
 class Region:
