@@ -22,7 +22,7 @@ PAGE = os.path.join(HERE, "..", "..", "docs", "three-in-the-morning.md")
 # What differs from night to night, and what the page shows in its place; in this order.
 SAME = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-23 03:05:00+00:00"),
-    (r"\d\d:\d\d:\d\d, Nova seen", "03:05:00, Nova seen"),
+    (r"\d\d:\d\d:\d\d, Nova read", "03:05:00, Nova read"),
     (r"\b\d+(\.\d+)? (s|min|h) ago", "2 min ago"),
     (r"(  [0-9] +)[0-9a-f]{8} (?=compute-001 \[)", r"\g<1>00000002 "),
     (r"; for \d+(\.\d+)? (s|min)\b", "; for 2 min"),
