@@ -248,7 +248,7 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "disabled by somebody",
             Box::new(disabled("disk errors")),
-            "and not by Tachi (disk errors)",
+            "disabled (disk errors), and not by Tachi",
         ),
         (
             "disabled by a recovery",
