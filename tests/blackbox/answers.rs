@@ -264,7 +264,7 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         ["compute-001", "compute-002", "compute-003"].map(|host| (Value::from(host), Value::from(state)))
     };
     let dry_run = [&monitors[..], &["--dry-run"]].concat();
-    assert_eq!(states(&dry_run), all("would be made"));
+    assert_eq!(states(&dry_run), all("would be created"));
     assert_eq!(states(&monitors), all("made"));
     assert_eq!(states(&monitors), all("there"));
     let nowhere = [

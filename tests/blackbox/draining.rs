@@ -138,7 +138,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let (_, told, _) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
     assert_eq!(
         told.trim(),
-        "nothing that was moved away from compute-001 is elsewhere"
+        "no instance that was moved away from compute-001 is elsewhere"
     );
 }
 

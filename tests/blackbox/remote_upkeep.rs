@@ -106,7 +106,7 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         "{told}"
     );
     assert!(
-        told.contains("2 of its reports were stored without effect"),
+        told.contains("2 of its reports were stored without starting a recovery"),
         "{told}"
     );
     is_signed(&stage, "unmutes it");
