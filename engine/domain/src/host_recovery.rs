@@ -350,9 +350,14 @@ impl HostRecovery {
         !self.rewound && self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
     }
 
-    /// True if the effects of lost requests are looked for before anything can end the recovery: on the service, and on the instances.
-    /// Lists of a host without a service are not believed.
-    fn looks_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
+    /// True if the report says that the host has stopped. Any other report ends at once.
+    fn asks_for_recovery(&self) -> bool {
+        self.event == "STOPPED"
+    }
+
+    /// Reads the service and the instances for effects of lost requests. True until both have been read: nothing can end the recovery
+    /// before. A list of a host that has no service is not believed, so none is awaited.
+    fn look_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
         let may_end = match self.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling => true,
             Stage::Listing => self.rejected.is_some(),
@@ -413,6 +418,26 @@ impl HostRecovery {
         record.head = true;
     }
 
+    /// Acts in the current stage. When a stage ends, the next one runs at once; there are eight.
+    fn act_in_stages(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
+        for _ in 0..9 {
+            let before = self.stage;
+            match self.stage {
+                Stage::Begin => self.act_begin(now, record, commands),
+                Stage::Fencing => self.act_fencing(now, record, commands),
+                Stage::Disabling => self.act_disabling(now, record, commands),
+                Stage::Listing => self.act_listing(now, record, commands),
+                Stage::Moving => self.act_moving(now, record, commands),
+                Stage::Returning => self.act_returning(now, record, commands),
+                Stage::Starting => self.act_starting(now, record, commands),
+                Stage::Over => {}
+            }
+            if self.stage == before {
+                break;
+            }
+        }
+    }
+
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
         // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
@@ -431,27 +456,8 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late_effects::leave_if_unproven(self, now, record);
         }
-        // When a stage ends, the next one runs at once; there are eight.
-        let steps = if self.looks_for_lost_requests(now, commands) {
-            0
-        } else {
-            9
-        };
-        for _ in 0..steps {
-            let before = self.stage;
-            match self.stage {
-                Stage::Begin => self.act_begin(now, record, commands),
-                Stage::Fencing => self.act_fencing(now, record, commands),
-                Stage::Disabling => self.act_disabling(now, record, commands),
-                Stage::Listing => self.act_listing(now, record, commands),
-                Stage::Moving => self.act_moving(now, record, commands),
-                Stage::Returning => self.act_returning(now, record, commands),
-                Stage::Starting => self.act_starting(now, record, commands),
-                Stage::Over => {}
-            }
-            if self.stage == before {
-                break;
-            }
+        if !self.look_for_lost_requests(now, commands) {
+            self.act_in_stages(now, record, commands);
         }
         if self.arrivals.settled {
             late_effects::correct(self, now, record);

@@ -1,6 +1,5 @@
 //! The scenes: each sets its faults, sees the checks fail, and takes the faults away.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
@@ -33,7 +32,7 @@ const BOUND: &str = "[api]\nreporter_binding = enforce\n";
 /// A short test interval, so that scenes need not wait for the tests.
 const TESTED: &str = "[fencing]\nself_test_interval = 1\n";
 
-async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, more: &str) -> Scene<'a> {
+async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene {
     let stage = Stage::set(region).await;
     let conf = stage.conf();
     // Sections that are there already go on.
@@ -43,17 +42,13 @@ async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, m
     Scene {
         name,
         stage,
-        seen,
+        seen: Seen::default(),
         unit: Mutex::default(),
         api: OnceCell::new(),
     }
 }
 
-fn names(scene: &Scene<'_>) -> BTreeSet<String> {
-    scene.grades(None).into_keys().collect()
-}
-
-async fn segment(scene: &Scene<'_>, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
+async fn segment(scene: &Scene, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
     let registry = scene.stage.store.registry();
     let new = NewSegment {
         name: name.into(),
@@ -69,7 +64,7 @@ async fn segment(scene: &Scene<'_>, name: &str, method: RecoveryMethod, hosts: &
     id
 }
 
-async fn register(scene: &Scene<'_>, segment: SegmentId, host: &str, reserved: bool) -> HostId {
+async fn register(scene: &Scene, segment: SegmentId, host: &str, reserved: bool) -> HostId {
     let new = NewHost {
         segment,
         name: host.into(),
@@ -82,7 +77,7 @@ async fn register(scene: &Scene<'_>, segment: SegmentId, host: &str, reserved: b
 }
 
 /// Returns the segment and the id of a registered host.
-async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
+async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
     let registry = scene.stage.store.registry();
     for segment in registry.list_segments(&everything()).await.unwrap() {
         let hosts = registry
@@ -96,7 +91,7 @@ async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
     panic!("{name} is in no segment");
 }
 
-impl Scene<'_> {
+impl Scene {
     /// The id of a segment, by its name or id.
     pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
         let registry = self.stage.store.registry();
@@ -121,7 +116,7 @@ impl Scene<'_> {
     }
 }
 
-async fn change(scene: &Scene<'_>, host: &str, change: HostChange) {
+async fn change(scene: &Scene, host: &str, change: HostChange) {
     let (segment, id) = registered(scene, host).await;
     scene
         .stage
@@ -151,8 +146,9 @@ async fn followed(mut engine: Process, next: impl FnOnce() -> Process) -> Proces
 }
 
 /// Faults in files and their content, which only the doctor reads; the engine keeps running.
-pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("files", quick_region(2), seen, "").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_files() {
+    let scene = scene("files", quick_region(2), "").await;
     scene.stage.protect().await;
     let _engine = scene.stage.spawn("engine");
     let folder = scene.stage.folder.path().to_owned();
@@ -243,12 +239,13 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
     scene.good(&all).await;
     let told = scene.fix(&["configuration"]);
     assert!(told.contains("nothing to fix"), "{told}");
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// A new region: no host is registered, Nova lists nothing, Placement is unreachable, devices are not tested.
-pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("beginning", quick_region(3), seen, "").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_beginning() {
+    let scene = scene("beginning", quick_region(3), "").await;
     let region = scene.stage.sandbox.region();
     scene.stage.boot("compute-003", 1);
     scene.fails(&["engines", "no-engine"]).await;
@@ -313,11 +310,11 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     scene.cure(&["room-unknown", "fence-not-tested"]).await;
     scene.good(&["room-unknown", "fence-not-tested"]).await;
     drop(engine);
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// Configures a BMC through MAAS and an outlet for every host except one, which has only its BMC.
-fn two_devices(scene: &Scene<'_>) {
+fn two_devices(scene: &Scene) {
     let key = scene.stage.folder.path().join("maas.key");
     let urls = scene.stage.sandbox.urls();
     let device = |name: &str, url: &str| {
@@ -347,7 +344,7 @@ fn two_devices(scene: &Scene<'_>) {
 }
 
 /// Creates a segment with most hosts, one with two, one with a reserved host, and one that will be disabled.
-async fn four_segments(scene: &Scene<'_>) -> Vec<SegmentId> {
+async fn four_segments(scene: &Scene) -> Vec<SegmentId> {
     let host = |number: usize| format!("compute-{number:03}");
     let of = |numbers: &[usize]| {
         numbers
@@ -383,8 +380,9 @@ async fn four_segments(scene: &Scene<'_>) -> Vec<SegmentId> {
 }
 
 /// Faults of hosts and segments in Nova, in Tachi's tables and in their power controllers.
-pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("region", quick_region(14), seen, TESTED).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_region() {
+    let scene = scene("region", quick_region(14), TESTED).await;
     two_devices(&scene);
     let segments = four_segments(&scene).await;
     let region = scene.stage.sandbox.region();
@@ -473,11 +471,11 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         )
         .await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// The end of a drain is refused for a host that another operator has disabled, and its freeze stays.
-async fn undrain_refuses(scene: &Scene<'_>, host: &str) {
+async fn undrain_refuses(scene: &Scene, host: &str) {
     let (code, told, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
     assert_eq!(code, 1, "{told}");
     assert!(
@@ -492,7 +490,8 @@ async fn undrain_refuses(scene: &Scene<'_>, host: &str) {
 }
 
 /// Four hosts of 16 GiB: the first is full of one large instance and two of half its size, and another large one is on each of two others.
-pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_room() {
     let region = RegionSettings {
         fleet: Fleet {
             hosts: 4,
@@ -501,7 +500,7 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
         },
         ..quick_region(4)
     };
-    let scene = scene("room", region, seen, "").await;
+    let scene = scene("room", region, "").await;
     scene.stage.protect().await;
     let region = scene.stage.sandbox.region();
     for (host, flavor, count) in [
@@ -546,19 +545,14 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
     scene.fails(&["process-down"]).await;
     scene.cure(&["process-down"]).await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// A host fails, and its recovery meets further faults.
-pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_recovery() {
     const HOST: &str = "compute-001";
-    let scene = scene(
-        "recovery",
-        quick_region(4),
-        seen,
-        "[fencing]\nretry_interval = 2\n",
-    )
-    .await;
+    let scene = scene("recovery", quick_region(4), "[fencing]\nretry_interval = 2\n").await;
     let stage = &scene.stage;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -610,12 +604,13 @@ pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
     faults.power_on(HOST).unwrap();
     scene.cure(&["host-not-back"]).await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// Reports without an engine, and a reporter with wrong claims.
-pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("queue", quick_region(4), seen, "").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_queue() {
+    let scene = scene("queue", quick_region(4), "").await;
     let stage = &scene.stage;
     stage.protect().await;
     let now = SystemClock.wall();
@@ -661,7 +656,7 @@ pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
     let _engine = stage.spawn("engine");
     scene.cure(&["reporter-doubted", "queue-stalls"]).await;
     scene.good(&["reporter-doubted", "queue-stalls"]).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// Sends the heartbeats of all monitors of a region, with the changes of a fault.
@@ -685,8 +680,9 @@ async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
 }
 
 /// Silent or failing monitors and engines, and an unreachable Nova.
-pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("watch", quick_region(4), seen, "").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_watch() {
+    let scene = scene("watch", quick_region(4), "").await;
     let stage = &scene.stage;
     stage.protect().await;
     let _api = stage.spawn("api");
@@ -769,7 +765,7 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
     region.api_faults().clear();
     scene.cure(&["facts-old", "nova-away"]).await;
     scene.good(&of_engines).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
 /// Sends the heartbeats of host monitors that watch these hosts and report within this time.

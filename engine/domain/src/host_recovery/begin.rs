@@ -17,12 +17,12 @@ impl HostRecovery {
         // A retry waits for an operator or a report with evidence to confirm that the host is off.
         let word = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
-        let untouched = self.is_untouched();
+        let (untouched, asks) = (self.is_untouched(), self.asks_for_recovery());
         let mut ctx = decision_context!(self, now, record);
         let nothing_to_do = nothing_to_do(&self.event, word, retry, &ctx).filter(|_| untouched);
         if let Some((status, message)) = nothing_to_do {
             // A report that adds a claim may be joining just now.
-            ctx.record.unless_joined = self.event == "STOPPED";
+            ctx.record.unless_joined = asks;
             ctx.end(status, Some(message));
             return;
         }

@@ -142,15 +142,14 @@ impl HostRecovery {
         let mut ctx = decision_context!(self, now, record);
         let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
         let asked = self.asks.listing.question.sent();
-        let inventory = result.clone().ok();
-        let read = inventory.as_ref();
+        let read = result.as_ref().ok();
         let shown = read.and_then(|it| it.service.clone());
         let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
         let mut known = planned.clone();
         let servers = read.map_or(&[][..], |it| &it.servers);
         known.extend(lock_mark::with_original_state(servers));
         let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-        listing.answered(result, track, moves, since, &mut ctx);
+        listing.answered(&result, track, moves, since, &mut ctx);
         // This recovery locks nothing before its plan is written.
         let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
         if !self.rewound && moves.values().any(lost) {
@@ -159,11 +158,11 @@ impl HostRecovery {
         }
         let counts = asked.is_some() && listing.question.seen == asked;
         if self.rewound
-            && let Some(inventory) = inventory
+            && let Some(inventory) = read
         {
             let follows = match *ctx.stage {
                 Stage::Begin | Stage::Fencing | Stage::Disabling if counts => {
-                    plan_touched(&inventory, moves, since, &mut ctx);
+                    plan_touched(inventory, moves, since, &mut ctx);
                     true
                 }
                 Stage::Moving => true,

@@ -147,6 +147,10 @@ impl HostRecovery {
 
 /// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
+    if !state.asks_for_recovery() {
+        // It has requested nothing.
+        return;
+    }
     state.rewound = true;
     record.head = true;
     if matches!(state.stage, Stage::Returning | Stage::Starting) {

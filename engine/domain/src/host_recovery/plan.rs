@@ -204,7 +204,7 @@ impl InstanceListing {
     /// Takes an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
     pub(super) fn answered(
         &mut self,
-        result: Result<Inventory, Fault>,
+        result: &Result<Inventory, Fault>,
         (move_track, arrivals): (&mut MoveTrack, &mut Arrivals),
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
@@ -235,22 +235,22 @@ impl InstanceListing {
         }
         match *ctx.stage {
             Stage::Listing => {
-                arrivals.listed(&inventory, ctx);
-                plan(&inventory, moves, since, ctx);
+                arrivals.listed(inventory, ctx);
+                plan(inventory, moves, since, ctx);
                 ctx.enter(Stage::Moving);
             }
             Stage::Moving => {
-                arrivals.listed(&inventory, ctx);
+                arrivals.listed(inventory, ctx);
                 // Instances on a host that may be running again do not belong to this recovery.
                 if !ctx.settled || arrivals.may_move() {
-                    plan(&inventory, moves, since, ctx);
+                    plan(inventory, moves, since, ctx);
                 }
-                look_at_held(&inventory, move_track, moves, since, ctx);
+                look_at_held(inventory, move_track, moves, since, ctx);
                 self.last_look = last && moves.values().all(Move::is_finished);
             }
             Stage::Returning if arrivals.may_move() => {
-                arrivals.listed(&inventory, ctx);
-                plan(&inventory, moves, since, ctx);
+                arrivals.listed(inventory, ctx);
+                plan(inventory, moves, since, ctx);
                 if !moves.values().all(Move::is_finished) {
                     ctx.enter(Stage::Moving);
                 }
@@ -392,7 +392,7 @@ fn plan_one(
     let HostInstance { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
-        .filter(|one| one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(host))
+        .filter(|one| one.is_evacuation_from(host))
         .collect();
     let known = evacuations
         .iter()
@@ -457,10 +457,7 @@ fn follow_what_is_open(
     ctx: &DecisionContext<'_>,
 ) {
     let open = migrations.iter().filter(|record| {
-        record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(ctx.host)
-            && !record.status.is_finished()
-            && !one.has_written_off(record)
+        record.is_evacuation_from(ctx.host) && !record.status.is_finished() && !one.has_written_off(record)
     });
     let Some(first) = open.min_by_key(|record| record.id) else {
         return;

@@ -8,7 +8,7 @@ use super::super::{Lock, Move, lock_mark};
 use super::{HostInstance, plan_if, plan_one};
 use crate::count;
 use crate::id::ServerId;
-use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
+use crate::nova::{InstanceTraits, Migration, PowerState, Server, VmState};
 use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
@@ -38,11 +38,10 @@ pub(in super::super) fn adopt_lost(
     };
     *since = Some(from);
     let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
-    for record in migrations.iter().filter(|record| {
-        record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(ctx.host)
-            && record.created_at.is_none_or(|at| at >= from)
-    }) {
+    for record in migrations
+        .iter()
+        .filter(|record| record.is_evacuation_from(ctx.host) && record.created_at.is_none_or(|at| at >= from))
+    {
         records.entry(record.server).or_default().push(record);
     }
     let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
@@ -97,11 +96,7 @@ pub(in super::super) fn plan_touched(
     ctx: &mut DecisionContext<'_>,
 ) {
     let (host, mark) = (ctx.host, ctx.mark());
-    let evacuates = |record: &&Migration| {
-        record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(host)
-            && !record.status.is_finished()
-    };
+    let evacuates = |record: &&Migration| record.is_evacuation_from(host) && !record.status.is_finished();
     let touched = |server: &Server, records: &[&Migration]| {
         lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates)
     };

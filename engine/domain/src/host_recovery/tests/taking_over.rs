@@ -531,6 +531,25 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert!(message.contains(&told), "{message}");
 }
 
+/// A report that asks for nothing has never led to a request, whatever the database has lost.
+/// Covers R33.
+#[test]
+fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_listed() {
+    let mut bed = Bed::engine();
+    bed.state.event = "STARTED".to_owned();
+    bed.see(Observation::Rewound).claim();
+    for _ in 0..8 {
+        bed.tick(6_000).see(Observation::Service(Ok(None)));
+    }
+    assert_eq!(
+        bed.state.stage,
+        Stage::Over,
+        "{:?} {:?}",
+        bed.state.hold,
+        bed.message
+    );
+}
+
 /// The host is heard again: the recovery is not given up while lost requests of it are open.
 /// Covers R33.
 #[test]
