@@ -1,7 +1,8 @@
-"""Interface tachi-monitor-credentials: a monitor says which host it is on, and gets an application credential bound to it.
+"""Interface tachi-monitor-credentials: a monitor publishes its host, and gets an application credential bound to that host.
 
-A unit tells `host` in its own databag. The application of the API tells in its databag, by the name of the unit, the host that
-the unit has and the secret that it alone may read.
+A unit publishes `host` in its own databag. The API's application publishes in its databag, by unit name, the host of
+the unit
+and the secret that only this unit may read.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ ENDPOINT = "monitor-credentials"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What the API's application tells of one unit."""
+    """The entry of the API's application for one unit."""
 
     host: str
     secret: str
@@ -44,7 +45,7 @@ def entry(data: ops.RelationDataContent, unit: str) -> Entry | None:
 
 
 def granted(model: ops.Model, relation: ops.Relation, unit: ops.Unit, host: str) -> Bound | None:
-    """Nothing until it is there, and nothing if it is another host's."""
+    """Returns the credential; `None` if it is missing or belongs to another host."""
     told = entry(relation.data[relation.app], unit.name) if relation.app else None
     if told is None or told.host != host:
         return None

@@ -1,4 +1,4 @@
-"""Database, message bus, Keystone: what is asked of them, and what they answer."""
+"""Requests to database, message bus and Keystone, and their answers."""
 
 import dataclasses
 import ipaddress
@@ -105,7 +105,7 @@ def _by_address(host: str) -> tuple[int, int, str]:
     return (address.version, int(address), host)
 
 
-# Keystone's application databag has other names for what its units say.
+# Keystone's application databag has other names than its units' databags.
 _RENAMED = {
     "service_username": "service-user-name",
     "service_tenant": "service-project-name",

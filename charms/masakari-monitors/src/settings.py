@@ -1,4 +1,4 @@
-"""masakarimonitors.conf, from options and from what Keystone says."""
+"""masakarimonitors.conf, from the options and Keystone's data."""
 
 import re
 
@@ -30,12 +30,12 @@ def flags(config: ops.ConfigData) -> dict[str, str]:
 def role(config: ops.ConfigData) -> str | None:
     wanted = str(config.get("monitor-role") or "").strip()
     if wanted and not re.fullmatch(r"[A-Za-z0-9_-]+", wanted):
-        raise Problem(f"option monitor-role: {wanted!r} is no name of a role")
+        raise Problem(f"option monitor-role: {wanted!r} is not a role name")
     return wanted or None
 
 
 def user(config: ops.ConfigData) -> str:
-    """Roles are never taken back from a user, so a limited one is another user."""
+    """Returns the user name. Keystone's charm never revokes roles, so a limited user is a separate one."""
     limited = role(config)
     return f"{USER}-{limited}" if limited else USER
 

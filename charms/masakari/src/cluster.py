@@ -1,4 +1,4 @@
-"""The units of the application among one another: addresses for haproxy, and which engine each of them has."""
+"""Data that the units of the application share: addresses for haproxy, and the engine of each unit."""
 
 import ipaddress
 
@@ -19,7 +19,7 @@ def publish(relation: ops.Relation, unit: ops.Unit, addresses: Addresses, engine
 
 
 def without(relation: ops.Relation | None, engine: str) -> list[str]:
-    """The other units that have not said that they run this engine."""
+    """Returns the other units that have not published this engine."""
     if relation is None:
         return []
     return [unit.name for unit in databag.remote_units(relation) if relation.data[unit].get(ENGINE) != engine]

@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from charm import MasakariCharm
 
 log = logging.getLogger(__name__)
-# Root's alone, and gone with the hook.
+# Readable by root only, and removed at the end of the hook.
 FOLDER = "/run/tachi-charm/monitors"
-# Keystone's charm makes a user masakari-monitors in the same domain.
+# Keystone's charm creates a user masakari-monitors in the same domain.
 USER = "masakari-monitors-by-host"
 HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 class Wanted:
-    """Who is to get a credential, and who is refused, with the reason."""
+    """The units that get a credential, and the refused ones with the reason."""
 
     def __init__(self, charm: MasakariCharm):
         self.new: dict[str, tuple[ops.Relation, ops.Unit]] = {}
@@ -56,18 +56,18 @@ class Wanted:
             if not host or has and has.host == host:
                 continue
             if not HOST.fullmatch(host):
-                self.refused.append(f"{unit.name} gives no name of a host")
+                self.refused.append(f"{unit.name} has published no valid host name")
             elif has:
-                self.refused.append(f"{unit.name} is on {has.host} and says {host}")
+                self.refused.append(f"{unit.name} is on {has.host}, but claims {host}")
             elif host in held:
-                self.refused.append(f"{unit.name} says {host}, which {held[host]} has")
+                self.refused.append(f"{unit.name} claims {host}, which belongs to {held[host]}")
             else:
                 held[host] = unit.name
                 self.new[host] = (relation, unit)
 
 
 def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
-    """Makes what is wanted; gives what an operator has to know."""
+    """Creates the wanted credentials and returns messages for the operator."""
     wanted = Wanted(charm)
     if not wanted.new:
         return wanted.refused
@@ -83,7 +83,7 @@ def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
         for host, (relation, unit) in wanted.new.items():
             content = _made(charm.machine.read(f"{FOLDER}/{host}.conf"))
             if content is None:
-                said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
+                said = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
                 wanted.refused.append(f"no credential for {host}: {said[-1][:200]}")
                 continue
             if left := wanted.left.get(host):
@@ -118,4 +118,4 @@ def _withdraw(charm: MasakariCharm, relation: ops.Relation, unit: str) -> None:
         try:
             charm.model.get_secret(id=told.secret).remove_all_revisions()
         except (ops.ModelError, ops.SecretNotFoundError):
-            log.info("the secret of %s is gone already", unit)
+            log.info("the secret of %s no longer exists", unit)
