@@ -28,8 +28,8 @@ use crate::fault::fault;
 use crate::text::Scrub;
 
 /// Maximum lengths of user and password in IPMI 2.0, in bytes.
-const LONGEST_USER: usize = 16;
-const LONGEST_PASSWORD: usize = 20;
+const MAX_USER_BYTES: usize = 16;
+const MAX_PASSWORD_BYTES: usize = 20;
 
 /// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 accepts every
 /// user, and the others send the session in clear text.
@@ -106,13 +106,13 @@ pub enum IpmiError {
         host: String,
     },
     /// The text is not an IPMI user.
-    #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, and no minus at the front")]
+    #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, not starting with a minus")]
     User {
         /// The configured text.
         user: String,
     },
     /// The password cannot be an IPMI password.
-    #[error("the IPMI password is empty, longer than 20 bytes, or has a line break in it")]
+    #[error("the IPMI password is empty, longer than 20 bytes, or contains a line break")]
     Password,
     /// The cipher suite is not supported.
     #[error("cipher suite {suite} is not one of 3, 8, 12 and 17: the others do not encrypt")]
@@ -149,11 +149,12 @@ impl Ipmi {
         if !is_host(&options.host) {
             return Err(IpmiError::Host { host: options.host });
         }
-        if !is_user(&options.user) || options.user.len() > LONGEST_USER {
+        if !is_user(&options.user) || options.user.len() > MAX_USER_BYTES {
             return Err(IpmiError::User { user: options.user });
         }
         let password = options.password.expose_secret();
-        if password.is_empty() || password.len() > LONGEST_PASSWORD || password.contains(['\n', '\r', '\0']) {
+        if password.is_empty() || password.len() > MAX_PASSWORD_BYTES || password.contains(['\n', '\r', '\0'])
+        {
             return Err(IpmiError::Password);
         }
         if !SUITES.contains(&options.cipher_suite) {
@@ -267,7 +268,7 @@ impl Ipmi {
             .map(|advice| format!(" ({advice})"))
             .unwrap_or_default();
         let line = self.line(words);
-        let text = format!("{line} failed: ipmitool ended {ended}: {said}{advice}");
+        let text = format!("{line} failed: ipmitool exited {ended}: {said}{advice}");
         Err(fault(why.class, None, maybe_done, text))
     }
 
@@ -277,10 +278,7 @@ impl Ipmi {
             return Ok(());
         }
         let said = self.scrub.line(&finished.stdout);
-        let text = format!(
-            "{}: chassis power {verb} was answered with {said:?}",
-            self.endpoint
-        );
+        let text = format!("{}: chassis power {verb} returned {said:?}", self.endpoint);
         Err(fault(FaultClass::Transient, None, true, text))
     }
 }

@@ -97,7 +97,7 @@ mod tests {
 
     /// Covers I9.
     #[test]
-    fn a_secret_is_blotted_out_in_every_form_in_which_it_travels() {
+    fn a_secret_is_masked_in_every_encoding() {
         let scrub = Scrub::new("fencer", &"p@ss/w:rd".into());
         for (said, want) in [
             ("login p@ss/w:rd failed", "login *** failed"),

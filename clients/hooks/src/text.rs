@@ -33,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_hook_says_is_one_short_line() {
+    fn the_output_of_a_hook_is_one_short_line() {
         let cases: [(&[u8], &str); 4] = [
             (b"", "exit 3"),
             (b" \n", "exit 3"),

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_that_stay_are_told_from_those_that_may_pass() {
+    fn permanent_failures_are_distinguished_from_transient_ones() {
         for (said, want) in [
             (
                 "ERROR: Failed: You have to enter fence address",

@@ -22,45 +22,41 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
         FaultClass::Permanent,
         "the password is wrong",
     ),
-    (
-        "unauthorized name",
-        FaultClass::Permanent,
-        "there is no such user",
-    ),
+    ("unauthorized name", FaultClass::Permanent, "unknown user"),
     (
         "invalid role",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "unauthorized role",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "invalid authentication algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "invalid integrity algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "invalid confidentiality algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "no matching cipher suite",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "set session privilege level to",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "insufficient resources to create a session",
@@ -70,7 +66,7 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
     (
         "address lookup for",
         FaultClass::Transient,
-        "its name has no address",
+        "the host name cannot be resolved",
     ),
     (
         "get auth capabilities error",
@@ -98,14 +94,14 @@ pub(super) fn why(stderr: &str) -> FailureCause {
             return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
-                advice: Some("the user may not switch the power"),
+                advice: Some("the user lacks the privilege to switch the power"),
             };
         }
         if line.contains("invalid command") {
             return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
-                advice: Some("the BMC cannot do this"),
+                advice: Some("the BMC does not support this command"),
             };
         }
     }
@@ -180,7 +176,7 @@ mod tests {
 
     /// Covers I6.
     #[test]
-    fn only_clear_words_are_on_or_off() {
+    fn only_unambiguous_texts_are_on_or_off() {
         for (said, want) in [
             ("Chassis Power is on\n", Power::On),
             ("Chassis Power is off\n", Power::Off),
@@ -225,7 +221,7 @@ mod tests {
                 false,
             ),
             (
-                "row 6: nobody there",
+                "row 6: no answer",
                 format!(
                     "Get Auth Capabilities error\nError issuing Get Channel Authentication Capabilities request\n{LOST}"
                 ),

@@ -158,7 +158,7 @@ mod tests {
 
     /// Covers C4.
     #[tokio::test]
-    async fn the_cell_of_a_host_says_how_many_servers_are_there() {
+    async fn the_cell_of_a_host_returns_its_number_of_servers() {
         let two = json!({"hypervisor": {"id": NODE, "servers": [{"uuid": "x", "name": "a"}, {"uuid": "y", "name": "b"}]}});
         let none = json!({"hypervisor": {"id": NODE, "servers": []}});
         let left_out = json!({"hypervisor": {"id": NODE}});
