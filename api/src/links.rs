@@ -324,7 +324,7 @@ mod tests {
     ];
 
     #[test]
-    fn a_page_is_from_here_or_it_is_not() {
+    fn the_own_origin_is_recognized() {
         let plain = Links::default();
         let tls = Links {
             tls: true,

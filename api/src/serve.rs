@@ -69,7 +69,7 @@ impl Default for ServeOptions {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Interval of liveness updates.
-const BEAT: Duration = Duration::from_secs(1);
+const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener`. After `shutdown` it accepts no more connections and lets requests in flight complete. It returns
 /// after [`ServeOptions::drain_timeout`] at the latest: true if all requests had completed.
@@ -84,7 +84,7 @@ pub async fn serve(
     let cut = CancellationToken::new();
     let options = Arc::new(options);
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let mut beat = interval(BEAT);
+    let mut beat = interval(LIVENESS_INTERVAL);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // An accepted connection without a place.
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
@@ -139,7 +139,7 @@ pub async fn serve(
     if !drained {
         tracing::warn!(
             connections = connections.len(),
-            "requests did not end in time; dropping them"
+            "requests did not finish in time; dropping them"
         );
     }
     cut.cancel();
@@ -299,7 +299,7 @@ mod tests {
 
     /// Covers T6.
     #[tokio::test]
-    async fn half_sent_heads_do_not_keep_anybody_out() {
+    async fn half_sent_heads_do_not_block_other_clients() {
         let options = ServeOptions {
             max_connections: 8,
             ..ServeOptions::default()
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_connections_than_there_may_be_wait_for_their_turn() {
+    async fn connections_above_the_limit_wait() {
         let options = ServeOptions {
             max_connections: 1,
             ..ServeOptions::default()
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pulse_beats_while_nothing_comes() {
+    async fn the_liveness_counter_increases_without_requests() {
         let options = ServeOptions::default();
         let pulse = options.pulse.clone();
         let server = start(options).await;
