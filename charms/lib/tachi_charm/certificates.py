@@ -79,8 +79,8 @@ def configured(config: ops.ConfigData) -> Certificate | None:
 
 def authorities(relation: ops.Relation | None, config: ops.ConfigData, keystone: str | None) -> dict[str, str | None]:
     """Returns the authorities that this machine must trust, by source."""
-    told = databag.first(relation, "ca") if relation is not None and not _newer(relation) else None
-    found: dict[str, str | None] = {"": (told or {}).get("ca"), "-chain": (told or {}).get("chain"), "-keystone": keystone}
+    sent = databag.first(relation, "ca") if relation is not None and not _newer(relation) else None
+    found: dict[str, str | None] = {"": (sent or {}).get("ca"), "-chain": (sent or {}).get("chain"), "-keystone": keystone}
     if config.get("ssl_ca"):
         found[""] = databag.decoded(str(config["ssl_ca"]), "option ssl_ca")
     return {name: text if databag.given(text) else None for name, text in found.items()}

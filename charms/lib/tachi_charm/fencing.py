@@ -32,7 +32,7 @@ def content(model: ops.Model, option: str) -> dict[str, str] | None:
 
 def wanted(model: ops.Model) -> tuple[str | None, dict[str, str]]:
     """Returns the text of the devices' file, and the files that it may refer to."""
-    told = content(model, "fencing-config")
+    configured = content(model, "fencing-config")
     maas = content(model, "maas-credentials")
     url = str(model.config.get("maas-url") or "").strip()
     if bool(url) != bool(maas):
@@ -40,9 +40,9 @@ def wanted(model: ops.Model) -> tuple[str | None, dict[str, str]]:
         raise Problem(f"options maas-url and maas-credentials belong together; {unset} is unset")
     files: dict[str, str] = {}
     text = None
-    if told is not None:
-        files = {key: value for key, value in told.items() if key not in ("fencing-toml", "fencing.toml")}
-        text = told.get("fencing-toml") or told.get("fencing.toml")
+    if configured is not None:
+        files = {key: value for key, value in configured.items() if key not in ("fencing-toml", "fencing.toml")}
+        text = configured.get("fencing-toml") or configured.get("fencing.toml")
         if not text:
             raise Problem("the secret of option fencing-config has no key `fencing-toml` with the devices' file")
     if maas is not None:
@@ -87,11 +87,11 @@ def _check(machine: Machine, text: str, group: str, config: str) -> None:
     try:
         machine.write(CANDIDATE, text, 0o440, "root", group)
         machine.write(conf, f"[fencing]\ndevices_file = {CANDIDATE}\n", 0o440, "root", group)
-        said = machine.run(["tachi", "fence", "test", "--config-file", config, "--config-file", conf], check=False)
-        if said.returncode == 127:
+        result = machine.run(["tachi", "fence", "test", "--config-file", config, "--config-file", conf], check=False)
+        if result.returncode == 127:
             raise Problem("fencing waits for the package tachi", "waiting")
-        if said.returncode:
-            reason = " ".join((said.stderr or said.stdout or "no reason given").split())
+        if result.returncode:
+            reason = " ".join((result.stderr or result.stdout or "no reason given").split())
             raise Problem(f"the fence devices are invalid: {reason}".replace(CANDIDATE, "fencing-toml"))
     finally:
         machine.remove(CANDIDATE)

@@ -108,8 +108,8 @@ class Machine:
         except subprocess.TimeoutExpired as e:
             raise Failed(f"`{' '.join(command)}` did not finish within {timeout} s") from e
         if check and done.returncode:
-            said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
-            raise Failed(f"`{' '.join(command)}` exited {done.returncode}: {said}")
+            output = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
+            raise Failed(f"`{' '.join(command)}` exited {done.returncode}: {output}")
         return done
 
     # --- packages ---
@@ -135,8 +135,8 @@ class Machine:
         return self.run(["dpkg", "--print-architecture"]).stdout.strip()
 
     def deb(self, file: pathlib.Path) -> dict[str, str]:
-        said = self.run(["dpkg-deb", "-f", str(file), "Package", "Version", "Architecture"]).stdout
-        return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+        output = self.run(["dpkg-deb", "-f", str(file), "Package", "Version", "Architecture"]).stdout
+        return dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
 
     # --- services ---
 

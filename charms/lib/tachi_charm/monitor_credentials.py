@@ -38,19 +38,19 @@ def request(relation: ops.Relation, unit: ops.Unit, host: str) -> None:
 
 def entry(data: ops.RelationDataContent, unit: str) -> Entry | None:
     try:
-        told = json.loads(data.get(unit) or "null")
-        return Entry(str(told["host"]), str(told["secret"])) if told else None
+        published = json.loads(data.get(unit) or "null")
+        return Entry(str(published["host"]), str(published["secret"])) if published else None
     except (ValueError, TypeError, KeyError):
         return None
 
 
 def granted(model: ops.Model, relation: ops.Relation, unit: ops.Unit, host: str) -> Bound | None:
     """Returns the credential; `None` if it is missing or belongs to another host."""
-    told = entry(relation.data[relation.app], unit.name) if relation.app else None
-    if told is None or told.host != host:
+    published = entry(relation.data[relation.app], unit.name) if relation.app else None
+    if published is None or published.host != host:
         return None
     try:
-        content = model.get_secret(id=told.secret).get_content(refresh=True)
+        content = model.get_secret(id=published.secret).get_content(refresh=True)
     except (ops.ModelError, ops.SecretNotFoundError):
         return None
     if not all(content.get(key) for key in ("auth-url", "credential-id", "credential-secret")):

@@ -171,8 +171,8 @@ def request_identity(
 
 
 def identity(relation: ops.Relation) -> Identity | None:
-    told = dict(relation.data[relation.app]) if relation.app else {}
-    data = {key: told.get(_RENAMED.get(key, key.replace("_", "-")), "") for key in _IDENTITY}
+    published = dict(relation.data[relation.app]) if relation.app else {}
+    data = {key: published.get(_RENAMED.get(key, key.replace("_", "-")), "") for key in _IDENTITY}
     if not all(databag.given(data[key]) for key in _REQUIRED):
         data = databag.first(relation, *_REQUIRED) or {}
     return Identity({key: value for key, value in data.items() if databag.given(value)}) if data else None

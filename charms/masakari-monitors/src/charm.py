@@ -107,10 +107,10 @@ class MasakariMonitorsCharm(base.Charm):
             self._polkit(None)
             return False
         try:
-            told = yaml.safe_load(text)
+            parsed = yaml.safe_load(text)
         except yaml.YAMLError as e:
             raise Problem(f"option process-list is not valid YAML: {' '.join(str(e).split())}") from e
-        if not isinstance(told, list) or not all(isinstance(one, dict) and one.get("process_name") for one in told):
+        if not isinstance(parsed, list) or not all(isinstance(one, dict) and one.get("process_name") for one in parsed):
             raise Problem("option process-list is not a list of processes, each with a process_name")
         changed = self.machine.write(settings.PROCESSES, text.rstrip("\n") + "\n", 0o640, "root", settings.GROUP)
         self._polkit("pkla" if '"22.04"' in (self.machine.read("/etc/os-release") or "") else "rules")

@@ -48,17 +48,17 @@ def login(given: Bound | Credentials) -> dict[str, str | None]:
             "application_credential_id": given.id,
             "application_credential_secret": given.secret,
         }
-    told = given.data
+    data = given.data
     return {
         "auth_type": "password",
         "auth_url": given.auth_url,
-        "project_name": told["credentials_project"],
-        "project_domain_name": told.get("credentials_project_domain_name") or told.get("domain"),
-        "project_domain_id": told.get("credentials_project_domain_id"),
-        "user_domain_name": told.get("credentials_user_domain_name") or told.get("domain"),
-        "user_domain_id": told.get("credentials_user_domain_id"),
-        "username": told["credentials_username"],
-        "password": told["credentials_password"],
+        "project_name": data["credentials_project"],
+        "project_domain_name": data.get("credentials_project_domain_name") or data.get("domain"),
+        "project_domain_id": data.get("credentials_project_domain_id"),
+        "user_domain_name": data.get("credentials_user_domain_name") or data.get("domain"),
+        "user_domain_id": data.get("credentials_user_domain_id"),
+        "username": data["credentials_username"],
+        "password": data["credentials_password"],
     }
 
 

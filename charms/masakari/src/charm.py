@@ -260,15 +260,15 @@ class MasakariCharm(base.Charm):
             return ops.BlockedStatus(f"Ports which should be open, but are not: {', '.join(closed)}")
         if waits := self._waits_for():
             return ops.WaitingStatus(f"The engine waits until Tachi is on {', '.join(sorted(waits))}")
-        told = [base.READY]
+        notes = [base.READY]
         if unfenced := self.memory.get(UNFENCED):
             named = ", ".join(unfenced[:5]) + (f" and {len(unfenced) - 5} more" if len(unfenced) > 5 else "")
-            told.append(f"nothing can fence {named}")
+            notes.append(f"nothing can fence {named}")
         if self.unit.is_leader() and (refused := self.memory.get(REFUSED)):
-            told.append("; ".join(refused[:3]) + (f" and {len(refused) - 3} more monitors" if len(refused) > 3 else ""))
+            notes.append("; ".join(refused[:3]) + (f" and {len(refused) - 3} more monitors" if len(refused) > 3 else ""))
         if loose := strictness.loose(self.config, self._replaced()):
-            told.append(f"accepts reports like Masakari; to tighten, set {' '.join(loose)}")
-        return ops.ActiveStatus("; ".join(told))
+            notes.append(f"accepts reports like Masakari; to tighten, set {' '.join(loose)}")
+        return ops.ActiveStatus("; ".join(notes))
 
     # --- actions ---
 

@@ -36,7 +36,7 @@ def frontends(relation: ops.Relation | None, unit: ops.Unit, addresses: Addresse
         frontend = found.setdefault(address, Frontend(address, str(network or single), {unit.name.replace("/", "-"): address}))
         for peer in databag.remote_units(relation) if relation else []:
             data = relation.data[peer] if relation else {}
-            told = data.get(f"{key}-address") or (data.get("ingress-address") if key == "private" else None)
-            if told:
-                frontend.backends[peer.name.replace("/", "-")] = told
+            published = data.get(f"{key}-address") or (data.get("ingress-address") if key == "private" else None)
+            if published:
+                frontend.backends[peer.name.replace("/", "-")] = published
     return [found[address] for address in sorted(found, key=lambda text: (":" in text, ipaddress.ip_address(text)))]

@@ -1,8 +1,7 @@
-"""Application credentials for the monitors, one for each unit, bound to the host that the unit was on when it first said so.
+"""Application credentials for the monitors, one for each unit, bound to the host that the unit published first.
 
-A unit that is broken into must not get the credential of another host. So what is first told counts: a unit keeps its host, and
-a host its unit for as long as that unit is there. Whoever comes after a unit that is gone gets a new credential, and the old one
-ends.
+A compromised unit must not get the credential of another host, so the first published host counts: a unit keeps its host, and a
+host its unit as long as that unit exists. The next unit on that host gets a new credential, and the old one is revoked.
 """
 
 from __future__ import annotations
@@ -44,11 +43,11 @@ class Wanted:
                 continue
             units = {unit.name: unit for unit in databag.remote_units(relation)}
             for name in relation.data[charm.app]:
-                if told := entry(relation.data[charm.app], name):
+                if published := entry(relation.data[charm.app], name):
                     if name in units:
-                        held[told.host] = name
+                        held[published.host] = name
                     else:
-                        self.left[told.host] = (relation, name)
+                        self.left[published.host] = (relation, name)
             asking += [(relation, unit) for unit in units.values()]
         for relation, unit in asking:
             host = relation.data[unit].get("host", "")
@@ -83,15 +82,15 @@ def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
         for host, (relation, unit) in wanted.new.items():
             content = _made(charm.machine.read(f"{FOLDER}/{host}.conf"))
             if content is None:
-                said = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
-                wanted.refused.append(f"no credential for {host}: {said[-1][:200]}")
+                output = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+                wanted.refused.append(f"no credential for {host}: {output[-1][:200]}")
                 continue
             if left := wanted.left.get(host):
                 _withdraw(charm, *left)
             secret = charm.app.add_secret(content, description=f"the monitors of {host}")
             secret.grant(relation, unit=unit)
-            told = {"host": host, "secret": secret.id}
-            relation.data[charm.app][unit.name] = json.dumps(told)
+            published = {"host": host, "secret": secret.id}
+            relation.data[charm.app][unit.name] = json.dumps(published)
             log.info("%s has an application credential for %s", unit.name, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,10 +111,10 @@ def _made(text: str | None) -> dict[str, str] | None:
 
 
 def _withdraw(charm: MasakariCharm, relation: ops.Relation, unit: str) -> None:
-    told: Entry | None = entry(relation.data[charm.app], unit)
+    published: Entry | None = entry(relation.data[charm.app], unit)
     del relation.data[charm.app][unit]
-    if told:
+    if published:
         try:
-            charm.model.get_secret(id=told.secret).remove_all_revisions()
+            charm.model.get_secret(id=published.secret).remove_all_revisions()
         except (ops.ModelError, ops.SecretNotFoundError):
             log.info("the secret of %s no longer exists", unit)

@@ -47,7 +47,7 @@ class PacemakerRemoteCharm(base.Charm):
             return
         for relation in self.model.relations[RELATION]:
             if relation.active:
-                databag.publish(relation.data[self.unit], self.told())
+                databag.publish(relation.data[self.unit], self.published())
         key = self._key()
         if key is None:
             return
@@ -59,7 +59,7 @@ class PacemakerRemoteCharm(base.Charm):
             if not self.machine.start(service):
                 log.error("failed to start %s", service)
 
-    def told(self) -> dict[str, str | None]:
+    def published(self) -> dict[str, str | None]:
         """Values are JSON, as the reactive charm's library writes them."""
         name = self.machine.fqdn()
         address = self.addresses.binding(RELATION) or self.addresses.local()
@@ -111,7 +111,7 @@ class PacemakerRemoteCharm(base.Charm):
             "key-mode": oct(stat.S_IMODE(self.machine.path(KEY).stat().st_mode)) if key else "none",
         }
         for relation in self.model.relations[RELATION]:
-            results["told"] = json.dumps({name: relation.data[self.unit].get(name) for name in self.told()})
+            results["told"] = json.dumps({name: relation.data[self.unit].get(name) for name in self.published()})
         event.set_results(results)
 
 
