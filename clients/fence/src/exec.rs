@@ -223,25 +223,25 @@ impl Exec {
 
     fn call(&self, action: &str, plug: &Plug, limit: Duration) -> Call<'_> {
         let mut input = format!("action={action}\n");
-        let mut say = |name: &str, value: &str| {
+        let mut add = |name: &str, value: &str| {
             input.push_str(name);
             input.push('=');
             input.push_str(value);
             input.push('\n');
         };
         for (name, value) in &self.options.params {
-            say(name, value);
+            add(name, value);
         }
         for (name, value) in &self.options.secrets {
-            say(name, value.expose_secret());
+            add(name, value.expose_secret());
         }
         // A plug among the parameters belongs to an agent of one host, so it is not overridden.
         if let Some(param) = &self.options.plug_param
             && !self.options.params.contains_key(param)
         {
-            say(param, plug.name());
+            add(param, plug.name());
         }
-        say("nodename", plug.host());
+        add("nodename", plug.host());
         Call {
             program: &self.program,
             args: Vec::new(),
@@ -277,9 +277,9 @@ impl Exec {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&output::without_noise(&output));
+        let message = self.scrub.line(&output::without_noise(&output));
         let text = format!(
-            "{} action={action} of {plug} exited {ended}: {said}",
+            "{} action={action} of {plug} exited {ended}: {message}",
             self.agent()
         );
         let class = output::class(&output);
@@ -325,14 +325,14 @@ impl Device for Exec {
             (Power::On, None) => Power::On,
             (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,
         };
-        let said = self.scrub.line(&finished.stdout);
+        let message = self.scrub.line(&finished.stdout);
         let code = finished.code.unwrap_or_default();
         Ok(PowerReading {
             power,
-            raw: if said.is_empty() {
+            raw: if message.is_empty() {
                 format!("exit code {code}")
             } else {
-                said
+                message
             },
             device: format!("{} plug {}", self.endpoint, plug.name()),
             at: self.clock.wall(),

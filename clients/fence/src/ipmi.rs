@@ -262,13 +262,13 @@ impl Ipmi {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&output::without_noise(&finished.stderr));
+        let message = self.scrub.line(&output::without_noise(&finished.stderr));
         let advice = why
             .advice
             .map(|advice| format!(" ({advice})"))
             .unwrap_or_default();
         let line = self.line(words);
-        let text = format!("{line} failed: ipmitool exited {ended}: {said}{advice}");
+        let text = format!("{line} failed: ipmitool exited {ended}: {message}{advice}");
         Err(fault(why.class, None, maybe_done, text))
     }
 
@@ -277,8 +277,8 @@ impl Ipmi {
         if finished.stdout.to_ascii_lowercase().contains(want) {
             return Ok(());
         }
-        let said = self.scrub.line(&finished.stdout);
-        let text = format!("{}: chassis power {verb} returned {said:?}", self.endpoint);
+        let message = self.scrub.line(&finished.stdout);
+        let text = format!("{}: chassis power {verb} returned {message:?}", self.endpoint);
         Err(fault(FaultClass::Transient, None, true, text))
     }
 }

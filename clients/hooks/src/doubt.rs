@@ -59,7 +59,7 @@ mod tests {
                 "it is not a file",
             ),
             ("not executable", script("text", 0o644), "not executable"),
-            ("anybody's", script("anybodys", 0o777), "can change it"),
+            ("writable by all", script("writable", 0o777), "can change it"),
             ("without TLS", "http://h/x".into(), "so its answer can be forged"),
             (
                 "a token without TLS",

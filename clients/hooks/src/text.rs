@@ -40,8 +40,8 @@ mod tests {
             (b"a\r\nFAKE log \x1b[31mline\x07", "exit 3: a FAKE log [31mline"),
             (b"\xff\xfe", "exit 3: \u{fffd}\u{fffd}"),
         ];
-        for (said, expected) in cases {
-            assert_eq!(with_output("exit 3", said), expected);
+        for (output, expected) in cases {
+            assert_eq!(with_output("exit 3", output), expected);
         }
         assert_eq!(one_line(&"é".repeat(5000)).chars().count(), MAX_SHOWN + 3);
     }

@@ -309,12 +309,8 @@ mod tests {
 
         fn take(&self, what: &'static str) -> Result<(), CallError> {
             self.note(what);
-            let mut results = self.results.lock().unwrap();
-            match if results.is_empty() {
-                "ok"
-            } else {
-                results.remove(0)
-            } {
+            let mut left = self.results.lock().unwrap();
+            match if left.is_empty() { "ok" } else { left.remove(0) } {
                 "ok" => Ok(()),
                 word => Err(broken(word)),
             }
@@ -337,12 +333,8 @@ mod tests {
 
         async fn read_power(&self, _plug: &Plug) -> Result<PowerReading, CallError> {
             self.note("read");
-            let mut readings = self.readings.lock().unwrap();
-            let word = if readings.len() > 1 {
-                readings.remove(0)
-            } else {
-                readings[0]
-            };
+            let mut left = self.readings.lock().unwrap();
+            let word = if left.len() > 1 { left.remove(0) } else { left[0] };
             let power = match word {
                 "on" => Power::On,
                 "off" => Power::Off,
@@ -541,10 +533,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_action_follows_the_contract() {
-        for &(case, action, readings, results, code, said, commands) in CASES {
+        for &(case, action, readings, results, code, expected, commands) in CASES {
             let fake = Fake::new(readings, results);
             let (got, out, err) = act(action, &fake, POLLS).await;
-            assert_eq!((got, out.as_str()), (code, said), "{case}: {err}");
+            assert_eq!((got, out.as_str()), (code, expected), "{case}: {err}");
             let given = fake.commands();
             if case.starts_with("row 6") {
                 assert!(

@@ -177,7 +177,7 @@ mod tests {
     /// Covers I6.
     #[test]
     fn only_unambiguous_texts_are_on_or_off() {
-        for (said, want) in [
+        for (sample, want) in [
             ("Chassis Power is on\n", Power::On),
             ("Chassis Power is off\n", Power::Off),
             ("noise\r\n  chassis power is OFF \r\n", Power::Off),
@@ -189,7 +189,7 @@ mod tests {
             ("", Power::Unknown),
             ("off", Power::Unknown),
         ] {
-            assert_eq!(power(said), want, "{said:?}");
+            assert_eq!(power(sample), want, "{sample:?}");
         }
     }
 
@@ -199,7 +199,7 @@ mod tests {
         const NOISE: &str = "Get HPM.x Capabilities request failed, compcode = d4\n\
             Invalid completion code received: Insufficient privilege level\n";
         let (permanent, transient) = (FaultClass::Permanent, FaultClass::Transient);
-        for (case, said, class, in_session) in [
+        for (case, sample, class, in_session) in [
             (
                 "row 5: password",
                 format!("> RAKP 2 HMAC is invalid\n{LOST}"),
@@ -258,14 +258,14 @@ mod tests {
             ),
             ("nothing", String::new(), transient, true),
         ] {
-            let why = why(&said);
+            let why = why(&sample);
             assert_eq!((why.class, why.in_session), (class, in_session), "{case}");
         }
     }
 
     #[test]
     fn noise_is_left_out() {
-        let said = "Loading IANA PEN Registry...\n> RAKP 2 HMAC is invalid\nError: x\n";
-        assert_eq!(without_noise(said), "> RAKP 2 HMAC is invalid; Error: x");
+        let sample = "Loading IANA PEN Registry...\n> RAKP 2 HMAC is invalid\nError: x\n";
+        assert_eq!(without_noise(sample), "> RAKP 2 HMAC is invalid; Error: x");
     }
 }

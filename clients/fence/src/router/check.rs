@@ -180,7 +180,7 @@ impl Fencers {
     }
 
     async fn look(&self, report: Report) -> Report {
-        match self.whom(&report) {
+        match self.device_of(&report) {
             Ok((device, plug)) => {
                 let _place = self.place(device.as_ref()).await;
                 asked(report, device.as_ref(), &plug).await
@@ -204,7 +204,7 @@ impl Fencers {
         patience: Duration,
         late: impl FnOnce(&Report) + Send,
     ) -> Report {
-        let (device, plug) = match self.whom(&report) {
+        let (device, plug) = match self.device_of(&report) {
             Ok(found) => found,
             Err(error) => return report.seen(Err(error)),
         };
@@ -219,7 +219,7 @@ impl Fencers {
         look.await.strict()
     }
 
-    fn whom(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {
+    fn device_of(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {
         let target = report.target.as_ref();
         let target = target.ok_or_else(|| CallError::refused("there is no device"))?;
         self.device(&report.host, target)

@@ -170,8 +170,8 @@ mod tests {
             ("none, before 2.75", "c1", &left_out, 0),
         ] {
             let fake = nova(node, Reply::Json(200, shown.clone())).await;
-            let told = fake.nova().await.count_in_cell("c1").await.unwrap();
-            assert_eq!(told, Some(count), "{case}");
+            let got = fake.nova().await.count_in_cell("c1").await.unwrap();
+            assert_eq!(got, Some(count), "{case}");
             let lists = fake
                 .calls()
                 .iter()
