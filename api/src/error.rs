@@ -283,7 +283,7 @@ mod tests {
             class,
             status,
             maybe_done: false,
-            text: "nova said so".to_owned(),
+            text: "nova refused".to_owned(),
         };
         ApiError::from(CallError { fault, source: None })
     }

@@ -184,9 +184,9 @@ mod tests {
         let shutdown = CancellationToken::new();
         let started = Arc::new(Notify::new());
         let finish = Arc::new(Notify::new());
-        let (tell, wait) = (Arc::clone(&started), Arc::clone(&finish));
+        let (notify, wait) = (Arc::clone(&started), Arc::clone(&finish));
         let slow = move || async move {
-            tell.notify_one();
+            notify.notify_one();
             wait.notified().await;
             "done"
         };
@@ -226,7 +226,7 @@ mod tests {
         assert!(server.ended.await.unwrap(), "drained");
         assert!(
             TcpStream::connect(server.address).await.is_err(),
-            "accepts no more"
+            "no longer accepts"
         );
     }
 
@@ -414,13 +414,13 @@ mod tests {
 
     #[tokio::test]
     async fn requests_know_where_they_come_from() {
-        let tell = |request: axum::extract::Request| async move {
+        let show_peer = |request: axum::extract::Request| async move {
             format!("{:?}", request.extensions().get::<Peer>())
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let router = Router::new().fallback(tell);
+        let router = Router::new().fallback(show_peer);
         let ended = tokio::spawn(serve(listener, router, ServeOptions::default(), shutdown.clone()));
         let stream = send(address, "GET / HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n").await;
         let own = stream.local_addr().unwrap();

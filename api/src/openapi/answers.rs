@@ -163,7 +163,7 @@ fn success(success: &Success) -> Option<(u16, Value)> {
         }
         Success::One(status, key, schema, links) => {
             let item = json!({"$ref": format!("#/components/schemas/{schema}")});
-            let mut answer = spoken("The requested data.", &rooted(key, &item));
+            let mut answer = with_microversion("The requested data.", &rooted(key, &item));
             if !links.is_empty() {
                 let links: Map<String, Value> = links
                     .iter()
@@ -182,13 +182,16 @@ fn success(success: &Success) -> Option<(u16, Value)> {
         }
         Success::Many(key, schema) => {
             let items = json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{schema}")}});
-            Some((200, spoken("The requested data.", &rooted(key, &items))))
+            Some((
+                200,
+                with_microversion("The requested data.", &rooted(key, &items)),
+            ))
         }
         Success::Stream => {
             let content = json!({"schema": {"type": "string"}});
             let answer = json!({
                 "description": "A stream of events, until the client or the server ends it.",
-                "headers": spoken_headers(),
+                "headers": microversion_headers(),
                 "content": {"text/event-stream": content},
             });
             Some((200, answer))
@@ -200,14 +203,14 @@ fn success(success: &Success) -> Option<(u16, Value)> {
                 .collect();
             let answer = json!({
                 "description": "The requested data.",
-                "headers": spoken_headers(),
+                "headers": microversion_headers(),
                 "content": contents,
             });
             Some((200, answer))
         }
         Success::Nothing => Some((
             204,
-            json!({"description": "The action succeeded.", "headers": spoken_headers()}),
+            json!({"description": "The action succeeded.", "headers": microversion_headers()}),
         )),
         Success::Never => None,
     }
@@ -219,16 +222,16 @@ fn rooted(key: &str, value: &Value) -> Value {
 }
 
 /// Returns an answer with microversion headers, in JSON by either of its media types.
-fn spoken(about: &str, schema: &Value) -> Value {
+fn with_microversion(about: &str, schema: &Value) -> Value {
     let content = json!({"schema": schema});
     json!({
         "description": about,
-        "headers": spoken_headers(),
+        "headers": microversion_headers(),
         "content": {"application/json": content, "application/vnd.openstack.masakari+json": content},
     })
 }
 
-fn spoken_headers() -> Value {
+fn microversion_headers() -> Value {
     json!({
         "x-openstack-request-id": {"$ref": "#/components/headers/requestId"},
         "OpenStack-API-Version": {"$ref": "#/components/headers/microversion"},

@@ -35,7 +35,7 @@ async function ask(path, timeout, options) {
 }
 
 /** Sends an action to the API, with the header that only the board's own page sends, and returns the result. */
-export async function tell(path, body) {
+export async function submit(path, body) {
   const headers = { 'Content-Type': 'application/json', 'X-Tachi-Board': '1' };
   const answer = await ask(path, ACTION_TIMEOUT, { method: 'POST', headers, body: JSON.stringify(body) });
   return answer.status === 204 ? null : Object.values(await answer.json())[0];
@@ -43,11 +43,11 @@ export async function tell(path, body) {
 
 /** The current page: its path, its place in the document, and its last HTML. */
 let wanted = null;
-let heard = performance.now();
+let answeredAt = performance.now();
 let trouble = '';
 let stale = false;
 let timer = null;
-let looker = null;
+let lookTimer = null;
 let stream = null;
 let later = 0;
 /** True if the event stream is open; `null` before the first attempt. */
@@ -72,7 +72,7 @@ function turn() {
 }
 
 function look() {
-  const silent = performance.now() - heard;
+  const silent = performance.now() - answeredAt;
   const seconds = Math.round(silent / 1000);
   const old = wanted !== null && silent >= OLD;
   const badge = document.getElementById('age');
@@ -82,12 +82,12 @@ function look() {
   if (old !== stale) turn();
   tick();
   // Runs exactly when the answer becomes stale, and often enough for ages in seconds.
-  clearTimeout(looker);
-  looker = setTimeout(look, silent < OLD ? Math.min(PACE, OLD - silent) : PACE);
+  clearTimeout(lookTimer);
+  lookTimer = setTimeout(look, silent < OLD ? Math.min(PACE, OLD - silent) : PACE);
 }
 
 /** Closes the stream: the tab is hidden, or the stream may be dead. */
-function hush(now) {
+function closeStream(now) {
   stream?.close();
   stream = null;
   live = now;
@@ -99,20 +99,20 @@ function listen() {
   if (stream || document.hidden || performance.now() < later) return;
   const mine = new EventSource('api/events');
   stream = mine;
-  const hear = (now) => () => {
+  const handle = (now) => () => {
     if (stream !== mine) return;
     live = now;
     // The browser reconnects by itself after the end of a stream, but not after 401 and 503.
     if (mine.readyState === EventSource.CLOSED) {
-      hush(false);
+      closeStream(false);
       later = performance.now() + LATER;
     }
     soon();
   };
   // A stream starts with the current state, so no earlier change is missed.
-  mine.addEventListener('situation', hear(true));
-  mine.addEventListener('unknown', hear(true));
-  mine.addEventListener('error', hear(false));
+  mine.addEventListener('situation', handle(true));
+  mine.addEventListener('unknown', handle(true));
+  mine.addEventListener('error', handle(false));
 }
 
 /** Renders the page at `path` in `place` whenever it changes, until `refused` returns true for an error. */
@@ -125,7 +125,7 @@ export function follow(path, place, refused) {
     const answer = await ask(path, READ_TIMEOUT, { headers: tag ? { 'If-None-Match': tag } : {} });
     const html = answer.status === 304 ? null : await answer.text();
     if (wanted !== mine) return;
-    heard = performance.now();
+    answeredAt = performance.now();
     trouble = '';
     set(answer.headers.get('date'));
     listen();
@@ -151,11 +151,11 @@ export function follow(path, place, refused) {
       if (answered && error.status < 500) {
         tag = mine.html = '';
         if (refused(error)) return;
-        heard = performance.now();
+        answeredAt = performance.now();
       } else {
         trouble = answered ? `: ${error.message.replace(/\.$/, '')}` : '';
         // An API that does not answer sends no events either, even if the stream was not closed.
-        if (!answered) hush(false);
+        if (!answered) closeStream(false);
       }
     }
     asking = false;
@@ -183,15 +183,15 @@ export function follow(path, place, refused) {
 export function rest(page = null) {
   wanted = page;
   clearTimeout(timer);
-  heard = performance.now();
+  answeredAt = performance.now();
   trouble = '';
   if (page) look();
-  else hush(null);
+  else closeStream(null);
 }
 
 document.addEventListener('visibilitychange', () => {
   // The number of streams is limited, and the tab is hidden.
-  if (document.hidden) hush(null);
+  if (document.hidden) closeStream(null);
   else soon();
 });
 look();

@@ -1,7 +1,7 @@
 // The login form. The credentials go to the API only, which sends them to Keystone.
 
 import { copy } from './draw.js';
-import { tell } from './live.js';
+import { submit } from './live.js';
 
 const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
@@ -26,7 +26,7 @@ export function loginPage(place, why, done) {
     send.disabled = true;
     fault.textContent = '';
     try {
-      await tell('login', Object.fromEntries(new FormData(form)));
+      await submit('login', Object.fromEntries(new FormData(form)));
       form.remove();
       done();
     } catch (error) {

@@ -1,7 +1,7 @@
 // Navigation between pages, and the login.
 
 import { choose, copy, plain, sift, swap } from './draw.js';
-import { follow, redraw, rest, tell } from './live.js';
+import { follow, redraw, rest, submit } from './live.js';
 import { loginPage } from './login.js';
 import { forget } from './words.js';
 
@@ -74,7 +74,7 @@ function show(focus) {
   });
 }
 
-document.getElementById('logout').addEventListener('click', () => tell('logout').then(
+document.getElementById('logout').addEventListener('click', () => submit('logout').then(
   () => login('You are logged out.'),
   () => login('✗ The API does not answer, so you may still be logged in. Close the browser.')));
 document.body.classList.toggle('plain', !isSecureContext);

@@ -1,7 +1,7 @@
 // Operator actions: the dialog of a button shows the consequence and the equivalent command before it sends the action.
 
 import { copy, day, plain } from './draw.js';
-import { soon, tell } from './live.js';
+import { soon, submit } from './live.js';
 
 const SECONDS = { m: 60, h: 3600 };
 
@@ -97,7 +97,7 @@ function open({ key: own, label, act }) {
     const results = [];
     for (const { name, body } of chosen()) {
       const [key] = Object.keys(body);
-      const sent = tell('words', word(body, values())).then(RESULTS[key]);
+      const sent = submit('words', word(body, values())).then(RESULTS[key]);
       const [done, text] = await sent.catch((error) => [false, trouble(error)]);
       results.push([done, chosen().length > 1 ? `${name}: ${text}` : text]);
     }
