@@ -44,7 +44,7 @@ export function tick() {
   }
 }
 
-const SIGNS = { ok: '●', info: '●', warn: '!', unknown: '?', err: '✗' };
+const SYMBOLS = { ok: '●', info: '●', warn: '!', unknown: '?', err: '✗' };
 
 /** Shows the region's state in the title and icon, and the user. */
 export function state(stale) {
@@ -52,7 +52,7 @@ export function state(stale) {
   if (!region) return;
   const grade = stale ? 'unknown' : region.grade;
   const waits = region.waits === '0' ? '' : ` ${region.waits}`;
-  document.title = `${SIGNS[grade]}${waits} · ${document.body.dataset.title} · Tachi`;
+  document.title = `${SYMBOLS[grade]}${waits} · ${document.body.dataset.title} · Tachi`;
   document.querySelector('link[rel=icon]').href = `icon-${grade === 'info' ? 'ok' : grade}.svg`;
   const who = document.getElementById('who');
   who.textContent = region.who;
@@ -60,7 +60,7 @@ export function state(stale) {
 }
 
 /** Marks all good states as unknown, because the API has not answered for too long. */
-export function doubt(place) {
+export function markStale(place) {
   for (const node of place.querySelectorAll('.good, .mark.ok, .mark.protected')) {
     node.className = 'mark unknown';
     node.textContent = '? unknown';
@@ -92,7 +92,7 @@ export function choose({ dataset: { chip }, textContent: by }) {
 }
 
 /** Hides rows that lack a word of the search field or match none of the active filters. */
-export function sift() {
+export function filterRows() {
   const words = (document.getElementById('filter')?.value || '').toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [...document.querySelectorAll('tr[data-search]')];
   for (const chip of document.querySelectorAll('[data-chip]')) chip.ariaPressed = pressed.has(chip.dataset.chip);
@@ -103,18 +103,18 @@ export function sift() {
   if (shown) shown.textContent = rows.filter((row) => !row.hidden).length;
 }
 
-const named = (node) => node.getAttribute('href') || node.dataset.key;
+const keyOf = (node) => node.getAttribute('href') || node.dataset.key;
 
 /** Replaces the page; the focus stays on the same link or button. */
 export function swap(place, html) {
-  const at = place.contains(document.activeElement) && named(document.activeElement);
+  const at = place.contains(document.activeElement) && keyOf(document.activeElement);
   const open = [...place.querySelectorAll('details[open]')].map((node) => node.dataset.key);
   place.innerHTML = html;
   for (const node of place.querySelectorAll('details')) node.open = open.includes(node.dataset.key);
   sort(place);
   tick();
-  sift();
-  if (at) [...place.querySelectorAll('a, button')].find((node) => named(node) === at)?.focus({ preventScroll: true });
+  filterRows();
+  if (at) [...place.querySelectorAll('a, button')].find((node) => keyOf(node) === at)?.focus({ preventScroll: true });
 }
 
 /** Copies a template, and returns its parts by tag or class name. */

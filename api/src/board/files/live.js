@@ -1,22 +1,22 @@
 // Follows the event stream, polls the API for the current page, and shows the age of the last answer.
 
-import { doubt, set, state, swap, tick } from './draw.js';
+import { markStale, set, state, swap, tick } from './draw.js';
 
 /** Time without an answer after which the shown page is stale, in ms. */
-const OLD = 10_000;
+const STALE_AFTER = 10_000;
 /** Timeout of a read, in ms. */
 const READ_TIMEOUT = 8_000;
 /** Timeout of an action, in ms: a login waits for Keystone, and a freeze for every engine. */
 const ACTION_TIMEOUT = 30_000;
 /** Interval at which ages are rendered, in ms. */
-const PACE = 500;
+const RENDER_INTERVAL = 500;
 /** Poll interval with a stream, in ms. It shows that the API answers, and refreshes data without events. */
-const CALM = 5_000;
+const POLL_INTERVAL = 5_000;
 /** Poll interval without a stream, and in a hidden tab, in ms. */
-const BUSY = 1_000;
-const UNSEEN = 9_000;
+const FAST_POLL_INTERVAL = 1_000;
+const HIDDEN_POLL_INTERVAL = 9_000;
 /** Retry interval of a refused stream, in ms; the limit of streams may have room then. */
-const LATER = 15_000;
+const STREAM_RETRY_DELAY = 15_000;
 
 export class Refused extends Error {
   constructor(status, text) {
@@ -47,7 +47,7 @@ let answeredAt = performance.now();
 let trouble = '';
 let stale = false;
 let timer = null;
-let lookTimer = null;
+let ticker = null;
 let stream = null;
 let later = 0;
 /** True if the event stream is open; `null` before the first attempt. */
@@ -59,7 +59,7 @@ export const redraw = () => wanted?.html && swap(wanted.place, wanted.html);
 /** Polls the current page at once, as after an action. */
 export const soon = () => wanted?.soon();
 
-function turn() {
+function toggleStale() {
   stale = !stale;
   const alarm = document.getElementById('alarm');
   // The text stays constant: a screen reader repeats an alert whenever its text changes.
@@ -67,23 +67,23 @@ function turn() {
     ? `The API does not answer${trouble}. The data below is stale; the current state is unknown.` : '';
   alarm.hidden = !stale;
   state(stale);
-  if (stale) doubt(wanted.place);
+  if (stale) markStale(wanted.place);
   else if (wanted?.html) swap(wanted.place, wanted.html);
 }
 
 function look() {
   const silent = performance.now() - answeredAt;
   const seconds = Math.round(silent / 1000);
-  const old = wanted !== null && silent >= OLD;
+  const old = wanted !== null && silent >= STALE_AFTER;
   const badge = document.getElementById('age');
   const listens = live === null ? '' : live ? 'live, ' : 'not live, ';
   badge.textContent = old ? `✗ no answer for ${seconds} s` : wanted && `${listens}seen ${seconds} s ago`;
   badge.classList.toggle('old', old);
-  if (old !== stale) turn();
+  if (old !== stale) toggleStale();
   tick();
   // Runs exactly when the answer becomes stale, and often enough for ages in seconds.
-  clearTimeout(lookTimer);
-  lookTimer = setTimeout(look, silent < OLD ? Math.min(PACE, OLD - silent) : PACE);
+  clearTimeout(ticker);
+  ticker = setTimeout(look, silent < STALE_AFTER ? Math.min(RENDER_INTERVAL, STALE_AFTER - silent) : RENDER_INTERVAL);
 }
 
 /** Closes the stream: the tab is hidden, or the stream may be dead. */
@@ -105,7 +105,7 @@ function listen() {
     // The browser reconnects by itself after the end of a stream, but not after 401 and 503.
     if (mine.readyState === EventSource.CLOSED) {
       closeStream(false);
-      later = performance.now() + LATER;
+      later = performance.now() + STREAM_RETRY_DELAY;
     }
     soon();
   };
@@ -161,8 +161,8 @@ export function follow(path, place, refused) {
     asking = false;
     if (wanted !== mine) return;
     // A page that changes without events has its own poll interval.
-    const own = Number(place.querySelector('[data-pace]')?.dataset.pace) || CALM;
-    const pause = document.hidden ? UNSEEN : live && !failed ? own : BUSY;
+    const own = Number(place.querySelector('[data-pace]')?.dataset.pace) || POLL_INTERVAL;
+    const pause = document.hidden ? HIDDEN_POLL_INTERVAL : live && !failed ? own : FAST_POLL_INTERVAL;
     // A region with slow answers is polled less often, even if it changes a lot.
     const rest = Math.min(5_000, 5 * (performance.now() - began));
     next = performance.now() + rest;

@@ -1,9 +1,9 @@
 // Navigation between pages, and the login.
 
-import { choose, copy, plain, sift, swap } from './draw.js';
+import { choose, copy, filterRows, plain, swap } from './draw.js';
 import { follow, redraw, rest, submit } from './live.js';
 import { loginPage } from './login.js';
-import { forget } from './words.js';
+import { closeDialog } from './words.js';
 
 const place = document.getElementById('page');
 const nav = document.getElementById('nav');
@@ -21,7 +21,7 @@ function where() {
 
 function login(why) {
   rest();
-  forget();
+  closeDialog();
   nav.hidden = true;
   document.title = 'Log in · Tachi';
   document.getElementById('who').textContent = '';
@@ -32,7 +32,7 @@ function login(why) {
 function search(form, name) {
   const field = form.querySelector('input');
   if (form.dataset.page === 'forecast') field.value = name;
-  field.oninput = sift;
+  field.oninput = filterRows;
   form.onsubmit = (event) => {
     event.preventDefault();
     if (form.dataset.page) location.hash = `#/${form.dataset.page}/${encodeURIComponent(field.value.trim())}`;

@@ -5,7 +5,7 @@ import { soon, submit } from './live.js';
 
 const SECONDS = { m: 60, h: 3600 };
 
-export function forget() {
+export function closeDialog() {
   document.querySelector('dialog')?.remove();
 }
 
@@ -63,7 +63,7 @@ function trouble({ status, message }) {
 
 function open({ key: own, label, act }) {
   const { title, about, asks, each } = JSON.parse(act);
-  forget();
+  closeDialog();
   const parts = ['dialog', 'form', 'fieldset', 'h2', '.about', 'code', '.answer', '.main', '.leave', '.rows', '.token'];
   const [dialog, form, fields, head, text, shown, answer, send, leave, rows, asked] = copy('word', ...parts);
   // Several targets are listed with the known facts about each, and the user can deselect any of them.
