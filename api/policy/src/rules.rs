@@ -178,7 +178,7 @@ impl RuleLoader {
         if self.rules.contains_key(default.name) {
             return;
         }
-        if let Some(rule) = by_old_name.and_then(|old| self.from_old_name(old, default.name)) {
+        if let Some(rule) = by_old_name.and_then(|old| self.rule_under_old_name(old, default.name)) {
             self.rules.insert(default.name.to_owned(), rule);
             return;
         }
@@ -201,7 +201,7 @@ impl RuleLoader {
     }
 
     /// Returns a file's rule under the old name, unless it equals the old default or refers to the new name.
-    fn from_old_name(&self, old: &DeprecatedRule, name: &str) -> Option<Rule> {
+    fn rule_under_old_name(&self, old: &DeprecatedRule, name: &str) -> Option<Rule> {
         let rule = self.rules.get(old.name)?;
         let is_redundant =
             rule.check == parse::text(old.check).check || rule.check == Check::Rule(name.to_owned());

@@ -38,8 +38,7 @@ pub(super) const REFUSALS: &[Refusal] = &[
     refusal(429, "overLimit", "TooManyRequests", "Too many requests; `Retry-After` has the time to wait."),
     refusal(431, "masakariFault", "RequestHeaderFieldsTooLarge", "A header is longer than `max_header_line`."),
     refusal(500, "masakariFault", "InternalServerError", "An internal error; the log has the cause with the request's id."),
-    refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database cannot be reached; try \
-        again later."),
+    refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database cannot be reached; try again later."),
 ];
 
 /// The error statuses of every route that needs a token.
