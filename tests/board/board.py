@@ -175,7 +175,7 @@ class Board(Scene):
         context.close()
 
     def schedule(self, page):
-        self.go(page, "#/schedule", "Times of the clock")
+        self.go(page, "#/schedule", "Times are in the time zone")
         self.check.that("the tests of devices are told", self.seen(page, "8/8 good", 60) and self.seen(page, "every 10 s"), self.text(page))
         self.check.that("and what came of the doctor, by name", self.seen(page, "not checkable", 60) and "every 6h" in self.text(page), self.text(page))
         self.check.that("and when each is done next", self.seen(page, "weekly sun 04:00") and self.seen(page, "in 5 h") and "not yet" in self.text(page), self.text(page))
@@ -198,7 +198,7 @@ class Board(Scene):
         self.check.that("a host that is none is told", self.seen(page, 'no host of a segment is called "nobody"'), self.text(page))
         page.fill("#lose", "")
         page.keyboard.press("Enter")
-        self.check.that("and the page goes on", self.seen(page, "An estimate"), self.text(page))
+        self.check.that("and the page goes on", self.seen(page, "A conservative estimate"), self.text(page))
 
     def filtered(self, page):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
@@ -250,7 +250,7 @@ class Board(Scene):
             other, page = self.open(width, 800, dark)
             other.add_cookies(context.cookies())
             name = "%s-%s" % ("narrow" if width == 360 else "wide", "dark" if dark else "light")
-            for to, text in (("#/now", "Data sources"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Event log"), ("#/history", "back"), ("#/forecast", "An estimate"), ("#/schedule", "every 6h")):
+            for to, text in (("#/now", "Data sources"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Event log"), ("#/history", "back"), ("#/forecast", "A conservative estimate"), ("#/schedule", "every 6h")):
                 page.goto(self.url + to)
                 self.seen(page, text)
                 wide = page.evaluate("document.documentElement.scrollWidth")
