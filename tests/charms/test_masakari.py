@@ -642,7 +642,11 @@ def test_maas_as_a_secret(unit):
 
 @pytest.mark.parametrize(
     "key, url, word",
-    [("a:b", "https://m/", "consumer:token:secret"), ("a:b:c", "", "maas-url is unset"), ("a:b:c", "maas.example", "not an address")],
+    [
+        ("a:b", "https://m/", "consumer:token:secret"),
+        ("a:b:c", "", "maas-url is unset"),
+        ("a:b:c", "maas.example", "not an address"),
+    ],
 )
 def test_maas_written_wrong(unit, key, url, word):
     secret = testing.Secret({"apikey": key})
