@@ -175,7 +175,7 @@ fn tls_needs_both_files_and_names_the_one_that_is_wrong() {
 #[test]
 fn wrong_options_of_http_are_told_with_line_and_option() {
     let cases = [
-        ("wsgi", "wsgi_log_format = %(token)s", "there is no `token`"),
+        ("wsgi", "wsgi_log_format = %(token)s", "unknown name `token`"),
         (
             "wsgi",
             "secure_proxy_ssl_header = a header",

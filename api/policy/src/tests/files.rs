@@ -194,7 +194,7 @@ fn warnings_name_file_line_and_rule() {
     }
     let (_, warnings) = load(&["mine: role:x\nsvc:list: rule:mine\ndefault: '!'\n"]);
     assert!(
-        !warnings.iter().any(|warning| warning.contains("nothing asks")),
+        !warnings.iter().any(|warning| warning.contains("unknown rule")),
         "{warnings:?}"
     );
 }
