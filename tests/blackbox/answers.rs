@@ -377,11 +377,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
 async fn a_database_that_is_away_is_reported_within_five_seconds() {
     let stage = Stage::set(quick_region(2)).await;
     // A closed port, and one that never answers.
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let closed = tachi_testkit::free_port();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     for (case, port) in [
         ("closed", closed),

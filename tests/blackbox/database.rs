@@ -1,6 +1,5 @@
 //! A separate database server for a test that kills it.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +8,7 @@ use std::time::Duration;
 
 use tachi_engine::SystemClock;
 use tachi_store::{Store, StoreOptions};
+use tachi_testkit::free_port;
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -24,17 +24,6 @@ pub(crate) struct OwnServer {
     folder: TempDir,
     port: u16,
     child: Option<Child>,
-}
-
-/// Returns a port below the kernel's ephemeral range, so that no other process gets it while the server is down.
-fn free_port() -> u16 {
-    loop {
-        let port =
-            15_000 + u16::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap()) % 17_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 impl OwnServer {

@@ -7,7 +7,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
 use tachi_sandbox::{ApiEffect, ApiFault};
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Stage, json, quick_region, run, until, until_good};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -32,11 +32,7 @@ async fn forty_instances_are_shown_in_about_ten_lines_and_counted() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 40);
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = tachi_testkit::free_port();
     let conf = std::fs::read_to_string(stage.conf()).unwrap();
     std::fs::write(
         stage.conf(),
@@ -273,8 +269,11 @@ async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_
 
     region.faults().purge_queue(HOST).unwrap();
     region.faults().power_on(HOST).unwrap();
-    until("nothing to speak against the host", LIMIT, async || {
-        run(&stage, &["host", "return", HOST, "--check"]).0 == 0
+    until_good("nothing to speak against the host", LIMIT, async || {
+        let (code, told, stderr) = run(&stage, &["host", "return", HOST, "--check"]);
+        (code == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{code}: {told}{stderr}"))
     })
     .await;
     let (code, _, stderr) = run(&stage, &["host", "return", "compute-999"]);
@@ -295,21 +294,22 @@ async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_
 
 /// `tachi status` of a segment and of a host: findings of another host are neither shown nor counted.
 async fn assert_a_part_is_told_alone(stage: &Stage) {
-    until("the instances to be listed", LIMIT, async || {
-        json(stage, &["status", "all"])["instances"]["protected"].is_u64()
+    until_good("the instances to be listed", LIMIT, async || {
+        let told = json(stage, &["status", "all"]);
+        let listed = told["instances"]["protected"].is_u64();
+        listed.then_some(()).ok_or_else(|| told.to_string())
     })
     .await;
     let mut text = String::new();
     // What Nova lists of it may be older than what is known of its recovery.
-    until(
-        "the host to be told as one that is in maintenance",
-        LIMIT,
-        async || {
-            let (code, told, _) = run(stage, &["status", HOST]);
-            text = told;
-            code == 0 && text.contains(": UNPROTECTED  R.M..")
-        },
-    )
+    until_good("the host to be shown in maintenance", LIMIT, async || {
+        let (code, told, stderr) = run(stage, &["status", HOST]);
+        let shown = code == 0 && told.contains(": UNPROTECTED  R.M..");
+        text = told;
+        shown
+            .then_some(())
+            .ok_or_else(|| format!("{code}: {text}{stderr}"))
+    })
     .await;
     for part in [
         "host compute-001 (in segment all): UNPROTECTED  R.M..",

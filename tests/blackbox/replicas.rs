@@ -34,11 +34,7 @@ async fn operator_api_pages_and_streams_go_on_at_another_replica() {
     for host in ["compute-001", "compute-002", "compute-003"] {
         stage.report(host).await;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = tachi_testkit::free_port();
     let other = stage.folder.path().join("other.conf");
     std::fs::write(&other, format!("[DEFAULT]\nmasakari_api_listen_port = {port}\n")).unwrap();
     let one = stage.spawn("api");

@@ -114,11 +114,7 @@ impl Stage {
         let sandbox = Sandbox::start(options).await.unwrap();
         let store = open(&database.options).await;
         store.migrate().await.unwrap();
-        let api_port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let api_port = tachi_testkit::free_port();
         let stage = Self {
             sandbox,
             folder,
@@ -730,13 +726,26 @@ async fn open(options: &StoreOptions) -> Arc<Store> {
 
 /// Polls until `holds` is true; fails after `limit`.
 pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    until_good(what, limit, async || {
+        if holds().await { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+}
+
+/// Polls until nothing is wrong; after `limit` it fails with what was wrong last.
+pub(crate) async fn until_good(
+    what: &str,
+    limit: Duration,
+    mut poll: impl AsyncFnMut() -> Result<(), String>,
+) {
     let began = Instant::now();
     loop {
         let asked = Instant::now();
-        if holds().await {
-            return;
-        }
-        assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
+        let Err(wrong) = poll().await else { return };
+        assert!(
+            began.elapsed() < limit,
+            "waited {limit:?} in vain for {what}: {wrong}"
+        );
         // A poll that starts a process takes processor time from the awaited work.
         let pause = (asked.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
         tokio::time::sleep(pause).await;

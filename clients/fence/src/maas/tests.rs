@@ -480,9 +480,7 @@ async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
 /// Covers ROW6.
 #[tokio::test]
 async fn a_refused_connection_did_nothing() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/MAAS", free.local_addr().unwrap());
-    drop(free);
+    let url = format!("http://127.0.0.1:{}/MAAS", tachi_testkit::free_port());
     let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
     let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
     let fault = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;

@@ -671,9 +671,7 @@ async fn a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
 /// Covers ROW6.
 #[tokio::test]
 async fn a_refused_connection_is_transient_and_did_nothing() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let url = format!("http://127.0.0.1:{}", tachi_testkit::free_port());
     let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
     options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
     let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();

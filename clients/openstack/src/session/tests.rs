@@ -371,9 +371,7 @@ async fn closing_server() -> (String, tokio::task::JoinHandle<()>) {
 async fn a_connection_lost_after_sending_may_have_been_done_and_a_refused_one_not() {
     let fake = things().await;
     let (closing, task) = closing_server().await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let refusing = format!("http://{}/v2.1", free.local_addr().unwrap());
-    drop(free);
+    let refusing = format!("http://127.0.0.1:{}/v2.1", tachi_testkit::free_port());
     for (endpoint, lost) in [(closing, true), (refusing, false)] {
         let session = fake
             .session_with(|options| options.compute_endpoint = Some(endpoint.clone()))
