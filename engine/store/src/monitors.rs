@@ -22,6 +22,7 @@ use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, StoredHeartbeat};
+use crate::local_disks;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of heartbeats per statement.
@@ -108,6 +109,7 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             planes: says.planes,
             processes_down: says.processes_down,
             boot: None,
+            local_disks: None,
             heartbeat_use: says.heartbeats,
         },
     })
@@ -247,6 +249,11 @@ impl Transaction for HeartbeatRow<'_> {
             let insert = Entity::insert_many(rows).on_conflict(over);
             tx.execute(&insert.into_query()).await?;
         }
+        let readings = last.values().filter_map(|received| {
+            let one = &received.signature;
+            Some((one.host.as_str(), one.local_disks.as_ref()?))
+        });
+        local_disks::write(tx, &readings.collect(), now).await?;
         let strangers = names.into_iter().filter(|name| !known.contains(name));
         Ok(TxOutcome::Keep(strangers.map(str::to_owned).collect()))
     }
@@ -275,6 +282,7 @@ impl Transaction for Forget<'_> {
 mod tests {
     use std::time::Duration;
 
+    use tachi_domain::ServerId;
     use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
     use tachi_engine::ports::Journal as _;
     use tokio::time::Instant;
@@ -295,6 +303,7 @@ mod tests {
             planes: None,
             processes_down: BTreeMap::new(),
             boot: None,
+            local_disks: None,
             heartbeat_use: HeartbeatUse::Unknown,
         }
     }
@@ -416,6 +425,40 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(shown(&bench).await, BootHeartbeats::default());
+    }
+
+    /// Covers R14.
+    #[tokio::test]
+    async fn readings_of_local_disks_are_kept_by_host_until_the_next_one() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        bench.host(&segment, "cmp2").await;
+        let table = bench.store.monitors();
+        let id = |number| ServerId(uuid::Uuid::from_u128(number));
+        let reads = async |host: &str, disks: Option<&[u128]>| {
+            let one = Signature {
+                local_disks: disks.map(|all| all.iter().map(|number| id(*number)).collect()),
+                ..signature(host, MonitorKind::Instance, &[])
+            };
+            table.sign_monitors(&received(&[one])).await.unwrap();
+        };
+        let stored = async |host: &str| bench.store.journal().local_disks(host).await.unwrap();
+        assert!(stored("cmp1").await.is_empty());
+        reads("cmp1", Some(&[1, 2])).await;
+        reads("cmp2", Some(&[3])).await;
+        reads("nobody", Some(&[4])).await;
+        assert_eq!(stored("cmp1").await, [id(1), id(2)].into());
+        assert_eq!(stored("cmp2").await, [id(3)].into());
+        assert!(stored("nobody").await.is_empty(), "a host in no segment");
+        reads("cmp1", None).await;
+        assert_eq!(stored("cmp1").await.len(), 2, "it does not say");
+        assert!(table.forget_monitor("cmp1", MonitorKind::Instance).await.unwrap());
+        assert_eq!(stored("cmp1").await.len(), 2, "kept after the host's death");
+        reads("cmp1", Some(&[2])).await;
+        assert_eq!(stored("cmp1").await, [id(2)].into());
+        reads("cmp1", Some(&[])).await;
+        assert!(stored("cmp1").await.is_empty());
     }
 
     #[tokio::test]
