@@ -1,6 +1,6 @@
 //! What becomes of calls: how they travel, and what they do when they arrive.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -572,6 +572,7 @@ impl World {
                 service: None,
                 written_off: BTreeMap::new(),
                 may_run: BTreeMap::new(),
+                local_disks: BTreeSet::new(),
             }
         } else {
             Inventory {
@@ -581,6 +582,7 @@ impl World {
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
                 may_run: self.journal.may_run(),
+                local_disks: BTreeSet::new(),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));

@@ -232,6 +232,8 @@ impl HostRecovery {
             watched: policy.watched.take(),
             ..ServiceTrack::default()
         };
+        policy.local_disk = std::mem::take(&mut policy.local_disk)
+            .of_segment(&host.segment.name, &host.segment.id.to_string());
         let upper = |key: &str| {
             notification
                 .payload

@@ -1,9 +1,10 @@
 //! Rules of instances: which ones are moved, in which order, and how often one is restarted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::policy::{LeaveRules, MetadataPair, Policy};
+use tachi_domain::policy::{LeaveRules, LocalDisk, LocalDiskRules, MetadataPair, NotLocalDisk, Policy};
 
 use super::TIMEOUT_RANGE;
 
@@ -21,6 +22,7 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.priority_across_projects)
             .help("whether that number orders the instances of all projects together; otherwise those of each project by themselves, and projects take turns").get(),
         leave: leave(r),
+        local_disk: local_disk(r, d.local_disk),
         evacuate_service_instances: r
             .bool(HOST, "evacuate_service_instances")
             .default(d.evacuate_service_instances)
@@ -60,6 +62,56 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
         r.refuse(INSTANCE, "restart_pause", Refusal::new(why, help));
     }
     policy
+}
+
+fn local_disk(r: &mut Reader<'_>, d: LocalDiskRules) -> LocalDiskRules {
+    let refusal = |error: NotLocalDisk| {
+        Refusal::new(
+            error.to_string(),
+            "write evacuate, leave or a wait such as wait:2h",
+        )
+    };
+    let read = move |text: &str| text.parse::<LocalDisk>().map_err(refusal);
+    let read_segments = move |text: &str| {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (segment, treatment) = pair.rsplit_once('=').ok_or_else(|| {
+                    Refusal::new(
+                        format!("`{pair}` has no ="),
+                        "write the segment's name or id, =, and the treatment",
+                    )
+                })?;
+                let treatment = treatment.parse::<LocalDisk>().map_err(refusal)?;
+                Ok((segment.trim().to_owned(), treatment))
+            })
+            .collect::<Result<BTreeMap<String, LocalDisk>, Refusal>>()
+    };
+    let show_segments = |segments: &BTreeMap<String, LocalDisk>| {
+        let texts: Vec<String> = segments
+            .iter()
+            .map(|(segment, treatment)| format!("{segment}={treatment}"))
+            .collect();
+        texts.join(", ")
+    };
+    LocalDiskRules {
+        usual: r
+            .parsed(HOST, "local_disk", read, LocalDisk::to_string)
+            .default(d.usual)
+            .help("what becomes of instances whose disk a monitor on their host has read as being on that host alone: evacuate (without the disk), wait:TIME (evacuate if the host is not back by then), or leave")
+            .get(),
+        segments: r
+            .parsed(HOST, "local_disk_segments", read_segments, show_segments)
+            .default(d.segments)
+            .unit("list")
+            .help("the same for single segments: `name=leave`, or the segment's id")
+            .get(),
+        key: r
+            .string(HOST, "local_disk_instance_metadata_key")
+            .default(d.key)
+            .help("metadata key of an instance's own such treatment, which comes first. Empty: none")
+            .get(),
+    }
 }
 
 fn leave(r: &mut Reader<'_>) -> LeaveRules {

@@ -10,6 +10,7 @@ mod failure;
 pub(super) mod follow;
 mod judge;
 pub(super) mod listing;
+pub(super) mod local_disk;
 pub(super) mod records;
 pub(super) mod resolutions;
 pub(super) mod restoration;
@@ -204,6 +205,10 @@ pub struct Move {
     pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
+    /// The time until which it waits for its host to be back, because its disk is on that host alone. `None` if it does not
+    /// wait, or no longer.
+    #[serde(default)]
+    pub disk_wait: Option<Elapsed>,
     /// The owner of its lock: the recovery removes its own at the end, and any other stays.
     pub lock: Lock,
     /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
@@ -306,6 +311,12 @@ impl Move {
     /// True if Nova may be rebuilding it.
     pub fn is_in_flight(&self) -> bool {
         matches!(self.step, MoveStep::Asked { .. })
+    }
+
+    /// True if its request is due.
+    pub(super) fn is_due(&self, now: Elapsed) -> bool {
+        matches!(self.step, MoveStep::Waiting { not_before } if now >= not_before)
+            && self.disk_wait.is_none_or(|until| now >= until)
     }
 
     /// True if it is being prepared for its request. A move whose instance was deleted meanwhile is done, and needs no slot.
@@ -432,6 +443,7 @@ impl Move {
             absent: 0,
             gone: 0,
         };
+        self.disk_wait = None;
         self.asked_at.get_or_insert(now.wall);
     }
 

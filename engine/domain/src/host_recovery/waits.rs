@@ -32,6 +32,7 @@ impl Move {
                 }
             }
             MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
+            MoveStep::Waiting { .. } if self.disk_wait.is_some() => bare(WaitsFor::LocalDisk),
             MoveStep::Waiting { .. }
             | MoveStep::Restoring { .. }
             | MoveStep::Unlocking { .. }
@@ -111,6 +112,11 @@ impl HostRecovery {
         }
         if self.moves.values().any(|one| one.waits_for().is_held()) {
             return bare(WaitsFor::Moves);
+        }
+        // Only when nothing else is left to do.
+        let mut open = self.moves.values().filter(|one| !one.is_finished()).peekable();
+        if open.peek().is_some() && open.all(|one| one.waits_for() == WaitsFor::LocalDisk) {
+            return bare(WaitsFor::LocalDisk);
         }
         let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
         if !frozen.is_empty() {

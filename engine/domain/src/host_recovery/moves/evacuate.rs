@@ -9,6 +9,7 @@ use super::super::decision_context::{DecisionContext, Moves, decision_context};
 use super::super::method::PlacementTarget;
 use super::super::pace::Room;
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::local_disk;
 use super::track::MoveTrack;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
@@ -45,6 +46,7 @@ impl HostRecovery {
         let ready = self
             .hooks
             .before_moves(&mut self.moves, self.proof.as_ref(), &mut ctx, commands);
+        local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, now, record);
         let settled = self.follow_moves(now, record, commands);
         let mut ctx = decision_context!(self, now, record);
         self.reserve.act(&mut self.moves, &mut ctx, commands);
@@ -243,12 +245,10 @@ impl MoveTrack {
             let Some(one) = moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
-            let MoveStep::Waiting { not_before } = one.step else {
-                continue;
-            };
-            if now.elapsed < not_before {
+            if !one.is_due(now.elapsed) {
                 continue;
             }
+            local_disk::end_wait(one, record);
             if matches!(one.lock, Lock::Wanted | Lock::Asked) {
                 // Its slot is kept: the instances behind it are not to go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);

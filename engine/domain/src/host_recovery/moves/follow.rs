@@ -44,8 +44,7 @@ impl MoveTrack {
     ) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
         let calls = self.pace.room().calls;
-        let waits =
-            |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
+        let waits = |one: &Move| one.is_due(now.elapsed);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
             (calls.min(MAX_BACKGROUND_LOCKS), UNLOCKED_AFTER)
         } else if moves.values().any(waits) {
