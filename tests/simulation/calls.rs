@@ -582,7 +582,7 @@ impl World {
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
                 may_run: self.journal.may_run(),
-                local_disks: BTreeSet::new(),
+                local_disks: self.local_disks_of(host),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));

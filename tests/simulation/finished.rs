@@ -86,7 +86,9 @@ impl World {
             let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
             let by_person = note.contains("left to itself by");
             let unlaunched = note.contains("never launched") && !row.launched;
-            let named = one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched);
+            let for_disk = note.contains("local_disk is leave") || note.contains("its host is back");
+            let named =
+                one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched || for_disk);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",

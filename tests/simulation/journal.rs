@@ -217,6 +217,7 @@ pub(crate) struct Journal {
     pub freezes: Freezes,
     /// What monitors have said of themselves.
     pub heartbeats: Heartbeats,
+    pub local_disks: crate::local_disks::Readings,
     /// How often people have asked for anything.
     pub actions: i64,
     /// What people have planned.
@@ -254,6 +255,7 @@ impl Journal {
             proofs: Vec::new(),
             freezes: Freezes::default(),
             heartbeats: Heartbeats::default(),
+            local_disks: BTreeMap::new(),
             actions: 0,
             plans: BTreeMap::new(),
         }
