@@ -166,6 +166,11 @@ const FAULTS: &[(&str, &str, &str)] = &[
     ),
     ("host-under-recovery", "warn", "a host is being recovered"),
     ("room-tight", "info", "one of three other hosts takes nothing"),
+    (
+        "local-disk",
+        "info",
+        "a monitor has read an instance on its host's local disk",
+    ),
 ];
 
 /// What was seen of each check: that it failed, that its remedy was applied, and that it was good after that.

@@ -212,6 +212,7 @@ impl Desk {
             name: "<script>alert(1)</script>".into(),
             left: None,
             moving: false,
+            local_disk: None,
             marked: false,
             rest: None,
             needs: None,
@@ -271,6 +272,7 @@ impl RegionService for Desk {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
+            local_disks: [].into(),
         };
         let configured = ConfiguredFacts {
             mode: FencingMode::External,
@@ -278,6 +280,7 @@ impl RegionService for Desk {
             has_devices: false,
             trouble: None,
             without: Vec::new(),
+            local_disk: tachi_domain::policy::LocalDiskRules::default(),
         };
         let fencing = Fencing {
             mode: FencingMode::External,

@@ -51,7 +51,9 @@ pub use host_return::boot_hold::BootHeldFor;
 pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
-pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
+pub use moves::{
+    DiskWait, End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind,
+};
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use service::{ForceDownRequest, ServiceTrack};
@@ -370,7 +372,7 @@ impl HostRecovery {
             .filter(|one| one.step == MoveStep::Held)
             .count();
         match held {
-            0 => None,
+            0 => moves::local_disk::message(&self.moves, now.elapsed),
             1 => Some(
                 "1 instance may run elsewhere and needs an operator: tachi instance list --waiting".into(),
             ),

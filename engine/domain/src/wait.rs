@@ -123,9 +123,7 @@ impl WaitsFor {
             Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
             Self::Absence => "it may run there: check, and record the result",
-            Self::LocalDisk => {
-                "waits for its host, whose local disk it is on; continues by itself when the time has passed"
-            }
+            Self::LocalDisk => "waits for the return of the host, because of a local disk",
             Self::Record => {
                 "it may still be running there after an interrupted migration: check, and record the result"
             }
@@ -166,7 +164,7 @@ pub struct Wait {
     /// The event that is waited for.
     #[serde(rename = "for")]
     pub what: WaitsFor,
-    /// The guards or the hosts that it is about.
+    /// The guards or the hosts that it is about, or the time of its end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub on: BTreeSet<String>,
     pub since: Timestamp,

@@ -104,6 +104,7 @@ fn instance(number: u128) -> Instance {
         name: format!("customer-{}-web-{number}", number % 200).into(),
         left: None,
         moving: false,
+        local_disk: None,
         marked: false,
         rest: None,
         needs: Some(Arc::new(Needs {
@@ -172,6 +173,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: [].into(),
     }
 }
 
@@ -187,6 +189,7 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot 
         has_devices: false,
         trouble: None,
         without: Vec::new(),
+        local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let watched = CloudSnapshot::from_kept(kept);
     RegionSnapshot::judged(

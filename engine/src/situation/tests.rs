@@ -73,6 +73,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: [].into(),
     }
 }
 

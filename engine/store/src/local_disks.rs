@@ -51,6 +51,18 @@ pub(crate) async fn of_host(db: &impl ConnectionTrait, host: &str) -> Result<BTr
     Ok(row.as_ref().map(instances).transpose()?.unwrap_or_default())
 }
 
+/// Reads the instances on the local disk of each host that was read. A row that cannot be parsed counts as missing.
+pub(crate) async fn all(db: &impl ConnectionTrait) -> Result<BTreeMap<String, BTreeSet<ServerId>>, Stop> {
+    let rows = Entity::find().all(db).await?;
+    let readable = rows.into_iter().filter_map(|row| {
+        let read = instances(&row);
+        let read =
+            read.inspect_err(|error| tracing::warn!(%error, "failed to read the local disks of a host"));
+        Some((row.host, read.ok()?))
+    });
+    Ok(readable.collect())
+}
+
 fn instances(row: &Model) -> Result<BTreeSet<ServerId>, Failure> {
     let cell = Cell {
         table: "tachi_local_disk",

@@ -9,9 +9,9 @@ use sea_orm::{
     QuerySelect as _, QueryTrait as _, Set,
 };
 use serde::{Deserialize, Serialize};
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
+use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
 use tracing::instrument;
 
@@ -59,6 +59,12 @@ impl Monitors for MonitorTable {
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         let read = list(&self.db).await;
         read.map_err(|stop| stop.journal("reading the signatures of monitors"))
+    }
+
+    #[instrument(name = "store::all_local_disks", level = "debug", skip_all)]
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError> {
+        let read = local_disks::all(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading which instances are on a local disk"))
     }
 
     #[instrument(name = "store::forget_monitor", level = "debug", skip_all, fields(host, %kind))]
@@ -282,7 +288,6 @@ impl Transaction for Forget<'_> {
 mod tests {
     use std::time::Duration;
 
-    use tachi_domain::ServerId;
     use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
     use tachi_engine::ports::Journal as _;
     use tokio::time::Instant;

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
+pub use local_disk::DiskWait;
 
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
@@ -205,10 +206,9 @@ pub struct Move {
     pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
-    /// The time until which it waits for its host to be back, because its disk is on that host alone. `None` if it does not
-    /// wait, or no longer.
+    /// Its wait for its host to be back, because its disk is on that host alone. `None` if it does not wait, or no longer.
     #[serde(default)]
-    pub disk_wait: Option<Elapsed>,
+    pub disk_wait: Option<DiskWait>,
     /// The owner of its lock: the recovery removes its own at the end, and any other stays.
     pub lock: Lock,
     /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
@@ -316,7 +316,12 @@ impl Move {
     /// True if its request is due.
     pub(super) fn is_due(&self, now: Elapsed) -> bool {
         matches!(self.step, MoveStep::Waiting { not_before } if now >= not_before)
-            && self.disk_wait.is_none_or(|until| now >= until)
+            && self.disk_wait.is_none_or(|wait| now >= wait.until)
+    }
+
+    /// True if it waits for its host, whose local disk it is on.
+    pub(super) fn waits_for_disk(&self, now: Elapsed) -> bool {
+        matches!(self.step, MoveStep::Waiting { .. }) && self.disk_wait.is_some_and(|wait| now < wait.until)
     }
 
     /// True if it is being prepared for its request. A move whose instance was deleted meanwhile is done, and needs no slot.

@@ -12,7 +12,7 @@ use super::decision_context::{DecisionContext, Moves};
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
-use super::moves::local_disk::remark_wait;
+use super::moves::local_disk::{DiskWait, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
@@ -414,10 +414,10 @@ fn plan_one(
         route: PlacementPlan::new(ctx.method, server.needs),
         ..blank(server.id, server.name.clone(), was, rank, ctx)
     };
-    let disk = if shown.on_local_disk {
-        policy.local_disk.of(server)
+    let (disk, objection) = if shown.on_local_disk {
+        policy.local_disk.of(server, policy.deadline)
     } else {
-        LocalDisk::Evacuate
+        (LocalDisk::Evacuate, None)
     };
     let left_for_disk = (disk == LocalDisk::Leave).then(|| LEFT_FOR_DISK.to_owned());
     if let Some(why) = policy.leaves(server).or(left_for_disk) {
@@ -429,11 +429,12 @@ fn plan_one(
         };
         one.finish(End::Left, now.elapsed);
         one.note = Some(why);
+        objection.iter().for_each(|text| one.remark(text));
         one.over_at = Some(now.wall);
         return one;
     }
     if let LocalDisk::Wait(time) = disk {
-        one.disk_wait = Some(now.elapsed.plus(time));
+        one.disk_wait = Some(DiskWait::new(time, now));
     }
     if let Some((migration, other)) = other_hosts(shown, migrations).next() {
         one.step = MoveStep::Held;
@@ -442,6 +443,7 @@ fn plan_one(
         follow_what_is_open(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
+    objection.iter().for_each(|text| one.remark(text));
     one
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use crate::evidence::time_text;
 use crate::guard::Guard;
 use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Record};
@@ -32,11 +33,13 @@ impl Move {
                 }
             }
             MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
-            MoveStep::Waiting { .. } if self.disk_wait.is_some() => bare(WaitsFor::LocalDisk),
-            MoveStep::Waiting { .. }
-            | MoveStep::Restoring { .. }
-            | MoveStep::Unlocking { .. }
-            | MoveStep::Over(_) => bare(WaitsFor::Nothing),
+            MoveStep::Waiting { .. } => self.disk_wait.map_or_else(
+                || bare(WaitsFor::Nothing),
+                |wait| (WaitsFor::LocalDisk, [time_text(wait.ends_at)].into()),
+            ),
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+                bare(WaitsFor::Nothing)
+            }
         }
     }
 
@@ -116,7 +119,9 @@ impl HostRecovery {
         // Only when nothing else is left to do.
         let mut open = self.moves.values().filter(|one| !one.is_finished()).peekable();
         if open.peek().is_some() && open.all(|one| one.waits_for() == WaitsFor::LocalDisk) {
-            return bare(WaitsFor::LocalDisk);
+            let ends = self.moves.values().filter_map(|one| one.disk_wait);
+            let last = ends.map(|wait| wait.ends_at).max();
+            return (WaitsFor::LocalDisk, last.map(time_text).into_iter().collect());
         }
         let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
         if !frozen.is_empty() {

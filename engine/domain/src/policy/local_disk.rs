@@ -12,6 +12,9 @@ use crate::nova::Server;
 /// The longest wait: as long as a recovery may take that nothing blocks.
 pub const LONGEST_DISK_WAIT: Duration = Duration::from_hours(24);
 
+/// Number of characters of a value that a remark repeats.
+const SHOWN: usize = 40;
+
 /// The treatment of an instance whose disk is on its failed host alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -34,17 +37,24 @@ impl FromStr for LocalDisk {
     type Err = NotLocalDisk;
 
     fn from_str(text: &str) -> Result<Self, NotLocalDisk> {
+        let is_too_long = |one: &Self| matches!(one, Self::Wait(time) if *time > LONGEST_DISK_WAIT);
+        let read = Self::parse(text).filter(|one| !is_too_long(one));
+        read.ok_or_else(|| NotLocalDisk(text.to_owned()))
+    }
+}
+
+impl LocalDisk {
+    /// Reads a treatment, however long its wait is.
+    fn parse(text: &str) -> Option<Self> {
         let word = text.trim().to_ascii_lowercase();
-        let wrong = || NotLocalDisk(text.to_owned());
         match word.as_str() {
-            "evacuate" => Ok(Self::Evacuate),
-            "leave" => Ok(Self::Leave),
+            "evacuate" => Some(Self::Evacuate),
+            "leave" => Some(Self::Leave),
             other => other
                 .strip_prefix("wait:")
                 .and_then(duration)
-                .filter(|time| !time.is_zero() && *time <= LONGEST_DISK_WAIT)
-                .map(Self::Wait)
-                .ok_or_else(wrong),
+                .filter(|time| !time.is_zero())
+                .map(Self::Wait),
         }
     }
 }
@@ -117,18 +127,56 @@ impl LocalDiskRules {
     /// Returns these rules for the hosts of one segment, which has this name and id.
     #[must_use]
     pub fn of_segment(self, name: &str, id: &str) -> Self {
-        let own = self.segments.get(name).or_else(|| self.segments.get(id));
         Self {
-            usual: own.copied().unwrap_or(self.usual),
+            usual: self.usual_in(name, id),
             segments: BTreeMap::new(),
             key: self.key,
         }
     }
 
-    /// Returns the treatment of an instance that is on a local disk. A value that cannot be parsed counts as none.
-    pub fn of(&self, server: &Server) -> LocalDisk {
-        let own = server.metadata.get(&self.key);
-        own.and_then(|text| text.parse().ok()).unwrap_or(self.usual)
+    /// Returns the treatment in the segment of this name and id of instances that have none of their own.
+    pub fn usual_in(&self, name: &str, id: &str) -> LocalDisk {
+        let own = self.segments.get(name).or_else(|| self.segments.get(id));
+        own.copied().unwrap_or(self.usual)
+    }
+
+    /// Returns the treatment of an instance that is on a local disk, and a remark if its own value does not count as it is. A wait that
+    /// its owner has set lasts no longer than `longest`, and a value that cannot be read counts as none.
+    pub fn of(&self, server: &Server, longest: Duration) -> (LocalDisk, Option<String>) {
+        let Some(text) = server.metadata.get(&self.key) else {
+            return (self.usual, None);
+        };
+        let shown: String = text.chars().take(SHOWN).collect();
+        match LocalDisk::parse(text) {
+            Some(LocalDisk::Wait(time)) if time > longest => {
+                let wait = LocalDisk::Wait(longest);
+                let remark = format!(
+                    "its {} is {shown:?}, which is too long: it counts as {wait}",
+                    self.key
+                );
+                (wait, Some(remark))
+            }
+            Some(own) => (own, None),
+            None => {
+                let remark = format!(
+                    "its {} is {shown:?}, which cannot be read: it does not count",
+                    self.key
+                );
+                (self.usual, Some(remark))
+            }
+        }
+    }
+
+    /// Returns the treatment that an instance's own metadata sets, if it can be read.
+    pub fn own(&self, server: &Server, longest: Duration) -> Option<LocalDisk> {
+        let own = server
+            .metadata
+            .get(&self.key)
+            .and_then(|text| LocalDisk::parse(text))?;
+        Some(match own {
+            LocalDisk::Wait(time) => LocalDisk::Wait(time.min(longest)),
+            LocalDisk::Evacuate | LocalDisk::Leave => own,
+        })
     }
 }
 

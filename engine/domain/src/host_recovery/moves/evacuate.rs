@@ -49,7 +49,12 @@ impl HostRecovery {
         local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, now, record);
         let settled = self.follow_moves(now, record, commands);
         let mut ctx = decision_context!(self, now, record);
-        self.reserve.act(&mut self.moves, &mut ctx, commands);
+        if local_disk::is_all_that_is_left(&self.moves, now.elapsed) {
+            // A wait lasts for hours: other recoveries may need these hosts.
+            self.reserve.hand_back(&self.moves, &mut ctx, commands);
+        } else {
+            self.reserve.act(&mut self.moves, &mut ctx, commands);
+        }
         let listing = &mut self.asks.listing;
         let seen = listing.question.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
@@ -159,7 +164,7 @@ impl HostRecovery {
             room,
             proof: self.proof.as_ref(),
             number: self.proofs,
-            places: self.reserve.allot(&self.moves).0,
+            places: self.reserve.allot(&self.moves, now.elapsed).0,
         };
         for host in move_track.submit(&mut self.moves, &order, &leave, &mut ctx, commands) {
             self.reserve.consume(&host, ctx.record);

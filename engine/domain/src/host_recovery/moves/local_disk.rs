@@ -2,10 +2,33 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::decision_context::Moves;
 use super::super::{End, HoldKind, Move, MoveStep, RecoveryHold};
 use super::finish;
+use crate::elapsed::Elapsed;
+use crate::evidence::time_text;
 use crate::recovery::{DecisionTime, Record, StepKind, Task};
+use crate::timestamp::Timestamp;
+
+/// The wait of an instance for its host, whose local disk it is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskWait {
+    /// Its end, which decides.
+    pub until: Elapsed,
+    /// The same by the wall clock, for people.
+    pub ends_at: Timestamp,
+}
+
+impl DiskWait {
+    pub(in super::super) fn new(time: Duration, now: DecisionTime) -> Self {
+        Self {
+            until: now.elapsed.plus(time),
+            ends_at: now.wall.plus(time).whole_seconds(),
+        }
+    }
+}
 
 /// The note on an instance that has stayed where its disk is.
 const BACK: &str = "its host is back while it was waiting for that: it is left there, with its disk";
@@ -34,15 +57,36 @@ pub(in super::super) fn host_is_back(
 
 /// True if less than `limit` has passed since its wait for its host ended: the recovery's own time does not count before.
 pub(in super::super) fn has_waited(one: &Move, limit: Duration, now: DecisionTime) -> bool {
-    one.disk_wait.is_some_and(|until| now.elapsed < until.plus(limit))
+    one.disk_wait
+        .is_some_and(|wait| now.elapsed < wait.until.plus(limit))
+}
+
+/// True if every unfinished move waits for the host, so that nothing else is left to do.
+pub(in super::super) fn is_all_that_is_left(moves: &Moves, now: Elapsed) -> bool {
+    let mut open = moves.values().filter(|one| !one.is_finished()).peekable();
+    open.peek().is_some() && open.all(|one| one.waits_for_disk(now))
+}
+
+/// Returns the message for the instances that wait for the host; `None` if there are none.
+pub(in super::super) fn message(moves: &Moves, now: Elapsed) -> Option<String> {
+    let waiting = || moves.values().filter(|one| one.waits_for_disk(now));
+    let last = waiting()
+        .filter_map(|one| one.disk_wait)
+        .map(|wait| wait.ends_at)
+        .max()?;
+    let (until, list) = (time_text(last), "tachi instance list --recovering");
+    Some(match waiting().count() {
+        1 => format!("1 instance waits until {until} for its host (local disk): {list}"),
+        more => format!("{more} instances wait for their host (local disk), the last until {until}: {list}"),
+    })
 }
 
 pub(in super::super) fn remark_wait(one: &mut Move) {
-    if let Some(until) = one.disk_wait {
+    if let Some(wait) = one.disk_wait {
         one.remark(&format!(
-            "its disk is on this host alone: it waits for the host until {} s after the start of the recovery, and is then \
-             evacuated without that disk; tachi instance retry {} ends the wait",
-            until.as_duration().as_secs(),
+            "its disk is on this host alone: it waits for the host until {}, and is then evacuated without that disk; \
+             tachi instance resolve {} --retry evacuates it now",
+            time_text(wait.ends_at),
             one.server
         ));
     }

@@ -91,6 +91,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         by_operator: false,
         by_process: false,
         recovering: ix < out,
+        waits_for_disks: false,
         reported_ago: Some(Duration::ZERO),
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bed::{Bed, evacuation, id, server};
+use crate::evidence::time_text;
 use crate::host_recovery::{End, HoldKind, MoveStep};
 use crate::nova::Server;
 use crate::policy::LocalDisk;
@@ -90,6 +91,91 @@ fn a_wait_lasts_as_long_as_was_said_under_any_owner() {
     }
     assert!(asked, "{:?}", bed.one(1));
     assert_eq!(bed.one(1).disk_wait, None);
+}
+
+/// Covers R14.
+#[test]
+fn the_message_shows_how_many_wait_and_until_when() {
+    let mut bed = bed(TWO_HOURS);
+    bed.local_disks.insert(id(2));
+    let mut bed = bed.planned(vec![server(1), with_own(2, "wait:1h"), server(3)]);
+    let ends = bed.one(1).disk_wait.unwrap().ends_at;
+    assert!(ends > bed.one(2).disk_wait.unwrap().ends_at);
+    let end = time_text(ends);
+    let told = bed.message.clone().unwrap();
+    assert!(
+        told.starts_with(&format!(
+            "2 instances wait for their host (local disk), the last until {end}"
+        )),
+        "{told}"
+    );
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(
+        note.contains(&format!("it waits for the host until {end}")),
+        "{note}"
+    );
+    assert_eq!(bed.one(1).wait.as_ref().unwrap().on, [end.clone()].into());
+    bed.resolve(2, ResolutionKind::Ignore, None);
+    let told = bed.message.clone().unwrap();
+    assert!(
+        told.starts_with(&format!("1 instance waits until {end} for its host (local disk)")),
+        "{told}"
+    );
+}
+
+/// Covers R14.
+#[test]
+fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
+    for (own, hours, remark) in [
+        ("wait:24h", Some(24), None),
+        (
+            "wait:25h",
+            Some(24),
+            Some("\"wait:25h\", which is too long: it counts as wait:24h"),
+        ),
+        (
+            "wait:forever",
+            Some(2),
+            Some("\"wait:forever\", which cannot be read: it does not count"),
+        ),
+    ] {
+        let bed = bed(TWO_HOURS).planned(vec![with_own(1, own)]);
+        let start = bed.one(1).wait.as_ref().unwrap().since;
+        let waits = bed.one(1).disk_wait.map(|wait| wait.ends_at.micros_since(start));
+        let waits = waits.map(|micros| (micros + 1_000_000) / 3_600_000_000);
+        assert_eq!(waits, hours, "{own}");
+        let note = bed.one(1).note.clone().unwrap();
+        assert_eq!(remark.is_some(), note.contains("HA_Local_Disk"), "{own}: {note}");
+        assert!(note.contains(remark.unwrap_or_default()), "{own}: {note}");
+    }
+    let mut short = Bed::with("UNKNOWN", |policy| {
+        policy.local_disk.usual = LocalDisk::Leave;
+        policy.deadline = Duration::from_mins(30);
+    });
+    short.local_disks = [id(1), id(2)].into();
+    let short = short.planned(vec![with_own(1, "wait:1h"), with_own(2, "nonsense")]);
+    let note = short.one(1).note.clone().unwrap();
+    assert!(note.contains("it counts as wait:30m"), "{note}");
+    let note = short.one(2).note.clone().unwrap();
+    assert!(
+        note.contains("local_disk is leave") && note.contains("cannot be read"),
+        "{note}"
+    );
+}
+
+/// Covers R14.
+#[test]
+fn an_operator_leaves_an_instance_that_waits() {
+    let mut bed = bed(TWO_HOURS).planned(vec![server(1), server(2)]);
+    bed.resolve(1, ResolutionKind::Ignore, None);
+    assert!(
+        matches!(
+            bed.step(1),
+            MoveStep::Unlocking { end: End::Left, .. } | MoveStep::Over(End::Left)
+        ),
+        "{:?}",
+        bed.one(1)
+    );
 }
 
 /// Covers R14.
