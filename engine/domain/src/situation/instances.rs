@@ -77,7 +77,9 @@ pub(super) fn assess(
         let host: Arc<str> = host.as_str().into();
         let reasons = Arc::new(base.reasons.clone());
         let first = all.len();
-        all.extend(instances.iter().map(|one| {
+        all.extend(instances.iter().map(|listed| {
+            let disk = disks.disk(listed);
+            let one = &*disk.treated(listed);
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
             if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
@@ -94,7 +96,7 @@ pub(super) fn assess(
                 protection,
                 reasons,
                 left: one.left.clone(),
-                disk: Some(disks.disk(one)),
+                disk: Some(disk),
             }
         }));
         if let Some(of_host) = all.get_mut(first..) {

@@ -1,5 +1,6 @@
 //! Where the disks of instances are, and what becomes of a local one if its host fails.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{AssessContext, Finding, FindingCode, Findings, Instance, InstanceSituation, Protection};
@@ -25,6 +26,21 @@ pub struct InstanceDisk {
     pub place: DiskPlace,
     /// What becomes of the instance if its host fails and its disk is there alone.
     pub treatment: LocalDisk,
+}
+
+/// The reason why policy excludes an instance.
+const LEFT: &str = "its disk is on this host alone, and local_disk is leave";
+
+impl InstanceDisk {
+    /// Returns the instance with the reason why policy excludes it, if it would be left because of its disk.
+    pub(super) fn treated(self, one: &Instance) -> Cow<'_, Instance> {
+        let is_left = self.place == DiskPlace::Local && self.treatment == LocalDisk::Leave;
+        if !is_left || one.left.is_some() {
+            return Cow::Borrowed(one);
+        }
+        let left = Some(LEFT.to_owned());
+        Cow::Owned(Instance { left, ..one.clone() })
+    }
 }
 
 /// The disks on one host.
@@ -162,6 +178,8 @@ mod tests {
         );
         set_own(&mut facts, LocalDisk::Leave);
         assert_eq!(reported(&facts), Some((vec!["a".into(), "b".into()], 2)));
+        let counts = assess(&facts, NOW).counts.unwrap();
+        assert_eq!((counts.protected, counts.not_meant), (5, 1), "it would be left");
         facts.segments[0].local_disk = LocalDisk::Leave;
         assert_eq!(reported(&facts), None, "the segment's policy leaves them");
         set_own(&mut facts, LocalDisk::Evacuate);

@@ -110,6 +110,14 @@ fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
+            "an instance was read on the local disk of its host",
+            |facts| {
+                facts.local_disks.insert("a".into(), [instance(1).id].into());
+            },
+            &[(FindingCode::LocalDisk, "a", "without that disk")],
+            ALL_WELL,
+        ),
+        (
             "no engine has ever run",
             |facts| facts.engines.clear(),
             &[(FindingCode::NoEngine, "", "no engine runs")],

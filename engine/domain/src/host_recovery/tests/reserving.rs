@@ -407,9 +407,12 @@ fn no_host_stays_reserved_while_all_that_is_left_waits_for_its_own() {
     );
     bed.resolve(2, ResolutionKind::Ignore, None);
     let mut enabled = [false; 5];
-    for _ in 0..20 {
+    bed.nova_does_it(&mut enabled);
+    bed.answer(2, ServerCall::Unlock, Ok(()));
+    for _ in 0..5 {
         bed.nova_does_it(&mut enabled).pass(1_000);
     }
+    assert!(bed.one(2).is_finished(), "{:?}", bed.one(2));
     assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
     assert!(!enabled[1]);
     assert!(bed.is_waiting(1) && !bed.awaits_survey());
