@@ -60,7 +60,7 @@ pub struct Tables {
     /// The monitors that ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
     /// The instances on the local disk of each host that a monitor bound to it has read.
-    pub local_disks: BTreeMap<String, BTreeSet<ServerId>>,
+    pub local_disks: Arc<BTreeMap<String, BTreeSet<ServerId>>>,
 }
 
 /// An engine's observations of the cloud.
@@ -120,7 +120,7 @@ impl Tables {
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
-            local_disks: monitors.local_disks().await?,
+            local_disks: Arc::new(monitors.local_disks().await?),
         })
     }
 
@@ -149,7 +149,7 @@ impl Tables {
             muted_reporters: self.muted_reporters.clone(),
             freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
             monitors: self.monitors.clone(),
-            local_disks: self.local_disks.clone(),
+            local_disks: Arc::clone(&self.local_disks),
             fencing: Fencing {
                 mode: configured.mode,
                 stopped: configured.stopped,

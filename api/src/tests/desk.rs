@@ -272,7 +272,7 @@ impl RegionService for Desk {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
-            local_disks: [].into(),
+            local_disks: Arc::default(),
         };
         let configured = ConfiguredFacts {
             mode: FencingMode::External,

@@ -89,11 +89,11 @@ impl EvidenceView {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = InstanceDisk)]
 pub struct DiskView {
-    /// Where it is, as a monitor bound to the host has last read it: `local` (on the host alone), `shared-or-unknown`, or `not-read` (no
+    /// The place, as a monitor bound to the host has last read it: `local` (on the host alone), `shared-or-unknown`, or `not-read` (no
     /// such monitor has read the disks there).
     #[schema(schema_with = schema::disk_place)]
     pub place: DiskPlace,
-    /// What becomes of the instance if its host fails and its disk is local: `evacuate` (without the disk), `wait:TIME`, or `leave`.
+    /// The treatment of the instance if its host fails and its disk is local: `evacuate` (without the disk), `wait:TIME`, or `leave`.
     #[schema(value_type = String)]
     pub policy: LocalDisk,
 }

@@ -79,6 +79,10 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
         RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback => host.clone(),
         RecoveryKind::Vm | RecoveryKind::Process => id.to_string(),
     };
+    // Its instances need no operator, so they are not among those that wait for one.
+    if what(row.wait.as_ref()) == WaitsFor::LocalDisk {
+        return vec!["tachi instance list --recovering".to_owned()];
+    }
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
         EndedBy::Approve => format!("tachi recovery approve {name}"),

@@ -73,7 +73,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
-        local_disks: [].into(),
+        local_disks: Arc::default(),
     }
 }
 

@@ -116,7 +116,7 @@ pub(in crate::cmd) mod tests {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
-            local_disks: [].into(),
+            local_disks: Arc::default(),
         };
         RegionSnapshot {
             now: Timestamp::from_micros(NOW),

@@ -60,7 +60,8 @@ pub struct Facts {
     /// The monitors that have ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
     /// The instances on the local disk of each host, as a monitor bound to the host has last read them. A missing host was not read.
-    pub local_disks: BTreeMap<String, BTreeSet<ServerId>>,
+    /// Shared, because there may be 50,000.
+    pub local_disks: Arc<BTreeMap<String, BTreeSet<ServerId>>>,
     /// The fencing configuration and the state of the fence devices.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if no engine has read them.

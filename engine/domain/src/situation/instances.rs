@@ -29,7 +29,7 @@ pub struct InstanceSituation {
     pub reasons: Arc<BTreeSet<FindingCode>>,
     /// The reason why policy excludes the instance, if it does.
     pub left: Option<String>,
-    /// Its disk; `None` if it is not listed.
+    /// The state of its disk; `None` if it is not listed.
     pub disk: Option<InstanceDisk>,
 }
 

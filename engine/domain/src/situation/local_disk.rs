@@ -1,4 +1,4 @@
-//! Where the disks of instances are, and what becomes of a local one if its host fails.
+//! The places of the instances' disks, and the finding about those that a failure of their host would discard.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,7 @@ string_enum! {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InstanceDisk {
     pub place: DiskPlace,
-    /// What becomes of the instance if its host fails and its disk is there alone.
+    /// The treatment of the instance if its host fails and its disk is there alone.
     pub treatment: LocalDisk,
 }
 
@@ -120,7 +120,7 @@ mod tests {
         let ids = numbers
             .iter()
             .map(|number| ServerId(uuid::Uuid::from_u128(*number)));
-        facts.local_disks.insert(host.to_owned(), ids.collect());
+        Arc::make_mut(&mut facts.local_disks).insert(host.to_owned(), ids.collect());
     }
 
     fn reported(facts: &Facts) -> Option<(Vec<String>, u64)> {

@@ -112,7 +112,7 @@ fn cases() -> Vec<Case> {
         (
             "an instance was read on the local disk of its host",
             |facts| {
-                facts.local_disks.insert("a".into(), [instance(1).id].into());
+                facts.local_disks = Arc::new([("a".to_owned(), [instance(1).id].into())].into());
             },
             &[(FindingCode::LocalDisk, "a", "without that disk")],
             ALL_WELL,

@@ -83,7 +83,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
-        local_disks: [].into(),
+        local_disks: std::sync::Arc::default(),
     };
     let configured = ConfiguredFacts {
         mode: FencingMode::External,

@@ -357,6 +357,9 @@ fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
         let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
+        // Nothing is left to do for one that is locked and waits for its host.
+        let is_locked = !matches!(one.lock, Lock::Wanted | Lock::Asked);
+        let begins = begins && !(is_locked && one.waits_for_disk(ctx.now.elapsed));
         begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);

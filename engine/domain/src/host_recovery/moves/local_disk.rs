@@ -15,7 +15,7 @@ use crate::timestamp::Timestamp;
 /// The wait of an instance for its host, whose local disk it is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiskWait {
-    /// Its end, which decides.
+    /// The end of the wait, which decides.
     pub until: Elapsed,
     /// The same by the wall clock, for people.
     pub ends_at: Timestamp,

@@ -145,7 +145,7 @@ pub(in super::super) fn fine() -> Facts {
         muted_reporters: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
-        local_disks: BTreeMap::new(),
+        local_disks: Arc::default(),
         fencing: Fencing {
             mode: FencingMode::Engine,
             stopped: false,
