@@ -429,7 +429,9 @@ fn plan_one(
         };
         one.finish(End::Left, now.elapsed);
         one.note = Some(why);
-        objection.iter().for_each(|text| one.remark(text));
+        if let Some(text) = objection {
+            one.remark(&text);
+        }
         one.over_at = Some(now.wall);
         return one;
     }
@@ -443,7 +445,9 @@ fn plan_one(
         follow_what_is_open(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
-    objection.iter().for_each(|text| one.remark(text));
+    if let Some(text) = objection {
+        one.remark(&text);
+    }
     one
 }
 

@@ -164,18 +164,8 @@ mod tests {
             .filter_map(|one| one.disk)
             .map(|one| one.place)
             .collect();
-        use DiskPlace::{Local, SharedOrUnknown};
-        assert_eq!(
-            places,
-            [
-                Local,
-                Local,
-                Local,
-                SharedOrUnknown,
-                SharedOrUnknown,
-                SharedOrUnknown
-            ]
-        );
+        let (local, other) = (DiskPlace::Local, DiskPlace::SharedOrUnknown);
+        assert_eq!(places, [local, local, local, other, other, other]);
         set_own(&mut facts, LocalDisk::Leave);
         assert_eq!(reported(&facts), Some((vec!["a".into(), "b".into()], 2)));
         let counts = assess(&facts, NOW).counts.unwrap();

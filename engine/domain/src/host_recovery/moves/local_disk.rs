@@ -74,10 +74,12 @@ pub(in super::super) fn message(moves: &Moves, now: Elapsed) -> Option<String> {
         .filter_map(|one| one.disk_wait)
         .map(|wait| wait.ends_at)
         .max()?;
-    let (until, list) = (time_text(last), "tachi instance list --recovering");
+    let (until, command) = (time_text(last), "tachi instance list --recovering");
     Some(match waiting().count() {
-        1 => format!("1 instance waits until {until} for its host (local disk): {list}"),
-        more => format!("{more} instances wait for their host (local disk), the last until {until}: {list}"),
+        1 => format!("1 instance waits until {until} for its host (local disk): {command}"),
+        more => {
+            format!("{more} instances wait for their host (local disk), the last until {until}: {command}")
+        }
     })
 }
 
