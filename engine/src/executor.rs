@@ -121,6 +121,10 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
         }
+        Command::ReadActions(server) => {
+            let result = context.ports.compute.orders(server).await.map_err(fault);
+            Observation::Actions { server, result }
+        }
         Command::FollowMove(server) => Observation::Followed {
             server,
             result: followed(&context, server).await.map_err(fault),
@@ -181,6 +185,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
+        | Command::ReadActions(_)
         | Command::FollowMove(_)
         | Command::RunHook(_)
         | Command::Reserve(_) => return Observation::NotSent(command),

@@ -236,7 +236,7 @@ impl Health {
         for (name, beat) in &state.loops {
             let silent = now - *beat;
             if silent > STUCK {
-                parts.insert(name, format!("has not come round for {} s", silent.as_secs()));
+                parts.insert(name, format!("has made no progress for {} s", silent.as_secs()));
             }
         }
         Condition {
@@ -279,13 +279,19 @@ mod tests {
         health.good("api");
         assert!(health.condition().healthy);
         tokio::time::advance(STUCK + Duration::from_secs(1)).await;
-        assert_eq!(health.condition().line(), "watching: has not come round for 31 s");
+        assert_eq!(
+            health.condition().line(),
+            "watching: has made no progress for 31 s"
+        );
         health.beat();
         assert!(health.condition().healthy);
         health.beat_of("delivery");
         tokio::time::advance(STUCK + Duration::from_secs(1)).await;
         health.beat();
-        assert_eq!(health.condition().line(), "delivery: has not come round for 31 s");
+        assert_eq!(
+            health.condition().line(),
+            "delivery: has made no progress for 31 s"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,19 +22,19 @@ use crate::kind::Kind;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Pause after a refusal, by an API that accepts no heartbeats (Masakari's) or does not know the host yet.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time for which newer fields are omitted after a refusal: an older API refuses unknown fields.
 const OMITTED_FOR: Duration = Duration::from_mins(10);
 
 /// Timeout of a heartbeat. A single late answer of a slow region must not make the host count as silent.
-const LIMIT: Duration = Duration::from_secs(8);
+const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Interval of checking nova-compute's configuration.
-const LOOK: Duration = Duration::from_secs(60);
+const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Timeout of that check: a process may be stuck in the kernel. The last result is used then.
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
+const GUEST_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
@@ -46,14 +46,14 @@ const MAX_PROCESSES: usize = 64;
 const MAX_LOCAL_DISKS: usize = 1_000;
 
 /// Limit of reported seconds.
-const MOST_SECONDS: u32 = 86_400;
+const MAX_SECONDS: u32 = 86_400;
 
 /// Limit of a text, in characters.
-const LONGEST: usize = 255;
+const MAX_TEXT: usize = 255;
 
 /// The destination of heartbeats.
 #[async_trait]
-pub(crate) trait Book: Send + Sync {
+pub(crate) trait HeartbeatSink: Send + Sync {
     /// Sends one heartbeat. Returns those hosts with lost planes that Nova shows down.
     async fn send(
         &self,
@@ -64,7 +64,7 @@ pub(crate) trait Book: Send + Sync {
 }
 
 #[async_trait]
-impl Book for Client {
+impl HeartbeatSink for Client {
     async fn send(
         &self,
         host: &str,
@@ -144,7 +144,7 @@ impl OmittedFields {
 
 /// The heartbeat sender of one monitor.
 pub(crate) struct HeartbeatSource {
-    pub(crate) book: Arc<dyn Book>,
+    pub(crate) book: Arc<dyn HeartbeatSink>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
@@ -169,10 +169,10 @@ impl HeartbeatSource {
             .await
             .is_some()
         {
-            if guests.1.is_none_or(|at| at.elapsed() >= LOOK) {
+            if guests.1.is_none_or(|at| at.elapsed() >= GUEST_CHECK_INTERVAL) {
                 let look = Arc::clone(&self.look);
                 let look = tokio::task::spawn_blocking(move || look());
-                if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_LOOK, look).await {
+                if let Ok(Ok(seen)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, look).await {
                     guests.0 = seen;
                 }
                 guests.1 = Some(Instant::now());
@@ -181,12 +181,12 @@ impl HeartbeatSource {
             let mut signature = self.signature(guests.0.as_ref());
             omitted.apply(&mut signature);
             let signed = self.book.send(&self.host, self.kind.name(), &signature);
-            let signed = tokio::time::timeout(LIMIT, signed).await;
+            let signed = tokio::time::timeout(SEND_TIMEOUT, signed).await;
             let (next, trouble) = match signed {
                 Ok(Ok(down_in_nova)) => {
                     let accepted = signature.planes.is_some().then_some(down_in_nova);
                     self.health.planes(|planes| {
-                        // A heartbeat from before the first look has nothing to say about them.
+                        // Before the first check a heartbeat has no data about the guests.
                         if accepted.is_some() || planes.report().is_some() {
                             planes.answered(accepted);
                         }
@@ -194,7 +194,7 @@ impl HeartbeatSource {
                     (HEARTBEAT_INTERVAL, None)
                 }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
-                    // These are about the caller or the load, and end by themselves.
+                    // These refusals concern the caller or the load, and are temporary.
                     if !matches!(failed.status, Some(401 | 408 | 429)) {
                         self.health.planes(|planes| planes.answered(None));
                     }
@@ -203,21 +203,21 @@ impl HeartbeatSource {
                     let next = if more.is_some() {
                         HEARTBEAT_INTERVAL
                     } else {
-                        REFUSED
+                        REFUSAL_PAUSE
                     };
                     (next, Some(failed.to_string()))
                 }
                 Ok(Err(failed)) => (HEARTBEAT_INTERVAL, Some(failed.to_string())),
                 Err(_) => (
                     HEARTBEAT_INTERVAL,
-                    Some(format!("no answer within {} s", LIMIT.as_secs())),
+                    Some(format!("no answer within {} s", SEND_TIMEOUT.as_secs())),
                 ),
             };
             pause = next;
             match (&logged, &trouble) {
                 (Some(_), None) => tracing::info!("heartbeats reach the API again"),
                 (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
-                    %why, "failed to send heartbeat: operators may see this monitor as silent; reports are not affected"
+                    %why, "failed to send heartbeat; operators may see this monitor as silent, and reports are not affected"
                 ),
                 _ => {}
             }
@@ -290,11 +290,11 @@ impl Notice {
 /// Returns whole seconds, rounded up.
 fn whole(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    u32::try_from(seconds).unwrap_or(MOST_SECONDS).min(MOST_SECONDS)
+    u32::try_from(seconds).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
+    text.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Book for RecordedHeartbeats {
+    impl HeartbeatSink for RecordedHeartbeats {
         async fn send(
             &self,
             host: &str,
@@ -374,7 +374,7 @@ mod tests {
             let written = paper.written.lock().unwrap();
             assert_eq!(written[0].watches, ["cmp2"]);
             assert!(written[0].watching);
-            assert_eq!(written[0].troubles["pacemaker"].len(), LONGEST);
+            assert_eq!(written[0].troubles["pacemaker"].len(), MAX_TEXT);
             assert_eq!(
                 (written[0].guests_resume, written[0].notice_seconds),
                 (Some("yes"), Some(7))

@@ -87,22 +87,19 @@ impl SituationMetrics {
     ) -> Self {
         describe_gauge!(
             FINDINGS,
-            "What tachi status finds, by code and grade: how many subjects it is about"
+            "Subjects of the findings of tachi status, by code and grade"
         );
         describe_gauge!(
             INSTANCES,
-            "Instances by what would become of them if their hosts failed now"
+            "Instances by the outcome for them if their hosts failed now"
         );
         describe_gauge!(
             HEADROOM,
-            "How many hosts of a segment may be lost together; NaN where that is not known, and of an engine that does not watch"
+            "Number of hosts of a segment that may fail together; NaN if unknown, and on an engine that does not watch"
         );
         describe_gauge!(MONITORS, "Monitors by kind and state; err: silent");
-        describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
-        describe_gauge!(
-            AGE,
-            "Age of what is known of Nova; above 45 nothing of it counts as good"
-        );
+        describe_gauge!(FREEZES, "Freezes of operators, by scope");
+        describe_gauge!(AGE, "Age of the data from Nova, in seconds; above 45 it is stale");
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),

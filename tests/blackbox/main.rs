@@ -19,6 +19,7 @@ mod defects;
 mod doctor;
 mod draining;
 mod drilling;
+mod excluded;
 mod explaining;
 mod failing;
 mod freezing;

@@ -1,4 +1,4 @@
-//! What an operator sees and says, by the real binary: status, list, show, abort, retry, host return, log and numbers.
+//! An operator's views and actions, by the real binary: status, list, show, abort, retry, host return, log and metrics.
 
 use std::time::Duration;
 
@@ -153,7 +153,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 20);
-    // Few at a time, so that some are left when the word is heard.
+    // Few at a time, so that some are left when the engine reads the action.
     let conf = std::fs::read_to_string(stage.conf()).unwrap();
     let few = conf.replace("[recovery]\n", "[recovery]\nevacuations_in_flight = 4\n");
     assert_ne!(few, conf);
@@ -293,7 +293,7 @@ async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_
     drop(engine);
 }
 
-/// `tachi status` of a segment and of a host: what is wrong with another host is not told, and counts for nothing.
+/// `tachi status` of a segment and of a host: findings of another host are neither shown nor counted.
 async fn assert_a_part_is_told_alone(stage: &Stage) {
     until("the instances to be listed", LIMIT, async || {
         json(stage, &["status", "all"])["instances"]["protected"].is_u64()
@@ -354,12 +354,23 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         .to_string();
     let (code, _, stderr) = run(&stage, &["recovery", "abort", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 0);
-    assert!(stderr.contains("no engine has signed lately"), "{stderr}");
+    assert!(
+        stderr.contains("no engine has sent a heartbeat lately"),
+        "{stderr}"
+    );
     let nobody = uuid::Uuid::nil().to_string();
     for (words, code, part) in [
-        (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "retry", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "show", nobody.as_str()], 1, "there is no recovery"),
+        (
+            ["recovery", "abort", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
+        (
+            ["recovery", "retry", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
+        (["recovery", "show", nobody.as_str()], 1, "no recovery has the id"),
         (["recovery", "show", "no-id"], 1, "no recovery matches"),
         (["recovery", "list", "--since=never"], 2, "--since"),
     ] {
@@ -383,7 +394,7 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     assert_eq!(code, 255, "{stderr}");
 }
 
-/// What is found of this code: subjects and text.
+/// Returns the subjects and texts of the findings of this code.
 fn found(stage: &Stage, code: &str) -> String {
     let status = json(stage, &["status"]);
     let findings = status["findings"].as_array().unwrap().iter();
@@ -415,7 +426,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     region.api_faults().add(ApiFault::always("/compute", broken));
     let engine = stage.spawn("engine");
     until("status to say that Nova is away", LIMIT, async || {
-        found(&stage, "NOVA_AWAY").contains("away, and has never answered this engine")
+        found(&stage, "NOVA_AWAY").contains("unreachable, and has never answered this engine")
     })
     .await;
     engine.kill();

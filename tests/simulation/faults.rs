@@ -1,5 +1,5 @@
-//! The newer kinds of faults: how often each is drawn, and what one seed has in store of them. Each kind has a generator of its own, so
-//! that a seed without it is what it was before there was such a kind.
+//! The newer kinds of faults: the share of seeds of each, and the faults of one seed. Each kind has its own generator, so that seeds
+//! without the kind do not change.
 
 use std::sync::OnceLock;
 
@@ -35,7 +35,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// It is drawn in so many of a hundred seeds.
+            /// Percent of seeds that have the kind.
             const fn percent(self) -> u64 {
                 match self {
                     $(Self::$name => $percent,)+
@@ -46,7 +46,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What is moved to a host that dies arrives there afterwards, or has run there before.
+    /// An instance that moves to a dying host arrives after its death, or has run there before.
     Arriving = "arriving", 20;
     /// An owner takes a resize back to a host that is being drained, or that dies.
     Reverts = "reverts", 15;
@@ -56,7 +56,7 @@ kinds! {
     Failover = "failover", 8;
     /// The record of a host's compute service is deleted, and made anew by its next start.
     Registered = "registered", 18;
-    /// Somebody confirms that a host is off while Nova hears nobody.
+    /// An operator confirms that a host is off while Nova receives no heartbeats.
     DeafWord = "deaf-word", 17;
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
     Unsent = "unsent", 25;
@@ -103,7 +103,7 @@ fn percent(kind: Kind) -> u64 {
         .unwrap_or_else(|| kind.percent())
 }
 
-/// Whether something can go wrong: it is none of the newer kinds, or its kind is drawn.
+/// True if the mishap can happen in this seed: it belongs to no newer kind, or its kind is drawn.
 pub(crate) fn can_happen(what: Mishap) -> bool {
     let kind = match what {
         Mishap::LostOnItsWay | Mishap::ArrivesAtDead | Mishap::HasRunAtDead => Kind::Arriving,
@@ -124,7 +124,7 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
     percent(kind) > 0
 }
 
-/// What one seed has in store.
+/// The faults of one seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub arriving: Vec<SetOut>,
@@ -144,7 +144,7 @@ pub(crate) struct Faults {
     /// Starts of failed instances fail, and moves to another host take their time.
     pub start_fails: Option<Rng>,
     pub local_disks: Option<LocalDisks>,
-    /// Bound monitors tell that they are at work.
+    /// Bound monitors send heartbeats.
     pub monitors: bool,
 }
 

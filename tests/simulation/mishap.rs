@@ -1,4 +1,4 @@
-//! What can go wrong, by name: drawn for a seed, counted when it happens, told when a seed fails.
+//! Mishaps by name: drawn for a seed, counted when they happen, printed when a seed fails.
 
 macro_rules! mishaps {
     ($($name:ident => $words:literal,)+) => {
@@ -113,6 +113,8 @@ mishaps! {
     CellAsked => "cell is away just while it is asked by itself",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
+    OwnerStops => "owner stops an excluded instance of a host that is away",
+    ExcludedStarted => "excluded instance is started on its host, which is back",
     VmReport => "instance fails and is reported",
     Frozen => "operator freezes something",
     Thawed => "operator ends a freeze",
@@ -177,7 +179,7 @@ const PAIR: u64 = 5;
 
 const COUNT: usize = Mishap::ALL.len();
 
-/// How often each has happened.
+/// The count of each mishap.
 #[derive(Clone, Debug)]
 pub(crate) struct Mishaps([u64; COUNT]);
 

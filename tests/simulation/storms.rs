@@ -1,4 +1,4 @@
-//! What the guards against storms meet, and whether anything is done that they should have prevented (R24).
+//! Situations for the rules against fencing storms, and checks that these rules prevent what they must (R24).
 //!
 //! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
 
@@ -40,11 +40,11 @@ pub(crate) struct Storms {
     pub protected: Option<bool>,
     /// Other hosts that were ordered off before the run, and how long before.
     pub ordered: Vec<u64>,
-    /// So often host 0 was confirmed off before.
+    /// The number of times that host 0 was confirmed off before.
     pub proven: u64,
     /// No scheduler is up, from and to.
     pub no_scheduler: Option<(u64, u64)>,
-    /// Nova hears no host, or half of them, from and to.
+    /// Nova receives no heartbeats, or those of half of the hosts, from and to.
     pub deaf: Option<(u64, u64, bool)>,
     /// How much later than others Nova hears each of our hosts again: their heartbeats are due at different times.
     pub late: Vec<u64>,
@@ -296,7 +296,7 @@ impl World {
         rows.find(|row| row.is_open_for_host() && row.host == host)
     }
 
-    /// Who says so.
+    /// The reporters.
     fn reporters(&self, host: HostIx) -> Vec<Reporter> {
         self.open_for(host)
             .map_or_else(Vec::new, |row| row.reporters.clone())
@@ -330,7 +330,7 @@ impl World {
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 
-    /// What the guards said, once for each time it was said.
+    /// The guards' results, one for each time.
     pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, told: bool) {
         let row = &mut self.journal.recs[rec];
         let now: BTreeSet<Guard> = state

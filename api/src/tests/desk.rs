@@ -1,4 +1,4 @@
-//! A region in memory, and recoveries that hear words.
+//! An in-memory region with recoveries that accept actions.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,48 +37,48 @@ use uuid::Uuid;
 
 use crate::RegionService;
 
-/// When all of it is so.
+/// The time of this state.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 
-/// What was said, of which recovery, and by whom.
+/// The submitted actions: recovery, action, operator.
 pub(super) type Words = Vec<(RecoveryId, String, String)>;
 
 pub(super) struct Desk {
-    /// How old what the engines know of Nova is; `None` if none ever ran.
+    /// The age of the engines' data about Nova; `None` if no engine ever ran.
     pub(super) age: Mutex<Option<i64>>,
     /// Hosts that Nova shows down.
     pub(super) down: Mutex<Vec<&'static str>>,
-    /// Youngest first.
+    /// Newest first.
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
     pub(super) said: Mutex<Words>,
-    /// What no engine has heard of it.
+    /// The engines that have not applied it.
     pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     /// Reporters that are muted.
     pub(super) muted_reporters: Mutex<Vec<MutedReporter>>,
-    /// The audit log takes nothing more.
+    /// True if the audit log refuses entries.
     pub(super) full: AtomicBool,
-    /// Those that are registered.
+    /// The registered hosts.
     pub(super) hosts: Mutex<Vec<&'static str>>,
-    /// Who has reported each recovery.
+    /// The reporters of each recovery.
     pub(super) reporters: Mutex<Vec<Reporter>>,
     pub(super) frozen: Mutex<Vec<FreezeLine>>,
     numbers: AtomicI64,
-    /// What was tried to be written beside words.
+    /// Attempted writes other than actions.
     pub(super) written: Mutex<Vec<&'static str>>,
-    /// The database denies it to the API's user.
+    /// True if the database denies writes to the API's user.
     pub(super) denied: AtomicBool,
-    /// What was planned, and what follows it.
+    /// The plans and their instances.
     pub(super) planned: Mutex<Vec<(RecoveryId, NewPlan)>>,
-    /// The recovery that has taken any host out of the reserve.
+    /// The recovery that holds every host as a reserved host.
     pub(super) holds: Mutex<Option<RecoveryId>>,
-    /// What was moved away from any host.
+    /// The instances that were moved away from a host.
     pub(super) away: Mutex<Vec<MovedAway>>,
-    /// Who has which recovery, as it is told one time after another; the last again and again.
+    /// The owners of recoveries in successive answers; the last answer repeats.
     pub(super) claims: Mutex<Vec<Vec<PeerClaim>>>,
-    /// What became of instances.
+    /// The results for instances.
     pub(super) moved: Mutex<Vec<Vmove>>,
 }
 
@@ -176,7 +176,7 @@ impl Desk {
         Ok(())
     }
 
-    /// What is written was written down first.
+    /// Every action was audited first.
     fn writes(&self, what: &'static str) -> Result<(), JournalError> {
         self.written.lock().unwrap().push(what);
         self.fails()?;
@@ -187,7 +187,7 @@ impl Desk {
         Ok(())
     }
 
-    /// The last word of a recovery.
+    /// The last action on a recovery.
     fn last(&self, id: RecoveryId) -> Option<(String, String, Timestamp)> {
         let said = self.said.lock().unwrap();
         let last = said.iter().rev().find(|(of, ..)| *of == id);
@@ -580,7 +580,7 @@ impl Freezes for Desk {
     }
 }
 
-/// The row that holds what was asked for.
+/// The row with the requested action.
 fn order_of(summary: &RecoverySummary, new: &NewPlan) -> Notification {
     Notification {
         row: 1,

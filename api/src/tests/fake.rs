@@ -1,4 +1,4 @@
-//! A registry in memory that keeps to the port's promises.
+//! An in-memory registry that follows the contract of the port.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,7 +38,7 @@ pub(super) struct Rows {
     pub(super) refusals: Vec<Refusals>,
 }
 
-/// Every row gets the next integer id, and a creation time of as many seconds.
+/// Each row gets the next integer id, and the same number of seconds as creation time.
 #[derive(Default)]
 pub(super) struct Fake {
     rows: Mutex<Rows>,
@@ -233,7 +233,7 @@ fn page<R: Row, F>(all: &[R], page: &Page<F>, keep: impl Fn(&R, &F) -> bool) -> 
     Ok(found)
 }
 
-/// Whether a filter lets a value through.
+/// True if a filter matches a value.
 fn lets<T: PartialEq<U>, U>(filter: Option<&T>, value: U) -> bool {
     filter.is_none_or(|wanted| *wanted == value)
 }

@@ -1,4 +1,4 @@
-//! Monitors that sign.
+//! Heartbeats of monitors.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,7 +21,7 @@ async fn put(bench: &Bench, token: &str, path: &str, body: &Value) -> Got {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
+async fn heartbeats_are_written_in_batches_and_the_last_of_a_monitor_applies() {
     let bench = Bench::new();
     let path = "/v1/monitors/cmp1/host";
     for version in ["0.8.0", "0.9.0"] {
@@ -70,7 +70,7 @@ async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_in_no_segment_is_told_so_and_looked_for_again_later() {
+async fn a_host_in_no_segment_gets_404_and_is_looked_up_again_later() {
     let bench = Bench::new();
     let sign = || async {
         put(&bench, "admin", "/v1/monitors/stranger/host", &body())
@@ -179,7 +179,7 @@ async fn lost_planes_are_dated_and_the_answer_names_the_hosts_that_nova_shows_do
 }
 
 #[tokio::test]
-async fn bad_signatures_are_refused_with_reasons() {
+async fn invalid_heartbeats_are_refused_with_reasons() {
     let bench = Bench::new();
     let many: Vec<String> = (0..1_001).map(|n| format!("h{n}")).collect();
     let parts: Value = (0..33)
@@ -191,7 +191,7 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/dog",
             body(),
             404,
-            "there are host, process, instance, introspective",
+            "valid kinds: host, process, instance, introspective",
         ),
         ("/v1/monitors/cmp1/host", json!({}), 400, "monitor"),
         ("/v1/monitors/cmp1/host", json!({"monitor": {}}), 400, "version"),
@@ -211,13 +211,13 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "watches": many}}),
             400,
-            "1000 are taken",
+            "the limit is 1000",
         ),
         (
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "troubles": parts}}),
             400,
-            "32 are taken",
+            "the limit is 32",
         ),
         (
             "/v1/monitors/cmp1/host",
@@ -229,7 +229,7 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "planes": {"cmp1": (0..9).map(|n| (n.to_string(), 0)).collect::<std::collections::BTreeMap<_, _>>()}}}),
             400,
-            "8 are taken",
+            "the limit is 8",
         ),
         (
             "/v1/monitors/cmp1/host",

@@ -155,7 +155,7 @@ impl Rule for PartFaults {
         let troubles = Pairs.read(value)?;
         if troubles.len() > MOST_PARTS {
             return Err(Objection::Reason(format!(
-                "it names {} parts, and {MOST_PARTS} are taken",
+                "it has {} parts; the limit is {MOST_PARTS}",
                 troubles.len()
             )));
         }
@@ -165,7 +165,7 @@ impl Rule for PartFaults {
     fn schema(&self) -> Value {
         let mut schema = Pairs.schema();
         schema["maxProperties"] = json!(MOST_PARTS);
-        schema["description"] = json!("What does not work, by part, in words.");
+        schema["description"] = json!("The reason why a part does not work, by part.");
         schema
     }
 }
@@ -197,7 +197,7 @@ fn object(value: &Value, most: usize) -> Result<&serde_json::Map<String, Value>,
     };
     if object.len() > most {
         return Err(Objection::Reason(format!(
-            "it has {} members, and {most} are taken",
+            "it has {} fields; the limit is {most}",
             object.len()
         )));
     }
@@ -243,7 +243,7 @@ impl Rule for Planes {
             "maxProperties": MOST_WATCHED,
             "propertyNames": HOSTNAME.schema(),
             "additionalProperties": PLANES.schema(),
-            "description": "The networks that running hosts have lost, by host; absent if the monitor does not judge them.",
+            "description": "The networks that running hosts have lost, by host; absent if the monitor does not check them.",
         })
     }
 }
@@ -299,7 +299,7 @@ impl Rule for Hosts {
         };
         if names.len() > MOST_WATCHED {
             return Err(Objection::Reason(format!(
-                "it names {} hosts, and {MOST_WATCHED} are taken",
+                "it has {} hosts; the limit is {MOST_WATCHED}",
                 names.len()
             )));
         }
@@ -311,7 +311,7 @@ impl Rule for Hosts {
             "type": "array",
             "maxItems": MOST_WATCHED,
             "items": HOSTNAME.schema(),
-            "description": "The hosts that it watches, or did when it could last.",
+            "description": "The hosts that the monitor watches, or watched when it last could.",
         })
     }
 }

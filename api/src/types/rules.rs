@@ -170,7 +170,7 @@ impl Rule for PatternText {
     }
 }
 
-/// A boolean, or a word for one.
+/// A boolean, or a text that stands for one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Boolean;
 
@@ -208,7 +208,7 @@ impl Boolean {
         let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
         json!({
             "anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}],
-            "description": "A boolean, or a word for one.",
+            "description": "A boolean, or a text that stands for one.",
         })
     }
 }
@@ -282,7 +282,7 @@ impl Rule for DateTime {
         json!({
             "type": "string",
             "format": "date-time",
-            "description": datetime::TAKEN,
+            "description": datetime::ACCEPTED_FORMS,
         })
     }
 }
@@ -343,7 +343,7 @@ impl Rule for Whole {
             .filter(|number| (least..=most).contains(number))
             .ok_or_else(|| {
                 Objection::Reason(format!(
-                    "{} is no whole number from {least} to {most}",
+                    "{} is not a whole number from {least} to {most}",
                     repr(value)
                 ))
             })
@@ -379,7 +379,7 @@ impl Rule for UuidLike {
         json!({
             "type": "string",
             "format": "uuid",
-            "description": "Capitals, braces, `urn:uuid:` and missing hyphens are taken too.",
+            "description": "Upper case, braces, `urn:uuid:` and missing hyphens are accepted.",
         })
     }
 }

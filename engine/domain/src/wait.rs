@@ -23,6 +23,8 @@ string_enum! {
         ForcedDown = "forced-down",
         /// The host's nova-compute, after everything else is done.
         Return = "return",
+        /// The start of the excluded instances of a host that has returned.
+        Start = "start",
         /// An operator's approval, which guards require.
         Approval = "approval",
         /// An operator, because no fence level has confirmed the host off.
@@ -113,6 +115,7 @@ impl WaitsFor {
             Self::Proof => "waits for a proof that the host is off",
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
+            Self::Start => "the host is back; its excluded instances are started",
             Self::Approval => "a guard wants an operator's approval",
             Self::Fence => "the host could not be confirmed off",
             Self::Alive => "the host was seen alive after its proof",
@@ -135,7 +138,7 @@ impl WaitsFor {
     /// Returns the operator's actions that can end it.
     pub const fn ended_by(self) -> &'static [EndedBy] {
         match self {
-            Self::Nothing | Self::ForcedDown | Self::Return => &[],
+            Self::Nothing | Self::ForcedDown | Self::Return | Self::Start => &[],
             Self::Guards => &[EndedBy::Approve],
             Self::Frozen => &[EndedBy::Thaw],
             Self::Proof => &[EndedBy::ConfirmOff],
@@ -216,6 +219,7 @@ mod tests {
             WaitsFor::ForcedDown,
             WaitsFor::Return,
             WaitsFor::LocalDisk,
+            WaitsFor::Start,
         ];
         for what in WaitsFor::ALL {
             assert_eq!(what.needs_person(), !by_itself.contains(what), "{what}");

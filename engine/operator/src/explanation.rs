@@ -209,11 +209,8 @@ impl ExplanationView {
         Some(match (missing, view.holds) {
             (None, Some(true)) => (Severity::Ok, need.good().to_owned()),
             (None, Some(false)) => (Severity::Err, need.bad().to_owned()),
-            (None, None) => (Severity::Unknown, format!("not known whether {}", need.good())),
-            (Some(Aspect::Room), _) => (
-                Severity::Info,
-                "whether other hosts have room is not assessed".to_owned(),
-            ),
+            (None, None) => (Severity::Unknown, format!("unknown if {}", need.good())),
+            (Some(Aspect::Room), _) => (Severity::Info, "room on other hosts is not assessed".to_owned()),
             (Some(Aspect::Monitors), _) => (
                 Severity::Info,
                 "no reporter is muted; running monitors are not assessed".to_owned(),

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! tachi status, explain, recovery, freeze ┐
-//!                                         ├─> this ─> engine (ports: desk, facts) ─> domain (the assessment)
+//!                                         ├─> this ─> engine (ports: operator, facts) ─> domain (the assessment)
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 

@@ -141,13 +141,13 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
 /// Appends the meaning to a command, as a shell comment: an operator on call does not know the options by heart.
 pub fn explained(way: &str) -> String {
     let says = [
-        (" --running-on ", "it runs there, and Nova shows it there"),
+        (" --running-on ", "it runs there, as Nova shows"),
         (
             " --not-running-on ",
-            "you saw that it is not there: it is started elsewhere",
+            "it is not there, as you have checked: it is started elsewhere",
         ),
-        (" --retry", "Nova is asked again"),
-        (" --dismiss", "it stays as it is, and is listed no more"),
+        (" --retry", "the evacuation is requested again"),
+        (" --dismiss", "it stays as it is, and is no longer listed"),
     ];
     let effect = says.iter().find(|(word, _)| way.contains(word));
     effect.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
@@ -196,7 +196,7 @@ mod tests {
         assert!(
             told.next_back()
                 .unwrap()
-                .ends_with("    # you saw that it is not there: it is started elsewhere")
+                .ends_with("    # it is not there, as you have checked: it is started elsewhere")
         );
         assert_eq!(explained("tachi recovery show x"), "tachi recovery show x");
         let given_up = to_end_move(&line(WaitsFor::GivenUp, &[]));

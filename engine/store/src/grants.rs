@@ -241,7 +241,7 @@ impl Store {
         use sea_orm::ConnectionTrait as _;
         for statement in statements {
             let given = self.db.writer().db.execute_unprepared(statement).await;
-            given.map_err(|error| crate::error::Stop::from(error).store("giving a user its grants"))?;
+            given.map_err(|error| crate::error::Stop::from(error).store("granting privileges to a user"))?;
         }
         Ok(())
     }

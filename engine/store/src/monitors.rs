@@ -50,7 +50,7 @@ impl Monitors for MonitorTable {
         let mut strangers = BTreeSet::new();
         for received in heartbeats.chunks(BATCH) {
             let written = self.db.write(&HeartbeatRow { received, now }).await;
-            strangers.extend(written.map_err(|stop| stop.journal("writing the signatures of monitors"))?);
+            strangers.extend(written.map_err(|stop| stop.journal("writing the heartbeats of monitors"))?);
         }
         Ok(strangers)
     }
@@ -58,7 +58,7 @@ impl Monitors for MonitorTable {
     #[instrument(name = "store::monitors", level = "debug", skip_all)]
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         let read = list(&self.db).await;
-        read.map_err(|stop| stop.journal("reading the signatures of monitors"))
+        read.map_err(|stop| stop.journal("reading the heartbeats of monitors"))
     }
 
     #[instrument(name = "store::all_local_disks", level = "debug", skip_all)]
@@ -70,7 +70,7 @@ impl Monitors for MonitorTable {
     #[instrument(name = "store::forget_monitor", level = "debug", skip_all, fields(host, %kind))]
     async fn forget_monitor(&self, host: &str, kind: MonitorKind) -> Result<bool, JournalError> {
         let forgotten = self.db.write(&Forget { host, kind }).await;
-        forgotten.map_err(|stop| stop.journal("forgetting a monitor"))
+        forgotten.map_err(|stop| stop.journal("removing a monitor"))
     }
 }
 

@@ -27,7 +27,7 @@ pub(super) fn found(code: FindingCode, situation: &SituationView) -> Check {
     let is_old =
         situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
     let unseen = if is_old {
-        Some("what is known of the region is old, or no engine has looked at it yet".to_owned())
+        Some("the data of the region is stale, or no engine has read the region yet".to_owned())
     } else {
         unseen(code, situation)
     };
@@ -42,16 +42,16 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
     let lacks = |aspect| situation.not_assessed.contains(&aspect);
     let is = |codes: &[FindingCode]| codes.contains(&code);
     if is(&[FindingCode::HostNotWatched, FindingCode::MonitorUnknown]) && lacks(Aspect::Monitors) {
-        Some("no host monitor has ever signed: those of Masakari do not".to_owned())
+        Some("no host monitor has ever sent a heartbeat: those of Masakari do not".to_owned())
     } else if is(&[FindingCode::MonitorSilent, FindingCode::MonitorPart]) && situation.monitors.is_empty() {
-        Some("no monitor has ever signed: those of Masakari do not".to_owned())
+        Some("no monitor has ever sent a heartbeat: those of Masakari do not".to_owned())
     } else if is(&[
         FindingCode::NoRoom,
         FindingCode::RoomTight,
         FindingCode::RoomUnknown,
     ]) && lacks(Aspect::Room)
     {
-        Some("what hosts have room for is not known: `tachi forecast` says why".to_owned())
+        Some("the capacity of hosts is not known: `tachi forecast` shows why".to_owned())
     } else if is(&[FindingCode::GuestsResume]) {
         guests(situation)
     } else if is(&[FindingCode::LocalDisk]) {

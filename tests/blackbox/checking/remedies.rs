@@ -122,7 +122,7 @@ fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
     all
 }
 
-impl Scene<'_> {
+impl Scene {
     /// The commands that the doctor prints for a check, and the subjects that it names.
     fn printed(&self, check: &str, more: Option<&Path>) -> (Vec<String>, Vec<String>) {
         let (code, told, note) = self.run(&["doctor", check, "-f", "json"], more);

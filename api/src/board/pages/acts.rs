@@ -79,14 +79,14 @@ fn row(buttons: &[String]) -> Piece {
 }
 
 /// Renders the buttons for the actions that a recovery allows now.
-#[expect(clippy::ref_option, reason = "so do templates give fields")]
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
 pub(super) fn of_recovery(
     id: &RecoveryId,
     host: &str,
     life: impl Borrow<Life>,
     waits: &Option<WaitView>,
 ) -> Piece {
-    let say = |word: &str, label: &str, title: String, about: &str| {
+    let button = |word: &str, label: &str, title: String, about: &str| {
         let act = Act {
             title: plain(&title),
             about: sentence(about),
@@ -97,7 +97,7 @@ pub(super) fn of_recovery(
     };
     let mut buttons = Vec::new();
     if may_approve(waits) {
-        buttons.push(say(
+        buttons.push(button(
             "approve",
             "Approve",
             format!("Approve the recovery of {host}"),
@@ -105,7 +105,7 @@ pub(super) fn of_recovery(
         ));
     }
     if *life.borrow() == Life::Open {
-        buttons.push(say(
+        buttons.push(button(
             "abort",
             "Abort",
             format!("Abort the recovery of {host}"),
@@ -115,7 +115,7 @@ pub(super) fn of_recovery(
     row(&buttons)
 }
 
-#[expect(clippy::ref_option, reason = "so do templates give fields")]
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
 fn may_approve(waits: &Option<WaitView>) -> bool {
     waits
         .as_ref()
@@ -187,8 +187,8 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
     };
     let act = Act {
         title: plain(&format!("Freeze {what}")),
-        about: "No fencing and no evacuation until then. Failures are queued, and handled if the host is still down when the freeze ends. \
-                It expires automatically. Operations in progress continue and are listed afterwards."
+        about: "No fencing and no evacuation until then. Failures are queued, and handled if the host is still down \
+            when the freeze ends. It expires automatically. Operations in progress continue and are listed afterwards."
             .to_owned(),
         asks: &["lasts", "reason"],
         each: vec![Each {
@@ -212,8 +212,8 @@ pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Piece {
     let act = Act {
         title: plain(&format!("Thaw {}", freeze.what())),
         about: plain(&format!(
-            "It is frozen {}. Somebody who works on it may count on that. Waiting work resumes at once: a host that is down is fenced, and \
-             its instances are started elsewhere.",
+            "It is frozen {}; ongoing maintenance may depend on that. Waiting work resumes at once: a host that is \
+             down is fenced, and its instances are started elsewhere.",
             freeze.terms()
         )),
         asks: &[],

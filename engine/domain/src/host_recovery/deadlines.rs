@@ -56,6 +56,7 @@ impl HostRecovery {
             | Stage::Disabling
             | Stage::Listing
             | Stage::Returning
+            | Stage::Starting
             | Stage::Over => {}
         }
     }

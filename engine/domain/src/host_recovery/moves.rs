@@ -14,6 +14,7 @@ pub(super) mod local_disk;
 pub(super) mod records;
 pub(super) mod resolutions;
 pub(super) mod restoration;
+mod start;
 pub(super) mod track;
 
 use std::collections::BTreeSet;
@@ -23,6 +24,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
 pub use local_disk::DiskWait;
+pub use start::{ExcludedStart, StartCall, StartEnd};
 
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
@@ -287,6 +289,9 @@ pub struct Move {
     /// The thing it waits for; `None` in a state that an older program wrote.
     #[serde(default)]
     pub wait: Option<Wait>,
+    /// The start of an excluded instance after the host's return; `None` if it is not to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<ExcludedStart>,
 }
 
 impl Move {

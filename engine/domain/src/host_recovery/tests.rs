@@ -11,6 +11,7 @@ mod booting;
 mod choosing;
 mod confirming;
 mod enduring;
+mod excluded;
 mod fencing;
 mod following;
 mod freezing;

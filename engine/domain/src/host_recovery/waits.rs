@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use super::{excluded, freeze_state};
 use crate::evidence::time_text;
 use crate::guard::Guard;
 use crate::id::ServerId;
@@ -72,12 +72,15 @@ impl HostRecovery {
                 record.moves.insert(one.server);
             }
         }
-        let (what, on) = self.waits();
+        let (what, on) = self.waits(now);
         record.head |= note(&mut self.wait, what, on, now.wall);
     }
 
-    fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
+    fn waits(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
+        if self.stage == Stage::Starting {
+            return excluded::waits_for(self, now);
+        }
         if matches!(self.stage, Stage::Returning | Stage::Over) {
             let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
             return bare(if self.moves.values().any(given_up) {
@@ -130,9 +133,12 @@ impl HostRecovery {
         bare(match self.stage {
             Stage::Fencing => WaitsFor::Proof,
             Stage::Disabling => WaitsFor::ForcedDown,
-            Stage::Begin | Stage::Listing | Stage::Moving | Stage::Returning | Stage::Over => {
-                WaitsFor::Nothing
-            }
+            Stage::Begin
+            | Stage::Listing
+            | Stage::Moving
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => WaitsFor::Nothing,
         })
     }
 }

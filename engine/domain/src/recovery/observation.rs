@@ -11,7 +11,7 @@ use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
 use crate::id::{HostId, ServerId};
 use crate::level::{Level, Target};
-use crate::nova::{Migration, Server, Service};
+use crate::nova::{Migration, Server, ServerAction, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
 use crate::timestamp::Timestamp;
@@ -216,6 +216,12 @@ pub enum Observation {
         server: ServerId,
         /// The answer; `Ok(None)` if the instance is gone.
         result: Result<Option<Server>, Fault>,
+    },
+    /// Answer to [`Command::ReadActions`].
+    Actions {
+        server: ServerId,
+        /// The actions, latest first; `Ok(None)` if the instance is gone.
+        result: Result<Option<Vec<ServerAction>>, Fault>,
     },
     /// Answer to [`Command::FollowMove`].
     Followed {

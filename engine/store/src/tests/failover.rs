@@ -108,7 +108,7 @@ impl Own {
         }
     }
 
-    /// Starts it anew until it stays: right after a kill what is left of the old one may be in the way.
+    /// Starts it again until it stays up: right after a kill, remains of the old one may block it.
     async fn until_it_answers(&mut self, database: &str) {
         let began = Instant::now();
         loop {

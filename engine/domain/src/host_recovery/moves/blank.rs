@@ -61,5 +61,6 @@ pub(in super::super) fn blank(
         over_at: None,
         route: PlacementPlan::new(ctx.method, None),
         wait: None,
+        start: None,
     }
 }

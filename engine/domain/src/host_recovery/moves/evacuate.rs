@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::decision_context::{DecisionContext, Moves, decision_context};
+use super::super::lock_mark::lock_reason;
 use super::super::method::PlacementTarget;
 use super::super::pace::Room;
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
@@ -377,7 +378,7 @@ fn lock_in_order(
     ctx: &DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
-    let (now, reason) = (ctx.now, ctx.mark());
+    let now = ctx.now;
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
     for (place, (_, server)) in order.iter().enumerate() {
         let limit = if place < near {
@@ -402,7 +403,7 @@ fn lock_in_order(
             one.lock = Lock::Asked;
             commands.push(Command::Lock {
                 server: *server,
-                reason: reason.clone(),
+                reason: lock_reason(ctx.id, &one.was),
             });
         }
     }

@@ -2,7 +2,7 @@
 //! work is blocked.
 
 use super::super::decision_context::{DecisionContext, Moves};
-use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
+use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall, lock_mark};
 use super::answers::tell_calls;
 use super::evacuate::MAX_BACKGROUND_LOCKS;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
@@ -298,7 +298,7 @@ fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) 
 
 /// True if the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show this one's.
 fn is_our_lock(seen: &Server, mark: &str) -> bool {
-    seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
+    seen.locked && (seen.locked_reason.is_none() || lock_mark::is_locked_by(seen, mark))
 }
 
 impl MoveTrack {
