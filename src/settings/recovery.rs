@@ -120,19 +120,8 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .default("leave_off")
         .help("power of a host that was powered off, after its recovery")
         .get();
-    // Files for Masakari do not contain this option: what they relied on keeps working, after the same wait as Masakari's.
-    let refuses = r
-        .choice(G, "normal_without_evidence", &["wait", "refuse"])
-        .default("wait")
-        .help("mode `external`, for a report without evidence that a host is off: accepts it after Masakari's wait, or refuses it \
-            ([evidence.md](evidence.md))").get()
-        == "refuse";
     Policy {
-        bare_normal: if refuses {
-            BareNormal::Refuse
-        } else {
-            d.bare_normal
-        },
+        bare_normal: bare_normal(r, d.bare_normal),
         fencing: match mode {
             "engine" => FencingMode::Engine,
             "dry-run" => FencingMode::DryRun,
@@ -208,6 +197,20 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
             .help("maximum share of all hosts that fail within the window")
             .get(),
         ..d
+    }
+}
+
+fn bare_normal(r: &mut Reader<'_>, usual: BareNormal) -> BareNormal {
+    // Files for Masakari do not contain this option: what they relied on keeps working, after the same wait as Masakari's.
+    let value = r
+        .choice("fencing", "normal_without_evidence", &["wait", "refuse"])
+        .default("wait")
+        .help("mode `external`, for a report without evidence that a host is off: accepts it after Masakari's wait, or refuses it \
+            ([evidence.md](evidence.md))").get();
+    if value == "refuse" {
+        BareNormal::Refuse
+    } else {
+        usual
     }
 }
 

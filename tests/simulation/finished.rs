@@ -87,7 +87,7 @@ impl World {
             let by_person = note.contains("left to itself by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
-            let for_disk = note.contains("local_disk is leave") || note.contains("its host is back");
+            let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
             let named = one.step == MoveStep::Over(End::Left)
                 && (skipped || by_person || unlaunched || excluded || for_disk);
             return (!named).then(|| {

@@ -217,7 +217,6 @@ pub(crate) struct Journal {
     pub freezes: Freezes,
     /// The heartbeats of the monitors.
     pub heartbeats: Heartbeats,
-    pub local_disks: crate::local_disks::Readings,
     /// The number of operators' actions.
     pub actions: i64,
     /// The operators' plans.
@@ -255,7 +254,6 @@ impl Journal {
             proofs: Vec::new(),
             freezes: Freezes::default(),
             heartbeats: Heartbeats::default(),
-            local_disks: BTreeMap::new(),
             actions: 0,
             plans: BTreeMap::new(),
         }

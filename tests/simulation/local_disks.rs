@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::ServerId;
 use tachi_domain::host_recovery::{End, MoveStep};
+use tachi_domain::nova::VmState;
 use tachi_domain::policy::{LocalDisk, LocalDiskRules};
 
 use crate::calls::index_of;
@@ -15,11 +16,13 @@ use crate::nova::{HostIx, ServerIx, server_id};
 use crate::rng::Rng;
 use crate::world::{HOSTS, World};
 
-/// What a seed has in store: what becomes of such instances, and which there are.
+/// The treatment of such instances in a seed, and the generator that draws them.
 #[derive(Clone, Debug)]
 pub(crate) struct LocalDisks {
     treatment: LocalDisk,
     rng: Rng,
+    /// The readings of each host.
+    readings: BTreeMap<HostIx, BTreeSet<ServerId>>,
 }
 
 impl LocalDisks {
@@ -29,7 +32,11 @@ impl LocalDisks {
             1..=4 => LocalDisk::Leave,
             _ => LocalDisk::Wait(Duration::from_secs(rng.between(20, 400))),
         };
-        Self { treatment, rng }
+        Self {
+            treatment,
+            rng,
+            readings: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn rules(this: Option<&Self>) -> LocalDiskRules {
@@ -40,26 +47,34 @@ impl LocalDisks {
     }
 }
 
-/// The readings of each host.
-pub(crate) type Readings = BTreeMap<HostIx, BTreeSet<ServerId>>;
-
 impl World {
     /// Half of the instances are on a local disk; the reading of another host names every other one.
     pub(crate) fn read_local_disks(&mut self) {
         let Some(mut disks) = self.weather.faults.local_disks.clone() else {
             return;
         };
+        let mut stay = BTreeSet::new();
         for (server, row) in self.nova.servers.iter().enumerate() {
             let is_local = disks.rng.percent(50);
             let other = (row.host + 1 + disks.rng.below(HOSTS - 1)) % HOSTS;
             let reader = if is_local { row.host } else { other };
-            let readings = self.journal.local_disks.entry(reader).or_default();
+            let readings = disks.readings.entry(reader).or_default();
             readings.insert(server_id(server));
+            if is_local && row.launched && row.vm_state == VmState::Active {
+                stay.insert(server);
+            }
         }
+        if disks.treatment == LocalDisk::Leave {
+            self.also_excluded(disks.rng.clone(), stay);
+        }
+        self.weather.faults.local_disks = Some(disks);
     }
 
     pub(crate) fn local_disks_of(&self, host: HostIx) -> BTreeSet<ServerId> {
-        self.journal.local_disks.get(&host).cloned().unwrap_or_default()
+        let disks = self.weather.faults.local_disks.as_ref();
+        disks
+            .and_then(|it| it.readings.get(&host).cloned())
+            .unwrap_or_default()
     }
 
     /// R14: what is to stay is never evacuated, and what is to wait not before its time.

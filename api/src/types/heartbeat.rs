@@ -263,7 +263,7 @@ impl Rule for Instances {
         };
         if ids.len() > MOST_LOCAL_DISKS {
             return Err(Objection::Reason(format!(
-                "it names {} instances, and {MOST_LOCAL_DISKS} are taken",
+                "it has {} instances; the limit is {MOST_LOCAL_DISKS}",
                 ids.len()
             )));
         }

@@ -145,7 +145,7 @@ pub struct Signature {
     pub planes: Option<LostPlanes>,
     /// The processes of its host that it could not restart, each with the time since when.
     pub processes_down: BTreeMap<String, Timestamp>,
-    /// The instances on the local disk of its host; `None` if it does not say, or is bound to no host.
+    /// The instances on the local disk of its host; `None` if the heartbeat has none, or its caller is bound to no host.
     pub local_disks: Option<BTreeSet<ServerId>>,
     /// The boot of its host; `None` unless its heartbeats count.
     pub boot: Option<Boot>,

@@ -106,7 +106,7 @@ impl DiskView {
         })
     }
 
-    /// Returns the place in a word or two, and the policy where it applies.
+    /// Returns a short form of the place, with the policy for a local disk.
     pub fn short(&self) -> String {
         match self.place {
             DiskPlace::Local => format!("local ({})", self.policy),
@@ -115,7 +115,7 @@ impl DiskView {
         }
     }
 
-    /// Returns the place, and what becomes of the instance.
+    /// Returns the place and the treatment as a sentence.
     pub fn sentence(&self) -> String {
         match (self.place, self.policy) {
             (DiskPlace::Local, LocalDisk::Evacuate) => {
@@ -127,7 +127,7 @@ impl DiskView {
                 lasting(time)
             ),
             (DiskPlace::Local, LocalDisk::Leave) => {
-                "on this host alone: if the host fails, it is left there until the host is back".to_owned()
+                "on this host alone: if the host fails, it stays there until the host has returned".to_owned()
             }
             (DiskPlace::SharedOrUnknown, _) => {
                 "not on a local file system of this host, as far as its instance monitor knows".to_owned()

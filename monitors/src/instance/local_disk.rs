@@ -31,10 +31,10 @@ const LOCAL: [u64; 7] = [
     0x3153_464a,
 ];
 
-/// Files that Nova writes again for an instance: its configuration drive, and its swap.
-const WRITTEN_ANEW: [&str; 2] = ["disk.config", "disk.swap"];
+/// Files that Nova creates again for an instance: its configuration drive and its swap.
+const RECREATED: [&str; 2] = ["disk.config", "disk.swap"];
 
-/// The reading of local disks. A reading of file systems may hang for long, as on a lost NFS; no other one is begun then.
+/// The reading of local disks. A reading of file systems may hang for long, as on a lost NFS; no other reading starts meanwhile.
 #[derive(Default)]
 pub(super) struct DiskReading {
     last: Option<Instant>,
@@ -42,7 +42,7 @@ pub(super) struct DiskReading {
 }
 
 impl DiskReading {
-    /// Takes the result of a reading, and begins one when it is time.
+    /// Takes the result of a reading, and starts the next one when it is due.
     pub(super) async fn turn(&mut self, connection: &Connection, health: &Health) -> Result<(), CallError> {
         if let Some(running) = self.running.take_if(|running| running.is_finished()) {
             match running.await {
@@ -92,12 +92,12 @@ fn on_local_disks(
 /// Returns the type of the file system that a file is on; `None` if it cannot be read.
 fn file_system(path: &Path) -> Option<u64> {
     let found = rustix::fs::statfs(path).ok()?;
-    // Some architectures sign it, and widen the sign.
+    // The type is signed on some architectures, and the cast extends its sign.
     u64::try_from(found.f_type & 0xffff_ffff).ok()
 }
 
-/// Returns the files that are disks of a guest, by its definition. Block devices and network disks are none, nor are
-/// the files below a disk's own (its backing chain), CD drives and what Nova writes again.
+/// Returns the files that are disks of a guest, by its definition. Excludes block devices, network disks,
+/// backing files, CD drives and files that Nova creates again.
 fn disk_files(xml: &str) -> Vec<PathBuf> {
     let mut reader = quick_xml::Reader::from_str(xml);
     let mut found = Vec::new();
@@ -111,7 +111,7 @@ fn disk_files(xml: &str) -> Vec<PathBuf> {
                 at.pop();
                 continue;
             }
-            // Of a definition that cannot be parsed nothing is known.
+            // A definition that cannot be parsed shows nothing.
             Err(_) => return Vec::new(),
             Ok(Event::Eof) => break,
             Ok(_) => continue,
@@ -133,7 +133,7 @@ fn disk_files(xml: &str) -> Vec<PathBuf> {
     }
     found.retain(|path| {
         let name = path.file_name().and_then(|name| name.to_str());
-        name.is_none_or(|name| !WRITTEN_ANEW.contains(&name))
+        name.is_none_or(|name| !RECREATED.contains(&name))
     });
     found
 }

@@ -179,7 +179,7 @@ impl Systemd {
                     return Err(format!("{what}: not finished after {} s", within.as_secs()));
                 }
                 State::Up | State::Changing | State::Down(_) | State::Unknown(_) => {
-                    sleep(JOB_POLL_INTERVAL).await
+                    sleep(JOB_POLL_INTERVAL).await;
                 }
             }
         }

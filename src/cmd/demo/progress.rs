@@ -57,7 +57,7 @@ impl DemoNotification {
     }
 }
 
-///
+/// The state of the notifications and instances at one moment.
 pub(super) struct DemoSnapshot {
     pub(super) notifications: Vec<DemoNotification>,
     /// Instances of the failed hosts that run on another host: the host, and the seconds until then.

@@ -61,7 +61,7 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
         };
         let read = situation.monitors.iter().any(|one| reads(&one));
         (!read)
-            .then(|| "no instance monitor that is bound to its host has reported the disks there".to_owned())
+            .then(|| "no instance monitor that is bound to its host has reported its local disks".to_owned())
     } else {
         None
     }

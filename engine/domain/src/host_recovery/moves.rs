@@ -318,17 +318,6 @@ impl Move {
         matches!(self.step, MoveStep::Asked { .. })
     }
 
-    /// True if its request is due.
-    pub(super) fn is_due(&self, now: Elapsed) -> bool {
-        matches!(self.step, MoveStep::Waiting { not_before } if now >= not_before)
-            && self.disk_wait.is_none_or(|wait| now >= wait.until)
-    }
-
-    /// True if it waits for its host, whose local disk it is on.
-    pub(super) fn waits_for_disk(&self, now: Elapsed) -> bool {
-        matches!(self.step, MoveStep::Waiting { .. }) && self.disk_wait.is_some_and(|wait| now < wait.until)
-    }
-
     /// True if it is being prepared for its request. A move whose instance was deleted meanwhile is done, and needs no slot.
     pub(super) fn is_being_prepared(&self) -> bool {
         matches!(self.step, MoveStep::Waiting { .. }) && matches!(self.preparation, Preparation::Asked { .. })

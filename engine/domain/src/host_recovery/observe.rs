@@ -74,7 +74,7 @@ impl HostRecovery {
             Observation::ServiceUpdated(result) => {
                 self.service.updated(result, self.proof.is_some(), &mut ctx);
             }
-            Observation::Inventory(result) => self.inventory_read(result, now, record),
+            Observation::Inventory(result) => self.inventory_read(&result, now, record),
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
                 move_track.lists_read(result, since, messaging, moves, &mut ctx);
@@ -136,7 +136,7 @@ impl HostRecovery {
         }
     }
 
-    fn inventory_read(&mut self, result: Result<Inventory, Fault>, now: DecisionTime, record: &mut Record) {
+    fn inventory_read(&mut self, result: &Result<Inventory, Fault>, now: DecisionTime, record: &mut Record) {
         late_effects::judge(self);
         let before = self.stage;
         let mut ctx = decision_context!(self, now, record);
@@ -149,7 +149,7 @@ impl HostRecovery {
         let servers = read.map_or(&[][..], |it| &it.servers);
         known.extend(lock_mark::with_original_state(servers));
         let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-        listing.answered(&result, track, moves, since, &mut ctx);
+        listing.answered(result, track, moves, since, &mut ctx);
         // This recovery locks nothing before its plan is written.
         let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
         if !self.rewound && moves.values().any(lost) {

@@ -104,7 +104,7 @@ impl From<LocalDisk> for String {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LocalDiskRules {
-    /// The treatment where nothing else is said. In a recovery's copy it is that of the host's segment.
+    /// The treatment where nothing else is set. In a recovery's copy it is that of the host's segment.
     pub usual: LocalDisk,
     /// The treatments of segments, by name or id.
     #[serde(skip)]
@@ -140,8 +140,8 @@ impl LocalDiskRules {
         own.copied().unwrap_or(self.usual)
     }
 
-    /// Returns the treatment of an instance that is on a local disk, and a remark if its own value does not count as it is. A wait that
-    /// its owner has set lasts no longer than `longest`, and a value that cannot be read counts as none.
+    /// Returns the treatment of an instance that is on a local disk, and a remark if its own value is cut or ignored. A wait that
+    /// its owner has set lasts no longer than `longest`, and a value that is not valid is ignored.
     pub fn of(&self, server: &Server, longest: Duration) -> (LocalDisk, Option<String>) {
         let Some(text) = server.metadata.get(&self.key) else {
             return (self.usual, None);
@@ -150,18 +150,12 @@ impl LocalDiskRules {
         match LocalDisk::parse(text) {
             Some(LocalDisk::Wait(time)) if time > longest => {
                 let wait = LocalDisk::Wait(longest);
-                let remark = format!(
-                    "its {} is {shown:?}, which is too long: it counts as {wait}",
-                    self.key
-                );
+                let remark = format!("its {} is {shown:?}, above the limit: {wait} applies", self.key);
                 (wait, Some(remark))
             }
             Some(own) => (own, None),
             None => {
-                let remark = format!(
-                    "its {} is {shown:?}, which cannot be read: it does not count",
-                    self.key
-                );
+                let remark = format!("its {} is {shown:?}, which is not valid: it is ignored", self.key);
                 (self.usual, Some(remark))
             }
         }

@@ -47,7 +47,7 @@ impl HostRecovery {
         let ready = self
             .hooks
             .before_moves(&mut self.moves, self.proof.as_ref(), &mut ctx, commands);
-        local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, now, record);
+        local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, &self.policy, now, record);
         let settled = self.follow_moves(now, record, commands);
         let mut ctx = decision_context!(self, now, record);
         if local_disk::is_all_that_is_left(&self.moves, now.elapsed) {
@@ -251,7 +251,7 @@ impl MoveTrack {
             let Some(one) = moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
-            if !one.is_due(now.elapsed) {
+            if !local_disk::is_due(one, now.elapsed) {
                 continue;
             }
             local_disk::end_wait(one, record);
@@ -360,7 +360,7 @@ fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
         let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
         // Nothing is left to do for one that is locked and waits for its host.
         let is_locked = !matches!(one.lock, Lock::Wanted | Lock::Asked);
-        let begins = begins && !(is_locked && one.waits_for_disk(ctx.now.elapsed));
+        let begins = begins && !(is_locked && local_disk::waits(one, ctx.now.elapsed));
         begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::method::{NextStep, PlacementTarget};
-use super::super::moves::finish;
+use super::super::moves::{finish, local_disk};
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
 use super::{AggregateMembership, DecisionContext, Moves, Reservation, ReservationStep, Reserve};
@@ -32,7 +32,7 @@ const SURVEYS: u32 = 3;
 impl Move {
     /// True if it needs a place now. While it waits for its host, none is reserved for it.
     fn waits_for_reserve(&self, now: Elapsed) -> bool {
-        let waits = matches!(self.step, MoveStep::Waiting { .. }) && !self.waits_for_disk(now);
+        let waits = matches!(self.step, MoveStep::Waiting { .. }) && !local_disk::waits(self, now);
         self.route.way == PlacementTarget::Reserved && waits && self.has_no_doubt()
     }
 

@@ -254,8 +254,8 @@ fn what_a_rule_names_is_left_and_says_which() {
         let mut bed = left_by(rules.clone(), left.clone());
         assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
         assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
-        let note = format!("{why}; it is started when its host has returned");
-        assert_eq!(bed.one(1).note.as_deref(), Some(note.as_str()), "{name}");
+        let expected = format!("{why}; it is started when its host has returned");
+        assert_eq!(bed.one(1).note.as_deref(), Some(expected.as_str()), "{name}");
         assert!(
             bed.commands.iter().all(|command| !command.is_write()),
             "{name}: {:?}",

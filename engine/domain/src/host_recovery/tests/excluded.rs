@@ -55,12 +55,12 @@ fn returned(servers: Vec<Server>) -> Bed {
     bed
 }
 
-fn requested(latest_first: &[(&str, Actor)]) -> Option<Vec<ServerAction>> {
+fn requested(latest_first: &[(&str, Actor)]) -> Vec<ServerAction> {
     let action = |(action, by): &(&str, Actor)| ServerAction {
         action: (*action).to_owned(),
         by: *by,
     };
-    Some(latest_first.iter().map(action).collect())
+    latest_first.iter().map(action).collect()
 }
 
 const FOUND_SHUT_DOWN: &[(&str, Actor)] = &[("stop", Actor::Nova), ("create", Actor::Person)];
@@ -86,7 +86,7 @@ impl Bed {
         );
         self.see(Observation::Actions {
             server: id(number),
-            result: Ok(requested(latest_first)),
+            result: Ok(Some(requested(latest_first))),
         })
     }
 
@@ -406,7 +406,7 @@ fn a_host_starts_few_instances_at_a_time() {
                     bed.reads(number, Some(stopped(number)));
                 }
                 Command::ReadActions(server) => {
-                    let result = Ok(requested(FOUND_SHUT_DOWN));
+                    let result = Ok(Some(requested(FOUND_SHUT_DOWN)));
                     bed.see(Observation::Actions { server, result });
                 }
                 Command::Start(server) => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bed::{Bed, evacuation, id, server};
 use crate::evidence::time_text;
-use crate::host_recovery::{End, HoldKind, MoveStep};
+use crate::host_recovery::{End, ExcludedStart, HoldKind, MoveStep};
 use crate::nova::Server;
 use crate::policy::LocalDisk;
 use crate::recovery::ResolutionKind;
@@ -68,6 +68,11 @@ fn an_instance_that_is_left_says_why() {
     assert_eq!(*bed.step(1), MoveStep::Over(End::Left));
     let note = bed.one(1).note.clone().unwrap();
     assert!(note.contains("local_disk is leave"), "{note}");
+    assert!(
+        note.contains("it is started when its host has returned"),
+        "{note}"
+    );
+    assert_eq!(bed.one(1).start, Some(ExcludedStart::default()));
 }
 
 /// Covers R14.
@@ -131,12 +136,12 @@ fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
         (
             "wait:25h",
             Some(24),
-            Some("\"wait:25h\", which is too long: it counts as wait:24h"),
+            Some("\"wait:25h\", above the limit: wait:24h applies"),
         ),
         (
             "wait:forever",
             Some(2),
-            Some("\"wait:forever\", which cannot be read: it does not count"),
+            Some("\"wait:forever\", which is not valid: it is ignored"),
         ),
     ] {
         let bed = bed(TWO_HOURS).planned(vec![with_own(1, own)]);
@@ -155,10 +160,10 @@ fn an_owner_s_wait_is_no_longer_than_the_recovery_s_deadline() {
     short.local_disks = [id(1), id(2)].into();
     let short = short.planned(vec![with_own(1, "wait:1h"), with_own(2, "nonsense")]);
     let note = short.one(1).note.clone().unwrap();
-    assert!(note.contains("it counts as wait:30m"), "{note}");
+    assert!(note.contains("wait:30m applies"), "{note}");
     let note = short.one(2).note.clone().unwrap();
     assert!(
-        note.contains("local_disk is leave") && note.contains("cannot be read"),
+        note.contains("local_disk is leave") && note.contains("is not valid"),
         "{note}"
     );
 }
@@ -205,7 +210,13 @@ fn an_instance_whose_host_is_back_stays_there() {
         "{:?}",
         bed.one(1)
     );
-    assert!(bed.one(1).note.as_deref().unwrap().contains("its host is back"));
+    let note = bed.one(1).note.clone().unwrap();
+    assert!(note.contains("its host is running again"), "{note}");
+    assert!(
+        note.contains("it is started when its host has returned"),
+        "{note}"
+    );
+    assert_eq!(bed.one(1).start, Some(ExcludedStart::default()));
 }
 
 /// Covers R14.
