@@ -420,26 +420,6 @@ impl HostRecovery {
         record.head = true;
     }
 
-    /// Acts in the current stage. When a stage ends, the next one runs at once; there are eight.
-    fn act_in_stages(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
-        for _ in 0..9 {
-            let before = self.stage;
-            match self.stage {
-                Stage::Begin => self.act_begin(now, record, commands),
-                Stage::Fencing => self.act_fencing(now, record, commands),
-                Stage::Disabling => self.act_disabling(now, record, commands),
-                Stage::Listing => self.act_listing(now, record, commands),
-                Stage::Moving => self.act_moving(now, record, commands),
-                Stage::Returning => self.act_returning(now, record, commands),
-                Stage::Starting => self.act_starting(now, record, commands),
-                Stage::Over => {}
-            }
-            if self.stage == before {
-                break;
-            }
-        }
-    }
-
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
         // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
@@ -459,13 +439,38 @@ impl HostRecovery {
             late_effects::leave_if_unproven(self, now, record);
         }
         if !self.look_for_lost_requests(now, commands) {
-            self.act_in_stages(now, record, commands);
+            act_in_stages(self, now, record, commands);
         }
         if self.arrivals.settled {
             late_effects::correct(self, now, record);
         } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
+        }
+    }
+}
+
+/// Acts in the current stage. When a stage ends, the next one runs at once; there are eight.
+fn act_in_stages(
+    state: &mut HostRecovery,
+    now: DecisionTime,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    for _ in 0..9 {
+        let before = state.stage;
+        match state.stage {
+            Stage::Begin => state.act_begin(now, record, commands),
+            Stage::Fencing => state.act_fencing(now, record, commands),
+            Stage::Disabling => state.act_disabling(now, record, commands),
+            Stage::Listing => state.act_listing(now, record, commands),
+            Stage::Moving => state.act_moving(now, record, commands),
+            Stage::Returning => state.act_returning(now, record, commands),
+            Stage::Starting => state.act_starting(now, record, commands),
+            Stage::Over => {}
+        }
+        if state.stage == before {
+            break;
         }
     }
 }
