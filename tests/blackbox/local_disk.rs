@@ -30,8 +30,8 @@ async fn read(monitors: &Api, disks: &[Uuid]) {
 
 fn finding(stage: &Stage) -> Option<Value> {
     let status = told(stage, &["status"]);
-    let found = status["findings"].as_array().unwrap().iter();
-    found.filter(|one| one["code"] == "LOCAL_DISK").next().cloned()
+    let mut found = status["findings"].as_array().unwrap().iter();
+    found.find(|one| one["code"] == "LOCAL_DISK").cloned()
 }
 
 fn is_on_host(stage: &Stage, server: Uuid) -> bool {

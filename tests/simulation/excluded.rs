@@ -146,8 +146,8 @@ impl World {
             let Some(end) = self.start_end(server, host) else {
                 continue;
             };
-            let fails = self.weather.faults.start_fails.is_some();
-            if !self.machines[host].runs(server) && !(fails && end == StartEnd::NotStarted) {
+            let has_failed = self.weather.faults.start_fails.is_some() && end == StartEnd::NotStarted;
+            if !has_failed && !self.machines[host].runs(server) {
                 return self.violate(format!(
                     "vm-{server} is excluded, and does not run on host {host}, which is back (P5)"
                 ));
