@@ -17,7 +17,7 @@ use tachi_operator::planning::PlanRequest;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
     GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView,
+    ReporterView, RetriedView, SituationView, VmoveView, WaitView,
 };
 
 use crate::cli::SourceArgs;
@@ -31,8 +31,8 @@ use with_progress::WithProgress;
 /// An operator's action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ActionRequest<'a> {
-    /// An action on a recovery.
-    OfRecovery(RecoveryId, OperatorCommand),
+    /// An action on a recovery, which had this wait when the operator decided on the action.
+    OfRecovery(RecoveryId, OperatorCommand, Option<&'a WaitView>),
     /// A resolution of an instance, given by id or name, with a host.
     OfInstance(&'a str, ResolutionKind, Option<&'a str>),
 }

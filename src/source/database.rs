@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::ResolutionKind;
-use tachi_domain::{RecoveryId, Reporter, Timestamp};
+use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
@@ -149,11 +149,12 @@ impl Source for Database {
         let by = process_owner::who(reason)?;
         let desk = self.base.store.desk();
         let (recovery, seen_to, already) = match request {
-            ActionRequest::OfRecovery(id, word) => {
+            ActionRequest::OfRecovery(id, word, waits) => {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
                 let already = story.is_some_and(|story| actions::is_said(&story, word));
                 if !already {
-                    actions::submit(desk, id, word, &by).await?;
+                    let shown = ApprovedWait::Shown(waits.cloned().map(Into::into));
+                    actions::submit(desk, id, word, &shown, &by).await?;
                 }
                 (id, false, already)
             }

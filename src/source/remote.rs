@@ -356,8 +356,8 @@ impl Source for Remote {
         reason: Option<&str>,
     ) -> Result<ActionResult, Failure> {
         let mut word = match request {
-            ActionRequest::OfRecovery(id, word) => {
-                let word = match word {
+            ActionRequest::OfRecovery(id, word, waits) => {
+                let name = match word {
                     OperatorCommand::Approve => "approve",
                     OperatorCommand::Reject => "abort",
                     OperatorCommand::HostIsOff => {
@@ -366,7 +366,11 @@ impl Source for Remote {
                         ));
                     }
                 };
-                json!({"word": word, "recovery": id})
+                let mut body = json!({"word": name, "recovery": id});
+                if word == OperatorCommand::Approve {
+                    body["waits"] = json!(waits);
+                }
+                body
             }
             ActionRequest::OfInstance(instance, word, on) => {
                 let word = match word {
@@ -380,10 +384,22 @@ impl Source for Remote {
         };
         if let Some(word) = word.as_object_mut() {
             word.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-            word.retain(|_, value| !value.is_null());
+            // Waits of null say that the operator was shown none.
+            word.retain(|key, value| key == "waits" || !value.is_null());
         }
-        let body = json!({ "word": word }).to_string();
-        let answer = self.client.say_operator(&["words"], &body).await;
+        let send = async |word: &Value| {
+            let body = json!({ "word": word }).to_string();
+            self.client.say_operator(&["words"], &body).await
+        };
+        let mut answer = send(&word).await;
+        // An older API does not know `waits`, and takes the approval for what the recovery waits for when it arrives.
+        if answer.as_ref().is_err_and(|failed| failed.status == Some(400))
+            && word
+                .as_object_mut()
+                .is_some_and(|word| word.remove("waits").is_some())
+        {
+            answer = send(&word).await;
+        }
         let answer: Value = self.parse_answer(answer, "word").await?;
         let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {

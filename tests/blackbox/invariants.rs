@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::OperatorJournal as _;
@@ -106,7 +107,12 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
             stage
                 .store
                 .desk()
-                .submit(recovery.id, OperatorCommand::Approve, "test")
+                .submit(
+                    recovery.id,
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "test",
+                )
                 .await
                 .unwrap();
         }
@@ -200,7 +206,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     stage
         .store
         .desk()
-        .submit(id, OperatorCommand::Approve, "test")
+        .submit(id, OperatorCommand::Approve, &ApprovedWait::Current, "test")
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::OperatorCommand;
@@ -163,7 +164,12 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
         stage
             .store
             .desk()
-            .submit(held[0].id, OperatorCommand::Approve, "test")
+            .submit(
+                held[0].id,
+                OperatorCommand::Approve,
+                &ApprovedWait::Current,
+                "test"
+            )
             .await
             .unwrap(),
         ActionOutcome::Heard
@@ -190,7 +196,12 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     stage
         .store
         .desk()
-        .submit(held[0].id, OperatorCommand::Approve, "test")
+        .submit(
+            held[0].id,
+            OperatorCommand::Approve,
+            &ApprovedWait::Current,
+            "test",
+        )
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;

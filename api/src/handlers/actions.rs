@@ -150,10 +150,12 @@ impl Requester<'_> {
         if actions::is_said(&story, word) {
             return Ok(view(true));
         }
-        actions::accepts(&story).map_err(refused)?;
+        actions::accepts(&story, word, &body.waits).map_err(refused)?;
         self.intend(&story.summary.host, id, kind.as_str()).await?;
         let desk = self.app.desk.as_ref();
-        actions::submit(desk, id, word, &self.by).await.map_err(refused)?;
+        actions::submit(desk, id, word, &body.waits, &self.by)
+            .await
+            .map_err(refused)?;
         Ok(view(false))
     }
 

@@ -16,7 +16,8 @@ use tachi_domain::recovery::{
 };
 use tachi_domain::situation::{ComputeService, Instance, Instances, Severity, TimedFact};
 use tachi_domain::{
-    Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
+    ApprovedWait, Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp,
+    Wait, WaitsFor,
 };
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
@@ -476,6 +477,7 @@ impl OperatorJournal for Desk {
         &self,
         id: RecoveryId,
         word: OperatorCommand,
+        wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
@@ -489,6 +491,9 @@ impl OperatorJournal for Desk {
         match found {
             None => Ok(ActionOutcome::Unknown),
             Some(row) if row.life != Life::Open => Ok(ActionOutcome::Over),
+            Some(row) if word == OperatorCommand::Approve && !wait.is_for(row.wait.as_ref()) => {
+                Ok(ActionOutcome::OtherWait(row.wait))
+            }
             Some(row) => {
                 let action = OperatorAction {
                     id: 1,

@@ -289,3 +289,41 @@ async fn operator_api_an_invalid_action_is_refused_without_a_write() {
     assert_eq!(say(&bench, "admin", &approve()).await.status, 503);
     nothing_was_written(&bench, "the database is away");
 }
+
+#[tokio::test]
+async fn operator_api_an_approval_is_for_the_wait_that_the_operator_was_shown() {
+    let bench = bench();
+    let wait = tachi_domain::Wait::bare(WaitsFor::Approval, NOW);
+    bench.desk.recoveries.lock().unwrap()[0].wait = Some(wait);
+    let page = bench.get("/operator/v1/recoveries").await;
+    let shown = page.root("recoveries")[0]["waits"].clone();
+    assert_eq!(shown["for"], "approval", "{}", page.text);
+    let with = |waits: Value| {
+        let mut body = approve();
+        body["waits"] = waits;
+        body
+    };
+    for (name, waits, status, part) in [
+        ("no object", json!("approval"), 400, "waits"),
+        (
+            "not a wait",
+            json!({"for": "tea", "since": "2026-01-01T00:00:00Z"}),
+            400,
+            "tea",
+        ),
+        ("none was shown", Value::Null, 409, "now waits for something else"),
+        (
+            "an earlier one",
+            json!({"for": "approval", "on": [], "since": "2001-01-01T00:00:00Z"}),
+            409,
+            "tachi recovery show",
+        ),
+    ] {
+        let got = say(&bench, "admin", &with(waits)).await;
+        assert_eq!(got.status, status, "{name}: {}", got.text);
+        assert!(got.text.contains(part), "{name}: {}", got.text);
+        assert_eq!(*bench.desk.said.lock().unwrap(), [], "{name}");
+    }
+    let got = say(&bench, "admin", &with(shown)).await;
+    assert_eq!(got.status, 202, "{}", got.text);
+}

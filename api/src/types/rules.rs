@@ -1,12 +1,16 @@
 //! Rules for single values. A rule parses a value and generates its own schema, so that the API's document describes exactly what
 //! is checked.
 
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::Resume;
+use tachi_domain::{Timestamp, Wait, WaitsFor};
+use tachi_operator::when::Time;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fields::{Objection, wrong_type};
@@ -98,6 +102,44 @@ impl Rule for Description {
             "pattern": format!(r"^[{VISIBLE}\p{{Zs}}\n]*$"),
             "not": {"pattern": BEYOND},
             "description": "Printable characters of the basic plane, and line feeds.",
+        })
+    }
+}
+
+/// The wait of a recovery, as answers contain it. Other members of that object are ignored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownWait;
+
+#[derive(Deserialize)]
+struct WaitBody {
+    #[serde(rename = "for")]
+    what: WaitsFor,
+    #[serde(default)]
+    on: BTreeSet<String>,
+    since: Time,
+}
+
+impl Rule for ShownWait {
+    type Out = Wait;
+
+    fn read(&self, value: &Value) -> CheckResult<Wait> {
+        let WaitBody { what, on, since } = WaitBody::deserialize(value).map_err(|error| {
+            Objection::Reason(format!("it is not the waits object of a recovery: {error}"))
+        })?;
+        let since = since.0;
+        Ok(Wait { what, on, since })
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "required": ["for", "since"],
+            "properties": {
+                "for": {"type": "string", "enum": WaitsFor::ALL},
+                "on": {"type": "array", "items": {"type": "string"}, "uniqueItems": true},
+                "since": {"type": "string", "format": "date-time"},
+            },
+            "description": "The `waits` object of the recovery, as it was shown to the operator; null if it was null.",
         })
     }
 }

@@ -182,6 +182,33 @@ impl Wait {
             since,
         }
     }
+
+    /// True if this wait, as an operator was shown it, is the one `now`. A wait that has lost a guard since is the same one; a wait
+    /// that has gained a guard is not. Times are shown to the millisecond.
+    pub fn covers(&self, now: &Self) -> bool {
+        let millis = |wait: &Self| wait.since.micros().div_euclid(1_000);
+        self.what == now.what && millis(self) == millis(now) && now.on.is_subset(&self.on)
+    }
+}
+
+/// The wait that an operator has approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApprovedWait {
+    /// The caller did not say: the wait at the time of the request.
+    Current,
+    /// The wait that the operator was shown; `None` if there was none.
+    Shown(Option<Wait>),
+}
+
+impl ApprovedWait {
+    /// True if the approval is for the wait `now`.
+    pub fn is_for(&self, now: Option<&Wait>) -> bool {
+        match (self, now) {
+            (Self::Current, _) | (Self::Shown(None), None) => true,
+            (Self::Shown(Some(shown)), Some(now)) => shown.covers(now),
+            (Self::Shown(_), _) => false,
+        }
+    }
 }
 
 /// Stores in `kept` what is waited for `now`. Returns true if it has changed: it is another wait, or none was stored, as in

@@ -3,7 +3,7 @@
 
 use tachi_domain::host_recovery::{Move, MoveStep};
 use tachi_domain::recovery::{InstanceResolution, Life, OperatorCommand, ResolutionKind};
-use tachi_domain::{RecoveryId, WaitsFor};
+use tachi_domain::{ApprovedWait, RecoveryId, Wait, WaitsFor};
 use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
 use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
@@ -11,7 +11,7 @@ use crate::matching::{best_matches, could_be};
 use crate::plain::{check_reason, plain};
 use crate::snapshot::RegionSnapshot;
 use crate::vmove::VmoveLine;
-use crate::waits;
+use crate::waits::{self, WaitView};
 use crate::when::ago;
 
 /// The maximum length of an operator's name with the reason, in bytes.
@@ -79,35 +79,53 @@ pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
     }
 }
 
-/// Checks that a recovery still accepts actions.
+/// Checks that a recovery still accepts an action, which the operator decided on at this wait.
 ///
 /// # Errors
 ///
-/// The recovery is done.
-pub fn accepts(story: &RecoveryHistory) -> Result<(), ActionError> {
-    if story.summary.life == Life::Open {
-        Ok(())
-    } else {
-        Err(over(story.summary.id))
+/// The recovery is done, or an approval is for another wait.
+pub fn accepts(
+    story: &RecoveryHistory,
+    word: OperatorCommand,
+    wait: &ApprovedWait,
+) -> Result<(), ActionError> {
+    let summary = &story.summary;
+    if summary.life != Life::Open {
+        return Err(over(summary.id));
     }
+    if word == OperatorCommand::Approve && !wait.is_for(summary.wait.as_ref()) {
+        return Err(other_wait(summary.id, summary.wait.as_ref()));
+    }
+    Ok(())
 }
 
 fn over(id: RecoveryId) -> ActionError {
     ActionError::Refused(format!("recovery {id} has ended: nothing was written"))
 }
 
+fn other_wait(id: RecoveryId, now: Option<&Wait>) -> ActionError {
+    let now = now.map_or_else(
+        || "no longer waits".to_owned(),
+        |wait| format!("now waits for something else: {}", WaitView::from(wait).about()),
+    );
+    ActionError::Refused(format!(
+        "recovery {id} {now}. Nothing was written. Show the recovery again, and approve it if that is right: tachi recovery show {id}"
+    ))
+}
+
 /// Writes an action on a recovery.
 ///
 /// # Errors
 ///
-/// There is no such recovery, it is done, or the database failed.
+/// There is no such recovery, it is done, it waits for something else than was approved, or the database failed.
 pub async fn submit(
     desk: &dyn OperatorJournal,
     id: RecoveryId,
     word: OperatorCommand,
+    wait: &ApprovedWait,
     by: &str,
 ) -> Result<(), ActionError> {
-    match desk.submit(id, word, by).await? {
+    match desk.submit(id, word, wait, by).await? {
         ActionOutcome::Heard => Ok(()),
         ActionOutcome::Unknown => Err(ActionError::Unknown(format!("no recovery has the id {id}"))),
         ActionOutcome::Over => Err(over(id)),
@@ -115,6 +133,7 @@ pub async fn submit(
             "engine {engine} has an older version, which reads only the last of several actions: nothing was written. Upgrade or stop it \
              and repeat this in a minute; an abort is accepted anyway"
         ))),
+        ActionOutcome::OtherWait(now) => Err(other_wait(id, now.as_ref())),
     }
 }
 
@@ -251,11 +270,12 @@ pub async fn resolve_instance(
     if effect == WordEffect::SeenTo {
         return match desk.acknowledge(recovery, server, by).await? {
             ActionOutcome::Heard => Ok(effect),
-            ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => {
-                Err(ActionError::Refused(format!(
-                    "recovery {recovery} has not given up {name}, or another operator has acknowledged it meanwhile: nothing was written"
-                )))
-            }
+            ActionOutcome::Unknown
+            | ActionOutcome::Over
+            | ActionOutcome::OlderEngine(_)
+            | ActionOutcome::OtherWait(_) => Err(ActionError::Refused(format!(
+                "recovery {recovery} has not given up {name}, or another operator has acknowledged it meanwhile: nothing was written"
+            ))),
         };
     }
     let resolution = InstanceResolution {
@@ -267,7 +287,10 @@ pub async fn resolve_instance(
     };
     match desk.resolve_instance(recovery, &resolution).await? {
         ActionOutcome::Heard => Ok(effect),
-        ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
+        ActionOutcome::Unknown
+        | ActionOutcome::Over
+        | ActionOutcome::OlderEngine(_)
+        | ActionOutcome::OtherWait(_) => Err(over(recovery)),
     }
 }
 

@@ -51,6 +51,16 @@ impl From<&Wait> for WaitView {
     }
 }
 
+impl From<WaitView> for Wait {
+    fn from(view: WaitView) -> Self {
+        Self {
+            what: view.what,
+            on: view.on,
+            since: view.since.0,
+        }
+    }
+}
+
 impl WaitView {
     /// Returns the reason, followed by the guards or hosts in parentheses if there are any.
     pub fn about(&self) -> String {

@@ -14,7 +14,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_domain::situation::MutedReporter;
-use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{ApprovedWait, NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
     ActionOutcome, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory, RecoverySummary, RetryOutcome,
@@ -127,11 +127,13 @@ impl OperatorJournal for DeskTables {
         &self,
         id: RecoveryId,
         word: OperatorCommand,
+        wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         let say = say::Say {
             id,
             word,
+            wait,
             by,
             at: self.db.now(),
         };
@@ -355,14 +357,24 @@ mod tests {
             let heard = bench
                 .store
                 .desk()
-                .submit(claimed.id, OperatorCommand::Approve, "alice")
+                .submit(
+                    claimed.id,
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "alice",
+                )
                 .await
                 .unwrap();
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
                 .desk()
-                .submit(RecoveryId(Uuid::nil()), OperatorCommand::Approve, "alice")
+                .submit(
+                    RecoveryId(Uuid::nil()),
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "alice",
+                )
                 .await;
             assert_eq!(unknown.unwrap(), ActionOutcome::Unknown);
         }

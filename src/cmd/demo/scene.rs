@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::recovery::OperatorCommand;
-use tachi_domain::{Timestamp, Wait};
+use tachi_domain::{ApprovedWait, Timestamp, Wait};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{Clock as _, OperatorJournal as _};
@@ -279,7 +279,9 @@ impl Scene {
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let outcome = desk.submit(*id, OperatorCommand::Approve, by).await;
+            let outcome = desk
+                .submit(*id, OperatorCommand::Approve, &ApprovedWait::Current, by)
+                .await;
             outcome.map_err(|error| Failure::new("writing the approval", error))?;
         }
         Ok(held.len())

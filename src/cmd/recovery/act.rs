@@ -60,6 +60,14 @@ impl Meant {
         &self.story.summary.host
     }
 
+    /// Returns the consequence of an approval, after the wait that it is for.
+    fn with_wait(&self, consequence: &str) -> String {
+        self.story.summary.waits.as_ref().map_or_else(
+            || consequence.to_owned(),
+            |wait| format!("{}. If approved, {consequence}", wait.about()),
+        )
+    }
+
     /// Describes who has ended the recovery by the same action, and when; `None` if the action is still needed.
     fn already(&self, command: Action) -> Option<String> {
         let previous = self.story.word.as_ref()?;
@@ -150,7 +158,10 @@ async fn each(
     let mut consent = consent.clone();
     // If no recovery is open, the action cannot affect the wrong host.
     consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
-    let text = with_hosts(all, action.consequence);
+    let text = match all {
+        [one] if action.word == OperatorCommand::Approve => one.with_wait(action.consequence),
+        all => with_hosts(all, action.consequence),
+    };
     let reason = asked(
         &token(all),
         &consent,
@@ -171,7 +182,10 @@ async fn each(
             )
         } else {
             match source
-                .submit(ActionRequest::OfRecovery(id, action.word), Some(&reason))
+                .submit(
+                    ActionRequest::OfRecovery(id, action.word, one.story.summary.waits.as_ref()),
+                    Some(&reason),
+                )
                 .await
             {
                 Ok(outcome) => {

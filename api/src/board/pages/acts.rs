@@ -91,7 +91,7 @@ pub(super) fn of_recovery(
             title: plain(&title),
             about: sentence(about),
             asks: &["confirm", "reason"],
-            each: vec![of(word, id, host, String::new())],
+            each: vec![of(word, id, host, String::new(), waits)],
         };
         act.button(&format!("{word} {id}"), label)
     };
@@ -122,12 +122,13 @@ fn may_approve(waits: &Option<WaitView>) -> bool {
         .is_some_and(|wait| wait.ended_by.contains(&EndedBy::Approve))
 }
 
-fn of(word: &str, id: &RecoveryId, host: &str, about: String) -> Each {
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
+fn of(word: &str, id: &RecoveryId, host: &str, about: String, waits: &Option<WaitView>) -> Each {
     Each {
         name: host.to_owned(),
         about,
         command: format!("tachi recovery {word} {id}"),
-        body: json!({"word": {"word": word, "recovery": id}}),
+        body: json!({"word": {"word": word, "recovery": id, "waits": waits}}),
     }
 }
 
@@ -157,7 +158,7 @@ pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
     let able: Vec<Each> = group
         .iter()
         .filter(|one| may_approve(&one.waits))
-        .map(|one| of("approve", &one.recovery, &one.host, known(one)))
+        .map(|one| of("approve", &one.recovery, &one.host, known(one), &one.waits))
         .collect();
     let (Some(first), true) = (group.first(), able.len() > 1) else {
         return Piece::nothing();
