@@ -24,7 +24,7 @@ const UNKNOWN_HOST_TTL: Duration = Duration::from_secs(60);
 /// A reason why a heartbeat is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RejectedHeartbeat {
-    /// The host was in no segment at the last lookup.
+    /// The host was in no segment at the last lookup, and the monitor watched no host of a segment.
     UnknownHost,
     /// Too many heartbeats wait; the client may retry after this time.
     TooMany(Duration),
@@ -40,7 +40,7 @@ pub(crate) struct HeartbeatWriter {
 #[derive(Default)]
 struct State {
     waiting: HashMap<(String, MonitorKind), ReceivedHeartbeat>,
-    unknown_hosts: HashMap<String, Instant>,
+    unknown: HashMap<(String, MonitorKind), Instant>,
     /// True if a writer task is running.
     busy: bool,
 }
@@ -59,13 +59,13 @@ impl HeartbeatWriter {
     /// Queues a heartbeat and schedules a write.
     pub(crate) fn take(&self, signature: Signature) -> Result<(), RejectedHeartbeat> {
         let mut state = self.state();
-        if let Some(at) = state.unknown_hosts.get(&signature.host) {
+        let key = (signature.host.clone(), signature.kind);
+        if let Some(at) = state.unknown.get(&key) {
             if at.elapsed() < UNKNOWN_HOST_TTL {
                 return Err(RejectedHeartbeat::UnknownHost);
             }
-            state.unknown_hosts.remove(&signature.host);
+            state.unknown.remove(&key);
         }
-        let key = (signature.host.clone(), signature.kind);
         if state.waiting.len() >= MAX_PENDING && !state.waiting.contains_key(&key) {
             return Err(RejectedHeartbeat::TooMany(WRITE_INTERVAL * 10));
         }
@@ -98,19 +98,13 @@ impl HeartbeatWriter {
                 batch
             };
             match self.monitors.sign_monitors(&batch).await {
-                Ok(unknown_hosts) => {
+                Ok(unknown) => {
                     failed = false;
                     let mut state = self.state();
-                    state
-                        .unknown_hosts
-                        .retain(|_, at| at.elapsed() < UNKNOWN_HOST_TTL);
+                    state.unknown.retain(|_, at| at.elapsed() < UNKNOWN_HOST_TTL);
                     let now = Instant::now();
-                    state.unknown_hosts.extend(
-                        unknown_hosts
-                            .into_iter()
-                            .take(MAX_PENDING)
-                            .map(|name| (name, now)),
-                    );
+                    let unknown = unknown.into_iter().take(MAX_PENDING);
+                    state.unknown.extend(unknown.map(|monitor| (monitor, now)));
                 }
                 Err(error) => {
                     if !failed {

@@ -575,12 +575,12 @@ impl Monitors for Fake {
     async fn sign_monitors(
         &self,
         heartbeats: &[ReceivedHeartbeat],
-    ) -> Result<BTreeSet<String>, JournalError> {
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
         let mut rows = self.open().map_err(|error| JournalError::new("signing", error))?;
         let signatures = heartbeats.iter().map(|one| one.signature.clone());
         let (strange, known): (Vec<_>, Vec<_>) = signatures.partition(|one| one.host == "stranger");
         rows.signatures.extend(known);
-        Ok(strange.into_iter().map(|one| one.host).collect())
+        Ok(strange.into_iter().map(|one| (one.host, one.kind)).collect())
     }
 
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {

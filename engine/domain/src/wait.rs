@@ -230,6 +230,24 @@ pub(crate) fn note(noted: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String
 mod tests {
     use super::*;
 
+    /// Covers R32.
+    #[test]
+    fn an_approval_is_for_the_wait_that_was_shown() {
+        let wait = |what| Wait::bare(what, Timestamp::from_micros(5));
+        let (held, other) = (wait(WaitsFor::Approval), wait(WaitsFor::Alive));
+        for (approved, now, is_for) in [
+            (ApprovedWait::Current, Some(&held), true),
+            (ApprovedWait::Current, None, true),
+            (ApprovedWait::Shown(Some(held.clone())), Some(&held), true),
+            (ApprovedWait::Shown(Some(held.clone())), Some(&other), false),
+            (ApprovedWait::Shown(Some(held.clone())), None, false),
+            (ApprovedWait::Shown(None), Some(&held), false),
+            (ApprovedWait::Shown(None), None, true),
+        ] {
+            assert_eq!(approved.is_for(now), is_for, "{approved:?}, {now:?}");
+        }
+    }
+
     #[test]
     fn what_a_person_must_see_to_says_how_it_ends() {
         for what in WaitsFor::ALL {

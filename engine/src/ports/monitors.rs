@@ -35,13 +35,16 @@ impl ReceivedHeartbeat {
 #[async_trait]
 pub trait Monitors: Send + Sync {
     /// Writes heartbeats, each in place of the previous one of the same monitor, and drops those that are too old.
-    /// Returns the hosts that are in no segment: their heartbeats are not written.
+    /// Returns the monitors whose heartbeats are not written, because their host is in no segment. A host monitor that watches a host
+    /// of a segment is written wherever it runs.
     ///
     /// # Errors
     ///
     /// The database failed. Some may be written.
-    async fn sign_monitors(&self, heartbeats: &[ReceivedHeartbeat])
-    -> Result<BTreeSet<String>, JournalError>;
+    async fn sign_monitors(
+        &self,
+        heartbeats: &[ReceivedHeartbeat],
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError>;
 
     /// Returns every monitor that ever sent a heartbeat, by host.
     ///

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, Set,
+    QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use serde::{Deserialize, Serialize};
 use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
@@ -28,6 +28,12 @@ use crate::transaction::{Transaction, Tx, TxOutcome};
 /// Limit of heartbeats per statement.
 const BATCH: usize = 64;
 
+/// Limit of host monitors on hosts in no segment. More than a region has control nodes; invented names cannot fill the table.
+const MAX_OUTSIDE: usize = 64;
+
+/// The number of watched hosts that are looked up for a monitor on a host in no segment.
+const WATCHED: usize = 50;
+
 #[derive(Clone)]
 pub struct MonitorTable {
     db: Database,
@@ -45,7 +51,7 @@ impl Monitors for MonitorTable {
     async fn sign_monitors(
         &self,
         heartbeats: &[ReceivedHeartbeat],
-    ) -> Result<BTreeSet<String>, JournalError> {
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
         let now = self.db.now();
         let mut strangers = BTreeSet::new();
         for received in heartbeats.chunks(BATCH) {
@@ -153,7 +159,64 @@ struct HeartbeatRow<'a> {
     now: Timestamp,
 }
 
+/// Returns those of the names that are registered.
+async fn registered(tx: &Tx, names: BTreeSet<&str>) -> Result<BTreeSet<String>, Stop> {
+    if names.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let known: Vec<String> = registered_names()
+        .filter(host::Column::Name.is_in(names))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(known.into_iter().collect())
+}
+
+fn registered_names() -> Select<host::Entity> {
+    host::Entity::find()
+        .select_only()
+        .column(host::Column::Name)
+        .filter(host::Column::Deleted.eq(0))
+}
+
 impl HeartbeatRow<'_> {
+    /// Returns the hosts in no segment whose host monitor watches a host of a segment, such as control nodes.
+    async fn outside(&self, tx: &Tx, known: &BTreeSet<String>) -> Result<BTreeSet<String>, Stop> {
+        let all = self.received.iter().map(|one| &one.signature);
+        let all: Vec<&Signature> = all
+            .filter(|one| one.kind == MonitorKind::Host && !known.contains(&one.host))
+            .collect();
+        let watched = all.iter().flat_map(|one| one.watches.iter().take(WATCHED));
+        let watched = registered(tx, watched.map(String::as_str).collect()).await?;
+        let watching = all.into_iter().filter(|one| {
+            one.watches
+                .iter()
+                .take(WATCHED)
+                .any(|name| watched.contains(name))
+        });
+        let mut hosts: BTreeSet<String> = watching.map(|one| one.host.clone()).collect();
+        if hosts.is_empty() {
+            return Ok(hosts);
+        }
+        let stored: Vec<String> = Entity::find()
+            .select_only()
+            .column(Column::Host)
+            .filter(Column::Kind.eq(MonitorKind::Host.as_str()))
+            .filter(Column::Host.not_in_subquery(registered_names().into_query()))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let stored: BTreeSet<String> = stored.into_iter().collect();
+        let mut free = MAX_OUTSIDE.saturating_sub(stored.len());
+        hosts.retain(|host| {
+            let is_new = !stored.contains(host);
+            let fits = !is_new || free > 0;
+            free = free.saturating_sub(usize::from(is_new));
+            fits
+        });
+        Ok(hosts)
+    }
+
     /// Reads the stored heartbeats of these monitors, by host and kind, if they are of the given boot.
     async fn stored(
         tx: &Tx,
@@ -185,31 +248,39 @@ impl HeartbeatRow<'_> {
     }
 }
 
+/// Returns the readings of local disks on registered hosts.
+fn local_disks_in<'a>(
+    last: impl Iterator<Item = &'a &'a ReceivedHeartbeat>,
+    known: &BTreeSet<String>,
+) -> BTreeMap<&'a str, &'a BTreeSet<ServerId>> {
+    let signatures = last.map(|received| &received.signature);
+    signatures
+        .filter(|one| known.contains(&one.host))
+        .filter_map(|one| Some((one.host.as_str(), one.local_disks.as_ref()?)))
+        .collect()
+}
+
 #[async_trait]
 impl Transaction for HeartbeatRow<'_> {
-    type Output = BTreeSet<String>;
+    type Output = BTreeSet<(String, MonitorKind)>;
 
-    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<String>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<(String, MonitorKind)>>, Stop> {
         let names: BTreeSet<&str> = self
             .received
             .iter()
             .map(|one| one.signature.host.as_str())
             .collect();
         let now = clock::now(tx, self.now).await?;
-        let known: Vec<String> = host::Entity::find()
-            .select_only()
-            .column(host::Column::Name)
-            .filter(host::Column::Name.is_in(names.iter().copied()))
-            .filter(host::Column::Deleted.eq(0))
-            .into_tuple()
-            .all(tx)
-            .await?;
-        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        let known = registered(tx, names).await?;
+        let outside = self.outside(tx, &known).await?;
+        let is_written = |one: &Signature| {
+            known.contains(&one.host) || (one.kind == MonitorKind::Host && outside.contains(&one.host))
+        };
         // Only the last heartbeat of each monitor is kept: a statement cannot write the same row twice.
         let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
             .received
             .iter()
-            .filter(|one| known.contains(one.signature.host.as_str()) && one.is_current())
+            .filter(|one| is_written(&one.signature) && one.is_current())
             .map(|one| ((one.signature.host.as_str(), one.signature.kind), one))
             .collect();
         let mut before = Self::stored(tx, &last).await?;
@@ -255,13 +326,13 @@ impl Transaction for HeartbeatRow<'_> {
             let insert = Entity::insert_many(rows).on_conflict(over);
             tx.execute(&insert.into_query()).await?;
         }
-        let readings = last.values().filter_map(|received| {
-            let one = &received.signature;
-            Some((one.host.as_str(), one.local_disks.as_ref()?))
-        });
-        local_disks::write(tx, &readings.collect(), now).await?;
-        let strangers = names.into_iter().filter(|name| !known.contains(name));
-        Ok(TxOutcome::Keep(strangers.map(str::to_owned).collect()))
+        let readings = local_disks_in(last.values(), &known);
+        local_disks::write(tx, &readings, now).await?;
+        let all = self.received.iter().map(|one| &one.signature);
+        let strangers = all.filter(|one| !is_written(one));
+        Ok(TxOutcome::Keep(
+            strangers.map(|one| (one.host.clone(), one.kind)).collect(),
+        ))
     }
 }
 
@@ -501,7 +572,7 @@ mod tests {
         )]));
         twice[2].processes_down.insert("libvirtd".to_owned(), since);
         let strangers = table.sign_monitors(&received(&twice)).await.unwrap();
-        assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["nobody"]);
+        assert_eq!(strangers, [("nobody".to_owned(), MonitorKind::Host)].into());
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);
         let one = all.iter().find(|one| one.said.kind == MonitorKind::Host).unwrap();
@@ -511,5 +582,44 @@ mod tests {
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert_eq!(table.monitors().await.unwrap().len(), 70);
         assert!(table.sign_monitors(&[]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_monitor_on_a_control_node_counts_if_it_watches_a_registered_host() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let table = bench.store.monitors();
+        let sent = [
+            signature("ctl1", MonitorKind::Host, &["cmp1", "cmp2"]),
+            signature("ctl1", MonitorKind::Process, &[]),
+            signature("ctl2", MonitorKind::Host, &["cmp2"]),
+        ];
+        let refused = table.sign_monitors(&received(&sent)).await.unwrap();
+        let expected = [
+            ("ctl1".to_owned(), MonitorKind::Process),
+            ("ctl2".to_owned(), MonitorKind::Host),
+        ];
+        assert_eq!(refused, expected.into());
+        let all = table.monitors().await.unwrap();
+        assert_eq!(
+            all.iter().map(|one| one.said.clone()).collect::<Vec<_>>(),
+            sent[..1]
+        );
+
+        // Invented names fill no table, and displace nobody.
+        let many: Vec<Signature> = (0..2 * MAX_OUTSIDE)
+            .map(|n| signature(&format!("x{n}"), MonitorKind::Host, &["cmp1"]))
+            .collect();
+        let refused = table.sign_monitors(&received(&many)).await.unwrap();
+        assert_eq!(refused.len(), MAX_OUTSIDE + 1);
+        assert_eq!(table.monitors().await.unwrap().len(), MAX_OUTSIDE);
+        assert!(
+            table
+                .sign_monitors(&received(&sent[..1]))
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -17,7 +17,7 @@ fn a_service_that_is_not_there_any_more_is_looked_for_again() {
     assert!(bed.updates().is_some());
     let gone = fault(Some(404), FaultClass::Permanent, false);
     bed.see(Observation::ServiceUpdated(Err(gone)));
-    bed.tick(1_000);
+    bed.tick(31_000);
     assert!(bed.updates().is_none());
     bed.service.id = ServiceId(Uuid::from_u128(6));
     bed.service();
