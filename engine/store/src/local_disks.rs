@@ -5,10 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, QueryFilter as _, QueryTrait as _, Set};
 use tachi_domain::{ServerId, Timestamp};
+use tachi_engine::ports::ReceivedHeartbeat;
 
 use crate::convert::Cell;
 use crate::entity::local_disk::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
+
+/// Returns the readings of local disks on registered hosts.
+pub(crate) fn of_registered<'a>(
+    last: impl Iterator<Item = &'a &'a ReceivedHeartbeat>,
+    known: &BTreeSet<String>,
+) -> BTreeMap<&'a str, &'a BTreeSet<ServerId>> {
+    let signatures = last.map(|received| &received.signature);
+    signatures
+        .filter(|one| known.contains(&one.host))
+        .filter_map(|one| Some((one.host.as_str(), one.local_disks.as_ref()?)))
+        .collect()
+}
 
 /// Stores the readings that differ from those before.
 pub(crate) async fn write(

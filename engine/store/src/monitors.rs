@@ -248,18 +248,6 @@ impl HeartbeatRow<'_> {
     }
 }
 
-/// Returns the readings of local disks on registered hosts.
-fn local_disks_in<'a>(
-    last: impl Iterator<Item = &'a &'a ReceivedHeartbeat>,
-    known: &BTreeSet<String>,
-) -> BTreeMap<&'a str, &'a BTreeSet<ServerId>> {
-    let signatures = last.map(|received| &received.signature);
-    signatures
-        .filter(|one| known.contains(&one.host))
-        .filter_map(|one| Some((one.host.as_str(), one.local_disks.as_ref()?)))
-        .collect()
-}
-
 #[async_trait]
 impl Transaction for HeartbeatRow<'_> {
     type Output = BTreeSet<(String, MonitorKind)>;
@@ -326,7 +314,7 @@ impl Transaction for HeartbeatRow<'_> {
             let insert = Entity::insert_many(rows).on_conflict(over);
             tx.execute(&insert.into_query()).await?;
         }
-        let readings = local_disks_in(last.values(), &known);
+        let readings = local_disks::of_registered(last.values(), &known);
         local_disks::write(tx, &readings, now).await?;
         let all = self.received.iter().map(|one| &one.signature);
         let strangers = all.filter(|one| !is_written(one));
@@ -356,7 +344,7 @@ impl Transaction for Forget<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
@@ -366,7 +354,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
+    pub(crate) fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
         Signature {
             host: host.to_owned(),
             kind,
@@ -384,7 +372,7 @@ mod tests {
         }
     }
 
-    fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
+    pub(crate) fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
         let one = |signature: &Signature| ReceivedHeartbeat {
             signature: signature.clone(),
             received: Instant::now(),
@@ -501,40 +489,6 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(shown(&bench).await, BootHeartbeats::default());
-    }
-
-    /// Covers R14.
-    #[tokio::test]
-    async fn readings_of_local_disks_are_kept_by_host_until_the_next_one() {
-        let bench = Bench::new().await;
-        let segment = bench.segment("s1").await;
-        bench.host(&segment, "cmp1").await;
-        bench.host(&segment, "cmp2").await;
-        let table = bench.store.monitors();
-        let id = |number| ServerId(uuid::Uuid::from_u128(number));
-        let reads = async |host: &str, disks: Option<&[u128]>| {
-            let one = Signature {
-                local_disks: disks.map(|all| all.iter().map(|number| id(*number)).collect()),
-                ..signature(host, MonitorKind::Instance, &[])
-            };
-            table.sign_monitors(&received(&[one])).await.unwrap();
-        };
-        let stored = async |host: &str| bench.store.journal().local_disks(host).await.unwrap();
-        assert!(stored("cmp1").await.is_empty());
-        reads("cmp1", Some(&[1, 2])).await;
-        reads("cmp2", Some(&[3])).await;
-        reads("nobody", Some(&[4])).await;
-        assert_eq!(stored("cmp1").await, [id(1), id(2)].into());
-        assert_eq!(stored("cmp2").await, [id(3)].into());
-        assert!(stored("nobody").await.is_empty(), "a host in no segment");
-        reads("cmp1", None).await;
-        assert_eq!(stored("cmp1").await.len(), 2, "it does not say");
-        assert!(table.forget_monitor("cmp1", MonitorKind::Instance).await.unwrap());
-        assert_eq!(stored("cmp1").await.len(), 2, "kept after the host's death");
-        reads("cmp1", Some(&[2])).await;
-        assert_eq!(stored("cmp1").await, [id(2)].into());
-        reads("cmp1", Some(&[])).await;
-        assert!(stored("cmp1").await.is_empty());
     }
 
     #[tokio::test]
