@@ -102,6 +102,7 @@ const OURS: &[&str] = &[
     "fence_machine",
     "tachi_freeze",
     "tachi_monitor",
+    "tachi_local_disk",
     "tachi_job",
 ];
 

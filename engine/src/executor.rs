@@ -323,6 +323,8 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
         .may_run(&ids)
         .await
         .map_err(journal_failed)?;
+    let local_disks = context.ports.journal.local_disks(&context.host).await;
+    let local_disks = local_disks.map_err(journal_failed)?;
     Ok(Inventory {
         migrations,
         servers,
@@ -330,6 +332,7 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
         service,
         written_off,
         may_run,
+        local_disks,
     })
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tachi_spool::Stamp;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::planes::Planes;
 
@@ -36,6 +37,8 @@ struct State {
     planes: Planes,
     /// The processes that could not be restarted, each with the time since when.
     processes_down: BTreeMap<String, Stamp>,
+    /// The guests whose disk is on this host alone; `None` before the first reading.
+    local_disks: Option<BTreeSet<Uuid>>,
 }
 
 /// The hosts that a host monitor watches.
@@ -76,6 +79,7 @@ impl Health {
             misses_within: None,
             planes: Planes::default(),
             processes_down: BTreeMap::new(),
+            local_disks: None,
         })))
     }
 
@@ -176,6 +180,16 @@ impl Health {
     /// Returns the last value of [`Self::processes_down`].
     pub(crate) fn down_processes(&self) -> BTreeMap<String, Stamp> {
         self.state().processes_down.clone()
+    }
+
+    /// Sets the guests whose disk is on this host alone.
+    pub(crate) fn set_local_disks(&self, guests: BTreeSet<Uuid>) {
+        self.state().local_disks = Some(guests);
+    }
+
+    /// Returns the last value of [`Self::set_local_disks`]; `None` if there was no reading.
+    pub(crate) fn local_disks(&self) -> Option<BTreeSet<Uuid>> {
+        self.state().local_disks.clone()
     }
 
     /// Returns the problem of a subsystem, for tests.

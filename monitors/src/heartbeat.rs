@@ -42,6 +42,9 @@ const MAX_HOSTS: usize = 1_000;
 /// Limit of reported processes.
 const MAX_PROCESSES: usize = 64;
 
+/// Limit of reported instances.
+const MAX_LOCAL_DISKS: usize = 1_000;
+
 /// Limit of reported seconds.
 const MAX_SECONDS: u32 = 86_400;
 
@@ -90,7 +93,9 @@ pub(crate) struct Notice {
 enum OmittedFields {
     #[default]
     Nothing,
-    /// The lost planes and the processes that are down.
+    /// The instances on local disks.
+    LocalDisks(Instant),
+    /// The lost planes and the processes that are down as well.
     Faults(Instant),
     /// The boot's data as well.
     FaultsAndBoot(Instant),
@@ -100,10 +105,12 @@ impl OmittedFields {
     /// Returns what is still omitted: it is tried again after a while, because the API may have been upgraded.
     fn current(self) -> Self {
         match self {
-            Self::Faults(since) | Self::FaultsAndBoot(since) if since.elapsed() >= OMITTED_FOR => {
+            Self::LocalDisks(since) | Self::Faults(since) | Self::FaultsAndBoot(since)
+                if since.elapsed() >= OMITTED_FOR =>
+            {
                 Self::Nothing
             }
-            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
         }
     }
 
@@ -111,16 +118,21 @@ impl OmittedFields {
     fn more(self, refused: &MonitorSignature) -> Option<Self> {
         let has_faults = refused.planes.is_some() || !refused.processes_down.is_empty();
         match self {
-            Self::Nothing if has_faults => Some(Self::Faults(Instant::now())),
-            Self::Nothing | Self::Faults(_) if refused.boot_id.is_some() => {
+            Self::Nothing if refused.local_disks.is_some() => Some(Self::LocalDisks(Instant::now())),
+            Self::Nothing | Self::LocalDisks(_) if has_faults => Some(Self::Faults(Instant::now())),
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) if refused.boot_id.is_some() => {
                 Some(Self::FaultsAndBoot(Instant::now()))
             }
-            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
         }
     }
 
     fn apply(self, signature: &mut MonitorSignature) {
-        if self != Self::Nothing {
+        if self == Self::Nothing {
+            return;
+        }
+        signature.local_disks = None;
+        if let Self::Faults(_) | Self::FaultsAndBoot(_) = self {
             signature.planes = None;
             signature.processes_down.clear();
         }
@@ -243,6 +255,10 @@ impl HeartbeatSource {
                 .take(MAX_PROCESSES)
                 .map(|(name, since)| (short(&name), stamp.since(&since).as_secs()))
                 .collect(),
+            local_disks: self.health.local_disks().map(|instances| {
+                let ids = instances.iter().take(MAX_LOCAL_DISKS);
+                ids.map(ToString::to_string).collect()
+            }),
             uptime_ms: has_boot.then_some(stamp.up / 1_000),
             boot_id: has_boot.then_some(stamp.boot),
         }
@@ -413,6 +429,45 @@ mod tests {
             health.planes(|planes| (planes.suffice("cmp3"), planes.suffice("cmp2"))),
             (Some(true), Some(false))
         );
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_api_is_told_what_it_knows_without_the_newest_field_first() {
+        let paper = Arc::<RecordedHeartbeats>::default();
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        health.planes(|planes| planes.see(crate::planes::LostPlanes::new()));
+        health.set_local_disks([uuid::Uuid::from_u128(1)].into());
+        let sending = HeartbeatSource {
+            book: paper.clone(),
+            host: "cmp1".to_owned(),
+            kind: Kind::Host,
+            health,
+            clock: Clock::new(),
+            look: Arc::new(|| None),
+            notice: None,
+            jitter: || 0.5,
+        };
+        *paper.answer.lock().unwrap() = Some(failed(Some(400)));
+        let task = tokio::spawn(sending.run(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(36)).await;
+        {
+            let written = paper.written.lock().unwrap();
+            let sent = |one: &MonitorSignature| {
+                let fields = (one.local_disks.is_some(), one.planes.is_some());
+                (fields, one.boot_id.is_some())
+            };
+            assert_eq!(
+                written.iter().map(sent).collect::<Vec<_>>(),
+                [
+                    ((true, true), true),
+                    ((false, true), true),
+                    ((false, false), true),
+                    ((false, false), false)
+                ]
+            );
+        }
         stop.cancel();
         task.await.unwrap();
     }

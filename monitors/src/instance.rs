@@ -8,6 +8,7 @@
 
 mod inventory;
 mod judge;
+mod local_disk;
 mod texts;
 mod watch;
 

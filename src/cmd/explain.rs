@@ -99,9 +99,11 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     } else if let (Some(id), Some(life)) = (one.recovery, one.life) {
         let message = one.message.as_deref().unwrap_or("under way");
         lines.push(format!("  recovery {id} ({life}): {message}"));
+        lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
     }
     let ways = one.commands.iter().map(|way| explained(way));
     lines.extend(ways.map(|way| format!("      -> {way}")));
+    lines.extend(one.disk.iter().map(|disk| format!("  disk: {}", disk.sentence())));
     for need in &one.needs {
         lines.extend(need_lines(one, need, now));
         if need.need == Need::Room {

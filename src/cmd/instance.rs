@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
-use tachi_operator::{HostedView, VmoveView, WaitView};
+use tachi_operator::{DiskView, HostedView, VmoveView, WaitView};
 
 use super::Failure;
 use super::consent::asked;
@@ -92,12 +92,13 @@ async fn hosted(
     Ok((found, none))
 }
 
-fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
+fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<6> {
     let columns = [
         Column::new("name"),
         Column::of("instance", "id"),
         Column::new("host"),
         Column::of("state", "protection"),
+        Column::new("disk"),
         Column::of("why", "reasons"),
     ];
     TextTable::new(columns, found, |(host, one)| {
@@ -112,6 +113,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
             Cell::id(&one.id),
             Cell::text(host),
             Cell::text(one.protection.as_str()),
+            Cell::text(one.disk.as_ref().map_or_else(String::new, DiskView::short)),
             Cell::prose(why),
         ];
         let mut object = json!(one);

@@ -117,8 +117,7 @@ impl RegionDatabase {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
         let stored = self.store.facts().facts(None).await?;
-        let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
-        let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
+        let configured = configured(&self.fencing, &policy, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);
         let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);

@@ -8,7 +8,7 @@ use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::Policy;
 use tachi_domain::situation::{
     Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
 };
@@ -30,20 +30,17 @@ const HEADROOM: &str = "tachi_segment_headroom_hosts";
 const MONITORS: &str = "tachi_monitors";
 const AGE: &str = "tachi_situation_age_seconds";
 
-/// Returns the configuration of fencing, by these settings.
-pub(crate) fn configured(
-    fencing: &Fencing,
-    mode: FencingMode,
-    stopped: bool,
-    hosts: &[&str],
-) -> ConfiguredFacts {
+/// Returns the configuration of fencing and of instances on a local disk, by these settings.
+pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> ConfiguredFacts {
+    let mode = policy.fencing;
     let has_devices = fencing.place().is_some();
     let mut configured = ConfiguredFacts {
         mode,
-        stopped,
+        stopped: policy.fencing_stopped,
         has_devices,
         trouble: None,
         without: Vec::new(),
+        local_disk: policy.local_disk.clone(),
     };
     if !mode.asks_devices() || !has_devices {
         return configured;
@@ -218,13 +215,10 @@ impl Onlooker for SituationMetrics {
                 return self.known(None);
             }
         };
-        let (mode, stopped) = {
-            let policy = self.policy.borrow();
-            (policy.fencing, policy.fencing_stopped)
-        };
+        let policy = self.policy.borrow().clone();
         self.known(oldest(&watched));
         measure(&tables.freezes);
-        let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
+        let configured = configured(&self.fencing, &policy, &tables.hosts());
         let now = self.clock.wall();
         // For a thousand hosts this takes tenths of a second.
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));

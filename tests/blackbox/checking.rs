@@ -201,6 +201,11 @@ const FAULTS: &[(&str, &[Fault])] = &[
                 "warn",
                 "one of two engines does not reach the broker",
             ),
+            (
+                "local-disk",
+                "info",
+                "a monitor has read an instance on its host's local disk",
+            ),
         ],
     ),
 ];

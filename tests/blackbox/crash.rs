@@ -127,6 +127,10 @@ impl Journal for Deadly {
         self.store.journal().may_run(servers).await
     }
 
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError> {
+        self.store.journal().local_disks(host).await
+    }
+
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }

@@ -30,6 +30,7 @@ mod instances;
 mod invariants;
 mod levels;
 mod live_drill;
+mod local_disk;
 mod mending;
 mod monitor_heartbeats;
 mod operator;

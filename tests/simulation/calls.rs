@@ -1,6 +1,6 @@
 //! Calls: their transport and their effect on arrival.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -581,6 +581,7 @@ impl World {
                 service: None,
                 written_off: BTreeMap::new(),
                 may_run: BTreeMap::new(),
+                local_disks: BTreeSet::new(),
             }
         } else {
             Inventory {
@@ -590,6 +591,7 @@ impl World {
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
                 may_run: self.journal.may_run(),
+                local_disks: self.local_disks_of(host),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));

@@ -16,6 +16,7 @@ use tachi_driver::{
 };
 
 use crate::journal::RecIx;
+use crate::local_disks::LocalDisks;
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
 use crate::storms::{index_of_recovery, recovery_id};
@@ -202,6 +203,7 @@ impl World {
             enable_after_return: self.journal.reserve.enable_after,
             power_on_after_recovery: self.weather.more.power_on,
             guards: self.weather.storms.rules(),
+            local_disk: LocalDisks::rules(self.weather.faults.local_disks.as_ref()),
             ..Policy::default()
         }
     }

@@ -39,6 +39,16 @@ pub(crate) fn draw(seed: u64) -> Option<Excluded> {
 }
 
 impl World {
+    /// Instances that stay on their host for another reason than the mark: they are started there as well.
+    pub(crate) fn also_excluded(&mut self, rng: Rng, servers: BTreeSet<ServerIx>) {
+        let excluded = self.excluded.get_or_insert_with(|| Excluded {
+            rng,
+            servers: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+        });
+        excluded.servers.extend(servers);
+    }
+
     pub(crate) fn plan_excluded(&mut self) {
         let Some(mut excluded) = self.excluded.take() else {
             return;

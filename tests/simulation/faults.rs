@@ -10,6 +10,7 @@ use crate::crowd::{Crowd, Retry};
 use crate::failover::Failover;
 use crate::hearsay::{BareWord, DeafWord};
 use crate::lag::Lag;
+use crate::local_disks::LocalDisks;
 use crate::mishap::Mishap;
 use crate::nova::HostIx;
 use crate::rng::Rng;
@@ -71,6 +72,8 @@ kinds! {
     DrainDeath = "drain-death", 5;
     /// A failed instance does not start on its host.
     StartFails = "start-fails", 30;
+    /// Some instances are on the local disk of their host, and are to wait for it or to stay.
+    LocalDisk = "local-disk", 30;
 }
 
 /// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.
@@ -115,6 +118,7 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
         Mishap::Retried => Kind::Retry,
         Mishap::DrainDestinationDies => Kind::DrainDeath,
         Mishap::StartFails | Mishap::ColdMoved => Kind::StartFails,
+        Mishap::WaitedForDisk | Mishap::LeftForDisk => Kind::LocalDisk,
         _ => return true,
     };
     percent(kind) > 0
@@ -139,6 +143,7 @@ pub(crate) struct Faults {
     pub drain_death: Option<Rng>,
     /// Starts of failed instances fail, and moves to another host take their time.
     pub start_fails: Option<Rng>,
+    pub local_disks: Option<LocalDisks>,
     /// Bound monitors send heartbeats.
     pub monitors: bool,
 }
@@ -158,6 +163,7 @@ impl World {
         self.plan_hearsay();
         self.plan_operators();
         self.plan_drain_death();
+        self.read_local_disks();
     }
 }
 
@@ -200,6 +206,7 @@ impl Weather {
             faults.start_fails = Some(rng);
         }
         faults.monitors = of(Kind::Monitors).is_some();
+        faults.local_disks = of(Kind::LocalDisk).map(LocalDisks::draw);
         if let Some(rng) = of(Kind::BareWord) {
             self.draw_bare_word(rng);
         } else if let Some(rng) = of(Kind::DeafWord).filter(|_| engine) {

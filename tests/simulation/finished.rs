@@ -87,8 +87,9 @@ impl World {
             let by_person = note.contains("left to itself by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
-            let named =
-                one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched || excluded);
+            let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
+            let named = one.step == MoveStep::Over(End::Left)
+                && (skipped || by_person || unlaunched || excluded || for_disk);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",

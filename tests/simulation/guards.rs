@@ -80,7 +80,9 @@ impl World {
         self.check_frozen(owner, host, command);
         match command {
             Command::Evacuate(evacuation) => {
-                self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()));
+                let server = crate::calls::index_of(evacuation.server());
+                self.check_local_disk(owner.rec, host, server);
+                self.check_evacuate(owner, host, server);
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");

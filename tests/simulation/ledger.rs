@@ -137,6 +137,7 @@ impl World {
             self.check_states(rec);
             self.check_writes(rec);
             self.check_asked(rec);
+            self.check_left_for_disk(rec);
         }
         self.check_excluded();
         self.check_reserve();

@@ -45,6 +45,7 @@ mod journal;
 mod lag;
 mod ledger;
 mod liars;
+mod local_disks;
 mod locks;
 mod machines;
 mod mishap;

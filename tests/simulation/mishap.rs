@@ -96,6 +96,8 @@ mishaps! {
     CastRun => "returning host runs a queued call",
     StartFails => "a failed instance does not start",
     ColdMoved => "a failed instance is moved to another host",
+    WaitedForDisk => "an instance has waited for its host, whose local disk it is on",
+    LeftForDisk => "an instance is left on the local disk of its host",
     SegmentDisabled => "operator disables the segment",
     HostEdited => "operator puts the host in maintenance",
     Approved => "operator approves",
@@ -158,6 +160,8 @@ impl Mishap {
             | Self::TwoOperators
             | Self::BareNormal
             | Self::BeatsAlone
+            | Self::LeftForDisk
+            | Self::WaitedForDisk
             | Self::Retried => KIND,
             Self::ArrivesAtDead | Self::HasRunAtDead => KIND / 5,
             Self::DrainDestinationDies

@@ -13,7 +13,7 @@ use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
 use tachi_domain::reserved::Aggregate;
-use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId};
+use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId, WaitsFor};
 use uuid::Uuid;
 
 use crate::journal::{Rec, RecIx};
@@ -151,6 +151,7 @@ impl World {
             on_maintenance: why[host].is_some(),
             by_operator: why[host] == Some(MaintenanceReason::Operator),
             by_process: why[host] == Some(MaintenanceReason::Process),
+            waits_for_disks: self.waits_for_disks(host),
             reported_ago: self.reported_ago(host),
             recovering: recovering.contains(&host),
             reporters: self.reporters(host),
@@ -282,6 +283,12 @@ impl World {
     fn reported_ago(&self, host: HostIx) -> Option<Duration> {
         let open = self.open_for(host);
         open.map(|row| Duration::from_millis(self.now - row.opened))
+    }
+
+    /// True if all that is left to do of that recovery is to wait for the host.
+    fn waits_for_disks(&self, host: HostIx) -> bool {
+        let wait = self.open_for(host).and_then(|row| row.wait.as_ref());
+        wait.is_some_and(|wait| wait.what == WaitsFor::LocalDisk)
     }
 
     fn open_for(&self, host: HostIx) -> Option<&Rec> {

@@ -213,6 +213,7 @@ impl Desk {
             name: "<script>alert(1)</script>".into(),
             left: None,
             moving: false,
+            local_disk: None,
             marked: false,
             rest: None,
             needs: None,
@@ -272,6 +273,7 @@ impl RegionService for Desk {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
+            local_disks: Arc::default(),
         };
         let configured = ConfiguredFacts {
             mode: FencingMode::External,
@@ -279,6 +281,7 @@ impl RegionService for Desk {
             has_devices: false,
             trouble: None,
             without: Vec::new(),
+            local_disk: tachi_domain::policy::LocalDiskRules::default(),
         };
         let fencing = Fencing {
             mode: FencingMode::External,

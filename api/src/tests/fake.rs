@@ -14,7 +14,7 @@ use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vm
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
-use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
+use tachi_domain::{HostId, NotificationId, SegmentId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
 use tachi_engine::ports::{
     BootHolds, Hosts, JournalError, Monitors, Notifications, ReceivedHeartbeat, RefusalLog, Refusals,
@@ -585,6 +585,10 @@ impl Monitors for Fake {
 
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         Ok(Vec::new())
+    }
+
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError> {
+        Ok(BTreeMap::new())
     }
 
     async fn forget_monitor(&self, _: &str, _: MonitorKind) -> Result<bool, JournalError> {

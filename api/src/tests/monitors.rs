@@ -1,5 +1,6 @@
 //! Heartbeats of monitors.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -116,13 +117,14 @@ async fn with_the_database_away_heartbeats_wait_for_five_seconds_at_most() {
     );
 }
 
-/// Covers R15.
+/// Covers R14 and R15.
 #[tokio::test(start_paused = true)]
-async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
+async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_bound_to_it_alone() {
     let bench = Bench::new();
     let mut with_boot = body();
     with_boot["monitor"]["boot_id"] = "boot".into();
     with_boot["monitor"]["uptime_ms"] = 61_000.into();
+    with_boot["monitor"]["local_disks"] = json!(["00000000-0000-0000-0000-000000000007"]);
     for (kind, token, body) in [
         ("host", "masakari-monitor-cmp1", &with_boot),
         ("process", "masakari-monitor-cmp1", &body()),
@@ -140,6 +142,13 @@ async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
     assert_eq!(seen(MonitorKind::Host), (HeartbeatUse::Counts, Some(61)));
     assert_eq!(seen(MonitorKind::Process), (HeartbeatUse::NoBootId, None));
     assert_eq!(seen(MonitorKind::Instance), (HeartbeatUse::Unbound, None));
+    let disks = |kind| {
+        let one = written.iter().find(|one| one.kind == kind).unwrap();
+        one.local_disks.as_ref().map(BTreeSet::len)
+    };
+    assert_eq!(disks(MonitorKind::Host), Some(1));
+    assert_eq!(disks(MonitorKind::Process), None, "it does not say");
+    assert_eq!(disks(MonitorKind::Instance), None, "it is bound to no host");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::{
-    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_PARTS, MOST_PLANES, MOST_PROCESSES,
-    MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
+    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_LOCAL_DISKS, MOST_PARTS, MOST_PLANES,
+    MOST_PROCESSES, MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
 };
+use tachi_domain::{ServerId, Timestamp};
 
 use super::fields::{Body, Fields, Objection, wrong_type};
 use super::payload::Pairs;
@@ -37,6 +37,7 @@ pub(crate) struct NewSignature {
     planes: Option<BTreeMap<String, BTreeMap<String, u64>>>,
     processes_down: BTreeMap<String, u64>,
     boot: Option<Boot>,
+    local_disks: Option<BTreeSet<ServerId>>,
 }
 
 impl Body for NewSignature {
@@ -62,6 +63,7 @@ impl Body for NewSignature {
         let processes_down = fields.optional("processes_down", PROCESSES);
         let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
         let uptime = fields.optional("uptime_ms", UPTIME);
+        let local_disks = fields.optional("local_disks", Instances);
         Some(Self {
             version: version?,
             troubles: troubles.unwrap_or_default(),
@@ -82,6 +84,7 @@ impl Body for NewSignature {
                 id,
                 up: Duration::from_millis(uptime),
             }),
+            local_disks,
         })
     }
 }
@@ -136,6 +139,7 @@ impl NewSignature {
                 (true, Some(_)) => HeartbeatUse::Counts,
             },
             boot: self.boot.filter(|_| bound),
+            local_disks: self.local_disks.filter(|_| bound),
         }
     }
 }
@@ -240,6 +244,44 @@ impl Rule for Planes {
             "propertyNames": HOSTNAME.schema(),
             "additionalProperties": PLANES.schema(),
             "description": "The networks that running hosts have lost, by host; absent if the monitor does not check them.",
+        })
+    }
+}
+
+/// A list of instances.
+#[derive(Clone, Copy, Debug)]
+struct Instances;
+
+const INSTANCE: Text = Text { least: 36, most: 36 };
+
+impl Rule for Instances {
+    type Out = BTreeSet<ServerId>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let Value::Array(ids) = value else {
+            return Err(Objection::Reason(wrong_type(value, "array")));
+        };
+        if ids.len() > MOST_LOCAL_DISKS {
+            return Err(Objection::Reason(format!(
+                "it has {} instances; the limit is {MOST_LOCAL_DISKS}",
+                ids.len()
+            )));
+        }
+        let id = |value: &Value| -> Result<ServerId, Objection> {
+            let text = INSTANCE.read(value)?;
+            let id = uuid::Uuid::try_parse(&text);
+            let id = id.map_err(|_| Objection::Reason(format!("{text:?} is not a UUID")))?;
+            Ok(ServerId(id))
+        };
+        ids.iter().map(id).collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "array",
+            "maxItems": MOST_LOCAL_DISKS,
+            "items": INSTANCE.schema(),
+            "description": "The instances whose disk is on this host alone; absent if the monitor does not read that.",
         })
     }
 }

@@ -52,6 +52,9 @@ pub struct MonitorSignature {
     /// The time since that boot in milliseconds, suspend included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
+    /// The instances whose disk is on its host alone. `None` if it has not read that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_disks: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]

@@ -54,8 +54,8 @@ pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
 pub use moves::{
-    End, ExcludedStart, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind,
-    StartCall, StartEnd,
+    DiskWait, End, ExcludedStart, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall,
+    RestorationKind, StartCall, StartEnd,
 };
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
@@ -242,6 +242,8 @@ impl HostRecovery {
             watched: policy.watched.take(),
             ..ServiceTrack::default()
         };
+        policy.local_disk = std::mem::take(&mut policy.local_disk)
+            .of_segment(&host.segment.name, &host.segment.id.to_string());
         let upper = |key: &str| {
             notification
                 .payload
@@ -403,7 +405,7 @@ impl HostRecovery {
             .filter(|one| one.step == MoveStep::Held)
             .count();
         match held {
-            0 => None,
+            0 => moves::local_disk::message(&self.moves, now.elapsed),
             1 => Some(
                 "1 instance may run elsewhere and needs an operator: tachi instance list --waiting".into(),
             ),

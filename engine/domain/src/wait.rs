@@ -45,6 +45,9 @@ string_enum! {
         NewerVersion = "newer-version",
         /// An operator's check that the instance does not run on other hosts, where it may be running.
         Absence = "absence",
+        /// The return of the host whose local disk the instance is on. When the time for that has passed, the instance is
+        /// evacuated.
+        LocalDisk = "local-disk",
         /// Nova's record of another move, which may have left the instance on another host.
         Record = "record",
         /// Nova's record of its evacuation, which makes no progress.
@@ -92,7 +95,10 @@ impl WaitsFor {
     /// True if it is on hold: only an operator's action or change is certain to end it.
     pub const fn is_held(self) -> bool {
         !self.ended_by().is_empty()
-            && !matches!(self, Self::Guards | Self::Frozen | Self::Proof | Self::GivenUp)
+            && !matches!(
+                self,
+                Self::Guards | Self::Frozen | Self::Proof | Self::LocalDisk | Self::GivenUp
+            )
     }
 
     /// True if it needs an operator: it is on hold, or was given up.
@@ -120,6 +126,7 @@ impl WaitsFor {
             Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
             Self::Absence => "it may run there: check, and record the result",
+            Self::LocalDisk => "waits for the return of the host, because of a local disk",
             Self::Record => {
                 "it may still be running there after an interrupted migration: check, and record the result"
             }
@@ -135,6 +142,7 @@ impl WaitsFor {
             Self::Guards => &[EndedBy::Approve],
             Self::Frozen => &[EndedBy::Thaw],
             Self::Proof => &[EndedBy::ConfirmOff],
+            Self::LocalDisk => &[EndedBy::Retry, EndedBy::Ignore],
             Self::Approval | Self::Alive | Self::DryRun => &[EndedBy::Approve, EndedBy::Abort],
             Self::Fence => &[EndedBy::Approve, EndedBy::ConfirmOff, EndedBy::Abort],
             Self::FencingStopped => &[EndedBy::EnableFencing, EndedBy::Abort],
@@ -159,7 +167,7 @@ pub struct Wait {
     /// The event that is waited for.
     #[serde(rename = "for")]
     pub what: WaitsFor,
-    /// The guards or the hosts that it is about.
+    /// The guards or the hosts that it is about, or the time of its end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub on: BTreeSet<String>,
     pub since: Timestamp,
@@ -255,6 +263,7 @@ mod tests {
             WaitsFor::Proof,
             WaitsFor::ForcedDown,
             WaitsFor::Return,
+            WaitsFor::LocalDisk,
             WaitsFor::Start,
         ];
         for what in WaitsFor::ALL {

@@ -57,7 +57,7 @@ pub use freezes::{FreezeView, FrozenView};
 pub use history::{
     InstanceView, RecoveryHistoryView, ReportedView, StepView, one_line, progress, progress_of, stage,
 };
-pub use host_instances::{EvidenceView, HostedView, LevelView};
+pub use host_instances::{DiskView, EvidenceView, HostedView, LevelView};
 pub use host_view::{HostView, LevelSeenView};
 pub use job::JobView;
 pub use maintenance::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};

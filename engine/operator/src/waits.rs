@@ -24,7 +24,7 @@ pub struct WaitView {
     #[serde(rename = "for")]
     #[schema(schema_with = schema::waits_for)]
     pub what: WaitsFor,
-    /// The names of the guards or hosts that the wait is about; empty if there are none.
+    /// The names of the guards or hosts that the wait is about; for `local-disk` its end, in ISO 8601. Empty if there are none.
     #[schema(value_type = Vec<String>)]
     pub on: BTreeSet<String>,
     /// When the wait began.
@@ -65,6 +65,9 @@ impl WaitView {
     /// Returns the reason, followed by the guards or hosts in parentheses if there are any.
     pub fn about(&self) -> String {
         let on: Vec<&str> = self.on.iter().map(String::as_str).collect();
+        if let (WaitsFor::LocalDisk, Some(end)) = (self.what, on.first()) {
+            return format!("{}, until {end}", self.what.sentence());
+        }
         if on.is_empty() {
             self.what.sentence().to_owned()
         } else {
@@ -86,6 +89,10 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
         RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback => host.clone(),
         RecoveryKind::Vm | RecoveryKind::Process => id.to_string(),
     };
+    // Its instances need no operator, so they are not among those that wait for one.
+    if what(row.wait.as_ref()) == WaitsFor::LocalDisk {
+        return vec!["tachi instance list --recovering".to_owned()];
+    }
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
         EndedBy::Approve => format!("tachi recovery approve {name}"),

@@ -1,10 +1,11 @@
 //! Heartbeats of monitors. Those of the suspect's own monitors can contradict a claim that it is off; the rest is for people and
 //! for numbers.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tachi_domain::ServerId;
 use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
 use tokio::time::Instant;
@@ -51,6 +52,13 @@ pub trait Monitors: Send + Sync {
     ///
     /// The database failed.
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError>;
+
+    /// Returns the instances on the local disk of each host that a monitor bound to the host has read.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError>;
 
     /// Removes a decommissioned monitor; `false` if there is none.
     ///

@@ -73,6 +73,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: Arc::default(),
     }
 }
 
@@ -93,6 +94,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
         name: format!("vm-{number}").into(),
         left: None,
         moving: true,
+        local_disk: None,
         marked: false,
         rest: None,
         needs: None,
@@ -170,6 +172,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
         name: "a \"name\" of ü".into(),
         left: Some("because".to_owned()),
         moving: true,
+        local_disk: None,
         marked: true,
         rest: Some(Rest {
             why: StopReason::Due,

@@ -46,6 +46,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
+use crate::local_disks;
 use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::transaction::{Tx, roll_back};
@@ -192,6 +193,12 @@ impl Journal for JournalTables {
             .causal(async |tx| given_up::may_run_of(tx, servers).await)
             .await;
         read.map_err(|stop| stop.journal("reading where instances may run"))
+    }
+
+    #[instrument(name = "store::local_disks", level = "debug", skip_all, fields(%host))]
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError> {
+        let read = self.causal(async |tx| local_disks::of_host(tx, host).await).await;
+        read.map_err(|stop| stop.journal("reading which instances are on a local disk"))
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]

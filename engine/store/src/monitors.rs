@@ -9,9 +9,9 @@ use sea_orm::{
     QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use serde::{Deserialize, Serialize};
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
+use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
 use tracing::instrument;
 
@@ -22,6 +22,7 @@ use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, StoredHeartbeat};
+use crate::local_disks;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of heartbeats per statement.
@@ -64,6 +65,12 @@ impl Monitors for MonitorTable {
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         let read = list(&self.db).await;
         read.map_err(|stop| stop.journal("reading the heartbeats of monitors"))
+    }
+
+    #[instrument(name = "store::all_local_disks", level = "debug", skip_all)]
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError> {
+        let read = local_disks::all(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading which instances are on a local disk"))
     }
 
     #[instrument(name = "store::forget_monitor", level = "debug", skip_all, fields(host, %kind))]
@@ -114,6 +121,7 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             planes: says.planes,
             processes_down: says.processes_down,
             boot: None,
+            local_disks: None,
             heartbeat_use: says.heartbeats,
         },
     })
@@ -306,6 +314,8 @@ impl Transaction for HeartbeatRow<'_> {
             let insert = Entity::insert_many(rows).on_conflict(over);
             tx.execute(&insert.into_query()).await?;
         }
+        let readings = local_disks::of_registered(last.values(), &known);
+        local_disks::write(tx, &readings, now).await?;
         let all = self.received.iter().map(|one| &one.signature);
         let strangers = all.filter(|one| !is_written(one));
         Ok(TxOutcome::Keep(
@@ -334,7 +344,7 @@ impl Transaction for Forget<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
@@ -344,7 +354,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
+    pub(crate) fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
         Signature {
             host: host.to_owned(),
             kind,
@@ -357,11 +367,12 @@ mod tests {
             planes: None,
             processes_down: BTreeMap::new(),
             boot: None,
+            local_disks: None,
             heartbeat_use: HeartbeatUse::Unknown,
         }
     }
 
-    fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
+    pub(crate) fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
         let one = |signature: &Signature| ReceivedHeartbeat {
             signature: signature.clone(),
             received: Instant::now(),

@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::health::Health;
 use crate::instance::inventory::{Found, Inventory};
 use crate::instance::judge::{Act, GuestEvent, GuestListing, Judge, Report, Rules};
+use crate::instance::local_disk::DiskReading;
 use crate::libvirt::{Backoff, chain, ended, is_nova};
 use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
@@ -62,6 +63,7 @@ impl Monitor for InstanceMonitor {
             reporter,
             health,
             stop,
+            disks: DiskReading::default(),
         };
         watch.run().await;
         Ok(())
@@ -113,6 +115,7 @@ struct Watch {
     reporter: Reporter,
     health: Health,
     stop: CancellationToken,
+    disks: DiskReading,
 }
 
 impl Watch {
@@ -176,6 +179,8 @@ impl Watch {
             self.check_panicked(&connection)
                 .await
                 .map_err(|error| chain(&error))?;
+            let disks = self.disks.turn(&connection, &self.health).await;
+            disks.map_err(|error| chain(&error))?;
             self.write().await;
         }
     }

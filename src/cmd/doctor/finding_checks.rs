@@ -1,8 +1,8 @@
 //! The checks of findings: one for each code.
 
-use tachi_domain::monitor::Resume;
+use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 use tachi_domain::situation::{Aspect, FindingCode, Severity};
-use tachi_operator::{FindingView, SituationView};
+use tachi_operator::{FindingView, MonitorView, SituationView};
 
 use super::checks::{Check, MAX_NAMED_SUBJECTS, check, named};
 
@@ -54,6 +54,14 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
         Some("the capacity of hosts is not known: `tachi forecast` shows why".to_owned())
     } else if is(&[FindingCode::GuestsResume]) {
         guests(situation)
+    } else if is(&[FindingCode::LocalDisk]) {
+        let reads = |one: &&MonitorView| {
+            let is_bound = matches!(one.heartbeat_use, HeartbeatUse::Counts | HeartbeatUse::NoBootId);
+            one.kind == MonitorKind::Instance && is_bound
+        };
+        let read = situation.monitors.iter().any(|one| reads(&one));
+        (!read)
+            .then(|| "no instance monitor that is bound to its host has reported its local disks".to_owned())
     } else {
         None
     }

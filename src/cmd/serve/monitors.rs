@@ -195,5 +195,6 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         processes_down: BTreeMap::new(),
         boot_id: None,
         uptime_ms: None,
+        local_disks: None,
     }
 }

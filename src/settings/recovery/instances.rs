@@ -1,9 +1,10 @@
 //! Rules of instances: which ones are moved, in which order, and how often one is restarted.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tachi_config::{Reader, Refusal};
-use tachi_domain::policy::{LeaveRules, MetadataPair, Policy};
+use tachi_domain::policy::{LeaveRules, LocalDisk, LocalDiskRules, MetadataPair, NotLocalDisk, Policy};
 
 use super::TIMEOUT_RANGE;
 
@@ -21,6 +22,7 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
             .default(d.priority_across_projects)
             .help("orders the instances of all projects together by that number; otherwise each project separately, with the projects in round-robin order").get(),
         leave: leave(r),
+        local_disk: local_disk(r, d.local_disk),
         start_excluded: r
             .bool(HOST, "start_excluded_instances")
             .default(d.start_excluded)
@@ -65,6 +67,56 @@ pub(super) fn instances(r: &mut Reader<'_>, d: Policy) -> Policy {
         r.refuse(INSTANCE, "restart_pause", Refusal::new(why, help));
     }
     policy
+}
+
+fn local_disk(r: &mut Reader<'_>, d: LocalDiskRules) -> LocalDiskRules {
+    let refusal = |error: NotLocalDisk| {
+        Refusal::new(
+            error.to_string(),
+            "write evacuate, leave or a wait such as wait:2h",
+        )
+    };
+    let read = move |text: &str| text.parse::<LocalDisk>().map_err(refusal);
+    let read_segments = move |text: &str| {
+        let pairs = text.split(',').map(str::trim).filter(|pair| !pair.is_empty());
+        pairs
+            .map(|pair| {
+                let (segment, treatment) = pair.rsplit_once('=').ok_or_else(|| {
+                    Refusal::new(
+                        format!("`{pair}` has no ="),
+                        "write the segment's name or id, =, and the treatment",
+                    )
+                })?;
+                let treatment = treatment.parse::<LocalDisk>().map_err(refusal)?;
+                Ok((segment.trim().to_owned(), treatment))
+            })
+            .collect::<Result<BTreeMap<String, LocalDisk>, Refusal>>()
+    };
+    let show_segments = |segments: &BTreeMap<String, LocalDisk>| {
+        let texts: Vec<String> = segments
+            .iter()
+            .map(|(segment, treatment)| format!("{segment}={treatment}"))
+            .collect();
+        texts.join(", ")
+    };
+    LocalDiskRules {
+        usual: r
+            .parsed(HOST, "local_disk", read, LocalDisk::to_string)
+            .default(d.usual)
+            .help("treatment of instances whose disk is only on the failed host, as its instance monitor has read it: evacuate (without the disk), wait:TIME (evacuate if the host is not back by then) or leave")
+            .get(),
+        segments: r
+            .parsed(HOST, "local_disk_segments", read_segments, show_segments)
+            .default(d.segments)
+            .unit("list")
+            .help("the same for single segments, by name or id: `rack1=leave`")
+            .get(),
+        key: r
+            .string(HOST, "local_disk_instance_metadata_key")
+            .default(d.key)
+            .help("metadata key by which an owner sets this treatment for an instance; it comes first. Empty: none")
+            .get(),
+    }
 }
 
 fn leave(r: &mut Reader<'_>) -> LeaveRules {

@@ -66,6 +66,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::EngineSilent | FindingCode::EnginePart => ByHand("the engine has to be started or mended on its machine"),
         FindingCode::HostUnderRecovery => ByHand("it ends with the recovery"),
         FindingCode::PlaneLost => ByHand("the network of the host has to be mended"),
+        FindingCode::LocalDisk => Printed,
         // Never a finding of its own.
         FindingCode::InstanceMoving => Elsewhere(""),
     }

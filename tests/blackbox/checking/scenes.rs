@@ -739,6 +739,14 @@ async fn slow_operator_checks_of_watch() {
     sign(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
+    let disk = stage.boot("compute-001", 1);
+    let says = json!({"version": "test", "watching": false, "local_disks": disk});
+    let own = stage.api_of_monitor("compute-001").await;
+    assert_eq!(own.sign_with("compute-001", "instance", says).await, 204);
+    scene.fails(&["local-disk"]).await;
+    scene.cure(&["local-disk"]).await;
+    scene.good(&["local-disk"]).await;
+
     let beside = scene.engine("ctl-2", "transport_url = rabbit://guest:guest@127.0.0.1:1/\n");
     scene.fails(&["engine-part"]).await;
     scene.cure(&["engine-part"]).await;

@@ -14,7 +14,7 @@ use super::decision_context::{DecisionContext, Moves, decision_context, said_no}
 use super::{End, ExcludedStart, HostRecovery, Move, MoveStep, Stage, StartCall, StartEnd};
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
-use crate::nova::Server;
+use crate::nova::{PowerState, Server, VmState};
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{Command, DecisionTime, Elsewhere, Life, Record, StepKind, Task};
@@ -89,11 +89,21 @@ pub(super) fn plan(one: &mut Move, server: &Server, ctx: &DecisionContext<'_>) {
         one.step,
         MoveStep::Over(End::Left) | MoveStep::Unlocking { end: End::Left, .. }
     );
-    if is_excluded
-        && one.elsewhere.is_empty()
-        && one.may_run.is_empty()
-        && ctx.policy.starts_on_return(server)
-    {
+    if is_excluded && ctx.policy.starts_on_return(server) {
+        mark(one);
+    }
+}
+
+/// Marks an instance that stays on its host after a wait for it (ADR 0141). Policy does not exclude it, so no service replaces it.
+pub(super) fn plan_after_wait(one: &mut Move, policy: &Policy) {
+    let ran = one.was.vm_state == VmState::Active && one.was.power_state == PowerState::Running;
+    if ran && policy.start_excluded {
+        mark(one);
+    }
+}
+
+fn mark(one: &mut Move) {
+    if one.elsewhere.is_empty() && one.may_run.is_empty() {
         one.start = Some(ExcludedStart::default());
         one.remark(ON_RETURN);
     }

@@ -14,6 +14,7 @@ use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
+use super::moves::local_disk::{DiskWait, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
@@ -23,6 +24,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, Server};
+use crate::policy::LocalDisk;
 use crate::question::Question;
 use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
@@ -30,9 +32,13 @@ use crate::timestamp::Timestamp;
 /// Minimum time between the first list without an instance and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 
-/// The remark that names what evidence of the fencing was missing.
+/// The remark on an instance whose local disk an evacuation discards.
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
+
+/// The note on an instance that stays on its host because of its disk.
+const LEFT_FOR_DISK: &str =
+    "local_disk is leave, and its disk is on this host alone, as the monitor of the host has read it";
 
 /// An instance as Nova shows it on the host.
 #[derive(Clone, Copy)]
@@ -41,16 +47,20 @@ struct HostInstance<'a> {
     host: &'a str,
     /// The time since which a record that was touched may still be active.
     recent: Timestamp,
+    /// True if a monitor on this host has read that its disk is on the host alone.
+    on_local_disk: bool,
 }
 
 impl<'a> HostInstance<'a> {
-    fn new(server: &'a Server, clock: Option<Timestamp>, ctx: &DecisionContext<'a>) -> Self {
+    fn new(server: &'a Server, seen: Option<&Inventory>, ctx: &DecisionContext<'a>) -> Self {
         let window = ctx.policy.nova_long_rpc_timeout.as_secs();
+        let clock = seen.and_then(|lists| lists.service.as_ref()?.nova_now);
         let clock = clock.unwrap_or(ctx.now.wall);
         Self {
             server,
             host: ctx.host,
             recent: clock.minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
+            on_local_disk: seen.is_some_and(|lists| lists.local_disks.contains(&server.id)),
         }
     }
 
@@ -94,6 +104,7 @@ fn other_hosts<'a>(
 impl Move {
     /// Adds remarks for its owner about the state in which it comes back.
     pub(super) fn remark_nature(&mut self) {
+        remark_wait(self);
         if self.image_backed {
             self.remark(LOCAL_DISK);
         }
@@ -353,7 +364,6 @@ fn plan_if(
     let mut fresh: Vec<&Server> = unplanned.iter().collect();
     order::in_order(ctx.policy, &mut fresh);
     let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let planned = fresh.len();
     for (rank, server) in (first..).zip(fresh) {
         let migrations = by_server.remove(&server.id).unwrap_or_default();
@@ -361,7 +371,7 @@ fn plan_if(
             .written_off
             .get(&server.id)
             .map_or(&[][..], Vec::as_slice);
-        let shown = HostInstance::new(server, clock, ctx);
+        let shown = HostInstance::new(server, Some(inventory), ctx);
         let mut one = plan_one(shown, rank, &migrations, written_off, since, ctx);
         if let Some(hosts) = inventory.may_run.get(&server.id) {
             let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
@@ -427,7 +437,13 @@ fn plan_one(
         route: PlacementPlan::new(ctx.method, server.needs),
         ..blank(server.id, server.name.clone(), was, rank, ctx)
     };
-    if let Some(why) = policy.leaves(server) {
+    let (disk, objection) = if shown.on_local_disk {
+        policy.local_disk.of(server, policy.deadline)
+    } else {
+        (LocalDisk::Evacuate, None)
+    };
+    let left_for_disk = (disk == LocalDisk::Leave).then(|| LEFT_FOR_DISK.to_owned());
+    if let Some(why) = policy.leaves(server).or(left_for_disk) {
         // A lock left over from an earlier recovery is not left on an instance that is excluded.
         one.lock = if one.lock == Lock::Ours {
             Lock::Ours
@@ -436,8 +452,14 @@ fn plan_one(
         };
         one.finish(End::Left, now.elapsed);
         one.note = Some(why);
+        if let Some(text) = objection {
+            one.remark(&text);
+        }
         one.over_at = Some(now.wall);
         return one;
+    }
+    if let LocalDisk::Wait(time) = disk {
+        one.disk_wait = Some(DiskWait::new(time, now));
     }
     if let Some((migration, other)) = other_hosts(shown, migrations).next() {
         one.step = MoveStep::Held;
@@ -446,6 +468,9 @@ fn plan_one(
         follow_what_is_open(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
+    if let Some(text) = objection {
+        one.remark(&text);
+    }
     one
 }
 
@@ -477,11 +502,10 @@ fn look_at_held(
     ctx: &mut DecisionContext<'_>,
 ) {
     let now = ctx.now;
-    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let on_host: BTreeMap<ServerId, HostInstance<'_>> = inventory
         .servers
         .iter()
-        .map(|server| (server.id, HostInstance::new(server, clock, ctx)))
+        .map(|server| (server.id, HostInstance::new(server, Some(inventory), ctx)))
         .collect();
     let off = if move_track.lists_within(LISTS_AGE, now) {
         move_track.hosts_to_count_on(now)

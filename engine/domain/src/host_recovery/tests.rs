@@ -21,6 +21,7 @@ mod holding;
 mod hooking;
 mod joining;
 mod levels;
+mod local_disks;
 mod locks;
 mod looking;
 mod monitor_heartbeats;

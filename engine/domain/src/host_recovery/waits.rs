@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
 use super::{excluded, freeze_state};
+use crate::evidence::time_text;
 use crate::guard::Guard;
 use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Record};
@@ -32,10 +33,13 @@ impl Move {
                 }
             }
             MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
-            MoveStep::Waiting { .. }
-            | MoveStep::Restoring { .. }
-            | MoveStep::Unlocking { .. }
-            | MoveStep::Over(_) => bare(WaitsFor::Nothing),
+            MoveStep::Waiting { .. } => self.disk_wait.map_or_else(
+                || bare(WaitsFor::Nothing),
+                |wait| (WaitsFor::LocalDisk, [time_text(wait.ends_at)].into()),
+            ),
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+                bare(WaitsFor::Nothing)
+            }
         }
     }
 
@@ -114,6 +118,13 @@ impl HostRecovery {
         }
         if self.moves.values().any(|one| one.waits_for().is_held()) {
             return bare(WaitsFor::Moves);
+        }
+        // Only when nothing else is left to do.
+        let mut open = self.moves.values().filter(|one| !one.is_finished()).peekable();
+        if open.peek().is_some() && open.all(|one| one.waits_for() == WaitsFor::LocalDisk) {
+            let ends = self.moves.values().filter_map(|one| one.disk_wait);
+            let last = ends.map(|wait| wait.ends_at).max();
+            return (WaitsFor::LocalDisk, last.map(time_text).into_iter().collect());
         }
         let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
         if !frozen.is_empty() {

@@ -33,6 +33,8 @@ pub struct Inventory {
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
     /// Other hosts on which these instances may run, according to earlier recoveries of any host.
     pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
+    /// The instances that a monitor bound to this host has last read as being on its local disk.
+    pub local_disks: BTreeSet<ServerId>,
 }
 
 /// The answer of a host's cell when a list shows no server of the host. Nova silently leaves a cell that does not answer out of

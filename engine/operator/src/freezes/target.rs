@@ -203,6 +203,7 @@ mod tests {
             protection: Protection::Protected,
             reasons: BTreeSet::new().into(),
             left: None,
+            disk: None,
         }
     }
 

@@ -83,6 +83,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: std::sync::Arc::default(),
     };
     let configured = ConfiguredFacts {
         mode: FencingMode::External,
@@ -90,6 +91,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         has_devices: false,
         trouble: None,
         without: Vec::new(),
+        local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let fencing = Fencing {
         mode: FencingMode::External,

@@ -5,6 +5,7 @@ use super::super::decision_context::{DecisionContext, Moves};
 use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall, lock_mark};
 use super::answers::tell_calls;
 use super::evacuate::MAX_BACKGROUND_LOCKS;
+use super::local_disk::is_due;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
@@ -44,8 +45,7 @@ impl MoveTrack {
     ) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
         let calls = self.pace.room().calls;
-        let waits =
-            |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
+        let waits = |one: &Move| is_due(one, now.elapsed);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
             (calls.min(MAX_BACKGROUND_LOCKS), UNLOCKED_AFTER)
         } else if moves.values().any(waits) {

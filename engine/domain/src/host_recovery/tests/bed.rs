@@ -76,6 +76,8 @@ pub(super) struct Bed {
     pub(super) leave_is_given: bool,
     /// Its engine has always looked at the host's heartbeat, and at those of others.
     pub(super) watched: bool,
+    /// The instances that a monitor on the host has read as being on its local disk.
+    pub(super) local_disks: BTreeSet<ServerId>,
 }
 
 /// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
@@ -89,6 +91,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         by_operator: false,
         by_process: false,
         recovering: ix < out,
+        waits_for_disks: false,
         reported_ago: Some(Duration::ZERO),
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),
@@ -134,11 +137,6 @@ fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
         | (ReserveAnswer::Left { host, .. }, ReserveCall::Leave { host: other, .. }) => host == other,
         _ => false,
     }
-}
-
-/// What a wall clock shows at that moment of a bed.
-pub(super) fn wall(at: u64) -> Timestamp {
-    Timestamp::from_micros(i64::try_from(at).unwrap() * 1_000)
 }
 
 impl Bed {
@@ -235,6 +233,7 @@ impl Bed {
             leave: None,
             leave_is_given: false,
             watched: true,
+            local_disks: BTreeSet::new(),
         }
     }
 
@@ -633,6 +632,7 @@ impl Bed {
             service: Some(self.seen_now()),
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
+            local_disks: self.local_disks.clone(),
         })))
     }
 

@@ -243,6 +243,7 @@ fn a_takeover_and_a_later_recovery_of_another_host_know_of_it() {
         service,
         written_off: [].into(),
         may_run: known,
+        local_disks: [].into(),
     })));
     bed.answer(1, ServerCall::Lock, Ok(()));
     let to = bed.commands.iter().find_map(|command| match command {

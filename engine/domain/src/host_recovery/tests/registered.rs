@@ -37,6 +37,7 @@ fn unlisted(bed: &mut Bed) {
         service: None,
         written_off: [].into(),
         may_run: [].into(),
+        local_disks: [].into(),
     })));
 }
 
