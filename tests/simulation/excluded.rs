@@ -146,7 +146,10 @@ impl World {
             let Some(end) = self.start_end(server, host) else {
                 continue;
             };
-            let has_failed = self.weather.faults.start_fails.is_some() && end == StartEnd::NotStarted;
+            // Its disk is lost with a host that is installed anew.
+            let is_lost = self.nova.services[host].registered > 0;
+            let has_failed =
+                (is_lost || self.weather.faults.start_fails.is_some()) && end == StartEnd::NotStarted;
             if !has_failed && !self.machines[host].runs(server) {
                 return self.violate(format!(
                     "vm-{server} is excluded, and does not run on host {host}, which is back (P5)"

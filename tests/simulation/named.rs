@@ -41,6 +41,7 @@ fn which(shape: impl Fn(&mut World), judge: impl Fn(&World) -> bool) -> BTreeSet
 /// Nothing more goes wrong than what the seed has planned for hosts and what a test adds.
 fn calm(world: &mut World) {
     world.freezer = None;
+    world.excluded = None;
     world.drainer = None;
     let weather = &mut world.weather;
     weather.more = More::draw(0, true, weather.chaos_end);
