@@ -116,7 +116,7 @@ fn a_cloud_is_reached_as_the_privileged_user_or_as_the_one_of_keystone_authtoken
     );
 }
 
-/// R35.
+/// Covers R35.
 #[test]
 fn novas_region_is_its_own_else_the_one_of_keystone() {
     use tachi_keystone::Region;

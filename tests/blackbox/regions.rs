@@ -37,6 +37,7 @@ fn assert_names_both(text: &str) {
     }
 }
 
+/// Covers R35.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_engine_starts_on_none_of_several_regions_and_acts_on_the_one_that_is_set() {
     let stage = Stage::set(quick_region(3)).await;
@@ -94,6 +95,7 @@ fn tachi(stage: &Stage, words: &[&str], variables: &[(&str, &str)]) -> (i32, Str
     (output.status.code().unwrap(), text.concat())
 }
 
+/// Covers R35.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_asks_the_region_that_is_written_and_none_of_several() {
     let stage = Stage::set(quick_region(3)).await;

@@ -83,6 +83,8 @@ def renewed(text: str, counts: dict[str, int], have: dict[str, list[str]], wrong
             ):
                 wrong.append(f"{number}: {other} does not exist")
         still_open = len(cells) > 2 and cells[2].startswith("open: ")
+        if names and cells[2:3] and cells[2].startswith("open: not tested"):
+            wrong.append(f"{number} has tests, and says that it has none")
         if not names and not also and not still_open:
             wrong.append(f"{number} has no test")
         made = ", ".join(f"`{name}`" for name in names)

@@ -158,6 +158,7 @@ fn difference(case: &Value) -> Option<String> {
     (got != want).then(|| format!("\n  ours {got}\n  want {want}"))
 }
 
+/// Covers R35.
 #[test]
 fn clouds_are_read_as_openstacksdk_reads_them() {
     let table = include_str!("../../../tests/clients-config/table.json");

@@ -59,7 +59,9 @@ async fn ids_are_read_from_every_page_and_without_the_details() {
     );
 }
 
-/// R35: each cell has its own table of services.
+/// Each cell has its own table of services.
+///
+/// Covers R35.
 #[tokio::test]
 async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
     let mut other = service_record();

@@ -28,7 +28,7 @@ async fn two_regions(region: Region) -> (Fake, Session) {
     (fake, session)
 }
 
-/// R35.
+/// Covers R35.
 #[tokio::test]
 async fn of_several_regions_none_is_used_before_one_is_set() {
     for region in [Region::Unset, Region::Preferred("keystone".to_owned())] {
@@ -51,7 +51,7 @@ async fn of_several_regions_none_is_used_before_one_is_set() {
     }
 }
 
-/// R35.
+/// Covers R35.
 #[tokio::test]
 async fn all_services_are_used_in_the_configured_region() {
     let named = |name: &str| Region::Named(name.to_owned());
@@ -83,7 +83,9 @@ async fn all_services_are_used_in_the_configured_region() {
     }
 }
 
-/// R35: of two regions with Placement, the one with the only Nova is used.
+/// Of two regions with Placement, the one with the only Nova is used.
+///
+/// Covers R35.
 #[tokio::test]
 async fn placement_is_used_in_the_region_of_nova() {
     let (fake, session) = two_regions(Region::Unset).await;
