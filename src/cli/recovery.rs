@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{ConfigArgs, ConsentArgs, ShapeArgs, SourceArgs};
 use clap::{Args, Subcommand, ValueEnum};
+use tachi_operator::ShownWait;
 
 /// `tachi recovery`.
 #[derive(Debug, Subcommand)]
@@ -179,8 +180,17 @@ pub(crate) struct ApproveArgs {
     /// Every recovery that is on hold
     #[arg(long)]
     pub(crate) all_held: bool,
+    /// What the recovery waited for when you looked: `waits` of `tachi recovery show -f json`
+    ///
+    /// If it waits for something else by now, nothing is written. Without this option the command looks when it starts.
+    #[arg(long, value_name = "JSON", value_parser = shown_wait, conflicts_with_all = ["domain", "all_held"])]
+    pub(crate) waits: Option<ShownWait>,
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
+}
+
+fn shown_wait(text: &str) -> Result<ShownWait, String> {
+    serde_json::from_str(text).map_err(|error| format!("it is not the waits object of a recovery: {error}"))
 }

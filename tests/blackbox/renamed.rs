@@ -122,6 +122,19 @@ async fn operator_what_is_over_is_not_aborted_again_and_a_reason_is_wanted() {
     let (code, _, note) = run(&stage, &["recovery", "abort", HOST, "--reason", "a mistake"]);
     assert_eq!(code, 2, "{note}");
     assert!(note.contains("add --yes"), "{note}");
+    let approve_wait = |shown| {
+        let words = [
+            "recovery", "approve", HOST, "--yes", "--reason", "x", "--waits", shown,
+        ];
+        let (code, told, note) = run(&stage, &words);
+        (code, told + &note)
+    };
+    let (code, told) = approve_wait(r#"{"for": "fence", "since": "2026-01-01T00:00:00.000Z"}"#);
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("no longer waits"), "{told}");
+    let (code, told) = approve_wait("fence");
+    assert_eq!(code, 2, "{told}");
+    assert!(told.contains("not the waits object of a recovery"), "{told}");
     let abort = ["recovery", "abort", HOST, "--yes", "--reason", "a mistake"];
     assert_eq!(json(&stage, &abort)["already"], false);
     let _engine = stage.spawn("engine");

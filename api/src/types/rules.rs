@@ -1,8 +1,6 @@
 //! Rules for single values. A rule parses a value and generates its own schema, so that the API's document describes exactly what
 //! is checked.
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tachi_domain::entity::notification::NotificationType;
@@ -10,7 +8,6 @@ use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::Resume;
 use tachi_domain::{Timestamp, Wait, WaitsFor};
-use tachi_operator::when::Time;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fields::{Objection, wrong_type};
@@ -110,24 +107,13 @@ impl Rule for Description {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ShownWait;
 
-#[derive(Deserialize)]
-struct WaitBody {
-    #[serde(rename = "for")]
-    what: WaitsFor,
-    #[serde(default)]
-    on: BTreeSet<String>,
-    since: Time,
-}
-
 impl Rule for ShownWait {
     type Out = Wait;
 
     fn read(&self, value: &Value) -> CheckResult<Wait> {
-        let WaitBody { what, on, since } = WaitBody::deserialize(value).map_err(|error| {
-            Objection::Reason(format!("it is not the waits object of a recovery: {error}"))
-        })?;
-        let since = since.0;
-        Ok(Wait { what, on, since })
+        tachi_operator::ShownWait::deserialize(value)
+            .map(Wait::from)
+            .map_err(|error| Objection::Reason(format!("it is not the waits object of a recovery: {error}")))
     }
 
     fn schema(&self) -> Value {

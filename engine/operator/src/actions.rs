@@ -104,7 +104,7 @@ fn over(id: RecoveryId) -> ActionError {
 }
 
 fn other_wait(id: RecoveryId, now: Option<&Wait>) -> ActionError {
-    let now = now.map_or_else(
+    let now = now.filter(|wait| wait.what != WaitsFor::Nothing).map_or_else(
         || "no longer waits".to_owned(),
         |wait| format!("now waits for something else: {}", WaitView::from(wait).about()),
     );

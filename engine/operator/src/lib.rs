@@ -76,5 +76,5 @@ pub use situation::{
 pub use snapshot::{Age, Fencing, RegionSnapshot, SnapshotSource, is_alive};
 pub use step_text::{InstanceWordView, WordView};
 pub use vmove::{VmoveLine, VmoveView};
-pub use waits::WaitView;
+pub use waits::{ShownWait, WaitView};
 pub use when::Time;

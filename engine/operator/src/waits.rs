@@ -38,6 +38,36 @@ pub struct WaitView {
     pub ended_by: Vec<EndedBy>,
 }
 
+/// What tells a wait from another one, in the `waits` object of a recovery. Other members of that object are ignored.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ShownWait {
+    #[serde(rename = "for")]
+    pub what: WaitsFor,
+    #[serde(default)]
+    pub on: BTreeSet<String>,
+    pub since: Time,
+}
+
+impl From<ShownWait> for Wait {
+    fn from(shown: ShownWait) -> Self {
+        Self {
+            what: shown.what,
+            on: shown.on,
+            since: shown.since.0,
+        }
+    }
+}
+
+impl From<&WaitView> for ShownWait {
+    fn from(view: &WaitView) -> Self {
+        Self {
+            what: view.what,
+            on: view.on.clone(),
+            since: view.since,
+        }
+    }
+}
+
 impl From<&Wait> for WaitView {
     fn from(wait: &Wait) -> Self {
         Self {

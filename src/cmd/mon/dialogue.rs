@@ -1,6 +1,8 @@
 //! Dialogues before a change: they show the command first, and run exactly that command.
 
+use serde_json::json;
 use tachi_domain::RecoveryId;
+use tachi_operator::{ShownWait, WaitView};
 
 use super::line::{self, Reach};
 use super::state::Key;
@@ -42,6 +44,7 @@ enum DialogueSubject {
     },
     Approve {
         recovery: RecoveryId,
+        waits: Option<ShownWait>,
     },
     Abort {
         recovery: RecoveryId,
@@ -141,14 +144,22 @@ impl Dialogue {
         )
     }
 
-    pub(super) fn approve(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
+    /// Creates the dialogue of an approval of this wait: if the recovery waits for something else when it is sent, nothing is written.
+    pub(super) fn approve(
+        recovery: RecoveryId,
+        host: &str,
+        waits: Option<&WaitView>,
+        source: &[String],
+    ) -> Self {
+        let waiting = waits.map_or_else(String::new, |wait| format!("It is on hold: {}. ", wait.about()));
         let what = format!(
-            "The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
+            "{waiting}The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
         );
+        let waits = waits.map(ShownWait::from);
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
         let fields = vec![name, Field::new("reason", "")];
-        Self::new(DialogueSubject::Approve { recovery }, what, fields, source)
+        Self::new(DialogueSubject::Approve { recovery, waits }, what, fields, source)
     }
 
     pub(super) fn abort(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
@@ -202,14 +213,14 @@ impl Dialogue {
                 let lasts = format!("--for={}", self.value("for"));
                 vec!["freeze".to_owned(), "host".to_owned(), lasts, reason]
             }
-            DialogueSubject::Approve { recovery } => vec![
-                "recovery".to_owned(),
-                "approve".to_owned(),
-                recovery.to_string(),
+            DialogueSubject::Approve { recovery, waits } => {
                 // The name has been typed here.
-                "--yes".to_owned(),
-                reason,
-            ],
+                let mut words = ["recovery", "approve", &recovery.to_string(), "--yes", &reason]
+                    .map(str::to_owned)
+                    .to_vec();
+                words.extend(waits.as_ref().map(|shown| format!("--waits={}", json!(shown))));
+                words
+            }
             DialogueSubject::Abort { recovery } => vec![
                 "recovery".to_owned(),
                 "abort".to_owned(),

@@ -8,8 +8,8 @@ use tachi_domain::count;
 use tachi_domain::recovery::Life;
 use tachi_domain::situation::{FindingCode, Protection, Severity};
 use tachi_operator::{
-    FindingView, Flags, HostView, RecoveryHistoryView, RegisteredView, SituationView, UnderwayView, counted,
-    one_line,
+    FindingView, Flags, HostView, RecoveryHistoryView, RegisteredView, SituationView, UnderwayView, WaitView,
+    counted, one_line,
 };
 
 use super::super::status::{findings, tree};
@@ -86,6 +86,8 @@ pub(super) struct Host {
     pub(super) back: Option<(u64, u64)>,
     /// The host's open recovery.
     pub(super) open: Option<RecoveryId>,
+    /// What that recovery waits for.
+    pub(super) waits: Option<WaitView>,
     /// Rank of the host: higher is worse.
     rank: u8,
     /// Text that a filter searches.
@@ -465,6 +467,7 @@ fn of_host(
         },
         back,
         open: row.map(|row| row.id),
+        waits: row.and_then(|row| row.waits.clone()),
         rank: rank(view, row),
         search: plain(&search).to_lowercase(),
     }

@@ -368,12 +368,17 @@ impl Mon {
         }
     }
 
-    /// Returns the open recovery of that host.
-    fn open(&self) -> Option<RecoveryId> {
+    /// Returns the chosen host as it is drawn.
+    fn drawn(&self) -> Option<&Host> {
         let name = self.host()?;
         let all = self.region.iter().flat_map(|region| &region.groups);
         let mut hosts = all.flat_map(|group| &group.hosts);
-        hosts.find(|host| host.name == name).and_then(|host| host.open)
+        hosts.find(|host| host.name == name)
+    }
+
+    /// Returns the open recovery of that host.
+    fn open(&self) -> Option<RecoveryId> {
+        self.drawn().and_then(|host| host.open)
     }
 
     fn freeze(&mut self) {
@@ -392,7 +397,10 @@ impl Mon {
             return;
         };
         self.dialogue = Some(match letter {
-            'a' => Dialogue::approve(recovery, &host, &self.options.source),
+            'a' => {
+                let waits = self.drawn().and_then(|host| host.waits.as_ref());
+                Dialogue::approve(recovery, &host, waits, &self.options.source)
+            }
             'x' => Dialogue::abort(recovery, &host, &self.options.source),
             _ => Dialogue::confirm_off(&host),
         });

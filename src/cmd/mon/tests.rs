@@ -329,7 +329,8 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     }
     let deed = press(&mut mon, "compute-003\n\n");
     let id = HELD.to_string();
-    let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off"].map(str::to_owned);
+    let waits = r#"--waits={"for":"alive","on":[],"since":"2023-11-14T22:13:11.000Z"}"#;
+    let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off", waits].map(str::to_owned);
     assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
 
     // What vouches is left to the command line.

@@ -2,12 +2,12 @@
 //! asks for the host's name and a reason.
 
 use serde_json::{Value, json};
-use tachi_domain::RecoveryId;
 use tachi_domain::count;
 use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
+use tachi_domain::{RecoveryId, Wait};
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_operator::when::time;
-use tachi_operator::{RecoveryHistoryView, RetriedView, consequence, members, one_line};
+use tachi_operator::{RecoveryHistoryView, RetriedView, WaitView, consequence, members, one_line};
 
 use super::super::Failure;
 use super::super::consent::asked;
@@ -248,6 +248,7 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
         recoveries,
         domain,
         all_held,
+        waits,
         consent,
         shape,
     } = args;
@@ -255,7 +256,15 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
     answer::accepts(&shape, members_of(if is_list { 2 } else { recoveries.len() }))?;
     let source = source::open(&source).await?;
     if !is_list {
-        return act(source.as_ref(), &recoveries, action, &consent, &shape).await;
+        let mut all = matching_recoveries(source.as_ref(), &recoveries).await?;
+        if let Some(shown) = waits {
+            let [one] = &mut all[..] else {
+                let text = "--waits is what one recovery waited for, and several are named";
+                return Err(Failure::usage(text));
+            };
+            one.story.summary.waits = Some(WaitView::from(&Wait::from(shown)));
+        }
+        return each(source.as_ref(), &all, action, &consent, &shape, None).await;
     }
     let mut held = held(source.as_ref()).await?;
     let mut missing = None;
