@@ -180,7 +180,7 @@ pub(crate) struct ApproveArgs {
     /// Every recovery that is on hold
     #[arg(long)]
     pub(crate) all_held: bool,
-    /// What the recovery waited for when you looked: `waits` of `tachi recovery show -f json`
+    /// The wait that you were shown: `waits` of `tachi recovery show -f json`
     ///
     /// If it waits for something else by now, nothing is written. Without this option the command looks when it starts.
     #[arg(long, value_name = "JSON", value_parser = shown_wait, conflicts_with_all = ["domain", "all_held"])]

@@ -38,7 +38,7 @@ pub struct WaitView {
     pub ended_by: Vec<EndedBy>,
 }
 
-/// What tells a wait from another one, in the `waits` object of a recovery. Other members of that object are ignored.
+/// The part of a wait that tells it from another one: of the `waits` object of a recovery. Other members of that object are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownWait {
     #[serde(rename = "for")]

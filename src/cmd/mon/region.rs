@@ -86,7 +86,7 @@ pub(super) struct Host {
     pub(super) back: Option<(u64, u64)>,
     /// The host's open recovery.
     pub(super) open: Option<RecoveryId>,
-    /// What that recovery waits for.
+    /// The wait of that recovery.
     pub(super) waits: Option<WaitView>,
     /// Rank of the host: higher is worse.
     rank: u8,
