@@ -301,10 +301,10 @@ async fn assert_a_part_is_told_alone(stage: &Stage) {
     })
     .await;
     let mut text = String::new();
-    // What Nova lists of it may be older than what is known of its recovery.
+    // UNPROTECTED until Nova's list, which is older than the recovery, shows the host down.
     until_good("the host to be shown in maintenance", LIMIT, async || {
         let (code, told, stderr) = run(stage, &["status", HOST]);
-        let shown = code == 0 && told.contains(": UNPROTECTED  R.M..");
+        let shown = code == 0 && told.contains(": DOWN  R.M..");
         text = told;
         shown
             .then_some(())
@@ -312,7 +312,7 @@ async fn assert_a_part_is_told_alone(stage: &Stage) {
     })
     .await;
     for part in [
-        "host compute-001 (in segment all): UNPROTECTED  R.M..",
+        "host compute-001 (in segment all): DOWN  R.M..",
         "  ├─ nova ",
         "  ├─ state      in maintenance: recovered, not yet returned to service; not back yet",
         "  └─ instances  ",

@@ -1,3 +1,7 @@
+//! Free ports.
+
+#![allow(clippy::unwrap_used, reason = "a test whose server cannot be may as well end")]
+
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 
