@@ -254,6 +254,8 @@ struct Instances;
 
 const INSTANCE: Text = Text { least: 36, most: 36 };
 
+const UUID_PATTERN: &str = "^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$";
+
 impl Rule for Instances {
     type Out = BTreeSet<ServerId>;
 
@@ -280,7 +282,7 @@ impl Rule for Instances {
         json!({
             "type": "array",
             "maxItems": MOST_LOCAL_DISKS,
-            "items": INSTANCE.schema(),
+            "items": {"type": "string", "minLength": 36, "maxLength": 36, "pattern": UUID_PATTERN},
             "description": "The instances whose disk is on this host alone; absent if the monitor does not read that.",
         })
     }
