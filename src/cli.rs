@@ -49,7 +49,7 @@ pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
 pub(crate) use recovery::{
     ActionArgs, ApproveArgs, ConfirmOffArgs, RecoveryCommand, RecoveryListArgs, RecoveryShowArgs, ReportArgs,
-    ReportFormat, StateWord,
+    ReportFormat, StateWord, WaitOrNull,
 };
 pub(crate) use region::SandboxArgs;
 pub(crate) use reporter::ReporterCommand;

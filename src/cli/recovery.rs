@@ -180,17 +180,23 @@ pub(crate) struct ApproveArgs {
     /// Every recovery that is on hold
     #[arg(long)]
     pub(crate) all_held: bool,
-    /// The wait that you were shown: `waits` of `tachi recovery show -f json`
+    /// The wait that you decided on: `waits` of `tachi recovery show -f json`
     ///
-    /// If it waits for something else by now, nothing is written. Without this option the command looks when it starts.
-    #[arg(long, value_name = "JSON", value_parser = shown_wait, conflicts_with_all = ["domain", "all_held"])]
-    pub(crate) waits: Option<ShownWait>,
+    /// If the recovery waits for something else now, nothing is written. An API of an older version does not compare the waits. Without
+    /// this option, the wait is read when the command starts.
+    #[arg(long, value_name = "JSON", value_parser = wait_or_null, conflicts_with_all = ["domain", "all_held"])]
+    pub(crate) waits: Option<WaitOrNull>,
     #[command(flatten)]
     pub(crate) consent: ConsentArgs,
     #[command(flatten)]
     pub(crate) shape: ShapeArgs,
 }
 
-fn shown_wait(text: &str) -> Result<ShownWait, String> {
-    serde_json::from_str(text).map_err(|error| format!("it is not the waits object of a recovery: {error}"))
+/// A wait, or null for a recovery without one.
+#[derive(Clone, Debug)]
+pub(crate) struct WaitOrNull(pub(crate) Option<ShownWait>);
+
+fn wait_or_null(text: &str) -> Result<WaitOrNull, String> {
+    let read = serde_json::from_str(text).map(WaitOrNull);
+    read.map_err(|error| format!("it is not the waits object of a recovery: {error}"))
 }

@@ -21,7 +21,7 @@ use tachi_operator::report_host::{self, FailureReport};
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
     GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    RegionSnapshot, ReporterView, RetriedView, SituationView, VmoveLine, VmoveView,
+    RegionSnapshot, ReporterView, RetriedView, ShownWait, SituationView, VmoveLine, VmoveView,
 };
 use tokio::sync::watch;
 
@@ -153,7 +153,7 @@ impl Source for Database {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
                 let already = story.is_some_and(|story| actions::is_said(&story, word));
                 if !already {
-                    let shown = ApprovedWait::Shown(waits.cloned().map(Into::into));
+                    let shown = ApprovedWait::Shown(waits.map(|wait| ShownWait::from(wait).into()));
                     actions::submit(desk, id, word, &shown, &by).await?;
                 }
                 (id, false, already)

@@ -132,6 +132,18 @@ async fn operator_what_is_over_is_not_aborted_again_and_a_reason_is_wanted() {
     let (code, told) = approve_wait(r#"{"for": "fence", "since": "2026-01-01T00:00:00.000Z"}"#);
     assert_eq!(code, 1, "{told}");
     assert!(told.contains("no longer waits"), "{told}");
+    let (code, told) = approve_wait("null");
+    assert_eq!(code, 1, "{told}");
+    assert!(told.contains("no longer waits"), "{told}");
+    let reject = [
+        "recovery", "reject", HOST, "--yes", "--reason", "x", "--waits", "null",
+    ];
+    let (code, _, note) = run(&stage, &reject);
+    assert_eq!(code, 2, "{note}");
+    assert!(
+        note.contains("only for the approval of a single recovery"),
+        "{note}"
+    );
     let (code, told) = approve_wait("fence");
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("not the waits object of a recovery"), "{told}");

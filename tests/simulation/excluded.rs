@@ -146,7 +146,7 @@ impl World {
             let Some(end) = self.start_end(server, host) else {
                 continue;
             };
-            // Its disk is lost with a host that is installed anew.
+            // A reinstalled host has lost its disks.
             let is_lost = self.nova.services[host].registered > 0;
             let has_failed =
                 (is_lost || self.weather.faults.start_fails.is_some()) && end == StartEnd::NotStarted;

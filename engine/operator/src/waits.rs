@@ -38,7 +38,7 @@ pub struct WaitView {
     pub ended_by: Vec<EndedBy>,
 }
 
-/// The part of a wait that tells it from another one: of the `waits` object of a recovery. Other members of that object are ignored.
+/// The identity of a wait: three members of the `waits` object of a recovery, whose others are ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShownWait {
     #[serde(rename = "for")]
@@ -77,16 +77,6 @@ impl From<&Wait> for WaitView {
             held: wait.what.is_held(),
             needs_person: wait.what.needs_person(),
             ended_by: wait.what.ended_by().to_vec(),
-        }
-    }
-}
-
-impl From<WaitView> for Wait {
-    fn from(view: WaitView) -> Self {
-        Self {
-            what: view.what,
-            on: view.on,
-            since: view.since.0,
         }
     }
 }

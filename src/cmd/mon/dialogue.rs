@@ -151,7 +151,7 @@ impl Dialogue {
         waits: Option<&WaitView>,
         source: &[String],
     ) -> Self {
-        let waiting = waits.map_or_else(String::new, |wait| format!("It is on hold: {}. ", wait.about()));
+        let waiting = waits.map_or_else(String::new, |wait| format!("Why it waits: {}. ", wait.about()));
         let what = format!(
             "{waiting}The engine checks again and continues: it may cut the power of {host} and start its instances elsewhere. Type the host's name."
         );
@@ -218,7 +218,7 @@ impl Dialogue {
                 let mut words = ["recovery", "approve", &recovery.to_string(), "--yes", &reason]
                     .map(str::to_owned)
                     .to_vec();
-                words.extend(waits.as_ref().map(|shown| format!("--waits={}", json!(shown))));
+                words.push(format!("--waits={}", json!(waits)));
                 words
             }
             DialogueSubject::Abort { recovery } => vec![

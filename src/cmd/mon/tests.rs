@@ -15,7 +15,7 @@ use tachi_operator::{CountsView, LevelSeenView, MonitorView, RecoveryHistoryView
 use uuid::Uuid;
 
 use super::super::status::seen::tests::{fine, host, judged};
-use super::dialogue::Stage;
+use super::dialogue::{Dialogue, Stage};
 use super::feed::{FeedAnswer, More, Want};
 use super::state::{Event, Key, Mon, MonAction, Options};
 use super::{draw, pressed};
@@ -332,6 +332,10 @@ fn what_may_cut_power_wants_the_name_of_the_host() {
     let waits = r#"--waits={"for":"alive","on":[],"since":"2023-11-14T22:13:11.000Z"}"#;
     let wanted = ["recovery", "approve", &id, "--yes", "--reason=it is off", waits].map(str::to_owned);
     assert_eq!(deed, Some(MonAction::Run(wanted.to_vec())));
+
+    let none = Dialogue::approve(HELD, "compute-003", None, &[]);
+    assert!(none.command().contains(&"--waits=null".to_owned()));
+    assert!(!none.what.contains("Why it waits"));
 
     // What vouches is left to the command line.
     let mut mon = self::mon();

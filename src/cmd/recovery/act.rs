@@ -12,7 +12,7 @@ use tachi_operator::{RecoveryHistoryView, RetriedView, WaitView, consequence, me
 use super::super::Failure;
 use super::super::consent::asked;
 use super::{action, domain, named, note_if_no_engine_runs, unknown};
-use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs};
+use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs, WaitOrNull};
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Database, Source};
 
@@ -257,12 +257,13 @@ pub(super) async fn approve(args: ApproveArgs, action: Action) -> Result<u8, Fai
     let source = source::open(&source).await?;
     if !is_list {
         let mut all = matching_recoveries(source.as_ref(), &recoveries).await?;
-        if let Some(shown) = waits {
-            let [one] = &mut all[..] else {
-                let text = "--waits is what one recovery waited for, and several are named";
-                return Err(Failure::usage(text));
+        if let Some(WaitOrNull(shown)) = waits {
+            let ([one], OperatorCommand::Approve) = (&mut all[..], action.word) else {
+                return Err(Failure::usage(
+                    "--waits: only for the approval of a single recovery",
+                ));
             };
-            one.story.summary.waits = Some(WaitView::from(&Wait::from(shown)));
+            one.story.summary.waits = shown.map(|wait| WaitView::from(&Wait::from(wait)));
         }
         return each(source.as_ref(), &all, action, &consent, &shape, None).await;
     }
