@@ -260,8 +260,8 @@ def upstream_api(checks, tachi, broker, venv):
         checks.that("nor is the broker's password", "guest:guest" not in engine.said(), "it is")
         # A message that nobody understands is thrown away, and the next one is heard.
         upstream.publish(b"\xff\xfe{", b"[" * 100000, b'{"oslo.version": "2.0", "oslo.message": "{\\"method\\": \\"x\\"}"}')
-        engine.until_said("dropped a message that is not upstream's")
-        wait(lambda: engine.said().count("dropped a message that is not upstream's") == 3, "all of them")
+        engine.until_said("dropped an invalid message from the queue of an upstream API")
+        wait(lambda: engine.said().count("dropped an invalid message from the queue of an upstream API") == 3, "all of them")
         took = field.begun(field.report(upstream.api)[0])
         checks.that("hostile messages are counted and stop nobody (%.2f s)" % took, took < 3)
         thrown = [line for line in engine.numbers("tachi_bus_consumed_total") if '"not_json"' in line]
@@ -288,7 +288,7 @@ def r21(checks, field, broker, upstream, engine):
     checks.that("unless somebody says that it is none", sure.process.poll() is None)
     sure.stop()
     upstream.stop_engine()
-    engine.until_said("no upstream engine is running any more")
+    engine.until_said("all upstream engines have stopped")
     field.engine("four")
     checks.that("and starts beside engines of ours", True)
 

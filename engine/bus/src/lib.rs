@@ -1,5 +1,5 @@
-//! Wake-ups between the API and the engines. They make things fast, and nothing depends on their arrival: an engine
-//! that receives none finds its work with its next sweep.
+//! Wake-ups between the API and the engines. They shorten the reaction time, and nothing depends on their
+//! arrival: an engine that receives none finds its work in its next sweep.
 //!
 //! * [`InProcess`] reaches the engine in the same process.
 //! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
