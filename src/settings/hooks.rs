@@ -188,7 +188,7 @@ mod tests {
             (
                 "no lists",
                 "process_failure_recovery_tasks = disable_compute_node_task",
-                "has a list without a name; write it like pre:['a','b'],main:['c'],post:[]",
+                "has a list without a name; write for example pre:['a','b'],main:['c'],post:[]",
             ),
             (
                 "no address",

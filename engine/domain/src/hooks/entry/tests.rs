@@ -77,7 +77,7 @@ fn a_program_is_read_with_its_arguments_and_options() {
         (
             "an open quotation",
             "exec:/bin/x 'a",
-            "! a hook's command line has a quotation mark that is not closed",
+            "! a hook's command line has an unclosed quotation mark",
         ),
         (
             "an open end",
