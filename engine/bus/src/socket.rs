@@ -53,7 +53,7 @@ impl SocketWake {
             }
         };
         // Sending a wake-up removes the sockets of dead engines.
-        SocketPoke::new(folder)?.notify();
+        SocketNotifier::new(folder)?.notify();
         wake.drain();
         Ok(wake)
     }
@@ -98,12 +98,12 @@ impl Drop for SocketWake {
 
 /// Wakes every engine of this machine.
 #[derive(Debug)]
-pub struct SocketPoke {
+pub struct SocketNotifier {
     socket: StdDatagram,
     folder: PathBuf,
 }
 
-impl SocketPoke {
+impl SocketNotifier {
     /// Creates a sender for all engines that listen in `folder`, now or later; it need not exist yet.
     ///
     /// # Errors
@@ -137,7 +137,7 @@ impl SocketPoke {
     }
 }
 
-impl Notifier for SocketPoke {
+impl Notifier for SocketNotifier {
     fn notify(&self) {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -186,7 +186,7 @@ mod tests {
     async fn every_engine_of_the_folder_is_woken() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("wake");
-        let notify = SocketPoke::new(&folder).unwrap();
+        let notify = SocketNotifier::new(&folder).unwrap();
         notify.notify();
         let (one, other) = (
             SocketWake::bind(&folder).unwrap(),
@@ -204,7 +204,7 @@ mod tests {
     async fn pending_wake_ups_count_as_one() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let notify = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketNotifier::new(folder.path()).unwrap();
         for _ in 0..5 {
             notify.notify();
         }
@@ -216,7 +216,7 @@ mod tests {
     async fn sending_never_blocks_on_a_full_socket() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let notify = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketNotifier::new(folder.path()).unwrap();
         // Far more than a socket's queue holds.
         for _ in 0..10_000 {
             notify.notify();
@@ -237,7 +237,7 @@ mod tests {
             if start {
                 SocketWake::bind(folder.path()).unwrap();
             } else {
-                SocketPoke::new(folder.path()).unwrap().notify();
+                SocketNotifier::new(folder.path()).unwrap().notify();
             }
             assert!(!stale.exists(), "{case}");
         }
@@ -250,7 +250,7 @@ mod tests {
         drop(StdDatagram::bind(&stale).unwrap());
         let wake = SocketWake::bind(folder.path()).unwrap();
         assert!(!stale.exists());
-        SocketPoke::new(folder.path()).unwrap().notify();
+        SocketNotifier::new(folder.path()).unwrap().notify();
         wake.woken().await;
     }
 
@@ -269,7 +269,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join("notes.txt");
         std::fs::write(&other, "mine").unwrap();
-        SocketPoke::new(folder.path()).unwrap().notify();
+        SocketNotifier::new(folder.path()).unwrap().notify();
         assert!(other.exists());
     }
 

@@ -7,7 +7,7 @@ use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptio
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
 use tachi_bus::InProcess;
-use tachi_bus::amqp::{AmqpOptions, AmqpPoke, Consumers, Ends, Listener, Publisher, Upstream};
+use tachi_bus::amqp::{AmqpNotifier, AmqpOptions, Consumers, Ends, Listener, Publisher, Upstream};
 use tachi_engine::ports::{Notifier as _, Wakeups as _};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -97,7 +97,7 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
     let (one, other) = (Ears::open(one), Ears::open(second));
     one.connected().await;
     other.connected().await;
-    AmqpPoke::new(one.publisher.clone()).notify();
+    AmqpNotifier::new(one.publisher.clone()).notify();
     timeout(LIMIT, one.work.woken()).await.expect("the one");
     timeout(LIMIT, other.work.woken()).await.expect("the other");
     // Neither counts the other as an upstream engine.
@@ -210,7 +210,7 @@ async fn our_queue_with_other_options_is_used_and_a_deleted_one_is_declared_agai
     declared.await.unwrap();
     let ears = Ears::open(options);
     ears.connected().await;
-    let notify = AmqpPoke::new(ears.publisher.clone());
+    let notify = AmqpNotifier::new(ears.publisher.clone());
     notify.notify();
     timeout(LIMIT, ears.work.woken()).await.expect("woken");
     let deleted = other
