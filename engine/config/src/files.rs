@@ -242,7 +242,10 @@ mod tests {
             lines[1],
             "latin1.conf:3: byte 0xe9 is not UTF-8; save the file as UTF-8"
         );
-        assert!(lines[2].starts_with("bad.conf:2: neither"), "{text}");
+        assert!(
+            lines[2].starts_with("bad.conf:2: the line contains neither"),
+            "{text}"
+        );
         assert!(lines[3].starts_with("gone.d: cannot be read"), "{text}");
     }
 

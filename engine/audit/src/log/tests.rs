@@ -269,7 +269,7 @@ async fn a_device_instead_of_the_log_is_refused_and_the_chain_continues_without_
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let error = log.write(line("b")).await.unwrap_err();
     assert!(
-        error.source.to_string().contains("no regular file"),
+        error.source.to_string().contains("not a regular file"),
         "{}",
         error.source
     );

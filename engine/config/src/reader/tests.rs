@@ -156,7 +156,7 @@ fn references() {
     let chain = lines(40, |n| format!("a{n} = $a{}", n + 1));
     for (name, text, expected) in [
         ("circle", "a = $b\nb = $a\n".to_owned(), Err(circle)),
-        ("itself", "a = $a".to_owned(), Err("circle")),
+        ("itself", "a = $a".to_owned(), Err("circular")),
         (
             "nothing set",
             "a = pa$word".to_owned(),
