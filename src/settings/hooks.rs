@@ -183,7 +183,7 @@ mod tests {
             (
                 "an unknown step",
                 "instance_failure_recovery_tasks = pre:['stop_it'],main:[],post:[]",
-                "there is no step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, exec:/path or http(s)://address",
+                "unknown step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, exec:/path or http(s)://address",
             ),
             (
                 "no lists",

@@ -23,7 +23,7 @@ impl HostRecovery {
             | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *ctx.stage == Stage::Returning {
-                    // The host's new recovery may want it off.
+                    // The host's new recovery may need it off.
                     self.power_on.over = true;
                     self.service.superseded(&mut ctx);
                 }
