@@ -44,7 +44,7 @@ pub(crate) use freeze::{FreezeArgs, FreezeCommand, FreezeListArgs, ThawArgs, Tha
 pub(crate) use help::{overview, parse};
 pub(crate) use init::{DEFAULT_ZONE, FromNovaArgs, InitCommand, InitMonitorsArgs, SegmentRule};
 pub(crate) use instance::{InstanceCommand, InstanceListArgs, ResolveArgs};
-pub(crate) use local_scope::is_meant;
+pub(crate) use local_scope::check_scope;
 pub(crate) use mon::MonArgs;
 pub(crate) use monitor::{MonitorCommand, MonitorForgetArgs, MonitorListArgs, MuteArgs};
 pub(crate) use recovery::{
@@ -85,7 +85,7 @@ pub(crate) enum Command {
     /// List hosts, report one as down, drain or return one
     #[command(subcommand)]
     Host(HostCommand),
-    /// List instances, and resolve one that is in doubt
+    /// List instances, and resolve an uncertain one
     #[command(subcommand)]
     Instance(InstanceCommand),
     /// Show recoveries, and approve, abort or retry them
@@ -95,8 +95,8 @@ pub(crate) enum Command {
     Forecast(ForecastArgs),
     /// Pause fencing and evacuation
     ///
-    /// Failures that are reported meanwhile are queued, and handled if the host is still down when the freeze ends. What a
-    /// recovery has started before is followed to its end.
+    /// Failures reported during the freeze are queued, and handled if the host is still down when the freeze ends. Evacuations that have
+    /// started before continue.
     #[command(subcommand)]
     Freeze(FreezeCommand),
     /// End a freeze early
@@ -210,7 +210,7 @@ pub(crate) struct ConfigArgs {
 pub(crate) struct SourceArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Ask the API of this cloud of clouds.yaml, as its user, and not the database. `envvars` is the cloud of the `OS_*` variables.
+    /// Use the API of this cloud in clouds.yaml, as its user, instead of the database. `envvars` is the cloud of the `OS_*` variables.
     /// Default: the environment's `OS_CLOUD`, unless a configuration is named
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config_file", "config_dir"])]
     pub(crate) os_cloud: Option<String>,
@@ -244,10 +244,10 @@ pub(crate) struct EngineArgs {
     pub(crate) upstream: UpstreamArgs,
 }
 
-/// An operator's knowledge of upstream engines.
+/// The operator's statement that Masakari's engine is stopped.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct UpstreamArgs {
-    /// Start although something else consumes the engines' queue: no masakari-engine runs any more
+    /// Start even if the engines' queue has another consumer: masakari-engine is stopped
     #[arg(long)]
     pub(crate) upstream_engine_stopped: bool,
 }
@@ -276,7 +276,7 @@ pub(crate) enum DbCommand {
     Sync(DbArgs),
     /// Print our version of the schema, Masakari's, and what `sync` would apply
     Version(DbVersionArgs),
-    /// Remove old rows for good: deleted objects and finished notifications, with everything that belongs to them
+    /// Remove old rows permanently: deleted objects and finished notifications, with everything that belongs to them
     Purge(PurgeArgs),
     /// Print the grants that the database users of API, engine and readers need, table by table; --execute applies them
     Grants(GrantsArgs),
@@ -287,7 +287,7 @@ pub(crate) enum DbCommand {
 pub(crate) struct DbArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// Wait for a server that does not answer yet, as a service that starts does: `[database] max_retries` times
+    /// Wait for a server that does not answer yet, as a starting service does: `[database] max_retries` times
     #[arg(long)]
     pub(crate) wait: bool,
 }

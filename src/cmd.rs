@@ -37,7 +37,7 @@ mod status;
 mod upgrade;
 
 pub(crate) use consent::{asked, confirmed};
-pub(crate) use db::cut as purged_before;
+pub(crate) use db::cutoff as purged_before;
 pub(crate) use failure::Failure;
 pub(crate) use fence::{switched_off, what_runs};
 pub(crate) use freeze::{after, before};
@@ -50,7 +50,7 @@ use tachi_operator::{downtime, when};
 use tokio::sync::watch;
 
 use crate::cli::{
-    Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, is_meant,
+    Cli, Command, ConfigArgs, Format, ShapeArgs, UpgradeCheckArgs, UpgradeCommand, WAY, check_scope,
 };
 use crate::logging;
 use crate::out;
@@ -58,7 +58,7 @@ use crate::settings::Settings;
 
 /// Runs a command; returns the exit code.
 pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
-    is_meant(&cli.command)?;
+    check_scope(&cli.command)?;
     match cli.command {
         Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => Box::pin(serve::run(args)).await,

@@ -1,5 +1,5 @@
-//! Drills: rehearsals of a host failure. A shadow drill queries every service that a recovery would query before it acts, and switches,
-//! moves and changes nothing but its own row. A live drill powers off a host that holds only instances of the drill.
+//! Drills: rehearsals of a host failure. A shadow drill queries every service that a recovery would query before it acts, and changes
+//! nothing but its own row. A live drill powers off a host that holds only instances of the drill.
 
 pub(crate) mod live;
 mod prediction;
@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::cmd::Failure;
 use crate::out::plain;
-use crate::schedule::{LONGEST_DRILL, Outcome, manual};
+use crate::schedule::{MAX_DRILL, Outcome, manual};
 use crate::settings::Settings;
 use crate::wiring::failure_domains::FailureDomains;
 use crate::wiring::{self, Base, Devices};
@@ -32,7 +32,7 @@ pub(crate) use shown::{lines, object};
 const NAMED: usize = 10;
 
 /// Maximum length of a row's name.
-const LONGEST: usize = 255;
+const MAX_ROW_NAME: usize = 255;
 
 /// An answer, and its severity: a recovery can do without some.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,10 +73,10 @@ impl Shadow {
         let took = self.took.as_secs_f64();
         let host = plain(&self.host);
         match self.grade() {
-            Severity::Ok | Severity::Info => format!("{host} ready, asked in {took:.1} s"),
-            Severity::Warn => format!("{host} ready but for {}; asked in {took:.1} s", bad.join("; ")),
+            Severity::Ok | Severity::Info => format!("{host} ready, checked in {took:.1} s"),
+            Severity::Warn => format!("{host} ready except {}; checked in {took:.1} s", bad.join("; ")),
             Severity::Err | Severity::Unknown => {
-                format!("{host} NOT READY: {}; asked in {took:.1} s", bad.join("; "))
+                format!("{host} NOT READY: {}; checked in {took:.1} s", bad.join("; "))
             }
         }
     }
@@ -100,7 +100,7 @@ pub(crate) async fn registered(base: &Base, name: &str) -> Result<HostId, Failur
 /// Returns the failure for a host in no segment, which cannot be drilled.
 pub(crate) fn unregistered(name: &str) -> Failure {
     Failure::from_text(format!(
-        "{} is in no segment, so nothing of it would be recovered: tachi setup import",
+        "{} is in no segment, so its instances would not be recovered: tachi setup import",
         plain(name)
     ))
 }
@@ -151,7 +151,7 @@ impl<'a> DrillSources<'a> {
         stop: impl Future<Output = ()>,
     ) -> Result<Shadow, Failure> {
         let id = registered(self.base, name).await?;
-        let row: String = format!("drill {name}").chars().take(LONGEST).collect();
+        let row: String = format!("drill {name}").chars().take(MAX_ROW_NAME).collect();
         let began = Instant::now();
         let run = manual::begin(self.base, &row, by).await?;
         // The database is written and read, as for each step of a recovery.
@@ -160,7 +160,7 @@ impl<'a> DrillSources<'a> {
             took: began.elapsed(),
             said: Ok("read and written".to_owned()),
         };
-        let work = timeout(LONGEST_DRILL, self.ask((id, name), written));
+        let work = timeout(MAX_DRILL, self.ask((id, name), written));
         let asked = manual::unless_stopped(work, stop).await;
         let outcome = match &asked {
             Ok(Ok(shadow)) => Outcome {
@@ -169,7 +169,7 @@ impl<'a> DrillSources<'a> {
             },
             Ok(Err(_)) => Outcome {
                 grade: Severity::Err,
-                details: format!("given up: not over after {} min", LONGEST_DRILL.as_secs() / 60),
+                details: format!("stopped: not finished after {} min", MAX_DRILL.as_secs() / 60),
             },
             Err(stopped) => (*stopped).into(),
         };
@@ -177,7 +177,7 @@ impl<'a> DrillSources<'a> {
         match asked {
             Ok(Ok(shadow)) => Ok(shadow),
             Ok(Err(_)) | Err(_) => Err(Failure::from_text(format!(
-                "the drill of {} is over: {}",
+                "the drill of {} has ended: {}",
                 plain(name),
                 outcome.details
             ))),
@@ -239,7 +239,7 @@ fn guards(asked: &DryRun) -> GradedAnswer {
         let stops = ruling.holds.iter().chain(&ruling.waits);
         let stops: Vec<&str> = stops.map(|(_, why)| why.as_str()).collect();
         if stops.is_empty() {
-            Ok("none would hold it".to_owned())
+            Ok("no guard would put it on hold".to_owned())
         } else {
             Err(stops.join("; "))
         }
@@ -247,7 +247,7 @@ fn guards(asked: &DryRun) -> GradedAnswer {
     let answer = Answer {
         what: "guards".to_owned(),
         took: Duration::ZERO,
-        said: ruling.unwrap_or_else(|| Err("cannot be told without the region".to_owned())),
+        said: ruling.unwrap_or_else(|| Err("cannot be checked without the region's data".to_owned())),
     };
     GradedAnswer::of(answer, Severity::Warn)
 }
@@ -268,7 +268,7 @@ async fn levels(devices: &Devices, name: &str) -> Vec<GradedAnswer> {
         took: report.latency,
         said: match report.fault {
             Some(fault) => Err(fault),
-            None => Ok(format!("says {}", report.raw)),
+            None => Ok(format!("reads {}", report.raw)),
         },
     };
     reports
@@ -342,20 +342,20 @@ mod tests {
         };
         assert_eq!(
             told(vec![good.clone()]),
-            (Severity::Ok, "compute-001 ready, asked in 0.9 s".into())
+            (Severity::Ok, "compute-001 ready, checked in 0.9 s".into())
         );
         assert_eq!(
             told(vec![good.clone(), away.clone()]),
             (
                 Severity::Warn,
-                "compute-001 ready but for placement: 403; asked in 0.9 s".into()
+                "compute-001 ready except placement: 403; checked in 0.9 s".into()
             )
         );
         let (grade, text) = told(vec![good, away, dead]);
         assert_eq!(grade, Severity::Err);
         assert_eq!(
             text,
-            "compute-001 NOT READY: placement: 403; keystone, nova: no route; asked in 0.9 s"
+            "compute-001 NOT READY: placement: 403; keystone, nova: no route; checked in 0.9 s"
         );
         assert_eq!(told(Vec::new()).0, Severity::Unknown, "nobody asked is not good");
     }

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         None => command_line(&given),
     };
     let usage = match drop_in {
-        // Masakari's services end with a traceback and 1 on a wrong configuration.
+        // Masakari's services exit with 1 on a wrong configuration.
         Some((DropIn::Api | DropIn::Engine, _)) => FAILED,
         _ => USAGE,
     };
@@ -76,7 +76,7 @@ fn command_line(given: &[OsString]) -> Cli {
         Some(agent) => Cli {
             command: Command::FenceAgent(FenceAgentArgs {
                 name: agent.to_owned(),
-                // An argument that is no text is no option of an agent, and is refused as an unknown one.
+                // An argument that is not UTF-8 cannot be an option of an agent, and is refused as an unknown one.
                 args: given
                     .iter()
                     .skip(1)

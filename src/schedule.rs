@@ -13,7 +13,7 @@ use std::fmt;
 pub(crate) use job_runner::{JobRunner, Outcome, Worker};
 pub(crate) use job_schedule::JobSchedule;
 pub(crate) use list::listed;
-pub(crate) use next_run::{LONGEST, LONGEST_DRILL, begins_at, is_under_way};
+pub(crate) use next_run::{MAX_DRILL, MAX_RUN, begins_at, is_under_way};
 pub(crate) use scheduler::Scheduler;
 
 /// A job that can be scheduled.
@@ -43,11 +43,12 @@ impl Job {
     pub(crate) const fn help(self) -> &'static str {
         match self {
             Self::Doctor => {
-                "when engines check everything that `tachi doctor` checks: `daily 03:00`, `weekly sun 04:00`, `every 6h` ([drills.md](../drills.md))"
+                "when an engine makes all checks of `tachi doctor`: `daily 03:00`, `weekly sun 04:00`, `every 6h` \
+                 ([drills.md](../drills.md))"
             }
-            Self::Purge => "when engines remove what `tachi db purge` removes",
+            Self::Purge => "when an engine removes old rows, as `tachi db purge` does",
             Self::Drill => {
-                "when engines [drill](../drills.md) one host of each segment in the shadow: nothing is switched"
+                "when an engine makes a shadow [drill](../drills.md) of one host of each segment: it only reads"
             }
         }
     }

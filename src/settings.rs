@@ -133,14 +133,14 @@ impl Settings {
     pub(crate) fn exposed(&self) -> Vec<String> {
         let all = self.open_files().into_iter();
         all.map(|(file, what)| {
-            format!("{file} holds {what}, and everybody on this machine may read it: chmod o= {file}")
+            format!("{file} holds {what}, and every user of this machine may read it: chmod o= {file}")
         })
         .collect()
     }
 
-    /// Returns files with a secret that every user of this machine may read, and the kind of the secret. Only configuration that was there
-    /// before us is listed, with a warning: refusing it would stop a cloud that has worked. Files that are made for us are refused when
-    /// they are read.
+    /// Returns files with a secret that every user of this machine may read, and the kind of the secret. Only files that Masakari's
+    /// configuration names are listed, as a warning: refusing them would stop a working cloud. Files that exist for Tachi alone are refused
+    /// when they are read.
     pub(crate) fn open_files(&self) -> Vec<(&str, &str)> {
         let mut files: Vec<(&str, &str)> = Vec::new();
         for option in &self.report.effective {
@@ -195,16 +195,19 @@ impl Settings {
         let state_path = PathBuf::from(
             r.string("DEFAULT", "state_path")
                 .default(default_state_path())
-                .unit("path").varies("/var/lib/tachi; of a user who is not root ~/.local/state/tachi")
-                .help("folder for what an engine has to remember, and for the SQLite file where no database is named").get(),
+                .unit("path")
+                .varies("/var/lib/tachi; of a user who is not root ~/.local/state/tachi")
+                .help("folder for an engine's state, and for the SQLite file if no database is named")
+                .get(),
         );
         let listen: IpAddr = r
             .parsed(
                 "DEFAULT",
                 "masakari_api_listen",
                 |text: &str| {
-                    text.parse()
-                        .map_err(|_| Refusal::new("is no IP address", "write an address such as 127.0.0.1"))
+                    text.parse().map_err(|_| {
+                        Refusal::new("is not an IP address", "write an address such as 127.0.0.1")
+                    })
                 },
                 |address: &IpAddr| address.to_string(),
             )
@@ -225,7 +228,7 @@ impl Settings {
             .default(1000)
             .at_least(1)
             .unit("rows")
-            .help("the most rows in one answer of the API")
+            .help("maximum number of rows in an answer of the API")
             .get();
         let link_prefix = r
             .string("DEFAULT", "osapi_masakari_link_prefix")
@@ -237,25 +240,27 @@ impl Settings {
             .default(114_688)
             .at_least(1024)
             .unit("bytes")
-            .help("longest body of a request; a longer one gets 413")
+            .help("maximum size of a request's body; a larger one gets 413")
             .get();
         let proxy_headers = r
             .bool("oslo_middleware", "enable_proxy_headers_parsing")
             .default(false)
-            .help("believes `Forwarded` and `X-Forwarded-*`; only behind a proxy that sets them itself")
+            .help("trusts `Forwarded` and `X-Forwarded-*`; only behind a proxy that sets them itself")
             .get();
         let duplicate_window_seconds = r
             .int("DEFAULT", "duplicate_notification_detection_interval")
             .default(180)
             .unit("seconds")
-            .help("a notification that says what another said no longer ago than this gets 409")
+            .help("a notification that repeats one from within this time gets 409")
             .get();
         let binding = binding::binding(r);
-        let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).unit("notifications").help("notifications a minute that one reporter may send about one segment, administrators apart; more get 429. 0: any number").get();
+        let notifications_per_segment = r.int("api", "notifications_per_segment").default(6000).unit("notifications").help("maximum \
+            number of notifications per minute of one reporter about one segment, except from administrators; more get 429. 0: no \
+            limit").get();
         let drain = r
             .seconds("DEFAULT", "graceful_shutdown_timeout")
             .default(Duration::from_secs(60))
-            .help("how long requests under way may take after SIGTERM")
+            .help("timeout of requests in flight after SIGTERM")
             .get();
         let host = r
             .string("DEFAULT", "host")
@@ -266,11 +271,11 @@ impl Settings {
         let messaging = messaging::messaging(
             r,
             "DEFAULT",
-            "RabbitMQ, as rabbit://user:password@host:5672/; without, engines find what is to do by looking",
+            "RabbitMQ, as rabbit://user:password@host:5672/; without it, engines find work by polling",
             &host,
         );
         let log = LogSettings::read(r);
-        // `worker_threads` has read this before anything else; here it is only checked and shown.
+        // `worker_threads` has read this already; here it is only checked and shown.
         http::workers(r);
         let http = http::http(r, ini, log.is_json());
         let database = database::database(r, &state_path);

@@ -17,7 +17,7 @@ use tachi_operator::planning::PlanRequest;
 use tachi_operator::{
     ExplanationView, FailedView, FailurePreview, ForecastView, ForgottenView, FreezeView, FrozenView,
     GivebackView, JobView, LiftedView, PastView, PlannedView, RecoveryHistoryView, RecoveryView,
-    ReporterView, RetriedView, SituationView, VmoveView,
+    ReporterView, RetriedView, SituationView, VmoveView, WaitView,
 };
 
 use crate::cli::SourceArgs;
@@ -31,8 +31,8 @@ use with_progress::WithProgress;
 /// An operator's action.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ActionRequest<'a> {
-    /// An action on a recovery.
-    OfRecovery(RecoveryId, OperatorCommand),
+    /// An action on a recovery, which had this wait when the operator decided on the action.
+    OfRecovery(RecoveryId, OperatorCommand, Option<&'a WaitView>),
     /// A resolution of an instance, given by id or name, with a host.
     OfInstance(&'a str, ResolutionKind, Option<&'a str>),
 }
@@ -77,9 +77,10 @@ pub(crate) trait Source: Send + Sync {
     async fn instances(&self, needs_person: bool) -> Result<Vec<VmoveView>, Failure>;
 
     /// Records an operator's action, with the reason if one was given.
-    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure>;
+    async fn submit(&self, request: ActionRequest<'_>, reason: Option<&str>)
+    -> Result<ActionResult, Failure>;
 
-    /// Returns the freezes, the one that ends first first.
+    /// Returns the freezes, by end time.
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure>;
 
     /// Returns the scheduled jobs of engines, and their results.
@@ -97,7 +98,7 @@ pub(crate) trait Source: Send + Sync {
     /// Previews the drain of a host.
     async fn drain_outlook(&self, host: &str) -> Result<FailurePreview, Failure>;
 
-    /// Previews what would move back to a host; on a controller as Nova shows it now.
+    /// Previews which instances would move back to a host; on a controller by Nova's current data.
     async fn giveback_outlook(&self, host: &str, with_locked: bool) -> Result<GivebackView, Failure>;
 
     /// Plans a drain or a giveback. The request has been validated.
@@ -122,7 +123,7 @@ pub(crate) trait Source: Send + Sync {
 /// Prints a notice while engines have not read a freeze yet.
 fn waits_for_engines(recoveries: &[String]) {
     out::note(format!(
-        "tachi: it is written; waiting until the engines of these recoveries have heard of it: {}",
+        "tachi: the freeze is stored; waiting until the engines of these recoveries have read it: {}",
         recoveries.join(", ")
     ));
 }
@@ -132,7 +133,7 @@ pub(crate) fn cloud(args: &SourceArgs) -> Result<Option<Remote>, Failure> {
     args.cloud().map(|name| Remote::open(&name)).transpose()
 }
 
-/// Opens the selected source, without a notice about waiting: for a program that owns the screen, and for short timeouts.
+/// Opens the selected source, without a notice about waiting: for full-screen programs, and for short timeouts.
 pub(crate) async fn open_quiet(args: &SourceArgs) -> Result<Box<dyn Source>, Failure> {
     match args.cloud() {
         Some(name) => Ok(Box::new(Remote::open(&name)?)),

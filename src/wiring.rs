@@ -51,13 +51,13 @@ pub(crate) struct Base {
     pub(crate) refusals: RefusalCounter,
 }
 
-/// Timeout for the last writes at the end of a process, if the database hangs.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Timeout for the last writes when a process ends, if the database hangs.
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Base {
     /// Writes what is still in memory, and closes the database.
     pub(crate) async fn close(&self) -> Result<(), StoreError> {
-        match tokio::time::timeout(LAST_WORDS, self.refusals.flush()).await {
+        match tokio::time::timeout(LAST_WRITE_TIMEOUT, self.refusals.flush()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
@@ -99,7 +99,7 @@ pub(crate) async fn migrated(
     ];
     for folder in folders.into_iter().flatten() {
         std::fs::create_dir_all(&folder)
-            .map_err(|error| Failure::new(format!("making the folder {}", folder.display()), error))?;
+            .map_err(|error| Failure::new(format!("creating the folder {}", folder.display()), error))?;
     }
     let base = open(options).await?;
     let schema = base
@@ -133,12 +133,12 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     if !settings.database.exists() {
         let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         return Err(Failure::from_text(format!(
-            "there is no database at {} yet: is this the configuration of the running service?{}",
+            "there is no database yet at {}: is this the configuration of the running service?{}",
             settings.database,
             if is_set("OS_CLOUD") {
-                " OS_CLOUD is set, but no API is asked for this: it works on a controller only"
+                " OS_CLOUD is set, but this command uses no API: it works only on a controller"
             } else if is_set("OS_AUTH_URL") {
-                " OS_AUTH_URL is set: --os-cloud envvars asks the API of that cloud, for what an API can be asked"
+                " OS_AUTH_URL is set: commands with an API use that cloud with --os-cloud envvars"
             } else {
                 ""
             }
@@ -155,12 +155,11 @@ pub(crate) async fn existing(settings: &Settings) -> Result<Base, Failure> {
     match stands.map_err(|error| Failure::new("opening the database", error))? {
         SchemaStatus::UpToDate => Ok(base),
         SchemaStatus::Older { pending } => Err(Failure::from_text(format!(
-            "the database is of an older version, without {}: run `tachi db sync`, then restart the services",
+            "the database has an older version, without {}: run `tachi db sync`, then restart the services",
             pending.join(", ")
         ))),
         SchemaStatus::Newer { applied } => Err(Failure::from_text(format!(
-            "the database is of a newer version, with {} that this program does not know: use the version of Tachi that has \
-             migrated it",
+            "the database has a newer version, with {}, which this program does not know: use the version of Tachi that has migrated it",
             applied.join(", ")
         ))),
         SchemaStatus::Empty => Err(Failure::from_text(format!(
@@ -202,8 +201,8 @@ async fn session(options: tachi_openstack::Options, clock: &Arc<dyn Clock>) -> R
 pub(crate) async fn nova(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Arc<Nova>, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(
-            "no cloud is configured: write os_privileged_user_auth_url and its companions, or [keystone_authtoken], \
-             into the configuration file, or try `tachi demo`",
+            "no cloud is configured: write the os_privileged_user_* options, or [keystone_authtoken], into the configuration file, or try \
+             `tachi demo`",
         ));
     };
     let nova = Nova::new(session(options, clock).await?);
@@ -241,7 +240,7 @@ pub(crate) async fn engine(
     base.store
         .adopt(settings.notification_expiry)
         .await
-        .map_err(|error| Failure::new("taking up what Masakari left open", error))?;
+        .map_err(|error| Failure::new("adopting Masakari's open notifications", error))?;
     let name = own_name(settings);
     let nova = nova(settings, &base.clock).await?;
     let ports = Ports {
@@ -300,7 +299,7 @@ pub(crate) fn audit(
     Ok(Arc::new(log))
 }
 
-/// Creates the operator's hooks, and logs doubts about them before they are needed.
+/// Creates the operator's hooks, and logs warnings about them before they are needed.
 fn hooks(settings: &Settings) -> Result<Arc<dyn Hooks>, Failure> {
     for note in &settings.hooks.notes {
         tracing::warn!(warning = %note, "configuration warning");
@@ -336,7 +335,7 @@ pub(crate) async fn api(
         AuthStrategy::Noauth2 => tachi_api::Auth::Noauth2,
         AuthStrategy::Keystone { session: None, .. } => {
             return Err(Failure::usage(
-                "[keystone_authtoken] is not configured, so no caller can be known; write it, or for development only \
+                "[keystone_authtoken] is not configured, so no caller can be authenticated; write it, or for development only \
                  auth_strategy = noauth2",
             ));
         }

@@ -1,4 +1,4 @@
-//! The arrows between the crates go one way: binaries -> adapters -> engine -> domain.
+//! Dependencies between the crates point one way: binaries -> adapters -> engine -> domain.
 
 #![allow(
     clippy::unwrap_used,
@@ -10,20 +10,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-/// Which of our crates each of our crates may depend on. A crate that is not in the list fails the test: decide where it
-/// belongs.
+/// The crates that each of our crates may depend on. A crate that is missing here fails the test: decide where it belongs.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-domain", &[]),
     ("tachi-driver", &["tachi-domain"]),
     ("tachi-engine", &["tachi-domain", "tachi-driver"]),
-    // What operators are told, for those that tell it: the API and the commands.
+    // Read models for operators, used by the API and the commands.
     ("tachi-operator", &["tachi-domain", "tachi-engine"]),
     ("tachi-config", &[]),
     // The log of both programs, with its options.
     ("tachi-log", &["tachi-config"]),
     ("tachi-migrations", &[]),
     ("tachi-sandbox", &[]),
-    // Adapters know the engine's ports, and the store its schema; none knows another.
+    // Adapters depend on the engine's ports, and the store on its schema; none depends on another.
     (
         "tachi-store",
         &["tachi-domain", "tachi-engine", "tachi-migrations"],
@@ -31,7 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("tachi-audit", &["tachi-engine"]),
     ("tachi-bus", &["tachi-domain", "tachi-engine"]),
     ("tachi-events", &["tachi-domain", "tachi-engine"]),
-    // What the outside says, made fit for a log: depends on nothing of ours, so that it is no way from one adapter to another.
+    // Cleaning of foreign text for logs. It depends on no other crate, so that it cannot link two adapters.
     ("tachi-text", &[]),
     // Login and catalogue, for the server's client and for the monitors'; reads its options as both write them.
     ("tachi-keystone", &["tachi-config", "tachi-text"]),
@@ -41,7 +40,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "tachi-openstack",
         &["tachi-domain", "tachi-engine", "tachi-keystone", "tachi-text"],
     ),
-    // Whether a success of a fence agent means "off": one table for the engine's devices and for the monitors.
+    // The table of fence agents whose success means "off", for the engine's devices and for the monitors.
     ("tachi-agents", &[]),
     (
         "tachi-fence",
@@ -54,7 +53,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // The policy language, pure; it names the nearest rule as the configuration names the nearest option.
     ("tachi-policy", &["tachi-config"]),
-    // The monitors know neither engine nor domain: what they say goes over the wire.
+    // The monitors depend on neither engine nor domain: they use the API.
     ("tachi-instance-ha", &["tachi-keystone", "tachi-text"]),
     ("tachi-libvirt", &[]),
     ("tachi-pacemaker", &["tachi-agents"]),
@@ -95,7 +94,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "tachi-store",
         ],
     ),
-    // What every journal has to answer, for tests of the store and of the simulation.
+    // The contract of every journal, for tests of the store and of the simulation.
     ("tachi-contract", &["tachi-domain", "tachi-driver"]),
     // Clocks, events and rows for tests of several crates.
     ("tachi-testkit", &["tachi-domain", "tachi-driver", "tachi-engine"]),

@@ -1,5 +1,5 @@
-//! The book and the program say the same: messages on the pages of failures are the program's own, every link leads somewhere,
-//! and every page of a folder is in its index.
+//! The documents match the program: messages on the pages of failures are the program's own, every link has a target, and every page of a
+//! folder is in its index.
 
 #![allow(
     clippy::unwrap_used,
@@ -15,7 +15,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-/// The files below `folder` whose names end so.
+/// The files below `folder` whose names have this ending.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -203,7 +203,7 @@ fn no_code_reads_a_message_to_know_a_state() {
     assert_eq!(found, Vec::<String>::new(), "what waits for whom is a `Wait`");
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }

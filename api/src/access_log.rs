@@ -52,9 +52,9 @@ pub(crate) struct Observer {
     pub(crate) clock: Arc<dyn Clock>,
 }
 
-/// Facts about a request that only inner layers find out.
+/// Facts about a request that only inner layers know.
 #[derive(Debug, Default)]
-struct Learnt {
+struct RequestInfo {
     route: OnceLock<String>,
     caller: OnceLock<Caller>,
     ids: RequestIds,
@@ -73,26 +73,26 @@ macro_rules! line {
 
 /// Records the matched route of a request.
 pub(crate) fn note_route(extensions: &Extensions) {
-    if let Some(request_info) = extensions.get::<Arc<Learnt>>()
+    if let Some(info) = extensions.get::<Arc<RequestInfo>>()
         && let Some(route) = extensions.get::<MatchedPath>()
     {
         // A request matches one route only.
-        let _ = request_info.route.set(route.as_str().to_owned());
+        let _ = info.route.set(route.as_str().to_owned());
     }
 }
 
 /// Records the caller of a request.
 pub(crate) fn note_caller(extensions: &Extensions) {
-    if let Some(learnt) = extensions.get::<Arc<Learnt>>()
+    if let Some(info) = extensions.get::<Arc<RequestInfo>>()
         && let Some(caller) = extensions.get::<Caller>()
     {
-        let _ = learnt.caller.set(caller.clone());
+        let _ = info.caller.set(caller.clone());
     }
 }
 
 /// Returns the ids of a request; `None` outside of the middleware.
 pub(crate) fn request_ids(extensions: &Extensions) -> Option<RequestIds> {
-    extensions.get::<Arc<Learnt>>().map(|info| info.ids.clone())
+    extensions.get::<Arc<RequestInfo>>().map(|info| info.ids.clone())
 }
 
 /// The middleware. It gives the request an id and returns that id in a header, and it logs and counts the request.
@@ -109,9 +109,9 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         own: id.clone(),
         global: global.clone(),
     };
-    let info = Arc::new(Learnt {
+    let info = Arc::new(RequestInfo {
         ids,
-        ..Learnt::default()
+        ..RequestInfo::default()
     });
     let entry = Entry {
         client_ip: client(&observer, &request),
@@ -120,18 +120,18 @@ pub(crate) async fn log(State(observer): State<Arc<Observer>>, mut request: Requ
         path: request.uri().path().to_owned(),
         version: request.version(),
         began: Instant::now(),
-        learnt: Arc::clone(&info),
+        info: Arc::clone(&info),
         span: span.clone(),
         id,
         global,
         observer,
-        is_told: false,
+        is_logged: false,
     };
     request.extensions_mut().insert(info);
     let _in_flight = metrics::request_begins();
     // Calls to other services for this request carry the global request id, or else its own id.
-    let known_as = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
-    let work = correlation::under(known_as, next.run(request)).instrument(span.clone());
+    let correlation_id = Arc::from(entry.global.as_deref().unwrap_or(&entry.id));
+    let work = correlation::under(correlation_id, next.run(request)).instrument(span.clone());
     let mut response = AssertUnwindSafe(work)
         .catch_unwind()
         .await
@@ -152,12 +152,12 @@ struct Entry {
     path: String,
     version: Version,
     began: Instant,
-    learnt: Arc<Learnt>,
+    info: Arc<RequestInfo>,
     span: Span,
     id: String,
     global: Option<String>,
     observer: Arc<Observer>,
-    is_told: bool,
+    is_logged: bool,
 }
 
 impl Entry {
@@ -166,11 +166,11 @@ impl Entry {
     }
 
     fn log(&mut self, status: u16, bytes: u64) {
-        self.is_told = true;
+        self.is_logged = true;
         let took = self.began.elapsed();
-        let route = self.learnt.route.get().map_or(OTHER, String::as_str);
+        let route = self.info.route.get().map_or(OTHER, String::as_str);
         metrics::request_ended(&self.method, route, status, took);
-        let identity = self.learnt.caller.get().map(|caller| &caller.identity);
+        let identity = self.info.caller.get().map(|caller| &caller.identity);
         let user_id = identity.map(|identity| identity.user_id.as_str());
         let project_id = identity.and_then(|identity| identity.project_id.as_deref());
         let client = self.client_ip.as_deref().unwrap_or("-");
@@ -222,7 +222,7 @@ impl Entry {
 impl Drop for Entry {
     /// Logs a request whose client disconnected.
     fn drop(&mut self) {
-        if !self.is_told {
+        if !self.is_logged {
             self.log(CLIENT_GONE, 0);
         }
     }
@@ -329,15 +329,15 @@ mod tests {
         });
         Router::new()
             .route("/right", get(|| async { "right" }))
-            .route("/asks/{id}", get(asks))
+            .route("/calls/{id}", get(calls))
             .route("/wrong", get(wrong))
             .route("/never", get(std::future::pending::<()>))
-            .route(routes::MONITOR, put(signed))
+            .route(routes::MONITOR, put(heartbeat))
             .layer(from_fn(crate::headers::note))
             .layer(from_fn_with_state(observer, super::log))
     }
 
-    async fn signed(Path((host, _)): Path<(String, String)>) -> StatusCode {
+    async fn heartbeat(Path((host, _)): Path<(String, String)>) -> StatusCode {
         if host == "ours" {
             StatusCode::NO_CONTENT
         } else {
@@ -346,7 +346,7 @@ mod tests {
     }
 
     /// Returns the correlation id that calls to other services would carry.
-    async fn asks() -> String {
+    async fn calls() -> String {
         correlation::current().map_or_else(String::new, |id| (*id).to_owned())
     }
 
@@ -383,7 +383,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn fields_tell_everything_but_the_token() {
+    async fn fields_contain_everything_but_the_token() {
         let (status, id, _, log) = logged(AccessLog::Fields, request("/right?query=secret", GLOBAL)).await;
         assert_eq!(status, 200);
         assert_eq!(log.lines().count(), 1, "{log}");
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_line_of_masakaris_form_tells_everything_but_the_token() {
+    async fn a_line_in_masakaris_format_contains_everything_but_the_token() {
         let form = AccessLog::Line(LineFormat::default());
         let (_, id, _, log) = logged(form, request("/right?query=secret", GLOBAL)).await;
         assert_eq!(log.lines().count(), 1, "{log}");
@@ -416,28 +416,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_services_are_asked_under_the_callers_id_or_else_ours() {
+    async fn calls_to_other_services_carry_the_callers_id_or_else_our_own() {
         let cases = [
             ("a good one", GLOBAL, true),
             ("not of the form", "request-1", false),
             ("in capitals", "req-6128798E-1111-4222-8333-0123456789AB", false),
         ];
         for (name, sent, is_taken) in cases {
-            let (_, id, told, log) = logged(AccessLog::Fields, request("/asks/7", sent)).await;
-            assert_eq!(told, if is_taken { sent } else { id.as_str() }, "{name}");
+            let (_, id, carried, log) = logged(AccessLog::Fields, request("/calls/7", sent)).await;
+            assert_eq!(carried, if is_taken { sent } else { id.as_str() }, "{name}");
             assert_ne!(id, sent, "{name}: the answer always has our own");
             assert_eq!(log.contains(sent), is_taken, "{name}: {log}");
-            assert!(log.contains("route=\"/asks/{id}\""), "{log}");
+            assert!(log.contains("route=\"/calls/{id}\""), "{log}");
         }
     }
 
     #[tokio::test]
-    async fn a_monitor_that_signs_is_told_to_who_looks_for_it_and_one_that_is_refused_to_all() {
+    async fn an_accepted_heartbeat_is_logged_at_debug_and_a_refused_one_at_info() {
         for form in [AccessLog::Fields, AccessLog::Line(LineFormat::default())] {
             for (host, level) in [("ours", "DEBUG"), ("theirs", "INFO")] {
-                let mut signs = request(&format!("/v1/monitors/{host}/process"), GLOBAL);
-                *signs.method_mut() = Method::PUT;
-                let (.., log) = logged(form.clone(), signs).await;
+                let mut heartbeat = request(&format!("/v1/monitors/{host}/process"), GLOBAL);
+                *heartbeat.method_mut() = Method::PUT;
+                let (.., log) = logged(form.clone(), heartbeat).await;
                 assert_eq!(log.lines().count(), 1, "{log}");
                 assert!(log.contains(level) && log.contains(host), "{log}");
             }

@@ -13,7 +13,7 @@ use crate::evidence;
 use crate::state::ApiState;
 
 /// Maximum number of reporters that are remembered as logged.
-const MOST_TOLD: usize = 10_000;
+const MAX_LOGGED: usize = 10_000;
 
 /// The options in force and the reporters that were logged.
 #[derive(Debug)]
@@ -31,9 +31,9 @@ impl Binding {
     }
 
     /// True if this reporter has not been logged yet.
-    fn is_news(&self, reporter: &Reporter) -> bool {
+    fn is_unlogged(&self, reporter: &Reporter) -> bool {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
-        logged.len() < MOST_TOLD && logged.insert(reporter.to_string())
+        logged.len() < MAX_LOGGED && logged.insert(reporter.to_string())
     }
 }
 
@@ -60,7 +60,7 @@ pub(crate) fn judge(app: &ApiState, caller: &Caller, new: &mut NewNotification) 
     let Some(reporter) = new.reporter.as_deref() else {
         return Ok(());
     };
-    if options.mode == BindingMode::Warn && reporter.host.is_none() && app.binding.is_news(reporter) {
+    if options.mode == BindingMode::Warn && reporter.host.is_none() && app.binding.is_unlogged(reporter) {
         tracing::warn!(
             %reporter,
             "reporter is bound to no host and may report any host; give each host its own credentials with \

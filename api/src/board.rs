@@ -78,18 +78,18 @@ struct BoardState {
     operators: Router,
     /// Returns the caller's permissions.
     rights: Router,
-    turns: Arc<Semaphore>,
+    logins: Arc<Semaphore>,
     assets: Arc<[Asset]>,
 }
 
 /// Returns the routes below `/board`. `operators` contains `/operator/v1`.
 pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
-    let desk = BoardState {
+    let state = BoardState {
         rights: actions::rights_of(&app, board.actions),
         app,
         login: board.login,
         operators,
-        turns: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
+        logins: Arc::new(Semaphore::new(LOGINS_AT_ONCE)),
         assets: assets::all().into(),
     };
     let mut router = Router::new();
@@ -106,7 +106,7 @@ pub(crate) fn router(app: ApiState, board: Board, operators: Router) -> Router {
         // These have no routes of their own: the parameters and the route name come from `/operator/v1`.
         .fallback(ask)
         .method_not_allowed_fallback(nothing_here)
-        .with_state(desk)
+        .with_state(state)
         .layer(from_fn(headers::note))
         .layer(from_fn(guard))
 }
@@ -147,19 +147,19 @@ fn check_page(headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::NotYours {
-        message: "Only the board's own page does this.".to_owned(),
+        message: "Only the board's own page may send this request.".to_owned(),
     })
 }
 
 /// Serves `/board/api/...` as `/operator/v1/...` with the cookie's token, and `/board/pages/...` from such answers. Reads only.
-async fn ask(State(desk): State<BoardState>, request: Request) -> Response {
+async fn ask(State(state): State<BoardState>, request: Request) -> Response {
     if request.method() != Method::GET {
         return ApiError::nothing_here().into_response();
     }
     let path = request.uri().path();
     if let Some(page) = path.strip_prefix("/board/pages/") {
         let page = page.to_owned();
-        return pages::show(&desk, &page, request).await;
+        return pages::show(&state, &page, request).await;
     }
     let Some(path) = path
         .strip_prefix("/board/api/")
@@ -168,7 +168,7 @@ async fn ask(State(desk): State<BoardState>, request: Request) -> Response {
         return ApiError::nothing_here().into_response();
     };
     let token = cookie::token(request.headers());
-    desk.operators(request, &path, token.as_ref()).await
+    state.operators(request, &path, token.as_ref()).await
 }
 
 impl BoardState {

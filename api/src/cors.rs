@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_is_told_as_a_star_and_not_as_the_callers_origin() {
+    fn a_star_is_answered_as_a_star_and_not_as_the_origin() {
         let mut cors = cors();
         cors.groups.push(CorsGroup {
             origins: vec!["*".to_owned()],

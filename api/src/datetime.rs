@@ -22,7 +22,7 @@ impl PartialSchema for Iso {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}$"))
-            .description(Some("A time in UTC; there is no zone in it."))
+            .description(Some("A time in UTC, without a zone."))
             .examples(["2026-11-20T06:15:08.000000"])
             .into()
     }
@@ -75,8 +75,8 @@ fn write_with(
 }
 
 /// The forms that [`parse`] accepts, for error messages and documentation.
-pub(crate) const TAKEN: &str = "ISO 8601. Without an offset it is UTC. `T` may be a blank; the basic form, no or any fraction, and \
-                                a time cut off after minutes or a date alone are taken too.";
+pub(crate) const ACCEPTED_FORMS: &str = "ISO 8601. Without an offset it is UTC. `T` may be a blank. The basic form, any \
+    fraction, a time without seconds and a date without a time are also accepted.";
 
 /// Parses ISO 8601 as leniently as existing clients need: with or without a fraction, `T` or a blank, basic or extended form,
 /// truncated after minutes, hours, day, month or year. Without an offset the time is UTC. Fractions finer than a

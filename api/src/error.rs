@@ -82,15 +82,17 @@ pub(crate) enum ApiError {
     },
 
     #[error(
-        "The database denies this to the API's own user: where API and engine have users of their own, it is said on a controller, without \
-         --os-cloud and OS_CLOUD. Nothing was written."
+        "The database denies this to the API's own user, so nothing was changed. If API and engine have separate \
+         database users, run the command on a controller, without --os-cloud and OS_CLOUD."
     )]
     Denied {
         #[source]
         source: Source,
     },
 
-    #[error("Unexpected API error. The API's log has it under this response's x-openstack-request-id.")]
+    #[error(
+        "Unexpected API error. The API's log has the cause under this response's x-openstack-request-id."
+    )]
     Internal {
         #[source]
         source: Source,
@@ -197,7 +199,7 @@ impl ApiError {
     fn fault_name(&self) -> &'static str {
         match self {
             Self::BadRequest { .. } => "badRequest",
-            // Keystone's own middleware answers these, in its own format.
+            // In OpenStack, Keystone's middleware sends these answers, in its own format.
             Self::Unauthenticated { .. } => "error",
             Self::Forbidden { .. } | Self::ForbiddenByNova { .. } | Self::NotYours { .. } => "forbidden",
             Self::NotFound { .. } => "itemNotFound",
@@ -281,7 +283,7 @@ mod tests {
             class,
             status,
             maybe_done: false,
-            text: "nova said so".to_owned(),
+            text: "nova refused".to_owned(),
         };
         ApiError::from(CallError { fault, source: None })
     }
@@ -303,9 +305,9 @@ mod tests {
     #[test]
     fn log_has_the_whole_chain_and_the_caller_does_not() {
         let error = ApiError::Internal {
-            source: Box::new(Bug("the cause")),
+            source: Box::new(Bug("a broken row")),
         };
-        assert!(Chain(&error).to_string().ends_with(": bug: the cause"));
-        assert!(!error.to_string().contains("the cause"));
+        assert!(Chain(&error).to_string().ends_with(": bug: a broken row"));
+        assert!(!error.to_string().contains("a broken row"));
     }
 }

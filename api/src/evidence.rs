@@ -17,15 +17,13 @@ pub(crate) const RULE: &str = "tachi:evidence:create";
 
 #[derive(Debug, thiserror::Error)]
 enum HeaderError {
-    #[error("there are {0} such headers, and one is taken: send one")]
+    #[error("there are {0} such headers; send only one")]
     Several(usize),
-    #[error("it is no padded standard base64 (RFC 4648): {0}")]
+    #[error("it is not padded standard base64 (RFC 4648): {0}")]
     NoBase64(#[source] base64::DecodeError),
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
-    #[error(
-        "it goes with a COMPUTE_HOST notification of event STOPPED and host_status NORMAL, and with no other"
-    )]
+    #[error("it is valid only for a COMPUTE_HOST notification with event STOPPED and host_status NORMAL")]
     OtherReport,
 }
 

@@ -198,11 +198,11 @@ async fn is_there(path: &Path) -> bool {
 fn broker(is_connected: Option<bool>) -> (bool, &'static str, String) {
     match is_connected {
         None => (true, "OK", "no broker is configured".to_owned()),
-        Some(true) => (true, "OK", "the broker takes messages".to_owned()),
+        Some(true) => (true, "OK", "the broker accepts messages".to_owned()),
         Some(false) => (
             false,
             "BROKER UNREACHABLE",
-            "the broker does not take messages: recoveries begin with the engines' next sweep".to_owned(),
+            "the broker does not accept messages; recoveries start with the engines' next sweep".to_owned(),
         ),
     }
 }

@@ -230,7 +230,7 @@ mod tests {
             "forwarded",
             "Proto=https;host=\"rfc:8443\", for=inside;proto=http",
         );
-        let believing = Links {
+        let trusting = Links {
             proxy_headers: true,
             ..Links::default()
         };
@@ -246,43 +246,37 @@ mod tests {
         let cases: &[(&str, &Links, &str, &[_], &str)] = &[
             (
                 "X-Forwarded-*",
-                &believing,
+                &trusting,
                 "",
                 &[HOST, X_PROTO, X_HOST, X_PREFIX],
                 "https://outside/pre",
             ),
-            ("RFC 7239", &believing, "", &[HOST, rfc], "https://rfc:8443"),
+            ("RFC 7239", &trusting, "", &[HOST, rfc], "https://rfc:8443"),
             (
                 "RFC 7239 alone counts",
-                &believing,
+                &trusting,
                 "",
                 &[HOST, ("forwarded", "for=192.0.2.1"), X_PROTO, X_HOST],
                 "http://ha:15868",
             ),
-            (
-                "it says nothing",
-                &believing,
-                "/ha",
-                &[HOST],
-                "http://ha:15868/ha",
-            ),
+            ("no header", &trusting, "/ha", &[HOST], "http://ha:15868/ha"),
             (
                 "prefix and mount",
-                &believing,
+                &trusting,
                 "/ha",
                 &[HOST, X_PREFIX],
                 "http://ha:15868/pre/ha",
             ),
             (
                 "another scheme",
-                &believing,
+                &trusting,
                 "",
                 &[HOST, ("x-forwarded-proto", "javascript")],
                 "http://ha:15868",
             ),
             (
                 "another site in the prefix",
-                &believing,
+                &trusting,
                 "",
                 &[HOST, ("x-forwarded-prefix", "//evil")],
                 "http://ha:15868",
@@ -317,20 +311,20 @@ mod tests {
     type Sent = &'static [(&'static str, &'static str)];
 
     const INSIDE: Sent = &[("host", "10.0.0.7:15868")];
-    const TOLD: Sent = &[
+    const FORWARDED: Sent = &[
         ("host", "10.0.0.7:15868"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "cloud.example"),
     ];
 
     #[test]
-    fn a_page_is_from_here_or_it_is_not() {
+    fn the_own_origin_is_recognized() {
         let plain = Links::default();
         let tls = Links {
             tls: true,
             ..Links::default()
         };
-        let believing = Links {
+        let trusting = Links {
             proxy_headers: true,
             ..Links::default()
         };
@@ -361,10 +355,10 @@ mod tests {
             ("http://localhost", &plain, &[], false),
             ("http://[::1]:15868", &plain, &[("host", "[::1]:15868")], true),
             // A proxy puts its own name for the API into Host.
-            ("https://cloud.example", &plain, TOLD, false),
-            ("https://cloud.example", &believing, TOLD, true),
-            ("http://cloud.example", &believing, TOLD, false),
-            ("http://10.0.0.7:15868", &believing, TOLD, false),
+            ("https://cloud.example", &plain, FORWARDED, false),
+            ("https://cloud.example", &trusting, FORWARDED, true),
+            ("http://cloud.example", &trusting, FORWARDED, false),
+            ("http://10.0.0.7:15868", &trusting, FORWARDED, false),
             ("https://cloud.example", &prefixed, INSIDE, true),
             ("http://cloud.example", &prefixed, INSIDE, false),
             ("http://10.0.0.7:15868", &prefixed, INSIDE, true),

@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use crate::state::ApiState;
 
 /// Poll interval of a stream. The data of the `RegionService` is at most one second old.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Delay before a browser reconnects after its stream has ended.
-const RETRY: Duration = Duration::from_secs(1);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 
 /// Limits of streams.
 #[derive(Clone, Copy, Debug)]
@@ -177,7 +177,11 @@ impl EventListener {
         futures_util::stream::unfold(self, |mut listening| async move {
             let is_first = listening.last_event.is_none();
             let event = listening.next().await?.event();
-            let event = if is_first { event.retry(RETRY) } else { event };
+            let event = if is_first {
+                event.retry(RECONNECT_DELAY)
+            } else {
+                event
+            };
             Some((Ok(event), listening))
         })
     }
@@ -202,7 +206,7 @@ impl EventListener {
 
 async fn look(app: &ApiState, again: bool) -> LastEvent {
     if again {
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
     match app.lookout.look_lately().await {
         Ok(seen) => app.streams.made(&seen),

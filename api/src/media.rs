@@ -88,7 +88,7 @@ fn quality_of(headers: &HeaderMap, offer: &str) -> f32 {
 
 /// True if a media type requests version 1 of the API, which a path without `/v1` may rely on. `Content-Type` takes precedence;
 /// in `Accept` only types that this API can answer with count.
-pub(crate) fn asks_for_v1(headers: &HeaderMap) -> bool {
+pub(crate) fn requests_v1(headers: &HeaderMap) -> bool {
     let accepts = |value: &HeaderValue| {
         value
             .to_str()
@@ -213,7 +213,7 @@ mod tests {
         ];
         for (name, value, expected) in cases {
             assert_eq!(
-                asks_for_v1(&headers(name.clone(), value)),
+                requests_v1(&headers(name.clone(), value)),
                 expected,
                 "{name}: {value:?}"
             );

@@ -59,7 +59,7 @@ pub struct Metrics(PrometheusHandle);
 
 /// An error in the installation of the metrics recorder.
 #[derive(Debug, thiserror::Error)]
-#[error("beginning to count for /metrics")]
+#[error("installing the metrics recorder")]
 pub struct MetricsError {
     #[source]
     source: Box<dyn std::error::Error + Send + Sync>,
@@ -128,19 +128,19 @@ impl std::fmt::Debug for Metrics {
 
 pub(crate) fn describe(version: &'static str) {
     describe_counter!(REQUESTS, "Requests by method, route and status");
-    describe_histogram!(DURATION, "Seconds from a request's head to its answer");
-    describe_gauge!(IN_FLIGHT, "Requests being worked on");
+    describe_histogram!(DURATION, "Time from a request's head to its answer, in seconds");
+    describe_gauge!(IN_FLIGHT, "Requests in progress");
     describe_gauge!(CONNECTIONS, "Open connections");
     describe_counter!(HANDSHAKES, "Connections whose TLS handshake failed");
-    describe_counter!(CACHE, "Looks into the cache of tokens, by result");
-    describe_counter!(VALIDATIONS, "Tokens shown to Keystone, by what it said");
-    describe_histogram!(VALIDATION, "Seconds Keystone took to judge a token");
-    describe_counter!(
-        NOTIFICATIONS,
-        "Notifications posted, by type and what became of them"
+    describe_counter!(CACHE, "Lookups in the token cache, by result");
+    describe_counter!(VALIDATIONS, "Tokens validated by Keystone, by result");
+    describe_histogram!(
+        VALIDATION,
+        "Duration of token validations by Keystone, in seconds"
     );
-    describe_gauge!(POOL, "Connections to the database, by state");
-    describe_gauge!(POOL_MAX, "The most connections to the database there may be");
+    describe_counter!(NOTIFICATIONS, "Posted notifications, by type and result");
+    describe_gauge!(POOL, "Database connections, by state");
+    describe_gauge!(POOL_MAX, "Maximum number of database connections");
     describe_gauge!(BUILD, "Always 1; the version is in the label");
     gauge!(BUILD, "version" => version).set(1.0);
 }
@@ -176,7 +176,7 @@ impl MetricsAccess {
         }
         let allowed = peer::is_within(request.extensions(), &self.allowed_source_ranges);
         if !allowed || peer::is_proxied(request.headers()) {
-            let why = "not from here: [metrics] allowed_source_ranges\n";
+            let why = "address not allowed by [metrics] allowed_source_ranges\n";
             return (StatusCode::FORBIDDEN, why).into_response();
         }
         if let Some(pool) = pool {
@@ -248,7 +248,7 @@ pub(crate) fn handshake_failed() {
 }
 
 /// Records a lookup in the token cache.
-pub(crate) fn cache_asked(found: bool) {
+pub(crate) fn cache_lookup(found: bool) {
     counter!(CACHE, "result" => if found { "hit" } else { "miss" }).increment(1);
 }
 

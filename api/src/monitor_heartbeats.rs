@@ -13,19 +13,19 @@ use tachi_engine::ports::{Monitors, ReceivedHeartbeat};
 use tokio::time::Instant;
 
 /// Interval of writes. Heartbeats within it are written together.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum number of monitors with an unwritten heartbeat; more than the largest region has.
 const MAX_PENDING: usize = 20_000;
 
 /// Time before a host that was in no segment is looked up again.
-const STRANGE_FOR: Duration = Duration::from_secs(60);
+const UNKNOWN_HOST_TTL: Duration = Duration::from_secs(60);
 
 /// A reason why a heartbeat is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RejectedHeartbeat {
-    /// The host was in no segment at the last lookup.
-    Stranger,
+    /// The host was in no segment at the last lookup, and the monitor watched no host of a segment.
+    UnknownHost,
     /// Too many heartbeats wait; the client may retry after this time.
     TooMany(Duration),
 }
@@ -40,7 +40,7 @@ pub(crate) struct HeartbeatWriter {
 #[derive(Default)]
 struct State {
     waiting: HashMap<(String, MonitorKind), ReceivedHeartbeat>,
-    strangers: HashMap<String, Instant>,
+    unknown: HashMap<(String, MonitorKind), Instant>,
     /// True if a writer task is running.
     busy: bool,
 }
@@ -59,15 +59,15 @@ impl HeartbeatWriter {
     /// Queues a heartbeat and schedules a write.
     pub(crate) fn take(&self, signature: Signature) -> Result<(), RejectedHeartbeat> {
         let mut state = self.state();
-        if let Some(at) = state.strangers.get(&signature.host) {
-            if at.elapsed() < STRANGE_FOR {
-                return Err(RejectedHeartbeat::Stranger);
-            }
-            state.strangers.remove(&signature.host);
-        }
         let key = (signature.host.clone(), signature.kind);
+        if let Some(at) = state.unknown.get(&key) {
+            if at.elapsed() < UNKNOWN_HOST_TTL {
+                return Err(RejectedHeartbeat::UnknownHost);
+            }
+            state.unknown.remove(&key);
+        }
         if state.waiting.len() >= MAX_PENDING && !state.waiting.contains_key(&key) {
-            return Err(RejectedHeartbeat::TooMany(GATHERED_FOR * 10));
+            return Err(RejectedHeartbeat::TooMany(WRITE_INTERVAL * 10));
         }
         let received = ReceivedHeartbeat {
             signature,
@@ -86,7 +86,7 @@ impl HeartbeatWriter {
         let _busy = Busy(self);
         let mut failed = false;
         loop {
-            tokio::time::sleep(GATHERED_FOR).await;
+            tokio::time::sleep(WRITE_INTERVAL).await;
             let batch: Vec<ReceivedHeartbeat> = {
                 let mut state = self.state();
                 let batch = state.waiting.drain().map(|(_, received)| received);
@@ -98,14 +98,13 @@ impl HeartbeatWriter {
                 batch
             };
             match self.monitors.sign_monitors(&batch).await {
-                Ok(strangers) => {
+                Ok(unknown) => {
                     failed = false;
                     let mut state = self.state();
-                    state.strangers.retain(|_, at| at.elapsed() < STRANGE_FOR);
+                    state.unknown.retain(|_, at| at.elapsed() < UNKNOWN_HOST_TTL);
                     let now = Instant::now();
-                    state
-                        .strangers
-                        .extend(strangers.into_iter().take(MAX_PENDING).map(|name| (name, now)));
+                    let unknown = unknown.into_iter().take(MAX_PENDING);
+                    state.unknown.extend(unknown.map(|monitor| (monitor, now)));
                 }
                 Err(error) => {
                     if !failed {

@@ -1,8 +1,8 @@
 //! The API's description as an `OpenAPI` 3.1 document, and a page rendered from it.
 //!
 //! ```text
-//! wire::rules, wire::fields (request bodies) ───┐
-//! wire views (answers, utoipa) ─────────────────┼─> document ─> /openapi.json, `tachi openapi`, the page
+//! types::rules, types::fields (request bodies) ─┐
+//! types (views for answers, utoipa) ────────────┼─> document ─> /openapi.json, `tachi openapi`, the page
 //! operations (metadata of each route) ──────────┘
 //! ```
 //!
@@ -28,21 +28,21 @@ use crate::microversion::Microversion;
 pub use page::page as openapi_page;
 
 const ABOUT: &str = "\
-Instance high availability for OpenStack: segments of hosts that stand in for one another, notifications of what has \
-failed, and the moves of the instances that were there. The service type is `instance-ha`.
+Instance high availability for OpenStack: segments of hosts that take over instances from each other, notifications of \
+failures, and the moves of the affected instances. The service type is `instance-ha`.
 
-**Paths.** Every path below `/v1/` is there a second time as `/v1/{project_id}/...`, which is what service catalogs hold. \
-The project must be the token's. This document describes the short form. A path that is not below `/v1` and not named \
-here is answered with 300 and the way to `/v1/`; HEAD and methods that a path does not have are answered with 404.
+**Paths.** Every path below `/v1/` also exists as `/v1/{project_id}/...`, the form in service catalogs. The project must \
+be that of the token. This document describes the short form. Any other path outside `/v1` gets 300 with a link to \
+`/v1/`; HEAD and unsupported methods get 404.
 
-**Microversions.** The header `OpenStack-API-Version: instance-ha X.Y` (or `latest`) chooses one; without it the oldest \
-is spoken. This document describes the newest. What differs: `recovery_workflow_details` of a notification is shown from \
-1.1 on; `enabled` may be sent for a segment from 1.2 on (it is always shown).
+**Microversions.** The header `OpenStack-API-Version: instance-ha X.Y` (or `latest`) selects one; the default is the \
+oldest. This document describes the newest. Differences: from 1.1 on, a notification has `recovery_workflow_details`; \
+from 1.2 on, requests may contain `enabled` of a segment (answers always do).
 
-**Lists** are pages of at most `osapi_max_limit` rows. The `id` of the last row is the `marker` of the next page. Parameters \
-that are not known are ignored, and of one that may be given once the last counts.
+**Lists** are pages of at most `osapi_max_limit` rows. The `id` of the last row is the `marker` of the next page. Unknown \
+parameters are ignored; if a parameter without repetition is repeated, the last one applies.
 
-**Problems** of a body are all told at once, in the message of one 400, joined by `; `.";
+**Problems** of a body are all reported in the message of one 400, joined by `; `.";
 
 /// Returns the `OpenAPI` document.
 pub fn openapi() -> Value {
@@ -75,7 +75,7 @@ pub fn openapi() -> Value {
         },
         "servers": [{
             "url": "/",
-            "description": "The root of the service; a catalog's URL is this and `v1/{project_id}`",
+            "description": "The root of the service; the URL in the catalog is this plus `v1/{project_id}`",
         }],
         "security": [{"token": []}],
         "tags": TAGS.iter().map(|(name, about)| json!({"name": name, "description": about})).collect::<Vec<_>>(),
@@ -89,8 +89,8 @@ pub fn openapi() -> Value {
                 "type": "apiKey",
                 "in": "header",
                 "name": "X-Auth-Token",
-                "description": "A token of Keystone. A service that passes a request on may add its own as `X-Service-Token`; \
-                                if it is there it must be good.",
+                "description": "A token of Keystone. A service that forwards a request may add its own as \
+                 `X-Service-Token`; if present, it must be valid.",
             }},
         },
     })

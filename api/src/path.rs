@@ -19,7 +19,7 @@ pub(crate) struct PathPrefix {
 
 /// Rewrites the path of `request`, and records the removed parts in a [`PathPrefix`].
 pub(crate) fn normalise(mut request: Request, base_path: &str, project_ids: Option<&Regex>) -> Request {
-    let by_media_type = media::asks_for_v1(request.headers());
+    let by_media_type = media::requests_v1(request.headers());
     let (place, path) = take_apart(request.uri().path(), base_path, project_ids, by_media_type);
     if path != request.uri().path() {
         let rewritten = match request.uri().query() {

@@ -87,6 +87,6 @@ mod tests {
             });
             assert_eq!(is_within(&extensions, &ranges), expected, "{name}");
         }
-        assert!(!is_within(&Extensions::new(), &ranges), "nobody knows");
+        assert!(!is_within(&Extensions::new(), &ranges), "the address is unknown");
     }
 }

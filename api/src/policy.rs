@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn noauth2_is_administrator_whatever_the_rules_say_of_that() {
+    fn noauth2_is_administrator_regardless_of_the_rules() {
         let policy = Policy::with_text("context_is_admin: '!'").unwrap();
         let everybody = Caller {
             always_admin: true,
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn other_rules_count_at_once_and_for_every_holder() {
+    fn replaced_rules_apply_at_once_and_for_every_holder() {
         let policy = Policy::default();
         let holder = policy.clone();
         assert!(!holder.allows(INDEX, &caller(&["member"])));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_have_nothing_to_be_warned_of() {
+    fn the_defaults_cause_no_warning() {
         let loaded = Policy::load(&[], &tachi_policy::Options::default()).unwrap();
         assert_eq!(loaded.warnings, []);
     }

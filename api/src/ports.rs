@@ -126,7 +126,7 @@ pub trait RegionService: Send + Sync {
     /// The database failed.
     async fn look(&self) -> Result<Arc<RegionSnapshot>, JournalError>;
 
-    /// Returns a state that may be a second old, for streams, which ask again and again.
+    /// Returns a state that may be one second old, for streams, which poll.
     ///
     /// # Errors
     ///
@@ -153,7 +153,7 @@ pub enum QueryError {
     #[error("{0}")]
     Refused(String),
     /// No page ends at this marker.
-    #[error("{0:?} is no marker")]
+    #[error("{0:?} is not a marker")]
     Marker(String),
     /// Another service does not answer.
     #[error("{what}")]

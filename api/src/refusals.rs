@@ -15,19 +15,19 @@ use tachi_engine::ports::{Clock, RefusalLog, Refusals, RegistryError};
 use uuid::Uuid;
 
 /// Interval of writes. Refusals within it are written together.
-const GATHERED_FOR: Duration = Duration::from_secs(1);
+const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Maximum retry interval while the database refuses writes. The interval doubles with each failure.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const MAX_RETRY_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Maximum number of rows per ten minutes that have a host and a reporter of their own.
 const MAX_ROWS: usize = 500;
 
 /// Maximum number of these rows for one reporter, so that no reporter uses up the rows of others.
-const MOST_OF_ONE: usize = 200;
+const MAX_ROWS_PER_REPORTER: usize = 200;
 
 /// Maximum number of ten-minute slots that wait while the database does not answer.
-const SLOTS: usize = 12;
+const MAX_SLOTS: usize = 12;
 
 /// A counter of refused reports. Clones share the same counts.
 #[derive(Clone)]
@@ -47,7 +47,7 @@ struct State {
     /// True if a writer task is running.
     busy: bool,
     /// The slot in which old rows were deleted last.
-    tidied: Option<Timestamp>,
+    pruned: Option<Timestamp>,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ impl Slot {
     fn place(&self, mut key: Key) -> Key {
         let is_there = |key: &Key| self.rows.contains_key(key);
         let of_one = self.of_reporter.get(&key.reporter).copied().unwrap_or(0);
-        if !is_there(&key) && (self.rows.len() >= MAX_ROWS || of_one >= MOST_OF_ONE) {
+        if !is_there(&key) && (self.rows.len() >= MAX_ROWS || of_one >= MAX_ROWS_PER_REPORTER) {
             key.host.clear();
         }
         if !is_there(&key) && self.rows.len() >= MAX_ROWS {
@@ -150,7 +150,7 @@ impl RefusalCounter {
         let mut state = self.state();
         if !state.slots.iter().any(|slot| slot.begins == begins) {
             state.slots.retain(|slot| !slot.is_written());
-            if state.slots.len() >= SLOTS {
+            if state.slots.len() >= MAX_SLOTS {
                 state.slots.pop_front();
             }
             state.slots.push_back(Slot::of(begins));
@@ -166,12 +166,12 @@ impl RefusalCounter {
 
     /// Writes until all rows are written.
     async fn write(&self) {
-        let mut pause = GATHERED_FOR;
+        let mut pause = WRITE_INTERVAL;
         loop {
             tokio::time::sleep(pause).await;
             let written = self.flush().await;
             if let Err(error) = &written
-                && pause == GATHERED_FOR
+                && pause == WRITE_INTERVAL
             {
                 tracing::warn!(
                     error = error as &dyn std::error::Error,
@@ -180,8 +180,8 @@ impl RefusalCounter {
                 );
             }
             pause = match written {
-                Ok(()) => GATHERED_FOR,
-                Err(_) => (pause * 2).min(LONGEST_PAUSE),
+                Ok(()) => WRITE_INTERVAL,
+                Err(_) => (pause * 2).min(MAX_RETRY_INTERVAL),
             };
             let mut state = self.state();
             state.busy = !state.slots.iter().all(Slot::is_written);
@@ -213,7 +213,7 @@ impl RefusalCounter {
             return written;
         }
         let slot = beginning(self.clock.wall());
-        if self.state().tidied.replace(slot) != Some(slot) {
+        if self.state().pruned.replace(slot) != Some(slot) {
             let seconds = i64::try_from(RETENTION.as_secs()).unwrap_or(i64::MAX);
             self.log.forget_refusals(slot.minus_seconds(seconds)).await?;
         }

@@ -170,7 +170,7 @@ mod tests {
 
     /// Covers T7.
     #[test]
-    fn a_reporter_uses_up_its_own_account_and_nobody_elses() {
+    fn a_reporter_uses_up_only_its_own_count() {
         let limit = ReportLimit::new(2);
         limit.remember("a1", Some(segment(1)));
         let taken = (0..100).filter(|_| limit.take(&of(Vm, "flood", "a1"), at(0)).is_ok());
@@ -209,7 +209,7 @@ mod tests {
 
     /// Covers R18.
     #[test]
-    fn invented_names_cost_bounded_memory_and_take_nobody_elses_place() {
+    fn invented_names_cost_bounded_memory_and_displace_no_others() {
         let limit = ReportLimit::new(2);
         limit.remember("real", Some(segment(1)));
         assert_eq!(limit.take(&vm("real"), at(0)), Ok(()));

@@ -48,7 +48,7 @@ pub enum BuildError {
         source: InvalidUri,
     },
     /// The base path does not start with a slash.
-    #[error("the base path {path:?} does not begin with a slash")]
+    #[error("the base path {path:?} does not start with a slash")]
     BasePath {
         /// The value.
         path: String,
@@ -191,8 +191,8 @@ fn gatekeeper(auth: Auth, tokens: TokenOptions, ports: &Ports) -> Result<AuthBac
         }
         Auth::Noauth2 => {
             tracing::warn!(
-                "auth_strategy is noauth2: NO TOKEN IS REQUIRED, and every client of this port is \
-                 administrator; this is for tests on a closed machine only"
+                "auth_strategy is noauth2: NO TOKEN IS REQUIRED, and every client of this port is an administrator; \
+                 use it only for tests on an isolated machine"
             );
             Ok(AuthBackend::Noauth2)
         }

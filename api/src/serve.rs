@@ -69,7 +69,7 @@ impl Default for ServeOptions {
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Interval of liveness updates.
-const BEAT: Duration = Duration::from_secs(1);
+const LIVENESS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Serves `router` on `listener`. After `shutdown` it accepts no more connections and lets requests in flight complete. It returns
 /// after [`ServeOptions::drain_timeout`] at the latest: true if all requests had completed.
@@ -84,7 +84,7 @@ pub async fn serve(
     let cut = CancellationToken::new();
     let options = Arc::new(options);
     let port = listener.local_addr().map_or(0, |address| address.port());
-    let mut beat = interval(BEAT);
+    let mut beat = interval(LIVENESS_INTERVAL);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // An accepted connection without a place.
     let mut waiting: Option<(TcpStream, SocketAddr)> = None;
@@ -139,7 +139,7 @@ pub async fn serve(
     if !drained {
         tracing::warn!(
             connections = connections.len(),
-            "requests did not end in time; dropping them"
+            "requests did not finish in time; dropping them"
         );
     }
     cut.cancel();
@@ -184,9 +184,9 @@ mod tests {
         let shutdown = CancellationToken::new();
         let started = Arc::new(Notify::new());
         let finish = Arc::new(Notify::new());
-        let (tell, wait) = (Arc::clone(&started), Arc::clone(&finish));
+        let (notify, wait) = (Arc::clone(&started), Arc::clone(&finish));
         let slow = move || async move {
-            tell.notify_one();
+            notify.notify_one();
             wait.notified().await;
             "done"
         };
@@ -226,7 +226,7 @@ mod tests {
         assert!(server.ended.await.unwrap(), "drained");
         assert!(
             TcpStream::connect(server.address).await.is_err(),
-            "accepts no more"
+            "no longer accepts"
         );
     }
 
@@ -299,7 +299,7 @@ mod tests {
 
     /// Covers T6.
     #[tokio::test]
-    async fn half_sent_heads_do_not_keep_anybody_out() {
+    async fn half_sent_heads_do_not_block_other_clients() {
         let options = ServeOptions {
             max_connections: 8,
             ..ServeOptions::default()
@@ -375,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn more_connections_than_there_may_be_wait_for_their_turn() {
+    async fn connections_above_the_limit_wait() {
         let options = ServeOptions {
             max_connections: 1,
             ..ServeOptions::default()
@@ -402,7 +402,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_pulse_beats_while_nothing_comes() {
+    async fn the_liveness_counter_increases_without_requests() {
         let options = ServeOptions::default();
         let pulse = options.pulse.clone();
         let server = start(options).await;
@@ -414,13 +414,13 @@ mod tests {
 
     #[tokio::test]
     async fn requests_know_where_they_come_from() {
-        let tell = |request: axum::extract::Request| async move {
+        let show_peer = |request: axum::extract::Request| async move {
             format!("{:?}", request.extensions().get::<Peer>())
         };
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = CancellationToken::new();
-        let router = Router::new().fallback(tell);
+        let router = Router::new().fallback(show_peer);
         let ended = tokio::spawn(serve(listener, router, ServeOptions::default(), shutdown.clone()));
         let stream = send(address, "GET / HTTP/1.1\r\nConnection: close\r\nHost: x\r\n\r\n").await;
         let own = stream.local_addr().unwrap();

@@ -37,7 +37,7 @@ pub enum TlsError {
         source: pem::Error,
     },
     /// A file does not contain the expected item.
-    #[error("{} holds no {what}", path.display())]
+    #[error("{} contains no {what}", path.display())]
     Nothing {
         /// The expected content.
         what: &'static str,
@@ -45,7 +45,7 @@ pub enum TlsError {
         path: PathBuf,
     },
     /// An authority's certificate is not usable.
-    #[error("taking the certificates of {} as authorities of clients", path.display())]
+    #[error("using the certificates of {} as client authorities", path.display())]
     Authority {
         /// The path of the file.
         path: PathBuf,

@@ -13,7 +13,7 @@ use crate::media;
 use crate::microversion::{self, InvalidMicroversion};
 use crate::policy::Rule;
 
-/// The middleware of one route. It passes `rule` on to [`AuthorisedRequest`](crate::authorised::Authorised).
+/// The middleware of one route. It passes `rule` on to [`AuthorisedRequest`](crate::extract::AuthorisedRequest).
 pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -> Response {
     access_log::note_caller(request.extensions());
     // axum would serve HEAD with the GET handler, but the API has no HEAD routes.
@@ -32,11 +32,11 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
             let error = ApiError::VersionNotSupported {
                 requested: requested.clone(),
             };
-            return speaking(error.into_response(), &requested);
+            return with_version_headers(error.into_response(), &requested);
         }
     };
     if !media::is_supported(request.headers()) {
-        return speaking(
+        return with_version_headers(
             ApiError::UnsupportedMediaType.into_response(),
             &version.to_string(),
         );
@@ -51,10 +51,10 @@ pub(crate) async fn pass(rule: Option<Rule>, mut request: Request, next: Next) -
     if response.status().is_success() && !is_other {
         response.headers_mut().insert(CONTENT_TYPE, answer_type);
     }
-    speaking(response, &version.to_string())
+    with_version_headers(response, &version.to_string())
 }
 
-fn speaking(mut response: Response, version: &str) -> Response {
+fn with_version_headers(mut response: Response, version: &str) -> Response {
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&format!("instance-ha {version}")) {
         headers.insert(microversion::HEADER, value);

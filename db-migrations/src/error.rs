@@ -8,7 +8,7 @@ use sea_orm_migration::sea_orm::{DbErr, RuntimeErr};
 #[non_exhaustive]
 pub enum SyncError {
     /// The database belongs to another application. Nothing was changed.
-    #[error("refusing to touch this database: {reason}")]
+    #[error("refusing to change this database: {reason}")]
     Unknown {
         /// The finding.
         reason: String,
@@ -30,8 +30,8 @@ pub enum SyncError {
     },
     /// The schema is older than this program, and this user may not change it. Nothing was changed.
     #[error(
-        "this database user may not bring the schema up to date: run `tachi db sync` as its owner, which applies {}, then \
-         `tachi db grants`",
+        "this database user may not update the schema; run `tachi db sync` as the schema's owner, which applies {}, \
+         then `tachi db grants`",
         pending.join(", ")
     )]
     Forbidden {

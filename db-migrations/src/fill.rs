@@ -75,14 +75,14 @@ async fn put(db: &impl ConnectionTrait, table: &str, column: &str, value: &str) 
 /// Sets the missing segments of notifications. A deleted host keeps its row, so nearly every notification still has a
 /// host. If the host was purged, the segment stays unset.
 async fn segments_of_notifications(db: &impl ConnectionTrait) -> Result<u64, DbErr> {
-    let lacking = "failover_segment_uuid IS NULL \
+    let missing = "failover_segment_uuid IS NULL \
                    AND EXISTS (SELECT 1 FROM hosts WHERE hosts.uuid = notifications.source_host_uuid)";
-    if number(db, &format!("SELECT COUNT(*) FROM notifications WHERE {lacking}")).await? == 0 {
+    if number(db, &format!("SELECT COUNT(*) FROM notifications WHERE {missing}")).await? == 0 {
         return Ok(0);
     }
     let sql = format!(
         "UPDATE notifications SET failover_segment_uuid = (SELECT hosts.failover_segment_id FROM hosts \
-         WHERE hosts.uuid = notifications.source_host_uuid) WHERE {lacking}"
+         WHERE hosts.uuid = notifications.source_host_uuid) WHERE {missing}"
     );
     change(db, &sql).await
 }
@@ -121,14 +121,14 @@ pub(crate) async fn stamp(db: &impl ConnectionTrait) -> Result<(), DbErr> {
         change(db, &create).await?;
     }
     let head = Revision::HEAD;
-    let noted = texts(db, &format!("SELECT version_num FROM {ALEMBIC}")).await?;
-    if noted.is_empty() {
+    let recorded = texts(db, &format!("SELECT version_num FROM {ALEMBIC}")).await?;
+    if recorded.is_empty() {
         change(
             db,
             &format!("INSERT INTO {ALEMBIC} (version_num) VALUES ('{head}')"),
         )
         .await?;
-    } else if noted != [head.id()] {
+    } else if recorded != [head.id()] {
         change(db, &format!("UPDATE {ALEMBIC} SET version_num = '{head}'")).await?;
     }
     Ok(())

@@ -49,6 +49,7 @@ mod m20261127_0088_actions;
 mod m20261127_0106_first_reports;
 mod m20261128_0010_moved_instances;
 mod m20261128_0018_dismissed;
+mod m20261128_0141_local_disks;
 mod origin;
 mod statement;
 mod sync;
@@ -105,6 +106,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_0106_first_reports::Migration),
             Box::new(m20261128_0010_moved_instances::Migration),
             Box::new(m20261128_0018_dismissed::Migration),
+            Box::new(m20261128_0141_local_disks::Migration),
         ]
     }
 

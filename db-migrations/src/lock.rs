@@ -41,7 +41,7 @@ impl Lock {
         let tx = db
             .begin_with_options(options)
             .await
-            .while_("beginning the migration")?;
+            .while_("starting the migration")?;
         let taken = match tx.get_database_backend() {
             // Waits for this lock even if the session's timeout for other locks is short.
             DbBackend::Postgres => tx

@@ -102,6 +102,7 @@ const OURS: &[&str] = &[
     "fence_machine",
     "tachi_freeze",
     "tachi_monitor",
+    "tachi_local_disk",
     "tachi_job",
 ];
 
@@ -187,7 +188,7 @@ pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
     if !has(TABLE) {
         if let Some(name) = OURS.iter().find(|name| has(name)) {
             return Err(SyncError::unknown(format!(
-                "it has a table {name}, but no {TABLE}: it is not one of ours"
+                "it has a table {name}, but no {TABLE}, so it is not a Tachi database"
             )));
         }
         match masakari {
@@ -197,15 +198,14 @@ pub async fn origin<C: ConnectionTrait>(db: &C) -> Result<Origin, SyncError> {
                     .find(|table| table.since <= revision && !has(table.name));
                 if let Some(table) = lost {
                     return Err(SyncError::unknown(format!(
-                        "it says it is a Masakari database at {revision}, but has no table {}",
+                        "it claims to be a Masakari database at {revision}, but has no table {}",
                         table.name
                     )));
                 }
             }
             None if missing.len() < MASAKARI_TABLES.len() => {
                 return Err(SyncError::unknown(format!(
-                    "it has tables of Masakari's, but neither {ALEMBIC} nor {LEGACY} says at which revision; was the \
-                     dump complete?"
+                    "it has Masakari's tables, but no revision in {ALEMBIC} or {LEGACY}; the dump may be incomplete"
                 )));
             }
             None => no_strangers(&there)?,
@@ -234,11 +234,11 @@ async fn alembic(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncErro
         [id] => Revision::from_id(id).map(Some).ok_or_else(|| {
             let known = Revision::ALL.map(Revision::id).join(", ");
             SyncError::unknown(format!(
-                "{ALEMBIC} says {id}, a revision this version does not know (it knows {known})"
+                "{ALEMBIC} has revision {id}, which this version does not know (it knows {known})"
             ))
         }),
         several => Err(SyncError::unknown(format!(
-            "{ALEMBIC} names several revisions at once: {}",
+            "{ALEMBIC} has several revisions: {}",
             several.join(", ")
         ))),
     }
@@ -256,10 +256,11 @@ async fn legacy(db: &impl ConnectionTrait) -> Result<Option<Revision>, SyncError
     match Revision::from_legacy(version) {
         Some(revision) => Ok(Some(revision)),
         None if version < 7 => Err(SyncError::unknown(format!(
-            "{LEGACY} says {version}: too old, let a Masakari release from before 2023 bring it to 8 first"
+            "{LEGACY} has version {version}, which is too old; upgrade it to version 8 with a Masakari release from \
+             before 2023"
         ))),
         None => Err(SyncError::unknown(format!(
-            "{LEGACY} says {version}, which no release of Masakari made (the last was 8)"
+            "{LEGACY} has version {version}, which no Masakari release created (the last is 8)"
         ))),
     }
 }
@@ -297,7 +298,7 @@ fn no_strangers(there: &[String]) -> Result<(), SyncError> {
     }
     let some: Vec<&str> = strangers.iter().copied().take(5).collect();
     Err(SyncError::unknown(format!(
-        "it holds {} tables that are not Masakari's ({}{}); is [database] connection right? A new database must be empty",
+        "it contains {} tables that are not Masakari's ({}{}). Check [database] connection; a new database must be empty",
         strangers.len(),
         some.join(", "),
         if strangers.len() > some.len() { ", ..." } else { "" }

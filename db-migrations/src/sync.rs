@@ -65,7 +65,7 @@ pub async fn sync(db: &DatabaseConnection) -> Result<Report, SyncError> {
     loop {
         match once(db).await {
             Err(error) if attempt < ATTEMPTS && error.database().is_some_and(overtaken) => {
-                tracing::debug!(attempt, %error, "another node of the cluster was faster; checking again");
+                tracing::debug!(attempt, %error, "another cluster node migrated first; checking again");
                 attempt += 1;
             }
             outcome => return outcome,
@@ -86,7 +86,7 @@ async fn once(db: &DatabaseConnection) -> Result<Report, SyncError> {
                 done.map_err(|source| SyncError::migrating(source, &applied))?;
             }
             let filled = fill(tx).await.while_("filling in missing values")?;
-            stamp(tx).await.while_("noting Masakari's revision")?;
+            stamp(tx).await.while_("recording Masakari's revision")?;
             let holds = holds(tx).await.while_("counting rows")?;
             Ok(Report {
                 origin,

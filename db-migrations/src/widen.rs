@@ -92,7 +92,10 @@ async fn maria(db: &impl ConnectionTrait, table: &str, collation: &str) -> Resul
         parts.push("ROW_FORMAT = DYNAMIC".to_owned());
     }
     if !parts.is_empty() {
-        tracing::info!(table, "making room in a table of Masakari's; this copies it");
+        tracing::info!(
+            table,
+            "widening the columns of a Masakari table; the database copies the table"
+        );
         change(db, &format!("ALTER TABLE `{table}` {}", parts.join(", "))).await?;
     }
     Ok(())
@@ -148,7 +151,10 @@ async fn postgres(db: &impl ConnectionTrait, table: &str) -> Result<(), DbErr> {
     )
     .await?;
     if !narrow.is_empty() {
-        tracing::info!(table, "making room in a table of Masakari's; this rewrites it");
+        tracing::info!(
+            table,
+            "widening the columns of a Masakari table; the database rewrites the table"
+        );
         let parts: Vec<String> = narrow
             .iter()
             .map(|column| format!("ALTER COLUMN \"{column}\" TYPE bigint"))

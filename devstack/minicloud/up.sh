@@ -9,7 +9,7 @@ KS="http://$A:$KEYSTONE_PORT/v3"
 MC="$A:$MEMCACHED_PORT"
 
 # ---------------------------------------------------------------- MariaDB
-start_mariadb mariadb "$MC_DATA/mysql" mysql "$MYSQL_PORT"
+"$MC_DIR/database.sh" start
 ln -sf "$MC_RUN/mysqld/mysql.sock" "$MC_RUN/mysql.sock"
 {
   for d in keystone glance placement nova_api nova nova_cell0 masakari; do

@@ -142,6 +142,7 @@ fn power_of(command: &Command) -> Option<(AuditAction, &Target, &str)> {
         | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
+        | Command::ReadActions(_)
         | Command::FollowMove(_)
         | Command::LiveMigrate { .. }
         | Command::AbortMigration { .. }

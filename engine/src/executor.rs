@@ -121,6 +121,10 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
             let result = context.ports.compute.server(server).await.map_err(fault);
             Observation::Server { server, result }
         }
+        Command::ReadActions(server) => {
+            let result = context.ports.compute.orders(server).await.map_err(fault);
+            Observation::Actions { server, result }
+        }
         Command::FollowMove(server) => Observation::Followed {
             server,
             result: followed(&context, server).await.map_err(fault),
@@ -181,6 +185,7 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::ReadServerIds
         | Command::ReadConductors
         | Command::ReadServer(_)
+        | Command::ReadActions(_)
         | Command::FollowMove(_)
         | Command::RunHook(_)
         | Command::Reserve(_) => return Observation::NotSent(command),
@@ -320,6 +325,8 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
         .may_run(&ids)
         .await
         .map_err(journal_failed)?;
+    let local_disks = context.ports.journal.local_disks(&context.host).await;
+    let local_disks = local_disks.map_err(journal_failed)?;
     Ok(Inventory {
         migrations,
         servers,
@@ -327,6 +334,7 @@ async fn inventory(context: &Context, shown: bool) -> Result<Inventory, CallErro
         service,
         written_off,
         may_run,
+        local_disks,
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod kept;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::guard::WouldHold;
 use tachi_domain::machine_id::MachineId;
-use tachi_domain::policy::FencingMode;
+use tachi_domain::policy::{FencingMode, LocalDiskRules};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
     ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
@@ -59,6 +59,8 @@ pub struct Tables {
     pub freezes: Vec<FreezeLine>,
     /// The monitors that ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
+    /// The instances on the local disk of each host that a monitor bound to it has read.
+    pub local_disks: Arc<BTreeMap<String, BTreeSet<ServerId>>>,
 }
 
 /// An engine's observations of the cloud.
@@ -87,6 +89,8 @@ pub struct ConfiguredFacts {
     pub trouble: Option<String>,
     /// Registered hosts without a device.
     pub without: Vec<String>,
+    /// The rules for instances on a local disk.
+    pub local_disk: LocalDiskRules,
 }
 
 impl Tables {
@@ -116,6 +120,7 @@ impl Tables {
             machines: machines.machines().await?,
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
+            local_disks: Arc::new(monitors.local_disks().await?),
         })
     }
 
@@ -133,13 +138,18 @@ impl Tables {
                 new: self.backlog.new,
                 oldest: self.backlog.oldest_new,
             },
-            segments: self.segments.iter().map(segment).collect(),
+            segments: self
+                .segments
+                .iter()
+                .map(|view| segment(view, &configured.local_disk))
+                .collect(),
             recoveries: self.recoveries.iter().map(recovery).collect(),
             waiting: self.waiting.iter().map(waiting).collect(),
             away: self.away(),
             muted_reporters: self.muted_reporters.clone(),
             freezes: self.freezes.iter().map(|line| self.active_freeze(line)).collect(),
             monitors: self.monitors.clone(),
+            local_disks: Arc::clone(&self.local_disks),
             fencing: Fencing {
                 mode: configured.mode,
                 stopped: configured.stopped,
@@ -257,8 +267,10 @@ fn engine(line: &EngineRow) -> Engine {
     }
 }
 
-fn segment(view: &SegmentView) -> Segment {
+fn segment(view: &SegmentView, local_disk: &LocalDiskRules) -> Segment {
+    let (name, id) = (&view.segment.name, view.segment.id.to_string());
     Segment {
+        local_disk: local_disk.usual_in(name, &id),
         name: view.segment.name.clone(),
         method: view.segment.recovery_method,
         enabled: view.segment.enabled,

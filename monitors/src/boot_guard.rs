@@ -26,7 +26,7 @@ const DEADLINE: Duration = Duration::from_secs(10);
 /// The state stored from one boot to the next.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct BootRecord {
-    /// True if the host was held at the API's last answer.
+    /// True if the API's last answer held the host.
     held: bool,
     /// The recovery that held it.
     #[serde(default)]
@@ -44,7 +44,7 @@ impl Memory for File {
             Ok(found) => found.unwrap_or_default(),
             Err(error) => {
                 announce(&format!(
-                    "the last answer is not known: {}",
+                    "the last answer of the API is unknown: {}",
                     Failure::new("reading it", error).chain()
                 ));
                 BootRecord::default()
@@ -55,8 +55,8 @@ impl Memory for File {
     fn write(&self, now: &BootRecord) {
         if let Err(error) = saved::write(&self.0, now) {
             announce(&format!(
-                "the answer is not kept for the next boot: {}",
-                Failure::new("keeping it", error).chain()
+                "failed to store the answer for the next boot: {}",
+                Failure::new("storing it", error).chain()
             ));
         }
     }
@@ -79,14 +79,14 @@ impl Ask for Api {
 }
 
 /// The signals of an operator.
-struct Words {
+struct Signals {
     emptied: Signal,
     anyway: Signal,
     term: Signal,
     int: Signal,
 }
 
-impl Words {
+impl Signals {
     fn new() -> Result<Self, Failure> {
         let of = |kind| signal(kind).map_err(|error| Failure::new("listening for signals", error));
         Ok(Self {
@@ -99,7 +99,7 @@ impl Words {
 }
 
 #[async_trait]
-impl wait::SignalSource for Words {
+impl wait::SignalSource for Signals {
     async fn next(&mut self) -> OperatorSignal {
         tokio::select! {
             _ = self.emptied.recv() => OperatorSignal::Emptied,
@@ -130,7 +130,7 @@ pub(crate) async fn run(args: &ConfigArgs) -> Result<u8, Failure> {
     }
 }
 
-fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
+fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Signals), Failure> {
     let settings = Settings::load(args)?;
     let client = Client::new(settings.api.clone()).map_err(|error| Failure::new("[api]", error))?;
     let file = settings.state_path.join("boot-guard").join("last.json");
@@ -140,7 +140,7 @@ fn prepared(args: &ConfigArgs) -> Result<(Guard<Api, File>, Words), Failure> {
     };
     Ok((
         Guard::new(settings.hostname, ask, File(file), rand::random::<f64>),
-        Words::new()?,
+        Signals::new()?,
     ))
 }
 
@@ -151,8 +151,8 @@ fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
     let why = failure.chain();
     if last.held {
         announce(&format!(
-            "the API cannot be asked: {why}; the last answer was to wait ({}), so nova-compute does not start; correct the \
-             configuration and start it again",
+            "cannot query the API: {why}; the last answer was to wait ({}), so nova-compute does not start; correct the configuration and \
+             start it again",
             last.reason
         ));
         return if failure.is_usage() {
@@ -162,7 +162,7 @@ fn without_configuration(failure: &Failure, memory: &dyn Memory) -> u8 {
         };
     }
     announce(&format!(
-        "THE API CANNOT BE ASKED: {why}; this host was not held when it was last asked, so nova-compute may start"
+        "CANNOT QUERY THE API: {why}; this host was not held at the last answer, so nova-compute may start"
     ));
     out::DONE
 }

@@ -151,18 +151,18 @@ async fn guests(settings: &Settings) -> Option<Finding> {
     Some(match found.resume {
         Resume::No => Finding::good(
             PART,
-            format!("do not start by themselves when this host does ({by})"),
+            format!("do not start automatically when this host boots ({by})"),
         ),
         Resume::Yes => Finding::wrong(
             PART,
             format!(
-                "start by themselves when this host does, also beside those that were moved: set resume_guests_state_on_host_boot = \
+                "start automatically when this host boots, even if their instances were evacuated: set resume_guests_state_on_host_boot = \
                  false ({by})"
             ),
         ),
         Resume::Unknown => Finding::note(
             PART,
-            format!("whether they start by themselves when this host does is not known: {by}"),
+            format!("it is unknown if they start automatically when this host boots: {by}"),
         ),
     })
 }
@@ -177,7 +177,7 @@ fn sources(settings: &Settings) -> String {
         }
     }
     if files.is_empty() {
-        "no file is read".to_owned()
+        "no configuration file".to_owned()
     } else {
         format!("read from {}", files.join(", "))
     }
@@ -205,7 +205,7 @@ async fn api(settings: &Settings) -> (Vec<Finding>, Option<Vec<RegisteredHost>>)
     match client.skew_seconds().or(login.skew_seconds) {
         Some(skew) if skew.abs() > 2 => findings.push(Finding::wrong(
             "clock",
-            format!("differs by {skew} s from the API's: reports say a wrong time; synchronize it"),
+            format!("differs by {skew} s from the API's, so reports have a wrong time; synchronize it"),
         )),
         Some(_) => findings.push(Finding::good("clock", "agrees with the API's")),
         None => {}
@@ -223,7 +223,7 @@ fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailu
         Ok(Registration::In(host)) => Finding::note(
             PART,
             format!(
-                "{name} is in segment {}, in maintenance: nothing is recovered from it",
+                "{name} is in segment {}, in maintenance: its failure is not recovered",
                 host.segment
             ),
         ),
@@ -241,7 +241,7 @@ fn registration(settings: &Settings, hosts: Result<&[RegisteredHost], &CallFailu
         // A user that may only report cannot list.
         Err(failed) if failed.status == Some(403) => Finding::note(
             PART,
-            "this user may not list hosts, so it is not known whether this one is registered; check as an administrator",
+            "this user may not list hosts, so it is unknown if this one is registered; check as an administrator",
         ),
         Err(CallFailure {
             class: Class::Away | Class::Busy,
@@ -256,10 +256,10 @@ fn spool(settings: &Settings, kind: Kind) -> Finding {
     let part = format!("{} spool", kind.name());
     let folder = settings.folder(kind).join("spool");
     match tachi_spool::Spool::waiting(&folder) {
-        Ok(0) => Finding::good(part, "nothing waits"),
-        Ok(1) => Finding::note(part, "1 report waits"),
-        Ok(waiting) => Finding::note(part, format!("{waiting} reports wait")),
-        Err(error) => Finding::note(part, Failure::new("looking at it", error).chain()),
+        Ok(0) => Finding::good(part, "no report is waiting"),
+        Ok(1) => Finding::note(part, "1 report is waiting"),
+        Ok(waiting) => Finding::note(part, format!("{waiting} reports are waiting")),
+        Err(error) => Finding::note(part, Failure::new("reading the spool", error).chain()),
     }
 }
 

@@ -25,18 +25,17 @@ pub(crate) enum Command {
     Process(ConfigArgs),
     /// Watch the instances of this host
     Instance(ConfigArgs),
-    /// Ask the guest agents of the instances of this host
+    /// Query the guest agents of the instances of this host
     Introspective(ConfigArgs),
     /// Hold nova-compute of this host until it may start (for systemd)
     ///
-    /// Exits with 0 when it may start: by the API's answer, by an operator's signal, or after 120 s without an answer
-    /// if this host was not held the last time. Exits with 1 if it was stopped before that, and with 1 or 2 if it
-    /// cannot be set up and the host was held the last time. SIGUSR1 confirms that the host's queue is empty, SIGUSR2
-    /// starts nova-compute whatever the API answers.
+    /// Exits with 0 when nova-compute may start: by the API's answer, by an operator's signal, or after 120 s without an answer if the last
+    /// answer did not hold this host. Exits with 1 if it was stopped before that, and with 1 or 2 if it cannot be set up and the last
+    /// answer held the host. SIGUSR1 confirms that the host's queue is empty, SIGUSR2 starts nova-compute regardless of the API's answer.
     BootGuard(ConfigArgs),
     /// Check whether failures would be noticed and reported, and how soon
     Check(CheckArgs),
-    /// Print files that let monitors work on this host
+    /// Print files that monitors on this host need
     #[command(subcommand)]
     Init(InitCommand),
     /// Print a configuration file with every option, what it does, its limits and its default, all commented out
@@ -90,7 +89,8 @@ pub(crate) enum HostCommand {
 pub(crate) enum InitCommand {
     /// Print the polkit rule that lets the process monitor start and restart the units of its list
     ///
-    /// Redirect it into the file that its first lines name. `--form pkla` is for polkit before 0.106 (Ubuntu 22.04), which cannot name units:
+    /// Redirect it into the file that its first lines name. `--form pkla` is for polkit before 0.106 (Ubuntu 22.04), which cannot name
+    /// units:
     /// the user may then start, stop and restart every unit of the host.
     Polkit(PolkitArgs),
 }
@@ -126,7 +126,7 @@ fn user_name(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.chars().all(plain) {
         Ok(text.to_owned())
     } else {
-        Err("is no name of a user".to_owned())
+        Err("is not a user name".to_owned())
     }
 }
 

@@ -25,16 +25,16 @@ use crate::health::Health;
 use crate::settings::DeliverySettings;
 
 /// Interval of the loop when there is nothing to do.
-const IDLE: Duration = Duration::from_secs(5);
+const IDLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Interval of checking for a valid token, so that no report has to wait for one.
-const WARM: Duration = Duration::from_secs(30);
+const TOKEN_CHECK_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Limit of the pause between attempts for a report of a host, however long the API asks to wait.
-const HOSTS_WAIT: Duration = Duration::from_secs(5);
+const MAX_HOST_REPORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Difference of the clocks, in seconds, above which a warning is logged.
-const SKEW: i64 = 2;
+const MAX_SKEW_SECONDS: i64 = 2;
 
 /// Counts reports that are dropped, by reason.
 pub(crate) fn dropped(why: &'static str, reports: usize) {
@@ -108,8 +108,8 @@ impl DeliveryTask {
                 }
                 // The process is stopping, so there is no time to wait for better conditions.
                 Choice::Wait(_) | Choice::Nothing if last.is_some() => break,
-                Choice::Wait(until) => until.min(now + IDLE),
-                Choice::Nothing => now + IDLE,
+                Choice::Wait(until) => until.min(now + IDLE_INTERVAL),
+                Choice::Nothing => now + IDLE_INTERVAL,
             };
             // All branches only wait.
             tokio::select! {
@@ -133,7 +133,7 @@ impl DeliveryTask {
         if memory.failures > 0 || memory.warm_at.is_some_and(|at| at > now) {
             return;
         }
-        memory.warm_at = Some(now + WARM);
+        memory.warm_at = Some(now + TOKEN_CHECK_INTERVAL);
         match self.answered(self.post.warm(), stop).await {
             Some(Ok(())) => self.health.good("login"),
             Some(Err(failed)) => self.health.bad("login", failed.text),
@@ -141,8 +141,8 @@ impl DeliveryTask {
         }
     }
 
-    /// Waits for an answer; `None` if the process must end first. A slow answer is no stuck loop: every request has a
-    /// timeout. An abandoned report may have been accepted; the API detects the repetition.
+    /// Waits for an answer; `None` if the process must end first. A slow answer does not mean a stuck loop: every request has a timeout. An
+    /// abandoned report may have been accepted; the API detects the repetition.
     async fn answered<T>(&self, asked: impl Future<Output = T>, stop: &CancellationToken) -> Option<T> {
         let mut asked = std::pin::pin!(asked);
         let mut last = std::pin::pin!(async {
@@ -153,7 +153,7 @@ impl DeliveryTask {
             tokio::select! {
                 answer = &mut asked => return Some(answer),
                 () = &mut last => return None,
-                () = sleep(IDLE) => self.health.beat_of("delivery"),
+                () = sleep(IDLE_INTERVAL) => self.health.beat_of("delivery"),
             }
         }
     }
@@ -203,7 +203,7 @@ impl DeliveryTask {
         let Some(outcome) = self.answered(self.post.post(&record), stop).await else {
             return;
         };
-        self.look_at_the_clock(memory);
+        self.check_clock(memory);
         match outcome {
             Ok(answer) => {
                 memory.failures = 0;
@@ -280,7 +280,7 @@ impl DeliveryTask {
                 let lane = Lane::of(record);
                 let asked = self.spread(self.pause(count).max(failed.retry_after.unwrap_or_default()));
                 let pause = match lane {
-                    Lane::Hosts => asked.min(self.spread(HOSTS_WAIT)),
+                    Lane::Hosts => asked.min(self.spread(MAX_HOST_REPORT_PAUSE)),
                     Lane::Others => asked,
                 };
                 tracing::debug!(answer = %failed.text, pause_ms = pause.as_millis(), "API asks to retry later");
@@ -314,13 +314,13 @@ impl DeliveryTask {
     }
 
     /// Warns if the clock is wrong: a report's times are only as good as the clock.
-    fn look_at_the_clock(&self, memory: &mut Memory) {
+    fn check_clock(&self, memory: &mut Memory) {
         let Some(skew) = self.post.skew_seconds() else {
             return;
         };
         let shown = i32::try_from(skew).unwrap_or(i32::MAX);
         metrics::gauge!("tachi_monitor_clock_skew_seconds").set(f64::from(shown));
-        let skewed = skew.abs() > SKEW;
+        let skewed = skew.abs() > MAX_SKEW_SECONDS;
         if skewed && !memory.skewed {
             tracing::warn!(
                 seconds = skew,

@@ -65,14 +65,14 @@ pub(crate) fn look(named: &[PathBuf]) -> Option<Guests> {
             folders: Vec::new(),
         }));
     }
-    // A monitor that cannot see other users' processes (ProtectProc=) does not know the files of nova-compute. It
-    // reports nothing, so that a monitor that can see them decides.
+    // A monitor that cannot see other users' processes (ProtectProc=) does not know the files of nova-compute. It reports nothing, so that
+    // a monitor that sees them reports.
     if !Path::new(FIRST).exists() {
         return None;
     }
     match running(PROGRAM) {
         Ok(found) => of(found.first(), Path::new("/")),
-        Err(error) => Some(Guests::unknown(format!("looking for {PROGRAM}: {error}"))),
+        Err(error) => Some(Guests::unknown(format!("searching for {PROGRAM}: {error}"))),
     }
 }
 
@@ -89,7 +89,7 @@ fn of(compute: Option<&StartedProcess>, root: &Path) -> Option<Guests> {
     let given = Sources::given(&compute.command, root);
     if given.is_empty() {
         return Some(Guests::unknown(format!(
-            "no file that its {PROGRAM} reads is found: name them in [monitor] nova_config_files"
+            "found none of the files that its {PROGRAM} reads: name them in [monitor] nova_config_files"
         )));
     }
     Some(read(&given))

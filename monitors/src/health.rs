@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tachi_spool::Stamp;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::planes::Planes;
 
@@ -36,6 +37,8 @@ struct State {
     planes: Planes,
     /// The processes that could not be restarted, each with the time since when.
     processes_down: BTreeMap<String, Stamp>,
+    /// The guests whose disk is on this host alone; `None` before the first reading.
+    local_disks: Option<BTreeSet<Uuid>>,
 }
 
 /// The hosts that a host monitor watches.
@@ -76,6 +79,7 @@ impl Health {
             misses_within: None,
             planes: Planes::default(),
             processes_down: BTreeMap::new(),
+            local_disks: None,
         })))
     }
 
@@ -178,6 +182,16 @@ impl Health {
         self.state().processes_down.clone()
     }
 
+    /// Sets the guests whose disk is on this host alone.
+    pub(crate) fn set_local_disks(&self, guests: BTreeSet<Uuid>) {
+        self.state().local_disks = Some(guests);
+    }
+
+    /// Returns the last value of [`Self::set_local_disks`]; `None` if there was no reading.
+    pub(crate) fn local_disks(&self) -> Option<BTreeSet<Uuid>> {
+        self.state().local_disks.clone()
+    }
+
     /// Returns the problem of a subsystem, for tests.
     #[cfg(test)]
     pub(crate) fn trouble(&self, part: &str) -> Option<String> {
@@ -222,7 +236,7 @@ impl Health {
         for (name, beat) in &state.loops {
             let silent = now - *beat;
             if silent > STUCK {
-                parts.insert(name, format!("has not come round for {} s", silent.as_secs()));
+                parts.insert(name, format!("has made no progress for {} s", silent.as_secs()));
             }
         }
         Condition {
@@ -265,13 +279,19 @@ mod tests {
         health.good("api");
         assert!(health.condition().healthy);
         tokio::time::advance(STUCK + Duration::from_secs(1)).await;
-        assert_eq!(health.condition().line(), "watching: has not come round for 31 s");
+        assert_eq!(
+            health.condition().line(),
+            "watching: has made no progress for 31 s"
+        );
         health.beat();
         assert!(health.condition().healthy);
         health.beat_of("delivery");
         tokio::time::advance(STUCK + Duration::from_secs(1)).await;
         health.beat();
-        assert_eq!(health.condition().line(), "delivery: has not come round for 31 s");
+        assert_eq!(
+            health.condition().line(),
+            "delivery: has made no progress for 31 s"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -22,19 +22,19 @@ use crate::kind::Kind;
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Pause after a refusal, by an API that accepts no heartbeats (Masakari's) or does not know the host yet.
-const REFUSED: Duration = Duration::from_secs(60);
+const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
 
 /// Time for which newer fields are omitted after a refusal: an older API refuses unknown fields.
 const OMITTED_FOR: Duration = Duration::from_mins(10);
 
 /// Timeout of a heartbeat. A single late answer of a slow region must not make the host count as silent.
-const LIMIT: Duration = Duration::from_secs(8);
+const SEND_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// Interval of checking nova-compute's configuration.
-const LOOK: Duration = Duration::from_secs(60);
+const GUEST_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Timeout of that check: a process may be stuck in the kernel. The last result is used then.
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
+const GUEST_CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
@@ -42,15 +42,18 @@ const MAX_HOSTS: usize = 1_000;
 /// Limit of reported processes.
 const MAX_PROCESSES: usize = 64;
 
+/// Limit of reported instances.
+const MAX_LOCAL_DISKS: usize = 1_000;
+
 /// Limit of reported seconds.
-const MOST_SECONDS: u32 = 86_400;
+const MAX_SECONDS: u32 = 86_400;
 
 /// Limit of a text, in characters.
-const LONGEST: usize = 255;
+const MAX_TEXT: usize = 255;
 
 /// The destination of heartbeats.
 #[async_trait]
-pub(crate) trait Book: Send + Sync {
+pub(crate) trait HeartbeatSink: Send + Sync {
     /// Sends one heartbeat. Returns those hosts with lost planes that Nova shows down.
     async fn send(
         &self,
@@ -61,7 +64,7 @@ pub(crate) trait Book: Send + Sync {
 }
 
 #[async_trait]
-impl Book for Client {
+impl HeartbeatSink for Client {
     async fn send(
         &self,
         host: &str,
@@ -90,7 +93,9 @@ pub(crate) struct Notice {
 enum OmittedFields {
     #[default]
     Nothing,
-    /// The lost planes and the processes that are down.
+    /// The instances on local disks.
+    LocalDisks(Instant),
+    /// The lost planes and the processes that are down as well.
     Faults(Instant),
     /// The boot's data as well.
     FaultsAndBoot(Instant),
@@ -100,10 +105,12 @@ impl OmittedFields {
     /// Returns what is still omitted: it is tried again after a while, because the API may have been upgraded.
     fn current(self) -> Self {
         match self {
-            Self::Faults(since) | Self::FaultsAndBoot(since) if since.elapsed() >= OMITTED_FOR => {
+            Self::LocalDisks(since) | Self::Faults(since) | Self::FaultsAndBoot(since)
+                if since.elapsed() >= OMITTED_FOR =>
+            {
                 Self::Nothing
             }
-            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => self,
         }
     }
 
@@ -111,16 +118,21 @@ impl OmittedFields {
     fn more(self, refused: &MonitorSignature) -> Option<Self> {
         let has_faults = refused.planes.is_some() || !refused.processes_down.is_empty();
         match self {
-            Self::Nothing if has_faults => Some(Self::Faults(Instant::now())),
-            Self::Nothing | Self::Faults(_) if refused.boot_id.is_some() => {
+            Self::Nothing if refused.local_disks.is_some() => Some(Self::LocalDisks(Instant::now())),
+            Self::Nothing | Self::LocalDisks(_) if has_faults => Some(Self::Faults(Instant::now())),
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) if refused.boot_id.is_some() => {
                 Some(Self::FaultsAndBoot(Instant::now()))
             }
-            Self::Nothing | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
+            Self::Nothing | Self::LocalDisks(_) | Self::Faults(_) | Self::FaultsAndBoot(_) => None,
         }
     }
 
     fn apply(self, signature: &mut MonitorSignature) {
-        if self != Self::Nothing {
+        if self == Self::Nothing {
+            return;
+        }
+        signature.local_disks = None;
+        if let Self::Faults(_) | Self::FaultsAndBoot(_) = self {
             signature.planes = None;
             signature.processes_down.clear();
         }
@@ -132,7 +144,7 @@ impl OmittedFields {
 
 /// The heartbeat sender of one monitor.
 pub(crate) struct HeartbeatSource {
-    pub(crate) book: Arc<dyn Book>,
+    pub(crate) book: Arc<dyn HeartbeatSink>,
     pub(crate) host: String,
     pub(crate) kind: Kind,
     pub(crate) health: Health,
@@ -157,10 +169,10 @@ impl HeartbeatSource {
             .await
             .is_some()
         {
-            if guests.1.is_none_or(|at| at.elapsed() >= LOOK) {
+            if guests.1.is_none_or(|at| at.elapsed() >= GUEST_CHECK_INTERVAL) {
                 let look = Arc::clone(&self.look);
                 let look = tokio::task::spawn_blocking(move || look());
-                if let Ok(Ok(seen)) = tokio::time::timeout(LONGEST_LOOK, look).await {
+                if let Ok(Ok(seen)) = tokio::time::timeout(GUEST_CHECK_TIMEOUT, look).await {
                     guests.0 = seen;
                 }
                 guests.1 = Some(Instant::now());
@@ -169,12 +181,12 @@ impl HeartbeatSource {
             let mut signature = self.signature(guests.0.as_ref());
             omitted.apply(&mut signature);
             let signed = self.book.send(&self.host, self.kind.name(), &signature);
-            let signed = tokio::time::timeout(LIMIT, signed).await;
+            let signed = tokio::time::timeout(SEND_TIMEOUT, signed).await;
             let (next, trouble) = match signed {
                 Ok(Ok(down_in_nova)) => {
                     let accepted = signature.planes.is_some().then_some(down_in_nova);
                     self.health.planes(|planes| {
-                        // A heartbeat from before the first look has nothing to say about them.
+                        // Before the first check a heartbeat has no data about the guests.
                         if accepted.is_some() || planes.report().is_some() {
                             planes.answered(accepted);
                         }
@@ -182,7 +194,7 @@ impl HeartbeatSource {
                     (HEARTBEAT_INTERVAL, None)
                 }
                 Ok(Err(failed)) if matches!(failed.status, Some(400..=499)) => {
-                    // These are about the caller or the load, and end by themselves.
+                    // These refusals concern the caller or the load, and are temporary.
                     if !matches!(failed.status, Some(401 | 408 | 429)) {
                         self.health.planes(|planes| planes.answered(None));
                     }
@@ -191,21 +203,21 @@ impl HeartbeatSource {
                     let next = if more.is_some() {
                         HEARTBEAT_INTERVAL
                     } else {
-                        REFUSED
+                        REFUSAL_PAUSE
                     };
                     (next, Some(failed.to_string()))
                 }
                 Ok(Err(failed)) => (HEARTBEAT_INTERVAL, Some(failed.to_string())),
                 Err(_) => (
                     HEARTBEAT_INTERVAL,
-                    Some(format!("no answer within {} s", LIMIT.as_secs())),
+                    Some(format!("no answer within {} s", SEND_TIMEOUT.as_secs())),
                 ),
             };
             pause = next;
             match (&logged, &trouble) {
                 (Some(_), None) => tracing::info!("heartbeats reach the API again"),
                 (before, Some(why)) if before.as_ref() != Some(why) => tracing::info!(
-                    %why, "failed to send heartbeat: operators may see this monitor as silent; reports are not affected"
+                    %why, "failed to send heartbeat; operators may see this monitor as silent, and reports are not affected"
                 ),
                 _ => {}
             }
@@ -243,6 +255,10 @@ impl HeartbeatSource {
                 .take(MAX_PROCESSES)
                 .map(|(name, since)| (short(&name), stamp.since(&since).as_secs()))
                 .collect(),
+            local_disks: self.health.local_disks().map(|instances| {
+                let ids = instances.iter().take(MAX_LOCAL_DISKS);
+                ids.map(ToString::to_string).collect()
+            }),
             uptime_ms: has_boot.then_some(stamp.up / 1_000),
             boot_id: has_boot.then_some(stamp.boot),
         }
@@ -274,11 +290,11 @@ impl Notice {
 /// Returns whole seconds, rounded up.
 fn whole(time: Duration) -> u32 {
     let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-    u32::try_from(seconds).unwrap_or(MOST_SECONDS).min(MOST_SECONDS)
+    u32::try_from(seconds).unwrap_or(MAX_SECONDS).min(MAX_SECONDS)
 }
 
 fn short(text: &str) -> String {
-    text.chars().take(LONGEST).collect()
+    text.chars().take(MAX_TEXT).collect()
 }
 
 #[cfg(test)]
@@ -305,7 +321,7 @@ mod tests {
     }
 
     #[async_trait]
-    impl Book for RecordedHeartbeats {
+    impl HeartbeatSink for RecordedHeartbeats {
         async fn send(
             &self,
             host: &str,
@@ -358,7 +374,7 @@ mod tests {
             let written = paper.written.lock().unwrap();
             assert_eq!(written[0].watches, ["cmp2"]);
             assert!(written[0].watching);
-            assert_eq!(written[0].troubles["pacemaker"].len(), LONGEST);
+            assert_eq!(written[0].troubles["pacemaker"].len(), MAX_TEXT);
             assert_eq!(
                 (written[0].guests_resume, written[0].notice_seconds),
                 (Some("yes"), Some(7))
@@ -413,6 +429,45 @@ mod tests {
             health.planes(|planes| (planes.suffice("cmp3"), planes.suffice("cmp2"))),
             (Some(true), Some(false))
         );
+        stop.cancel();
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_older_api_is_told_what_it_knows_without_the_newest_field_first() {
+        let paper = Arc::<RecordedHeartbeats>::default();
+        let (health, stop) = (Health::default(), CancellationToken::new());
+        health.planes(|planes| planes.see(crate::planes::LostPlanes::new()));
+        health.set_local_disks([uuid::Uuid::from_u128(1)].into());
+        let sending = HeartbeatSource {
+            book: paper.clone(),
+            host: "cmp1".to_owned(),
+            kind: Kind::Host,
+            health,
+            clock: Clock::new(),
+            look: Arc::new(|| None),
+            notice: None,
+            jitter: || 0.5,
+        };
+        *paper.answer.lock().unwrap() = Some(failed(Some(400)));
+        let task = tokio::spawn(sending.run(stop.clone()));
+        tokio::time::sleep(Duration::from_secs(36)).await;
+        {
+            let written = paper.written.lock().unwrap();
+            let sent = |one: &MonitorSignature| {
+                let fields = (one.local_disks.is_some(), one.planes.is_some());
+                (fields, one.boot_id.is_some())
+            };
+            assert_eq!(
+                written.iter().map(sent).collect::<Vec<_>>(),
+                [
+                    ((true, true), true),
+                    ((false, true), true),
+                    ((false, false), true),
+                    ((false, false), false)
+                ]
+            );
+        }
         stop.cancel();
         task.await.unwrap();
     }

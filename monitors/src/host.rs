@@ -106,7 +106,7 @@ fn setup(settings: &Settings) -> Setup {
     };
     rules.null_agents.extend(bridge.null_agents.iter().cloned());
     rules.power_agents.extend(bridge.power_agents.iter().cloned());
-    // Upstream's samples: this many equal results are needed before a report without proof.
+    // Upstream's samples: the number of equal results before a report without proof.
     let samples = bridge.poll * u32::try_from(host.samples.saturating_sub(1)).unwrap_or(u32::MAX);
     Setup {
         hostname: settings.hostname.clone(),

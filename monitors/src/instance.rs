@@ -8,6 +8,7 @@
 
 mod inventory;
 mod judge;
+mod local_disk;
 mod texts;
 mod watch;
 
@@ -49,7 +50,7 @@ impl Check for Checks {
         const PART: &str = "instance";
         let libvirt = crate::libvirt::check(PART, &settings.instance.uri, true).await;
         if libvirt.level == FindingLevel::Wrong {
-            // No time can be promised for a libvirt that does not answer.
+            // The time is unknown if libvirt does not answer.
             return vec![libvirt];
         }
         let mut findings = vec![libvirt];
@@ -57,7 +58,7 @@ impl Check for Checks {
             // libvirt itself takes up to 2.4 s if dead processes are not reaped at once.
             ("the process of an instance dies", Duration::from_millis(2600)),
             (
-                "an instance died while libvirtd was away, from its return",
+                "an instance died while libvirtd was down, from its return",
                 Duration::from_secs(5),
             ),
             ("libvirtd is frozen, from its silence", LIBVIRT_TIMEOUT),
@@ -68,7 +69,7 @@ impl Check for Checks {
     }
 }
 
-/// Time after which a frozen libvirtd is given up.
+/// Time after which the connection to a frozen libvirtd is closed.
 const LIBVIRT_TIMEOUT: Duration = Duration::from_secs(8);
 
 #[cfg(test)]

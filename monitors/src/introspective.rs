@@ -1,7 +1,7 @@
 //! The introspective monitor: checks if the agent in each guest answers.
 //!
 //! ```text
-//! libvirtd <- ask (pings, a few at once) -> roster, mood (pure: how each guest answered) -> Reporter
+//! libvirtd <- ask (pings, a few at once) -> roster, agent_state (pure: each guest's answers) -> Reporter
 //! ```
 
 mod agent_state;
@@ -65,7 +65,7 @@ impl Check for Checks {
             ));
         }
         if unasked {
-            // No time can be promised for a libvirt that does not answer.
+            // The time is unknown if libvirt does not answer.
             return findings;
         }
         let at_once = u32::try_from(guest.at_once).unwrap_or(u32::MAX);
@@ -82,7 +82,7 @@ impl Check for Checks {
 
 /// Returns the longest time until the last of `hung` guests that hang at once is reported.
 fn worst(interval: Duration, timeout: Duration, threshold: u32, hung: u32) -> Duration {
-    let at_once = u32::try_from(ask::OPEN).unwrap_or(u32::MAX);
+    let at_once = u32::try_from(ask::MAX_CALLS).unwrap_or(u32::MAX);
     let round = timeout.max(AGENT_SYNC) * hung.div_ceil(at_once);
     interval.max(round) * agent_state::needed(threshold) + round
 }

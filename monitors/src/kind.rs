@@ -9,7 +9,7 @@ pub enum Kind {
     Process,
     /// Watches the instances of this host
     Instance,
-    /// Asks the guest agents of the instances of this host
+    /// Queries the guest agents of the instances of this host
     Introspective,
 }
 

@@ -25,7 +25,7 @@ pub(crate) async fn is_nova(connection: &Connection, domain: &Domain) -> Result<
     Ok(connection.lookup(domain.uuid).await?.is_none())
 }
 
-/// True if the connection cannot be used any more. Any other failure is about one guest.
+/// True if the connection is broken. Any other failure concerns one guest.
 pub(crate) fn ended(error: &CallError) -> bool {
     matches!(error, CallError::Closed { .. })
 }
@@ -62,7 +62,7 @@ pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Fin
             version % 1000
         );
         Ok::<_, String>(format!(
-            "libvirt {version} answers at {}; {} guests run, {nova} of them are Nova's",
+            "libvirt {version} answers at {}; {} guests are running, {nova} of them Nova's",
             address.name,
             running.len()
         ))
@@ -70,7 +70,7 @@ pub(crate) async fn check(part: &'static str, uri: &str, read_only: bool) -> Fin
     match tokio::time::timeout(Duration::from_secs(5), looked).await {
         Ok(Ok(text)) => Finding::good(part, text),
         Ok(Err(why)) => Finding::wrong(part, why),
-        Err(_) => Finding::wrong(part, "libvirt is too slow to be asked"),
+        Err(_) => Finding::wrong(part, "libvirt did not answer in time"),
     }
 }
 
@@ -102,12 +102,12 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    const LONGEST: Duration = Duration::from_secs(3);
+    const MAX_PAUSE: Duration = Duration::from_secs(3);
 
     /// Returns the next pause, with jitter: monitors of many hosts share no daemon, but they may share a power failure.
     pub(crate) fn next(&mut self) -> Duration {
         let pause = self.next;
-        self.next = (self.next * 2).min(Self::LONGEST);
+        self.next = (self.next * 2).min(Self::MAX_PAUSE);
         pause.mul_f64(rand::rng().random_range(0.75..=1.0))
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         assert!(
             pauses
                 .iter()
-                .all(|pause| *pause <= Backoff::LONGEST && !pause.is_zero()),
+                .all(|pause| *pause <= Backoff::MAX_PAUSE && !pause.is_zero()),
             "{pauses:?}"
         );
         assert!(pauses[19] > Duration::from_secs(2), "{pauses:?}");

@@ -1,17 +1,17 @@
 //! Networks that hosts have lost while their management network works.
 //!
-//! Such a host runs, so it is not reported as stopped: Nova would contradict that for as long as its nova-compute sends heartbeats.
-//! The monitor's own heartbeat names it instead. If the API does not accept that, or answers that Nova shows the host down, it is reported
-//! as stopped after all.
+//! Such a host is running, so it is not reported as stopped: Nova would contradict that while its nova-compute sends heartbeats. The
+//! monitor's own heartbeat names it instead. If the API does not accept that, or Nova shows the host down, the monitor reports it as
+//! stopped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time from the first judgement for which the API's first answer is awaited. A monitor that has just started would report hosts as
-/// stopped that run.
-const AWAITED: Duration = Duration::from_secs(30);
+/// Timeout for the API's first answer, from the first judgement. Without the wait a monitor that has just started would report running
+/// hosts as stopped.
+const FIRST_ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Limit of reported hosts.
 const MAX_HOSTS: usize = 1_000;
@@ -24,7 +24,7 @@ pub(crate) type LostPlanes = BTreeMap<String, BTreeMap<String, Instant>>;
 pub(crate) struct Planes {
     /// `None` until the monitor has judged the planes.
     lost: Option<LostPlanes>,
-    /// The time of the first question whether a heartbeat suffices.
+    /// The time of the first call of `suffice`.
     asked_at: Option<Instant>,
     /// True if the API has accepted the last report of planes; `None` before its first answer.
     accepted: Option<bool>,
@@ -56,12 +56,12 @@ impl Planes {
         self.down_in_nova = down_in_nova.unwrap_or_default().into_iter().collect();
     }
 
-    /// True if the heartbeat is report enough for this host: the API accepts planes, and Nova does not show the host down. `None` while
-    /// the API's first answer is awaited.
+    /// True if the heartbeat replaces a report of this host: the API accepts planes, and Nova does not show the host down. `None` while
+    /// waiting for the API's first answer.
     pub(crate) fn suffice(&mut self, host: &str) -> Option<bool> {
         let asked_at = *self.asked_at.get_or_insert_with(Instant::now);
         match self.accepted {
-            None if asked_at.elapsed() < AWAITED => None,
+            None if asked_at.elapsed() < FIRST_ANSWER_TIMEOUT => None,
             accepted => Some(accepted == Some(true) && !self.down_in_nova.contains(host)),
         }
     }
@@ -80,7 +80,7 @@ mod tests {
         tokio::time::advance(Duration::from_secs(70)).await;
         assert_eq!(planes.report().unwrap()["cmp1"]["storage"], 70);
         assert_eq!(planes.suffice("cmp1"), None, "no answer yet");
-        tokio::time::advance(AWAITED).await;
+        tokio::time::advance(FIRST_ANSWER_TIMEOUT).await;
         assert_eq!(planes.suffice("cmp1"), Some(false), "no answer at all");
         planes.answered(Some(Vec::new()));
         assert_eq!(planes.suffice("cmp1"), Some(true));

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! process_list.yaml -> Watch per entry -> Probe (systemd unit, or pidfd) : the state, with its changes
-//!                                      -> Hands (systemd, programs)      : start and restart
+//!                                      -> CommandRunner (systemd, programs): start and restart
 //!                                      -> Outlet                         : one report, withdrawn when it runs again
 //! ```
 
@@ -45,11 +45,11 @@ use crate::out;
 use crate::reporter::Reporter;
 use crate::settings::{ProcessSettings, Settings};
 
-/// Time in which a process may come back by itself.
-const CONFIRM: Duration = Duration::from_secs(1);
+/// Time for a process to come back by itself.
+const CONFIRM_WAIT: Duration = Duration::from_secs(1);
 
 /// Interval of checking the list, and of the loop.
-const ROUND: Duration = Duration::from_secs(5);
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Subsystem of the health: the process list.
 const LIST: &str = "process list";
@@ -76,7 +76,7 @@ impl ProcessSettings {
     fn pace(&self) -> Pace {
         Pace {
             interval: self.interval,
-            confirm: CONFIRM.min(self.interval),
+            confirm: CONFIRM_WAIT.min(self.interval),
             retries: self.retries,
             pause: self.restart_interval,
             pause_max: self.restart_interval_max,
@@ -111,7 +111,7 @@ impl Outlet for Reports {
         let started = Notification::process_started(&self.hostname, process, self.clock.generated()).minor();
         if let Err(error) = self
             .reporter
-            .report_instead(&started, "the process runs again")
+            .report_instead(&started, "the process is running again")
             .await
         {
             tracing::warn!(%error, process, "failed to withdraw an obsolete report");
@@ -149,12 +149,12 @@ impl Monitor for Processes {
         let mut seen = None;
         loop {
             health.beat();
-            team.look_at(&self.settings.list, &mut seen, &health).await;
+            team.reload_list(&self.settings.list, &mut seen, &health).await;
             health.processes_down(team.given_up.all());
             // Both branches only wait.
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = sleep(ROUND) => {}
+                () = sleep(CHECK_INTERVAL) => {}
             }
         }
         team.tasks.shutdown().await;
@@ -186,7 +186,7 @@ fn file_id(path: &std::path::Path) -> Option<FileId> {
 
 impl Team {
     /// Reads the list if the file has changed; the last valid one stays in force.
-    async fn look_at(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
+    async fn reload_list(&mut self, path: &std::path::Path, seen: &mut Option<FileId>, health: &Health) {
         let ended = self.at.values().any(|(_, task)| task.is_finished());
         let id = file_id(path);
         if id.is_some() && *seen == id && !ended {
@@ -198,9 +198,9 @@ impl Team {
             Ok(Ok(entries)) => entries,
             Ok(Err(failure)) => {
                 let watched = if self.at.is_empty() {
-                    "nothing is watched"
+                    "watching no process"
                 } else {
-                    "the last good list stays in force"
+                    "keeping the last valid list"
                 };
                 health.bad(LIST, format!("{}; {watched}", failure.chain()));
                 return;
@@ -215,7 +215,7 @@ impl Team {
         if entries.is_empty() {
             tracing::warn!(list = %path.display(), "process list is empty; watching nothing");
         }
-        health.status(format!("{} processes are watched", entries.len()));
+        health.status(format!("watching {} processes", entries.len()));
         self.take(entries);
     }
 
@@ -276,7 +276,7 @@ impl Check for Checks {
         };
         if entries.is_empty() {
             let text = format!(
-                "{} names no process: nothing is watched, and nothing will be reported",
+                "{} names no process: the monitor watches and reports nothing",
                 path.display()
             );
             return vec![Finding::note(PART, text)];
@@ -304,7 +304,7 @@ impl Check for Checks {
             findings.push(match probe.state().await {
                 State::Up => Finding::good(PART, format!("{name}: runs")),
                 State::Changing => Finding::note(PART, format!("{name}: is being started or stopped")),
-                State::Down(why) => Finding::wrong(PART, format!("{name}: does not run: {why}")),
+                State::Down(why) => Finding::wrong(PART, format!("{name}: not running: {why}")),
                 State::Unknown(why) => Finding::wrong(PART, format!("{name}: {why}")),
             });
         }
@@ -314,7 +314,7 @@ impl Check for Checks {
         let pace = settings.process.pace();
         findings.push(Finding::noticed(
             PART,
-            "a process dies and is restarted (the command's own time comes on top)",
+            "a process dies and is restarted (plus the time of the command)",
             pace.confirm,
         ));
         findings.push(Finding::noticed(

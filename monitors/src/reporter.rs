@@ -11,7 +11,7 @@ use crate::delivery::Store;
 use crate::health::Health;
 
 /// Limit of reports that wait to be written; further ones wait for the disk.
-const WAITING: usize = 256;
+const MAX_QUEUED: usize = 256;
 
 /// Limit of reports per sync.
 const BATCH: usize = 64;
@@ -21,10 +21,10 @@ const BATCH: usize = 64;
 #[non_exhaustive]
 pub enum ReportError {
     /// The disk did not accept it, or the spool is full.
-    #[error("keeping a report until it is delivered")]
+    #[error("storing a report")]
     NotKept(#[source] Arc<SpoolError>),
     /// The process is stopping.
-    #[error("keeping a report: the monitor is stopping")]
+    #[error("storing a report: the monitor is stopping")]
     Stopping,
 }
 
@@ -146,9 +146,9 @@ pub(crate) struct SpoolWriter {
 }
 
 impl SpoolWriter {
-    /// Creates a keeper, and the handle to it. `fresh` is notified when there is something to deliver.
+    /// Creates a writer, and the handle to it. `fresh` is notified when there is something to deliver.
     pub(crate) fn new(store: Store, fresh: Arc<Notify>, health: Health, clock: Clock) -> (Self, Reporter) {
-        let (sender, queue) = mpsc::channel(WAITING);
+        let (sender, queue) = mpsc::channel(MAX_QUEUED);
         let keeper = Self {
             queue,
             store,
@@ -216,7 +216,7 @@ impl SpoolWriter {
         let (outcome, written) = outcome;
         match &outcome {
             Ok(dropped) => {
-                // A report that was delivered from memory is safe, and is no evidence about the disk.
+                // A report that was delivered from memory is safe, and shows nothing about the disk.
                 if written {
                     self.health.good("spool");
                 }

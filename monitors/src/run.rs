@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::delivery::{DeliveryTask, Store};
 use crate::failure::Failure;
 use crate::health::Health;
-use crate::heartbeat::{Book, HeartbeatSource};
+use crate::heartbeat::{HeartbeatSink, HeartbeatSource};
 use crate::kind::Kind;
 use crate::monitor::Monitor;
 use crate::reporter::SpoolWriter;
@@ -29,7 +29,7 @@ use crate::{
 };
 
 /// Time for a finished monitor's tasks to report.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Runs the `tachi-monitor` program.
 pub fn main() -> ExitCode {
@@ -72,7 +72,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
-            // Masakari's programs end with a traceback and exit code 1 on an invalid configuration.
+            // Masakari's programs exit with 1 on an invalid configuration.
             let code = if failure.is_usage() && drop_in.is_none() {
                 out::USAGE
             } else {
@@ -185,7 +185,7 @@ async fn serve(
     let tasks = TaskTracker::new();
     let health = Health::new(sd_notify::watchdog_enabled());
     if let Some(why) = unusable {
-        health.bad("spool", format!("reports are delivered from memory alone: {why}"));
+        health.bad("spool", format!("reports are held only in memory: {why}"));
     }
     let numbers = status_server::count().map_err(|error| Failure::new("setting up metrics", error))?;
     if let Some(address) = settings.listen(kind) {
@@ -199,7 +199,7 @@ async fn serve(
                     over.clone(),
                 ));
             }
-            // Watching matters more than serving the health.
+            // Watching is more important than serving the health.
             Err(error) => {
                 tracing::error!(%error, monitor = kind.name(), %address, "failed to listen for health requests");
             }
@@ -221,7 +221,7 @@ async fn serve(
     };
     let nova = settings.nova.clone();
     let signing = HeartbeatSource {
-        book: Arc::clone(&client) as Arc<dyn Book>,
+        book: Arc::clone(&client) as Arc<dyn HeartbeatSink>,
         host: settings.hostname.clone(),
         kind,
         health: health.clone(),
@@ -254,7 +254,7 @@ async fn serve(
         };
         // No further reports are possible; the existing ones are written, then delivered.
         // A task that a monitor has left behind is not awaited.
-        if tokio::time::timeout(LAST_WORDS, keeping).await.is_err() {
+        if tokio::time::timeout(END_TIMEOUT, keeping).await.is_err() {
             tracing::warn!("a task of the monitor did not stop in time");
         }
         stop.cancel();

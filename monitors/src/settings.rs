@@ -143,7 +143,8 @@ impl Settings {
         }
         let names = files.into_iter().map(|file| {
             format!(
-                "{file} holds a password and everybody on this machine can read it: chgrp masakarimonitors {file} && chmod 0640 {file}"
+                "{file} contains a password and is readable by every user of this machine: chgrp masakarimonitors {file} && chmod 0640 \
+                 {file}"
             )
         });
         names.collect()

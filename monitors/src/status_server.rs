@@ -21,7 +21,7 @@ use crate::health::Health;
 const CONNECTIONS: usize = 8;
 
 /// Longest duration of a connection.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_CONNECTION: Duration = Duration::from_secs(30);
 
 /// Bounds of the histograms, in seconds.
 const BOUNDS: [f64; 10] = [0.01, 0.05, 0.1, 0.2, 0.5, 1.0, 3.0, 10.0, 60.0, 600.0];
@@ -72,7 +72,7 @@ pub(crate) async fn serve(
                 .header_read_timeout(Duration::from_secs(5))
                 .max_buf_size(16 << 10)
                 .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(LONGEST, connection).await {
+            match tokio::time::timeout(MAX_CONNECTION, connection).await {
                 Ok(Ok(())) | Err(_) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "connection to the health listener broke"),
             }
@@ -100,7 +100,7 @@ fn answer(request: &Request<Incoming>, health: &Health, metrics: &PrometheusHand
         (&Method::GET, _) => (
             StatusCode::NOT_FOUND,
             "text/plain",
-            "there are /healthz and /metrics\n".to_owned(),
+            "available: /healthz and /metrics\n".to_owned(),
         ),
         _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", String::new()),
     };

@@ -9,7 +9,7 @@ use super::{ConfigArgs, ShapeArgs, SourceArgs};
 /// A command on the audit log.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AuditCommand {
-    /// Check that the log is what was written; names the first line that is not, and exits 1 then
+    /// Check the log for changes; prints the first line that was changed, and exits 1
     Verify(AuditVerifyArgs),
     /// Add a new key at the top of the key file; creates the file if it is missing
     NewKey(AuditNewKeyArgs),
@@ -51,10 +51,10 @@ pub(crate) struct AuditShowArgs {
     /// The file. Default: the logs of this machine, or with --os-cloud those of the machine whose API answers
     #[arg(value_name = "FILE", conflicts_with = "os_cloud")]
     pub(crate) files: Vec<PathBuf>,
-    /// Only what is about this host
+    /// Only lines about this host
     #[arg(long, value_name = "HOST")]
     pub(crate) host: Option<String>,
-    /// Only what belongs to this recovery
+    /// Only lines of this recovery
     #[arg(long, value_name = "ID")]
     pub(crate) recovery: Option<String>,
     /// Only the last lines

@@ -15,8 +15,8 @@ pub(crate) struct DoctorArgs {
     /// Show passed checks too
     #[arg(long)]
     pub(crate) all: bool,
-    /// Fix what our own rows and files can fix: hosts of Nova in no segment are put into one, configuration with secrets is
-    /// closed to others. Nothing is ever switched, and no instance touched
+    /// Fix what Tachi's own rows and files can fix: puts Nova's hosts that are in no segment into one, and makes files with secrets
+    /// unreadable to others. Never switches power or touches an instance
     #[arg(long, conflicts_with_all = ["format", "columns"])]
     pub(crate) fix: bool,
     /// Only print what would be fixed

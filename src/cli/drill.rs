@@ -10,8 +10,8 @@ use super::{ShapeArgs, SourceArgs};
 
 /// `tachi drill`.
 ///
-/// Without an option, reads from Nova, Placement and the fence devices what a recovery of the host would read, and measures it. Nothing
-/// is switched, moved or changed.
+/// Without an option, reads from Nova, Placement and the fence devices what a recovery of the host would read, and measures it. It changes
+/// nothing.
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
@@ -29,8 +29,8 @@ pub(crate) struct DrillArgs {
     /// Ask Nova, Placement and the devices, as a recovery would, and measure it (the default)
     #[arg(long, group = "kind", hide = true)]
     pub(crate) shadow: bool,
-    /// SWITCH THE HOST OFF, with canaries on it that are built for the drill, and measure how they come back. Refused while anything
-    /// else is on the host
+    /// POWER THE HOST OFF, with canary instances on it that the drill builds, and measure their recovery. Refused while any other instance
+    /// is on the host
     #[arg(long, group = "kind", requires_all = ["canary", "image", "flavor"])]
     pub(crate) live: bool,
     /// Delete the canaries that a live drill of the host has left

@@ -119,7 +119,7 @@ struct Engine {
     oslo: OsloArgs,
 }
 
-/// Looks after the database of the Instance-HA service of OpenStack (Tachi)
+/// Manages the database of the Instance-HA service of OpenStack (Tachi)
 #[derive(Debug, Parser)]
 #[command(
     name = "masakari-manage",
@@ -137,7 +137,7 @@ struct Manage {
 /// `masakari-manage ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ManageCategory {
-    /// Look after the database
+    /// Manage the database
     #[command(subcommand)]
     Db(ManageDb),
 }
@@ -152,7 +152,7 @@ pub(crate) enum ManageDb {
     },
     /// Print Masakari's revision of the schema
     Version,
-    /// Remove old rows for good
+    /// Remove old rows permanently
     #[command(infer_long_args = true)]
     Purge {
         /// Purge deleted rows older than age in days

@@ -116,7 +116,7 @@ fn overview_of(command: &clap::Command) -> String {
     let _ = write!(
         text,
         "\nOptions of a command: tachi COMMAND --help. An alarm at night: tachi help 3am.\n\
-         From anywhere: --os-cloud NAME asks the API of a cloud of clouds.yaml.\n\
+         From anywhere: --os-cloud NAME uses the API of a cloud in clouds.yaml.\n\
          The version: tachi --version"
     );
     text

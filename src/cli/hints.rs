@@ -86,8 +86,8 @@ fn controller_hint(error: clap::Error) -> clap::Error {
     }
     clap::Error::raw(
         ErrorKind::UnknownArgument,
-        "no API is asked for this: it works on a controller only, where the database, the configuration and the fence devices are. \
-         Log in there and type the same without --os-cloud\n",
+        "this command uses no API: it works only on a controller, with its database, configuration and fence devices. Log in there and \
+         run it without --os-cloud\n",
     )
 }
 

@@ -14,15 +14,15 @@ pub(crate) const DEFAULT_ZONE: &str = "nova";
 pub(crate) enum InitCommand {
     /// Create segments and hosts from Nova; --apply does it
     ///
-    /// Nova's compute services are put into one segment for each availability zone, aggregate or rack. A host that is in a
-    /// segment already stays there, and nothing is ever taken out or changed, so the command can be run again when hosts are added.
+    /// Nova's compute services are put into one segment for each availability zone, aggregate or rack. A host that is in a segment already
+    /// stays there. The command never removes or changes anything, so it can be run again when hosts are added.
     #[command(alias = "from-nova")]
     Import(FromNovaArgs),
     /// Create Keystone credentials for the monitors
     ///
     /// One application credential for each host, with a role that can report and do nothing else. The names of the application
     /// credentials bind each to its host (`[api] reporter_binding`): an intruder on one host can report for that host only. Keystone is
-    /// called with the credentials of the configuration, whose user must be an administrator. What exists is left as it is, so the
+    /// called with the credentials of the configuration, whose user must be an administrator. Existing objects stay as they are, so the
     /// command can be run again when hosts are added.
     Monitors(InitMonitorsArgs),
 }
@@ -38,7 +38,7 @@ pub(crate) struct FromNovaArgs {
     /// The zone of hosts that no aggregate puts into one: Nova's `default_availability_zone`
     #[arg(long, default_value = DEFAULT_ZONE, value_name = "ZONE")]
     pub(crate) default_zone: String,
-    /// The recovery method of segments that are made
+    /// The recovery method of new segments
     #[arg(long, value_enum, default_value_t = Method::Auto)]
     pub(crate) method: Method,
     /// Only print what would be created, as without --apply
@@ -98,7 +98,7 @@ pub(crate) struct InitMonitorsArgs {
     /// The project in which the role is given
     #[arg(long, default_value = "service", value_name = "PROJECT")]
     pub(crate) project: String,
-    /// Replace the application credentials of these hosts: the old ones end at once
+    /// Replace the application credentials of these hosts: the old ones stop working at once
     #[arg(long)]
     pub(crate) renew: bool,
     /// Print what would be done, and do nothing

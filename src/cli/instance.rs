@@ -10,10 +10,10 @@ use super::{ConsentArgs, ShapeArgs, SourceArgs};
 pub(crate) enum InstanceCommand {
     /// List instances: all, those down, or those waiting
     List(InstanceListArgs),
-    /// Report what is known of an instance in doubt
+    /// Resolve an instance whose state is uncertain
     ///
-    /// Use --not-running-on only for a host on which you have seen that the instance does not run, and for an evacuation that
-    /// nothing can come of any more. Otherwise it runs twice and its disks are destroyed.
+    /// Use --not-running-on only if you have seen that the instance does not run on that host, and if its evacuation can no longer
+    /// complete. Otherwise it runs twice and its disks are destroyed.
     Resolve(ResolveArgs),
 }
 
@@ -50,13 +50,13 @@ pub(crate) struct ResolveArgs {
     /// The instance runs on this host: accepted if Nova shows it there
     #[arg(long, value_name = "HOST")]
     pub(crate) running_on: Option<String>,
-    /// The instance does not run on this host, and nothing will come of its evacuation: it may be started elsewhere
+    /// The instance does not run on this host, and its evacuation can no longer complete: it may be started elsewhere
     #[arg(long, value_name = "HOST")]
     pub(crate) not_running_on: Option<String>,
-    /// The instance runs nowhere, and nothing will come of an evacuation that names no host
+    /// The instance runs nowhere, and an evacuation of it that names no host can no longer complete
     #[arg(long, hide = true)]
     pub(crate) not_running: bool,
-    /// Ask Nova again where that is safe
+    /// Request the evacuation again where that is safe
     #[arg(long)]
     pub(crate) retry: bool,
     /// Leave it as it is: its recovery stops waiting for it

@@ -12,23 +12,23 @@ use crate::out;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LocalScope {
     /// The command changes a region.
-    Acts,
+    Changes,
     /// The command shows the state of a region.
-    Tells,
+    Reads,
     /// The command is about this machine, or about what it is started for: only its own region can be the intended one.
-    Own,
+    OwnRegion,
 }
 
 /// Returns the command's effect and its configuration; `None` if the command uses an API wherever `OS_CLOUD` names one.
-fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
+fn scope_of(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
     let acts = |really: bool| {
         if really {
-            LocalScope::Acts
+            LocalScope::Changes
         } else {
-            LocalScope::Tells
+            LocalScope::Reads
         }
     };
-    let (here, config) = match command {
+    let (scope, config) = match command {
         Command::Status(_)
         | Command::Forecast(_)
         | Command::Mon(_)
@@ -57,35 +57,37 @@ fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
             | RecoveryCommand::Abort(_)
             | RecoveryCommand::Reject(_),
         ) => return None,
-        Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (LocalScope::Acts, &args.config),
+        Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (LocalScope::Changes, &args.config),
         Command::Host(HostCommand::Return(args)) if !args.put_back => return None,
-        Command::Host(HostCommand::Return(args)) => (LocalScope::Acts, &args.source.config),
-        Command::Host(HostCommand::Undrain(args)) => (LocalScope::Acts, &args.source.config),
-        Command::Jobs(ScheduleCommand::Run(args)) => (LocalScope::Acts, &args.config),
+        Command::Host(HostCommand::Return(args)) => (LocalScope::Changes, &args.source.config),
+        Command::Host(HostCommand::Undrain(args)) => (LocalScope::Changes, &args.source.config),
+        Command::Jobs(ScheduleCommand::Run(args)) => (LocalScope::Changes, &args.config),
         Command::Setup(InitCommand::Import(args)) if !args.apply => return None,
-        Command::Setup(InitCommand::Import(args)) => (LocalScope::Acts, &args.source.config),
+        Command::Setup(InitCommand::Import(args)) => (LocalScope::Changes, &args.source.config),
         Command::Setup(InitCommand::Monitors(args)) => (acts(!args.dry_run), &args.config),
-        Command::Doctor(args) if args.upgrade => (LocalScope::Tells, &args.source.config),
+        Command::Doctor(args) if args.upgrade => (LocalScope::Reads, &args.source.config),
         Command::Doctor(args) if !args.fix => return None,
         Command::Doctor(args) => (acts(!args.dry_run), &args.source.config),
         Command::Drill(args) if args.paper => return None,
         Command::Drill(args) => (acts(args.live || args.clean_up), &args.source.config),
-        Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => (LocalScope::Acts, &args.config),
-        Command::Fence(FenceCommand::Trust(args)) => (LocalScope::Acts, &args.config),
-        Command::Fence(FenceCommand::Status(args)) => (LocalScope::Tells, &args.config),
+        Command::Fence(FenceCommand::Off(args) | FenceCommand::On(args)) => {
+            (LocalScope::Changes, &args.config)
+        }
+        Command::Fence(FenceCommand::Trust(args)) => (LocalScope::Changes, &args.config),
+        Command::Fence(FenceCommand::Status(args)) => (LocalScope::Reads, &args.config),
         Command::Fence(FenceCommand::Test(args) | FenceCommand::Check(args)) => {
-            (LocalScope::Tells, &args.config)
+            (LocalScope::Reads, &args.config)
         }
         Command::Db(DbCommand::Purge(args)) => (acts(!args.dry_run), &args.config),
         Command::Db(DbCommand::Grants(args)) => (acts(args.execute), &args.config),
         // A package upgrades its own database while it is installed, whatever the shell has in its environment.
-        Command::Db(DbCommand::Sync(args)) => (LocalScope::Tells, &args.config),
-        Command::Db(DbCommand::Version(args)) => (LocalScope::Tells, &args.db.config),
-        Command::Upgrade(UpgradeCommand::Check(args)) => (LocalScope::Tells, &args.config),
-        Command::Config(ConfigCommand::Show(args)) => (LocalScope::Tells, &args.config),
-        Command::Policy(PolicyCommand::List { config, .. }) => (LocalScope::Tells, config),
-        Command::Policy(PolicyCommand::Check(args)) => (LocalScope::Tells, &args.config),
-        Command::Audit(AuditCommand::Verify(args)) => (LocalScope::Tells, &args.config),
+        Command::Db(DbCommand::Sync(args)) => (LocalScope::Reads, &args.config),
+        Command::Db(DbCommand::Version(args)) => (LocalScope::Reads, &args.db.config),
+        Command::Upgrade(UpgradeCommand::Check(args)) => (LocalScope::Reads, &args.config),
+        Command::Config(ConfigCommand::Show(args)) => (LocalScope::Reads, &args.config),
+        Command::Policy(PolicyCommand::List { config, .. }) => (LocalScope::Reads, config),
+        Command::Policy(PolicyCommand::Check(args)) => (LocalScope::Reads, &args.config),
+        Command::Audit(AuditCommand::Verify(args)) => (LocalScope::Reads, &args.config),
         Command::Demo(_)
         | Command::Serve(_)
         | Command::Api(_)
@@ -100,9 +102,9 @@ fn here(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
         | Command::Overview
         | Command::FenceAgent(_)
         | Command::Manage(..)
-        | Command::MasakariStatus(..) => return Some((LocalScope::Own, None)),
+        | Command::MasakariStatus(..) => return Some((LocalScope::OwnRegion, None)),
     };
-    Some((here, Some(config)))
+    Some((scope, Some(config)))
 }
 
 /// Returns why the command uses no API with these options, if `--os-cloud` names one and other options would allow it.
@@ -112,41 +114,40 @@ fn api_refusal(command: &Command) -> Option<&'static str> {
     {
         (
             &args.source,
-            "an API is asked for `tachi show HOST --if-fails` only: what asks Nova and fence devices, or switches a host off, is done on a controller",
+            "the API serves only `tachi show HOST --if-fails`; a drill that calls Nova and fence devices, or powers a host off, runs on a controller",
         )
     } else if let Command::Host(HostCommand::Return(args)) = command
         && args.put_back
     {
         (
             &args.source,
-            "an API is asked what blocks it, without --do: putting a host to work changes its service in Nova, by what is \
-             seen there at that moment, and is done on a controller",
+            "without --do the API shows what blocks the return; returning a host to service changes its service in Nova, by its state at that moment, and runs on a controller",
         )
     } else if let Command::Host(HostCommand::Undrain(args)) = command {
         (
             &args.source,
-            "it changes the host's service in Nova, by its state at that moment, and is done on a controller",
+            "this command changes the host's service in Nova, by its state at that moment, and runs on a controller",
         )
     } else if let Command::Setup(InitCommand::Import(args)) = command
         && args.apply
     {
         (
             &args.source,
-            "an API is asked for the plan, without --apply: segments and hosts are made of what Nova has on a controller",
+            "without --apply the API shows the plan; segments and hosts are created on a controller",
         )
     } else if let Command::Doctor(args) = command
         && args.upgrade
     {
         (
             &args.source,
-            "an API is asked what is wrong, without --upgrade: files, database and access to Nova are checked on a controller",
+            "without --upgrade the API shows what is wrong; files, database and access to Nova are checked on a controller",
         )
     } else if let Command::Doctor(args) = command
         && args.fix
     {
         (
             &args.source,
-            "an API is asked what is wrong, without --fix: rows and files are mended on a controller",
+            "without --fix the API shows what is wrong; rows and files are fixed on a controller",
         )
     } else {
         return None;
@@ -154,19 +155,19 @@ fn api_refusal(command: &Command) -> Option<&'static str> {
     source.os_cloud.is_some().then_some(why)
 }
 
-/// Refuses a command that would act on another region than the one that the shell names. A command that only reads prints a note with the
+/// Refuses a command that would act on another region than that of the shell's `OS_CLOUD`. A command that only reads prints a note with the
 /// configuration that it reads. Naming a configuration selects its region.
 ///
 /// # Errors
 ///
 /// The command would act and no configuration is named, or `--os-cloud` names an API that its options do not allow.
-pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
+pub(crate) fn check_scope(command: &Command) -> Result<(), Failure> {
     if let Some(why) = api_refusal(command) {
         return Err(Failure::usage(format!(
-            "--os-cloud: {why}. Log in there and type the same without --os-cloud"
+            "--os-cloud: {why}. Log in there and run it without --os-cloud"
         )));
     }
-    let Some((here, Some(config))) = here(command) else {
+    let Some((scope, Some(config))) = scope_of(command) else {
         return Ok(());
     };
     let cloud = std::env::var("OS_CLOUD").ok().filter(|name| !name.is_empty());
@@ -177,17 +178,17 @@ pub(crate) fn is_meant(command: &Command) -> Result<(), Failure> {
     let usual = tachi_config::default_search();
     let file = usual.iter().find(|file| file.exists()).unwrap_or(&usual[0]);
     let file = file.display();
-    match here {
-        LocalScope::Acts => Err(Failure::usage(format!(
-            "nothing was done: OS_CLOUD names cloud {cloud:?}, and no API is asked for this: it would be done in the region of this \
-             machine's configuration, which may be another one. If that is meant, name it (--config-file {file}) or unset OS_CLOUD"
+    match scope {
+        LocalScope::Changes => Err(Failure::usage(format!(
+            "nothing was done: OS_CLOUD names cloud {cloud:?}, but this command uses no API and acts on the region of this machine's \
+             configuration, which may be another one. To act on it, add --config-file {file} or unset OS_CLOUD"
         ))),
-        LocalScope::Tells => {
+        LocalScope::Reads => {
             out::note(format!(
                 "tachi: this command ignores OS_CLOUD ({cloud:?}) and reads {file}; --config-file {file} hides this note"
             ));
             Ok(())
         }
-        LocalScope::Own => Ok(()),
+        LocalScope::OwnRegion => Ok(()),
     }
 }

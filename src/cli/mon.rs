@@ -9,7 +9,7 @@ use super::SourceArgs;
 pub(crate) struct MonArgs {
     #[command(flatten)]
     pub(crate) source: SourceArgs,
-    /// Offer nothing that changes anything
+    /// Offer no action that changes anything
     #[arg(long)]
     pub(crate) read_only: bool,
     /// Print the current state once, and exit

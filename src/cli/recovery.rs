@@ -20,8 +20,7 @@ pub(crate) enum RecoveryCommand {
     Report(ReportArgs),
     /// Let recoveries that are on hold continue
     ///
-    /// The engine checks again, and acts if what it finds allows it: it may cut the power of the host and start its instances
-    /// elsewhere.
+    /// The engine checks again, and acts if its checks pass: it may cut the power of the host and start its instances elsewhere.
     Approve(ApproveArgs),
     /// End recoveries; what is in flight is followed
     ///
@@ -34,7 +33,7 @@ pub(crate) enum RecoveryCommand {
     /// Confirm by hand that a host is off
     ///
     /// Do so only for a host that you have seen without power: its instances are started elsewhere. If it runs, they run twice and
-    /// their disks are destroyed. It is not accepted if a device reads on, or if Nova receives the host's heartbeat.
+    /// their disks are destroyed. Refused if a device reads on, or if Nova still receives the host's heartbeat.
     #[command(alias = "vouch")]
     ConfirmOff(ConfirmOffArgs),
     /// End recoveries that are on hold (now: abort)
@@ -50,7 +49,7 @@ pub(crate) struct RecoveryListArgs {
     /// Closed ones too
     #[arg(long)]
     pub(crate) all: bool,
-    /// Only those in this state; `failed`, `finished`, `ignored` and `closed` bring closed ones along
+    /// Only those in this state; `failed`, `finished`, `ignored` and `closed` include closed ones
     #[arg(long, value_enum)]
     pub(crate) state: Option<StateWord>,
     /// Only those of this host: its name or id
@@ -128,7 +127,7 @@ pub(crate) struct ReportArgs {
 pub(crate) enum ReportFormat {
     /// Markdown
     Md,
-    /// A page that needs nothing else: no script, no picture, no request
+    /// A self-contained page without scripts, images and requests
     Html,
     /// For programs
     Json,

@@ -16,22 +16,22 @@ pub(crate) struct SandboxArgs {
     /// Seconds a rebuild takes
     #[arg(long, default_value_t = 2.0, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) rebuild_seconds: f64,
-    /// Evacuations the simulated Nova takes up per second; no limit if not given
+    /// Limit of evacuations per second in the simulated Nova. Default: no limit
     #[arg(long, value_name = "N", value_parser = rate)]
     pub(crate) evacuations_per_second: Option<f64>,
     /// Makes a run repeatable
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     pub(crate) seed: u64,
-    /// Listen on this address; every other than 127.0.0.1 lets others reach a region with no protection but a password
+    /// Listen on this address; any other than 127.0.0.1 exposes a region that only a password protects
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub(crate) listen: std::net::IpAddr,
-    /// Listen on this port; 0 takes a free one
+    /// Listen on this port; 0 for any free port
     #[arg(long, default_value_t = 0, value_name = "PORT")]
     pub(crate) port: u16,
     /// Write clouds.yaml here
     #[arg(long, default_value = "clouds.yaml", value_name = "FILE")]
     pub(crate) clouds: PathBuf,
-    /// Keep the state (database, keys) here instead of in a folder that goes with the process
+    /// Keep the state (database, keys) here instead of in a temporary folder
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
 }

@@ -50,8 +50,8 @@ pub(crate) struct ShowArgs {
     pub(crate) source: SourceArgs,
     /// A host or an instance by its name, or an instance or a recovery by its id, of which the beginning is enough
     pub(crate) name: String,
-    /// Simulate a failure of the host: what confirms it off, what is evacuated in which order and where there is room, what stays, and
-    /// how long it took before
+    /// Simulate a failure of the host: what confirms it off, which instances are evacuated in which order and where they fit, which stay,
+    /// and how long earlier recoveries took
     #[arg(long, alias = "if-dies", conflicts_with = "at")]
     pub(crate) if_fails: bool,
     /// Show what happened to the host at this time: `03:05`, the last time that the clock showed it, or a time such as `2026-11-22 03:05`
@@ -94,21 +94,22 @@ pub(crate) enum HostCommand {
     ReportDown(HostReportDownArgs),
     /// Drain a running host for maintenance
     ///
-    /// Nova places nothing new on it, and each instance that can be live-migrated is. The host is frozen for --for once nothing that
-    /// runs is left on it, counted from then: so the maintenance is not taken for a failure. If something stays, the host is not
-    /// frozen, and what is left stays protected. Nothing is powered off, and nothing is evacuated.
+    /// Disables the host in Nova and live-migrates each instance that can be. Once no running instance is left, freezes the host for --for,
+    /// so that the maintenance is not taken for a failure. If an instance stays, the host is not frozen, and the instance stays protected.
+    /// Never powers the host off or evacuates.
     ///
-    /// `--abort` ends it: what is in flight is aborted in Nova. `tachi host undrain HOST` returns the host to service.
+    /// `--abort` ends the drain and aborts migrations in flight in Nova. `tachi host undrain HOST` returns the host to service.
     Drain(HostDrainArgs),
-    /// Put a drained host back to work and refill it
+    /// Return a drained host to service and refill it
     ///
-    /// Ends its freeze, enables its service in Nova as `tachi host return --do` does, and moves back what the drain has moved away.
+    /// Ends its freeze, enables its service in Nova as `tachi host return --do` does, and moves back the instances that the drain has moved
+    /// away.
     Undrain(HostUndrainArgs),
     /// Return a recovered host to service, step by step
     Return(HostReturnArgs),
     /// Move instances back to a returned host
     ///
-    /// Only instances that are still exactly where recoveries and drains have put them, and nothing else has moved since.
+    /// Only instances that are still where a recovery or a drain put them, and that nothing else has moved since.
     Giveback(HostGivebackArgs),
 }
 
@@ -157,8 +158,8 @@ pub(crate) struct PlannedArgs {
     /// Limit of concurrent live migrations (1 to 16)
     #[arg(long, value_name = "NUMBER", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=16))]
     pub(crate) at_once: u32,
-    /// Have Nova abort a live migration that takes longer. Also the limit for waiting until a recovery unlocks instances, or until Nova
-    /// has brought what is on its way to a host that is being drained: 10m, 1h (10s to 24h)
+    /// Have Nova abort a live migration that takes longer. Also the limit for waiting until a recovery unlocks instances, or until
+    /// migrations to the host being drained have finished: 10m, 1h (10s to 24h)
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = span)]
     pub(crate) limit: Duration,
     /// Move instances too that their owners have locked

@@ -10,7 +10,7 @@ use super::{ConsentArgs, ResolveArgs, ShapeArgs, SourceArgs};
 pub(crate) enum VmoveCommand {
     /// List the instances of recoveries that are open or watched
     List(VmoveListArgs),
-    /// Report what is known of an instance in doubt
+    /// Resolve an instance whose state is uncertain
     Recover(VmoveRecoverArgs),
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct VmoveRecoverArgs {
     /// The instance does not run on the host of --on
     #[arg(long)]
     failure: bool,
-    /// Ask Nova again
+    /// Request the evacuation again
     #[arg(long)]
     retry: bool,
     /// Leave it as it is

@@ -145,9 +145,9 @@ fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
         ""
     };
     let hang = if report.lines == 1 {
-        "is whole"
+        "is complete"
     } else {
-        "hang together"
+        "form one chain"
     };
     let lines = count(report.lines, "line", "lines");
     if report.unchecked > 0 {
@@ -159,8 +159,8 @@ fn sentence(path: &Path, report: &LogReport, with_keys: bool) -> String {
     }
     if with_keys && report.keyed == 0 {
         return format!(
-            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so anyone who can \
-             write the file may have made it. If it is older than the key, move it away{before}"
+            "{path}: NOT SEALED: {lines}, number {first} to {last}, {hang}, but none is sealed with a key, so anyone who can write the \
+             file may have forged it. If it is older than the key, move it away{before}"
         );
     }
     let seal = if with_keys {
@@ -177,7 +177,7 @@ fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
         Some(path) => path.clone(),
         None => command_settings(&args.config)?.audit.key_file.ok_or_else(|| {
             Failure::usage(
-                "which file? Name it, or set [fencing] audit_key_file, such as /etc/tachi/audit.key",
+                "no key file is named: name one, or set [fencing] audit_key_file, such as /etc/tachi/audit.key",
             )
         })?,
     };
@@ -186,11 +186,11 @@ fn new_key(args: &AuditNewKeyArgs) -> Result<u8, Failure> {
     let place = path.display();
     out::line(if there {
         format!(
-            "{place}: key {id} seals from now on; running services take it with their next line. The others stay, to read with"
+            "{place}: key {id} seals new lines; running services use it from their next line on. Older keys stay, to check older lines"
         )
     } else {
         format!(
-            "{place}: made, with key {id}, for root alone: give it to the service's group (chown root:tachi {place}; chmod 0640 \
+            "{place}: created with key {id}, readable by root only: give it to the service's group (chown root:tachi {place}; chmod 0640 \
              {place}), set [fencing] audit_key_file, and keep a copy where this machine cannot write"
         )
     });
@@ -217,17 +217,17 @@ async fn show(args: &AuditShowArgs) -> Result<u8, Failure> {
                 .audit(args.host.as_deref(), recovery.as_deref(), args.last)
                 .await?;
             out::note(out::plain(&format!(
-                "tachi: what follows is of the audit logs of {}, whose API has answered; each controller has logs of its own",
+                "tachi: these are the audit logs of {}, whose API has answered; each controller has its own logs",
                 rows.machine
             )));
             (rows.lines, rows.unread, api.now())
         }
     };
     lines.reverse();
-    let none = "no line of the log is about that";
+    let none = "no line of the log matches";
     answer::list(&args.shape, now, &sheet(&lines), none)?;
     for why in &unread {
-        out::note(out::plain(&format!("tachi: not all was read: {why}")));
+        out::note(out::plain(&format!("tachi: a log could not be read: {why}")));
     }
     Ok(if unread.is_empty() {
         crate::DONE

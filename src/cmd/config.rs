@@ -24,7 +24,7 @@ pub(crate) fn run(command: ConfigCommand) -> Result<u8, Failure> {
     match args.format {
         ConfigFormat::Ini => {
             if report.effective.is_empty() {
-                out::note("tachi: no option is changed: each has its default");
+                out::note("tachi: every option has its default");
             } else {
                 out::line(report.to_string().trim_end());
             }

@@ -1,4 +1,5 @@
-//! Rules of consent for every command. Commands that only read and what can be undone ask nothing. Commands that start or end a recovery,
+//! Rules of consent for every command. Commands that only read, or whose effect can be undone, ask nothing. Commands that start or end a
+//! recovery,
 //! cut power or confirm a host off ask for the host's name and for a reason.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};

@@ -52,7 +52,7 @@ pub(super) async fn sync(args: &ConfigArgs, wait: bool) -> Result<(), Failure> {
         .store
         .left_open()
         .await
-        .map_err(|error| Failure::new("looking at open notifications", error))?;
+        .map_err(|error| Failure::new("listing open notifications", error))?;
     if open > 0 {
         out::line(format!(
             "{} up when it starts; stop Masakari's engine first",
@@ -190,8 +190,8 @@ pub(super) async fn masakari_revision(args: &ConfigArgs) -> Result<&'static str,
 /// Returns the limits of the purge.
 pub(super) fn purge_options(args: &PurgeArgs) -> Result<PurgeOptions, Failure> {
     let now = SystemClock.wall();
-    let mut options = PurgeOptions::before(cut(args.age_in_days, now)?);
-    options.max_rows = most(args.max_rows)?;
+    let mut options = PurgeOptions::before(cutoff(args.age_in_days, now)?);
+    options.max_rows = row_limit(args.max_rows)?;
     options.dry_run = args.dry_run;
     Ok(options)
 }
@@ -214,7 +214,7 @@ pub(super) async fn purge(args: &PurgeArgs, options: &PurgeOptions) -> Result<Te
 }
 
 /// Returns the time limit of a purge: rows older than this are removed.
-pub(crate) fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
+pub(crate) fn cutoff(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure> {
     if age_in_days < 0 {
         return Err(Failure::usage("Must supply a non-negative value for age."));
     }
@@ -225,7 +225,7 @@ pub(crate) fn cut(age_in_days: i64, now: Timestamp) -> Result<Timestamp, Failure
 }
 
 /// Returns the limit of rows; -1 is no limit, as in `masakari-manage`.
-fn most(max_rows: i64) -> Result<Option<u64>, Failure> {
+fn row_limit(max_rows: i64) -> Result<Option<u64>, Failure> {
     match max_rows {
         -1 => Ok(None),
         rows => match u64::try_from(rows) {
@@ -260,13 +260,13 @@ mod tests {
             ("negative", -1, None),
             ("too large to count", i64::MAX, None),
         ] {
-            let cut = cut(days, now)
+            let cut = cutoff(days, now)
                 .ok()
                 .map(|at| at.micros() / 1_000_000 / DAY_SECONDS);
             assert_eq!(cut, wanted, "{case}");
         }
         for (rows, wanted) in [(-1, Some(None)), (5, Some(Some(5))), (0, None), (-2, None)] {
-            assert_eq!(most(rows).ok(), wanted, "{rows}");
+            assert_eq!(row_limit(rows).ok(), wanted, "{rows}");
         }
     }
 }

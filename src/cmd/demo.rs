@@ -28,13 +28,13 @@ use view::View;
 const LIMIT: Duration = Duration::from_secs(50);
 
 /// Interval between two polls of the demo's state.
-const LOOK: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Runs the demo.
 pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
     if args.fault == Some(DemoFault::RackLoss) && args.hosts < 3 {
         return Err(Failure::usage(
-            "--fault rack-loss needs --hosts 3 or more: a rack holds two, and somebody has to be left to take their instances",
+            "--fault rack-loss needs --hosts 3 or more: a rack holds two hosts, and another one must take their instances",
         ));
     }
     logging::start_quietly();
@@ -76,7 +76,7 @@ pub(crate) async fn run(args: DemoArgs) -> Result<u8, Failure> {
 async fn bounded<T>(limit: Duration, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::select! {
         done = tokio::time::timeout(limit, work) => done.unwrap_or_else(|_| {
-            Err(Failure::from_text(format!("not over after {} s", LIMIT.as_secs())))
+            Err(Failure::from_text(format!("not finished after {} s", LIMIT.as_secs())))
         }),
         _ = tokio::signal::ctrl_c() => Err(Failure::from_text("interrupted")),
     }
@@ -101,14 +101,14 @@ async fn play(args: &DemoArgs, view: &mut View, began: Instant) -> Result<(Scene
 }
 
 async fn recovery(scene: &Scene, view: &mut View) -> Result<Outcome, Failure> {
-    scene.strike().await?;
+    scene.break_hosts().await?;
     view.struck(scene);
-    let mut ticker = tokio::time::interval(LOOK);
+    let mut ticker = tokio::time::interval(POLL_INTERVAL);
     loop {
         ticker.tick().await;
-        let seen = scene.look().await?;
+        let seen = scene.snapshot().await?;
         view.show(scene, &seen);
-        if scene.waits_for_a_word(&seen) {
+        if scene.awaits_approval(&seen) {
             let approved = scene.approve(&seen).await?;
             view.approval(scene, &approved);
             continue;

@@ -148,7 +148,7 @@ fn named<'a>(all: &'a [Check], name: &str) -> Result<Vec<&'a Check>, Failure> {
     if found.is_empty() {
         let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
         return Err(Failure::usage(format!(
-            "there is no check {name:?}, these are there: {}",
+            "no check is named {name:?}; available: {}",
             names.join(", ")
         )));
     }
@@ -192,7 +192,7 @@ fn is_unseen(one: &Check) -> bool {
     one.grade == Severity::Unknown && one.fix.is_none() && one.page.is_none()
 }
 
-/// Removes the checks that could not be made for the most common reason, and returns one line about them.
+/// Removes the checks that the most common reason has prevented, and returns one line about them.
 fn alike(checks: &mut Vec<&Check>) -> Option<String> {
     let mut whys: BTreeMap<&str, usize> = BTreeMap::new();
     for one in checks.iter().filter(|one| is_unseen(one)) {

@@ -74,18 +74,18 @@ async fn live(args: &DrillArgs) -> Result<u8, Failure> {
     let host = look().await?;
     let left = match host.headroom {
         1 => format!(
-            "segment {} can lose no other host before it is back",
+            "segment {} tolerates no other host failure until it is back",
             host.segment
         ),
         more => format!(
-            "segment {} can lose {} more before it is back",
+            "segment {} tolerates {} more host failures until it is back",
             host.segment,
             more - 1
         ),
     };
     let consequence = format!(
-        "it is empty; {} of image {image} and flavor {flavor} are built there, nothing else is let in, and then it is SWITCHED OFF. It \
-         stays off until somebody brings it back; {left}.",
+        "it is empty; the drill builds {} of image {image} and flavor {flavor} on it, lets nothing else in, and then POWERS IT OFF. It \
+         stays off until an operator brings it back; {left}.",
         tachi_domain::count(count, "canary", "canaries")
     );
     let host = if args.yes {
@@ -121,15 +121,15 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
         confirmed(
             (&args.host, args.yes),
             "delete the canaries of drills of",
-            "those above. A drill that is still under way fails.",
+            "those above. A drill that is still running fails.",
         )?;
     }
     let ids: Vec<_> = found.iter().map(|one| one.id).collect();
     drill::live::clean_up(&database, &args.host, &ids, &by).await?;
     out::print(match ids.len() {
-        0 => format!("no canary of a drill of {} is left", args.host),
+        0 => format!("no canaries of drills of {} are left", args.host),
         count => format!(
-            "{} deleted; `tachi host return {}` tells what is left to do with {}",
+            "{} deleted; `tachi host return {}` shows what is left to do with {}",
             tachi_domain::count(count, "canary", "canaries"),
             args.host,
             args.host
@@ -138,7 +138,8 @@ async fn clean_up(args: &DrillArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Shows what is known already: why the host is protected or not, whether its instances fit elsewhere, and how long it took before.
+/// Shows what is known already: why the host is protected or not, whether its instances fit elsewhere, and how long earlier recoveries
+/// took.
 async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let found = source.explanations(&args.host).await?;
@@ -159,7 +160,7 @@ async fn paper(args: &DrillArgs) -> Result<u8, Failure> {
         now,
         || object,
         |_| {
-            let mut lines = vec![format!("paper drill of {}: nobody is asked", args.host)];
+            let mut lines = vec![format!("paper drill of {}: no service is called", args.host)];
             lines.extend(host.iter().flat_map(|one| explain::lines(one, now)));
             lines.extend(host.iter().flat_map(|one| &one.levels).map(|level| {
                 let fault = level.fault.as_deref().unwrap_or("works");

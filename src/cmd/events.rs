@@ -11,7 +11,7 @@ use crate::cli::EventsArgs;
 use crate::out::{self, Cell, Column, TextTable, answer};
 use crate::source;
 
-/// Limit of the recoveries whose stories are read.
+/// Limit of the recoveries whose histories are read.
 const RECOVERIES: u64 = 100;
 
 /// An event of the region.

@@ -47,7 +47,7 @@ pub(crate) async fn run(args: ShowArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Shows the recovery of that id, for a name of no host and no instance: its story is the explanation.
+/// Shows the recovery of that id, for a name of no host and no instance: its history is the explanation.
 async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure> {
     let shown = recovery::show(source, &args.name, false, &args.shape).await;
     let Err(error) = shown else { return shown };
@@ -60,7 +60,7 @@ async fn of_recovery(source: &dyn Source, args: &ShowArgs) -> Result<u8, Failure
     }
     let listed = match seen.instances {
         Some(_) => "",
-        None => " (no engine has listed Nova's instances yet)",
+        None => " (no engine has read Nova's instances yet)",
     };
     out::note(format!("tachi: no host or instance named {name:?}{listed}"));
     Err(error)
@@ -99,9 +99,11 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     } else if let (Some(id), Some(life)) = (one.recovery, one.life) {
         let message = one.message.as_deref().unwrap_or("under way");
         lines.push(format!("  recovery {id} ({life}): {message}"));
+        lines.extend(one.known.iter().map(|known| format!("  known: {known}")));
     }
     let ways = one.commands.iter().map(|way| explained(way));
     lines.extend(ways.map(|way| format!("      -> {way}")));
+    lines.extend(one.disk.iter().map(|disk| format!("  disk: {}", disk.sentence())));
     for need in &one.needs {
         lines.extend(need_lines(one, need, now));
         if need.need == Need::Room {
@@ -111,7 +113,7 @@ pub(super) fn lines(one: &ExplanationView, now: Timestamp) -> Vec<String> {
     lines
 }
 
-/// Describes the capacity: the number of hosts that an instance fits on, or what becomes of all instances on a host.
+/// Describes the capacity: the number of hosts that an instance fits on, or the outcome for all instances on a host.
 fn room(one: &ExplanationView, now: Timestamp) -> Option<String> {
     let room = one.room.as_ref()?;
     let text = match (room.hosts, room.of) {
@@ -168,7 +170,7 @@ mod tests {
         };
         let bare = told(&view);
         assert!(
-            bare.starts_with("  · room      whether other hosts have room is not assessed\n  ✓ movable"),
+            bare.starts_with("  · room      room on other hosts is not assessed\n  ✓ movable"),
             "{bare}"
         );
         let room = view.needs.iter_mut().find(|one| one.need == Need::Room);

@@ -5,10 +5,10 @@ use std::error::Error;
 use tachi_config::ConfigErrors;
 use tachi_operator::actions::ActionError;
 
-/// Turns an action that was not taken into a failure with the action's own text.
+/// Turns a refused or failed action into a failure with the action's own text.
 impl From<ActionError> for Failure {
     fn from(unsaid: ActionError) -> Self {
-        Self::unsaid("writing the word", unsaid)
+        Self::unsaid("writing the action", unsaid)
     }
 }
 
@@ -30,7 +30,7 @@ impl Failure {
         }
     }
 
-    /// Describes an action that was not taken; `writing` is what was tried when the database failed.
+    /// Describes a refused or failed action; `writing` is what was tried when the database failed.
     pub(crate) fn unsaid(writing: &str, unsaid: ActionError) -> Self {
         match unsaid {
             ActionError::Unknown(why) | ActionError::Refused(why) => Self::from_text(why),

@@ -20,7 +20,7 @@ fn help() -> String {
     let own = whole.find_subcommand_mut("fence-agent");
     let help = own.map_or_else(String::new, |own| own.render_long_help().to_string());
     format!(
-        "{}\n\nAgents: {}. What one takes: tachi fence-agent AGENT --action metadata",
+        "{}\n\nAgents: {}. Parameters of an agent: tachi fence-agent AGENT --action metadata",
         help.trim_end(),
         agent::AGENTS.join(", ")
     )
@@ -50,7 +50,7 @@ pub(crate) async fn run(args: FenceAgentArgs) -> Result<u8, Failure> {
     let code = agent::run(&args.name, invocation).await;
     code.ok_or_else(|| {
         Failure::usage(format!(
-            "there is no fence agent {:?}; there are: {}",
+            "no fence agent is named {:?}; available: {}",
             args.name,
             agent::AGENTS.join(", ")
         ))

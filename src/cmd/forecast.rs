@@ -23,7 +23,7 @@ pub(crate) async fn run(args: ForecastArgs) -> Result<u8, Failure> {
 fn lines(seen: &ForecastView) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(trouble) = &seen.trouble {
-        lines.push(format!("nothing is known: {trouble}"));
+        lines.push(format!("no forecast: {trouble}"));
     }
     if let Some(one) = &seen.lost {
         lines.push(format!("if {} failed now: {}", one.lost.join(", "), outcome(one)));
@@ -45,8 +45,8 @@ fn lines(seen: &ForecastView) -> Vec<String> {
     }
     if seen.unread > 0 {
         lines.push(format!(
-            "not known yet what {}: nothing is counted on there",
-            count(seen.unread, "host has", "hosts have")
+            "the capacity of {} is not known yet and not counted",
+            count(seen.unread, "host", "hosts")
         ));
     }
     if let Some(as_of) = seen.as_of {
@@ -61,7 +61,7 @@ fn lines(seen: &ForecastView) -> Vec<String> {
 fn row(one: &SegmentForecastView) -> [String; 4] {
     let headroom = headroom(one.headroom, one.exact);
     let (worst, then) = one.worst.as_ref().map_or_else(
-        || ("-".to_owned(), "no host of it can be lost".to_owned()),
+        || ("-".to_owned(), "it has no host to lose".to_owned()),
         |worst| {
             let name = worst.lost.join(", ");
             (format!("{name} ({} inst)", worst.instances), outcome(worst))
@@ -134,8 +134,8 @@ mod tests {
                 "segment  N+k  worst host      then",
                 "S1       0    c-3 (9 inst)    NO ROOM: vm-1 lacks 14 GiB memory",
                 "S2       3+   c-17 (31 inst)  all 31 instances fit",
-                "S3       ?    -               no host of it can be lost",
-                "not known yet what 3 hosts have: nothing is counted on there",
+                "S3       ?    -               it has no host to lose",
+                "the capacity of 3 hosts is not known yet and not counted",
                 "conservative estimate from data of 12 s ago",
             ]
         );
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(
             lines(&view),
             [
-                "nothing is known: Placement refuses",
+                "no forecast: Placement refuses",
                 "if c-1 failed now: no promise: vm-2: it fits"
             ]
         );

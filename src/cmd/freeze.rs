@@ -17,7 +17,7 @@ use tachi_operator::when::lasting;
 use tachi_operator::{FreezeView, FrozenView, members};
 
 use super::Failure;
-use super::recovery::note_if_nobody_works;
+use super::recovery::note_if_no_engine_runs;
 use crate::cli::{FreezeArgs, FreezeCommand, ThawArgs, ThawCommand};
 use crate::out::{View, answer};
 use crate::{out, source};
@@ -60,7 +60,7 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
         || json!(frozen),
         |view| lines(&frozen, view),
     )?;
-    note_if_nobody_works(source.as_ref()).await;
+    note_if_no_engine_runs(source.as_ref()).await;
     for note in &frozen.notes {
         out::note(format!("tachi: {note}"));
     }
@@ -68,8 +68,8 @@ async fn freeze(scope: FreezeScope, name: String, args: FreezeArgs) -> Result<u8
         return Ok(crate::DONE);
     }
     Err(Failure::from_text(format!(
-        "it is frozen, and the engines of these recoveries have not applied it within {} s, so something may still be started until \
-         they have, or another engine has taken them over: {}. Look at `tachi status` and freeze it again",
+        "it is frozen, but the engines of these recoveries have not applied the freeze within {} s and may still start something until \
+         they have, or until another engine has taken them over: {}. Check `tachi status` and freeze it again",
         LIMIT.as_secs(),
         frozen.unheard.join(", ")
     )))
@@ -90,16 +90,16 @@ fn lines(frozen: &FrozenView, view: &View) -> Vec<String> {
     ));
     let bare = match frozen.unprotected {
         None => {
-            "the number of instances without HA until then is unknown: no engine has listed them".to_owned()
+            "the number of instances without HA until then is unknown: no engine has read them".to_owned()
         }
-        Some(0) => "no instance loses its protection by it".to_owned(),
+        Some(0) => "no instance loses its protection".to_owned(),
         Some(bare) => format!(
             "{} no HA until then",
             count(bare, "instance has", "instances have")
         ),
     };
     lines.push(format!(
-        "{bare}. Reports are stored; what is still down when the freeze ends is recovered then"
+        "{bare}. Failures are queued, and handled if the host is still down when the freeze ends"
     ));
     lines.push(format!(
         "it expires automatically{}, or ends by `{}`",
@@ -153,7 +153,7 @@ async fn end(scope: FreezeScope, name: &str, args: &ThawArgs) -> Result<u8, Fail
             std::iter::once(first).chain(above).collect()
         },
     )?;
-    note_if_nobody_works(source.as_ref()).await;
+    note_if_no_engine_runs(source.as_ref()).await;
     Ok(crate::DONE)
 }
 
@@ -170,11 +170,11 @@ pub(crate) async fn before(
     })
 }
 
-/// Writes the outcome. A failed write is a note: the action is done, and must not look as if it were not.
+/// Writes the outcome. A failed write is only a note, because the action itself has succeeded.
 pub(crate) async fn after(audit: &Arc<dyn AuditSink>, entry: AuditEntry) {
     if let Err(error) = audit.write(entry).await {
         out::note(format!(
-            "tachi: what came of it is not in the audit log: {error}: {}",
+            "tachi: its outcome is not in the audit log: {error}: {}",
             error.source
         ));
     }

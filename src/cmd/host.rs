@@ -172,7 +172,9 @@ async fn read(store: &Store, nova: &Nova, now: Timestamp, wanted: &str) -> Resul
         freezes,
         waiting,
         open: recoveries.iter().find(|row| row.life == Life::Open).cloned(),
-        watched: recoveries.iter().any(|row| row.life == Life::Watching),
+        watched: recoveries
+            .iter()
+            .any(|row| row.life.awaits_return(row.wait.as_ref().map(|wait| wait.what))),
         view,
     })
 }

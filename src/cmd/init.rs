@@ -52,7 +52,7 @@ fn check_host(host: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!(
-        "{host:?} is no name of a host: letters, digits, dots, hyphens and underscores are"
+        "{host:?} is not a host name: use letters, digits, dots, hyphens and underscores"
     )))
 }
 
@@ -88,7 +88,7 @@ struct Cloud {
 async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Failure> {
     let Some(options) = settings.nova.clone() else {
         return Err(Failure::usage(
-            "the configuration names no user of Keystone: set [keystone_authtoken] auth_url, username, password, ...",
+            "the configuration has no Keystone user: set [keystone_authtoken] auth_url, username, password, ...",
         ));
     };
     let session = Session::new(options.clone(), Arc::new(SystemClock)).await;
@@ -101,7 +101,7 @@ async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Fai
         ))?
         .ok_or_else(|| {
             Failure::from_text(format!(
-                "there is no project {} in domain {}: name another with --project and --domain",
+                "domain {1} has no project {0}: name another with --project and --domain",
                 args.project, args.domain
             ))
         })?;
@@ -113,8 +113,7 @@ async fn look(args: &InitMonitorsArgs, settings: &Settings) -> Result<Cloud, Fai
     if let Some(user) = &user {
         if user.description.as_deref() != Some(OURS) {
             return Err(Failure::from_text(format!(
-                "there is a user {} already, which this command has not made: its password would have to be changed. Name \
-                 another with --user",
+                "user {} exists and was not created by this command, which would have to change its password. Name another with --user",
                 args.user
             )));
         }
@@ -171,7 +170,7 @@ async fn each(
         let file = args.out.join(format!("{host}.conf"));
         match known {
             Some(_) if !args.renew && file.exists() => {
-                meanwhile.report(format!("{host}: is there already"));
+                meanwhile.report(format!("{host}: exists already"));
                 rows.push(row(&host, &name, &file, "there"));
             }
             Some(_) if !args.renew => {
@@ -185,7 +184,11 @@ async fn each(
             known => wanted.push((host, name, known.map(|known| known.id.clone()), file)),
         }
     }
-    let would = if args.dry_run { "would be made" } else { "is made" };
+    let would = if args.dry_run {
+        "would be created"
+    } else {
+        "is created"
+    };
     if cloud.role.is_none() {
         meanwhile.report(format!("role {}: {would}", args.role));
     }
@@ -246,26 +249,26 @@ async fn make(
         .recursive(true)
         .mode(0o700)
         .create(&args.out);
-    folder.map_err(|error| Failure::new(format!("making the folder {}", args.out.display()), error))?;
+    folder.map_err(|error| Failure::new(format!("creating the folder {}", args.out.display()), error))?;
     let role = match role {
         Some(role) => role.id,
         None => admin
             .create_role(&args.role)
             .await
-            .map_err(failed("making the role"))?,
+            .map_err(failed("creating the role"))?,
     };
     // The password is known to this process only, while it runs.
     let password = SecretString::from(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
     let user = if let Some(user) = user {
         let set = admin.set_password(&user.id, &password).await;
-        set.map_err(failed("giving the user a password for this moment"))?;
+        set.map_err(failed("setting a temporary password for the user"))?;
         user.id
     } else {
         let made = admin.create_user(&args.user, &args.domain, OURS, &password).await;
-        made.map_err(failed("making the user"))?
+        made.map_err(failed("creating the user"))?
     };
     let granted = admin.grant(&project.id, &user, &role).await;
-    granted.map_err(failed("giving the user its role"))?;
+    granted.map_err(failed("granting the role to the user"))?;
     options.keystone.credentials = Credentials::Password {
         user: tachi_keystone::ResourceRef::Id(user.clone()),
         password,
@@ -282,7 +285,7 @@ async fn make(
         let made = monitor
             .create_application_credential(&user, &name, &args.role)
             .await;
-        let made = made.map_err(failed(format!("making the application credential {name}")))?;
+        let made = made.map_err(failed(format!("creating the application credential {name}")))?;
         if let Err(error) = write_new(&file, &fragment(&options, &name, &made)) {
             // Without the file the secret is lost, and the credential is useless.
             _ = admin.delete_application_credential(&user, &made.id).await;

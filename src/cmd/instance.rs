@@ -3,11 +3,11 @@
 use serde_json::{Value, json};
 use tachi_domain::situation::Protection;
 use tachi_domain::{Timestamp, WaitsFor};
-use tachi_operator::{HostedView, VmoveView, WaitView};
+use tachi_operator::{DiskView, HostedView, VmoveView, WaitView};
 
 use super::Failure;
 use super::consent::asked;
-use super::recovery::note_if_nobody_works;
+use super::recovery::note_if_no_engine_runs;
 use crate::cli::{InstanceCommand, InstanceListArgs, ResolveArgs, VmoveCommand};
 use crate::out::{Cell, Column, TextTable, answer};
 use crate::source::{self, ActionRequest, Source};
@@ -85,19 +85,20 @@ async fn hosted(
         found.extend(wanted.map(|one| (host.name.clone(), one)));
     }
     let none = match (seen.instances, args.down) {
-        (None, _) => "no engine has listed Nova's instances yet",
+        (None, _) => "no engine has read Nova's instances yet",
         (Some(_), true) => "no instance is down",
         (Some(_), false) => "there are no instances",
     };
     Ok((found, none))
 }
 
-fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
+fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<6> {
     let columns = [
         Column::new("name"),
         Column::of("instance", "id"),
         Column::new("host"),
         Column::of("state", "protection"),
+        Column::new("disk"),
         Column::of("why", "reasons"),
     ];
     TextTable::new(columns, found, |(host, one)| {
@@ -112,6 +113,7 @@ fn hosted_sheet(found: &[(String, HostedView)]) -> TextTable<5> {
             Cell::id(&one.id),
             Cell::text(host),
             Cell::text(one.protection.as_str()),
+            Cell::text(one.disk.as_ref().map_or_else(String::new, DiskView::short)),
             Cell::prose(why),
         ];
         let mut object = json!(one);
@@ -173,8 +175,8 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         // An unknown instance is refused before the operator is asked for a reason or for the confirmation.
         if !is_known(source.as_ref(), &args.instance).await? {
             return Err(Failure::from_text(format!(
-                "no open recovery has an instance {:?}, by its name or the beginning of its id, nor has one given it up: see `tachi \
-                 instance list --recovering`",
+                "no open recovery has an instance {:?} (a name, or the beginning of an id), and none has given it up: see `tachi instance \
+                 list --recovering`",
                 args.instance
             )));
         }
@@ -182,17 +184,16 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
             || {
                 (
                     args.instance.as_str(),
-                    "confirm that nothing will come of the evacuation of".to_owned(),
+                    "confirm as no longer completing the evacuation of".to_owned(),
                 )
             },
             |host| (host, format!("confirm that {} does not run on", args.instance)),
         );
-        let consequence =
-            "it may be started elsewhere; if it runs after all, it runs twice, and its disks are destroyed.";
+        let consequence = "it may be started elsewhere; if it is running after all, it runs twice and its disks are destroyed.";
         reason = Some(asked(name, &args.consent, &what, consequence)?);
     }
-    let saying = ActionRequest::OfInstance(&args.instance, word, on);
-    let outcome = source.submit(saying, reason.as_deref()).await?;
+    let request = ActionRequest::OfInstance(&args.instance, word, on);
+    let outcome = source.submit(request, reason.as_deref()).await?;
     let (name, by) = (&args.instance, &outcome.by);
     let object = || json!({"word": word.as_str(), "instance": name, "recovery": outcome.recovery, "by": by, "seen_to": outcome.seen_to});
     answer::object(&args.shape, source.now(), object, |_| {
@@ -211,7 +212,7 @@ async fn resolve(args: ResolveArgs) -> Result<u8, Failure> {
         lines
     })?;
     if !outcome.seen_to {
-        note_if_nobody_works(source.as_ref()).await;
+        note_if_no_engine_runs(source.as_ref()).await;
     }
     Ok(crate::DONE)
 }

@@ -21,7 +21,7 @@ use crate::wiring::policy::PolicyFiles;
 use crate::wiring::{self, AuthSetup, Base, Bus, EventSetup, Process};
 
 /// Size limit of an answer.
-const MOST_BYTES: usize = 1 << 20;
+const MAX_ANSWER_BYTES: usize = 1 << 20;
 
 /// Timeout for sending the remaining events at the end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -127,7 +127,7 @@ impl LocalController {
             Err(never) => match never {},
         };
         let status = response.status();
-        let bytes = to_bytes(response.into_body(), MOST_BYTES).await;
+        let bytes = to_bytes(response.into_body(), MAX_ANSWER_BYTES).await;
         let bytes = bytes.map_err(|error| error.to_string())?;
         let answer: Value = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
         if status.is_success() {

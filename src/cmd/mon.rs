@@ -52,14 +52,14 @@ const TICK: Duration = Duration::from_millis(500);
 const KEY_POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Size of a frame that is not drawn on a terminal.
-const PAPER: (u16, u16) = (100, 30);
+const FRAME_SIZE: (u16, u16) = (100, 30);
 
 /// Watches until it is stopped.
 pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
     let is_screen = std::io::stdout().is_terminal();
     if !args.once && !is_screen {
         return Err(Failure::usage(
-            "this is no terminal: `tachi mon --once` prints one frame, `tachi status --watch` prints lines",
+            "this is not a terminal: `tachi mon --once` prints one frame, `tachi status --watch` prints lines",
         ));
     }
     // A notice would be written over the screen.
@@ -79,7 +79,7 @@ pub(crate) async fn run(args: MonArgs) -> Result<u8, Failure> {
         let told = feed::once(source.as_ref(), &Want::Region).await?;
         mon.on(Event::Told(Box::new(Ok(told))), Duration::ZERO);
         let size = terminal_size::terminal_size_of(std::io::stdout());
-        let (width, height) = size.map_or(PAPER, |(width, height)| (width.0, height.0));
+        let (width, height) = size.map_or(FRAME_SIZE, |(width, height)| (width.0, height.0));
         let mut buffer = Buffer::empty(Rect::new(0, 0, width, height));
         draw::draw(&mut mon, &mut buffer);
         out::line(draw::text(&buffer).trim_end());
@@ -156,7 +156,7 @@ async fn watched(
             .0
             .draw(|frame| draw::draw(mon, frame.buffer_mut()))
             .map_err(broken)?;
-        // Each of them is cancel-safe; the command continues where it was.
+        // Each future is cancel-safe; the command continues where it was.
         let event = tokio::select! {
             key = keys.pressed.recv() => match key {
                 Some(InputEvent::Key(key)) => Event::Key(key),
@@ -165,7 +165,7 @@ async fn watched(
             },
             one = told.recv() => match one {
                 Some(one) => Event::Told(Box::new(one)),
-                None => return Err(Failure::from_text("asking has ended unexpectedly")),
+                None => return Err(Failure::from_text("the poll task has ended unexpectedly")),
             },
             lines = async {
                 match &mut running {
@@ -200,15 +200,17 @@ async fn command(words: Vec<String>) -> Vec<String> {
         .output()
         .await;
     match done {
-        Err(error) => vec![format!("✗ it could not be started: {error}")],
+        Err(error) => vec![format!("✗ the command could not be started: {error}")],
         Ok(done) => {
             let said = [done.stdout, done.stderr].concat();
             let said = String::from_utf8_lossy(&said);
             let mut lines: Vec<String> = said.lines().map(str::to_owned).collect();
             lines.push(match done.status.code() {
                 Some(0) => "● done".to_owned(),
-                Some(code) => format!("✗ refused or failed (exit code {code})"),
-                None => "✗ it was killed: whether it took effect is not known".to_owned(),
+                Some(code) => {
+                    format!("✗ the command was the command was refused or failed (exit code {code})")
+                }
+                None => "✗ the command was killed; its effect is unknown".to_owned(),
             });
             lines
         }
@@ -278,10 +280,7 @@ fn pressed(input: &Input) -> InputEvent {
             InputEvent::Other
         };
     }
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "a terminal has keys that mean nothing here"
-    )]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "most keys have no function here")]
     let key = match key.code {
         KeyCode::Char(letter) => Key::Char(letter),
         KeyCode::Enter => Key::Enter,

@@ -22,8 +22,8 @@ pub(crate) async fn run(command: MonitorCommand) -> Result<u8, Failure> {
 async fn list(args: MonitorListArgs) -> Result<u8, Failure> {
     let source = source::open(&args.source).await?;
     let monitors = source.situation().await?.monitors;
-    let none = "no monitor has ever signed: those of Masakari do not, and ours need an API of this version and a host that is in a \
-                segment";
+    let none = "no monitor has ever sent a heartbeat: those of Masakari do not, and those of Tachi need an API of this version and a host \
+        in a segment";
     answer::list(&args.shape, source.now(), &sheet(monitors), none)?;
     Ok(crate::DONE)
 }
@@ -67,7 +67,7 @@ async fn forget(args: MonitorForgetArgs) -> Result<u8, Failure> {
         || json!(removed),
         |_| {
             vec![format!(
-                "the {} monitor of {} is forgotten, by {}; if it still runs it is known again within ten seconds",
+                "the {} monitor of {} is removed, by {}; if it is still running, it is listed again within ten seconds",
                 removed.kind, removed.host, removed.by
             )]
         },

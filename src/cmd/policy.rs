@@ -33,7 +33,7 @@ fn list(loaded: &tachi_policy::LoadReport, shape: &ShapeArgs) -> Result<(), Fail
         let cells = [Cell::text(rule.name), Cell::prose(rule.text), Cell::prose(place)];
         (cells, object)
     });
-    answer::list(shape, SystemClock.wall(), &sheet, "there is no rule")?;
+    answer::list(shape, SystemClock.wall(), &sheet, "there are no rules")?;
     for warning in &loaded.warnings {
         out::note(format!("tachi: policy: {warning}"));
     }
@@ -52,7 +52,7 @@ fn check(args: &PolicyCheckArgs) -> Result<u8, Failure> {
                 let names = policy_rules().iter().map(|known| known.name);
                 let suggestion = tachi_config::nearest(rule, names)
                     .map_or_else(String::new, |name| format!("; did you mean {name}?"));
-                return Err(Failure::usage(format!("there is no rule {rule}{suggestion}")));
+                return Err(Failure::usage(format!("no rule is named {rule}{suggestion}")));
             }
             vec![rule]
         }

@@ -1,4 +1,4 @@
-//! Identity of the operator at the keyboard, which is stored with an action on a controller. Over the API it is Keystone's user.
+//! Identity of the operator at the keyboard, stored with each action on a controller. Through the API it is Keystone's user.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tachi_operator::actions::signed;
 use super::Failure;
 
 /// The kernel's login id of a process without a login.
-const NOBODY: u32 = u32::MAX;
+const NO_LOGIN: u32 = u32::MAX;
 
 /// Known identities. Users control their own environment, so it proves nothing by itself: only for root, who could
 /// write into the database anyway, it names the user behind it.
@@ -26,7 +26,7 @@ impl ProcessOwner {
         let login = login.and_then(|text| text.trim().parse().ok());
         Self {
             real: rustix::process::getuid().as_raw(),
-            login: login.filter(|uid| *uid != NOBODY),
+            login: login.filter(|uid| *uid != NO_LOGIN),
             sudo: std::env::var("SUDO_UID").ok().and_then(|text| text.parse().ok()),
         }
     }
@@ -45,7 +45,7 @@ impl ProcessOwner {
             self.sudo.filter(|uid| *uid != 0),
         ) {
             (Some(login), _) => format!("{}, as root", of(login)),
-            (None, Some(sudo)) => format!("{} by sudo's word, as root", of(sudo)),
+            (None, Some(sudo)) => format!("{} (reported by sudo), as root", of(sudo)),
             (None, None) => "root".into(),
         }
     }
@@ -96,7 +96,7 @@ mod tests {
                 0,
                 None,
                 Some(1000),
-                "alice, uid 1000 by sudo's word, as root",
+                "alice, uid 1000 (reported by sudo), as root",
             ),
             ("root logged in", 0, Some(0), None, "root"),
             ("a job", 0, None, None, "root"),

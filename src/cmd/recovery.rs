@@ -40,16 +40,16 @@ pub(super) fn action(word: &str) -> &str {
 }
 
 fn unknown(recovery: tachi_domain::RecoveryId) -> Failure {
-    Failure::from_text(format!("there is no recovery {recovery}"))
+    Failure::from_text(format!("no recovery has the id {recovery}"))
 }
 
 /// Notes if no engine runs: an action or an attempt is only written, and needs an engine to take effect.
-pub(crate) async fn note_if_nobody_works(source: &dyn Source) {
+pub(crate) async fn note_if_no_engine_runs(source: &dyn Source) {
     match source.situation().await {
         Ok(seen) => note_unless(seen.engines.iter().any(|engine| engine.alive)),
         // The action itself is written, so the failed check is only a note.
         Err(error) => out::note(format!(
-            "tachi: whether an engine runs is not known: {}",
+            "tachi: could not check if an engine is running: {}",
             error.chain()
         )),
     }
@@ -57,6 +57,8 @@ pub(crate) async fn note_if_nobody_works(source: &dyn Source) {
 
 pub(crate) fn note_unless(an_engine_works: bool) {
     if !an_engine_works {
-        out::note("tachi: no engine has signed lately: nothing happens before one runs, see `tachi status`");
+        out::note(
+            "tachi: no engine has sent a heartbeat lately: nothing happens until one is running, see `tachi status`",
+        );
     }
 }

@@ -63,8 +63,8 @@ pub(super) async fn unmute(args: MuteArgs) -> Result<u8, Failure> {
         || json!(unmuted),
         |_| {
             vec![format!(
-                "reports of {} are accepted again, by {}; {} of its reports were kept and started nothing: openstack notification list \
-             --status ignored shows them",
+                "reports of {} are accepted again, by {}; {} of its reports were stored without starting a recovery: openstack \
+                 notification list --status ignored shows them",
                 unmuted.lifted.reporter, unmuted.by, unmuted.lifted.kept
             )]
         },

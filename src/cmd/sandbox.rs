@@ -15,8 +15,7 @@ use crate::logging;
 use crate::out;
 use crate::wiring::Process;
 
-/// Short timeouts: simulated machines obey within a second, so nothing is gained by waiting minutes for one that does not, or for
-/// a broken BMC to be noticed.
+/// Short timeouts: simulated machines react within a second, so one that does not, or a broken BMC, is found within seconds.
 pub(crate) const SHORT_TIMEOUTS: &str =
     "power_off_limit = 8\npower_poll_interval = 1\nstorm_startup_grace = 0\nself_test_interval = 20\n";
 
@@ -71,13 +70,13 @@ impl Region {
                 tempfile::Builder::new()
                     .prefix("tachi-")
                     .tempdir()
-                    .map_err(|error| wrong("making a folder for the state", error))?,
+                    .map_err(|error| wrong("creating a folder for the state", error))?,
             ),
         };
         let state_dir = match (&folder, plan.state_dir) {
             (Some(folder), _) => folder.path().to_path_buf(),
             (None, Some(named)) => {
-                std::fs::create_dir_all(named).map_err(|error| wrong("making the state folder", error))?;
+                std::fs::create_dir_all(named).map_err(|error| wrong("creating the state folder", error))?;
                 std::path::absolute(named).map_err(|error| wrong("finding the state folder", error))?
             }
             (None, None) => return Err(Failure::from_text("no folder for the state")),
@@ -200,7 +199,7 @@ const OURS: &str = "# written by tachi for its simulated region";
 pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
     let file = args.clouds.display();
     match std::fs::read_to_string(&args.clouds) {
-        // It may be in use by a region that runs, so it is not changed here.
+        // A running region may be using it, so it is not changed here.
         Ok(text) if text.starts_with(OURS) => {
             let writable = std::fs::OpenOptions::new().append(true).open(&args.clouds);
             return writable.map(|_| ()).map_err(|error| {
@@ -210,7 +209,7 @@ pub(crate) fn check_clouds(args: &SandboxArgs) -> Result<(), Failure> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Ok(_) => {
             return Err(Failure::usage(format!(
-                "{file} exists and is not ours: name another file with --clouds"
+                "{file} exists and was not written by Tachi: name another file with --clouds"
             )));
         }
         Err(error) => return Err(Failure::new(format!("reading {file}"), error)),
@@ -246,7 +245,7 @@ pub(crate) fn print_addresses(region: &Region, args: &SandboxArgs, api: SocketAd
     Ok(())
 }
 
-/// Returns the options with which a command uses this region, whose only reference is the file that was just written.
+/// Returns the options with which a command uses this region.
 pub(crate) fn words(args: &SandboxArgs) -> String {
     let cloud = "--os-cloud tachi-sandbox";
     if args.clouds == Path::new("clouds.yaml") {

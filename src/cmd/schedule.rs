@@ -9,7 +9,7 @@ use super::status::code;
 use super::{Failure, command_settings};
 use crate::cli::{ScheduleCommand, ScheduleListArgs, ScheduleRunArgs};
 use crate::out::{Cell, Column, TextTable, answer, waiting};
-use crate::schedule::{Job, JobRunner as _, LONGEST, Outcome, Worker, manual};
+use crate::schedule::{Job, JobRunner as _, MAX_RUN, Outcome, Worker, manual};
 use crate::{source, wiring};
 
 pub(crate) async fn run(command: ScheduleCommand) -> Result<u8, Failure> {
@@ -67,11 +67,11 @@ async fn now(args: ScheduleRunArgs) -> Result<u8, Failure> {
     let run = manual::begin(&base, job.as_str(), &by).await?;
     let worker = Worker(args.config);
     let what = format!("the job {job}");
-    let work = waiting(&what, tokio::time::timeout(LONGEST, worker.run(job, run)));
+    let work = waiting(&what, tokio::time::timeout(MAX_RUN, worker.run(job, run)));
     let outcome = match manual::unless_stopped(work, stop).await {
         Ok(done) => done.unwrap_or_else(|_| Outcome {
             grade: Severity::Err,
-            details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
+            details: format!("stopped: not finished after {} min", MAX_RUN.as_secs() / 60),
         }),
         Err(stopped) => stopped.into(),
     };

@@ -48,7 +48,7 @@ pub(crate) async fn run(args: ServeArgs) -> Result<u8, Failure> {
 async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     if !args.config.config_file.is_empty() || !args.config.config_dir.is_empty() {
         return Err(Failure::usage(
-            "--sandbox makes its own configuration: leave --config-file and --config-dir out",
+            "--sandbox writes its own configuration: omit --config-file and --config-dir",
         ));
     }
     logging::start_on_stderr();
@@ -90,7 +90,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
     sandbox::print_addresses(&region, &args.region, api)?;
     if made > 0 {
         out::line(format!(
-            "segments    {} of their zones, as `tachi setup import --apply` puts them",
+            "segments    {} of their zones, as by `tachi setup import --apply`",
             count(made, "host is in the segment", "hosts are in segments")
         ));
     }
@@ -100,7 +100,7 @@ async fn with_region(args: ServeArgs) -> Result<u8, Failure> {
         && let Some(host) = region.sandbox.region().hosts().first()
     {
         out::line(format!(
-            "let one die curl -H 'X-Sandbox-Key: {}' --json '{{\"on\": false}}' {}/hosts/{}/power",
+            "fail a host curl -H 'X-Sandbox-Key: {}' --json '{{\"on\": false}}' {}/hosts/{}/power",
             region.sandbox.admin_key(),
             region.sandbox.urls().admin,
             host.name

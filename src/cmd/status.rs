@@ -22,7 +22,7 @@ use crate::{out, source};
 use part::{Part, running};
 
 /// Interval between two refreshes of `--watch`.
-const LOOK: Duration = Duration::from_secs(2);
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Escape sequence that clears a terminal.
 const CLEAR: &str = "\u{1b}[H\u{1b}[2J";
@@ -122,7 +122,7 @@ async fn shown(args: StatusArgs) -> Result<u8, Failure> {
         if !args.watch {
             return Ok(if args.check { code(grade) } else { crate::DONE });
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

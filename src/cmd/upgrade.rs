@@ -115,7 +115,7 @@ pub(super) async fn checks(settings: &Settings) -> Result<Vec<Check>, Failure> {
             .await
             .map_err(|error| Failure::new("opening the database", error).chain())
     } else {
-        Err(format!("there is no database at {} yet", settings.database))
+        Err(format!("there is no database yet at {}", settings.database))
     };
     let revision = revision(&store).await;
     let current = revision.grade == CheckGrade::Success;
@@ -203,11 +203,11 @@ async fn engines(store: &Store, clock: &Arc<dyn Clock>) -> Check {
         Ok(lines) if lines.iter().any(|line| is_alive(line, clock.wall())) => {
             check(NAME, CheckGrade::Success, None)
         }
-        Ok(_) => check(NAME, CheckGrade::Warning, "no engine runs".to_owned()),
+        Ok(_) => check(NAME, CheckGrade::Warning, "no engine is running".to_owned()),
         Err(error) => check(
             NAME,
             CheckGrade::Failure,
-            Failure::new("reading the roll", error).chain(),
+            Failure::new("reading the list of engines", error).chain(),
         ),
     }
 }
@@ -225,7 +225,7 @@ async fn rights(nova: &Nova) -> Check {
     }
 }
 
-/// Compares host names: a report names a host of ours, and Nova must know it under the very same name.
+/// Compares host names: a report names a registered host, and Nova must have it under exactly the same name.
 async fn names(store: &Store, nova: &Nova) -> Check {
     const NAME: &str = "Host Names";
     let region = match store.desk().region().await {

@@ -1,8 +1,8 @@
 //! A live drill: it powers off a host that holds only instances of the drill, and measures the recovery.
 //!
 //! The recovery is the ordinary one. The drill builds its canaries, closes the host to all others, checks twice that nothing else is on
-//! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a dead
-//! host with a recovery, like any host that dies. A drill is never resumed.
+//! it, and then does what `tachi fence off` does. From there on it only polls: if the process is killed after that, it leaves a failed host
+//! with a recovery, like any other failure. A drill is never resumed.
 
 pub(crate) mod admission;
 pub(crate) mod canaries;
@@ -40,16 +40,16 @@ pub(crate) use drill_report::{lines, object};
 pub(crate) use measured::Live;
 
 /// Timeout for building the canaries.
-const BUILT_WITHIN: Duration = Duration::from_mins(10);
+const BUILD_TIMEOUT: Duration = Duration::from_mins(10);
 
 /// Timeout for deleting the canaries.
-const GONE_WITHIN: Duration = Duration::from_mins(2);
+const DELETE_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Time that the recovery may take before the drill stops polling.
-const OVER_WITHIN: Duration = Duration::from_mins(20);
+const RECOVERY_TIMEOUT: Duration = Duration::from_mins(20);
 
 /// Interval between two polls of the recovery.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Limit of failed polls in a row before the drill stops polling.
 const MAX_ATTEMPTS: u32 = 120;
@@ -66,7 +66,7 @@ const ROW: &str = "live drill ";
 
 /// Returns the name of the row that marks a live drill of the host as running.
 pub(crate) fn row(host: &str) -> String {
-    format!("{ROW}{host}").chars().take(super::LONGEST).collect()
+    format!("{ROW}{host}").chars().take(super::MAX_ROW_NAME).collect()
 }
 
 /// The host, and everything that a drill of it needs.
@@ -86,7 +86,7 @@ struct Ready {
     reason: String,
 }
 
-/// Runs the drill. If `stop` ends before the host is switched off, everything is put back; after that, only the polling ends.
+/// Runs the drill. If `stop` ends before the host is switched off, everything is restored; after that, only the polling ends.
 pub(crate) async fn live(
     database: &Database,
     host: &admission::AdmittedHost,
@@ -133,7 +133,7 @@ async fn alone_in_region(database: &Database, row: &str) -> Result<(), Failure> 
     match lines.iter().find(of_others) {
         None => Ok(()),
         Some(line) => Err(Failure::from_text(format!(
-            "nothing was done: {} is under way, begun by {}",
+            "nothing was done: {} is running, started by {}",
             plain(&line.name),
             plain(&line.by)
         ))),
@@ -165,8 +165,7 @@ impl Drill<'_> {
         let off = switched_off(&self.host.config, &self.host.name, &reason).await;
         let off = off.map_err(|error| {
             error.below(&format!(
-                "{} may be off; its canaries and its service are left as they are: when it is known what it is, \
-                 `tachi drill {} --clean-up`",
+                "{} may be off; its canaries and its service stay as they are: find out its power state, then `tachi drill {} --clean-up`",
                 plain(&self.host.name),
                 plain(&self.host.name)
             ))
@@ -177,8 +176,8 @@ impl Drill<'_> {
             Ok(live) => live?,
             Err(stopped) => {
                 return Err(Failure::from_text(format!(
-                    "{stopped}; {} is off and is recovered as any host: `tachi recovery list --host {}`; afterwards `tachi drill {} \
-                     --clean-up`",
+                    "{stopped}; {} is off and is recovered like any other host: `tachi recovery list --host {}`; afterwards `tachi drill \
+                     {} --clean-up`",
                     plain(&self.host.name),
                     plain(&self.host.name),
                     plain(&self.host.name)
@@ -209,8 +208,8 @@ impl Drill<'_> {
                     .await?,
             );
         }
-        canaries::until_active(nova, host, &ids, BUILT_WITHIN).await?;
-        // This is the mark of an operator's planned work: recoveries leave it, and `tachi host return` ends it.
+        canaries::until_active(nova, host, &ids, BUILD_TIMEOUT).await?;
+        // This reason marks an operator's planned work: recoveries do not touch it, and `tachi host return` clears it.
         let reason = format!("live drill [{}]", planned_mark(RecoveryId(self.id)));
         self.close(made, &reason).await?;
         let ready = Ready {
@@ -221,7 +220,7 @@ impl Drill<'_> {
         // After this time an instance that was being scheduled while the host was closed is visible.
         let settle = self.database.settings.policy.settle_time();
         out::note(format!(
-            "{} on {} are built, and nothing else is placed there; waiting {} s, until what was being scheduled shows",
+            "{} on {} are built, and Nova places nothing else there; waiting {} s for instances that were already being scheduled",
             count(self.wish.make.count, "canary", "canaries"),
             plain(host),
             settle.as_secs()
@@ -239,10 +238,10 @@ impl Drill<'_> {
         Ok((known, predicted))
     }
 
-    /// Checks that the host holds only canaries.
+    /// Checks that only canaries are on the host.
     async fn alone(&self, ready: &Ready) -> Result<(), Failure> {
         let shown = host_contents::shown(&self.region.nova, &self.host.name).await;
-        let shown = shown.map_err(|error| Failure::new("looking whether canaries are alone on it", error))?;
+        let shown = shown.map_err(|error| Failure::new("checking that only canaries are on it", error))?;
         match host_contents::blocker(&shown, &ready.canaries, &ready.reason) {
             None => Ok(()),
             Some(why) => Err(Failure::from_text(why)),
@@ -263,7 +262,7 @@ impl Drill<'_> {
     }
 
     async fn delete(&self, ids: &[ServerId]) -> Result<(), Failure> {
-        self.region.delete(ids, GONE_WITHIN).await
+        self.region.delete(ids, DELETE_TIMEOUT).await
     }
 
     /// Polls until the recovery is done, and measures.
@@ -281,7 +280,7 @@ impl Drill<'_> {
             let server = self.region.nova.server(*id).await;
             shown.push((
                 *id,
-                server.map_err(|error| Failure::new("looking at a canary", error))?,
+                server.map_err(|error| Failure::new("reading a canary", error))?,
             ));
         }
         Ok(measured::measured(
@@ -311,7 +310,7 @@ impl Drill<'_> {
             if !by_us && Instant::now() >= ends {
                 by_us = true;
                 out::note(format!(
-                    "no monitor has reported {} within {} s: the drill does",
+                    "no monitor has reported {} within {} s: the drill reports it",
                     plain(&self.host.name),
                     self.wish.notice.as_secs()
                 ));
@@ -319,13 +318,13 @@ impl Drill<'_> {
                 // The recovery of this report is found in the list, like that of any other report.
                 self.database.fail(&self.host.name, &reason).await?;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
     /// Waits until the recovery is done, and shows what it waits for.
     async fn over(&self, id: RecoveryId) -> Result<RecoveryHistoryView, Failure> {
-        let ends = Instant::now() + OVER_WITHIN;
+        let ends = Instant::now() + RECOVERY_TIMEOUT;
         let (mut failures, mut told) = (0, String::new());
         loop {
             match self.database.recovery(id).await {
@@ -339,18 +338,22 @@ impl Drill<'_> {
                         out::note(format!("recovery {id} waits for {}", plain(&told)));
                     }
                 }
-                Ok(None) => return Err(Failure::from_text(format!("there is no recovery {id} any more"))),
+                Ok(None) => {
+                    return Err(Failure::from_text(format!(
+                        "recovery {id} does not exist any more"
+                    )));
+                }
                 Err(error) if failures >= MAX_ATTEMPTS => return Err(error),
                 Err(_) => failures += 1,
             }
             if Instant::now() >= ends {
                 return Err(Failure::from_text(format!(
-                    "recovery {id} is not over after {} min: `tachi recovery show {id}`; afterwards `tachi drill {} --clean-up`",
-                    OVER_WITHIN.as_secs() / 60,
+                    "recovery {id} has not ended after {} min: `tachi recovery show {id}`; afterwards `tachi drill {} --clean-up`",
+                    RECOVERY_TIMEOUT.as_secs() / 60,
                     plain(&self.host.name)
                 )));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -363,7 +366,7 @@ pub(crate) async fn clean_up(
     by: &str,
 ) -> Result<(), Failure> {
     let region = Region::open(database, host, by).await?;
-    region.delete(found, GONE_WITHIN).await?;
+    region.delete(found, DELETE_TIMEOUT).await?;
     let lines = database.base.store.jobs().jobs().await;
     let lines = lines.map_err(|error| Failure::new("reading the row of the drill", error))?;
     let row = row(host);
@@ -380,7 +383,7 @@ pub(crate) async fn clean_up(
     manual::end(&database.base, &row, line.run, &outcome).await
 }
 
-/// True if a drill may close and open the host's service: it is enabled, or an operator's drain has disabled it.
+/// True if a drill may disable and enable the host's service: it is enabled, or an operator's drain has disabled it.
 fn is_ours_to_open(service: &Service) -> bool {
     let reason = service.disabled_reason.as_deref().unwrap_or_default();
     service.enabled || tachi_domain::recovery::is_drained(reason)

@@ -8,10 +8,10 @@ use crate::cmd::Failure;
 use crate::source::Source;
 
 /// Limit of the recoveries that are searched.
-const LOOKED: u64 = 50;
+const MAX_SEARCHED: u64 = 50;
 
 /// Limit of the host recoveries that count.
-const COUNTED: usize = 10;
+const MAX_COUNTED: usize = 10;
 
 /// Prediction from the last recoveries.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -51,11 +51,11 @@ fn of(mut figures: Vec<(f64, f64)>) -> Option<Prediction> {
     })
 }
 
-/// Reads the prediction; `None` if no host was ever recovered.
+/// Reads the prediction; `None` if no host has been recovered yet.
 pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Prediction>, Failure> {
     let filter = RecoveryFilter {
         closed: true,
-        limit: Some(LOOKED),
+        limit: Some(MAX_SEARCHED),
         ..RecoveryFilter::default()
     };
     let rows = source.recoveries(&filter).await?;
@@ -64,7 +64,7 @@ pub(crate) async fn predicted(source: &dyn Source) -> Result<Option<Prediction>,
         .filter(|row| row.kind == RecoveryKind::Host && row.moves.succeeded > 0);
     let mut figures = Vec::new();
     for row in hosts {
-        if figures.len() == COUNTED {
+        if figures.len() == MAX_COUNTED {
             break;
         }
         let story = source.recovery(row.recovery).await?;

@@ -7,15 +7,12 @@ use super::{GradedAnswer, NAMED, Prediction, Shadow, text};
 
 /// Renders the result as lines.
 pub(crate) fn lines(shadow: &Shadow, predicted: Option<&Prediction>) -> Vec<String> {
-    let mut lines = vec![format!(
-        "shadow drill of {}: nothing is switched, moved or changed",
-        shadow.host
-    )];
+    let mut lines = vec![format!("shadow drill of {}: it only reads", shadow.host)];
     lines.extend(shadow.answers.iter().map(line));
     let order = &shadow.asked.order;
     let names: Vec<&str> = order.iter().take(NAMED).map(|(_, name)| name.as_str()).collect();
     lines.push(match order.len() {
-        0 => "nothing would be evacuated".to_owned(),
+        0 => "no instance would be evacuated".to_owned(),
         count if count > NAMED => format!(
             "{count} would be evacuated: {}, and {} more",
             names.join(", "),

@@ -83,7 +83,7 @@ impl ProgressReporter {
     }
 }
 
-/// Prints one or several objects; for people it prints `lines` instead, without making the object.
+/// Prints one or several objects; for people it prints `lines` instead, without building the object.
 pub(crate) fn object(
     shape: &ShapeArgs,
     now: Timestamp,
@@ -132,7 +132,7 @@ pub(crate) fn print<const N: usize>(
         let cells = columns.map(|name| Cell::prose(member(object.get(name))));
         (cells, object.clone())
     });
-    list(shape, now, &sheet, "there is nothing")
+    list(shape, now, &sheet, "nothing to show")
 }
 
 /// Renders a JSON value as YAML.

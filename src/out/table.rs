@@ -138,7 +138,7 @@ impl<const N: usize> TextTable<N> {
                 // In an empty list any column is empty.
                 None if self.rows.is_empty() => Ok(Selection::Member(name.clone())),
                 None => Err(format!(
-                    "there is no column {name:?}, these are there: {}",
+                    "no column is named {name:?}; available: {}",
                     self.names().join(", ")
                 )),
             }

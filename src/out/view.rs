@@ -11,7 +11,7 @@ use super::plain;
 use crate::cli::ShapeArgs;
 
 /// Minimum width of a line.
-const NARROWEST: usize = 20;
+const MIN_WIDTH: usize = 20;
 
 /// Time zone of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl View {
             None => terminal().map(|(width, _)| usize::from(width.0)),
         };
         Self {
-            width: width.map(|width| width.max(NARROWEST)),
+            width: width.map(|width| width.max(MIN_WIDTH)),
             zone: if shape.utc { Zone::Utc } else { Zone::Local },
             colours: is_screen && !dumb && !unwanted,
             now,

@@ -1,4 +1,4 @@
-//! Notices about long waits, so that a silent terminal is never unexplained.
+//! Notices about long waits, so that the operator knows what a silent command waits for.
 
 use std::io::IsTerminal as _;
 use std::time::Duration;

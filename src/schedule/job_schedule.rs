@@ -11,10 +11,10 @@ use tachi_domain::Timestamp;
 use tachi_operator::when::span;
 
 /// Minimum interval: engines check four times as often.
-const SHORTEST: Duration = Duration::from_mins(1);
+const MIN_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Maximum interval.
-const SELDOM: Duration = Duration::from_hours(24 * 366);
+const MAX_INTERVAL: Duration = Duration::from_hours(24 * 366);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum JobSchedule {
@@ -29,30 +29,30 @@ impl JobSchedule {
     ///
     /// # Errors
     ///
-    /// The text is no schedule; the message is for people.
+    /// The text is not a schedule; the message is for people.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let time = |text: &str| {
             // An hour of one digit is accepted as well.
             NaiveTime::parse_from_str(text, "%H:%M")
-                .map_err(|_| format!("{text:?} is no time of day such as 03:00"))
+                .map_err(|_| format!("{text:?} is not a time of day such as 03:00"))
         };
         match words[..] {
             ["daily", at] => Ok(Self::At(None, time(at)?)),
             ["weekly", day, at] => {
                 let day = day.parse();
-                let day: Weekday = day.map_err(|_| format!("{:?} is no day such as sun", words[1]))?;
+                let day: Weekday = day.map_err(|_| format!("{:?} is not a day such as sun", words[1]))?;
                 Ok(Self::At(Some(day), time(at)?))
             }
             ["every", lasts] => {
                 let lasts = span(lasts)?;
-                if (SHORTEST..=SELDOM).contains(&lasts) {
+                if (MIN_INTERVAL..=MAX_INTERVAL).contains(&lasts) {
                     Ok(Self::Every(lasts))
                 } else {
-                    Err(format!("{text:?} is not between every 1m and every 366d"))
+                    Err(format!("{text:?} is out of range: every 1m to every 366d"))
                 }
             }
-            _ => Err(format!("{text:?} is no time for a job")),
+            _ => Err(format!("{text:?} is not a schedule")),
         }
     }
 

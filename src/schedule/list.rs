@@ -1,5 +1,4 @@
 //! List of the jobs: the last run of each, its result, and the next run. The command and the API share this code.
-//! to the API.
 
 use std::time::Duration;
 
@@ -81,7 +80,7 @@ fn of_jobs(schedule: &Schedule, lines: &[JobLine], now: Timestamp) -> Vec<JobVie
                 (None, _) => "not yet".to_owned(),
                 (_, Some(end)) => end.details.clone(),
                 (Some(line), None) if is_under_way(line, now) => format!("under way: {}", line.by),
-                (Some(line), None) => format!("not finished: {} has gone", line.by),
+                (Some(line), None) => format!("not finished: {} has stopped", line.by),
             },
             next_at: when.map(|when| Time(begins_at(when, line, now, now, &Local))),
         })
@@ -148,7 +147,7 @@ mod tests {
         assert!(rows[1].next_at.is_some_and(|next| next > Time(at(60))));
         let result = |now| of_jobs(&schedule, &[line(None)], now)[0].result.clone();
         assert_eq!(result(at(60)), "under way: ctl-1:7:a");
-        assert_eq!(result(at(7_200)), "not finished: ctl-1:7:a has gone");
+        assert_eq!(result(at(7_200)), "not finished: ctl-1:7:a has stopped");
         let by_hand = of_jobs(&Schedule::default(), &[line(None)], at(60));
         assert_eq!(
             (by_hand.len(), by_hand[0].next_at),

@@ -15,13 +15,13 @@ use crate::wiring::Base;
 
 /// Records that `row` starts; returns the number of the run. Refused while another run is in progress.
 pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failure> {
-    let wrong = |error| Failure::new("writing that it begins (nothing was done)", error);
+    let wrong = |error| Failure::new("recording the start (nothing was done)", error);
     let jobs = base.store.jobs();
     let lines = jobs.jobs().await.map_err(wrong)?;
     let line = lines.iter().find(|line| line.name == row);
     if let Some(line) = line.filter(|line| is_under_way(line, base.clock.wall())) {
         return Err(Failure::from_text(format!(
-            "nothing was done: {} is under way since {}, begun by {}",
+            "nothing was done: {} is running since {}, started by {}",
             plain(row),
             Time(line.begun_at),
             plain(&line.by)
@@ -30,7 +30,7 @@ pub(crate) async fn begin(base: &Base, row: &str, by: &str) -> Result<u64, Failu
     let seen = line.map_or(0, |line| line.run);
     if !jobs.begin_job(row, seen, None, by).await.map_err(wrong)? {
         return Err(Failure::from_text(format!(
-            "nothing was done: somebody else has begun {} at this moment: see tachi jobs list",
+            "nothing was done: another run of {} has just started: see tachi jobs list",
             plain(row)
         )));
     }
@@ -44,7 +44,7 @@ pub(crate) async fn end(base: &Base, row: &str, run: u64, outcome: &Outcome) -> 
         .jobs()
         .end_job(row, run, outcome.grade, &outcome.details)
         .await;
-    stored.map_err(|error| Failure::new("writing what came of it", error))?;
+    stored.map_err(|error| Failure::new("recording the result", error))?;
     Ok(())
 }
 

@@ -8,23 +8,25 @@ use tachi_engine::ports::JobLine;
 
 use super::JobSchedule;
 
-/// Maximum duration of a run; then it is given up.
-pub(crate) const LONGEST: Duration = Duration::from_mins(30);
+/// Maximum duration of a run, after which it is stopped.
+pub(crate) const MAX_RUN: Duration = Duration::from_mins(30);
 
 /// Maximum duration of the drill of one host.
-pub(crate) const LONGEST_DRILL: Duration = Duration::from_mins(2);
+pub(crate) const MAX_DRILL: Duration = Duration::from_mins(2);
 
 /// Maximum difference between the clocks of engines. A row from further ahead was written by a clock that was set back since.
-const AHEAD: Duration = Duration::from_hours(1);
+const MAX_CLOCK_SKEW: Duration = Duration::from_hours(1);
 
 /// True if the job is running.
 pub(crate) fn is_under_way(line: &JobLine, now: Timestamp) -> bool {
     let longest = if line.name.starts_with("drill ") {
-        LONGEST_DRILL
+        MAX_DRILL
     } else {
-        LONGEST
+        MAX_RUN
     };
-    line.end.is_none() && line.begun_at <= now.plus(AHEAD) && now < line.begun_at.plus(longest + longest)
+    line.end.is_none()
+        && line.begun_at <= now.plus(MAX_CLOCK_SKEW)
+        && now < line.begun_at.plus(longest + longest)
 }
 
 /// Returns the due time of the next run: the last one that has passed without a run, else the next one. Several missed times are
@@ -38,7 +40,7 @@ pub(crate) fn begins_at<Z: TimeZone>(
 ) -> Timestamp {
     let due = line
         .and_then(|line| line.due)
-        .filter(|due| *due <= now.plus(AHEAD));
+        .filter(|due| *due <= now.plus(MAX_CLOCK_SKEW));
     match (when, due) {
         (JobSchedule::Every(_), None) => now,
         (JobSchedule::Every(period), Some(due)) => {
@@ -50,7 +52,7 @@ pub(crate) fn begins_at<Z: TimeZone>(
             let missed = when.before(now, zone).filter(|at| *at > due.unwrap_or(started));
             missed
                 .or_else(|| when.after(now, zone))
-                .unwrap_or(now.plus(LONGEST))
+                .unwrap_or(now.plus(MAX_RUN))
         }
     }
 }

@@ -13,7 +13,7 @@ use tachi_engine::ports::{Clock, JobLine, Jobs, JournalError};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Job, JobRunner, LONGEST, Outcome, Schedule, begins_at, is_under_way};
+use super::{Job, JobRunner, MAX_RUN, Outcome, Schedule, begins_at, is_under_way};
 
 /// Interval at which each engine checks.
 const CHECK_INTERVAL: Duration = Duration::from_secs(15);
@@ -29,7 +29,7 @@ pub(crate) struct Scheduler<Z> {
     name: String,
     started: Timestamp,
     /// Jobs that this engine may or may not have started: the database did not answer.
-    unsure: BTreeSet<&'static str>,
+    uncertain: BTreeSet<&'static str>,
     trouble: bool,
 }
 
@@ -45,7 +45,7 @@ impl<Z: TimeZone> Scheduler<Z> {
     ) -> Self {
         describe_gauge!(
             GOOD,
-            "When each job of [schedule] last ended with nothing worse than a warning, whichever engine ran it"
+            "When each job of [schedule] last ended without an error, on any engine"
         );
         Self {
             started: clock.wall(),
@@ -55,7 +55,7 @@ impl<Z: TimeZone> Scheduler<Z> {
             schedule,
             zone,
             name,
-            unsure: BTreeSet::new(),
+            uncertain: BTreeSet::new(),
             trouble: false,
         }
     }
@@ -101,7 +101,7 @@ impl<Z: TimeZone> Scheduler<Z> {
                 && is_under_way(line, now)
             {
                 // The start was written, although the database had not answered.
-                if self.unsure.remove(job.as_str()) && line.by == self.name {
+                if self.uncertain.remove(job.as_str()) && line.by == self.name {
                     self.carry_out(job, line.run, stop).await;
                 }
                 continue;
@@ -119,7 +119,7 @@ impl<Z: TimeZone> Scheduler<Z> {
                 Ok(true) => self.carry_out(job, seen.saturating_add(1), stop).await,
                 Ok(false) => {}
                 Err(error) => {
-                    self.unsure.insert(job.as_str());
+                    self.uncertain.insert(job.as_str());
                     return Err(error);
                 }
             }
@@ -134,9 +134,9 @@ impl<Z: TimeZone> Scheduler<Z> {
                 grade: Severity::Unknown,
                 details: "not finished: its engine was stopped".to_owned(),
             },
-            done = timeout(LONGEST, self.work.run(job, run)) => done.unwrap_or_else(|_| Outcome {
+            done = timeout(MAX_RUN, self.work.run(job, run)) => done.unwrap_or_else(|_| Outcome {
                 grade: Severity::Err,
-                details: format!("given up: not over after {} min", LONGEST.as_secs() / 60),
+                details: format!("stopped: not finished after {} min", MAX_RUN.as_secs() / 60),
             }),
         };
         let Outcome { grade, details } = outcome;

@@ -37,7 +37,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
                 Ok(())
             } else {
                 Err(Refusal::new(
-                    "is no absolute path",
+                    "is not an absolute path",
                     "write one such as /var/log/masakari/fencing-audit.jsonl",
                 ))
             }
@@ -52,7 +52,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
                 Ok(())
             } else {
                 Err(Refusal::new(
-                    "is no absolute path",
+                    "is not an absolute path",
                     "write one such as /etc/tachi/audit.key",
                 ))
             }
@@ -79,7 +79,7 @@ pub(super) fn audit(r: &mut Reader<'_>, state_path: &Path) -> Audit {
         required: r
             .bool("fencing", "audit_required")
             .default(true)
-            .help("sends no power command that cannot be written down")
+            .help("sends no power command that cannot be logged")
             .get(),
         key_file,
         second,

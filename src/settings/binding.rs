@@ -11,7 +11,7 @@ pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
     let mode = r
         .choice(G, "reporter_binding", &["off", "warn", "enforce"])
         .default("warn")
-        .help("whether a reporter counts only for the host that its name says: `enforce` refuses others, `warn` logs them").get();
+        .help("binds a reporter to the host in its name: `enforce` refuses reports of other hosts, `warn` logs them").get();
     let ours = BindingOptions::PATTERN;
     BindingOptions {
         mode: match mode {
@@ -22,19 +22,19 @@ pub(super) fn binding(r: &mut Reader<'_>) -> BindingOptions {
         user_names: patterns(
             r,
             "reporter_user_names",
-            "names of users that stand for the host at `{host}`",
+            "patterns of user names; `{host}` is the host that the user may report",
             &[ours],
         ),
         application_credentials: patterns(
             r,
             "reporter_application_credentials",
-            "the same of application credentials",
+            "patterns of names of application credentials, as for users",
             &[ours],
         ),
         certificates: patterns(
             r,
             "reporter_certificates",
-            "the same of client certificates, by their common name",
+            "patterns of common names of client certificates, as for users",
             &[],
         ),
     }

@@ -68,26 +68,27 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .parsed("database", "connection", usable, ToString::to_string)
         .secret()
         .harmless_if(DatabaseUrl::is_without_password)
-        .unit("URL").help("the database, as mysql+pymysql://user:password@host/masakari, postgresql://... or sqlite:////path; without, tachi.sqlite in `state_path`").optional();
+        .unit("URL").help("the database, as mysql+pymysql://user:password@host/masakari, postgresql://... or sqlite:////path; unless set \
+            tachi.sqlite in `state_path`").optional();
     let size = r
         .int("database", "max_pool_size")
         .default(10)
         .at_least(0)
         .unit("connections")
-        .help("connections of a process")
+        .help("maximum number of connections of a process")
         .get();
     let overflow: i64 = r
         .int("database", "max_overflow")
         .default(10)
         .range(-1..=i64::from(u32::MAX))
         .unit("connections")
-        .help("connections beyond that, when they are needed. -1: the default, for no process is without limit here")
+        .help("maximum number of additional connections under load. -1: the default, because there is always a limit")
         .get();
     let pool_timeout = Span {
         section: "database",
         option: "pool_timeout",
-        help: "how long a free connection is waited for, 1 s at least",
-        instead: "a free connection is waited for 1 s at least",
+        help: "timeout for a free connection, at least 1 s",
+        instead: "the timeout for a free connection is at least 1 s",
     }
     .read(r, Duration::from_secs(10))
     .unwrap_or_default()
@@ -96,7 +97,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .number("database", "connection_recycle_time")
         .default(3600.0)
         .unit("seconds")
-        .help("a connection that is older is replaced, after 1 s at the earliest. -1: it never is")
+        .help("age at which a connection is replaced, at least 1 s. -1: never")
         .get();
     let recycle = if recycle < 0.0 {
         NEVER
@@ -108,12 +109,12 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .default(10)
         .range(-1..=i64::from(u32::MAX))
         .unit("times")
-        .help("how often a server that does not answer is tried again at the start; -1: for ever")
+        .help("number of retries at the start if the server does not answer; -1: no limit")
         .get();
     let interval = r
         .seconds("database", "retry_interval")
         .default(Duration::from_secs(10))
-        .help("pause before it is tried again")
+        .help("pause between these retries")
         .get();
     let sql_mode = r
         .string("database", "mysql_sql_mode")
@@ -125,7 +126,7 @@ pub(super) fn database(r: &mut Reader<'_>, state_path: &Path) -> Database {
         .default(1)
         .range(0..=15)
         .unit("number")
-        .help("what a session waits for on a Galera node, as its bits")
+        .help("`wsrep_sync_wait` of sessions on a Galera node, as a bit mask")
         .get();
     let kind = match &url {
         None => return Database::file(&state_path.join("tachi.sqlite")),
@@ -166,8 +167,8 @@ fn usable(text: &str) -> Result<DatabaseUrl, Refusal> {
     let url = database_url(text).map_err(|error| Refusal::new(error.to_string(), "correct the URL"))?;
     if url.backend == Backend::Sqlite && url.path.is_none() {
         return Err(Refusal::new(
-            "keeps the database in memory",
-            "write a file, such as sqlite:////var/lib/tachi/tachi.sqlite",
+            "names a database in memory",
+            "name a file, such as sqlite:////var/lib/tachi/tachi.sqlite",
         ));
     }
     Ok(url)

@@ -15,12 +15,12 @@ pub(super) fn metrics_listen(r: &mut Reader<'_>) -> Option<SocketAddr> {
         "metrics_listen",
         |text| {
             text.parse::<SocketAddr>()
-                .map_err(|_| Refusal::new("is no address and port", "write one such as 127.0.0.1:15870"))
+                .map_err(|_| Refusal::new("is not an address and port", "write one such as 127.0.0.1:15870"))
         },
         ToString::to_string,
     )
     .unit("address and port")
-    .help("where a process that runs an engine serves /metrics and /healthz; nowhere unless set")
+    .help("address where a process with an engine serves /metrics and /healthz; none unless set")
     .optional()
 }
 
@@ -29,7 +29,8 @@ pub(super) fn worst_case_warning(r: &mut Reader<'_>) -> Duration {
     r.seconds("recovery", "worst_case_warning")
         .default(Duration::from_secs(180))
         .range(Duration::from_secs(1)..=Duration::from_secs(86_400))
-        .help("`tachi doctor` warns if it may take longer, from a power loss to the first evacuation ([doctor.md](doctor.md#worst-case-time))").get()
+        .help("limit above which `tachi doctor` warns about the worst-case time from a power loss to the first evacuation \
+            ([doctor.md](doctor.md#worst-case-time))").get()
 }
 
 /// `[recovery] sweep_interval`: the maximum delay that a lost wake-up may cause. Masakari checks for forgotten notifications at its three
@@ -45,8 +46,8 @@ pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
         let span = Span {
             section: "DEFAULT",
             option,
-            help: "upper bound of `sweep_interval`; 0 or less: none",
-            instead: "Masakari does not look by itself then; engines look all the same, every [recovery] sweep_interval",
+            help: "upper limit of `sweep_interval`; 0 or less: no limit",
+            instead: "Masakari would not poll then; engines still poll, every [recovery] sweep_interval",
         };
         span.read(r, Duration::from_secs(seconds))
     });
@@ -55,6 +56,6 @@ pub(super) fn sweep_interval(r: &mut Reader<'_>) -> Duration {
     r.seconds("recovery", "sweep_interval")
         .default(bound.max(least))
         .range(least..=Duration::from_secs(60))
-        .help("how long a lost wake-up may cost; not more than the three intervals of Masakari")
+        .help("interval at which engines poll for work, which is the delay of a lost wake-up; at most the three intervals of Masakari")
         .get()
 }

@@ -59,11 +59,11 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
                 continue;
             }
             _ => {
-                let help = "it is messagingv2, messaging, log or noop; a line for each of several";
+                let help = "write messagingv2, messaging, log or noop, one per line";
                 r.refuse(
                     "oslo_messaging_notifications",
                     "driver",
-                    Refusal::new("is no driver of events", help),
+                    Refusal::new("is not a notification driver", help),
                 );
                 continue;
             }
@@ -75,13 +75,13 @@ pub(super) fn events(r: &mut Reader<'_>, host: &str) -> EventSettings {
     settings.broker = messaging::messaging(
         r,
         "oslo_messaging_notifications",
-        "a broker for events alone; that of [DEFAULT] unless set",
+        "a separate broker for events; that of [DEFAULT] unless set",
         host,
     );
     settings.topics = r
         .list("events", "topics")
         .default(vec![TOPIC.to_owned()])
-        .help("queues that events go to")
+        .help("topics of the events")
         .get();
     settings
 }

@@ -15,7 +15,7 @@ use crate::cmd::Failure;
 const PLACES: [&str; 2] = ["/etc/tachi/fencing.toml", "/etc/masakari/fencing.toml"];
 
 /// Maximum size of the devices' file, in bytes.
-const LONGEST: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// The fence devices, and the limits of their use.
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Pauses {
 }
 
 impl Pauses {
-    /// A device that hangs is noticed within a minute: this interval, ten seconds without an answer, and the time to store the result.
+    /// A hanging device is found within a minute: this interval, ten seconds without an answer, and the time to store the result.
     const WATCHING: Duration = Duration::from_secs(40);
     const BESIDE: Duration = Duration::from_secs(300);
 }
@@ -48,7 +48,15 @@ impl Pauses {
 /// Reads the options of `[fencing]` about devices.
 pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
     const G: &str = "fencing";
-    let named = r.string(G, "devices_file").unit("path").help("the fence devices, an absolute path; without, /etc/tachi/fencing.toml or /etc/masakari/fencing.toml if there").optional().map(PathBuf::from);
+    let named = r
+        .string(G, "devices_file")
+        .unit("path")
+        .help(
+            "file of the fence devices, an absolute path; unless set \
+        /etc/tachi/fencing.toml or /etc/masakari/fencing.toml if it exists",
+        )
+        .optional()
+        .map(PathBuf::from);
     if let Some(path) = named.as_deref().filter(|path| !path.is_absolute()) {
         let why = format!("{} is not an absolute path", path.display());
         r.refuse(G, "devices_file", Refusal::new(why, "write the whole path"));
@@ -59,7 +67,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
         .default(4)
         .range(1..=64)
         .unit("commands")
-        .help("power commands of an engine at once")
+        .help("maximum number of concurrent power commands of an engine")
         .get();
     // An explicit interval applies to all engines.
     let beside = (!r.is_set(G, "self_test_interval")).then_some(Pauses::BESIDE);
@@ -67,7 +75,7 @@ pub(super) fn fencing(r: &mut Reader<'_>) -> Fencing {
         .seconds(G, "self_test_interval")
         .default(Pauses::WATCHING)
         .range(Duration::ZERO..=Duration::from_secs(86_400))
-        .help("between two tests of a device by the engine that watches; each other engine every 300 s unless set. 0: never").get();
+        .help("interval of the tests of a device by the engine that watches; every other engine uses 300 s unless set. 0: no tests").get();
     Fencing {
         file: named.or_else(there),
         maas: maas(r),
@@ -121,8 +129,8 @@ impl Fencing {
     pub(crate) fn fact(&self, mode: FencingMode) -> String {
         match (mode, self.place()) {
             (FencingMode::Engine, Some(place)) => format!("ok: engine, through {place}"),
-            (FencingMode::Engine, None) => "of no use: mode engine without a fence device".into(),
-            (FencingMode::DryRun, _) => "dry-run: nothing is switched off and nothing recovered".into(),
+            (FencingMode::Engine, None) => "not working: mode engine without a fence device".into(),
+            (FencingMode::DryRun, _) => "dry-run: no power-off and no recovery".into(),
             (FencingMode::External, _) => "ok: external".into(),
         }
     }
@@ -136,12 +144,14 @@ fn read(path: &Path) -> Result<String, Failure> {
     let ours = rustix::process::geteuid().as_raw();
     if metadata.mode() & 0o022 != 0 || (metadata.uid() != 0 && metadata.uid() != ours) {
         return Err(Failure::usage(format!(
-            "{} could be changed by others: it must belong to root or to us, and be writable by its owner alone",
+            "{} could be changed by others: it must belong to root or to this process's user, and be writable by its owner only",
             path.display()
         )));
     }
     let mut text = String::new();
-    file.take(LONGEST).read_to_string(&mut text).map_err(wrong)?;
+    file.take(MAX_FILE_BYTES)
+        .read_to_string(&mut text)
+        .map_err(wrong)?;
     Ok(text)
 }
 
@@ -150,7 +160,7 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
     let url = r
         .string("fencing", "maas_url")
         .unit("URL")
-        .help("the one MAAS that switches all hosts, where there is no file")
+        .help("the MAAS that switches all hosts, if there is no devices file")
         .optional();
     let key = r
         .parsed(
@@ -160,11 +170,14 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
                 let source: Source = text.parse().map_err(|error: tachi_fence::CredentialError| {
                     Refusal::new(
                         error.to_string(),
-                        "write file:/path or cred:name; the key itself stays out of here",
+                        "write file:/path or cred:name, and not the key itself",
                     )
                 })?;
                 source.load().map_err(|error| {
-                    Refusal::new(error.to_string(), "put the key there, readable by us alone")
+                    Refusal::new(
+                        error.to_string(),
+                        "put the key there, readable only by this process's user",
+                    )
                 })
             },
             |_| "***".into(),
@@ -172,18 +185,18 @@ fn maas(r: &mut Reader<'_>) -> Option<MaasOptions> {
         .secret()
         // The value names only the place of the key.
         .harmless_if(|_| true)
-        .help("where MAAS's key is: file:/path, or cred:name of systemd")
+        .help("place of MAAS's key: file:/path, or cred:name of systemd")
         .optional();
     let ca_file = r
         .string("fencing", "maas_ca_file")
         .unit("path")
-        .help("authorities of MAAS's certificate")
+        .help("CA certificates for MAAS")
         .optional()
         .map(PathBuf::from);
     let allow_http = r
         .bool("fencing", "maas_allow_http")
         .default(false)
-        .help("talks to MAAS without TLS")
+        .help("allows MAAS without TLS")
         .get();
     let url = url?;
     let Some(key) = key else {

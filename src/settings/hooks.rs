@@ -18,7 +18,7 @@ const TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration:
 pub(crate) struct Hooks {
     /// Certificate authorities in addition to the system's.
     pub(crate) ca_file: Option<PathBuf>,
-    /// Notes about settings that are not followed literally.
+    /// Notes about settings that are adapted.
     pub(crate) notes: Vec<String>,
 }
 
@@ -32,7 +32,7 @@ struct HookEntry {
 fn help(kind: FlowKind) -> &'static str {
     match kind {
         FlowKind::HostAuto => {
-            "host recovery, unless a reserved host takes the instances: Masakari's tasks, and your hooks among them ([hooks.md](hooks.md))"
+            "host recovery without a reserved host: Masakari's tasks and your hooks, in order ([hooks.md](hooks.md))"
         }
         FlowKind::HostReserved => "host recovery with a reserved host",
         FlowKind::Instance => "instance recovery",
@@ -47,12 +47,12 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
         .seconds(GROUP, "timeout")
         .default(own.timeout)
         .range(TIMEOUT)
-        .help("how long one run of a hook may take, unless it says so itself ([hooks.md](hooks.md))")
+        .help("timeout of one run of a hook, unless the hook sets its own ([hooks.md](hooks.md))")
         .get();
     let on_failure = r
         .choice(GROUP, "on_failure", &["abort", "continue"])
         .default("abort")
-        .help("whether a recovery fails when a hook does, unless the hook says so itself")
+        .help("effect of a failed hook on its recovery, unless the hook sets its own")
         .get();
     let defaults = Defaults {
         timeout,
@@ -66,7 +66,7 @@ pub(super) fn flows(r: &mut Reader<'_>) -> (Flows, Hooks) {
         ca_file: r
             .string(GROUP, "ca_file")
             .unit("path")
-            .help("authorities for hooks that are URLs, beside those of the system")
+            .help("CA certificates for hooks that are URLs, in addition to the system's")
             .optional()
             .map(PathBuf::from),
         notes: Vec::new(),
@@ -104,7 +104,7 @@ fn written(kind: FlowKind, text: &str, defaults: Defaults) -> Result<HookEntry, 
             && let Err(error) = reqwest::Url::parse(url)
         {
             return Err(Refusal::new(
-                format!("the address of hook {} is no URL: {error}", hook.name()),
+                format!("the address of hook {} is not a URL: {error}", hook.name()),
                 "write https://host/path",
             ));
         }
@@ -183,7 +183,8 @@ mod tests {
             (
                 "an unknown step",
                 "instance_failure_recovery_tasks = pre:['stop_it'],main:[],post:[]",
-                "unknown step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, exec:/path or http(s)://address",
+                "unknown step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, \
+                 exec:/path or http(s)://address",
             ),
             (
                 "no lists",
@@ -193,7 +194,7 @@ mod tests {
             (
                 "no address",
                 "host_rh_failure_recovery_tasks = pre:['http://[::/']",
-                "the address of hook http://[::/ is no URL",
+                "the address of hook http://[::/ is not a URL",
             ),
         ];
         for (case, line, expected) in cases {

@@ -13,12 +13,11 @@ use tachi_api::{
 };
 use tachi_config::{Ini, Reader, Refusal};
 
-/// Maximum time that a client may keep a connection without sending anything, whatever the option allows: more than any client
-/// needs, and little enough against attackers.
-const LONGEST_PATIENCE: Duration = Duration::from_secs(75);
+/// Upper limit of the timeout for silent clients: longer than any client needs, and short enough against attackers.
+const MAX_CLIENT_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Maximum time for the body of a request.
-const LONGEST_BODY: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The web board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl Http {
 
     /// Adds the options that the API needs.
     pub(crate) fn apply(&self, options: &mut tachi_api::Options) {
-        options.body_timeout = self.patience.min(LONGEST_BODY);
+        options.body_timeout = self.patience.min(BODY_TIMEOUT);
         options.max_line_bytes = self.max_line_bytes;
         options.base_path.clone_from(&self.base_path);
         options.scheme_header.clone_from(&self.scheme_header);
@@ -107,7 +106,7 @@ pub(super) fn workers(r: &mut Reader<'_>) -> Option<usize> {
     r.int("DEFAULT", "masakari_api_workers")
         .range(1..=1024)
         .unit("threads")
-        .help("threads of the process; one for each core unless set")
+        .help("number of threads of the process; one per core unless set")
         .optional()
 }
 
@@ -117,18 +116,18 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
     let patience = r
         .seconds(G, "client_socket_timeout")
         .default(Duration::from_secs(900))
-        .help("how long a client may say nothing; 75 s at most, and 0 means that, too")
+        .help("timeout for a client that sends nothing; at most 75 s, which 0 means, too")
         .get();
     let patience = if patience.is_zero() {
-        LONGEST_PATIENCE
+        MAX_CLIENT_TIMEOUT
     } else {
-        patience.min(LONGEST_PATIENCE)
+        patience.min(MAX_CLIENT_TIMEOUT)
     };
     let keep_idle = r
         .seconds(G, "tcp_keepidle")
         .default(Duration::from_secs(600))
         .range(Duration::from_secs(1)..=Duration::from_secs(32_767))
-        .help("how long a connection is silent before it is asked whether it is alive")
+        .help("idle time of a connection before TCP keepalive probes are sent")
         .get();
     let line_format = r
         .string(G, "wsgi_log_format")
@@ -136,9 +135,9 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
         .check(|text| {
             LineFormat::parse(text)
                 .map(drop)
-                .map_err(|error| Refusal::new("is no format of a line", error.to_string()))
+                .map_err(|error| Refusal::new("is not a log format", error.to_string()))
         })
-        .help("line of the access log, with eventlet's names and ours")
+        .help("format of access log lines, with eventlet's names and ours")
         .get();
     let access_log = if json_log {
         AccessLog::Fields
@@ -156,14 +155,14 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
             .default(1000)
             .range(1..=1_000_000)
             .unit("connections")
-            .help("connections at a time")
+            .help("maximum number of concurrent connections")
             .get(),
         max_line_bytes: r
             .int(G, "max_header_line")
             .default(16_384)
             .range(2048..=1 << 20)
             .unit("bytes")
-            .help("longest first line and longest header of a request")
+            .help("maximum size of the request line and of each header")
             .get(),
         keep_alive: r
             .bool(G, "keep_alive")
@@ -172,7 +171,7 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
             .get(),
         scheme_header: r
             .parsed(G, "secure_proxy_ssl_header", scheme_header, ToString::to_string)
-            .help("header with the scheme that links in answers have, as HTTP_X_FORWARDED_PROTO")
+            .help("header with the scheme for links in answers, such as HTTP_X_FORWARDED_PROTO")
             .optional(),
         forwarded_for: r
             .bool("DEFAULT", "use_forwarded_for")
@@ -187,17 +186,17 @@ pub(super) fn http(r: &mut Reader<'_>, ini: &Ini, json_log: bool) -> Http {
                     return Ok(());
                 }
                 Err(Refusal::new(
-                    "does not begin with a slash",
+                    "does not start with a slash",
                     "write a path such as /instance-ha",
                 ))
             })
             .unit("path")
-            .help("path under which a proxy passes requests on without taking it off, such as /instance-ha")
+            .help("path prefix that a proxy leaves in the requests, such as /instance-ha")
             .optional()
             .unwrap_or_default(),
         project_ids: r
             .parsed("osapi_v1", "project_id_regex", project_ids, written)
-            .help("pattern of the project id that paths of old clients begin with")
+            .help("pattern of the project id at the start of old clients' paths")
             .optional(),
         access_log,
         health: health(r),
@@ -224,7 +223,7 @@ fn board(r: &mut Reader<'_>) -> WebBoard {
         .get();
     let actions = r.bool("board", "actions").default(false);
     let actions = actions
-        .help("lets it say words, too, as approve and freeze")
+        .help("allows actions in the board, such as approve and freeze")
         .get();
     match (enabled, actions) {
         (false, _) => WebBoard::Off,
@@ -249,7 +248,7 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
     let key = file("ssl_key_file", "its key, PEM, without a passphrase");
     let client_authorities = file(
         "ssl_ca_file",
-        "authorities of which each client needs a certificate; unless set none is asked for",
+        "CA certificates; each client needs a certificate of one of them. Unless set clients need none",
     );
     if !wanted {
         return None;
@@ -296,18 +295,14 @@ fn tls(r: &mut Reader<'_>) -> Option<Tls> {
 /// Parses the name of a header, as WSGI or as HTTP spells it.
 fn scheme_header(text: &str) -> Result<HeaderName, Refusal> {
     let name = text.strip_prefix("HTTP_").unwrap_or(text).replace('_', "-");
-    name.parse().map_err(|_| {
-        Refusal::new(
-            "is no name of a header",
-            "write HTTP_X_FORWARDED_PROTO or the like",
-        )
-    })
+    name.parse()
+        .map_err(|_| Refusal::new("is not a header name", "write HTTP_X_FORWARDED_PROTO or similar"))
 }
 
 /// Compiles a pattern for a whole segment of a path.
 fn project_ids(text: &str) -> Result<Regex, Refusal> {
     Regex::new(&format!("{BEGIN}{text}{END}"))
-        .map_err(|_| Refusal::new("is no regular expression", "write one such as [0-9a-f\\-]+"))
+        .map_err(|_| Refusal::new("is not a regular expression", "write one such as [0-9a-f\\-]+"))
 }
 
 /// Reads a list whose items are checked one by one.
@@ -331,7 +326,7 @@ fn range(text: &str) -> Result<IpNet, Refusal> {
     let address = || text.parse::<IpAddr>().map(IpNet::from);
     text.parse().or_else(|_| address()).map_err(|_| {
         Refusal::new(
-            format!("`{text}` is no network"),
+            format!("`{text}` is not a network"),
             "write networks such as 127.0.0.0/8, ::1/128",
         )
     })
@@ -340,7 +335,7 @@ fn range(text: &str) -> Result<IpNet, Refusal> {
 fn port_and_path(text: &str) -> Result<(u16, PathBuf), Refusal> {
     let wrong = || {
         Refusal::new(
-            format!("`{text}` is no port and path"),
+            format!("`{text}` is not a port and path"),
             "write port:path, as 15868:/run/x",
         )
     };
@@ -353,7 +348,7 @@ fn backend(text: &str) -> Result<HealthBackend, Refusal> {
     found.map(|&(_, backend)| backend).ok_or_else(|| {
         let names = HealthBackend::ALL.map(|(name, _)| name).join(", ");
         Refusal::new(
-            format!("there is no backend `{text}`"),
+            format!("no backend is named `{text}`"),
             format!("write any of {names}"),
         )
     })
@@ -366,7 +361,7 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
     let backends = each(
         r,
         (G, "backends"),
-        "what /healthcheck looks at: disable_by_file, disable_by_files_ports, enable_by_files, database",
+        "checks of /healthcheck: disable_by_file, disable_by_files_ports, enable_by_files, database",
         &["disable_by_file"],
         backend,
     );
@@ -382,7 +377,7 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
         detailed: r
             .bool(G, "detailed")
             .default(false)
-            .help("/healthcheck tells the names of files")
+            .help("shows file names in /healthcheck")
             .get(),
         disable_file: r
             .string(G, "disable_by_file_path")
@@ -393,7 +388,7 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
                     .unwrap_or_default(),
             )
             .unit("path")
-            .help("disable_by_file: while this file is there, the answer is 503")
+            .help("disable_by_file: while this file exists, the answer is 503")
             .optional()
             .map(PathBuf::from),
         disable_files: each(
@@ -414,7 +409,7 @@ fn health(r: &mut Reader<'_>) -> HealthOptions {
         allowed_source_ranges: each(
             r,
             (G, "allowed_source_ranges"),
-            "networks that may ask; empty: everybody",
+            "networks that may read it; empty: all",
             &[],
             range,
         ),
@@ -442,13 +437,14 @@ fn metrics(r: &mut Reader<'_>) -> Option<MetricsSettings> {
             G,
             "listen",
             |text| {
-                text.parse::<SocketAddr>()
-                    .map_err(|_| Refusal::new("is no address and port", "write one such as 127.0.0.1:15869"))
+                text.parse::<SocketAddr>().map_err(|_| {
+                    Refusal::new("is not an address and port", "write one such as 127.0.0.1:15869")
+                })
             },
             ToString::to_string,
         )
         .unit("address and port")
-        .help("an address for /metrics alone")
+        .help("a separate address for /metrics")
         .optional();
     enabled.then_some(MetricsSettings {
         allowed_source_ranges,
@@ -474,7 +470,7 @@ fn cors_group(r: &mut Reader<'_>, section: &str, default: &CorsGroup) -> CorsGro
     let header = |text: &str| {
         text.parse::<HeaderName>()
             .map(drop)
-            .map_err(|_| Refusal::new(format!("`{text}` is no name of a header"), "correct it"))
+            .map_err(|_| Refusal::new(format!("`{text}` is not a header name"), "correct it"))
     };
     CorsGroup {
         origins: each(
@@ -498,7 +494,7 @@ fn cors_group(r: &mut Reader<'_>, section: &str, default: &CorsGroup) -> CorsGro
         max_age: r
             .seconds(section, "max_age")
             .default(default.max_age)
-            .help("how long a browser may keep what it was allowed")
+            .help("how long a browser may cache the answer to a preflight request")
             .get(),
         methods: r
             .list(section, "allow_methods")
@@ -522,7 +518,7 @@ fn origin(text: &str) -> Result<String, Refusal> {
         return Ok(origin.to_owned());
     }
     Err(Refusal::new(
-        format!("`{text}` is no origin"),
+        format!("`{text}` is not an origin"),
         "write scheme, host and port, as https://dashboard.example.org",
     ))
 }

@@ -39,18 +39,18 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
     let strategy = r
         .choice("DEFAULT", "auth_strategy", &["keystone", "noauth2"])
         .default("keystone")
-        .help("how callers are known: by a token of Keystone, or not at all, for development")
+        .help("authentication of callers: by Keystone tokens, or none, for development")
         .get();
     let uri = r
         .string(AUTHTOKEN, "www_authenticate_uri")
         .unit("URL")
-        .help("address of Keystone that a refused caller is shown; `auth_url` unless set")
+        .help("Keystone address in a refusal (401); `auth_url` unless set")
         .optional();
     let cache = Span {
         section: AUTHTOKEN,
         option: "token_cache_time",
-        help: "how long what Keystone says of a token is believed. 0 or less: Keystone is asked each time",
-        instead: "Keystone is asked about each request",
+        help: "how long the validation of a token is cached. 0 or less: no cache",
+        instead: "each request is validated by Keystone",
     }
     .read(r, Duration::from_secs(300))
     .unwrap_or_default();
@@ -59,29 +59,30 @@ pub(super) fn auth_strategy(r: &mut Reader<'_>, session: Option<&Options>) -> Au
         .default(3)
         .range(0..=10)
         .unit("times")
-        .help("how often Keystone is asked again when no connection could be made")
+        .help("number of retries if the connection to Keystone fails")
         .get();
     let defaults = TokenOptions::default();
     let tokens = TokenOptions {
         service_roles: r
             .list(AUTHTOKEN, "service_token_roles")
             .default(defaults.service_roles)
-            .help("any of these roles makes a token a service's")
+            .help("roles of service tokens; one of them is enough")
             .get(),
         service_roles_required: r
             .bool(AUTHTOKEN, "service_token_roles_required")
             .default(defaults.service_roles_required)
-            .help("refuses a service token without such a role, which otherwise is only of no use")
+            .help("refuses a service token without such a role, which is otherwise ignored")
             .get(),
         service_type: r
             .string(AUTHTOKEN, "service_type")
-            .help("our own type in access rules of application credentials, instance-ha; unless set tokens with such rules are refused")
+            .help("service type of this API in access rules of application credentials, instance-ha; unless set tokens with such rules \
+                are refused")
             .optional(),
     };
     // The option is read so that a wrong value is reported; a request without an identity is refused with 401 either way.
     r.bool(AUTHTOKEN, "delay_auth_decision")
         .default(false)
-        .help("accepted: a request without an identity gets 401 either way")
+        .help("accepted without effect: a request without an identity gets 401 either way")
         .get();
     if strategy == "noauth2" {
         return AuthStrategy::Noauth2;
@@ -103,7 +104,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     // User and password may be in a section of another name; the connection options may not.
     let section = r
         .string(AUTHTOKEN, "auth_section")
-        .help("another section with user and password")
+        .help("name of another section with user and password")
         .optional();
     let section = section.as_deref().unwrap_or(AUTHTOKEN);
     let kind = r
@@ -113,7 +114,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
             &["password", "v3password", "v3applicationcredential"],
         )
         .default("password")
-        .help("how we log in to Keystone")
+        .help("method of Tachi's own login to Keystone")
         .get();
     let auth_url = r
         .string(section, "auth_url")
@@ -128,16 +129,16 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
     let tls = tls(r, AUTHTOKEN);
     let connect_timeout = r
         .seconds(AUTHTOKEN, "http_connect_timeout")
-        .help("how long connecting to Keystone may take")
+        .help("timeout for connecting to Keystone")
         .optional();
     let timeout = r
         .seconds(AUTHTOKEN, "timeout")
-        .help("how long an answer of Keystone may take; `http_connect_timeout` unless set")
+        .help("timeout for an answer of Keystone; `http_connect_timeout` unless set")
         .optional();
     // The option has no effect: Keystone is called at auth_url, where our own token comes from.
     r.string(AUTHTOKEN, "interface")
         .default("internal".into())
-        .help("accepted: Keystone is asked at `auth_url`")
+        .help("accepted without effect: Keystone is called at `auth_url`")
         .get();
     let auth_url = auth_url?;
     let credentials = if kind == "v3applicationcredential" {
@@ -155,7 +156,7 @@ pub(super) fn keystone_authtoken(r: &mut Reader<'_>) -> Option<Options> {
             return missing(r, section, "username", "with password");
         };
         let Some(project) = identity.project else {
-            return missing(r, section, "project_name", "the project our own user logs in to");
+            return missing(r, section, "project_name", "the project of Tachi's own user");
         };
         Credentials::Password {
             user,
@@ -197,7 +198,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
     let auth_url = r
         .string(G, "os_privileged_user_auth_url")
         .unit("URL")
-        .help("Keystone of the user that calls Nova; without, the user of `[keystone_authtoken]` does")
+        .help("Keystone of the user that calls Nova; unless set the user of `[keystone_authtoken]` calls it")
         .optional();
     let user = r
         .string(G, "os_privileged_user_name")
@@ -223,7 +224,8 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
         .get();
     let region = r
         .string(G, "os_region_name")
-        .help("region of Nova in the catalogue; without, `[keystone_authtoken] region_name` or the only one that there is. If there are several, nothing starts")
+        .help("region of Nova in the catalogue; unless set `[keystone_authtoken] region_name` or the only region. With several regions \
+            the services do not start")
         .optional();
     let compute = r
         .parsed(
@@ -231,7 +233,7 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
             "nova_catalog_admin_info",
             |text| {
                 text.parse::<CatalogInfo>().map_err(|error| {
-                    Refusal::new(error.to_string(), "write compute:nova:publicURL or the like")
+                    Refusal::new(error.to_string(), "write compute:nova:publicURL or similar")
                 })
             },
             ToString::to_string,
@@ -245,13 +247,13 @@ pub(super) fn nova(r: &mut Reader<'_>, authtoken: Option<Options>) -> Option<Opt
     let ca_file = r
         .string(G, "nova_ca_certificates_file")
         .unit("path")
-        .help("authorities of Nova's certificate")
+        .help("CA certificates for Nova")
         .optional()
         .map(PathBuf::from);
     let insecure = r
         .bool(G, "nova_api_insecure")
         .default(false)
-        .help("does not check Nova's certificate")
+        .help("skips the check of Nova's certificate")
         .get();
     let region = region.map_or_else(|| keystone_region(r), Region::Named);
     let mut options = match (auth_url, user, password.filter(is_given), tenant) {

@@ -38,50 +38,50 @@ pub(super) fn messaging(
     let exchange = name(
         r,
         "control_exchange",
-        "exchange of what Masakari's API sends, and of events",
+        "exchange of the messages of Masakari's API, and of events",
         "masakari",
     );
     let topic = name(
         r,
         "masakari_topic",
-        "topic of what Masakari's API sends",
+        "topic of the messages of Masakari's API",
         "ha_engine",
     );
     let quorum = r
         .bool(RABBIT, "rabbit_quorum_queue")
-        .help("whether queues are quorum queues; ours are unless this says no")
+        .help("uses quorum queues; Tachi's own queues are quorum queues unless this is false")
         .optional();
     let durable = r
         .bool(RABBIT, "amqp_durable_queues")
-        .help("whether the queue for what Masakari's API sends is durable")
+        .help("makes the queue for messages of Masakari's API durable")
         .optional();
     let heartbeat = r
         .seconds(RABBIT, "heartbeat_timeout_threshold")
         .default(Duration::from_secs(60))
         .range(Duration::ZERO..=Duration::from_secs(3600))
-        .help("silence for longer than this ends a connection; 0: it never does")
+        .help("heartbeat timeout of a connection; 0: none")
         .get();
     let first_pause = r
         .seconds(RABBIT, "rabbit_retry_interval")
         .default(Duration::from_millis(250))
         .range(Duration::from_millis(10)..=Duration::from_secs(60))
-        .help("the first pause before a broker is tried again; each further one is twice as long")
+        .help("first pause before reconnecting; each further one is twice as long")
         .get();
     let longest_pause = r
         .seconds(RABBIT, "rabbit_interval_max")
         .default(Duration::from_secs(10))
         .range(Duration::from_millis(10)..=Duration::from_secs(600))
-        .help("the longest pause")
+        .help("maximum pause before reconnecting")
         .get();
     let wants_tls = r
         .bool(RABBIT, "ssl")
         .default(false)
-        .help("talks TLS to the broker; the URL may say so, too")
+        .help("uses TLS to the broker, as the URL may request, too")
         .get();
     let mut file = |option, help: &'static str| r.string(RABBIT, option).unit("path").help(help).optional();
     let files = [
-        file("ssl_ca_file", "authorities of the broker's certificate"),
-        file("ssl_cert_file", "our certificate, if the broker wants one"),
+        file("ssl_ca_file", "CA certificates for the broker"),
+        file("ssl_cert_file", "client certificate, if the broker requires one"),
         file("ssl_key_file", "its key"),
     ];
     let url = url.filter(|url| !url.hosts.is_empty())?;
@@ -130,7 +130,7 @@ fn name(r: &mut Reader<'_>, option: &str, help: &'static str, default: &str) -> 
                 return Ok(());
             }
             Err(Refusal::new(
-                format!("is no name of 1 to {LONGEST_NAME} bytes"),
+                format!("is not a name of 1 to {LONGEST_NAME} bytes"),
                 "write a shorter name, or remove the line",
             ))
         })
@@ -310,6 +310,6 @@ mod tests {
             assert!(told.contains(option) && !told.contains("hunter2"), "{told}");
         }
         let long = format!("[DEFAULT]\ncontrol_exchange = {}\n", "x".repeat(200));
-        assert!(refusal(&long).contains("is no name of 1 to 180 bytes"));
+        assert!(refusal(&long).contains("is not a name of 1 to 180 bytes"));
     }
 }

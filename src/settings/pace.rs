@@ -27,32 +27,32 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
         min: int(
             "evacuations_in_flight_min",
             d.in_flight.min,
-            "the least an engine goes down to when Nova is slow",
+            "lower limit of the evacuations under way, when Nova is slow",
         ),
         start: policy.in_flight,
         max: int(
             "evacuations_in_flight_max",
             bound(policy.in_flight, usual.in_flight, d.in_flight.max),
-            "the most it goes up to when Nova is quick",
+            "upper limit of the evacuations under way, when Nova is fast",
         ),
     };
     let queued = Bounds {
         min: int(
             "evacuations_queued_min",
             d.queued.min,
-            "the least of those that nobody has taken up",
+            "lower limit of the evacuations that no destination has taken up",
         ),
         start: policy.queued,
         max: int(
             "evacuations_queued_max",
             bound(policy.queued, usual.queued, d.queued.max),
-            "the most of those that nobody has taken up",
+            "upper limit of the evacuations that no destination has taken up",
         ),
     };
     let most_calls = int(
         "calls_in_flight_max",
         d.calls.max,
-        "other calls about instances at once",
+        "maximum number of other concurrent calls about instances",
     );
     PaceOptions {
         in_flight: in_flight.in_order(),
@@ -67,13 +67,13 @@ pub(super) fn pace(r: &mut Reader<'_>, policy: &Policy) -> PaceOptions {
             .seconds(G, "take_up_patience")
             .default(d.take_up_patience)
             .range(TIMEOUT_RANGE)
-            .help("a quarter of the longest queue, in time, that an engine has in front of Nova")
+            .help("a quarter of the maximum time that an engine's requests wait in Nova's queue")
             .get(),
         call_patience: r
             .seconds(G, "call_patience")
             .default(d.call_patience)
             .range(TIMEOUT_RANGE)
-            .help("Nova that takes longer to answer a call is asked for fewer")
+            .help("answer time of Nova above which the engine makes fewer calls")
             .get(),
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
         .string(G, "policy_file")
         .default("policy.yaml".into())
         .unit("path")
-        .help("rules of the API; a relative path is beside the configuration")
+        .help("rules of the API; a relative path starts at the configuration's folder")
         .get();
     let dirs = r
         .list(G, "policy_dirs")
@@ -37,17 +37,17 @@ pub(super) fn policy(r: &mut Reader<'_>) -> PolicySettings {
     let default_rule = r
         .string(G, "policy_default_rule")
         .default(defaults.default_rule)
-        .help("rule that stands in for one that is not defined")
+        .help("rule that applies where a rule is not defined")
         .get();
     let enforce_new_defaults = r
         .bool(G, "enforce_new_defaults")
         .default(false)
-        .help("the old default of a rule counts no more")
+        .help("ignores old defaults of rules")
         .get();
     // The option is read so that a wrong value is reported. No rule is for tokens of one scope only, so there is nothing to enforce.
     r.bool(G, "enforce_scope")
         .default(true)
-        .help("accepted: no rule is for tokens of one scope only")
+        .help("accepted without effect: no rule is for tokens of one scope only")
         .get();
     PolicySettings {
         file: file.into(),

@@ -40,15 +40,15 @@ fn failures(r: &mut Reader<'_>, d: Policy) -> Policy {
         ha_key: r
             .string(HOST, "ha_enabled_instance_metadata_key")
             .default(d.ha_key)
-            .help("metadata key; a true value marks the instances that come first").get(),
+            .help("metadata key; a true value marks instances that are recovered first").get(),
         evacuate_all: r
             .bool(HOST, "evacuate_all_instances")
             .default(d.evacuate_all)
-            .help("whether those without the mark are evacuated too, after the others").get(),
+            .help("evacuates instances without the mark too, after the others").get(),
         ignore_error_state: r
             .bool(HOST, "ignore_instances_in_error_state")
             .default(d.ignore_error_state)
-            .help("leaves instances in `error`").get(),
+            .help("excludes instances in `error`").get(),
         evacuate_image_backed: r
             .bool(HOST, "evacuate_image_backed_on_local_disk")
             .default(d.evacuate_image_backed)
@@ -113,24 +113,15 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         .choice(G, "mode", &["engine", "external", "dry-run"])
         .default(default)
         .varies("engine with a device, else external")
-        .help("who proves that a host is off: the engine by its devices, somebody else, or nobody, for a trial ([fencing.md](../fencing.md)). `engine` if a device is configured").get();
+        .help("what confirms a host off: the engine's fence devices, an external system, or nothing, for a trial \
+            ([fencing.md](../fencing.md)). `engine` if a device is configured").get();
     let power_on = r
         .choice(G, "after_recovery", &["leave_off", "power_on"])
         .default("leave_off")
-        .help("what becomes of a host that was ordered off, after its recovery")
+        .help("power of a host that was powered off, after its recovery")
         .get();
-    // Files for Masakari do not contain this option: what they relied on keeps working, after the same wait as Masakari's.
-    let refuses = r
-        .choice(G, "normal_without_evidence", &["wait", "refuse"])
-        .default("wait")
-        .help("mode `external`: what a report that a host is off counts without evidence, as what Masakari has waited for or as nothing ([evidence.md](evidence.md))").get()
-        == "refuse";
     Policy {
-        bare_normal: if refuses {
-            BareNormal::Refuse
-        } else {
-            d.bare_normal
-        },
+        bare_normal: bare_normal(r, d.bare_normal),
         fencing: match mode {
             "engine" => FencingMode::Engine,
             "dry-run" => FencingMode::DryRun,
@@ -139,73 +130,87 @@ fn fencing(r: &mut Reader<'_>, has_device: bool, d: Policy) -> Policy {
         fencing_stopped: !r
             .bool(G, "enabled")
             .default(true)
-            .help("`false` and SIGHUP stop all fencing: recoveries are held")
+            .help("`false` and SIGHUP stop all fencing: recoveries are on hold")
             .get(),
         power_on_after_recovery: power_on == "power_on",
         power_on_delay: r
             .seconds(G, "power_on_delay")
             .default(d.power_on_delay)
             .range(TIMEOUT_RANGE)
-            .help("how long a host is shown to be off before it gets its power back, with `after_recovery = power_on`")
+            .help("how long a host stays off before it is powered on, with `after_recovery = power_on`")
             .get(),
         episode_deadline: r
             .seconds(G, "episode_deadline")
             .default(d.episode_deadline)
             .range(TIMEOUT_RANGE)
-            .help("how long the levels of a host may take together; no further one is begun after that")
+            .help("timeout of all levels of a host together; no further level is started after it")
             .get(),
         fence_retry: r
             .seconds(G, "retry_interval")
             .default(d.fence_retry)
             .range(TIMEOUT_RANGE)
-            .help("pause before the levels are tried again")
+            .help("pause before the levels are retried")
             .get(),
         power_off_limit: r
             .seconds(G, "power_off_limit")
             .default(d.power_off_limit)
             .range(TIMEOUT_RANGE)
-            .help("how long a machine may take to be off after it was ordered")
+            .help("timeout for a machine to be off after the power-off command")
             .get(),
         power_poll: r
             .seconds(G, "power_poll_interval")
             .default(d.power_poll)
             .range(SHORT)
-            .help("between two looks at a machine that was ordered off")
+            .help("interval of power readings after a power-off command")
             .get(),
         power_confirm: r
             .seconds(G, "power_confirm_interval")
             .default(d.power_confirm)
             .range(SHORT)
-            .help("between the two readings \"off\" that are the proof")
+            .help("interval between the two readings \"off\" that confirm a host off")
             .get(),
         proof_age: r
             .seconds(G, "proof_max_age")
             .default(d.proof_age)
             .range(Duration::from_secs(2)..=Duration::from_secs(30))
-            .help("how long a reading \"off\" is believed before the next evacuation asks again")
+            .help("maximum age of a reading \"off\" at the start of an evacuation")
             .get(),
         heartbeat_stale_is_set: r.is_set(G, "heartbeat_stale_after"),
         heartbeat_stale: r
             .seconds(G, "heartbeat_stale_after")
             .default(d.heartbeat_stale)
             .range(Duration::from_secs(1)..=Duration::from_secs(3600))
-            .help("a host that Nova has not heard for so long is silent; learnt from its interval unless set")
+            .help("heartbeat age at which a host counts as silent in Nova; measured from its interval unless set")
             .get(),
         segment_percent: r
             .int(G, "segment_fraction_percent")
             .default(d.segment_percent)
             .range(0..=100)
             .unit("percent")
-            .help("hosts of a segment that may be out at once")
+            .help("maximum share of a segment's hosts that are out at the same time")
             .get(),
         global_percent: r
             .int(G, "global_fraction_percent")
             .default(d.global_percent)
             .range(0..=100)
             .unit("percent")
-            .help("hosts of all segments that may go out within the window")
+            .help("maximum share of all hosts that fail within the window")
             .get(),
         ..d
+    }
+}
+
+fn bare_normal(r: &mut Reader<'_>, usual: BareNormal) -> BareNormal {
+    // Files for Masakari do not contain this option: what they relied on keeps working, after the same wait as Masakari's.
+    let value = r
+        .choice("fencing", "normal_without_evidence", &["wait", "refuse"])
+        .default("wait")
+        .help("mode `external`, for a report without evidence that a host is off: accepts it after Masakari's wait, or refuses it \
+            ([evidence.md](evidence.md))").get();
+    if value == "refuse" {
+        BareNormal::Refuse
+    } else {
+        usual
     }
 }
 
@@ -221,8 +226,8 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
     let verify = Span {
         section: "DEFAULT",
         option: "verify_interval",
-        help: "see `tick_interval`. 0 or less: as if it were not set",
-        instead: "Nova would be asked without a pause: [recovery] tick_interval counts",
+        help: "see `tick_interval`. 0 or less: not set",
+        instead: "Nova would be polled without a pause: [recovery] tick_interval applies",
     }
     .read_if_set(r)
     .map(|pause| pause.clamp(*SHORT.start(), *SHORT.end()));
@@ -230,68 +235,76 @@ fn pace(r: &mut Reader<'_>, d: Policy) -> Policy {
         section: "DEFAULT",
         option,
         help,
-        instead: "a limit of no time would be over before Nova could do it: the default counts",
+        instead: "the timeout would end before Nova could answer: the default applies",
     };
     Policy {
         in_flight: r
             .int(G, "evacuations_in_flight")
             .default(threads.unwrap_or(d.in_flight))
             .range(1..=10_000)
-            .unit("instances").help("evacuations under way at once: where the window begins, and if it is not the default also its upper bound ([pace.md](../design/pace.md)). Unless set it is `host_failure_recovery_threads`").get(),
+            .unit("instances").help("evacuations under way: the start of the window, and its upper limit if it is not the default \
+                ([pace.md](../design/pace.md)). Unless set it is `host_failure_recovery_threads`").get(),
         queued: r
             .int(G, "evacuations_queued")
             .default(d.queued)
             .range(1..=10_000)
-            .unit("instances").help("evacuations that Nova has accepted and no destination has taken up yet: where the window begins, and if it is not the default also its upper bound ([pace.md](../design/pace.md))").get(),
+            .unit("instances").help("evacuations that Nova has accepted and no destination has taken up: the start of the window, and its \
+                upper limit if it is not the default ([pace.md](../design/pace.md))").get(),
         attempts: r
             .int(G, "evacuation_attempts")
             .default(d.attempts)
             .range(1..=100)
-            .unit("times").help("how often Nova may fail or refuse the evacuation of an instance. Nova that is not there, and a service that is still in use, do not count").get(),
+            .unit("times").help("maximum number of failed or refused evacuations of an instance. An unreachable Nova, and a service still \
+                in use, do not count").get(),
         retry_for: r
             .seconds(G, "evacuation_retry_time")
             .default(d.retry_for)
             .range(Duration::ZERO..=Duration::from_secs(86_400))
-            .help("where Nova's scheduler chooses the host, an instance is not given up sooner than this after its first failure, however many attempts that takes (with pauses up to 30 s): while Nova's broker comes back, its scheduler sees no host at all. Wherever the host comes from, the same counts for what Nova refuses (400, 403, 409): an API server whose database lags behind refuses what it takes some seconds later. 0: after `evacuation_attempts`").get(),
+            .help("where Nova's scheduler chooses the host, an instance is not given up sooner than this after its first failure, however \
+                many attempts that takes (with pauses up to 30 s): while Nova's broker comes back, its scheduler sees no host at all. \
+                Wherever the host comes from, the same counts for what Nova refuses (400, 403, 409): an API server whose database lags \
+                behind refuses what it takes some seconds later. 0: after `evacuation_attempts`").get(),
         tick: r
             .seconds(G, "tick_interval")
             .default(verify.unwrap_or(d.tick))
             .range(SHORT)
-            .help("between two looks at Nova's lists. Unless set it is `verify_interval`").get(),
+            .help("interval of polls of Nova's lists. Unless set it is `verify_interval`").get(),
         call_deadline: r
             .seconds(G, "call_deadline")
             .default(d.call_deadline)
             .range(SHORT)
-            .help("how long a call to Nova may take, new token and replay included").get(),
+            .help("timeout of a call to Nova, with a new token and a repetition included").get(),
         proxy_hold: r
             .seconds(G, "proxy_hold")
             .default(d.proxy_hold)
             .range(SHORT)
-            .help("how long a proxy may hold a request after its caller has gone; with `call_deadline` it says when a call without an answer can have no effect any more").get(),
+            .help("how long a proxy may hold a request after its caller has gone; this and `call_deadline` limit how long a call without \
+                an answer may still take effect").get(),
         heartbeat_poll: r
             .seconds(G, "heartbeat_poll_interval")
             .default(d.heartbeat_poll)
             .range(SHORT)
-            .help("between two looks at the host's service").get(),
+            .help("interval of polls of the host's service").get(),
         conductors_up: r
             .seconds(G, "conductors_up_for")
             .default(d.conductors_up)
             .range(TIMEOUT_RANGE)
-            .help("how long every nova-conductor must be up before an evacuation nobody picked up is asked for again").get(),
+            .help("how long every nova-conductor must be up before an evacuation that no host picked up is requested again").get(),
         nova_long_rpc_timeout: r
             .seconds(G, "nova_long_rpc_timeout")
             .default(d.nova_long_rpc_timeout)
             .range(TIMEOUT_RANGE)
-            .help("how long an instance that Nova was moving to a host when it died is watched. Not below Nova's `long_rpc_timeout`").get(),
+            .help("how long an instance is watched that Nova was moving to a host when the host failed. Not below Nova's \
+                `long_rpc_timeout`").get(),
         stop_limit: limit(
             "wait_period_after_power_off",
-            "how long an instance may take to stop, or to be brought to what it was. 0 or less: the default",
+            "timeout for an instance to stop, or to return to its earlier state. 0 or less: the default",
         )
         .read(r, d.stop_limit)
         .unwrap_or(d.stop_limit),
         start_limit: limit(
             "wait_period_after_power_on",
-            "how long an instance may take to become active. 0 or less: the default",
+            "timeout for an instance to become active. 0 or less: the default",
         )
         .read(r, d.start_limit)
         .unwrap_or(d.start_limit),

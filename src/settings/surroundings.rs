@@ -32,7 +32,7 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
                 |path: &PathBuf| path.display().to_string(),
             )
             .unit("path")
-            .help("failure domains, a line each")
+            .help("file of failure domains, one per line")
             .optional(),
         witnesses: r
             .parsed(
@@ -44,14 +44,14 @@ pub(super) fn surroundings(r: &mut Reader<'_>) -> SurroundingSettings {
                     match words.iter().find(|word| !is_place(word)) {
                         None => Ok(words),
                         Some(word) => Err(Refusal::new(
-                            format!("{word:?} is no place to connect to"),
+                            format!("{word:?} is not an address"),
                             "write HOST:PORT, several separated by commas, such as 10.0.0.1:22",
                         )),
                     }
                 },
                 |words: &Vec<String>| words.join(","),
             )
-            .help("`HOST:PORT` that an engine which is not cut off can reach")
+            .help("witnesses as `HOST:PORT`: addresses that an engine with network can reach")
             .optional()
             .unwrap_or_default(),
     }

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tachi_domain::monitor::MonitorKind;
 use tachi_domain::recovery::ResolutionKind;
-use tachi_domain::{RecoveryId, Reporter, Timestamp};
+use tachi_domain::{ApprovedWait, RecoveryId, Reporter, Timestamp};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter};
 use tachi_engine::ports::past::Span;
 use tachi_engine::ports::{AuditSink, Freezes as _, JournalError, OperatorJournal as _};
@@ -44,7 +44,7 @@ impl Database {
     pub(crate) async fn open(args: &ConfigArgs) -> Result<Self, Failure> {
         let settings = Settings::load(args).map_err(|errors| Failure::config(&errors))?;
         let base = wiring::existing(&settings).await.map_err(|error| {
-            let what = format!("the database was asked, {}", settings.database);
+            let what = format!("the database {} was used", settings.database);
             error.below(&what)
         })?;
         Ok(Self::of(settings, base))
@@ -81,9 +81,9 @@ impl Database {
 
 /// Converts a view as an answer of the API does: times to the millisecond, and only the fields of the answer.
 fn converted<T: Serialize + DeserializeOwned>(view: &T) -> Result<T, Failure> {
-    // Through a text this costs a third of what it costs through a tree of values.
+    // A conversion through text takes a third of the time of one through a tree of values.
     let passed = serde_json::to_vec(view).and_then(|text| serde_json::from_slice(&text));
-    passed.map_err(|error| Failure::new("telling what is in the database", error))
+    passed.map_err(|error| Failure::new("converting the database's data", error))
 }
 
 #[async_trait]
@@ -141,15 +141,20 @@ impl Source for Database {
         converted(&views.collect())
     }
 
-    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
+    async fn submit(
+        &self,
+        request: ActionRequest<'_>,
+        reason: Option<&str>,
+    ) -> Result<ActionResult, Failure> {
         let by = process_owner::who(reason)?;
         let desk = self.base.store.desk();
-        let (recovery, seen_to, already) = match saying {
-            ActionRequest::OfRecovery(id, word) => {
+        let (recovery, seen_to, already) = match request {
+            ActionRequest::OfRecovery(id, word, waits) => {
                 let story = desk.story(id).await.map_err(|error| self.wrong(error))?;
                 let already = story.is_some_and(|story| actions::is_said(&story, word));
                 if !already {
-                    actions::submit(desk, id, word, &by).await?;
+                    let shown = ApprovedWait::Shown(waits.cloned().map(Into::into));
+                    actions::submit(desk, id, word, &shown, &by).await?;
                 }
                 (id, false, already)
             }
@@ -195,7 +200,7 @@ impl Source for Database {
         let hand = self.hand(audit.as_ref())?;
         let written = hand.freeze(&what, wish, &seen).await.map_err(|unsaid| {
             Failure::unsaid(
-                "writing the freeze (it may have been written: see `tachi freeze list`)",
+                "storing the freeze (it may be stored: see `tachi freeze list`)",
                 unsaid,
             )
         })?;
@@ -204,8 +209,8 @@ impl Source for Database {
         let waited = freezes::wait(desk, &what, freezes::LIMIT, super::waits_for_engines).await;
         let waited = waited.map_err(|error| {
             Failure::new(
-                "it is written, and whether engines have heard of it is not known: see `tachi freeze list` and `tachi recovery \
-                 list`: reading recoveries",
+                "the freeze is stored, but it is not known if engines have read it: see `tachi freeze list` and `tachi recovery list`: \
+                 reading recoveries",
                 error,
             )
         })?;
@@ -295,7 +300,7 @@ impl Source for Database {
         };
         let report = failing.report(&view, new, now).await.map_err(|unsaid| {
             Failure::unsaid(
-                "reporting the host (it may have been written: see `tachi recovery list`)",
+                "reporting the host (the report may be stored: see `tachi recovery list`)",
                 unsaid,
             )
         })?;

@@ -33,7 +33,7 @@ use crate::out::waiting;
 const NO_PATH: &str = "The resource could not be found.";
 
 /// Limit of pages, against a list that never ends.
-const MOST_PAGES: usize = 1_000;
+const MAX_PAGES: usize = 1_000;
 
 /// Number of requests of a freeze until engines have read it.
 const ROUNDS: u32 = 2;
@@ -97,8 +97,7 @@ impl Remote {
             .and_then(serde_json::from_value);
         read.map_err(|error| {
             let what = format!(
-                "{self} answers something that this version of tachi does not understand: use the version that the API has, or \
-                 run the command on a controller"
+                "{self} gave an answer that this version of tachi cannot read: use the API's version, or run the command on a controller"
             );
             Failure::new(what, error)
         })
@@ -145,8 +144,8 @@ impl Remote {
 
     fn too_old(&self) -> Failure {
         Failure::from_text(format!(
-            "{self} was asked, and does not know /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run \
-             the command on a controller without --os-cloud and OS_CLOUD: the database is asked there"
+            "{self} has no /operator/v1: it is older than this command, or not Tachi's. Upgrade it, or run the command on a controller \
+             without --os-cloud and OS_CLOUD, where it uses the database"
         ))
     }
 
@@ -165,28 +164,26 @@ impl Remote {
                 )
             }
             (Some(401), _) => format!(
-                "{self}: authentication failed: {text}. Look at this cloud in clouds.yaml; if that is right, the API's own \
-                 user may not check tokens ([keystone_authtoken])"
+                "{self}: authentication failed: {text}. Check this cloud in clouds.yaml; if that is right, the API's own user may lack \
+                 the right to validate tokens ([keystone_authtoken])"
             ),
             (Some(403), Act::Read) => format!(
                 "{self}: this user may not view this: {text}. Administrators may, and readers of \
-                 the service project; `tachi policy check` on a controller says who else"
+                 the service project; `tachi policy check` on a controller shows who else"
             ),
             (Some(403), Act::Say) => format!(
-                "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy \
-                 check` on a controller says who else"
+                "{self}: this user may not do this, nothing was written: {text}. Administrators may; `tachi policy check` on a controller \
+                 shows who else"
             ),
             (Some(404 | 409 | 400), Act::Say) => format!("{self} refuses it: {text}"),
             (Some(503), Act::Say) => format!(
-                "{self} cannot write it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
-                 writes into the database"
+                "{self} cannot store it now: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
             (None, Act::Say) if failed.class == Class::Away => format!(
-                "{self} did not answer: {text}. The request may have been written: repeat it, that does no harm"
+                "{self} did not answer: {text}. The request may be stored: repeat it, which does no harm"
             ),
             (None, _) if failed.class == Class::Away => format!(
-                "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command \
-                 asks the database"
+                "{self} cannot be reached: {text}. On a controller, without --os-cloud and OS_CLOUD, the command uses the database"
             ),
             _ => format!("{self}: {text}"),
         })
@@ -309,7 +306,7 @@ impl Source for Remote {
             .map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let mut all: Vec<RecoveryView> = Vec::new();
         let mut marker = filter.before;
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let page = self.page(&filter, marker).await?;
             let Some(last) = page.last().map(|row| row.recovery) else {
                 return Ok(all);
@@ -328,7 +325,9 @@ impl Source for Remote {
                 filter.limit = Some((wanted - all.len()) as u64);
             }
         }
-        Err(Failure::from_text(format!("{self} has no end of its recoveries")))
+        Err(Failure::from_text(format!(
+            "{self} returns recoveries without end"
+        )))
     }
 
     async fn recovery(&self, id: RecoveryId) -> Result<Option<RecoveryHistoryView>, Failure> {
@@ -351,19 +350,27 @@ impl Source for Remote {
         self.get(&["instances"], &query, "instances").await
     }
 
-    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
-        let mut word = match saying {
-            ActionRequest::OfRecovery(id, word) => {
-                let word = match word {
+    async fn submit(
+        &self,
+        request: ActionRequest<'_>,
+        reason: Option<&str>,
+    ) -> Result<ActionResult, Failure> {
+        let mut word = match request {
+            ActionRequest::OfRecovery(id, word, waits) => {
+                let name = match word {
                     OperatorCommand::Approve => "approve",
                     OperatorCommand::Reject => "abort",
                     OperatorCommand::HostIsOff => {
                         return Err(Failure::usage(
-                            "that a host is off is said on a controller only, without --os-cloud",
+                            "a host is confirmed off only on a controller, without --os-cloud",
                         ));
                     }
                 };
-                json!({"word": word, "recovery": id})
+                let mut body = json!({"word": name, "recovery": id});
+                if word == OperatorCommand::Approve {
+                    body["waits"] = json!(waits);
+                }
+                body
             }
             ActionRequest::OfInstance(instance, word, on) => {
                 let word = match word {
@@ -377,15 +384,27 @@ impl Source for Remote {
         };
         if let Some(word) = word.as_object_mut() {
             word.extend(reason.map(|reason| ("reason".to_owned(), json!(reason))));
-            word.retain(|_, value| !value.is_null());
+            // Waits of null say that the operator was shown none.
+            word.retain(|key, value| key == "waits" || !value.is_null());
         }
-        let body = json!({ "word": word }).to_string();
-        let answer = self.client.say_operator(&["words"], &body).await;
+        let send = async |word: &Value| {
+            let body = json!({ "word": word }).to_string();
+            self.client.say_operator(&["words"], &body).await
+        };
+        let mut answer = send(&word).await;
+        // An older API does not know `waits`, and takes the approval for what the recovery waits for when it arrives.
+        if answer.as_ref().is_err_and(|failed| failed.status == Some(400))
+            && word
+                .as_object_mut()
+                .is_some_and(|word| word.remove("waits").is_some())
+        {
+            answer = send(&word).await;
+        }
         let answer: Value = self.parse_answer(answer, "word").await?;
         let field = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
         let recovery = field("recovery").parse().map_err(|_| {
             Failure::from_text(format!(
-                "{self} has taken the word, and answers without the recovery that it is about"
+                "{self} has stored the action, but its answer names no recovery"
             ))
         })?;
         Ok(ActionResult {

@@ -57,8 +57,12 @@ impl<S: Source> Source for WithProgress<S> {
         waiting(&self.what, self.inner.instances(needs_person)).await
     }
 
-    async fn submit(&self, saying: ActionRequest<'_>, reason: Option<&str>) -> Result<ActionResult, Failure> {
-        waiting(&self.what, self.inner.submit(saying, reason)).await
+    async fn submit(
+        &self,
+        request: ActionRequest<'_>,
+        reason: Option<&str>,
+    ) -> Result<ActionResult, Failure> {
+        waiting(&self.what, self.inner.submit(request, reason)).await
     }
 
     async fn freezes(&self) -> Result<Vec<FreezeView>, Failure> {

@@ -70,7 +70,7 @@ fn host_name(known: &ShownHost) -> String {
     }
 }
 
-// Created and changed objects are known completely; a deleted one may have been unreadable before.
+// Created and changed objects are complete; a deleted one may have been unreadable before.
 
 fn of_host(known: &ShownHost) -> String {
     match known {
@@ -103,7 +103,7 @@ fn who(cause: &Cause) -> String {
         // An operator with a command on a controller.
         (Some(name), None) => name.to_owned(),
         // Without authentication: `noauth2`.
-        (None, None) => "nobody whom Keystone knows".to_owned(),
+        (None, None) => "a caller without authentication".to_owned(),
     };
     match &cause.project_id {
         Some(project) => format!("{user}, project {project}"),
@@ -182,12 +182,12 @@ mod tests {
             phase: Some(phase),
             trouble: None,
         };
-        assert!(audited.wanted(), "somebody always reads");
+        assert!(audited.wanted(), "the audit log always reads");
         for phase in [Phase::Start, Phase::Error, Phase::End] {
             audited.emit(event(phase));
         }
         let lines = paper.0.lock().unwrap();
-        assert_eq!(lines.len(), 1, "what was done, once");
+        assert_eq!(lines.len(), 1, "the change, once");
         assert_eq!(
             lines[0].operator.as_deref(),
             Some("alice, Keystone user u1, project p1")

@@ -18,13 +18,13 @@ use crate::cmd::Failure;
 use crate::settings::{Messaging, Settings};
 
 /// Time that a consumer of upstream's queue gets to disappear, such as an engine that is being stopped.
-const GOING: Duration = Duration::from_secs(5);
+const CONSUMER_GRACE: Duration = Duration::from_secs(5);
 
 /// Interval between two polls of the consumers.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Timeout of all polls together: an engine does not wait for a broker.
-const LOOKING: Duration = Duration::from_secs(12);
+const POLL_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// A process's access to the broker, if there is one.
 pub(crate) struct Bus {
@@ -88,11 +88,10 @@ impl Bus {
         if args.upstream_engine_stopped {
             return Ok(());
         }
-        match timeout(LOOKING, upstream_engines(&link.messaging)).await {
+        match timeout(POLL_TIMEOUT, upstream_engines(&link.messaging)).await {
             Ok(Some((engines, broker))) => Err(Failure::from_text(format!(
-                "{engines} consumers of the queue {} on the broker {broker} are no engines of ours: stop masakari-engine \
-                 everywhere first (two kinds of engines would recover the same host twice). If none runs any more, say so \
-                 with --upstream-engine-stopped",
+                "{engines} consumers of the queue {} on the broker {broker} are not Tachi engines: stop masakari-engine everywhere first \
+                 (two kinds of engines would recover the same host twice). If it is stopped, add --upstream-engine-stopped",
                 link.messaging.options.upstream.topic
             ))),
             Ok(None) => Ok(()),
@@ -144,13 +143,13 @@ impl Bus {
 /// Describes the state of the broker, for the engine's heartbeat.
 fn fact(links: &[LinkStatus], upstream: &Upstream) -> String {
     if !upstream.is_gone() {
-        return "an engine of upstream consumes our queue: stop masakari-engine".to_owned();
+        return "masakari-engine consumes this queue: stop it".to_owned();
     }
     for link in links {
         match link.state() {
             LinkState::Up { .. } => {}
             LinkState::Starting => return "not connected yet".to_owned(),
-            LinkState::Blocked { broker } => return format!("{broker} takes no messages"),
+            LinkState::Blocked { broker } => return format!("{broker} blocks messages"),
             LinkState::Down { why } => return format!("down: {why}"),
         }
     }
@@ -179,8 +178,8 @@ async fn upstream_engines(messaging: &Messaging) -> Option<(u32, String)> {
     loop {
         match Consumers::look(&messaging.options).await {
             Ok((consumers, _)) if consumers.upstream() == 0 => return None,
-            // This may be an engine of ours whose connection is just breaking, or one of upstream that is just stopping.
-            Ok(_) if began.elapsed() < GOING => sleep(LOOK).await,
+            // This may be a Tachi engine whose connection is breaking, or an upstream engine that is stopping.
+            Ok(_) if began.elapsed() < CONSUMER_GRACE => sleep(POLL_INTERVAL).await,
             Ok((consumers, broker)) => return Some((consumers.upstream(), broker)),
             Err(error) => {
                 tracing::warn!(

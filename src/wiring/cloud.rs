@@ -15,9 +15,9 @@ pub(crate) fn nova(cloud: CloudCache) -> Fact {
 fn answers(view: &CloudView) -> String {
     let seconds = view.age.map(|age| age.as_secs());
     match (seconds, &view.trouble) {
-        (None, None) => "ok: not asked yet".into(),
-        (None, Some(why)) => format!("away, and has never answered this engine: {why}"),
-        (Some(seconds), Some(why)) => format!("away for {seconds} s: {why}"),
+        (None, None) => "ok: not called yet".into(),
+        (None, Some(why)) => format!("unreachable, and has never answered this engine: {why}"),
+        (Some(seconds), Some(why)) => format!("unreachable for {seconds} s: {why}"),
         (Some(seconds), None) if view.age.is_some_and(|age| age > MAX_FACT_AGE) => {
             format!("unknown: it has not answered for {seconds} s")
         }
@@ -47,13 +47,13 @@ mod tests {
             heartbeat_age: None,
         };
         for (view, expected) in [
-            (view(None, None), "ok: not asked yet"),
+            (view(None, None), "ok: not called yet"),
             (view(Some(3), None), "ok: answered 3 s ago, 0 compute services"),
-            (view(Some(50), Some("refused")), "away for 50 s: refused"),
+            (view(Some(50), Some("refused")), "unreachable for 50 s: refused"),
             (view(Some(50), None), "unknown: it has not answered for 50 s"),
             (
                 view(None, Some("refused")),
-                "away, and has never answered this engine: refused",
+                "unreachable, and has never answered this engine: refused",
             ),
         ] {
             assert_eq!(answers(&view), expected);

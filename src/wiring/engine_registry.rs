@@ -147,9 +147,12 @@ const QUEUE_AGE: &str = "tachi_queue_age_seconds";
 const RECOVERIES: &str = "tachi_recoveries";
 
 fn describe() {
-    describe_gauge!(ALIVE, "Engines on this database that have signed lately");
-    describe_gauge!(NEW, "Notifications nobody has begun to work on");
-    describe_gauge!(QUEUE_AGE, "Seconds the oldest of them has waited");
+    describe_gauge!(ALIVE, "Engines on this database with a recent heartbeat");
+    describe_gauge!(NEW, "Notifications without a recovery yet");
+    describe_gauge!(
+        QUEUE_AGE,
+        "Age of the oldest notification without a recovery, in seconds"
+    );
     describe_gauge!(
         RECOVERIES,
         "Recoveries of all engines that are open or watching, by kind and life"

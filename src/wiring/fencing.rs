@@ -53,7 +53,7 @@ impl Devices {
     ///
     /// # Errors
     ///
-    /// The file cannot be used: a process does not start on half of its devices.
+    /// The file cannot be used: a process does not start with a part of its devices.
     pub(crate) fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Self, Failure> {
         let fencing = settings.fencing.clone();
         let seen = print(fencing.file.as_ref());
@@ -64,16 +64,16 @@ impl Devices {
         }
         describe_gauge!(
             UP,
-            "1 while no host's self-test of the device has failed twice in a row"
+            "1 unless a host's self-test of the device has failed twice in a row"
         );
-        describe_gauge!(FAULTS, "Hosts whose last self-test of the device has failed");
+        describe_gauge!(FAULTS, "Hosts whose last self-test of the device failed");
         describe_gauge!(
             OFF_WHILE_HEARD,
-            "Devices that say of their host that it is off while Nova hears it"
+            "Devices that read their host off while it is up in Nova"
         );
         describe_gauge!(
             FILE_OK,
-            "0 while the devices' file has problems and an older one is in force"
+            "0 while the devices' file has problems and its previous content is in force"
         );
         gauge!(FILE_OK).set(1.0);
         Ok(Self {

@@ -7,7 +7,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 /// Interval of the checks.
-pub(super) const LOOK: Duration = Duration::from_secs(1);
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An object that is read from files.
 pub(super) trait FileBacked: Send + Sized + 'static {
@@ -30,7 +30,7 @@ pub(super) async fn watch<W: FileBacked>(mut files: W, stop: CancellationToken) 
             return;
         }
     };
-    let mut every = tokio::time::interval(LOOK);
+    let mut every = tokio::time::interval(POLL_INTERVAL);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         // Every branch only waits, so dropped branches lose nothing.

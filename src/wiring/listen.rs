@@ -25,7 +25,7 @@ pub(crate) async fn api(settings: &Settings) -> Result<(TcpListener, String), Fa
     }
     let address = listener
         .local_addr()
-        .map_err(|error| Failure::new("asking for the listener's address", error))?;
+        .map_err(|error| Failure::new("reading the listener's address", error))?;
     let scheme = if settings.http.tls.is_some() {
         "https"
     } else {
@@ -52,7 +52,7 @@ fn inherited() -> Result<Option<TcpListener>, Failure> {
     let mut handed = ListenFd::from_env();
     if handed.len() > 1 {
         return Err(Failure::usage(format!(
-            "{} sockets were handed over (LISTEN_FDS), and the API listens on one: write one ListenStream",
+            "the service manager passed {} sockets (LISTEN_FDS), but the API listens on one: write one ListenStream",
             handed.len()
         )));
     }

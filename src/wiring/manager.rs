@@ -50,7 +50,7 @@ impl Manager {
     pub(super) fn stopping() {
         notify(&[
             NotifyState::Stopping,
-            NotifyState::Status("stopping: what is under way may end"),
+            NotifyState::Status("stopping: waiting for calls in progress"),
         ]);
     }
 

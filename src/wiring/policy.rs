@@ -14,7 +14,7 @@ use crate::cmd::Failure;
 use crate::settings::PolicySettings;
 
 /// Maximum size of a file, in bytes.
-const LONGEST: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// Fingerprint of a file, by which a change is noticed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl PolicyFiles {
     ///
     /// # Errors
     ///
-    /// A file cannot be read or is no policy file. A process does not start on half of its rules.
+    /// A file cannot be read or is not a policy file. A process does not start with a part of its rules.
     pub(crate) fn open(settings: &PolicySettings) -> Result<Self, Failure> {
         let seen = prints(settings);
         let loaded = load(settings, &seen)?;
@@ -160,7 +160,9 @@ fn source(path: &Path) -> Result<Option<Source>, Failure> {
         Err(error) => return Err(wrong(error)),
     };
     let mut text = String::new();
-    file.take(LONGEST + 1).read_to_string(&mut text).map_err(wrong)?;
+    file.take(MAX_FILE_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(wrong)?;
     Ok(Some(Source::new(path.display().to_string(), text)))
 }
 
@@ -327,7 +329,7 @@ mod tests {
             ..Identity::default()
         };
         while !policy.would_admit(RULE, identity()) {
-            tokio::time::sleep(file_backed::LOOK).await;
+            tokio::time::sleep(file_backed::POLL_INTERVAL).await;
         }
         stop.cancel();
         watch.await.unwrap();

@@ -77,7 +77,7 @@ impl Process {
         self.fact("nova", cloud::nova(engine.cloud()));
         self.fact(freezes::FREEZES_FACT, Arc::new(|| "ok: kept".to_owned()));
         self.fact(operator::READS_ACTIONS, Arc::new(|| "ok: read".to_owned()));
-        self.fact(plans::PLANS_FACT, Arc::new(|| "ok: carried out".to_owned()));
+        self.fact(plans::PLANS_FACT, Arc::new(|| "ok: running".to_owned()));
         let how = devices.how();
         self.fact("fencing", how.fact(&settings.fencing, settings.policy.fencing));
         let tender = Tender {
@@ -130,7 +130,7 @@ impl Process {
             health: self.health.get_or_insert_default().clone(),
         };
         self.tasks.spawn(signer.run(self.stop.clone()));
-        self.status.push("engine runs".to_owned());
+        self.status.push("engine is running".to_owned());
         let stop = self.stop.clone();
         let whole = self.stop.clone();
         self.tasks.spawn(async move {
@@ -158,7 +158,7 @@ impl Process {
         });
     }
 
-    /// Starts metrics, and serves them on a separate address if there is one; with an engine, its health too.
+    /// Starts metrics, and serves them on a separate address if one is set; with an engine, its health too.
     pub(crate) async fn metrics(&mut self, settings: &Settings, runs: Runs) -> Result<(), Failure> {
         let wanted = settings.http.metrics.as_ref();
         let own = wanted.and_then(|wanted| wanted.listen);

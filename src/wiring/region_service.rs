@@ -38,7 +38,8 @@ impl<T: Clone> Last<T> {
     }
 
     /// Returns the result of a reading that began after the call, so that a caller sees its own last action. Callers that wait for a
-    /// running reading share the next one. A failure counts for all that waited for it: if the database is down, nobody waits twice.
+    /// running reading share the next one. A failure counts for all callers that waited for it: if the database is down, no caller waits
+    /// twice.
     async fn fresh(&self, read: impl Future<Output = Result<T, JournalError>>) -> Result<T, JournalError> {
         let called = Instant::now();
         let counts = |one: &Reading<T>| one.began > called || (one.result.is_err() && one.ended > called);
@@ -116,8 +117,7 @@ impl RegionDatabase {
         let policy = self.policy.borrow().clone();
         let tables = tables(&self.store, self.clock.wall()).await?;
         let stored = self.store.facts().facts(None).await?;
-        let (mode, stopped) = (policy.fencing, policy.fencing_stopped);
-        let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
+        let configured = configured(&self.fencing, &policy, &tables.hosts());
         let fencing = fencing_of(&self.fencing, &policy);
         let (now, place) = (self.clock.wall(), self.place.clone());
         let forecasts = Arc::clone(&self.forecasts);
@@ -135,11 +135,11 @@ impl RegionDatabase {
         self.last.lately(read).await
     }
 
-    /// Returns the situation; the assessment runs on another thread, so that other requests are answered meanwhile.
+    /// Returns the situation; the assessment runs on another thread, so that it does not delay other requests.
     async fn judged(&self) -> Result<RegionSnapshot, JournalError> {
         tokio::task::spawn_blocking(self.read().await?)
             .await
-            .map_err(|error| JournalError::new("judging how the region is", error))
+            .map_err(|error| JournalError::new("assessing the region", error))
     }
 }
 

@@ -8,7 +8,7 @@ use metrics::{describe_gauge, gauge};
 use tachi_domain::Timestamp;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::MonitorKind;
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::Policy;
 use tachi_domain::situation::{
     Counts, FindingCode, MonitorSituation, Protection, SegmentSituation, Severity, Situation, assess,
 };
@@ -30,20 +30,17 @@ const HEADROOM: &str = "tachi_segment_headroom_hosts";
 const MONITORS: &str = "tachi_monitors";
 const AGE: &str = "tachi_situation_age_seconds";
 
-/// Returns the configuration of fencing, by these settings.
-pub(crate) fn configured(
-    fencing: &Fencing,
-    mode: FencingMode,
-    stopped: bool,
-    hosts: &[&str],
-) -> ConfiguredFacts {
+/// Returns the configuration of fencing and of instances on a local disk, by these settings.
+pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> ConfiguredFacts {
+    let mode = policy.fencing;
     let has_devices = fencing.place().is_some();
     let mut configured = ConfiguredFacts {
         mode,
-        stopped,
+        stopped: policy.fencing_stopped,
         has_devices,
         trouble: None,
         without: Vec::new(),
+        local_disk: policy.local_disk.clone(),
     };
     if !mode.asks_devices() || !has_devices {
         return configured;
@@ -90,22 +87,19 @@ impl SituationMetrics {
     ) -> Self {
         describe_gauge!(
             FINDINGS,
-            "What tachi status finds, by code and grade: how many subjects it is about"
+            "Subjects of the findings of tachi status, by code and grade"
         );
         describe_gauge!(
             INSTANCES,
-            "Instances by what would become of them if their hosts failed now"
+            "Instances by the outcome for them if their hosts failed now"
         );
         describe_gauge!(
             HEADROOM,
-            "How many hosts of a segment may be lost together; NaN where that is not known, and of an engine that does not watch"
+            "Number of hosts of a segment that may fail together; NaN if unknown, and on an engine that does not watch"
         );
         describe_gauge!(MONITORS, "Monitors by kind and state; err: silent");
-        describe_gauge!(FREEZES, "What operators have frozen, by how much that is");
-        describe_gauge!(
-            AGE,
-            "Age of what is known of Nova; above 45 nothing of it counts as good"
-        );
+        describe_gauge!(FREEZES, "Freezes of operators, by scope");
+        describe_gauge!(AGE, "Age of the data from Nova, in seconds; above 45 it is stale");
         Self {
             store: base.store.clone(),
             clock: base.clock.clone(),
@@ -221,13 +215,10 @@ impl RoundObserver for SituationMetrics {
                 return self.known(None);
             }
         };
-        let (mode, stopped) = {
-            let policy = self.policy.borrow();
-            (policy.fencing, policy.fencing_stopped)
-        };
+        let policy = self.policy.borrow().clone();
         self.known(oldest(&watched));
         measure(&tables.freezes);
-        let configured = configured(&self.fencing, mode, stopped, &tables.hosts());
+        let configured = configured(&self.fencing, &policy, &tables.hosts());
         let now = self.clock.wall();
         // For a thousand hosts this takes tenths of a second.
         let judged = tokio::task::spawn_blocking(move || assess(&tables.facts(watched, configured), now));

@@ -142,14 +142,14 @@ class Attacker:
 
         dry = run("--dry-run")
         self.check.that("init: a dry run says what and makes nothing", dry.returncode == 0 and BROKEN in dry.stdout
-                        and "would be made" in dry.stdout and not os.path.exists(out), dry)
+                        and "would be created" in dry.stdout and not os.path.exists(out), dry)
         first = run()
         made = sorted(name for name in os.listdir(out) if name.endswith(".conf"))
         self.check.that("init: a file for each host", first.returncode == 0 and made == [n + ".conf" for n in self.names], first)
         modes = {oct(os.stat(os.path.join(out, name)).st_mode & 0o777) for name in made}
         self.check.equal("init: nobody else can read the secrets", modes, {"0o600"})
         again = run()
-        self.check.that("init: once more changes nothing", again.returncode == 0 and again.stdout.count("is there already") == HOSTS, again)
+        self.check.that("init: once more changes nothing", again.returncode == 0 and again.stdout.count("exists already") == HOSTS, again)
         file = os.path.join(out, BROKEN + ".conf")
         old = self.keystone.credential(file)
         os.remove(file)

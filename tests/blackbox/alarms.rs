@@ -1,5 +1,5 @@
-//! What stops protecting is told within a minute, by the real binary, in real time, with the waits that are shipped: nothing is made
-//! older by hand. The cases run side by side, each in a region of its own.
+//! A loss of protection is reported within a minute, by the real binary, in real time, with the default timeouts; no row is aged. The cases
+//! run concurrently, each in its own region.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -11,20 +11,20 @@ use tachi_sandbox::{ApiEffect, ApiFault, Fleet, PowerQuery, RegionSettings};
 
 use super::support::{Api, Process, Stage, json, until};
 
-/// From the event to the alarm.
+/// Maximum time from the event to the alarm.
 const ALARM: Duration = Duration::from_secs(60);
 
-/// Until everything is well at first.
+/// Timeout for the initial healthy state.
 const READY: Duration = Duration::from_secs(60);
 
-/// Monitors sign every ten seconds.
+/// Heartbeat interval of the monitors.
 const SIGNS: Duration = Duration::from_secs(10);
 
-/// The waits of the stage are short; these are as they are shipped.
+/// The default timeouts; those of the stage are short.
 const SHIPPED: &str = "[recovery]\ncall_deadline = 20\nproxy_hold = 60\nsweep_interval = 2\nheartbeat_poll_interval = 5\n\
                        tick_interval = 0.5\n[fencing]\nstorm_cliff_interval = 10\n";
 
-/// What is found until an engine has looked around.
+/// Findings until an engine has read the region.
 const AT_FIRST: [&str; 6] = [
     "NO_ENGINE",
     "NOVA_AWAY",
@@ -34,7 +34,7 @@ const AT_FIRST: [&str; 6] = [
     "ROOM_UNKNOWN",
 ];
 
-/// A region whose waits are as they are, with what `more` says in its configuration.
+/// A region with default timeouts and additional lines of configuration.
 struct Scene {
     stage: Stage,
     files: Vec<PathBuf>,
@@ -75,7 +75,7 @@ impl Scene {
         scene
     }
 
-    /// With the configuration that engines have.
+    /// Runs a command with the engines' configuration.
     fn command(&self, words: &[&str]) -> (i32, String, String) {
         let conf = self.stage.conf();
         let mut all = words.to_vec();
@@ -85,7 +85,7 @@ impl Scene {
         Stage::command(&all)
     }
 
-    /// With what `status --check` ends, and the codes of what it finds.
+    /// Returns the exit code of `status --check`, and the codes of its findings.
     fn check(&self) -> (i32, Vec<String>) {
         let (code, told, note) = self.command(&["status", "--check", "-f", "json"]);
         let told: Value = serde_json::from_str(&told).unwrap_or_else(|_| panic!("{code}: {told}{note}"));
@@ -94,7 +94,7 @@ impl Scene {
         (code, codes.collect())
     }
 
-    /// Waits until `status --check` is no longer content, and says why, for each of these alarms.
+    /// Waits until `status --check` fails with each of these alarms.
     async fn alarmed(&self, event: Instant, alarms: &[Alarm<'_>]) {
         let mut open: Vec<&Alarm<'_>> = alarms.iter().collect();
         while !open.is_empty() {
@@ -122,12 +122,12 @@ impl Scene {
     }
 }
 
-/// What has to be told.
+/// An expected alarm.
 struct Alarm<'a> {
     name: &'a str,
-    /// One of them is found.
+    /// One of these findings is required.
     codes: &'a [&'a str],
-    /// What `status --check` ends with at least.
+    /// The minimum exit code of `status --check`.
     exit: i32,
 }
 
@@ -137,7 +137,7 @@ impl<'a> Alarm<'a> {
     }
 }
 
-/// Signs as a monitor does until it is dropped: then it is as if it was killed, or frozen.
+/// Sends heartbeats like a monitor until it is dropped, which looks like a killed or frozen monitor.
 fn signing(api: Api, host: &'static str, kind: &'static str) -> tokio::task::JoinHandle<()> {
     tokio::spawn(async move {
         loop {

@@ -1,4 +1,4 @@
-//! How commands answer: one contract for all that print a list or an object, held to by the real binary.
+//! The output contract of all commands that print a list or an object, by the real binary.
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
@@ -12,7 +12,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Every command that prints a list or an object, and something that is in what it prints.
+/// Every command that prints a list or an object, and a part of its output.
 const COMMANDS: &[(&[&str], &str)] = &[
     (&["status"], "grade"),
     (&["show", HOST], "protection"),
@@ -38,7 +38,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["db", "version"], "pending"),
 ];
 
-/// Those that change something: asked once each, below.
+/// Commands that change something; each is run once, below.
 const ACTS: &[&str] = &[
     "freeze region",
     "freeze segment",
@@ -67,7 +67,7 @@ const ACTS: &[&str] = &[
     "setup monitors",
 ];
 
-/// The commands that say in their man page that they keep it.
+/// Returns the commands whose man page states the contract.
 fn documented() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/man/tachi");
     let pages = std::fs::read_dir(folder)
@@ -84,7 +84,7 @@ fn documented() -> BTreeSet<String> {
     .collect()
 }
 
-/// Without what differs from one question to the next.
+/// Removes the values that differ between two calls.
 fn shape(value: &Value) -> Value {
     match value {
         Value::Object(members) => members
@@ -176,7 +176,7 @@ async fn operator_every_command_answers_for_people_programs_and_shells() {
     )
     .1;
     assert_eq!(told, format!("{HOST}\thost\n"));
-    // Where people read them, times are those of the place, and programs are told UTC.
+    // People get local times, and programs UTC.
     let opened = |more: &[&str]| asked(&stage, &["recovery", "list", "--all", "-c", "opened"], more).1;
     assert!(opened(&["--utc"]).contains("Z (") && opened(&[]).contains(" ago)"));
     assert!(opened(&["-f", "value"]).trim_end().ends_with('Z'));
@@ -195,14 +195,14 @@ const DRAIN: [&str; 9] = [
 ];
 const OFF: [&str; 6] = ["fence", "off", "compute-003", "--yes", "--reason", "drill"];
 
-/// What a command prints that goes well.
+/// Runs a command that must succeed; returns its output.
 fn told_by(stage: &Stage, words: &[&str]) -> String {
     let (code, told, note) = run(stage, words);
     assert_eq!(code, 0, "{words:?}: {note}");
     told
 }
 
-/// The same for programs: the answer and nothing else.
+/// The same with JSON output.
 fn object_of(stage: &Stage, words: &[&str]) -> Value {
     let all: Vec<&str> = words.iter().chain(&["-f", "json"]).copied().collect();
     let told = told_by(stage, &all);
@@ -228,7 +228,10 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         (&Value::from("compute-003"), &Value::from("off"))
     );
     assert!(
-        power["proof"].as_str().unwrap().contains("said so twice"),
+        power["proof"]
+            .as_str()
+            .unwrap()
+            .contains("read off twice in a row"),
         "{power}"
     );
     let power = object(&["fence", "on", "compute-003", "--yes", "--reason", "drill"]);
@@ -261,7 +264,7 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
         ["compute-001", "compute-002", "compute-003"].map(|host| (Value::from(host), Value::from(state)))
     };
     let dry_run = [&monitors[..], &["--dry-run"]].concat();
-    assert_eq!(states(&dry_run), all("would be made"));
+    assert_eq!(states(&dry_run), all("would be created"));
     assert_eq!(states(&monitors), all("made"));
     assert_eq!(states(&monitors), all("there"));
     let nowhere = [
@@ -275,7 +278,7 @@ async fn operator_what_happens_meanwhile_is_beside_the_answer_for_programs() {
     ];
     let (code, told, note) = run(&stage, &nowhere);
     assert_eq!((code, told.as_str()), (1, ""), "{note}");
-    // What was read of a log is told, whatever comes after it.
+    // The lines that were read are printed even if a later log fails.
     let log = std::fs::read_dir(stage.folder.path()).unwrap();
     let log = log
         .map(|file| file.unwrap().path())
@@ -305,7 +308,7 @@ async fn operator_what_is_done_is_told_to_programs_too() {
         "--reason",
         "firmware",
     ];
-    // A column that will not be there is refused before anything is done.
+    // An unknown column is refused before the action.
     let fail = ["host", "report-down", HOST, "--reason", "smoke", "--yes"];
     let refused: [&[&str]; 19] = [
         &["setup", "import", "--apply"],
@@ -373,12 +376,8 @@ async fn operator_what_is_done_is_told_to_programs_too() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_database_that_is_away_is_reported_within_five_seconds() {
     let stage = Stage::set(quick_region(2)).await;
-    // A port that nobody listens on any more, and one that never answers.
-    let closed = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    // A closed port, and one that never answers.
+    let closed = tachi_testkit::free_port();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     for (case, port) in [
         ("closed", closed),
@@ -414,7 +413,7 @@ async fn a_database_that_is_away_is_reported_within_five_seconds() {
             );
             assert!(note.matches("refused").count() <= 1, "{case} {words:?}: {note}");
         }
-        // Whose answer is a list of checks says so in it, no later.
+        // A command whose output is a list of checks reports the failure in that list.
         for (words, code) in [(&["doctor", "--check"][..], 2), (&["doctor", "--upgrade"], 2)] {
             let began = Instant::now();
             let mut all = words.to_vec();

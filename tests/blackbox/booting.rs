@@ -1,4 +1,4 @@
-//! What a fenced host is told when it boots, by the real API beside a real engine.
+//! The boot guard's answer for a fenced host, by the real API beside a real engine.
 
 use std::time::Duration;
 

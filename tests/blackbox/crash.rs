@@ -1,4 +1,4 @@
-//! An engine that dies at any point of its journal, and the next one that goes on.
+//! An engine dies at any point of its journal, and the next one continues.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use super::support::{Stage, quick_policy, quick_region};
 const HOST: &str = "compute-001";
 const INSTANCES: usize = 3;
 
-/// Where in a commit the engine dies.
+/// The moment in a commit at which the engine dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Moment {
     /// Nothing is written.
     Before,
-    /// All is written, and nothing is done.
+    /// Everything is written, and no call was made.
     After,
-    /// All is written, the calls begin, and their answers are heard by nobody.
+    /// Everything is written, the calls start, and their answers are lost.
     Acting,
 }
 
@@ -46,7 +46,7 @@ pub(super) struct Deadly {
 }
 
 impl Deadly {
-    /// Of an engine that is told of its death by the token.
+    /// Creates the journal; the token signals the engine's death.
     pub(super) fn new(stage: &Stage, at: usize, moment: Moment) -> (Self, CancellationToken) {
         let dead = CancellationToken::new();
         let journal = Self {
@@ -127,6 +127,10 @@ impl Journal for Deadly {
         self.store.journal().may_run(servers).await
     }
 
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError> {
+        self.store.journal().local_disks(host).await
+    }
+
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
         self.store.journal().contradicted(id, rules).await
     }
@@ -136,7 +140,7 @@ impl Journal for Deadly {
     }
 }
 
-/// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
+/// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
 async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect_by(method, reserve_of(method)).await;
@@ -165,7 +169,7 @@ async fn die_at(at: usize, moment: Moment, method: RecoveryMethod) -> bool {
     died
 }
 
-/// The hosts in reserve for a method that wants some.
+/// Returns the reserved hosts for methods that use them.
 fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
     match method {
         RecoveryMethod::Auto => &[],
@@ -175,7 +179,7 @@ fn reserve_of(method: RecoveryMethod) -> &'static [&'static str] {
     }
 }
 
-/// Every commit of a whole recovery, in turn.
+/// Tests every commit of a whole recovery.
 async fn die_at_every_commit(moment: Moment, method: RecoveryMethod) {
     const AT_ONCE: usize = 6;
     let mut next = 0;

@@ -1,6 +1,5 @@
-//! A database server of a test's own, to be killed.
+//! A separate database server for a test that kills it.
 
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -9,12 +8,13 @@ use std::time::Duration;
 
 use tachi_engine::SystemClock;
 use tachi_store::{Store, StoreOptions};
+use tachi_testkit::free_port;
 use tempfile::TempDir;
 use uuid::Uuid;
 
 use super::support::{Place, until};
 
-/// How long a server may take to come up on a busy machine.
+/// Timeout for the start of a server on a busy machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
 pub(crate) struct OwnServer {
@@ -26,19 +26,8 @@ pub(crate) struct OwnServer {
     child: Option<Child>,
 }
 
-/// Below the range from which the kernel takes ports for others: nobody is given it while the server is away.
-fn free_port() -> u16 {
-    loop {
-        let port =
-            15_000 + u16::from_ne_bytes(uuid::Uuid::new_v4().as_bytes()[..2].try_into().unwrap()) % 17_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 impl OwnServer {
-    /// One of the kind the tests run on; `None` on `SQLite`.
+    /// Creates a server of the kind that the tests run on; `None` for `SQLite`.
     pub(crate) fn make() -> Option<Self> {
         let (scheme, name) = match std::env::var("TACHI_TEST_DATABASE").as_deref() {
             Ok("mysql") => ("mysql+pymysql", "MYSQL"),
@@ -98,7 +87,7 @@ impl OwnServer {
         }
     }
 
-    /// Starts it anew until it stays: right after a kill what is left of the old one may be in the way.
+    /// Starts it again until it stays up: right after a kill, remains of the old one may block it.
     pub(crate) async fn until_it_answers(&mut self) {
         let (_, database) = self.admin.rsplit_once('/').unwrap();
         let options = StoreOptions::from_url(&format!("{}/{database}", self.server())).unwrap();

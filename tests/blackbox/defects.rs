@@ -1,4 +1,4 @@
-//! What operators saw that was wrong, each once more, by the real binary.
+//! Regression tests for defects that operators found, by the real binary.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -17,7 +17,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// What is found of this code.
+/// Returns the findings of this code.
 fn found(stage: &Stage, code: &str) -> Vec<Value> {
     let told = json(stage, &["status"]);
     let findings = told["findings"].as_array().unwrap().iter();
@@ -32,7 +32,7 @@ async fn until_found(stage: &Stage, code: &str) -> Value {
     found(stage, code).remove(0)
 }
 
-/// Takes a host out of its segment.
+/// Deletes a host from its segment.
 async fn forget(stage: &Stage, name: &str) {
     let segment = stage.store.desk().region().await.unwrap().remove(0);
     let mut hosts = segment.hosts.into_iter().map(|view| view.host);
@@ -271,7 +271,7 @@ async fn fence_off_shows_what_it_would_end_before_it_asks() {
         env!("CARGO_BIN_EXE_tachi"),
         conf.display()
     );
-    // On a terminal: without one nobody is asked, and nothing done.
+    // On a terminal: without one there is no question and no action.
     let mut terminal = Command::new("script")
         .args(["-qec", &line, "/dev/null"])
         .stdin(Stdio::piped())
@@ -290,11 +290,11 @@ async fn fence_off_shows_what_it_would_end_before_it_asks() {
     let asks = told.find("to confirm: ").unwrap_or_else(|| panic!("{told}"));
     let before = &told[..asks];
     assert!(
-        before.contains("power off compute-001: everything that runs on it ends."),
+        before.contains("power off compute-001: everything that runs on it stops."),
         "{told}"
     );
     assert!(
-        before.contains("calls it up, and shows 3 instances on it."),
+        before.contains("shows it up, and has 3 instances on it."),
         "{told}"
     );
     assert!(

@@ -26,7 +26,7 @@ fn of(stage: &Stage, name: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_doctor_finds_each_fault_and_takes_nothing_unseen_for_good() {
     let stage = Stage::set(quick_region(3)).await;
-    // Nobody has looked at the region yet.
+    // No engine has read the region yet.
     assert_eq!(of(&stage, "engines"), "warn");
     assert_eq!(of(&stage, "no-engine"), "err");
     assert_eq!(of(&stage, "host-disabled"), "unknown");

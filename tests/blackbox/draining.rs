@@ -1,4 +1,4 @@
-//! `tachi host drain` and `tachi host giveback`: what a person plans for a host that lives.
+//! `tachi host drain` and `tachi host giveback`: plans of an operator for a running host.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,12 +72,12 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let servers = stage.boot(HOST, 3);
     let (code, told, note) = drain(&stage, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     assert!(told.contains("3 instances are on compute-001"), "{told}");
-    // The answer was lost, and it is said again.
+    // The answer was lost, and the request is repeated.
     let (code, again, note) = drain(&stage, &["--no-follow"]);
     assert_eq!(code, 0, "{note}");
-    assert!(again.contains("nothing was written"), "{again}");
+    assert!(again.contains("nothing new was written"), "{again}");
     assert_eq!(json(&stage, &["recovery", "list"]).as_array().unwrap().len(), 1);
     let (code, _, note) = drain(&stage, &["--at-once", "3"]);
     assert_eq!(code, 1);
@@ -111,7 +111,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let (_, frozen, _) = run(&stage, &["freeze", "list"]);
     assert!(frozen.contains(HOST) && frozen.contains("firmware"), "{frozen}");
 
-    // Nothing is moved of what is frozen, and nothing put to work.
+    // Instances of a frozen host are not moved, and it is not returned to service.
     let (code, _, note) = run(&stage, &["host", "giveback", HOST, "--yes"]);
     assert_eq!(code, 1);
     assert!(note.contains("tachi thaw host compute-001"), "{note}");
@@ -138,7 +138,7 @@ async fn operator_a_host_is_drained_put_back_to_work_and_given_back_what_it_had(
     let (_, told, _) = run(&stage, &["host", "giveback", HOST, "--dry-run"]);
     assert_eq!(
         told.trim(),
-        "nothing that was moved away from compute-001 is elsewhere"
+        "no instance that was moved away from compute-001 is elsewhere"
     );
 }
 
@@ -153,7 +153,7 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     region.faults().add_move_fault(rule(MoveFault::LiveRefused, 0));
     region.faults().add_move_fault(rule(MoveFault::LiveError, 1));
     region.faults().add_move_fault(rule(MoveFault::LiveHang, 2));
-    // Nova does the work and its proxy says that it has failed.
+    // Nova does the work, and its proxy reports a failure.
     let lie = ApiFault::next(1, "#os-migrateLive", ApiEffect::StatusAfterAct { status: 500 });
     region.api_faults().add(lie);
     let (code, told, note) = drain(&stage, &["--limit", "10s"]);
@@ -226,7 +226,7 @@ async fn operator_an_aborted_drain_aborts_what_is_under_way_and_begins_nothing_m
     assert_eq!(cancelled, 2);
 }
 
-/// Plans it without a command; `put` is where what a giveback is about was put.
+/// Writes a plan without a command; `put` has the hosts to which the instances of a giveback were moved.
 async fn plan(stage: &Stage, kind: RecoveryKind, put: BTreeMap<ServerId, String>) -> NotificationId {
     let order = PlannedOrder {
         by: "alice".into(),
@@ -293,10 +293,10 @@ async fn a_host_that_dies_while_it_is_drained_is_recovered_and_never_frozen() {
     engine.stop().await;
 }
 
-/// Where the instances of a giveback were put.
+/// The host to which the instances of a giveback were moved.
 const OTHER: &str = "compute-002";
 
-/// Lets an engine die at its `at`-th commit and another one finish. `false`: there were not so many commits.
+/// Lets an engine die at its `at`-th commit and another one finish. Returns false if there were fewer commits.
 async fn die_at(kind: RecoveryKind, at: usize, moment: Moment) -> bool {
     let stage = stage().await;
     let is_drain = kind == RecoveryKind::Drain;

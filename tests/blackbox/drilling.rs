@@ -11,14 +11,14 @@ use super::support::{Process, Stage, json, quick_region, run, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Everything that was asked since the log was begun, by method and route, but for what only reads.
+/// Returns all requests since the start of the log that change something, by method and route.
 fn changing(stage: &Stage) -> Vec<String> {
     let routes = stage.sandbox.region().requests().counts();
     let reads = |route: &str| route.starts_with("GET ") || route == "POST /identity/v3/auth/tokens";
     routes.into_keys().filter(|route| !reads(route)).collect()
 }
 
-/// An engine that has signed.
+/// Starts an engine and waits for its heartbeat.
 async fn working(stage: &Stage) -> Process {
     let engine = stage.spawn("engine");
     until("the engine to be at work", LIMIT, async || {
@@ -128,7 +128,7 @@ async fn operator_a_shadow_drill_tells_who_does_not_answer() {
     .await;
 }
 
-/// Ctrl-C ends the drill and says so, and the next one is not refused as if that were still under way.
+/// Ctrl-C ends the drill with a message, and the next one is not refused as concurrent.
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     let stage = Stage::set(quick_region(3)).await;
@@ -172,7 +172,7 @@ async fn operator_a_shadow_drill_that_is_stopped_stands_in_nobodys_way() {
     let mut note = String::new();
     drill.stderr.take().unwrap().read_to_string(&mut note).unwrap();
     assert!(
-        note.contains("the drill of compute-001 is over: not finished: stopped by Ctrl-C"),
+        note.contains("the drill of compute-001 has ended: not finished: stopped by Ctrl-C"),
         "{note}"
     );
 

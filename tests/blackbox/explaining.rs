@@ -29,7 +29,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
     let _api = stage.spawn("api");
     stage.api().await;
 
-    // Nothing has been seen yet, so nothing is promised.
+    // No data was read yet, so no recovery is promised.
     let told = json(&stage, &["show", HOST, "--if-fails"]);
     assert_ne!(told[0]["recovered"], true, "{told}");
     let _engine = stage.spawn("engine");
@@ -45,7 +45,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         told.starts_with("if compute-001 failed now, 2 instances would be recovered\n"),
         "{told}"
     );
-    // Who is marked comes first, whatever its name.
+    // Marked instances come first, whatever their names.
     for line in [
         "  first      zeta (HA_Enabled): 3 of 3 hosts have room: compute-002, compute-003, compute-004\n",
         "  then       plain: 3 of 3 hosts have room",
@@ -67,7 +67,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
         "{one}"
     );
 
-    // A host that is kept out of it.
+    // A host in maintenance.
     let (code, _, said) = run(
         &stage,
         &["freeze", "host", "compute-003", "--for", "1h", "--reason", "test"],
@@ -106,10 +106,7 @@ async fn slow_operator_explain_if_dies_tells_what_would_come_of_a_host_and_of_an
 
     let (code, _, said) = run(&stage, &["show", "nobody", "--if-fails"]);
     assert_eq!(code, 1, "{said}");
-    assert!(
-        said.contains("no host and no instance is called \"nobody\""),
-        "{said}"
-    );
+    assert!(said.contains("no host or instance named \"nobody\""), "{said}");
     let (code, ..) = run(&stage, &["show", HOST, "--if-fails", "--at", "03:05"]);
     assert_eq!(code, 2);
 }

@@ -1,4 +1,4 @@
-//! `tachi host report-down`: a person reports a host as dead, by the real binary.
+//! `tachi host report-down`: an operator reports a host as down, by the real binary.
 
 use std::time::Duration;
 
@@ -50,9 +50,9 @@ async fn operator_host_fail_recovers_a_dead_host_under_the_name_of_who_said_so()
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
     for wanted in [
-        "Nova heard it",
-        "shows 2 instances on it",
-        "proves it off before any instance is moved",
+        "Nova received its heartbeat",
+        "has 2 instances on it",
+        "confirms it off before it moves an instance",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
@@ -95,12 +95,12 @@ async fn operator_host_fail_says_why_nothing_begins() {
     stage.protect().await;
     let (code, _, note) = fail(&stage, "nobody");
     assert_eq!(code, 1);
-    assert!(note.contains("no host is called \"nobody\""), "{note}");
-    // Without a terminal nobody can be asked.
+    assert!(note.contains("no host has the name \"nobody\""), "{note}");
+    // Without a terminal there is no confirmation.
     let (code, told, note) = run(&stage, &["host", "report-down", HOST, "--reason", "smoke"]);
     assert_eq!(code, 2, "{note}");
     assert!(
-        told.contains("calls it up") && note.contains("--yes"),
+        told.contains("shows it up") && note.contains("--yes"),
         "{told} {note}"
     );
     assert_eq!(
@@ -116,7 +116,7 @@ async fn operator_host_fail_says_why_nothing_begins() {
     );
     assert_eq!(audited(&stage).len(), 0);
 
-    // No engine keeps freezes here, nor would one refuse.
+    // No engine runs here that could ignore a freeze.
     let (code, _, note) = run(
         &stage,
         &[
@@ -139,16 +139,16 @@ async fn operator_host_fail_says_why_nothing_begins() {
 
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     let id = told
         .lines()
         .find_map(|line| line.strip_prefix("recovery      "))
         .unwrap();
-    // Said again it is no second report; for another reason it is refused.
+    // A repetition is no second report; with another reason it is refused.
     let (code, told, note) = fail(&stage, HOST);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.contains(id) && told.contains("was reported so already"),
+        told.contains(id) && told.contains("was already reported down"),
         "{told}"
     );
     let other = ["host", "report-down", HOST, "--reason", "fire", "--yes"];
@@ -167,7 +167,7 @@ async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
     assert_eq!((code, told.as_str()), (1, ""), "{note}");
     assert!(
         note.contains(
-            "no host monitor of compute-001 is known: it is forgotten already, or has never signed"
+            "compute-001 has no host monitor: it is removed already, or has never sent a heartbeat"
         ),
         "{note}"
     );
@@ -181,7 +181,7 @@ async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
     let (code, told, note) = run(&stage, &["monitor", "forget", HOST, "host"]);
     assert_eq!(code, 0, "{note}");
     assert!(
-        told.contains("the host monitor of compute-001 is forgotten, by "),
+        told.contains("the host monitor of compute-001 is removed, by "),
         "{told}"
     );
     let lines = audited(&stage);
@@ -194,8 +194,8 @@ async fn operator_a_monitor_is_forgotten_under_the_name_of_who_said_so() {
         })
         .collect();
     let wanted = [
-        ("intent", "forgets the host monitor"),
-        ("outcome", "the host monitor is forgotten"),
+        ("intent", "removes the host monitor"),
+        ("outcome", "the host monitor is removed"),
     ];
     assert_eq!(told, wanted);
 }

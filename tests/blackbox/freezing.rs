@@ -1,4 +1,4 @@
-//! Freezes, by the real binary: nothing of what is frozen is fenced or moved, and afterwards nothing is lost.
+//! Freezes, by the real binary: frozen objects are neither fenced nor moved, and no report is lost afterwards.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::support::{Stage, json as told, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// How often Nova was asked to evacuate, and a power controller was told something.
+/// Counts the evacuation requests and the power commands.
 fn acts(stage: &Stage) -> [usize; 2] {
     let requests = stage.sandbox.region().requests();
     ["#evacuate", "POST /MAAS"].map(|what| usize::try_from(requests.count(what)).unwrap())
@@ -34,7 +34,7 @@ fn waits_for(stage: &Stage) -> Value {
     told(stage, &["recovery", "list"])[0]["waits"]["for"].clone()
 }
 
-/// The engine has looked at the recovery so many times more.
+/// Waits for this number of further heartbeats of the recovery.
 async fn beats(stage: &Stage, more: u64) {
     let beat = async || {
         let id = stage.store.desk().recoveries(false).await.unwrap()[0].id;
@@ -58,7 +58,7 @@ async fn sql(stage: &Stage, text: &str) {
     db.execute_unprepared(text).await.unwrap();
 }
 
-/// Bad words change nothing, and say what to write.
+/// Invalid arguments change nothing, and the error shows what to write.
 fn refused(stage: &Stage) {
     let reason = ["--reason", "firmware"];
     let with = |words: &[&'static str]| [words, &reason].concat();
@@ -69,40 +69,40 @@ fn refused(stage: &Stage) {
         (
             with(&["freeze", "host", HOST, "--for", "25h"]),
             2,
-            "24h at most, or --force",
+            "the maximum is 24h, or add --force",
         ),
         (
             with(&["freeze", "host", HOST, "--for", "31d", "--force"]),
             2,
-            "30d at most",
+            "the maximum is 30d",
         ),
         (with(&["freeze", "host", HOST, "--for", "30s"]), 2, "too short"),
         (
             with(&["freeze", "host", "compute-999", "--for", "2h"]),
             1,
-            "no host is called \"compute-999\"",
+            "no host has the name \"compute-999\"",
         ),
         (
             with(&["freeze", "host", "x\u{1b}[2J", "--for", "2h"]),
             1,
-            "no host is called",
+            "no host has the name",
         ),
         (
             with(&["freeze", "segment", "nowhere", "--for", "2h"]),
             1,
-            "no segment is called",
+            "no segment has the name",
         ),
         (
             with(&["freeze", "instance", "nobody", "--for", "2h"]),
             1,
-            "no instance is called",
+            "no instance has the name",
         ),
         (
             vec!["freeze", "host", HOST, "--for", "2h", "--reason", "two\nlines"],
             2,
             "one line",
         ),
-        (vec!["thaw", "host", HOST], 1, "no frozen host is called"),
+        (vec!["thaw", "host", HOST], 1, "no frozen host has the name"),
         (vec!["thaw", "region"], 1, "the region is not frozen"),
     ] {
         let (got, stdout, stderr) = run(stage, &words);
@@ -123,7 +123,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     until_an_engine_signs(&stage).await;
     refused(&stage);
 
-    // An engine that is too old to keep it.
+    // An engine that is too old for freezes.
     let old = EngineSignature {
         name: "ctl-9:1:old".into(),
         version: "0.8.0".into(),
@@ -135,7 +135,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     let (code, _, stderr) = run(&stage, &freeze);
     assert_eq!(code, 1, "{stderr}");
     assert!(
-        stderr.contains("ctl-9:1:old (version 0.8.0) would not keep it"),
+        stderr.contains("ctl-9:1:old (version 0.8.0) would ignore the freeze"),
         "{stderr}"
     );
     assert_eq!(told(&stage, &["freeze", "list"]), json!([]));
@@ -158,7 +158,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     let shorter = ["freeze", "host", HOST, "--for", "1h", "--reason", "mine"];
     let (code, _, stderr) = run(&stage, &shorter);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("which is more than this"), "{stderr}");
+    assert!(stderr.contains("which covers more than this"), "{stderr}");
 
     // It dies, with its power on.
     let region = stage.sandbox.region();
@@ -169,7 +169,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
     })
     .await;
     beats(&stage, 4).await;
-    // Who takes over keeps it too, and a person's word does not end it.
+    // The engine that takes over observes it too, and an operator's action does not end it.
     engine.kill();
     let engine = stage.spawn("engine");
     let (code, _, stderr) = run(&stage, &["recovery", "approve", HOST, "--yes", "--reason", "x"]);
@@ -224,7 +224,7 @@ async fn operator_a_frozen_host_that_dies_is_left_alone_and_recovered_when_it_th
                 .filter(|line| line.contains(&action) && line.contains(&phase))
                 .count()
         };
-        // The shorter one was refused by the table, after its intent.
+        // The table refused the shorter one, after its intent.
         let expected = if action == "freeze" { [2, 2] } else { [1, 1] };
         assert_eq!(["intent", "outcome"].map(of), expected, "{action}: {lines}");
     }
@@ -266,7 +266,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     })
     .await;
 
-    // Who watches its return hears of a freeze too.
+    // A recovery that watches for the host's return reads the freeze too.
     let words = ["freeze", "region", "--for", "5m", "--reason", "again"];
     let (code, stdout, stderr) = run(&stage, &words);
     assert_eq!(code, 0, "{stdout}{stderr}");
@@ -278,7 +278,7 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let (code, _, stderr) = run(&stage, &["thaw", "region"]);
     assert_eq!(code, 0, "{stderr}");
 
-    // Another host is being recovered when it is frozen: that is said, and carried through.
+    // Another host is frozen during its recovery: the answer shows that, and the recovery continues.
     region.tune(|settings| settings.rebuild_time = Duration::from_secs(8));
     region.faults().power_loss("compute-002").unwrap();
     let notification = stage.report("compute-002").await;
@@ -296,13 +296,13 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let (code, stdout, stderr) = run(&stage, &words);
     assert_eq!(code, 0, "{stderr}");
     assert!(
-        stdout.contains("BUT recovery ") && stdout.contains("had begun before"),
+        stdout.contains("BUT recovery ") && stdout.contains("had started before"),
         "{stdout}"
     );
     stage.until_finished(notification, LIMIT).await;
     stage.assert_each_exactly_once(&others, "compute-002");
 
-    // An engine that stands still has not heard of it, and whoever freezes is not told that it has.
+    // A stopped engine has not read the freeze, and the operator's answer shows that.
     region.tune(|settings| settings.rebuild_time = Duration::from_millis(500));
     engine.signal(rustix::process::Signal::STOP);
     let words = [
@@ -317,7 +317,10 @@ async fn slow_operator_a_freeze_ends_by_its_time_with_no_engine_there_and_holds_
     let (code, _, stderr) = run(&stage, &words);
     engine.signal(rustix::process::Signal::CONT);
     assert_eq!(code, 1, "{stderr}");
-    assert!(stderr.contains("have not applied it within 20 s"), "{stderr}");
+    assert!(
+        stderr.contains("have not applied the freeze within 20 s"),
+        "{stderr}"
+    );
     assert!(stderr.contains("waiting until the engines"), "{stderr}");
 }
 

@@ -1,4 +1,4 @@
-//! `tachi setup import`: segments and hosts of what Nova has, by the real binary.
+//! `tachi setup import`: segments and hosts from Nova, by the real binary.
 
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_ther
         for wanted in [
             "segment nova (auto)  + new",
             "  compute-004  + add",
-            "nothing was made",
+            "nothing was created",
         ] {
             assert!(told.contains(wanted), "{wanted}: {told}");
         }
@@ -45,7 +45,7 @@ async fn operator_init_from_nova_makes_what_is_missing_once_and_leaves_what_ther
     );
     assert_eq!(hosts(&stage), four);
 
-    // As the API audits what persons change.
+    // As the API audits changes by people.
     let audit = stage.folder.path();
     let files = std::fs::read_dir(audit).unwrap().map(|file| file.unwrap().path());
     let files = files.filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
@@ -82,13 +82,13 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
     let bare = Stage::set(quick_region(2)).await;
     let told = from_nova(&bare, &["--by", "aggregate", "--apply"]);
     assert!(
-        told.contains("compute-001 is put nowhere: it is in no aggregate"),
+        told.contains("compute-001 is left out: it is in no aggregate"),
         "{told}"
     );
-    // Who may not be named so is refused by the API's own rules, and nothing is half made.
+    // The API's own rules refuse an invalid name, and no object is left half created.
     let (code, _, note) = run(&bare, &["setup", "import", "--default-zone", "  ", "--apply"]);
     assert_eq!(code, 1, "{note}");
-    assert!(note.contains("making segment"), "{note}");
+    assert!(note.contains("creating segment"), "{note}");
     assert!(hosts(&bare).is_empty());
     from_nova(
         &bare,
@@ -98,7 +98,7 @@ async fn operator_init_from_nova_adds_to_a_segment_of_that_name_and_moves_nobody
     assert_eq!(seen["segments"][0]["name"], "az-1");
 }
 
-/// What the segments hold, by their names.
+/// Returns the hosts of the segments, by name.
 fn segments(stage: &Stage) -> Vec<(String, Vec<String>)> {
     let seen = json(stage, &["status"]);
     let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -132,7 +132,7 @@ async fn operator_init_from_nova_makes_a_segment_of_each_aggregate() {
         .unwrap();
     let told = from_nova(&stage, &["--by", "aggregate", "--apply"]);
     assert!(
-        told.contains("compute-003 is put nowhere: it is in several: rack-a, ssd"),
+        told.contains("compute-003 is left out: it is in several: rack-a, ssd"),
         "{told}"
     );
     let made = [
@@ -173,7 +173,7 @@ async fn operator_init_from_nova_makes_a_segment_of_each_rack_of_the_file() {
     .unwrap();
     let told = from_nova(&stage, &["--by", "rack", "--apply"]);
     assert!(
-        told.contains("compute-004 is put nowhere: no line of storm_failure_domains_file names its rack"),
+        told.contains("compute-004 is left out: no line of storm_failure_domains_file names its rack"),
         "{told}"
     );
     let made = [

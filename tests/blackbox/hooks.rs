@@ -17,7 +17,7 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 3;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A script in the stage's folder, as an entry of a workflow.
+/// Writes a script into the stage's folder; returns its entry for a workflow.
 fn script(stage: &Stage, name: &str, text: &str) -> String {
     let path = stage.folder.path().join(name);
     std::fs::write(
@@ -29,7 +29,7 @@ fn script(stage: &Stage, name: &str, text: &str) -> String {
     format!("exec:{}", path.display())
 }
 
-/// The second file that Masakari's deployments give by `--config-file`.
+/// Writes the second `--config-file` of Masakari's deployments.
 fn workflow(stage: &Stage, pre: &str, main: &str, post: &str) -> PathBuf {
     let path = stage.folder.path().join("masakari-custom-recovery-methods.conf");
     let text = format!(
@@ -41,7 +41,7 @@ fn workflow(stage: &Stage, pre: &str, main: &str, post: &str) -> PathBuf {
     path
 }
 
-/// What a hook was told.
+/// Returns a hook's input.
 fn told(stage: &Stage, file: &str) -> Value {
     serde_json::from_slice(&std::fs::read(stage.folder.path().join(file)).unwrap()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! Who is let in and who may do what: a real API process, and Keystone as the region has it.
+//! Authentication and authorization: a real API process, with the region's Keystone.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ fn client() -> reqwest::Client {
         .unwrap()
 }
 
-/// Asks Keystone for a token.
+/// Gets a token from Keystone.
 async fn token(url: &str, body: &Value) -> (String, Value) {
     let answer = client()
         .post(format!("{url}/auth/tokens"))
@@ -48,7 +48,7 @@ struct Door {
 
 impl Door {
     async fn of(stage: &Stage) -> Self {
-        // Waits until it answers.
+        // Waits until the API answers.
         stage.api().await;
         Self {
             base: format!("http://127.0.0.1:{}/v1", stage.api_port),

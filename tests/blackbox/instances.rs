@@ -44,7 +44,7 @@ async fn accept(
     Ok(accepted.id)
 }
 
-/// What an instance monitor posts.
+/// Posts the report of an instance monitor.
 async fn failed(
     stage: &Stage,
     server: Uuid,
@@ -67,7 +67,7 @@ async fn crashed(stage: &Stage, server: Uuid) -> NotificationId {
         .unwrap()
 }
 
-/// What a process monitor posts.
+/// Posts the report of a process monitor.
 async fn stopped(stage: &Stage, process: &str) -> NotificationId {
     let pairs = [("event", "STOPPED"), ("process_name", process)];
     accept(stage, NotificationType::Process, &pairs).await.unwrap()
@@ -91,7 +91,7 @@ async fn host_is_on_maintenance(stage: &Stage) -> bool {
     hosts.iter().any(|host| host.name == HOST && host.on_maintenance)
 }
 
-/// Stopped once, started once, active again, on its host, and nowhere else at any time.
+/// Asserts that the instance was stopped and started once, is active on its host, and never ran elsewhere.
 fn assert_restarted(stage: &Stage, server: Uuid, stops: u64) {
     let region = stage.sandbox.region();
     let seen = region.server(server).unwrap();
@@ -123,7 +123,7 @@ async fn a_crashed_instance_runs_again_exactly_once() {
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let notification = crashed(&stage, server).await;
     assert_eq!(stage.sandbox.region().lost(&[server]), [server]);
-    // The monitor says it again while it is being worked on.
+    // The monitor repeats its report during the recovery.
     let again = failed(&stage, server, "QEMU_GUEST_AGENT_ERROR", "STOPPED_FAILED").await;
     assert!(matches!(again, Err(RegistryError::Duplicate)), "{again:?}");
     stage.until_finished(notification, LIMIT).await;
@@ -259,14 +259,14 @@ async fn no_start_goes_to_a_host_that_is_being_recovered() {
     stage.protect().await;
     let servers = stage.boot(HOST, 3);
     let region = stage.sandbox.region();
-    // One report just before the host dies, and nobody to work on it yet.
+    // One report just before the host dies, without an engine.
     let before = crashed(&stage, servers[0]).await;
     region.faults().power_loss(HOST).unwrap();
     let host = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let (status, message) = until_over(&stage, before).await;
     assert_eq!(status, NotificationStatus::Ignored, "{message}");
-    // One more while the host is in maintenance for its recovery, or before: neither may do anything.
+    // One more while the host is in maintenance for its recovery, or before: neither may cause a call.
     match failed(&stage, servers[1], "LIFECYCLE", "STOPPED_FAILED").await {
         Ok(during) => assert_eq!(until_over(&stage, during).await.0, NotificationStatus::Ignored),
         Err(error) => assert!(matches!(error, RegistryError::OnMaintenance { .. }), "{error}"),
@@ -379,7 +379,7 @@ async fn an_instance_is_restarted_wherever_nova_shows_it() {
     engine.stop().await;
 }
 
-/// By the ledger of the machines: whatever should run and does not is counted as down and named, and nothing else is.
+/// Compared with the machines' ledger: exactly the instances that should run and do not are counted as down and named.
 /// Covers R36.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() {
@@ -400,7 +400,7 @@ async fn an_instance_whose_restart_failed_is_down_in_every_view_until_it_runs() 
     let counted = || json(&stage, &["status"])["instances"].clone();
     until("all to be protected", limit, async || counted()["protected"] == 5).await;
     crashed(&stage, servers[0]).await;
-    // A tenant's own stop is an outage to nobody.
+    // A tenant's own stop is no outage.
     assert_eq!(
         stage.act(servers[1], &serde_json::json!({"os-stop": null})).await,
         202

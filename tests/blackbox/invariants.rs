@@ -1,10 +1,10 @@
-//! What must hold of every fence, whatever is going on around it: one order however many report, so many commands at once and
-//! no more, and no secret anywhere.
+//! Invariants of every fencing under load: one order for any number of reports, bounded concurrent commands, and no secret in any output.
 
 use std::path::Path;
 use std::time::Duration;
 
 use serde_json::json;
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::OperatorCommand;
 use tachi_engine::ports::OperatorJournal as _;
@@ -26,7 +26,7 @@ async fn twenty_monitors_report_one_host_and_it_is_one_episode_with_one_order() 
     let api = stage.api().await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
     let reports = (0..20).map(|second| {
-        // Each saw it at a moment of its own, and half of them do not know yet that it was fenced.
+        // Each has its own time of observation, and half of them do not know yet that it was fenced.
         let body = json!({ "notification": {
             "type": "COMPUTE_HOST",
             "hostname": HOST,
@@ -107,7 +107,12 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
             stage
                 .store
                 .desk()
-                .submit(recovery.id, OperatorCommand::Approve, "test")
+                .submit(
+                    recovery.id,
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "test",
+                )
                 .await
                 .unwrap();
         }
@@ -129,7 +134,7 @@ async fn forty_hosts_at_once_are_fenced_four_at_a_time_and_only_as_many_as_the_g
     engine.stop().await;
 }
 
-/// Everything that anybody could read of it: name and text.
+/// Collects every readable file: name and text.
 fn collected(folder: &Path, into: &mut Vec<(String, Vec<u8>)>) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -155,7 +160,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     )
     .unwrap();
     let region = stage.sandbox.region();
-    // What goes wrong is told at length, and that is where secrets get out.
+    // Errors have long texts, in which secrets could leak.
     region
         .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 403 })
@@ -201,7 +206,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     stage
         .store
         .desk()
-        .submit(id, OperatorCommand::Approve, "test")
+        .submit(id, OperatorCommand::Approve, &ApprovedWait::Current, "test")
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;
@@ -232,7 +237,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     }
     drop(processes);
     collected(stage.folder.path(), &mut seen);
-    // Of processes that run at once one has the audit log of that name, and the others have `fencing-audit.2.jsonl` and so on.
+    // One of several concurrent processes has the audit log of that name, and the others `fencing-audit.2.jsonl` and so on.
     for name in ["/engine.log", "/api.log", "/fencing-audit."] {
         let told = |(path, text): &(String, Vec<u8>)| path.contains(name) && text.len() > 100;
         assert!(seen.iter().any(told), "{name} was looked into");
@@ -240,7 +245,7 @@ async fn no_secret_is_in_a_log_an_answer_an_argument_a_row_or_anything_that_is_p
     assert_none_is_shown(&stage, &seen);
 }
 
-/// No password and no part of MAAS's key.
+/// Asserts that no text contains a password or a part of MAAS's key.
 fn assert_none_is_shown(stage: &Stage, seen: &[(String, Vec<u8>)]) {
     let key = stage.sandbox.maas_api_key();
     let passwords = [

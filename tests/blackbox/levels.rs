@@ -15,7 +15,7 @@ use super::support::{Stage, quick_policy, quick_region, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The machine's BMC by MAAS, and then its outlet, which is honest.
+/// Configures the machine's BMC through MAAS, then its outlet, which works.
 fn two_levels(stage: &Stage) -> String {
     let key = stage.folder.path().join("maas.key");
     let device = |name: &str, url: &str| {
@@ -224,10 +224,10 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     };
     let (code, _, err) = vouch("compute-002");
     assert!(
-        code == 1 && err.contains("is about host compute-001"),
+        code == 1 && err.contains("is of host compute-001"),
         "{code} {err}"
     );
-    // A device that says "on" gainsays it.
+    // A device that reads "on" contradicts it.
     let on = PowerQuery::Says { state: "on".into() };
     region.faults().maas_query(HOST, on).unwrap();
     assert_eq!(vouch(HOST).0, 0);
@@ -338,7 +338,7 @@ async fn fence_check_reads_a_thousand_hosts_through_one_maas_with_sixteen_connec
     // Sixteen at a time cannot be quicker.
     assert!(took >= DELAY * HOSTS / 16, "more than sixteen at once: {took:?}");
     assert!(took < Duration::from_secs(60), "{took:?}");
-    // One that does not answer is a fault and the exit code.
+    // A device that does not answer is a fault, and sets the exit code.
     region
         .faults()
         .maas_query(HOST, PowerQuery::Fails { status: 503 })
@@ -373,7 +373,7 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
     );
     let (code, out, err) = fence("off", &["--yes"]);
     assert!(code == 0 && out.contains("is off"), "{code} {out} {err}");
-    // A recovery that is open keeps it off.
+    // An open recovery blocks the power-on.
     let notification = stage.report(HOST).await;
     let (code, _, err) = fence("on", &["--yes"]);
     assert!(code == 1 && err.contains("is open"), "{code} {err}");
@@ -382,7 +382,7 @@ async fn an_operator_powers_a_host_off_and_on_and_not_on_while_it_is_being_recov
         .await;
     stage.until_finished(notification, LIMIT).await;
     engine.stop().await;
-    // It was found off, nothing was ordered by the recovery: it may come back.
+    // It was found off and the recovery sent no command, so it may be powered on.
     let (code, out, err) = fence("on", &["--yes"]);
     assert!(code == 0 && out.contains("power-on"), "{code} {out} {err}");
 }

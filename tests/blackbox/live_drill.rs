@@ -1,4 +1,4 @@
-//! `tachi drill --live`, by the real binary: a host dies for it, so most of it is about what must not happen.
+//! `tachi drill --live`, by the real binary: it powers a host off, so most tests are about its safety.
 
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -44,7 +44,7 @@ async fn words(stage: &Stage, notice: &str) -> Vec<String> {
     words.map(str::to_owned).to_vec()
 }
 
-/// The command, while the test goes on.
+/// Starts the command, while the test continues.
 async fn begun(stage: &Stage, notice: &str) -> Child {
     begun_with(stage, notice, "").await
 }
@@ -78,7 +78,7 @@ async fn ended(drill: Child) -> (i32, String, String) {
     )
 }
 
-/// The canaries that Nova has.
+/// Returns the canaries in Nova.
 fn canaries(stage: &Stage) -> Vec<Uuid> {
     let all = stage.sandbox.region().snapshot().into_iter();
     all.filter(|one| one.name.starts_with("tachi-canary-"))
@@ -86,7 +86,7 @@ fn canaries(stage: &Stage) -> Vec<Uuid> {
         .collect()
 }
 
-/// How often a host was ordered off.
+/// Counts the power-off orders.
 fn orders(stage: &Stage) -> u64 {
     let counts = stage.sandbox.region().requests().counts();
     let off = counts.iter().filter(|(route, _)| route.contains("power_off"));
@@ -145,10 +145,10 @@ async fn operator_a_live_drill_kills_a_host_with_canaries_alone_and_measures_how
     let reason = shown.disabled_reason.unwrap();
     assert!(reason.starts_with("live drill [tachi drain "), "{reason}");
 
-    // It comes home as any host.
+    // It is returned to service like any other host.
     region.faults().power_on(HOST).unwrap();
     let back = ["host", "return", HOST, "--do", "--reason", "a drill", "--yes"];
-    until("the host to be put to work again", LIMIT, async || {
+    until("the host to be returned to service", LIMIT, async || {
         run(&stage, &back).0 == 0
     })
     .await;
@@ -171,7 +171,7 @@ async fn operator_a_live_drill_reports_a_host_that_no_monitor_has_noticed() {
             .unwrap()
             .contains("NO MONITOR reported it within 1 s")
     );
-    assert!(note.contains("the drill does"), "{note}");
+    assert!(note.contains("the drill reports it"), "{note}");
     assert_eq!(canaries(&stage), Vec::<Uuid>::new());
     assert_eq!(stage.sandbox.region().double_runs(), 0);
 }
@@ -196,7 +196,7 @@ async fn operator_a_live_drill_touches_nothing_of_a_host_with_somebodys_instance
         .collect();
     assert_eq!(changed, Vec::<String>::new());
     assert!(runs(&stage) && region.server(theirs[0]).unwrap().host.as_deref() == Some(HOST));
-    // Without --yes nobody can be asked here, and what is missing is said.
+    // Without a terminal --yes is required, and missing options are named.
     let (code, _, note) = run(&stage, &["drill", HOST, "--live"]);
     assert!(code == 2 && note.contains("--canary"), "{note}");
 }
@@ -249,13 +249,13 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     .await;
     drill.kill().unwrap();
     drill.wait().unwrap();
-    // The next one goes on with nothing: not with the killing, and not over what is left.
+    // The next drill resumes nothing, and refuses to start beside leftovers.
     let words = words(&stage, "1s").await;
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let (code, _, note) = run(&stage, &words);
     assert_eq!(code, 1);
     assert!(note.contains("tachi drill compute-001 --clean-up"), "{note}");
-    // What looks like a canary and is not, of another project: nobody's to delete.
+    // An instance of another project that looks like a canary must not be deleted.
     let alike = region
         .boot(&Boot::on("compute-002", 1).metadata("tachi_drill_host", HOST))
         .unwrap();
@@ -266,15 +266,15 @@ async fn operator_a_live_drill_that_is_stopped_or_killed_leaves_nothing_that_can
     assert!(region.server(alike[0]).is_ok());
     assert_eq!(grade(&stage).await.0, Some(Severity::Unknown));
     let (code, told, _) = run(&stage, &["drill", HOST, "--clean-up", "--yes"]);
-    assert!(code == 0 && told.contains("no canary"), "{told}");
+    assert!(code == 0 && told.contains("no canaries"), "{told}");
     assert!(runs(&stage));
     assert_eq!(orders(&stage), 0);
 }
 
-/// A drill waits for this long, with its canaries built and the host closed, before it looks for the last time.
+/// Time that a drill waits before its last check, with its canaries built and the host disabled.
 const WAITS: &str = "[recovery]\nproxy_hold = 12\n";
 
-/// A person's reason to disable the host.
+/// An operator's reason to disable the host.
 const BROKEN: &str = "RAID controller is broken, do not enable";
 
 async fn until_closed(stage: &Stage) {
@@ -305,14 +305,14 @@ async fn a_drill_whose_host_fails_by_itself_leaves_its_service_to_the_recovery()
     let (code, told, note) = ended(drill).await;
     assert_eq!(code, 1, "{told}{note}");
     assert!(
-        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: recovery "),
+        note.contains("was not switched off") && note.contains("its service is LEFT AS IT IS: its recovery "),
         "{note}"
     );
     assert_eq!(orders(&stage), 0);
     let shown = region.host(HOST).unwrap();
     assert!(!shown.enabled && shown.forced_down, "{shown:?}");
 
-    // Nor when it is back: nobody has looked at it yet.
+    // Nor when it is back: no operator has checked it yet.
     region.faults().power_on(HOST).unwrap();
     until("forced_down to be cleared", LIMIT, async || {
         !region.host(HOST).unwrap().forced_down
@@ -355,7 +355,7 @@ async fn a_drill_leaves_a_service_that_an_operator_has_disabled() {
             note.contains(wanted),
             "closed {closed}, stopped {stopped}: {note}"
         );
-        let left = note.contains("its service is LEFT AS IT IS: somebody else has changed it");
+        let left = note.contains("its service is LEFT AS IT IS: another actor has changed it");
         assert!(left || !closed, "closed {closed}, stopped {stopped}: {note}");
         assert_eq!(canaries(&stage), Vec::<Uuid>::new());
         region.operator().set_service(HOST, true, None).unwrap();

@@ -1,4 +1,4 @@
-//! What commands mend and bring back by themselves, by the real binary: rows and files of ours, and never what somebody else has set.
+//! Fixes by commands, by the real binary: Tachi's own rows and files, and never a setting of others.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn audit(folder: &Path) -> Vec<Value> {
     lines.collect()
 }
 
-/// How many lines say this, each signed by a person.
+/// Counts the lines with this text, each of which names an operator.
 fn written(stage: &Stage, phase: &str, part: &str) -> usize {
     let lines = audit(stage.folder.path());
     let found = lines
@@ -61,12 +61,12 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     assert_eq!(grade(&stage, "configuration"), "warn");
     let told = fix(&stage, &["configuration", "--dry-run"]);
     assert!(
-        told.contains("would be closed to others") && told.contains("nothing was done"),
+        told.contains("would be made unreadable to others") && told.contains("nothing was done"),
         "{told}"
     );
     assert_eq!((mode(), written(&stage, "intent", "closes")), (0o644, 0));
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("mended: "), "{told}");
+    assert!(told.contains("fixed: "), "{told}");
     assert_eq!((mode(), grade(&stage, "configuration").as_str()), (0o640, "ok"));
     assert_eq!(
         (
@@ -76,7 +76,7 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
         (1, 1)
     );
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
     assert_eq!(written(&stage, "intent", "closes"), 1);
 
     let _engine = stage.spawn("engine");
@@ -89,21 +89,21 @@ async fn operator_doctor_mends_rows_and_files_of_ours_once_and_nothing_else() {
     assert!(told.contains("compute-003  + add"), "{told}");
     assert_eq!(grade(&stage, "no-hosts"), "err");
     let told = fix(&stage, &[]);
-    assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
+    assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
     assert_eq!(grade(&stage, "no-hosts"), "ok");
     assert_eq!(grade(&stage, "host-not-in-segment"), "ok");
-    assert_eq!(written(&stage, "outcome", "3 hosts were made"), 1);
+    assert_eq!(written(&stage, "outcome", "3 hosts were created"), 1);
     let told = fix(&stage, &["no-hosts"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
-    assert_eq!(written(&stage, "outcome", "hosts were made"), 1);
-    // What only a person can mend is told, and stays.
+    assert!(told.contains("nothing to fix"), "{told}");
+    assert_eq!(written(&stage, "outcome", "hosts were created"), 1);
+    // Problems that only an operator can fix are listed, and stay.
     std::fs::write(
         &conf,
         std::fs::read_to_string(&conf).unwrap() + "\n[recovery]\nno_such = 1\n",
     )
     .unwrap();
     let told = fix(&stage, &["configuration"]);
-    assert!(told.contains("nothing was mended"), "{told}");
+    assert!(told.contains("nothing was fixed"), "{told}");
     assert_eq!(grade(&stage, "configuration"), "warn");
     // No host was switched, and no instance touched.
     let after = stage.sandbox.region().snapshot();
@@ -149,7 +149,7 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
     region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     stage.until_finished(notification, LIMIT).await;
-    // Off, forced down, its evacuations not closed: nothing is done, and nothing written.
+    // Off, forced down, its evacuations not closed: the command does and writes nothing.
     let (code, _, note) = put_back(&stage);
     assert_eq!(code, 1, "{note}");
     assert!(
@@ -167,13 +167,13 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
         run(&stage, &["host", "return", HOST, "--check"]).0 == 0
     })
     .await;
-    // Somebody works at it.
+    // An operator works on it.
     let freeze = ["freeze", "host", HOST, "--for", "1h", "--reason", "firmware"];
     assert_eq!(run(&stage, &freeze).0, 0);
     let (code, _, note) = put_back(&stage);
     assert_eq!((code, note.contains("firmware")), (1, true), "{note}");
     assert_eq!(run(&stage, &["thaw", "host", HOST]).0, 0);
-    // Nobody is there to be asked.
+    // There is no terminal for the confirmation.
     let words = ["host", "return", HOST, "--do", "--reason", "looked"];
     let (code, _, note) = run(&stage, &words);
     assert_eq!((code, note.contains("--yes")), (2, true), "{note}");
@@ -188,15 +188,15 @@ async fn host_return_restores_what_a_recovery_has_changed_and_only_when_nothing_
     for (phase, text) in [
         ("intent", "enables its service"),
         ("outcome", "its service is enabled"),
-        ("intent", "takes it off maintenance"),
-        ("outcome", "it is off maintenance"),
+        ("intent", "clears its maintenance"),
+        ("outcome", "its maintenance is cleared"),
     ] {
         assert_eq!(written(&stage, phase, text), 1, "{phase} {text}");
     }
     let (code, told, note) = put_back(&stage);
     assert_eq!((code, told.contains("nothing to do")), (0, true), "{told}{note}");
     assert_eq!(written(&stage, "intent", "enables its service"), 1);
-    // What somebody else has set stays.
+    // Settings of others stay.
     region
         .operator()
         .set_service(HOST, false, Some("disk errors"))

@@ -1,4 +1,4 @@
-//! Monitors that are bound to their host, by the real API and the real engine: what they send contradicts a report that the host is off.
+//! Monitors that are bound to their host, by the real API and the real engine: their heartbeats contradict a report that the host is off.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn beat(monitors: &Api, seconds: u64) {
     }
 }
 
-/// nova-compute is stopped for an upgrade, the guests run on, and a control node says NORMAL without evidence.
+/// nova-compute is stopped for an upgrade, the guests keep running, and a control node reports NORMAL without evidence.
 /// Covers R15.
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_a_host_with_continued_monitor_heartbeats_is_not_evacuated_on_a_bare_normal() {

@@ -1,4 +1,4 @@
-//! What an operator sees and says, by the real binary: status, list, show, abort, retry, host return, log and numbers.
+//! An operator's views and actions, by the real binary: status, list, show, abort, retry, host return, log and metrics.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tachi_domain::entity::notification::NotificationStatus;
 use tachi_engine::ports::{Hosts as _, OperatorJournal as _};
 use tachi_sandbox::{ApiEffect, ApiFault};
 
-use super::support::{Stage, json, quick_region, run, until};
+use super::support::{Stage, json, quick_region, run, until, until_good};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
@@ -32,11 +32,7 @@ async fn forty_instances_are_shown_in_about_ten_lines_and_counted() {
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 40);
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = tachi_testkit::free_port();
     let conf = std::fs::read_to_string(stage.conf()).unwrap();
     std::fs::write(
         stage.conf(),
@@ -153,7 +149,7 @@ async fn an_aborted_recovery_follows_what_is_in_flight_and_a_retry_moves_the_res
     let stage = Stage::set(quick_region(6)).await;
     stage.protect().await;
     let servers = stage.boot(HOST, 20);
-    // Few at a time, so that some are left when the word is heard.
+    // Few at a time, so that some are left when the engine reads the action.
     let conf = std::fs::read_to_string(stage.conf()).unwrap();
     let few = conf.replace("[recovery]\n", "[recovery]\nevacuations_in_flight = 4\n");
     assert_ne!(few, conf);
@@ -273,8 +269,11 @@ async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_
 
     region.faults().purge_queue(HOST).unwrap();
     region.faults().power_on(HOST).unwrap();
-    until("nothing to speak against the host", LIMIT, async || {
-        run(&stage, &["host", "return", HOST, "--check"]).0 == 0
+    until_good("nothing to speak against the host", LIMIT, async || {
+        let (code, told, stderr) = run(&stage, &["host", "return", HOST, "--check"]);
+        (code == 0)
+            .then_some(())
+            .ok_or_else(|| format!("{code}: {told}{stderr}"))
     })
     .await;
     let (code, _, stderr) = run(&stage, &["host", "return", "compute-999"]);
@@ -293,23 +292,24 @@ async fn status_and_host_return_follow_a_host_from_its_failure_to_its_return_to_
     drop(engine);
 }
 
-/// `tachi status` of a segment and of a host: what is wrong with another host is not told, and counts for nothing.
+/// `tachi status` of a segment and of a host: findings of another host are neither shown nor counted.
 async fn assert_a_part_is_told_alone(stage: &Stage) {
-    until("the instances to be listed", LIMIT, async || {
-        json(stage, &["status", "all"])["instances"]["protected"].is_u64()
+    until_good("the instances to be listed", LIMIT, async || {
+        let told = json(stage, &["status", "all"]);
+        let listed = told["instances"]["protected"].is_u64();
+        listed.then_some(()).ok_or_else(|| told.to_string())
     })
     .await;
     let mut text = String::new();
     // What Nova lists of it may be older than what is known of its recovery.
-    until(
-        "the host to be told as one that is in maintenance",
-        LIMIT,
-        async || {
-            let (code, told, _) = run(stage, &["status", HOST]);
-            text = told;
-            code == 0 && text.contains(": UNPROTECTED  R.M..")
-        },
-    )
+    until_good("the host to be shown in maintenance", LIMIT, async || {
+        let (code, told, stderr) = run(stage, &["status", HOST]);
+        let shown = code == 0 && told.contains(": UNPROTECTED  R.M..");
+        text = told;
+        shown
+            .then_some(())
+            .ok_or_else(|| format!("{code}: {text}{stderr}"))
+    })
     .await;
     for part in [
         "host compute-001 (in segment all): UNPROTECTED  R.M..",
@@ -354,12 +354,23 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
         .to_string();
     let (code, _, stderr) = run(&stage, &["recovery", "abort", &id, "--yes", "--reason", "again"]);
     assert_eq!(code, 0);
-    assert!(stderr.contains("no engine has signed lately"), "{stderr}");
+    assert!(
+        stderr.contains("no engine has sent a heartbeat lately"),
+        "{stderr}"
+    );
     let nobody = uuid::Uuid::nil().to_string();
     for (words, code, part) in [
-        (["recovery", "abort", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "retry", nobody.as_str()], 1, "there is no recovery"),
-        (["recovery", "show", nobody.as_str()], 1, "there is no recovery"),
+        (
+            ["recovery", "abort", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
+        (
+            ["recovery", "retry", nobody.as_str()],
+            1,
+            "no recovery has the id",
+        ),
+        (["recovery", "show", nobody.as_str()], 1, "no recovery has the id"),
         (["recovery", "show", "no-id"], 1, "no recovery matches"),
         (["recovery", "list", "--since=never"], 2, "--since"),
     ] {
@@ -383,7 +394,7 @@ async fn a_word_with_no_engine_to_hear_it_says_so() {
     assert_eq!(code, 255, "{stderr}");
 }
 
-/// What is found of this code: subjects and text.
+/// Returns the subjects and texts of the findings of this code.
 fn found(stage: &Stage, code: &str) -> String {
     let status = json(stage, &["status"]);
     let findings = status["findings"].as_array().unwrap().iter();
@@ -415,7 +426,7 @@ async fn slow_status_tells_of_a_nova_that_is_away_and_of_hypervisors_that_nobody
     region.api_faults().add(ApiFault::always("/compute", broken));
     let engine = stage.spawn("engine");
     until("status to say that Nova is away", LIMIT, async || {
-        found(&stage, "NOVA_AWAY").contains("away, and has never answered this engine")
+        found(&stage, "NOVA_AWAY").contains("unreachable, and has never answered this engine")
     })
     .await;
     engine.kill();

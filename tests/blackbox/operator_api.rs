@@ -1,4 +1,4 @@
-//! What operators are told over HTTP is what the commands tell, by the real binary, database and Keystone.
+//! The HTTP answers equal the commands' output, by the real binary, database and Keystone.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn codes(situation: &Value) -> Vec<&str> {
     findings.map(|one| one["code"].as_str().unwrap()).collect()
 }
 
-/// Without what depends on the moment of asking.
+/// Removes the values that depend on the time of the call.
 fn timeless(mut situation: Value) -> Value {
     for key in ["at", "looked_at", "facts", "engines"] {
         situation[key].take();
@@ -82,7 +82,7 @@ async fn operator_api_tells_what_the_commands_tell_and_nothing_good_without_an_e
         json(&stage, &["instance", "list", "--recovering"])
     );
 
-    // What was seen grows old.
+    // The data becomes stale.
     let table = stage.store.facts();
     let mut kept = table.facts(None).await.unwrap();
     let old = SystemClock.wall().minus_seconds(46);
@@ -144,7 +144,10 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
     assert_eq!(lost["lost"]["instances"], 3, "{lost}");
     for words in [&["forecast", "nosuch"][..], &["forecast", "--lose", "nosuch"]] {
         let (_, _, why) = over(&stage, ADMIN, words);
-        assert!(why.contains("is called") && !why.contains("Upgrade it"), "{why}");
+        assert!(
+            why.contains("named \"nosuch\"") && !why.contains("Upgrade it"),
+            "{why}"
+        );
     }
     let path = "forecast?lose=compute-001,compute-002";
     assert_eq!(told(&api, path, "forecast").await["lost"], lost["lost"]);
@@ -153,7 +156,7 @@ async fn operator_api_and_command_forecast_the_same_and_what_is_full_is_told() {
         &["forecast", "--lose", "compute-001,compute-002,compute-003"],
     );
     assert_eq!(all["lost"]["room"], "short", "{all}");
-    // Nova hears nobody else any more, and nobody has reported them.
+    // Nova shows all others down, and no monitor has reported them.
     for host in ["compute-002", "compute-003"] {
         stage.sandbox.region().faults().power_loss(host).unwrap();
     }
@@ -282,7 +285,7 @@ async fn operator_api_an_action_over_http_is_in_the_audit_log_under_keystones_us
     );
 }
 
-/// The first operator says "wrong rack, they live", the second one approves a moment later; the engines are away.
+/// The first operator aborts with "wrong rack, they live", the second one approves a moment later; no engine is running.
 /// Covers R32.
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_of_two_opposite_actions_both_apply_and_the_abort_wins() {

@@ -1,4 +1,4 @@
-//! Rules about instances, reports that say more than others, and how often is often enough.
+//! Rules for instances, reports with additional information, and limits of restarts.
 
 use std::time::Duration;
 

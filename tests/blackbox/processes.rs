@@ -1,4 +1,4 @@
-//! Engines as processes of their own: killed, stopped and continued, told to end.
+//! Engines as separate processes: killed, stopped and continued, terminated.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A recovery that has just begun: a report is in, and no engine runs yet.
+/// Creates a reported host without an engine.
 async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
     let stage = Stage::set(quick_region(4)).await;
     stage.protect().await;
@@ -27,7 +27,7 @@ async fn dead_host() -> (Stage, Vec<uuid::Uuid>, tachi_domain::NotificationId) {
     (stage, servers, notification)
 }
 
-/// Waits until so many evacuations have been asked for.
+/// Waits for this number of evacuation requests.
 async fn asked(stage: &Stage, count: u64) {
     let requests = stage.sandbox.region().requests();
     until("evacuations to be asked for", LIMIT, async || {
@@ -101,8 +101,8 @@ async fn an_engine_that_was_stopped_and_wakes_up_does_nothing_any_more() {
     drop((first, second));
 }
 
-/// A process that is stopped while it writes keeps `SQLite`'s lock, and nobody else can write before it goes on or dies.
-/// That is no take-over to be tested, so it is stopped anew until it holds no lock.
+/// A process that is stopped while it writes holds `SQLite`'s lock, and blocks all other writers until it continues or dies. That would
+/// test no take-over, so it is stopped again until it holds no lock.
 pub(crate) async fn stop_between_transactions(stage: &Stage, process: &super::support::Process) {
     let mut options = stage.database.options.clone();
     options.busy_timeout = Duration::from_millis(200);

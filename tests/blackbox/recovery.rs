@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::policy::Policy;
 use tachi_domain::recovery::OperatorCommand;
@@ -115,7 +116,7 @@ async fn nova_is_asked_two_lists_a_tick_however_many_instances_there_are() {
         lists("GET /compute/v2.1/servers/detail") <= allowed,
         "{ticks} ticks: {counts:?}"
     );
-    // One that is recorded as moved when no other is, is looked at once before it is unlocked; the last one may be in between.
+    // An instance that is recorded as moved alone is read once before it is unlocked; the last one may be in between.
     assert!(
         of("GET /compute/v2.1/servers/{") <= of("#unlock") + 1,
         "no instance is polled: {counts:?}"
@@ -158,12 +159,17 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     assert_eq!(region.double_runs(), 0);
 
     let held = stage.store.desk().recoveries(false).await.unwrap();
-    // Approving while the controller still lies only makes it look again, and hold again.
+    // An approval while the controller still reads wrong leads to another check and another hold.
     assert_eq!(
         stage
             .store
             .desk()
-            .submit(held[0].id, OperatorCommand::Approve, "test")
+            .submit(
+                held[0].id,
+                OperatorCommand::Approve,
+                &ApprovedWait::Current,
+                "test"
+            )
             .await
             .unwrap(),
         ActionOutcome::Heard
@@ -190,7 +196,12 @@ async fn a_lying_power_controller_holds_the_recovery_until_it_is_repaired_and_an
     stage
         .store
         .desk()
-        .submit(held[0].id, OperatorCommand::Approve, "test")
+        .submit(
+            held[0].id,
+            OperatorCommand::Approve,
+            &ApprovedWait::Current,
+            "test",
+        )
         .await
         .unwrap();
     stage.until_finished(notification, LIMIT).await;
@@ -285,7 +296,7 @@ async fn failures_of_nova_are_outlived() {
     region.faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     let engine = stage.engine(stage.journal(), quick_policy()).await;
-    // An unlocking without an answer is believed once no copy of Nova's database can be older than the lock: 30 s.
+    // An unlock without an answer counts once no replica of Nova's database can be older than the lock: 30 s.
     stage.until_finished(notification, LIMIT * 2).await;
     stage.assert_each_exactly_once(&servers, HOST);
     engine.stop().await;

@@ -1,4 +1,4 @@
-//! Reports that the API refuses, as `tachi show --at` tells of them afterwards.
+//! Reports that the API refuses, as `tachi show --at` shows them afterwards.
 
 use std::time::Duration;
 
@@ -23,14 +23,14 @@ async fn report(api: &Api, host: &str) -> u16 {
     api.post("/notifications", &report).await.0
 }
 
-/// How often each was refused, by reason.
+/// Returns the number of refusals by reason.
 fn refused(stage: &Stage, host: &str, at: &str) -> Vec<(String, u64)> {
     let (code, told, said) = run(
         stage,
         &["show", host, "--at", at, "--within", "10m", "-f", "json"],
     );
     if code != 0 {
-        assert!(said.contains("nothing is kept of a host"), "{said}");
+        assert!(said.contains("there are no records of a host"), "{said}");
         return Vec::new();
     }
     let told: Value = serde_json::from_str(&told).unwrap();
@@ -59,7 +59,7 @@ async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_
     })
     .await;
     assert_eq!(refused(&stage, HOST, &at), [("duplicate".to_owned(), 3)]);
-    // A span that ends now would end later for whoever asks later.
+    // A span that ends now would end later in a later call.
     let then = time(SystemClock.wall().minus_seconds(50).whole_seconds());
     let told = assert_told_the_same(&stage, &["show", HOST, "--at", &then, "--within", "50s"]);
     for wanted in [
@@ -76,7 +76,7 @@ async fn operator_explain_at_tells_of_reports_that_were_refused_and_of_the_last_
         "{told}"
     );
 
-    // One more, and the API is stopped at once: its last word is not lost.
+    // One more, and the API is stopped at once: its last count is not lost.
     assert_eq!(report(&api, HOST).await, 409);
     process.signal(Signal::TERM);
     assert_eq!(process.ended(LIMIT).await, Some(0));

@@ -1,5 +1,5 @@
-//! Two regions of one cloud, with hosts and instances of the same names: who acts, acts on the one that is meant, and on none before
-//! that is clear (R35).
+//! Two regions of one cloud, with hosts and instances of the same names: commands act on the intended one, and on none while it is
+//! ambiguous (R35).
 
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::support::{Stage, quick_region, run};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A region beside that of the stage, listed first in the catalogue, and what runs on its host of the same name.
+/// Starts a second region, listed first in the catalogue; returns it with the instances on its host of the same name.
 async fn beside(stage: &Stage) -> (Sandbox, Vec<Uuid>) {
     let options = SandboxOptions {
         region: quick_region(3),

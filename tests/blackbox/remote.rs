@@ -14,12 +14,12 @@ use super::support::{Stage, json, quick_region, run, until};
 
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
-/// After so long the database and the API tell the same.
+/// Time after which the database and the API return the same.
 const SAME: Duration = Duration::from_secs(10);
 pub(crate) const ADMIN: &str = "tachi-sandbox";
 pub(crate) const DEMO: &str = "tachi-sandbox-demo";
 
-/// A command in an environment of its own.
+/// Runs a command in a separate environment.
 fn tachi(clouds: &std::path::Path, variable: Option<&str>, words: &[&str]) -> (i32, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tachi"));
     command
@@ -46,7 +46,7 @@ pub(crate) fn over(stage: &Stage, cloud: &str, words: &[&str]) -> (i32, String, 
     tachi(&clouds, None, &all)
 }
 
-/// Without what depends on the moment of asking.
+/// Removes the values that depend on the time of the call.
 fn timeless(text: &str) -> String {
     let ages = Regex::new(
         r#"(?m)\d+ (s|min|h) ago|\d\d:\d\d:\d\d(, |$)|queue \d+ .*|"(at|looked_at|signed_at|as_of)":"[^"]*"|"age_seconds":\d+"#,
@@ -55,7 +55,7 @@ fn timeless(text: &str) -> String {
     ages.replace_all(text, "...").into_owned()
 }
 
-/// The same on both ways, by the code and by all bytes but those of the moment; what each said on standard error.
+/// Asserts the same code and the same output from both sources, except for times; returns both outputs of standard error.
 pub(crate) fn assert_same_but_for_the_moment(
     stage: &Stage,
     words: &[&str],
@@ -72,8 +72,7 @@ pub(crate) fn assert_same_but_for_the_moment(
         );
         ([timeless(&here.1), timeless(&there.1)], [here.2, there.2])
     };
-    // Between the two questions an engine may have written, a longer age widens a column, and the API tells what it has read
-    // a moment ago.
+    // Between the two calls an engine may have written, a longer age widens a column, and the API caches for a moment.
     let began = Instant::now();
     let (told, said) = loop {
         let (told, said) = ask();
@@ -86,7 +85,7 @@ pub(crate) fn assert_same_but_for_the_moment(
     (told, said)
 }
 
-/// The same bytes from the database and over HTTP.
+/// Asserts the same output from the database and over HTTP.
 pub(crate) fn assert_told_the_same(stage: &Stage, words: &[&str]) -> String {
     let (told, [said, answered]) = assert_same_but_for_the_moment(stage, words, 0);
     assert_eq!(said, answered, "{words:?}");
@@ -166,9 +165,9 @@ async fn operator_api_commands_print_the_same_bytes_over_http_and_from_the_datab
     assert!(told.contains("─ last steps ─"), "{told}");
 }
 
-/// What came of a host a while ago is the same from everywhere, and a host of which nothing is kept is told as one.
+/// A host's past is the same from both sources, and an unknown host is reported as such.
 fn assert_past(stage: &Stage, id: &str) {
-    // A span that ends now would end later for whoever asks later.
+    // A span that ends now would end later in a later call.
     let half = 50;
     let at = time(SystemClock.wall().minus_seconds(half).whole_seconds());
     let within = format!("{half}s");
@@ -181,15 +180,15 @@ fn assert_past(stage: &Stage, id: &str) {
         &format!("-> tachi recovery show {id}"),
         "compute-001 is off",
         "  ? reports without a valid token",
-        "and has signed since",
+        "and has sent heartbeats since",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
     let json = [&words[..], &["-f", "json"]].concat();
     assert_told_the_same(stage, &json);
     for (name, why) in [
-        ("compute-00", "nothing is kept of a host"),
-        ("%", "nothing is kept of a host"),
+        ("compute-00", "there are no records of a host"),
+        ("%", "there are no records of a host"),
     ] {
         let words = ["show", name, "--at", &at];
         let ((here, _, said), (there, _, answered)) = (run(stage, &words), over(stage, ADMIN, &words));
@@ -203,7 +202,7 @@ fn assert_past(stage: &Stage, id: &str) {
     }
 }
 
-/// The report is made of the journal alone, is the same each time, and shows what others have named as text.
+/// The report depends on the journal alone, is the same each time, and shows foreign names as text.
 fn assert_report(stage: &Stage, id: &str, evil: &str) {
     let clouds = stage.folder.path().join("clouds.yaml");
     let mut texts = Vec::new();
@@ -231,8 +230,8 @@ fn assert_report(stage: &Stage, id: &str, evil: &str) {
         "| disabled and forced down in Nova | 2",
         "| last instance back | 2",
         "| HA_Enabled | 3 |",
-        "said \"off\"",
-        "no person has said a word",
+        "read \"off\"",
+        "no operator has acted",
         "- fencing = engine",
     ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
@@ -290,7 +289,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         assert_eq!(code, 1, "{told}");
         assert!(told.contains(why), "{told}");
     }
-    // --check never takes what it could not see for good.
+    // --check never passes on missing data.
     assert_eq!(over(&stage, DEMO, &["status", "--check"]).0, 3);
     assert_eq!(audited(&stage), [] as [Value; 0]);
 
@@ -303,7 +302,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         let (code, _, told) = over(&stage, ADMIN, words);
         assert_eq!(code, 2, "{words:?}: {told}");
         assert!(
-            told.contains("it works on a controller only") && told.contains("without --os-cloud"),
+            told.contains("it works only on a controller") && told.contains("without --os-cloud"),
             "{words:?}: {told}"
         );
     }
@@ -317,7 +316,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             && told.contains("(wrong rack)"),
         "{told}"
     );
-    assert!(note.contains("no engine has signed lately"), "{note}");
+    assert!(note.contains("no engine has sent a heartbeat lately"), "{note}");
     let lines = audited(&stage);
     assert_eq!(lines.len(), 1, "{lines:?}");
     let by = lines[0]["operator"].as_str().unwrap();
@@ -326,14 +325,14 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         "{by}"
     );
 
-    // Whoever names a configuration asks its database, whatever the shell has in its environment.
+    // A named configuration selects its database, whatever the shell has in its environment.
     let conf = stage.conf();
     let words = ["status", "--config-file", conf.to_str().unwrap()];
     let (code, told, note) = tachi(&clouds, Some("nowhere"), &words);
     assert_eq!(code, 0, "{note}");
     assert!(told.contains("\nall      auto "), "{told}");
 
-    // Which of the two was asked is said when it is away.
+    // The error names the source that is unreachable.
     api.kill();
     let (code, _, told) = tachi(&clouds, Some(ADMIN), &["status"]);
     assert_eq!(code, 1, "{told}");
@@ -342,7 +341,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
             && told.contains("On a controller"),
         "{told}"
     );
-    // So is a Keystone that is away, with its address: the API was not asked then.
+    // So does the error of an unreachable Keystone, with its address.
     let text = std::fs::read_to_string(&clouds).unwrap();
     let away = text.lines().map(|line| match line.split_once("auth_url: ") {
         Some((before, _)) => format!("{before}auth_url: http://127.0.0.1:9/identity/v3\n"),
@@ -364,7 +363,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
         &["status", "--config-file", nothing.to_str().unwrap()],
     );
     assert_eq!(code, 1, "{told}");
-    assert!(told.contains("the database was asked"), "{told}");
+    assert!(told.contains("was used"), "{told}");
     let (code, _, told) = tachi(&clouds, Some("nowhere"), &["status"]);
     assert_eq!(code, 2, "{told}");
     assert!(told.contains("there is no cloud \"nowhere\""), "{told}");
@@ -373,7 +372,7 @@ async fn operator_api_an_action_from_a_laptop_is_audited_under_keystones_user_an
 #[tokio::test(flavor = "multi_thread")]
 async fn operator_api_an_api_without_our_paths_is_told_as_one() {
     let sandbox = Sandbox::start(SandboxOptions::default()).await.unwrap();
-    // Something that answers 404 to whatever it does not know.
+    // A service that answers 404 to unknown paths.
     sandbox.register_endpoint("instance-ha", "masakari", &sandbox.urls().identity);
     let folder = tempfile::tempdir().unwrap();
     let clouds = folder.path().join("clouds.yaml");
@@ -394,11 +393,11 @@ async fn operator_api_an_api_without_our_paths_is_told_as_one() {
     ] {
         let (code, told, said) = tachi(&clouds, Some(ADMIN), words);
         assert_eq!((code, told.as_str()), (1, ""), "{words:?}: {said}");
-        assert!(said.contains("does not know /operator/v1"), "{words:?}: {said}");
+        assert!(said.contains("has no /operator/v1"), "{words:?}: {said}");
     }
 }
 
-/// A shell that names a cloud means that cloud, and some commands ask none: they do nothing elsewhere, and say where they read.
+/// A shell's cloud is the intended one. Commands without an API refuse to act elsewhere, and print what they read.
 #[tokio::test]
 async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_names_a_cloud() {
     let none = std::path::Path::new("/nonexistent/clouds.yaml");
@@ -419,7 +418,7 @@ async fn operator_api_a_command_that_asks_no_api_does_nothing_while_a_shell_name
         ] {
             assert!(said.contains(part), "{words:?}: {part}: {said}");
         }
-        // Empty is none, and a configuration that is named is meant.
+        // An empty variable names no cloud, and a named configuration is intended.
         let (_, _, said) = tachi(none, Some(""), words);
         assert!(!said.contains("OS_CLOUD"), "{words:?}: {said}");
         let named = [words, &["--config-file", "/nonexistent/tachi.conf"]].concat();

@@ -1,4 +1,4 @@
-//! What only a controller knows, from a laptop: its audit logs, the way back of a host and what Nova has, by the real binary.
+//! Data of a controller from a laptop: its audit logs, the return of a host, and Nova's hosts, by the real binary.
 
 use std::time::Duration;
 
@@ -33,20 +33,14 @@ async fn operator_api_what_nova_has_and_a_hosts_way_back_are_told_from_a_laptop_
         let (seen, last) = there.trim_end().rsplit_once('\n').unwrap();
         assert_eq!(seen, here.trim_end().rsplit_once('\n').unwrap().0);
         assert!(seen.contains("  compute-003  + add"), "{seen}");
-        assert!(last.contains("--apply` on a controller makes it"), "{last}");
+        assert!(last.contains("--apply` on a controller"), "{last}");
     }
     let racks = ["setup", "import", "--by", "rack"];
     assert_refused(&stage, ADMIN, &racks, 1, "storm_failure_domains_file");
     let apply = ["setup", "import", "--apply"];
-    assert_refused(
-        &stage,
-        ADMIN,
-        &apply,
-        2,
-        "an API is asked for the plan, without --apply",
-    );
+    assert_refused(&stage, ADMIN, &apply, 2, "without --apply the API shows the plan");
     let segments = &json(&stage, &["status"])["segments"];
-    assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was made");
+    assert_eq!(segments.as_array().unwrap().len(), 0, "nothing was created");
 
     stage.protect().await;
     assert_told_the_same(&stage, &["setup", "import"]);
@@ -134,7 +128,7 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     }
     let log = log.to_str().unwrap();
     assert_refused(&stage, ADMIN, &["audit", "show", log], 2, "--os-cloud");
-    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "on a controller only");
+    assert_refused(&stage, ADMIN, &["audit", "verify"], 2, "only on a controller");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -162,7 +156,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         rows.map(|row| (text(row, "check"), text(row, "grade"), text(row, "details")))
             .collect()
     };
-    // That an instance is being moved is never found by itself.
+    // An instance that is being moved is never a finding of its own.
     let mut codes: Vec<String> = FindingCode::ALL
         .iter()
         .filter(|code| **code != FindingCode::InstanceMoving)
@@ -170,7 +164,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         .collect();
     // No finding, but read from the region as well.
     codes.push("monitor-heartbeats".to_owned());
-    // Between two questions an engine may have looked.
+    // An engine may have polled between two calls.
     until("both to tell the same of the region", LIMIT, async || {
         let of_region = |cloud: bool| -> Vec<(String, String)> {
             let all = checks(cloud).into_iter().map(|(name, grade, _)| (name, grade));
@@ -201,7 +195,7 @@ async fn operator_api_a_doctor_from_a_laptop_calls_nothing_good_that_it_cannot_s
         "{told}"
     );
     assert_refused(&stage, ADMIN, &["doctor", "--fix"], 2, "without --fix");
-    // What was done by the clock is told; the API may tell of a second ago.
+    // Scheduled jobs are listed; the API may cache for a second.
     run(&stage, &["jobs", "run", "doctor"]);
     until("the doctor by the clock to be told", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["doctor", "doctor-by-the-clock"]);

@@ -10,7 +10,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Of the lines of plans: phase, who it was, and what.
+/// Returns phase, operator and text of the audit lines of plans.
 fn lines(stage: &Stage) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let all = audited(stage).into_iter();
@@ -36,10 +36,10 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     let drain = [
         "host", "drain", HOST, "--for", "1h", "--reason", "firmware", "--yes",
     ];
-    // Nobody has looked at Nova yet, so whether it lives is not known; and nothing is written.
+    // No engine has read Nova yet, so the host's state is unknown, and nothing is written.
     let (code, _, said) = over(&stage, ADMIN, &drain);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no engine has looked at Nova"), "{said}");
+    assert!(said.contains("no engine has read Nova"), "{said}");
     let _engine = stage.spawn("engine");
     until("the instances to be listed", LIMIT, async || {
         json(&stage, &["status"])["instances"]["protected"] == 3
@@ -53,7 +53,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     ];
     let (code, _, said) = over(&stage, ADMIN, &nowhere);
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host is called \"nowhere\""), "{said}");
+    assert!(said.contains("no host has the name \"nowhere\""), "{said}");
     assert_eq!(lines(&stage), []);
 
     let (code, told, said) = over(&stage, ADMIN, &drain);
@@ -71,7 +71,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
         all[0].1.starts_with("admin, Keystone user ") && all[0].2.contains("firmware (req-"),
         "{all:?}"
     );
-    // As whom it is kept where it is seen.
+    // The operator is visible in Nova's disable reason.
     let reason = stage
         .sandbox
         .region()
@@ -80,11 +80,11 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
         .disabled_reason
         .unwrap();
     assert!(reason.contains("drained by admin, Keystone user "), "{reason}");
-    // The answer was lost: the same person said the same.
+    // The answer was lost, and the same operator repeats the request.
     let quick = [&drain[..], &["--no-follow"]].concat();
     let (code, told, said) = over(&stage, ADMIN, &quick);
     if code == 0 {
-        assert!(told.contains("nothing was written"), "{told}");
+        assert!(told.contains("nothing new was written"), "{told}");
     } else {
         assert!(
             said.contains("is frozen until"),
@@ -99,7 +99,7 @@ async fn slow_operator_api_a_host_is_drained_and_given_back_to_from_a_laptop() {
     assert_eq!(code, 0, "{told} {said}");
     until("an engine to see it enabled", LIMIT, async || {
         let (_, told, _) = over(&stage, ADMIN, &["host", "giveback", HOST, "--dry-run"]);
-        !told.contains("nothing would be begun now")
+        !told.contains("nothing would be started now")
             && told.starts_with("3 of 3 instances moved away from compute-001 can go back")
     })
     .await;

@@ -1,4 +1,5 @@
-//! Freezing from a laptop: over the API, as a user of Keystone, by the real binary. The same words from the database say the same.
+//! Freezing from a laptop: over the API, as a user of Keystone, by the real binary. The same commands from the database give the same
+//! result.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use super::support::{Stage, json as told, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Of the words that freeze and thaw: action, phase, and who it was.
+/// Returns action, phase and operator of the audit lines of freezes and thaws.
 fn lines(stage: &Stage) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap().to_owned();
     let all = audited(stage).into_iter();
@@ -33,7 +34,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     .await;
 
     let freeze = ["freeze", "host", HOST, "--for", "2h", "--reason", "firmware"];
-    // A reader sees; who may not act does not; nothing is written for either.
+    // A reader can list, and a user without the right cannot act; nothing is written for either.
     let (code, _, said) = over(&stage, DEMO, &freeze);
     assert_eq!(code, 1, "{said}");
     assert!(
@@ -44,19 +45,19 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         (
             vec!["freeze", "host", "nowhere", "--for", "2h", "--reason", "x"],
             1,
-            "no host is called \"nowhere\"",
+            "no host has the name \"nowhere\"",
         ),
         (
             vec!["freeze", "host", HOST, "--for", "25h", "--reason", "x"],
             2,
-            "24h at most, or --force",
+            "the maximum is 24h, or add --force",
         ),
         (
             vec!["freeze", "host", HOST, "--for", "2h", "--reason", "a\nb"],
             2,
             "one line",
         ),
-        (vec!["thaw", "host", HOST], 1, "no frozen host is called"),
+        (vec!["thaw", "host", HOST], 1, "no frozen host has the name"),
     ] {
         let (got, _, said) = over(&stage, ADMIN, &words);
         assert_eq!(got, code, "{words:?}: {said}");
@@ -68,7 +69,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     assert_eq!(code, 0, "{said}");
     assert!(text.starts_with("host compute-001 is frozen until "), "{text}");
     assert!(text.contains("2 instances have no HA until then"), "{text}");
-    // The answer was lost, and it is said again: nothing is written a second time.
+    // The answer was lost, and the request is repeated: nothing is written a second time.
     let (code, again, said) = over(&stage, ADMIN, &freeze);
     assert_eq!(code, 0, "{said}");
     assert!(!again.contains("in place of"), "{again}");
@@ -80,7 +81,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         [line("freeze", "intent"), line("freeze", "outcome")]
     );
 
-    // Both tell the same.
+    // Both sources show the same.
     let (_, text, said) = over(&stage, ADMIN, &["freeze", "list", "-f", "json"]);
     let mut there: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{text}{said}"));
     let mut here = told(&stage, &["freeze", "list"]);
@@ -91,7 +92,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
     assert_eq!(here, there);
     assert_eq!((&here[0]["name"], &here[0]["by"]), (&json!(HOST), &json!(by)));
 
-    // It holds: the host dies, and is left alone until it thaws.
+    // The freeze works: the host fails, and is not touched until the thaw.
     stage.sandbox.region().faults().power_loss(HOST).unwrap();
     let notification = stage.report(HOST).await;
     until("the recovery to wait", LIMIT, async || {
@@ -108,7 +109,7 @@ async fn slow_operator_api_a_host_is_frozen_and_thawed_from_a_laptop() {
         [line("thaw", "intent"), line("thaw", "outcome")]
     );
 
-    // Without Keystone, or without an API, the database is there: on a controller.
+    // Without Keystone or an API, a controller uses the database.
     api.kill();
     let (code, _, said) = over(&stage, ADMIN, &freeze);
     assert_eq!(code, 1, "{said}");
@@ -154,12 +155,12 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
         &["host", "report-down", "nobody", "--reason", "x", "--yes"],
     );
     assert_eq!(code, 1, "{said}");
-    assert!(said.contains("no host is called \"nobody\""), "{said}");
-    // Nobody can be asked; what would come of it is told.
+    assert!(said.contains("no host has the name \"nobody\""), "{said}");
+    // There is no terminal; the consequences are shown.
     let (code, text, said) = over(&stage, ADMIN, &fail[..5]);
     assert_eq!(code, 2, "{text}{said}");
     assert!(
-        text.contains("Nova called compute-001 up") && text.contains("2 instances were on it"),
+        text.contains("Nova showed compute-001 up") && text.contains("2 instances were on it"),
         "{text}"
     );
     assert_eq!(audited(&stage), [] as [Value; 0]);
@@ -169,11 +170,11 @@ async fn slow_operator_api_a_host_is_said_to_be_dead_from_a_laptop() {
     assert_eq!(code, 0, "{said}");
     let id = text.lines().find_map(|line| line.strip_prefix("recovery      "));
     let id = id.unwrap_or_else(|| panic!("{text}"));
-    // The answer was lost, and it is said again.
+    // The answer was lost, and the request is repeated.
     let (code, again, said) = over(&stage, ADMIN, &fail);
     if code == 0 {
         assert!(
-            again.contains("was reported so already") && again.contains(id),
+            again.contains("was already reported down") && again.contains(id),
             "{again}"
         );
     } else {

@@ -1,4 +1,4 @@
-//! Reporters that are set aside, monitors that were taken away, failed recoveries and paper drills, from a laptop: by the real binary.
+//! Muted reporters, decommissioned monitors, failed recoveries and paper drills from a laptop, by the real binary.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// The last two lines of the audit log: phase, who it was, and what.
+/// Returns phase, operator and text of the last two lines of the audit log.
 fn last(stage: &Stage) -> Vec<(String, String, String)> {
     let of = |line: &Value, key: &str| line[key].as_str().unwrap_or_default().to_owned();
     let all = audited(stage);
@@ -79,17 +79,17 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         (&["monitor", "unmute", "../x"][..], "no reporter ../x is muted"),
         (
             &["monitor", "forget", "no/where", "host"],
-            "no host monitor of no/where is known",
+            "no/where has no host monitor",
         ),
         (&["recovery", "retry", "feed"], "feed"),
         (
             &["forecast", "nosuch"],
-            "no segment is called \"nosuch\"; there are: ",
+            "no segment is named \"nosuch\"; available: ",
         ),
         (&["drill", "nowhere", "--paper"], "is in no segment"),
         (
             &["drill", HOST, "--shadow"],
-            "an API is asked for `tachi show HOST --if-fails` only",
+            "the API serves only `tachi show HOST --if-fails`",
         ),
     ] {
         let (code, _, said) = over(&stage, ADMIN, words);
@@ -105,8 +105,11 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
         told.contains("are accepted again, by admin, Keystone user "),
         "{told}"
     );
-    assert!(told.contains("2 of its reports were kept"), "{told}");
-    is_signed(&stage, "lets it be heard again");
+    assert!(
+        told.contains("2 of its reports were stored without starting a recovery"),
+        "{told}"
+    );
+    is_signed(&stage, "unmutes it");
     let (code, _, said) = over(&stage, ADMIN, &unmute);
     assert_eq!(code, 1);
     assert!(said.contains("it was unmuted, or never muted"), "{said}");
@@ -119,10 +122,10 @@ async fn operator_api_a_reporter_is_lifted_and_a_monitor_forgotten_from_a_laptop
     let (code, told, said) = over(&stage, ADMIN, &forget);
     assert_eq!(code, 0, "{said}");
     assert!(
-        told.contains("the host monitor of compute-001 is forgotten, by admin"),
+        told.contains("the host monitor of compute-001 is removed, by admin"),
         "{told}"
     );
-    is_signed(&stage, "forgets the host monitor");
+    is_signed(&stage, "removes the host monitor");
     assert_eq!(over(&stage, ADMIN, &forget).0, 1, "it is not there any more");
     assert_eq!(audited(&stage).len(), 4);
 }
@@ -172,7 +175,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
         (&ours[0]["phase"], &ours[1]["phase"]),
         (&"intent".into(), &"outcome".into())
     );
-    // The answer was lost: the same person says the same.
+    // The answer was lost, and the same operator repeats the request.
     let (code, again, said) = over(&stage, ADMIN, &retry);
     assert_eq!(code, 0, "{said}");
     assert!(again.contains("nothing was written"), "{again}");
@@ -181,7 +184,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
     assert_eq!(all.as_array().unwrap().len(), 2, "{all}");
     let (_, story, _) = run(&stage, &["recovery", "show", &id]);
     assert!(
-        story.contains("another attempt is asked for by admin, Keystone user "),
+        story.contains("another attempt requested by admin, Keystone user "),
         "{story}"
     );
 
@@ -191,7 +194,7 @@ async fn operator_api_a_failed_recovery_is_tried_again_once_from_a_laptop() {
     .await;
     let told = assert_told_the_same(&stage, &["drill", "compute-002", "--paper"]);
     assert!(
-        told.starts_with("paper drill of compute-002: nobody is asked"),
+        told.starts_with("paper drill of compute-002: no service is called"),
         "{told}"
     );
 }

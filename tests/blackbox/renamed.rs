@@ -1,4 +1,4 @@
-//! Old names of commands, by the real binary: they print what the new ones do.
+//! Old names of commands, by the real binary: they print the same as the new ones.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Without what differs from one question to the next.
+/// Removes the values that differ between two calls.
 fn lasting(value: Value) -> Value {
     const PASSING: [&str; 6] = ["latency_ms", "at", "tested_at", "signed_at", "looked_at", "as_of"];
     match value {

@@ -1,4 +1,4 @@
-//! Two replicas of the API: who is told something by one goes on at the other when the first one dies.
+//! Two replicas of the API: a client of one continues at the other when the first one dies.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use super::support::{Api, Stage, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// The hosts of the recoveries after `marker`, one page of one, with where it ends.
+/// Returns the host of the next recovery after `marker`, with the next marker.
 async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
     let (status, told) = api.ask(&format!("/operator/v1/recoveries?limit=1{marker}")).await;
     assert_eq!(status, 200, "{told}");
@@ -17,7 +17,7 @@ async fn page(api: &Api, marker: &str) -> Option<(String, String)> {
     Some((text(&row["host"]), format!("&marker={}", text(&row["recovery"]))))
 }
 
-/// The first thing that a stream tells.
+/// Returns the first event of a stream.
 async fn first(stream: &mut reqwest::Response) -> String {
     let mut said = String::new();
     while !said.contains("\n\n") {
@@ -34,11 +34,7 @@ async fn operator_api_pages_and_streams_go_on_at_another_replica() {
     for host in ["compute-001", "compute-002", "compute-003"] {
         stage.report(host).await;
     }
-    let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = tachi_testkit::free_port();
     let other = stage.folder.path().join("other.conf");
     std::fs::write(&other, format!("[DEFAULT]\nmasakari_api_listen_port = {port}\n")).unwrap();
     let one = stage.spawn("api");
@@ -55,10 +51,10 @@ async fn operator_api_pages_and_streams_go_on_at_another_replica() {
     assert!(first(&mut stream).await.contains("event: situation"));
     one.kill();
     assert!(!api.is_there().await);
-    // It breaks off, and whoever listens knows that.
+    // The stream breaks, and the client sees that.
     assert!(!matches!(stream.chunk().await, Ok(Some(_))));
 
-    // Something happens while nobody listens.
+    // Something happens while no client listens.
     stage.report("compute-004").await;
     let mut stream = next.listen().await;
     assert!(

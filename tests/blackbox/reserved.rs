@@ -16,7 +16,7 @@ use super::support::{IN_RESERVE, Stage, quick_policy, quick_region, until};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// As [`quick_policy`], without guards against several hosts at once, and with no patience for other recoveries' hosts.
+/// As [`quick_policy`], without guards against several hosts at once, and without a wait for other recoveries' hosts.
 fn policy() -> Policy {
     Policy {
         segment_percent: 100,
@@ -26,7 +26,7 @@ fn policy() -> Policy {
     }
 }
 
-/// Our id of a host, and whether its row says that it is reserved.
+/// Returns Tachi's id of a host, and true if its row has it as reserved.
 async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
     let segments = stage
         .store
@@ -44,7 +44,7 @@ async fn row(stage: &Stage, name: &str) -> (HostId, bool) {
     (host.id, host.reserved)
 }
 
-/// In reserve, free, and in Nova as it was at the beginning.
+/// Asserts that the host is reserved, free, and in Nova as at the start.
 async fn assert_in_reserve(stage: &Stage, name: &str, source: &str) {
     assert!(row(stage, name).await.1, "{name} is registered as reserved");
     let shown = stage.sandbox.region().host(name).unwrap();

@@ -1,4 +1,4 @@
-//! What a person says of one instance, by the real binary: the words that go through.
+//! An operator's resolution of one instance, by the real binary.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn moves(stage: &Stage) -> Vec<Value> {
         .clone()
 }
 
-/// What the story says of the words.
+/// True if the recovery's history has this text about an action.
 fn heard(stage: &Stage, part: &str) -> bool {
     let all = json(stage, &["recovery", "list", "--all"]);
     let story = json(stage, &["recovery", "show", all[0]["recovery"].as_str().unwrap()]);
@@ -34,7 +34,7 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     let server = stage.boot(HOST, 1)[0];
     let id = server.to_string();
     let region = stage.sandbox.region();
-    // Its guest has arrived there, and the record of its migration will never say so.
+    // Its guest has arrived there, but its migration record will never show that.
     let there = "compute-002";
     region
         .faults()
@@ -102,10 +102,10 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
             .count()
             >= times
     };
-    // By then it waits for longer and longer between two attempts.
+    // By then its pauses between attempts have become long.
     until("Nova to fail it again and again", LIMIT, async || failed(4)).await;
     region.faults().clear_faults();
-    // While Nova is at work on it the word is refused, so it is said until it is taken.
+    // While Nova works on it the action is refused, so it is repeated until it is accepted.
     until("the word to be heard", LIMIT, async || {
         let (code, _, said) = run(&stage, &["vmove", "recover", &id, "--retry"]);
         let over = stage.status(notification).await.0 == NotificationStatus::Finished;

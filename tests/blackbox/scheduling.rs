@@ -54,7 +54,7 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
         engine.kill();
     }
 
-    // From a laptop it is told in the same words, and done by nobody.
+    // A laptop shows the same list, and cannot run a job.
     let _api = stage.spawn("api");
     stage.api().await;
     for words in [
@@ -71,7 +71,7 @@ async fn operator_of_two_engines_one_does_a_job_and_everybody_is_told_what_came_
     let (code, _, note) = over(&stage, ADMIN, &["jobs", "run", "purge"]);
     assert!(code != 0 && note.contains("controller"), "{note}");
 
-    // Somebody is at it.
+    // Another run is in progress.
     let begun = stage.store.jobs().begin_job("doctor", 1, None, "ctl-9:1:a").await;
     assert!(begun.unwrap());
     let (code, _, note) = run(&stage, &["jobs", "run", "doctor"]);

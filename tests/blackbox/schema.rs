@@ -4,7 +4,7 @@ use sea_orm::ConnectionTrait as _;
 
 use super::support::{Stage, quick_region};
 
-/// What asks, and what says a word. None of them may change a schema that running services know.
+/// Commands that read, and commands that act. None may change the schema of running services.
 const COMMANDS: [&[&str]; 7] = [
     &["status"],
     &["recovery", "list"],
@@ -38,7 +38,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for words in COMMANDS {
         let (code, stderr) = run(&stage, words);
         assert_eq!(code, 1, "{words:?}: {stderr}");
-        let wanted = format!("of an older version, without {version}: run `tachi db sync`");
+        let wanted = format!("has an older version, without {version}: run `tachi db sync`");
         assert!(stderr.contains(&wanted), "{words:?}: {stderr}");
     }
     let pending = stage.store.pending().await.unwrap();
@@ -52,7 +52,7 @@ async fn commands_leave_a_database_of_another_version_alone_and_say_what_to_run(
     for words in COMMANDS {
         let (code, stderr) = run(&stage, words);
         assert_eq!(code, 1, "{words:?}: {stderr}");
-        let wanted = "of a newer version, with m20991231_0010_to_come";
+        let wanted = "has a newer version, with m20991231_0010_to_come";
         assert!(stderr.contains(wanted), "{words:?}: {stderr}");
     }
 }

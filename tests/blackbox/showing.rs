@@ -1,4 +1,4 @@
-//! What a newcomer starts: `serve --sandbox` and `demo --board`, by the real binary.
+//! The first commands of a newcomer: `serve --sandbox` and `demo --board`, by the real binary.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,7 @@ use super::support::{Stage, until};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A program that goes on until it is stopped, and what it has said.
+/// A program that runs until it is stopped, and its output.
 struct Running {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
@@ -51,7 +51,7 @@ impl Running {
         self.line(part).unwrap()
     }
 
-    /// Stops it as Ctrl-C does; gives its exit code.
+    /// Stops it like Ctrl-C; returns its exit code.
     async fn stop(&mut self) -> Option<i32> {
         let pid = Pid::from_child(&self.child);
         kill_process(pid, Signal::INT).unwrap();
@@ -87,7 +87,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
     let board = address(&said);
     let answer = reqwest::get(&board).await.unwrap();
     assert_eq!(answer.status(), 200, "{board}");
-    // It takes words, and not from whoever is no page of its own.
+    // It accepts actions, but not from foreign pages.
     let client = reqwest::Client::builder().timeout(LIMIT).build().unwrap();
     let answer = client.post(format!("{board}words")).send().await.unwrap();
     assert_eq!(answer.status(), 403, "{board}words");
@@ -105,7 +105,7 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         3,
         "{seen}"
     );
-    // By what it prints, from the folder where it was started.
+    // With the printed options, from the folder where it was started.
     let words = cloud.until_said("tachi status ").await;
     let words: Vec<&str> = words.split_whitespace().skip(2).collect();
     assert_eq!(words, ["status", "--os-cloud", "tachi-sandbox"]);
@@ -138,10 +138,10 @@ async fn slow_operator_a_sandbox_that_is_served_is_protected_and_its_board_is_th
         monitors.len() == 9 && monitors.iter().all(|one| one["grade"] == "ok")
     })
     .await;
-    // As it says: a host dies, nobody is told, and its instances are back.
-    let typed = cloud.until_said("let one die").await;
+    // As printed: a host fails without a report by the test, and its instances are back.
+    let typed = cloud.until_said("fail a host").await;
     let words: Vec<&str> = typed.split('\'').collect();
-    let ["let one die curl -H ", header, " --json ", body, url] = words[..] else {
+    let ["fail a host curl -H ", header, " --json ", body, url] = words[..] else {
         panic!("{typed}");
     };
     let (name, key) = header.split_once(": ").unwrap();

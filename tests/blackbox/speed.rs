@@ -1,4 +1,4 @@
-//! How much is asked of Nova, Keystone and the database, and how fast things begin.
+//! Load on Nova, Keystone and the database, and the start times of recoveries.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -43,10 +43,10 @@ fn names(count: usize) -> Vec<String> {
     (1..=count).map(|number| format!("compute-{number:03}")).collect()
 }
 
-/// Counts what is written of each instance after its plan.
+/// Counts the writes of each instance after its plan.
 struct Counting {
     store: Arc<Store>,
-    /// For each instance: what its row showed in each transaction that wrote it.
+    /// For each instance, its row in each transaction that wrote it.
     written: Mutex<BTreeMap<ServerId, Vec<String>>>,
     beats: Mutex<Vec<usize>>,
 }
@@ -122,6 +122,10 @@ impl Journal for Counting {
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError> {
         self.store.journal().may_run(servers).await
+    }
+
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError> {
+        self.store.journal().local_disks(host).await
     }
 
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError> {
@@ -228,7 +232,7 @@ async fn twenty_recoveries_take_the_lists_once_for_all_of_them() {
     let of = |part: &str| f64::from(u32::try_from(requests.count(part)).unwrap());
     assert!(of("os-migrations") >= 2.0, "{counts:?}");
     let hosts_once = f64::from(u32::try_from(HOSTS).unwrap());
-    // On a busy machine the first are back by now; what ends is worth a look.
+    // On a busy machine the first are back by now, and each end causes a poll.
     let ended = of("#unlock");
     // Each recovery looks at its own lists every ten seconds; everything else is asked once for all. By themselves they
     // would take 200 of either.

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Everything a test needs; goes away with it.
+/// The environment of a test, removed with it.
 pub(crate) struct Stage {
     pub(crate) sandbox: Sandbox,
     pub(crate) folder: TempDir,
@@ -39,10 +39,10 @@ pub(crate) struct Stage {
     pub(crate) api_port: u16,
 }
 
-/// Why reserved hosts are disabled.
+/// Disable reason of reserved hosts.
 pub(crate) const IN_RESERVE: &str = "kept in reserve";
 
-/// A region that is quick to fail and quick to rebuild.
+/// Returns settings of a region with fast failures and rebuilds.
 pub(crate) fn quick_region(hosts: usize) -> RegionSettings {
     RegionSettings {
         fleet: Fleet {
@@ -114,11 +114,7 @@ impl Stage {
         let sandbox = Sandbox::start(options).await.unwrap();
         let store = open(&database.options).await;
         store.migrate().await.unwrap();
-        let api_port = std::net::TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let api_port = tachi_testkit::free_port();
         let stage = Self {
             sandbox,
             folder,
@@ -134,7 +130,7 @@ impl Stage {
         stage
     }
 
-    /// A segment with every hypervisor of the region.
+    /// Registers every hypervisor of the region in a segment.
     pub(crate) async fn protect(&self) {
         self.protect_by(RecoveryMethod::Auto, &[]).await;
     }
@@ -177,7 +173,7 @@ impl Stage {
             .unwrap()
     }
 
-    /// What a host monitor posts, straight into the registry.
+    /// Writes a host monitor's report directly into the registry.
     pub(crate) async fn report(&self, host: &str) -> NotificationId {
         self.report_seen(host, SystemClock.wall()).await
     }
@@ -200,7 +196,7 @@ impl Stage {
         accepted.unwrap().id
     }
 
-    /// The same of what it has seen at that time.
+    /// The same, observed at that time.
     pub(crate) async fn report_seen(&self, host: &str, seen: Timestamp) -> NotificationId {
         let now = SystemClock.wall();
         let payload = [
@@ -243,7 +239,7 @@ impl Stage {
         .await;
     }
 
-    /// Never two, never lost, nothing left locked, and exactly one evacuation each that was carried through.
+    /// Asserts for each instance: never doubled, not lost, not locked, and exactly one completed evacuation.
     pub(crate) fn assert_each_exactly_once(&self, servers: &[Uuid], from: &str) {
         let region = self.sandbox.region();
         let ledger = region.ledger();
@@ -429,7 +425,7 @@ impl Stage {
         self.api_of(&self.sandbox.credentials()).await
     }
 
-    /// The same for somebody else.
+    /// The same for another user.
     pub(crate) async fn api_of(&self, login: &tachi_sandbox::Credentials) -> Api {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
@@ -491,7 +487,7 @@ impl Stage {
     }
 }
 
-/// What asks Keystone for a token of a user.
+/// Returns the body of a token request for a user.
 fn password(login: &tachi_sandbox::Credentials) -> Value {
     json!({ "auth": {
             "identity": { "methods": ["password"], "password": { "user": {
@@ -513,13 +509,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// As SIGTERM does.
+    /// Stops it like SIGTERM.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
         self.task.await.unwrap();
     }
 
-    /// As SIGKILL does: every call under way is cut off, nothing more is written.
+    /// Stops it like SIGKILL: every call in flight is cut off, and nothing more is written.
     pub(crate) async fn kill(self) {
         self.task.abort();
         assert!(self.task.await.unwrap_err().is_cancelled());
@@ -546,7 +542,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Waits for the end; gives the exit code.
+    /// Waits for the end; returns the exit code.
     pub(crate) async fn ended(&mut self, limit: Duration) -> Option<i32> {
         let mut code = None;
         until("the process to end", limit, async || {
@@ -578,7 +574,7 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// What is answered at a whole path.
+    /// Returns the answer at a complete path.
     pub(crate) async fn ask(&self, path: &str) -> (u16, Value) {
         let asked = self.http.get(format!("{}{path}", self.base));
         let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
@@ -598,7 +594,7 @@ impl Api {
         answer.json().await.unwrap()
     }
 
-    /// The same person at another replica.
+    /// The same user at another replica.
     pub(crate) fn at_port(&self, port: u16) -> Self {
         Self {
             http: self.http.clone(),
@@ -607,7 +603,7 @@ impl Api {
         }
     }
 
-    /// Listens to what changes, from now on.
+    /// Opens the stream of changes.
     pub(crate) async fn listen(&self) -> reqwest::Response {
         let asked = self.http.get(format!("{}/operator/v1/events", self.base));
         let answer = asked.header("X-Auth-Token", &self.token).send().await.unwrap();
@@ -615,7 +611,7 @@ impl Api {
         answer
     }
 
-    /// Whether it answers at all.
+    /// True if it answers.
     pub(crate) async fn is_there(&self) -> bool {
         self.http
             .get(format!("{}/healthcheck", self.base))
@@ -624,7 +620,7 @@ impl Api {
             .is_ok_and(|one| one.status() == 200)
     }
 
-    /// What comes of an operator's word.
+    /// Sends an operator's action; returns the answer.
     pub(crate) async fn say(&self, word: &Value) -> (u16, Value) {
         let said = self
             .http
@@ -634,13 +630,13 @@ impl Api {
         (answer.status().as_u16(), answer.json().await.unwrap())
     }
 
-    /// What a monitor signs with.
+    /// Sends a monitor's heartbeat.
     pub(crate) async fn sign(&self, host: &str, kind: &str, watches: &[&str]) -> u16 {
         let says = json!({"version": "test", "troubles": {}, "watches": watches, "watching": true});
         self.sign_with(host, kind, says).await
     }
 
-    /// The same with all that it says.
+    /// The same with additional fields.
     pub(crate) async fn sign_with(&self, host: &str, kind: &str, says: Value) -> u16 {
         let body = json!({ "monitor": says });
         let signed = self
@@ -670,12 +666,12 @@ impl Api {
     }
 }
 
-/// Where the database is: a file, or what `TACHI_TEST_DATABASE` names; see tests/lib/databases.sh.
+/// The database of a test: a file, or a server by `TACHI_TEST_DATABASE`; see tests/lib/databases.sh.
 pub(crate) struct Place {
     pub(crate) options: StoreOptions,
-    /// For a test that looks at rows itself.
+    /// The URL, for tests that read rows themselves.
     pub(crate) url: String,
-    /// The section of `tachi.conf` that says so.
+    /// The section of `tachi.conf` for it.
     conf: String,
 }
 
@@ -728,16 +724,29 @@ async fn open(options: &StoreOptions) -> Arc<Store> {
     Arc::new(Store::connect(options, Arc::new(SystemClock)).await.unwrap())
 }
 
-/// Waits until `holds`, looking again and again; fails loudly after `limit`.
+/// Polls until `holds` is true; fails after `limit`.
 pub(crate) async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    until_good(what, limit, async || {
+        if holds().await { Ok(()) } else { Err(String::new()) }
+    })
+    .await;
+}
+
+/// Polls until nothing is wrong; after `limit` it fails with what was wrong last.
+pub(crate) async fn until_good(
+    what: &str,
+    limit: Duration,
+    mut poll: impl AsyncFnMut() -> Result<(), String>,
+) {
     let began = Instant::now();
     loop {
         let asked = Instant::now();
-        if holds().await {
-            return;
-        }
-        assert!(began.elapsed() < limit, "waited {limit:?} in vain for {what}");
-        // A look that starts a process takes processor time from what is waited for.
+        let Err(wrong) = poll().await else { return };
+        assert!(
+            began.elapsed() < limit,
+            "waited {limit:?} in vain for {what}: {wrong}"
+        );
+        // A poll that starts a process takes processor time from the awaited work.
         let pause = (asked.elapsed() * 4).clamp(Duration::from_millis(20), Duration::from_millis(400));
         tokio::time::sleep(pause).await;
     }
@@ -756,7 +765,7 @@ pub(crate) fn run(stage: &Stage, words: &[&str]) -> (i32, String, String) {
     Stage::command(&all)
 }
 
-/// What it prints as JSON; it must go well.
+/// Runs a command that must succeed; returns its JSON output.
 pub(crate) fn json(stage: &Stage, words: &[&str]) -> serde_json::Value {
     let mut all = words.to_vec();
     all.extend(["-f", "json"]);

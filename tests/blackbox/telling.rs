@@ -1,4 +1,4 @@
-//! What engines tell of a recovery, together.
+//! Events of a recovery from several engines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 6;
 const LIMIT: Duration = Duration::from_secs(40);
 
-/// How often each event was told.
+/// Counts each event.
 fn counts(ear: &Ear) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for event in ear.all() {
@@ -22,7 +22,7 @@ fn counts(ear: &Ear) -> BTreeMap<String, usize> {
     counts
 }
 
-/// How often each event of one instance was told, at most.
+/// Returns the maximum count of one event of one instance.
 fn most_of_one_instance(ear: &Ear) -> usize {
     let mut counts: BTreeMap<_, usize> = BTreeMap::new();
     for event in ear.all() {

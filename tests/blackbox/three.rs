@@ -1,5 +1,5 @@
-//! Three engines as processes of their own on one database: killed and stopped again and again all along a recovery, and a
-//! database server that restarts in the middle of one.
+//! Three engines as processes of their own on one database: killed and stopped at many moments of a recovery, and a database server that
+//! restarts during one.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ const HOST: &str = "compute-001";
 const INSTANCES: usize = 4;
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// How long an owner's death may cost, on any database.
+/// Maximum delay by an owner's death, on any database.
 const TAKEOVER: Duration = Duration::from_secs(5);
 
 /// Moments along a recovery at which its owner is hit, counted from its claim; the recovery takes about as long as all of
@@ -25,7 +25,7 @@ const TAKEOVER: Duration = Duration::from_secs(5);
 const MOMENTS: u32 = 10;
 const APART: Duration = Duration::from_millis(250);
 
-/// The moments that are tried: all of them on SQLite and in `--long`, a fifth of them on a server, drawn from the commit.
+/// Returns the tested moments: all of them on SQLite and in `--long`, a fifth of them on a server, chosen by the commit.
 fn moments() -> Vec<u32> {
     let sample = std::env::var("TACHI_SAMPLE").ok();
     let drawn = sample
@@ -42,7 +42,7 @@ fn database() -> String {
     std::env::var("TACHI_TEST_DATABASE").unwrap_or_else(|_| "sqlite".into())
 }
 
-/// How many recoveries run beside each other: more where nothing is timed.
+/// Number of concurrent recoveries: more if no time is measured.
 const STOPPED_AT_ONCE: usize = 5;
 const KILLED_AT_ONCE: usize = 2;
 
@@ -80,20 +80,20 @@ impl Three {
         three
     }
 
-    /// `None` once nothing is left to be done.
+    /// Returns the recovery's claim; `None` once it has ended.
     async fn view(&self) -> Option<PeerClaim> {
         let views = self.stage.store.journal().unsettled().await.unwrap();
         views.into_iter().find(|view| view.id == self.recovery)
     }
 
-    /// The owner's place among the three.
+    /// Returns the owner's index.
     fn owner(&self, view: &PeerClaim) -> Option<usize> {
         let owner = view.owner.as_deref()?;
         let is_it = |process: &Process| owner.split(':').any(|part| part == process.id().to_string());
         self.engines.iter().position(is_it)
     }
 
-    /// Waits until another engine has claimed it, or it is over.
+    /// Waits until another engine has claimed it, or until it has ended.
     async fn taken_over(&self, epoch: u64) {
         until("another engine to claim", LIMIT, async || {
             self.view().await.is_none_or(|view| view.epoch > epoch)
@@ -115,7 +115,7 @@ impl Three {
     }
 }
 
-/// Stops the owner so long after its claim, until another has taken over, and lets it go on.
+/// Stops the owner this time after its claim, until another has taken over, and continues it.
 async fn stop_at(after: Duration) {
     let three = Three::begin(Stage::set(quick_region(4)).await).await;
     tokio::time::sleep(after).await;
@@ -138,7 +138,7 @@ async fn stop_at(after: Duration) {
     three.assert_once().await;
 }
 
-/// Kills the owner so long after its claim. How long it took until another had claimed, if it was not over by then.
+/// Kills the owner this time after its claim. Returns the time until another claim; `None` if it had ended by then.
 async fn kill_at(after: Duration) -> Option<Duration> {
     let mut three = Three::begin(Stage::set(quick_region(4)).await).await;
     tokio::time::sleep(after).await;
@@ -180,7 +180,7 @@ async fn slow_an_engine_killed_at_any_moment_is_taken_over_within_five_seconds()
     assert!(took.last() < Some(&TAKEOVER), "{told:?}");
 }
 
-/// Kills the database server so long after the claim, and starts it again a while later.
+/// Kills the database server this time after the claim, and starts it again later.
 async fn kill_the_server_of(mut server: OwnServer, after: Duration) {
     server.until_it_answers().await;
     let stage = Stage::set_on(quick_region(4), server.place()).await;

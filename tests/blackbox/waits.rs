@@ -1,4 +1,4 @@
-//! What waits for an operator is a fact, and not what a message says.
+//! A wait for an operator is stored as data, independent of message texts.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::support::{Stage, json, quick_region, run, until};
 const HOST: &str = "compute-001";
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// Everything but texts that commands say of what waits.
+/// Returns the commands' data about waits, without texts.
 fn facts(stage: &Stage) -> Value {
     let status = json(stage, &["status"]);
     let pick = |rows: Value, names: &[&str]| -> Vec<Value> {
@@ -97,8 +97,8 @@ async fn what_waits_for_a_person_is_said_first_whatever_messages_are_called() {
     let after = facts(&stage);
     assert_eq!(before, after, "nothing but texts has changed");
 
-    // What an abort leaves down is told until somebody has seen to it.
-    // The word that lets an instance start a second time is not said by whoever cannot be asked.
+    // Instances that an abort leaves down are listed until an operator has resolved them.
+    // The action that may start an instance twice requires a confirmation.
     let server = servers[0].to_string();
     let (code, _, stderr) = run(
         &stage,

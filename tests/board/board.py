@@ -121,7 +121,7 @@ class Board(Scene):
         page.goto(self.url + "#/history")
         self.check.that("History has it", self.seen(page, "host " + dead), self.text(page))
         self.history(page)
-        self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
+        self.go(page, "#/host/" + self.hosts[1], "Recovery prerequisites")
         for text in ("Fence devices", "Monitors", "No heartbeat yet", "Instances"):
             self.check.that("a host's page has %r" % text, self.seen(page, text), self.text(page)[:1500])
         # A device is told once it has been tested: each of them every ten seconds, one after the other.
@@ -129,8 +129,8 @@ class Board(Scene):
         self.check.that("a fence device with its test", page.inner_text("td[data-head=device]"), self.text(page))
         named = page.locator("td[data-head=instance]").first.inner_text()
         page.click("td[data-head=instance] a >> nth=0")
-        self.check.that("an instance of it leads to its own page", self.seen(page, "Its moves") and named in self.text(page), self.text(page)[:500])
-        self.go(page, "#/host/" + self.hosts[1], "What a recovery needs")
+        self.check.that("an instance of it leads to its own page", self.seen(page, "Moves") and named in self.text(page), self.text(page)[:500])
+        self.go(page, "#/host/" + self.hosts[1], "Recovery prerequisites")
         self.picture(page, "host-light")
         recovered = self.told(context, "recovery/" + self.recovery())
         self.check.that("what reverses a name is written out", "\\u{202e}" in recovered and "\u202e" not in recovered, recovered[:3000])
@@ -153,10 +153,10 @@ class Board(Scene):
         self.picture(page, "history-light")
         self.go(page, "#/recovery/" + told["recovery"], "Event log")
         text = self.text(page)
-        self.check.that("a recovery tells what the devices said", 'level 1 said "off"' in text and "twice in a row, last read" in text, text)
+        self.check.that("a recovery tells what the devices said", 'level 1 read "off"' in text and "twice in a row, last read" in text, text)
         self.check.that("how often Nova was asked, and how long each was down", "tries" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=down], td[data-head=down]"), text)
         moved = self.api("GET", "/operator/v1/recoveries/" + told["recovery"])["recovery"]["instances"][0]
-        self.go(page, "#/instance/" + moved["id"], "Its moves")
+        self.go(page, "#/instance/" + moved["id"], "Moves")
         self.check.that("an instance tells its moves", self.seen(page, moved["to"]) and "host " + self.hosts[0] in self.text(page), self.text(page))
         self.picture(page, "instance-light")
 
@@ -175,7 +175,7 @@ class Board(Scene):
         context.close()
 
     def schedule(self, page):
-        self.go(page, "#/schedule", "Times of the clock")
+        self.go(page, "#/schedule", "Times are in the time zone")
         self.check.that("the tests of devices are told", self.seen(page, "8/8 good", 60) and self.seen(page, "every 10 s"), self.text(page))
         self.check.that("and what came of the doctor, by name", self.seen(page, "not checkable", 60) and "every 6h" in self.text(page), self.text(page))
         self.check.that("and when each is done next", self.seen(page, "weekly sun 04:00") and self.seen(page, "in 5 h") and "not yet" in self.text(page), self.text(page))
@@ -191,14 +191,14 @@ class Board(Scene):
         page.fill("#lose", "%s, %s" % (self.hosts[1], self.hosts[2]))
         page.keyboard.press("Enter")
         self.check.that("two hosts are lost together", self.seen(page, "If %s and %s failed now" % (self.hosts[1], self.hosts[2])), self.text(page))
-        self.check.that("and where their instances may land", self.seen(page, "Where they may land") and "1 of 1 host" in self.text(page), self.text(page))
+        self.check.that("and where their instances may land", self.seen(page, "Possible target hosts") and "1 of 1 host" in self.text(page), self.text(page))
         self.picture(page, "landing-light")
         page.fill("#lose", "nobody")
         page.keyboard.press("Enter")
-        self.check.that("a host that is none is told", self.seen(page, 'no host of a segment is called "nobody"'), self.text(page))
+        self.check.that("a host that is none is told", self.seen(page, 'no segment has a host named "nobody"'), self.text(page))
         page.fill("#lose", "")
         page.keyboard.press("Enter")
-        self.check.that("and the page goes on", self.seen(page, "An estimate"), self.text(page))
+        self.check.that("and the page goes on", self.seen(page, "A conservative estimate"), self.text(page))
 
     def filtered(self, page):
         self.go(page, "#/hosts", "of %d hosts" % len(self.hosts))
@@ -250,7 +250,7 @@ class Board(Scene):
             other, page = self.open(width, 800, dark)
             other.add_cookies(context.cookies())
             name = "%s-%s" % ("narrow" if width == 360 else "wide", "dark" if dark else "light")
-            for to, text in (("#/now", "Data sources"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Event log"), ("#/history", "back"), ("#/forecast", "An estimate"), ("#/schedule", "every 6h")):
+            for to, text in (("#/now", "Data sources"), ("#/hosts", "hosts"), ("#/recovery/" + self.recovery(), "Event log"), ("#/history", "back"), ("#/forecast", "A conservative estimate"), ("#/schedule", "every 6h")):
                 page.goto(self.url + to)
                 self.seen(page, text)
                 wide = page.evaluate("document.documentElement.scrollWidth")
@@ -367,7 +367,7 @@ class Board(Scene):
             page.select_option("#with", "token")
             page.fill("input[name=token]", token)
             page.keyboard.press("Enter")
-            self.check.that("a token that is none is refused", self.seen(page, text), self.text(page))
+            self.check.that("an invalid token is refused", self.seen(page, text), self.text(page))
         page.fill("input[name=token]", self.token)
         page.keyboard.press("Enter")
         self.check.that("a token that is good lets in", self.seen(page, "Data sources"), self.text(page))

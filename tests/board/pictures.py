@@ -12,7 +12,7 @@ from checks import Checks
 from scene import Scene, region_and_browser
 
 #: File, page, what it shows, width, height, dark.
-AT_REST = (("board-hosts", "#/hosts", "of 6 hosts", 1280, 420, False), ("board-forecast", "#/forecast", "An estimate", 1280, 700, False))
+AT_REST = (("board-hosts", "#/hosts", "of 6 hosts", 1280, 420, False), ("board-forecast", "#/forecast", "A conservative estimate", 1280, 700, False))
 DURING = (("board-now", "#/now", "Recoveries", 1280, 720, False), ("board-narrow", "#/now", "Recoveries", 360, 740, False),
           ("board-dark", "#/now", "Recoveries", 1280, 720, True))
 

@@ -121,7 +121,7 @@ def test_a_unit_cannot_have_the_credential_of_another_host(api):
     )
     out = api.run(api.on.relation_changed(relation), state)
     assert api.machine.did("tachi init") == [] and answered(out, relation) == before
-    assert out.unit_status.message == "Unit is ready; masakari-monitors/2 says compute-1, which masakari-monitors/1 has"
+    assert out.unit_status.message == "Unit is ready; masakari-monitors/2 claims compute-1, which belongs to masakari-monitors/1"
 
 
 def test_two_that_name_one_host_at_once_do_not_both_get_it(api):

@@ -197,7 +197,7 @@ def test_in_place_of_the_reactive_charm_and_back(unit):
     assert set(unit.machine.packages) == set(SERVICES) and sorted(unit.machine.units) == SERVICES
     out = unit.run(unit.on.config_changed(), out)
     assert "tachi-monitors" not in unit.machine.packages
-    assert out.unit_status == testing.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
+    assert out.unit_status == testing.BlockedStatus("Masakari's packages are restored: refresh to the upstream charm")
     out = unit.run(unit.on.upgrade_charm(), out)
     assert "tachi-monitors" in unit.machine.packages and out.unit_status == testing.ActiveStatus("Unit is ready")
 
@@ -215,7 +215,7 @@ def test_pause_and_resume(unit):
 
 
 def test_check(unit):
-    with pytest.raises(testing.ActionFailed, match="identity-credentials comes first"):
+    with pytest.raises(testing.ActionFailed, match="needs identity-credentials first"):
         unit.run(unit.on.action("check"), testing.State())
     out = unit.run(unit.on.config_changed(), whole())
     unit.machine.answers["tachi-monitor check"] = (0, json.dumps({"good": True, "findings": []}), "")
@@ -227,5 +227,5 @@ def test_check(unit):
     with pytest.raises(testing.ActionFailed, match="log-in"):
         unit.run(unit.on.action("check"), out)
     unit.machine.answers["tachi-monitor check"] = (2, "", "configuration: wrong")
-    with pytest.raises(testing.ActionFailed, match="could not be made"):
+    with pytest.raises(testing.ActionFailed, match="could not run"):
         unit.run(unit.on.action("check"), out)

@@ -90,6 +90,6 @@ def test_dispatch_runs(built, tmp_path, python):
                 bare.writestr(info, full.read(info))
     unit.deploy(charm)
     status = unit.fire("config-changed")
-    assert status[0] == "blocked" and status[1].startswith("there is no package tachi-monitors")
+    assert status[0] == "blocked" and status[1].startswith("package tachi-monitors is not available")
     assert unit.act("check")["failed"].startswith("this unit has no masakarimonitors.conf")
     assert unit.act("restore-upstream-packages", i_really_mean_it=False)["failed"]

@@ -1,20 +1,17 @@
 """A simulated region and `tachi serve` (or `api`) beside it with an ordinary configuration, each stopped by its pid."""
 import os
-import socket
 import subprocess
+import sys
 import tempfile
 import urllib.request
 
 from stack import Stack
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from ports import free_port
+
 CLOUD = "tachi-sandbox"
 UNITS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "packaging", "systemd")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def heap_of(service):

@@ -262,7 +262,7 @@ class Walk:
         mine = [r for r in listed if r["notification"] == posted["notification_uuid"]]
         self.check.that("tachi recovery list says why", mine and mine[0]["message"].startswith("on hold: "), (code, out))
         code, out = self.stack.tachi("recovery", "approve", "00000000-0000-4000-8000-000000000000", "--yes", "--reason", "x")
-        self.check.that("an unknown recovery cannot be approved", code == 1 and "there is no recovery" in out, (code, out))
+        self.check.that("an unknown recovery cannot be approved", code == 1 and "no recovery has the id" in out, (code, out))
         self.stack.admin("POST", "/hosts/%s/bmc" % victim, {"command": {"mode": "works"}})
         code, out = self.stack.tachi("recovery", "approve", mine[0]["recovery"], "--yes", "--reason", "x")
         self.check.that("tachi recovery approve", code == 0, (code, out))

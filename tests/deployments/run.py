@@ -26,6 +26,9 @@ import jinja2
 import yaml
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
+sys.path.append(str(REPO / "tests/lib"))
+from ports import free_port
+
 KIT = REPO / "packaging/kolla"
 CONFIGURATIONS = pathlib.Path(__file__).resolve().parent / "configurations"
 PASSED, FAILED = [], []
@@ -230,12 +233,6 @@ def answer(url):
         except (urllib.error.URLError, OSError):
             time.sleep(0.2)
     return None
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def shim(environment, tachi, work):

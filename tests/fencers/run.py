@@ -203,7 +203,7 @@ class Tests:
         self.probe.open("wrong", **dict(self.bmc.device(), password="another-one"))
         self.probe.open("nobody", **dict(self.bmc.device(), user="nobody"))
         self.bmc.machine("1", "honest")
-        for device, part in (("wrong", "password is wrong"), ("nobody", "no such user")):
+        for device, part in (("wrong", "password is wrong"), ("nobody", "unknown user")):
             for what in ("read", "off"):
                 said = fault(self.probe.do(what, device))
                 assert (said["class"], said["maybe_done"]) == ("permanent", False), said
@@ -482,7 +482,7 @@ class Tests:
     def test_exec_the_self_test_names_an_agent_that_shows_its_password(self):
         self.bmc.machine("1", "honest")
         warnings = self.probe.do("check", "exec fence_ipmilan")["ok"]["warnings"]
-        assert any("shows the password" in warning for warning in warnings), warnings
+        assert any("exposes the password" in warning for warning in warnings), warnings
 
     # ---- we as an agent
 

@@ -6,11 +6,15 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", "lib"))
+from ports import free_port
+
 USER, PASSWORD = "fencer", "s3cret-of-fixture"
 
 
@@ -23,12 +27,6 @@ def wait(what, condition, seconds=30):
         if time.monotonic() > deadline:
             raise AssertionError("no %s within %s s" % (what, seconds))
         time.sleep(0.05)
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def read(path):

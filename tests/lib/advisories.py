@@ -13,14 +13,14 @@ import subprocess
 import sys
 import tomllib
 
-# Days after which a list no longer says much, and after which it says nothing.
+# Age in days from which a list is stale, and from which it is not usable.
 OLD, TOO_OLD = 60, 365
 KEPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "advisories.json")
 ORDER = re.compile(r"^\s*(<=|>=|<|>|=|\^|~)?\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?(?:\+\S*)?\s*$")
 
 
 def version(text):
-    """Comparable: numbers, then pre-releases before the release."""
+    """Returns a sortable version: numbers, with pre-releases before the release."""
     numbers, _, pre = text.split("+")[0].partition("-")
     parts = [int(part) if part.isdigit() else 0 for part in numbers.split(".")][:3]
     tail = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in pre.split(".")) if pre else ()
@@ -28,7 +28,7 @@ def version(text):
 
 
 def meets(one, requirement):
-    """Whether a version meets a requirement as Cargo writes it: `>= 1.2, < 2`, `^0.3.1`, `1.4`."""
+    """Returns true if a version meets a requirement in Cargo's form: `>= 1.2, < 2`, `^0.3.1`, `1.4`."""
     for part in requirement.split(","):
         found = ORDER.match(part)
         if not found:
@@ -57,7 +57,7 @@ def advisory(path):
 
 
 def condensed(database):
-    """Of a checkout: its date, and for each crate its advisories with the versions that are safe."""
+    """Returns the date of a checkout, and the advisories of each crate with the safe versions."""
     told = {}
     for at, _, files in sorted(os.walk(os.path.join(database, "crates"))):
         for file in sorted(files):
@@ -82,7 +82,7 @@ def commit_date(database):
 
 
 def age(date, today):
-    """Whether a list of that date is still a list to go by: nothing, a note, or what is wrong. A checkout without git has no date."""
+    """Checks the age of a list: returns nothing, a note, or an error. A checkout without git has no date."""
     try:
         days = (today - datetime.date.fromisoformat(date)).days
     except ValueError:
@@ -105,7 +105,7 @@ def self_test():
 
 
 def check(root, database=None):
-    """What is wrong, the date of what was looked up, and a note about that."""
+    """Returns the problems, the date of the list, and a note about its age."""
     wrong = self_test()
     if database is None:
         with open(KEPT, encoding="utf-8") as f:
@@ -113,14 +113,14 @@ def check(root, database=None):
     else:
         known = condensed(database)
     if database is None and "RUSTSEC-2025-0023" not in (one[0] for one in known["crates"].get("tokio", [])):
-        wrong.append("%s is not whole" % KEPT)
+        wrong.append("%s is incomplete" % KEPT)
     if not known["crates"]:
-        return wrong + ["%s holds no advisories: a checkout of the database has a folder `crates`" % database], "unknown", None
+        return wrong + ["%s contains no advisories; a checkout of the database has a folder `crates`" % database], "unknown", None
     with open(os.path.join(root, "Cargo.lock"), "rb") as f:
         packages = tomllib.load(f)["package"]
     for package in packages:
         have = version(package["version"])
-        # What has no source is ours, a stand-in of a crate's name too.
+        # Packages without a source are ours, including stand-ins for other crates.
         for number, kind, date, safe in known["crates"].get(package["name"], []) if "source" in package else []:
             if not any(meets(have, one) for one in safe):
                 wrong.append("%s %s: %s (%s, %s)" % (package["name"], package["version"], number, kind, date))
@@ -129,7 +129,7 @@ def check(root, database=None):
 
 
 def keep(database):
-    """A line for each crate, so that a younger list shows what is new."""
+    """Writes one line per crate, so that the diff of a newer list shows the new advisories."""
     known = condensed(database)
     crates = ",\n".join("%s: %s" % (json.dumps(name), json.dumps(told)) for name, told in sorted(known["crates"].items()))
     with open(KEPT, "w", encoding="utf-8") as f:

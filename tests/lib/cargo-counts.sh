@@ -1,18 +1,18 @@
 # shellcheck shell=bash
-# Runs cargo's test commands and reads the counts out of what they print.
-# A run that prints no summary (it did not compile, it was killed) is one failure, never nothing.
+# Runs cargo's test commands and parses the counts from their output.
+# A run without a summary (it did not compile, it was killed) counts as one failure.
 
 have_nextest() {
   if [ -x "$CACHE/tools/bin/cargo-nextest" ]; then PATH="$CACHE/tools/bin:$PATH"; fi
   cargo nextest --version >/dev/null 2>&1
 }
 
-# need_nextest : builds it (some minutes, once a machine) where it is missing
+# need_nextest : builds it if it is missing (takes some minutes, once per machine)
 need_nextest() {
   if have_nextest; then return 0; fi
   say "building cargo-nextest into $CACHE/tools (some minutes, once)"
   cargo install --locked cargo-nextest --root "$CACHE/tools" >&2 || die "cargo-nextest is missing and could not be built"
-  have_nextest || die "cargo-nextest was built and does not run"
+  have_nextest || die "cargo-nextest was built but does not run"
 }
 
 # nextest_counted ARGS...
@@ -55,7 +55,7 @@ report_counts() {
     loud "$skipped tests were skipped: an ignored test counts as failed here"
     failed=$((failed + skipped))
   fi
-  # It failed without naming a test: a build error in one crate, say.
+  # It failed without a failed test, for example because of a build error.
   if [ "$rc" -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
   count "$passed" "$failed"
   [ "$failed" -eq 0 ]

@@ -6,16 +6,16 @@ set -euo pipefail
 REPO="$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)"
 TARGET="${CARGO_TARGET_DIR:-$REPO/target}"
 case "$TARGET" in /*) ;; *) TARGET="$REPO/$TARGET" ;; esac
-# Where a part leaves its counts; tests/run adds them up. Alone, a part only prints them.
+# The file for a part's counts, which tests/run adds up. A part that runs alone only prints them.
 RESULTS="${TACHI_TEST_RESULTS:-/dev/null}"
 TACHI="${TACHI_BIN:-$TARGET/debug/tachi}"
 MONITOR="${TACHI_MONITOR_BIN:-$TARGET/debug/tachi-monitor}"
-# What outlives a run and a clone: third-party crates as they were built, and which parts have passed with which inputs.
+# The cache across runs and clones: built third-party crates, and the inputs with which parts have passed.
 CACHE="${TACHI_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/tachi}"
 export REPO TARGET TACHI MONITOR CACHE
 
 # No incremental state in CI: it costs disk and link time and is never read a second time. No line numbers in backtraces either: a panic
-# names its own line.
+# reports its own line.
 if [ "${CI:-}" = true ]; then export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0; fi
 if [ ! -t 1 ]; then export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"; fi
 
@@ -44,7 +44,7 @@ check() {
 }
 checks_done() { [ "$CHECKS_FAILED" -eq 0 ]; }
 
-# Whoever calls apt-get holds it: another part may be installing something, too. What a package starts does not keep it.
+# Each caller of apt-get holds this lock, because parts run concurrently. Services that a package starts do not inherit it.
 APT_LOCK="${TMPDIR:-/tmp}/tachi-tests.apt"
 
 # apt_need COMMAND PACKAGE... : installs the packages unless COMMAND is there.
@@ -65,7 +65,7 @@ apt_need() {
   rm -f "$log"
 }
 
-# The commit that is tested, or as many zeros. What is sampled is drawn from it, so that a failure is found again.
+# The tested commit, or zeros. Samples are seeded with it, so that failures are reproducible.
 commit_id() { git -C "$REPO" rev-parse HEAD 2>/dev/null || printf '%040d' 0; }
 
 strip_colour() { sed $'s/\x1b\\[[0-9;]*[A-Za-z]//g'; }

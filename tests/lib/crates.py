@@ -19,7 +19,7 @@ import sys
 import time
 
 FOLDERS = (".fingerprint", "build", "deps")
-# Of so many locks, toolchains and profiles the crates are kept; older ones are deleted.
+# Number of combinations of lock file, toolchain and profile to keep; older ones are deleted.
 KEPT = 3
 
 
@@ -35,7 +35,7 @@ def key(repo):
 
 
 def local_names(repo):
-    """Names of packages and targets whose sources are in the clone, as they begin the names of files."""
+    """Returns the names of packages and targets with sources in the clone, in the form that file names start with."""
     command = ["cargo", "metadata", "--format-version", "1", "--locked", "--offline"]
     packages = json.loads(subprocess.check_output(command, cwd=repo, stderr=subprocess.DEVNULL))["packages"]
     names = set()
@@ -80,7 +80,7 @@ def copy(source, target, names):
 
 
 def kept(crates):
-    """The folders, the one used last at the end."""
+    """Returns the folders, the most recently used one last."""
     found = [entry for entry in os.scandir(crates) if entry.is_dir() and not entry.name.endswith(".making")]
     return [entry.path for entry in sorted(found, key=lambda entry: entry.stat().st_mtime)]
 
@@ -102,10 +102,10 @@ def main():
             if not os.path.isdir(place):
                 others = kept(crates)
                 if not others:
-                    print("no third-party crates are kept here: they are built")
+                    print("no third-party crates are cached; building them")
                     return
                 place = others[-1]
-                print("no third-party crates of this lock file and toolchain are kept here: what is new is built")
+                print("no third-party crates of this lock file and toolchain are cached; building the missing ones")
             os.utime(place)
             count = copy(place, target, frozenset())
             print("third-party crates restored from %s (%d files, %.0f s)" % (place, count, time.monotonic() - began))

@@ -5,8 +5,8 @@
 #   trap stop_databases EXIT
 #   start_mariadb && start_postgres
 #
-# Each listens on a free port of 127.0.0.1, speaks TLS to whoever asks for it, writes through to the disk, and keeps its
-# data in the run's folder. What is exported:
+# Each listens on a free port of 127.0.0.1, offers TLS, writes through to the disk, and keeps its
+# data in the run's folder. It exports:
 #
 #   TACHI_TEST_MYSQL_URL     an administrator who may create databases: mysql://tachi:...@127.0.0.1:PORT/mysql
 #   TACHI_TEST_POSTGRES_URL  the same: postgresql://tachi:...@127.0.0.1:PORT/postgres
@@ -20,7 +20,7 @@
 DATABASE_PIDS=()
 DATABASES_DIR=""
 
-# server_of_the_turn : mysql or postgres, drawn from the commit that is sampled; all where nothing is sampled
+# server_of_the_turn : mysql or postgres, chosen by the sampled commit; all without sampling
 server_of_the_turn() {
   case "${TACHI_SAMPLE:-everything}" in
     everything) echo all ;;
@@ -29,7 +29,7 @@ server_of_the_turn() {
   esac
 }
 
-# The folder that both users can pass through; tests/run removes the run's folder at its end.
+# A folder that both users can traverse; tests/run removes the run's folder at its end.
 databases_dir() {
   if [ -n "$DATABASES_DIR" ]; then return 0; fi
   local base="${TACHI_TEST_RUN_DIR:-}"
@@ -46,7 +46,7 @@ databases_dir() {
 # Services that a package would start are not started: RUNLEVEL says so to Debian's scripts.
 database_packages() { RUNLEVEL=1 apt_need "$@"; }
 
-# free_port : below the range from which the kernel takes ports for others
+# free_port : below the kernel's range of ephemeral ports
 free_port() {
   local port
   for _ in {1..200}; do
@@ -59,7 +59,7 @@ free_port() {
   die "no free port"
 }
 
-# wait_for SECONDS PID COMMAND... : until the command succeeds; fails when the process is gone or time is up
+# wait_for SECONDS PID COMMAND... : waits until the command succeeds; fails if the process exits or the time is up
 wait_for() {
   local tries=$(($1 * 10)) pid="$2"
   shift 2
@@ -94,7 +94,7 @@ databases_tls() {
   export TACHI_TEST_TLS="$tls"
 }
 
-# as_user USER COMMAND... : by that user's id, in this session, so that whoever stops the part stops it too. Written out
+# as_user USER COMMAND... : by that user's id, in this session, so that stopping the part stops it too. Written out
 # for scripts in the variable AS.
 as_prefix() {
   local user="$1"
@@ -144,7 +144,7 @@ esac
 S
   chmod 755 "$serve"
   local data="$DATABASES_DIR/mariadb"
-  "$serve" make "$data" || { head -n 30 "$data/install.log" >&2; die "MariaDB's data folder could not be made"; }
+  "$serve" make "$data" || { head -n 30 "$data/install.log" >&2; die "could not create MariaDB's data folder"; }
   port="$(free_port)"
   "$serve" run "$data" "$port" >"$data/out" 2>&1 &
   pid=$!
@@ -216,7 +216,7 @@ S
   export TACHI_TEST_POSTGRES_URL="postgresql://tachi:$word@127.0.0.1:$port/postgres" TACHI_TEST_POSTGRES_SERVE="$serve"
 }
 
-# stop_databases : what this shell started, and their data. INT is PostgreSQL's word for "do not wait for clients".
+# stop_databases : stops the servers that this shell started, and deletes their data. INT makes PostgreSQL stop without waiting for clients.
 stop_databases() {
   local pid
   for pid in "${DATABASE_PIDS[@]}"; do

@@ -26,7 +26,7 @@ def metadata():
 
 
 def satisfied(expression, allowed):
-    """Whether an SPDX expression can be met with the allowed licences. `A/B` is the old spelling of `A OR B`."""
+    """Returns true if the allowed licences satisfy an SPDX expression. `A/B` is the old spelling of `A OR B`."""
     tokens = re.findall(r"\(|\)|[^\s()]+", expression.replace("/", " OR "))
     at = 0
 
@@ -63,7 +63,7 @@ def satisfied(expression, allowed):
 
 
 def self_test(allowed):
-    """The evaluator refuses what it must: a checker that says yes to everything would look the same from outside."""
+    """Tests the evaluator with expressions that it must refuse, because a checker that accepts everything would look the same."""
     table = [
         ("MIT", True), ("GPL-3.0-only", False), ("GPL-3.0-only OR MIT", True), ("MIT AND GPL-3.0-only", False),
         ("MIT/Apache-2.0", True), ("(MIT OR GPL-2.0-only) AND AGPL-3.0-only", False),
@@ -97,7 +97,7 @@ def main():
             sources.append("%s comes from %s" % (label, source))
         licence = package["license"]
         if not licence:
-            licences.append("%s names no licence" % label)
+            licences.append("%s has no licence" % label)
         elif not satisfied(licence, allowed | exceptions.get(package["name"], set())):
             licences.append("%s: %s" % (label, licence))
         if package["name"] in banned:
@@ -106,7 +106,7 @@ def main():
     fetched = sorted(glob.glob(os.path.expanduser("~/.cargo/advisory-db*/*/crates")))
     database = os.environ.get("TACHI_ADVISORIES") or (os.path.dirname(fetched[-1]) if fetched else None)
     found, date, note = advisories.check(ROOT, database)
-    checks.append(("advisories, by a list of %s" % date, found))
+    checks.append(("advisories, from the list of %s" % date, found))
 
     failed = 0
     for name, problems in checks:

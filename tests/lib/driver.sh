@@ -1,8 +1,8 @@
 # shellcheck shell=bash
 # Runs the parts of tests/parts/parts.conf side by side: each in a session of its own and with a time limit, as many at once
-# as the machine has room for. Adds up what they report.
+# as the machine has room for. Adds up their counts.
 
-# Seconds that a whole run may take. CI is cut off from outside after 90 minutes, and then tells nothing.
+# Time limit of a whole run, in seconds. CI is killed from outside after 90 minutes, without a report.
 run_limit() {
   case "$1" in
     quick) echo 1500 ;;
@@ -14,12 +14,12 @@ run_limit() {
 RUN_DIR=""
 IN_MEMORY=no
 RUN_BEGAN=0
-# Of the running parts, by name: the session each leads, its watchdog, when it began, what it takes of the machine.
+# Of the running parts, by name: session, watchdog, start time, and share of the machine.
 declare -A SESSION=() WATCHDOG=() BEGAN=() TAKES=()
-# Of every part: why it failed, what it is called in the configuration.
+# Of every part: the reason of its failure, and its configuration.
 declare -A WHY=() LIMIT=() NEEDS=() PROCESSOR=() INPUTS=() OUTCOME=()
 TABLE=()
-# Lines `PART PASSED FAILED SECONDS` of what has ended.
+# Lines `PART PASSED FAILED SECONDS` of the finished parts.
 ENDED=()
 BROKEN=()
 LEFT_OUT=()
@@ -27,7 +27,7 @@ PASSED=0 FAILED=0
 FREE=0
 ROOM=0
 
-# read_parts RUN : prints the names of its parts, in order, and remembers what the configuration says of each
+# read_parts RUN : prints the names of its parts, in order, and stores the configuration of each
 read_parts() {
   local run name processor limit needs inputs
   PARTS=()
@@ -38,7 +38,7 @@ read_parts() {
   done < <(grep -vE '^(#|$)' "$REPO/tests/parts/parts.conf")
 }
 
-# tree : the commit that is run, and whether something was changed since. The record of runs is no such change.
+# tree : the tested commit, with a mark for uncommitted changes. The record of runs does not count as a change.
 tree() {
   local changes=""
   if [ -n "$(git -C "$REPO" status --porcelain -- . ':!docs/design/test-runs.md' 2>/dev/null | head -n 1)" ]; then changes=" + changes"; fi
@@ -48,8 +48,8 @@ tree() {
 start_run() {
   TREE="$(tree)"
   RUN_DIR="$(mktemp -d "${TMPDIR:-/tmp}/tachi-tests.XXXXXX")"
-  # In memory where that can be had: databases of tests write through to the disk, and then wait for nothing. What is killed keeps
-  # what it has written all the same.
+  # In memory if possible: test databases write through to the disk, which costs no time there. A killed process still keeps
+  # its written data.
   if [ "$(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo 2>/dev/null || echo 0)" -gt 8000000 ] &&
     mount -t tmpfs -o size=6g,mode=711 tachi-tests "$RUN_DIR" 2>/dev/null; then
     IN_MEMORY=yes
@@ -98,8 +98,8 @@ interrupted() {
   exit 130
 }
 
-# session_members SID : the living processes of a session. A part leads a session of its own, and what it starts stays
-# in it unless it takes pains to leave. The command name in `stat` may hold anything: count from the last parenthesis.
+# session_members SID : the live processes of a session. A part leads its own session, and its children stay in it
+# unless they leave it explicitly. The command name in `stat` may contain anything: count from the last parenthesis.
 session_members() {
   cat /proc/[0-9]*/stat 2>/dev/null |
     awk -v sid="$1" '{ pid = $1; sub(/^.*\) /, ""); if ($4 == sid && $1 != "Z") print pid }' || true
@@ -120,14 +120,14 @@ stop_session() {
   kill -KILL $pids 2>/dev/null || true
 }
 
-# takes NAME : what it takes of the machine, in percent of one processor
+# takes NAME : its share of the machine, in percent of one processor
 takes() {
   local wants="${PROCESSOR[$1]}"
   if [ "$wants" = alone ] || [ "$wants" -gt "$ROOM" ]; then wants=$ROOM; fi
   printf '%s' "$wants"
 }
 
-# begin_part NAME : in a session of its own, its output into its log; what runs alone is shown as it comes
+# begin_part NAME : starts it in its own session, with its output in its log; a part that runs alone is shown live
 begin_part() {
   local name="$1" limit="${LIMIT[$1]}" left out="$TARGET/test-logs/$1.log"
   left=$(($(run_limit "$RUN") - (SECONDS - RUN_BEGAN)))
@@ -140,7 +140,7 @@ begin_part() {
   : >"$RUN_DIR/$name.counts"
   : >"$RUN_DIR/$name.times"
   if [ "$limit" -le 0 ]; then
-    WHY[$name]="the whole run had used up its $(run_limit "$RUN") s before this part began"
+    WHY[$name]="the run reached its limit of $(run_limit "$RUN") s before this part started"
     end_part "$name" 124
     return 0
   fi
@@ -153,7 +153,7 @@ begin_part() {
   else
     printf '=== %s begins (at %d s)\n' "$name" $((SECONDS - RUN_BEGAN))
   fi
-  # Bash tells the processor time of what it has waited for, so each part has one to wait for it, also when both are told to end.
+  # Bash reports the processor time of its children, so each part has its own parent shell, even when both get a signal.
   # shellcheck disable=SC2016 # expanded by that one
   TACHI_TEST_RESULTS="$RUN_DIR/$name.counts" setsid bash -c 'trap : TERM; bash "$1"; rc=$?; { times; echo "$SECONDS"; } >"$2"; exit "$rc"' part \
     "$REPO/tests/parts/$name.sh" "$RUN_DIR/$name.times" >"$out" 2>&1 </dev/null &
@@ -163,7 +163,7 @@ begin_part() {
   disown "${WATCHDOG[$name]}"
 }
 
-# end_part NAME RC : the part has ended with RC; adds up what it reports
+# end_part NAME RC : records a part that exited with RC, and adds up its counts
 end_part() {
   local name="$1" rc="$2" p f left took used word
   if [ -n "${SESSION[$name]:-}" ]; then
@@ -172,7 +172,7 @@ end_part() {
       WHY[$name]="stopped after $(cat "$RUN_DIR/$name.late") s, its limit"
       rc=124
     fi
-    # What was told to end a moment ago may still be at it.
+    # Processes that got a signal a moment ago may still be exiting.
     for _ in {1..20}; do
       left="$(session_members "${SESSION[$name]}")"
       if [ -z "$left" ]; then break; fi
@@ -197,7 +197,7 @@ end_part() {
   unset "TAKES[$name]"
   if [ -n "${WHY[$name]}" ]; then loud "$name: ${WHY[$name]}"; fi
   read -r p f < <(awk '{ p += $1; f += $2 } END { print p + 0, f + 0 }' "$RUN_DIR/$name.counts")
-  # A part that counts nothing is one test itself; one that fails must show in the sum.
+  # A part without counts counts as one test; a failed part must show in the sum.
   if [ "$rc" -ne 0 ] && [ "$f" -eq 0 ]; then f=1; fi
   if [ "$rc" -eq 0 ] && [ "$p" -eq 0 ] && [ "$f" -eq 0 ]; then p=1; fi
   PASSED=$((PASSED + p)) FAILED=$((FAILED + f))
@@ -210,7 +210,7 @@ end_part() {
     word="passed"
     bash "$REPO/tests/lib/unchanged.sh" keep "$name" "${INPUTS[$name]}"
   fi
-  # Two lines of `0m1.5s 0m0.2s`, the second is that of what was waited for; then the seconds. Nothing of a part that was killed.
+  # Two lines of `0m1.5s 0m0.2s`, the second for the children; then the seconds. A killed part has none.
   read -r used took < <(awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, t, "m"); sum += t[1] * 60 + t[2] } } NR == 3 { took = $1 }
     END { printf "%d %d\n", sum, NR == 3 ? took : since }' since="$((SECONDS - BEGAN[$name]))" "$RUN_DIR/$name.times")
   TABLE+=("$(printf '%-20s %6d passed %4d failed %5d s of %5d (%4d of processor), begun at %4d s' \
@@ -219,14 +219,14 @@ end_part() {
   printf '=== %s %s after %d s; %d passed and %d failed in all\n' "$name" "$word" "$took" "$PASSED" "$FAILED"
 }
 
-# leave_out NAME WHY : not run, and no failure
+# leave_out NAME WHY : skips a part without a failure
 leave_out() {
   LEFT_OUT+=("$1: $2")
   OUTCOME[$1]=passed
   printf '=== %s is left out: %s\n' "$1" "$2"
 }
 
-# not_run NAME WHY : a part that cannot run is a failure
+# not_run NAME WHY : counts a part that cannot run as a failure
 not_run() {
   FAILED=$((FAILED + 1))
   BROKEN+=("$1 $2")
@@ -235,7 +235,7 @@ not_run() {
   printf '=== %s FAILED: %s\n' "$1" "$2"
 }
 
-# ready NAME : 0 it may begin, 1 it has to wait, 2 what it needs has failed. What it needs and is not part of this run counts as there.
+# ready NAME : 0 it may start, 1 it must wait, 2 a required part has failed. A required part outside of this run counts as passed.
 ready() {
   local need="${NEEDS[$1]}" part
   if [ "$need" = - ]; then return 0; fi
@@ -247,8 +247,8 @@ ready() {
   return 0
 }
 
-# run_all : begins each part as soon as what it needs has passed and the machine has room, in the order of the configuration. A part
-# that has to wait for room keeps those after it from taking what it waits for only if it runs alone.
+# run_all : starts each part once its requirements have passed and the machine has room, in the order of the configuration. A part
+# that waits for room blocks the later ones only if it runs alone.
 run_all() {
   local waiting=("${PARTS[@]}") still name state pid rc ended blocked
   while [ "${#waiting[@]}" -gt 0 ] || [ "${#SESSION[@]}" -gt 0 ]; do
@@ -259,11 +259,11 @@ run_all() {
       if [ "$state" -eq 2 ]; then
         not_run "$name" "${NEEDS[$name]} has failed, and this part needs it"
       elif [ "$state" -eq 1 ] || [ "$blocked" = yes ] || [ "$(takes "$name")" -gt "$FREE" ]; then
-        # Else one that runs alone would wait for a quiet moment that never comes.
+        # Otherwise a part that runs alone would never get an idle machine.
         if [ "$state" -eq 0 ] && [ "$(takes "$name")" -eq "$ROOM" ]; then blocked=yes; fi
         still+=("$name")
       elif [ "$SKIP" = yes ] && bash "$REPO/tests/lib/unchanged.sh" is "$name" "${INPUTS[$name]}"; then
-        leave_out "$name" "its inputs are as they were when it passed here (--no-skip runs it)"
+        leave_out "$name" "its inputs are unchanged since it passed here (--no-skip runs it)"
       else
         begin_part "$name"
       fi
@@ -278,7 +278,7 @@ run_all() {
   done
 }
 
-# what_failed LOG : the lines that say what has failed, with what follows each, and the last lines of all
+# what_failed LOG : prints the lines about failures with their context, and the last lines
 what_failed() {
   local log="$1"
   strip_colour <"$log" | grep -nE -A 12 '^(not ok|FAILED|FAIL|error)|^ +(FAIL|TIMEOUT|SIGKILL|ABORT) |panicked at' | head -n 120 || true
@@ -296,7 +296,7 @@ idle_time() {
     "$((100 * idle / (idle + busy)))"
 }
 
-# not_in_quick : what CI runs and the quick run does not
+# not_in_quick : lists the parts that CI runs and the quick run does not
 not_in_quick() {
   local quick=" ${PARTS[*]} " name rest=()
   read_parts all
@@ -305,7 +305,7 @@ not_in_quick() {
   say "         CI runs them; \`tests/run --all\` does here (Debian, root), \`tests/run --only PART\` one of them"
 }
 
-# finish_run ONLY : what has failed, the table, the record of the runs CI does not do, the last line
+# finish_run ONLY : prints the failures, the table, the record of runs outside of CI, and the last line
 finish_run() {
   local only="$1" line name why
   for line in "${BROKEN[@]}"; do

@@ -2,7 +2,7 @@
 """The English of the code and of the operators' pages: comments that open with a relative clause, words that have a plain equivalent,
 type names that are participles or question words, log messages that are not constants.
 
-    tests/lib/english.py          fails on what english.toml does not allow, and on an exception that is not needed any more
+    tests/lib/english.py          fails on places that english.toml does not allow, and on unused exceptions
     tests/lib/english.py --list   prints each place, allowed or not
 
 english.toml has the words with their equivalents, and the exceptions with reasons.
@@ -27,7 +27,7 @@ def tracked(*patterns):
 
 
 def openings(path, text):
-    """The doc comments whose first word makes them a clause and no sentence."""
+    """Yields doc comments that open with a relative clause instead of a sentence."""
     inside = False
     for number, line in enumerate(text.splitlines(), 1):
         word = re.match(r"\s*//[/!] ([A-Za-z]+)", line)
@@ -51,7 +51,7 @@ def names(path, text, rule):
 
 
 def logs(path, text):
-    """The messages with a value inside."""
+    """Yields log messages with an interpolated value."""
     for start in LOG.finditer(text):
         depth, at, quoted = 1, start.end(), False
         while depth and at < len(text):

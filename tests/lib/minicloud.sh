@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# minicloud_up NUMBER : that minicloud of four hypervisors, left alone when it is already up. Whoever started it stops it:
-# tests/run reads this list at its end, whatever that end is.
+# minicloud_up NUMBER : starts that minicloud of four hypervisors unless it is up. tests/run stops the ones that it started:
+# it reads this list at its end, also after a failure.
 minicloud_up() {
   local pid
   # shellcheck source=devstack/minicloud/minicloud.env

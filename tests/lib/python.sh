@@ -1,12 +1,12 @@
 # shellcheck shell=bash
-# python_environment NAME REQUIREMENTS CONSTRAINTS : makes (once a machine) a Python environment and prints its path. Sourced after
-# common.sh. It outlives the clone, and its modules are compiled once: a test that starts `openstack` compiled a thousand of them anew.
-# uv makes it, out of a cache that all environments of this machine share; what pip is told of its index uv is told, too.
+# python_environment NAME REQUIREMENTS CONSTRAINTS : creates (once per machine) a Python environment and prints its path. Sourced after
+# common.sh. It outlives the clone, and its modules are compiled once: otherwise a test that starts `openstack` would compile a thousand of them.
+# uv creates it from a cache that all environments of this machine share, with pip's index options.
 
 # The version of uv, from PyPI.
 UV_VERSION=0.13.9
 
-# uv_installed : prints the path of uv, which is installed beside what else outlives a clone
+# uv_installed : prints the path of uv, which is installed in the cache
 uv_installed() {
   local folder="$CACHE/tools/uv-$UV_VERSION" making
   if [ ! -x "$folder/bin/uv" ]; then
@@ -15,7 +15,7 @@ uv_installed() {
     flock "$making"
     if [ ! -x "$folder/bin/uv" ]; then
       apt_need python3 python3 >&2
-      # Some packages bring no wheel, and are built against Python's headers.
+      # Some packages have no wheel and are built with Python's headers.
       if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then apt_need no-such-tool-python3-venv python3-venv python3-dev >&2; fi
       rm -rf "$folder"
       python3 -m venv "$folder" >&2
@@ -32,7 +32,7 @@ python_environment() {
   local name="$1" requirements="$2" constraints="$3" folder uv index=() making
   folder="$CACHE/python/$name-$({ cat "$requirements" "$constraints"; echo "$UV_VERSION"; python3 -V; } 2>/dev/null | sha256sum | cut -c 1-16)"
   mkdir -p "$CACHE/python"
-  # Another part may be making it just now.
+  # Another part may be creating it concurrently.
   exec {making}>"$CACHE/python/$name.making"
   flock "$making"
   if [ ! -e "$folder/.made" ]; then
@@ -44,7 +44,7 @@ python_environment() {
     rm -rf "$folder"
     "$uv" venv --quiet --seed "${index[@]}" --python "$(command -v python3)" "$folder" >&2
     if ! "$uv" pip install --quiet --compile-bytecode "${index[@]}" --python "$folder/bin/python" -r "$requirements" -c "$constraints" >&2; then
-      die "what $requirements names could not be installed from PyPI"
+      die "could not install $requirements from PyPI"
     fi
   fi
   touch "$folder" "$folder/.made"

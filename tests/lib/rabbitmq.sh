@@ -6,8 +6,7 @@
 #   start_rabbitmq        exports TACHI_TEST_RABBIT_URL=rabbit://guest:guest@127.0.0.1:PORT/, TACHI_TEST_RABBIT_TLS_PORT (with
 #                         the certificates of api/testdata) and TACHI_TEST_RABBIT_START: a script that runs the same node in
 #                         the foreground, for tests that kill it, with `ctl WORDS...` as its arguments rabbitmqctl on it
-#
-# Its Erlang port mapper is one of its own as well, so that nothing is left running and nobody else's is used.
+# It has its own Erlang port mapper, so that none is left running and no other one is used.
 
 RABBIT_PIDS=()
 RABBIT_DIR=""
@@ -24,7 +23,7 @@ rabbit_port() {
   die "no free port"
 }
 
-# rabbit_answers PORT : the protocol's header is answered with a frame
+# rabbit_answers PORT : true if the node answers the protocol's header with a frame
 rabbit_answers() {
   local first
   exec 4<>"/dev/tcp/127.0.0.1/$1" || return 1
@@ -83,7 +82,7 @@ X
   die "RabbitMQ did not start"
 }
 
-# stop_rabbitmq : the server first, the port mapper after it
+# stop_rabbitmq : stops the server, then the port mapper
 stop_rabbitmq() {
   local i pid
   for ((i = ${#RABBIT_PIDS[@]} - 1; i >= 0; i--)); do

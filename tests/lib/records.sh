@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# records.sh RUN COMMIT : notes when and where parts that CI does not do were run, a row for each in docs/design/test-runs.md (meant to be committed),
+# records.sh RUN COMMIT : records when and where parts outside of CI were run, a row for each in docs/design/test-runs.md (meant to be committed),
 # and prints the last one of each run. RUN is what was chosen (`all` where nothing was); the standard input has lines `PART PASSED FAILED SECONDS`.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 file="${TACHI_TEST_RUNS:-$REPO/docs/design/test-runs.md}"
 
-# run_of PART RUN : the run that it was part of, as far as CI does not do it
+# run_of PART RUN : prints the run of a part that CI does not run
 run_of() {
   awk -v part="$1" -v chosen="$2" '
     $2 == part { runs[$1] = 1; if (first == "") first = $1 }

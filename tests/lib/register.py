@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Keeps the registers of docs/ true, such as docs/design/protocol-tests.md (R1-R36): the column of tests is made of the tests
-whose comment names the number (`/// Covers R2, EW9.`). Without an option it says what is wrong; `--write` renews the columns."""
+"""Checks the registers in docs/, such as docs/design/protocol-tests.md (R1-R36): the column of tests lists the tests whose
+comment has the number (`/// Covers R2, EW9.`). Without an option it reports errors; `--write` updates the columns."""
 
 import argparse
 import pathlib
@@ -10,7 +10,7 @@ import sys
 import tomllib
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
-# Each page, with what it numbers and how many there are.
+# Each page, with its prefixes and the count of numbers for each.
 REGISTERS = {
     "docs/design/engine-defects.md": {"EW": 37},
     "docs/design/fencing-tests.md": {"I": 10, "ROW": 14},
@@ -19,12 +19,12 @@ REGISTERS = {
     "docs/design/protocol-tests.md": {"R": 36},
 }
 NUMBER = r"(?:EW|I|MW|ROW|R|T|C|F)[1-9]\d*"
-# `/// Covers R2, EW9.` in Rust and `# Covers R19.` in Python, above the test: attributes and other comments may stand between.
+# `/// Covers R2, EW9.` in Rust and `# Covers R19.` in Python, above the test: attributes and other comments may be in between.
 COVERS = re.compile(rf"^[ \t]*(?:///|#) Covers ({NUMBER}(?:, {NUMBER})*)\.\n((?:[ \t]*(?:///|#).*\n)*)(?:[ \t]*(?:pub )?(?:async )?(?:fn|def) (\w+))?", re.M)
 
 
 def tests(wrong: list[str]) -> dict[str, list[str]]:
-    """Number, such as EW9, to the names of its tests."""
+    """Returns the names of the tests by number, such as EW9."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "*.rs", "*.py"],
         cwd=REPO, check=True, capture_output=True,
@@ -43,13 +43,13 @@ def tests(wrong: list[str]) -> dict[str, list[str]]:
                 continue
             for number in mark[1].split(", "):
                 if number not in known:
-                    wrong.append(f"{name}:{line}: {number} is in no register")
+                    wrong.append(f"{name}:{line}: {number} is not in any register")
                 found.setdefault(number, set()).add(mark[3])
     return {number: sorted(names) for number, names in found.items()}
 
 
 def mutations() -> dict[str, list[str]]:
-    """Rule to the names of the mutations that take it out."""
+    """Returns the names of the mutations that remove a rule, by rule."""
     found: dict[str, list[str]] = {}
     for one in tomllib.loads((REPO / "tests/mutations/mutations.toml").read_text())["mutation"]:
         found.setdefault(one["rule"], []).append(one["name"] + (" (unseen)" if "unseen" in one else ""))
@@ -81,7 +81,7 @@ def renewed(text: str, counts: dict[str, int], have: dict[str, list[str]], wrong
             if not place.exists() or (
                 "::" in other and other.split("::")[1] not in place.read_text()
             ):
-                wrong.append(f"{number}: {other} is not there")
+                wrong.append(f"{number}: {other} does not exist")
         still_open = len(cells) > 2 and cells[2].startswith("open: ")
         if not names and not also and not still_open:
             wrong.append(f"{number} has no test")
@@ -95,7 +95,7 @@ def renewed(text: str, counts: dict[str, int], have: dict[str, list[str]], wrong
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="renew the columns")
+    parser.add_argument("--write", action="store_true", help="update the columns")
     asked = parser.parse_args()
     unread: list[str] = []
     have = tests(unread)
@@ -109,7 +109,7 @@ def main() -> int:
         if new != text and asked.write:
             path.write_text(new)
         elif new != text:
-            wrong.append("the tests it lists are not those there are: tests/lib/register.py --write")
+            wrong.append("the listed tests are outdated; run tests/lib/register.py --write")
         for line in wrong:
             print(f"{name}: {line}")
         failed += len(wrong)

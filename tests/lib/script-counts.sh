@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# script_counted COMMAND... : a test script whose last line is `N passed, M failed`; without that line it is one failure.
+# script_counted COMMAND... : runs a test script whose last line is `N passed, M failed`; without that line it counts as one failure.
 script_counted() {
   local log rc=0 line passed failed
   log="$(mktemp)"

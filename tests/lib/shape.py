@@ -33,7 +33,7 @@ def rust_files():
 
 
 def script():
-    """The lines of the web board's script, all files together, and the widest of them: it is read as it is served, without a build."""
+    """Returns the number of lines of the web board's script, and the width of its widest line. The script is served without a build."""
     folder = os.path.join("api", "src", "board", "files")
     lines = [line for name in sorted(os.listdir(os.path.join(ROOT, folder))) if name.endswith(".js")
              for line in read(os.path.join(folder, name)).splitlines()]
@@ -41,7 +41,7 @@ def script():
 
 
 def bare(text):
-    """Without comments, strings and the tests at a file's end; lines stay where they are."""
+    """Removes comments, strings and the tests at the end of a file, and keeps line numbers."""
     text = re.sub(r"//[^\n]*", "", text)
     text = re.sub(r'"(?:\\.|[^"\\])*"', lambda m: '"' + "\n" * m.group().count("\n") + '"', text, flags=re.S)
     cut = re.search(r"#\[cfg\(test\)\]\s*mod \w+ \{", text)
@@ -64,7 +64,7 @@ IMPL = re.compile(r"^\s*(?:unsafe )?impl(?:<[^{]*?>)?\s+(?:[\w:<>, '&]+?\s+for\s
 
 
 def methods():
-    """How many functions all impl blocks of one crate's type have together."""
+    """Counts the functions in all impl blocks of each type of a crate."""
     count = collections.Counter()
     for path in rust_files():
         if is_test(path):
@@ -83,7 +83,7 @@ def module(path):
 
 
 def leaves(tree, prefix=()):
-    """The paths that a use tree names."""
+    """Returns the paths in a use tree."""
     tree = tree.strip()
     brace = tree.find("{")
     if brace < 0:
@@ -105,7 +105,7 @@ def leaves(tree, prefix=()):
 
 
 def imports():
-    """Who imports whom inside the domain, module by module."""
+    """Returns the imports between the modules of the domain."""
     paths = [os.path.join(ROOT, path) for path in rust_files() if path.startswith("engine/domain/src/") and not is_test(path)]
     known = {module(path) for path in paths}
     edges = collections.defaultdict(set)
@@ -133,7 +133,7 @@ def imports():
 
 
 def through_the_face():
-    """Files of the domain that name a type where the crate shows it to others, and not where it stands: whoever draws the imports sees arrows that run back."""
+    """Returns files of the domain that import a type through its re-export. Such an import looks like a dependency on the parent module."""
     for path in rust_files():
         if path.startswith("engine/domain/src/") and not is_test(path) and not path.endswith("/src/lib.rs"):
             text = re.sub(r"//[^\n]*", "", read(path))
@@ -143,9 +143,9 @@ def through_the_face():
                 yield "%s: crate::%s" % (path, name)
 
 
-# What ends a word without making another of it.
+# Inflections, which do not make a different word.
 ENDINGS = ("ing", "ed", "es", "s", "e")
-# Rows of the database: sea-orm wants these names in each entity.
+# Database rows: sea-orm requires these names in each entity.
 ENTITIES = "engine/store/src/entity/"
 
 
@@ -157,7 +157,7 @@ def stem(name):
 
 
 def same_names():
-    """Names of public types of the engine's crates that more than one file has."""
+    """Returns names of public types that several files of the engine's crates define."""
     places = collections.defaultdict(set)
     for path in rust_files():
         if path.startswith("engine/") and not is_test(path) and not path.startswith(ENTITIES):
@@ -167,7 +167,7 @@ def same_names():
 
 
 def same_files():
-    """Files of one folder that differ by grammar alone, such as moves.rs and moving.rs."""
+    """Returns files of one folder whose names differ only by inflection, such as moves.rs and moving.rs."""
     stems = collections.defaultdict(list)
     for path in rust_files():
         if not is_test(path):
@@ -177,7 +177,7 @@ def same_files():
 
 
 def empty_comments():
-    """Comments of documentation that only name what stands below them."""
+    """Returns doc comments that only repeat the name of the item below."""
     for path in rust_files():
         for number, line in enumerate(read(path).split("\n"), 1):
             if re.match(r"\s*/// (Which|What|It|See (the module|the module's documentation|\[`?[\w:]+`?\]))\.$", line):
@@ -189,13 +189,13 @@ def family(one, other):
 
 
 def circles(edges):
-    """Sets of modules that reach each other, not counting a parent and its own children."""
+    """Returns cycles of modules, ignoring imports between a parent and its own children."""
     graph = {one: {other for other in others if not family(one, other)} for one, others in edges.items()}
     return knots(graph), graph
 
 
 def arrows_up(edges):
-    """In each folder: sets of its modules that reach each other, each taken with all that is below it."""
+    """Returns the cycles of the modules of each folder, each module including its submodules."""
     parents = {""} | {"::".join(one.split("::")[:n]) for one in edges for n in range(1, one.count("::") + 1)}
     found = []
     for parent in sorted(parents):
@@ -214,7 +214,7 @@ def arrows_up(edges):
 
 
 def knots(graph):
-    """Sets of nodes that reach each other."""
+    """Returns the strongly connected components with more than one node."""
     index, low, stack, on, found = {}, {}, [], set(), []
 
     def visit(one):
@@ -270,17 +270,17 @@ def measured():
 
 
 def compare(now, limits):
-    """What is over its limit, and which limits can be lowered."""
+    """Returns exceeded limits, and limits that can be lowered."""
     wrong = []
 
     def each(kind, have, general, own):
         for name, count in sorted(have.items()):
             allowed = own.get(name, general)
             if count > allowed:
-                wrong.append("%s %s: %d, allowed are %d" % (kind, name, count, allowed))
+                wrong.append("%s %s: %d, limit %d" % (kind, name, count, allowed))
         for name, allowed in sorted(own.items()):
             if have.get(name, 0) <= general:
-                wrong.append("%s %s is within the general limit: take it out of shape.toml" % (kind, name))
+                wrong.append("%s %s is within the general limit; remove it from shape.toml" % (kind, name))
             elif have[name] < allowed * 0.95:
                 wrong.append("%s %s: %d now; lower its limit of %d in shape.toml" % (kind, name, have[name], allowed))
 
@@ -288,40 +288,40 @@ def compare(now, limits):
     each("lines of", now["tests"], limits["files"]["test_lines"], limits["files"].get("longer_tests", {}))
     each("methods of", now["methods"], limits["types"]["methods"], limits["types"].get("larger", {}))
     if now["p90"] > limits["files"]["p90"]:
-        wrong.append("nine of ten files have at most %d lines; allowed are %d" % (now["p90"], limits["files"]["p90"]))
+        wrong.append("p90 of file lengths is %d lines, limit %d" % (now["p90"], limits["files"]["p90"]))
     for what, allowed in sorted(limits["script"].items()):
         if now["script"][what] > allowed:
-            wrong.append("%s of the board's script: %d, allowed are %d" % (what, now["script"][what], allowed))
+            wrong.append("%s of the board's script: %d, limit %d" % (what, now["script"][what], allowed))
     for parent, group in now["arrows_up"]:
-        wrong.append("arrows run back up in %s of engine/domain: %s cannot be put in an order" % (parent, ", ".join(group)))
+        wrong.append("cyclic dependency in %s of engine/domain: %s" % (parent, ", ".join(group)))
     for where in now["through_the_face"]:
-        wrong.append("%s: import it from the module that it stands in" % where)
+        wrong.append("%s: import it from the module that defines it" % where)
     words = limits["words"]
     for paths in now["same_files"]:
         if paths not in words["files"]:
-            wrong.append("files whose names differ by grammar alone: %s" % ", ".join(paths))
+            wrong.append("files whose names differ only by inflection: %s" % ", ".join(paths))
     for paths in words["files"]:
         if paths not in now["same_files"]:
-            wrong.append("%s: no longer a pair, take it out of shape.toml" % ", ".join(paths))
+            wrong.append("%s: no longer a pair; remove it from shape.toml" % ", ".join(paths))
     empty = now["empty_comments"]
     if len(empty) > words["empty_comments"]:
-        wrong.append("%d comments say nothing, allowed are %d: %s" % (len(empty), words["empty_comments"], ", ".join(empty)))
+        wrong.append("%d comments only repeat a name, limit %d: %s" % (len(empty), words["empty_comments"], ", ".join(empty)))
     elif len(empty) < words["empty_comments"]:
-        wrong.append("%d comments say nothing: lower the limit of %d in shape.toml" % (len(empty), words["empty_comments"]))
+        wrong.append("%d comments only repeat a name; lower the limit of %d in shape.toml" % (len(empty), words["empty_comments"]))
     shared = words["shared"]
     for name, paths in sorted(now["same_names"].items()):
         if len(paths) > shared.get(name, 1):
-            wrong.append("%d public types of the engine are called %s: %s" % (len(paths), name, ", ".join(paths)))
+            wrong.append("%d public types of the engine have the name %s: %s" % (len(paths), name, ", ".join(paths)))
     for name, allowed in sorted(shared.items()):
         if len(now["same_names"].get(name, [])) < allowed:
-            wrong.append("fewer than %d types are called %s: lower it in shape.toml, or take it out" % (allowed, name))
+            wrong.append("fewer than %d types have the name %s; lower the limit in shape.toml, or remove it" % (allowed, name))
     known = {tuple(group) for group in limits["domain"].get("circles", [])}
     for group in now["circles"]:
         if not any(set(group) <= set(old) for old in known):
-            wrong.append("modules of engine/domain import each other in a circle: %s" % ", ".join(group))
+            wrong.append("import cycle of modules in engine/domain: %s" % ", ".join(group))
     for old in known:
         if list(old) not in now["circles"]:
-            wrong.append("the circle %s is no more as shape.toml has it" % ", ".join(old))
+            wrong.append("the import cycle %s differs from shape.toml" % ", ".join(old))
     return wrong
 
 
@@ -330,20 +330,20 @@ def show(now):
         print("%s: %d lines" % (kind, now["total" if kind == "production" else "total_tests"]))
         for path, count in sorted(now[kind].items(), key=lambda one: -one[1])[:15]:
             print("%6d  %s" % (count, path))
-    print("nine of ten production files: at most %d lines" % now["p90"])
-    print("the board's script: %(lines)d lines, the widest of %(width)d letters" % now["script"])
+    print("p90 of production files: %d lines" % now["p90"])
+    print("the board's script: %(lines)d lines, the widest has %(width)d characters" % now["script"])
     print("methods of a type")
     for name, count in now["methods"].most_common(15):
         print("%6d  %s" % (count, name))
     for group in now["circles"]:
-        print("circle of %d modules" % len(group))
+        print("cycle of %d modules" % len(group))
         for one in group:
             print("        %s -> %s" % (one, ", ".join(sorted(now["graph"].get(one, set()) & set(group)))))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--show", action="store_true", help="print what there is instead of comparing it")
+    parser.add_argument("--show", action="store_true", help="print the values instead of comparing them")
     args = parser.parse_args()
     now = measured()
     if args.show:

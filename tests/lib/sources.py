@@ -1,4 +1,4 @@
-"""What the checks of the sources share."""
+"""Shared code of the source checks."""
 import os
 import re
 
@@ -6,7 +6,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 
 def is_test(path):
-    """True if the file holds nothing but tests and what they need."""
+    """Returns true if the file contains only tests and their helpers."""
     return bool(re.search(r"(^|/)(tests?|testing)(/|\.rs$)", path))
 
 

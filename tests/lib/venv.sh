@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# venv.sh : makes (once) the Python environment with the unmodified OpenStack clients and prints its path.
+# venv.sh : creates (once) the Python environment with the unmodified OpenStack clients and prints its path.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=tests/lib/python.sh

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# watchdog.sh SECONDS FLAG SID : after SECONDS leaves FLAG behind, which says how many, and stops the process group SID.
+# watchdog.sh SECONDS FLAG SID : after SECONDS writes their number to FLAG and stops the process group SID.
 set -u
 sleep "$1"
 echo "$1" >"$2"

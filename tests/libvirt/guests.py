@@ -3,14 +3,17 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.append(os.path.join(HERE, "..", "lib"))
+from ports import free_port
+
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 
 
@@ -66,9 +69,7 @@ class Monitor:
     def __init__(self, binary, kind, folder, api, uri, options=()):
         self.binary, self.kind, self.folder = binary, kind, folder
         os.makedirs(folder, exist_ok=True)
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            self.port = s.getsockname()[1]
+        self.port = free_port()
         self.conf = os.path.join(folder, "masakarimonitors.conf")
         auth = getattr(api, "auth", None) or {
             "auth_url": "http://127.0.0.1:%d/identity" % api.port, "username": "m", "password": "p"}

@@ -408,7 +408,7 @@ class Run:
             return [f for f in json.loads(done.stdout)["findings"] if f["part"] == "instance"]
 
         good = finding()
-        self.check.that("check finds libvirt and its guests", good[0]["told"] == "good" and "are Nova's" in good[0]["text"], good)
+        self.check.that("check finds libvirt and its guests", good[0]["told"] == "good" and "of them Nova's" in good[0]["text"], good)
         self.check.that("check tells how long a failure takes to be noticed", any(f.get("worst_seconds") for f in good), good)
         self.kit("stop-daemon")
         gone = finding()

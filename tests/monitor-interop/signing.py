@@ -81,7 +81,9 @@ def signing(interop, api, region):
     check.that("the host monitor tells whom it watches", signed["compute-001", "host"]["watches"] >= 9, signed)
     found = operator.findings()
     check.equal("who watches it is not known of its own host alone", found.get("MONITOR_UNKNOWN"), ["compute-001"])
-    check.that("nothing else is found of monitors", not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(found), found)
+    # What fails once on a busy machine is trouble until its next try succeeds.
+    until("nothing else to be found of monitors",
+          lambda: not {"HOST_NOT_WATCHED", "MONITOR_SILENT", "MONITOR_PART"} & set(operator.findings()))
     # What only its host knows: guests that start by themselves would run beside those that were moved.
     until("the doctor to be told of guests", lambda: "GUESTS_RESUME" in operator.findings())
     told = operator.type("doctor", "guests-resume", "--check")
@@ -117,7 +119,7 @@ def signing(interop, api, region):
 
     # Taken away on purpose.
     done = operator.type("monitor", "forget", "compute-001", "host")
-    check.that("one that was taken away is forgotten", done.returncode == 0 and "is forgotten" in done.stdout, done.stdout + done.stderr)
+    check.that("one that was taken away is forgotten", done.returncode == 0 and "is removed" in done.stdout, done.stdout + done.stderr)
     check.that("and not told any more", ("compute-001", "host") not in operator.monitors())
     done = operator.type("monitor", "forget", "compute-001", "host")
     check.that("what never signed cannot be forgotten", done.returncode == 1 and "tachi monitor list" in done.stderr, done.stderr)

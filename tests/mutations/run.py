@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Shows that the simulation bites: takes one rule after another out of a scratch copy of the decision core and the driver, and
-runs the simulation until it notices. One build, one switch per mutation. The table goes to standard output, PASSED and FAILED counts
-to the file named by --results."""
+"""Shows that the simulation and the unit tests fail if a rule is missing: takes one rule after another out of a scratch copy of the
+decision core and the driver, and runs the simulation until it fails. A mutation that is too rare for it is `unseen`, and names the unit
+test that has to fail. One build, one switch per mutation. The table goes to standard output, PASSED and FAILED counts to the file named
+by --results."""
 
 import argparse
 import os
@@ -41,7 +42,7 @@ def mirror(copy: pathlib.Path) -> None:
         if not source.is_file() or source.is_symlink():
             continue
         wanted.add(target)
-        if any(name.startswith(f"{crate}/") for crate in CRATES):
+        if name.endswith(".rs") and any(name.startswith(f"{crate}/") for crate in CRATES):
             continue
         if not target.exists() or target.read_bytes() != source.read_bytes():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -78,16 +79,37 @@ def mutate(mutations: list[dict], copy: pathlib.Path) -> list[str]:
     return lost
 
 
-def build(copy: pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+SIMULATION = ["--release", "-p", "tachi-tests", "--test", "simulation"]
+UNIT_TESTS = ["-p", "tachi-domain", "-p", "tachi-driver", "--lib"]
+
+
+def build(copy: pathlib.Path, target: pathlib.Path, what: list[str]) -> list[pathlib.Path]:
+    """Builds test programs of the copy, and returns their paths."""
     environment = {**os.environ, "CARGO_TARGET_DIR": str(target), "RUSTFLAGS": "--cap-lints allow"}
     built = subprocess.run(
-        ["cargo", "test", "--release", "--locked", "-p", "tachi-tests", "--test", "simulation", "--no-run"],
-        cwd=copy, env=environment, capture_output=True, text=True,
+        ["cargo", "test", "--locked", "--no-run", *what], cwd=copy, env=environment, capture_output=True, text=True,
     )
-    found = re.search(r"Executable .*\((.*simulation-[0-9a-f]+)\)", built.stderr)
+    found = re.findall(r"Executable .*\((.*-[0-9a-f]+)\)", built.stderr)
     if built.returncode or not found:
         sys.exit(f"the mutated sources do not build:\n{built.stderr[-6000:]}")
-    return copy / found.group(1) if not found.group(1).startswith("/") else pathlib.Path(found.group(1))
+    return [copy / path for path in found]
+
+
+def unit_test(programs: list[pathlib.Path], mutation: dict) -> str | None:
+    """Runs the unit test that an unseen mutation names, with and without the mutation. Returns what is wrong, if something is."""
+    named = re.findall(r"\b(\w{10,})(?:\.\.\.)? (?:of the driver )?sees it", mutation["unseen"])
+    if len(named) != 1:
+        return "`unseen` has to end in the name of the unit test that sees it"
+    endings = {}
+    for mutant in ("", mutation["name"]):
+        environment = {**os.environ, "SIM_MUTANT": mutant}
+        runs = [subprocess.run([program, named[0]], env=environment, capture_output=True, text=True) for program in programs]
+        if not any(re.search(r"running [1-9]", one.stdout) for one in runs):
+            return f"there is no unit test {named[0]}"
+        endings[mutant] = any(one.returncode for one in runs)
+    if endings[""]:
+        return f"{named[0]} fails without it too"
+    return None if endings[mutation["name"]] else f"{named[0]} passes with it"
 
 
 def run(binary: pathlib.Path, name: str, seeds: int) -> tuple[str | None, str, float]:
@@ -115,6 +137,7 @@ def main() -> int:
     parser.add_argument("--scratch", type=pathlib.Path, required=True, help="where to copy and build")
     parser.add_argument("--seeds", type=int, default=10_000)
     parser.add_argument("--only", default="", help="names, separated by commas")
+    parser.add_argument("--units", action="store_true", help="only those that a unit test has to see")
     parser.add_argument("--check", action="store_true", help="only whether every mutation has its place")
     parser.add_argument("--results", type=pathlib.Path)
     asked = parser.parse_args()
@@ -122,6 +145,7 @@ def main() -> int:
     names = [one["name"] for one in mutations]
     if len(set(names)) != len(names):
         sys.exit("two mutations have the same name")
+    asked.scratch = asked.scratch.resolve()
     copy = asked.scratch / "sources"
     copy.mkdir(parents=True, exist_ok=True)
     mirror(copy)
@@ -131,19 +155,30 @@ def main() -> int:
         print(f"FAILED  has lost its place: {line}")
         failed += 1
     if not asked.check:
-        binary = build(copy, asked.scratch / "target")
-        seed, what, took = run(binary, "", min(asked.seeds, 3_000))
-        if seed is not None:
-            sys.exit(f"the simulation fails without any mutation: SIM_SEED={seed}: {what}")
+        target = asked.scratch / "target"
+        programs = build(copy, target, UNIT_TESTS)
+        if not asked.units:
+            [binary] = build(copy, target, SIMULATION)
+            seed, what, took = run(binary, "", min(asked.seeds, 3_000))
+            if seed is not None:
+                sys.exit(f"the simulation fails without any mutation: SIM_SEED={seed}: {what}")
         gone = {line.split(":")[0] for line in lost}
         chosen = [name for name in asked.only.split(",") if name]
         for one in mutations:
             name = one["name"]
             if name in gone or (chosen and name not in chosen):
                 continue
+            wrong = unit_test(programs, one) if "unseen" in one else None
+            if wrong or (asked.units and "unseen" in one):
+                print(f"{'FAILED' if wrong else 'caught'}  {one['rule']:5} {name}: {wrong or one['unseen']}")
+                failed, passed = failed + bool(wrong), passed + (not wrong)
+                continue
+            if asked.units:
+                continue
             seed, what, took = run(binary, name, asked.seeds)
             if seed is None and "unseen" in one:
-                print(f"unseen  {one['rule']:5} {name}: {one['unseen']}")
+                print(f"caught  {one['rule']:5} {name}: {one['unseen']}")
+                passed += 1
             elif seed is None:
                 print(f"FAILED  {one['rule']:5} {name}: nothing noticed it in {asked.seeds} seeds ({took:.0f} s)")
                 failed += 1

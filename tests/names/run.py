@@ -7,13 +7,15 @@ import argparse
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from ports import free_port
 
 HEAD = "13adff5efb9a"
 MONITORS = ("masakari-hostmonitor", "masakari-instancemonitor", "masakari-processmonitor",
@@ -131,12 +133,6 @@ def compared(row, theirs, ours):
             and "Usage" not in ours.stderr and "/nowhere.conf" not in ours.stderr:
         return "no usage:\n%s%s" % (ours.stdout, ours.stderr)
     return ""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def waited(process, ready, seconds=30):

@@ -89,13 +89,14 @@ def judge(disk, witness=(), boots=1, off=None):
         late = ["boot %d counter %d, %.1f s after its host was off" % (record.boot, record.counter, at - off)
                 for at, record in witness if record.boot in begun and at > off]
     return {"guest": records[0].guest if records else None, "records": len(records), "boots": len({r.boot for r in records}),
-            "boots_asked": boots, "two_writers": twice, "lost": lost, "after_off": late, "downtime": gaps(records, seen)}
+            "boots_asked": boots, "two_writers": twice, "lost": lost, "after_off": late, "downtime": gaps(records, seen, True),
+            "pause": max(gaps(records, seen, False), default=0)}
 
 
-def gaps(records, seen):
-    """Seconds between the last record of a boot and the first one of the next."""
+def gaps(records, seen, boots):
+    """Seconds between the last record of a boot and the first one of the next; or between two records of one boot."""
     when = [(record, seen.get(record.sector, record.clock)) for record in records]
-    return [round(at - was, 2) for (before, was), (record, at) in zip(when, when[1:]) if record.boot > before.boot]
+    return [round(at - was, 2) for (before, was), (record, at) in zip(when, when[1:]) if (record.boot > before.boot) == boots]
 
 
 def good(verdict):

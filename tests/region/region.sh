@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # region.sh up | down : a region of one controller and three hypervisors, each of them a machine of tests/pacemaker/cluster.sh with
 # libvirt, QEMU and nova-compute in it, in namespaces of its own; its BMC is an ipmi_sim. The instances' folder is shared. `up` leaves a
-# region alone that is up. Also: region.sh in COMMAND... (in the controllers' network), region.sh boot NODE (in a machine, by its power).
+# region alone that is up. Also: region.sh in COMMAND... (in the controllers' network), region.sh NODE (in a machine, when its power comes
+# on), region.sh libvirt|compute NODE and monitor NODE KIND (in a machine: start that), region.sh database|broker ACTION,
+# region.sh queue NAME (purges it).
 # Environment: REGION_DIR (scratch, at most 40 characters; its default is /tmp/tachi-region), REGION_HOSTS (3), MC_ROOT.
 # shellcheck source=tests/lib/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/../lib/common.sh"
@@ -26,7 +28,9 @@ install_all() {
   apt_need qemu-img qemu-utils
   apt_need ipmi_sim openipmi
   apt_need ipmitool ipmitool
+  apt_need nft nftables
   "$HERE/guest.sh" "$CACHE/region/guest"
+  cc -O2 -Wall -Wextra -Werror -shared -fPIC -o "$CACHE/region/shared.so" "$HERE/shared.c"
   (unset MC_RUN MC_DATA && "$REPO/devstack/minicloud/install.sh")
   if ! "$NOVA/python" -c 'import libvirt' 2>/dev/null; then
     apt_need /usr/lib/x86_64-linux-gnu/pkgconfig/libvirt.pc libvirt-dev pkg-config
@@ -48,6 +52,8 @@ virt_type = qemu
 cpu_mode = none
 images_type = raw
 connection_uri = qemu:///system
+live_migration_scheme = tcp
+live_migration_inbound_addr = 10.88.0.$((100 + ${1#cmp}))
 [privsep]
 helper_command = $NOVA/privsep-helper
 CONF
@@ -73,12 +79,47 @@ unix_sock_group = "root"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 log_outputs = "2:file:$folder/libvirtd.log"
+listen_tls = 0
+listen_tcp = 1
+auth_tcp = "none"
+listen_addr = "10.88.0.$((100 + ${1#cmp}))"
 CONF
   printf 'user = "root"\ngroup = "root"\nsecurity_driver = "none"\nstdio_handler = "file"\ncgroup_controllers = [ ]\nnamespaces = [ ]\nremember_owner = 0\n' \
     >/etc/libvirt/qemu.conf
-  setsid libvirtd </dev/null >>"$folder/libvirtd.out" 2>&1 &
+  libvirt "$1"
+  # The configuration of the monitors is there once there is an API for them; the guard, if a case installs it.
+  if [ -e "$folder/monitors.conf" ]; then monitor "$1" instance; fi
+  if [ -e "$folder/boot-guard" ]; then
+    (if "$MONITOR" boot-guard --config-file "$folder/monitors.conf" >>"$folder/boot-guard.out" 2>&1; then compute "$1"; fi) &
+  else
+    compute "$1"
+  fi
+}
+
+libvirt() { # NODE
+  LD_PRELOAD="$CACHE/region/shared.so" setsid libvirtd --listen </dev/null >>"$REGION_DIR/host/$1/libvirtd.out" 2>&1 &
   until virsh -q version >/dev/null 2>&1; do sleep 0.2; done
+}
+
+# As a unit that does not start: not while host/NODE/compute-broken is there.
+compute() { # NODE
+  local folder="$REGION_DIR/host/$1"
+  if [ -e "$folder/compute-broken" ]; then die "nova-compute of $1 cannot start"; fi
   PATH="$NOVA:$PATH" PYTHONWARNINGS=ignore setsid nova-compute --config-file "$folder/nova.conf" </dev/null >>"$folder/nova-compute.out" 2>&1 &
+}
+
+monitor() { # NODE KIND
+  local folder="$REGION_DIR/host/$1"
+  setsid "$MONITOR" "$2" --config-file "$folder/monitors.conf" </dev/null >>"$folder/monitor-$2.out" 2>&1 &
+}
+
+# A broker that is cut off is there and nobody reaches it: nothing is refused, and no connection is closed.
+broker() { # cut|heal
+  if [ "$1" = cut ]; then
+    inside nft "add table inet cut; add chain inet cut in { type filter hook input priority 0; }; add rule inet cut in tcp dport $AMQP_PORT drop"
+  else
+    inside nft delete table inet cut
+  fi
 }
 
 up() {
@@ -135,5 +176,10 @@ case "${1:-}" in
       --table "$REPO/docs/certainty.md" "$@"
     ;;
   cmp*) boot "$1" ;;
-  *) sed -n '2,5s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
+  libvirt | compute) "$1" "$2" ;;
+  monitor) monitor "$2" "$3" ;;
+  database) inside "$REPO/devstack/minicloud/database.sh" "$2" ;;
+  broker) broker "$2" ;;
+  queue) inside "$MC_RUN/rabbitmqctl" purge_queue "$2" ;;
+  *) sed -n '2,7s/^# //p' "${BASH_SOURCE[0]}" >&2; exit 2 ;;
 esac

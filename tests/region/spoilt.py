@@ -37,6 +37,8 @@ def made_up(checks, scratch):
     verdict = scratch.judge(sound, boots=2)
     checks.that("a sound ledger of two boots is found to be sound", ledger.good(verdict), verdict)
     checks.equal("and the time between them is told", verdict["downtime"], [8.1])
+    late = [(1000 + n / 10 + (3 if n > 9 else 0), ledger.parse(n, raw)) for n, raw in enumerate(sound)]
+    checks.equal("a pause of a boot is measured by the witness", scratch.judge(sound, boots=2, witness=late)["pause"], 3.1)
     for name, key, sectors in (
             ("an older boot that writes on after a newer one", "two_writers", sound + boot(1, 21, 3, 1002)),
             ("a boot with the number of another, from the same end", "two_writers", sound[:25] + boot(2, 21, 20, 1011)[5:6] + sound[26:]),

@@ -20,13 +20,16 @@ def write(page, name, what, verdicts):
         with open(page, encoding="utf-8") as file:
             text = file.read()
     row = "| %s | %s | %s | %d | %d | %d | %d | %s |\n" % (
-        name, what, ", ".join("%.1f" % gap for verdict in verdicts for gap in verdict["downtime"]),
+        name, what, ", ".join("%.1f" % gap for verdict in verdicts for gap in verdict["downtime"])
+        or "0 (longest pause %.1f)" % max(verdict["pause"] for verdict in verdicts),
         *(sum(len(verdict[key]) for verdict in verdicts) for key in ("lost", "two_writers")),
         sum(verdict["boots"] - verdict["boots_asked"] for verdict in verdicts), sum(len(verdict["after_off"]) for verdict in verdicts),
         datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M"))
     # The first table of the page is ours.
     rows = re.search(r"^\|---.*\n(\|.*\n)*", text, re.M)
-    kept = [line for line in rows.group().splitlines(keepends=True) if not line.startswith("| %s |" % name)]
-    text = text[:rows.start()] + "".join(kept) + row + text[rows.end():]
+    kept = [row if line.startswith("| %s |" % name) else line for line in rows.group().splitlines(keepends=True)]
+    if row not in kept:
+        kept.append(row)
+    text = text[:rows.start()] + "".join(kept) + text[rows.end():]
     with open(page, "w", encoding="utf-8") as file:
         file.write(text)

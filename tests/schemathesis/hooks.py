@@ -36,8 +36,8 @@ def filter_failure(context, failure, case, response):
     rejected = type(failure).__name__ == "RejectedPositiveData"
     # What a word is about depends on the word, and the reason has to fit beside the user's name, whose length no schema knows.
     # How long something is frozen depends on force, and whether it has a name on how much it is. Of two moments one is the later.
-    told = ("without vm moves", "is a word about", "field/attribute reason", "field/attribute lasts_seconds", "field/attribute name",
-            "to is before from", "from and to are more than a day apart")
+    told = ("without vm moves", "applies to a", "field/attribute reason", "field/attribute lasts_seconds", "field/attribute name",
+            "`to` is before `from`", "`from` and `to` are more than a day apart")
     return not (rejected and response.status_code == 400 and any(text in response.text for text in told))
 
 

@@ -58,7 +58,7 @@ def the_manager_is_told(check, binary):
         service.hear("STOPPING=1")
         check.equal("SIGTERM ends it with 0", service.stopped(), 0)
     with Service(binary, command="engine", watchdog=2) as service:
-        check.that("an engine is ready too", "STATUS=engine runs" in service.told[-1], service.told)
+        check.that("an engine is ready too", "STATUS=engine is running" in service.told[-1], service.told)
         service.hear("WATCHDOG=1")
         service.signal(TERM)
         service.hear("STOPPING=1")

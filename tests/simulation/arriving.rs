@@ -1,6 +1,7 @@
-//! What owners and administrators move between hosts, as Nova does it. A live migration's guest runs at its destination before Nova
-//! says so; a resize is written down by its source, which asks its destination nothing. If the destination has died by then, the one has run
-//! there and runs nowhere, and the other arrives at a host that nobody may list any more. An owner may take a resize back, and the
+//! Owners and administrators move instances between hosts, as Nova does it. A live migration's guest runs at its destination before Nova
+//! shows it there; a resize is recorded by its source, which does not contact its destination. If the destination has died by then, the
+//! first guest has run there and runs nowhere now, and the second instance arrives at a host that no recovery lists again. An owner may
+//! take a resize back, and the
 //! instance returns to the *source* of its record.
 
 use tachi_domain::entity::notification::NotificationStatus;
@@ -12,7 +13,7 @@ use crate::nova::{HostIx, MigrationRow, ServerIx};
 use crate::rng::Rng;
 use crate::world::{Event, HOSTS, World, note};
 
-/// How long the source of a live migration waits for a destination that does not answer.
+/// The source of a live migration waits this long for a destination that does not answer, in ms.
 const NO_ANSWER: u64 = 60_000;
 
 /// A host, and which of its lives.
@@ -47,7 +48,7 @@ pub(crate) enum Stage {
     IsBack,
 }
 
-/// What sets out for the host that fails first: so long before that, and with so long until the guest leaves and until its source says
+/// A move to the host that fails first: the time before the failure, the time until the guest leaves, and the time until its source reports
 /// where it is.
 #[derive(Clone, Debug)]
 pub(crate) struct SetOut {
@@ -114,7 +115,7 @@ impl World {
         self.machines[host].beats() && self.machines[host].life == life
     }
 
-    /// One that runs, and that nobody else is moving.
+    /// A running instance that has no other move.
     fn any_running(&self, not_on: HostIx, first: usize) -> Option<ServerIx> {
         let count = self.nova.servers.len();
         (0..count).map(|step| (first + step) % count).find(|server| {
@@ -163,7 +164,7 @@ impl World {
         self.sends(record, server, (source, dest), (leaves, lands));
     }
 
-    /// Something is on its way, and its guest leaves its source after so long.
+    /// A move starts, and its guest leaves its source after this time.
     pub(crate) fn sends(
         &mut self,
         record: u64,
@@ -181,7 +182,7 @@ impl World {
         self.after(leaves, Event::Moves(moving, Stage::Leaves));
     }
 
-    /// The record, if nobody has ended it.
+    /// The migration record, if it is still open.
     fn record_of(&self, moving: &Moving) -> Option<usize> {
         let open = |row: &MigrationRow| row.id == moving.record && crate::nova::unfinished(row.status);
         let exists = self.nova.servers[moving.server].exists;
@@ -264,7 +265,7 @@ impl World {
         }
     }
 
-    /// Nobody will start it where it was to go.
+    /// The instance will not be started at its destination.
     fn is_lost(&mut self, how: Mishap, server: ServerIx, host: HostIx) {
         self.mishap(how);
         self.mishap(Mishap::LostOnItsWay);
@@ -401,7 +402,7 @@ impl World {
         note!(self, "vm-{server} is back on host {home}");
     }
 
-    /// What was on its way to a host that died runs somewhere, or a person is told of it, once that host has been recovered.
+    /// After the recovery of a host that died, each instance that was moving there runs somewhere or is reported to an operator.
     pub(crate) fn check_arrivals(&mut self) {
         for (server, dead) in self.ways.lost.clone() {
             let row = &self.nova.servers[server];
@@ -431,7 +432,7 @@ impl World {
         }
     }
 
-    /// Whether a recovery names it to people.
+    /// True if a recovery reports the instance to operators.
     pub(crate) fn is_named(&self, server: ServerIx) -> bool {
         let name = format!("vm-{server}");
         let says = |text: &str| {

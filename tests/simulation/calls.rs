@@ -1,6 +1,6 @@
-//! What becomes of calls: how they travel, and what they do when they arrive.
+//! Calls: their transport and their effect on arrival.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tachi_domain::Elapsed;
@@ -8,7 +8,7 @@ use tachi_domain::Timestamp;
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::level::Target;
 use tachi_domain::machine_id::{KnownMachine, MachineId};
-use tachi_domain::nova::{Migration, PowerState, Server, VmState};
+use tachi_domain::nova::{Actor, Migration, PowerState, Server, VmState};
 use tachi_domain::power::{Power, PowerReading};
 use tachi_domain::recovery::{
     Command, Evacuations, InCell, Inventory, Lists, Messaging, Observation, ServerIds, ServiceUpdate,
@@ -25,7 +25,7 @@ use crate::world::{Event, HOSTS, Owner, World, note};
 
 /// D of every call.
 pub(crate) const DEADLINE: u64 = 20_000;
-/// Q: how much longer a proxy may hold it.
+/// Q: a proxy may hold a call for this much longer.
 pub(crate) const HOLD: u64 = 60_000;
 
 pub(crate) fn fault(status: Option<u16>, maybe_done: bool) -> Fault {
@@ -48,7 +48,7 @@ pub(crate) fn index_of(server: tachi_domain::ServerId) -> ServerIx {
 }
 
 impl World {
-    /// How a call travels. Everything that can go wrong, does so only while there is chaos.
+    /// Sends a call. Faults occur only during the chaos phase.
     pub(crate) fn travel(&mut self, owner: Owner, command: Command, started: Elapsed) {
         if let Command::RunHook(call) = &command {
             return self.run_hook(owner, call);
@@ -142,7 +142,7 @@ impl World {
         }
     }
 
-    /// What Nova answers without having understood. 400 and 409 are for those calls that can meet them.
+    /// A status from Nova for a call that had no effect. 400 and 409 are for those calls that can meet them.
     fn draw_status(&mut self, command: &Command) -> u16 {
         let may_conflict = matches!(
             command,
@@ -279,6 +279,10 @@ impl World {
                 server: *server,
                 result: Ok(self.nova.show(index_of(*server))),
             },
+            Command::ReadActions(server) => Observation::Actions {
+                server: *server,
+                result: Ok(self.nova.actions(index_of(*server))),
+            },
             Command::FollowMove(server) => self.followed(*server),
             other => self.server_effect(other, answer.is_some()),
         })
@@ -299,7 +303,10 @@ impl World {
                 self.evacuate(server, target_of(command))
             }
             Command::Stop(_) => self.tell(server, false),
-            Command::Start(_) => self.tell(server, true),
+            Command::Start(_) => {
+                self.check_start(server);
+                self.tell(server, true)
+            }
             Command::Migrate(_) => self.cold_migrate(server),
             Command::ConfirmMigration(_) => self.confirm_migration(server),
             Command::Activate { .. } => Err(409),
@@ -349,6 +356,8 @@ impl World {
             return Err(409);
         }
         row.task_state = Some(if runs { "powering-on" } else { "powering-off" });
+        row.actions
+            .push((if runs { "start" } else { "stop" }, Actor::Ours));
         let host = row.host;
         let life = self.machines[host].life;
         if !self.machines[host].beats() && runs {
@@ -388,7 +397,7 @@ impl World {
         self.guests_changed = true;
     }
 
-    /// Which machine a device names: its own host's, another's, or none.
+    /// The machine that a device names: its own host's, another's, or none.
     fn named(&self, host: HostIx, target: &Target) -> Option<MachineId> {
         let names = host == 0 && self.weather.bmc == Bmc::Named && !devices::is_outlet(target);
         let foreign = self.machines[host].bmc == Bmc::Named;
@@ -572,6 +581,7 @@ impl World {
                 service: None,
                 written_off: BTreeMap::new(),
                 may_run: BTreeMap::new(),
+                local_disks: BTreeSet::new(),
             }
         } else {
             Inventory {
@@ -581,6 +591,7 @@ impl World {
                 service,
                 written_off: self.journal.written_off(self.journal.recs[owner.rec].host),
                 may_run: self.journal.may_run(),
+                local_disks: self.local_disks_of(host),
             }
         };
         let observation = Box::new(Observation::Inventory(Ok(inventory)));
@@ -661,7 +672,7 @@ fn refused(status: Refusal) -> Fault {
     fault(Some(status), false)
 }
 
-/// What an owner hears when its call came to nothing, as far as it can tell.
+/// The owner's observation of a failed call.
 fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
     if let Some((server, call)) = command.server_call() {
         return Observation::ServerCall {
@@ -694,6 +705,10 @@ fn failed(command: &Command, started: Elapsed, fault: Fault) -> Observation {
         Command::ReadServerIds => Observation::ServerIds(Err(fault)),
         Command::ReadConductors => Observation::Conductors(Err(fault)),
         Command::ReadServer(server) => Observation::Server {
+            server: *server,
+            result: Err(fault),
+        },
+        Command::ReadActions(server) => Observation::Actions {
             server: *server,
             result: Err(fault),
         },

@@ -1,4 +1,4 @@
-//! Two operators act at the same moment, and neither knows of the other; and one asks for a recovery again that has failed.
+//! Two operators act at the same moment without seeing each other's action; and an operator retries a failed recovery.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// The second acts so long after the first at most.
+/// The second acts at most this long after the first, in ms.
 const APART: u64 = 800;
 
 /// What an operator does.
@@ -25,7 +25,7 @@ const APART: u64 = 800;
 pub(crate) enum Act {
     Approve,
     Abort,
-    /// That the host is off; said only by who has looked.
+    /// Confirms that the host is off, only after checking it.
     Confirm,
     Freeze,
     Thaw,
@@ -233,7 +233,7 @@ impl World {
         }
     }
 
-    /// Somebody is wrong about a host, once.
+    /// A host is falsely reported once.
     pub(crate) fn falsely_reported(&mut self, host: HostIx) {
         if self.weather.faults.retry.is_none() || !self.machines[host].beats() {
             return;
@@ -246,7 +246,7 @@ impl World {
         }
     }
 
-    /// An operator asks for what has failed once more.
+    /// An operator retries a failed recovery.
     pub(crate) fn retries(&mut self, host: HostIx) {
         if self.weather.faults.retry.is_none() {
             return;

@@ -1,5 +1,5 @@
-//! Somebody empties a host that lives, by live migrations. The host may die in the middle, engines may, and so may either end of a
-//! migration. That nothing runs twice and that whatever was left on a dead host is recovered is checked as for everything else.
+//! An operator drains a running host by live migrations. The host, an engine, or either end of a migration may die during the drain. The
+//! general checks hold: no instance runs twice, and the instances left on a dead host are recovered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -25,10 +25,10 @@ pub(crate) struct LiveMove {
     pub fails: bool,
 }
 
-/// In so many of a hundred seeds.
+/// Percent of seeds with drains.
 const PERCENT: u64 = 20;
 
-/// In so many of a hundred seeds somebody drains a host that Nova's scheduler has just chosen for an instance.
+/// Percent of seeds with a drain of a host that Nova's scheduler has just chosen for an instance.
 const PERCENT_OF_ARRIVALS: u64 = 10;
 
 /// By a generator of its own, too.
@@ -37,7 +37,7 @@ pub(crate) fn draw(seed: u64) -> Option<Rng> {
     rng.percent(PERCENT_OF_ARRIVALS).then_some(rng)
 }
 
-/// What is planned: it differs by when.
+/// The options of a plan; the time makes it unique.
 fn order(kind: RecoveryKind, at: u64, instances: BTreeMap<ServerId, String>) -> BTreeMap<String, String> {
     let order = PlannedOrder {
         by: "alice".into(),
@@ -107,7 +107,7 @@ impl World {
         }
     }
 
-    /// Nova sends nothing to a host that a drain has disabled.
+    /// True if a drain has disabled the host: Nova sends no instance there.
     pub(crate) fn is_drained(&self, host: HostIx) -> bool {
         let reason = self.nova.services[host].reason.as_deref();
         reason.is_some_and(is_drained)
@@ -275,7 +275,7 @@ impl World {
         Ok(())
     }
 
-    /// The destination dies in the midst of what a drain has asked for: when the guest leaves its source.
+    /// The destination dies during a migration of a drain: when the guest leaves its source.
     fn drain_death(&mut self, source: HostIx, dest: HostIx) -> Option<(u64, u64)> {
         let of_drain = self.is_being_drained(source);
         let mut rng = self.weather.faults.drain_death.take_if(|_| of_drain)?;
@@ -343,7 +343,7 @@ impl World {
         let server = self.nova.migrations[at].server;
         let works =
             |(host, life): (HostIx, u32)| self.machines[host].beats() && self.machines[host].life == life;
-        // The source writes down how it ends. If it has died, nobody does.
+        // The source records the end of the migration. If it has died, the record stays open.
         if !works(source) || !self.nova.servers[server].exists {
             return;
         }

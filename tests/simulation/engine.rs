@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tachi_domain::fault::{Fault, FaultClass};
 use tachi_domain::pace::{Demand, Permits};
-use tachi_domain::policy::{FencingMode, Policy};
+use tachi_domain::policy::{FencingMode, LeaveRules, MetadataPair, Policy};
 use tachi_domain::recovery::{Command, Observation, RecoveryKind};
 use tachi_domain::{Elapsed, Timestamp};
 use tachi_driver::journal::{PeerClaim, WriteOutcome};
@@ -16,30 +16,31 @@ use tachi_driver::{
 };
 
 use crate::journal::RecIx;
+use crate::local_disks::LocalDisks;
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
 use crate::storms::{index_of_recovery, recovery_id};
 use crate::world::{Event, Owner, World, note};
 
-/// Between two looks at the database when nobody else's beats are watched.
+/// Interval between two reads of the database while no other owner's heartbeats are watched, in ms.
 const SWEEP: u64 = 2_000;
 /// How often an owner that is one of many has leave for one evacuation more, and until when: then it has more than it needs.
 const STEP: u64 = 700;
 const OPENED: u64 = 60_000;
-/// How long an engine that stops in order waits for calls under way.
+/// An engine that stops in order waits this long for open calls, in ms.
 const DRAIN: u64 = 5_000;
 
 #[derive(Default)]
 pub(crate) struct Engine {
     pub dead: bool,
-    /// It has been told to stop, claims nothing more and lets go of what it has.
+    /// The engine stops: it claims no recovery and releases its own.
     stopping: bool,
     pub life: u32,
     pub paused_until: u64,
     sweeper: Sweeper,
-    /// How many seconds its wall clock is ahead of the truth.
+    /// Seconds by which its wall clock is ahead.
     pub wall_ahead: i64,
-    /// How long its clocks have stood still together with its process, and until when they did last.
+    /// Total time for which its clocks stopped with its process, and the end of the last stop.
     pub stood_still: u64,
     pub suspended_until: u64,
     pub drivers: BTreeMap<RecIx, Driven>,
@@ -50,18 +51,18 @@ pub(crate) struct Driven {
     epoch: u64,
     pub driver: Driver,
     claimed_at: u64,
-    /// The number of what it waits for.
+    /// The number of its current wait.
     wait: u64,
     /// When its last transaction reached the database.
     pub written: u64,
-    /// When one was sent last, by its engine's boot-time clock, and when the driver has heard what came of one.
+    /// Times of the last sent transaction, by its engine's boot-time clock, and of the last received result.
     pub sent: Duration,
     heard: Duration,
-    /// What it has heard last has shown that an operator says no.
+    /// The last result showed that an operator has aborted.
     said_no: bool,
-    /// What it could do with, as it has told last.
+    /// The demand that it declared last.
     demand: Demand,
-    /// What it may do, as it was told last.
+    /// The budget that it received last.
     leave: Option<Permits>,
 }
 
@@ -70,7 +71,7 @@ fn millis(time: Duration) -> u64 {
 }
 
 impl World {
-    /// Whether something meant for this life of the engine may happen now. While it is stopped, it waits.
+    /// True if an event for this life of the engine may happen now. While the engine is stopped, the event waits.
     pub(crate) fn awake(&mut self, engine: usize, life: u32, event: impl FnOnce() -> Event) -> bool {
         let it = &self.engines[engine];
         if it.dead || it.life != life {
@@ -103,7 +104,7 @@ impl World {
         self.after(pause, Event::Sweep { engine, life });
     }
 
-    /// A wake-up does what a sweep does, only sooner.
+    /// A wake-up starts a sweep early.
     pub(crate) fn woken(&mut self, engine: usize, life: u32) {
         if self.awake(engine, life, || Event::Wake { engine, life }) {
             self.look_for_work(engine);
@@ -190,11 +191,19 @@ impl World {
             max_moves: 2,
             move_limit: Duration::from_mins(5),
             restart_again_for: Duration::from_mins(5),
+            leave: LeaveRules {
+                metadata: vec![MetadataPair {
+                    key: crate::excluded::MARK.0.into(),
+                    value: Some(crate::excluded::MARK.1.into()),
+                }],
+                ..LeaveRules::default()
+            },
             flows: self.hooking.flows.clone(),
             join_aggregates: self.journal.reserve.join,
             enable_after_return: self.journal.reserve.enable_after,
             power_on_after_recovery: self.weather.more.power_on,
             guards: self.weather.storms.rules(),
+            local_disk: LocalDisks::rules(self.weather.faults.local_disks.as_ref()),
             ..Policy::default()
         }
     }
@@ -406,7 +415,7 @@ impl World {
         it.stood_still += until - from;
     }
 
-    /// Tells a driver what has happened, and does what it wants, until it waits.
+    /// Passes events to a driver and executes its effects until it waits.
     pub(crate) fn feed(&mut self, owner: Owner, event: tachi_driver::Event) {
         let mut next = Some(event);
         while let Some(event) = next.take() {
@@ -422,7 +431,7 @@ impl World {
                     outcome,
                     Some(WriteOutcome::Written(pulse)) if pulse.operator_maintenance || !pulse.segment_enabled
                 );
-                // Of two in one moment nobody knows whose a call is.
+                // The owner of a call is ambiguous if two act at one moment.
                 driven.said_no = said_no && (driven.said_no || driven.heard != time.boot);
                 driven.heard = time.boot;
             }
@@ -470,7 +479,7 @@ impl World {
                 None
             }
             Effect::LetGo => {
-                // Calls under way may be answered before, and nobody listens.
+                // Open calls may be answered before; the answers are dropped.
                 let drain = self.rng.between(0, DRAIN);
                 self.after(drain, Event::LetGo(owner));
                 None

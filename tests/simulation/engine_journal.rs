@@ -1,4 +1,4 @@
-//! How an engine's transactions reach the database, and what the engine hears of them.
+//! The transport of an engine's transactions to the database, and of their results to the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +12,10 @@ use crate::more_weather::Worst;
 use crate::mutate::mutated;
 use crate::world::{Event, Owner, World, note};
 
-/// Whether a terminal status may be written now.
+/// True if a terminal status may be written now.
 fn is_settled(state: &dyn Recovery) -> bool {
-    let returning = |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Over);
+    let returning =
+        |state: &HostRecovery| matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over);
     state.is_finished() || state.of_host().is_some_and(returning)
 }
 
@@ -194,7 +195,7 @@ impl World {
         Heard::Journalled { sent, outcome }
     }
 
-    /// What has just become durable, seen by the ledger.
+    /// Passes a durable write to the ledger.
     fn look_at_write(&mut self, owner: Owner, write: &Write) {
         self.check_one_move(write);
         self.check_processes();

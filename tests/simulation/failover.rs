@@ -1,5 +1,5 @@
-//! The journal's database fails over to a copy that has not seen the last commits. Whoever was told that they were written was told
-//! wrong: rows go back, and what was opened since is gone. An engine is mostly cut off or stopped just then.
+//! The journal's database fails over to a replica that lacks the last commits. Clients had a confirmation of these commits: rows return to
+//! older states, and recoveries opened since are lost. In most seeds an engine is disconnected or stopped at that moment.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::recovery::Life;
@@ -9,17 +9,17 @@ use crate::mishap::Mishap;
 use crate::rng::Rng;
 use crate::world::{Event, World, note};
 
-/// What may be lost.
+/// The writes that may be lost.
 const MOST: u64 = 6_000;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Failover {
     at: u64,
-    /// How much is lost.
+    /// The period of lost commits, in ms.
     by: u64,
-    /// How long nobody answers.
+    /// The outage of the database, in ms.
     away: u64,
-    /// An engine is stopped so long before, and for so long.
+    /// The stop of an engine: its time before the failover, and its length.
     stops: Option<(u64, u64)>,
 }
 
@@ -42,6 +42,11 @@ impl Journal {
         let lost = std::mem::replace(self, then.clone());
         self.now = lost.now;
         self.given = lost.given;
+        for (host, was) in lost.reserve.rows {
+            if let Some(row) = self.reserve.rows.get_mut(&host) {
+                row.lost = was.lost || was.holder.is_some() && was.holder != row.holder;
+            }
+        }
         for (rec, was) in lost.recs.into_iter().enumerate() {
             if let Some(row) = self.recs.get_mut(rec) {
                 row.keep_what_was_seen(was);
@@ -67,7 +72,7 @@ impl Rec {
         self.ended = of.ended.filter(|_| self.life != Life::Open);
     }
 
-    /// No database knows of it any more.
+    /// The recovery is in no database any more.
     fn forgotten(mut self) -> Self {
         self.life = Life::Closed;
         self.forgotten = true;

@@ -1,6 +1,6 @@
-//! What happens to hosts and instances without anybody asking.
+//! Failures of hosts and instances.
 
-use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use tachi_domain::nova::{Actor, MigrationType, PowerState, VmState};
 
 use crate::mishap::Mishap;
 use crate::mutate::mutated;
@@ -8,7 +8,7 @@ use crate::nova::{HostIx, MigrationRow, ServerIx, ServerRow};
 use crate::weather::Failure;
 use crate::world::{Event, World, note};
 
-/// How often the boot guard of a host that is held asks again.
+/// Poll interval of the boot guard of a held host, in ms.
 const BOOT_GUARD_ASKS: u64 = 10_000;
 
 impl World {
@@ -37,6 +37,8 @@ impl World {
                 locked: owners.then(|| "mine".into()),
                 locked_at: 0,
                 launched,
+                excluded: false,
+                actions: vec![("create", Actor::Person)],
             });
         }
     }
@@ -123,7 +125,7 @@ impl World {
             Failure::FalseAlarm => {}
         }
         // An unfinished live migration: the guest runs at one end or the other, and Nova still says here.
-        // Nova's scheduler chooses no disabled host, whoever has disabled it.
+        // Nova's scheduler chooses no disabled host.
         if host == 0 && self.weather.live_migration && !self.nova.services[4].disabled {
             let away = self.rng.percent(50);
             // Not one that has left, or is leaving, by a drain.
@@ -238,6 +240,7 @@ impl World {
                 }
             }
         }
+        self.plan_power_sync(host, life);
         self.registers(host);
         self.run_queue(host);
         self.guests_changed = true;

@@ -1,4 +1,4 @@
-//! Power controllers that say "off" of a host that runs: another machine's, and one that never says anything else.
+//! Power controllers that report "off" for a running host: another machine's controller, and one with a constant answer.
 //!
 //! What nobody can tell apart is left out: while a controller is believed that does not name its machine, its host must be one that
 //! Nova hears whenever it runs. It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
@@ -9,11 +9,11 @@ use crate::machines::Bmc;
 use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 
-/// Every so many seeds.
+/// One in this many seeds.
 const PERCENT: u64 = 10;
 
 impl Weather {
-    /// Gives host 0 such a controller in some seeds.
+    /// Gives host 0 a false controller in some seeds.
     pub(crate) fn draw_false_off(&mut self, seed: u64) {
         self.draw_nameless(seed);
         self.draw_named(seed);

@@ -1,5 +1,5 @@
-//! The newer kinds of faults: how often each is drawn, and what one seed has in store of them. Each kind has a generator of its own, so
-//! that a seed without it is what it was before there was such a kind.
+//! The newer kinds of faults: the share of seeds of each, and the faults of one seed. Each kind has its own generator, so that seeds
+//! without the kind do not change.
 
 use std::sync::OnceLock;
 
@@ -10,6 +10,7 @@ use crate::crowd::{Crowd, Retry};
 use crate::failover::Failover;
 use crate::hearsay::{BareWord, DeafWord};
 use crate::lag::Lag;
+use crate::local_disks::LocalDisks;
 use crate::mishap::Mishap;
 use crate::nova::HostIx;
 use crate::rng::Rng;
@@ -34,7 +35,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// It is drawn in so many of a hundred seeds.
+            /// Percent of seeds that have the kind.
             const fn percent(self) -> u64 {
                 match self {
                     $(Self::$name => $percent,)+
@@ -45,7 +46,7 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// What is moved to a host that dies arrives there afterwards, or has run there before.
+    /// An instance that moves to a dying host arrives after its death, or has run there before.
     Arriving = "arriving", 20;
     /// An owner takes a resize back to a host that is being drained, or that dies.
     Reverts = "reverts", 15;
@@ -55,7 +56,7 @@ kinds! {
     Failover = "failover", 8;
     /// The record of a host's compute service is deleted, and made anew by its next start.
     Registered = "registered", 18;
-    /// Somebody confirms that a host is off while Nova hears nobody.
+    /// An operator confirms that a host is off while Nova receives no heartbeats.
     DeafWord = "deaf-word", 17;
     /// An engine is stopped between the commit of an order and its call, and the world changes meanwhile.
     Unsent = "unsent", 25;
@@ -71,6 +72,8 @@ kinds! {
     DrainDeath = "drain-death", 5;
     /// A failed instance does not start on its host.
     StartFails = "start-fails", 30;
+    /// Some instances are on the local disk of their host, and are to wait for it or to stay.
+    LocalDisk = "local-disk", 30;
 }
 
 /// The share of a kind, unless `SIM_SHARES=lag=100,crowd=0` says otherwise.
@@ -100,7 +103,7 @@ fn percent(kind: Kind) -> u64 {
         .unwrap_or_else(|| kind.percent())
 }
 
-/// Whether something can go wrong: it is none of the newer kinds, or its kind is drawn.
+/// True if the mishap can happen in this seed: it belongs to no newer kind, or its kind is drawn.
 pub(crate) fn can_happen(what: Mishap) -> bool {
     let kind = match what {
         Mishap::LostOnItsWay | Mishap::ArrivesAtDead | Mishap::HasRunAtDead => Kind::Arriving,
@@ -115,12 +118,13 @@ pub(crate) fn can_happen(what: Mishap) -> bool {
         Mishap::Retried => Kind::Retry,
         Mishap::DrainDestinationDies => Kind::DrainDeath,
         Mishap::StartFails | Mishap::ColdMoved => Kind::StartFails,
+        Mishap::WaitedForDisk | Mishap::LeftForDisk => Kind::LocalDisk,
         _ => return true,
     };
     percent(kind) > 0
 }
 
-/// What one seed has in store.
+/// The faults of one seed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub arriving: Vec<SetOut>,
@@ -139,7 +143,8 @@ pub(crate) struct Faults {
     pub drain_death: Option<Rng>,
     /// Starts of failed instances fail, and moves to another host take their time.
     pub start_fails: Option<Rng>,
-    /// Bound monitors tell that they are at work.
+    pub local_disks: Option<LocalDisks>,
+    /// Bound monitors send heartbeats.
     pub monitors: bool,
 }
 
@@ -158,6 +163,7 @@ impl World {
         self.plan_hearsay();
         self.plan_operators();
         self.plan_drain_death();
+        self.read_local_disks();
     }
 }
 
@@ -200,6 +206,7 @@ impl Weather {
             faults.start_fails = Some(rng);
         }
         faults.monitors = of(Kind::Monitors).is_some();
+        faults.local_disks = of(Kind::LocalDisk).map(LocalDisks::draw);
         if let Some(rng) = of(Kind::BareWord) {
             self.draw_bare_word(rng);
         } else if let Some(rng) = of(Kind::DeafWord).filter(|_| engine) {

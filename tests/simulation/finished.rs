@@ -1,5 +1,5 @@
-//! What `finished` claims, held against the machines' own state: each instance that was on the host is back where it runs, or was
-//! left by a policy that names a truth about it. What the engine believes counts for nothing here but the names it gives.
+//! Checks `finished` against the state of the machines: each instance of the host runs again, or was left out by a policy whose reason is
+//! true. Of the engine's data only the reported reasons count.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, Move, MoveStep};
@@ -69,7 +69,7 @@ impl World {
         (0..rec).any(|earlier| self.moves_of(earlier).iter().any(failed))
     }
 
-    /// What is not as `finished` says of one instance.
+    /// The contradiction between `finished` and the state of one instance, if any.
     fn is_wrong(&self, rec: RecIx, server: ServerIx, one: Option<&Move>) -> Option<String> {
         let host = self.journal.recs[rec].host;
         let row = &self.nova.servers[server];
@@ -86,7 +86,10 @@ impl World {
             let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
             let by_person = note.contains("left as it is by");
             let unlaunched = note.contains("never launched") && !row.launched;
-            let named = one.step == MoveStep::Over(End::Left) && (skipped || by_person || unlaunched);
+            let excluded = note.contains("exclude_instance_metadata") && row.excluded;
+            let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");
+            let named = one.step == MoveStep::Over(End::Left)
+                && (skipped || by_person || unlaunched || excluded || for_disk);
             return (!named).then(|| {
                 format!(
                     "vm-{server} is there still, {:?}, and no policy that is so names it: {note:?}",

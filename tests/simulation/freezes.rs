@@ -1,4 +1,4 @@
-//! What operators have frozen, as the journal keeps it.
+//! The operators' freezes in the journal.
 
 use tachi_contract::Target;
 use tachi_domain::freeze::{Freeze, FreezeStatus};
@@ -39,7 +39,7 @@ impl Row {
         }
     }
 
-    /// Whether it is about this recovery's host, or its instance.
+    /// True if the freeze covers this recovery's host or instance.
     fn covers(&self, rec: &Rec) -> bool {
         match self.what {
             Target::Region | Target::Segment => true,
@@ -122,7 +122,7 @@ impl Freezes {
         rows.map(|row| row.since).min()
     }
 
-    /// Whether somebody works at this host, and not at its segment.
+    /// True if this host itself, not only its segment, is frozen.
     pub(crate) fn is_frozen_itself(&self, host: HostIx, now: u64) -> bool {
         self.rows
             .iter()
@@ -156,7 +156,7 @@ impl Freezes {
     }
 }
 
-/// Whether a state shows that something was begun.
+/// True if the state shows a started action.
 pub(crate) fn touched(kind: RecoveryKind, head: &str) -> bool {
     match kind {
         RecoveryKind::Host => head.contains("\"ordered\":true") || head.contains("\"put\":{"),

@@ -1,5 +1,5 @@
-//! Operators freeze and thaw at any time, and nothing is begun of what is frozen (ADR 0051). That nothing is lost by it the ends of all
-//! runs show: a dead host's instances are back.
+//! Operators freeze and thaw at any time, and no action starts for a frozen object (ADR 0051). The end of each run shows that freezes lose
+//! no instance: a dead host's instances run again.
 
 use tachi_contract::Target;
 use tachi_domain::recovery::{Command, RecoveryKind, ServiceUpdate};
@@ -12,13 +12,13 @@ use crate::rng::Rng;
 use crate::weather::Weather;
 use crate::world::{HOSTS, Owner, World, note};
 
-/// In so many of a hundred seeds.
+/// Percent of seeds with freezes.
 const PERCENT: u64 = 20;
 
-/// Between two looks.
+/// Interval between two checks, in ms.
 const LOOK: u64 = 5_000;
 
-/// A generator of its own, so that worlds without freezes are what they were.
+/// Uses its own generator, so that seeds without freezes do not change.
 pub(crate) fn draw(seed: u64) -> Option<Rng> {
     let mut rng = Rng::new(seed ^ 0x5eed_0051);
     rng.percent(PERCENT).then_some(rng)
@@ -104,7 +104,7 @@ impl World {
         self.freezer = Some(rng);
     }
 
-    /// Nothing is begun in the journal while it is frozen: not by a write that was on its way when it was.
+    /// The journal starts no action for a frozen object, not even by a write that was sent before the freeze.
     pub(crate) fn check_begun(&mut self, rec: RecIx, touched: bool) {
         let row = &self.journal.recs[rec];
         let host = row.host;

@@ -1,4 +1,4 @@
-//! What must hold at the moment of a call, read from the machines, Nova and the journal.
+//! Invariants at the moment of a call, read from the machines, Nova and the journal.
 
 use std::time::Duration;
 
@@ -80,7 +80,9 @@ impl World {
         self.check_frozen(owner, host, command);
         match command {
             Command::Evacuate(evacuation) => {
-                self.check_evacuate(owner, host, crate::calls::index_of(evacuation.server()));
+                let server = crate::calls::index_of(evacuation.server());
+                self.check_local_disk(owner.rec, host, server);
+                self.check_evacuate(owner, host, server);
             }
             Command::PowerOff { .. } => {
                 self.check_said_no(host, "told to power off");
@@ -164,7 +166,7 @@ impl World {
         }
     }
 
-    /// Never without a proof: the host is off, or was when it was last asked.
+    /// A proof is required: the host is off, or was at the last reading.
     fn check_evacuate(&mut self, owner: Owner, host: HostIx, server: ServerIx) {
         self.check_said_no(host, "evacuated");
         self.check_aborted(owner.rec, "evacuated");
@@ -207,7 +209,7 @@ impl World {
             .is_some_and(|one| one.state.contains("could not be locked"))
     }
 
-    /// R15: in mode external nothing is done on a report that nobody vouches for.
+    /// R15: in mode external a report without evidence or confirmation starts no action.
     fn check_reported(&mut self, owner: Owner, host: HostIx) {
         let external = self.weather.mode == FencingMode::External;
         let rec = &self.journal.recs[owner.rec];
@@ -227,7 +229,7 @@ impl World {
         journal.maintenance_since = since(journal.maintenance.contains(&0), journal.maintenance_since);
     }
 
-    /// R20, EW7: an operator's no takes effect with the next beat.
+    /// R20, EW7: an operator's abort takes effect with the next heartbeat.
     fn check_said_no(&mut self, host: HostIx, what: &str) {
         let maintenance = self.journal.maintenance_since.filter(|_| host == 0);
         let since = [self.journal.disabled_since, maintenance];

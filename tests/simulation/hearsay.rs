@@ -1,4 +1,4 @@
-//! What people and control nodes say of a host when nobody can check it: that it is off while Nova hears nobody, and that it is off
+//! Statements of operators and control nodes that cannot be checked: a host is off while Nova receives no heartbeats, or a host is off
 //! while its nova-compute is down and its guests run.
 
 use tachi_domain::policy::{BareNormal, FencingMode};
@@ -132,7 +132,7 @@ impl World {
         self.journal.say(rec, OperatorCommand::Approve, self.now);
     }
 
-    /// A control node says that the host is off, and has no evidence.
+    /// A control node reports the host off, without evidence.
     pub(crate) fn says_normal(&mut self) {
         let Some(word) = self.weather.faults.bare_word.clone() else {
             return;

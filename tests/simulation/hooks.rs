@@ -1,4 +1,4 @@
-//! The operators' hooks, drawn by seed, and what must hold of them.
+//! The operators' hooks, drawn by seed, and their invariants.
 
 use std::collections::BTreeMap;
 
@@ -97,7 +97,7 @@ impl World {
             call.number,
             owner.rec
         );
-        // What the database has lost of it nobody knows.
+        // The writes that the database has lost are not visible.
         let forgotten = self.mishaps.count(Mishap::FailsOver) > 0;
         if count > 1 && !call.hook.idempotent && !forgotten {
             self.violate(format!(
@@ -126,7 +126,7 @@ impl World {
         );
     }
 
-    /// Whether a hook before the fence has ended the recovery, and said so.
+    /// True if a hook before the fence has ended the recovery and the recovery shows it.
     pub(crate) fn was_skipped(&self, rec: RecIx) -> bool {
         let said = self.journal.recs[rec].message.as_deref().unwrap_or_default();
         said.starts_with("skipped: hook") && !self.hooking.flows.host_auto.pre.is_empty()

@@ -102,7 +102,7 @@ impl Report {
     }
 }
 
-/// What becomes of a report.
+/// The result of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Accepted {
     Opened(RecIx),
@@ -131,7 +131,7 @@ pub(crate) struct Rec {
     pub opened: u64,
     /// When it was claimed first.
     pub claimed: Option<u64>,
-    /// The guards that have held it, made it wait, or warned.
+    /// The rules that have held or delayed it, or raised a warning.
     pub guards: BTreeSet<Guard>,
     /// When its notification ended.
     pub ended: Option<u64>,
@@ -151,10 +151,10 @@ pub(crate) struct Rec {
     pub status: NotificationStatus,
     pub message: Option<String>,
     pub word: Option<OperatorWord>,
-    /// What people ask for, and whether an engine has heard it.
+    /// The operators' actions, and whether an engine has read each.
     pub actions: Vec<(OperatorAction, bool)>,
     pub move_words: Vec<InstanceResolution>,
-    /// Every word that was said.
+    /// Every action so far.
     pub words: Vec<OperatorCommand>,
     /// What reports say of the host's fence beside the first one's body, and whether a further one has said that it is off.
     pub off_word: Option<OffClaim>,
@@ -168,7 +168,7 @@ pub(crate) struct Rec {
     pub again: Option<Again>,
     pub running_again: bool,
     pub boot: Option<u32>,
-    /// Which owner has died, and when.
+    /// The owner that died, and the time.
     pub died: Option<(usize, u64)>,
     /// What a standby that lags behind still shows.
     before: Option<Box<Before>>,
@@ -179,7 +179,7 @@ pub(crate) struct Rec {
     pub messages: u32,
     /// Since when its state shows that something was begun.
     pub touched: Option<u64>,
-    /// When somebody has said yes last.
+    /// Time of the last approval.
     pub approved: Option<u64>,
     /// The database has lost it.
     pub forgotten: bool,
@@ -204,7 +204,7 @@ pub(crate) struct Journal {
     /// Without it two owners write: a mutation that must be caught.
     pub checks_claim: bool,
     pub reserve: Reserve,
-    /// Which recoveries have ordered their host off, and when.
+    /// The recoveries that ordered their host off, with the times.
     pub orders: Vec<(RecIx, u64)>,
     /// Moves of failed instances to other hosts, and when.
     pub instance_moves: Vec<(RecIx, u64)>,
@@ -212,14 +212,14 @@ pub(crate) struct Journal {
     pub given: Vec<(RecIx, u64)>,
     /// How long before the run others were ordered off.
     pub ordered_before: Vec<u64>,
-    /// Which recoveries have proven their host off, and when.
+    /// The recoveries that proved their host off, with the times.
     pub proofs: Vec<(RecIx, u64)>,
     pub freezes: Freezes,
-    /// What monitors have said of themselves.
+    /// The heartbeats of the monitors.
     pub heartbeats: Heartbeats,
-    /// How often people have asked for anything.
+    /// The number of operators' actions.
     pub actions: i64,
-    /// What people have planned.
+    /// The operators' plans.
     pub plans: BTreeMap<RecIx, BTreeMap<String, String>>,
 }
 
@@ -341,7 +341,8 @@ impl Journal {
         {
             return self.join(open, report);
         }
-        // As the API has it: of a time less than a window before this one's or after it, and it has not failed. No report was made after it came.
+        // As the API has it: of a time less than a window before this one's or after it, and it has not failed. No report was made after it
+        // came.
         let at = report.seen.min(report.now);
         let may_know_more = |rec: &Rec| {
             let both = report.reporter.as_ref().zip(rec.reporter.as_ref());

@@ -1,4 +1,4 @@
-//! A copy of Nova's database answers questions, and is behind: by a moment or by some seconds, now and then or always by as much.
+//! A replica of Nova's database answers queries with a lag: of a moment or some seconds, now and then or constantly.
 
 use std::collections::VecDeque;
 
@@ -72,7 +72,7 @@ impl World {
         }
     }
 
-    /// Asks Nova something, or the copy of its database.
+    /// Queries Nova or the replica of its database.
     pub(crate) fn ask<T>(&mut self, owner: Owner, question: impl FnOnce(&mut Self) -> T) -> T {
         let chaos = self.chaos();
         let Some(by) = self

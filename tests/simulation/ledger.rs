@@ -1,4 +1,4 @@
-//! What must hold, read from the machines and the journal, never from what an engine believes.
+//! Invariants, read from the machines and the journal, never from an engine's memory.
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
@@ -17,7 +17,7 @@ impl World {
     /// No instance runs in two places.
     pub(crate) fn check_never_two(&mut self) {
         for server in 0..self.nova.servers.len() {
-            // What nobody but the operator can prevent is counted, not forbidden.
+            // Damage that only the operator can prevent is counted, not forbidden.
             if self.slipped.contains(&server) || self.told.at_word.contains(&server) {
                 continue;
             }
@@ -38,7 +38,7 @@ impl World {
             .collect()
     }
 
-    /// R19: no recovery ends as nobody's business when a report that makes it somebody's has joined it.
+    /// R19: no recovery ends as `ignored` after a report with a real failure has joined it.
     pub(crate) fn check_heard(&mut self, rec: RecIx, unheard: bool) {
         let row = &self.journal.recs[rec];
         if unheard && row.status == NotificationStatus::Ignored && row.joined {
@@ -66,7 +66,7 @@ impl World {
         }
     }
 
-    /// Whether there is nothing left to happen that anybody waits for.
+    /// True if no awaited event is left.
     pub(crate) fn is_done(&self) -> bool {
         !self.chaos()
             && self.now > self.weather.chaos_end + 200_000
@@ -81,7 +81,7 @@ impl World {
         self.weather.liars.is_some() && self.machines[0].beats()
     }
 
-    /// Whether a recovery has ended with telling a person to see to it.
+    /// True if a recovery has ended with a request to an operator.
     pub(crate) fn is_a_persons(&self, server: ServerIx) -> bool {
         let told = |one: &Move| {
             index_of(one.server) == server && matches!(one.step, MoveStep::Over(End::Person | End::Left))
@@ -103,7 +103,9 @@ impl World {
                 continue;
             }
             let locked = row.locked.as_deref().filter(|reason| reason.starts_with("tachi"));
-            if locked.is_some_and(|reason| !self.may_be_locked(reason)) {
+            // The reason goes on with the state in which the instance was found.
+            let mark = locked.and_then(|reason| reason.split(" found ").next());
+            if mark.is_some_and(|mark| !self.may_be_locked(mark)) {
                 return self.violate(format!("vm-{server} is left locked by us"));
             }
             // Who rejects a recovery after its host was switched off is told so, and sees to it.
@@ -135,7 +137,9 @@ impl World {
             self.check_states(rec);
             self.check_writes(rec);
             self.check_asked(rec);
+            self.check_left_for_disk(rec);
         }
+        self.check_excluded();
         self.check_reserve();
         self.check_held();
         self.check_arrivals();
@@ -272,7 +276,7 @@ impl World {
         }
     }
 
-    /// What came of the seed, in words that no change of a type's shape changes.
+    /// The result of the seed, in a form that is independent of the types' structure.
     pub(crate) fn outcome(&self) -> Vec<String> {
         let mut lines = vec![format!(
             "{:?} {:?} {:?} {} {:?} {}",

@@ -20,13 +20,13 @@ use crate::rng::Rng;
 use crate::weather::{Failure, Weather};
 use crate::world::{Event, HOSTS, World, note};
 
-/// Every so many seeds.
+/// One in this many seeds.
 const PERCENT: u64 = 30;
 
 /// As long as Masakari waits.
 pub(crate) const WAIT: Duration = Duration::from_mins(3);
 
-/// Who reports.
+/// The reporter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Who {
     /// With the credentials of this hypervisor.
@@ -51,7 +51,7 @@ impl Who {
         }
     }
 
-    /// Whether the policy takes its word for a host's being off.
+    /// True if the policy accepts its report that a host is off.
     const fn is_admitted(self) -> bool {
         matches!(self, Self::Control(_))
     }
@@ -61,20 +61,20 @@ impl Who {
 pub(crate) struct Liars {
     pub binding: BindingOptions,
     pub who: Vec<Who>,
-    /// Between two lies, at most.
+    /// Longest interval between two false reports, in ms.
     every: u64,
-    /// How long after the chaos they go on.
+    /// False reports continue for this long after the chaos, in ms.
     after: u64,
-    /// Whoever has this hypervisor stops its nova-compute, from and to; its guests run on.
+    /// An attacker on this hypervisor stops its nova-compute, from and to; its guests run on.
     pub silenced: Option<(HostIx, u64, u64)>,
     /// Honest reports come with evidence.
     evidence: bool,
-    /// Hypervisors tell of each other, and no control node.
+    /// Hypervisors report each other, and no control node does.
     only_computes: bool,
 }
 
 impl Weather {
-    /// Sends liars in some seeds.
+    /// Adds lying reporters in some seeds.
     pub(crate) fn draw_liars(&mut self, seed: u64, calm: bool) {
         let mut rng = Rng::new(seed ^ 0x5eed_0021);
         let drawn = rng.percent(PERCENT) && !calm;
@@ -219,7 +219,7 @@ impl World {
         }
     }
 
-    /// Somebody says something that he does not know, or that is not so.
+    /// A reporter sends an unchecked or false report.
     pub(crate) fn lie(&mut self) {
         let Some(liars) = self.weather.liars.clone() else {
             return;
@@ -261,7 +261,7 @@ impl World {
         }
     }
 
-    /// Whoever has a hypervisor stops its nova-compute, or starts it again.
+    /// An attacker on a hypervisor stops or starts its nova-compute.
     pub(crate) fn silence(&mut self, host: HostIx, stops: bool) {
         if self.weather.liars.is_none() && self.weather.faults.compute_down.is_none() {
             return;
@@ -396,7 +396,7 @@ impl World {
         }
     }
 
-    /// A monitor that says what is so. Whether it was taken.
+    /// Sends a true report of a monitor; true if it was accepted.
     pub(crate) fn tells(
         &mut self,
         kind: RecoveryKind,
@@ -438,14 +438,14 @@ impl World {
         matches!(accepted, Some(Accepted::Opened(_)))
     }
 
-    /// Whether such a report suffices for a recovery.
+    /// True if such a report suffices for a recovery.
     fn suffices(&self, claim: &Claim) -> bool {
         self.weather.mode == FencingMode::Engine
             || (claim.status == "NORMAL"
                 && (claim.evidence || self.weather.bare_normal != BareNormal::Refuse))
     }
 
-    /// No real failure that is really reported is left to nobody.
+    /// Every real failure that is reported has a recovery.
     fn check_not_muted(&mut self, claim: &Claim, accepted: Option<Accepted>) {
         let host = claim.host;
         let Some(died) = self.told.died.get(&host).copied() else {

@@ -1,4 +1,4 @@
-//! Owners lock their instances, too, and nobody is to take such a lock off (R12).
+//! Owners lock their instances, too, and no recovery may remove such a lock (R12).
 
 use crate::mishap::Mishap;
 use crate::nova::ServerIx;

@@ -1,21 +1,21 @@
-//! The machines as they are, whatever Nova, the power controllers or the engines believe.
+//! The true state of the machines, independent of Nova, the power controllers and the engines.
 
 use std::collections::BTreeMap;
 
 use crate::nova::ServerIx;
 
-/// How a power controller answers.
+/// The behaviour of a power controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bmc {
-    /// What is so.
+    /// The truth.
     Truth,
     /// "off" once, though it is not, as in the middle of a reset; then the truth.
     OffOnce,
-    /// It does not know.
+    /// An unknown power state.
     Unknown,
     /// No answer.
     Dead,
-    /// Takes commands and does nothing.
+    /// Accepts commands without effect.
     Deaf,
     /// Answers for another machine, which is off.
     Foreign,

@@ -1,13 +1,14 @@
-//! Whole recoveries, simulated: the driver that the engine runs, with a Nova, power controllers, hosts, a journal and one to five engines in
+//! Whole recoveries, simulated: the driver that the engine runs, with a Nova, power controllers, hosts, a journal and one to five engines
+//! in
 //! memory, in virtual time. A seed decides everything that goes wrong. What must hold is checked after every event against
 //! the machines' own state.
 //!
 //! | variable | meaning |
 //! |---|---|
 //! | `SIM_SEED=n` | one seed, with its events and what went wrong in it |
-//! | `SIM_SEEDS=n` | so many seeds (3,000) |
+//! | `SIM_SEEDS=n` | the number of seeds (3,000) |
 //! | `SIM_FROM=n` | beginning with this one (1) |
-//! | `SIM_THREADS=n` | on so many threads (one per core) |
+//! | `SIM_THREADS=n` | the number of threads (one per core) |
 //! | `SIM_SURVEY=1` | goes on after a broken rule, to see which are broken how often |
 //! | `SIM_SHARES=lag=100,crowd=0` | other shares of seeds for kinds of faults (`faults.rs`); `all=10` for every kind |
 //! | `SIM_DIGEST=file` | writes two digests of each seed: of what came of it, and of everything that happened in it |
@@ -29,6 +30,7 @@ mod devices;
 mod draining;
 mod engine;
 mod engine_journal;
+mod excluded;
 mod failover;
 mod failures;
 mod false_off;
@@ -43,6 +45,7 @@ mod journal;
 mod lag;
 mod ledger;
 mod liars;
+mod local_disks;
 mod locks;
 mod machines;
 mod mishap;
@@ -74,7 +77,7 @@ use run::{number, replay, run_all};
 /// What every run of CI tries.
 const SEEDS: u64 = 3_000;
 
-/// Seeds that have taught something, with the rule they broke. They are kept although the meaning of a seed changes with
+/// Seeds that have found a defect, with the rule they broke. They are kept although the meaning of a seed changes with
 /// every new mishap: it costs nothing.
 const TAUGHT: &[u64] = &[
     34, 116, 423, 5_765, 8_297, 8_446, 10_041, 11_093, 11_740, 17_073, 23_235, 24_248, 41_533, 100_015,

@@ -1,4 +1,4 @@
-//! What can go wrong, by name: drawn for a seed, counted when it happens, told when a seed fails.
+//! Mishaps by name: drawn for a seed, counted when they happen, printed when a seed fails.
 
 macro_rules! mishaps {
     ($($name:ident => $words:literal,)+) => {
@@ -96,6 +96,8 @@ mishaps! {
     CastRun => "returning host runs a queued call",
     StartFails => "a failed instance does not start",
     ColdMoved => "a failed instance is moved to another host",
+    WaitedForDisk => "an instance has waited for its host, whose local disk it is on",
+    LeftForDisk => "an instance is left on the local disk of its host",
     SegmentDisabled => "operator disables the segment",
     HostEdited => "operator puts the host in maintenance",
     Approved => "operator approves",
@@ -111,6 +113,8 @@ mishaps! {
     CellAsked => "cell is away just while it is asked by itself",
     OwnerLocks => "owner locks an instance",
     InstanceDeleted => "owner deletes an instance",
+    OwnerStops => "owner stops an excluded instance of a host that is away",
+    ExcludedStarted => "excluded instance is started on its host, which is back",
     VmReport => "instance fails and is reported",
     Frozen => "operator freezes something",
     Thawed => "operator ends a freeze",
@@ -156,6 +160,8 @@ impl Mishap {
             | Self::TwoOperators
             | Self::BareNormal
             | Self::BeatsAlone
+            | Self::LeftForDisk
+            | Self::WaitedForDisk
             | Self::Retried => KIND,
             Self::ArrivesAtDead | Self::HasRunAtDead => KIND / 5,
             Self::DrainDestinationDies
@@ -173,7 +179,7 @@ const PAIR: u64 = 5;
 
 const COUNT: usize = Mishap::ALL.len();
 
-/// How often each has happened.
+/// The count of each mishap.
 #[derive(Clone, Debug)]
 pub(crate) struct Mishaps([u64; COUNT]);
 

@@ -1,5 +1,5 @@
-//! A monitor on each host that is bound to it and tells the API every few seconds that it is at work, with the boot of its host and how long
-//! that has been up. Nova has no part in it: it goes on while nova-compute is down, and ends with the host or its network.
+//! A bound monitor on each host sends the API a heartbeat every few seconds, with the boot ID and the uptime of its host. Nova has no part
+//! in it: it goes on while nova-compute is down, and ends with the host or its network.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::world::{HOSTS, World};
 /// Between two heartbeats of a monitor.
 const EVERY: u64 = 10_000;
 
-/// So many of a host are kept.
+/// The number of heartbeats kept per host.
 const KEPT: usize = 8;
 
 /// As the API has received it.

@@ -1,9 +1,8 @@
-//! The second half of what one seed has in store. It is drawn from a generator of its own, so that adding to it leaves the
-//! first half as it was.
+//! The second half of a seed's faults. It has its own generator, so that additions leave the first half unchanged.
 
 use crate::rng::Rng;
 
-/// The moments at which a host comes back worst.
+/// The worst moments for a host's return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Worst {
     Proof,
@@ -17,24 +16,24 @@ pub(crate) enum Worst {
 pub(crate) struct More {
     /// Hosts that a recovery has switched off are powered on after it.
     pub power_on: bool,
-    /// The engine dies at exactly this call; 0 for never.
+    /// The number of the call at which the engine dies; 0 for never.
     pub crash_at_call: u64,
     pub crash_after_call: bool,
-    /// The engine dies when exactly this answer arrives; 0 for never.
+    /// The number of the answer at which the engine dies; 0 for never.
     pub crash_at_answer: u64,
-    /// Nova answers nobody, from and to.
+    /// Outage of Nova, from and to.
     pub nova_down: Option<(u64, u64)>,
     /// The process may be stopped between its last check and a call's first byte: what R4 cannot prevent.
     pub slips: bool,
-    /// The database answers nobody, from and to.
+    /// Outage of the database, from and to.
     pub outage: Option<(u64, u64)>,
     /// Wake-ups are lost, late or doubled.
     pub bad_wakes: bool,
-    /// When and by how many seconds an engine's wall clock jumps.
+    /// Time and size, in seconds, of a jump of an engine's wall clock.
     pub clock_jump: Option<(u64, i64)>,
-    /// The report spends so long in a spool.
+    /// The time that the report spends in a spool.
     pub late_report: Option<u64>,
-    /// The report is made again every so often.
+    /// Interval of the repeated report.
     pub report_again: Option<u64>,
     /// Mode external: the first report says UNKNOWN.
     pub unknown_first: bool,
@@ -44,7 +43,7 @@ pub(crate) struct More {
     pub worst: Option<Worst>,
     /// Users call for their instances while the host is dead.
     pub user_calls: bool,
-    /// Nobody empties the dead host's queue before its nova-compute starts, against what `tachi host return` says.
+    /// The dead host's queue is not emptied before its nova-compute starts, contrary to `tachi host return`.
     pub queue_kept: bool,
     /// An instance's process dies on a living host, then.
     pub vm_fails: Option<u64>,

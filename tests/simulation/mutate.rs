@@ -75,14 +75,14 @@ const AT_THE_PORTS: &[(&str, &str, &str)] = &[
 /// Mutations that break no rule in these seeds: the run fails because what the rule refuses is not refused once.
 const COUNTED: &[(&str, &str)] = &[("database-clock", "no writes refused as too late in ")];
 
-/// Whether a rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
+/// True if the rule is left out at the ports (`SIM_MUTATE=epoch,pause`).
 pub(crate) fn mutated(which: &str) -> bool {
     static LIST: OnceLock<String> = OnceLock::new();
     let list = LIST.get_or_init(|| std::env::var("SIM_MUTATE").unwrap_or_default());
     !list.is_empty() && list.split(',').any(|one| one == which)
 }
 
-/// Runs this very program with one rule less. The seed that noticed, and what it saw.
+/// Runs this program without one rule; returns the failing seed and its failure.
 fn caught(name: &str, seeds: &str) -> Option<String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--nocapture", "whole_recoveries"])

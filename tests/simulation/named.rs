@@ -1,4 +1,4 @@
-//! Weaknesses of other engines, each as some seeds in which it would show, and with what they must come to.
+//! Weaknesses of other engines: each with seeds in which it would show, and their required result.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

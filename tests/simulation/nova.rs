@@ -1,12 +1,14 @@
-//! Nova as recoveries see it, with its semantics of evacuation: asynchronous, not exclusive, the conductor takes the first
-//! `accepted` record, the host changes at the very end, a destination that dies leaves its record for ever.
+//! A model of Nova with its semantics of evacuation: asynchronous and not exclusive; the conductor takes the first `accepted` record; the
+//! instance's host changes at the end; a destination that dies leaves its record open.
 
-use std::collections::BTreeMap;
-
-use tachi_domain::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, Service, VmState};
+use tachi_domain::nova::{
+    Actor, InstanceTraits, Migration, MigrationType, PowerState, Server, ServerAction, Service, VmState,
+};
 use tachi_domain::recovery::{Restoration, ServiceUpdate};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 use uuid::Uuid;
+
+use crate::excluded::MARK;
 
 /// Nova's clock at the beginning of a run, in microseconds.
 const EPOCH: i64 = 1_700_000_000_000_000;
@@ -46,7 +48,7 @@ pub(crate) fn server_id(server: ServerIx) -> ServerId {
     ServerId(Uuid::from_u128(0x5e7 + u128::try_from(server).unwrap()))
 }
 
-/// What Nova believes of a server.
+/// Nova's record of a server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerRow {
     pub exists: bool,
@@ -58,6 +60,10 @@ pub(crate) struct ServerRow {
     /// When its owner did so.
     pub locked_at: u64,
     pub launched: bool,
+    /// Policy excludes it from evacuation.
+    pub excluded: bool,
+    /// What was requested on it, latest last.
+    pub actions: Vec<(&'static str, Actor)>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,7 +84,7 @@ pub(crate) struct ServiceRow {
     pub forced_down: bool,
     /// Shown as the heartbeat: the last one, or the last change of the row.
     pub updated: u64,
-    /// It was made anew so often.
+    /// The number of times it was created again.
     pub registered: u32,
     /// Somebody has deleted it.
     pub gone: bool,
@@ -91,7 +97,7 @@ pub(crate) fn service_id(host: HostIx, registered: u32) -> ServiceId {
     ))
 }
 
-/// Why Nova refuses.
+/// The reason for Nova's refusal.
 pub(crate) type Refusal = u16;
 
 #[derive(Clone, Debug, Default)]
@@ -139,13 +145,27 @@ impl Nova {
             power_state: row.power_state,
             locked: row.locked.is_some(),
             locked_reason: row.locked.clone(),
-            metadata: BTreeMap::new(),
+            metadata: row
+                .excluded
+                .then(|| (MARK.0.to_owned(), MARK.1.to_owned()))
+                .into_iter()
+                .collect(),
             volume_backed: server % 3 != 2,
             launched: row.launched,
             fault: None,
             about: InstanceTraits::default(),
             needs: None,
         })
+    }
+
+    /// What was requested on a server, latest first.
+    pub(crate) fn actions(&self, server: ServerIx) -> Option<Vec<ServerAction>> {
+        let row = &self.servers[server];
+        let action = |(action, by): &(&str, Actor)| ServerAction {
+            action: (*action).to_owned(),
+            by: *by,
+        };
+        row.exists.then(|| row.actions.iter().rev().map(action).collect())
     }
 
     pub(crate) fn servers_on(&self, host: HostIx) -> Vec<Server> {
@@ -241,7 +261,7 @@ impl Nova {
         Ok(())
     }
 
-    /// What state a restoration leads to, if Nova takes it.
+    /// The state after a restoration, if Nova accepts it.
     pub(crate) fn restore(&mut self, server: ServerIx, to: &Restoration) -> Result<Option<VmState>, Refusal> {
         let row = &mut self.servers[server];
         if !row.exists {

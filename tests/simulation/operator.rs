@@ -1,4 +1,4 @@
-//! The people: they meddle while there is chaos, and clear up afterwards.
+//! The operators: they act during the chaos, and clean up afterwards.
 
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ impl World {
         );
     }
 
-    /// Somebody has looked: the host has no power.
+    /// An operator has checked: the host has no power.
     fn vouch(&mut self, rec: RecIx) {
         self.mishap(Mishap::Vouched);
         self.journal.say(rec, OperatorCommand::HostIsOff, self.now);
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Recoveries wait, and no host is left: nothing finds room, and without a heartbeat nothing shows that Nova's messages get through.
-    /// Somebody repairs what no recovery works at.
+    /// An operator repairs what no recovery handles.
     fn repair_first(&mut self) {
         if (0..HOSTS).any(|host| self.machines[host].beats()) {
             return;

@@ -1,4 +1,4 @@
-//! What becomes of an evacuation after Nova's API has said yes.
+//! An evacuation after Nova's API has accepted it.
 
 use tachi_domain::nova::{PowerState, VmState};
 
@@ -47,7 +47,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether an evacuation may still make its instance run somewhere.
+    /// True if an evacuation may still start its instance somewhere.
     fn may_come_to_life(&self, job: &Job) -> bool {
         !job.over
             && job
@@ -163,7 +163,7 @@ impl World {
         self.destination_may_die(dest);
     }
 
-    /// The destination's process goes on whether or not anybody hears of it.
+    /// The destination's process continues even if its results are lost.
     fn dest_of(&mut self, job: usize) -> Option<HostIx> {
         let (dest, life) = self.jobs[job].dest?;
         let machine = &self.machines[dest];

@@ -1,4 +1,4 @@
-//! An API server of Nova's whose database lags behind, and tasks that a dead host has left set.
+//! A Nova API server whose database lags, and task states that a dead host has left.
 //!
 //! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
 
@@ -7,7 +7,7 @@ use crate::nova::{HostIx, Refusal, ServerIx};
 use crate::rng::Rng;
 use crate::world::{World, note};
 
-/// What hosts were at when they died.
+/// The tasks of hosts at their death.
 const TASKS: [&str; 4] = [
     "powering-off",
     "rebooting_hard",
@@ -19,7 +19,7 @@ const TASKS: [&str; 4] = [
 pub(crate) struct Refusals {
     /// Evacuations are refused, from and to.
     pub lagging: Option<(u64, u64)>,
-    /// Nova is without the fix of LP#1978983: it evacuates nothing that has a task.
+    /// Nova lacks the fix of LP#1978983: it evacuates no instance that has a task state.
     pub strict: bool,
     /// Percent of the instances of a host that have one when it dies.
     pub tasks: u64,
@@ -42,7 +42,7 @@ impl Refusals {
 }
 
 impl World {
-    /// Why the API refuses an evacuation before it looks at the host.
+    /// The API's reason to refuse an evacuation before it checks the host.
     pub(crate) fn refusal(&mut self, server: ServerIx) -> Result<(), Refusal> {
         let lagging = self.weather.refusals.lagging;
         if lagging.is_some_and(|(from, to)| self.now >= from && self.now < to) {
@@ -56,7 +56,7 @@ impl World {
         Ok(())
     }
 
-    /// The host dies in the midst of something.
+    /// The host dies during a task.
     pub(crate) fn leave_tasks(&mut self, host: HostIx) {
         for server in 0..self.nova.servers.len() {
             let row = &self.nova.servers[server];

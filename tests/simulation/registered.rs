@@ -1,12 +1,12 @@
-//! Somebody deletes the record of a dead host's compute service, and reinstalls its machine; the next start of its nova-compute
-//! makes another one, enabled, which nobody has forced down. Nova refuses that for a host with instances, or to or from which it moves
-//! something; who edits its database is not asked.
+//! An operator deletes the record of a dead host's compute service and reinstalls its machine; the next start of its nova-compute creates a
+//! new record, enabled and not forced down. Nova refuses the deletion for a host with instances or open migrations, but not an edit of its
+//! database.
 
 use crate::mishap::Mishap;
 use crate::nova::{HostIx, MigrationRow, ServiceRow, unfinished};
 use crate::world::{Event, World, note};
 
-/// Somebody tries again.
+/// An operator retries.
 const AGAIN: u64 = 5_000;
 
 /// The machine is reinstalled between so much later and twice that.
@@ -46,7 +46,7 @@ impl World {
         self.after(REINSTALLED + planned % REINSTALLED, Event::Reinstalls { host });
     }
 
-    /// Nothing is left of what was on it.
+    /// Its guests and disks are lost.
     pub(crate) fn reinstalls(&mut self, host: HostIx) {
         if self.machines[host].beats() || !self.nova.services[host].gone {
             return;

@@ -29,7 +29,7 @@ impl Journal {
 }
 
 impl World {
-    /// Whether the start of an instance fails.
+    /// True if the start of an instance fails.
     pub(crate) fn start_fails(&mut self) -> bool {
         let chaos = self.chaos();
         let Some(rng) = self.weather.faults.start_fails.as_mut() else {
@@ -86,7 +86,7 @@ impl World {
         Ok(())
     }
 
-    /// The source has copied the instance, and the destination has defined it. If the source has died, nobody goes on.
+    /// The source has copied the instance, and the destination has defined it. If the source has died, the move stops.
     pub(crate) fn cold_arrives(
         &mut self,
         record: u64,

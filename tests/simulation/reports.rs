@@ -106,7 +106,7 @@ impl World {
         true
     }
 
-    /// Wake-ups make it quick; nothing depends on them.
+    /// Wake-ups shorten the delay; correctness does not depend on them.
     pub(crate) fn wake(&mut self) {
         for engine in 0..self.engines.len() {
             let life = self.engines[engine].life;
@@ -258,7 +258,7 @@ impl World {
         self.after(soon, Event::Boot { host: 0 });
     }
 
-    /// A destination dies so long after it has begun to build.
+    /// A destination dies this long after the start of its build.
     pub(crate) fn destination_may_die(&mut self, dest: HostIx) {
         let Some(after) = self.weather.more.dest_dies else {
             return;
@@ -273,7 +273,7 @@ impl World {
         self.after(after + delay, Event::Notify { host: dest });
     }
 
-    /// How long an owner was dead before its recovery was claimed by an engine that had been alive all the while.
+    /// The time from an owner's death to the claim of its recovery by an engine that was alive throughout.
     pub(crate) fn measure_takeover(&mut self, engine: usize, rec: RecIx, epoch: u64) {
         let Some((was, died)) = self.journal.recs[rec].died.take() else {
             return;

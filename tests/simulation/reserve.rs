@@ -1,4 +1,4 @@
-//! Reserved hosts: who holds which, what Nova shows of them, and what must be true of them in the end.
+//! Reserved hosts: their holders, their state in Nova, and their invariants at the end.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::nova::{HostIx, host_name};
 use crate::rng::Rng;
 use crate::world::{HOSTS, World, note};
 
-/// Why reserved hosts are disabled before anything happens.
+/// The reason that reserved hosts are disabled at the start.
 const REASON: &str = "in reserve";
 
 /// A host that is, or was, in reserve.
@@ -26,9 +26,11 @@ pub(crate) struct Row {
     pub reserved: bool,
     pub holder: Option<RecIx>,
     pub consumed: bool,
+    /// The database has lost that a recovery had taken it. An enabled service shows no trace of who has enabled it.
+    pub lost: bool,
 }
 
-/// What one seed has in reserve.
+/// The reserve of one seed.
 #[derive(Clone, Debug)]
 pub(crate) struct Reserve {
     pub method: RecoveryMethod,
@@ -38,7 +40,7 @@ pub(crate) struct Reserve {
     /// The dead host is in an aggregate that reserved hosts join.
     pub join: bool,
     aggregate: Vec<HostIx>,
-    /// How long a host must be back before it is enabled, if it is.
+    /// The time that a host must be up before it is enabled, if it is.
     pub enable_after: Option<std::time::Duration>,
 }
 
@@ -266,6 +268,7 @@ impl World {
             if !row.reserved
                 || is_out
                 || recovered
+                || row.lost
                 || self.ever_failed.contains(&host)
                 || !self.nova.servers_on(host).is_empty()
             {
@@ -282,7 +285,7 @@ impl World {
     }
 }
 
-/// What an owner hears of a call that came to nothing.
+/// The owner's observation of a failed call.
 pub(crate) fn failed(call: &ReserveCall, fault: tachi_domain::fault::Fault) -> Observation {
     Observation::Reserve(call.failed(fault))
 }

@@ -1,4 +1,4 @@
-//! Who holds a row, and what happens to one that is older than its owner knows (R33): as in the store.
+//! The owner of a row, and the handling of a row that is older than its owner's memory (R33): as in the store.
 
 use tachi_domain::recovery::Life;
 use tachi_driver::RowVersion;
@@ -39,7 +39,7 @@ fn mark(row: &mut Rec, known: RowVersion) {
 }
 
 impl Journal {
-    /// Lets go of a claim.
+    /// Releases a claim.
     pub(crate) fn release(&mut self, claim: &Claim) -> bool {
         let row = &mut self.recs[index_of_recovery(claim.id)];
         let ours = holds(row, claim) && row.seq == claim.seq;

@@ -1,4 +1,4 @@
-//! Many seeds on all cores, and one seed with its story.
+//! Runs many seeds on all cores, or one seed with a log.
 
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,7 +14,7 @@ pub(crate) fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs one seed and tells everything that happened in it.
+/// Runs one seed and prints its events.
 pub(crate) fn replay(seed: u64) {
     let mut world = World::new(seed, true);
     world.run();
@@ -43,7 +43,7 @@ fn processor_time() -> Duration {
     Duration::from_millis(hundredths * 10)
 }
 
-/// What many seeds came to.
+/// The results of many seeds.
 #[derive(Default)]
 pub(crate) struct Sum {
     seeds: u64,
@@ -51,7 +51,7 @@ pub(crate) struct Sum {
     threads: u64,
     stats: Stats,
     mishaps: Mishaps,
-    /// In how many seeds each has happened.
+    /// The number of seeds with each mishap.
     seeds_with: Mishaps,
     /// Calls that R4 could not hold back, the seeds they were in, and the seeds in which a rule was broken after one.
     slips: (u64, u64, u64),
@@ -121,7 +121,7 @@ pub(crate) fn run_all(from: u64, count: u64, taught: &[u64]) -> Sum {
 }
 
 impl Sum {
-    /// Whether every rule held.
+    /// True if every rule held.
     fn run(&mut self, seed: u64, digests: bool) -> bool {
         let world = self.cost.seed(|| {
             let mut world = World::new(seed, digests);
@@ -223,7 +223,7 @@ impl Sum {
         self.seeds_with.count(what) * 1_000 / self.seeds.max(1)
     }
 
-    /// No rule was broken, and everything there is to go wrong went wrong at least once.
+    /// Asserts that no rule was broken and that every mishap happened at least once.
     pub(crate) fn assert_enough(&self) {
         if let Some((seed, what, _)) = self.broken.first() {
             panic!("SIM_SEED={seed}: {what}");

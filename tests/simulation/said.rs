@@ -1,4 +1,4 @@
-//! What people say, as the journal keeps it.
+//! The operators' actions in the journal.
 
 use tachi_domain::ServerId;
 use tachi_domain::freeze::FreezeStatus;
@@ -83,7 +83,7 @@ impl Journal {
         .collect()
     }
 
-    /// A person says that nothing of `server` runs on `on`, or will.
+    /// An operator confirms that `server` does not run on `on` and will not.
     pub(crate) fn say_failure(&mut self, rec: RecIx, server: ServerId, on: Option<String>) {
         self.resolve_instance(rec, server, ResolutionKind::Failure, on);
     }

@@ -1,4 +1,4 @@
-//! What a seed costs, in laps of fixed work and not in seconds: a run of CI fails when it becomes too dear, on any machine.
+//! The cost of a seed, in laps of fixed work instead of seconds: a run of CI fails on any machine if the cost grows too much.
 //!
 //! A lap does what seeds do most: it makes small strings and maps, copies and compares them, writes JSON and reads it. Laps are run between
 //! seeds on the same thread, so that a neighbour who takes a core's caches takes as much from both.
@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 
-/// So many laps a seed may cost. Nine were measured, eight on a quiet machine.
+/// Maximum cost of a seed, in laps. Nine were measured, eight on a quiet machine.
 const DEAREST: f64 = 12.0;
 
-/// So many seeds after each lap.
+/// The number of seeds after each lap.
 const EVERY: u64 = 10;
 
 /// Processor time of one thread, in nanoseconds.
@@ -62,7 +62,7 @@ impl Cost {
         self.of_laps += other.of_laps;
     }
 
-    /// How many laps a seed costs; `None` if nobody has counted.
+    /// The laps that a seed costs; `None` if they were not counted.
     fn laps_a_seed(&self) -> Option<f64> {
         let each = |nanos: u64, count: u64| (nanos > 0).then(|| small(nanos / 1_000) / small(count));
         Some(each(self.of_seeds, self.seeds)? / each(self.of_laps, self.laps)?)

@@ -1,4 +1,4 @@
-//! What the guards against storms meet, and whether anything is done that they should have prevented (R24).
+//! Situations for the rules against fencing storms, and checks that these rules prevent what they must (R24).
 //!
 //! It is drawn from a generator of its own, so that adding to it leaves everything else as it was.
 
@@ -13,7 +13,7 @@ use tachi_domain::nova::Service;
 use tachi_domain::policy::FencingMode;
 use tachi_domain::recovery::{OperatorCommand, RecoveryKind};
 use tachi_domain::reserved::Aggregate;
-use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId};
+use tachi_domain::{HostId, RecoveryId, Reporter, SegmentId, ServiceId, WaitsFor};
 use uuid::Uuid;
 
 use crate::journal::{Rec, RecIx};
@@ -40,11 +40,11 @@ pub(crate) struct Storms {
     pub protected: Option<bool>,
     /// Other hosts that were ordered off before the run, and how long before.
     pub ordered: Vec<u64>,
-    /// So often host 0 was confirmed off before.
+    /// The number of times that host 0 was confirmed off before.
     pub proven: u64,
     /// No scheduler is up, from and to.
     pub no_scheduler: Option<(u64, u64)>,
-    /// Nova hears no host, or half of them, from and to.
+    /// Nova receives no heartbeats, or those of half of the hosts, from and to.
     pub deaf: Option<(u64, u64, bool)>,
     /// How much later than others Nova hears each of our hosts again: their heartbeats are due at different times.
     pub late: Vec<u64>,
@@ -151,6 +151,7 @@ impl World {
             on_maintenance: why[host].is_some(),
             by_operator: why[host] == Some(MaintenanceReason::Operator),
             by_process: why[host] == Some(MaintenanceReason::Process),
+            waits_for_disks: self.waits_for_disks(host),
             reported_ago: self.reported_ago(host),
             recovering: recovering.contains(&host),
             reporters: self.reporters(host),
@@ -284,12 +285,18 @@ impl World {
         open.map(|row| Duration::from_millis(self.now - row.opened))
     }
 
+    /// True if all that is left to do of that recovery is to wait for the host.
+    fn waits_for_disks(&self, host: HostIx) -> bool {
+        let wait = self.open_for(host).and_then(|row| row.wait.as_ref());
+        wait.is_some_and(|wait| wait.what == WaitsFor::LocalDisk)
+    }
+
     fn open_for(&self, host: HostIx) -> Option<&Rec> {
         let mut rows = self.journal.recs.iter();
         rows.find(|row| row.is_open_for_host() && row.host == host)
     }
 
-    /// Who says so.
+    /// The reporters.
     fn reporters(&self, host: HostIx) -> Vec<Reporter> {
         self.open_for(host)
             .map_or_else(Vec::new, |row| row.reporters.clone())
@@ -323,7 +330,7 @@ impl World {
         self.storm_since = many.then(|| self.storm_since.unwrap_or(self.now));
     }
 
-    /// What the guards said, once for each time it was said.
+    /// The guards' results, one for each time.
     pub(crate) fn note_guards(&mut self, rec: RecIx, state: &HostRecovery, told: bool) {
         let row = &mut self.journal.recs[rec];
         let now: BTreeSet<Guard> = state

@@ -1,5 +1,5 @@
-//! An engine has written down that it orders a host off, and is stopped before it makes the call. When it goes on, the host is frozen, or
-//! more hosts are out than one failure explains: what was decided then must be decided again.
+//! An engine has journalled a power-off and is stopped before the call. When it continues, the host is frozen, or more hosts are down than
+//! one failure explains: the engine must decide again.
 
 use tachi_contract::Target;
 
@@ -12,7 +12,7 @@ use crate::world::{Event, HOSTS, Owner, World, note};
 pub(crate) struct Unsent {
     millis: u64,
     freezes: Option<u64>,
-    /// How many more hosts fail, and how soon.
+    /// The number of further failing hosts, and their delay.
     fail: Vec<(usize, u64)>,
 }
 
@@ -66,7 +66,7 @@ impl World {
         Some(unsent.millis)
     }
 
-    /// Somebody freezes the host of a recovery for a minute.
+    /// An operator freezes the host of a recovery for a minute.
     pub(crate) fn freezes_host_of(&mut self, rec: RecIx) {
         let host = self.journal.recs[rec].host;
         note!(self, "operator freezes host {host} for a minute");

@@ -1,4 +1,4 @@
-//! What one seed has in store.
+//! The faults of one seed.
 
 use std::time::Duration;
 
@@ -12,14 +12,14 @@ use crate::refusals::Refusals;
 use crate::rng::Rng;
 use crate::storms::Storms;
 
-/// How a host fails.
+/// The failure of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
-    /// Somebody pulls the plug.
+    /// The power is cut.
     Plug,
     /// The system hangs: nothing runs, but the power is on.
     Hang,
-    /// Nobody hears it, and its guests run on.
+    /// It is isolated, and its guests run on.
     Isolated,
     /// It is in good health.
     FalseAlarm,
@@ -62,12 +62,12 @@ pub(crate) struct Weather {
     pub conductor_down: Option<(u64, u64)>,
     /// A destination dies too, then.
     pub second_failure: Option<u64>,
-    /// The failed host is switched on by somebody, then.
+    /// The time at which a person powers the failed host on.
     pub comes_back: Option<u64>,
     /// nova-compute starts the guests again that Nova believes to run.
     pub resume_guests: bool,
     pub live_migration: bool,
-    /// The host was disabled by somebody else before.
+    /// The host was disabled by an operator before.
     pub foreign: bool,
     /// Percent of an operator's looks at which something is said or switched.
     pub meddling: u64,
@@ -84,7 +84,7 @@ pub(crate) struct Weather {
     pub more: More,
     pub storms: Storms,
     pub refusals: Refusals,
-    /// Reporters that lie, if any do.
+    /// The lying reporters, if any.
     pub liars: Option<Liars>,
     pub faults: Faults,
 }

@@ -17,6 +17,7 @@ use crate::arriving::{Moving, SetOut, Stage, Ways};
 use crate::crowd::{Act, Crowd, Said};
 use crate::draining::LiveMove;
 use crate::engine::Engine;
+use crate::excluded::Excluded;
 use crate::hooks::Hooking;
 use crate::journal::{Journal, RecIx};
 use crate::lag::Past;
@@ -28,7 +29,7 @@ use crate::reserve::Reserve;
 use crate::rng::Rng;
 use crate::weather::Weather;
 
-/// Which owner a call belongs to: an answer for any other is dropped.
+/// The owner of a call: an answer for another owner is dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Owner {
     pub engine: usize,
@@ -37,7 +38,7 @@ pub(crate) struct Owner {
     pub epoch: u64,
 }
 
-/// What happens next.
+/// The next event.
 #[derive(Debug)]
 pub(crate) enum Event {
     Sweep {
@@ -52,7 +53,7 @@ pub(crate) enum Event {
         owner: Owner,
         wait: u64,
     },
-    /// How much may be begun has changed.
+    /// The budget has changed.
     Permits(Owner),
     /// A slow transaction reaches the database.
     Commit {
@@ -69,7 +70,7 @@ pub(crate) enum Event {
     },
     /// A driver of an engine that stops in order gives its claim free.
     LetGo(Owner),
-    /// An engine that stops in order is gone.
+    /// An engine that stops in order has ended.
     Stopped {
         engine: usize,
         life: u32,
@@ -193,6 +194,9 @@ pub(crate) enum Event {
         life: u32,
         runs: bool,
     },
+    /// An owner stops an excluded instance; Nova looks at the guests of a host.
+    OwnerStops(ServerIx),
+    PowerSync(HostIx, u32),
     /// A stopped instance arrives at the host that Nova has chosen for it.
     ColdArrives {
         record: u64,
@@ -214,11 +218,11 @@ pub(crate) enum Event {
     DrainOfFault {
         host: HostIx,
     },
-    /// Somebody plans to empty a host.
+    /// An operator plans a drain.
     Drain {
         host: HostIx,
     },
-    /// Somebody plans to give back to a host.
+    /// An operator plans a giveback.
     Giveback {
         host: HostIx,
     },
@@ -229,25 +233,25 @@ pub(crate) enum Event {
     Moves(Moving, Stage),
     /// A copy of the journal's database has seen everything so far.
     Replicated,
-    /// It takes over, and nobody answers for so many milliseconds.
+    /// The replica takes over, after an outage of this many milliseconds.
     FailsOver {
         away: u64,
     },
-    /// Somebody deletes the record of a host's compute service.
+    /// An operator deletes the record of a host's compute service.
     Reinstalls {
         host: HostIx,
     },
     DeletesService {
         host: HostIx,
     },
-    /// Somebody confirms that host 0 is off, while Nova hears nobody.
+    /// An operator confirms that host 0 is off while Nova receives no heartbeats.
     ConfirmsInDeafness,
     Approves {
         rec: RecIx,
     },
-    /// A control node says of a host that it is off, and has no evidence.
+    /// A control node reports a host off, without evidence.
     SaysNormal,
-    /// Somebody freezes the host of a recovery.
+    /// An operator freezes the host of a recovery.
     Freezes {
         rec: RecIx,
     },
@@ -257,11 +261,11 @@ pub(crate) enum Event {
         rec: RecIx,
         act: Act,
     },
-    /// Somebody reports a host that lives.
+    /// A running host is reported.
     FalselyReported {
         host: HostIx,
     },
-    /// Somebody asks for its failed recovery again.
+    /// An operator retries its failed recovery.
     Retries {
         host: HostIx,
     },
@@ -319,7 +323,7 @@ pub(crate) struct Job {
     pub target: Option<HostIx>,
 }
 
-/// What the summary counts; a run of many seeds in which one of them is 0 has proven too little.
+/// The counters of the summary; a run of many seeds in which one is 0 proves too little.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Stats {
     pub events: u64,
@@ -445,6 +449,7 @@ pub(crate) struct World {
     pub guests_changed: bool,
     pub hooking: Hooking,
     pub freezer: Option<Rng>,
+    pub excluded: Option<Excluded>,
     /// Somebody drains a host to which an instance has just been sent.
     pub drainer: Option<Rng>,
     pub mishaps: Mishaps,
@@ -468,7 +473,7 @@ pub(crate) struct World {
     pub storm_since: Option<u64>,
     /// What was reported, and what was so.
     pub told: Told,
-    /// When the first host fails.
+    /// Time of the first host's failure.
     pub first_failure: u64,
     pub ways: Ways,
     pub past: Past,
@@ -522,6 +527,7 @@ impl World {
             guests_changed: false,
             hooking: Hooking::draw(seed),
             freezer: crate::freezing::draw(seed),
+            excluded: crate::excluded::draw(seed),
             drainer: crate::draining::draw(seed),
             mishaps: Mishaps::default(),
             calls: 0,
@@ -549,6 +555,7 @@ impl World {
         world.put_in_reserve();
         world.populate(servers);
         world.plan_failures();
+        world.plan_excluded();
         world.plan_more();
         world.plan_lies();
         world.plan_drains(seed);
@@ -600,7 +607,7 @@ impl World {
         self.mishaps.happened(what);
     }
 
-    /// The database answers nobody.
+    /// True during an outage of the database.
     pub(crate) fn database_down(&self) -> bool {
         let outage = self.weather.more.outage;
         outage.is_some_and(|(from, to)| self.now >= from && self.now < to)
@@ -611,7 +618,7 @@ impl World {
         self.now < self.weather.chaos_end
     }
 
-    /// Runs until nothing is left to be done, a rule is broken, or far too much time has passed.
+    /// Runs until no event is left, a rule is broken, or the time limit is reached.
     pub(crate) fn run(&mut self) {
         while self.violation.is_none() && self.slip_harm.is_none() && !self.is_done() {
             self.note_operators_no();
@@ -770,6 +777,8 @@ impl World {
                 started,
             } => self.travel(owner, command, started),
             Event::UserCall => self.user_call(),
+            Event::OwnerStops(server) => self.owner_stops(server),
+            Event::PowerSync(host, life) => self.power_sync(host, life),
             Event::Lie => self.lie(),
             Event::Silence { host, stops } => self.silence(host, stops),
             Event::VmFails => self.vm_fails(),

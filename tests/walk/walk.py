@@ -22,13 +22,13 @@ PAGE = os.path.join(HERE, "..", "..", "docs", "three-in-the-morning.md")
 # What differs from night to night, and what the page shows in its place; in this order.
 SAME = [
     (r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)", "2026-11-23 03:05:00+00:00"),
-    (r"\d\d:\d\d:\d\d, Nova seen", "03:05:00, Nova seen"),
+    (r"\d\d:\d\d:\d\d, Nova read", "03:05:00, Nova read"),
     (r"\b\d+(\.\d+)? (s|min|h) ago", "2 min ago"),
     (r"(  [0-9] +)[0-9a-f]{8} (?=compute-001 \[)", r"\g<1>00000002 "),
     (r"; for \d+(\.\d+)? (s|min)\b", "; for 2 min"),
     (r"\bafter \d+\.\d s", "after 5.0 s"),
     (r"\b\d+\.\d s after", "5.0 s after"),
-    (r"; \d+ s of its own time", "; 60 s of its own time"),
+    (r"; \d+ s elapsed", "; 60 s elapsed"),
     (r"\b\d+(\.\d+)? instance-seconds", "9.0 instance-seconds"),
     (r'"(asked_ms|answered_at_us)":\d+', r'"\1":1'),
     (r"after \d+\.\d( s)?, the median after \d+\.\d, p95 after \d+\.\d, the last after \d+\.\d", "after 5.0, the median after 5.0, p95 after 5.0, the last after 5.0"),

@@ -11,10 +11,10 @@ use crate::rules::Rules;
 use crate::template::{Substitution, Template};
 
 /// Maximum number of checks per question. Masakari's defaults need three.
-const MOST_STEPS: u32 = 10_000;
+const MAX_STEPS: u32 = 10_000;
 
 /// Maximum nesting of checks in checks, and of rules in rules.
-const DEEPEST: u32 = 200;
+const MAX_DEPTH: u32 = 200;
 
 /// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,7 +85,7 @@ impl<'a> Question<'a> {
 
     fn check(&self, check: &Check, depth: u32, within: &Within<'_>) -> PolicyDecision {
         let steps = self.steps.get() + 1;
-        if steps > MOST_STEPS || depth > DEEPEST {
+        if steps > MAX_STEPS || depth > MAX_DEPTH {
             return PolicyDecision::Unclear;
         }
         self.steps.set(steps);
@@ -129,7 +129,7 @@ impl<'a> Question<'a> {
         let mut all = otherwise;
         for check in checks {
             match self.check(check, depth, within) {
-                verdict if verdict == decides => return decides,
+                decision if decision == decides => return decides,
                 PolicyDecision::Unclear => all = PolicyDecision::Unclear,
                 PolicyDecision::Allow | PolicyDecision::Deny => {}
             }

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! In one respect it is stricter than upstream: a check that cannot be evaluated (without a colon, an undefined rule,
-//! a cycle, a remote check) denies access, even below `not`. Evaluation has a third verdict between allow and deny.
-//! `not` keeps it, and it denies in the end.
+//! a cycle, a remote check) denies access, even below `not`. Evaluation has a third result between allow and deny.
+//! `not` keeps it, and the final decision is deny.
 //!
 //! ```
 //! use tachi_policy::{Options, RuleDefault, Rules, Source};
@@ -20,9 +20,9 @@
 //! const DEFAULTS: &[RuleDefault] = &[RuleDefault::new("fly", "role:admin", "Fly.", &[])];
 //! let file = Source::new("policy.yaml", "fly: role:admin or role:bird\n");
 //! let loaded = Rules::load(DEFAULTS, &[file], &Options::default())?;
-//! let (bird, nobody) = (json!({"roles": ["Bird"]}), json!({}));
+//! let (bird, cat) = (json!({"roles": ["Bird"]}), json!({}));
 //! assert!(loaded.rules.allows("fly", &bird, &nobody));
-//! assert!(!loaded.rules.allows("fly", &nobody, &nobody));
+//! assert!(!loaded.rules.allows("fly", &cat, &cat));
 //! # Ok::<(), tachi_policy::SourceError>(())
 //! ```
 

@@ -10,10 +10,10 @@ use crate::python;
 use crate::template::Template;
 
 /// Maximum length of a rule, in bytes.
-const LONGEST: usize = 64 << 10;
+const MAX_RULE_BYTES: usize = 64 << 10;
 
 /// Maximum nesting of a rule.
-const DEEPEST: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// A parsed rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,8 +55,10 @@ pub(crate) fn text(rule: &str) -> ParsedRule {
             problems: Vec::new(),
         };
     }
-    if rule.len() > LONGEST {
-        return ParsedRule::refused(Problem::TooLong { limit: LONGEST });
+    if rule.len() > MAX_RULE_BYTES {
+        return ParsedRule::refused(Problem::TooLong {
+            limit: MAX_RULE_BYTES,
+        });
     }
     let mut problems = Vec::new();
     let mut stack = Stack::default();
@@ -81,8 +83,10 @@ fn list(alternatives: &[Value]) -> ParsedRule {
         };
     }
     let length: usize = alternatives.iter().map(length).sum();
-    if length > LONGEST {
-        return ParsedRule::refused(Problem::TooLong { limit: LONGEST });
+    if length > MAX_RULE_BYTES {
+        return ParsedRule::refused(Problem::TooLong {
+            limit: MAX_RULE_BYTES,
+        });
     }
     let mut any = Vec::new();
     for alternative in alternatives {
@@ -174,7 +178,7 @@ fn is_quoted(word: &str) -> bool {
 
 /// Parses a single check.
 fn single(text: &str, problems: &mut Vec<Problem>) -> Check {
-    match understood(text) {
+    match parse_check(text) {
         Ok(check) => check,
         Err(problem) => {
             problems.push(problem);
@@ -183,7 +187,7 @@ fn single(text: &str, problems: &mut Vec<Problem>) -> Check {
     }
 }
 
-fn understood(text: &str) -> Result<Check, Problem> {
+fn parse_check(text: &str) -> Result<Check, Problem> {
     match text {
         "!" => return Ok(Check::Deny),
         "@" => return Ok(Check::Allow),
@@ -374,8 +378,8 @@ impl Stack {
 }
 
 fn deeper(depth: usize) -> Result<usize, Problem> {
-    if depth >= DEEPEST {
-        return Err(Problem::TooDeep { limit: DEEPEST });
+    if depth >= MAX_DEPTH {
+        return Err(Problem::TooDeep { limit: MAX_DEPTH });
     }
     Ok(depth + 1)
 }

@@ -41,7 +41,7 @@ mod tests {
     type Edges = &'static [(&'static str, &'static [&'static str])];
 
     #[test]
-    fn circles_are_found() {
+    fn cycles_are_found() {
         let cases: [(&str, Edges, &[&str]); 5] = [
             ("none", &[("a", &["b"]), ("b", &[])], &[]),
             ("itself", &[("a", &["a"]), ("b", &[])], &["a"]),

@@ -178,7 +178,7 @@ impl RuleLoader {
         if self.rules.contains_key(default.name) {
             return;
         }
-        if let Some(rule) = by_old_name.and_then(|old| self.said_by_old_name(old, default.name)) {
+        if let Some(rule) = by_old_name.and_then(|old| self.rule_under_old_name(old, default.name)) {
             self.rules.insert(default.name.to_owned(), rule);
             return;
         }
@@ -201,11 +201,11 @@ impl RuleLoader {
     }
 
     /// Returns a file's rule under the old name, unless it equals the old default or refers to the new name.
-    fn said_by_old_name(&self, old: &DeprecatedRule, name: &str) -> Option<Rule> {
+    fn rule_under_old_name(&self, old: &DeprecatedRule, name: &str) -> Option<Rule> {
         let rule = self.rules.get(old.name)?;
-        let says_nothing =
+        let is_redundant =
             rule.check == parse::text(old.check).check || rule.check == Check::Rule(name.to_owned());
-        (!says_nothing).then(|| rule.clone())
+        (!is_redundant).then(|| rule.clone())
     }
 
     fn is_from_file(&self, name: &str) -> bool {
@@ -223,11 +223,12 @@ impl RuleLoader {
             });
         }
         let nearest = |name: &str| tachi_config::nearest(name, self.rules.keys().map(String::as_str));
-        let stood_in = self.rules.contains_key(&options.default_rule);
+        let has_fallback = self.rules.contains_key(&options.default_rule);
         let mut warnings = Vec::new();
         for (name, rule) in &self.rules {
             let references = edges.get(name.as_str()).into_iter().flatten();
-            for reference in references.filter(|reference| !stood_in && !self.rules.contains_key(**reference))
+            for reference in
+                references.filter(|reference| !has_fallback && !self.rules.contains_key(**reference))
             {
                 warnings.push(Warning::Undefined {
                     place: rule.place.clone(),
@@ -247,11 +248,11 @@ impl RuleLoader {
         }
         let referred: BTreeSet<&str> = edges.values().flatten().copied().collect();
         for (name, rule) in &self.rules {
-            let asked_for = defaults.iter().any(|default| default.name == name)
+            let is_used = defaults.iter().any(|default| default.name == name)
                 || referred.contains(name.as_str())
                 || self.renamed.contains(name)
                 || *name == options.default_rule;
-            if !asked_for {
+            if !is_used {
                 let known = defaults.iter().map(|default| default.name);
                 warnings.push(Warning::Unknown {
                     place: rule.place.clone(),
@@ -266,12 +267,12 @@ impl RuleLoader {
 
 /// Shortens a rule to one log line.
 fn shortened(text: &str) -> String {
-    const LONGEST: usize = 200;
+    const MAX_CHARS: usize = 200;
     let text: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}...", text.get(..end).unwrap_or_default()),
         None => text,
     }

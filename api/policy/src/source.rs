@@ -6,7 +6,7 @@ use serde_saphyr::options::DuplicateKeyPolicy;
 use serde_saphyr::{Options, Spanned};
 
 /// Maximum size of a policy file, in bytes.
-const LONGEST: usize = 1 << 20;
+const MAX_FILE_BYTES: usize = 1 << 20;
 
 /// The text of one file, with the name that messages use.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +60,10 @@ pub(crate) struct Entry {
 
 /// Parses a policy file. An empty file has no rules.
 pub(crate) fn entries(source: &Source) -> Result<Vec<Entry>, SourceError> {
-    if source.text.len() > LONGEST {
+    if source.text.len() > MAX_FILE_BYTES {
         return Err(SourceError::TooLong {
             name: source.name.clone(),
-            limit: LONGEST,
+            limit: MAX_FILE_BYTES,
         });
     }
     let mut options = Options::default();

@@ -1,4 +1,4 @@
-//! The language, files and what is warned of. Names of sections are those of the documentation of oslo.policy.
+//! Tests of the language, files and warnings. Section names are those of the documentation of oslo.policy.
 
 mod files;
 mod hostile;

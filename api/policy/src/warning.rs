@@ -29,7 +29,7 @@ impl std::fmt::Display for RuleLocation {
 #[non_exhaustive]
 pub enum Warning {
     /// No code and no other rule uses the rule.
-    #[error("{place}: nothing asks for the rule {rule}{}", suggestion(nearest.as_deref()))]
+    #[error("{place}: unknown rule {rule}; no operation uses it{}", suggestion(nearest.as_deref()))]
     Unknown {
         place: RuleLocation,
         /// The name of the rule.
@@ -38,7 +38,7 @@ pub enum Warning {
         nearest: Option<String>,
     },
     /// The rule, or a part of the rule, is invalid and therefore denies access.
-    #[error("{place}: in the rule {rule}, `{text}`: {problem}; it lets nobody in")]
+    #[error("{place}: in the rule {rule}, `{text}`: {problem}; it denies access")]
     Problem {
         place: RuleLocation,
         /// The name of the rule.
@@ -49,7 +49,7 @@ pub enum Warning {
     },
     /// The rule refers to an undefined rule.
     #[error(
-        "{place}: the rule {rule} refers to rule:{reference}, which is not defined and lets nobody in{}",
+        "{place}: the rule {rule} refers to rule:{reference}, which is undefined and denies access{}",
         suggestion(nearest.as_deref())
     )]
     Undefined {
@@ -63,7 +63,7 @@ pub enum Warning {
     },
     /// The rule refers to itself, directly or through other rules.
     #[error(
-        "{place}: the rule {rule} refers to itself, directly or through others, and lets nobody in on that way"
+        "{place}: the rule {rule} refers to itself, directly or through other rules, and therefore denies access"
     )]
     Circular {
         place: RuleLocation,
@@ -72,7 +72,7 @@ pub enum Warning {
     },
     /// The rule has no value, so it allows every caller.
     #[error(
-        "{place}: the rule {rule} is empty and lets everybody with a valid token in; write \"@\" if that is meant"
+        "{place}: the rule {rule} is empty and admits every caller with a valid token; write \"@\" if that is intended"
     )]
     Empty {
         place: RuleLocation,
@@ -80,7 +80,7 @@ pub enum Warning {
         rule: String,
     },
     /// A file defines the rule under an old name.
-    #[error("{place}: the rule {old} is called {rule} since {since}: {reason}")]
+    #[error("{place}: the rule {old} has the name {rule} since {since}: {reason}")]
     OldName {
         place: RuleLocation,
         /// The old name.
@@ -94,7 +94,7 @@ pub enum Warning {
     },
     /// The old default of the rule still applies besides the new one.
     #[error(
-        "the default of the rule {rule} is `{new}` since {since}, and `{old}` counts besides until \
+        "the default of the rule {rule} is `{new}` since {since}, and `{old}` still applies too, until \
          enforce_new_defaults is set: {reason}"
     )]
     OldDefault {

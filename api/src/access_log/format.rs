@@ -65,19 +65,19 @@ pub struct LineFormat(Vec<Piece>);
 #[non_exhaustive]
 pub enum FormatError {
     /// A `%` without a name in parentheses and a conversion follows.
-    #[error("`%` at character {at} begins nothing; write `%(name)s`, or `%%` for a percent sign")]
+    #[error("invalid `%` at character {at}; write `%(name)s`, or `%%` for a percent sign")]
     Percent {
         /// The position of the `%` in characters, counted from 1.
         at: usize,
     },
     /// The name is unknown.
-    #[error("there is no `{name}`; there are {}", NAMES.map(|(name, _)| name).join(", "))]
+    #[error("unknown name `{name}`; valid names: {}", NAMES.map(|(name, _)| name).join(", "))]
     Name {
         /// The unknown name.
         name: String,
     },
     /// A width or a precision exceeds the limit.
-    #[error("a width or a precision above {LONGEST} at character {at}")]
+    #[error("the width or precision at character {at} exceeds {MAX_CHARS}")]
     Width {
         /// The position of the `%` in characters, counted from 1.
         at: usize,
@@ -85,7 +85,7 @@ pub enum FormatError {
 }
 
 /// Maximum width and precision, in characters.
-const LONGEST: usize = 200;
+const MAX_CHARS: usize = 200;
 
 /// The values of one request.
 #[derive(Clone, Debug)]
@@ -224,7 +224,7 @@ fn value(text: &str, at: usize) -> Result<(Piece, &str), FormatError> {
         None => (None, rest),
     };
     let width = width.unwrap_or(0);
-    if width > LONGEST || precision.unwrap_or(0) > LONGEST {
+    if width > MAX_CHARS || precision.unwrap_or(0) > MAX_CHARS {
         return Err(FormatError::Width { at });
     }
     let mut characters = rest.chars();
@@ -319,7 +319,7 @@ mod tests {
                  %(wall_seconds).6f",
                 "192.0.2.1 - - [20/Nov/2026 10:00:00] \"GET /v1/segments HTTP/1.1\" 200 15 0.012346",
             ),
-            ("nothing to tell", "plain", "plain"),
+            ("no placeholder", "plain", "plain"),
             ("empty", "", ""),
             ("percent sign", "100%% %(status_code)d", "100% 200"),
             ("width", "[%(status_code)5s|%(status_code)-5s]", "[  200|200  ]"),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_format() {
+    fn invalid_formats_are_refused() {
         let percent = |at| FormatError::Percent { at };
         let cases = [
             ("nothing behind it", "é%", percent(2)),

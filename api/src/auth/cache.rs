@@ -167,7 +167,7 @@ mod tests {
             ("at the limit", 3600, 300, false),
             ("just before its end", 60, 59, true),
             ("at its end", 60, 60, false),
-            ("over when it came", -1, 0, false),
+            ("expired on arrival", -1, 0, false),
         ];
         for (name, ends_in, after, expected) in cases {
             let cache = TokenCache::new(CacheOptions::default());
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_about_an_ended_token_counts_for_nothing_else() {
+    fn an_answer_about_an_expired_token_is_not_reused_elsewhere() {
         let cache = TokenCache::new(CacheOptions::default());
         cache.put(Key::of("t", true), Some(identity(-60)), seconds(0), WALL);
         assert_eq!(cache.get(&key("t"), seconds(1)), None);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_of_a_token_is_in_what_is_kept() {
+    fn a_cache_key_contains_no_part_of_its_token() {
         let shown = format!("{:?}", key("gAAAAA-secret"));
         assert!(!shown.contains("gAAAAA"), "{shown}");
         assert_ne!(key("a"), key("b"));

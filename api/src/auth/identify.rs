@@ -16,13 +16,13 @@ use crate::metrics;
 use crate::ports::{TokenValidator, Unavailable};
 
 /// Maximum number of concurrent validations in Keystone, so that invented tokens cannot make the API flood Keystone.
-const ASKED_AT_ONCE: usize = 32;
+const MAX_CONCURRENT_VALIDATIONS: usize = 32;
 
-/// Maximum time that a validation waits for its turn. Cached tokens never wait.
-const TURN: Duration = Duration::from_secs(5);
+/// Maximum time that a validation waits for a permit. Cached tokens never wait.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of pending validations at which abandoned ones are removed.
-const SWEEP: usize = 64;
+const SWEEP_THRESHOLD: usize = 64;
 
 /// The tokens that are acceptable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,11 +47,11 @@ struct PendingQueries {
     validator: Arc<dyn TokenValidator>,
     cache: TokenCache,
     clock: Arc<dyn Clock>,
-    turns: Semaphore,
+    permits: Semaphore,
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{ASKED_AT_ONCE} other tokens were being asked about for {} s", TURN.as_secs())]
+#[error("{MAX_CONCURRENT_VALIDATIONS} other token validations were pending for {} s", PERMIT_TIMEOUT.as_secs())]
 struct TooMany;
 
 impl Identifier {
@@ -65,7 +65,7 @@ impl Identifier {
                 validator,
                 cache: TokenCache::new(cache),
                 clock,
-                turns: Semaphore::new(ASKED_AT_ONCE),
+                permits: Semaphore::new(MAX_CONCURRENT_VALIDATIONS),
             }),
             flights: Mutex::default(),
         }
@@ -81,7 +81,7 @@ impl Identifier {
         let (cache, now) = (&self.shared.cache, self.shared.clock.boot());
         match (cache.get(&key, now), accept) {
             (Some(known @ Some(_)), _) | (Some(known @ None), TokenRequirement::Good) => {
-                metrics::cache_asked(true);
+                metrics::cache_lookup(true);
                 return Ok(known);
             }
             (None, _) | (Some(None), TokenRequirement::Ended) => {}
@@ -89,14 +89,14 @@ impl Identifier {
         let key = if accept == TokenRequirement::Ended {
             let key = Key::of(token, true);
             if let Some(known) = cache.get(&key, now) {
-                metrics::cache_asked(true);
+                metrics::cache_lookup(true);
                 return Ok(known);
             }
             key
         } else {
             key
         };
-        metrics::cache_asked(false);
+        metrics::cache_lookup(false);
         let answer = self.join(&key, token, accept).await;
         self.flights().remove(&key);
         answer.map_err(ApiError::from)
@@ -108,12 +108,12 @@ impl Identifier {
         if let Some(flight) = flights.get(key).and_then(WeakShared::upgrade) {
             return flight;
         }
-        if flights.len() >= SWEEP {
+        if flights.len() >= SWEEP_THRESHOLD {
             flights.retain(|_, flight| flight.upgrade().is_some());
         }
-        let asker = Arc::clone(&self.shared);
+        let shared = Arc::clone(&self.shared);
         let (answered, token) = (key.clone(), token.to_owned());
-        let flight = async move { asker.ask(answered, &token, accept).await }
+        let flight = async move { shared.validate(answered, &token, accept).await }
             .boxed()
             .shared();
         if let Some(weak) = flight.downgrade() {
@@ -129,9 +129,9 @@ impl Identifier {
 }
 
 impl PendingQueries {
-    async fn ask(&self, key: Key, token: &str, accept: TokenRequirement) -> Outcome {
-        let turn = tokio::time::timeout(TURN, self.turns.acquire()).await;
-        let Ok(Ok(_turn)) = turn else {
+    async fn validate(&self, key: Key, token: &str, accept: TokenRequirement) -> Outcome {
+        let permit = tokio::time::timeout(PERMIT_TIMEOUT, self.permits.acquire()).await;
+        let Ok(Ok(_permit)) = permit else {
             let source = Box::new(TooMany);
             return Err(Arc::new(Unavailable { source }));
         };
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_hundred_at_once_cost_one_question() {
+    async fn a_hundred_concurrent_callers_cost_one_validation() {
         for (token, fails) in [("good", false), ("bad", false), ("good", true)] {
             let gate = Gate::new(fails);
             let identifier = identifier(&gate);
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_goes_on_when_the_first_asker_gives_up() {
+    async fn a_validation_continues_when_the_first_caller_gives_up() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
         let mut first = Box::pin(identifier.identify("good", TokenRequirement::Good));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_question_that_everybody_gave_up_is_asked_anew() {
+    async fn an_abandoned_validation_is_repeated() {
         let gate = Gate::new(false);
         let identifier = identifier(&gate);
         for _ in 0..200 {
@@ -251,8 +251,8 @@ mod tests {
             assert!((&mut asking).now_or_never().is_none());
         }
         assert!(
-            identifier.flights().len() <= SWEEP,
-            "what was given up is swept out"
+            identifier.flights().len() <= SWEEP_THRESHOLD,
+            "abandoned validations are removed"
         );
         gate.open.add_permits(1);
         assert!(
@@ -295,7 +295,7 @@ mod tests {
             .map(|token| identifier.identify(token, TokenRequirement::Good));
         let mut asking = Box::pin(join_all(asking));
         assert!((&mut asking).now_or_never().is_none());
-        assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + ASKED_AT_ONCE);
+        assert_eq!(gate.asked.load(Ordering::SeqCst), 1 + MAX_CONCURRENT_VALIDATIONS);
         assert!(
             identifier
                 .identify("known", TokenRequirement::Good)
@@ -304,14 +304,14 @@ mod tests {
                 .is_some(),
             "a known token does not wait"
         );
-        let patience = TURN + Duration::from_secs(1);
-        assert!(tokio::time::timeout(patience, &mut asking).await.is_err());
-        gate.open.add_permits(ASKED_AT_ONCE);
+        let longer = PERMIT_TIMEOUT + Duration::from_secs(1);
+        assert!(tokio::time::timeout(longer, &mut asking).await.is_err());
+        gate.open.add_permits(MAX_CONCURRENT_VALIDATIONS);
         let answers = asking.await;
-        let told = answers.iter().filter(|answer| answer.is_err()).count();
+        let failed = answers.iter().filter(|answer| answer.is_err()).count();
         assert_eq!(
-            told,
-            1000 - ASKED_AT_ONCE,
+            failed,
+            1000 - MAX_CONCURRENT_VALIDATIONS,
             "each waiter that timed out gets an error"
         );
         gate.open.add_permits(1);
@@ -321,7 +321,7 @@ mod tests {
                 .await
                 .unwrap()
                 .is_some(),
-            "turns come back"
+            "permits are released"
         );
     }
 }

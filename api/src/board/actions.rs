@@ -54,10 +54,10 @@ pub(super) fn rights_of(app: &ApiState, actions: bool) -> Router {
 }
 
 /// Returns the permissions of the user whose token is in the cookie.
-pub(super) async fn rights(State(desk): State<BoardState>, request: Request) -> Response {
+pub(super) async fn rights(State(state): State<BoardState>, request: Request) -> Response {
     let token = cookie::token(request.headers());
     // Access rules apply to the board's first request here: an application credential that may read the board gets its permissions.
-    hand_on(&desk.rights, request, FIRST, token.as_ref()).await
+    hand_on(&state.rights, request, FIRST, token.as_ref()).await
 }
 
 /// A request to the operators' routes.
@@ -69,32 +69,33 @@ struct ActionRequest {
 }
 
 /// Submits an action with the cookie's token.
-pub(super) async fn submit(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
-    limits::check(&desk.app, &request)?;
+pub(super) async fn submit(State(state): State<BoardState>, request: Request) -> Result<Response, ApiError> {
+    limits::check(&state.app, &request)?;
     check_page(request.headers())?;
-    check_origin(&desk.app, request.headers())?;
+    check_origin(&state.app, request.headers())?;
     let (parts, body) = request.into_parts();
-    let bytes = read_body(&desk.app, body).await?;
+    let bytes = read_body(&state.app, body).await?;
     let body = serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request(MALFORMED))?;
-    let asked = understand(body).ok_or_else(|| {
+    let action = parse(body).ok_or_else(|| {
         ApiError::bad_request(
-            "With the board one says approve and abort of a recovery, freeze and thaw. All else is said with the command.",
+            "The board accepts only approve and abort of a recovery, freeze and thaw. Use the tachi command for \
+             everything else.",
         )
     })?;
     // The parsed action is forwarded, and not the bytes sent: another parser could read those differently.
-    let body = asked.body.map(|body| body.to_string()).unwrap_or_default();
+    let body = action.body.map(|body| body.to_string()).unwrap_or_default();
     let mut request = Request::new(Body::from(body));
-    *request.method_mut() = asked.method;
+    *request.method_mut() = action.method;
     *request.extensions_mut() = parts.extensions;
     let json = HeaderValue::from_static("application/json");
     request.headers_mut().insert(CONTENT_TYPE, json);
     let token = cookie::token(&parts.headers);
-    Ok(desk.operators(request, &asked.path, token.as_ref()).await)
+    Ok(state.operators(request, &action.path, token.as_ref()).await)
 }
 
 /// Parses an action. `{"word": ...}` and `{"freeze": ...}` are the bodies of the routes of that name;
 /// `{"thaw": {"number": 7}}` ends a freeze.
-fn understand(body: Value) -> Option<ActionRequest> {
+fn parse(body: Value) -> Option<ActionRequest> {
     let Value::Object(body) = body else {
         return None;
     };
@@ -135,9 +136,8 @@ fn check_origin(app: &ApiState, headers: &HeaderMap) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::NotYours {
-        message: "Nothing was said: the page is not of the address that this was asked for by. If a proxy stands between, it has to \
-                  hand on Host as the browser sent it, or to tell it in Forwarded, with [oslo_middleware] \
-                  enable_proxy_headers_parsing = true here."
+        message: "Refused: the origin of the page is not the address of this API. A proxy must forward Host as the \
+            browser sent it, or set Forwarded, with [oslo_middleware] enable_proxy_headers_parsing = true here."
             .to_owned(),
     })
 }

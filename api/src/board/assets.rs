@@ -64,20 +64,20 @@ pub(super) fn tag_of(bytes: &[u8]) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{number:032x}\"")).ok()
 }
 
-pub(super) async fn index(State(desk): State<BoardState>, headers: HeaderMap) -> Response {
-    answer(&desk, PAGE, &headers)
+pub(super) async fn index(State(state): State<BoardState>, headers: HeaderMap) -> Response {
+    answer(&state, PAGE, &headers)
 }
 
 pub(super) async fn file(
-    State(desk): State<BoardState>,
+    State(state): State<BoardState>,
     Path(name): Path<String>,
     headers: HeaderMap,
 ) -> Response {
-    answer(&desk, &name, &headers)
+    answer(&state, &name, &headers)
 }
 
-fn answer(desk: &BoardState, name: &str, headers: &HeaderMap) -> Response {
-    let Some(asset) = desk.assets.iter().find(|asset| asset.name == name) else {
+fn answer(state: &BoardState, name: &str, headers: &HeaderMap) -> Response {
+    let Some(asset) = state.assets.iter().find(|asset| asset.name == name) else {
         return ApiError::nothing_here().into_response();
     };
     // The browser must revalidate each time, so that a page never runs with a script of another version.

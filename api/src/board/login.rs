@@ -33,18 +33,18 @@ enum Form {
 }
 
 /// Sets the cookie if Keystone accepts the credentials and the policy lets the user read the board.
-pub(super) async fn log_in(State(desk): State<BoardState>, request: Request) -> Result<Response, ApiError> {
-    limits::check(&desk.app, &request)?;
+pub(super) async fn log_in(State(state): State<BoardState>, request: Request) -> Result<Response, ApiError> {
+    limits::check(&state.app, &request)?;
     let (parts, body) = request.into_parts();
     // Login CSRF: a page that logs a victim's browser in would show the victim another user's region.
     check_page(&parts.headers)?;
-    let Some(login) = &desk.login else {
+    let Some(login) = &state.login else {
         return Err(ApiError::nothing_here());
     };
-    let bytes = read_body(&desk.app, body).await?;
-    let form: Form = serde_json::from_slice(&bytes)
-        .map_err(|_| ApiError::bad_request("The login is none that the board's page sends."))?;
-    let Ok(_turn) = desk.turns.try_acquire() else {
+    let bytes = read_body(&state.app, body).await?;
+    let form: Form =
+        serde_json::from_slice(&bytes).map_err(|_| ApiError::bad_request("The login request is invalid."))?;
+    let Ok(_permit) = state.logins.try_acquire() else {
         return Err(ApiError::too_many(std::time::Duration::ZERO));
     };
     let with = match form {
@@ -73,13 +73,13 @@ pub(super) async fn log_in(State(desk): State<BoardState>, request: Request) -> 
     };
     let token = token
         .filter(|token| cookie::is_token(token))
-        .ok_or_else(|| refused(&desk))?;
-    let mut value = HeaderValue::from_str(&token).map_err(|_| refused(&desk))?;
+        .ok_or_else(|| refused(&state))?;
+    let mut value = HeaderValue::from_str(&token).map_err(|_| refused(&state))?;
     value.set_sensitive(true);
     let mut probe = Request::new(Body::empty());
     *probe.method_mut() = Method::GET;
     *probe.extensions_mut() = parts.extensions;
-    let answer = desk.operators(probe, FIRST, Some(&value)).await;
+    let answer = state.operators(probe, FIRST, Some(&value)).await;
     if !answer.status().is_success() {
         return Ok(answer);
     }
@@ -93,12 +93,12 @@ pub(super) async fn log_out(request: Request) -> Result<Response, ApiError> {
 }
 
 fn with_cookie(token: Option<&str>, request: &HeaderMap) -> Result<Response, ApiError> {
-    let line = cookie::set(token, request).ok_or(Bug("a token that is none"))?;
+    let line = cookie::set(token, request).ok_or(Bug("an invalid token"))?;
     Ok((StatusCode::NO_CONTENT, [(SET_COOKIE, line)]).into_response())
 }
 
-fn refused(desk: &BoardState) -> ApiError {
-    match &desk.app.gatekeeper {
+fn refused(state: &BoardState) -> ApiError {
+    match &state.app.gatekeeper {
         AuthBackend::Keystone(gate) => ApiError::Unauthenticated {
             challenge: gate.challenge.clone(),
         },

@@ -39,13 +39,13 @@ use events::Events;
 use hosts::Hosts;
 use now::NowPage;
 use pieces::{
-    Piece, ago, clock, commands, escaped, fared, lasted, link, many, mark, n_plus, nova, or_nothing, reading,
-    room, span, state, tested, until, visible, ways, why,
+    Piece, ago, clock, commands, escaped, lasted, link, many, mark, move_state, n_plus, nova, or_nothing,
+    reading, room, span, state, tested, until, visible, ways, why,
 };
 use timeline::Timeline;
 
 /// Maximum number of a segment's hosts, or of instances, that a page lists.
-const TOLD: usize = 100;
+const MAX_LISTED: usize = 100;
 /// Numbers of hosts lost together, in the table of segments.
 const LOST: [u64; 4] = [1, 2, 3, 4];
 /// Numbers of recoveries in History: shown at first, added each time, and at most.
@@ -54,7 +54,7 @@ const MORE_SHOWN: u32 = 200;
 const MOST_SHOWN: u32 = 1_000;
 
 /// Returns a page by its name and its subject, if it has one, both as in the URL.
-pub(super) async fn show(desk: &BoardState, page: &str, request: Request) -> Response {
+pub(super) async fn show(state: &BoardState, page: &str, request: Request) -> Response {
     let (page, name) = page.split_once('/').unwrap_or((page, ""));
     if name.contains('/') {
         return ApiError::nothing_here().into_response();
@@ -65,14 +65,14 @@ pub(super) async fn show(desk: &BoardState, page: &str, request: Request) -> Res
         .and_then(|query| query.strip_prefix("width="));
     let width = width.and_then(|width| width.parse().ok()).unwrap_or(u16::MAX);
     let (parts, _) = request.into_parts();
-    let asking = PageRequest {
-        desk,
+    let client = PageRequest {
+        state,
         token: cookie::token(&parts.headers),
         extensions: parts.extensions,
     };
-    match made(&asking, page, name, width).await {
+    match made(&client, page, name, width).await {
         Ok(html) => {
-            let head = asking.head().await;
+            let head = client.head().await;
             answer(visible(&format!("{head}{html}")), &parts.headers)
         }
         Err(response) => response,
@@ -96,7 +96,7 @@ fn answer(html: String, headers: &HeaderMap) -> Response {
 
 /// A caller of `/operator/v1`, with the credentials of the browser's request.
 struct PageRequest<'a> {
-    desk: &'a BoardState,
+    state: &'a BoardState,
     token: Option<HeaderValue>,
     extensions: Extensions,
 }
@@ -112,7 +112,7 @@ impl PageRequest<'_> {
     async fn of<T: DeserializeOwned>(&self, path: &str) -> Result<T, Response> {
         let path = format!("{}/{path}", super::OPERATOR);
         read(
-            self.desk
+            self.state
                 .operators(self.request(), &path, self.token.as_ref())
                 .await,
         )
@@ -121,7 +121,7 @@ impl PageRequest<'_> {
 
     /// Returns the caller's permissions and name.
     async fn rights(&self) -> Option<RightsView> {
-        let response = hand_on(&self.desk.rights, self.request(), FIRST, self.token.as_ref()).await;
+        let response = hand_on(&self.state.rights, self.request(), FIRST, self.token.as_ref()).await;
         read(response).await.ok()
     }
 
@@ -132,7 +132,7 @@ impl PageRequest<'_> {
 
     /// Renders the frame around every page: the region's state and the user. Returns an empty text if they are unknown.
     async fn head(&self) -> String {
-        let (Ok(seen), Some(rights)) = (self.desk.app.lookout.look_lately().await, self.rights().await)
+        let (Ok(seen), Some(rights)) = (self.state.app.lookout.look_lately().await, self.rights().await)
         else {
             return String::new();
         };
@@ -182,25 +182,25 @@ async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Response> {
     value.ok_or_else(|| wrong("an answer without a key".into()))
 }
 
-async fn made(asking: &PageRequest<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
+async fn made(client: &PageRequest<'_>, page: &str, name: &str, width: u16) -> Result<String, Response> {
     match page {
         "now" => {
-            let (seen, may): (SituationView, _) = (asking.of("situation").await?, asking.may().await);
-            let freezes = asking.freezes(may, seen.findings.iter()).await?;
+            let (seen, may): (SituationView, _) = (client.of("situation").await?, client.may().await);
+            let freezes = client.freezes(may, seen.findings.iter()).await?;
             rendered(&NowPage::of(&seen, &freezes, may))
         }
-        "hosts" => rendered(&Hosts::of(&asking.of("situation").await?)),
+        "hosts" => rendered(&Hosts::of(&client.of("situation").await?)),
         "instances" => {
-            let all: Vec<VmoveView> = asking.of("instances").await?;
+            let all: Vec<VmoveView> = client.of("instances").await?;
             rendered(&Instances::of(all))
         }
         // The name is forwarded as encoded in the URL, so it cannot reach any other path.
-        "host" => explained(asking, &format!("hosts/{name}/explanation")).await,
-        "instance" => explained(asking, &format!("instances/{name}/explanation")).await,
-        "history" => history(asking, name).await,
+        "host" => explained(client, &format!("hosts/{name}/explanation")).await,
+        "instance" => explained(client, &format!("instances/{name}/explanation")).await,
+        "history" => history(client, name).await,
         "recovery" => {
             let path = format!("recoveries/{name}");
-            let (story, may): (RecoveryHistoryView, _) = (asking.of(&path).await?, asking.may().await);
+            let (story, may): (RecoveryHistoryView, _) = (client.of(&path).await?, client.may().await);
             let timeline = Timeline::of(&story, width);
             let timeline = match timeline {
                 Some(timeline) => Some(rendered(&timeline)?),
@@ -216,18 +216,18 @@ async fn made(asking: &PageRequest<'_>, page: &str, name: &str, width: u16) -> R
             })
         }
         "forecast" => {
-            let view: ForecastView = asking.of(&format!("forecast?lose={name}")).await?;
-            rendered(&Forecast { told: &view })
+            let view: ForecastView = client.of(&format!("forecast?lose={name}")).await?;
+            rendered(&Forecast { view: &view })
         }
         "schedule" => {
-            let jobs: Vec<JobView> = asking.of("schedule").await?;
+            let jobs: Vec<JobView> = client.of("schedule").await?;
             rendered(&Schedule { jobs })
         }
         _ => Err(ApiError::nothing_here().into_response()),
     }
 }
 
-#[expect(clippy::result_large_err, reason = "whatever fails here is answered as it is")]
+#[expect(clippy::result_large_err, reason = "an error here is a complete response")]
 fn rendered(page: &impl Template) -> Result<String, Response> {
     page.render().map_err(|source| {
         ApiError::Internal {
@@ -257,23 +257,23 @@ impl Instances {
 #[template(path = "explain.html")]
 struct ExplanationPage<'a> {
     /// All matches of the name; for an instance also the recoveries that moved it.
-    told: Vec<(ExplanationView, Option<Vec<RecoveryView>>)>,
+    explanations: Vec<(ExplanationView, Option<Vec<RecoveryView>>)>,
     freezes: &'a [FreezeView],
     may: bool,
 }
 
-async fn explained(asking: &PageRequest<'_>, path: &str) -> Result<String, Response> {
-    let (found, may): (Vec<ExplanationView>, _) = (asking.of(path).await?, asking.may().await);
+async fn explained(client: &PageRequest<'_>, path: &str) -> Result<String, Response> {
+    let (found, may): (Vec<ExplanationView>, _) = (client.of(path).await?, client.may().await);
     let findings = found
         .iter()
         .flat_map(|one| &one.needs)
         .flat_map(|need| &need.findings);
-    let freezes = asking.freezes(may, findings).await?;
+    let freezes = client.freezes(may, findings).await?;
     let mut explained = Vec::new();
     for one in found {
         let past = match &one.id {
             Some(id) => Some(
-                asking
+                client
                     .of(&format!("recoveries?all=true&limit=50&instance={id}"))
                     .await?,
             ),
@@ -283,7 +283,7 @@ async fn explained(asking: &PageRequest<'_>, path: &str) -> Result<String, Respo
     }
     let freezes = &freezes;
     rendered(&ExplanationPage {
-        told: explained,
+        explanations: explained,
         freezes,
         may,
     })
@@ -350,10 +350,10 @@ struct History {
     next: Option<u32>,
 }
 
-async fn history(asking: &PageRequest<'_>, shown: &str) -> Result<String, Response> {
+async fn history(client: &PageRequest<'_>, shown: &str) -> Result<String, Response> {
     let limit = shown.parse().unwrap_or(FIRST_SHOWN).clamp(1, MOST_SHOWN);
     let path = format!("recoveries?all=true&downtime=true&limit={limit}");
-    let recoveries: Vec<RecoveryView> = asking.of(&path).await?;
+    let recoveries: Vec<RecoveryView> = client.of(&path).await?;
     let is_all = u32::try_from(recoveries.len()).is_ok_and(|len| len < limit);
     let next = (!is_all && limit < MOST_SHOWN).then(|| (limit + MORE_SHOWN).min(MOST_SHOWN));
     rendered(&History { recoveries, next })
@@ -409,7 +409,7 @@ fn tries(one: &InstanceView) -> String {
     }
 }
 
-const fn is_seen_to(one: &InstanceView) -> bool {
+const fn is_acknowledged(one: &InstanceView) -> bool {
     one.seen_to.is_some()
 }
 
@@ -424,7 +424,7 @@ fn name_of<'a>(story: &'a RecoveryHistoryView, id: &'a str) -> &'a str {
 #[derive(Template)]
 #[template(path = "forecast.html")]
 struct Forecast<'a> {
-    told: &'a ForecastView,
+    view: &'a ForecastView,
 }
 
 fn fits(one: &LandingView) -> Piece {
@@ -467,7 +467,7 @@ fn short(one: &SegmentForecastView) -> Vec<&OutcomeView> {
 fn with_room(one: &SegmentForecastView) -> Piece {
     let good = one.hosts.iter().filter(|host| host.room == Room::Enough).count() as u64;
     if good == 0 {
-        return mark("unknown", "no host of it can be lost");
+        return mark("unknown", "the segment cannot lose any host");
     }
     let rest = if good == one.hosts.len() as u64 {
         format!("each of {}", many(good, "host"))
@@ -483,7 +483,7 @@ fn unread(view: &ForecastView) -> String {
 
 /// Renders the number of items that the page omits.
 fn more(all: impl Borrow<usize>, command: &str) -> Piece {
-    match all.borrow().saturating_sub(TOLD) {
+    match all.borrow().saturating_sub(MAX_LISTED) {
         0 => Piece::nothing(),
         more => Piece(format!(
             "<p class=\"soft\">and {more} more: {command} -f json</p>"

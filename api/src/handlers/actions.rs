@@ -21,7 +21,7 @@ use crate::types::action::{ActionView, NewWord, WordKind};
 pub(crate) const CONFIRM_NOT_RUNNING: &str = "os_masakari_api:operator:vouch";
 
 /// Maximum length of the stored user name, in characters. The user's id and the reason have to fit beside it.
-const LONGEST_NAME: usize = 32;
+const MAX_NAME_CHARS: usize = 32;
 
 /// Submits an action.
 pub(crate) async fn submit(
@@ -38,18 +38,18 @@ pub(crate) async fn submit(
     let by = actions::signed(&name_of(&caller), body.reason.as_deref())
         .map_err(|why| ApiError::bad_request(format!("Invalid input for field/attribute reason: {why}")))?;
     let ids = access_log::request_ids(&extensions).unwrap_or_default();
-    let speaker = Requester {
+    let requester = Requester {
         app: &app,
         by,
         request: ids.own,
     };
     let accepted = match body.kind {
-        WordKind::Approve => speaker.of_recovery(&body, OperatorCommand::Approve).await?,
-        WordKind::Abort => speaker.of_recovery(&body, OperatorCommand::Reject).await?,
-        WordKind::Success => speaker.of_instance(&body, ResolutionKind::Success).await?,
-        WordKind::Failure => speaker.of_instance(&body, ResolutionKind::Failure).await?,
-        WordKind::Retry => speaker.of_instance(&body, ResolutionKind::Retry).await?,
-        WordKind::Ignore => speaker.of_instance(&body, ResolutionKind::Ignore).await?,
+        WordKind::Approve => requester.of_recovery(&body, OperatorCommand::Approve).await?,
+        WordKind::Abort => requester.of_recovery(&body, OperatorCommand::Reject).await?,
+        WordKind::Success => requester.of_instance(&body, ResolutionKind::Success).await?,
+        WordKind::Failure => requester.of_instance(&body, ResolutionKind::Failure).await?,
+        WordKind::Retry => requester.of_instance(&body, ResolutionKind::Retry).await?,
+        WordKind::Ignore => requester.of_instance(&body, ResolutionKind::Ignore).await?,
     };
     app.notify.notify();
     answer(&accepted)
@@ -65,8 +65,8 @@ pub(crate) fn not_for_monitors(app: &ApiState, caller: &Caller) -> Result<(), Ap
         None => Ok(()),
         Some(host) => Err(ApiError::NotYours {
             message: format!(
-                "This caller is a monitor, bound to host {host} by [api] reporter_binding: monitors report, and say nothing of \
-                 recoveries."
+                "This caller is a monitor, bound to host {host} by [api] reporter_binding. Monitors may only report \
+                 failures."
             ),
         }),
     }
@@ -83,10 +83,10 @@ pub(super) fn name_of(caller: &Caller) -> String {
     let name: String = name
         .chars()
         .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
+        .take(MAX_NAME_CHARS)
         .collect();
     match (name.as_str(), who.user_id.as_str()) {
-        ("", "") => "nobody whom Keystone knows".to_owned(),
+        ("", "") => "unauthenticated caller".to_owned(),
         ("", id) => format!("Keystone user {id}"),
         (name, id) => format!("{name}, Keystone user {id}"),
     }
@@ -114,7 +114,7 @@ struct Requester<'a> {
 }
 
 impl Requester<'_> {
-    /// Writes the intent to the audit log before the action is stored, so that every action has a known operator.
+    /// Writes the intent to the audit log before the action is stored, so that the operator of every action is known.
     async fn intend(&self, host: &str, recovery: RecoveryId, text: &str) -> Result<(), ApiError> {
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
         entry.recovery = Some(recovery.to_string());
@@ -131,13 +131,11 @@ impl Requester<'_> {
         let (kind, wanted) = (body.kind, body.recovery.as_deref());
         if body.instance.is_some() || body.on.is_some() {
             return Err(ApiError::bad_request(format!(
-                "{kind} is a word about a recovery: leave instance and on out"
+                "{kind} applies to a recovery: omit instance and on"
             )));
         }
         let wanted = wanted.ok_or_else(|| {
-            ApiError::bad_request(format!(
-                "{kind} is a word about a recovery: name it in recovery, by its id"
-            ))
+            ApiError::bad_request(format!("{kind} applies to a recovery: set recovery to its id"))
         })?;
         let missing = || ApiError::not_found(format!("No recovery has the id {wanted}."));
         let id: RecoveryId = wanted.parse().map_err(|_| missing())?;
@@ -152,10 +150,12 @@ impl Requester<'_> {
         if actions::is_said(&story, word) {
             return Ok(view(true));
         }
-        actions::accepts(&story).map_err(refused)?;
+        actions::accepts(&story, word, &body.waits).map_err(refused)?;
         self.intend(&story.summary.host, id, kind.as_str()).await?;
         let desk = self.app.desk.as_ref();
-        actions::submit(desk, id, word, &self.by).await.map_err(refused)?;
+        actions::submit(desk, id, word, &body.waits, &self.by)
+            .await
+            .map_err(refused)?;
         Ok(view(false))
     }
 
@@ -163,7 +163,7 @@ impl Requester<'_> {
         let kind = body.kind;
         let wanted = body.instance.as_deref().ok_or_else(|| {
             ApiError::bad_request(format!(
-                "{kind} is a word about an instance: name it in instance, by its id or name"
+                "{kind} applies to an instance: set instance to its id or name"
             ))
         })?;
         let desk = self.app.desk.as_ref();
@@ -175,7 +175,7 @@ impl Requester<'_> {
             .is_some_and(|named| *named != id.to_string())
         {
             return Err(ApiError::Conflict {
-                message: format!("{wanted} is of recovery {id}: nothing was written"),
+                message: format!("{wanted} belongs to recovery {id}; nothing was changed"),
             });
         }
         line.accepts(word, body.on.as_deref()).map_err(refused)?;

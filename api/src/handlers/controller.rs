@@ -50,7 +50,7 @@ pub(crate) async fn from_nova(State(app): State<ApiState>, params: Params, _: Au
     let by = params.last("by").unwrap_or(BY[0]);
     if !BY.contains(&by) {
         return Err(ApiError::bad_request(format!(
-            "Invalid value for by: {by:?} is none of {}",
+            "Invalid value for by: {by:?} is not one of {}",
             BY.join(", ")
         )));
     }

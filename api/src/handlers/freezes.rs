@@ -19,9 +19,9 @@ use crate::types::freeze::NewFreeze;
 
 /// Maximum time that an answer waits for the engines to apply a freeze. It is below the clients' timeout; a client that
 /// repeats the request continues to wait.
-const LIMIT: Duration = Duration::from_secs(10);
+const WAIT_LIMIT: Duration = Duration::from_secs(10);
 
-/// Lists the active freezes, the one that ends first at the top.
+/// Lists the active freezes, by their end.
 pub(crate) async fn list(State(app): State<ApiState>, _: AuthorisedRequest) -> Answer {
     let listed = app.freezes.freezes().await.map_err(away)?;
     let views: Vec<_> = listed.iter().map(FreezeView::from).collect();
@@ -57,7 +57,7 @@ impl Requester {
 /// Completes the work even if the caller disconnects, so that the outcome of every started action is in the audit log.
 pub(super) async fn to_the_end(work: impl Future<Output = Answer> + Send + 'static) -> Answer {
     let done = tokio::spawn(work).await;
-    done.map_err(|_| Bug("a request that ended without an answer"))?
+    done.map_err(|_| Bug("a request without an answer"))?
 }
 
 /// Starts a freeze.
@@ -88,7 +88,7 @@ async fn begin(app: ApiState, by: Requester, wish: FreezeRequest) -> Answer {
         tracing::info!(by = %hand.by, freeze = %written.line.freeze.sentence(), "freeze started");
     }
     app.notify.notify();
-    let waited = freezes::wait(app.desk.as_ref(), &what, LIMIT, |_| {}).await;
+    let waited = freezes::wait(app.desk.as_ref(), &what, WAIT_LIMIT, |_| {}).await;
     let waited = waited.map_err(away)?;
     let view = freezes::render_frozen(&written, &what, &waited, &seen);
     reply::with_status(StatusCode::CREATED, "freeze", &view)
@@ -110,11 +110,8 @@ async fn end(app: ApiState, by: Requester, number: String) -> Answer {
     let found = listed
         .iter()
         .find(|line| line.freeze.number.to_string() == number);
-    let found = found.ok_or_else(|| {
-        ApiError::not_found(format!(
-            "No freeze in force has the number {number}: it has ended, or never was."
-        ))
-    })?;
+    let found =
+        found.ok_or_else(|| ApiError::not_found(format!("No active freeze has the number {number}.")))?;
     let hand = by.hand(&app);
     let (thawed, unaudited) = hand.thaw(&FreezeView::from(found)).await.map_err(refused)?;
     tracing::info!(by = %hand.by, freeze = %found.freeze.what(), "freeze ended by an operator");

@@ -13,7 +13,7 @@ use crate::live::{EventListener, StopSignal};
 use crate::state::ApiState;
 
 /// Interval of comments in an idle stream. They show the client that the server is still there.
-const COMMENT: Duration = Duration::from_secs(10);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub(crate) async fn listen(
     State(app): State<ApiState>,
@@ -21,12 +21,12 @@ pub(crate) async fn listen(
     AuthorisedRequest { caller, .. }: AuthorisedRequest,
 ) -> Answer {
     let place = app.streams.place().ok_or_else(|| ApiError::Unavailable {
-        service: "A place for one more who listens",
-        source: "as many listen as may".into(),
+        service: "Another event stream",
+        source: "the limit of event streams is reached".into(),
     })?;
     let StopSignal(stop) = extensions.get::<StopSignal>().cloned().unwrap_or_default();
     let listening = EventListener::new(app, place, stop, caller.identity.expires_at);
-    let events = Sse::new(listening.events()).keep_alive(KeepAlive::new().interval(COMMENT));
+    let events = Sse::new(listening.events()).keep_alive(KeepAlive::new().interval(KEEP_ALIVE_INTERVAL));
     let mut response: Response = events.into_response();
     // Prevents nginx from buffering the stream.
     let unbuffered = HeaderValue::from_static("no");

@@ -15,10 +15,11 @@ use crate::reply;
 use crate::state::ApiState;
 use crate::types::heartbeat::NewSignature;
 
-/// The header that names those hosts with lost planes that Nova shows down.
+/// The header with the hosts that have lost planes and that Nova shows down.
 const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
 
-/// Limit of that header, in bytes: proxies take few kilobytes. Hosts beyond it are named once earlier ones have been reported.
+/// Limit of that header, in bytes: proxies accept a few kilobytes. Hosts beyond it are listed after earlier ones have
+/// been reported.
 const MAX_DOWN_BYTES: usize = 6_000;
 
 /// Accepts a heartbeat. It is written within one or two seconds, in a batch with those of other monitors.
@@ -34,15 +35,15 @@ pub(crate) async fn heartbeat(
         .options
         .may_sign(&reporter, is_admitted, &host)
         .map_err(|why| ApiError::NotYours {
-            message: format!("This caller may not sign for the monitors of {host}: {why}."),
+            message: format!("This caller may not send heartbeats for monitors of {host}: {why}."),
         })?;
     let bound = app.binding.options.host_of(&reporter).as_deref() == Some(host.as_str());
     let signature = body.of(host.clone(), kind, bound, app.clock.wall());
     let planes = signature.planes.iter().flatten();
     let cut_off: BTreeSet<String> = planes.map(|(host, _)| host.clone()).collect();
     app.signs.take(signature).map_err(|refused| match refused {
-        RejectedHeartbeat::Stranger => ApiError::not_found(format!(
-            "Host {host} is in no failover segment, so nothing is expected of its monitors."
+        RejectedHeartbeat::UnknownHost => ApiError::not_found(format!(
+            "Host {host} is in no failover segment, and its monitor watches no host of one, so its heartbeats are not recorded."
         )),
         RejectedHeartbeat::TooMany(wait) => ApiError::too_many(wait),
     })?;
@@ -53,7 +54,8 @@ pub(crate) async fn heartbeat(
     Ok(answer.into_response())
 }
 
-/// Returns those of the hosts that Nova shows down. The monitor reports them as stopped. Otherwise a host that has lost its storage,
+/// Returns the hosts of `cut_off` that Nova shows down. The monitor reports them as stopped. Otherwise a host that has
+/// lost its storage,
 /// and its nova-compute with it, would not be recovered.
 async fn down_in_nova(app: &ApiState, cut_off: &BTreeSet<String>) -> Option<HeaderValue> {
     if cut_off.is_empty() {
@@ -80,7 +82,7 @@ pub(super) fn kind_of(word: &str) -> Result<MonitorKind, ApiError> {
     MonitorKind::from_word(word).ok_or_else(|| {
         let kinds: Vec<&str> = MonitorKind::ALL.iter().map(|kind| kind.as_str()).collect();
         ApiError::not_found(format!(
-            "No monitor is called {word:?}: there are {}.",
+            "Unknown kind of monitor {word:?}; valid kinds: {}.",
             kinds.join(", ")
         ))
     })

@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_are_taken_as_programs_write_them() {
+    fn integers_are_accepted_in_canonical_form() {
         let cases = [
             ("1", Some(1)),
             ("42", Some(42)),

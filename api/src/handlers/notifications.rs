@@ -38,8 +38,8 @@ pub(crate) async fn list(State(app): State<ApiState>, params: Params, _: Authori
     reply::ok("notifications", &views)
 }
 
-/// Creates a notification (N2). The row is the queue: once it is written, the notification is safe. The poke only makes an engine
-/// start sooner.
+/// Creates a notification (N2). The row is the queue: once it is written, the notification is safe. The wake-up only
+/// makes an engine start sooner.
 pub(crate) async fn create(
     State(app): State<ApiState>,
     request: AuthorisedRequest<NewNotification>,

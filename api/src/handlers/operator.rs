@@ -23,7 +23,7 @@ use crate::reply;
 use crate::state::ApiState;
 
 /// Default time span of a host's history, in seconds.
-const USUAL_SPAN_SECONDS: i64 = 1_200;
+const DEFAULT_SPAN_SECONDS: i64 = 1_200;
 
 /// The formats of a recovery's report. The first is the default.
 pub(crate) const REPORTS: &[&str] = &["md", "html"];
@@ -85,7 +85,7 @@ pub(crate) async fn of_host(
     let seen = app.lookout.look().await.map_err(away)?;
     explained(&seen, &name, |one| matches!(one.subject, HostOrInstance::Host(_))).ok_or_else(|| {
         ApiError::not_found(format!(
-            "No host is called {name}: it is in no segment, and Nova is not known to have it."
+            "No host has the name {name}: it is in no segment, and not among the hosts read from Nova."
         ))
     })?
 }
@@ -100,12 +100,12 @@ pub(crate) async fn past(
     let to = params.time("to")?.unwrap_or_else(|| app.clock.wall());
     let from = params
         .time("from")?
-        .unwrap_or_else(|| to.minus_seconds(USUAL_SPAN_SECONDS));
+        .unwrap_or_else(|| to.minus_seconds(DEFAULT_SPAN_SECONDS));
     let span = Span { from, to };
     let lasts =
-        u64::try_from(to.micros_since(from)).map_err(|_| ApiError::bad_request("to is before from"))?;
+        u64::try_from(to.micros_since(from)).map_err(|_| ApiError::bad_request("`to` is before `from`"))?;
     if Duration::from_micros(lasts) > past::LONGEST {
-        return Err(ApiError::bad_request("from and to are more than a day apart"));
+        return Err(ApiError::bad_request("`from` and `to` are more than a day apart"));
     }
     let found = app.desk.past(&name, span).await.map_err(away)?;
     let missing = || ApiError::not_found(format!("{} {name}.", past::NOTHING));
@@ -157,7 +157,7 @@ pub(crate) async fn recoveries(State(app): State<ApiState>, params: Params, _: A
     let state = params.last("state").map(|word| {
         state(word).ok_or_else(|| {
             ApiError::bad_request(format!(
-                "Invalid value for state: {word:?} is none of {}",
+                "Invalid value for state: {word:?} is not one of {}",
                 STATES.join(", ")
             ))
         })
@@ -244,7 +244,7 @@ pub(crate) async fn report(
         "html" => "text/html; charset=utf-8",
         other => {
             return Err(ApiError::bad_request(format!(
-                "Invalid value for format: {other:?} is none of {}",
+                "Invalid value for format: {other:?} is not one of {}",
                 REPORTS.join(", ")
             )));
         }

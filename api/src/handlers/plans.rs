@@ -157,7 +157,7 @@ async fn write(app: ApiState, name: String, by: String, request: String, wish: P
         let instances = planning::given_back(&moved(&app, &looked).await?);
         if instances.is_empty() {
             let why = format!(
-                "nothing that was moved away from {} can go back",
+                "no instance that was moved away from {} can move back",
                 looked.view.host.name
             );
             return Err(refused(planning::refused(&why)));

@@ -25,20 +25,20 @@ const fn refusal(status: u16, key: &'static str, name: &'static str, about: &'st
 #[rustfmt::skip] // A line for a status.
 pub(super) const REFUSALS: &[Refusal] = &[
     refusal(400, "badRequest", "BadRequest", "The microversion, the project in the path, the body or a parameter is wrong."),
-    refusal(401, "error", "Unauthorized", "There is no token, or it is not good."),
-    refusal(403, "forbidden", "Forbidden", "The policy does not allow it, or Nova does not."),
-    refusal(404, "itemNotFound", "NotFound", "There is nothing here."),
-    refusal(405, "badMethod", "MethodNotAllowed", "This is not to be done to anybody."),
-    refusal(406, "masakariFault", "NotAcceptable", "The microversion is not one of this API."),
+    refusal(401, "error", "Unauthorized", "The token is missing or invalid."),
+    refusal(403, "forbidden", "Forbidden", "The policy or Nova does not allow it."),
+    refusal(404, "itemNotFound", "NotFound", "There is no such resource."),
+    refusal(405, "badMethod", "MethodNotAllowed", "The method is never allowed on this resource."),
+    refusal(406, "masakariFault", "NotAcceptable", "The API does not support the microversion."),
     refusal(408, "masakariFault", "RequestTimeout", "The body did not arrive in time."),
-    refusal(409, "conflictingRequest", "Conflict", "What is stored stands against it."),
+    refusal(409, "conflictingRequest", "Conflict", "The stored state does not allow it."),
     refusal(413, "overLimit", "ContentTooLarge", "The body is larger than `max_request_body_size`."),
     refusal(414, "masakariFault", "UriTooLong", "The path and its query are longer than `max_header_line`."),
-    refusal(415, "badMediaType", "UnsupportedMediaType", "`Content-Type` names something else than JSON."),
-    refusal(429, "overLimit", "TooManyRequests", "Too much is asked in too short a time; `Retry-After` says how long to wait."),
+    refusal(415, "badMediaType", "UnsupportedMediaType", "`Content-Type` is not JSON."),
+    refusal(429, "overLimit", "TooManyRequests", "Too many requests; `Retry-After` has the time to wait."),
     refusal(431, "masakariFault", "RequestHeaderFieldsTooLarge", "A header is longer than `max_header_line`."),
-    refusal(500, "masakariFault", "InternalServerError", "Something is wrong here; the log has it under the request's id."),
-    refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database is not to be reached; try again later."),
+    refusal(500, "masakariFault", "InternalServerError", "An internal error; the log has the cause with the request's id."),
+    refusal(503, "serviceUnavailable", "ServiceUnavailable", "Keystone, Nova or the database cannot be reached; try again later."),
 ];
 
 /// The error statuses of every route that needs a token.
@@ -62,12 +62,12 @@ pub(super) fn headers() -> Value {
             "schema": {"type": "string", "pattern": "^req-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"},
         },
         "microversion": {
-            "description": "The microversion this answer speaks",
+            "description": "The microversion of this answer",
             "required": true,
             "schema": {"type": "string", "pattern": r"^instance-ha [0-9]+\.[0-9]+$"},
         },
         "vary": {
-            "description": "That another microversion may give another answer",
+            "description": "The answer depends on the microversion",
             "required": true,
             "schema": {"type": "string", "const": "OpenStack-API-Version"},
         },
@@ -150,11 +150,11 @@ pub(super) fn of(operation: &Operation) -> Value {
 
 fn success(success: &Success) -> Option<(u16, Value)> {
     match success {
-        Success::Open(status, "Health") => Some((*status, health("It does."))),
+        Success::Open(status, "Health") => Some((*status, health("The service accepts requests."))),
         Success::Open(status, schema) => {
             let content = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
             let answer = json!({
-                "description": "What was asked for.",
+                "description": "The requested data.",
                 "headers": request_id(),
                 "content": {"application/json": content},
             });
@@ -162,7 +162,7 @@ fn success(success: &Success) -> Option<(u16, Value)> {
         }
         Success::One(status, key, schema, links) => {
             let item = json!({"$ref": format!("#/components/schemas/{schema}")});
-            let mut answer = spoken("What was asked for.", &rooted(key, &item));
+            let mut answer = with_microversion("The requested data.", &rooted(key, &item));
             if !links.is_empty() {
                 let links: Map<String, Value> = links
                     .iter()
@@ -181,13 +181,16 @@ fn success(success: &Success) -> Option<(u16, Value)> {
         }
         Success::Many(key, schema) => {
             let items = json!({"type": "array", "items": {"$ref": format!("#/components/schemas/{schema}")}});
-            Some((200, spoken("What was asked for.", &rooted(key, &items))))
+            Some((
+                200,
+                with_microversion("The requested data.", &rooted(key, &items)),
+            ))
         }
         Success::Stream => {
             let content = json!({"schema": {"type": "string"}});
             let answer = json!({
-                "description": "Events, until either side ends it.",
-                "headers": spoken_headers(),
+                "description": "A stream of events, until the client or the server ends it.",
+                "headers": microversion_headers(),
                 "content": {"text/event-stream": content},
             });
             Some((200, answer))
@@ -198,15 +201,15 @@ fn success(success: &Success) -> Option<(u16, Value)> {
                 .map(|kind| ((*kind).to_owned(), json!({"schema": {"type": "string"}})))
                 .collect();
             let answer = json!({
-                "description": "What was asked for.",
-                "headers": spoken_headers(),
+                "description": "The requested data.",
+                "headers": microversion_headers(),
                 "content": contents,
             });
             Some((200, answer))
         }
         Success::Nothing => Some((
             204,
-            json!({"description": "It is done.", "headers": spoken_headers()}),
+            json!({"description": "The action succeeded.", "headers": microversion_headers()}),
         )),
         Success::Never => None,
     }
@@ -218,16 +221,16 @@ fn rooted(key: &str, value: &Value) -> Value {
 }
 
 /// Returns an answer with microversion headers, in JSON by either of its media types.
-fn spoken(about: &str, schema: &Value) -> Value {
+fn with_microversion(about: &str, schema: &Value) -> Value {
     let content = json!({"schema": schema});
     json!({
         "description": about,
-        "headers": spoken_headers(),
+        "headers": microversion_headers(),
         "content": {"application/json": content, "application/vnd.openstack.masakari+json": content},
     })
 }
 
-fn spoken_headers() -> Value {
+fn microversion_headers() -> Value {
     json!({
         "x-openstack-request-id": {"$ref": "#/components/headers/requestId"},
         "OpenStack-API-Version": {"$ref": "#/components/headers/microversion"},
@@ -243,7 +246,7 @@ fn refused(refusal: &Refusal, about: &str) -> Value {
     let mut headers = request_id();
     if refusal.status == 401 {
         headers["WWW-Authenticate"] = json!({
-            "description": "Where to get a token",
+            "description": "The address of Keystone",
             "required": true,
             "schema": {"type": "string"},
         });

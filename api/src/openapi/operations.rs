@@ -102,22 +102,25 @@ pub(super) type Link = (
 
 /// The tags, each with its description.
 pub(super) const TAGS: &[(&str, &str)] = &[
-    ("segments", "Groups of hosts that stand in for one another"),
+    (
+        "segments",
+        "Groups of hosts that take over instances from each other",
+    ),
     ("hosts", "Compute hosts of a segment"),
     ("notifications", "Reports of failures"),
-    ("vmoves", "Instances of a failed host and where they went"),
+    ("vmoves", "Instances of a failed host and their new hosts"),
     (
         "operator",
-        "The region as operators see it, read from the database; a route that asks Nova says so",
+        "The region from the operator's view, read from the database; routes that query Nova are marked",
     ),
     ("monitors", "Heartbeats of monitors"),
-    ("boot guard", "Whether a host may go to work"),
-    ("extensions", "What this API offers"),
+    ("boot guard", "Permission for nova-compute to start"),
+    ("extensions", "The extensions of this API"),
     ("versions", "Versions of this API"),
     ("service", "The service itself"),
     (
         "refused",
-        "Routes that exist to say 405, where clients of Masakari know it",
+        "Routes that answer 405, for compatibility with Masakari",
     ),
 ];
 
@@ -175,7 +178,7 @@ fn never() -> Vec<Operation> {
             id: id_of(&route).into(),
             method: route.method,
             tag: "refused",
-            summary: "Not to be done to anybody",
+            summary: "Method not allowed (Masakari compatibility)",
             success: Success::Never,
             ..PLAIN
         })

@@ -59,7 +59,7 @@ impl<'a> Page<'a> {
         self.paragraph(&format!("# {} API", text(&document["info"]["title"])));
         self.paragraph(text(&document["info"]["description"]));
         self.paragraph(
-            "The same as an OpenAPI 3.1 document is served at `/openapi.json`, printed by `tachi openapi`, and kept in \
+            "The OpenAPI 3.1 document is at `/openapi.json`, in the output of `tachi openapi`, and in \
              [openapi.json](openapi.json).",
         );
         self.paragraph(&format!(
@@ -111,7 +111,7 @@ impl<'a> Page<'a> {
                 let rule = operation["x-policy-rule"].as_str();
                 let who = match (rule, operation.get("security")) {
                     (Some(rule), _) => format!("`{rule}`"),
-                    (None, Some(_)) => "anybody".to_owned(),
+                    (None, Some(_)) => "every client".to_owned(),
                     (None, None) => "any valid token".to_owned(),
                 };
                 vec![
@@ -184,7 +184,7 @@ impl<'a> Page<'a> {
                 self.table(&["field", "type", "needed", "about"], &rows);
             }
             if shapes_need_one(inner) {
-                self.paragraph("At least one of them is needed.");
+                self.paragraph("At least one of these fields is required.");
             }
         }
         for (_, example) in fields(&content["examples"]) {
@@ -243,8 +243,8 @@ impl<'a> Page<'a> {
     fn errors(&mut self) {
         self.paragraph("## Errors");
         self.paragraph(
-            "The body has one root key, and under it `code`, the status, and `message`, for people. Every answer has an \
-             `x-openstack-request-id`; answers of routes also tell the microversion they speak.",
+            "The body has one root key with `code`, the status, and `message`, a text for people. Every answer has an \
+             `x-openstack-request-id`; answers of routes also have the microversion.",
         );
         let document = self.document;
         let mut rows: Vec<Vec<String>> = fields(&document["components"]["responses"])
@@ -293,7 +293,7 @@ fn about(schema: &Value) -> String {
         .or_else(|| schema["oneOf"][0].get("description"));
     let mut about = described.map_or("", text).to_owned();
     if schema["deprecated"] == true {
-        about.push_str(" (no use)");
+        about.push_str(" (deprecated)");
     }
     about
 }

@@ -28,33 +28,34 @@ pub(super) fn all() -> Value {
         "microversion": {
             "name": "OpenStack-API-Version",
             "in": "header",
-            "description": "The microversion to speak; entries of other services are ignored",
+            "description": "The requested microversion; entries of other services are ignored",
             "schema": {"type": "string"},
             "examples": examples,
         },
         "limit": {
             "name": "limit",
             "in": "query",
-            "description": "The most rows to answer with; above the operator's maximum it is that",
+            "description": "Maximum number of rows; limited to the operator's maximum",
             "schema": {"type": "integer", "minimum": 0},
         },
         "marker": {
             "name": "marker",
             "in": "query",
-            "description": "The `id` of the last row seen; 400 if there is no such row",
+            "description": "The `id` of the last row of the previous page; 400 if there is no such row",
             "schema": {"type": "integer", "minimum": 0},
         },
         "page_size": {
             "name": "page_size",
             "in": "query",
-            "description": "Checked like `limit`, and means nothing",
+            "description": "Validated like `limit`, without effect",
             "schema": {"type": "integer", "minimum": 0},
             "deprecated": true,
         },
         "sort_dir": {
             "name": "sort_dir",
             "in": "query",
-            "description": "The direction of each sort key; keys without one have the first. 400 if there are more than keys",
+            "description": "The direction of each sort key; the first is the default for keys without one. 400 if \
+             there are more directions than keys",
             "schema": {"type": "array", "items": {"type": "string", "enum": ["asc", "desc"]}, "default": ["desc"]},
             "style": "form",
             "explode": true,
@@ -73,15 +74,15 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                     json!({"type": "string", "minLength": 1}),
                 ),
                 "hostname" => (
-                    "The name of a host, as Nova has it",
+                    "The name of a host in Nova",
                     json!({"type": "string", "minLength": 1}),
                 ),
                 "kind" => (
-                    "Which monitor of the host",
+                    "The kind of monitor",
                     json!({"type": "string", "enum": MonitorKind::ALL}),
                 ),
                 "instance" => (
-                    "The id of an instance, the beginning of it, or its name",
+                    "The id of an instance, the start of the id, or the name",
                     json!({"type": "string", "minLength": 1}),
                 ),
                 "freeze" => (
@@ -98,7 +99,7 @@ pub(super) fn of_path(path: &str) -> Vec<Value> {
                 ),
                 "id" => ("The id of a version", json!({"type": "string", "minLength": 1})),
                 _ => (
-                    "A UUID, in lower-case hyphenated form, or the row's number; other forms name nothing",
+                    "A UUID in lower-case hyphenated form, or the row's number; other forms match nothing",
                     json!({"type": "string", "format": "uuid"}),
                 ),
             };
@@ -163,7 +164,7 @@ fn sort_key(columns: &[&str]) -> Value {
     json!({
         "name": "sort_key",
         "in": "query",
-        "description": "What to sort by; `created_at` and `id` are appended",
+        "description": "The sort key; `created_at` and `id` are appended",
         "schema": {"type": "array", "items": {"type": "string", "enum": columns}, "default": ["created_at"]},
         "style": "form",
         "explode": true,

@@ -67,6 +67,7 @@ fn operators(schemas: &mut Map<String, Value>) {
     view::<tachi_operator::EvidenceView>(schemas);
     view::<tachi_operator::LevelView>(schemas);
     view::<tachi_operator::LevelSeenView>(schemas);
+    view::<tachi_operator::DiskView>(schemas);
     view::<tachi_operator::HostedView>(schemas);
     view::<tachi_operator::VmoveView>(schemas);
     view::<tachi_operator::RecoveryView>(schemas);

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn every_attribute_of_a_caller_can_be_asked_for() {
+    fn rules_can_use_every_attribute_of_a_caller() {
         let rule = "os_masakari_api:segments:index";
         let plain = caller();
         let alone = Caller {
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_an_administrator_can_be_said_by_any_attribute() {
+    fn any_attribute_can_define_the_administrator() {
         for (check, expected) in [
             ("user_id:u1", true),
             ("user_id:%(user_id)s", true),

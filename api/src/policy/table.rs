@@ -63,11 +63,11 @@ const FREEZE: &str = "/operator/v1/freezes/{freeze}";
 #[rustfmt::skip] // A rule each.
 const RULES: &[RuleDefault] = &[
     RuleDefault::new("context_is_admin", "role:admin",
-        "Who is an administrator: whom the check is_admin:True admits, and with it every rule that is not changed.", &[]),
+        "The administrators: callers that the check is_admin:True admits, and with it every unchanged rule.", &[]),
     RuleDefault::new("admin_or_owner", "is_admin:True or project_id:%(project_id)s",
-        "An administrator or anybody with a token for a project. No default uses it.", &[]),
+        "An administrator, or any caller with a token for a project. No default uses it.", &[]),
     RuleDefault::new("admin_api", "is_admin:True",
-        "What the rules below stand on.", &[]),
+        "An administrator. The rules below refer to it.", &[]),
 
     RuleDefault::new("os_masakari_api:segments:index", VIEWING,
         "List failover segments.", &[op("GET", SEGMENTS)]),
@@ -76,7 +76,7 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:segments:create", ADMIN,
         "Create a failover segment.", &[op("POST", SEGMENTS)]),
     RuleDefault::new("os_masakari_api:segments:update", ADMIN,
-        "Change a failover segment: its name, its recovery method, whether it is protected at all.", &[op("PUT", SEGMENT)]),
+        "Change a failover segment: its name, its recovery method, or whether it is enabled.", &[op("PUT", SEGMENT)]),
     RuleDefault::new("os_masakari_api:segments:delete", ADMIN,
         "Delete a failover segment with its hosts.", &[op("DELETE", SEGMENT)]),
     RuleDefault::new("os_masakari_api:segments:discoverable", ADMIN,
@@ -89,22 +89,23 @@ const RULES: &[RuleDefault] = &[
     RuleDefault::new("os_masakari_api:os-hosts:create", ADMIN,
         "Add a host to a segment.", &[op("POST", HOSTS)]),
     RuleDefault::new("os_masakari_api:os-hosts:update", ADMIN,
-        "Change a host: reserve it, put it in maintenance or end that.", &[op("PUT", HOST)]),
+        "Change a host: reserve it, or set or clear its maintenance.", &[op("PUT", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:delete", ADMIN,
-        "Take a host out of a segment.", &[op("DELETE", HOST)]),
+        "Remove a host from a segment.", &[op("DELETE", HOST)]),
     RuleDefault::new("os_masakari_api:os-hosts:discoverable", ADMIN,
         "See hosts in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:notifications:index", VIEWING,
         "List notifications.", &[op("GET", NOTIFICATIONS)]),
     RuleDefault::new("os_masakari_api:notifications:detail", VIEWING,
-        "Show a notification and how its recovery goes.", &[op("GET", NOTIFICATION)]),
+        "Show a notification and the progress of its recovery.", &[op("GET", NOTIFICATION)]),
     RuleDefault::new("os_masakari_api:notifications:create", ADMIN,
-        "Report a failure: what monitors do. Add \" or role:masakari_monitor\" to let monitors have a user that can do \
-         nothing else.", &[op("POST", NOTIFICATIONS)]),
+        "Report a failure, as monitors do. Add \" or role:masakari_monitor\" for a user of monitors without other \
+         permissions.", &[op("POST", NOTIFICATIONS)]),
     RuleDefault::new("os_masakari_api:notifications:create:compute_host", CREATE,
-        "Report a failed host. %(hostname)s, %(type)s, %(user_name)s and %(bound_host)s are known here and in the next two: \
-         what is reported, by whom, and the host that the reporter is bound to.", &[op("POST", NOTIFICATIONS)]),
+        "Report a failed host. %(hostname)s, %(type)s, %(user_name)s and %(bound_host)s are available in this rule \
+         and the next two: the host and type of the report, the reporter, and the host that the reporter is bound \
+         to.", &[op("POST", NOTIFICATIONS)]),
     RuleDefault::new("os_masakari_api:notifications:create:process", CREATE,
         "Report a failed process.", &[op("POST", NOTIFICATIONS)]),
     RuleDefault::new("os_masakari_api:notifications:create:vm", CREATE,
@@ -127,38 +128,39 @@ const RULES: &[RuleDefault] = &[
         "See extensions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:versions:index", ANYBODY,
-        "Known to Masakari and asked by nobody: the list of versions needs no rule.", &[]),
+        "Exists for Masakari's policy files; no code uses it, because the list of versions needs no rule.", &[]),
     RuleDefault::new("os_masakari_api:versions:discoverable", ANYBODY,
         "See versions in the list of extensions.", &[]),
 
     RuleDefault::new("os_masakari_api:operator:read", READING,
-        "See what `tachi status`, `tachi forecast`, `tachi show`, `tachi recovery`, `tachi instance list --recovering`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
-         `tachi host return` and `tachi setup import` show: an administrator, or a reader of \
-         the project of our own user ([keystone_authtoken] project_name). Not for monitors.",
+        "See what `tachi status`, `tachi forecast`, `tachi show`, `tachi recovery`, `tachi instance list \
+         --recovering`, `tachi freeze list`, `tachi jobs list`, `tachi monitor list --muted`, `tachi audit show`, \
+         `tachi host return` and `tachi setup import` show: an administrator, or a reader of the project of Tachi's \
+         own user ([keystone_authtoken] project_name). Not for monitors.",
         &[op("GET", SITUATION), op("GET", FINDINGS), op("GET", FORECAST), op("GET", SCHEDULE), op("GET", EVENTS), op("GET", SEEN_HOSTS), op("GET", OF_HOST), op("GET", PAST), op("GET", OF_INSTANCE),
             op("GET", RECOVERIES), op("GET", RECOVERY), op("GET", REPORT), op("GET", MOVED), op("GET", FREEZES), op("GET", FAILURE), op("GET", DRAIN),
             op("GET", GIVEBACK), op("GET", REPORTERS),
             op("GET", AUDIT), op("GET", RETURN), op("GET", FROM_NOVA)]),
     RuleDefault::new("os_masakari_api:operator:act", ACTING,
-        "Say words about recoveries and their instances that let them go on or end them, and try what has failed again; freeze and thaw; drain hosts and give back to them; let \
-         reporters be heard again, and forget monitors. Not for monitors.",
+        "Approve, abort and retry recoveries and resolve their instances; freeze and thaw; drain hosts and return \
+         instances to them; unmute reporters and remove monitors. Not for monitors.",
         &[op("POST", WORDS), op("POST", FREEZES), op("DELETE", FREEZE), op("POST", DRAIN), op("POST", GIVEBACK),
             op("POST", RETRY), op("POST", LIFT), op("DELETE", FORGET)]),
     RuleDefault::new("os_masakari_api:operator:power", ACTING,
-        "Say that a host is dead: the engine cuts its power before its instances are recovered. Other switching of power is done by \
-         `tachi fence` on a controller only. Not for monitors.", &[op("POST", FAILURE)]),
+        "Report that a host is dead: the engine cuts its power before its instances are recovered. All other power \
+         actions need `tachi fence` on a controller. Not for monitors.", &[op("POST", FAILURE)]),
     RuleDefault::new("os_masakari_api:operator:vouch", ACTING,
-        "With operator:act: confirm that an instance does not run on a host where it may. A wrong confirmation makes it run twice. \
-         Not for monitors.", &[]),
+        "With operator:act: confirm that an instance does not run on a host where it might. A wrong confirmation \
+         makes it run twice. Not for monitors.", &[]),
 
     RuleDefault::new("tachi:boot-guard:detail", BOOTING,
-        "Ask whether nova-compute of a host may start: what a hypervisor's boot guard does. It tells the name of a recovery \
-         and nothing else.", &[op("GET", BOOT_GUARD)]),
+        "Query whether nova-compute on a host may start, as the boot guard of a hypervisor does. The answer contains \
+         the id of a recovery and no other data.", &[op("GET", BOOT_GUARD)]),
     RuleDefault::new("tachi:monitors:sign", BOOTING,
-        "Record a monitor's heartbeat and the hosts that it watches; monitors send it every ten seconds. One that is bound to a \
-         host says so of that host alone.", &[op("PUT", MONITOR)]),
+        "Record a monitor's heartbeat and the hosts that it watches; monitors send it every 10 s. A monitor that is \
+         bound to a host may do so for that host only.", &[op("PUT", MONITOR)]),
     RuleDefault::new("tachi:evidence:create", ADMIN,
-        "Whose word counts that a host has been fenced, given in the header X-Tachi-Fence-Evidence of a notification. \
+        "Send fence evidence in the header X-Tachi-Fence-Evidence of a notification. \
          Never give this to monitors on compute hosts: a caller that may report a host as off can make its instances \
-         run twice. From anybody else the header is left out, and the notification taken as if it had none.", &[]),
+         run twice. The header of any other caller is ignored.", &[]),
 ];

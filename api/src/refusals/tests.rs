@@ -76,31 +76,31 @@ impl Counting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flood_is_one_write_a_second_and_one_row() {
+async fn a_flood_costs_one_write_per_second_and_one_row() {
     let bed = Counting::new();
     for _ in 0..10_000 {
         bed.refuse("a", "m", RefusalReason::Duplicate);
     }
     assert!(bed.log.rows().is_empty(), "a refusal writes nothing");
-    tokio::time::sleep(GATHERED_FOR * 3).await;
+    tokio::time::sleep(WRITE_INTERVAL * 3).await;
     let rows = bed.log.rows();
     assert_eq!(rows.len(), 1, "{rows:?}");
     assert_eq!((rows[0].times, rows[0].host.as_str()), (10_000, "a"));
     assert_eq!(*bed.log.writes.lock().unwrap(), 1);
-    // One more is the same row, as it is now.
+    // Another refusal updates the same row.
     bed.refuse("a", "m", RefusalReason::Duplicate);
-    tokio::time::sleep(GATHERED_FOR * 3).await;
+    tokio::time::sleep(WRITE_INTERVAL * 3).await;
     let rows = bed.log.rows();
     assert_eq!((rows.len(), rows[0].times), (1, 10_001));
     assert_eq!(bed.log.forgotten.lock().unwrap().len(), 1, "once for ten minutes");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_database_does_not_take_is_kept_and_counted_once() {
+async fn unwritten_counts_are_kept_and_counted_once() {
     let bed = Counting::new();
     bed.log.away.store(true, Ordering::SeqCst);
     bed.refuse("a", "m", RefusalReason::OnMaintenance);
-    tokio::time::sleep(GATHERED_FOR * 5).await;
+    tokio::time::sleep(WRITE_INTERVAL * 5).await;
     bed.refuse("a", "m", RefusalReason::OnMaintenance);
     assert!(bed.counter.flush().await.is_err());
     bed.clock.set_wall_on(601);
@@ -111,12 +111,12 @@ async fn what_the_database_does_not_take_is_kept_and_counted_once() {
     let told: Vec<_> = rows.iter().map(|row| (row.host.as_str(), row.times)).collect();
     assert_eq!(told, [("a", 2), ("b", 1)]);
     assert!(rows[0].slot < rows[1].slot);
-    tokio::time::sleep(GATHERED_FOR * 5).await;
+    tokio::time::sleep(WRITE_INTERVAL * 5).await;
     assert_eq!(*bed.log.writes.lock().unwrap(), 1, "nothing was left to write");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_database_that_takes_nothing_is_asked_seldom_and_gets_all_when_it_does() {
+async fn a_failing_database_is_retried_rarely_and_gets_all_counts_later() {
     let bed = Counting::new();
     bed.log.away.store(true, Ordering::SeqCst);
     for number in 0..200 {
@@ -126,15 +126,15 @@ async fn a_database_that_takes_nothing_is_asked_seldom_and_gets_all_when_it_does
     let asked = *bed.log.refused.lock().unwrap();
     assert!((6..=16).contains(&asked), "{asked}");
     bed.log.away.store(false, Ordering::SeqCst);
-    tokio::time::sleep(LONGEST_PAUSE + GATHERED_FOR).await;
+    tokio::time::sleep(MAX_RETRY_INTERVAL + WRITE_INTERVAL).await;
     assert_eq!(bed.log.rows().len(), 200);
     bed.refuse("a", "m", RefusalReason::Duplicate);
-    tokio::time::sleep(GATHERED_FOR * 2).await;
+    tokio::time::sleep(WRITE_INTERVAL * 2).await;
     assert_eq!(bed.log.rows().len(), 201, "once a second again");
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_names_somebody_thinks_of_make_more_rows_or_take_the_place_of_others() {
+async fn invented_names_add_no_rows_and_displace_no_others() {
     let bed = Counting::new();
     for number in 0..10_000 {
         bed.refuse(&format!("x{number}"), "flood", RefusalReason::UnknownHost);

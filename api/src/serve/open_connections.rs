@@ -192,7 +192,7 @@ mod tests {
 
     /// Covers T6.
     #[tokio::test(start_paused = true)]
-    async fn places_are_kept_for_those_whom_keystone_knows() {
+    async fn some_places_are_reserved_for_authenticated_clients() {
         let connections = Connections::new(10);
         let monitor = place(&connections, 1);
         monitor.activity.begins();
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_are_at_work_a_new_one_waits_for_a_place() {
+    async fn when_all_connections_are_busy_a_new_one_waits() {
         let connections = Connections::new(2);
         let (one, other) = (place(&connections, 1), place(&connections, 2));
         one.activity.begins();

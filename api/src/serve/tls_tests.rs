@@ -48,7 +48,7 @@ async fn start(tls: Tls, handshake_timeout: Duration) -> RunningServer {
 }
 
 impl RunningServer {
-    /// Sends a request with a new client to `name`. Returns the answer, or whether the handshake failed.
+    /// Sends a request with a new client to `name`. Returns the answer, or the error of the handshake.
     async fn ask(&self, name: &str, identity: Option<&str>) -> Result<String, bool> {
         let authority = Certificate::from_pem(&std::fs::read(file("ca.pem")).unwrap()).unwrap();
         let mut builder = Client::builder()
@@ -134,7 +134,7 @@ async fn a_renewed_certificate_is_taken_and_a_bad_one_leaves_the_old() {
 }
 
 #[tokio::test]
-async fn who_does_not_shake_hands_is_sent_away() {
+async fn a_client_without_a_handshake_is_disconnected() {
     let server = start(Tls::load(files(None)).unwrap(), Duration::from_millis(10)).await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0, "closed");
@@ -155,7 +155,7 @@ async fn stopping_does_not_wait_for_handshakes() {
 type Check = fn(&TlsError) -> bool;
 
 #[test]
-fn files_that_make_no_tls_are_named_and_not_shown() {
+fn unusable_tls_files_are_named_but_not_shown() {
     let with = |certificate: &str, key: &str, authorities: Option<&str>| {
         Tls::load(TlsFiles {
             certificate: file(certificate),

@@ -35,7 +35,7 @@ impl<S> WriteTimeout<S> {
         waiting.as_mut().poll(context).map(|()| {
             Err(io::Error::new(
                 io::ErrorKind::TimedOut,
-                "the client takes nothing",
+                "the client does not read the answer",
             ))
         })
     }
@@ -94,19 +94,19 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(10);
 
     #[tokio::test(start_paused = true)]
-    async fn a_client_that_takes_nothing_is_cut_off() {
+    async fn a_client_that_reads_nothing_is_disconnected() {
         let (near, _far) = duplex(4);
-        let mut patient = WriteTimeout::new(near, LIMIT);
+        let mut stream = WriteTimeout::new(near, LIMIT);
         let began = tokio::time::Instant::now();
-        let error = patient.write_all(b"more than four").await.unwrap_err();
+        let error = stream.write_all(b"more than four").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(began.elapsed(), LIMIT);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_slow_client_is_served_however_long_it_takes() {
+    async fn a_slow_client_is_served_without_a_total_limit() {
         let (near, mut far) = duplex(1);
-        let mut patient = WriteTimeout::new(near, LIMIT);
+        let mut stream = WriteTimeout::new(near, LIMIT);
         let reader = tokio::spawn(async move {
             let mut taken = Vec::new();
             for _ in 0..20 {
@@ -115,7 +115,7 @@ mod tests {
             }
             taken
         });
-        patient.write_all(b"twenty bytes, slowly").await.unwrap();
+        stream.write_all(b"twenty bytes, slowly").await.unwrap();
         assert_eq!(reader.await.unwrap(), b"twenty bytes, slowly");
     }
 }

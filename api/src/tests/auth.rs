@@ -64,7 +64,7 @@ async fn no_or_bad_token_is_401_with_a_challenge() {
 }
 
 #[tokio::test]
-async fn good_tokens_are_let_in() {
+async fn valid_tokens_are_accepted() {
     let bench = Bench::new();
     assert_eq!(bench.get("/v1/segments").await.status, 200);
     for (name, token) in [
@@ -332,7 +332,7 @@ async fn noauth2_makes_everybody_administrator() {
 }
 
 #[test]
-fn options_that_make_no_sense_are_refused() {
+fn invalid_options_are_refused() {
     let build = |change: fn(&mut Options)| {
         let bench = Bench::new();
         let mut options = Options::new(Auth::Keystone {

@@ -1,4 +1,4 @@
-//! A router with everything behind it faked, and requests to it.
+//! A router with fakes behind it, and requests to it.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -26,8 +26,9 @@ use crate::{
 /// The project of every token here.
 pub(super) const PROJECT: &str = "0123456789abcdef0123456789abcdef";
 
-/// Keystone: tokens `admin`, `member` and `system` are good, `service` is a service's, `ended` was good a while ago, and
-/// `limited` is good for the list of segments only, and `ends-soon` for a minute. `masakari-monitor-NAME` is of an application credential of that name.
+/// Keystone: tokens `admin`, `member` and `system` are valid, `service` is a service's, `ended` has expired, and
+/// `limited` permits the list of segments only, and `ends-soon` is valid for a minute. `masakari-monitor-NAME` is of an
+/// application credential of that name.
 #[derive(Default)]
 pub(super) struct Keystone {
     pub(super) asked: AtomicUsize,
@@ -126,7 +127,7 @@ impl ComputeHosts for Nova {
 #[derive(Default)]
 pub(super) struct Pokes(
     pub(super) AtomicUsize,
-    /// What is told of the way to engines elsewhere.
+    /// The state of the connection to the broker.
     pub(super) std::sync::Mutex<Option<bool>>,
 );
 
@@ -140,7 +141,7 @@ impl Notifier for Pokes {
     }
 }
 
-/// What the wall clock shows.
+/// The wall clock.
 const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_123_456);
 
 pub(super) struct Bench {
@@ -169,7 +170,7 @@ impl Got {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {:?}", self.text))
     }
 
-    /// What is under the root key, which must be the only one.
+    /// The value under the only root key.
     pub(super) fn root(&self, key: &str) -> Value {
         let json = self.json();
         assert_eq!(json.as_object().unwrap().len(), 1, "{json}");
@@ -197,7 +198,7 @@ impl Got {
     }
 }
 
-/// A fault as [`Got::fault`] gives it.
+/// A fault in the form of [`Got::fault`].
 pub(super) fn fault(status: u16, name: &str, message: &str) -> (u16, String, String) {
     (status, name.to_owned(), message.to_owned())
 }
@@ -222,7 +223,7 @@ impl Bench {
         };
         let mut options = Options::new(auth);
         options.health.disable_file = None;
-        // A test that reads an answer to its end would not end.
+        // A test that reads the whole answer would never finish.
         options.streams.longest = Duration::ZERO;
         let refusals = crate::RefusalCounter::new(registry.clone(), clock.clone());
         let ports = Ports {
@@ -316,7 +317,7 @@ impl Bench {
         self.raw("DELETE", path, &[("x-auth-token", "admin")], "").await
     }
 
-    /// Makes a segment and returns its path.
+    /// Creates a segment and returns its path.
     pub(super) async fn segment(&self, name: &str) -> String {
         let body = json!({"segment": {"name": name, "recovery_method": "auto", "service_type": "COMPUTE"}});
         let got = self.send("POST", "/v1/segments", body).await;
@@ -324,7 +325,7 @@ impl Bench {
         format!("/v1/segments/{}", got.root("segment")["uuid"].as_str().unwrap())
     }
 
-    /// Makes a host in the segment at that path and returns its path.
+    /// Creates a host in the segment at this path and returns its path.
     pub(super) async fn host(&self, segment: &str, name: &str) -> String {
         let body = json!({"host": {"name": name, "type": "COMPUTE", "control_attributes": "SSH"}});
         let got = self.send("POST", &format!("{segment}/hosts"), body).await;

@@ -1,4 +1,4 @@
-//! Who may report what about which host.
+//! Reporter binding: the permitted reports of each reporter.
 
 use serde_json::{Value, json};
 
@@ -147,7 +147,7 @@ async fn the_policy_has_a_rule_for_each_kind_and_knows_what_is_reported() {
         ("member", "COMPUTE_HOST", "cmp2", None),
         (CMP1, "COMPUTE_HOST", "cmp2", Some("create:compute_host")),
         ("masakari-monitor-cmp2", "COMPUTE_HOST", "cmp1", None),
-        // The rule that clients know is named where it refuses too.
+        // The error names the rule that clients know if that one refuses too.
         ("member", "PROCESS", "cmp1", Some("create ")),
     ] {
         let bench = bench(BindingMode::Warn, by_kind).await;

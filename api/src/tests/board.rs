@@ -1,4 +1,4 @@
-//! The web board: its files, who logs in, and where its cookie counts.
+//! The web board: its files, its login, and the scope of its cookie.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ const HERE: &[(&str, &str)] = &[
     ("origin", "https://ha.example"),
 ];
 
-/// Whoever's password is that of a token gets this token; `away` finds no Keystone.
+/// A password that equals a token returns this token; with `away` Keystone is unreachable.
 struct Door;
 
 #[async_trait]
@@ -59,10 +59,10 @@ async fn with_cookie(bench: &Bench, token: &str, path: &str) -> Got {
 }
 
 #[tokio::test]
-async fn board_is_served_only_where_it_is_wanted() {
+async fn board_is_served_only_if_configured() {
     let without = Bench::new();
     for path in ["/board", "/board/", "/board/main.js", SITUATION, "/board/login"] {
-        // What every unknown path is answered with: the choice of versions.
+        // Unknown paths get the choice of versions.
         assert_eq!(without.get(path).await.status, 300, "{path}");
     }
     let bench = bench();
@@ -74,7 +74,7 @@ async fn board_is_served_only_where_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn board_answers_say_what_a_browser_may_do_with_them() {
+async fn board_answers_have_security_headers() {
     let bench = bench();
     for path in [
         "/board/",
@@ -110,7 +110,7 @@ async fn board_answers_say_what_a_browser_may_do_with_them() {
 }
 
 #[tokio::test]
-async fn board_files_are_asked_about_and_not_sent_twice() {
+async fn board_files_are_revalidated_and_not_sent_twice() {
     let bench = bench();
     for name in [
         "",
@@ -178,7 +178,7 @@ async fn board_paths_lead_nowhere_else() {
 }
 
 #[tokio::test]
-async fn board_tells_what_the_api_tells_under_the_same_rules() {
+async fn board_returns_the_answers_of_the_api_under_the_same_rules() {
     let bench = bench();
     for path in [
         "situation",
@@ -199,7 +199,7 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
         ("reader", 403),
         ("member", 403),
         ("masakari_monitor", 403),
-        // Good for /v1/segments only.
+        // Permits /v1/segments only.
         ("limited", 401),
         ("nobody", 401),
         ("", 401),
@@ -222,7 +222,7 @@ async fn board_tells_what_the_api_tells_under_the_same_rules() {
 }
 
 #[tokio::test]
-async fn board_pages_are_made_for_who_may_read_what_they_tell() {
+async fn board_pages_need_the_permissions_of_their_data() {
     let bench = bench();
     for (page, text) in [
         ("now", "Data sources"),
@@ -230,16 +230,16 @@ async fn board_pages_are_made_for_who_may_read_what_they_tell() {
         ("instances", "waiting for an operator"),
         ("history", "No recovery yet."),
         ("history/250", "No recovery yet."),
-        ("forecast", "An estimate"),
-        ("schedule", "Times of the clock"),
-        ("host/a", "What a recovery needs"),
+        ("forecast", "A conservative estimate"),
+        ("schedule", "Times are in the time zone of the API server."),
+        ("host/a", "Recovery prerequisites"),
     ] {
         let path = format!("/board/pages/{page}");
         let got = with_cookie(&bench, "admin", &path).await;
         assert_eq!(got.status, 200, "{path}: {}", got.text);
         assert_eq!(got.header("content-type"), Some("text/html; charset=utf-8"));
         assert!(got.text.contains(text), "{path}: {}", got.text);
-        // Around every page stands how the region is, and who looks at it.
+        // Every page shows the state of the region and the user.
         for text in ["<p id=\"state\" hidden data-grade=", " · read only\""] {
             assert!(got.text.contains(text), "{path}: {}", got.text);
         }
@@ -288,7 +288,7 @@ async fn board_pages_are_not_sent_again_while_nothing_happens() {
 }
 
 #[tokio::test]
-async fn board_cookie_is_nothing_to_the_api() {
+async fn board_cookie_is_ignored_by_the_api() {
     let bench = bench();
     for path in [
         "/v1/segments",
@@ -308,7 +308,7 @@ async fn board_cookie_is_nothing_to_the_api() {
 }
 
 #[tokio::test]
-async fn board_cookie_is_for_no_script_and_no_other_site() {
+async fn board_cookie_is_hidden_from_scripts_and_other_sites() {
     let bench = bench();
     for (origin, secure) in [
         ("https://ha.example", true),
@@ -330,7 +330,7 @@ async fn board_cookie_is_for_no_script_and_no_other_site() {
             cookie.starts_with("tachi-board=admin; HttpOnly; SameSite=Strict"),
             "{cookie}"
         );
-        // Without a path it is for the folder of the login, /board, and no domain but this host.
+        // Without a path and domain it applies to the folder of the login, /board, on this host only.
         assert!(!cookie.contains("Path") && !cookie.contains("Domain"), "{cookie}");
         assert_eq!(cookie.ends_with("; Secure"), secure, "{origin}: {cookie}");
     }
@@ -343,7 +343,7 @@ async fn board_cookie_is_for_no_script_and_no_other_site() {
 }
 
 #[tokio::test]
-async fn board_lets_in_whom_keystone_knows_and_the_rules_let_read() {
+async fn board_login_needs_keystone_and_the_read_rule() {
     let bench = bench();
     let application =
         json!({"with": "application_credential", "id": "a", "secret": "service-reader"}).to_string();
@@ -378,7 +378,7 @@ async fn board_lets_in_whom_keystone_knows_and_the_rules_let_read() {
 }
 
 #[tokio::test]
-async fn board_no_other_page_logs_anybody_in_or_out() {
+async fn board_refuses_logins_and_logouts_of_other_pages() {
     let bench = bench();
     let refused: [&[(&str, &str)]; 3] = [
         &[],
@@ -398,7 +398,7 @@ async fn board_no_other_page_logs_anybody_in_or_out() {
 }
 
 #[tokio::test]
-async fn board_takes_no_huge_body() {
+async fn board_refuses_huge_bodies() {
     let bench = bench();
     let huge = "a".repeat(200_000);
     assert_eq!(log_in(&bench, &huge).await.status, 413);

@@ -1,4 +1,4 @@
-//! What is said with the board: by whom, from which page, and by the code that says it everywhere else.
+//! Actions of the board: their users, their origin, and the shared code of the API.
 
 use std::sync::atomic::Ordering;
 
@@ -21,7 +21,7 @@ fn with(actions: bool, change: impl FnOnce(Options) -> Options) -> Bench {
         options.board = Some(Board { login: None, actions });
         change(options)
     });
-    // Recovery 3 is held, 2 is over, and an instance of 3 was given up.
+    // Recovery 3 is on hold, 2 is done, and an instance of 3 has failed.
     let mut closed = recovery(2, "b");
     closed.life = Life::Closed;
     *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a"), closed];
@@ -33,7 +33,7 @@ fn bench() -> Bench {
     with(true, |options| options)
 }
 
-/// As the board's own page asks.
+/// Sends a request as the board's own page does.
 fn own(cookie: &str) -> Vec<(&str, &str)> {
     vec![
         ("cookie", cookie),
@@ -75,7 +75,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 }
 
 #[tokio::test]
-async fn board_says_nothing_unless_it_is_wanted() {
+async fn board_refuses_actions_unless_configured() {
     let bench = with(false, |options| options);
     for body in [approve(), freeze(), json!({"thaw": {"number": 1}})] {
         assert_eq!(say(&bench, "admin", &body).await.status, 404, "{body}");
@@ -90,7 +90,7 @@ async fn board_says_nothing_unless_it_is_wanted() {
 }
 
 #[tokio::test]
-async fn board_tells_whom_it_offers_words_to() {
+async fn board_reports_who_may_act() {
     let bench = bench();
     for (token, status, act) in [
         ("admin", 200, true),
@@ -120,7 +120,7 @@ async fn board_tells_whom_it_offers_words_to() {
 }
 
 #[tokio::test]
-async fn board_offers_no_words_to_a_monitor_whatever_the_policy_says() {
+async fn board_refuses_monitors_regardless_of_the_policy() {
     let policy = Policy::with_text("os_masakari_api:operator:act: '@'").unwrap();
     let bench = with(true, |options| Options {
         policy,
@@ -138,7 +138,7 @@ async fn board_offers_no_words_to_a_monitor_whatever_the_policy_says() {
 }
 
 #[tokio::test]
-async fn board_a_word_is_said_by_the_code_of_the_api() {
+async fn board_actions_use_the_code_of_the_api() {
     let (here, there) = (bench(), bench());
     let got = say(&here, "admin", &approve()).await;
     let other = there.send("POST", "/operator/v1/words", approve()).await;
@@ -160,19 +160,19 @@ async fn board_a_word_is_said_by_the_code_of_the_api() {
         audited[0].text
     );
     assert_eq!(here.notifications_sent.0.load(Ordering::SeqCst), 1);
-    // Whoever pressed twice is told so.
+    // A second click is reported as already done.
     let again = say(&here, "admin", &approve()).await;
     assert_eq!(again.root("word")["already"], true);
     assert_eq!(here.desk.said.lock().unwrap().len(), 1);
-    // And who was too late learns why.
+    // A late click gets the reason.
     let over = json!({"word": {"word": "abort", "recovery": Uuid::from_u128(2)}});
     let (status, _, why) = say(&here, "admin", &over).await.fault();
     assert_eq!(status, 409);
-    assert!(why.contains("is over: nothing was written"), "{why}");
+    assert!(why.contains("has ended: nothing was written"), "{why}");
 }
 
 #[tokio::test]
-async fn board_freezes_and_thaws_by_the_code_of_the_api() {
+async fn board_freezes_and_thaws_use_the_code_of_the_api() {
     let bench = bench();
     let got = say(&bench, "admin", &freeze()).await;
     assert_eq!(got.status, 201, "{}", got.text);
@@ -211,7 +211,7 @@ async fn board_freezes_and_thaws_by_the_code_of_the_api() {
 }
 
 #[tokio::test]
-async fn board_whoever_only_reads_says_nothing() {
+async fn board_readers_may_not_act() {
     for token in [
         "service-reader",
         "reader",
@@ -239,7 +239,7 @@ async fn board_whoever_only_reads_says_nothing() {
 }
 
 #[tokio::test]
-async fn board_no_other_page_says_anything() {
+async fn board_refuses_actions_of_other_pages() {
     const COOKIE: &str = "tachi-board=admin";
     let bench = bench();
     for origin in [
@@ -271,14 +271,14 @@ async fn board_no_other_page_says_anything() {
         assert_eq!(got.status, 403, "{headers:?}: {}", got.text);
     }
     nothing_was_done(&bench, "another page");
-    // An older browser does not say whose page it is.
+    // An older browser sends no Sec-Fetch-Site.
     let older = but(own(COOKIE), "sec-fetch-site", None);
     let got = bench.raw("POST", WORDS, &older, approve().to_string()).await;
     assert_eq!(got.status, 202, "{}", got.text);
 }
 
 #[tokio::test]
-async fn board_words_that_can_destroy_are_not_said_with_it() {
+async fn board_refuses_destructive_actions() {
     let bench = bench();
     let id = Uuid::from_u128(3);
     for body in [
@@ -303,7 +303,7 @@ async fn board_words_that_can_destroy_are_not_said_with_it() {
         assert_eq!(got.status, 400, "{text:?}: {}", got.text);
     }
     nothing_was_done(&bench, "not a word of the board");
-    // Said twice in one body: what is looked at is what is said.
+    // A repeated key in a body: the checked value is the forwarded one.
     let smuggled = format!(r#"{{"word": {{"word": "failure", "word": "approve", "recovery": "{id}"}}}}"#);
     let got = bench
         .raw("POST", WORDS, &own("tachi-board=admin"), smuggled)

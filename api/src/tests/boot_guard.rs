@@ -15,8 +15,8 @@ async fn a_host_on_boot_hold_gets_the_reason_and_the_command() {
     let recovery = RecoveryId(Uuid::from_u128(7));
     for (waits_for, word, part) in [
         (BootHeldFor::Recovery, "recovery", "tachi recovery show 00000000-"),
-        (BootHeldFor::PowerOff, "power_off", "ordered it off"),
-        (BootHeldFor::Queue, "queue", "tachi host return cmp1 says how"),
+        (BootHeldFor::PowerOff, "power_off", "ordered a power-off"),
+        (BootHeldFor::Queue, "queue", "tachi host return cmp1 shows how"),
     ] {
         let hold = BootHold { waits_for, recovery };
         bench.registry.rows().held.insert("cmp1".to_owned(), hold);

@@ -1,4 +1,4 @@
-//! What only a controller knows, over the API: for who may read, refused with words, and nothing changed.
+//! Data of a controller over the API: read permission, refusals with reasons, no changes.
 
 use std::sync::Mutex;
 
@@ -17,7 +17,7 @@ const PATHS: &[&str] = &[
     "/operator/v1/from-nova",
 ];
 
-/// A machine whose log has three lines, and a Nova.
+/// A machine with three log entries, and a Nova.
 #[derive(Default)]
 pub(super) struct Machine {
     pub(super) asked: Mutex<Vec<AuditRequest>>,
@@ -106,7 +106,7 @@ async fn by(bench: &Bench, token: &str, path: &str) -> Got {
 }
 
 #[tokio::test]
-async fn operator_api_what_a_controller_knows_is_for_who_may_read_and_503_is_no_answer() {
+async fn operator_api_controller_data_needs_the_read_rule_and_503_is_no_answer() {
     let bench = Bench::new();
     for path in PATHS {
         for (token, status) in [
@@ -124,7 +124,7 @@ async fn operator_api_what_a_controller_knows_is_for_who_may_read_and_503_is_no_
     for path in PATHS {
         let (status, _, told) = bench.get(path).await.fault();
         assert_eq!(status, 503, "{path}");
-        // What it says of the cloud's inside is for the log.
+        // Internal details appear in the log only.
         assert!(
             told.starts_with("Nova is temporarily") && !told.contains("10.0.0.1"),
             "{told}"
@@ -133,7 +133,7 @@ async fn operator_api_what_a_controller_knows_is_for_who_may_read_and_503_is_no_
 }
 
 #[tokio::test]
-async fn operator_api_the_audit_log_is_told_page_by_page() {
+async fn operator_api_the_audit_log_is_paged() {
     let bench = Bench::new();
     let told = bench.get("/operator/v1/audit?limit=2").await.root("audit");
     assert_eq!(
@@ -169,7 +169,7 @@ async fn operator_api_the_audit_log_is_told_page_by_page() {
 }
 
 #[tokio::test]
-async fn operator_api_the_way_back_of_a_host_and_what_nova_has_are_told_or_refused_with_words() {
+async fn operator_api_host_returns_and_imports_are_previewed_or_refused_with_a_reason() {
     let bench = Bench::new();
     let told = bench.get("/operator/v1/hosts/a/return").await.root("return");
     assert_eq!(
@@ -194,5 +194,5 @@ async fn operator_api_the_way_back_of_a_host_and_what_nova_has_are_told_or_refus
     assert_eq!(bench.get("/operator/v1/from-nova?by=rack").await.status, 409);
     let (status, _, told) = bench.get("/operator/v1/from-nova?by=%27").await.fault();
     assert_eq!(status, 400);
-    assert!(told.contains("is none of zone, aggregate, rack"), "{told}");
+    assert!(told.contains("is not one of zone, aggregate, rack"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! A region in memory, and recoveries that hear words.
+//! An in-memory region with recoveries that accept actions.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,8 @@ use tachi_domain::recovery::{
 };
 use tachi_domain::situation::{ComputeService, Instance, Instances, Severity, TimedFact};
 use tachi_domain::{
-    Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait, WaitsFor,
+    ApprovedWait, Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp,
+    Wait, WaitsFor,
 };
 use tachi_engine::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
@@ -37,48 +38,48 @@ use uuid::Uuid;
 
 use crate::RegionService;
 
-/// When all of it is so.
+/// The time of this state.
 pub(super) const NOW: Timestamp = Timestamp::from_micros(1_795_155_308_000_000);
 
-/// What was said, of which recovery, and by whom.
+/// The submitted actions: recovery, action, operator.
 pub(super) type Words = Vec<(RecoveryId, String, String)>;
 
 pub(super) struct Desk {
-    /// How old what the engines know of Nova is; `None` if none ever ran.
+    /// The age of the engines' data about Nova; `None` if no engine ever ran.
     pub(super) age: Mutex<Option<i64>>,
     /// Hosts that Nova shows down.
     pub(super) down: Mutex<Vec<&'static str>>,
-    /// Youngest first.
+    /// Newest first.
     pub(super) recoveries: Mutex<Vec<RecoverySummary>>,
     pub(super) moves: Mutex<Vec<MoveLine>>,
     pub(super) said: Mutex<Words>,
-    /// What no engine has heard of it.
+    /// The engines that have not applied it.
     pub(super) unheard: Mutex<Vec<(RecoveryId, OperatorAction)>>,
     pub(super) broken: AtomicBool,
     pub(super) audited: Mutex<Vec<AuditEntry>>,
     /// Reporters that are muted.
     pub(super) muted_reporters: Mutex<Vec<MutedReporter>>,
-    /// The audit log takes nothing more.
+    /// True if the audit log refuses entries.
     pub(super) full: AtomicBool,
-    /// Those that are registered.
+    /// The registered hosts.
     pub(super) hosts: Mutex<Vec<&'static str>>,
-    /// Who has reported each recovery.
+    /// The reporters of each recovery.
     pub(super) reporters: Mutex<Vec<Reporter>>,
     pub(super) frozen: Mutex<Vec<FreezeLine>>,
     numbers: AtomicI64,
-    /// What was tried to be written beside words.
+    /// Attempted writes other than actions.
     pub(super) written: Mutex<Vec<&'static str>>,
-    /// The database denies it to the API's user.
+    /// True if the database denies writes to the API's user.
     pub(super) denied: AtomicBool,
-    /// What was planned, and what follows it.
+    /// The plans and their instances.
     pub(super) planned: Mutex<Vec<(RecoveryId, NewPlan)>>,
-    /// The recovery that has taken any host out of the reserve.
+    /// The recovery that holds every host as a reserved host.
     pub(super) holds: Mutex<Option<RecoveryId>>,
-    /// What was moved away from any host.
+    /// The instances that were moved away from a host.
     pub(super) away: Mutex<Vec<MovedAway>>,
-    /// Who has which recovery, as it is told one time after another; the last again and again.
+    /// The owners of recoveries in successive answers; the last answer repeats.
     pub(super) claims: Mutex<Vec<Vec<PeerClaim>>>,
-    /// What became of instances.
+    /// The results for instances.
     pub(super) moved: Mutex<Vec<Vmove>>,
 }
 
@@ -176,7 +177,7 @@ impl Desk {
         Ok(())
     }
 
-    /// What is written was written down first.
+    /// Every action was audited first.
     fn writes(&self, what: &'static str) -> Result<(), JournalError> {
         self.written.lock().unwrap().push(what);
         self.fails()?;
@@ -187,7 +188,7 @@ impl Desk {
         Ok(())
     }
 
-    /// The last word of a recovery.
+    /// The last action on a recovery.
     fn last(&self, id: RecoveryId) -> Option<(String, String, Timestamp)> {
         let said = self.said.lock().unwrap();
         let last = said.iter().rev().find(|(of, ..)| *of == id);
@@ -212,6 +213,7 @@ impl Desk {
             name: "<script>alert(1)</script>".into(),
             left: None,
             moving: false,
+            local_disk: None,
             marked: false,
             rest: None,
             needs: None,
@@ -271,6 +273,7 @@ impl RegionService for Desk {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
+            local_disks: Arc::default(),
         };
         let configured = ConfiguredFacts {
             mode: FencingMode::External,
@@ -278,6 +281,7 @@ impl RegionService for Desk {
             has_devices: false,
             trouble: None,
             without: Vec::new(),
+            local_disk: tachi_domain::policy::LocalDiskRules::default(),
         };
         let fencing = Fencing {
             mode: FencingMode::External,
@@ -473,6 +477,7 @@ impl OperatorJournal for Desk {
         &self,
         id: RecoveryId,
         word: OperatorCommand,
+        wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         self.fails()?;
@@ -486,6 +491,9 @@ impl OperatorJournal for Desk {
         match found {
             None => Ok(ActionOutcome::Unknown),
             Some(row) if row.life != Life::Open => Ok(ActionOutcome::Over),
+            Some(row) if word == OperatorCommand::Approve && !wait.is_for(row.wait.as_ref()) => {
+                Ok(ActionOutcome::OtherWait(row.wait))
+            }
             Some(row) => {
                 let action = OperatorAction {
                     id: 1,
@@ -577,7 +585,7 @@ impl Freezes for Desk {
     }
 }
 
-/// The row that holds what was asked for.
+/// The row with the requested action.
 fn order_of(summary: &RecoverySummary, new: &NewPlan) -> Notification {
     Notification {
         row: 1,

@@ -35,7 +35,7 @@ fn moved(of: u128, instance: &str, status: VmoveStatus, over: Option<i64>) -> Vm
 }
 
 #[tokio::test]
-async fn operator_api_recoveries_tell_for_how_long_their_instances_were_down() {
+async fn operator_api_recoveries_have_the_downtime_of_their_instances() {
     let bench = Bench::new();
     let mut drained = recovery(7, "b");
     (drained.kind, drained.life) = (RecoveryKind::Drain, Life::Closed);

@@ -18,7 +18,7 @@ const BAD_VERSION: (&str, &str) = ("openstack-api-version", "instance-ha x");
 type Case<'a> = (&'a str, &'a str, &'a str, &'a [(&'a str, &'a str)], &'a str, u16);
 
 #[tokio::test]
-async fn the_earlier_check_wins() {
+async fn the_earlier_check_determines_the_error() {
     let bench = Bench::new();
     let huge = "x".repeat(114_689);
     let vmoves = "/v1/notifications/x/vmoves";
@@ -216,7 +216,7 @@ async fn reserved_words_of_the_resource_router_are_405() {
 }
 
 #[tokio::test]
-async fn every_problem_of_a_body_is_told_at_once() {
+async fn all_problems_of_a_body_are_reported_at_once() {
     let bench = Bench::new();
     let cases: &[(&str, &str, &[&str])] = &[
         (

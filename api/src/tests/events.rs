@@ -1,4 +1,4 @@
-//! Section 5.5: what requests tell.
+//! Section 5.5: events of requests.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -74,7 +74,7 @@ async fn an_accepted_notification_is_published_with_its_id() {
     };
     assert_eq!(done.id.to_string(), id);
     assert!(start.begins_making(), "at the start it is told without its id");
-    // Reported once more it is a duplicate, and nobody is told.
+    // A repeated report is a duplicate without an event.
     assert_eq!(
         bench.send("POST", "/v1/notifications", report("h1")).await.status,
         409
@@ -117,7 +117,7 @@ async fn a_failed_change_is_published_with_its_reason() {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_it_begins_is_not_told() {
+async fn early_refusals_publish_no_event() {
     let (bench, ear) = bench();
     let segment = bench.segment("s1").await;
     let hosts = format!("{segment}/hosts");
@@ -151,7 +151,7 @@ async fn what_is_refused_before_it_begins_is_not_told() {
 }
 
 #[tokio::test]
-async fn an_event_bears_the_ids_of_its_request_and_who_made_it() {
+async fn an_event_has_the_request_ids_and_the_user() {
     const GLOBAL: &str = "req-6128798e-1111-4222-8333-0123456789ab";
     let (bench, ear) = bench();
     let body = json!({"segment": {"name": "s", "service_type": "COMPUTE", "recovery_method": "auto"}});

@@ -45,7 +45,7 @@ fn kept(bench: &Bench) -> Vec<Option<GivenEvidence>> {
 
 /// Covers R18.
 #[tokio::test]
-async fn an_administrators_evidence_is_kept_with_who_gave_it_and_when() {
+async fn an_administrators_evidence_is_stored_with_reporter_and_time() {
     let bench = bench("").await;
     let got = report(&bench, "admin", &normal(), &[&header(&example())]).await;
     assert_eq!(got.status, 202, "{}", got.text);
@@ -73,7 +73,7 @@ async fn an_administrators_evidence_is_kept_with_who_gave_it_and_when() {
 
 /// Covers R18.
 #[tokio::test]
-async fn evidence_of_whom_the_policy_does_not_admit_is_left_out_and_the_report_is_taken() {
+async fn evidence_of_other_callers_is_dropped_and_the_report_is_accepted() {
     let rules = r#"{"os_masakari_api:notifications:create": "rule:admin_api or role:masakari_monitor"}"#;
     for values in [
         vec![header(&example())],
@@ -95,7 +95,7 @@ async fn evidence_of_whom_the_policy_does_not_admit_is_left_out_and_the_report_i
 
 /// Covers R18.
 #[tokio::test]
-async fn what_cannot_be_evidence_is_refused_before_anything_is_written() {
+async fn invalid_evidence_is_refused_before_any_write() {
     let with = |member: &str, value: Value| {
         let mut evidence = example();
         evidence[member] = value;
@@ -108,12 +108,12 @@ async fn what_cannot_be_evidence_is_refused_before_anything_is_written() {
     let cases: [(&str, Vec<&str>, Value, &str); 9] = [
         ("two", vec![&good, &good], normal(), "there are 2 such headers"),
         ("empty", vec![""], normal(), "not a JSON object"),
-        ("no base64", vec!["%%%"], normal(), "no padded standard base64"),
+        ("no base64", vec!["%%%"], normal(), "not padded standard base64"),
         (
             "another base64",
             vec![&unpadded],
             normal(),
-            "no padded standard base64",
+            "not padded standard base64",
         ),
         ("no JSON", vec!["AAAA"], normal(), "not a JSON object"),
         ("too long", vec![&long], normal(), "at most 4096"),

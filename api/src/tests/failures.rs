@@ -1,4 +1,4 @@
-//! Operators who say over the API that a host is dead: those who may, once, and under their names.
+//! Operators' reports of dead hosts over the API: permissions, deduplication, attribution.
 
 use std::sync::atomic::Ordering;
 
@@ -19,7 +19,7 @@ async fn fail(bench: &Bench, token: &str, host: &str, reason: &Value) -> Got {
     bench.raw("POST", &path, &headers, body).await
 }
 
-/// `a` is registered, for the desk as for the registry.
+/// Registers `a` in the desk and the registry.
 async fn bench() -> Bench {
     let bench = Bench::new();
     let segment = bench.segment("all").await;
@@ -34,7 +34,7 @@ fn smoke() -> Value {
 }
 
 #[tokio::test]
-async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_of_who_said_so() {
+async fn operator_api_a_report_of_a_dead_host_names_its_operator() {
     let bench = bench().await;
     let headers = [("x-auth-token", "service-reader")];
     let preview = bench
@@ -47,7 +47,7 @@ async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_
     );
     let told = preview["consequences"].to_string();
     assert!(
-        told.contains("Nova called a up 5 s ago, and 1 instance was on it"),
+        told.contains("Nova showed a up 5 s ago, and 1 instance was on it"),
         "{told}"
     );
     assert_eq!(*bench.desk.audited.lock().unwrap(), []);
@@ -75,20 +75,20 @@ async fn operator_api_a_host_that_is_said_to_be_dead_is_reported_under_the_name_
         "{}",
         audited[0].text
     );
-    // It is a report as any other.
+    // It is a report like any other.
     let path = format!("/v1/notifications/{}", told["notification"].as_str().unwrap());
     let kept = bench.get(&path).await.root("notification");
     assert_eq!(kept["payload"]["host_status"], "UNKNOWN", "it claims no proof");
 }
 
 #[tokio::test]
-async fn operator_api_a_host_is_said_to_be_dead_once() {
+async fn operator_api_a_dead_host_is_reported_once() {
     let bench = bench().await;
     *bench.desk.recoveries.lock().unwrap() = vec![recovery(3, "a")];
     let refused = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(refused.status, 409, "{}", refused.text);
     assert!(refused.text.contains("is already running"), "{}", refused.text);
-    // The answer was lost: this recovery is about what the same person has said.
+    // The answer was lost: this recovery belongs to the same operator's report.
     let ours = |name: &str| Reporter {
         user_id: "admin-user".to_owned(),
         user_name: Some(name.to_owned()),
@@ -102,11 +102,11 @@ async fn operator_api_a_host_is_said_to_be_dead_once() {
         (&again["already"], &again["recovery"]),
         (&json!(true), &json!(Uuid::from_u128(3)))
     );
-    // For another reason it is another thing.
+    // Another reason makes another report.
     assert_eq!(fail(&bench, "admin", "a", &json!("fire")).await.status, 409);
     assert_eq!(*bench.desk.audited.lock().unwrap(), [], "nothing was written");
 
-    // Over meanwhile, within the time in which the same is a duplicate.
+    // It finished meanwhile, within the window for duplicates.
     bench.desk.recoveries.lock().unwrap().clear();
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 202);
     let mut closed = recovery(4, "a");
@@ -121,14 +121,14 @@ async fn operator_api_a_host_is_said_to_be_dead_once() {
     let other = fail(&bench, "admin", "a", &smoke()).await;
     assert_eq!(other.status, 409, "{}", other.text);
     assert!(
-        other.text.contains("the same was said of a within"),
+        other.text.contains("the same report of a came within"),
         "{}",
         other.text
     );
 }
 
 #[tokio::test]
-async fn operator_api_who_may_not_say_that_a_host_is_dead_writes_nothing() {
+async fn operator_api_an_unauthorized_report_of_a_dead_host_writes_nothing() {
     for token in [
         "reader",
         "service-reader",
@@ -155,7 +155,7 @@ async fn operator_api_who_may_not_say_that_a_host_is_dead_writes_nothing() {
         ("a", json!("\u{1b}[2J"), 400),
         ("a", long, 400),
         ("a", Value::Null, 400),
-        // The desk has them all under one id.
+        // In the desk all hosts have one id.
         ("00000000-0000-0000-0000-000000000002", smoke(), 409),
         // Taken out of its segment a moment ago.
         ("b", smoke(), 409),
@@ -183,9 +183,9 @@ async fn operator_api_who_may_not_say_that_a_host_is_dead_writes_nothing() {
     assert_eq!(fail(&bench, "admin", "a", &smoke()).await.status, 503);
 }
 
-/// The engine cuts the power of a host that is said to be dead.
+/// The engine powers off a host that was reported dead.
 #[tokio::test]
-async fn operator_api_whoever_may_act_does_not_cut_power() {
+async fn operator_api_the_act_rule_does_not_permit_power_off() {
     let policy = Policy::with_text("os_masakari_api:operator:act: role:member").unwrap();
     let bench = Bench::with(|options| Options { policy, ..options });
     let segment = bench.segment("all").await;

@@ -1,4 +1,4 @@
-//! A registry in memory that keeps to the port's promises.
+//! An in-memory registry that follows the contract of the port.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use tachi_domain::entity::{Host, Notification, Segment, Stamps, TaskProgress, Vm
 use tachi_domain::evidence::GivenEvidence;
 use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
-use tachi_domain::{HostId, NotificationId, SegmentId, Timestamp, VmoveId};
+use tachi_domain::{HostId, NotificationId, SegmentId, ServerId, Timestamp, VmoveId};
 use tachi_engine::ports::registry::{BootHold, Page, SortKey};
 use tachi_engine::ports::{
     BootHolds, Hosts, JournalError, Monitors, Notifications, ReceivedHeartbeat, RefusalLog, Refusals,
@@ -38,7 +38,7 @@ pub(super) struct Rows {
     pub(super) refusals: Vec<Refusals>,
 }
 
-/// Every row gets the next integer id, and a creation time of as many seconds.
+/// Each row gets the next integer id, and the same number of seconds as creation time.
 #[derive(Default)]
 pub(super) struct Fake {
     rows: Mutex<Rows>,
@@ -233,7 +233,7 @@ fn page<R: Row, F>(all: &[R], page: &Page<F>, keep: impl Fn(&R, &F) -> bool) -> 
     Ok(found)
 }
 
-/// Whether a filter lets a value through.
+/// True if a filter matches a value.
 fn lets<T: PartialEq<U>, U>(filter: Option<&T>, value: U) -> bool {
     filter.is_none_or(|wanted| *wanted == value)
 }
@@ -575,16 +575,20 @@ impl Monitors for Fake {
     async fn sign_monitors(
         &self,
         heartbeats: &[ReceivedHeartbeat],
-    ) -> Result<BTreeSet<String>, JournalError> {
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
         let mut rows = self.open().map_err(|error| JournalError::new("signing", error))?;
         let signatures = heartbeats.iter().map(|one| one.signature.clone());
         let (strange, known): (Vec<_>, Vec<_>) = signatures.partition(|one| one.host == "stranger");
         rows.signatures.extend(known);
-        Ok(strange.into_iter().map(|one| one.host).collect())
+        Ok(strange.into_iter().map(|one| (one.host, one.kind)).collect())
     }
 
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         Ok(Vec::new())
+    }
+
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError> {
+        Ok(BTreeMap::new())
     }
 
     async fn forget_monitor(&self, _: &str, _: MonitorKind) -> Result<bool, JournalError> {

@@ -1,4 +1,4 @@
-//! What operators freeze over the API: those who may, once, under their names, and told when engines have heard of it.
+//! Freezes over the API: permissions, deduplication, attribution, and the engines' acknowledgement.
 
 use std::sync::atomic::Ordering;
 
@@ -50,7 +50,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 }
 
 #[tokio::test]
-async fn operator_api_a_freeze_is_audited_with_its_speaker_written_listed_and_ended() {
+async fn operator_api_a_freeze_is_audited_with_its_operator_stored_listed_and_ended() {
     let bench = Bench::new();
     let got = freeze(&bench, "admin", &host("a")).await;
     assert_eq!(got.status, 201, "{}", got.text);
@@ -82,7 +82,7 @@ async fn operator_api_a_freeze_is_audited_with_its_speaker_written_listed_and_en
             .all(|one| one.host == "a" && one.operator.as_deref() == Some("Keystone user admin-user"))
     );
 
-    // Whoever did not hear the answer says it again.
+    // A client that lost the answer repeats the request.
     let again = freeze(&bench, "admin", &host("a")).await.root("freeze");
     assert_eq!(again["already"], true);
     assert_eq!(again["freeze"], told["freeze"]);
@@ -91,7 +91,7 @@ async fn operator_api_a_freeze_is_audited_with_its_speaker_written_listed_and_en
 
     let listed = ask(&bench, "GET", FREEZES, "service-reader", &Value::Null).await;
     assert_eq!(listed.root("freezes"), json!([told["freeze"]]));
-    // Another takes its place: the first one's number ends nothing.
+    // Another freeze replaces it: the number of the first one no longer works.
     let longer = with(host("a"), "lasts_seconds", json!(7201));
     let longer = freeze(&bench, "admin", &longer).await.root("freeze");
     assert_eq!(longer["before"], told["freeze"]);
@@ -151,7 +151,7 @@ async fn operator_api_only_administrators_freeze_and_thaw_and_no_monitor_does() 
 }
 
 #[tokio::test]
-async fn operator_api_what_cannot_be_frozen_is_refused_and_nothing_is_written() {
+async fn operator_api_an_invalid_freeze_is_refused_without_a_write() {
     let bench = Bench::new();
     let long = "x".repeat(201);
     for (name, body, status) in [
@@ -241,14 +241,14 @@ async fn operator_api_what_cannot_be_frozen_is_refused_and_nothing_is_written() 
     let shorter = freeze(&bench, "admin", &host("a")).await;
     assert_eq!(shorter.status, 409, "{}", shorter.text);
     assert!(
-        shorter.text.contains("which is more than this"),
+        shorter.text.contains("which covers more than this"),
         "{}",
         shorter.text
     );
 }
 
 #[tokio::test]
-async fn operator_api_nothing_is_frozen_without_a_line_nor_by_a_user_who_may_not() {
+async fn operator_api_a_freeze_needs_an_audit_entry_and_database_rights() {
     let bench = Bench::new();
     bench.desk.full.store(true, Ordering::SeqCst);
     assert_eq!(freeze(&bench, "admin", &host("a")).await.status, 503);
@@ -261,7 +261,7 @@ async fn operator_api_nothing_is_frozen_without_a_line_nor_by_a_user_who_may_not
     assert_eq!(*bench.desk.written.lock().unwrap(), ["freeze"]);
     bench.desk.full.store(false, Ordering::SeqCst);
 
-    // `tachi db grants`: the API has a user of its own.
+    // `tachi db grants`: the API has its own database user.
     bench.desk.denied.store(true, Ordering::SeqCst);
     for got in [
         freeze(&bench, "admin", &with(host("a"), "lasts_seconds", json!(7300))).await,
@@ -269,7 +269,7 @@ async fn operator_api_nothing_is_frozen_without_a_line_nor_by_a_user_who_may_not
     ] {
         let (status, _, told) = got.fault();
         assert_eq!(status, 503, "{told}");
-        assert!(told.contains("it is said on a controller"), "{told}");
+        assert!(told.contains("run the command on a controller"), "{told}");
     }
     let results: Vec<_> = bench
         .desk
@@ -306,7 +306,7 @@ fn claim(epoch: u64, beat: u64) -> PeerClaim {
     }
 }
 
-/// An engine is at work on it.
+/// An engine is processing it.
 fn claimed() -> RecoverySummary {
     RecoverySummary {
         owner: Some("ctl-1:7:x".to_owned()),
@@ -315,7 +315,7 @@ fn claimed() -> RecoverySummary {
 }
 
 #[tokio::test(start_paused = true)]
-async fn operator_api_a_freeze_says_whether_the_engines_have_heard_of_it() {
+async fn operator_api_a_freeze_reports_if_the_engines_have_applied_it() {
     for (name, claims, heard) in [
         ("beats on", vec![claim(1, 4), claim(1, 5), claim(1, 6)], true),
         ("is taken over", vec![claim(1, 4), claim(2, 4)], true),
@@ -344,9 +344,9 @@ async fn operator_api_a_freeze_says_whether_the_engines_have_heard_of_it() {
     }
 }
 
-/// The caller is gone: what was begun has its outcome in the audit log.
+/// The caller disconnected: the outcome of a started action is in the audit log.
 #[tokio::test(start_paused = true)]
-async fn operator_api_a_freeze_is_carried_to_its_end_without_its_caller() {
+async fn operator_api_a_freeze_completes_without_its_caller() {
     let bench = Bench::new();
     *bench.desk.recoveries.lock().unwrap() = vec![claimed()];
     *bench.desk.claims.lock().unwrap() = vec![vec![claim(1, 4)]];

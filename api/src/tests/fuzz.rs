@@ -1,4 +1,4 @@
-//! Nothing that a caller sends gives a 5xx, a panic, or a fault that clients cannot read.
+//! No request causes a 5xx, a panic, or a fault that clients cannot parse.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ static DOCUMENT: LazyLock<Value> = LazyLock::new(crate::openapi);
 
 const NODE: &str = "6128798e-1111-4222-8333-0123456789ab";
 
-/// Words that mean something somewhere, so that requests get deep.
+/// Meaningful words, so that requests pass the first checks.
 const WORDS: &[&str] = &[
     "",
     "segment",
@@ -129,7 +129,7 @@ fn value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A good body with some of its fields replaced, so that single rules are reached.
+/// A valid body with some replaced fields, so that single rules are reached.
 fn nearly_good() -> impl Strategy<Value = Value> {
     let good = select(vec![
         json!({"segment": {"name": "s", "recovery_method": "auto", "service_type": "C", "enabled": true}}),
@@ -373,7 +373,7 @@ async fn odd_bodies_are_refused_and_nothing_is_written() {
     assert!(bench.registry.rows().segments.is_empty(), "nothing is written");
 }
 
-/// As every JSON parser of a client does: of a key that is there twice the last counts.
+/// Of a repeated key the last one applies, as in clients' JSON parsers.
 #[tokio::test]
 async fn of_a_key_that_is_there_twice_the_last_counts() {
     let bench = Bench::new();

@@ -1,4 +1,4 @@
-//! Who listens to events.
+//! Event streams.
 
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
@@ -53,12 +53,12 @@ async fn next(stream: &mut BodyDataStream) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_say_how_it_is_at_once_and_then_what_changes_and_only_that() {
+async fn events_start_with_the_state_and_then_report_only_changes() {
     let bench = bench(100);
     let mut stream = listen(&bench, "admin").await;
     assert_eq!(next(&mut stream).await, OK);
 
-    // Facts that are renewed, or grow older, change nothing. So there is only the comment.
+    // Renewed or ageing facts cause no event, so only the comment arrives.
     *bench.desk.age.lock().unwrap() = Some(7);
     let began = Instant::now();
     assert_eq!(next(&mut stream).await, ":\n\n");
@@ -81,7 +81,7 @@ async fn events_say_how_it_is_at_once_and_then_what_changes_and_only_that() {
     bench.desk.broken.store(false, Ordering::SeqCst);
     assert_eq!(next(&mut stream).await, told);
 
-    // Whoever comes now, again or for the first time, is told how it is now.
+    // A new or reconnected client gets the current state.
     let mut other = listen(&bench, "service-reader").await;
     let (event, _) = told.split_once("\n\n").unwrap();
     assert_eq!(next(&mut other).await, format!("{event}\nretry: 1000\n\n"));
@@ -105,7 +105,7 @@ async fn events_end_after_five_minutes_and_with_the_token() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_are_for_so_many_at_a_time_and_a_place_is_given_back() {
+async fn event_streams_are_limited_and_a_closed_one_frees_its_place() {
     let bench = bench(2);
     let first = listen(&bench, "admin").await;
     let mut second = listen(&bench, "admin").await;
@@ -126,7 +126,7 @@ async fn events_are_for_so_many_at_a_time_and_a_place_is_given_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_are_for_who_may_read_and_for_the_board_by_its_cookie() {
+async fn events_need_the_read_rule_or_the_cookie_of_the_board() {
     let bench = bench(100);
     for (token, status) in [("member", 403), ("nobody", 401), ("masakari_monitor", 403)] {
         let got = asked(&bench, ("x-auth-token", token), EVENTS).await;

@@ -1,5 +1,6 @@
-//! Monitors that sign.
+//! Heartbeats of monitors.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -20,7 +21,7 @@ async fn put(bench: &Bench, token: &str, path: &str, body: &Value) -> Got {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
+async fn heartbeats_are_written_in_batches_and_the_last_of_a_monitor_applies() {
     let bench = Bench::new();
     let path = "/v1/monitors/cmp1/host";
     for version in ["0.8.0", "0.9.0"] {
@@ -69,7 +70,7 @@ async fn a_signature_is_written_with_others_and_the_last_of_a_monitor_counts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_host_in_no_segment_is_told_so_and_looked_for_again_later() {
+async fn a_host_in_no_segment_gets_404_and_is_looked_up_again_later() {
     let bench = Bench::new();
     let sign = || async {
         put(&bench, "admin", "/v1/monitors/stranger/host", &body())
@@ -116,13 +117,14 @@ async fn with_the_database_away_heartbeats_wait_for_five_seconds_at_most() {
     );
 }
 
-/// Covers R15.
+/// Covers R14 and R15.
 #[tokio::test(start_paused = true)]
-async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
+async fn the_boot_and_the_local_disks_of_a_host_are_taken_from_a_caller_that_is_bound_to_it_alone() {
     let bench = Bench::new();
     let mut with_boot = body();
     with_boot["monitor"]["boot_id"] = "boot".into();
     with_boot["monitor"]["uptime_ms"] = 61_000.into();
+    with_boot["monitor"]["local_disks"] = json!(["00000000-0000-0000-0000-000000000007"]);
     for (kind, token, body) in [
         ("host", "masakari-monitor-cmp1", &with_boot),
         ("process", "masakari-monitor-cmp1", &body()),
@@ -140,6 +142,13 @@ async fn the_boot_of_a_host_is_taken_from_a_caller_that_is_bound_to_it_alone() {
     assert_eq!(seen(MonitorKind::Host), (HeartbeatUse::Counts, Some(61)));
     assert_eq!(seen(MonitorKind::Process), (HeartbeatUse::NoBootId, None));
     assert_eq!(seen(MonitorKind::Instance), (HeartbeatUse::Unbound, None));
+    let disks = |kind| {
+        let one = written.iter().find(|one| one.kind == kind).unwrap();
+        one.local_disks.as_ref().map(BTreeSet::len)
+    };
+    assert_eq!(disks(MonitorKind::Host), Some(1));
+    assert_eq!(disks(MonitorKind::Process), None, "it does not say");
+    assert_eq!(disks(MonitorKind::Instance), None, "it is bound to no host");
 }
 
 #[tokio::test(start_paused = true)]
@@ -170,7 +179,7 @@ async fn lost_planes_are_dated_and_the_answer_names_the_hosts_that_nova_shows_do
 }
 
 #[tokio::test]
-async fn bad_signatures_are_refused_with_reasons() {
+async fn invalid_heartbeats_are_refused_with_reasons() {
     let bench = Bench::new();
     let many: Vec<String> = (0..1_001).map(|n| format!("h{n}")).collect();
     let parts: Value = (0..33)
@@ -182,7 +191,7 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/dog",
             body(),
             404,
-            "there are host, process, instance, introspective",
+            "valid kinds: host, process, instance, introspective",
         ),
         ("/v1/monitors/cmp1/host", json!({}), 400, "monitor"),
         ("/v1/monitors/cmp1/host", json!({"monitor": {}}), 400, "version"),
@@ -202,13 +211,13 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "watches": many}}),
             400,
-            "1000 are taken",
+            "the limit is 1000",
         ),
         (
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "troubles": parts}}),
             400,
-            "32 are taken",
+            "the limit is 32",
         ),
         (
             "/v1/monitors/cmp1/host",
@@ -220,7 +229,7 @@ async fn bad_signatures_are_refused_with_reasons() {
             "/v1/monitors/cmp1/host",
             json!({"monitor": {"version": "1", "planes": {"cmp1": (0..9).map(|n| (n.to_string(), 0)).collect::<std::collections::BTreeMap<_, _>>()}}}),
             400,
-            "8 are taken",
+            "the limit is 8",
         ),
         (
             "/v1/monitors/cmp1/host",

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document says what the code does, all of it and nothing else.
+//! The `OpenAPI` document describes exactly the behaviour of the code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::bench::{Bench, Got, notification};
 use crate::error::{ApiError, Bug};
 use crate::{openapi, openapi_page, routes};
 
-/// Routes that are beside `/v1` and have no line in the table.
+/// Routes outside `/v1` that are not in the table.
 const BESIDE: &[&str] = &["/", "/healthcheck", "/openapi.json"];
 
-/// The statuses that the document knows of a request; `None` if it knows of no such request.
+/// Returns the documented statuses of a request; `None` if the request is not documented.
 pub(super) fn documented(document: &Value, method: &str, path: &str) -> Option<BTreeSet<u16>> {
     let pieces: Vec<&str> = path.split('/').collect();
     let fits = |template: &str| {
@@ -62,7 +62,7 @@ fn every_route_is_described_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_is_beside_the_table_is_there_for_anybody() {
+async fn routes_outside_the_table_need_no_token() {
     let bench = Bench::new();
     for path in BESIDE {
         let got = bench.raw("GET", path, &[], "").await;
@@ -113,7 +113,7 @@ fn names_are_unique_and_references_lead_somewhere() {
     assert!(references > 100, "{references}");
 }
 
-/// One of every kind; a new one does not compile until it is here.
+/// One error of every kind; a new kind does not compile until it is added here.
 fn every_error() -> Vec<ApiError> {
     let source = || Bug("test").into();
     let errors = vec![
@@ -202,7 +202,7 @@ async fn every_error_has_its_envelope() {
     assert_eq!(responses.len(), statuses.len(), "none that is never given");
 }
 
-/// Compares what is shown with the schema of it: every property that is needed, and no other.
+/// Compares a value with its schema: all required properties, and no others.
 fn shown_as_described(document: &Value, name: &str, shown: &Value) {
     let schema = &document["components"]["schemas"][name];
     let keys: BTreeSet<&str> = shown.as_object().unwrap().keys().map(String::as_str).collect();
@@ -345,8 +345,8 @@ async fn examples_of_bodies_are_accepted() {
                 .replace("{recovery}", "e241c4a2-1111-4222-8333-0123456789ab")
                 .replace("{reporter}", "7");
             let got = bench.send(&method, &real, example["value"].clone()).await;
-            // The region of these tests has another host that could be planned for, and nothing that has failed.
-            let refused = ["nothing was begun: Nova knows no", "no new attempt"];
+            // The region of these tests has a second host for plans, and no failed recovery.
+            let refused = ["nothing was started: Nova has no", "no new attempt"];
             let is_read = got.status < 300 || refused.iter().any(|text| got.text.contains(text));
             assert!(is_read, "{method} {path}, {name}: {}", got.text);
             tried += 1;
@@ -414,7 +414,7 @@ async fn nul_is_refused_wherever_a_text_could_reach_a_database() {
     }
 }
 
-/// The kept files are what this code makes.
+/// Compares the files in docs with the generated text.
 #[test]
 fn kept_files_are_up_to_date() {
     let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");

@@ -1,4 +1,4 @@
-//! Sections 3.4, 6.1 and 6.4: what stands around the API, through the whole router.
+//! Sections 3.4, 6.1 and 6.4: the routes around the API, through the whole router.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -355,7 +355,7 @@ async fn project_ids_of_the_operators_choice() {
         options.project_ids = Some(Regex::new("^(?:p-[0-9]+)$").unwrap());
         options
     });
-    // It routes, and only then it is seen that the project is another one.
+    // The path routes; the project is compared only afterwards.
     assert_eq!(bench.get("/v1/p-7/segments").await.status, 400);
     assert_eq!(bench.get(&format!("/v1/{PROJECT}/segments")).await.status, 404);
 }
@@ -376,8 +376,8 @@ async fn secure_proxy_ssl_header_makes_the_scheme_of_links() {
 }
 
 #[tokio::test]
-async fn metrics_tell_what_happened_to_those_who_may_see_it() {
-    // Other tests may be at work in this process: what they do is counted elsewhere.
+async fn metrics_are_served_to_allowed_clients() {
+    // Other tests in this process use another recorder.
     let (recorder, metrics) = Metrics::apart().unwrap();
     let _mine = ::metrics::set_default_local_recorder(&recorder);
     crate::metrics::describe("0.9.0+git1.abc");

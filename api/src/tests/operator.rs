@@ -1,4 +1,4 @@
-//! What operators are told over the API.
+//! Read routes for operators.
 
 use std::collections::BTreeSet;
 
@@ -27,7 +27,7 @@ async fn by(bench: &Bench, token: &str, path: &str) -> Got {
 }
 
 #[tokio::test]
-async fn operator_api_what_is_young_is_told_with_its_age_and_what_is_old_says_nothing_good() {
+async fn operator_api_data_has_its_age_and_stale_data_shows_nothing_as_good() {
     let bench = Bench::new();
     let (young, found) = codes(&bench).await;
     assert_eq!(young["grade"], "ok", "{found:?}");
@@ -63,7 +63,7 @@ async fn operator_api_what_is_young_is_told_with_its_age_and_what_is_old_says_no
 }
 
 #[tokio::test]
-async fn operator_api_the_parts_of_the_situation_can_be_asked_for_alone() {
+async fn operator_api_parts_of_the_situation_have_their_own_routes() {
     let bench = Bench::new();
     *bench.desk.age.lock().unwrap() = Some(46);
     let (whole, _) = codes(&bench).await;
@@ -78,7 +78,7 @@ async fn operator_api_the_parts_of_the_situation_can_be_asked_for_alone() {
 }
 
 #[tokio::test]
-async fn operator_api_the_schedule_is_for_who_may_read() {
+async fn operator_api_the_schedule_needs_the_read_rule() {
     const PATH: &str = "/operator/v1/schedule";
     let bench = Bench::new();
     let row = json!({
@@ -173,7 +173,7 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
             assert_eq!((status, kind.as_str()), (404, "itemNotFound"), "{path}");
         }
     }
-    // What is no text is no name.
+    // A value that is not text is not a name.
     let got = bench.get("/operator/v1/hosts/%ff/explanation").await;
     assert_eq!(got.status, 404);
     *bench.desk.age.lock().unwrap() = None;
@@ -188,7 +188,7 @@ async fn operator_api_hosts_and_instances_are_explained_by_any_of_their_names() 
 }
 
 #[tokio::test]
-async fn operator_api_a_time_that_has_passed_is_told_and_a_strange_one_is_refused() {
+async fn operator_api_a_past_time_span_is_shown_and_an_invalid_one_is_refused() {
     let bench = Bench::new();
     *bench.desk.hosts.lock().unwrap() = vec!["a"];
     let got = bench
@@ -250,7 +250,7 @@ async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
             .root("recoveries"),
         json!([])
     );
-    // What no id begins with, and what would mean something to the database.
+    // Texts that start no id, and wildcards of the database.
     for query in ["id=x", "id=%25", "id=0000_"] {
         let got = bench.get(&format!("/operator/v1/recoveries?{query}")).await;
         assert_eq!(got.root("recoveries"), json!([]), "{query}");
@@ -274,7 +274,7 @@ async fn operator_api_a_thousand_recoveries_come_in_pages_and_each_once() {
 }
 
 #[tokio::test]
-async fn operator_api_recoveries_are_listed_by_state_and_told_whole() {
+async fn operator_api_recoveries_are_listed_by_state_and_shown_completely() {
     let bench = Bench::new();
     let mut closed = recovery(2, "b");
     closed.life = Life::Closed;
@@ -390,7 +390,7 @@ pub(super) fn waiting(what: WaitsFor, life: Life, state: &Value) -> MoveLine {
     }
 }
 
-/// What the examples of the document are about is there.
+/// The subjects of the document's examples exist.
 pub(super) fn as_in_examples(bench: &Bench) {
     bench
         .desk
@@ -408,7 +408,7 @@ pub(super) fn as_in_examples(bench: &Bench) {
 }
 
 #[tokio::test]
-async fn operator_api_instances_that_wait_for_a_person_are_told_with_what_to_type() {
+async fn operator_api_instances_that_need_an_operator_have_commands() {
     let bench = Bench::new();
     *bench.desk.moves.lock().unwrap() = vec![
         waiting(WaitsFor::Absence, Life::Open, &Value::Null),
@@ -428,7 +428,7 @@ async fn operator_api_instances_that_wait_for_a_person_are_told_with_what_to_typ
 }
 
 #[tokio::test]
-async fn operator_api_readers_of_the_service_project_read_and_nobody_else_does() {
+async fn operator_api_only_admins_and_readers_of_the_service_project_read() {
     let bench = Bench::new();
     for (token, status) in [
         ("admin", 200),
@@ -438,7 +438,7 @@ async fn operator_api_readers_of_the_service_project_read_and_nobody_else_does()
         ("member", 403),
         ("masakari_monitor", 403),
         ("masakari-monitor-a", 403),
-        // Whoever made monitors of readers.
+        // An operator who gave monitors the reader role.
         ("service-monitor", 403),
         ("service", 403),
         ("nobody", 401),
@@ -469,7 +469,7 @@ async fn operator_api_readers_of_the_service_project_read_and_nobody_else_does()
 }
 
 #[tokio::test]
-async fn operator_api_a_database_that_is_away_is_not_good_news() {
+async fn operator_api_an_unavailable_database_is_no_good_state() {
     let bench = Bench::new();
     bench.desk.broken.store(true, std::sync::atomic::Ordering::SeqCst);
     for path in [

@@ -1,4 +1,4 @@
-//! What operators plan for living hosts over the API: those who may, once, under their names, and only of what lives.
+//! Plans for running hosts over the API: permissions, deduplication, attribution, and refusals.
 
 use std::sync::atomic::Ordering;
 
@@ -33,7 +33,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 }
 
 #[tokio::test]
-async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
+async fn operator_api_a_drain_is_audited_with_its_operator_and_stored_once() {
     let bench = Bench::new();
     let preview = bench
         .raw("GET", DRAIN, &[("x-auth-token", "service-reader")], "")
@@ -80,7 +80,7 @@ async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
         assert_eq!(payload[key], value, "{key}");
     }
 
-    // The answer was lost; also when the host was empty and is frozen by now.
+    // The answer was lost, also if the host is empty and frozen by now.
     let freeze = FreezeLine {
         freeze: Freeze {
             number: 7,
@@ -109,12 +109,12 @@ async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
     }
     assert_eq!(bench.desk.written.lock().unwrap().len(), 1);
     assert_eq!(bench.desk.audited.lock().unwrap().len(), 2);
-    // Something else is something else, and the host is frozen now.
+    // Another request is not a repetition, and the host is frozen now.
     let other = json!({"drain": {"lasts_seconds": 3600, "reason": "memory"}});
     let got = post(&bench, "admin", DRAIN, other.clone()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
-        got.text.contains("nothing was begun") && got.text.contains("tachi thaw host a"),
+        got.text.contains("nothing was started") && got.text.contains("tachi thaw host a"),
         "{}",
         got.text
     );
@@ -127,20 +127,19 @@ async fn operator_api_a_drain_is_audited_with_its_speaker_and_written_once() {
         "{}",
         got.text
     );
-    // A minute later the same is meant.
+    // A minute later the same request is a new one.
     bench.desk.recoveries.lock().unwrap()[0].opened_at = NOW.minus_seconds(60);
     assert_eq!(post(&bench, "admin", DRAIN, firmware()).await.status, 409);
 }
 
 #[tokio::test]
-async fn operator_api_only_what_is_known_to_live_and_is_left_alone_is_drained() {
+async fn operator_api_only_a_running_host_without_other_operations_is_drained() {
     let bench = Bench::new();
     *bench.desk.age.lock().unwrap() = Some(46);
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
     assert!(
-        got.text
-            .contains("no engine has looked at Nova within the last 45 s"),
+        got.text.contains("no engine has read Nova within the last 45 s"),
         "{}",
         got.text
     );
@@ -218,14 +217,14 @@ async fn operator_api_a_host_that_a_recovery_has_taken_out_of_the_reserve_is_not
     *bench.desk.holds.lock().unwrap() = Some(RecoveryId(holder));
     let got = post(&bench, "admin", DRAIN, firmware()).await;
     assert_eq!(got.status, 409, "{}", got.text);
-    let wanted = format!("recovery {holder} has taken a out of the reserve and is not over");
+    let wanted = format!("recovery {holder} uses a as its reserved host and has not ended");
     assert!(got.text.contains(&wanted), "{}", got.text);
     let audited = bench.desk.audited.lock().unwrap().clone();
     assert_eq!(audited.last().unwrap().result, Some(AuditResult::Permanent));
 }
 
 #[tokio::test]
-async fn operator_api_what_cannot_be_written_down_is_not_planned_and_who_may_not_write_it_is_told_where() {
+async fn operator_api_a_plan_needs_an_audit_entry_and_database_rights() {
     let bench = Bench::new();
     bench.desk.full.store(true, Ordering::SeqCst);
     let got = post(&bench, "admin", DRAIN, firmware()).await;
@@ -242,7 +241,7 @@ async fn operator_api_what_cannot_be_written_down_is_not_planned_and_who_may_not
 }
 
 #[tokio::test]
-async fn operator_api_what_is_still_where_it_was_put_is_given_back() {
+async fn operator_api_instances_that_are_still_where_they_were_moved_are_given_back() {
     let bench = Bench::new();
     let away = |number: u128, name: &str, dest: &str| MovedAway {
         server: ServerId(if number == 0 {
@@ -255,12 +254,12 @@ async fn operator_api_what_is_still_where_it_was_put_is_given_back() {
         recovery: RecoveryId(Uuid::from_u128(3)),
         at: Some(Timestamp::from_micros(1)),
     };
-    // The instance is on `a` as engines have seen it; `b` gets it back.
+    // The engines have read the instance on `a`; `b` gets it back.
     let path = "/operator/v1/hosts/b/giveback";
     *bench.desk.away.lock().unwrap() = vec![away(0, "web", "c"), away(9, "gone", "a")];
     let preview = bench.get(path).await.root("giveback");
     assert_eq!(preview["instances"].as_array().unwrap().len(), 1, "{preview}");
-    assert_eq!(preview["instances"][0]["stays"], "was moved since");
+    assert_eq!(preview["instances"][0]["stays"], "has been moved since");
     assert_eq!(
         post(&bench, "admin", path, json!({"giveback": {}})).await.status,
         409

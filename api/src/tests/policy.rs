@@ -1,11 +1,11 @@
-//! Section 6.3: every route has its rule, and the rule is asked.
+//! Section 6.3: every route has a rule and checks it.
 
 use serde_json::{Value, json};
 
 use super::bench::{Bench, fault, notification};
 use crate::{Options, Policy, RouteInfo, policy_rules, routes};
 
-/// A body that the route's schema lets through, for schemas come before policy.
+/// A body that matches the route's schema, because the schema is checked before the policy.
 fn good_body(route: &RouteInfo) -> Value {
     match route.path {
         "/v1/segments" | "/v1/segments/{segment}" => {
@@ -43,7 +43,7 @@ async fn ask(bench: &Bench, route: &RouteInfo, token: &str) -> super::bench::Got
 }
 
 #[tokio::test]
-async fn every_rule_forbids_and_admits() {
+async fn every_rule_denies_and_allows() {
     let bench = Bench::new();
     let ruled: Vec<_> = routes()
         .into_iter()
@@ -80,7 +80,7 @@ async fn every_rule_forbids_and_admits() {
     }
 }
 
-/// Whoever may read what the engine does may read what it does it to; nobody else, and no monitor.
+/// Readers of operator data may also read segments, hosts and notifications; other callers and monitors may not.
 #[tokio::test]
 async fn deploy19_a_reader_of_the_service_project_reads_masakaris_routes() {
     let bench = Bench::new();
@@ -168,14 +168,14 @@ async fn extensions_show_what_the_caller_may_discover() {
     }
 }
 
-/// Rules that no code asks for, with the reason.
+/// Rules that no code uses, with the reason.
 const ASKED_BY_NOBODY: &[(&str, &str)] = &[
     ("admin_or_owner", "operators refer to it"),
     ("os_masakari_api:versions:index", "Masakari's files may name it"),
 ];
 
 #[test]
-fn every_rule_is_defined_and_every_defined_rule_is_asked_for() {
+fn every_rule_is_defined_and_every_defined_rule_is_used() {
     let defined: Vec<&str> = policy_rules().iter().map(|rule| rule.name).collect();
     let mut once = defined.clone();
     once.sort_unstable();
@@ -230,14 +230,14 @@ fn the_operations_of_a_rule_are_its_routes() {
 
 const OF_ALL_KINDS: &str = "os_masakari_api:notifications:create";
 
-/// Asked for once it is known what is reported.
+/// Checked once the subject of the report is known.
 const OF_KINDS: [&str; 3] = [
     "os_masakari_api:notifications:create:compute_host",
     "os_masakari_api:notifications:create:process",
     "os_masakari_api:notifications:create:vm",
 ];
 
-/// Names and defaults as the `masakari` package 22.0.0 has them.
+/// Names and defaults of the `masakari` package 22.0.0.
 const MASAKARI: &[(&str, &[&str], &str)] = &[
     (
         "segments",
@@ -338,7 +338,7 @@ fn names_and_defaults_are_masakaris() {
 
 /// Conformance list, 12.
 #[tokio::test]
-async fn other_rules_count_from_the_next_request_on() {
+async fn changed_rules_apply_from_the_next_request() {
     let policy = Policy::default();
     let bench = Bench::with(|options| Options {
         policy: policy.clone(),

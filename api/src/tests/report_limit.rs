@@ -1,4 +1,4 @@
-//! How often monitors may report (R18).
+//! The rate limit of reports (R18).
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ async fn report(bench: &Bench, token: &str, host: &str, hour: u8) -> Got {
 
 /// Covers R18.
 #[tokio::test]
-async fn a_monitor_that_reports_too_much_waits_and_an_administrator_does_not() {
+async fn the_report_limit_applies_to_monitors_and_not_to_administrators() {
     let text = "os_masakari_api:notifications:create: rule:admin_api or role:masakari_monitor";
     let policy = Policy::with_text(text).unwrap();
     let bench = Bench::with(|options| Options {
@@ -29,7 +29,7 @@ async fn a_monitor_that_reports_too_much_waits_and_an_administrator_does_not() {
             bench.host(&made, &format!("{segment}-{host}")).await;
         }
     }
-    // By an administrator's report the segment of each is learnt, which costs nothing of the limit.
+    // An administrator's report reveals the segment of each host, and does not count against the limit.
     for host in ["one-a", "one-b", "one-c", "two-a"] {
         assert_eq!(report(&bench, "admin", host, 1).await.status, 202);
     }

@@ -1,4 +1,4 @@
-//! What operators do about reporters, monitors and failed recoveries over the API: those who may, under their names, in the log first.
+//! Actions on reporters, monitors and failed recoveries over the API: permissions, attribution, audit log first.
 
 use std::sync::atomic::Ordering;
 
@@ -43,7 +43,7 @@ fn nothing_was_done(bench: &Bench, what: &str) {
 }
 
 #[tokio::test]
-async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
+async fn operator_api_a_reporter_is_unmuted_once_with_its_operator_in_the_log() {
     let bench = Bench::new();
     *bench.desk.muted_reporters.lock().unwrap() = vec![muted_reporter(7, "a"), muted_reporter(8, "b")];
     let list = bench
@@ -90,7 +90,7 @@ async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
             .all(|one| one.operator.as_deref() == Some(by.as_str()))
     );
 
-    // Said again it says that nobody is set aside under that name, and writes nothing.
+    // A repetition reports that no such reporter is muted, and writes nothing.
     let again = said(&bench, "admin", "POST", &path, &json!({"lift": {}})).await;
     assert_eq!(again.status, 404, "{}", again.text);
     assert!(
@@ -102,7 +102,7 @@ async fn operator_api_a_reporter_is_lifted_once_and_the_log_has_who_did_it() {
 }
 
 #[tokio::test]
-async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
+async fn operator_api_maintenance_needs_the_rule_and_the_audit_log() {
     let bench = Bench::new();
     *bench.desk.muted_reporters.lock().unwrap() = vec![muted_reporter(7, "a")];
     let mut failed = recovery(3, "a");
@@ -128,12 +128,12 @@ async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
         nothing_was_done(&bench, path);
         bench.desk.full.store(false, Ordering::SeqCst);
     }
-    // `tachi db grants`: the API has a user of its own.
+    // `tachi db grants`: the API has its own database user.
     bench.desk.denied.store(true, Ordering::SeqCst);
     for (path, body) in [&unmute, &retry] {
         let (status, _, told) = said(&bench, "admin", "POST", path, body).await.fault();
         assert_eq!(status, 503, "{told}");
-        assert!(told.contains("it is said on a controller"), "{told}");
+        assert!(told.contains("run the command on a controller"), "{told}");
     }
     bench.desk.denied.store(false, Ordering::SeqCst);
     let got = said(&bench, "admin", "POST", &retry.0, &retry.1).await;
@@ -148,7 +148,7 @@ async fn operator_api_upkeep_is_for_who_may_and_waits_for_the_log() {
 }
 
 #[tokio::test]
-async fn operator_api_upkeep_of_hostile_names_is_refused_with_words() {
+async fn operator_api_hostile_names_in_maintenance_are_refused_with_a_reason() {
     let bench = Bench::new();
     let long = "x".repeat(300);
     let (unmute, retry) = (json!({"lift": {}}), json!({"retry": {}}));

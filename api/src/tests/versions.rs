@@ -8,7 +8,7 @@ const HOST: (&str, &str) = ("host", "ha:15868");
 const ADMIN: (&str, &str) = ("x-auth-token", "admin");
 
 #[tokio::test]
-async fn root_lists_versions_for_anybody() {
+async fn root_lists_versions_without_a_token() {
     let bench = Bench::new();
     let got = bench
         .raw(

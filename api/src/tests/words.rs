@@ -1,4 +1,4 @@
-//! What operators say over the API: those who may, once, and under their names.
+//! Operator actions over the API: permissions, deduplication, attribution.
 
 use std::sync::atomic::Ordering;
 
@@ -20,7 +20,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// Recovery 3 is held, 2 is over, and an instance of 3 was given up.
+/// Recovery 3 is on hold, 2 is done, and an instance of 3 has failed.
 fn filled(bench: &Bench) {
     let mut closed = recovery(2, "b");
     closed.life = Life::Closed;
@@ -45,7 +45,7 @@ fn nothing_was_written(bench: &Bench, what: &str) {
 }
 
 #[tokio::test]
-async fn operator_api_only_administrators_say_anything_and_no_monitor_does() {
+async fn operator_api_only_administrators_act_and_no_monitor_does() {
     for token in [
         "reader",
         "service-reader",
@@ -72,7 +72,7 @@ async fn operator_api_only_administrators_say_anything_and_no_monitor_does() {
 }
 
 #[tokio::test]
-async fn operator_api_whoever_is_bound_to_a_host_says_nothing_even_if_the_policy_lets_it() {
+async fn operator_api_a_bound_caller_may_not_act_regardless_of_the_policy() {
     let policy =
         Policy::with_text("os_masakari_api:operator:act: '@'\nos_masakari_api:operator:vouch: '@'").unwrap();
     let bench = Bench::with(|options| Options {
@@ -91,7 +91,7 @@ async fn operator_api_whoever_is_bound_to_a_host_says_nothing_even_if_the_policy
 }
 
 #[tokio::test]
-async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
+async fn operator_api_an_action_is_audited_with_its_operator_and_then_stored() {
     let bench = bench();
     let got = say(&bench, "admin", &approve()).await;
     assert_eq!(got.status, 202, "{}", got.text);
@@ -115,7 +115,7 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
     );
     assert_eq!(bench.notifications_sent.0.load(Ordering::SeqCst), 1);
 
-    // Whoever did not hear the answer says it again.
+    // A client that lost the answer repeats the request.
     let again = say(&bench, "admin", &approve()).await;
     assert_eq!(
         (again.status, again.root("word")["already"].clone()),
@@ -124,7 +124,7 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
     assert_eq!(bench.desk.said.lock().unwrap().len(), 1);
     assert_eq!(bench.desk.audited.lock().unwrap().len(), 1);
 
-    // What is held anew needs a word anew.
+    // A new hold needs a new action.
     for (held, since, told) in [(true, 1, false), (false, 1, true)] {
         let what = if held {
             WaitsFor::Approval
@@ -138,7 +138,7 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
     }
     assert_eq!(bench.desk.said.lock().unwrap().len(), 2);
 
-    // So does a hold that an engine has heard one for, and keeps: it did not count.
+    // So does a hold that an engine kept after an action: the action had no effect.
     bench.desk.unheard.lock().unwrap().clear();
     let wait = tachi_domain::Wait::bare(WaitsFor::Approval, NOW.minus_seconds(-1));
     bench.desk.recoveries.lock().unwrap()[0].wait = Some(wait);
@@ -147,7 +147,7 @@ async fn operator_api_a_word_is_audited_with_its_speaker_and_then_written() {
 }
 
 #[tokio::test]
-async fn operator_api_no_word_is_written_that_the_audit_log_does_not_take() {
+async fn operator_api_an_action_without_an_audit_entry_is_not_stored() {
     let bench = bench();
     bench.desk.full.store(true, Ordering::SeqCst);
     for body in [approve(), json!({"word": "ignore", "instance": SERVER})] {
@@ -157,7 +157,7 @@ async fn operator_api_no_word_is_written_that_the_audit_log_does_not_take() {
 }
 
 #[tokio::test]
-async fn operator_api_that_an_instance_does_not_run_somewhere_needs_a_rule_of_its_own() {
+async fn operator_api_confirming_that_an_instance_does_not_run_needs_its_own_rule() {
     let policy = Policy::with_text("os_masakari_api:operator:act: role:member").unwrap();
     let bench = Bench::with(|options| Options { policy, ..options });
     filled(&bench);
@@ -173,7 +173,7 @@ async fn operator_api_that_an_instance_does_not_run_somewhere_needs_a_rule_of_it
     assert_eq!(bench.desk.said.lock().unwrap()[0].1, format!("seen to {SERVER}"));
 }
 
-/// A move as a version before ours wrote it, of the instance that Nova shows on `a`.
+/// A move written by an earlier version, of the instance that Nova shows on `a`.
 fn held_move() -> Value {
     const KEPT: &str = include_str!("../../../engine/domain/testdata/v2/moves.json");
     let one = serde_json::from_str::<Value>(KEPT).unwrap()[1].take();
@@ -182,7 +182,7 @@ fn held_move() -> Value {
 }
 
 #[tokio::test]
-async fn operator_api_that_it_runs_somewhere_is_refused_where_nova_shows_it_elsewhere() {
+async fn operator_api_a_claimed_host_that_contradicts_nova_is_refused() {
     for (name, age, on, refused) in [
         ("shown elsewhere", Some(5), "b", true),
         ("shown there", Some(5), "a", false),
@@ -209,7 +209,7 @@ async fn operator_api_that_it_runs_somewhere_is_refused_where_nova_shows_it_else
 }
 
 #[tokio::test]
-async fn operator_api_what_cannot_be_said_is_refused_and_nothing_is_written() {
+async fn operator_api_an_invalid_action_is_refused_without_a_write() {
     let bench = bench();
     let (held, over) = (Uuid::from_u128(3), Uuid::from_u128(2));
     let long = "x".repeat(250);
@@ -288,4 +288,42 @@ async fn operator_api_what_cannot_be_said_is_refused_and_nothing_is_written() {
     bench.desk.broken.store(true, Ordering::SeqCst);
     assert_eq!(say(&bench, "admin", &approve()).await.status, 503);
     nothing_was_written(&bench, "the database is away");
+}
+
+#[tokio::test]
+async fn operator_api_an_approval_is_for_the_wait_that_the_operator_was_shown() {
+    let bench = bench();
+    let wait = tachi_domain::Wait::bare(WaitsFor::Approval, NOW);
+    bench.desk.recoveries.lock().unwrap()[0].wait = Some(wait);
+    let page = bench.get("/operator/v1/recoveries").await;
+    let shown = page.root("recoveries")[0]["waits"].clone();
+    assert_eq!(shown["for"], "approval", "{}", page.text);
+    let with = |waits: Value| {
+        let mut body = approve();
+        body["waits"] = waits;
+        body
+    };
+    for (name, waits, status, part) in [
+        ("no object", json!("approval"), 400, "waits"),
+        (
+            "not a wait",
+            json!({"for": "tea", "since": "2026-01-01T00:00:00Z"}),
+            400,
+            "tea",
+        ),
+        ("none was shown", Value::Null, 409, "now waits for something else"),
+        (
+            "an earlier one",
+            json!({"for": "approval", "on": [], "since": "2001-01-01T00:00:00Z"}),
+            409,
+            "tachi recovery show",
+        ),
+    ] {
+        let got = say(&bench, "admin", &with(waits)).await;
+        assert_eq!(got.status, status, "{name}: {}", got.text);
+        assert!(got.text.contains(part), "{name}: {}", got.text);
+        assert_eq!(*bench.desk.said.lock().unwrap(), [], "{name}");
+    }
+    let got = say(&bench, "admin", &with(shown)).await;
+    assert_eq!(got.status, 202, "{}", got.text);
 }

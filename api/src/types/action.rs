@@ -3,12 +3,12 @@
 use std::fmt;
 
 use serde::Serialize;
-use tachi_domain::RecoveryId;
+use tachi_domain::{ApprovedWait, RecoveryId};
 use utoipa::ToSchema;
 use utoipa::openapi::Object;
 
 use super::fields::{Body, Fields};
-use super::rules::{Name, OPERATOR_WORD};
+use super::rules::{Name, OPERATOR_WORD, OrNull, ShownWait};
 use super::shown;
 use crate::microversion::Microversion;
 
@@ -75,6 +75,7 @@ pub(crate) struct NewWord {
     pub(crate) instance: Option<String>,
     pub(crate) on: Option<String>,
     pub(crate) reason: Option<String>,
+    pub(crate) waits: ApprovedWait,
 }
 
 impl Body for NewWord {
@@ -86,12 +87,14 @@ impl Body for NewWord {
         let instance = fields.optional("instance", Name);
         let on = fields.optional("on", Name);
         let reason = fields.optional("reason", Name);
+        let waits = fields.optional("waits", OrNull(ShownWait));
         Some(Self {
             kind: kind?,
             recovery,
             instance,
             on,
             reason,
+            waits: waits.map_or(ApprovedWait::Current, ApprovedWait::Shown),
         })
     }
 }

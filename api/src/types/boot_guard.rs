@@ -27,20 +27,20 @@ pub(crate) struct BootGuardView<'a> {
 impl<'a> BootGuardView<'a> {
     pub(crate) fn new(host: &'a str, hold: Option<BootHold>) -> Self {
         let reason = match hold {
-            None => "nothing that is known of this host keeps its nova-compute from starting".to_owned(),
+            None => "nothing blocks the start of nova-compute on this host".to_owned(),
             Some(BootHold { waits_for, recovery }) => match waits_for {
                 BootHeldFor::Recovery => format!(
-                    "recovery {recovery} takes its instances elsewhere: nova-compute starts when that is over; tachi recovery \
-                     show {recovery} says how far it is"
+                    "recovery {recovery} is moving its instances to other hosts; nova-compute starts when that is \
+                     done. Progress: tachi recovery show {recovery}"
                 ),
                 BootHeldFor::PowerOff => format!(
-                    "recovery {recovery} has ordered it off, and the order may still take effect: nova-compute starts when \
-                     it cannot any more, within minutes"
+                    "recovery {recovery} has ordered a power-off that may still take effect; nova-compute starts when \
+                     it no longer can, within minutes"
                 ),
                 BootHeldFor::Queue => format!(
-                    "recovery {recovery} has taken its instances elsewhere; what waits in the queue compute.{host} of Nova's \
-                     message broker would be done to them here, so it has to be emptied first: tachi host return {host} says \
-                     how. Then tell the boot guard: systemctl kill -s USR1 tachi-boot-guard"
+                    "recovery {recovery} has moved its instances to other hosts; requests in the queue compute.{host} \
+                     of Nova's message broker would affect them, so purge it first: tachi host return {host} shows \
+                     how. Then: systemctl kill -s USR1 tachi-boot-guard"
                 ),
             },
         };

@@ -41,7 +41,7 @@ pub(crate) const ALL: &[ExtensionView] = &[
     extension(
         "Extensions",
         "extensions",
-        "The list of what this API offers.",
+        "The extensions of this API.",
         "os_masakari_api:extensions:discoverable",
     ),
     extension(
@@ -59,7 +59,7 @@ pub(crate) const ALL: &[ExtensionView] = &[
     extension(
         "Segments",
         "segments",
-        "Groups of hosts that stand in for one another.",
+        "Groups of hosts that take over instances from each other.",
         "os_masakari_api:segments:discoverable",
     ),
     extension(
@@ -71,7 +71,7 @@ pub(crate) const ALL: &[ExtensionView] = &[
     extension(
         "vmoves",
         "vmoves",
-        "Instances of failed hosts and where they went.",
+        "Instances of failed hosts and their new hosts.",
         "os_masakari_api:vmoves:discoverable",
     ),
 ];

@@ -44,9 +44,9 @@ impl NewFreeze {
     /// Checks that a name is present where the scope needs one, and absent for the region.
     pub(crate) fn is_named(&self) -> Result<(), String> {
         match (self.0.scope, self.0.name.is_empty()) {
-            (FreezeScope::Region, false) => Err("everything has no name: leave name out".to_owned()),
+            (FreezeScope::Region, false) => Err("the region has no name: omit name".to_owned()),
             (FreezeScope::Region, true) | (_, false) => Ok(()),
-            (scope, true) => Err(format!("name the {scope} in name, by its id or name")),
+            (scope, true) => Err(format!("set name to the id or name of the {scope}")),
         }
     }
 }

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::{
-    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_PARTS, MOST_PLANES, MOST_PROCESSES,
-    MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
+    Boot, Guests, HeartbeatUse, LONGEST_NOTICE, LostPlanes, MOST_LOCAL_DISKS, MOST_PARTS, MOST_PLANES,
+    MOST_PROCESSES, MOST_WATCHED, MonitorKind, Notice, Resume, Signature,
 };
+use tachi_domain::{ServerId, Timestamp};
 
 use super::fields::{Body, Fields, Objection, wrong_type};
 use super::payload::Pairs;
@@ -37,6 +37,7 @@ pub(crate) struct NewSignature {
     planes: Option<BTreeMap<String, BTreeMap<String, u64>>>,
     processes_down: BTreeMap<String, u64>,
     boot: Option<Boot>,
+    local_disks: Option<BTreeSet<ServerId>>,
 }
 
 impl Body for NewSignature {
@@ -62,6 +63,7 @@ impl Body for NewSignature {
         let processes_down = fields.optional("processes_down", PROCESSES);
         let boot_id: Option<String> = fields.optional("boot_id", BOOT_ID);
         let uptime = fields.optional("uptime_ms", UPTIME);
+        let local_disks = fields.optional("local_disks", Instances);
         Some(Self {
             version: version?,
             troubles: troubles.unwrap_or_default(),
@@ -82,6 +84,7 @@ impl Body for NewSignature {
                 id,
                 up: Duration::from_millis(uptime),
             }),
+            local_disks,
         })
     }
 }
@@ -136,6 +139,7 @@ impl NewSignature {
                 (true, Some(_)) => HeartbeatUse::Counts,
             },
             boot: self.boot.filter(|_| bound),
+            local_disks: self.local_disks.filter(|_| bound),
         }
     }
 }
@@ -151,7 +155,7 @@ impl Rule for PartFaults {
         let troubles = Pairs.read(value)?;
         if troubles.len() > MOST_PARTS {
             return Err(Objection::Reason(format!(
-                "it names {} parts, and {MOST_PARTS} are taken",
+                "it has {} parts; the limit is {MOST_PARTS}",
                 troubles.len()
             )));
         }
@@ -161,7 +165,7 @@ impl Rule for PartFaults {
     fn schema(&self) -> Value {
         let mut schema = Pairs.schema();
         schema["maxProperties"] = json!(MOST_PARTS);
-        schema["description"] = json!("What does not work, by part, in words.");
+        schema["description"] = json!("The reason why a part does not work, by part.");
         schema
     }
 }
@@ -193,7 +197,7 @@ fn object(value: &Value, most: usize) -> Result<&serde_json::Map<String, Value>,
     };
     if object.len() > most {
         return Err(Objection::Reason(format!(
-            "it has {} members, and {most} are taken",
+            "it has {} fields; the limit is {most}",
             object.len()
         )));
     }
@@ -239,7 +243,45 @@ impl Rule for Planes {
             "maxProperties": MOST_WATCHED,
             "propertyNames": HOSTNAME.schema(),
             "additionalProperties": PLANES.schema(),
-            "description": "The networks that running hosts have lost, by host; absent if the monitor does not judge them.",
+            "description": "The networks that running hosts have lost, by host; absent if the monitor does not check them.",
+        })
+    }
+}
+
+/// A list of instances.
+#[derive(Clone, Copy, Debug)]
+struct Instances;
+
+const INSTANCE: Text = Text { least: 36, most: 36 };
+
+impl Rule for Instances {
+    type Out = BTreeSet<ServerId>;
+
+    fn read(&self, value: &Value) -> Result<Self::Out, Objection> {
+        let Value::Array(ids) = value else {
+            return Err(Objection::Reason(wrong_type(value, "array")));
+        };
+        if ids.len() > MOST_LOCAL_DISKS {
+            return Err(Objection::Reason(format!(
+                "it has {} instances; the limit is {MOST_LOCAL_DISKS}",
+                ids.len()
+            )));
+        }
+        let id = |value: &Value| -> Result<ServerId, Objection> {
+            let text = INSTANCE.read(value)?;
+            let id = uuid::Uuid::try_parse(&text);
+            let id = id.map_err(|_| Objection::Reason(format!("{text:?} is not a UUID")))?;
+            Ok(ServerId(id))
+        };
+        ids.iter().map(id).collect()
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "array",
+            "maxItems": MOST_LOCAL_DISKS,
+            "items": INSTANCE.schema(),
+            "description": "The instances whose disk is on this host alone; absent if the monitor does not read that.",
         })
     }
 }
@@ -257,7 +299,7 @@ impl Rule for Hosts {
         };
         if names.len() > MOST_WATCHED {
             return Err(Objection::Reason(format!(
-                "it names {} hosts, and {MOST_WATCHED} are taken",
+                "it has {} hosts; the limit is {MOST_WATCHED}",
                 names.len()
             )));
         }
@@ -269,7 +311,7 @@ impl Rule for Hosts {
             "type": "array",
             "maxItems": MOST_WATCHED,
             "items": HOSTNAME.schema(),
-            "description": "The hosts that it watches, or did when it could last.",
+            "description": "The hosts that the monitor watches, or watched when it last could.",
         })
     }
 }

@@ -1,12 +1,16 @@
 //! Rules for single values. A rule parses a value and generates its own schema, so that the API's document describes exactly what
 //! is checked.
 
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
 use serde_json::{Value, json};
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::NotificationType;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::Resume;
+use tachi_domain::{Timestamp, Wait, WaitsFor};
+use tachi_operator::when::Time;
 use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
 
 use super::fields::{Objection, wrong_type};
@@ -102,6 +106,44 @@ impl Rule for Description {
     }
 }
 
+/// The wait of a recovery, as answers contain it. Other members of that object are ignored.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownWait;
+
+#[derive(Deserialize)]
+struct WaitBody {
+    #[serde(rename = "for")]
+    what: WaitsFor,
+    #[serde(default)]
+    on: BTreeSet<String>,
+    since: Time,
+}
+
+impl Rule for ShownWait {
+    type Out = Wait;
+
+    fn read(&self, value: &Value) -> CheckResult<Wait> {
+        let WaitBody { what, on, since } = WaitBody::deserialize(value).map_err(|error| {
+            Objection::Reason(format!("it is not the waits object of a recovery: {error}"))
+        })?;
+        let since = since.0;
+        Ok(Wait { what, on, since })
+    }
+
+    fn schema(&self) -> Value {
+        json!({
+            "type": "object",
+            "required": ["for", "since"],
+            "properties": {
+                "for": {"type": "string", "enum": WaitsFor::ALL},
+                "on": {"type": "array", "items": {"type": "string"}, "uniqueItems": true},
+                "since": {"type": "string", "format": "date-time"},
+            },
+            "description": "The `waits` object of the recovery, as it was shown to the operator; null if it was null.",
+        })
+    }
+}
+
 /// A value of another rule, or null.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OrNull<R>(pub(crate) R);
@@ -170,7 +212,7 @@ impl Rule for PatternText {
     }
 }
 
-/// A boolean, or a word for one.
+/// A boolean, or a text that stands for one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Boolean;
 
@@ -208,7 +250,7 @@ impl Boolean {
         let words: Vec<_> = TRUE.iter().chain(FALSE).collect();
         json!({
             "anyOf": [{"type": "boolean"}, {"type": "string", "enum": words}],
-            "description": "A boolean, or a word for one.",
+            "description": "A boolean, or a text that stands for one.",
         })
     }
 }
@@ -282,7 +324,7 @@ impl Rule for DateTime {
         json!({
             "type": "string",
             "format": "date-time",
-            "description": datetime::TAKEN,
+            "description": datetime::ACCEPTED_FORMS,
         })
     }
 }
@@ -343,7 +385,7 @@ impl Rule for Whole {
             .filter(|number| (least..=most).contains(number))
             .ok_or_else(|| {
                 Objection::Reason(format!(
-                    "{} is no whole number from {least} to {most}",
+                    "{} is not a whole number from {least} to {most}",
                     repr(value)
                 ))
             })
@@ -379,7 +421,7 @@ impl Rule for UuidLike {
         json!({
             "type": "string",
             "format": "uuid",
-            "description": "Capitals, braces, `urn:uuid:` and missing hyphens are taken too.",
+            "description": "Upper case, braces, `urn:uuid:` and missing hyphens are accepted.",
         })
     }
 }

@@ -1,4 +1,4 @@
-"""What the charms of Tachi share. A charm publishes what it wants, reads what it was given, renders files, and starts services.
+"""Shared code of Tachi's charms. A charm publishes its requests, reads the answers, renders files, and starts services.
 
-Every hook does all of it anew (`base.Charm.reconcile`): a hook that was lost or ran half-way is made up for by the next one.
+Every hook repeats all of this (`base.Charm.reconcile`), so the next hook completes a hook that was lost or interrupted.
 """

@@ -1,4 +1,4 @@
-"""Which address of this unit is meant for whom, and which of the VIPs."""
+"""Selection of this unit's addresses and VIPs by endpoint."""
 
 import ipaddress
 import logging
@@ -25,11 +25,11 @@ def network(option: str, value: str):
     try:
         return ipaddress.ip_network(value, strict=False)
     except ValueError as e:
-        raise Problem(f"option {option}: {value!r} is no network; write it as 192.0.2.0/24") from e
+        raise Problem(f"option {option}: {value!r} is not a network such as 192.0.2.0/24") from e
 
 
 class Addresses:
-    """Of this unit. What is asked of Juju is asked once per hook."""
+    """The addresses of this unit. Each query to Juju runs once per hook."""
 
     def __init__(self, model: ops.Model, machine: Machine, application: str):
         self.model = model
@@ -39,7 +39,7 @@ class Addresses:
         self._networks: list[tuple[str, str]] | None = None
 
     def binding(self, name: str) -> str | None:
-        """The address of this unit in the space of an endpoint."""
+        """Returns this unit's address in the space of an endpoint."""
         try:
             found = self.model.get_binding(name)
             address = found.network.bind_address if found else None
@@ -48,7 +48,7 @@ class Addresses:
         return str(address) if address else None
 
     def ingress(self, relation: ops.Relation) -> str:
-        """The address of this unit that the other side sees."""
+        """Returns this unit's address as the other side sees it."""
         found = self.model.get_binding(relation)
         address = found and (found.network.ingress_address or found.network.bind_address)
         return str(address or self.local())
@@ -57,7 +57,7 @@ class Addresses:
         for name in ("juju-info", "cluster"):
             if address := self.binding(name):
                 return address
-        raise Problem("Juju knows no address of this unit yet", "waiting")
+        raise Problem("Juju has no address of this unit yet", "waiting")
 
     def networks(self) -> list[tuple[str, str]]:
         if self._networks is None:
@@ -65,7 +65,7 @@ class Addresses:
         return self._networks
 
     def within(self, option: str, value: str) -> str | None:
-        """The address of this machine in a network."""
+        """Returns this machine's address in a network."""
         wanted = network(option, value)
         for _, interface in self.networks():
             if ipaddress.ip_interface(interface).ip in wanted:
@@ -73,7 +73,7 @@ class Addresses:
         return None
 
     def own(self, endpoint: str) -> str:
-        """This unit's address for an endpoint, without VIP and host name."""
+        """Returns this unit's own address for an endpoint, ignoring VIP and host name."""
         binding, option, _ = ENDPOINTS[endpoint]
         if value := self.config.get(option):
             return self.within(option, str(value)) or self.local()
@@ -85,13 +85,13 @@ class Addresses:
             try:
                 ipaddress.ip_address(vip)
             except ValueError as e:
-                raise Problem(f"option vip: {vip!r} is no IP address; several are separated by blanks") from e
+                raise Problem(f"option vip: {vip!r} is not an IP address; separate several by blanks") from e
         if vips and self.config.get("dns-ha"):
             raise Problem("options vip and dns-ha exclude each other")
         return vips
 
     def interface(self, vip: str) -> str | None:
-        """The interface of this machine in whose network the VIP is."""
+        """Returns the interface whose network contains the VIP."""
         for name, address in self.networks():
             if ipaddress.ip_address(vip) in ipaddress.ip_interface(address).network:
                 return name
@@ -104,7 +104,7 @@ class Addresses:
         return None
 
     def endpoint(self, endpoint: str, clustered: bool) -> str:
-        """What stands in the catalog for an endpoint."""
+        """Returns the address of an endpoint in the catalog."""
         binding, option, override = ENDPOINTS[endpoint]
         if host := self.config.get(override):
             return str(host).replace("{service_name}", self.application)
@@ -120,5 +120,5 @@ class Addresses:
             if wanted and ipaddress.ip_address(vip) in wanted:
                 return vip
         if len(vips) > 1:
-            log.warning("no VIP is in the network of the endpoint %s (%s): %s is taken", binding, wanted, vips[0])
+            log.warning("no VIP is in the network of the endpoint %s (%s); using %s", binding, wanted, vips[0])
         return vips[0]

@@ -1,4 +1,4 @@
-"""What every charm of Tachi does: reconcile on every hook, status, pause and resume."""
+"""Base of all charms of Tachi: reconciliation on every hook, status, pause and resume."""
 
 import logging
 import pathlib
@@ -18,13 +18,13 @@ PAUSED = "Paused. Use 'resume' action to resume normal service."
 
 
 class Charm(ops.CharmBase):
-    """The hooks of a charm come down to two things: what the unit should be (`reconcile`), and what it is (`state`)."""
+    """A charm defines two things: `reconcile` sets the wanted state of the unit, and `state` returns its actual state."""
 
-    # Tests put another one here.
+    # Tests replace it.
     make_machine: Callable[[], Machine] = Machine
     package = ""
     instead_of: tuple[str, ...] = ()
-    # Each with what status says when it is not there.
+    # The status reports each one that is missing.
     required_relations: tuple[str, ...] = ()
 
     def __init__(self, framework: ops.Framework):
@@ -35,7 +35,7 @@ class Charm(ops.CharmBase):
             kind = event.event_type
             if issubclass(kind, ops.LifecycleEvent | ops.CollectStatusEvent | ops.ActionEvent):
                 continue
-            # After this one the unit is gone, and nothing is to be started.
+            # After these events the unit is gone, so nothing may be started.
             if not issubclass(kind, ops.RemoveEvent | ops.StopEvent):
                 framework.observe(event, self._on_any)
         framework.observe(self.on.stop, self._on_stop)
@@ -48,21 +48,21 @@ class Charm(ops.CharmBase):
             if action in self.meta.actions:
                 framework.observe(getattr(self.on, f"{action.replace('-', '_')}_action"), handler)
 
-    # --- what a charm says of itself ---
+    # --- definitions of each charm ---
 
     def reconcile(self, event: ops.EventBase) -> None:
         raise NotImplementedError
 
     def complete(self, relation: str) -> bool:
-        """Whether the relation has told all that is needed."""
+        """Returns true if the relation has all required data."""
         raise NotImplementedError
 
     def services(self) -> list[str]:
-        """The services that a pause stops and that should run otherwise, in the order in which they are started."""
+        """Returns the services that should run unless the unit is paused, in their start order."""
         raise NotImplementedError
 
     def last_check(self) -> ops.StatusBase | None:
-        """What else may be wrong with a unit whose services run."""
+        """Returns a problem of a unit whose services run, if there is one."""
         return None
 
     # --- hooks ---
@@ -77,17 +77,17 @@ class Charm(ops.CharmBase):
             self.memory.set(PROBLEM, None)
 
     def _on_stop(self, _: ops.StopEvent) -> None:
-        """The unit goes: nothing of it may go on deciding about hosts."""
+        """Stops all services, so that a removed unit makes no more decisions about hosts."""
         for service in reversed(self.services()):
             self.machine.stop(service, mask=False)
 
     def relation(self, name: str) -> ops.Relation | None:
-        """The one relation of an endpoint; while it is being broken its data counts no more."""
+        """Returns the relation of an endpoint; `None` while it is being broken, because its data no longer applies."""
         return next((relation for relation in self.model.relations[name] if relation.active), None)
 
     @property
     def restored(self) -> bool:
-        """The distribution's packages were put back: nothing is touched until a newer charm takes over."""
+        """True after the distribution's packages were restored: the unit stays unchanged until another charm takes over."""
         return bool(self.memory.get(RESTORED))
 
     def packages(self) -> Packages:
@@ -119,7 +119,7 @@ class Charm(ops.CharmBase):
             event.add_status(status(problem.kind, problem.message))
 
     def state(self) -> ops.StatusBase:
-        """The first thing that is wrong, in the order of the reactive charms."""
+        """Returns the first problem, in the order of the reactive charms."""
         if self.memory.paused:
             running = [service for service in self.services() if self.machine.running(service)]
             if running:
@@ -132,14 +132,14 @@ class Charm(ops.CharmBase):
     def _relations(self) -> ops.StatusBase | None:
         missing = [name for name in self.required_relations if self.relation(name) is None]
         incomplete = [name for name in self.required_relations if name not in missing and not self.complete(name)]
-        told = [
+        problems = [
             f"'{name}' {'missing' if name in missing else 'incomplete'}"
             for name in self.required_relations
             if name in missing or name in incomplete
         ]
-        if not told:
+        if not problems:
             return None
-        return status("blocked" if missing else "waiting", ", ".join(told))
+        return status("blocked" if missing else "waiting", ", ".join(problems))
 
     def _running(self) -> ops.StatusBase | None:
         stopped = [service for service in self.services() if not self.machine.running(service)]
@@ -150,7 +150,8 @@ class Charm(ops.CharmBase):
     # --- actions that several charms have ---
 
     def _on_pause(self, event: ops.ActionEvent) -> None:
-        """Remembered first: what cannot be stopped now must not be started by the next hook."""
+        """Pauses the unit. The flag is stored first: the next hook must not start a service that could not be
+        stopped now."""
         self.memory.paused = True
         left = [service for service in reversed(self.services()) if not self.machine.stop(service)]
         if left:
@@ -159,7 +160,7 @@ class Charm(ops.CharmBase):
     def _on_resume(self, event: ops.ActionEvent) -> None:
         self.memory.paused = False
         left = [service for service in self.services() if not self.machine.start(service)]
-        # What came while the unit was paused.
+        # Applies changes that arrived while the unit was paused.
         self._on_any(event)
         if left:
             event.fail("Couldn't resume: " + "; ".join(f"{service} didn't resume cleanly." for service in left))

@@ -1,7 +1,7 @@
 """The unit's certificate: from options, or from the relation `certificates`.
 
-Two protocols share the interface's name. The machine charm vault speaks the older one: it makes the key and hands it over.
-A provider of the newer one waits for a signing request and would never answer; it is recognised and said.
+Two protocols share the interface's name. The machine charm vault uses the older one: it creates the key and sends it.
+A provider of the newer one waits for a signing request and would never answer; the charm detects and reports that.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class Certificate:
 
 
 def request(relation: ops.Relation, unit: ops.Unit, name: str, sans: list[str]) -> None:
-    """One certificate for all names of the unit."""
+    """Requests one certificate for all names of the unit."""
     data = relation.data[unit]
     databag.publish(
         data,
@@ -34,7 +34,7 @@ def request(relation: ops.Relation, unit: ops.Unit, name: str, sans: list[str]) 
             "common_name": name,
             "sans": json.dumps(sorted(set(sans))),
             "certificate_name": data.get("certificate_name") or str(uuid.uuid4()),
-            # What the reactive charm asked for beside the first: those names are among ours.
+            # The additional requests of the reactive charm: our names include theirs.
             "cert_requests": None,
         },
     )
@@ -48,7 +48,10 @@ def received(relation: ops.Relation | None, unit: ops.Unit) -> Certificate | Non
     if relation is None:
         return None
     if _newer(relation):
-        raise Problem("relation certificates: this provider wants signing requests; relate to vault, or set ssl_cert and ssl_key")
+        raise Problem(
+            "relation certificates: this provider needs signing requests, which are not supported; relate to vault, or set "
+            "ssl_cert and ssl_key"
+        )
     name = unit.name.replace("/", "_")
     data = databag.first(relation, f"{name}.server.cert", f"{name}.server.key")
     if not data:
@@ -61,7 +64,7 @@ def received(relation: ops.Relation | None, unit: ops.Unit) -> Certificate | Non
 
 
 def configured(config: ops.ConfigData) -> Certificate | None:
-    """What the operator gives counts more than what a relation gives."""
+    """Returns the certificate from the options, which override the relation."""
     if not (config.get("ssl_cert") or config.get("ssl_key")):
         return None
     if not (config.get("ssl_cert") and config.get("ssl_key")):
@@ -70,14 +73,14 @@ def configured(config: ops.ConfigData) -> Certificate | None:
     key = databag.decoded(str(config["ssl_key"]), "option ssl_key")
     for text, option in ((certificate, "ssl_cert"), (key, "ssl_key")):
         if not text or "-----BEGIN " not in text:
-            raise Problem(f"option {option} is no PEM in base64")
+            raise Problem(f"option {option} is not PEM in base64")
     return Certificate(certificate or "", key or "")
 
 
 def authorities(relation: ops.Relation | None, config: ops.ConfigData, keystone: str | None) -> dict[str, str | None]:
-    """The authorities that this machine is to trust, by what told them."""
-    told = databag.first(relation, "ca") if relation is not None and not _newer(relation) else None
-    found: dict[str, str | None] = {"": (told or {}).get("ca"), "-chain": (told or {}).get("chain"), "-keystone": keystone}
+    """Returns the authorities that this machine must trust, by source."""
+    sent = databag.first(relation, "ca") if relation is not None and not _newer(relation) else None
+    found: dict[str, str | None] = {"": (sent or {}).get("ca"), "-chain": (sent or {}).get("chain"), "-keystone": keystone}
     if config.get("ssl_ca"):
         found[""] = databag.decoded(str(config["ssl_ca"]), "option ssl_ca")
     return {name: text if databag.given(text) else None for name, text in found.items()}
@@ -90,7 +93,7 @@ def trust(machine: Machine, application: str, found: dict[str, str | None]) -> b
         file = f"{AUTHORITIES}/{application}{suffix}.crt"
         if text:
             if "-----BEGIN CERTIFICATE-----" not in text:
-                raise Problem(f"the authority for {file} is no certificate in PEM")
+                raise Problem(f"the authority for {file} is not a certificate in PEM")
             changed |= machine.write(file, text.rstrip("\n") + "\n", 0o644)
         else:
             changed |= machine.remove(file)

@@ -1,4 +1,4 @@
-"""What the other side of a relation says."""
+"""Access to the data of relations."""
 
 import base64
 
@@ -12,8 +12,8 @@ def remote_units(relation: ops.Relation) -> list[ops.Unit]:
 
 
 def first(relation: ops.Relation, *required: str) -> dict[str, str] | None:
-    """The data of the first remote unit that has all that is required. Data of two units is never mixed: they may be at
-    different passwords for a moment."""
+    """Returns the data of the first remote unit that has all required keys. It never mixes the data of two units, because
+    their passwords may differ for a moment."""
     for unit in remote_units(relation):
         data = dict(relation.data[unit])
         if all(given(data.get(key)) for key in required):
@@ -22,12 +22,12 @@ def first(relation: ops.Relation, *required: str) -> dict[str, str] | None:
 
 
 def given(value: str | None) -> bool:
-    """Older charms write None and __null__ as texts."""
+    """True for a set value. Older charms write None and __null__ as texts."""
     return value not in (None, "", "None", "__null__")
 
 
 def decoded(value: str | None, what: str) -> str | None:
-    """Text that was sent in base64."""
+    """Decodes a text that was sent in base64."""
     if not given(value):
         return None
     try:
@@ -37,7 +37,7 @@ def decoded(value: str | None, what: str) -> str | None:
 
 
 def publish(databag: ops.RelationDataContent, values: dict[str, str | None]) -> None:
-    """Only what changed: each write wakes the other side up."""
+    """Writes only changed values, because each write triggers hooks on the other side."""
     for key, value in values.items():
         if value is None:
             if key in databag:

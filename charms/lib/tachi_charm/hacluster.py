@@ -1,4 +1,4 @@
-"""What the cluster of the API units is to run: the VIPs and haproxy (interface hacluster).
+"""The resources of the API units' cluster: the VIPs and haproxy (interface hacluster).
 
 Names, parameters and even blanks are those that the reactive charm publishes, so that a refresh changes nothing in the
 cluster.
@@ -42,7 +42,7 @@ def _vip_name(service: str, vip: str, interface: str | None, taken: set[str]) ->
 
 
 def wanted(service: str, addresses: Addresses, old: dict[str, object]) -> dict[str, object]:
-    """What is to be there. What was published before and is no longer wanted is to be deleted."""
+    """Returns the wanted resources, and the earlier ones to delete."""
     config = addresses.config
     resources: dict[str, str] = {}
     parameters: dict[str, str] = {}
@@ -58,7 +58,7 @@ def wanted(service: str, addresses: Addresses, old: dict[str, object]) -> dict[s
         if interface:
             text += f' nic="{interface}" cidr_netmask="{config["vip_cidr"]}"'
         else:
-            # What releases before names by digest called it.
+            # The name in releases before names by digest.
             delete.add(f"res_{service}_{found}_vip")
         parameters[name] = _parameters(params=text, meta=META, op='monitor timeout="20s" interval="10s" depth="0"')
         vips.append(name)

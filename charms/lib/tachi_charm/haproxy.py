@@ -1,4 +1,4 @@
-"""haproxy.cfg: the port of the catalog, shared out among the API units.
+"""haproxy.cfg: balances the port of the catalog over the API units.
 
 The arithmetic of ports is that of the reactive charm, so that old and new units of one application balance each other while
 they are refreshed: haproxy has the port, the API listens ten below, with TLS or without.
@@ -12,7 +12,7 @@ TIMEOUTS = {"queue": 9000, "connect": 9000, "client": 90000, "server": 90000}
 
 @dataclasses.dataclass(frozen=True)
 class Frontend:
-    """An own address, its network, and who answers in that network."""
+    """An address of this unit, its network, and the backends in that network."""
 
     address: str
     network: str
@@ -31,12 +31,12 @@ def rendered(
     ipv6: bool,
 ) -> str:
     lines = [
-        "# Written by the charm masakari: what is changed here by hand is lost.",
+        "# Written by the charm masakari. Manual changes are overwritten.",
         "global",
         "    log /dev/log local0",
         "    log /dev/log local1 notice",
         "    maxconn 20000",
-        # A container may be allowed fewer open files than that many connections want; it still serves.
+        # The limit of open files in a container may be too low for maxconn; haproxy then still starts.
         "    no strict-limits",
         "    user haproxy",
         "    group haproxy",

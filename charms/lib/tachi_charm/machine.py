@@ -1,4 +1,4 @@
-"""Everything a charm does to its machine: files, packages, services, commands. Tests put another one in its place."""
+"""All operations on the machine: files, packages, services, commands. Tests replace this class."""
 
 import grp
 import json
@@ -20,7 +20,7 @@ APT = [
     "--allow-downgrades",
     "--option=DPkg::Lock::Timeout=300",
     "--option=Dpkg::Options::=--force-confdef",
-    # What an operator or the charm wrote into /etc stays.
+    # Keeps changes of the operator and the charm in /etc.
     "--option=Dpkg::Options::=--force-confold",
 ]
 
@@ -47,14 +47,14 @@ class Machine:
         try:
             wanted = (pwd.getpwnam(user).pw_uid, grp.getgrnam(group).gr_gid)
         except KeyError as e:
-            raise Failed(f"there is no user or group as in {user}:{group}: {e}") from e
+            raise Failed(f"unknown user or group in {user}:{group}: {e}") from e
         found = os.fstat(fd)
-        # Services watch their files, and a change of the owner is one.
+        # Services watch their files, and a change of owner triggers them too.
         if (found.st_uid, found.st_gid) != wanted:
             os.fchown(fd, *wanted)
 
     def write(self, name: str, content: str | bytes, mode: int = 0o640, user: str = "root", group: str = "root") -> bool:
-        """Writes a file whole or not at all; tells whether it changed. Owner and mode are put right either way."""
+        """Writes a file atomically and returns true if it changed. Corrects owner and mode in any case."""
         path = self.path(name)
         content = content.encode() if isinstance(content, str) else content
         if self.read_bytes(name) == content and not path.is_symlink():
@@ -95,9 +95,9 @@ class Machine:
     # --- commands ---
 
     def run(self, command: list[str], check: bool = True, timeout: int = 1800) -> subprocess.CompletedProcess:
-        """Arguments are seen in the process list and in the log: no secret goes into one."""
+        """Runs a command. Arguments are visible in the process list and the log, so they must not contain secrets."""
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-        # The charm's own libraries are not for the programs that it runs.
+        # Programs must not use the charm's own libraries.
         environment.pop("PYTHONPATH", None)
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, env=environment, check=False)
@@ -106,10 +106,10 @@ class Machine:
                 raise Failed(f"{command[0]} is not installed") from e
             return subprocess.CompletedProcess(command, 127, "", f"{command[0]} is not installed")
         except subprocess.TimeoutExpired as e:
-            raise Failed(f"`{' '.join(command)}` did not end within {timeout} s") from e
+            raise Failed(f"`{' '.join(command)}` did not finish within {timeout} s") from e
         if check and done.returncode:
-            said = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
-            raise Failed(f"`{' '.join(command)}` exited {done.returncode}: {said}")
+            output = "\n".join((done.stderr or done.stdout).strip().splitlines()[-10:])
+            raise Failed(f"`{' '.join(command)}` exited {done.returncode}: {output}")
         return done
 
     # --- packages ---
@@ -118,13 +118,13 @@ class Machine:
         self.run([*APT, *arguments])
 
     def installed(self, package: str) -> str | None:
-        """The version that is installed."""
+        """Returns the installed version."""
         done = self.run(["dpkg-query", "-W", "-f", "${db:Status-Status} ${Version}", package], check=False)
         status, _, version = done.stdout.strip().partition(" ")
         return version if done.returncode == 0 and status == "installed" else None
 
     def candidate(self, package: str) -> str | None:
-        """The version that apt would install."""
+        """Returns the version that apt would install."""
         for line in self.run(["apt-cache", "policy", package], check=False).stdout.splitlines():
             key, _, value = line.strip().partition(": ")
             if key == "Candidate" and value != "(none)":
@@ -135,8 +135,8 @@ class Machine:
         return self.run(["dpkg", "--print-architecture"]).stdout.strip()
 
     def deb(self, file: pathlib.Path) -> dict[str, str]:
-        said = self.run(["dpkg-deb", "-f", str(file), "Package", "Version", "Architecture"]).stdout
-        return dict(line.split(": ", 1) for line in said.splitlines() if ": " in line)
+        output = self.run(["dpkg-deb", "-f", str(file), "Package", "Version", "Architecture"]).stdout
+        return dict(line.split(": ", 1) for line in output.splitlines() if ": " in line)
 
     # --- services ---
 
@@ -150,13 +150,13 @@ class Machine:
         return self.systemctl("is-enabled", "--quiet", unit)
 
     def start(self, unit: str) -> bool:
-        """Also at the next boot, and whatever a pause left."""
+        """Starts a unit, now and at each boot, and removes the mask of a pause."""
         self.systemctl("unmask", unit)
         self.systemctl("enable", unit)
         return self.running(unit) or self.systemctl("start", unit)
 
     def stop(self, unit: str, mask: bool = True) -> bool:
-        """Also at the next boot."""
+        """Stops a unit, and keeps it stopped at the next boot."""
         self.systemctl("stop", unit)
         self.systemctl("disable", unit)
         if mask:
@@ -175,7 +175,7 @@ class Machine:
         return self.run(["systemd-detect-virt", "--container", "--quiet"], check=False).returncode == 0
 
     def networks(self) -> list[tuple[str, str]]:
-        """(interface, address/prefix) of this machine, loopback and link-local ones left out."""
+        """Returns (interface, address/prefix) of this machine, without loopback and link-local addresses."""
         done = self.run(["ip", "-json", "address"], check=False)
         if done.returncode:
             return []
@@ -187,7 +187,8 @@ class Machine:
         ]
 
     def listens(self, port: int, patience: float = 0) -> bool:
-        """Whether something takes connections at the port. A service that was just started is given `patience` seconds."""
+        """Returns true if the port accepts connections. Waits up to `patience` seconds for a service that was just
+        started."""
         until = time.monotonic() + patience
         while True:
             for address in ("127.0.0.1", "::1"):
@@ -201,5 +202,5 @@ class Machine:
             time.sleep(0.2)
 
     def leader_set(self, key: str, value: str) -> None:
-        """A leader setting, which the reactive charms keep and read; ops has no word for them."""
+        """Stores a leader setting, which the reactive charms use; ops does not support them."""
         self.run(["leader-set", f"{key}={value}"])

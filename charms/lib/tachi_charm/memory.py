@@ -1,10 +1,10 @@
-"""What a unit remembers between hooks: table `kv` of `.unit-state.db`.
+"""State of a unit between hooks: table `kv` of `.unit-state.db`.
 
 charmhelpers keeps the same table, and ops two others in the same file. So a unit that the reactive charm has paused stays
 paused here, and one that is paused here stays paused when the reactive charm comes back.
 
-While ops runs, it has the file for itself. So the table is read before, changes go to a file beside it at once, and the
-table gets them after; what a hook that was killed has left there is taken over by the next one.
+While ops runs, it locks the file. So the table is read before, changes are written to a second file at once, and copied to
+the table afterwards. The next hook copies the changes of a hook that was killed.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PAUSED = "unit-paused"
 
 
 class Memory:
-    """A dictionary on the disk; a change is there when `set` returns."""
+    """A dictionary on disk; a change is durable when `set` returns."""
 
-    # That of the hook that runs; `remembering` sets it.
+    # The instance of the running hook; `remembering` sets it.
     current: ClassVar[Memory | None] = None
 
     def __init__(self, charm_dir: pathlib.Path):
@@ -58,7 +58,7 @@ class Memory:
         return self.known.get(key, default)
 
     def has(self, key: str) -> bool:
-        """A flag of the reactive charms is a key without a value."""
+        """Returns true for a known key: flags of the reactive charms are keys without a value."""
         return key in self.known
 
     def set(self, key: str, value: Any) -> None:
@@ -84,7 +84,7 @@ class Memory:
 
 @contextlib.contextmanager
 def remembering(charm_dir: pathlib.Path | None = None) -> Iterator[None]:
-    """Around `ops.main`: before ops opens the file, and after it has closed it."""
+    """Wraps `ops.main`: runs before ops opens the file, and after ops has closed it."""
     memory = Memory(charm_dir or pathlib.Path(os.environ.get("JUJU_CHARM_DIR", ".")))
     Memory.current = memory
     try:

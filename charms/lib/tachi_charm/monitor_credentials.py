@@ -1,7 +1,8 @@
-"""Interface tachi-monitor-credentials: a monitor says which host it is on, and gets an application credential bound to it.
+"""Interface tachi-monitor-credentials: a monitor publishes its host, and gets an application credential bound to that host.
 
-A unit tells `host` in its own databag. The application of the API tells in its databag, by the name of the unit, the host that
-the unit has and the secret that it alone may read.
+A unit publishes `host` in its own databag. The API's application publishes in its databag, by unit name, the host of
+the unit
+and the secret that only this unit may read.
 """
 
 import dataclasses
@@ -16,7 +17,7 @@ ENDPOINT = "monitor-credentials"
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What the API's application tells of one unit."""
+    """The entry of the API's application for one unit."""
 
     host: str
     secret: str
@@ -37,19 +38,19 @@ def request(relation: ops.Relation, unit: ops.Unit, host: str) -> None:
 
 def entry(data: ops.RelationDataContent, unit: str) -> Entry | None:
     try:
-        told = json.loads(data.get(unit) or "null")
-        return Entry(str(told["host"]), str(told["secret"])) if told else None
+        published = json.loads(data.get(unit) or "null")
+        return Entry(str(published["host"]), str(published["secret"])) if published else None
     except (ValueError, TypeError, KeyError):
         return None
 
 
 def granted(model: ops.Model, relation: ops.Relation, unit: ops.Unit, host: str) -> Bound | None:
-    """Nothing until it is there, and nothing if it is another host's."""
-    told = entry(relation.data[relation.app], unit.name) if relation.app else None
-    if told is None or told.host != host:
+    """Returns the credential; `None` if it is missing or belongs to another host."""
+    published = entry(relation.data[relation.app], unit.name) if relation.app else None
+    if published is None or published.host != host:
         return None
     try:
-        content = model.get_secret(id=told.secret).get_content(refresh=True)
+        content = model.get_secret(id=published.secret).get_content(refresh=True)
     except (ops.ModelError, ops.SecretNotFoundError):
         return None
     if not all(content.get(key) for key in ("auth-url", "credential-id", "credential-secret")):

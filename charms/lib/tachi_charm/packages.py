@@ -1,6 +1,7 @@
-"""Where Tachi's own packages come from, and when they are installed.
+"""Sources and installation of Tachi's packages.
 
-An apt line in `tachi-source` counts most, then the resource `tachi-debs`, then the debs inside the charm. The packages of
+An apt line in `tachi-source` takes precedence, then the resource `tachi-debs`, then the debs inside the charm. The
+packages of
 Masakari are removed in the same transaction, never purged: their purge would remove data.
 """
 
@@ -20,14 +21,14 @@ RESTORED = "tachi-restored"
 
 @dataclasses.dataclass(frozen=True)
 class Offer:
-    """A version that can be installed: by its name from apt's source, or from a file."""
+    """An installable version: by its name from apt's source, or from a file."""
 
     version: str
     target: str
 
 
 class Packages:
-    """One package of ours, and those of the distribution that it stands in for."""
+    """A package of Tachi, and the distribution's packages that it replaces."""
 
     def __init__(
         self,
@@ -50,19 +51,22 @@ class Packages:
     def installed(self) -> str | None:
         return self.machine.installed(self.package)
 
-    # --- what there is ---
+    # --- available versions ---
 
     def _apt_source(self) -> bool:
-        """Writes the source down; true if that changed."""
+        """Writes the apt source and returns true if it changed."""
         if not self.source:
             return self.machine.remove(LIST) | self.machine.remove(KEY)
         line, _, key = (part.strip() for part in self.source.partition("|"))
         if not line.startswith("deb ") or "\n" in line:
-            raise Problem("option tachi-source is no apt line; write `deb URL SUITE COMPONENT`, and |KEY behind it, armoured")
+            raise Problem(
+                "option tachi-source is not an apt line; write `deb URL SUITE COMPONENT`, optionally followed by | and an "
+                "armoured key"
+            )
         changed = False
         if key:
             if not key.startswith("-----BEGIN PGP PUBLIC KEY BLOCK-----"):
-                raise Problem("option tachi-source: what follows | is no armoured public key (key ids are not looked up)")
+                raise Problem("option tachi-source: the text after | is not an armoured public key (key ids are not supported)")
             changed = self.machine.write(KEY, key + "\n", 0o644)
             if "signed-by=" not in line:
                 options = line[4:].lstrip()
@@ -93,11 +97,11 @@ class Packages:
                     (folder / name).write_bytes(content.read())
         found = sorted(folder.glob("*.deb"))
         if not found:
-            raise Problem("the resource tachi-debs has no deb in it")
+            raise Problem("the resource tachi-debs contains no deb")
         return found
 
     def offer(self) -> Offer | None:
-        """What would be installed now. The source is taken up by `refresh`."""
+        """Returns the version that would be installed now. `refresh` activates a changed source."""
         if self.source:
             version = self.machine.candidate(self.package)
             return Offer(version, self.package) if version else None
@@ -108,7 +112,7 @@ class Packages:
         return None
 
     def refresh(self) -> None:
-        """Takes up a changed source."""
+        """Activates a changed source."""
         if self._apt_source() or (self.source and self.memory.get(SOURCE) != self.source):
             self.machine.apt("update")
             self.memory.set(SOURCE, self.source)
@@ -120,7 +124,8 @@ class Packages:
         return offer is not None and offer.version != self.installed()
 
     def ensure(self, upgrade: bool) -> bool:
-        """Installs the package if it is not there, and with `upgrade` the version on offer; true if something was installed."""
+        """Installs the package if it is missing, and with `upgrade` the available version. Returns true if it
+        installed one."""
         self.refresh()
         have = self.installed()
         if have and not upgrade:
@@ -130,23 +135,23 @@ class Packages:
             if have:
                 return False
             raise Problem(
-                f"there is no package {self.package}: attach the resource tachi-debs, set tachi-source, "
+                f"package {self.package} is not available: attach the resource tachi-debs, set tachi-source, "
                 "or build the charm with debs"
             )
         if offer.version == have:
             return False
         gone = [f"{name}-" for name in self.instead_of if self.machine.installed(name)]
         if not self.source:
-            # What it depends on is the distribution's.
+            # Its dependencies come from the distribution.
             self.machine.apt("update")
         self.machine.apt("install", offer.target, *gone)
         return True
 
     def restore(self, packages: tuple[str, ...]) -> None:
-        """The distribution's packages in place of ours."""
+        """Replaces our package with the distribution's packages."""
         self.machine.apt("update")
         missing = [name for name in packages if not self.machine.candidate(name)]
         if missing:
-            raise Problem(f"apt knows no {', '.join(missing)}: add the source of the distribution's OpenStack first")
+            raise Problem(f"apt has no package {', '.join(missing)}: first add the source of the distribution's OpenStack")
         have = [f"{self.package}-"] if self.installed() else []
         self.machine.apt("install", *packages, *have)

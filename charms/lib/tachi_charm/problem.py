@@ -1,8 +1,8 @@
-"""What stands in the way of a unit, as its status says it."""
+"""Problems of a unit, as its status reports them."""
 
 
 class Problem(Exception):
-    """Something an operator has to mend, or has to wait for. It becomes the unit's status and is never a traceback."""
+    """A problem that an operator must fix or wait for. It becomes the unit's status, never a traceback."""
 
     def __init__(self, message: str, kind: str = "blocked"):
         super().__init__(message)
@@ -11,4 +11,4 @@ class Problem(Exception):
 
 
 class Failed(Exception):
-    """A command failed that should not. The hook fails with it, and Juju runs the hook again."""
+    """An unexpected failure of a command. The hook fails, and Juju retries it."""

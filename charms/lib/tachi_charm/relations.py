@@ -1,4 +1,4 @@
-"""Database, message bus, Keystone: what is asked of them, and what they answer."""
+"""Requests to database, message bus and Keystone, and their answers."""
 
 import dataclasses
 import ipaddress
@@ -105,7 +105,7 @@ def _by_address(host: str) -> tuple[int, int, str]:
     return (address.version, int(address), host)
 
 
-# Keystone's application databag has other names for what its units say.
+# Keystone's application databag has other names than its units' databags.
 _RENAMED = {
     "service_username": "service-user-name",
     "service_tenant": "service-project-name",
@@ -171,8 +171,8 @@ def request_identity(
 
 
 def identity(relation: ops.Relation) -> Identity | None:
-    told = dict(relation.data[relation.app]) if relation.app else {}
-    data = {key: told.get(_RENAMED.get(key, key.replace("_", "-")), "") for key in _IDENTITY}
+    published = dict(relation.data[relation.app]) if relation.app else {}
+    data = {key: published.get(_RENAMED.get(key, key.replace("_", "-")), "") for key in _IDENTITY}
     if not all(databag.given(data[key]) for key in _REQUIRED):
         data = databag.first(relation, *_REQUIRED) or {}
     return Identity({key: value for key, value in data.items() if databag.given(value)}) if data else None

@@ -19,7 +19,7 @@ POLKIT = {
     "rules": "/etc/polkit-1/rules.d/49-tachi-process-monitor.rules",
     "pkla": "/etc/polkit-1/localauthority/50-local.d/49-tachi-process-monitor.pkla",
 }
-# Removed together with the arrival of ours; some own the names in /usr/bin that ours has too.
+# Removed in the same transaction that installs ours; some contain the same files in /usr/bin.
 UPSTREAM = (
     HOST,
     INSTANCE,
@@ -31,7 +31,7 @@ UPSTREAM = (
 
 
 class MasakariMonitorsCharm(base.Charm):
-    """Runs the monitors once Keystone has given them a user."""
+    """Runs the monitors once Keystone has created their user."""
 
     package = "tachi-monitors"
     instead_of = UPSTREAM
@@ -46,7 +46,7 @@ class MasakariMonitorsCharm(base.Charm):
 
     @property
     def required_relations(self) -> tuple[str, ...]:
-        """Keystone's charm, until the API's has given this host a credential of its own."""
+        """Returns the credentials of Keystone's charm, until the API's charm has issued one for this host."""
         return () if self.bound() else ("identity-credentials",)
 
     def bound(self) -> monitor_credentials.Bound | None:
@@ -101,23 +101,23 @@ class MasakariMonitorsCharm(base.Charm):
     def _processes(self) -> bool:
         text = str(self.config.get("process-list") or "")
         if not text:
-            # Its package ships an example, which nobody has asked to be watched.
+            # The package contains an example, which must not become the configuration.
             if self.machine.running(PROCESS) or self.machine.enabled(PROCESS):
                 self.machine.stop(PROCESS, mask=False)
             self._polkit(None)
             return False
         try:
-            told = yaml.safe_load(text)
+            parsed = yaml.safe_load(text)
         except yaml.YAMLError as e:
-            raise Problem(f"option process-list is no YAML: {' '.join(str(e).split())}") from e
-        if not isinstance(told, list) or not all(isinstance(one, dict) and one.get("process_name") for one in told):
-            raise Problem("option process-list is no list of processes, each with a process_name")
+            raise Problem(f"option process-list is not valid YAML: {' '.join(str(e).split())}") from e
+        if not isinstance(parsed, list) or not all(isinstance(one, dict) and one.get("process_name") for one in parsed):
+            raise Problem("option process-list is not a list of processes, each with a process_name")
         changed = self.machine.write(settings.PROCESSES, text.rstrip("\n") + "\n", 0o640, "root", settings.GROUP)
         self._polkit("pkla" if '"22.04"' in (self.machine.read("/etc/os-release") or "") else "rules")
         return changed
 
     def _polkit(self, wanted: str | None) -> None:
-        """Without a list, or with one that starts no units, there is no rule."""
+        """Writes the polkit rule; there is none without a list, or if the list starts no units."""
         for form, file in POLKIT.items():
             command = ["tachi-monitor", "init", "polkit", "--process-list", settings.PROCESSES, "--form", form]
             made = self.machine.run(command, check=False) if form == wanted else None
@@ -127,7 +127,8 @@ class MasakariMonitorsCharm(base.Charm):
                 self.machine.remove(file)
 
     def _boot_guard(self) -> None:
-        """Started by the next boot: starting it now asks for nothing, and stopping it stops nova-compute."""
+        """Enables the boot guard for the next boot: starting it now has no effect, and stopping it would stop
+        nova-compute."""
         wanted = bool(self.config["boot-guard"])
         if wanted != self.machine.enabled(BOOT_GUARD):
             self.machine.systemctl("enable" if wanted else "disable", BOOT_GUARD)
@@ -139,18 +140,18 @@ class MasakariMonitorsCharm(base.Charm):
             if changed and self.machine.running(service):
                 self.machine.systemctl("restart", service)
             elif not self.machine.start(service):
-                log.error("%s does not start", service)
+                log.error("failed to start %s", service)
 
     def last_check(self) -> ops.StatusBase | None:
         if self.restored:
-            return ops.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
+            return ops.BlockedStatus("Masakari's packages are restored: refresh to the upstream charm")
         return None
 
     # --- actions ---
 
     def _on_check(self, event: ops.ActionEvent) -> None:
         if self.machine.read(settings.FILE) is None:
-            event.fail("this unit has no masakarimonitors.conf yet: identity-credentials comes first")
+            event.fail("this unit has no masakarimonitors.conf yet; it needs identity-credentials first")
             return
         names = {HOST: "host", INSTANCE: "instance", PROCESS: "process"}
         command = ["tachi-monitor", "check", "--config-file", settings.FILE, "-f", "json"]
@@ -159,20 +160,20 @@ class MasakariMonitorsCharm(base.Charm):
             found = json.loads(done.stdout)
         except ValueError:
             event.set_results({"report": (done.stderr or done.stdout).strip()})
-            event.fail("the check could not be made; see report")
+            event.fail("the check could not run; see report")
             return
         wrong = [one["part"] for one in found.get("findings", []) if one.get("told") == "wrong"]
         outcome = "good" if found["good"] else "wrong"
         event.set_results({"report": done.stdout.strip(), "wrong": ",".join(wrong), "outcome": outcome})
         if not found["good"]:
-            event.fail(f"failures would not be noticed or reported: {', '.join(wrong) or 'see report'}")
+            event.fail(f"failures would not be detected or reported: {', '.join(wrong) or 'see report'}")
 
     def _on_restore(self, event: ops.ActionEvent) -> None:
         if not event.params["i-really-mean-it"]:
-            event.fail("this unit would run Tachi no more; say i-really-mean-it=true")
+            event.fail("this would remove Tachi from the unit; confirm with i-really-mean-it=true")
             return
         try:
-            self.maintain("Putting Masakari's packages back")
+            self.maintain("Restoring Masakari's packages")
             for service in self.services():
                 self.machine.stop(service, mask=False)
             self.packages().restore((HOST, INSTANCE))

@@ -1,4 +1,4 @@
-"""masakarimonitors.conf, from options and from what Keystone says."""
+"""masakarimonitors.conf, from the options and Keystone's data."""
 
 import re
 
@@ -30,12 +30,12 @@ def flags(config: ops.ConfigData) -> dict[str, str]:
 def role(config: ops.ConfigData) -> str | None:
     wanted = str(config.get("monitor-role") or "").strip()
     if wanted and not re.fullmatch(r"[A-Za-z0-9_-]+", wanted):
-        raise Problem(f"option monitor-role: {wanted!r} is no name of a role")
+        raise Problem(f"option monitor-role: {wanted!r} is not a role name")
     return wanted or None
 
 
 def user(config: ops.ConfigData) -> str:
-    """Roles are never taken back from a user, so a limited one is another user."""
+    """Returns the user name. Keystone's charm never revokes roles, so a limited user is a separate one."""
     limited = role(config)
     return f"{USER}-{limited}" if limited else USER
 
@@ -48,17 +48,17 @@ def login(given: Bound | Credentials) -> dict[str, str | None]:
             "application_credential_id": given.id,
             "application_credential_secret": given.secret,
         }
-    told = given.data
+    data = given.data
     return {
         "auth_type": "password",
         "auth_url": given.auth_url,
-        "project_name": told["credentials_project"],
-        "project_domain_name": told.get("credentials_project_domain_name") or told.get("domain"),
-        "project_domain_id": told.get("credentials_project_domain_id"),
-        "user_domain_name": told.get("credentials_user_domain_name") or told.get("domain"),
-        "user_domain_id": told.get("credentials_user_domain_id"),
-        "username": told["credentials_username"],
-        "password": told["credentials_password"],
+        "project_name": data["credentials_project"],
+        "project_domain_name": data.get("credentials_project_domain_name") or data.get("domain"),
+        "project_domain_id": data.get("credentials_project_domain_id"),
+        "user_domain_name": data.get("credentials_user_domain_name") or data.get("domain"),
+        "user_domain_id": data.get("credentials_user_domain_id"),
+        "username": data["credentials_username"],
+        "password": data["credentials_password"],
     }
 
 

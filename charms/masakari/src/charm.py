@@ -26,7 +26,7 @@ HAPROXY_FILE = "/etc/haproxy/haproxy.cfg"
 
 
 class MasakariCharm(base.Charm):
-    """Publishes what it wants, and runs haproxy, API and engine once database, bus and Keystone have answered."""
+    """Publishes its requests, and runs haproxy, API and engine once database, bus and Keystone have answered."""
 
     package = TACHI
     instead_of = reactive.PACKAGES
@@ -44,7 +44,7 @@ class MasakariCharm(base.Charm):
         ):
             framework.observe(action, handler)
 
-    # --- what it is told ---
+    # --- data of relations ---
 
     def complete(self, relation: str) -> bool:
         found = self.relation(relation)
@@ -70,10 +70,10 @@ class MasakariCharm(base.Charm):
     def certificate(self) -> certificates.Certificate | None:
         return certificates.configured(self.config) or certificates.received(self.relation("certificates"), self.unit)
 
-    # --- what it asks for ---
+    # --- requests ---
 
     def publish(self, tls: bool) -> None:
-        """The requests of all relations. Equal ones are not written, so this wakes nobody up without need."""
+        """Publishes the requests of all relations. Unchanged ones are not written, so that no hook runs needlessly."""
         peers = self.relation("cluster")
         if peers:
             engine = MASAKARI if self.restored else TACHI if self.packages().installed() else "none"
@@ -97,10 +97,10 @@ class MasakariCharm(base.Charm):
                 endpoint: f"{scheme}://{bracketed(self.addresses.endpoint(endpoint, clustered))}:{settings.PORT}/v1/%(tenant_id)s"
                 for endpoint in ENDPOINTS
             }
-            # The role of the limited monitor user is there once Keystone has answered this.
+            # The role of the limited monitor user exists once Keystone has answered this request.
             relations.request_identity(found, self.unit, settings.NAME, str(self.config["region"]), urls, settings.MONITOR_ROLE)
 
-    # --- what it does ---
+    # --- reconciliation ---
 
     def reconcile(self, event: ops.EventBase) -> None:
         if self.restored:
@@ -124,7 +124,7 @@ class MasakariCharm(base.Charm):
             return
         changed = self._render(given, certificate, any(found.values()), fences)
         if self._sync(given):
-            # Only now it is known that the database was Masakari's.
+            # The database turns out to be Masakari's only now.
             self.publish(certificate is not None)
             changed |= self._render(given, certificate, any(found.values()), fences)
         self._run(changed or trusted)
@@ -141,7 +141,7 @@ class MasakariCharm(base.Charm):
             if not self.machine.installed(HAPROXY):
                 self.machine.apt("update")
                 self.machine.apt("install", HAPROXY, "ca-certificates")
-            # Its package must not start it: whether it may run is for the peers to say.
+            # Its package must not start it: the engine may run only when all peers have Tachi.
             self.machine.systemctl("mask", ENGINE)
         upgrade = not self.config["action-managed-upgrade"] and (
             isinstance(event, ops.UpgradeCharmEvent | ops.InstallEvent | ops.ConfigChangedEvent)
@@ -152,19 +152,19 @@ class MasakariCharm(base.Charm):
             if not self.memory.paused:
                 self.machine.systemctl("unmask", API)
         if isinstance(event, ops.UpgradeCharmEvent):
-            # The schema is brought up to date whatever an earlier charm has done.
+            # The schema is updated regardless of what an earlier charm has done.
             self.memory.set(SYNCED, None)
         if version := packages.installed():
             self.unit.set_workload_version(version)
 
     def _fences(self) -> bool:
         if fencing.install(self.machine, self.model, settings.GROUP, settings.FILE) and self.machine.running(ENGINE):
-            # It reads a changed file by itself; changed secrets it reads when told.
+            # It reloads a changed file by itself, but changed secrets only on request.
             self.machine.systemctl("reload", ENGINE)
         return self.machine.read(fencing.FILE) is not None
 
     def _render(self, given: settings.Given, certificate, private_ca: bool, fences: bool) -> bool:
-        """All files; true if one changed that API and engine read at their start."""
+        """Writes all files; returns true if one changed that API and engine read only at start."""
         changed = settings.database_files(self.machine, given.database)
         changed |= settings.broker_files(self.machine, given.broker, self.app.name)
         renewed = False
@@ -205,14 +205,15 @@ class MasakariCharm(base.Charm):
             self.machine.systemctl("reload-or-restart", HAPROXY)
 
     def _sync(self, given: settings.Given) -> bool:
-        """Only the leader, and once for a database and a version; true if it turns out to have been Masakari's."""
+        """Updates the schema, on the leader and once per database and version. Returns true if the database was
+        Masakari's."""
         url = given.database.url(settings.NAME, settings.NAME, settings.TLS)
         mark = hashlib.sha256(f"{self.packages().installed()} {url}".encode()).hexdigest()
         if not self.unit.is_leader() or self.memory.get(SYNCED) == mark:
             return False
-        self.maintain("Bringing the database up to date")
+        self.maintain("Updating the database schema")
         done = self.machine.run(["masakari-manage", "--config-file", settings.FILE, "db", "sync"])
-        # The reactive charm, should it come back, need not do it again.
+        # If the reactive charm returns, it need not repeat this.
         self.machine.leader_set("db-sync-done", "True")
         self.memory.set(SYNCED, mark)
         return "took over a Masakari database" in done.stdout + done.stderr and strictness.remember(self.memory)
@@ -223,7 +224,8 @@ class MasakariCharm(base.Charm):
     # --- services ---
 
     def _waits_for(self) -> list[str]:
-        """Peers that may still have an engine of Masakari. An engine that runs has been let in before, and goes on."""
+        """Returns the peers that may still run an engine of Masakari. A running engine was permitted earlier, and
+        continues."""
         if self.machine.running(ENGINE):
             return []
         return cluster.without(self.relation("cluster"), TACHI)
@@ -235,7 +237,7 @@ class MasakariCharm(base.Charm):
             if changed and service != HAPROXY and self.machine.running(service):
                 self.machine.systemctl("restart", service)
             elif not self.machine.start(service):
-                log.error("%s does not start", service)
+                log.error("failed to start %s", service)
 
     def services(self) -> list[str]:
         """Pacemaker has haproxy when there is a cluster; the engine waits for the peers."""
@@ -249,24 +251,24 @@ class MasakariCharm(base.Charm):
         if self.restored:
             waits = cluster.without(self.relation("cluster"), MASAKARI)
             if waits:
-                return ops.BlockedStatus(f"Masakari's packages are back; its engine waits for {', '.join(waits)}")
-            return ops.BlockedStatus("Masakari's packages are back: refresh to the upstream charm")
-        # haproxy takes connections whether anything is behind it or not.
+                return ops.BlockedStatus(f"Masakari's packages are restored; its engine waits for {', '.join(waits)}")
+            return ops.BlockedStatus("Masakari's packages are restored: refresh to the upstream charm")
+        # haproxy accepts connections even without a backend.
         ports = [settings.API_PORT] if self.relation("ha") else [settings.PORT, settings.API_PORT]
         closed = [str(port) for port in ports if not self.machine.listens(port, patience=10)]
         if closed:
             return ops.BlockedStatus(f"Ports which should be open, but are not: {', '.join(closed)}")
         if waits := self._waits_for():
             return ops.WaitingStatus(f"The engine waits until Tachi is on {', '.join(sorted(waits))}")
-        told = [base.READY]
+        notes = [base.READY]
         if unfenced := self.memory.get(UNFENCED):
             named = ", ".join(unfenced[:5]) + (f" and {len(unfenced) - 5} more" if len(unfenced) > 5 else "")
-            told.append(f"nothing can fence {named}")
+            notes.append(f"nothing can fence {named}")
         if self.unit.is_leader() and (refused := self.memory.get(REFUSED)):
-            told.append("; ".join(refused[:3]) + (f" and {len(refused) - 3} more monitors" if len(refused) > 3 else ""))
+            notes.append("; ".join(refused[:3]) + (f" and {len(refused) - 3} more monitors" if len(refused) > 3 else ""))
         if loose := strictness.loose(self.config, self._replaced()):
-            told.append(f"believes reports as Masakari did, to tighten set {' '.join(loose)}")
-        return ops.ActiveStatus("; ".join(told))
+            notes.append(f"accepts reports like Masakari; to tighten, set {' '.join(loose)}")
+        return ops.ActiveStatus("; ".join(notes))
 
     # --- actions ---
 
@@ -322,18 +324,18 @@ class MasakariCharm(base.Charm):
 
     def _on_restore(self, event: ops.ActionEvent) -> None:
         if not event.params["i-really-mean-it"]:
-            event.fail("this unit would run Tachi no more; say i-really-mean-it=true")
+            event.fail("this would remove Tachi from the unit; confirm with i-really-mean-it=true")
             return
         packages = self.packages()
         try:
-            # Ours first, and Masakari's must not start by itself: see _go_on_restored.
-            self.maintain("Putting Masakari's packages back")
+            # Ours stop first, and Masakari's must not start by itself: see _go_on_restored.
+            self.maintain("Restoring Masakari's packages")
             self.memory.set(RESTORED, True)
             for service in (ENGINE, API):
                 self.machine.stop(service)
             packages.restore(reactive.RESTORED_PACKAGES)
         except (Problem, Failed) as e:
-            # Nothing was installed: on with what there is.
+            # Nothing was installed, so the unit continues with its packages.
             self.memory.set(RESTORED, False)
             self._on_any(event)
             event.fail(f"nothing was changed: {e}")
@@ -342,7 +344,7 @@ class MasakariCharm(base.Charm):
         for service in ("apache2", API):
             self.machine.systemctl("unmask", service)
         self._on_any(event)
-        event.set_results({"outcome": "restored; when every unit says so, refresh to the upstream charm"})
+        event.set_results({"outcome": "restored; when all units are restored, refresh to the upstream charm"})
 
     def _go_on_restored(self) -> None:
         self.publish(self.certificate() is not None)
@@ -351,7 +353,7 @@ class MasakariCharm(base.Charm):
         self.machine.start(ENGINE)
 
     def keystone_address(self) -> tuple[str, int] | None:
-        """Whom preflight asks for a certificate."""
+        """Returns the server whose certificate preflight checks."""
         given = self.given()
         if given is None or given.identity.data["auth_protocol"] != "https":
             return None

@@ -1,4 +1,4 @@
-"""The units of the application among one another: addresses for haproxy, and which engine each of them has."""
+"""Data that the units of the application share: addresses for haproxy, and the engine of each unit."""
 
 import ipaddress
 
@@ -19,7 +19,7 @@ def publish(relation: ops.Relation, unit: ops.Unit, addresses: Addresses, engine
 
 
 def without(relation: ops.Relation | None, engine: str) -> list[str]:
-    """The other units that have not said that they run this engine."""
+    """Returns the other units that have not published this engine."""
     if relation is None:
         return []
     return [unit.name for unit in databag.remote_units(relation) if relation.data[unit].get(ENGINE) != engine]
@@ -36,7 +36,7 @@ def frontends(relation: ops.Relation | None, unit: ops.Unit, addresses: Addresse
         frontend = found.setdefault(address, Frontend(address, str(network or single), {unit.name.replace("/", "-"): address}))
         for peer in databag.remote_units(relation) if relation else []:
             data = relation.data[peer] if relation else {}
-            told = data.get(f"{key}-address") or (data.get("ingress-address") if key == "private" else None)
-            if told:
-                frontend.backends[peer.name.replace("/", "-")] = told
+            published = data.get(f"{key}-address") or (data.get("ingress-address") if key == "private" else None)
+            if published:
+                frontend.backends[peer.name.replace("/", "-")] = published
     return [found[address] for address in sorted(found, key=lambda text: (":" in text, ipaddress.ip_address(text)))]

@@ -1,8 +1,7 @@
-"""Application credentials for the monitors, one for each unit, bound to the host that the unit was on when it first said so.
+"""Application credentials for the monitors, one for each unit, bound to the host that the unit published first.
 
-A unit that is broken into must not get the credential of another host. So what is first told counts: a unit keeps its host, and
-a host its unit for as long as that unit is there. Whoever comes after a unit that is gone gets a new credential, and the old one
-ends.
+A compromised unit must not get the credential of another host, so the first published host counts: a unit keeps its host, and a
+host its unit as long as that unit exists. The next unit on that host gets a new credential, and the old one is revoked.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ if TYPE_CHECKING:
     from charm import MasakariCharm
 
 log = logging.getLogger(__name__)
-# Root's alone, and gone with the hook.
+# Readable by root only, and removed at the end of the hook.
 FOLDER = "/run/tachi-charm/monitors"
-# Keystone's charm makes a user masakari-monitors in the same domain.
+# Keystone's charm creates a user masakari-monitors in the same domain.
 USER = "masakari-monitors-by-host"
 HOST = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,199}")
 
 
 class Wanted:
-    """Who is to get a credential, and who is refused, with the reason."""
+    """The units that get a credential, and the refused ones with the reason."""
 
     def __init__(self, charm: MasakariCharm):
         self.new: dict[str, tuple[ops.Relation, ops.Unit]] = {}
@@ -44,11 +43,11 @@ class Wanted:
                 continue
             units = {unit.name: unit for unit in databag.remote_units(relation)}
             for name in relation.data[charm.app]:
-                if told := entry(relation.data[charm.app], name):
+                if published := entry(relation.data[charm.app], name):
                     if name in units:
-                        held[told.host] = name
+                        held[published.host] = name
                     else:
-                        self.left[told.host] = (relation, name)
+                        self.left[published.host] = (relation, name)
             asking += [(relation, unit) for unit in units.values()]
         for relation, unit in asking:
             host = relation.data[unit].get("host", "")
@@ -56,18 +55,18 @@ class Wanted:
             if not host or has and has.host == host:
                 continue
             if not HOST.fullmatch(host):
-                self.refused.append(f"{unit.name} gives no name of a host")
+                self.refused.append(f"{unit.name} has published no valid host name")
             elif has:
-                self.refused.append(f"{unit.name} is on {has.host} and says {host}")
+                self.refused.append(f"{unit.name} is on {has.host}, but claims {host}")
             elif host in held:
-                self.refused.append(f"{unit.name} says {host}, which {held[host]} has")
+                self.refused.append(f"{unit.name} claims {host}, which belongs to {held[host]}")
             else:
                 held[host] = unit.name
                 self.new[host] = (relation, unit)
 
 
 def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
-    """Makes what is wanted; gives what an operator has to know."""
+    """Creates the wanted credentials and returns messages for the operator."""
     wanted = Wanted(charm)
     if not wanted.new:
         return wanted.refused
@@ -83,15 +82,15 @@ def issue(charm: MasakariCharm, identity: dict[str, str]) -> list[str]:
         for host, (relation, unit) in wanted.new.items():
             content = _made(charm.machine.read(f"{FOLDER}/{host}.conf"))
             if content is None:
-                said = (done.stderr or done.stdout).strip().splitlines() or ["it says nothing"]
-                wanted.refused.append(f"no credential for {host}: {said[-1][:200]}")
+                output = (done.stderr or done.stdout).strip().splitlines() or ["no output"]
+                wanted.refused.append(f"no credential for {host}: {output[-1][:200]}")
                 continue
             if left := wanted.left.get(host):
                 _withdraw(charm, *left)
             secret = charm.app.add_secret(content, description=f"the monitors of {host}")
             secret.grant(relation, unit=unit)
-            told = {"host": host, "secret": secret.id}
-            relation.data[charm.app][unit.name] = json.dumps(told)
+            published = {"host": host, "secret": secret.id}
+            relation.data[charm.app][unit.name] = json.dumps(published)
             log.info("%s has an application credential for %s", unit.name, host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -112,10 +111,10 @@ def _made(text: str | None) -> dict[str, str] | None:
 
 
 def _withdraw(charm: MasakariCharm, relation: ops.Relation, unit: str) -> None:
-    told: Entry | None = entry(relation.data[charm.app], unit)
+    published: Entry | None = entry(relation.data[charm.app], unit)
     del relation.data[charm.app][unit]
-    if told:
+    if published:
         try:
-            charm.model.get_secret(id=told.secret).remove_all_revisions()
+            charm.model.get_secret(id=published.secret).remove_all_revisions()
         except (ops.ModelError, ops.SecretNotFoundError):
-            log.info("the secret of %s is gone already", unit)
+            log.info("the secret of %s no longer exists", unit)

@@ -1,4 +1,4 @@
-"""The actions that ask whether a recovery would work."""
+"""The actions that check if a recovery would work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import ops
     from charm import MasakariCharm
 
-_NO_CONFIG = "this unit has no masakari.conf yet: shared-db, amqp and identity-service come first"
+_NO_CONFIG = "this unit has no masakari.conf yet; it needs shared-db, amqp and identity-service first"
 
 
 def _json(text: str) -> object:
@@ -25,7 +25,7 @@ def _json(text: str) -> object:
 
 
 def unfenced(report: object) -> list[str]:
-    """Hosts without a level whose devices all tell their power: all devices of a level must be off for a proof."""
+    """Returns the hosts without a level whose devices all report their power: a proof needs all devices of a level."""
     levels: dict[str, dict[int, bool]] = {}
     for row in report.get("devices", []) if isinstance(report, dict) else []:
         good = row["power"] in ("on", "off") and not row["fault"]
@@ -48,7 +48,7 @@ def fence_check(charm: MasakariCharm, event: ops.ActionEvent, hosts: list[str]) 
     # A name is an argument of a command and must not become an option.
     wrong = [host for host in hosts if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", host)]
     if wrong:
-        event.fail(f"no name of a host: {', '.join(wrong)}")
+        event.fail(f"invalid host name: {', '.join(wrong)}")
         return
     code, without, report = _fence_check(charm, hosts)
     if not hosts and _json(report) is not None:
@@ -59,10 +59,10 @@ def fence_check(charm: MasakariCharm, event: ops.ActionEvent, hosts: list[str]) 
 
 
 def _authority(charm: MasakariCharm) -> str:
-    """Whether this machine trusts who signed Keystone's certificate, by the file that API and engine are given."""
+    """Checks that the CA file of API and engine trusts Keystone's certificate."""
     where = charm.keystone_address()
     if where is None:
-        return "not asked: Keystone is spoken to without TLS"
+        return "not checked: Keystone is used without TLS"
     try:
         with (
             socket.create_connection(where, timeout=10) as plain,
@@ -86,7 +86,7 @@ def preflight(charm: MasakariCharm, event: ops.ActionEvent) -> None:
     if upgrade.returncode not in (0, 1):
         wrong.append("the upgrade check has failures")
     if authority.startswith("failed"):
-        wrong.append("the authority of Keystone's certificate is not trusted")
+        wrong.append("Keystone's certificate is not trusted")
     if without:
         wrong.append(f"nothing can fence {', '.join(without)}")
     elif code:

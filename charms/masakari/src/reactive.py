@@ -1,4 +1,4 @@
-"""What the reactive charm has left on a unit, and what it needs to find again when it comes back."""
+"""Remains of the reactive charm on a unit, and the state that it needs if it returns."""
 
 import logging
 import secrets
@@ -14,22 +14,23 @@ VHOSTS = (
     "/etc/apache2/sites-enabled/openstack_https_frontend.conf",
     "/etc/apache2/sites-available/openstack_https_frontend.conf",
 )
-# Removed together with the arrival of ours. Some own the names in /usr/bin that ours has too.
+# Removed in the same transaction that installs ours. Some contain the same files in /usr/bin.
 PACKAGES = ("masakari-api", "masakari-engine", "masakari-common", "python3-masakari")
 RESTORED_PACKAGES = ("masakari-api", "masakari-engine", "python3-sqlalchemy-utils")
 _STATISTICS = "reactive.states.haproxy.stat.password"
 
 
 def present(machine: Machine) -> list[str]:
-    """Which of Masakari's packages are installed."""
+    """Returns the installed packages of Masakari."""
     return [name for name in PACKAGES if machine.installed(name)]
 
 
 def step_aside(machine: Machine) -> bool:
-    """Stops what cannot run beside ours. Masakari's engine first: two kinds of engine must never decide about one host."""
+    """Stops services that cannot run beside ours. Masakari's engine stops first: two engines must never decide about
+    one host."""
     found = present(machine)
     if found:
-        log.info("stopping what %s have running", ", ".join(found))
+        log.info("stopping the services of %s", ", ".join(found))
         machine.stop("masakari-engine")
         machine.stop("masakari-api")
     removed = [machine.remove(file) for file in VHOSTS]
@@ -39,7 +40,7 @@ def step_aside(machine: Machine) -> bool:
 
 
 def statistics_password(memory: Memory) -> str:
-    """The one that haproxy.cfg has already; the reactive charm goes on with it too."""
+    """Returns the password in haproxy.cfg, which the reactive charm keeps too."""
     password = memory.get(_STATISTICS)
     if not isinstance(password, str) or not password:
         password = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(32))

@@ -1,4 +1,4 @@
-"""masakari.conf, from options and from what the relations say."""
+"""masakari.conf, from the options and the data of the relations."""
 
 import dataclasses
 import math
@@ -16,20 +16,20 @@ FILE = f"{FOLDER}/masakari.conf"
 PASTE = f"{FOLDER}/api-paste.ini"
 POLICY = f"{FOLDER}/policy.d/50-tachi-monitor.yaml"
 TLS = f"{FOLDER}/ssl"
-# The public port; what listens further in is below it by tens, as in the reactive charm.
+# The public port; haproxy and the API use ports below it in steps of ten, as in the reactive charm.
 PORT = 15868
 API_PORT = PORT - 10
 MONITOR_ROLE = "masakari_monitor"
 POLICY_TEXT = f"""\
-# Written by the charm masakari: what is changed here by hand is lost.
-# Monitors with the option monitor-role={MONITOR_ROLE} may report failures, and nothing else.
+# Written by the charm masakari. Manual changes are overwritten.
+# Monitors with the option monitor-role={MONITOR_ROLE} may only report failures.
 "os_masakari_api:notifications:create": "rule:admin_api or role:{MONITOR_ROLE}"
 """
 
 
 @dataclasses.dataclass(frozen=True)
 class Given:
-    """What the three relations say."""
+    """The data of the three relations."""
 
     database: Database
     broker: Broker
@@ -68,7 +68,7 @@ def rendered(
             "use_syslog": config["use-syslog"] or None,
             "auth_strategy": "keystone",
             "notification_driver": "taskflow_driver",
-            "masakari_api_listen": "0.0.0.0",  # noqa: S104 (haproxy of every peer asks it)
+            "masakari_api_listen": "0.0.0.0",  # noqa: S104 (haproxy of every peer connects to it)
             "masakari_api_listen_port": API_PORT,
             "masakari_api_workers": workers(config, cpus),
             "use_ssl": True if tls else None,

@@ -1,11 +1,11 @@
-"""How much API and engine ask of a report: as Masakari did where it ran before, more where it never has."""
+"""Requirements of API and engine for reports: Masakari's where it ran before, stricter ones on a new deployment."""
 
 import ops
 from tachi_charm import databag
 from tachi_charm.memory import Memory
 from tachi_charm.problem import Problem
 
-# By option: on a new deployment, in place of Masakari, and what else may be written.
+# By option: the value on a new deployment, the value after Masakari, and other valid values.
 CHOICES = {"reporter-binding": ("enforce", "warn", "off"), "normal-without-evidence": ("refuse", "wait")}
 REPLACES = "replaces-masakari"
 _REMEMBERED = "tachi-replaces-masakari"
@@ -20,31 +20,31 @@ def looked(memory: Memory, present: bool) -> None:
 
 
 def remember(memory: Memory) -> bool:
-    """That Masakari was here; true if that is news."""
+    """Records that Masakari ran here; returns true if that was unknown."""
     news = not memory.get(_REMEMBERED)
     memory.set(_REMEMBERED, True)
     return news
 
 
 def replaces(memory: Memory, peers: ops.Relation | None) -> bool:
-    """Whether Masakari ran here before. One unit that knows it tells all others, and none forgets it: a unit that is added
-    later must not be stricter than the rest."""
+    """Returns true if Masakari ran here before. A unit that knows it informs all others, and the fact is permanent: a unit
+    that is added later must not be stricter than the rest."""
     if any(peers.data[unit].get(REPLACES) == "yes" for unit in (databag.remote_units(peers) if peers else [])):
         memory.set(_REMEMBERED, True)
     return bool(memory.get(_REMEMBERED))
 
 
 def chosen(config: ops.ConfigData, replaced: bool) -> dict[str, str]:
-    """What is written for each option; an empty one is chosen by what ran before."""
+    """Returns the value of each option; an empty option gets the value for the deployment's history."""
     found = {}
     for option, words in CHOICES.items():
         word = str(config.get(option) or "").strip().lower() or words[replaced]
         if word not in words:
-            raise Problem(f"option {option}: {word!r} is none of {', '.join(words)}")
+            raise Problem(f"option {option}: {word!r} is not one of {', '.join(words)}")
         found[option] = word
     return found
 
 
 def loose(config: ops.ConfigData, replaced: bool) -> list[str]:
-    """What an operator has still to decide, as the option to set."""
+    """Returns the options that the operator has not decided yet."""
     return [f"{option}={words[0]}" for option, words in CHOICES.items() if replaced and not config.get(option)]

@@ -18,9 +18,9 @@ SERVICES = ["pacemaker_remote", "pcsd"]
 PACKAGES = ["pacemaker-remote", "pcs", "resource-agents", "corosync"]
 KEY = "/etc/pacemaker/authkey"
 PORT = 3121
-# The package of corosync makes a cluster of one node out of these.
+# The corosync package starts a one-node cluster from these files.
 STRAY = ("/etc/corosync/corosync.conf",)
-# The reactive charm's flag, which it finds again when it comes back.
+# The reactive charm's flag, kept in case that charm returns.
 INSTALLED = "reactive.states.pacemaker-remote.installed"
 STRAY_FOLDER = "/etc/corosync/uidgid.d"
 
@@ -47,19 +47,19 @@ class PacemakerRemoteCharm(base.Charm):
             return
         for relation in self.model.relations[RELATION]:
             if relation.active:
-                databag.publish(relation.data[self.unit], self.told())
+                databag.publish(relation.data[self.unit], self.published())
         key = self._key()
         if key is None:
             return
-        # An equal key is not written again and restarts nothing; only owner and mode are put right.
+        # An unchanged key causes no restart; only owner and mode are corrected.
         if self.machine.write(KEY, key, 0o440, "hacluster", "haclient"):
             for service in SERVICES:
                 self.machine.systemctl("restart", service)
         for service in SERVICES:
             if not self.machine.start(service):
-                log.error("%s does not start", service)
+                log.error("failed to start %s", service)
 
-    def told(self) -> dict[str, str | None]:
+    def published(self) -> dict[str, str | None]:
         """Values are JSON, as the reactive charm's library writes them."""
         name = self.machine.fqdn()
         address = self.addresses.binding(RELATION) or self.addresses.local()
@@ -76,7 +76,7 @@ class PacemakerRemoteCharm(base.Charm):
             self.maintain("Installing packages")
             self.machine.apt("update")
             self.machine.apt("install", *missing)
-        # Once, whoever has installed corosync: afterwards such a file is somebody's.
+        # Only once, after the installation of corosync: later such a file belongs to the operator.
         if not self.memory.has(INSTALLED):
             for file in (*STRAY, *(f"{STRAY_FOLDER}/{name}" for name in self.machine.names(STRAY_FOLDER))):
                 self.machine.remove(file)
@@ -106,12 +106,12 @@ class PacemakerRemoteCharm(base.Charm):
             "name": self.machine.fqdn(),
             **{service.replace("_", "-"): "running" if self.machine.running(service) else "stopped" for service in SERVICES},
             "cluster": "connected" if connected.strip() else "not connected",
-            # Enough to compare units by, and of no use to anybody else.
+            # Sufficient to compare units, but useless to an attacker.
             "key": hashlib.sha256(key).hexdigest()[:12] if key else "none",
             "key-mode": oct(stat.S_IMODE(self.machine.path(KEY).stat().st_mode)) if key else "none",
         }
         for relation in self.model.relations[RELATION]:
-            results["told"] = json.dumps({name: relation.data[self.unit].get(name) for name in self.told()})
+            results["told"] = json.dumps({name: relation.data[self.unit].get(name) for name in self.published()})
         event.set_results(results)
 
 

@@ -79,7 +79,7 @@ impl fmt::Display for NoProofReason {
         match self {
             Self::NotPower(what) => write!(f, "which {what}"),
             Self::Unknown => f.write_str("an agent that is not known to switch the power of a host"),
-            Self::Action(action) => write!(f, "which is asked for the action {action:?}, not for off"),
+            Self::Action(action) => write!(f, "which runs the action {action:?}, not off"),
             Self::Cycle => {
                 f.write_str("which reboots by method=cycle: nothing confirms that the power was off")
             }
@@ -141,8 +141,8 @@ fn option(name: &str, value: &str) -> Option<NoProofReason> {
         .any(|word| value.eq_ignore_ascii_case(word));
     let why = match plain(name).as_str() {
         // The agents' library treats a flag as set even where its value is "0".
-        "network_fencing" => "cuts the network of a machine: its guests may run on",
-        "missing_as_off" => "takes a machine that it does not find for off",
+        "network_fencing" => "cuts only the network of a machine, so its guests may continue to run",
+        "missing_as_off" => "treats a missing machine as off",
         "earlyexit" if !off => "returns before the power is off",
         "warntimeout" => "reports success before the power is off",
         "action" | "option"
@@ -150,7 +150,7 @@ fn option(name: &str, value: &str) -> Option<NoProofReason> {
                 .iter()
                 .any(|word| value.eq_ignore_ascii_case(word)) =>
         {
-            "may do something else than switch the power off"
+            "may do something other than switch the power off"
         }
         _ => return None,
     };

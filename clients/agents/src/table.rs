@@ -130,7 +130,7 @@ pub(super) const CYCLE_BY_DEFAULT: &[&str] = &["fence_gce"];
 /// Agents whose success does not prove that the power is off, grouped by their actual effect.
 pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
     (
-        "cuts a host off from its storage or network: its guests may run on",
+        "cuts a host off from its storage or network, so its guests may continue to run",
         &[
             "fence_aws_vpc_net",
             "fence_brocade",
@@ -143,7 +143,7 @@ pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "turns nothing off",
+        "does not switch the power off",
         &[
             "external/kdumpcheck",
             "external/null",
@@ -162,7 +162,7 @@ pub(super) const NOT_POWER: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "takes a machine that it does not find for off",
+        "treats a missing machine as off",
         &["fence_skalar", "fence_zvm", "fence_zvmip"],
     ),
     (

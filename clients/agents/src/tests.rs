@@ -38,7 +38,7 @@ fn makers() -> Vec<Maker> {
 
 /// Covers F3.
 #[test]
-fn the_table_agrees_with_what_the_makers_say() {
+fn the_table_agrees_with_the_makers_metadata() {
     let makers = makers();
     assert!(makers.len() > 90);
     for maker in &makers {
@@ -82,7 +82,7 @@ fn each_agent_is_in_the_table_once() {
 
 /// Covers F3.
 #[test]
-fn every_row_of_the_table_is_judged_as_it_says() {
+fn every_row_of_the_table_is_judged_accordingly() {
     let none = BTreeMap::new();
     for agent in [table::PLUG, table::MACHINE, table::GLUE, table::WATCHDOG].concat() {
         assert_eq!(judge(agent, "off", &none, false), Ok(()), "{agent}");
@@ -104,7 +104,7 @@ fn every_row_of_the_table_is_judged_as_it_says() {
 
 /// Covers F3.
 #[test]
-fn agent_options_and_action_answer_whether_the_power_is_off() {
+fn agent_options_and_action_decide_if_the_power_is_off() {
     type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], bool);
     let cases: &[Case<'_>] = &[
         ("fence_ipmilan", "off", &[], true),
@@ -166,11 +166,11 @@ fn an_operators_exception_covers_the_agent_and_not_its_options() {
 }
 
 #[test]
-fn doubts_read_on_after_the_agents_name() {
+fn reasons_complete_a_sentence_after_the_agents_name() {
     for (doubt, text) in [
         (
-            NoProofReason::NotPower("turns nothing off"),
-            "which turns nothing off",
+            NoProofReason::NotPower("does not switch the power off"),
+            "which does not switch the power off",
         ),
         (
             NoProofReason::Unknown,
@@ -178,14 +178,14 @@ fn doubts_read_on_after_the_agents_name() {
         ),
         (
             NoProofReason::Action("on".to_owned()),
-            "which is asked for the action \"on\", not for off",
+            "which runs the action \"on\", not off",
         ),
         (
             NoProofReason::Option {
                 name: "missing_as_off=1".to_owned(),
-                why: "takes a machine that it does not find for off",
+                why: "treats a missing machine as off",
             },
-            "which, with missing_as_off=1, takes a machine that it does not find for off",
+            "which, with missing_as_off=1, treats a missing machine as off",
         ),
     ] {
         assert_eq!(doubt.to_string(), text);

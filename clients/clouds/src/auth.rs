@@ -20,14 +20,14 @@ pub(crate) fn kind(config: &Map) -> Result<Kind, String> {
     let named = kind.unwrap_or("password");
     // openstacksdk reads the old option, and then does not use it.
     if old.is_some_and(|old| old != named) {
-        return Err("auth_plugin is set: write auth_type in its place".to_owned());
+        return Err("auth_plugin is set; use auth_type instead".to_owned());
     }
     match named {
         "password" => Ok(Kind::Password),
         "v3password" => Ok(Kind::PasswordOfV3),
         "v3applicationcredential" | "application_credential" => Ok(Kind::ApplicationCredential),
         other => Err(format!(
-            "auth_type {other:?} is not supported: password, v3password and v3applicationcredential are"
+            "auth_type {other:?} is not supported; supported: password, v3password, v3applicationcredential"
         )),
     }
 }
@@ -83,7 +83,7 @@ impl Layers<'_> {
                 let Some(value) = value else { continue };
                 if found.is_some_and(|before| before != value) {
                     return Err(format!(
-                        "{} is written twice, and differently: in auth, beside it, or by its old name {}",
+                        "{} has two different values: in auth, beside it, or under its old name {}",
                         names.first().unwrap_or(name),
                         names.last().unwrap_or(name)
                     ));
@@ -187,8 +187,8 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
         Kind::ApplicationCredential => {
             if scope(layers, project()?, of_project)? != Scope::Default {
                 return Err(
-                    "it has an application credential and a project, domain, trust or system_scope beside it: a credential is good for \
-                     its own project only. Delete the others"
+                    "it has an application credential together with a project, domain, trust or system_scope; a \
+                     credential is valid only for its own project. Delete the others"
                         .to_owned(),
                 );
             }
@@ -202,7 +202,7 @@ pub(crate) fn credentials(layers: &Layers<'_>, kind: Kind) -> Result<Credentials
                     user,
                 },
                 (None, Some(_), None) => {
-                    return Err("it has application_credential_name, and no username".to_owned());
+                    return Err("it has application_credential_name, but no username".to_owned());
                 }
                 (None, None, _) => {
                     return Err(
@@ -237,7 +237,7 @@ fn scope(layers: &Layers<'_>, project: Option<ResourceRef>, of_project: bool) ->
     match names.as_slice() {
         [] | [_] => Ok(all.pop().map_or(Scope::Default, |(_, scope)| scope)),
         several => Err(format!(
-            "a token is for one thing, and it has {}: write one of them",
+            "a token has one scope, but it has {}; keep one of them",
             several.join(" and ")
         )),
     }

@@ -67,7 +67,7 @@ pub(crate) fn assemble(found: &Found, region: &ChosenRegion) -> Result<Cloud, St
     };
     if endpoint.as_ref().is_some_and(|endpoint| endpoint.contains("%(")) {
         return Err(
-            "instance_ha_endpoint_override holds a %(placeholder), which is not supported".to_owned(),
+            "instance_ha_endpoint_override contains a %(placeholder), which is not supported".to_owned(),
         );
     }
     let region_name = match own("region_name")? {
@@ -98,9 +98,7 @@ fn normalized(map: &Map) -> Result<Map, String> {
         };
         let name = key.replace('-', "_");
         if all.insert(name.clone(), value).is_some() {
-            return Err(format!(
-                "{name} is written twice, with dashes and with underscores"
-            ));
+            return Err(format!("{name} is set twice, with dashes and with underscores"));
         }
     }
     Ok(all)
@@ -140,7 +138,7 @@ fn own_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
         };
         match &found {
             Some((other, before)) if *before != value => {
-                return Err(format!("{other} and {key} differ: write one of the two"));
+                return Err(format!("{other} and {key} differ; set only one"));
             }
             Some(_) => {}
             None => found = Some((key, value)),
@@ -151,9 +149,7 @@ fn own_setting(config: &Map, what: &str) -> Result<Option<String>, String> {
 
 fn interface(config: &Map) -> Result<Interface, String> {
     let either = |first: Option<String>, second: Option<String>, names: &str| match (first, second) {
-        (Some(first), Some(second)) if first != second => {
-            Err(format!("{names} differ: write one of the two"))
-        }
+        (Some(first), Some(second)) if first != second => Err(format!("{names} differ; set only one")),
         (first, second) => Ok(first.or(second)),
     };
     let own = either(
@@ -175,7 +171,7 @@ fn interface(config: &Map) -> Result<Interface, String> {
     match word {
         None => Ok(Interface::Public),
         Some(word) => Interface::parse(&word)
-            .ok_or_else(|| format!("interface {word:?} is none of public, internal and admin")),
+            .ok_or_else(|| format!("interface {word:?} is not public, internal or admin")),
     }
 }
 
@@ -225,7 +221,7 @@ fn at_home(path: &str) -> PathBuf {
 
 /// Expands references of the form `{name}` in `value`, as Python's formatting does.
 fn expanded(config: &Map, key: &str, value: &str) -> Result<String, String> {
-    let wrong = |what: &str| format!("{key} refers to {{{what}}}, which is no text of this cloud");
+    let wrong = |what: &str| format!("{key} refers to {{{what}}}, which is not a text setting of this cloud");
     let mut whole = String::new();
     let mut rest = value;
     while let Some(at) = rest.find(['{', '}']) {
@@ -239,7 +235,7 @@ fn expanded(config: &Map, key: &str, value: &str) -> Result<String, String> {
             rest = after;
         } else {
             let inner = from.strip_prefix('{').and_then(|from| from.split_once('}'));
-            let (name, after) = inner.ok_or_else(|| format!("{key} has a brace without its other one"))?;
+            let (name, after) = inner.ok_or_else(|| format!("{key} has an unpaired brace"))?;
             let referred = config
                 .get(name)
                 .and_then(Node::as_text)

@@ -142,8 +142,8 @@ pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, Clo
     let own = match (own, is_environment) {
         (Some(_), true) => {
             return Err(CloudError(format!(
-                "cloud {name:?} is in {}, and the OS_ variables of this shell make one of that name: rename the one in the file, or \
-                 name the other with OS_CLOUD_NAME",
+                "cloud {name:?} is in {}, and the OS_ variables of this shell define a cloud of the same name; rename \
+                 the one in the file, or set OS_CLOUD_NAME for the other",
                 shown.unwrap_or_default()
             )));
         }
@@ -151,19 +151,19 @@ pub(crate) fn find(name: &str, around: &ProcessEnvironment) -> Result<Found, Clo
         (Some(_), false) => return Err(at("it is not a mapping")),
         (None, true) => around
             .made()
-            .ok_or_else(|| at("none of them is set: source an openrc file first"))?,
+            .ok_or_else(|| at("none of them is set; source an openrc file first"))?,
         (None, false) => {
             let names: Vec<&str> = clouds.keys().map(String::as_str).collect();
             return Err(CloudError(match &shown {
                 Some(file) if names.is_empty() => {
-                    format!("{file}: there is no cloud {name:?}, nor any other")
+                    format!("{file}: there is no cloud {name:?}, and no other cloud")
                 }
                 Some(file) => format!(
-                    "{file}: there is no cloud {name:?}; there are: {}",
+                    "{file}: there is no cloud {name:?}; available: {}",
                     names.join(", ")
                 ),
                 None => format!(
-                    "cloud {name:?}: there is no clouds.yaml in {}; OS_CLIENT_CONFIG_FILE names another place",
+                    "cloud {name:?}: there is no clouds.yaml in {}; set OS_CLIENT_CONFIG_FILE for another path",
                     around.listing()
                 ),
             }));
@@ -219,7 +219,7 @@ fn profile_of(own: &Map, around: &ProcessEnvironment) -> Result<Map, String> {
         return Ok(profile);
     }
     Err(format!(
-        "profile {name} is not in clouds-public.yaml, and the profiles that openstacksdk brings along or fetches are not supported: write \
-         auth_url, region_name and what else it says into the cloud"
+        "profile {name} is not in clouds-public.yaml, and the profiles that openstacksdk includes or downloads are \
+         not supported; copy auth_url, region_name and its other settings into the cloud"
     ))
 }

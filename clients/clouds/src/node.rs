@@ -49,8 +49,8 @@ impl Node {
 pub(crate) fn parse(text: &str) -> Result<Node, String> {
     // The parser's own message quotes the text, which may be a password.
     let wrong = |error: serde_saphyr::Error| match error.location() {
-        Some(at) => format!("line {} is not YAML that can be read", at.line()),
-        None => "this is not YAML that can be read".to_owned(),
+        Some(at) => format!("line {} is not valid YAML", at.line()),
+        None => "the file is not valid YAML".to_owned(),
     };
     let mut options = Options::default();
     options.non_finite_float_policy = NonFiniteFloatPolicy::AsString;

@@ -35,12 +35,10 @@ pub(crate) fn choose(found: &Found, around: &ProcessEnvironment) -> Result<Chose
         (all, Some(wanted)) => match all.iter().find(|one| one.name.as_deref() == Some(wanted)) {
             Some(one) => Ok(one.clone()),
             None => Err(format!(
-                "OS_REGION_NAME is {wanted}, and the cloud is in {listed}: unset OS_REGION_NAME, or name another cloud"
+                "OS_REGION_NAME is {wanted}, but the cloud is in {listed}; unset OS_REGION_NAME, or select another cloud"
             )),
         },
-        (_, None) => Err(format!(
-            "it is in several regions: {listed}. Set OS_REGION_NAME to the one that is meant"
-        )),
+        (_, None) => Err(format!("it is in several regions: {listed}. Set OS_REGION_NAME")),
     }
 }
 
@@ -55,7 +53,10 @@ fn regions(map: &Map) -> Result<Vec<ChosenRegion>, String> {
             .collect(),
         Some(Node::List(all)) => all
             .iter()
-            .map(|one| one.as_text().ok_or("region_name lists something that is no name"))
+            .map(|one| {
+                one.as_text()
+                    .ok_or("region_name contains an entry that is not a name")
+            })
             .collect::<Result<_, _>>()?,
         Some(Node::Map(_)) => return Err("region_name is a mapping".to_owned()),
     };
@@ -79,7 +80,7 @@ fn regions(map: &Map) -> Result<Vec<ChosenRegion>, String> {
         return Ok(listed);
     }
     Err(format!(
-        "region_name is {}, and regions lists {}: write one of the two",
+        "region_name is {}, but regions lists {}; set only one",
         single.join(", "),
         names.join(", ")
     ))

@@ -23,14 +23,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("profile-with-two-regions", "several regions: south, north"),
     (
         "regions-and-region",
-        "region_name is north, and regions lists south, north",
+        "region_name is north, but regions lists south, north",
     ),
     (
         "region-against-variable",
-        "OS_REGION_NAME is north, and the cloud is in south",
+        "OS_REGION_NAME is north, but the cloud is in south",
     ),
-    ("beside-beats-auth", "project_name is written twice"),
-    ("username-beside-and-in-auth", "username is written twice"),
+    ("beside-beats-auth", "project_name has two different values"),
+    ("username-beside-and-in-auth", "username has two different values"),
     (
         "interface-and-endpoint-type",
         "interface and endpoint_type differ",
@@ -47,9 +47,9 @@ const REFUSED: &[(&str, &str)] = &[
     // openstacksdk sends a request that Keystone refuses.
     (
         "application-credential-by-name-alone",
-        "application_credential_name, and no username",
+        "application_credential_name, but no username",
     ),
-    ("application-credential-and-project", "its own project only"),
+    ("application-credential-and-project", "only for its own project"),
     // openstacksdk supports a method that this loader does not.
     ("token-type", "auth_type \"token\" is not supported"),
     ("interface-list", "interface is a list"),
@@ -87,7 +87,7 @@ fn around(case: &Value, folder: &std::path::Path) -> ProcessEnvironment {
     }
 }
 
-/// A cloud in the words of the table.
+/// Renders a cloud in the form of the table.
 fn told(cloud: &Cloud) -> Value {
     let tls = &cloud.tls;
     let verify = match (&tls.ca_file, tls.insecure) {
@@ -147,7 +147,7 @@ fn difference(case: &Value) -> Option<String> {
         *theirs = value;
     }
     if want["body"].is_null() {
-        // A certificate that is not there stopped the request.
+        // A missing certificate stopped the request.
         got["body"] = Value::Null;
     }
     let word = want["interface"]
@@ -193,7 +193,7 @@ fn no_message_holds_a_password() {
     for (text, part) in [
         (
             "clouds: {one: {auth: {password: 'hunter2\n".to_owned(),
-            "not YAML",
+            "not valid YAML",
         ),
         (
             format!("clouds: {{one: {{auth: {{{auth}, hunter2: x}}}}}}"),
@@ -201,7 +201,7 @@ fn no_message_holds_a_password() {
         ),
         (
             format!("clouds: {{one: {{password: hunter3, auth: {{{auth}}}}}}}"),
-            "password is written twice",
+            "password has two different values",
         ),
         (
             format!("clouds: {{one: {{interface: secret, auth: {{{auth}}}}}}}"),
@@ -240,14 +240,14 @@ fn no_message_holds_a_password() {
     std::fs::write(&path, format!("clouds: {{one: {{auth: {{{auth}}}}}, two: {{}}}}")).unwrap();
     let error = read("three", &around).unwrap_err().to_string();
     assert!(
-        error.ends_with("there is no cloud \"three\"; there are: one, two"),
+        error.ends_with("there is no cloud \"three\"; available: one, two"),
         "{error}"
     );
 }
 
-/// openstacksdk goes on to the next place.
+/// openstacksdk continues with the next path.
 #[test]
-fn a_file_that_is_named_and_not_there_is_not_passed_over() {
+fn a_missing_named_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("clouds.yaml");
     std::fs::write(

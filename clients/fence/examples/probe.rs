@@ -103,7 +103,7 @@ fn open(given: ProbeTarget) -> Result<Arc<dyn Device>, ProbeError> {
             options.command_timeout = limit.unwrap_or(options.command_timeout);
             Arc::new(Exec::new(options, clock)?)
         }
-        other => return Err(format!("no {other} here").into()),
+        other => return Err(format!("device kind {other} is not supported").into()),
     })
 }
 

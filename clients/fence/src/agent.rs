@@ -41,7 +41,7 @@ impl std::fmt::Debug for Invocation<'_> {
 pub const AGENTS: &[&str] = &[maas::ABOUT.name];
 
 /// Maximum size of the input, in bytes.
-const LONGEST_INPUT: u64 = 1 << 20;
+const MAX_INPUT_BYTES: u64 = 1 << 20;
 
 /// Runs the agent `name` and returns its exit code, or `None` if there is no such agent.
 pub async fn run(name: &str, invocation: Invocation<'_>) -> Option<u8> {
@@ -59,7 +59,7 @@ fn given(invocation: &mut Invocation<'_>, params: &[Param]) -> Result<Parameters
     let mut bytes = Vec::new();
     invocation
         .input
-        .take(LONGEST_INPUT)
+        .take(MAX_INPUT_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|error| format!("reading standard input: {error}"))?;
     Ok(Parameters::from_input(&String::from_utf8_lossy(&bytes), params))
@@ -84,7 +84,7 @@ const COMMON: [Param; 14] = [
         default: Some("150"),
         ..Param::text(
             "power_timeout",
-            "Seconds from the command to the confirmed state; 0 waits for ever",
+            "Seconds from the command to the confirmed state; 0 means no limit",
         )
     },
     Param {
@@ -100,20 +100,20 @@ const COMMON: [Param; 14] = [
     Param {
         form: Form::Seconds,
         default: Some("5"),
-        ..Param::text("login_timeout", "Seconds a connection may take")
+        ..Param::text("login_timeout", "Connect timeout in seconds")
     },
     Param {
         form: Form::Seconds,
         default: Some("20"),
         ..Param::text(
             "shell_timeout",
-            "Seconds a request may take; a question to a power controller has 75",
+            "Timeout of a request in seconds; a query of a power controller has 75",
         )
     },
     Param {
         form: Form::Seconds,
         default: Some("0"),
-        ..Param::text("delay", "Seconds before the first act of off and reboot")
+        ..Param::text("delay", "Seconds before the first command of off and reboot")
     },
     Param {
         form: Form::Flag,
@@ -127,18 +127,18 @@ const COMMON: [Param; 14] = [
         default: Some("1"),
         ..Param::text(
             "retry_on",
-            "Accepted and ignored: a command that was not taken is given again anyway",
+            "Accepted and ignored: a rejected command is always repeated",
         )
     },
     Param {
         short: Some('q'),
         form: Form::Flag,
-        ..Param::text("quiet", "Say nothing of successes")
+        ..Param::text("quiet", "Do not print successes")
     },
     Param {
         short: Some('v'),
         form: Form::Flag,
-        ..Param::text("verbose", "Say each reading on standard error")
+        ..Param::text("verbose", "Print each reading to standard error")
     },
     Param {
         short: Some('V'),
@@ -152,7 +152,7 @@ const COMMON: [Param; 14] = [
     },
 ];
 
-fn patience(given: &Parameters, params: &[Param], by_pacemaker: bool) -> PollSchedule {
+fn poll_schedule(given: &Parameters, params: &[Param], by_pacemaker: bool) -> PollSchedule {
     let endless = given.flag("disable_timeout").unwrap_or(by_pacemaker);
     PollSchedule {
         power: if endless {

@@ -61,7 +61,7 @@ pub enum ChildError {
         source: io::Error,
     },
     /// The program does not exist or is not executable.
-    #[error("{} is not installed, or may not be run", program.display())]
+    #[error("{} is not installed or not executable", program.display())]
     Missing {
         /// The program.
         program: PathBuf,
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_reads_its_input_and_says_what_it_has_to_say() {
+    async fn a_child_reads_its_input_and_its_output_is_returned() {
         let done = run(&shell("read word; echo got $word; echo bad >&2; exit 3", LONG))
             .await
             .unwrap();
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_child_that_reads_nothing_and_says_a_lot_ends_all_the_same() {
+    async fn a_child_that_reads_nothing_and_prints_a_lot_still_ends() {
         let mut call = shell(
             "exec 0<&-; i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789; i=$((i+1)); done",
             LONG,
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_program_that_is_not_there_is_told_from_one_that_fails() {
+    async fn a_missing_program_is_distinguished_from_one_that_fails() {
         let call = Call {
             program: Path::new("/nonexistent/tool"),
             args: Vec::new(),
@@ -339,7 +339,7 @@ mod tests {
 
     /// Covers ROW14.
     #[tokio::test]
-    async fn a_child_that_hangs_is_killed_with_all_it_started() {
+    async fn a_hanging_child_is_killed_with_its_descendants() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display();
@@ -357,7 +357,7 @@ mod tests {
 
     /// Covers ROW14.
     #[tokio::test]
-    async fn a_child_nobody_waits_for_is_killed_with_all_it_started() {
+    async fn a_dropped_child_is_killed_with_its_descendants() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display().to_string();
@@ -371,7 +371,7 @@ mod tests {
 
     /// Covers R4.
     #[tokio::test]
-    async fn a_child_ends_by_itself_when_we_are_gone() {
+    async fn a_child_ends_when_its_parent_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let mark = folder.path().join("begun");
         let file = mark.display().to_string();
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_child_leaves_behind_does_not_hold_us_up() {
+    async fn a_process_left_behind_does_not_delay_the_result() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x").display().to_string();
         let begun = Instant::now();

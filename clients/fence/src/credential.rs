@@ -12,7 +12,7 @@ use std::str::FromStr;
 use secrecy::SecretString;
 
 /// Maximum size of a secret, in bytes.
-const LARGEST: u64 = 64 << 10;
+const MAX_SECRET_BYTES: u64 = 64 << 10;
 
 /// The source of a secret: `file:/path`, `cred:name` for a systemd credential, or the secret itself.
 #[derive(Clone)]
@@ -77,7 +77,7 @@ pub enum CredentialError {
         /// The name.
         name: String,
     },
-    /// The process was not started by systemd with credentials.
+    /// systemd did not start the process with credentials.
     #[error("$CREDENTIALS_DIRECTORY is not set, so there is no credential {name}")]
     NoDirectory {
         /// The credential.
@@ -93,7 +93,7 @@ pub enum CredentialError {
         source: std::io::Error,
     },
     /// Others can read or change the file.
-    #[error("{} has mode {mode:04o}: others could read or change it: chmod 0640 {}", path.display(), path.display())]
+    #[error("{} has mode {mode:04o}, so others could read or change it: chmod 0640 {}", path.display(), path.display())]
     Mode {
         /// The file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum CredentialError {
         mode: u32,
     },
     /// Another user owns the file.
-    #[error("{} belongs to user {owner}, not to root or the user that runs this", path.display())]
+    #[error("{} belongs to user {owner}, not to root or the current user", path.display())]
     Owner {
         /// The file.
         path: PathBuf,
@@ -109,7 +109,7 @@ pub enum CredentialError {
         owner: u32,
     },
     /// The file is empty, too large, not a regular file or not text.
-    #[error("{} holds no secret: {why}", path.display())]
+    #[error("{} contains no valid secret: {why}", path.display())]
     Content {
         /// The file.
         path: PathBuf,
@@ -166,8 +166,10 @@ fn read(
     }
     check(path, &metadata)?;
     let mut text = String::new();
-    file.take(LARGEST + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > LARGEST {
+    file.take(MAX_SECRET_BYTES + 1)
+        .read_to_string(&mut text)
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_SECRET_BYTES {
         return Err(content("too large"));
     }
     match text.trim() {
@@ -202,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_is_told_by_its_prefix() {
+    fn a_source_is_recognized_by_its_prefix() {
         let cases = [
             ("file:/etc/tachi/key", "file:/etc/tachi/key"),
             ("file:key", "key is not an absolute path"),

@@ -66,7 +66,7 @@ impl fmt::Display for Kind {
 
 /// A text that is not a kind of device.
 #[derive(Debug, thiserror::Error)]
-#[error("{word:?} is no kind of device; there are ipmi, redfish, maas and exec")]
+#[error("{word:?} is not a kind of device; valid kinds: ipmi, redfish, maas, exec")]
 pub struct UnknownKind {
     /// The configured text.
     pub word: String,
@@ -114,7 +114,7 @@ pub struct PlugError {
 }
 
 /// Maximum length of the name of a host or a plug, in bytes.
-const LONGEST: usize = 255;
+const MAX_NAME_BYTES: usize = 255;
 
 impl Plug {
     /// Creates the plug of `host`, with the name under which the device knows it.
@@ -124,7 +124,7 @@ impl Plug {
     ///
     /// # Errors
     ///
-    /// One of the names is empty, too long, begins with `-`, or contains blanks, quotes or control characters: the
+    /// One of the names is empty, too long, starts with `-`, or contains blanks, quotes or control characters: the
     /// names become lines of an agent's input and parts of addresses.
     pub fn new(host: impl Into<String>, at_device: Option<String>) -> Result<Self, PlugError> {
         let host = checked(host.into())?;
@@ -160,14 +160,14 @@ impl fmt::Display for Plug {
 fn checked(text: String) -> Result<String, PlugError> {
     let why = if text.is_empty() {
         "it is empty"
-    } else if text.len() > LONGEST {
+    } else if text.len() > MAX_NAME_BYTES {
         "it is too long"
     } else if text.starts_with('-') {
-        "it begins with a minus and would be taken for an option"
+        "it starts with a minus and would be parsed as an option"
     } else if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        "it has blanks or control characters in it"
+        "it contains blanks or control characters"
     } else if text.contains(['"', '\'', '\\', '`', '$']) {
-        "it has quotes or characters of a shell in it"
+        "it contains quotes or shell characters"
     } else {
         return Ok(text);
     };
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kind_is_told_by_its_word() {
+    fn a_kind_is_parsed_from_its_name() {
         for kind in Kind::ALL {
             assert_eq!(kind.to_string().parse::<Kind>().ok(), Some(kind));
         }

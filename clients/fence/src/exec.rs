@@ -28,7 +28,7 @@ use crate::fault::fault;
 use crate::text::Scrub;
 
 /// Agents that pass their password to another program as an argument, where every local user can read it.
-const SHOW_THE_PASSWORD: &[&str] = &[
+const EXPOSE_PASSWORD: &[&str] = &[
     "fence_ipmilan",
     "fence_ipmilanplus",
     "fence_idrac",
@@ -82,7 +82,7 @@ impl ExecOptions {
     pub(crate) fn warning(&self) -> Option<String> {
         let doubt = self.doubt.as_ref()?;
         Some(format!(
-            "{doubt}; its \"off\" counts only because its entry says proves_off = true"
+            "{doubt}; its off counts only because its entry has proves_off = true"
         ))
     }
 
@@ -104,7 +104,7 @@ pub(crate) fn doubt(options: &ExecOptions) -> Option<String> {
     if tachi_agents::effect(agent) == Effect::Watchdog {
         // Pacemaker relies on the agent's own wait. Here only a reading counts, and its `status` reads a message.
         return Some(format!(
-            "{agent}, which has a watchdog reset the host: its status reads a message and no power"
+            "{agent}, which makes a watchdog reset the host; its status reads a message, not the power"
         ));
     }
     let judged = tachi_agents::judge(agent, "off", &options.judged(), false);
@@ -122,7 +122,7 @@ pub(crate) fn one_machine(options: &ExecOptions) -> bool {
 #[non_exhaustive]
 pub enum ExecError {
     /// The text does not name a fence agent.
-    #[error("{agent:?} is not a fence agent: the name or the whole path of a file called fence_...")]
+    #[error("{agent:?} is not a fence agent; use the name or the full path of a fence_... program")]
     Agent {
         /// The configured text.
         agent: String,
@@ -185,13 +185,13 @@ impl Exec {
             if value.contains(['\n', '\r', '\0']) {
                 return Err(ExecError::Parameter {
                     name: name.clone(),
-                    why: "its value has a line break in it",
+                    why: "its value contains a line break",
                 });
             }
             if options.params.contains_key(name) && options.secrets.contains_key(name) {
                 return Err(ExecError::Parameter {
                     name: name.clone(),
-                    why: "it is given twice, as a secret and as none",
+                    why: "it is set twice, as a secret and as a plain parameter",
                 });
             }
         }
@@ -223,25 +223,25 @@ impl Exec {
 
     fn call(&self, action: &str, plug: &Plug, limit: Duration) -> Call<'_> {
         let mut input = format!("action={action}\n");
-        let mut say = |name: &str, value: &str| {
+        let mut add = |name: &str, value: &str| {
             input.push_str(name);
             input.push('=');
             input.push_str(value);
             input.push('\n');
         };
         for (name, value) in &self.options.params {
-            say(name, value);
+            add(name, value);
         }
         for (name, value) in &self.options.secrets {
-            say(name, value.expose_secret());
+            add(name, value.expose_secret());
         }
-        // A plug among the parameters is meant for an agent of one host, so it is not overridden.
+        // A plug among the parameters belongs to an agent of one host, so it is not overridden.
         if let Some(param) = &self.options.plug_param
             && !self.options.params.contains_key(param)
         {
-            say(param, plug.name());
+            add(param, plug.name());
         }
-        say("nodename", plug.host());
+        add("nodename", plug.host());
         Call {
             program: &self.program,
             args: Vec::new(),
@@ -277,8 +277,11 @@ impl Exec {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&output::without_noise(&output));
-        let text = format!("{} action={action} of {plug} ended {ended}: {said}", self.agent());
+        let message = self.scrub.line(&output::without_noise(&output));
+        let text = format!(
+            "{} action={action} of {plug} exited {ended}: {message}",
+            self.agent()
+        );
         let class = output::class(&output);
         let maybe_done = action != "status" && class != FaultClass::Permanent;
         fault(class, None, maybe_done, text)
@@ -322,14 +325,14 @@ impl Device for Exec {
             (Power::On, None) => Power::On,
             (Power::On | Power::Off | Power::Unknown, _) => Power::Unknown,
         };
-        let said = self.scrub.line(&finished.stdout);
+        let message = self.scrub.line(&finished.stdout);
         let code = finished.code.unwrap_or_default();
         Ok(PowerReading {
             power,
-            raw: if said.is_empty() {
+            raw: if message.is_empty() {
                 format!("exit code {code}")
             } else {
-                said
+                message
             },
             device: format!("{} plug {}", self.endpoint, plug.name()),
             at: self.clock.wall(),
@@ -351,10 +354,10 @@ impl Device for Exec {
         let begun = Instant::now();
         let reading = self.read_power(plug).await?;
         let mut warnings: Vec<String> = self.options.warning().into_iter().collect();
-        if SHOW_THE_PASSWORD.contains(&&*self.agent()) && self.options.secrets.contains_key("password") {
+        if EXPOSE_PASSWORD.contains(&&*self.agent()) && self.options.secrets.contains_key("password") {
             warnings.push(format!(
-                "{} shows the password to everybody on this machine, as an argument of the tool it runs; a device of \
-                 type ipmi does not",
+                "{} exposes the password to all users of this machine, as an argument of the tool it runs; a device \
+                 of type ipmi does not",
                 self.agent()
             ));
         }
@@ -394,14 +397,14 @@ fn program(agent: &str) -> Result<PathBuf, ExecError> {
 fn checked_name(name: &str) -> Result<(), ExecError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
     let why = if name.is_empty() || !name.chars().all(plain) {
-        "its name is not made of letters, digits and underscores"
+        "its name may contain only letters, digits and underscores"
     } else if matches!(name.replace('-', "_").as_str(), "action" | "option" | "nodename") {
-        "it is given by us"
+        "Tachi sets it itself"
     } else if matches!(
         name.replace('-', "_").as_str(),
         "debug" | "debug_file" | "verbose" | "verbose_level"
     ) {
-        "it makes agents write down what they send, the password too"
+        "it makes agents log what they send, including the password"
     } else {
         return Ok(());
     };

@@ -28,8 +28,8 @@ use crate::fault::fault;
 use crate::text::Scrub;
 
 /// Maximum lengths of user and password in IPMI 2.0, in bytes.
-const LONGEST_USER: usize = 16;
-const LONGEST_PASSWORD: usize = 20;
+const MAX_USER_BYTES: usize = 16;
+const MAX_PASSWORD_BYTES: usize = 20;
 
 /// Cipher suites that encrypt: 3 is SHA-1, 8 and 12 are MD5, 17 is SHA-256, all with AES-CBC-128. Suite 0 accepts every
 /// user, and the others send the session in clear text.
@@ -106,13 +106,13 @@ pub enum IpmiError {
         host: String,
     },
     /// The text is not an IPMI user.
-    #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, and no minus at the front")]
+    #[error("{user:?} is not an IPMI user: 1 to 16 characters without blanks, not starting with a minus")]
     User {
         /// The configured text.
         user: String,
     },
     /// The password cannot be an IPMI password.
-    #[error("the IPMI password is empty, longer than 20 bytes, or has a line break in it")]
+    #[error("the IPMI password is empty, longer than 20 bytes, or contains a line break")]
     Password,
     /// The cipher suite is not supported.
     #[error("cipher suite {suite} is not one of 3, 8, 12 and 17: the others do not encrypt")]
@@ -149,11 +149,12 @@ impl Ipmi {
         if !is_host(&options.host) {
             return Err(IpmiError::Host { host: options.host });
         }
-        if !is_user(&options.user) || options.user.len() > LONGEST_USER {
+        if !is_user(&options.user) || options.user.len() > MAX_USER_BYTES {
             return Err(IpmiError::User { user: options.user });
         }
         let password = options.password.expose_secret();
-        if password.is_empty() || password.len() > LONGEST_PASSWORD || password.contains(['\n', '\r', '\0']) {
+        if password.is_empty() || password.len() > MAX_PASSWORD_BYTES || password.contains(['\n', '\r', '\0'])
+        {
             return Err(IpmiError::Password);
         }
         if !SUITES.contains(&options.cipher_suite) {
@@ -261,13 +262,13 @@ impl Ipmi {
         let ended = finished
             .code
             .map_or("by a signal".to_owned(), |code| format!("with {code}"));
-        let said = self.scrub.line(&output::without_noise(&finished.stderr));
+        let message = self.scrub.line(&output::without_noise(&finished.stderr));
         let advice = why
             .advice
             .map(|advice| format!(" ({advice})"))
             .unwrap_or_default();
         let line = self.line(words);
-        let text = format!("{line} failed: ipmitool ended {ended}: {said}{advice}");
+        let text = format!("{line} failed: ipmitool exited {ended}: {message}{advice}");
         Err(fault(why.class, None, maybe_done, text))
     }
 
@@ -276,11 +277,8 @@ impl Ipmi {
         if finished.stdout.to_ascii_lowercase().contains(want) {
             return Ok(());
         }
-        let said = self.scrub.line(&finished.stdout);
-        let text = format!(
-            "{}: chassis power {verb} was answered with {said:?}",
-            self.endpoint
-        );
+        let message = self.scrub.line(&finished.stdout);
+        let text = format!("{}: chassis power {verb} returned {message:?}", self.endpoint);
         Err(fault(FaultClass::Transient, None, true, text))
     }
 }

@@ -50,7 +50,7 @@ const TEST_MAX_AGE: Duration = Duration::from_mins(1);
 const SKEW_WARNING_SECONDS: u64 = 60;
 
 /// Maximum length of the comment that MAAS accepts with a power command, in characters.
-const LONGEST_COMMENT: usize = 255;
+const MAX_COMMENT_CHARS: usize = 255;
 
 /// Options of MAAS.
 #[derive(Clone, Debug)]
@@ -111,7 +111,7 @@ pub enum SetupError {
     #[error("maas_api_key is not three parts `consumer:token:secret` of plain characters")]
     ApiKey,
     /// A configured system id is not one.
-    #[error("{system_id:?} is not a MAAS system id (of host {host})")]
+    #[error("{system_id:?} is not a MAAS system id (host {host})")]
     SystemId {
         /// The host.
         host: String,
@@ -256,7 +256,7 @@ impl Maas {
     async fn look(&self, plug: &Plug) -> Result<Machine, CallError> {
         let machine = match plug.at_device() {
             Some(system_id) if !machine::is_system_id(system_id) => {
-                let text = format!("{system_id:?} is not a MAAS system id (of host {})", plug.host());
+                let text = format!("{system_id:?} is not a MAAS system id (host {})", plug.host());
                 return Err(CallError::refused(text));
             }
             Some(system_id) => machine::show(&self.client, system_id).await?,
@@ -325,7 +325,7 @@ impl Maas {
             let machine = self.look(plug).await?;
             if machine.system_id != known.system_id {
                 let text = format!(
-                    "MAAS now has machine {} for host {}, not {}: its answer is not about this host",
+                    "MAAS now has machine {} for host {}, not {}, so the answer is about another machine",
                     machine.system_id,
                     plug.host(),
                     known.system_id
@@ -365,14 +365,14 @@ impl Maas {
             Some(after) if after.system_id == machine.system_id => Ok(()),
             Some(after) => {
                 let text = format!(
-                    "MAAS was asked for {verb} of machine {} and answered about {}",
+                    "the answer to {verb} of machine {} is about machine {}",
                     machine.system_id, after.system_id
                 );
                 Err(fault(FaultClass::Permanent, Some(200), true, text))
             }
             None => {
                 let text = format!(
-                    "MAAS cannot do {verb} of machine {} of host {}: its power type ({}) does not allow it",
+                    "MAAS cannot {verb} machine {} of host {}: its power type ({}) does not allow it",
                     machine.system_id,
                     plug.host(),
                     machine.power_type
@@ -392,7 +392,7 @@ struct User {
 }
 
 fn comment(reason: &str) -> String {
-    reason.chars().take(LONGEST_COMMENT).collect()
+    reason.chars().take(MAX_COMMENT_CHARS).collect()
 }
 
 #[async_trait]
@@ -440,7 +440,7 @@ impl Device for Maas {
         let reading = Device::read_power(self, plug).await?;
         if reading.power != Power::Off {
             let text = format!(
-                "MAAS was not asked to power on host {}: it says {:?}, and MAAS may cycle the power of what runs",
+                "refusing to power on host {}: it reads {:?}, and MAAS may power-cycle a running machine",
                 plug.host(),
                 reading.raw
             );
@@ -460,7 +460,7 @@ impl Device for Maas {
         let user = self.user_of_late().await?;
         if !user.is_superuser && user.username != known.owner {
             warnings.push(format!(
-                "machine {} belongs to {:?} and {:?} is no administrator: MAAS may refuse to switch it",
+                "machine {} belongs to {:?} and {:?} is not an administrator: MAAS may refuse to switch it",
                 known.system_id, known.owner, user.username
             ));
         }
@@ -471,7 +471,7 @@ impl Device for Maas {
         {
             let side = if skew > 0 { "ahead of" } else { "behind" };
             warnings.push(format!(
-                "this clock is {} s {side} MAAS's; from 300 s on the key is refused",
+                "this clock is {} s {side} MAAS's; MAAS refuses the key from 300 s on",
                 skew.unsigned_abs()
             ));
         }

@@ -108,8 +108,8 @@ pub enum RedfishError {
         /// The reason.
         why: String,
     },
-    /// User or password is empty, or the user has a colon in it.
-    #[error("user or password is empty, or the user has a colon in it")]
+    /// User or password is empty, or the user contains a colon.
+    #[error("user or password is empty, or the user contains a colon")]
     Login,
     /// The CA file cannot be used.
     #[error("using ca_file")]
@@ -230,7 +230,7 @@ impl Redfish {
     }
 
     fn too_long(&self, switches: bool) -> CallError {
-        let text = format!("{}: no end after {:?}", self.endpoint, self.call_timeout);
+        let text = format!("{} took longer than {:?}", self.endpoint, self.call_timeout);
         fault(FaultClass::Transient, None, switches, text)
     }
 
@@ -260,7 +260,7 @@ impl Redfish {
             (Some(before), Some(now)) if *before != now => {
                 self.forget(plug);
                 let text = format!(
-                    "{}: {} was {before} and is {now}: its answer is not about host {}",
+                    "{}: {} was {before} and is now {now}, so the answer is not about host {}",
                     self.endpoint,
                     known.path,
                     plug.host()
@@ -359,7 +359,7 @@ impl Device for Redfish {
             reading: self.reading(&system),
             latency: begun.elapsed(),
             warnings: Vec::new(),
-            obstacle: obstacle.map(|error| format!("it cannot be powered off: {}", error.fault.text)),
+            obstacle: obstacle.map(|error| format!("power-off would fail: {}", error.fault.text)),
         })
     }
 
@@ -383,13 +383,13 @@ fn base(text: &str, allow_http: bool) -> Result<Url, RedfishError> {
     let trimmed = text.trim();
     let mut url = Url::parse(trimmed).map_err(|error| wrong("", &error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("", "credentials do not belong into the address"));
+        return Err(wrong("", "the address must not contain credentials"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("", "an address has no query and no fragment"));
+        return Err(wrong("", "the address must not have a query or a fragment"));
     }
     if !url.has_host() {
-        return Err(wrong(trimmed, "there is no host in it"));
+        return Err(wrong(trimmed, "it has no host"));
     }
     match url.scheme() {
         "https" => {}
@@ -397,7 +397,7 @@ fn base(text: &str, allow_http: bool) -> Result<Url, RedfishError> {
         "http" => {
             return Err(wrong(
                 trimmed,
-                "http would show the password to the network; use https, or set allow_http",
+                "http would expose the password on the network; use https, or set allow_http",
             ));
         }
         _ => return Err(wrong(trimmed, "not an http or https address")),
@@ -405,7 +405,7 @@ fn base(text: &str, allow_http: bool) -> Result<Url, RedfishError> {
     if !matches!(url.path().trim_end_matches('/'), "" | "/redfish" | "/redfish/v1") {
         return Err(wrong(
             trimmed,
-            "name the service only; systems are named where hosts are",
+            "give only the address of the service; systems are configured with the hosts",
         ));
     }
     url.set_path("/");

@@ -123,8 +123,8 @@ impl Fencers {
             return Ok((device, fitting.plug.clone()));
         }
         Err(CallError::refused(format!(
-            "device {target} at {} is not configured for host {host} any more; approve the recovery to start again with the \
-             devices there are",
+            "device {target} at {} is no longer configured for host {host}; approve the recovery to restart it with \
+             the current devices",
             target.endpoint
         )))
     }
@@ -222,8 +222,8 @@ impl File {
             .map_err(|why| CallError::refused(format!("device {target}: {why}")))?;
         let Some(device) = built else {
             return Err(CallError::refused(format!(
-                "device {target} is a person: somebody has to switch the host off where another device can see it, or \
-                 reject the recovery"
+                "device {target} is manual: an operator must switch the host off so that another device reads it off, \
+                 or abort the recovery"
             )));
         };
         self.made().insert(key, Arc::clone(&device));

@@ -97,9 +97,9 @@ mod tests {
 
     /// Covers I9.
     #[test]
-    fn a_secret_is_blotted_out_in_every_form_in_which_it_travels() {
+    fn a_secret_is_masked_in_every_encoding() {
         let scrub = Scrub::new("fencer", &"p@ss/w:rd".into());
-        for (said, want) in [
+        for (input, want) in [
             ("login p@ss/w:rd failed", "login *** failed"),
             ("p%40ss%2Fw%3Ard", "***"),
             ("Basic ZmVuY2VyOnBAc3MvdzpyZA==", "Basic ***"),
@@ -114,7 +114,7 @@ mod tests {
             ("mail a@b.c, https://h/a@b", "mail a@b.c, https://h/a@b"),
             ("", ""),
         ] {
-            assert_eq!(scrub.line(said), want, "{said}");
+            assert_eq!(scrub.line(input), want, "{input}");
         }
         assert!(!format!("{scrub:?}").contains("p@ss"));
         assert_eq!(

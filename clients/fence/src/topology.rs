@@ -139,7 +139,7 @@ impl Topology {
     pub fn resolve(&self, host: &str) -> HostLevels {
         let mut resolved = HostLevels::default();
         if !pattern::is_plain(host) {
-            let why = format!("{host:?} cannot be a host's name, so no device is asked for it");
+            let why = format!("{host:?} is not a valid host name, so no device is used for it");
             resolved.notes.push((0, why));
             return resolved;
         }

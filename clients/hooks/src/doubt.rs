@@ -11,19 +11,19 @@ pub fn doubt(hook: &Hook) -> Option<String> {
     match &hook.target {
         HookTarget::Exec { program, .. } => match std::fs::metadata(Path::new(program)) {
             Err(error) => Some(format!("it cannot be run: {error}")),
-            Ok(meta) if !meta.is_file() => Some("it cannot be run: it is no file".into()),
+            Ok(meta) if !meta.is_file() => Some("it cannot be run: it is not a file".into()),
             Ok(meta) if meta.permissions().mode() & 0o111 == 0 => {
                 Some("it cannot be run: it is not executable".into())
             }
             Ok(meta) if meta.permissions().mode() & 0o022 != 0 => {
-                Some("it can be changed by others than its owner, and runs with the engine's rights".into())
+                Some("users other than its owner can change it, and it runs with the engine's rights".into())
             }
             Ok(_) => None,
         },
         HookTarget::Http { url, token_file } if url.starts_with("http:") => Some(if token_file.is_some() {
-            "it is asked without TLS, and its token can be read on the way".into()
+            "it is called without TLS, so its token can be read on the network".into()
         } else {
-            "it is asked without TLS, and anybody on the way can answer for it".into()
+            "it is called without TLS, so its answer can be forged on the network".into()
         }),
         HookTarget::Http { .. } => None,
     }
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_work_is_told_before_it_is_needed() {
+    fn a_hook_that_cannot_work_is_reported_in_advance() {
         let folder = tempfile::tempdir().unwrap();
         let script = |name: &str, mode: u32| {
             let path = folder.path().join(name);
@@ -56,11 +56,11 @@ mod tests {
             (
                 "a folder",
                 format!("exec:{}", folder.path().display()),
-                "it is no file",
+                "it is not a file",
             ),
             ("not executable", script("text", 0o644), "not executable"),
-            ("anybody's", script("anybodys", 0o777), "can be changed by others"),
-            ("without TLS", "http://h/x".into(), "without TLS, and anybody"),
+            ("writable by all", script("writable", 0o777), "can change it"),
+            ("without TLS", "http://h/x".into(), "so its answer can be forged"),
             (
                 "a token without TLS",
                 "http://h/x#token_file=/t".into(),

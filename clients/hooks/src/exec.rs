@@ -74,7 +74,7 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
         .process_group(0);
     let mut child = match command.spawn() {
         Ok(child) => child,
-        Err(error) => return failed(format!("it could not be started: {}", chain(&error))),
+        Err(error) => return failed(format!("failed to start: {}", chain(&error))),
     };
     // Declared after the child, so that it is dropped first.
     let mut guard = ChildGuard::on(&child);
@@ -97,10 +97,10 @@ pub(crate) async fn run(program: &str, args: &[String], run: &HookRun) -> HookOu
             guard.0 = None;
             status
         }
-        Ok(Err(error)) => return failed(format!("it could not be waited for: {}", chain(&error))),
+        Ok(Err(error)) => return failed(format!("failed to wait for it: {}", chain(&error))),
         Err(_) => {
             return failed(format!(
-                "took longer than {} s, and was killed",
+                "took longer than {} s and was killed",
                 limit.as_secs_f64()
             ));
         }
@@ -177,9 +177,9 @@ fn judge(status: ExitStatus, limit: Duration, took: Duration) -> (HookVerdict, S
         ),
         (Some(137), _) | (_, Some(9)) if late => (
             HookVerdict::Failed,
-            format!("took longer than {} s, and had to be killed", limit.as_secs_f64()),
+            format!("took longer than {} s and was killed", limit.as_secs_f64()),
         ),
-        (Some(code @ 125..=127), _) => (HookVerdict::Failed, format!("exit {code}, it could not be run")),
+        (Some(code @ 125..=127), _) => (HookVerdict::Failed, format!("exit {code}, could not be run")),
         (Some(code), _) => (HookVerdict::Failed, format!("exit {code}")),
         (None, Some(signal)) => (HookVerdict::Failed, format!("ended by signal {signal}")),
         (None, None) => (HookVerdict::Failed, "ended in an unknown way".into()),

@@ -12,7 +12,7 @@ pub(crate) fn run_of(entry: &str) -> HookRun {
 }
 
 #[tokio::test]
-async fn one_too_many_at_once_is_not_begun() {
+async fn a_hook_above_the_limit_is_not_started() {
     let runner = Runner::with_permits(1);
     let first = runner.run(run_of("exec:/bin/sleep 5"));
     tokio::pin!(first);

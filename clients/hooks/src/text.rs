@@ -33,15 +33,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_hook_says_is_one_short_line() {
+    fn the_output_of_a_hook_is_one_short_line() {
         let cases: [(&[u8], &str); 4] = [
             (b"", "exit 3"),
             (b" \n", "exit 3"),
             (b"a\r\nFAKE log \x1b[31mline\x07", "exit 3: a FAKE log [31mline"),
             (b"\xff\xfe", "exit 3: \u{fffd}\u{fffd}"),
         ];
-        for (said, expected) in cases {
-            assert_eq!(with_output("exit 3", said), expected);
+        for (output, expected) in cases {
+            assert_eq!(with_output("exit 3", output), expected);
         }
         assert_eq!(one_line(&"é".repeat(5000)).chars().count(), MAX_SHOWN + 3);
     }

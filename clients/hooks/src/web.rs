@@ -71,7 +71,7 @@ impl Web {
             _ => HookVerdict::Failed,
         };
         let end = if status.is_redirection() {
-            format!("status {}, and redirects are not followed", status.as_u16())
+            format!("status {}; redirects are not followed", status.as_u16())
         } else {
             format!("status {}", status.as_u16())
         };
@@ -96,18 +96,18 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
 
 /// Reads the token for each request, so that it can be replaced.
 async fn bearer(path: &str) -> Result<HeaderValue, String> {
-    let wrong = |why: &str| format!("not asked: the token in {path} {why}");
+    let wrong = |why: &str| format!("not called: the token in {path} {why}");
     let unread = |error: std::io::Error| wrong(&format!("cannot be read: {error}"));
     let meta = tokio::fs::metadata(path).await.map_err(unread)?;
     if meta.permissions().mode() & 0o077 != 0 {
-        return Err(wrong("can be read by others than its owner: chmod 0600"));
+        return Err(wrong("can be read by other users: chmod 0600"));
     }
     if meta.len() > TOKEN_LIMIT {
         return Err(wrong("is too long"));
     }
     let token = tokio::fs::read_to_string(path).await.map_err(unread)?;
     let mut value = HeaderValue::from_str(&format!("Bearer {}", token.trim()))
-        .map_err(|_| wrong("holds what no header can"))?;
+        .map_err(|_| wrong("contains characters that a header cannot"))?;
     value.set_sensitive(true);
     Ok(value)
 }

@@ -37,10 +37,10 @@ struct Body {
 }
 
 /// Rejects a host's name that has a special meaning in a path.
-pub(crate) fn stands_in_a_path(hostname: &str) -> Result<(), CallFailure> {
+pub(crate) fn check_path_segment(hostname: &str) -> Result<(), CallFailure> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if !hostname.chars().all(plain) || hostname.trim_matches('.').is_empty() {
-        let why = format!("{hostname:?} is no name of a host that can stand in a path");
+        let why = format!("{hostname:?} is not a valid host name for a path");
         return Err(CallFailure::new(Class::Rejected, why));
     }
     Ok(())
@@ -53,16 +53,15 @@ impl Client {
     ///
     /// The API does not answer, refuses the user, or does not support the query.
     pub async fn boot_guard(&self, hostname: &str) -> Result<BootGuard, CallFailure> {
-        stands_in_a_path(hostname)?;
+        check_path_segment(hostname)?;
         let path = format!("/boot-guard/{hostname}");
         let line = format!("GET {path}");
         let reply = self.call(Method::GET, &path, &HeaderMap::new(), None).await?;
         if !reply.status.is_success() {
             return Err(refused(&line, &reply));
         }
-        let answer: Answer = serde_json::from_slice(&reply.body).map_err(|error| {
-            CallFailure::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
-        })?;
+        let answer: Answer = serde_json::from_slice(&reply.body)
+            .map_err(|error| CallFailure::new(Class::Broken, format!("{line}: invalid answer: {error}")))?;
         let body = answer.boot_guard;
         Ok(BootGuard {
             hold: body.hold,

@@ -36,7 +36,7 @@ pub(crate) fn overridden(address: &str) -> Result<Url, SetupError> {
         Ok(versioned(url))
     } else {
         Err(wrong(
-            "not an http or https address without credentials".to_owned(),
+            "not an http or https address, or it contains credentials".to_owned(),
         ))
     }
 }
@@ -108,7 +108,8 @@ mod tests {
                 Public,
                 None,
                 Err(
-                    "instance-ha in several regions, and no region is set: old (http://old/v1), one (http://pub.one/v1/p), two (http://pub.two). Set [api] region",
+                    "instance-ha in several regions, and no region is set: old (http://old/v1), one \
+                     (http://pub.one/v1/p), two (http://pub.two). Set [api] region",
                 ),
             ),
             (Internal, Some("one"), Ok("http://in.one/v1/p")),

@@ -101,7 +101,10 @@ impl Client {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(evidence) = evidence {
             let value = HeaderValue::from_str(evidence).map_err(|_| {
-                CallFailure::new(Class::Rejected, format!("{line}: the evidence is no header"))
+                CallFailure::new(
+                    Class::Rejected,
+                    format!("{line}: the evidence is not a valid header value"),
+                )
             })?;
             headers.insert(EVIDENCE_HEADER, value);
         }

@@ -6,11 +6,11 @@ use reqwest::Method;
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use serde::Serialize;
 
-use crate::boot_guard::stands_in_a_path;
+use crate::boot_guard::check_path_segment;
 use crate::client::{Client, refused};
 use crate::error::{CallFailure, Class};
 
-/// The header of an answer that names those hosts with lost planes that Nova shows down.
+/// The header of an answer with the hosts that have lost planes and that Nova shows down.
 const DOWN_IN_NOVA: &str = "x-tachi-down-in-nova";
 
 /// The state that a monitor reports in its heartbeat.
@@ -52,6 +52,9 @@ pub struct MonitorSignature {
     /// The time since that boot in milliseconds, suspend included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uptime_ms: Option<u64>,
+    /// The instances whose disk is on its host alone. `None` if it has not read that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_disks: Option<Vec<String>>,
 }
 
 #[derive(Serialize)]
@@ -60,7 +63,7 @@ struct Body<'a> {
 }
 
 impl Client {
-    /// Sends the heartbeat of the monitor `kind` on a host. Returns those hosts with lost planes that Nova shows down.
+    /// Sends the heartbeat of the monitor `kind` on a host. Returns the hosts with lost planes that Nova shows down.
     ///
     /// # Errors
     ///
@@ -71,7 +74,7 @@ impl Client {
         kind: &str,
         signature: &MonitorSignature,
     ) -> Result<Vec<String>, CallFailure> {
-        stands_in_a_path(hostname)?;
+        check_path_segment(hostname)?;
         let path = format!("/monitors/{hostname}/{kind}");
         let body = serde_json::to_string(&Body { monitor: signature })
             .map_err(|error| CallFailure::new(Class::Broken, format!("PUT {path}: {error}")))?;

@@ -41,9 +41,7 @@ pub(crate) fn without_token(failure: &Failure, written_in: &str) -> CallFailure 
     let (line, text) = (Failure::LINE, &failure.text);
     let failed = match failure.cause {
         Cause::Unanswered { late, .. } => silence(line, late, text),
-        Cause::Senseless(_) => {
-            CallFailure::new(Class::Away, format!("{line}: an answer without sense: {text}"))
-        }
+        Cause::Senseless(_) => CallFailure::new(Class::Away, format!("{line}: invalid answer: {text}")),
         Cause::Refused(status) => {
             let barred = status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS;
             let class = if barred { Class::Barred } else { Class::Away };

@@ -136,7 +136,7 @@ impl Client {
                 return Err(refused(&line, &reply));
             }
             let page = parse(&reply.body).map_err(|error| {
-                CallFailure::new(Class::Broken, format!("{line}: an answer without sense: {error}"))
+                CallFailure::new(Class::Broken, format!("{line}: invalid answer: {error}"))
             })?;
             let moved = page
                 .last()

@@ -15,10 +15,12 @@ pub(crate) fn base_url(text: &str) -> Result<Url, SetupError> {
         return Err(wrong("not an http or https address".to_owned()));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("credentials do not belong into the address".to_owned()));
+        return Err(wrong("the address must not contain credentials".to_owned()));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("an address has no query and no fragment".to_owned()));
+        return Err(wrong(
+            "the address must not have a query or a fragment".to_owned(),
+        ));
     }
     let mut segments: Vec<String> = url
         .path_segments()

@@ -214,7 +214,7 @@ fn several_regions(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError
 
 fn several_endpoints(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogError {
     CatalogError::Ambiguous(format!(
-        "the catalogue has several {} endpoints of {} in one region: {}. Delete from Keystone those that are not in use",
+        "the catalogue has several {} endpoints of {} in one region: {}. Delete the unused ones from Keystone",
         wanted.interface.as_str(),
         wanted.service(),
         candidates(all),
@@ -224,15 +224,15 @@ fn several_endpoints(wanted: &ServiceQuery<'_>, all: &[&Endpoint]) -> CatalogErr
 fn usable(wanted: &ServiceQuery<'_>, address: &str) -> Result<Url, CatalogError> {
     let wrong = |why: &str| {
         CatalogError::Unusable(format!(
-            "the catalogue's address {address:?} for {} is {why}",
+            "the catalogue's address {address:?} for {} is invalid: {why}",
             wanted.service()
         ))
     };
-    let url = Url::parse(address).map_err(|error| wrong(&format!("wrong: {error}")))?;
+    let url = Url::parse(address).map_err(|error| wrong(&error.to_string()))?;
     if matches!(url.scheme(), "http" | "https") && url.has_host() {
         Ok(url)
     } else {
-        Err(wrong("not http"))
+        Err(wrong("it is not http or https"))
     }
 }
 

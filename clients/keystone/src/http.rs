@@ -116,10 +116,10 @@ fn own_certificate(certificate: &Path, key: &Path) -> Result<Identity, SetupErro
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     /// The connection broke.
-    #[error("reading the answer")]
+    #[error("reading the body")]
     Broken(#[source] reqwest::Error),
     /// The body exceeds the limit.
-    #[error("the answer is larger than {limit} bytes")]
+    #[error("the body is larger than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_file_that_cannot_serve_stops_the_start() {
+    fn an_unusable_ca_file_prevents_the_start() {
         for auth_url in ["http://127.0.0.1", "https://127.0.0.1"] {
             assert!(matches!(
                 with_ca(auth_url, Some(b"no certificates here\n")),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_file_that_is_not_there_is_no_matter_without_tls() {
+    fn a_missing_ca_file_is_accepted_without_tls() {
         assert!(with_ca("http://127.0.0.1", None).is_ok());
     }
 
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_the_right_authority_or_an_explicit_word_lets_a_private_certificate_pass() {
+    async fn a_private_certificate_needs_its_authority_or_insecure() {
         let (url, server) = tls_server().await;
         for (ca, insecure, good) in [(true, false, true), (false, true, true), (false, false, false)] {
             let tls = Tls {

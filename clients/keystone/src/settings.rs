@@ -88,14 +88,11 @@ pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
         let path = r.string(section, option).unit("path").help(help);
         path.optional().map(PathBuf::from)
     };
-    let ca_file = path(
-        "cafile",
-        "authorities of certificates, in place of those of the system",
-    );
-    let certificate = path("certfile", "our certificate");
-    let key = path("keyfile", "its key; without, `certfile` holds both");
+    let ca_file = path("cafile", "certificate authorities, replacing the system's");
+    let certificate = path("certfile", "the client certificate");
+    let key = path("keyfile", "its key; by default in `certfile`");
     if certificate.is_none() && key.is_some() {
-        let refusal = Refusal::new("is set, and certfile is not", "write certfile too, or neither");
+        let refusal = Refusal::new("is set, but certfile is not", "set both, or neither");
         r.refuse(section, "keyfile", refusal);
     }
     let client_certificate = certificate.map(|file| (file.clone(), key.unwrap_or(file)));
@@ -105,7 +102,7 @@ pub fn tls(r: &mut Reader<'_>, section: &str) -> Tls {
         insecure: r
             .bool(section, "insecure")
             .default(false)
-            .help("does not check certificates")
+            .help("disables certificate checks")
             .get(),
     }
 }

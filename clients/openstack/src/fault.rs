@@ -57,13 +57,13 @@ pub(crate) fn refusal(
     details: &Details,
 ) -> CallError {
     let reason = status.canonical_reason().unwrap_or("");
-    let mut text = format!("{line} was answered {} {reason}", status.as_u16());
+    let mut text = format!("{line} returned {} {reason}", status.as_u16());
     if !details.message.is_empty() {
         text.push_str(": ");
         text.push_str(&details.message);
     }
     if details.foreign {
-        text.push_str(" (not Nova's own answer)");
+        text.push_str(" (not from Nova itself)");
     }
     if let Some(wait) = details.retry_after {
         // Writing to a String does not fail.
@@ -157,7 +157,7 @@ pub(crate) fn senseless(line: &str, status: Option<u16>, maybe_done: bool, what:
             status,
             maybe_done,
             text: format!(
-                "{line} was answered with nonsense: {}",
+                "{line} returned an invalid answer: {}",
                 tachi_text::one_line(what, &[])
             ),
         },
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_asks_for_patience_is_understood() {
+    fn retry_after_is_parsed() {
         let wait = Some(Duration::from_secs(7));
         let cases = [
             (429, wait, Some(wait)),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_says_what_where_why_and_which_request() {
+    fn a_refusal_names_request_status_reason_and_id() {
         let details = Details {
             message: "No valid host".into(),
             retry_after: Some(Duration::from_secs(7)),
@@ -254,7 +254,8 @@ mod tests {
             ErrorScope::Object,
             &details,
         );
-        let want = "nova: GET /servers/1 was answered 503 Service Unavailable: No valid host (retry after 7 s) (req-1)";
+        let want =
+            "nova: GET /servers/1 returned 503 Service Unavailable: No valid host (retry after 7 s) (req-1)";
         assert_eq!(error.to_string(), want);
     }
 }

@@ -32,7 +32,7 @@ pub use setup::SetupError;
 const SEND_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Longest delay that a service's `Retry-After` can impose on other calls to it.
-const LONGEST_HOLD: Duration = Duration::from_secs(30);
+const MAX_HOLD: Duration = Duration::from_secs(30);
 
 /// An authenticated session with one cloud. Cheap to clone; clones share token and connections.
 #[derive(Clone)]
@@ -258,7 +258,7 @@ impl Session {
         let waited = self.now().saturating_sub(call.begun);
         if call.effect.writes() && waited > SEND_DEADLINE {
             let text = format!(
-                "{line} was not sent: it was prepared for {waited:?}, its intent must be written again"
+                "{line} was not sent: its preparation took {waited:?}, so its intent must be journalled again"
             );
             return Err(fault::unsent(FaultClass::Transient, text));
         }
@@ -326,7 +326,7 @@ impl Session {
 
     fn hold(&self, service: Service, wait: Option<Duration>) {
         let Some(wait) = wait else { return };
-        let until = self.inner.clock.boot() + wait.min(LONGEST_HOLD);
+        let until = self.inner.clock.boot() + wait.min(MAX_HOLD);
         self.inner
             .holds
             .lock()
@@ -345,7 +345,7 @@ impl Session {
             return Ok(());
         };
         let text = format!(
-            "{line} was not sent: {} wants to be left alone for {rest:?} more",
+            "{line} was not sent: {} asked to retry after another {rest:?}",
             service.name()
         );
         Err(fault::unsent(FaultClass::Transient, text))
@@ -396,7 +396,7 @@ fn override_url(text: &str) -> Result<Url, SetupError> {
     } else {
         Err(SetupError::Endpoint {
             url: format!("{}://{}", url.scheme(), url.host_str().unwrap_or("")),
-            why: "not an http or https address without credentials".to_owned(),
+            why: "not an http or https address, or it contains credentials".to_owned(),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The calls against the simulated region: what they ask for is what its Nova takes, and what it answers is understood.
+//! The calls against the simulated region: its Nova accepts the requests, and this crate parses the answers.
 
 #![expect(clippy::unwrap_used, reason = "the helpers of tests are tests")]
 

@@ -1,4 +1,4 @@
-//! Ends a migration after a number of statements, as a crash would.
+//! Aborts a migration after a number of statements, like a crash.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! A database of its own for each test, on every kind that is there: `SQLite` always, the others where the test run has
+//! A separate database for each test, on every available kind: `SQLite` always, the others if the test run has
 //! started a server (`TACHI_TEST_MYSQL_URL`, `TACHI_TEST_POSTGRES_URL`).
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 static NUMBER: AtomicU32 = AtomicU32::new(0);
 
-/// A place for one database.
+/// A location for one database.
 pub(crate) struct Bench {
     pub(crate) backend: DbBackend,
     url: String,
@@ -18,7 +18,7 @@ pub(crate) struct Bench {
     _folder: Option<TempDir>,
 }
 
-/// One empty database on every server that is there.
+/// Returns an empty database on every available server.
 pub(crate) async fn benches() -> Vec<Bench> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("test.sqlite");
@@ -88,7 +88,7 @@ impl Bench {
         }
     }
 
-    /// Leaves nothing behind on the server.
+    /// Drops the database on the server.
     pub(crate) async fn remove(self) {
         if let Some((server, name)) = &self.server {
             let db = Database::connect(server).await.unwrap();

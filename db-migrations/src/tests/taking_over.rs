@@ -1,4 +1,4 @@
-//! Every way in which a database can come to us, on every kind of database.
+//! Adoption of databases in every initial state, on every kind of database.
 
 use sea_orm_migration::sea_orm::{ConnectionTrait as _, DatabaseConnection, DbBackend, Statement};
 
@@ -142,7 +142,7 @@ async fn schema(db: &DatabaseConnection) -> Vec<String> {
     texts(db, sql).await
 }
 
-/// All there is in the rows of Masakari's tables.
+/// Returns all rows of Masakari's tables.
 async fn rows(db: &DatabaseConnection) -> Vec<String> {
     let text = |column: &str| format!("CAST({column} AS CHAR(80))");
     let sql = format!(
@@ -288,7 +288,7 @@ async fn maintenance_of_a_host_recovered_by_masakari_is_no_operators_decision() 
         let db = bench.connect().await;
         masakari(&db, Revision::Messages).await;
         let column = crate::statement::quoted(db.get_database_backend(), "type");
-        // Name, when it was last changed, and of the notification: what it is, how it ended, when it came and was over.
+        // Name, last change, and the notification's type, status, creation and end.
         let hosts = [
             ("recovered", 5, "COMPUTE_HOST", "finished", 4, 9),
             ("by-an-operator", 20, "COMPUTE_HOST", "finished", 4, 9),
@@ -341,7 +341,7 @@ async fn slow_after_a_crash_while_taking_over_the_next_try_finishes() {
     crash_everywhere(Some(Revision::Initial)).await;
 }
 
-/// On `MariaDB` after each statement; the others undo everything, so there a few will do.
+/// On `MariaDB` after each statement; the others roll back completely, so a few are sufficient.
 async fn crash_everywhere(masakaris: Option<Revision>) {
     let old = "ALTER DATABASE CHARACTER SET utf8mb3 COLLATE utf8mb3_general_ci";
     let today = "ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci";
@@ -365,7 +365,7 @@ async fn crash_everywhere(masakaris: Option<Revision>) {
                     .unwrap();
             }
             let crashed = crash::after(at, sync(&db)).await.is_err();
-            // Another process, because the connection of the crashed one is gone.
+            // Another process, because the crashed one has lost its connection.
             db.close().await.unwrap();
             let db = bench.connect().await;
             let report = sync(&db).await.unwrap_or_else(|error| panic!("{case}: {error}"));
@@ -428,7 +428,7 @@ async fn refused(bench: &Bench, statements: &[&str]) -> (String, bool) {
 }
 
 #[tokio::test]
-async fn a_database_nobody_here_knows_is_left_alone() {
+async fn an_unknown_database_is_left_unchanged() {
     let cases: &[(&str, &[&str], &str)] = &[
         (
             "a third party's",
@@ -441,7 +441,7 @@ async fn a_database_nobody_here_knows_is_left_alone() {
                 "CREATE TABLE hosts (id INT, name VARCHAR(9))",
                 "CREATE TABLE masakari_alembic_version (version_num VARCHAR(32))",
             ],
-            "neither masakari_alembic_version nor migrate_version",
+            "no revision in masakari_alembic_version or migrate_version",
         ),
         (
             "a revision of the future",
@@ -473,7 +473,7 @@ async fn a_database_nobody_here_knows_is_left_alone() {
                 "CREATE TABLE migrate_version (version INT)",
                 "INSERT INTO migrate_version VALUES (9)",
             ],
-            "no release of Masakari",
+            "no Masakari release",
         ),
         (
             "half a dump",
@@ -516,7 +516,7 @@ async fn a_database_nobody_here_knows_is_left_alone() {
 }
 
 #[tokio::test]
-async fn tables_of_the_workflow_library_are_no_strangers() {
+async fn tables_of_the_workflow_library_are_accepted() {
     for bench in benches().await {
         let db = bench.connect().await;
         db.execute_unprepared("CREATE TABLE logbooks (id INT)")
@@ -530,7 +530,7 @@ async fn tables_of_the_workflow_library_are_no_strangers() {
 }
 
 #[tokio::test]
-async fn the_notes_before_alembic_are_understood() {
+async fn versions_before_alembic_are_understood() {
     for (version, revision) in [(7, Revision::Initial), (8, Revision::Vmoves)] {
         for bench in benches().await {
             let db = bench.connect().await;
@@ -563,7 +563,7 @@ async fn a_database_of_old_character_sets_takes_any_name_afterwards() {
             .await
             .unwrap();
         masakari(&db, Revision::Initial).await;
-        // The server was upgraded in between, and makes tables otherwise by now.
+        // The server was upgraded in between, and creates tables differently now.
         db.execute_unprepared("ALTER DATABASE CHARACTER SET utf8mb4 COLLATE utf8mb4_bin")
             .await
             .unwrap();

@@ -31,7 +31,7 @@ pub struct SandboxOptions {
     pub region: RegionSettings,
     /// The address to listen on.
     pub listen: IpAddr,
-    /// Port; 0 takes a free one.
+    /// Port; 0 for any free port.
     pub port: u16,
     /// Password of every user, and key of `/admin`; random if not given.
     pub password: Option<String>,

@@ -6,7 +6,7 @@
 //! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
-//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Over
+//! Begin --guards--> Fencing --proof--> Disabling --forced_down--> Listing --plan--> Moving --all done--> Returning --> Starting --> Over
 //!    \________________\____ on hold, until an operator acts ___________________________/
 //! ```
 
@@ -15,6 +15,7 @@ mod begin;
 mod blockers;
 mod deadlines;
 mod decision_context;
+mod excluded;
 mod fence;
 mod finish;
 mod freeze_state;
@@ -23,6 +24,7 @@ mod hooks;
 mod host_return;
 mod in_flight;
 mod late_effects;
+pub(crate) mod lock_mark;
 mod method;
 mod monitor_heartbeats;
 mod moves;
@@ -51,7 +53,10 @@ pub use host_return::boot_hold::BootHeldFor;
 pub use host_return::power_on::PowerOn;
 pub use method::{PlacementPlan, PlacementTarget};
 pub use monitor_heartbeats::{Claimant, MonitorHeartbeats};
-pub use moves::{End, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall, RestorationKind};
+pub use moves::{
+    DiskWait, End, ExcludedStart, Lock, Move, MoveStep, OriginalState, Preparation, RestorationCall,
+    RestorationKind, StartCall, StartEnd,
+};
 pub use plan::order::in_order;
 pub use reserve::{AggregateMembership, Reservation, ReservationEnd, ReservationStep, Reserve};
 pub use service::{ForceDownRequest, ServiceTrack};
@@ -92,6 +97,8 @@ pub enum Stage {
     Moving,
     /// The notification is closed; lasts until the host's nova-compute is back.
     Returning,
+    /// The host has returned; lasts until its excluded instances run again.
+    Starting,
     /// The recovery is done.
     Over,
 }
@@ -213,6 +220,9 @@ pub struct HostRecovery {
     /// The instances that Nova was moving to the host.
     #[serde(default)]
     pub arrivals: Arrivals,
+    /// The time of the host's return, from which its excluded instances are started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    returned: Option<Elapsed>,
     /// The current wait; `None` in a state that an older version wrote.
     #[serde(default)]
     wait: Option<Wait>,
@@ -232,6 +242,8 @@ impl HostRecovery {
             watched: policy.watched.take(),
             ..ServiceTrack::default()
         };
+        policy.local_disk = std::mem::take(&mut policy.local_disk)
+            .of_segment(&host.segment.name, &host.segment.id.to_string());
         let upper = |key: &str| {
             notification
                 .payload
@@ -274,6 +286,7 @@ impl HostRecovery {
             retry: retry::is_retry(&notification.payload),
             rewound: false,
             arrivals: Arrivals::default(),
+            returned: None,
             wait: None,
             moves: BTreeMap::new(),
             asks: InFlight::default(),
@@ -319,7 +332,7 @@ impl HostRecovery {
     /// not a bare NORMAL. The first heartbeat revokes it. A take-over suspends it until the new owner has checked.
     pub fn is_proven_off(&self) -> bool {
         let shows_absence = |proof: &Proof| proof.is_confirmed() && proof.shows_absence();
-        self.stage != Stage::Over && self.proof.as_ref().is_some_and(shows_absence)
+        !matches!(self.stage, Stage::Starting | Stage::Over) && self.proof.as_ref().is_some_and(shows_absence)
     }
 
     /// True if a joining report could add nothing.
@@ -333,9 +346,33 @@ impl HostRecovery {
         word.is_some_and(|word| word.evidence.is_some())
     }
 
-    /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them.
+    /// True if neither Nova nor the host's power has been touched, and no call in flight may touch them. After a loss of requests this
+    /// is known once the host's instances have been listed.
     fn is_untouched(&self) -> bool {
-        self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
+        !self.rewound && self.moves.is_empty() && self.service.put.is_none() && !self.fence.ordered
+    }
+
+    /// True if the report says that the host has stopped. Any other report ends at once.
+    fn asks_for_recovery(&self) -> bool {
+        self.event == "STOPPED"
+    }
+
+    /// Reads the service and the instances for effects of lost requests. True until both have been read: nothing can end the recovery
+    /// before. A list of a host that has no service is not believed, so none is awaited.
+    fn look_for_lost_requests(&mut self, now: DecisionTime, commands: &mut Vec<Command>) -> bool {
+        let may_end = match self.stage {
+            Stage::Begin | Stage::Fencing | Stage::Disabling => true,
+            Stage::Listing => self.rejected.is_some(),
+            Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over => false,
+        };
+        if !self.rewound || !may_end || self.service.is_gone() {
+            return false;
+        }
+        self.service.want(now, Duration::from_secs(1), commands);
+        if self.service.seen.is_some() && !self.service.is_awaited() {
+            self.asks.listing.want(&self.service, now, commands);
+        }
+        true
     }
 
     /// Returns the message that the notification shows while the recovery is open: the most important one that applies.
@@ -368,7 +405,7 @@ impl HostRecovery {
             .filter(|one| one.step == MoveStep::Held)
             .count();
         match held {
-            0 => None,
+            0 => moves::local_disk::message(&self.moves, now.elapsed),
             1 => Some(
                 "1 instance may run elsewhere and needs an operator: tachi instance list --waiting".into(),
             ),
@@ -401,33 +438,39 @@ impl HostRecovery {
         if self.stage == Stage::Moving {
             late_effects::leave_if_unproven(self, now, record);
         }
-        // The effects of lost calls on the service are seen before anything can end the recovery.
-        let may_end = matches!(self.stage, Stage::Begin | Stage::Fencing);
-        if self.rewound && may_end && self.service.seen.is_none() && !self.service.is_gone() {
-            self.service.want(now, Duration::from_secs(1), commands);
-            return;
-        }
-        // When a stage ends, the next one runs at once; there are seven.
-        for _ in 0..8 {
-            let before = self.stage;
-            match self.stage {
-                Stage::Begin => self.act_begin(now, record, commands),
-                Stage::Fencing => self.act_fencing(now, record, commands),
-                Stage::Disabling => self.act_disabling(now, record, commands),
-                Stage::Listing => self.act_listing(now, record, commands),
-                Stage::Moving => self.act_moving(now, record, commands),
-                Stage::Returning => self.act_returning(now, record, commands),
-                Stage::Over => {}
-            }
-            if self.stage == before {
-                break;
-            }
+        if !self.look_for_lost_requests(now, commands) {
+            act_in_stages(self, now, record, commands);
         }
         if self.arrivals.settled {
             late_effects::correct(self, now, record);
-        } else if self.stage != Stage::Returning && self.stage != Stage::Over {
+        } else if !matches!(self.stage, Stage::Returning | Stage::Starting | Stage::Over) {
             let message = self.current_message(now);
             decision_context!(self, now, record).set_message(message);
+        }
+    }
+}
+
+/// Acts in the current stage. When a stage ends, the next one runs at once; there are eight.
+fn act_in_stages(
+    state: &mut HostRecovery,
+    now: DecisionTime,
+    record: &mut Record,
+    commands: &mut Vec<Command>,
+) {
+    for _ in 0..9 {
+        let before = state.stage;
+        match state.stage {
+            Stage::Begin => state.act_begin(now, record, commands),
+            Stage::Fencing => state.act_fencing(now, record, commands),
+            Stage::Disabling => state.act_disabling(now, record, commands),
+            Stage::Listing => state.act_listing(now, record, commands),
+            Stage::Moving => state.act_moving(now, record, commands),
+            Stage::Returning => state.act_returning(now, record, commands),
+            Stage::Starting => state.act_starting(now, record, commands),
+            Stage::Over => {}
+        }
+        if state.stage == before {
+            break;
         }
     }
 }

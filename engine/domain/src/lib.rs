@@ -56,4 +56,4 @@ pub use id::{HostId, MigrationId, NotificationId, RecoveryId, SegmentId, ServerI
 pub use reporter::{Reporter, ReporterIdentity};
 pub use state_version::StateVersion;
 pub use timestamp::Timestamp;
-pub use wait::{EndedBy, Wait, WaitsFor};
+pub use wait::{ApprovedWait, EndedBy, Wait, WaitsFor};

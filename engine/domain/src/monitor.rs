@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::ServerId;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
 
@@ -115,6 +116,9 @@ pub const MOST_PLANES: usize = 8;
 /// The maximum number of processes in a heartbeat.
 pub const MOST_PROCESSES: usize = 64;
 
+/// The maximum number of instances on a local disk in a heartbeat.
+pub const MOST_LOCAL_DISKS: usize = 1_000;
+
 /// The networks that hosts have lost while their management network works, by host, each with the time since when.
 pub type LostPlanes = BTreeMap<String, BTreeMap<String, Timestamp>>;
 
@@ -141,6 +145,8 @@ pub struct Signature {
     pub planes: Option<LostPlanes>,
     /// The processes of its host that it could not restart, each with the time since when.
     pub processes_down: BTreeMap<String, Timestamp>,
+    /// The instances on the local disk of its host; `None` if the heartbeat has none, or its caller is bound to no host.
+    pub local_disks: Option<BTreeSet<ServerId>>,
     /// The boot of its host; `None` unless its heartbeats count.
     pub boot: Option<Boot>,
     /// The use of its heartbeats.

@@ -279,7 +279,8 @@ impl PlannedState {
             | Observation::Server { .. }
             | Observation::Hook { .. }
             | Observation::Reserve(_)
-            | Observation::ReserveTaken(_) => {}
+            | Observation::ReserveTaken(_)
+            | Observation::Actions { .. } => {}
         }
     }
 

@@ -5,6 +5,7 @@
 
 mod guards;
 mod leave;
+mod local_disk;
 mod meant;
 
 use std::time::Duration;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use guards::{Doubts, GuardPolicy};
 pub use leave::{LeaveRules, MetadataPair, NoKey};
+pub use local_disk::{LONGEST_DISK_WAIT, LocalDisk, LocalDiskRules, NotLocalDisk};
 
 use crate::cadence::{self, Cadences, StandingHeartbeat};
 use crate::hooks::Flows;
@@ -153,6 +155,11 @@ pub struct Policy {
     pub priority_across_projects: bool,
     /// The instances that an operator has excluded from evacuation.
     pub leave: LeaveRules,
+    /// The treatment of instances whose disk is on their host alone, as a monitor there has read it.
+    pub local_disk: LocalDiskRules,
+    /// True if excluded instances that ran when their host died are started when it has returned.
+    #[serde(default = "start_excluded")]
+    pub start_excluded: bool,
     /// True if instances that a cloud service keeps alive by itself are evacuated nevertheless.
     pub evacuate_service_instances: bool,
     // Workflows.
@@ -220,6 +227,11 @@ pub struct Policy {
     pub fencing_stopped: bool,
 }
 
+/// States of older versions name no choice. Their moves name no instance to start, either.
+fn start_excluded() -> bool {
+    true
+}
+
 fn reserved_wait() -> Duration {
     Duration::from_mins(2)
 }
@@ -272,6 +284,8 @@ impl Default for Policy {
             priority_key: "HA_Priority".into(),
             priority_across_projects: false,
             leave: LeaveRules::default(),
+            local_disk: LocalDiskRules::default(),
+            start_excluded: start_excluded(),
             evacuate_service_instances: false,
             flows: Flows::default(),
             max_restarts: 5,

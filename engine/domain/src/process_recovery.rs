@@ -424,7 +424,8 @@ impl ProcessRecovery {
             | Observation::ServerCall { .. }
             | Observation::MovesTaken(_)
             | Observation::Reserve(_)
-            | Observation::ReserveTaken(_) => {}
+            | Observation::ReserveTaken(_)
+            | Observation::Actions { .. } => {}
         }
     }
 }

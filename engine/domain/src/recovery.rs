@@ -33,6 +33,7 @@ use crate::id::{HostId, RecoveryId, ServerId};
 use crate::instance_event::says_failure;
 use crate::string_enum::string_enum;
 use crate::timestamp::Timestamp;
+use crate::wait::WaitsFor;
 
 /// The status of a recovery that ended because the report was a false alarm. Masakari's API shows the notification's status instead.
 pub const DISMISSED: &str = "dismissed";
@@ -67,10 +68,17 @@ string_enum! {
     Life {
         /// Work is in progress or on hold.
         Open = "open",
-        /// The notification is finished; the host is watched until its nova-compute is back.
+        /// The notification is finished; the host is watched until its nova-compute is back and its excluded instances run.
         Watching = "watching",
         /// The recovery is finished.
         Closed = "closed",
+    }
+}
+
+impl Life {
+    /// True if the recovery's host is not back yet, by the recovery's wait.
+    pub fn awaits_return(self, wait: Option<WaitsFor>) -> bool {
+        self == Self::Watching && wait != Some(WaitsFor::Start)
     }
 }
 

@@ -16,6 +16,7 @@ mod freezes;
 mod host_faults;
 mod hosts;
 mod instances;
+mod local_disk;
 mod monitors;
 mod room;
 mod segments;
@@ -39,6 +40,7 @@ pub use facts::{
 pub use findings::{Finding, name_in_command, position_in_command};
 pub use hosts::HostSituation;
 pub use instances::InstanceSituation;
+pub use local_disk::{DiskPlace, InstanceDisk};
 pub use monitors::MonitorSituation;
 pub use room::{
     Fit, Forecast, ForecastTrouble, ROOM_COUNTS_FOR, TroubleKind, fit, forecast_loss, forecast_region,

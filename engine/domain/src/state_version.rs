@@ -9,7 +9,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The version of the shape that this program writes. 0 is the shape from before there were versions.
-const CURRENT: u32 = 6;
+const CURRENT: u32 = 8;
 
 /// The version field of every stored state. It is written as this program's own version, whichever was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -23,6 +23,8 @@ string_enum! {
         ForcedDown = "forced-down",
         /// The host's nova-compute, after everything else is done.
         Return = "return",
+        /// The start of the excluded instances of a host that has returned.
+        Start = "start",
         /// An operator's approval, which guards require.
         Approval = "approval",
         /// An operator, because no fence level has confirmed the host off.
@@ -43,6 +45,9 @@ string_enum! {
         NewerVersion = "newer-version",
         /// An operator's check that the instance does not run on other hosts, where it may be running.
         Absence = "absence",
+        /// The return of the host whose local disk the instance is on. When the time for that has passed, the instance is
+        /// evacuated.
+        LocalDisk = "local-disk",
         /// Nova's record of another move, which may have left the instance on another host.
         Record = "record",
         /// Nova's record of its evacuation, which makes no progress.
@@ -90,7 +95,10 @@ impl WaitsFor {
     /// True if it is on hold: only an operator's action or change is certain to end it.
     pub const fn is_held(self) -> bool {
         !self.ended_by().is_empty()
-            && !matches!(self, Self::Guards | Self::Frozen | Self::Proof | Self::GivenUp)
+            && !matches!(
+                self,
+                Self::Guards | Self::Frozen | Self::Proof | Self::LocalDisk | Self::GivenUp
+            )
     }
 
     /// True if it needs an operator: it is on hold, or was given up.
@@ -107,6 +115,7 @@ impl WaitsFor {
             Self::Proof => "waits for a proof that the host is off",
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
+            Self::Start => "the host is back; its excluded instances are started",
             Self::Approval => "a guard requires an operator's approval",
             Self::Fence => "the host could not be confirmed off",
             Self::Alive => "the host was seen alive after its proof",
@@ -117,6 +126,7 @@ impl WaitsFor {
             Self::Moves => "some of its instances wait for an operator",
             Self::NewerVersion => "its state was written by another version of Tachi",
             Self::Absence => "it may run there: check, and record the result",
+            Self::LocalDisk => "waits for the return of the host, because of a local disk",
             Self::Record => {
                 "it may still be running there after an interrupted migration: check, and record the result"
             }
@@ -128,10 +138,11 @@ impl WaitsFor {
     /// Returns the operator's actions that can end it.
     pub const fn ended_by(self) -> &'static [EndedBy] {
         match self {
-            Self::Nothing | Self::ForcedDown | Self::Return => &[],
+            Self::Nothing | Self::ForcedDown | Self::Return | Self::Start => &[],
             Self::Guards => &[EndedBy::Approve],
             Self::Frozen => &[EndedBy::Thaw],
             Self::Proof => &[EndedBy::ConfirmOff],
+            Self::LocalDisk => &[EndedBy::Retry, EndedBy::Ignore],
             Self::Approval | Self::Alive | Self::DryRun => &[EndedBy::Approve, EndedBy::Abort],
             Self::Fence => &[EndedBy::Approve, EndedBy::ConfirmOff, EndedBy::Abort],
             Self::FencingStopped => &[EndedBy::EnableFencing, EndedBy::Abort],
@@ -156,7 +167,7 @@ pub struct Wait {
     /// The event that is waited for.
     #[serde(rename = "for")]
     pub what: WaitsFor,
-    /// The guards or the hosts that it is about.
+    /// The guards or the hosts that it is about, or the time of its end.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub on: BTreeSet<String>,
     pub since: Timestamp,
@@ -169,6 +180,33 @@ impl Wait {
             what,
             on: BTreeSet::new(),
             since,
+        }
+    }
+
+    /// True if this wait, as an operator was shown it, is the one `now`. A wait that has lost a guard since is the same one; a wait
+    /// that has gained a guard is not. Times are shown to the millisecond.
+    pub fn covers(&self, now: &Self) -> bool {
+        let millis = |wait: &Self| wait.since.micros().div_euclid(1_000);
+        self.what == now.what && millis(self) == millis(now) && now.on.is_subset(&self.on)
+    }
+}
+
+/// The wait that an operator has approved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ApprovedWait {
+    /// The caller did not say: the wait at the time of the request.
+    Current,
+    /// The wait that the operator was shown; `None` if there was none.
+    Shown(Option<Wait>),
+}
+
+impl ApprovedWait {
+    /// True if the approval is for the wait `now`.
+    pub fn is_for(&self, now: Option<&Wait>) -> bool {
+        match (self, now) {
+            (Self::Current, _) | (Self::Shown(None), None) => true,
+            (Self::Shown(Some(shown)), Some(now)) => shown.covers(now),
+            (Self::Shown(_), _) => false,
         }
     }
 }
@@ -192,6 +230,24 @@ pub(crate) fn note(noted: &mut Option<Wait>, what: WaitsFor, on: BTreeSet<String
 mod tests {
     use super::*;
 
+    /// Covers R32.
+    #[test]
+    fn an_approval_is_for_the_wait_that_was_shown() {
+        let wait = |what| Wait::bare(what, Timestamp::from_micros(5));
+        let (held, other) = (wait(WaitsFor::Approval), wait(WaitsFor::Alive));
+        for (approved, now, is_for) in [
+            (ApprovedWait::Current, Some(&held), true),
+            (ApprovedWait::Current, None, true),
+            (ApprovedWait::Shown(Some(held.clone())), Some(&held), true),
+            (ApprovedWait::Shown(Some(held.clone())), Some(&other), false),
+            (ApprovedWait::Shown(Some(held.clone())), None, false),
+            (ApprovedWait::Shown(None), Some(&held), false),
+            (ApprovedWait::Shown(None), None, true),
+        ] {
+            assert_eq!(approved.is_for(now), is_for, "{approved:?}, {now:?}");
+        }
+    }
+
     #[test]
     fn a_wait_for_an_operator_has_an_action_that_ends_it() {
         for what in WaitsFor::ALL {
@@ -207,6 +263,8 @@ mod tests {
             WaitsFor::Proof,
             WaitsFor::ForcedDown,
             WaitsFor::Return,
+            WaitsFor::LocalDisk,
+            WaitsFor::Start,
         ];
         for what in WaitsFor::ALL {
             assert_eq!(what.needs_person(), !by_itself.contains(what), "{what}");

@@ -3,7 +3,7 @@
 
 use tachi_domain::host_recovery::{Move, MoveStep};
 use tachi_domain::recovery::{InstanceResolution, Life, OperatorCommand, ResolutionKind};
-use tachi_domain::{RecoveryId, WaitsFor};
+use tachi_domain::{ApprovedWait, RecoveryId, Wait, WaitsFor};
 use tachi_engine::ports::operator::{ActionOutcome, MoveFilter, RecoveryHistory};
 use tachi_engine::ports::{AuditError, JournalError, OperatorJournal};
 
@@ -11,14 +11,14 @@ use crate::matching::{best_matches, could_be};
 use crate::plain::{check_reason, plain};
 use crate::snapshot::RegionSnapshot;
 use crate::vmove::VmoveLine;
-use crate::waits;
+use crate::waits::{self, WaitView};
 use crate::when::ago;
 
 /// The maximum length of an operator's name with the reason, in bytes.
-const LONGEST: usize = 250;
+const MAX_SIGNED_BYTES: usize = 250;
 
 /// The maximum length of an operator's name, in characters.
-const LONGEST_NAME: usize = 96;
+const MAX_NAME: usize = 96;
 
 /// The reason why nothing was written.
 #[derive(Debug, thiserror::Error)]
@@ -41,7 +41,7 @@ pub enum ActionError {
         source: AuditError,
     },
     /// The database failed. The action may have been written nevertheless.
-    #[error("writing the word")]
+    #[error("recording the action")]
     Failed(#[from] JournalError),
 }
 
@@ -51,20 +51,16 @@ pub enum ActionError {
 ///
 /// The reason is too long or not one line; for people.
 pub fn signed(name: &str, reason: Option<&str>) -> Result<String, String> {
-    let name: String = name
-        .chars()
-        .filter(|c| !c.is_control())
-        .take(LONGEST_NAME)
-        .collect();
+    let name: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
     let Some(reason) = reason.map(str::trim).filter(|reason| !reason.is_empty()) else {
         return Ok(name);
     };
-    check_reason(reason, LONGEST.saturating_sub(name.len() + 3))?;
+    check_reason(reason, MAX_SIGNED_BYTES.saturating_sub(name.len() + 3))?;
     Ok(format!("{name} ({reason})"))
 }
 
 /// True if requesting `word` again adds nothing: no engine has read it yet, or the recovery no longer waits for an action. If an engine has
-/// read it and the recovery still waits, it did not count.
+/// read it and the recovery still waits, the action had no effect.
 pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
     let wait = story
         .summary
@@ -83,42 +79,61 @@ pub fn is_said(story: &RecoveryHistory, word: OperatorCommand) -> bool {
     }
 }
 
-/// Checks that a recovery still accepts actions.
+/// Checks that a recovery still accepts an action, which the operator decided on at this wait.
 ///
 /// # Errors
 ///
-/// The recovery is done.
-pub fn accepts(story: &RecoveryHistory) -> Result<(), ActionError> {
-    if story.summary.life == Life::Open {
-        Ok(())
-    } else {
-        Err(over(story.summary.id))
+/// The recovery is done, or an approval is for another wait.
+pub fn accepts(
+    story: &RecoveryHistory,
+    word: OperatorCommand,
+    wait: &ApprovedWait,
+) -> Result<(), ActionError> {
+    let summary = &story.summary;
+    if summary.life != Life::Open {
+        return Err(over(summary.id));
     }
+    if word == OperatorCommand::Approve && !wait.is_for(summary.wait.as_ref()) {
+        return Err(other_wait(summary.id, summary.wait.as_ref()));
+    }
+    Ok(())
 }
 
 fn over(id: RecoveryId) -> ActionError {
-    ActionError::Refused(format!("recovery {id} is over: nothing was written"))
+    ActionError::Refused(format!("recovery {id} has ended: nothing was written"))
+}
+
+fn other_wait(id: RecoveryId, now: Option<&Wait>) -> ActionError {
+    let now = now.map_or_else(
+        || "no longer waits".to_owned(),
+        |wait| format!("now waits for something else: {}", WaitView::from(wait).about()),
+    );
+    ActionError::Refused(format!(
+        "recovery {id} {now}. Nothing was written. Show the recovery again, and approve it if that is right: tachi recovery show {id}"
+    ))
 }
 
 /// Writes an action on a recovery.
 ///
 /// # Errors
 ///
-/// There is no such recovery, it is done, or the database failed.
+/// There is no such recovery, it is done, it waits for something else than was approved, or the database failed.
 pub async fn submit(
     desk: &dyn OperatorJournal,
     id: RecoveryId,
     word: OperatorCommand,
+    wait: &ApprovedWait,
     by: &str,
 ) -> Result<(), ActionError> {
-    match desk.submit(id, word, by).await? {
+    match desk.submit(id, word, wait, by).await? {
         ActionOutcome::Heard => Ok(()),
-        ActionOutcome::Unknown => Err(ActionError::Unknown(format!("there is no recovery {id}"))),
+        ActionOutcome::Unknown => Err(ActionError::Unknown(format!("no recovery has the id {id}"))),
         ActionOutcome::Over => Err(over(id)),
         ActionOutcome::OlderEngine(engine) => Err(ActionError::Refused(format!(
-            "engine {engine} is of an older version, which hears only the last of several actions: nothing was written. Upgrade or stop \
-             it and repeat this in a minute; an abort is taken all the same"
+            "engine {engine} has an older version, which reads only the last of several actions: nothing was written. Upgrade or stop it \
+             and repeat this in a minute; an abort is accepted anyway"
         ))),
+        ActionOutcome::OtherWait(now) => Err(other_wait(id, now.as_ref())),
     }
 }
 
@@ -162,8 +177,8 @@ fn one_of(lines: Vec<VmoveLine>, instance: &str) -> Result<VmoveLine, ActionErro
     }
     found.pop().ok_or_else(|| {
         ActionError::Unknown(format!(
-            "no open recovery has an instance {instance:?}, by its name, its id or the beginning of that, nor has one given it up: \
-             see `tachi instance list --recovering`"
+            "no open recovery has an instance {instance:?} (a name, or the beginning of an id), and none has given it up: see `tachi \
+             instance list --recovering`"
         ))
     })
 }
@@ -190,7 +205,7 @@ impl VmoveLine {
         }
         let one = self.one.as_ref().ok_or_else(|| {
             ActionError::Refused(format!(
-                "{name}: its state was written by another version of Tachi; use that one"
+                "{name}: its state was written by another version of Tachi; use that version"
             ))
         })?;
         one.accepts(word, on)
@@ -231,8 +246,8 @@ pub fn is_shown_on(seen: &RegionSnapshot, line: &VmoveLine, host: &str) -> Resul
         return Ok(());
     }
     Err(ActionError::Refused(format!(
-        "nothing was written: Nova showed {name} on {} {}, and not on {host}, and --running-on is accepted only where Nova shows it. If \
-         Nova shows it there by now, say it again in a minute; docs/failures/may-run-elsewhere.md says what to do if it never does",
+        "nothing was written: Nova showed {name} on {} {}, and not on {host}; --running-on is accepted only if Nova shows it there. If \
+         Nova shows it there by now, repeat this in a minute; if it never does, see docs/failures/may-run-elsewhere.md",
         shown.join(" and "),
         ago(known.as_of, seen.now)
     )))
@@ -255,11 +270,12 @@ pub async fn resolve_instance(
     if effect == WordEffect::SeenTo {
         return match desk.acknowledge(recovery, server, by).await? {
             ActionOutcome::Heard => Ok(effect),
-            ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => {
-                Err(ActionError::Refused(format!(
-                    "recovery {recovery} has not given up {name}, or somebody has seen to it meanwhile: nothing was written"
-                )))
-            }
+            ActionOutcome::Unknown
+            | ActionOutcome::Over
+            | ActionOutcome::OlderEngine(_)
+            | ActionOutcome::OtherWait(_) => Err(ActionError::Refused(format!(
+                "recovery {recovery} has not given up {name}, or another operator has acknowledged it meanwhile: nothing was written"
+            ))),
         };
     }
     let resolution = InstanceResolution {
@@ -271,7 +287,10 @@ pub async fn resolve_instance(
     };
     match desk.resolve_instance(recovery, &resolution).await? {
         ActionOutcome::Heard => Ok(effect),
-        ActionOutcome::Unknown | ActionOutcome::Over | ActionOutcome::OlderEngine(_) => Err(over(recovery)),
+        ActionOutcome::Unknown
+        | ActionOutcome::Over
+        | ActionOutcome::OlderEngine(_)
+        | ActionOutcome::OtherWait(_) => Err(over(recovery)),
     }
 }
 
@@ -330,7 +349,7 @@ mod tests {
         for (wanted, part) in [
             (
                 "beef",
-                "could be several instances, name one by its id:\n  beef0001-",
+                "matches several instances; name one by its id:\n  beef0001-",
             ),
             (
                 "twin",
@@ -346,7 +365,7 @@ mod tests {
 
     #[test]
     fn who_and_why_fit_into_their_column_and_into_a_line() {
-        let long = "x".repeat(LONGEST);
+        let long = "x".repeat(MAX_SIGNED_BYTES);
         for (name, reason, expected) in [
             ("alice", None, Some("alice")),
             ("alice", Some("  "), Some("alice")),

@@ -46,7 +46,7 @@ impl<'a> SuggestedCommand<'a> {
         let first = if confirms {
             Some("Only after you have seen that the host has no power")
         } else if has(&[" --failure ", " --not-running-on "]) {
-            Some("Only after you have looked on that host, and it does not run there")
+            Some("Only after you have checked on that host that it does not run there")
         } else {
             None
         };
@@ -92,13 +92,13 @@ mod tests {
                 ("tachi recovery abort 7", ABORT),
                 (
                     "tachi instance resolve 7 --running-on b",
-                    "it runs there, and Nova shows it there"
+                    "it runs there, as Nova shows"
                 ),
                 ("tachi recovery show 7", ""),
                 ("tachi recovery confirm-off a --reason ...", CONFIRM_OFF),
                 (
                     "tachi instance resolve 7 --not-running-on b",
-                    "you saw that it is not there: it is started elsewhere"
+                    "it is not there, as you have checked: it is started elsewhere"
                 ),
             ]
         );

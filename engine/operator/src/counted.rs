@@ -24,7 +24,7 @@ impl SituationView {
 /// down.
 pub fn counted(counts: Option<CountsView>, recovering: u64) -> String {
     let Some(counts) = counts else {
-        return "how many instances are protected is not known".into();
+        return "the number of protected instances is unknown".into();
     };
     let all = counts.included();
     let mut parts = Vec::new();

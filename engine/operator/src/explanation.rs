@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use crate::finding::FindingView;
 use crate::forecast::OutcomeView;
-use crate::host_instances::{HostedView, LevelView};
+use crate::host_instances::{DiskView, HostedView, LevelView};
 use crate::monitor::MonitorView;
 use crate::schema;
 use crate::situation::CountsView;
@@ -41,6 +41,22 @@ impl<'a> Underway<'a> {
         Self { waiting, recovery }
     }
 
+    /// Returns the message of the instance's move that waits for an operator, or is not done.
+    fn known(&self, seen: &RegionSnapshot, subject: HostOrInstance<'_>) -> Option<String> {
+        if let Some(line) = self.waiting {
+            return line.message.clone();
+        }
+        let HostOrInstance::Instance(one) = subject else {
+            return None;
+        };
+        let recovery = self.recovery.filter(|row| row.life == Life::Open)?;
+        let server = one.id.to_string();
+        let mut moves = seen.tables.moves.iter();
+        let own =
+            moves.find(|own| own.notification == recovery.notification && own.instance_uuid == server)?;
+        own.message.clone()
+    }
+
     /// Returns the commands that end the wait, or show the recovery.
     fn ways(&self) -> Vec<String> {
         match (self.waiting, self.recovery) {
@@ -53,7 +69,7 @@ impl<'a> Underway<'a> {
 }
 
 /// The reasons why a host or an instance is protected or not, and the work in progress on it. Only a host has `segment`, `reserved`,
-/// `instances`, `up`, `levels`, `monitors` and `hosted`; only an instance has `id`, `host` and `left`.
+/// `instances`, `up`, `levels`, `monitors` and `hosted`; only an instance has `id`, `host`, `left` and `disk`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Explanation)]
 pub struct ExplanationView {
@@ -90,13 +106,17 @@ pub struct ExplanationView {
     /// The reason why policy excludes the instance from recovery; null if it is included, and for a host.
     #[schema(required)]
     pub left: Option<String>,
+    /// The instance's disk; null if it is not listed, and for a host.
+    #[serde(default)]
+    #[schema(required)]
+    pub disk: Option<DiskView>,
     /// The fate of the host's instances, or of the instance, if the host failed now.
     #[schema(schema_with = schema::protection)]
     pub protection: Protection,
     /// The wait that the instance is in; null if it does not wait for an operator, and for a host.
     #[schema(required)]
     pub waits: Option<WaitView>,
-    /// A message about the instance that waits, for people; null if there is none.
+    /// A message about the instance while its recovery is open or it waits, for people; null if there is none.
     #[schema(required)]
     pub known: Option<String>,
     /// The id of the recovery in progress; null if there is none.
@@ -189,11 +209,8 @@ impl ExplanationView {
         Some(match (missing, view.holds) {
             (None, Some(true)) => (Severity::Ok, need.good().to_owned()),
             (None, Some(false)) => (Severity::Err, need.bad().to_owned()),
-            (None, None) => (Severity::Unknown, format!("not known whether {}", need.good())),
-            (Some(Aspect::Room), _) => (
-                Severity::Info,
-                "whether other hosts have room is not assessed".to_owned(),
-            ),
+            (None, None) => (Severity::Unknown, format!("unknown if {}", need.good())),
+            (Some(Aspect::Room), _) => (Severity::Info, "room on other hosts is not assessed".to_owned()),
             (Some(Aspect::Monitors), _) => (
                 Severity::Info,
                 "no reporter is muted; running monitors are not assessed".to_owned(),
@@ -205,7 +222,7 @@ impl ExplanationView {
     pub fn of(seen: &RegionSnapshot, one: &Explanation<'_>) -> Self {
         let underway = Underway::of(seen, one.subject);
         let (mut segment, mut reserved, mut counts, mut up) = (None, None, None, None);
-        let (mut id, mut on, mut left) = (None, None, None);
+        let (mut id, mut on, mut left, mut disk) = (None, None, None, None);
         let (mut levels, mut monitors, mut hosted) = (Vec::new(), Vec::new(), None);
         let (kind, name) = match one.subject {
             HostOrInstance::Host(host) => {
@@ -226,6 +243,7 @@ impl ExplanationView {
                 id = Some(instance.id.to_string());
                 on = Some(instance.host.to_string());
                 left.clone_from(&instance.left);
+                disk = DiskView::of(instance);
                 ("instance", &*instance.name)
             }
         };
@@ -261,12 +279,13 @@ impl ExplanationView {
             id,
             host: on,
             left,
+            disk,
             protection: one.subject.protection(),
             waits: underway
                 .waiting
                 .and_then(|line| line.wait.as_ref())
                 .map(WaitView::from),
-            known: underway.waiting.and_then(|line| line.message.clone()),
+            known: underway.known(seen, one.subject),
             recovery: underway.recovery.map(|row| row.id),
             life: underway.recovery.map(|row| row.life),
             message: underway.recovery.and_then(|row| row.message.clone()),

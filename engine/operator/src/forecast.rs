@@ -144,8 +144,8 @@ impl OutcomeView {
         let instance = self.instance.as_deref().unwrap_or_default();
         let text = self.short_of.as_deref().unwrap_or_default();
         match self.room {
-            Room::Enough if self.instances == 0 => "nothing has to move".to_owned(),
-            Room::Enough if self.instances == 1 => "its instance finds a place".to_owned(),
+            Room::Enough if self.instances == 0 => "no instance has to move".to_owned(),
+            Room::Enough if self.instances == 1 => "its instance fits".to_owned(),
             Room::Enough => format!("all {} instances fit", self.instances),
             Room::Tight | Room::Unknown => format!("{instance}: {text}"),
             Room::Short => format!("{instance} lacks {text}"),
@@ -188,7 +188,7 @@ const NAMED: usize = 5;
 fn no_such_segment(name: &str, segments: &[Segment]) -> ForecastError {
     if segments.is_empty() {
         return ForecastError::Unknown(format!(
-            "no segment is called {name:?}, as there is none: tachi setup import"
+            "no segment is named {name:?}: there is none yet: tachi setup import"
         ));
     }
     let some = segments.iter().take(NAMED).map(|one| one.name.as_str());
@@ -197,7 +197,7 @@ fn no_such_segment(name: &str, segments: &[Segment]) -> ForecastError {
         more => format!(", and {more} more"),
     };
     let some = some.collect::<Vec<_>>().join(", ");
-    ForecastError::Unknown(format!("no segment is called {name:?}; there are: {some}{more}"))
+    ForecastError::Unknown(format!("no segment is named {name:?}; available: {some}{more}"))
 }
 
 impl ForecastView {
@@ -220,12 +220,12 @@ impl ForecastView {
                 .find(|one| one.hosts.iter().any(|own| own.name == *host))
                 .ok_or_else(|| {
                     ForecastError::Unknown(format!(
-                        "no host of a segment is called {host:?}: tachi status --all-hosts lists them"
+                        "no segment has a host named {host:?}: tachi status --all-hosts lists them"
                     ))
                 })?;
             if **home.get_or_insert(&found.name) != found.name {
                 return Err(ForecastError::OfSeveral(format!(
-                    "{host:?} is of another segment than {:?}: ask about the hosts of one segment at a time",
+                    "{host:?} is in another segment than {:?}: name hosts of one segment",
                     lose.first().unwrap_or(host)
                 )));
             }

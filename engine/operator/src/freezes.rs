@@ -39,10 +39,10 @@ pub const SHORTEST: Duration = Duration::from_mins(1);
 pub const REASON: usize = 200;
 
 /// The window in which an identical request counts as a retry after a lost answer.
-const SAID_LATELY: Duration = Duration::from_mins(1);
+const REPEAT_WINDOW: Duration = Duration::from_mins(1);
 
 /// The tolerance for equal durations: one clock sets both ends of a freeze, and both are stored to the microsecond.
-const SAME: Duration = Duration::from_millis(1);
+const DURATION_TOLERANCE: Duration = Duration::from_millis(1);
 
 /// A request for a freeze.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,17 +79,17 @@ impl FreezeRequest {
         let duration = lasting(self.lasts);
         if self.lasts < SHORTEST {
             return Err(InvalidFreeze::Lasts(format!(
-                "{duration} is too short: write 1m or more"
+                "{duration} is too short: the minimum is 1m"
             )));
         }
         if self.lasts > LONGEST {
             return Err(InvalidFreeze::Lasts(format!(
-                "{duration} is too long: 30d at most, and 24h without {force}"
+                "{duration} is too long: the maximum is 30d, and 24h without {force}"
             )));
         }
         if self.lasts > MAX_UNFORCED_FREEZE && !self.force {
             return Err(InvalidFreeze::Lasts(format!(
-                "{duration} is long for something that is not protected: 24h at most, or {force}"
+                "{duration} is a long time without protection: the maximum is 24h, or add {force}"
             )));
         }
         let reason = self.reason.trim();
@@ -144,11 +144,11 @@ impl FreezeDesk<'_> {
         written.map_err(|source| ActionError::Unaudited { not_done, source })
     }
 
-    /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
+    /// Writes the result. A failure is returned as text and not as an error, because the action itself has succeeded.
     async fn after(&self, entry: AuditEntry) -> Option<String> {
         let error = self.audit.write(entry).await.err()?;
         Some(format!(
-            "what came of it is not in the audit log: {error}: {}",
+            "its outcome is not in the audit log: {error}: {}",
             error.source
         ))
     }
@@ -208,12 +208,12 @@ impl FreezeDesk<'_> {
                 unaudited,
             }),
             FreezeOutcome::Longer(line) => Err(ActionError::Refused(format!(
-                "nothing was written: {}{}, which is more than this. `{}` ends that first",
+                "nothing was written: {}{}, which covers more than this. End that first: `{}`",
                 line.freeze.sentence(),
                 if line.freeze.unless_worse {
                     ""
                 } else {
-                    ", whatever happens"
+                    ", unconditionally"
                 },
                 line.freeze.thaw()
             ))),
@@ -245,7 +245,7 @@ impl FreezeDesk<'_> {
         match thawed? {
             Some(line) => Ok((FreezeView::from(&line), unaudited)),
             None => Err(ActionError::Unknown(format!(
-                "{} is frozen no more by what you saw: that has ended meanwhile, or another freeze has taken its place",
+                "{}: this freeze has ended meanwhile, or another freeze has replaced it",
                 shown.what()
             ))),
         }
@@ -262,7 +262,7 @@ fn is_said(line: &FreezeLine, new: &NewFreeze) -> bool {
         && freeze.by == new.by
         && freeze.reason == new.reason
         && freeze.unless_worse == new.unless_worse;
-    same && lasts.abs_diff(new.lasts) <= SAME && lasts.saturating_sub(line.left) < SAID_LATELY
+    same && lasts.abs_diff(new.lasts) <= DURATION_TOLERANCE && lasts.saturating_sub(line.left) < REPEAT_WINDOW
 }
 
 /// Builds the answer to a freeze request.
@@ -316,7 +316,7 @@ fn engines_keep_it(seen: &RegionSnapshot) -> Result<(), ActionError> {
         return Ok(());
     }
     Err(ActionError::Refused(format!(
-        "nothing was frozen: {} would not keep it, being older than this program; upgrade every engine first",
+        "nothing was frozen: {} would ignore the freeze, because it is older than this program; upgrade every engine first",
         deaf.join(", ")
     )))
 }
@@ -328,7 +328,7 @@ fn silent(seen: &RegionSnapshot) -> Vec<String> {
         .filter(|line| !is_alive(line, seen.now) && !keeps_freezes(line))
         .map(|line| {
             format!(
-                "engine {} of an older version (signed last {}) keeps no freeze: make sure that it does not run",
+                "engine {} of an older version (last heartbeat {}) ignores freezes: make sure that it is not running",
                 line.signature.name,
                 time(line.seen_at)
             )

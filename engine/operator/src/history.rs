@@ -103,9 +103,9 @@ pub fn stage(head: &Value) -> Option<String> {
 /// Describes the number of instances still to be moved, and the number in progress.
 fn to_be_moved(counts: MoveCounts) -> String {
     match (counts.pending + counts.ongoing, counts.ongoing) {
-        (0, _) => "its last steps: every instance is moved or left".to_owned(),
+        (0, _) => "its last steps: every instance is moved or stays".to_owned(),
         (1, 0) => "1 instance to be moved".to_owned(),
-        (1, _) => "1 instance to be moved, which is under way".to_owned(),
+        (1, _) => "1 instance to be moved, which is in progress".to_owned(),
         (all, some) => format!("{all} instances to be moved, {some} of them under way"),
     }
 }
@@ -123,20 +123,28 @@ fn waits_for(story: &RecoveryHistory) -> String {
         }
         Life::Closed if summary.status == DISMISSED && summary.kind == RecoveryKind::Host => {
             return format!(
-                "nothing: it is over; if {host} is down after all, power it off and `tachi recovery retry {host}`",
+                "nothing: it has ended; if {host} is down after all, power it off and `tachi recovery retry {host}`",
                 host = summary.host
             );
         }
         Life::Closed if summary.status == "failed" => {
             return format!(
-                "nothing: it is over; `tachi recovery retry {}` tries again",
+                "nothing: it has ended; `tachi recovery retry {}` tries again",
                 summary.id
             );
         }
-        Life::Closed => return "nothing: it is over".into(),
+        Life::Closed => return "nothing: it has ended".into(),
+        Life::Watching
+            if !summary
+                .life
+                .awaits_return(summary.wait.as_ref().map(|wait| wait.what)) =>
+        {
+            let wait = summary.wait.as_ref().map(|wait| WaitView::from(wait).about());
+            return wait.unwrap_or_default();
+        }
         Life::Watching => {
             return format!(
-                "the host's nova-compute to be back: `tachi host return {}` says how",
+                "the host's nova-compute to be back: `tachi host return {}` shows the steps",
                 summary.host
             );
         }
@@ -447,9 +455,9 @@ mod tests {
             ..MoveCounts::default()
         };
         for (counts, expected) in [
-            (counts(0, 0), "its last steps: every instance is moved or left"),
+            (counts(0, 0), "its last steps: every instance is moved or stays"),
             (counts(1, 0), "1 instance to be moved"),
-            (counts(0, 1), "1 instance to be moved, which is under way"),
+            (counts(0, 1), "1 instance to be moved, which is in progress"),
             (counts(1, 1), "2 instances to be moved, 1 of them under way"),
             (counts(3, 0), "3 instances to be moved, 0 of them under way"),
         ] {

@@ -3,15 +3,16 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+use tachi_domain::policy::LocalDisk;
 use tachi_domain::power::Power;
-use tachi_domain::situation::{FindingCode, Protection};
+use tachi_domain::situation::{DiskPlace, FindingCode, InstanceSituation, Protection};
 use utoipa::ToSchema;
 
 use crate::schema;
 use crate::situation::CountsView;
 use crate::snapshot::RegionSnapshot;
 use crate::waits::WaitView;
-use crate::when::Time;
+use crate::when::{Time, lasting};
 
 /// A fence device of a host, and its last test.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,6 +85,60 @@ impl EvidenceView {
     }
 }
 
+/// The disk of an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = InstanceDisk)]
+pub struct DiskView {
+    /// The place, as a monitor bound to the host has last read it: `local` (on the host alone), `shared-or-unknown`, or `not-read` (no
+    /// such monitor has read the disks there).
+    #[schema(schema_with = schema::disk_place)]
+    pub place: DiskPlace,
+    /// The treatment of the instance if its host fails and its disk is local: `evacuate` (without the disk), `wait:TIME`, or `leave`.
+    #[schema(value_type = String)]
+    pub policy: LocalDisk,
+}
+
+impl DiskView {
+    pub(crate) fn of(one: &InstanceSituation) -> Option<Self> {
+        one.disk.map(|disk| Self {
+            place: disk.place,
+            policy: disk.treatment,
+        })
+    }
+
+    /// Returns a short form of the place, with the policy for a local disk.
+    pub fn short(&self) -> String {
+        match self.place {
+            DiskPlace::Local => format!("local ({})", self.policy),
+            DiskPlace::SharedOrUnknown => "shared or unknown".to_owned(),
+            DiskPlace::NotRead => "not read".to_owned(),
+        }
+    }
+
+    /// Returns the place and the treatment as a sentence.
+    pub fn sentence(&self) -> String {
+        match (self.place, self.policy) {
+            (DiskPlace::Local, LocalDisk::Evacuate) => {
+                "on this host alone: if the host fails, it comes back from its image, without this disk"
+                    .to_owned()
+            }
+            (DiskPlace::Local, LocalDisk::Wait(time)) => format!(
+                "on this host alone: if the host fails, it waits {} for the host and is then evacuated without this disk",
+                lasting(time)
+            ),
+            (DiskPlace::Local, LocalDisk::Leave) => {
+                "on this host alone: if the host fails, it stays there until the host has returned".to_owned()
+            }
+            (DiskPlace::SharedOrUnknown, _) => {
+                "not on a local file system of this host, as far as its instance monitor knows".to_owned()
+            }
+            (DiskPlace::NotRead, _) => {
+                "not read: no instance monitor that is bound to this host has reported its disks".to_owned()
+            }
+        }
+    }
+}
+
 /// An instance on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(as = HostedInstance)]
@@ -101,6 +156,10 @@ pub struct HostedView {
     /// The reason why policy excludes the instance from recovery; null if it is included.
     #[schema(required)]
     pub left: Option<String>,
+    /// The instance's disk; null if it is not listed.
+    #[serde(default)]
+    #[schema(required)]
+    pub disk: Option<DiskView>,
     /// The wait that the instance is in; null if it does not wait for an operator.
     #[schema(required)]
     pub waits: Option<WaitView>,
@@ -126,6 +185,7 @@ impl HostedView {
                 protection: one.protection,
                 reasons: one.reasons.difference(&of_host).copied().collect(),
                 left: one.left.clone(),
+                disk: DiskView::of(one),
                 waits: waiting.and_then(|line| line.wait.as_ref()).map(WaitView::from),
             }
         });

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! tachi status, explain, recovery, freeze ┐
-//!                                         ├─> this ─> engine (ports: desk, facts) ─> domain (the assessment)
+//!                                         ├─> this ─> engine (ports: operator, facts) ─> domain (the assessment)
 //! api: /operator/v1 ──────────────────────┘
 //! ```
 
@@ -57,7 +57,7 @@ pub use freezes::{FreezeView, FrozenView};
 pub use history::{
     InstanceView, RecoveryHistoryView, ReportedView, StepView, one_line, progress, progress_of, stage,
 };
-pub use host_instances::{EvidenceView, HostedView, LevelView};
+pub use host_instances::{DiskView, EvidenceView, HostedView, LevelView};
 pub use host_view::{HostView, LevelSeenView};
 pub use job::JobView;
 pub use maintenance::{ForgottenView, LiftedView, ReporterView, RetriedView, Upkeep};

@@ -17,7 +17,7 @@ use crate::schema;
 use crate::when::Time;
 
 /// The window in seconds in which an identical request counts as a retry after a lost answer.
-const SAID_LATELY: u64 = 60;
+const REPEAT_WINDOW_SECONDS: u64 = 60;
 
 /// The number of the host's latest recoveries that are searched for an identical request.
 const LOOKED_AT: u64 = 5;
@@ -135,23 +135,26 @@ impl Upkeep<'_> {
         })?;
         let mut entry = AuditEntry::new(AuditAction::Lift, AuditPhase::Intent, "");
         entry.reporter = Some(found.reporter.to_string());
-        self.intend(entry.clone(), "lets it be heard again", "nothing was lifted")
+        self.intend(entry.clone(), "unmutes it", "nothing was unmuted")
             .await?;
         let lifted = self.desk.unmute_reporter(found.number).await;
         let (result, text) = match &lifted {
             Ok(Some(one)) => (
                 AuditResult::Ok,
-                format!("is heard again; {} of its reports were kept", one.ignored_reports),
+                format!(
+                    "is unmuted; {} of its reports were stored without effect",
+                    one.ignored_reports
+                ),
             ),
             Ok(None) => (
                 AuditResult::Permanent,
-                "somebody else has lifted it meanwhile".into(),
+                "another operator has unmuted it meanwhile".into(),
             ),
             Err(error) => failed(error),
         };
         let unaudited = self.write_outcome(entry, result, text).await;
         let lifted = lifted?.ok_or_else(|| {
-            ActionError::Refused("somebody else has lifted it meanwhile: nothing was written".into())
+            ActionError::Refused("another operator has unmuted it meanwhile: nothing was written".into())
         })?;
         Ok(Done {
             view: LiftedView {
@@ -170,7 +173,7 @@ impl Upkeep<'_> {
     pub async fn forget(&self, host: &str, kind: MonitorKind) -> Result<Done<ForgottenView>, ActionError> {
         let unknown = || {
             ActionError::Unknown(format!(
-                "no {kind} monitor of {} is known: it is forgotten already, or has never signed; see tachi monitor list",
+                "{} has no {kind} monitor: it is removed already, or has never sent a heartbeat; see tachi monitor list",
                 plain(host)
             ))
         };
@@ -182,15 +185,14 @@ impl Upkeep<'_> {
             return Err(unknown());
         }
         let entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, host);
-        let wanted = format!("forgets the {kind} monitor");
-        self.intend(entry.clone(), &wanted, "nothing was forgotten")
-            .await?;
+        let wanted = format!("removes the {kind} monitor");
+        self.intend(entry.clone(), &wanted, "nothing was removed").await?;
         let forgotten = self.monitors.forget_monitor(host, kind).await;
         let (result, text) = match &forgotten {
-            Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is forgotten")),
+            Ok(true) => (AuditResult::Ok, format!("the {kind} monitor is removed")),
             Ok(false) => (
                 AuditResult::Permanent,
-                format!("no {kind} monitor is known any more"),
+                format!("the {kind} monitor does not exist any more"),
             ),
             Err(error) => failed(error),
         };
@@ -214,7 +216,7 @@ impl Upkeep<'_> {
     ///
     /// Known facts block it, the audit log cannot be written, or the database failed.
     pub async fn retry(&self, id: RecoveryId, now: Timestamp) -> Result<Done<RetriedView>, ActionError> {
-        let unknown = || ActionError::Unknown(format!("there is no recovery {id}"));
+        let unknown = || ActionError::Unknown(format!("no recovery has the id {id}"));
         let story = self.desk.story(id).await?.ok_or_else(unknown)?;
         let mut entry = AuditEntry::new(AuditAction::Word, AuditPhase::Intent, &story.summary.host);
         entry.recovery = Some(id.to_string());
@@ -224,7 +226,7 @@ impl Upkeep<'_> {
                 unaudited: None,
             });
         }
-        self.intend(entry.clone(), "another attempt", "nothing was begun")
+        self.intend(entry.clone(), "another attempt", "nothing was started")
             .await?;
         let retried = self.desk.retry(id, &self.by).await;
         let refused = |why: String| ActionError::Refused(format!("no new attempt: {why}"));
@@ -236,10 +238,10 @@ impl Upkeep<'_> {
             Ok(RetryOutcome::Unknown) => Err(unknown()),
             Ok(RetryOutcome::Purged) => Err(refused("its notification was purged; send it again".into())),
             Ok(RetryOutcome::NotFailed(status)) => Err(refused(format!(
-                "recovery {id} has not failed, its notification is {status}"
+                "recovery {id} has not failed: its notification is {status}"
             ))),
             Ok(RetryOutcome::Open(open)) => Err(refused(format!(
-                "recovery {open} is about the same and still open"
+                "recovery {open} of the same subject is still open"
             ))),
             Ok(RetryOutcome::Refused(why)) => Err(refused(why)),
             Err(error) => Err(ActionError::Failed(error)),
@@ -278,7 +280,7 @@ impl Upkeep<'_> {
         let wanted = attempt(id, &self.by);
         for row in self.desk.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
-            if age >= SAID_LATELY {
+            if age >= REPEAT_WINDOW_SECONDS {
                 continue;
             }
             let story = self.desk.story(row.id).await?;
@@ -310,7 +312,7 @@ impl Upkeep<'_> {
         written.map_err(|source| ActionError::Unaudited { not_done, source })
     }
 
-    /// Writes the result. A failure is returned as text and not as an error: the action is done, and must not look as if it failed.
+    /// Writes the result. A failure is returned as text and not as an error, because the action itself has succeeded.
     async fn write_outcome(
         &self,
         mut entry: AuditEntry,
@@ -322,12 +324,7 @@ impl Upkeep<'_> {
         entry.result = Some(result);
         entry.text = text;
         let written = self.audit.write(entry).await.err();
-        written.map(|error| {
-            format!(
-                "what came of it is not in the audit log: {error}: {}",
-                error.source
-            )
-        })
+        written.map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source))
     }
 }
 

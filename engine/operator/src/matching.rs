@@ -48,14 +48,14 @@ pub fn best_matches<T>(
 pub fn could_be(wanted: &str, what: &str, each: impl IntoIterator<Item = String>) -> String {
     let each: Vec<String> = each.into_iter().map(|line| format!("\n  {line}")).collect();
     format!(
-        "{wanted:?} could be several {what}, name one by its id:{}",
+        "{wanted:?} matches several {what}; name one by its id:{}",
         each.concat()
     )
 }
 
 /// Returns the message for no match, with a hint; `what` is a singular such as host or segment.
 pub fn nothing_is(wanted: &str, what: &str, where_to_look: &str) -> String {
-    format!("no {what} is called {wanted:?}, nor has an id that begins so: {where_to_look}")
+    format!("no {what} has the name {wanted:?}, or an id that starts with it: {where_to_look}")
 }
 
 #[cfg(test)]

@@ -231,15 +231,15 @@ fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
     let render = |word: &str| why.map_or_else(|| word.to_owned(), |why| format!("{word}: {why}"));
     let reporter = notification.reporter.as_deref();
     if reporter.is_some_and(|who| who.set_aside) {
-        return render("kept, and nothing was begun");
+        return render("stored, without starting a recovery");
     }
     let held = recovery.and_then(|one| one.summary.wait.as_ref());
     let held = held.filter(|wait| wait.what.is_held());
     let mut text = match notification.status {
-        NotificationStatus::New => "accepted; no engine has begun with it yet".to_owned(),
+        NotificationStatus::New => "accepted; no engine has started on it yet".to_owned(),
         NotificationStatus::Running | NotificationStatus::Error => match held {
-            Some(wait) => render(&format!("accepted; held since {}", time(wait.since))),
-            None => render("accepted; it is being worked on"),
+            Some(wait) => render(&format!("accepted; on hold since {}", time(wait.since))),
+            None => render("accepted; in progress"),
         },
         NotificationStatus::Ignored => render("accepted, then ignored"),
         NotificationStatus::Failed | NotificationStatus::Finished
@@ -254,7 +254,7 @@ fn came_of(one: &PastReport, recovery: Option<&PastRecovery>) -> String {
         // Writing to a string cannot fail.
         let _ = write!(
             text,
-            " (its word that the host is {unheard} did not count: it may not say so)"
+            " (its claim that the host is {unheard} was discarded: this reporter may not make it)"
         );
     }
     text
@@ -293,30 +293,25 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     let mut all = refusals_unknown(past, span);
     if past.oldest.is_none_or(|oldest| oldest > span.to) {
         let retention = past.oldest.map_or_else(
-            || "no report of any host is kept".to_owned(),
-            |oldest| {
-                format!(
-                    "the oldest report of any host that is kept is of {}",
-                    time(oldest)
-                )
-            },
+            || "no report of any host is stored".to_owned(),
+            |oldest| format!("the oldest stored report of any host is of {}", time(oldest)),
         );
         all.push(format!(
-            "what was reported then: {retention}; older ones were purged, or there were none"
+            "the reports of that time: {retention}; older ones were purged, or there were none"
         ));
     }
     let host = &past.host;
     let audit = format!("`tachi audit show --host {host}` on each machine of the API and of an engine");
     all.push(match past.maintenance {
         Some((_, changed)) => format!(
-            "since when it is in maintenance; its row was changed last {}: {audit} has each change and who made it",
-            changed.map_or_else(|| "at a time that is not kept".to_owned(), |at| format!("at {}", time(at)))
+            "when its maintenance started; its row was changed last {}: {audit} has each change and who made it",
+            changed.map_or_else(|| "at an unknown time".to_owned(), |at| format!("at {}", time(at)))
         ),
         None if past.registered => {
-            format!("whether it was in maintenance then; now it is not: {audit} has each change and who made it")
+            format!("if it was in maintenance then; now it is not: {audit} has each change and who made it")
         }
         None => format!(
-            "when it was taken out of its segment, if it ever was in one; it is not registered: {audit} has that"
+            "when it was removed from its segment, if it ever was in one; it is not registered: {audit} has that"
         ),
     });
     if past.read_at.micros_since(span.from) > i64::try_from(REMEMBERED.as_micros()).unwrap_or(i64::MAX) {
@@ -326,15 +321,16 @@ fn unknown(past: &Past, span: Span, engines: &[PastEngineView]) -> Vec<String> {
     all.push(match (engines.is_empty(), wrote) {
         (true, true) => "which engines were registered then; one of them was running, as the timeline shows".to_owned(),
         (true, false) => {
-            "whether an engine was running then: every engine that is registered now started later, and one that stops or is silent for \
-             a day is removed"
+            "if an engine was running then: every engine that is registered now started later, and one that stops or is silent for a day \
+             is removed"
                 .to_owned()
         }
-        (false, _) => "whether an engine was silent then: the registry keeps only the last heartbeat of each".to_owned(),
+        (false, _) => "if an engine was silent then: the registry has only the last heartbeat of each".to_owned(),
     });
     if past.more {
         all.push(format!(
-            "everything of that time: only the first {MAX_ITEMS} reports, refusals, recoveries and freezes are shown; ask for less with --within"
+            "the rest of that time: only the first {MAX_ITEMS} reports, refusals, recoveries and freezes are shown; shorten it with \
+             --within"
         ));
     }
     all
@@ -358,7 +354,7 @@ fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
             time(since)
         )),
         None => all.push(format!(
-            "reports that were not accepted: since when they are counted is not known; {log}"
+            "reports that were not accepted: it is unknown since when they are counted; {log}"
         )),
     }
     let retention = i64::try_from(RETENTION.as_micros()).unwrap_or(i64::MAX);
@@ -369,7 +365,7 @@ fn refusals_unknown(past: &Past, span: Span) -> Vec<String> {
     }
     if refused.of_others > 0 {
         all.push(format!(
-            "which hosts {} refused reports of that time were about: there were too many to be kept apart; {log}",
+            "the hosts of {} refused reports of that time: there were too many to store each; {log}",
             refused.of_others
         ));
     }

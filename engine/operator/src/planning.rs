@@ -32,7 +32,7 @@ pub const SHORTEST: Duration = Duration::from_mins(1);
 pub const REASON: usize = 100;
 
 /// The window in seconds in which an identical request counts as a retry after a lost answer.
-const SAID_LATELY: u64 = 60;
+const REPEAT_WINDOW_SECONDS: u64 = 60;
 
 /// The number of the host's latest recoveries that are searched for an identical request.
 const LOOKED_AT: u64 = 5;
@@ -129,8 +129,8 @@ pub struct HostService {
 /// The data is stale, or the host's cell is down; for people.
 pub fn service_in(seen: &RegionSnapshot, host: &str) -> Result<Option<HostService>, String> {
     let unknown = || {
-        "no engine has looked at Nova within the last 45 s, so whether the host lives is not known: see `tachi status`; on a controller \
-         Nova is asked"
+        "no engine has read Nova within the last 45 s, so the host's state is unknown: see `tachi status`, or run the command on a \
+         controller, where it calls Nova"
             .to_owned()
     };
     let fresh = |as_of: Timestamp| TimedFact { as_of, value: () }.is_fresh(seen.now);
@@ -144,7 +144,7 @@ pub fn service_in(seen: &RegionSnapshot, host: &str) -> Result<Option<HostServic
     };
     if service.cell_down {
         return Err(format!(
-            "the cell of {host} does not answer Nova, so whether the host lives is not known"
+            "the cell of {host} does not answer Nova, so the host's state is unknown"
         ));
     }
     Ok(Some(HostService {
@@ -167,14 +167,14 @@ pub fn preconditions(
     let host = &view.host.name;
     if let Some((id, life)) = view.recovery {
         return Some(if life == Life::Watching {
-            format!("{host}: recovery {id} watches for its return: `tachi host return {host}` tells how")
+            format!("{host}: recovery {id} waits for its return: `tachi host return {host}` shows the steps")
         } else {
             format!("{host}: recovery {id} is running: `tachi recovery show {host} --follow`")
         });
     }
     if let Some(line) = freezes.iter().find(|line| freezes_host(line, view)) {
         return Some(format!(
-            "{}, so nothing of it is moved; `{}` ends that",
+            "{}, so its instances are not moved; `{}` ends that",
             line.freeze.sentence(),
             line.freeze.thaw()
         ));
@@ -186,16 +186,16 @@ pub fn preconditions(
         .collect();
     if !deaf.is_empty() {
         return Some(format!(
-            "{} could not read it, being older than this program; upgrade every engine first",
+            "{} could not read it, because it is older than this program; upgrade every engine first",
             deaf.join(", ")
         ));
     }
     let Some(service) = service else {
-        return Some(format!("Nova knows no nova-compute on {host}"));
+        return Some(format!("Nova has no nova-compute on {host}"));
     };
     if !service.up {
         return Some(format!(
-            "{} down{}, and no instance can be live-migrated from a host that is down; `tachi host report-down {host}` reports it as dead",
+            "{} down{}, and a live migration needs a running host; `tachi host report-down {host}` reports it as down",
             shown_by_nova(service, host),
             if_changed(service)
         ));
@@ -223,7 +223,7 @@ fn if_changed(service: &HostService) -> &'static str {
     if service.when.is_empty() {
         ""
     } else {
-        " (a change since then is seen within 15 s: repeat the command)"
+        " (an engine reads a later change within 15 s: repeat the command)"
     }
 }
 
@@ -252,7 +252,8 @@ pub fn drain_comes_to(host: &str, service: &HostService) -> Vec<String> {
         ),
     };
     lines.push(format!(
-        "{there}. It is disabled in Nova, and its instances are live-migrated away. Once it is empty of running instances, {host} is frozen."
+        "{there}. It is disabled in Nova, and its instances are live-migrated away. Once it is empty of running instances, {host} is \
+         frozen."
     ));
     lines
 }
@@ -316,7 +317,7 @@ impl Planner<'_> {
         let wanted = wish.order(&self.by, BTreeMap::new());
         for row in self.desk.find_recoveries(&filter).await? {
             let age = now.micros_since(row.opened_at).unsigned_abs() / 1_000_000;
-            if row.kind != wish.kind || age >= SAID_LATELY {
+            if row.kind != wish.kind || age >= REPEAT_WINDOW_SECONDS {
                 continue;
             }
             let story = self.desk.story(row.id).await?;
@@ -361,7 +362,7 @@ impl Planner<'_> {
         }
         let intent = self.audit.write(entry(AuditPhase::Intent, wanted)).await;
         intent.map_err(|source| ActionError::Unaudited {
-            not_done: "nothing was begun",
+            not_done: "nothing was started",
             source,
         })?;
         let new = NewPlan {
@@ -380,16 +381,16 @@ impl Planner<'_> {
             }
             Ok(PlanOutcome::Unknown) => (
                 Some(AuditResult::Permanent),
-                "the host is registered no more".to_owned(),
+                "the host is no longer registered".to_owned(),
             ),
             Err(error) => (Some(AuditResult::Transient), format!("{error}: {}", error.source)),
         };
-        let unaudited = self.audit.write(outcome).await.err().map(|error| {
-            format!(
-                "what came of it is not in the audit log: {error}: {}",
-                error.source
-            )
-        });
+        let unaudited = self
+            .audit
+            .write(outcome)
+            .await
+            .err()
+            .map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source));
         match planned? {
             PlanOutcome::Begun { recovery, .. } => Ok(BegunPlan {
                 unaudited,
@@ -399,10 +400,10 @@ impl Planner<'_> {
                 "recovery {id} (kind {of}) of {host} is not finished: `tachi recovery show {host} --follow`"
             ))),
             PlanOutcome::Held(id) => Err(refused(&format!(
-                "recovery {id} has taken {host} out of the reserve and is not over: `tachi recovery show {id} --follow`"
+                "recovery {id} uses {host} as its reserved host and has not ended: `tachi recovery show {id} --follow`"
             ))),
             PlanOutcome::Unknown => Err(refused(&format!(
-                "{host} has been taken out of its segment meanwhile"
+                "{host} has been removed from its segment meanwhile"
             ))),
         }
     }
@@ -410,5 +411,5 @@ impl Planner<'_> {
 
 /// Returns the error that nothing was started, with the reason.
 pub fn refused(why: &str) -> ActionError {
-    ActionError::Refused(format!("nothing was begun: {why}"))
+    ActionError::Refused(format!("nothing was started: {why}"))
 }

@@ -62,10 +62,10 @@ pub(crate) fn readings(evidence: &Value) -> Vec<String> {
     let line = |one: &Value| {
         let at = one.get("answered_at_us").and_then(Value::as_i64);
         let at = at.map_or_else(
-            || "at a time that is not kept".to_owned(),
+            || "at an unknown time".to_owned(),
             |at| Time(Timestamp::from_micros(at)).to_string(),
         );
-        format!("level {level} said {:?}, {at}", shown(one.get("said")))
+        format!("level {level} read {:?}, {at}", shown(one.get("said")))
     };
     let sentences = sentence.map(str::to_owned).into_iter();
     sentences.chain(list.iter().map(line)).collect()
@@ -92,7 +92,7 @@ mod tests {
         let kept = json!({"sentence": "a is off: bmc said so", "detail": {"level": 2, "readings": said}});
         let told = [
             "a is off: bmc said so",
-            "level 2 said \"off\", 2023-11-14T22:13:20.000Z",
+            "level 2 read \"off\", 2023-11-14T22:13:20.000Z",
         ];
         assert_eq!(readings(&kept), told);
         // The form that older versions have stored.

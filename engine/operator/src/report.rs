@@ -139,7 +139,7 @@ impl<'a> RecoveryReport<'a> {
     /// Returns the command that returns the host to service; `None` if it needs none.
     fn host_return(&self) -> Option<String> {
         let summary = &self.recovery.summary;
-        let is_away = summary.kind == RecoveryKind::Host && summary.life == Life::Watching;
+        let is_away = summary.kind == RecoveryKind::Host && awaits_return(summary);
         is_away.then(|| format!("tachi host return {}", summary.host))
     }
 
@@ -221,7 +221,7 @@ fn sentence(story: &RecoveryHistoryView) -> String {
     let mut text = match (moves.total, summary.kind, moves.succeeded == moves.total) {
         (_, RecoveryKind::Drain | RecoveryKind::Giveback, _) => {
             let message = summary.message.as_deref();
-            return format!("{}.", message.unwrap_or("Nothing is known of what came of it"));
+            return format!("{}.", message.unwrap_or("The outcome is unknown"));
         }
         (0, _, _) if summary.status == DISMISSED => {
             let why = summary.message.as_deref();
@@ -230,10 +230,7 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         (0, RecoveryKind::Host, _) => "No instance was moved.".to_owned(),
         (0, _, _) => format!(
             "{}.",
-            summary
-                .message
-                .as_deref()
-                .unwrap_or("Nothing is known of what came of it")
+            summary.message.as_deref().unwrap_or("The outcome is unknown")
         ),
         (1, _, true) => "Its instance is back".to_owned(),
         (total, _, true) => format!("All {total} instances are back"),
@@ -261,8 +258,9 @@ fn sentence(story: &RecoveryHistoryView) -> String {
         text.push('.');
     }
     match summary.life {
-        Life::Open => text.push_str(" It is not over."),
-        Life::Watching => text.push_str(" Its host is not back yet."),
+        Life::Open => text.push_str(" It is still open."),
+        Life::Watching if awaits_return(summary) => text.push_str(" Its host is not back yet."),
+        Life::Watching => text.push_str(" Its host is back, and its excluded instances are started."),
         Life::Closed => {}
     }
     text
@@ -287,7 +285,7 @@ fn moments(story: &RecoveryHistoryView) -> Vec<Milestone> {
     let reporters: Vec<String> = story.reporters.iter().map(ToString::to_string).collect();
     let mut all = vec![
         moment(
-            "noticed, as the report says",
+            "noticed, by the report",
             story.reported.as_ref().map(|one| one.generated_at),
             reporters.join("; "),
         ),
@@ -350,14 +348,16 @@ fn seconds_since(at: Timestamp, opened: Timestamp) -> f64 {
 /// Returns the entry of an instance that is not as it was before, whatever the reason.
 fn left(one: &InstanceView) -> Option<Left<'_>> {
     let how = match one.status {
-        _ if one.seen_to.is_some() => format!("seen to by {}", one.seen_to.as_deref().unwrap_or_default()),
+        _ if one.seen_to.is_some() => {
+            format!("acknowledged by {}", one.seen_to.as_deref().unwrap_or_default())
+        }
         Some(VmoveStatus::Succeeded) if one.message.is_none() => return None,
-        Some(VmoveStatus::Succeeded) => "back, with a remark".to_owned(),
+        Some(VmoveStatus::Succeeded) => "back, with a message".to_owned(),
         Some(VmoveStatus::Ignored) => "left where it was".to_owned(),
         Some(VmoveStatus::Failed) => "not back".to_owned(),
         Some(VmoveStatus::Ongoing) => "being moved".to_owned(),
         Some(VmoveStatus::Pending) => "to be moved".to_owned(),
-        None => "in a state that this version does not know".to_owned(),
+        None => "in a state that is unknown to this version".to_owned(),
     };
     let wait = one.waits.as_ref().filter(|wait| wait.what != WaitsFor::Nothing);
     Some(Left {
@@ -395,7 +395,7 @@ fn operator_actions(story: &RecoveryHistoryView) -> Vec<SaidWord<'_>> {
     let seen_to = story.instances.iter().filter_map(|one| {
         Some(SaidWord {
             by: one.seen_to.as_deref()?,
-            word: format!("seen to {} ({})", one.name, one.id),
+            word: format!("acknowledged {} ({})", one.name, one.id),
             at: None,
         })
     });
@@ -429,4 +429,11 @@ fn total(down: &Figures) -> String {
 #[expect(clippy::ref_option, reason = "so does the template give fields")]
 fn text<T: ToString>(value: &Option<T>) -> String {
     value.as_ref().map_or_else(String::new, ToString::to_string)
+}
+
+/// True if the recovery's host is not back yet.
+fn awaits_return(summary: &crate::recovery::RecoveryView) -> bool {
+    summary
+        .life
+        .awaits_return(summary.waits.as_ref().map(|wait| wait.what))
 }

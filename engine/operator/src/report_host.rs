@@ -88,7 +88,7 @@ pub async fn named(desk: &dyn OperatorJournal, wanted: &str) -> Result<HostView,
 }
 
 /// Returns the known fact that blocks a report, before anything is written.
-fn speaks_against(view: &HostView) -> Option<String> {
+fn report_blocker(view: &HostView) -> Option<String> {
     let host = &view.host.name;
     if let Some((id, Life::Open)) = view.recovery {
         return Some(format!(
@@ -100,12 +100,12 @@ fn speaks_against(view: &HostView) -> Option<String> {
     }
     Some(match view.why {
         Some(MaintenanceReason::Operator) | None => format!(
-            "{host} is in maintenance, and nothing of such a host is recovered; end that first: openstack segment host update \
+            "{host} is in maintenance, and such a host is not recovered; end that first: openstack segment host update \
              --on_maintenance False {} {host}",
             view.host.segment.id
         ),
         Some(MaintenanceReason::Recovery | MaintenanceReason::Process) => format!(
-            "{host} is in maintenance since it was recovered: `tachi host return {host}` tells how to bring it back"
+            "{host} is in maintenance since it was recovered: `tachi host return {host}` shows how to return it"
         ),
     })
 }
@@ -113,14 +113,14 @@ fn speaks_against(view: &HostView) -> Option<String> {
 /// Describes the host's state in Nova, as an engine last read it.
 pub fn seen_of(seen: &RegionSnapshot, host: &str) -> String {
     let Some(TimedFact { as_of, value }) = &seen.facts.computes else {
-        return format!("No engine has looked at Nova yet: whether it hears {host} is not known.");
+        return format!("No engine has read Nova yet: the state of {host} is unknown.");
     };
     let when = ago(*as_of, seen.now);
     let state = value.iter().find(|one| one.host == host).map(|one| one.up);
     let state = match state {
-        None => format!("Nova knew no compute service on {host} {when}"),
-        Some(true) => format!("Nova called {host} up {when}"),
-        Some(false) => format!("Nova called {host} down {when}"),
+        None => format!("Nova had no compute service on {host} {when}"),
+        Some(true) => format!("Nova showed {host} up {when}"),
+        Some(false) => format!("Nova showed {host} down {when}"),
     };
     let all = seen.situation.instances.as_ref();
     match all.map(|all| all.iter().filter(|one| *one.host == *host).count()) {
@@ -146,35 +146,35 @@ pub async fn preview(
     let host = &view.host.name;
     let fencing = match mode {
         FencingMode::Engine => format!(
-            "The engine fences {host} and proves it off before any instance is moved. If it stays up in Nova, it is not fenced, \
-             and the recovery shows it: `tachi fence off {host}` switches it off."
+            "The engine fences {host} and confirms it off before it moves an instance. If the host stays up in Nova, it is not fenced, \
+             and the recovery shows that: `tachi fence off {host}` powers it off."
         ),
         FencingMode::DryRun => format!(
-            "[fencing] mode is dry-run: the recovery tells what it would do with {host}, and does none of it."
+            "[fencing] mode is dry-run: the recovery shows what it would do with {host}, and does nothing."
         ),
         FencingMode::External => format!(
-            "[fencing] mode is external, so no engine switches {host} off: nothing is moved before somebody says that it is off, \
-             by a report with evidence or by `tachi recovery confirm-off`."
+            "[fencing] mode is external, so no engine powers {host} off: no instance is moved until the host is confirmed off, by a \
+             report with evidence or by `tachi recovery confirm-off`."
         ),
     };
     let mut lines = vec![nova, fencing];
     if !view.host.segment.enabled {
         lines.push(format!(
-            "Segment {} is disabled: the report is kept, and nothing begins before it is enabled.",
+            "Segment {} is disabled: the report is stored, and no recovery starts before it is enabled.",
             view.host.segment.name
         ));
     }
     let frozen = freezes.freezes().await?;
     for line in frozen.iter().filter(|line| freezes_host(line, view)) {
         lines.push(format!(
-            "{}: the report is kept, and nothing begins before that ends, or `{}` ends it.",
+            "{}: the report is stored, and no recovery starts before that ends, or `{}` ends it.",
             line.freeze.sentence(),
             line.freeze.thaw()
         ));
     }
     Ok(FailurePreview {
         host: host.clone(),
-        against: speaks_against(view),
+        against: report_blocker(view),
         consequences: lines,
     })
 }
@@ -250,7 +250,7 @@ impl FailureReport<'_> {
         now: Timestamp,
     ) -> Result<ReportOutcome, ActionError> {
         let host = &view.host.name;
-        if let Some(why) = speaks_against(view) {
+        if let Some(why) = report_blocker(view) {
             let open = view.recovery.filter(|(_, life)| *life == Life::Open);
             let outcome = match open {
                 Some((id, _)) => self.said_by_us(id).await?,
@@ -283,12 +283,12 @@ impl FailureReport<'_> {
             Ok(one) => (Some(AuditResult::Ok), format!("notification {}", one.id)),
             Err(error) => (Some(came_of(error)), error.to_string()),
         };
-        let unaudited = self.audit.write(outcome).await.err().map(|error| {
-            format!(
-                "what came of it is not in the audit log: {error}: {}",
-                error.source
-            )
-        });
+        let unaudited = self
+            .audit
+            .write(outcome)
+            .await
+            .err()
+            .map(|error| format!("its outcome is not in the audit log: {error}: {}", error.source));
         let accepted = match accepted {
             Ok(accepted) => accepted,
             Err(error) => return self.refused(host, error).await,
@@ -343,7 +343,7 @@ impl FailureReport<'_> {
 
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "the registry's other errors are about other things, or the database"
+        reason = "the registry's other errors do not concern a report, or are the database's"
     )]
     async fn refused(&self, host: &str, error: RegistryError) -> Result<ReportOutcome, ActionError> {
         match error {
@@ -362,7 +362,7 @@ impl FailureReport<'_> {
                     )
                 });
                 Err(ActionError::Refused(format!(
-                    "nothing was reported: the same was said of {host} within the last {} s \
+                    "nothing was reported: the same report of {host} came within the last {} s \
                      (duplicate_notification_detection_interval){which}",
                     self.window
                 )))
@@ -371,10 +371,10 @@ impl FailureReport<'_> {
                 "nothing was reported: {host} has been put in maintenance meanwhile"
             ))),
             RegistryError::UnknownHostName { .. } => Err(ActionError::Refused(format!(
-                "nothing was reported: {host} has been taken out of its segment meanwhile"
+                "nothing was reported: {host} has been removed from its segment meanwhile"
             ))),
             other => Err(ActionError::Failed(JournalError::new(
-                "reporting the host (it may have been written: see `tachi recovery list`)",
+                "reporting the host (the report may be stored: see `tachi recovery list`)",
                 other,
             ))),
         }

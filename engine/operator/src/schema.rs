@@ -9,7 +9,7 @@ use tachi_domain::freeze::FreezeScope;
 use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 use tachi_domain::power::Power;
 use tachi_domain::recovery::{Life, RecoveryKind};
-use tachi_domain::situation::{Aspect, FindingCode, Need, Protection, Severity};
+use tachi_domain::situation::{Aspect, DiskPlace, FindingCode, Need, Protection, Severity};
 use tachi_domain::{EndedBy, WaitsFor};
 use utoipa::PartialSchema;
 use utoipa::openapi::schema::{ObjectBuilder, SchemaType};
@@ -71,6 +71,10 @@ pub(crate) fn grade_or_null() -> Object {
 
 pub(crate) fn protection() -> Object {
     words(Protection::ALL.iter().map(|word| word.as_str()))
+}
+
+pub(crate) fn disk_place() -> Object {
+    words(DiskPlace::ALL.iter().map(|word| word.as_str()))
 }
 
 pub(crate) fn code() -> Object {

@@ -36,26 +36,25 @@ impl Fencing {
     pub fn line(&self) -> String {
         match (self.mode, &self.device) {
             (FencingMode::Engine, Some(device)) => {
-                format!("engine: the power of hosts is read and cut through {device}")
+                format!("engine: hosts are read and powered off through {device}")
             }
             (FencingMode::Engine, None) => {
-                "engine, but no power controller is configured: nothing can be confirmed off".into()
+                "engine, but no fence device is configured: no host can be confirmed off".into()
             }
             (FencingMode::DryRun, _) => {
-                "dry-run: what would be done is said, nothing is switched off and nothing recovered".into()
+                "dry-run: recoveries show what they would do, without power-off and evacuation".into()
             }
             (FencingMode::External, _) => {
                 let bare = match self.bare_normal {
                     BareNormal::Refuse => "without evidence it is refused".to_owned(),
                     BareNormal::Wait(time) => format!(
-                        "without evidence it counts after {} s of silence, as with Masakari: a host that runs on without its \
-                         nova-compute is then evacuated all the same; configure fence devices, or set [fencing] \
-                         normal_without_evidence = refuse",
+                        "without evidence it counts after {} s of silence, as with Masakari: a host that keeps running without its \
+                         nova-compute is then evacuated, too; configure fence devices, or set [fencing] normal_without_evidence = refuse",
                         time.as_secs()
                     ),
                 };
                 format!(
-                    "external: a notification's host_status NORMAL is taken for somebody else's proof; {bare}"
+                    "external: a notification's host_status NORMAL counts as proof by an external system; {bare}"
                 )
             }
         }

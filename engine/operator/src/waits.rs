@@ -24,7 +24,7 @@ pub struct WaitView {
     #[serde(rename = "for")]
     #[schema(schema_with = schema::waits_for)]
     pub what: WaitsFor,
-    /// The names of the guards or hosts that the wait is about; empty if there are none.
+    /// The names of the guards or hosts that the wait is about; for `local-disk` its end, in ISO 8601. Empty if there are none.
     #[schema(value_type = Vec<String>)]
     pub on: BTreeSet<String>,
     /// When the wait began.
@@ -51,10 +51,23 @@ impl From<&Wait> for WaitView {
     }
 }
 
+impl From<WaitView> for Wait {
+    fn from(view: WaitView) -> Self {
+        Self {
+            what: view.what,
+            on: view.on,
+            since: view.since.0,
+        }
+    }
+}
+
 impl WaitView {
     /// Returns the reason, followed by the guards or hosts in parentheses if there are any.
     pub fn about(&self) -> String {
         let on: Vec<&str> = self.on.iter().map(String::as_str).collect();
+        if let (WaitsFor::LocalDisk, Some(end)) = (self.what, on.first()) {
+            return format!("{}, until {end}", self.what.sentence());
+        }
         if on.is_empty() {
             self.what.sentence().to_owned()
         } else {
@@ -76,6 +89,10 @@ pub fn to_end_recovery(row: &RecoverySummary) -> Vec<String> {
         RecoveryKind::Host | RecoveryKind::Drain | RecoveryKind::Giveback => host.clone(),
         RecoveryKind::Vm | RecoveryKind::Process => id.to_string(),
     };
+    // Its instances need no operator, so they are not among those that wait for one.
+    if what(row.wait.as_ref()) == WaitsFor::LocalDisk {
+        return vec!["tachi instance list --recovering".to_owned()];
+    }
     let ways = what(row.wait.as_ref()).ended_by().iter();
     ways.map(|by| match by {
         EndedBy::Approve => format!("tachi recovery approve {name}"),
@@ -134,13 +151,13 @@ pub(crate) fn of_move(wait: &Wait, instance: &str, recovery: RecoveryId) -> Vec<
 /// Appends the meaning to a command, as a shell comment: an operator on call does not know the options by heart.
 pub fn explained(way: &str) -> String {
     let says = [
-        (" --running-on ", "it runs there, and Nova shows it there"),
+        (" --running-on ", "it runs there, as Nova shows"),
         (
             " --not-running-on ",
-            "you saw that it is not there: it is started elsewhere",
+            "it is not there, as you have checked: it is started elsewhere",
         ),
-        (" --retry", "Nova is asked again"),
-        (" --dismiss", "it stays as it is, and is listed no more"),
+        (" --retry", "the evacuation is requested again"),
+        (" --dismiss", "it stays as it is, and is no longer listed"),
     ];
     let effect = says.iter().find(|(word, _)| way.contains(word));
     effect.map_or_else(|| way.to_owned(), |(_, says)| format!("{way}    # {says}"))
@@ -189,7 +206,7 @@ mod tests {
         assert!(
             told.next_back()
                 .unwrap()
-                .ends_with("    # you saw that it is not there: it is started elsewhere")
+                .ends_with("    # it is not there, as you have checked: it is started elsewhere")
         );
         assert_eq!(explained("tachi recovery show x"), "tachi recovery show x");
         let given_up = to_end_move(&line(WaitsFor::GivenUp, &[]));

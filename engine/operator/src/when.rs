@@ -90,9 +90,9 @@ pub fn lasting(time: Duration) -> String {
 ///
 /// # Errors
 ///
-/// The text is no duration, or zero; for people.
+/// The text is not a duration, or zero; for people.
 pub fn span(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no time: write 45m, 2h, 1h30m or 1d");
+    let wrong = || format!("{text:?} is not a duration: write 45m, 2h, 1h30m or 1d");
     let (mut all, mut digits) = (0_u64, String::new());
     for one in text.trim().chars() {
         if one.is_ascii_digit() {
@@ -120,7 +120,7 @@ pub fn span(text: &str) -> Result<Duration, String> {
 ///
 /// # Errors
 ///
-/// The text is no time; for people.
+/// The text is not a time; for people.
 pub fn since(text: &str, now: Timestamp) -> Result<Timestamp, String> {
     let wrong = || format!("--since {text:?}: write 30m, 12h or 7d, or a time such as 2026-11-20T08:00:00");
     let text = text.trim();

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,7 +11,7 @@ use tachi_domain::entity::{Host, Segment, Stamps};
 use tachi_domain::forecast::{Capacity, Needs, Provider, Room};
 use tachi_domain::policy::{BareNormal, FencingMode};
 use tachi_domain::resources::Resources;
-use tachi_domain::situation::{ComputeService, Instance, RoomsState};
+use tachi_domain::situation::{ComputeService, FindingCode, Instance, RoomsState};
 use tachi_domain::{HostId, SegmentId, ServerId, Timestamp};
 use tachi_engine::ports::Fact;
 use tachi_engine::ports::engine_registry::{Backlog, EngineRow, EngineSignature};
@@ -104,6 +105,7 @@ fn instance(number: u128) -> Instance {
         name: format!("customer-{}-web-{number}", number % 200).into(),
         left: None,
         moving: false,
+        local_disk: None,
         marked: false,
         rest: None,
         needs: Some(Arc::new(Needs {
@@ -117,6 +119,12 @@ fn instance(number: u128) -> Instance {
             not_reckoned: None,
         })),
     }
+}
+
+/// The worst case: every instance is on the local disk of its host.
+fn on_local_disk(host: u128) -> (String, BTreeSet<ServerId>) {
+    let own = (host * EACH..(host + 1) * EACH).map(|number| instance(number).id);
+    (name(host), own.collect())
 }
 
 fn tables() -> Tables {
@@ -172,6 +180,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: Arc::new((0..HOSTS).map(on_local_disk).collect()),
     }
 }
 
@@ -187,6 +196,7 @@ fn look(kept: &[Fact], forecasts: &Forecasts, now: Timestamp) -> RegionSnapshot 
         has_devices: false,
         trouble: None,
         without: Vec::new(),
+        local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let watched = CloudSnapshot::from_kept(kept);
     RegionSnapshot::judged(
@@ -215,6 +225,9 @@ fn all_of_fifty_thousand_instances_weighs_so_much() {
     let segment = &seen.forecast.segments[0];
     assert_eq!(segment.hosts.len(), 1_000);
     assert_eq!(seen.situation.counts.unwrap().included(), 50_000);
+    let mut found = seen.situation.findings.iter();
+    let found = found.find(|one| one.code == FindingCode::LocalDisk).unwrap();
+    assert_eq!((found.subjects.len(), found.instances), (1_000, 50_000));
     assert_eq!(segment.worst.as_ref().unwrap().room, Room::Enough);
     // The next look is made while the last one is still told. The forecast is the same.
     let begun = Instant::now();

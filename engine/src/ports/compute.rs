@@ -8,6 +8,8 @@ use tachi_domain::nova::{Migration, Server, Service, VmState};
 use tachi_domain::reserved::{Aggregate, Resources};
 use tachi_domain::{MigrationId, ServerId, ServiceId, Timestamp};
 
+use super::inventory::Inventory;
+
 /// A failed call. Decisions depend on `fault`; `source` is for the log.
 #[derive(Debug, thiserror::Error)]
 #[error("{fault}")]
@@ -319,6 +321,6 @@ pub trait Aggregates: Send + Sync {
 }
 
 /// All Nova ports that an engine needs.
-pub trait NovaCalls: CloudLists + Compute + ServerCalls + Aggregates {}
+pub trait NovaCalls: CloudLists + Compute + ServerCalls + Aggregates + Inventory {}
 
-impl<T: CloudLists + Compute + ServerCalls + Aggregates> NovaCalls for T {}
+impl<T: CloudLists + Compute + ServerCalls + Aggregates + Inventory> NovaCalls for T {}

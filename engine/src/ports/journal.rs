@@ -193,6 +193,13 @@ pub trait Journal: Send + Sync {
         servers: &BTreeSet<ServerId>,
     ) -> Result<BTreeMap<ServerId, BTreeSet<String>>, JournalError>;
 
+    /// Returns the instances that a monitor bound to this host has last read as being on the host's local disk.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError>;
+
     /// Counts one contradiction for every reporter of a recovery that ended because its host was up in Nova all the time.
     /// Quarantines reporters that were contradicted too often, and returns the newly quarantined ones.
     ///

@@ -1,10 +1,11 @@
 //! Heartbeats of monitors. Those of a failed host's own monitors can contradict a claim that it is off; the others are
 //! for people and metrics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tachi_domain::ServerId;
 use tachi_domain::monitor::{MonitorKind, Signature};
 use tachi_domain::situation::Monitor;
 use tokio::time::Instant;
@@ -33,14 +34,17 @@ impl ReceivedHeartbeat {
 /// The store of monitor heartbeats.
 #[async_trait]
 pub trait Monitors: Send + Sync {
-    /// Writes heartbeats in place of the monitors' previous ones, and drops those that are too old. Returns the hosts
-    /// without a segment, whose heartbeats are not written.
+    /// Writes heartbeats in place of the monitors' previous ones, and drops those that are too old. Returns the monitors
+    /// whose heartbeats are not written, because their host is in no segment. A host monitor that watches a host of a
+    /// segment is written wherever it runs.
     ///
     /// # Errors
     ///
     /// The database failed. Some heartbeats may have been written.
-    async fn sign_monitors(&self, heartbeats: &[ReceivedHeartbeat])
-    -> Result<BTreeSet<String>, JournalError>;
+    async fn sign_monitors(
+        &self,
+        heartbeats: &[ReceivedHeartbeat],
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError>;
 
     /// Returns every monitor that ever sent a heartbeat, by host.
     ///
@@ -48,6 +52,13 @@ pub trait Monitors: Send + Sync {
     ///
     /// The database failed.
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError>;
+
+    /// Returns the instances on the local disk of each host that a monitor bound to the host has read.
+    ///
+    /// # Errors
+    ///
+    /// The database failed.
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError>;
 
     /// Removes a decommissioned monitor; `false` if there is none.
     ///

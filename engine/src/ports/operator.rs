@@ -9,7 +9,7 @@ use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::entity::{Host, Notification, Segment, Vmove};
 use tachi_domain::recovery::{InstanceResolution, Life, OperatorAction, OperatorCommand, RecoveryKind};
 use tachi_domain::{
-    Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait,
+    ApprovedWait, Elapsed, HostId, NotificationId, RecoveryId, Reporter, SegmentId, ServerId, Timestamp, Wait,
 };
 
 use super::JournalError;
@@ -284,6 +284,8 @@ pub enum ActionOutcome {
     /// Not written: a running older engine would receive only the last of several actions. An abort is written
     /// in spite of that.
     OlderEngine(String),
+    /// The recovery has another wait than the operator was shown, or none: nothing was written.
+    OtherWait(Option<Wait>),
 }
 
 /// The operator's side of the journal.
@@ -378,7 +380,7 @@ pub trait OperatorJournal: Send + Sync {
     /// The database failed.
     async fn steps(&self, id: RecoveryId) -> Result<Vec<StepLine>, JournalError>;
 
-    /// Submits an action on a recovery.
+    /// Submits an action on a recovery. Only an approval is refused because of `wait`.
     ///
     /// # Errors
     ///
@@ -387,6 +389,7 @@ pub trait OperatorJournal: Send + Sync {
         &self,
         id: RecoveryId,
         word: OperatorCommand,
+        wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError>;
 

@@ -122,6 +122,7 @@ fn instance<'a>(one: Instance<&'a RawValue>, needs: &mut SharedText<'a, Needs>) 
         name: one.name,
         left: one.left,
         moving: one.moving,
+        local_disk: one.local_disk,
         marked: one.marked,
         rest: one.rest,
         needs,

@@ -73,6 +73,7 @@ fn tables() -> Tables {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: Arc::default(),
     }
 }
 
@@ -93,6 +94,7 @@ fn operator_later_moves_in_the_journal_update_the_list() {
         name: format!("vm-{number}").into(),
         left: None,
         moving: true,
+        local_disk: None,
         marked: false,
         rest: None,
         needs: None,
@@ -170,6 +172,7 @@ fn operator_stored_facts_are_read_back_and_shared() {
         name: "a \"name\" of ü".into(),
         left: Some("because".to_owned()),
         moving: true,
+        local_disk: None,
         marked: true,
         rest: Some(Rest {
             why: StopReason::Due,

@@ -253,6 +253,7 @@ impl Roster {
                 needs: Needs::of(&server).map(|needs| self.needs.share(Arc::new(needs))),
                 moving: server.task_state.as_deref().is_some_and(is_move),
                 marked: policy.marks(&server),
+                local_disk: policy.local_disk.own(&server, policy.deadline),
                 name: server.name.into(),
             };
             if let Some(before) = before.filter(|before| *before != host) {

@@ -29,8 +29,8 @@ use crate::transaction::{Transaction, Tx, TxOutcome};
 use crate::{Store, StoreError};
 
 /// Message for an instance that Masakari had started to move when it was interrupted.
-const MAY_BE_LOCKED: &str = "Masakari's engine was interrupted and may have left the instance locked: look at locked and locked_reason \
-                             (openstack server show); if it is locked without a reason, and not by its owner, say openstack server unlock";
+const MAY_BE_LOCKED: &str = "Masakari's engine was interrupted and may have left the instance locked: check locked and locked_reason \
+    (openstack server show); if it is locked without a reason, and not by its owner, unlock it with openstack server unlock";
 
 /// The numbers of adopted notifications, by outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct AdoptionReport {
     pub opened: u64,
     /// Notifications about the subject of another open recovery, now `ignored`.
     pub joined: u64,
-    /// Notifications about which nothing can be done any more, now `failed`.
+    /// Notifications that are too old or cannot be handled, now `failed`.
     pub failed: u64,
 }
 
@@ -54,7 +54,7 @@ impl Store {
         let found = orphans(&self.db, false).await;
         found
             .map(|rows| rows.len())
-            .map_err(|stop| stop.store("looking for notifications that Masakari left open"))
+            .map_err(|stop| stop.store("counting the notifications that Masakari left open"))
     }
 
     /// Adopts the notifications that Masakari left open. Several engines may do so at once.
@@ -67,7 +67,7 @@ impl Store {
     #[instrument(name = "store::adopt", level = "debug", skip_all)]
     pub async fn adopt(&self, expiry: Duration) -> Result<AdoptionReport, StoreError> {
         let adopted = self.adopt_all(expiry, false).await;
-        adopted.map_err(|stop| stop.store("taking up a notification that Masakari left open"))
+        adopted.map_err(|stop| stop.store("adopting a notification that Masakari left open"))
     }
 
     /// Adopts the notifications that an API of Masakari has accepted: only those that are `new`. The others without one
@@ -80,7 +80,7 @@ impl Store {
     #[instrument(name = "store::adopt_new", level = "debug", skip_all)]
     pub async fn adopt_new(&self, expiry: Duration) -> Result<AdoptionReport, StoreError> {
         let adopted = self.adopt_all(expiry, true).await;
-        adopted.map_err(|stop| stop.store("taking up a notification that an API of Masakari has accepted"))
+        adopted.map_err(|stop| stop.store("adopting a notification that an API of Masakari has accepted"))
     }
 
     async fn adopt_all(&self, expiry: Duration, only_new: bool) -> Result<AdoptionReport, Stop> {
@@ -182,21 +182,21 @@ fn fate(known: &AdoptionFacts<'_>) -> AdoptionOutcome {
         return fail("left open by Masakari; its payload cannot be read".to_owned());
     };
     let Some(host) = known.host else {
-        return fail("left open by Masakari; its host is not registered any more".to_owned());
+        return fail("left open by Masakari; its host is no longer registered".to_owned());
     };
     // The age is taken from our own clock if the row has that time: a reporter's clock may be wrong by days.
     let since = row.created_at.unwrap_or(row.generated_time);
     let age = known.now.micros_since(from_column(since));
     if u128::try_from(age).is_ok_and(|age| age > known.expiry.as_micros()) {
         return fail(format!(
-            "left {} by Masakari; received more than notifications_expired_interval ({} s) before it was taken over",
+            "left {} by Masakari; received more than notifications_expired_interval ({} s) before it was adopted",
             row.status,
             known.expiry.as_secs()
         ));
     }
     if kind != RecoveryKind::Host && row.status == NotificationStatus::Running.as_str() {
         return fail(
-            "Masakari's engine ended while it worked on this, and nobody knows how far it came: please check"
+            "Masakari's engine ended while it worked on this, so the outcome is unknown: check the host and its instances"
                 .to_owned(),
         );
     }
@@ -297,7 +297,7 @@ impl Adopt<'_> {
                 )
                 .await?;
                 self.reason(tx, host, row, *kind).await?;
-                let message = format!("taken up from Masakari, which had left it {}", row.status);
+                let message = format!("adopted from Masakari, which had left it {}", row.status);
                 (NotificationStatus::New, message, VmoveStatus::Ignored)
             }
             (AdoptionOutcome::Open { .. }, None) => return Ok(()),

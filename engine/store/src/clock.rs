@@ -25,7 +25,7 @@ pub(crate) async fn server_time(db: &impl ConnectionTrait) -> Result<Option<Time
     let row = db
         .query_one_raw(Statement::from_string(backend, text.to_owned()))
         .await?
-        .ok_or_else(|| DbErr::RecordNotFound("the database does not tell the time".into()))?;
+        .ok_or_else(|| DbErr::RecordNotFound("the database returned no time".into()))?;
     Ok(Some(Timestamp::from_micros(row.try_get("", "micros")?)))
 }
 

@@ -15,7 +15,7 @@ use crate::server::{ANSWER, Health};
 use crate::sqlite;
 
 /// A wrapper of a connection that no statement can bypass. On `SQLite` it adapts the form of times, see
-/// [`sqlite::with_six_digits`]. On a server it limits the time of a response, and notes when the server is gone.
+/// [`sqlite::with_six_digits`]. On a server it limits the time of a response, and records a lost server.
 pub(crate) struct Conn<C> {
     pub(crate) db: C,
     /// The health of a server; `None` for `SQLite`.
@@ -50,7 +50,7 @@ impl<C> Conn<C> {
         Conn::new(db, self.health.clone())
     }
 
-    /// Waits for a response within a time limit, and notes if the server seems gone.
+    /// Waits for a response within a time limit, and records a server that seems lost.
     pub(crate) async fn answer<T>(
         &self,
         answer: impl Future<Output = Result<T, DbErr>> + Send,

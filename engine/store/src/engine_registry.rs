@@ -46,25 +46,25 @@ impl EngineRegistry for EngineTable {
             now: self.db.now(),
         };
         let signed = self.db.write(&sign).await;
-        signed.map_err(|stop| stop.journal("signing the roll of engines"))
+        signed.map_err(|stop| stop.journal("writing an engine's heartbeat"))
     }
 
     #[instrument(name = "store::strike", level = "debug", skip_all)]
     async fn strike(&self, name: &str) -> Result<(), JournalError> {
         let struck = self.db.write(&Deregister(name)).await;
-        struck.map_err(|stop| stop.journal("leaving the roll of engines"))
+        struck.map_err(|stop| stop.journal("deregistering an engine"))
     }
 
     #[instrument(name = "store::engines", level = "debug", skip_all)]
     async fn engines(&self) -> Result<Vec<EngineRow>, JournalError> {
         let read = engines(&self.db).await;
-        read.map_err(|stop| stop.journal("reading the roll of engines"))
+        read.map_err(|stop| stop.journal("reading the list of engines"))
     }
 
     #[instrument(name = "store::backlog", level = "debug", skip_all)]
     async fn backlog(&self) -> Result<Backlog, JournalError> {
         let counted = backlog(&self.db).await;
-        counted.map_err(|stop| stop.journal("counting what waits"))
+        counted.map_err(|stop| stop.journal("counting the backlog"))
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod host_reservation;
 pub(crate) mod host_state;
 pub(crate) mod instance_restart;
 pub(crate) mod job;
+pub(crate) mod local_disk;
 pub(crate) mod lock;
 pub(crate) mod meta;
 pub(crate) mod monitor;

@@ -58,7 +58,7 @@ pub enum StoreError {
 pub(crate) enum Failure {
     #[error(transparent)]
     Db(#[from] DbErr),
-    #[error("committing; it may or may not have been written")]
+    #[error("committing, which may or may not have taken effect")]
     Commit(#[source] DbErr),
     #[error("{table} {row}: {column} holds {value:?}")]
     Corrupt {

@@ -40,25 +40,25 @@ impl FactStore for FactTable {
     #[instrument(name = "store::take_round", level = "debug", skip_all)]
     async fn take_round(&self) -> Result<u64, JournalError> {
         let read = take_round(&self.db).await;
-        read.map_err(|stop| stop.journal("reading whose turn it is to watch"))
+        read.map_err(|stop| stop.journal("reading the number of the watcher's round"))
     }
 
     #[instrument(name = "store::write_facts", level = "debug", skip_all)]
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError> {
         let written = self.db.write(&Write { turn, round }).await;
-        written.map_err(|stop| stop.journal("writing what was seen of the cloud"))
+        written.map_err(|stop| stop.journal("writing the observations of the cloud"))
     }
 
     #[instrument(name = "store::put_facts", level = "debug", skip_all)]
     async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError> {
         let written = self.db.write(&Put(facts)).await;
-        written.map_err(|stop| stop.journal("writing what a command has seen"))
+        written.map_err(|stop| stop.journal("writing the observations of a command"))
     }
 
     #[instrument(name = "store::facts", level = "debug", skip_all)]
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
         let read = facts(&self.db, kind).await;
-        read.map_err(|stop| stop.journal("reading what was seen of the cloud"))
+        read.map_err(|stop| stop.journal("reading the observations of the cloud"))
     }
 }
 

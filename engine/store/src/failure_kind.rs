@@ -41,7 +41,7 @@ impl FailureKind {
     /// Classifies an error.
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "whatever else the library may say, it says of a statement or a row, not of the way to the database"
+        reason = "all other errors of the library concern a statement or a row, not the connection"
     )]
     pub(crate) fn of(error: &DbErr) -> Self {
         match error {

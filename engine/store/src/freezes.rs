@@ -28,7 +28,7 @@ use crate::{clock, lock};
 const LOCK: &str = "freezes";
 
 /// The reason that is recorded for a freeze that has expired.
-const BY_ITSELF: &str = "its time was over";
+const EXPIRED: &str = "expired";
 
 /// The freezes for people, and for the engine that maintains them. Separate from the journal, which reads them in every
 /// transaction.
@@ -73,7 +73,7 @@ impl Freezes for FreezeTable {
     async fn tend_freezes(&self, soon: Duration) -> Result<Vec<FreezeNews>, JournalError> {
         let now = self.db.now();
         let tended = self.db.write(&Tend { soon, now }).await;
-        tended.map_err(|stop| stop.journal("tending freezes"))
+        tended.map_err(|stop| stop.journal("updating expired freezes"))
     }
 }
 
@@ -285,7 +285,7 @@ impl Transaction for Tend {
             let frozen = line(&row, now)?;
             if row.until_at <= now.micros() {
                 let until = Timestamp::from_micros(row.until_at);
-                if end(tx, &[row.id], BY_ITSELF, until).await? == 1 {
+                if end(tx, &[row.id], EXPIRED, until).await? == 1 {
                     news.push(FreezeNews::Ended(frozen));
                 }
             } else if !row.noticed {

@@ -46,7 +46,7 @@ const fn right(table: &'static str, insert: Columns, update: Columns, delete: bo
 
 /// All tables. Every role may read all of them: none contains a secret, and the version of the schema can be detected
 /// only with all of them.
-const TABLES: [&str; 26] = [
+const TABLES: [&str; 27] = [
     "failover_segments",
     "hosts",
     "notifications",
@@ -67,6 +67,7 @@ const TABLES: [&str; 26] = [
     "fact",
     "tachi_freeze",
     "tachi_monitor",
+    "tachi_local_disk",
     "tachi_job",
     "tachi_refusal",
     "tachi_lock",
@@ -92,7 +93,7 @@ const OPENED: [&str; 13] = [
     "waits_since",
 ];
 
-const API: [Right; 9] = [
+const API: [Right; 10] = [
     right("failover_segments", Columns::All, Columns::All, false, true),
     right("hosts", Columns::All, Columns::All, false, true),
     right("notifications", Columns::All, Columns::None, false, true),
@@ -115,6 +116,8 @@ const API: [Right; 9] = [
     ),
     // The API may write anything into a monitor's row anyway. Operators delete monitors that were decommissioned.
     right("tachi_monitor", Columns::All, Columns::All, true, false),
+    // The API alone writes it; engines only read it.
+    right("tachi_local_disk", Columns::All, Columns::All, false, false),
     // Only people read this table, and an attacker who controls the API could just as well not record the rejections.
     right("tachi_refusal", Columns::All, Columns::All, true, false),
     right("tachi_lock", Columns::All, Columns::All, false, false),
@@ -238,7 +241,7 @@ impl Store {
         use sea_orm::ConnectionTrait as _;
         for statement in statements {
             let given = self.db.writer().db.execute_unprepared(statement).await;
-            given.map_err(|error| crate::error::Stop::from(error).store("giving a user its grants"))?;
+            given.map_err(|error| crate::error::Stop::from(error).store("granting privileges to a user"))?;
         }
         Ok(())
     }

@@ -17,7 +17,7 @@ use crate::error::Stop;
 /// Minimum distance of stored heartbeats. A heartbeat is replaced by the next one of its monitor if it came less than
 /// this after the one before. So the stored ones span more than the 8 s that two must be apart, however often a monitor
 /// sends.
-const APART_MS: u64 = 4_000;
+const MIN_DISTANCE_MS: u64 = 4_000;
 
 /// Limit of stored heartbeats per monitor.
 const MAX_STORED: usize = 4;
@@ -47,7 +47,7 @@ pub(crate) fn with(mut stored: Vec<StoredHeartbeat>, new: StoredHeartbeat) -> Ve
         return stored;
     }
     if let [.., before, last] = stored[..]
-        && last.up - before.up < APART_MS
+        && last.up - before.up < MIN_DISTANCE_MS
     {
         stored.pop();
     }

@@ -51,7 +51,7 @@ impl Jobs for JobTable {
             now,
         };
         let begun = self.db.write(&begin).await;
-        begun.map_err(|stop| stop.journal("beginning a job"))
+        begun.map_err(|stop| stop.journal("starting a job"))
     }
 
     #[instrument(name = "store::end_job", level = "debug", skip_all, fields(name, run))]
@@ -71,7 +71,7 @@ impl Jobs for JobTable {
             now,
         };
         let ended = self.db.write(&end).await;
-        ended.map_err(|stop| stop.journal("writing how a job ended"))
+        ended.map_err(|stop| stop.journal("storing the result of a job"))
     }
 }
 

@@ -46,6 +46,7 @@ use crate::convert::Cell;
 use crate::database::Database;
 use crate::entity::recovery;
 use crate::error::{Failure, Stop, is_unique_violation};
+use crate::local_disks;
 use crate::registry::RegistryTables;
 use crate::reporters;
 use crate::transaction::{Tx, roll_back};
@@ -131,7 +132,7 @@ impl Journal for JournalTables {
         {
             Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
             // It is unknown whether any claim is still held.
-            Err(stop) => vec![Err(stop.journal("beating for several recoveries")); beats.len()],
+            Err(stop) => vec![Err(stop.journal("renewing several claims")); beats.len()],
         }
     }
 
@@ -150,7 +151,7 @@ impl Journal for JournalTables {
     #[instrument(name = "store::release", level = "debug", skip_all, fields(recovery = %claim.id, claim.epoch))]
     async fn release(&self, claim: &Claim) -> Result<(), JournalError> {
         let released = self.db.write_journal(&claim::Release { claim }).await;
-        released.map_err(|stop| stop.journal("letting go of a recovery"))
+        released.map_err(|stop| stop.journal("releasing a recovery"))
     }
 
     #[instrument(name = "store::mark_rewound", level = "debug", skip_all, fields(recovery = %seen.id))]
@@ -162,25 +163,25 @@ impl Journal for JournalTables {
     #[instrument(name = "store::first_start", level = "debug", skip_all)]
     async fn first_start(&self) -> Result<Duration, JournalError> {
         let noted = host_records::first_start(&self.db).await;
-        noted.map_err(|stop| stop.journal("setting down the first start"))
+        noted.map_err(|stop| stop.journal("recording the first start"))
     }
 
     #[instrument(name = "store::standing", level = "debug", skip_all)]
     async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError> {
         let read = host_records::read(&self.db, lately).await;
-        read.map_err(|stop| stop.journal("reading how all hosts are"))
+        read.map_err(|stop| stop.journal("reading the state of all hosts"))
     }
 
     #[instrument(name = "store::proven_off", level = "debug", skip_all)]
     async fn proven_off(&self) -> Result<BTreeSet<String>, JournalError> {
         let read = self.causal(async |tx| proven_off(tx).await).await;
-        read.map_err(|stop| stop.journal("reading which hosts are confirmed off"))
+        read.map_err(|stop| stop.journal("reading the hosts that are confirmed off"))
     }
 
     #[instrument(name = "store::written_off", level = "debug", skip_all, fields(%host))]
     async fn written_off(&self, host: &str) -> Result<BTreeMap<ServerId, Vec<WrittenOff>>, JournalError> {
         let read = self.causal(async |tx| given_up::of_host(tx, host).await).await;
-        read.map_err(|stop| stop.journal("reading which evacuations were given up"))
+        read.map_err(|stop| stop.journal("reading the evacuations that were given up"))
     }
 
     #[instrument(name = "store::may_run", level = "debug", skip_all, fields(count = servers.len()))]
@@ -192,6 +193,12 @@ impl Journal for JournalTables {
             .causal(async |tx| given_up::may_run_of(tx, servers).await)
             .await;
         read.map_err(|stop| stop.journal("reading where instances may run"))
+    }
+
+    #[instrument(name = "store::local_disks", level = "debug", skip_all, fields(%host))]
+    async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError> {
+        let read = self.causal(async |tx| local_disks::of_host(tx, host).await).await;
+        read.map_err(|stop| stop.journal("reading which instances are on a local disk"))
     }
 
     #[instrument(name = "store::contradicted", level = "debug", skip_all, fields(recovery = %id))]
@@ -208,7 +215,7 @@ impl Journal for JournalTables {
     #[instrument(name = "store::reserve", level = "debug", skip_all, fields(%host))]
     async fn reserve(&self, host: HostId) -> Result<Vec<ReserveRow>, JournalError> {
         let read = reservations::reserve(self.db.reader(), host, self.db.now()).await;
-        read.map_err(|stop| stop.journal("reading which hosts are in reserve"))
+        read.map_err(|stop| stop.journal("reading the reserved hosts"))
     }
 }
 

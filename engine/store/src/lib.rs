@@ -39,6 +39,7 @@ mod insert;
 mod jobs;
 mod journal;
 mod list;
+mod local_disks;
 mod lock;
 mod machines;
 mod mariadb;

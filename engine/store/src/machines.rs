@@ -44,7 +44,7 @@ impl Machines for MachineTable {
                 .map(|entry| vec![entry]),
             _ => known_of(self.db.reader(), devices).await,
         };
-        read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
+        read.map_err(|stop| stop.journal("reading the machines behind the fence devices"))
     }
 
     async fn register(&self, new: &[NewMachine]) -> Result<usize, JournalError> {
@@ -53,7 +53,7 @@ impl Machines for MachineTable {
             now: self.db.now(),
         };
         let recorded = self.db.write(&learn).await;
-        recorded.map_err(|stop| stop.journal("learning which machines the fence devices switch"))
+        recorded.map_err(|stop| stop.journal("storing new machines behind the fence devices"))
     }
 
     async fn note(
@@ -68,7 +68,7 @@ impl Machines for MachineTable {
             now: self.db.now(),
         };
         let noted = self.db.write(&note).await;
-        noted.map_err(|stop| stop.journal("noting which machine a fence device switches"))
+        noted.map_err(|stop| stop.journal("storing the machine behind a fence device"))
     }
 
     async fn confirm(
@@ -86,12 +86,12 @@ impl Machines for MachineTable {
             now: self.db.now(),
         };
         let confirmed = self.db.write(&confirm).await;
-        confirmed.map_err(|stop| stop.journal("confirming which machine a fence device switches"))
+        confirmed.map_err(|stop| stop.journal("confirming the machine behind a fence device"))
     }
 
     async fn machines(&self) -> Result<Vec<MachineLine>, JournalError> {
         let read = lines(&self.db).await;
-        read.map_err(|stop| stop.journal("reading which machines the fence devices switch"))
+        read.map_err(|stop| stop.journal("reading the machines behind the fence devices"))
     }
 }
 
@@ -257,7 +257,7 @@ impl Transaction for Learn<'_> {
                 row.answered_at = Set(None);
             });
             match written.await {
-                // Another engine is learning at the same time, so the rest is learned next time.
+                // Another engine is storing machines at the same time; the next round stores the rest.
                 Err(Stop::Failed(Failure::Db(error))) if is_unique_violation(&error) => {
                     return Ok(TxOutcome::Undo(0));
                 }

@@ -116,7 +116,7 @@ async fn set_up(
         .await?;
     if row.try_get::<i64, _>(0)? != 0 {
         return Err(Error::Io(std::io::Error::other(
-            "the server is read-only: it is no primary",
+            "the server is read-only, so it is not the primary",
         )));
     }
     row.try_get(1)

@@ -52,7 +52,7 @@ impl Store {
                 outcome => {
                     let report = outcome.map_err(StoreError::Schema)?;
                     let filled = facts::fill(self.db.writer()).await;
-                    filled.map_err(|stop| stop.store("filling in what older versions have left"))?;
+                    filled.map_err(|stop| stop.store("filling in columns that older versions left empty"))?;
                     return Ok(report);
                 }
             }

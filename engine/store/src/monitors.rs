@@ -6,12 +6,12 @@ use async_trait::async_trait;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _,
-    QuerySelect as _, QueryTrait as _, Set,
+    QuerySelect as _, QueryTrait as _, Select, Set,
 };
 use serde::{Deserialize, Serialize};
-use tachi_domain::Timestamp;
 use tachi_domain::monitor::{Guests, HeartbeatUse, LostPlanes, MonitorKind, Notice, Signature};
 use tachi_domain::situation::Monitor;
+use tachi_domain::{ServerId, Timestamp};
 use tachi_engine::ports::{JournalError, Monitors, ReceivedHeartbeat};
 use tracing::instrument;
 
@@ -22,10 +22,17 @@ use crate::entity::host;
 use crate::entity::monitor::{ActiveModel, Column, Entity, Model};
 use crate::error::{Failure, Stop};
 use crate::heartbeats::{self, StoredHeartbeat};
+use crate::local_disks;
 use crate::transaction::{Transaction, Tx, TxOutcome};
 
 /// Limit of heartbeats per statement.
 const BATCH: usize = 64;
+
+/// Limit of host monitors on hosts in no segment. More than a region has control nodes; invented names cannot fill the table.
+const MAX_OUTSIDE: usize = 64;
+
+/// The number of watched hosts that are looked up for a monitor on a host in no segment.
+const WATCHED: usize = 50;
 
 #[derive(Clone)]
 pub struct MonitorTable {
@@ -44,12 +51,12 @@ impl Monitors for MonitorTable {
     async fn sign_monitors(
         &self,
         heartbeats: &[ReceivedHeartbeat],
-    ) -> Result<BTreeSet<String>, JournalError> {
+    ) -> Result<BTreeSet<(String, MonitorKind)>, JournalError> {
         let now = self.db.now();
         let mut strangers = BTreeSet::new();
         for received in heartbeats.chunks(BATCH) {
             let written = self.db.write(&HeartbeatRow { received, now }).await;
-            strangers.extend(written.map_err(|stop| stop.journal("writing the signatures of monitors"))?);
+            strangers.extend(written.map_err(|stop| stop.journal("writing the heartbeats of monitors"))?);
         }
         Ok(strangers)
     }
@@ -57,13 +64,19 @@ impl Monitors for MonitorTable {
     #[instrument(name = "store::monitors", level = "debug", skip_all)]
     async fn monitors(&self) -> Result<Vec<Monitor>, JournalError> {
         let read = list(&self.db).await;
-        read.map_err(|stop| stop.journal("reading the signatures of monitors"))
+        read.map_err(|stop| stop.journal("reading the heartbeats of monitors"))
+    }
+
+    #[instrument(name = "store::all_local_disks", level = "debug", skip_all)]
+    async fn local_disks(&self) -> Result<BTreeMap<String, BTreeSet<ServerId>>, JournalError> {
+        let read = local_disks::all(self.db.reader()).await;
+        read.map_err(|stop| stop.journal("reading which instances are on a local disk"))
     }
 
     #[instrument(name = "store::forget_monitor", level = "debug", skip_all, fields(host, %kind))]
     async fn forget_monitor(&self, host: &str, kind: MonitorKind) -> Result<bool, JournalError> {
         let forgotten = self.db.write(&Forget { host, kind }).await;
-        forgotten.map_err(|stop| stop.journal("forgetting a monitor"))
+        forgotten.map_err(|stop| stop.journal("removing a monitor"))
     }
 }
 
@@ -108,6 +121,7 @@ fn monitor(row: Model) -> Result<Monitor, Failure> {
             planes: says.planes,
             processes_down: says.processes_down,
             boot: None,
+            local_disks: None,
             heartbeat_use: says.heartbeats,
         },
     })
@@ -145,7 +159,64 @@ struct HeartbeatRow<'a> {
     now: Timestamp,
 }
 
+/// Returns those of the names that are registered.
+async fn registered(tx: &Tx, names: BTreeSet<&str>) -> Result<BTreeSet<String>, Stop> {
+    if names.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let known: Vec<String> = registered_names()
+        .filter(host::Column::Name.is_in(names))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    Ok(known.into_iter().collect())
+}
+
+fn registered_names() -> Select<host::Entity> {
+    host::Entity::find()
+        .select_only()
+        .column(host::Column::Name)
+        .filter(host::Column::Deleted.eq(0))
+}
+
 impl HeartbeatRow<'_> {
+    /// Returns the hosts in no segment whose host monitor watches a host of a segment, such as control nodes.
+    async fn outside(&self, tx: &Tx, known: &BTreeSet<String>) -> Result<BTreeSet<String>, Stop> {
+        let all = self.received.iter().map(|one| &one.signature);
+        let all: Vec<&Signature> = all
+            .filter(|one| one.kind == MonitorKind::Host && !known.contains(&one.host))
+            .collect();
+        let watched = all.iter().flat_map(|one| one.watches.iter().take(WATCHED));
+        let watched = registered(tx, watched.map(String::as_str).collect()).await?;
+        let watching = all.into_iter().filter(|one| {
+            one.watches
+                .iter()
+                .take(WATCHED)
+                .any(|name| watched.contains(name))
+        });
+        let mut hosts: BTreeSet<String> = watching.map(|one| one.host.clone()).collect();
+        if hosts.is_empty() {
+            return Ok(hosts);
+        }
+        let stored: Vec<String> = Entity::find()
+            .select_only()
+            .column(Column::Host)
+            .filter(Column::Kind.eq(MonitorKind::Host.as_str()))
+            .filter(Column::Host.not_in_subquery(registered_names().into_query()))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        let stored: BTreeSet<String> = stored.into_iter().collect();
+        let mut free = MAX_OUTSIDE.saturating_sub(stored.len());
+        hosts.retain(|host| {
+            let is_new = !stored.contains(host);
+            let fits = !is_new || free > 0;
+            free = free.saturating_sub(usize::from(is_new));
+            fits
+        });
+        Ok(hosts)
+    }
+
     /// Reads the stored heartbeats of these monitors, by host and kind, if they are of the given boot.
     async fn stored(
         tx: &Tx,
@@ -179,29 +250,25 @@ impl HeartbeatRow<'_> {
 
 #[async_trait]
 impl Transaction for HeartbeatRow<'_> {
-    type Output = BTreeSet<String>;
+    type Output = BTreeSet<(String, MonitorKind)>;
 
-    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<String>>, Stop> {
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<BTreeSet<(String, MonitorKind)>>, Stop> {
         let names: BTreeSet<&str> = self
             .received
             .iter()
             .map(|one| one.signature.host.as_str())
             .collect();
         let now = clock::now(tx, self.now).await?;
-        let known: Vec<String> = host::Entity::find()
-            .select_only()
-            .column(host::Column::Name)
-            .filter(host::Column::Name.is_in(names.iter().copied()))
-            .filter(host::Column::Deleted.eq(0))
-            .into_tuple()
-            .all(tx)
-            .await?;
-        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+        let known = registered(tx, names).await?;
+        let outside = self.outside(tx, &known).await?;
+        let is_written = |one: &Signature| {
+            known.contains(&one.host) || (one.kind == MonitorKind::Host && outside.contains(&one.host))
+        };
         // Only the last heartbeat of each monitor is kept: a statement cannot write the same row twice.
         let last: BTreeMap<(&str, MonitorKind), &ReceivedHeartbeat> = self
             .received
             .iter()
-            .filter(|one| known.contains(one.signature.host.as_str()) && one.is_current())
+            .filter(|one| is_written(&one.signature) && one.is_current())
             .map(|one| ((one.signature.host.as_str(), one.signature.kind), one))
             .collect();
         let mut before = Self::stored(tx, &last).await?;
@@ -247,8 +314,13 @@ impl Transaction for HeartbeatRow<'_> {
             let insert = Entity::insert_many(rows).on_conflict(over);
             tx.execute(&insert.into_query()).await?;
         }
-        let strangers = names.into_iter().filter(|name| !known.contains(name));
-        Ok(TxOutcome::Keep(strangers.map(str::to_owned).collect()))
+        let readings = local_disks::of_registered(last.values(), &known);
+        local_disks::write(tx, &readings, now).await?;
+        let all = self.received.iter().map(|one| &one.signature);
+        let strangers = all.filter(|one| !is_written(one));
+        Ok(TxOutcome::Keep(
+            strangers.map(|one| (one.host.clone(), one.kind)).collect(),
+        ))
     }
 }
 
@@ -272,7 +344,7 @@ impl Transaction for Forget<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::time::Duration;
 
     use tachi_domain::monitor::{Boot, BootHeartbeats, Resume};
@@ -282,7 +354,7 @@ mod tests {
     use super::*;
     use crate::testing::Bench;
 
-    fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
+    pub(crate) fn signature(host: &str, kind: MonitorKind, watches: &[&str]) -> Signature {
         Signature {
             host: host.to_owned(),
             kind,
@@ -295,11 +367,12 @@ mod tests {
             planes: None,
             processes_down: BTreeMap::new(),
             boot: None,
+            local_disks: None,
             heartbeat_use: HeartbeatUse::Unknown,
         }
     }
 
-    fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
+    pub(crate) fn received(signatures: &[Signature]) -> Vec<ReceivedHeartbeat> {
         let one = |signature: &Signature| ReceivedHeartbeat {
             signature: signature.clone(),
             received: Instant::now(),
@@ -453,7 +526,7 @@ mod tests {
         )]));
         twice[2].processes_down.insert("libvirtd".to_owned(), since);
         let strangers = table.sign_monitors(&received(&twice)).await.unwrap();
-        assert_eq!(strangers.into_iter().collect::<Vec<_>>(), ["nobody"]);
+        assert_eq!(strangers, [("nobody".to_owned(), MonitorKind::Host)].into());
         let all = table.monitors().await.unwrap();
         assert_eq!(all.len(), 71);
         let one = all.iter().find(|one| one.said.kind == MonitorKind::Host).unwrap();
@@ -463,5 +536,44 @@ mod tests {
         assert!(!table.forget_monitor("cmp1", MonitorKind::Host).await.unwrap());
         assert_eq!(table.monitors().await.unwrap().len(), 70);
         assert!(table.sign_monitors(&[]).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_host_monitor_on_a_control_node_counts_if_it_watches_a_registered_host() {
+        let bench = Bench::new().await;
+        let segment = bench.segment("s1").await;
+        bench.host(&segment, "cmp1").await;
+        let table = bench.store.monitors();
+        let sent = [
+            signature("ctl1", MonitorKind::Host, &["cmp1", "cmp2"]),
+            signature("ctl1", MonitorKind::Process, &[]),
+            signature("ctl2", MonitorKind::Host, &["cmp2"]),
+        ];
+        let refused = table.sign_monitors(&received(&sent)).await.unwrap();
+        let expected = [
+            ("ctl1".to_owned(), MonitorKind::Process),
+            ("ctl2".to_owned(), MonitorKind::Host),
+        ];
+        assert_eq!(refused, expected.into());
+        let all = table.monitors().await.unwrap();
+        assert_eq!(
+            all.iter().map(|one| one.said.clone()).collect::<Vec<_>>(),
+            sent[..1]
+        );
+
+        // Invented names fill no table, and displace nobody.
+        let many: Vec<Signature> = (0..2 * MAX_OUTSIDE)
+            .map(|n| signature(&format!("x{n}"), MonitorKind::Host, &["cmp1"]))
+            .collect();
+        let refused = table.sign_monitors(&received(&many)).await.unwrap();
+        assert_eq!(refused.len(), MAX_OUTSIDE + 1);
+        assert_eq!(table.monitors().await.unwrap().len(), MAX_OUTSIDE);
+        assert!(
+            table
+                .sign_monitors(&received(&sent[..1]))
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -76,7 +76,7 @@ impl Store {
             })
         };
         read.await
-            .map_err(|stop: Stop| stop.store("reading what is open"))
+            .map_err(|stop: Stop| stop.store("reading the open work"))
     }
 
     /// Reads the reporters of the newest notifications, once the database has been taken over.
@@ -122,7 +122,7 @@ impl Store {
             Ok(found)
         };
         read.await
-            .map_err(|stop: Stop| stop.store("reading who has reported"))
+            .map_err(|stop: Stop| stop.store("reading the reporters"))
     }
 }
 

@@ -14,7 +14,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder a
 use tachi_domain::entity::Vmove;
 use tachi_domain::recovery::{InstanceResolution, OperatorCommand};
 use tachi_domain::situation::MutedReporter;
-use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp};
+use tachi_domain::{ApprovedWait, NotificationId, RecoveryId, ServerId, Timestamp};
 use tachi_engine::ports::journal::PeerClaim;
 use tachi_engine::ports::operator::{
     ActionOutcome, MoveFilter, MoveLine, RecoveryFilter, RecoveryHistory, RecoverySummary, RetryOutcome,
@@ -60,7 +60,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::claims", level = "debug", skip_all)]
     async fn claims(&self) -> Result<Vec<PeerClaim>, JournalError> {
         let read = unsettled(&self.db).await;
-        read.map_err(|stop| stop.journal("reading who has which recovery"))
+        read.map_err(|stop| stop.journal("reading the claims of recoveries"))
     }
 
     #[instrument(name = "store::moves", level = "debug", skip_all)]
@@ -72,7 +72,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::moved", level = "debug", skip_all)]
     async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError> {
         let listed = moves::moved(&self.db, notifications).await;
-        listed.map_err(|stop| stop.journal("listing what became of instances"))
+        listed.map_err(|stop| stop.journal("listing the results of instances"))
     }
 
     #[instrument(name = "store::see_to", level = "debug", skip_all, fields(recovery = %id, %server))]
@@ -89,7 +89,7 @@ impl OperatorJournal for DeskTables {
             at: self.db.now(),
         };
         let outcome = self.db.write(&acknowledge).await;
-        outcome.map_err(|stop| stop.journal("writing that somebody has seen to an instance"))
+        outcome.map_err(|stop| stop.journal("acknowledging an instance"))
     }
 
     #[instrument(name = "store::story", level = "debug", skip_all, fields(recovery = %id))]
@@ -101,7 +101,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::past", level = "debug", skip_all)]
     async fn past(&self, host: &str, span: Span) -> Result<Option<Past>, JournalError> {
         let read = past::past(&self.db, host, span).await;
-        read.map_err(|stop| stop.journal("reading what is kept of a host"))
+        read.map_err(|stop| stop.journal("reading the past of a host"))
     }
 
     #[instrument(name = "store::region", level = "debug", skip_all)]
@@ -113,7 +113,7 @@ impl OperatorJournal for DeskTables {
     #[instrument(name = "store::retry", level = "debug", skip_all, fields(recovery = %id))]
     async fn retry(&self, id: RecoveryId, by: &str) -> Result<RetryOutcome, JournalError> {
         let retried = retry::retry(&self.registry, id, by).await;
-        retried.map_err(|stop| stop.journal("asking for another attempt"))
+        retried.map_err(|stop| stop.journal("requesting another attempt"))
     }
 
     #[instrument(name = "store::steps", level = "debug", skip_all, fields(recovery = %id))]
@@ -127,16 +127,18 @@ impl OperatorJournal for DeskTables {
         &self,
         id: RecoveryId,
         word: OperatorCommand,
+        wait: &ApprovedWait,
         by: &str,
     ) -> Result<ActionOutcome, JournalError> {
         let say = say::Say {
             id,
             word,
+            wait,
             by,
             at: self.db.now(),
         };
         let outcome = self.db.write(&say).await;
-        outcome.map_err(|stop| stop.journal("saying a word about a recovery"))
+        outcome.map_err(|stop| stop.journal("recording an action on a recovery"))
     }
 
     #[instrument(name = "store::say_of", level = "debug", skip_all, fields(recovery = %id, server = %word.server))]
@@ -146,7 +148,7 @@ impl OperatorJournal for DeskTables {
         word: &InstanceResolution,
     ) -> Result<ActionOutcome, JournalError> {
         let outcome = self.db.write(&move_words::SayOf { id, word }).await;
-        outcome.map_err(|stop| stop.journal("saying a word about an instance"))
+        outcome.map_err(|stop| stop.journal("recording the resolution of an instance"))
     }
 
     #[instrument(name = "store::muted_reporters", level = "debug", skip_all)]
@@ -159,7 +161,7 @@ impl OperatorJournal for DeskTables {
     async fn unmute_reporter(&self, number: i64) -> Result<Option<MutedReporter>, JournalError> {
         let lifted = self.db.write(&reporters::Lift { number }).await;
         self.registry.set_aside.forget();
-        lifted.map_err(|stop| stop.journal("letting a reporter be heard again"))
+        lifted.map_err(|stop| stop.journal("unmuting a reporter"))
     }
 }
 
@@ -355,14 +357,24 @@ mod tests {
             let heard = bench
                 .store
                 .desk()
-                .submit(claimed.id, OperatorCommand::Approve, "alice")
+                .submit(
+                    claimed.id,
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "alice",
+                )
                 .await
                 .unwrap();
             assert_eq!(heard, said, "{life}");
             let unknown = bench
                 .store
                 .desk()
-                .submit(RecoveryId(Uuid::nil()), OperatorCommand::Approve, "alice")
+                .submit(
+                    RecoveryId(Uuid::nil()),
+                    OperatorCommand::Approve,
+                    &ApprovedWait::Current,
+                    "alice",
+                )
                 .await;
             assert_eq!(unknown.unwrap(), ActionOutcome::Unknown);
         }

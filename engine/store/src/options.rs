@@ -118,14 +118,14 @@ impl StoreOptions {
             "sqlite" => {}
             "mysql" | "mariadb" => return server(ServerKind::MariaDb, "mysql"),
             "postgres" | "postgresql" => return server(ServerKind::Postgres, "postgres"),
-            _ => return Err(wrong("is neither of sqlite nor of mysql nor of postgresql")),
+            _ => return Err(wrong("is not a sqlite, mysql or postgresql URL")),
         }
         let rest = rest
             .strip_prefix("//")
-            .ok_or_else(|| wrong("must begin with sqlite://"))?;
+            .ok_or_else(|| wrong("must start with sqlite://"))?;
         match rest.strip_prefix('/') {
             None if rest.is_empty() => Ok(Self::memory()),
-            None => Err(wrong("must not name a host; a path begins with a third slash")),
+            None => Err(wrong("must not name a host; a path starts with a third slash")),
             Some("" | ":memory:") => Ok(Self::memory()),
             Some(path) => Ok(Self::file(path.split('?').next().unwrap_or(path))),
         }

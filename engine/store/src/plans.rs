@@ -8,10 +8,10 @@ use sea_orm::{
     ActiveModelTrait as _, ColumnTrait as _, Condition, EntityTrait as _, QueryFilter as _, QueryOrder as _,
     QuerySelect as _, Set,
 };
-use tachi_domain::Timestamp;
 use tachi_domain::entity::notification::{NotificationStatus, NotificationType};
 use tachi_domain::entity::vmove::VmoveStatus;
 use tachi_domain::recovery::{Life, RecoveryKind, open_key};
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::JournalError;
 use tachi_engine::ports::plans::{MovedAway, NewPlan, PlanOutcome, Plans};
 use tracing::instrument;
@@ -45,13 +45,13 @@ impl Plans for PlanTables {
     async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError> {
         let now = self.db.now();
         let planned = self.db.write(&Begin { new, now }).await;
-        planned.map_err(|stop| stop.journal("writing what is planned"))
+        planned.map_err(|stop| stop.journal("storing a plan"))
     }
 
     #[instrument(name = "store::moved_away", level = "debug", skip_all, fields(host))]
     async fn moved_away(&self, host: &str) -> Result<Vec<MovedAway>, JournalError> {
         let listed = moved_away(&self.db, host).await;
-        listed.map_err(|stop| stop.journal("listing what was moved away from a host"))
+        listed.map_err(|stop| stop.journal("listing the instances that were moved away from a host"))
     }
 }
 
@@ -136,14 +136,17 @@ impl Transaction for Begin<'_> {
     }
 }
 
-/// Returns the host's own recovery, if it is open or watches for the host's return.
+/// Returns the host's own recovery, if it is open or watches for the host's return. One that only starts the excluded instances of a host
+/// that is back does not count.
 async fn host_recovery(tx: &Tx, host: &host::Model) -> Result<Option<recovery::Model>, Stop> {
     let at_work = recovery::Column::Life
         .eq(Life::Open.as_str())
         .and(recovery::Column::OpenKey.is_not_null());
-    let theirs = Condition::any()
-        .add(at_work)
-        .add(recovery::Column::Life.eq(Life::Watching.as_str()));
+    let is_back = recovery::Column::WaitsFor.eq(WaitsFor::Start.as_str());
+    let watching = Condition::all()
+        .add(recovery::Column::Life.eq(Life::Watching.as_str()))
+        .add(recovery::Column::WaitsFor.is_null().or(is_back.not()));
+    let theirs = Condition::any().add(at_work).add(watching);
     Ok(recovery::Entity::find()
         .filter(recovery::Column::Kind.eq(RecoveryKind::Host.as_str()))
         .filter(recovery::Column::HostUuid.eq(&host.uuid))

@@ -77,7 +77,7 @@ async fn set_up(connection: &mut PgConnection) -> Result<(), Error> {
     let row = connection.fetch_one("SHOW transaction_read_only").await?;
     if row.try_get::<String, _>(0)? != "off" {
         return Err(Error::Io(std::io::Error::other(
-            "the server is read-only: it is no primary",
+            "the server is read-only, so it is not the primary",
         )));
     }
     Ok(())

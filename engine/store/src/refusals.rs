@@ -37,7 +37,7 @@ impl RefusalLog for RefusalTable {
     async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError> {
         for rows in rows.chunks(BATCH) {
             let written = self.db.write(&Count { rows }).await;
-            written.map_err(|stop| stop.journal("counting refused reports"))?;
+            written.map_err(|stop| stop.journal("counting rejected reports"))?;
         }
         Ok(())
     }
@@ -46,7 +46,7 @@ impl RefusalLog for RefusalTable {
     async fn forget_refusals(&self, before: Timestamp) -> Result<(), JournalError> {
         let most = MOST_KEPT;
         let forgotten = self.db.write(&Forget { before, most }).await;
-        forgotten.map_err(|stop| stop.journal("forgetting refused reports"))
+        forgotten.map_err(|stop| stop.journal("deleting rejected reports"))
     }
 }
 

@@ -31,12 +31,12 @@ use crate::{clock, lock};
 /// the limit permits.
 const LOCK: &str = "reporters";
 
-/// Limit of recoveries, the latest ones, in which reporters without a host are counted.
+/// Limit of the newest recoveries in which reporters without a host are counted.
 const LATEST: u64 = 1_000;
 
 /// Minimum number of hosts with contradicted claims. Claims about a single host may be a conflict with that host, and
 /// an attacker who controls it decides what Nova shows of it.
-const HOSTS: usize = 2;
+const MIN_HOSTS: usize = 2;
 
 /// Limit of hosts named in the reason.
 const NAMED: usize = 5;
@@ -245,7 +245,7 @@ impl RecordContradiction {
             .await?;
         let times = hosts.len();
         let named: BTreeSet<String> = hosts.into_iter().collect();
-        if times < usize::try_from(self.rules.limit).unwrap_or(usize::MAX) || named.len() < HOSTS {
+        if times < usize::try_from(self.rules.limit).unwrap_or(usize::MAX) || named.len() < MIN_HOSTS {
             return Ok(None);
         }
         let more = named.len().saturating_sub(NAMED);
@@ -256,7 +256,7 @@ impl RecordContradiction {
             String::new()
         };
         Ok(Some(format!(
-            "within {} s it has reported {times} times that a host is down which Nova heard all the time: {}{more}",
+            "within {} s it has reported {times} times a host as down that was up in Nova all the time: {}{more}",
             self.rules.window.as_secs(),
             named.join(", ")
         )))

@@ -30,10 +30,10 @@ pub(crate) const ANSWER: Duration = Duration::from_secs(20);
 const JOURNAL_WAIT: Duration = Duration::from_secs(5);
 
 /// Timeout for opening the first connection.
-const FIRST: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Idle time after which a connection is tested before it is used.
-const IDLE: Duration = Duration::from_secs(20);
+const TEST_AFTER_IDLE: Duration = Duration::from_secs(20);
 
 /// The user of a pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,10 +109,10 @@ impl Health {
     /// True if a connection with this idle time is tested before use.
     #[expect(
         clippy::unused_self,
-        reason = "the one place that knows when a connection is to be trusted"
+        reason = "all decisions about the trust in connections are here"
     )]
     pub(crate) fn asks_after(&self, idle: Duration) -> bool {
-        idle >= IDLE
+        idle >= TEST_AFTER_IDLE
     }
 }
 
@@ -162,7 +162,7 @@ async fn try_out(options: &ServerOptions) -> Result<(), Error> {
             ServerKind::Postgres => postgres::try_out(options).await,
         }
     };
-    match tokio::time::timeout(FIRST, tried).await {
+    match tokio::time::timeout(CONNECT_TIMEOUT, tried).await {
         Ok(outcome) => outcome,
         Err(late) => Err(Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, late))),
     }

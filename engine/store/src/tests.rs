@@ -3,4 +3,5 @@
 mod exclusion;
 mod failover;
 mod grants;
+mod local_disks;
 mod servers;

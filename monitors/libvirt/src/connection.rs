@@ -207,7 +207,7 @@ impl Connection {
     ///
     /// # Errors
     ///
-    /// The daemon refuses the call, does not answer in time, or sends an invalid answer, or the connection has ended.
+    /// The daemon refuses the call, sends an invalid answer or none in time, or the connection has ended.
     pub async fn version(&self) -> Result<u64, CallError> {
         let what = "get_lib_version";
         let body = self

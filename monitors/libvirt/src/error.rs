@@ -21,7 +21,7 @@ pub enum OpenError {
     },
     /// The daemon requires authentication.
     #[error(
-        "libvirt's socket {} asks for authentication (types {types:?}); give the monitor's user access to a socket without",
+        "libvirt's socket {} requires authentication (types {types:?}); give the monitor's user access to a socket without",
         path.display()
     )]
     Authentication {
@@ -137,16 +137,16 @@ pub enum CloseReason {
         silent: Duration,
     },
     /// Data that cannot be parsed; the content is lost.
-    #[error("libvirtd sent what cannot be read: {0}")]
+    #[error("libvirtd sent data that cannot be read: {0}")]
     Malformed(&'static str),
     /// Events came faster than they were taken; events beyond the limit are lost.
-    #[error("more than {limit} events waited to be taken")]
+    #[error("more than {limit} events are queued")]
     Overflow {
         /// The limit.
         limit: usize,
     },
     /// The daemon does not read.
-    #[error("libvirtd does not read what is sent to it")]
+    #[error("libvirtd does not read its socket")]
     Stuck,
     /// This side closed the connection.
     #[error("the connection was given up")]

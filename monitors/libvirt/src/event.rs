@@ -136,17 +136,17 @@ pub mod lifecycle {
     pub const RESUMED_MIGRATED: i32 = 1;
     /// `Resumed`: the guest runs here while its memory follows.
     pub const RESUMED_POSTCOPY: i32 = 3;
-    /// `Interruption`: the guest shut down.
+    /// `Stopped`: the guest shut down.
     pub const STOPPED_SHUTDOWN: i32 = 0;
-    /// `Interruption`: destroyed by a request.
+    /// `Stopped`: destroyed by a request.
     pub const STOPPED_DESTROYED: i32 = 1;
-    /// `Interruption`: the guest panicked.
+    /// `Stopped`: the guest panicked.
     pub const STOPPED_CRASHED: i32 = 2;
-    /// `Interruption`: the guest runs on another host.
+    /// `Stopped`: the guest runs on another host.
     pub const STOPPED_MIGRATED: i32 = 3;
-    /// `Interruption`: the guest was saved to a file.
+    /// `Stopped`: the guest was saved to a file.
     pub const STOPPED_SAVED: i32 = 4;
-    /// `Interruption`: the process is gone.
+    /// `Stopped`: the process is gone.
     pub const STOPPED_FAILED: i32 = 5;
     /// `Shutdown`: finished.
     pub const SHUTDOWN_FINISHED: i32 = 0;

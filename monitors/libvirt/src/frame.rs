@@ -64,13 +64,13 @@ impl Frame {
             0 => Kind::Call,
             1 => Kind::Reply,
             2 => Kind::Message,
-            _ => return Err(DecodeError("a frame of a kind that was not asked for")),
+            _ => return Err(DecodeError("a frame of an unexpected kind")),
         };
         let serial = reader.u32()?;
         let failed = match reader.u32()? {
             0 => false,
             1 => true,
-            _ => return Err(DecodeError("a frame with a status that was not asked for")),
+            _ => return Err(DecodeError("a frame with an unexpected status")),
         };
         let body = bytes
             .get(HEADER - 4..)

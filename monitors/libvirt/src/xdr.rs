@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
         match self.u32()? {
             0 => Ok(None),
             1 => read(self).map(Some),
-            _ => Err(DecodeError("an optional value is neither there nor absent")),
+            _ => Err(DecodeError("an optional value is neither present nor absent")),
         }
     }
 

@@ -38,7 +38,7 @@ pub struct Device {
     pub parameters: BTreeMap<String, String>,
     /// The reason why some parameters are unknown; completes "which ...".
     pub unclear: Option<String>,
-    /// True if the `target-role` is `Interruption`: the fencer does not use the device.
+    /// True if the `target-role` is `Stopped`: the fencer does not use the device.
     pub disabled: bool,
 }
 
@@ -77,9 +77,9 @@ pub struct Cib {
     pub levels: Vec<Level>,
     /// The node attributes in the configuration, by node name.
     pub attributes: BTreeMap<String, Vec<(String, String)>>,
-    /// Resources whose `target-role` is `Interruption`.
+    /// Resources whose `target-role` is `Stopped`.
     pub stopped: Vec<String>,
-    /// Nodes that a resource of the cluster runs (`remote-node`), which are no machines of their own.
+    /// Nodes that a resource of the cluster runs (`remote-node`); they are not separate machines.
     pub guests: Vec<String>,
     /// The cluster's name, if it has one.
     pub cluster: Option<String>,
@@ -187,7 +187,7 @@ impl Reading {
             node_fenced: element.text("node_fenced")?.and_then(|value| value.parse().ok()),
         };
         if self.cib.nodes.insert(name.to_ascii_lowercase(), state).is_some() {
-            return Err(shape(format!("notes the node {name:?} twice")));
+            return Err(shape(format!("records the node {name:?} twice")));
         }
         Ok(())
     }

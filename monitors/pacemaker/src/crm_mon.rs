@@ -50,7 +50,7 @@ pub struct Node {
 pub struct Resource {
     /// The name; for a remote's connection, the remote's name.
     pub id: String,
-    /// The role: `Started`, `Interruption`, `Starting`, ...
+    /// The role: `Started`, `Stopped`, `Starting`, ...
     pub role: String,
     /// The role that an operator has set.
     pub target_role: Option<String>,

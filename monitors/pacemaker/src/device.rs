@@ -1,7 +1,7 @@
 //! Analysis of fencing devices: which of them may have turned a node off, and whether their success proves it.
 //!
 //! Follows the fencer (`daemons/fenced` of Pacemaker): it compares names of nodes ignoring case and names of devices
-//! exactly, uses a topology's levels first, and keeps each option that begins with `pcmk_` for itself.
+//! exactly, uses a topology's levels first, and uses each option that starts with `pcmk_` itself.
 
 mod aim;
 mod covers;
@@ -19,8 +19,8 @@ pub(crate) use covers::{Coverage, coverage};
 /// Name of the device that represents the nodes' watchdogs.
 const WATCHDOG: &str = "watchdog";
 
-/// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch its power
-/// may have done it, or no device can.
+/// Returns the reason why a fencing of this node by `action` proves nothing: a device that does not switch power may have done it, or no
+/// device can.
 pub fn unproven(cib: &Cib, node: &str, action: &str, rules: &Rules) -> Option<String> {
     Fencing {
         cib,

@@ -32,8 +32,8 @@ pub enum Error {
         /// The problem.
         problem: String,
     },
-    /// A time that no version of Pacemaker prints.
-    #[error("{text:?} is no time: write it like 2026-11-20T07:06:43Z")]
+    /// A text that is not a time of any version of Pacemaker.
+    #[error("{text:?} is not a time: write it like 2026-11-20T07:06:43Z")]
     Time {
         /// The text, shortened.
         text: String,

@@ -11,7 +11,7 @@
 //!                                                    |                reason, proof)
 //!                            History, Rules ---------+
 //!                                                           |
-//!                            Ledger, Told ------------------+-> plan() -> reports to the Instance-HA API
+//!                            Ledger, Pace ------------------+-> plan() -> reports to the Instance-HA API
 //! ```
 //!
 //! The caller runs the tools and owns the clock, the disk and the API. All functions are total: whatever the XML

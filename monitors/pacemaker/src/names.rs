@@ -16,7 +16,7 @@ pub struct Names {
 #[non_exhaustive]
 pub enum NameError {
     /// More than one host fits.
-    #[error("node {node} could be any of the hosts {}: say which in node_map", .hosts.join(", "))]
+    #[error("node {node} could be any of the hosts {}: name the host in node_map", .hosts.join(", "))]
     Ambiguous {
         /// The cluster's name.
         node: String,
@@ -24,7 +24,7 @@ pub enum NameError {
         hosts: Vec<String>,
     },
     /// No host fits.
-    #[error("node {node} is no registered host: register it or say which one it is in node_map")]
+    #[error("node {node} is not a registered host: register it, or map it to one in node_map")]
     Unknown {
         /// The cluster's name.
         node: String,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::{Kind, Time};
 
 /// The longest wait of the last in a long line.
-const LONGEST: u32 = 12;
+const MAX_TURNS: u32 = 12;
 
 /// A bridge that can report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ fn before<'a>(me: &str, bridges: &'a [Bridge]) -> Vec<(bool, &'a str)> {
 /// Returns the delay of the bridge on `me`: the one on the DC is first, then members, then remotes.
 pub fn delay(me: &str, bridges: &[Bridge], turn: Duration) -> Duration {
     let place = before(me, bridges).len();
-    turn * u32::try_from(place).unwrap_or(LONGEST).min(LONGEST)
+    turn * u32::try_from(place).unwrap_or(MAX_TURNS).min(MAX_TURNS)
 }
 
 /// True if the bridge on `me` is not needed while no other fails: the bridge of a member is before it in line, or two

@@ -12,7 +12,7 @@ pub struct Brake {
     pub floor: usize,
     /// Window in which failures count as concurrent.
     pub window: Duration,
-    /// Time after which a lasting fencing is reported nevertheless: a rack may fail.
+    /// Time after which held reports are sent nevertheless: a rack may have failed.
     pub hold: Duration,
 }
 

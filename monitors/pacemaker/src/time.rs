@@ -8,7 +8,7 @@ use crate::Error;
 pub type Time = DateTime<Utc>;
 
 /// Longest text that can be a time.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Parses a time as Pacemaker and people write it: RFC 3339, `2026-11-20 07:06:43Z`, with a fraction (since 2.1.6),
 /// with an offset, seconds since the epoch, and `Fri Nov 20 07:06:44 2026`. The last one has no zone and is taken as
@@ -20,12 +20,12 @@ const LONGEST: usize = 64;
 pub fn parse_time(text: &str) -> Result<Time, Error> {
     let trimmed = text.trim();
     known(trimmed).ok_or_else(|| Error::Time {
-        text: trimmed.chars().take(LONGEST).collect(),
+        text: trimmed.chars().take(MAX_LENGTH).collect(),
     })
 }
 
 fn known(text: &str) -> Option<Time> {
-    if text.is_empty() || text.len() > LONGEST {
+    if text.is_empty() || text.len() > MAX_LENGTH {
         return None;
     }
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {

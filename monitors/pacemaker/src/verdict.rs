@@ -183,7 +183,7 @@ fn blindness(snapshot: &Snapshot, rules: &Rules) -> Option<String> {
         return Some("the CIB does not state whether there is quorum".to_owned());
     }
     if snapshot.cib.as_ref().is_some_and(|cib| !cib.quorate) {
-        return Some("the CIB says that there is no quorum".to_owned());
+        return Some("the CIB shows no quorum".to_owned());
     }
     // Older versions print nothing on a remote; newer ones print `remote`.
     if let Some(state) = mon

@@ -10,9 +10,9 @@ use quick_xml::reader::Reader;
 use crate::Error;
 
 /// Longest text that is parsed. A CIB of 1,000 nodes and 5,000 resources is about 20 MB.
-const LONGEST: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// Deepest nesting that is parsed. Pacemaker nests about ten deep.
-const DEEPEST: usize = 64;
+const MAX_DEPTH: usize = 64;
 
 /// One element's attributes.
 pub(crate) struct Element<'e> {
@@ -69,7 +69,7 @@ impl Element<'_> {
     }
 }
 
-/// True for Pacemaker's words for yes.
+/// True for Pacemaker's spellings of true.
 pub(crate) fn yes(value: &str) -> bool {
     ["true", "1", "yes", "y", "on"]
         .iter()
@@ -85,8 +85,8 @@ pub(crate) fn walk(
     mut close: impl FnMut(&[String]),
 ) -> Result<(), Error> {
     let shape = |problem: String| Error::Shape { what, problem };
-    if text.len() > LONGEST {
-        return Err(shape(format!("is longer than {} MiB", LONGEST >> 20)));
+    if text.len() > MAX_BYTES {
+        return Err(shape(format!("is longer than {} MiB", MAX_BYTES >> 20)));
     }
     let mut reader = Reader::from_str(text);
     reader.config_mut().expand_empty_elements = true;
@@ -104,8 +104,8 @@ pub(crate) fn walk(
                 if roots > 1 {
                     return Err(shape("holds more than one document".to_owned()));
                 }
-                if path.len() >= DEEPEST {
-                    return Err(shape(format!("is nested more than {DEEPEST} deep")));
+                if path.len() >= MAX_DEPTH {
+                    return Err(shape(format!("is nested more than {MAX_DEPTH} deep")));
                 }
                 path.push(start.name().into_inner().to_owned());
                 open(&path, &Element { start: &start, what })?;

@@ -10,7 +10,7 @@ use rustix::fs::FlockOperation;
 use crate::error::SpoolError;
 
 /// Longest file that is read. It is several times the limits of a queue: a larger file is not ours.
-const LONGEST: u64 = 256 << 20;
+const MAX_BYTES: u64 = 256 << 20;
 
 /// The interface between queue and disk. The real one is [`FileDisk`]; tests have one that fails.
 pub(crate) trait Disk: Send {
@@ -64,7 +64,7 @@ impl FileDisk {
         let mut file = open(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         Read::by_ref(&mut file)
-            .take(LONGEST)
+            .take(MAX_BYTES)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
         // The file's name must be on the disk before anything relies on its content.

@@ -4,7 +4,7 @@
 //! is therefore written and synced here first, and stays until the API has answered, a later event replaces it, or it
 //! is too old.
 //!
-//! One file, `queue`, holds a line per event: a record was added, or records are gone. Each line carries its checksum,
+//! One file, `queue`, has a line per event: a record was added, or records were removed. Each line carries its checksum,
 //! so a line that a crash or a broken disk has damaged is detected and skipped; every other line still counts. When
 //! most of the file is about removed records, it is rewritten beside itself, synced and renamed.
 //!

@@ -13,7 +13,7 @@ use crate::out;
 pub(super) const OPENS_AFTER: Duration = Duration::from_secs(120);
 
 /// Poll interval while the host is held.
-const HELD: Duration = Duration::from_secs(5);
+const HELD_POLL_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The first pause after a failure, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
@@ -80,7 +80,9 @@ impl<A: Ask, M: Memory> Guard<A, M> {
         let mut emptied = false;
         let mut pause = PAUSES.0;
         let name = self.hostname.clone();
-        announce(&format!("asking whether nova-compute of {name} may start"));
+        announce(&format!(
+            "checking with the API if nova-compute of {name} may start"
+        ));
         loop {
             // A request is never interrupted: it ends within seconds, and signals wait that long.
             let wait = match self.api.ask().await {
@@ -92,7 +94,7 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                         return out::DONE;
                     }
                     if emptied && now.queue_only {
-                        // The hold is in the past, and nothing would reset this file later.
+                        // The hold has ended, and nothing would reset this file later.
                         self.memory.write(&BootRecord::default());
                         announce(&format!(
                             "nova-compute of {name} may start: its queue has been emptied"
@@ -102,24 +104,25 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                     emptied = false;
                     self.print_once(format!("nova-compute of {name} WAITS: {}", now.reason));
                     answer = Some(now);
-                    HELD
+                    HELD_POLL_INTERVAL
                 }
                 Err(why) => {
                     if emptied {
                         announce(
-                            "whether the queue is all that is waited for is not known while the API does not answer; say so again then",
+                            "the API does not answer, so it is unknown if the hold has other reasons; send the signal again once it \
+                             answers",
                         );
                         emptied = false;
                     }
                     if last.held {
                         self.print_once(format!(
-                            "nova-compute of {name} WAITS: {why}; the last answer was to wait: {}. To start it all the same, if \
-                             you are certain: systemctl kill -s USR2 tachi-boot-guard",
+                            "nova-compute of {name} WAITS: {why}; the last answer was to wait: {}. To start it anyway, if you are \
+                             certain: systemctl kill -s USR2 tachi-boot-guard",
                             last.reason
                         ));
                     } else if silent_since.elapsed() >= OPENS_AFTER {
                         announce(&format!(
-                            "NO ANSWER for {} s: {why}; {name} was not held when it was last asked, so nova-compute may start",
+                            "NO ANSWER for {} s: {why}; {name} was not held at the last answer, so nova-compute may start",
                             OPENS_AFTER.as_secs()
                         ));
                         return out::DONE;
@@ -138,22 +141,22 @@ impl<A: Ask, M: Memory> Guard<A, M> {
                 Err(_) => {}
                 Ok(OperatorSignal::Stop) => {
                     announce(&format!(
-                        "stopped before it was known that nova-compute of {name} may start"
+                        "stopped before the API allowed nova-compute of {name} to start"
                     ));
                     return out::FAILED;
                 }
                 Ok(OperatorSignal::Anyway) => {
                     announce(&format!(
-                        "nova-compute of {name} STARTS ALL THE SAME: an operator has allowed it"
+                        "nova-compute of {name} STARTS ANYWAY: an operator has allowed it"
                     ));
                     return out::DONE;
                 }
                 Ok(OperatorSignal::Emptied) => {
-                    // An answer of some seconds ago may be outdated by a new recovery, so the API is queried again.
+                    // A new recovery may have started since the last answer, so the API is queried again.
                     emptied = true;
                     if !answer.as_ref().is_some_and(|held| held.queue_only) {
                         announce(
-                            "noted that the queue is empty; whether more has to be waited for is asked now",
+                            "the queue is recorded as empty; checking with the API for other reasons to wait",
                         );
                     }
                 }

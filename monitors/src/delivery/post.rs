@@ -15,8 +15,8 @@ pub(crate) trait Post: Send + Sync {
     fn skew_seconds(&self) -> Option<i64>;
 }
 
-/// True if the API rejects a report for its evidence. It states this only in its message. A report without the header
-/// is better than one that causes no recovery.
+/// True if the API rejects a report for its evidence. Only its message shows this. A report without the header is better than one that
+/// causes no recovery.
 fn is_about_evidence(failed: &CallFailure) -> bool {
     failed.class == Class::Rejected && failed.text.to_ascii_lowercase().contains("evidence")
 }

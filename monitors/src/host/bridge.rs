@@ -26,18 +26,18 @@ use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
 
 /// Maximum age of the CIB while `crm_mon` shows no change and there is no problem.
-const CIB_AGES: Duration = Duration::from_secs(10);
+const MAX_CIB_AGE: Duration = Duration::from_secs(10);
 /// Poll interval of the cluster while a fencing is expected.
-const HASTE: Duration = Duration::from_millis(250);
+const FENCING_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Longest time for polling at this interval.
-const LONGEST_HASTE: Duration = Duration::from_secs(120);
+const MAX_FENCING_POLL: Duration = Duration::from_secs(120);
 /// Interval of writing the last time a node was up to the disk; every other change is written at once.
-const KEEP: Duration = Duration::from_secs(60);
+const SAVE_INTERVAL: Duration = Duration::from_secs(60);
 /// Interval of checking for the API's answer. Other bridges report too if this bridge can no longer announce the
 /// answer, because it dies or its next poll of the cluster hangs.
 const ANSWER_POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// Time within which several pokes cause one poll.
-const BREATH: Duration = Duration::from_millis(50);
+const POKE_WINDOW: Duration = Duration::from_millis(50);
 
 /// The destination of reports.
 #[async_trait]
@@ -131,7 +131,7 @@ enum BridgeRole {
 enum NoSnapshot {
     #[error(transparent)]
     Tool(#[from] ToolError),
-    #[error("reading what the cluster says: {}", chain(.0))]
+    #[error("reading the cluster's state: {}", chain(.0))]
     Read(#[from] tachi_pacemaker::Error),
 }
 
@@ -212,7 +212,7 @@ impl Bridge {
                 tokio::select! {
                     () = tokio::time::sleep_until(until) => {}
                     () = poked => {
-                        tokio::time::sleep(BREATH).await;
+                        tokio::time::sleep(POKE_WINDOW).await;
                         break;
                     }
                     () = stop.cancelled() => break 'watching,
@@ -231,7 +231,7 @@ impl Bridge {
     fn pause(&self, now: Instant) -> Duration {
         match self.hasty_since {
             _ if self.duty == BridgeRole::StandsBy => self.setup.standby.max(self.setup.poll),
-            Some(since) if now - since < LONGEST_HASTE => HASTE.min(self.setup.poll),
+            Some(since) if now - since < MAX_FENCING_POLL => FENCING_POLL_INTERVAL.min(self.setup.poll),
             _ => self.setup.poll,
         }
     }
@@ -260,7 +260,7 @@ impl Bridge {
         let usable = self
             .cib
             .take()
-            .filter(|(_, _, at)| self.calm && now - *at < CIB_AGES);
+            .filter(|(_, _, at)| self.calm && now - *at < MAX_CIB_AGE);
         let (mon, cib, at) = if let Some((before, cib, at)) = usable {
             let mon = CrmMon::parse(&self.cluster.mon().await?)?;
             if same(&before, &mon) {
@@ -272,13 +272,13 @@ impl Bridge {
             let (mon, cib) = tokio::try_join!(self.cluster.mon(), self.cluster.cib())?;
             (CrmMon::parse(&mon)?, Cib::parse(&cib)?, now)
         };
-        self.name_strangers(&cib);
+        self.warn_about_unknown_agents(&cib);
         self.cib = Some((mon.clone(), cib.clone(), at));
         Ok(Snapshot::new(mon, Some(cib)).taken(self.wall()))
     }
 
     /// Logs each fence agent that is not known to switch power: a fencing by such an agent proves nothing.
-    fn name_strangers(&mut self, cib: &Cib) {
+    fn warn_about_unknown_agents(&mut self, cib: &Cib) {
         for agent in cib.devices.iter().map(|device| &device.agent) {
             if is_unknown_agent(agent, &self.setup.rules) && self.agents.insert(agent.clone()) {
                 tracing::warn!(
@@ -415,7 +415,7 @@ impl Bridge {
 
     /// Writes changes to the disk. A change of only the last time a node was up is written at intervals.
     async fn save(&mut self, health: &Health, now: bool) {
-        let due = self.saved.1.is_none_or(|at| at.elapsed() >= KEEP);
+        let due = self.saved.1.is_none_or(|at| at.elapsed() >= SAVE_INTERVAL);
         if self.memory == self.saved.0 || !(now || due || lasting(&self.memory) != lasting(&self.saved.0)) {
             return;
         }
@@ -426,8 +426,8 @@ impl Bridge {
                 self.saved = (memory, Some(Instant::now()));
                 health.good("memory");
             }
-            Ok(Err(error)) => health.bad("memory", format!("what was seen cannot be kept: {error}")),
-            Err(error) => health.bad("memory", format!("what was seen cannot be kept: {error}")),
+            Ok(Err(error)) => health.bad("memory", format!("failed to store the observations: {error}")),
+            Err(error) => health.bad("memory", format!("failed to store the observations: {error}")),
         }
     }
 }

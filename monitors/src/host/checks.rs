@@ -92,7 +92,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         (Err(error), _) | (_, Err(error)) => {
             return vec![Finding::wrong(
                 PART,
-                format!("Pacemaker cannot be asked: {}", chain(&error)),
+                format!("Pacemaker cannot be queried: {}", chain(&error)),
             )];
         }
     };
@@ -101,7 +101,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         (Err(error), _) | (_, Err(error)) => {
             return vec![Finding::wrong(
                 PART,
-                format!("what Pacemaker says cannot be read: {}", chain(&error)),
+                format!("Pacemaker's output cannot be parsed: {}", chain(&error)),
             )];
         }
     };
@@ -116,7 +116,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
         None => findings.push(Finding::wrong(
             PART,
             format!(
-                "no node of the cluster is {}: set [DEFAULT] hostname or [host] node_map",
+                "the cluster has no node {}: set [DEFAULT] hostname or [host] node_map",
                 settings.hostname
             ),
         )),
@@ -131,7 +131,7 @@ async fn pacemaker(settings: &Settings, registered: Option<&[RegisteredHost]>) -
     };
     if !expected {
         let text = format!(
-            "pacemaker_node_type = {}, and Pacemaker says otherwise: what Pacemaker says counts",
+            "pacemaker_node_type = {} differs from Pacemaker's type, which applies",
             settings.host.node_type
         );
         findings.push(Finding::note(PART, text));
@@ -179,14 +179,14 @@ pub(super) fn notice(settings: &Settings) -> Notice {
         ),
         None => (
             looks,
-            "Pacemaker is looked at".to_owned(),
+            "poll of Pacemaker".to_owned(),
             "until Pacemaker has fenced a node",
         ),
     };
     Notice {
         within,
         by,
-        unseen: "until Pacemaker sees that a node is gone".to_owned(),
+        unseen: "until Pacemaker detects the loss of a node".to_owned(),
         beside: beside.to_owned(),
     }
 }
@@ -194,16 +194,16 @@ pub(super) fn notice(settings: &Settings) -> Notice {
 /// Returns the longest time until a fenced host is reported.
 fn how_soon(settings: &Settings, alerts: bool) -> [Finding; 2] {
     let eyes = if alerts {
-        "through an alert, or at the next look"
+        "by an alert or the next poll"
     } else {
-        "at the next look"
+        "by the next poll"
     };
     let worst = settings.bridge.poll + OVERHEAD;
     [
         Finding::noticed(PART, format!("a host that Pacemaker has fenced, {eyes}"), worst),
         Finding::noticed(
             PART,
-            "the same while the bridge that is first in line is dead",
+            "the same if the first bridge in line is dead",
             worst + settings.bridge.turn,
         ),
     ]
@@ -242,11 +242,11 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
             )),
             Registration::Not { similar: None, .. } if kind == Kind::Member => findings.push(Finding::note(
                 PART,
-                format!("node {node} is no registered host: well if no instances run there, else register {host}"),
+                format!("node {node} is not a registered host: fine if no instances run there, else register {host}"),
             )),
             Registration::Not { similar: None, .. } => findings.push(Finding::wrong(
                 PART,
-                format!("node {node} is no registered host, so its death would be reported in vain: register {host}"),
+                format!("node {node} is not a registered host, so the API would reject reports of its failure: register {host}"),
             )),
         }
         reported.push(host);
@@ -267,7 +267,7 @@ fn names(setup: &Setup, nodes: &[Node], me: Option<&str>, registered: &[Register
         };
         findings.push(Finding::note(
             PART,
-            format!("registered hosts that are no nodes of this cluster, so that it tells nothing about them: {}{more}", some.join(", ")),
+            format!("registered hosts that are not nodes of this cluster, which therefore cannot detect their failure: {}{more}", some.join(", ")),
         ));
     }
     findings
@@ -315,13 +315,14 @@ mod tests {
         };
         let map = "[host]\nnode_map = cmp4:four\n";
         assert_eq!(told(map, None), [
-            (FindingLevel::Note, "node ctl1 is no registered host: well if no instances run there, else register ctl1".to_owned()),
+            (FindingLevel::Note, "node ctl1 is not a registered host: fine if no instances run there, else register ctl1".to_owned()),
             (FindingLevel::Wrong, "node cmp2 would be reported as cmp2, which is not registered, and cmp2.maas is: add \
                            cmp2:cmp2.maas to [host] node_map, here and wherever this monitor runs".to_owned()),
-            (FindingLevel::Wrong, "node cmp3 is no registered host, so its death would be reported in vain: register cmp3".to_owned()),
+            (FindingLevel::Wrong, "node cmp3 is not a registered host, so the API would reject reports of its failure: register \
+                cmp3".to_owned()),
             (FindingLevel::Good, "2 nodes of the cluster are registered hosts".to_owned()),
-            (FindingLevel::Note, "registered hosts that are no nodes of this cluster, so that it tells nothing about them: \
-                          cmp2.maas, a, b, c, d and 1 more".to_owned()),
+            (FindingLevel::Note, "registered hosts that are not nodes of this cluster, which therefore cannot detect their failure: \
+                cmp2.maas, a, b, c, d and 1 more".to_owned()),
         ]);
         // The check `registration` covers this machine's own name, and members do not matter to a bridge that watches
         // remotes.

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use self::agent::{Agents, Link};
 use self::matrix::Matrix;
-use super::samples::{Change, Eyes, Sampler, State, stopped_status};
+use super::samples::{Change, HostSampler, Sampler, State, stopped_status};
 use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -35,7 +35,7 @@ const MANAGEMENT: &str = "manage";
 struct PlaneLoss {
     since: Instant,
     /// The number of polls that showed it.
-    looks: usize,
+    polls: usize,
 }
 
 /// The driver that reads the networks through Consul.
@@ -68,7 +68,7 @@ impl Driver {
         for network in matrix.sequence() {
             let Some(address) = address(network) else {
                 return Err(Failure::usage(format!(
-                    "the matrix names the network {network}, and there is no [consul] agent_{network}"
+                    "the matrix names the network {network}, but [consul] agent_{network} is not set"
                 )));
             };
             let url = http
@@ -96,14 +96,14 @@ impl Driver {
         for (network, link) in planes().filter(|(network, _)| *network != MANAGEMENT) {
             let key = (host.to_owned(), network.clone());
             match (management, link) {
-                // A host that is gone altogether is reported as stopped.
+                // A host that every network has lost is reported as stopped.
                 (Link::Down, _) | (_, Link::Up) => _ = self.lost.remove(&key),
                 (Link::Up, Link::Down) => {
                     let since = Instant::now();
                     self.lost
                         .entry(key)
-                        .or_insert(PlaneLoss { since, looks: 0 })
-                        .looks += 1;
+                        .or_insert(PlaneLoss { since, polls: 0 })
+                        .polls += 1;
                 }
                 (Link::Up | Link::Unknown, Link::Unknown) | (Link::Unknown, Link::Down) => {}
             }
@@ -114,7 +114,7 @@ impl Driver {
     /// Returns the losses that enough polls have shown.
     fn lost_planes(&self) -> LostPlanes {
         let mut lost = LostPlanes::new();
-        let confirmed = self.lost.iter().filter(|(_, loss)| loss.looks >= self.samples);
+        let confirmed = self.lost.iter().filter(|(_, loss)| loss.polls >= self.samples);
         for ((host, network), loss) in confirmed {
             lost.entry(host.clone())
                 .or_default()
@@ -130,7 +130,7 @@ impl Driver {
 }
 
 #[async_trait]
-impl Eyes for Driver {
+impl HostSampler for Driver {
     /// Returns every host's state over all networks.
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut networks = Vec::new();
@@ -195,7 +195,7 @@ impl Eyes for Driver {
     }
 
     fn warning(&self) -> &'static str {
-        "Consul knows who answers, not who is off: a host reported as stopped is not confirmed off"
+        "Consul shows which hosts answer, not which are off: a host reported as stopped is not confirmed off"
     }
 }
 
@@ -212,16 +212,16 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
 pub(crate) fn notice(settings: &Settings) -> Notice {
     Notice {
         within: within(settings),
-        by: format!("{} looks at Consul agree", settings.host.samples),
+        by: format!("{} equal polls of Consul", settings.host.samples),
         unseen: String::new(),
         beside: "until Consul has marked a host as failed".to_owned(),
     }
 }
 
 fn within(settings: &Settings) -> Duration {
-    let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
-    let each = settings.host.interval + agent::ANSWER * 3;
-    each.saturating_mul(looks)
+    let polls = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
+    let each = settings.host.interval + agent::ANSWER_TIMEOUT * 3;
+    each.saturating_mul(polls)
 }
 
 #[cfg(test)]

@@ -38,7 +38,7 @@ fn last_up(text: &str) -> Result<(String, Time), String> {
         .rsplit_once('=')
         .ok_or("write it like cmp1=2026-11-20T07:06:43Z")?;
     if node.is_empty() {
-        return Err("which node?".to_owned());
+        return Err("the node's name is missing".to_owned());
     }
     let time = parse_time(time).map_err(|error| error.to_string())?;
     Ok((node.to_owned(), time))

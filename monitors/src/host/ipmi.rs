@@ -29,7 +29,7 @@ pub(crate) struct PowerCheck {
 }
 
 /// Timeout of all attempts together: the recovery of a fenced host waits for them.
-const LONGEST: Duration = Duration::from_secs(15);
+const MAX_TOTAL: Duration = Duration::from_secs(15);
 
 impl PowerCheck {
     /// Reads the power controller of this node; `None` if it has none or does not answer.
@@ -46,7 +46,7 @@ impl PowerCheck {
             }
             None
         };
-        tokio::time::timeout(LONGEST, attempts).await.ok().flatten()
+        tokio::time::timeout(MAX_TOTAL, attempts).await.ok().flatten()
     }
 
     async fn once(&self, call: &Call) -> Option<Power> {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use serde::Deserialize;
 use tachi_instance_ha::{HostEvent, HostStatus, Notification};
 
-use super::samples::{Change, Eyes, Sampler, State, stopped_status};
+use super::samples::{Change, HostSampler, Sampler, State, stopped_status};
 use crate::check::Finding;
 use crate::clock::Clock;
 use crate::failure::Failure;
@@ -24,12 +24,12 @@ use crate::settings::Settings;
 /// Folder of a pod's service account.
 const ACCOUNT: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 /// Timeout of one page.
-const ANSWER: Duration = Duration::from_secs(10);
+const PAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Nodes on one page; a node is some ten kilobytes.
 const PAGE: usize = 50;
 /// Limit of pages of one list.
 const PAGES: usize = 1000;
-const LONGEST: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 
 #[derive(Debug, Deserialize)]
 struct List {
@@ -106,7 +106,7 @@ impl Driver {
             variable("KUBERNETES_SERVICE_PORT"),
         ) else {
             return Err(Failure::from_text(
-                "this is no pod of a Kubernetes cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set",
+                "this is not a pod of a Kubernetes cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set",
             ));
         };
         let host = if host.contains(':') {
@@ -140,7 +140,7 @@ impl Driver {
         clock: &Clock,
     ) -> Result<Self, Failure> {
         let setting_up = |error| Failure::new("setting up the client of Kubernetes", error);
-        let mut http = reqwest::Client::builder().timeout(ANSWER).no_proxy();
+        let mut http = reqwest::Client::builder().timeout(PAGE_TIMEOUT).no_proxy();
         if let Some(authority) = authority {
             for certificate in reqwest::Certificate::from_pem_bundle(authority).map_err(setting_up)? {
                 http = http.add_root_certificate(certificate);
@@ -165,7 +165,7 @@ impl Driver {
         let mut states = BTreeMap::new();
         let mut next = String::new();
         for _ in 0..PAGES {
-            let asking = |error| Failure::new(format!("asking {url}"), error);
+            let asking = |error| Failure::new(format!("querying {url}"), error);
             let limit = PAGE.to_string();
             let mut query = vec![("limit", limit.as_str())];
             if !self.labels.is_empty() {
@@ -183,13 +183,15 @@ impl Driver {
             let mut body = Vec::new();
             while let Some(chunk) = answer.chunk().await.map_err(asking)? {
                 body.extend_from_slice(&chunk);
-                if body.len() > LONGEST {
-                    return Err(Failure::from_text(format!("{url} answers without end")));
+                if body.len() > MAX_BYTES {
+                    return Err(Failure::from_text(format!(
+                        "the answer of {url} exceeds the size limit"
+                    )));
                 }
             }
             let list: List = serde_json::from_slice(&body)
                 .map_err(|error| Failure::new(format!("reading the answer of {url}"), error))?;
-            // An answer of another kind would make every node vanish.
+            // An answer of another kind would look like an empty list of nodes.
             if list.kind != "NodeList" {
                 return Err(Failure::from_text(format!("{url} answers with a {}", list.kind)));
             }
@@ -201,12 +203,14 @@ impl Driver {
                 None => return Ok(states),
             }
         }
-        Err(Failure::from_text(format!("{url} has pages without end")))
+        Err(Failure::from_text(format!(
+            "the list at {url} exceeds the page limit"
+        )))
     }
 }
 
 #[async_trait]
-impl Eyes for Driver {
+impl HostSampler for Driver {
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>> {
         let mut states = match self.nodes().await {
             Ok(states) => states,
@@ -238,7 +242,7 @@ impl Eyes for Driver {
     }
 
     fn warning(&self) -> &'static str {
-        "Kubernetes knows who answers, not who is off: a host reported as stopped is not confirmed off"
+        "Kubernetes shows which hosts answer, not which are off: a host reported as stopped is not confirmed off"
     }
 }
 
@@ -246,7 +250,7 @@ impl Eyes for Driver {
 pub(crate) fn worst(settings: &Settings) -> Finding {
     Finding::noticed(
         "host",
-        "a node that Kubernetes no longer calls Ready",
+        "a node that is no longer Ready in Kubernetes",
         within(settings),
     )
 }
@@ -255,15 +259,15 @@ pub(crate) fn worst(settings: &Settings) -> Finding {
 pub(crate) fn notice(settings: &Settings) -> Notice {
     Notice {
         within: within(settings),
-        by: format!("{} looks at Kubernetes agree", settings.host.samples),
+        by: format!("{} equal polls of Kubernetes", settings.host.samples),
         unseen: String::new(),
-        beside: "until Kubernetes no longer calls a node Ready".to_owned(),
+        beside: "until a node is no longer Ready in Kubernetes".to_owned(),
     }
 }
 
 fn within(settings: &Settings) -> Duration {
     let looks = u32::try_from(settings.host.samples).unwrap_or(u32::MAX);
-    let each = settings.host.interval + ANSWER;
+    let each = settings.host.interval + PAGE_TIMEOUT;
     each.saturating_mul(looks)
 }
 

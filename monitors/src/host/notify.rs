@@ -20,7 +20,7 @@ pub(crate) const SOCKET: &str = "/run/tachi-monitor/host/pacemaker-alert.sock";
 pub(crate) const AGENT: &str = "tachi-pacemaker-alert";
 
 /// The alerts that are worth a poll.
-const WORTH: [&str; 2] = ["node", "fencing"];
+const RELEVANT_ALERTS: [&str; 2] = ["node", "fencing"];
 
 /// True if this process was started as the alert agent.
 pub(crate) fn is_agent(program: Option<&OsStr>) -> bool {
@@ -29,7 +29,7 @@ pub(crate) fn is_agent(program: Option<&OsStr>) -> bool {
 
 /// Runs the alert agent. Never waits and never fails: the cluster must not wait for it.
 pub(crate) fn alert(kind: Option<&str>, recipient: Option<&str>) {
-    if !kind.is_none_or(|kind| WORTH.contains(&kind)) {
+    if !kind.is_none_or(|kind| RELEVANT_ALERTS.contains(&kind)) {
         return;
     }
     let path = recipient.filter(|path| path.starts_with('/')).unwrap_or(SOCKET);
@@ -54,7 +54,7 @@ impl Pokes {
     pub(crate) fn listen(path: &Path) -> Result<Self, Failure> {
         let wrong = |what: &str, error| Failure::new(format!("{what} {}", path.display()), error);
         if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| wrong("making the folder of", error))?;
+            std::fs::create_dir_all(folder).map_err(|error| wrong("creating the folder of", error))?;
         }
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

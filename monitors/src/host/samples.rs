@@ -30,7 +30,7 @@ const MEMORY: &str = "memory";
 pub(crate) enum State {
     Up,
     Down,
-    /// The host lost something that does not decide: neither up nor down.
+    /// The host lost a network that does not decide: neither up nor down.
     Other,
     /// Unknown: the sample does not count.
     Unknown,
@@ -153,7 +153,7 @@ impl Hosts {
 
 /// A driver: polls the hosts, and renders the reports.
 #[async_trait]
-pub(crate) trait Eyes: Send {
+pub(crate) trait HostSampler: Send {
     /// Returns every host's state except this machine's; `None` if unknown, with the reason in the health.
     async fn look(&mut self, health: &Health) -> Option<BTreeMap<String, State>>;
     /// Renders the report about a change; `None` if there is nothing to report.
@@ -173,15 +173,15 @@ pub(crate) struct Sampler<E> {
     file: PathBuf,
 }
 
-impl<E: Eyes> Sampler<E> {
+impl<E: HostSampler> Sampler<E> {
     /// Creates a monitor that continues from the state of the process before it: a host that died meanwhile is
     /// reported.
     pub(crate) fn new(eyes: E, settings: &Settings) -> Result<Self, Failure> {
         let file = settings
             .folder(Kind::Host)
             .join(format!("{}.json", settings.host.driver));
-        let stored =
-            saved::read(&file).map_err(|error| Failure::new("what was seen before this start", error))?;
+        let stored = saved::read(&file)
+            .map_err(|error| Failure::new("reading the observations of the previous process", error))?;
         let mut hosts = Hosts::new(settings.host.samples);
         hosts.all = stored.unwrap_or_default();
         let bridge = &settings.bridge;
@@ -217,7 +217,7 @@ impl<E: Eyes> Sampler<E> {
                 health.bad(
                     STORM,
                     format!(
-                        "{gone} of {} hosts are lost at once: not reporting them; is this machine cut off?",
+                        "{gone} of {} hosts are lost at the same time, so this machine is probably isolated: not reporting them",
                         self.hosts.all.len()
                     ),
                 );
@@ -246,7 +246,7 @@ impl<E: Eyes> Sampler<E> {
         let (file, hosts) = (self.file.clone(), self.hosts.all.clone());
         let why = match tokio::task::spawn_blocking(move || saved::write(&file, &hosts)).await {
             Ok(Ok(())) => return health.good(MEMORY),
-            Ok(Err(error)) => Failure::new("what was seen cannot be kept", error).chain(),
+            Ok(Err(error)) => Failure::new("failed to store the observations", error).chain(),
             Err(error) => error.to_string(),
         };
         self.hosts.changed = true;
@@ -259,7 +259,10 @@ impl<E: Eyes> Sampler<E> {
                 self.reported(&host, change);
                 continue;
             };
-            match reporter.report_instead(&report, "it changed again").await {
+            match reporter
+                .report_instead(&report, "the host's state has changed again")
+                .await
+            {
                 Ok(_) => self.reported(&host, change),
                 // The report is not recorded: the next poll returns the change again.
                 Err(error) => tracing::error!(%error, %host, "failed to store a report"),
@@ -269,7 +272,7 @@ impl<E: Eyes> Sampler<E> {
 }
 
 #[async_trait]
-impl<E: Eyes> Monitor for Sampler<E> {
+impl<E: HostSampler> Monitor for Sampler<E> {
     async fn run(
         mut self: Box<Self>,
         reporter: Reporter,

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{Child, ChildStdin, Command};
 
 /// Longest output that is read. Real output is shorter; a longer one would only fill the memory.
-const LONGEST_OUTPUT: u64 = 64 << 20;
+const MAX_OUTPUT_BYTES: u64 = 64 << 20;
 /// Longest error output that is kept; the beginning is enough.
-const LONGEST_COMPLAINT: u64 = 4096;
+const MAX_ERROR_BYTES: u64 = 4096;
 
 /// An error in running a program.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +37,7 @@ pub(crate) enum ToolError {
         complaint: String,
     },
     /// The program's output cannot be read.
-    #[error("reading what {program} prints")]
+    #[error("reading the output of {program}")]
     Output {
         program: String,
         #[source]
@@ -166,7 +166,7 @@ struct Group(Child);
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // A reaped child has no id, so no other process group is hit.
+        // A reaped child has no id, so no other process group is killed.
         let id = self.0.id().and_then(|id| i32::try_from(id).ok());
         if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
             // The group may have ended by itself at this moment.
@@ -181,14 +181,14 @@ async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
         program: program.to_owned(),
         source,
     };
-    let (output, complaint) = tokio::join!(read(stdout, LONGEST_OUTPUT), read(stderr, LONGEST_COMPLAINT));
+    let (output, complaint) = tokio::join!(read(stdout, MAX_OUTPUT_BYTES), read(stderr, MAX_ERROR_BYTES));
     let (output, complaint) = (output.map_err(wrong)?, complaint.map_err(wrong)?);
     let unreadable = |what| ToolError::Unreadable {
         program: program.to_owned(),
         what,
     };
-    if u64::try_from(output.len()).is_ok_and(|length| length >= LONGEST_OUTPUT) {
-        return Err(unreadable("too much"));
+    if u64::try_from(output.len()).is_ok_and(|length| length >= MAX_OUTPUT_BYTES) {
+        return Err(unreadable("too much output"));
     }
     let status = child.wait().await.map_err(wrong)?;
     if !status.success() {
@@ -198,7 +198,7 @@ async fn finish(program: &str, child: &mut Child) -> Result<String, ToolError> {
             complaint: String::from_utf8_lossy(&complaint).trim().to_owned(),
         });
     }
-    String::from_utf8(output).map_err(|_| unreadable("what is no text"))
+    String::from_utf8(output).map_err(|_| unreadable("output that is not UTF-8"))
 }
 
 /// Writes a line to a program. One that does not read it reports its own error.
@@ -212,7 +212,7 @@ async fn read(from: Option<impl AsyncRead + Unpin>, most: u64) -> std::io::Resul
     let mut bytes = Vec::new();
     if let Some(mut from) = from {
         (&mut from).take(most).read_to_end(&mut bytes).await?;
-        if u64::try_from(bytes.len()).is_ok_and(|length| length >= most) && most == LONGEST_COMPLAINT {
+        if u64::try_from(bytes.len()).is_ok_and(|length| length >= most) && most == MAX_ERROR_BYTES {
             // The rest is read and discarded, because the program would otherwise block on a full pipe.
             tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
         }

@@ -85,16 +85,16 @@ impl Inventory {
     pub(crate) fn read(folder: &Path, boot: &str) -> Result<Found, SavedError> {
         let path = folder.join(NAME);
         if !path.exists() {
-            return Ok(Found::Nothing("this host was not watched before"));
+            return Ok(Found::Nothing("there is no list of guests yet"));
         }
         let Some(inventory) = saved::read::<Self>(&path)? else {
-            return Ok(Found::Nothing("the list of guests cannot be understood"));
+            return Ok(Found::Nothing("the list of guests cannot be parsed"));
         };
         if inventory.version != VERSION {
-            return Ok(Found::Nothing("the list of guests is of another version"));
+            return Ok(Found::Nothing("the list of guests has another version"));
         }
         if inventory.boot != boot {
-            return Ok(Found::Nothing("the machine was started since"));
+            return Ok(Found::Nothing("the machine has been rebooted since"));
         }
         Ok(Found::Known(inventory))
     }
@@ -146,18 +146,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let nothing = |why| Found::Nothing(why);
         let read = |boot| Inventory::read(folder.path(), boot).unwrap();
-        assert_eq!(read("boot-a"), nothing("this host was not watched before"));
+        assert_eq!(read("boot-a"), nothing("there is no list of guests yet"));
         some().write(folder.path()).unwrap();
-        assert_eq!(read("boot-b"), nothing("the machine was started since"));
+        assert_eq!(read("boot-b"), nothing("the machine has been rebooted since"));
         let path = folder.path().join(NAME);
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, text.replace("\"version\":1", "\"version\":2")).unwrap();
-        assert_eq!(
-            read("boot-a"),
-            nothing("the list of guests is of another version")
-        );
+        assert_eq!(read("boot-a"), nothing("the list of guests has another version"));
         std::fs::write(&path, text.get(..text.len() / 2).unwrap()).unwrap();
-        assert_eq!(read("boot-a"), nothing("the list of guests cannot be understood"));
+        assert_eq!(read("boot-a"), nothing("the list of guests cannot be parsed"));
         std::fs::remove_file(&path).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(Inventory::read(folder.path(), "boot-a").is_err());

@@ -101,7 +101,7 @@ pub(crate) enum Act {
 pub(crate) struct Judge {
     rules: Rules,
     inventory: Inventory,
-    /// True if nothing was known of this host before: the states found are initial ones.
+    /// True if there was no inventory: the states found are initial ones.
     blank: bool,
     /// True if the inventory has changed since it was last written.
     changed: bool,
@@ -199,7 +199,7 @@ impl Judge {
         match words(seen.what) {
             // The guest's state decides about this event.
             Some(words) if words == Words::FAILED => None,
-            Some(words) => report(words, "libvirt said so"),
+            Some(words) => report(words, "libvirt reports it"),
             None => None,
         }
     }
@@ -224,7 +224,7 @@ impl Judge {
                 guest.life = Life::Up;
                 acts.push(Act::Overtaken(seen.uuid));
             }
-            // A guest that arrives paused is resumed by its owner: libvirt refuses that while its memory still arrives.
+            // A guest that arrives paused is resumed by its owner, which libvirt refuses while the memory still arrives.
             (
                 Lifecycle::Resumed,
                 lifecycle::RESUMED_UNPAUSED | lifecycle::RESUMED_MIGRATED | lifecycle::RESUMED_POSTCOPY,
@@ -340,7 +340,7 @@ impl Judge {
         }
         guest.life = Life::Dying { seen: micros };
         self.changed = true;
-        let act = report_death(uuid, micros, "it panicked and is kept as it is");
+        let act = report_death(uuid, micros, "it panicked and libvirt keeps it");
         Some(self.filter(act, now))
     }
 
@@ -381,10 +381,10 @@ impl Judge {
                 continue;
             }
             let seen = match guest.life {
-                Life::Dying { seen } => Some((seen, "it died, and it is unknown whether that was reported")),
+                Life::Dying { seen } => Some((seen, "it died, and it is unknown if that was reported")),
                 // A missing one with a persistent definition was moved or deleted on purpose, with its definition.
                 Life::Up | Life::Panicked if !guest.persistent => {
-                    Some((micros, "it is gone without a trace"))
+                    Some((micros, "it disappeared without an event"))
                 }
                 Life::Up | Life::Panicked | Life::Incoming | Life::Dead | Life::Down => None,
             };
@@ -404,11 +404,11 @@ impl Judge {
         match (guest.state, guest.reason) {
             (DomainState::Paused, paused::IO_ERROR) if self.rules.io_error_pause => Some((
                 Words::IO_ERROR,
-                "its disk failed while libvirtd was not heard, and it is paused",
+                "its disk failed while libvirtd was unreachable, and it is paused",
             )),
             (DomainState::Paused, paused::WATCHDOG) if self.rules.watchdog_pause => Some((
                 Words::FAILED,
-                "its watchdog paused it while libvirtd was not heard",
+                "its watchdog paused it while libvirtd was unreachable",
             )),
             _ => None,
         }
@@ -431,12 +431,16 @@ impl Judge {
                 let by_force = matches!(guest.reason, shutoff::CRASHED | shutoff::FAILED | shutoff::DAEMON);
                 let quiet = if by_force { Life::Dead } else { Life::Down };
                 match old_life {
-                    Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
+                    Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
                     Some(Life::Up | Life::Panicked) if by_force => {
-                        dying("it died while libvirtd was not heard")
+                        dying("it died while libvirtd was unreachable")
                     }
-                    Some(Life::Down) if by_force => dying("it came and died while libvirtd was not heard"),
-                    None if by_force && !self.blank => dying("it came and died while libvirtd was not heard"),
+                    Some(Life::Down) if by_force => {
+                        dying("it started and died while libvirtd was unreachable")
+                    }
+                    None if by_force && !self.blank => {
+                        dying("it started and died while libvirtd was unreachable")
+                    }
                     // libvirtd loses the reasons when it is restarted twice. The guest may have been stopped on
                     // purpose.
                     Some(Life::Up | Life::Panicked) if guest.reason == shutoff::UNKNOWN => {
@@ -446,16 +450,16 @@ impl Judge {
                 }
             }
             DomainState::Crashed => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
+                Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
                 Some(Life::Dead) => (Life::Dead, None),
                 None if self.blank => (Life::Dead, None),
                 Some(_) | None if self.rules.panics => (Life::Panicked, None),
                 Some(_) | None => (Life::Dead, None),
             },
             DomainState::Paused if paused_for_arrival(guest.reason, old_life) => (Life::Incoming, None),
-            // libvirt does not state it: as far as known nothing has changed.
+            // libvirt gives no state: nothing has changed as far as known.
             DomainState::None => match old_life {
-                Some(Life::Dying { .. }) => dying("it died, and it is unknown whether that was reported"),
+                Some(Life::Dying { .. }) => dying("it died, and it is unknown if that was reported"),
                 Some(life) => (life, None),
                 None => (Life::Up, None),
             },
@@ -479,7 +483,7 @@ fn paused_for_arrival(reason: i32, old: Option<Life>) -> bool {
         && !matches!(old, Some(Life::Up))
 }
 
-/// A death, unless it is none or is known.
+/// Records a death, unless the guest did not die or its death is known.
 fn died(guest: &mut Guest, seen: &GuestEvent<'_>, because: &'static str) -> Act {
     match guest.life {
         Life::Up | Life::Panicked => {

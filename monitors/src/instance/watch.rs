@@ -19,6 +19,7 @@ use crate::failure::Failure;
 use crate::health::Health;
 use crate::instance::inventory::{Found, Inventory};
 use crate::instance::judge::{Act, GuestEvent, GuestListing, Judge, Report, Rules};
+use crate::instance::local_disk::DiskReading;
 use crate::libvirt::{Backoff, chain, ended, is_nova};
 use crate::monitor::Monitor;
 use crate::reporter::{ReportError, Reporter};
@@ -28,13 +29,13 @@ pub(super) const LIBVIRT: &str = "libvirt";
 /// Subsystem of the health: the inventory on disk.
 const INVENTORY: &str = "inventory";
 /// Interval of the loop without events.
-const TURN: Duration = Duration::from_secs(1);
+const LOOP_INTERVAL: Duration = Duration::from_secs(1);
 /// Limit of events for which the inventory is written once.
 const BATCH: usize = 64;
 /// Timeout of a call: longer than a busy libvirtd needs, shorter than the loop may block.
-const CALL: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Pause before retrying a report that could not be stored.
-const RETRY: Duration = Duration::from_secs(1);
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The instance monitor.
 #[derive(Debug)]
@@ -62,6 +63,7 @@ impl Monitor for InstanceMonitor {
             reporter,
             health,
             stop,
+            disks: DiskReading::default(),
         };
         watch.run().await;
         Ok(())
@@ -72,7 +74,7 @@ impl InstanceMonitor {
     fn judge(&self) -> Result<Judge, Failure> {
         let boot = self.clock.stamp().boot;
         let found = Inventory::read(&self.folder, &boot)
-            .map_err(|error| Failure::new("what was seen before this start", error))?;
+            .map_err(|error| Failure::new("reading the observations of the previous process", error))?;
         Ok(match found {
             Found::Known(inventory) => Judge::new(self.rules.clone(), inventory, false),
             Found::Nothing(why) => {
@@ -84,7 +86,7 @@ impl InstanceMonitor {
 
     fn options(&self) -> Options {
         Options {
-            call_timeout: CALL,
+            call_timeout: CALL_TIMEOUT,
             keepalive: Some(self.keepalive),
             ..Options::default()
         }
@@ -113,10 +115,11 @@ struct Watch {
     reporter: Reporter,
     health: Health,
     stop: CancellationToken,
+    disks: DiskReading,
 }
 
 impl Watch {
-    /// Connects repeatedly. libvirtd may be stopped, restarted or frozen at any time; that is no reason to end.
+    /// Connects repeatedly. libvirtd may be stopped, restarted or frozen at any time, and the monitor continues.
     async fn run(&mut self) {
         let mut backoff = Backoff::default();
         while !self.stop.is_cancelled() {
@@ -162,7 +165,7 @@ impl Watch {
                     connection.close().await;
                     return Ok(());
                 }
-                event = timeout(TURN, events.next()) => event,
+                event = timeout(LOOP_INTERVAL, events.next()) => event,
             };
             if let Ok(event) = first {
                 let mut batch = vec![event.map_err(|reason| chain(&*reason))?];
@@ -173,9 +176,11 @@ impl Watch {
                 }
                 self.observe(&connection, &batch).await;
             }
-            self.ask_after_the_panicked(&connection)
+            self.check_panicked(&connection)
                 .await
                 .map_err(|error| chain(&error))?;
+            let disks = self.disks.turn(&connection, &self.health).await;
+            disks.map_err(|error| chain(&error))?;
             self.write().await;
         }
     }
@@ -229,7 +234,8 @@ impl Watch {
         }
         match is_nova(connection, domain).await {
             Err(error) if !ended(&error) => {
-                tracing::warn!(instance = %domain.uuid, error = %chain(&error), "failed to read the owner of a guest; treating it as an instance of Nova");
+                tracing::warn!(instance = %domain.uuid, error = %chain(&error), "failed to read the owner of a guest; treating it as an \
+                    instance of Nova");
                 Ok(true)
             }
             nova => nova,
@@ -256,7 +262,7 @@ impl Watch {
     }
 
     /// Checks guests that panicked: libvirt ends or restarts them at once, or is configured to keep them.
-    async fn ask_after_the_panicked(&mut self, connection: &Connection) -> Result<(), CallError> {
+    async fn check_panicked(&mut self, connection: &Connection) -> Result<(), CallError> {
         let mut acts = Vec::new();
         for uuid in self.judge.panicked(Instant::now()) {
             match state_of(connection, uuid).await {
@@ -331,7 +337,7 @@ impl Watch {
             left = again;
             if !left.is_empty() {
                 self.health.beat();
-                let stopped = timeout(RETRY, self.stop.cancelled()).await.is_ok();
+                let stopped = timeout(RETRY_PAUSE, self.stop.cancelled()).await.is_ok();
                 if stopped {
                     return;
                 }
@@ -342,7 +348,11 @@ impl Watch {
     async fn overtake(&self, uuid: Uuid) {
         let subject = Notification::vm_subject(&uuid.to_string());
         // If the disk does not accept it, the engine will find that the instance runs.
-        if let Err(error) = self.reporter.overtaken(&subject, "the instance runs again").await {
+        if let Err(error) = self
+            .reporter
+            .overtaken(&subject, "the instance is running again")
+            .await
+        {
             tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest that runs again");
         }
     }

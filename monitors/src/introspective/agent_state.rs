@@ -1,11 +1,11 @@
 //! The state of a guest's agent over time, and the time of its report. Pure.
 //!
-//! | mood | answers | does not | told |
+//! | state | after an answer | after a missing answer | report |
 //! |---|---|---|---|
-//! | never answered | answers | never answered | |
-//! | answers | answers | silent, 1 | |
-//! | silent, n | answers | silent, n + 1 | when n was above the threshold, unless too many are silent at once |
-//! | told | never answered | told | |
+//! | `Unheard` | `Answers` | `Unheard` | |
+//! | `Answers` | `Answers` | `Silent(1)` | |
+//! | `Silent(n)` | `Answers` | `Silent(n + 1)` | if n was above the threshold, unless too many are silent at once |
+//! | `Told` | `Unheard` | `Told` | |
 
 use serde::{Deserialize, Serialize};
 

@@ -37,11 +37,11 @@ const GUESTS: &str = "guests";
 const AGENTS: &str = "agents";
 /// Limit of concurrent calls. An agent that hangs blocks one of libvirtd's threads for seconds; it has twenty for all
 /// of its clients, Nova among them, and serves five calls of one client at a time.
-pub(super) const OPEN: usize = 4;
+pub(super) const MAX_CALLS: usize = 4;
 /// Timeout of any other call.
-const CALL: Duration = Duration::from_secs(5);
+const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval of the loop without events.
-const TURN: Duration = Duration::from_secs(1);
+const LOOP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The introspective monitor.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Monitor for IntrospectiveMonitor {
     ) -> Result<(), Failure> {
         let boot = self.clock.stamp().boot;
         let moods = saved::read(&self.file)
-            .map_err(|error| Failure::new("what was heard before this start", error))?;
+            .map_err(|error| Failure::new("reading the agents' states of the previous process", error))?;
         let mut ask = Ask {
             roster: Roster::new(moods, &boot),
             boot,
@@ -138,7 +138,7 @@ impl Ask {
     /// duplicate.
     async fn session(&mut self) -> Result<(), String> {
         let options = Options {
-            call_timeout: CALL,
+            call_timeout: CALL_TIMEOUT,
             keepalive: Some(self.monitor.keepalive),
             ..Options::default()
         };
@@ -160,7 +160,7 @@ impl Ask {
             self.write().await;
             while Instant::now() < next {
                 self.health.beat();
-                let turn = next.min(Instant::now() + TURN);
+                let turn = next.min(Instant::now() + LOOP_INTERVAL);
                 // An event that is not taken now stays in its queue.
                 tokio::select! {
                     event = events.next() => self.observe(&event.map_err(|reason| chain(&*reason))?),
@@ -193,11 +193,11 @@ impl Ask {
                 )
             }
         });
-        let mut answers = std::pin::pin!(asked.buffer_unordered(OPEN));
+        let mut answers = std::pin::pin!(asked.buffer_unordered(MAX_CALLS));
         let (mut due, mut refused) = (Vec::new(), None);
         loop {
             self.health.beat();
-            // No branch loses anything: answers and events stay in their queues until they are taken.
+            // No branch loses data: answers and events stay in their queues until they are taken.
             tokio::select! {
                 answer = answers.next() => match answer {
                     Some((_, _, Ok(Answer::Refused(why)))) => refused = Some(why),
@@ -210,7 +210,7 @@ impl Ask {
                     None => break,
                 },
                 event = events.next() => self.observe(&event.map_err(|reason| chain(&*reason))?),
-                () = sleep(TURN) => {}
+                () = sleep(LOOP_INTERVAL) => {}
             }
         }
         match refused {
@@ -233,8 +233,8 @@ impl Ask {
         }
     }
 
-    /// Reports the guests that are due, unless too many are silent at once. Then the cause is rather the host, its
-    /// storage or its libvirtd. That is logged once, and no guest is restarted for it.
+    /// Reports the guests that are due, unless too many are silent at once. Then the cause is probably the host, its storage or its
+    /// libvirtd: one log line reports it, and no guest is restarted.
     async fn decide(&mut self, due: Vec<Uuid>) {
         let many = self.roster.silent_at_once(self.monitor.at_once);
         let silent = u32::try_from(many.unwrap_or(0)).unwrap_or(u32::MAX);
@@ -245,8 +245,8 @@ impl Ask {
                     self.health.bad(
                         GUESTS,
                         format!(
-                            "{silent} of {} guest agents have fallen silent at once: this is of the host and not of the guests; \
-                             look at its storage and its libvirtd. No guest is reported until at most {} are silent",
+                            "{silent} of {} guest agents have stopped answering at the same time, so the cause is probably the host: \
+                             check its storage and its libvirtd. No guest is reported until at most {} are silent",
                             self.roster.answering(),
                             self.monitor.at_once
                         ),
@@ -256,7 +256,7 @@ impl Ask {
             Some(_) | None if self.many => {
                 self.many = false;
                 self.health.good(GUESTS);
-                self.roster.count_anew();
+                self.roster.restart_counts();
             }
             Some(_) | None => {
                 self.health.good(GUESTS);
@@ -287,7 +287,8 @@ impl Ask {
                     .overtaken(&subject, "the guest agent answers again")
                     .await
                 {
-                    tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest whose agent answers again");
+                    tracing::warn!(instance = %uuid, error = %chain(&error), "failed to withdraw the report of a guest whose agent \
+                        answers again");
                 }
             }
         }
@@ -313,7 +314,7 @@ impl Ask {
                 Err(ReportError::Stopping) => return,
                 Err(ReportError::NotKept(_)) => {
                     self.health.beat();
-                    sleep(TURN).await;
+                    sleep(LOOP_INTERVAL).await;
                 }
             }
         }
@@ -334,7 +335,7 @@ impl Ask {
     }
 }
 
-/// Looks for the socket if necessary, and polls the agent.
+/// Searches for the socket if necessary, and polls the agent.
 async fn ask(
     connection: &Connection,
     question: &Question,
@@ -359,7 +360,7 @@ async fn ask(
             ErrorCode::NO_DOMAIN | ErrorCode::OPERATION_INVALID => Answer::Unknown,
             // No permission, a lock that is not granted, a broken pipe: none of these is silence of the guest.
             ErrorCode(number) => Answer::Refused(format!(
-                "libvirt does not let agents be asked (error {number}): {}",
+                "libvirt does not permit calls to agents (error {number}): {}",
                 message
                     .chars()
                     .filter(|c| !c.is_control())

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::introspective::agent_state::{AgentState, Transition};
 
 /// Number of rounds after which a guest without an agent's socket is checked again: a channel may be hot-plugged.
-const LOOK_AGAIN: u32 = 6;
+const SOCKET_CHECK_ROUNDS: u32 = 6;
 
 /// Number of rounds within which reported guests count as silent at the same time as current ones: five minutes, by
 /// the default interval.
@@ -89,7 +89,7 @@ impl Roster {
                 forgot: 0,
             });
             guest.age += 1;
-            if guest.agent == Some(false) && guest.age > LOOK_AGAIN {
+            if guest.agent == Some(false) && guest.age > SOCKET_CHECK_ROUNDS {
                 guest.agent = None;
             }
             let agent = guest.agent;
@@ -164,7 +164,7 @@ impl Roster {
     }
 
     /// Restarts all counts after a common failure.
-    pub(crate) fn count_anew(&mut self) {
+    pub(crate) fn restart_counts(&mut self) {
         for guest in self.guests.values_mut() {
             if matches!(guest.mood, AgentState::Silent(_)) {
                 guest.mood = AgentState::Silent(1);
@@ -330,7 +330,7 @@ mod tests {
         assert_eq!(
             told_after(&mut restart(&mut first, "b"), 1),
             None,
-            "the machine was started since"
+            "the machine has been rebooted since"
         );
         round(&mut first, 1, true);
         assert_eq!(told_after(&mut restart(&mut first, "a"), 2), None, "another run");

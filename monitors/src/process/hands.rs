@@ -22,7 +22,7 @@ impl CommandRunner for Machine {
     async fn run(&self, command: &Command, as_root: bool) -> Result<(), String> {
         match command {
             Command::Nothing => Ok(()),
-            Command::Unit { restart, unit } => self.systemd.set_going(unit, *restart, self.timeout).await,
+            Command::Unit { restart, unit } => self.systemd.bring_up(unit, *restart, self.timeout).await,
             Command::Program(words) => program(words, as_root, self.timeout).await,
         }
     }
@@ -64,7 +64,7 @@ async fn program(words: &[String], as_root: bool, timeout: Duration) -> Result<(
             // The wait leaves no zombie; a killed process ends soon, or is stuck in the kernel.
             let _ = tokio::time::timeout(Duration::from_secs(1), child.wait()).await;
             Err(format!(
-                "`{shown}`: not done after {} s, killed",
+                "`{shown}`: not finished after {} s, killed",
                 timeout.as_secs()
             ))
         }
@@ -101,7 +101,7 @@ mod tests {
         let pids = folder.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}; wait", pids.display());
         let told = program(&words(&["sh", "-c", &script]), false, Duration::from_secs(1)).await;
-        assert!(told.unwrap_err().contains("not done after 1 s"));
+        assert!(told.unwrap_err().contains("not finished after 1 s"));
         let child: i32 = std::fs::read_to_string(&pids).unwrap().trim().parse().unwrap();
         let gone = || super::super::find::again(child).is_none_or(|seen| seen.state == 'Z');
         while !gone() {

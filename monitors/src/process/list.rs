@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::failure::Failure;
 
 /// Longest list that is read, in bytes.
-const LONGEST: u64 = 1 << 20;
+const MAX_BYTES: u64 = 1 << 20;
 
 /// Limit of entries.
 const MAX_ENTRIES: usize = 512;
@@ -75,9 +75,9 @@ impl Entry {
 pub(super) fn read(path: &Path) -> Result<Vec<Entry>, Failure> {
     let wrong = |error| Failure::new(format!("reading {}", path.display()), error);
     let length = std::fs::metadata(path).map_err(wrong)?.len();
-    if length > LONGEST {
+    if length > MAX_BYTES {
         return Err(Failure::from_text(format!(
-            "{} is longer than {LONGEST} bytes",
+            "{} is longer than {MAX_BYTES} bytes",
             path.display()
         )));
     }
@@ -96,7 +96,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
     for raw in raw {
         let entry = entry(raw)?;
         if entries.iter().any(|other| other.name == entry.name) {
-            return Err(format!("process_name {} is there twice", entry.name));
+            return Err(format!("process_name {} is listed twice", entry.name));
         }
         entries.push(entry);
     }
@@ -106,7 +106,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Entry>, String> {
 fn entry(raw: Raw) -> Result<Entry, String> {
     let name = raw.process_name.trim().to_owned();
     if name.is_empty() || name.ends_with('/') {
-        return Err(format!("process_name {name:?} is no name of a process"));
+        return Err(format!("process_name {name:?} is not a process name"));
     }
     let may_be_unit = raw.unit.as_deref() != Some("");
     let steps = |before: Option<String>, main: Option<String>, after: Option<String>| {
@@ -129,7 +129,7 @@ fn entry(raw: Raw) -> Result<Entry, String> {
     };
     let unit = match raw.unit.filter(|unit| !unit.is_empty()) {
         Some(unit) => {
-            Some(full_name(&unit).ok_or_else(|| format!("unit {unit:?} of {name} is no name of a unit"))?)
+            Some(full_name(&unit).ok_or_else(|| format!("unit {unit:?} of {name} is not a unit name"))?)
         }
         // A command such as `systemctl restart nova-compute` names the unit.
         None => of(&restart.main).or_else(|| of(&start.main)),
@@ -282,12 +282,12 @@ mod tests {
         let cases = [
             ("a: b", "expected"),
             ("- process_name: x\n  start_command: y\n", "run_as_root"),
-            (&SAMPLE.replace("my-daemon", "/opt/"), "no name of a process"),
+            (&SAMPLE.replace("my-daemon", "/opt/"), "not a process name"),
             (
                 &SAMPLE.replace("my-daemon", "/usr/local/bin/nova-compute"),
                 "twice",
             ),
-            (&format!("{SAMPLE}    unit: a b\n"), "no name of a unit"),
+            (&format!("{SAMPLE}    unit: a b\n"), "not a unit name"),
             ("\t- x", ""),
         ];
         for (text, part) in cases {

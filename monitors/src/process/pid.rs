@@ -13,10 +13,10 @@ use super::probe::{Probe, State};
 
 /// Timeout of a scan of all processes. It takes milliseconds, unless a process is stuck in the kernel with its memory
 /// locked.
-const LONGEST_LOOK: Duration = Duration::from_secs(5);
+const SCAN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Number of consecutive polls in uninterruptible sleep after which that is logged.
-const STUCK_LOOKS: u32 = 6;
+const STUCK_POLLS: u32 = 6;
 
 /// A probe that finds a process by its program.
 pub(super) struct PidProbe {
@@ -42,7 +42,7 @@ impl PidProbe {
     /// Returns the state of the watched process, if it is still the same and alive.
     async fn held_is_alive(&mut self) -> Option<State> {
         let pid = self.held.as_ref()?.seen.pid;
-        let now = match apart(move || find::again(pid)).await {
+        let now = match on_another_thread(move || find::again(pid)).await {
             Ok(now) => now,
             // The process is still watched, and a process whose memory is locked has not ended.
             Err(why) => return Some(State::Unknown(why)),
@@ -59,7 +59,7 @@ impl PidProbe {
         } else {
             0
         };
-        if self.stuck == STUCK_LOOKS {
+        if self.stuck == STUCK_POLLS {
             tracing::warn!(process = %self.name, pid, "process is stuck in uninterruptible sleep (state D)");
         }
         Some(State::Up)
@@ -100,12 +100,14 @@ impl PidProbe {
 }
 
 /// Limit of concurrent scans. A stuck scan keeps its permit, so that no more threads than this get stuck.
-static LOOKS: Semaphore = Semaphore::const_new(2);
+static SCANS: Semaphore = Semaphore::const_new(2);
 
 /// Runs work that may take long on another thread.
-async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+async fn on_another_thread<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, String> {
     let look = async {
-        let place = LOOKS.acquire().await.map_err(|error| error.to_string())?;
+        let place = SCANS.acquire().await.map_err(|error| error.to_string())?;
         let work = move || {
             let done = work();
             drop(place);
@@ -115,9 +117,9 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
             .await
             .map_err(|error| error.to_string())
     };
-    match tokio::time::timeout(LONGEST_LOOK, look).await {
-        Ok(done) => done.map_err(|why| format!("looking at processes: {why}")),
-        Err(_) => Err("looking at processes takes too long: one of them is stuck in the kernel".to_owned()),
+    match tokio::time::timeout(SCAN_TIMEOUT, look).await {
+        Ok(done) => done.map_err(|why| format!("scanning processes: {why}")),
+        Err(_) => Err("scanning processes takes too long: one of them is stuck in the kernel".to_owned()),
     }
 }
 
@@ -128,7 +130,7 @@ impl Probe for PidProbe {
             return state;
         }
         let name = self.name.clone();
-        match apart(move || find::find(&name)).await {
+        match on_another_thread(move || find::find(&name)).await {
             Ok(Ok(found)) => {
                 let any = !found.is_empty();
                 if self.hold(found) {
@@ -140,7 +142,7 @@ impl Probe for PidProbe {
                     State::Down("no such process".to_owned())
                 }
             }
-            Ok(Err(error)) => State::Unknown(format!("looking at processes: {error}")),
+            Ok(Err(error)) => State::Unknown(format!("scanning processes: {error}")),
             Err(why) => State::Unknown(why),
         }
     }

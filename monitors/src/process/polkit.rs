@@ -76,7 +76,8 @@ polkit.addRule(function (action, subject) {{
 
 fn pkla(units: &BTreeSet<&str>, user: &str) -> String {
     let mut text = String::from(
-        "# For polkit before 0.106 (Ubuntu 22.04), which reads no JavaScript. THIS FORM CANNOT NAME UNITS: the user may start, stop and restart every\n\
+        "# For polkit before 0.106 (Ubuntu 22.04), which reads no JavaScript. THIS FORM CANNOT NAME UNITS: the user may start, stop and \
+         restart every\n\
          # unit of this host. The process monitor restarts these:\n",
     );
     for unit in units {
@@ -113,7 +114,7 @@ trait Authority {
     ) -> zbus::Result<(bool, bool, HashMap<String, String>)>;
 }
 
-/// A process of a user, about which polkit is asked.
+/// A process of a user, for polkit's check.
 #[derive(Clone, Copy)]
 struct Subject {
     pid: u32,
@@ -141,7 +142,7 @@ async fn refused<'e>(
         let process = ("unix-process", process);
         let details = HashMap::from([("unit", *unit), ("verb", *verb)]);
         let asked = authority.check_authorization(&process, ACTION, &details, 0, "");
-        let (may, _, _) = answered("asking polkit", asked).await?;
+        let (may, _, _) = answered("querying polkit", asked).await?;
         if !may {
             refused.push((*unit, *verb));
         }
@@ -199,12 +200,12 @@ pub(super) async fn check(entries: &[Entry], systemd: &Systemd) -> Option<Findin
         return None;
     }
     if !rustix::process::geteuid().is_root() {
-        let text = "polkit tells only root whether the monitor may restart its units: sudo tachi-monitor check process";
+        let text = "only root can check in polkit if the monitor may restart its units: sudo tachi-monitor check process";
         return Some(Finding::note(PART, text));
     }
     let Some((user, uid)) = user() else {
         let text = format!(
-            "there is no user {}: whether the monitor may restart its units is not known",
+            "there is no user {}: it is unknown if the monitor may restart its units",
             USERS.join(" and no user ")
         );
         return Some(Finding::note(PART, text));
@@ -231,14 +232,15 @@ fn finding(user: &str, asked: Result<Vec<Act<'_>>, String>) -> Finding {
             Finding::wrong(
                 PART,
                 format!(
-                    "polkit does not let {user} {}: each restart fails, and the process is reported: tachi-monitor init polkit prints the rule",
+                    "polkit does not let {user} {}: each restart fails, and the process is reported: tachi-monitor init polkit prints the \
+                     rule",
                     acts.join(", ")
                 ),
             )
         }
         Err(why) => Finding::wrong(
             PART,
-            format!("{why}: whether {user} may restart the units of the list is not known"),
+            format!("{why}: it is unknown if {user} may restart the units of the list"),
         ),
     }
 }

@@ -17,10 +17,10 @@ use super::probe::{Probe, State};
 use crate::health::Health;
 
 /// Timeout of systemd's answers.
-const ANSWER: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Poll interval of a running job.
-const LOOK: Duration = Duration::from_millis(200);
+const JOB_POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
@@ -133,7 +133,7 @@ impl Systemd {
     }
 
     async fn unit_state(&self, connection: &Connection, path: &OwnedObjectPath) -> Result<UnitState, String> {
-        let what = "asking systemd for a unit";
+        let what = "reading a unit from systemd";
         let look = async {
             let unit = UnitProxy::builder(connection)
                 .path(path)
@@ -155,7 +155,7 @@ impl Systemd {
     }
 
     /// Starts or restarts a unit, and waits until it runs.
-    pub(super) async fn set_going(&self, name: &str, restart: bool, within: Duration) -> Result<(), String> {
+    pub(super) async fn bring_up(&self, name: &str, restart: bool, within: Duration) -> Result<(), String> {
         let (connection, path) = self.unit(name).await?;
         let manager = manager(&connection).await?;
         let word = if restart { "restarting" } else { "starting" };
@@ -176,9 +176,11 @@ impl Systemd {
                 State::Up if !standing.job => return Ok(()),
                 State::Down(why) if !standing.job => return Err(format!("{what}: {why}")),
                 _ if Instant::now() >= deadline => {
-                    return Err(format!("{what}: not done after {} s", within.as_secs()));
+                    return Err(format!("{what}: not finished after {} s", within.as_secs()));
                 }
-                State::Up | State::Changing | State::Down(_) | State::Unknown(_) => sleep(LOOK).await,
+                State::Up | State::Changing | State::Down(_) | State::Unknown(_) => {
+                    sleep(JOB_POLL_INTERVAL).await;
+                }
             }
         }
     }
@@ -196,10 +198,10 @@ pub(super) async fn answered<T>(
     what: &str,
     asked: impl Future<Output = zbus::Result<T>>,
 ) -> Result<T, String> {
-    match timeout(ANSWER, asked).await {
+    match timeout(ANSWER_TIMEOUT, asked).await {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(format!("{what}: {}", error_text(&error))),
-        Err(_) => Err(format!("{what}: no answer within {} s", ANSWER.as_secs())),
+        Err(_) => Err(format!("{what}: no answer within {} s", ANSWER_TIMEOUT.as_secs())),
     }
 }
 
@@ -222,10 +224,10 @@ fn error_text(error: &zbus::Error) -> String {
 
 impl UnitState {
     fn state(&self) -> State {
-        let down = || State::Down(format!("systemd says {} ({})", self.active, self.sub));
+        let down = || State::Down(format!("systemd reports {} ({})", self.active, self.sub));
         match (self.load.as_str(), self.active.as_str()) {
-            ("masked", _) => State::Unknown("the unit is masked: it is not to run".to_owned()),
-            ("not-found", _) => State::Unknown("systemd knows no such unit".to_owned()),
+            ("masked", _) => State::Unknown("the unit is masked".to_owned()),
+            ("not-found", _) => State::Unknown("systemd has no such unit".to_owned()),
             (_, "active" | "reloading" | "refreshing") => State::Up,
             (_, "activating" | "deactivating" | "maintenance") => State::Changing,
             // A job, perhaps of another program, will start it.
@@ -286,7 +288,7 @@ impl Probe for UnitProbe {
             return State::Unknown(why);
         }
         let Some(held) = &self.held else {
-            return State::Unknown("systemd is away".to_owned());
+            return State::Unknown("systemd is unreachable".to_owned());
         };
         match self.systemd.unit_state(&held.connection, &held.path).await {
             Ok(standing) => standing.state(),

@@ -11,16 +11,16 @@ use super::list::{Command, Entry, Steps};
 use super::probe::{CommandRunner, Outlet, Probe, State};
 
 /// Poll interval of a process that was just started.
-const LOOK: Duration = Duration::from_millis(250);
+const START_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The pauses.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pace {
     /// Poll interval without notifications of changes, and the time for a started process to appear.
     pub(super) interval: Duration,
-    /// Time in which a process may come back by itself: an upgrade restarts it, or systemd does.
+    /// Time for a process to come back by itself: an upgrade restarts it, or systemd does.
     pub(super) confirm: Duration,
-    /// Number of restarts after the first.
+    /// Number of number of restarts after the first.
     pub(super) retries: u32,
     /// Pause after the first failed restart; each further pause is twice as long.
     pub(super) pause: Duration,
@@ -154,7 +154,9 @@ impl Watch {
             if went.is_ok() && self.appears().await {
                 return RestartResult::Up;
             }
-            let why = went.err().unwrap_or_else(|| "it does not appear".to_owned());
+            let why = went
+                .err()
+                .unwrap_or_else(|| "the process did not appear".to_owned());
             tracing::warn!(process = %self.entry.name, %why, round = round + 1, "failed to restart process");
             if round < self.pace.retries {
                 let doubled = 2_u32.saturating_pow(round.min(16));
@@ -193,7 +195,7 @@ impl Watch {
                 State::Up => return true,
                 _ if Instant::now() >= deadline => return false,
                 State::Down(_) | State::Changing | State::Unknown(_) => {
-                    let _ = timeout(LOOK, self.probe.changed()).await;
+                    let _ = timeout(START_POLL_INTERVAL, self.probe.changed()).await;
                 }
             }
         }

@@ -12,7 +12,7 @@ const G: &str = "api";
 pub(super) fn read(r: &mut Reader<'_>) -> Options {
     let section = r
         .string(G, "auth_section")
-        .help("another section with `auth_url`, user and password")
+        .help("name of another section with `auth_url`, user and password")
         .optional();
     let g = section.as_deref().unwrap_or(G);
     let region = r
@@ -23,7 +23,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Options {
     let interface = r
         .choice(G, "api_interface", &["public", "internal", "admin"])
         .default("public")
-        .help("its interface there")
+        .help("its interface in the catalogue")
         .get();
     let auth_url = r.url(g, "auth_url", &["http", "https"]).help("Keystone").get();
     let credentials = credentials(r, g);
@@ -33,7 +33,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Options {
         .seconds(g, "timeout")
         .default(second * 20)
         .range(second..=second * 600)
-        .help("how long an answer may take")
+        .help("timeout for an answer")
         .get();
     let mut options = Options::new(auth_url, credentials);
     options.interface = Interface::parse(interface).unwrap_or_default();
@@ -54,7 +54,7 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
             &["password", "v3password", "v2password", "v3applicationcredential"],
         )
         .default("password")
-        .help("how we log in to Keystone; v2password counts as password")
+        .help("method of Tachi's own login to Keystone; v2password counts as password")
         .get();
     let default = domain(r, g, "default_domain");
     let identity = Identity::read(r, g, default.as_ref());
@@ -70,7 +70,7 @@ fn credentials(r: &mut Reader<'_>, g: &str) -> Credentials {
     let others = identity.project.is_some() || of_domain.is_some() || kind == "v3applicationcredential";
     if trust.is_some() && others {
         let refusal = Refusal::new(
-            "is set beside a project, a domain or an application credential: a token is for one thing",
+            "is set together with a project, a domain or an application credential, but a token has one scope",
             "write one of them",
         );
         r.refuse(g, "trust_id", refusal);

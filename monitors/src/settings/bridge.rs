@@ -29,7 +29,7 @@ pub struct BridgeSettings {
     pub storm_floor: usize,
     /// Window in which failures count as concurrent.
     pub storm_window: Duration,
-    /// Time after which a lasting failure is reported nevertheless.
+    /// Time after which a fencing is reported even in a storm.
     pub storm_hold: Duration,
     /// Additional delay of each bridge in line.
     pub turn: Duration,
@@ -56,21 +56,22 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     };
     let poll = seconds(
         "poll_interval",
-        "between two looks at the cluster; 0.25 while a fencing is near",
+        "poll interval of the cluster; 0.25 s while a fencing is expected",
         SECOND,
         SECOND / 10,
         SECOND * 60,
     );
     let standby = seconds(
         "standby_interval",
-        "the same on a remote that is not needed: while one on a cluster node, or two on remotes, are before it in line and nothing waits to be told",
+        "poll interval on a remote that is not needed: a bridge on a cluster node or two on remotes are before it in line, and no report \
+         is pending",
         SECOND * 10,
         SECOND,
         SECOND * 15,
     );
     let limit = seconds(
         "command_timeout",
-        "`crm_mon` and `cibadmin` are killed after so long, with all they have started",
+        "timeout of `crm_mon` and `cibadmin`, which are then killed with all their children",
         SECOND * 10,
         SECOND,
         SECOND * 25,
@@ -99,21 +100,22 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
     let storm_window = seconds("storm_window", "see `storm_percent`", SECOND * 60, SECOND, DAY);
     let storm_hold = seconds(
         "storm_hold",
-        "a *fencing* that persists this long is reported all the same: racks do fail, and the engine has guards of its own. Losses without proof are never reported in a storm",
+        "time after which a *fencing* is reported even in a storm: racks do fail, and the engine has its own guards. Losses without proof \
+         are never reported in a storm",
         SECOND * 120,
         Duration::ZERO,
         DAY,
     );
     let turn = seconds(
         "takeover_delay",
-        "how much longer each monitor in line waits than the one before it",
+        "additional delay of each monitor in line",
         SECOND * 5,
         SECOND,
         SECOND * 60,
     );
     let skew = seconds(
         "clock_skew",
-        "how far the clocks of the cluster and of this machine may differ",
+        "maximum difference between the clocks of the cluster and of this machine",
         SECOND * 5,
         Duration::ZERO,
         SECOND * 300,
@@ -135,7 +137,7 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
         socket: PathBuf::from(
             socket
                 .unit("path")
-                .help("where alert agents of Pacemaker say that it is time to look")
+                .help("socket for wake-ups by Pacemaker's alert agents")
                 .get(),
         ),
         storm_percent: r
@@ -144,7 +146,8 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
             .range(1..=100)
             .unit("percent")
             .help(
-                "when more than this share of the hosts (and more than `storm_floor`) is lost within `storm_window`, nothing is reported, and /healthz shows it",
+                "maximum share of hosts lost within `storm_window`; above it (and above `storm_floor`) nothing is reported, and /healthz \
+                 shows it",
             )
             .get(),
         storm_floor: r
@@ -152,26 +155,26 @@ pub(super) fn bridge(r: &mut Reader<'_>) -> BridgeSettings {
             .default(2_usize)
             .range(1..=100_000)
             .unit("hosts")
-            .help("lost hosts that are always reported")
+            .help("number of lost hosts that are always reported")
             .get(),
         power_agents: r
             .list(G, "power_fence_agents")
             .default(Vec::new())
-            .help("fence agents of your own that switch a machine's power: an unknown agent proves nothing until it is named here")
+            .help("additional fence agents that switch a machine's power; an unknown agent proves nothing until it is listed here")
             .get(),
         null_agents: r
             .list(G, "null_fence_agents")
             .default(Vec::new())
-            .help("fence agents whose success turns nothing off, beside those that are known")
+            .help("additional fence agents whose success turns nothing off")
             .get(),
         node_map: r
             .parsed(G, "node_map", pairs, show)
             .default(Vec::new())
-            .help("node:host,node:host where names of the cluster are not those of Nova")
+            .help("node:host,node:host for nodes whose names differ from Nova's host names")
             .get(),
         cluster: r
             .string(G, "cluster_name")
-            .help("the cluster's name in the evidence, if it does not say it itself")
+            .help("the cluster's name in the evidence, if the cluster does not provide it")
             .optional(),
     }
 }

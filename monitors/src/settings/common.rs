@@ -31,12 +31,12 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
         .default(own_name())
         .varies("this machine's name")
         .check(|name| name_check(name))
-        .help("name of this host in reports, which is that under which Nova knows it")
+        .help("name of this host in reports: its name in Nova")
         .get();
     let tempdir = r
         .string("DEFAULT", "tempdir")
         .unit("path")
-        .help("accepted; a folder that is named has to be writable")
+        .help("accepted without effect, but a configured folder must be writable")
         .optional()
         .map(PathBuf::from);
     let log = LogSettings::read(r);
@@ -45,13 +45,13 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
             .default(state_path())
             .varies("/var/lib/tachi-monitor; of a user who is not root ~/.local/state/tachi-monitor")
             .unit("path")
-            .help("where a monitor keeps what it has to remember, a folder for each")
+            .help("folder of the monitors' state, with a subfolder for each")
             .get(),
     );
     let nova = r
         .list(G, "nova_config_files")
         .default(Vec::<String>::new())
-        .help("files that nova-compute of this host reads; those it was started with unless set")
+        .help("configuration files of this host's nova-compute; unless set those that it was started with")
         .get();
     let limits = Limits {
         records: r
@@ -59,14 +59,14 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
             .default(4096_usize)
             .range(16..=100_000)
             .unit("reports")
-            .help("reports that are kept until the API has answered")
+            .help("maximum number of undelivered reports")
             .get(),
         bytes: r
             .int(G, "spool_max_bytes")
             .default(2_097_152_usize)
             .range(65_536..=67_108_864)
             .unit("bytes")
-            .help("the same in bytes")
+            .help("maximum size of undelivered reports")
             .get(),
     };
     let second = Duration::from_secs(1);
@@ -76,31 +76,31 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
             .seconds(G, "max_age")
             .default(DAY)
             .range(second * 60..=DAY * 30)
-            .help("a report that is older is dropped")
+            .help("age at which an undelivered report is dropped")
             .get(),
         rejected_max_age: r
             .seconds(G, "rejected_max_age")
             .default(second * 600)
             .range(Duration::ZERO..=DAY)
-            .help("how long a report that the API rejected is tried again: the host may be registered yet")
+            .help("how long a report that the API rejects is retried: the host may be registered in the meantime")
             .get(),
         retry_min: r
             .seconds(G, "retry_min")
             .default(Duration::from_millis(500))
             .range(Duration::from_millis(10)..=second * 60)
-            .help("the first pause after a failure; each further one is twice as long")
+            .help("first pause after a failure; each further one is twice as long")
             .get(),
         retry_max: r
             .seconds(G, "retry_max")
             .default(second * 15)
             .range(second / 10..=second * 600)
-            .help("the longest pause")
+            .help("maximum pause")
             .get(),
         drain: r
             .seconds(G, "drain_timeout")
             .default(second * 5)
             .range(Duration::ZERO..=second * 80)
-            .help("how long reports are still delivered after SIGTERM; the others wait on disk")
+            .help("how long reports are delivered after SIGTERM; the rest stays on disk")
             .get(),
     };
     if delivery.retry_max < delivery.retry_min {
@@ -116,7 +116,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Common {
                 .check(|text| listen_check(text))
                 .unit("address and port")
                 .help(format!(
-                    "where the {} monitor serves health and metrics; `off`: nowhere",
+                    "address of the {} monitor's health and metrics; `off`: none",
                     kind.name()
                 ))
                 .optional();
@@ -143,8 +143,8 @@ fn name_check(name: &str) -> Result<(), Refusal> {
         return Ok(());
     }
     Err(Refusal::new(
-        "is no name of a host",
-        "write the name under which Nova knows it: letters, digits, dots, dashes",
+        "is not a host name",
+        "write its name in Nova: letters, digits, dots, dashes",
     ))
 }
 
@@ -152,7 +152,7 @@ fn listen_check(text: &str) -> Result<(), Refusal> {
     if text.is_empty() || text == "off" || text.parse::<SocketAddr>().is_ok() {
         return Ok(());
     }
-    Err(Refusal::new("is no address", "write ADDRESS:PORT, or off"))
+    Err(Refusal::new("is not an address", "write ADDRESS:PORT, or off"))
 }
 
 /// Returns the machine's own name.

@@ -15,7 +15,7 @@ pub(super) fn rules(r: &mut Reader<'_>) -> Rules {
         all_events: r
             .bool(G, "compat_all_events")
             .default(rules.all_events)
-            .help("reports everything that Masakari's monitor reports, and not only what an engine acts upon")
+            .help("reports all events that Masakari's monitor reports, not only those that an engine acts on")
             .get(),
         nova_only: r
             .bool(G, "nova_only")
@@ -25,7 +25,7 @@ pub(super) fn rules(r: &mut Reader<'_>) -> Rules {
         panics: r
             .bool(G, "report_panics")
             .default(rules.panics)
-            .help("reports a guest that panicked as one whose process died")
+            .help("reports a guest that panicked like one whose process died")
             .get(),
         watchdog_pause: r
             .bool(G, "report_watchdog_pause")
@@ -41,20 +41,20 @@ pub(super) fn rules(r: &mut Reader<'_>) -> Rules {
             .seconds(G, "coalesce_seconds")
             .default(rules.coalesce)
             .range(Duration::ZERO..=DAY)
-            .help("the same report about the same guest is not repeated so soon; a death is never held back")
+            .help("time within which the same report about a guest is not repeated; a death is always reported")
             .get(),
         io_error_interval: r
             .seconds(G, "io_error_interval")
             .default(rules.io_error_interval)
             .range(Duration::ZERO..=DAY)
-            .help("shortest time between two reports of a running guest whose disk keeps failing")
+            .help("minimum interval between reports of a running guest whose disk keeps failing")
             .get(),
         panic_wait: r
             .seconds(G, "panic_wait")
             .default(rules.panic_wait)
             .range(Duration::ZERO..=DAY)
             .help(
-                "a guest that panicked and that libvirt neither ends nor restarts (`on_crash=preserve`) is reported after so long",
+                "delay of the report of a guest that panicked and that libvirt neither ends nor restarts (`on_crash=preserve`)",
             )
             .get(),
     }

@@ -107,31 +107,35 @@ pub(super) fn host(r: &mut Reader<'_>) -> HostSettings {
                 &["default", "simple", "consul", "kubernetes"],
             )
             .default("default")
-            .help("the cluster that says which hosts are gone; default and simple are Pacemaker").get(),
+            .help("cluster that detects lost hosts; default and simple are Pacemaker").get(),
         interval: r
             .seconds(G, "monitoring_interval")
             .default(SECOND * 60)
             .range(SECOND..=DAY)
-            .help("between two looks at Consul or Kubernetes; Pacemaker has `poll_interval`").get(),
+            .help("poll interval of Consul or Kubernetes; Pacemaker has `poll_interval`").get(),
         samples: r
             .int(G, "monitoring_samples")
             .default(1_usize)
             .range(1..=1000)
-            .unit("looks").help("looks that must agree before something without proof is reported: a fencing by Pacemaker needs one, everything from Consul and Kubernetes needs all").get(),
-        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: report a host that does not answer as NORMAL, which means that it is off, instead of UNKNOWN").get(),
-        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("reports a fenced host without a check of its own power controller. Otherwise the monitor asks that (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
+            .unit("looks").help("number of equal polls before a report without proof: a fencing by Pacemaker needs one, Consul and \
+                Kubernetes always need all").get(),
+        normal_without_proof: r.bool(G, "report_normal_without_proof").default(false).help("Consul, Kubernetes: reports a host that does \
+            not answer as NORMAL, which means off, instead of UNKNOWN").get(),
+        disable_ipmi_check: r.bool(G, "disable_ipmi_check").default(false).help("reports a fenced host without a check of its own power \
+            controller. Otherwise the monitor asks that (`ipmitool`), if the CIB holds a device `external/ipmi` or `fence_ipmilan` for \
+            that node alone: if it reads *on*, nothing is reported; if it does not answer, the cluster's result counts").get(),
         restrict_to_remotes: r.bool(G, "restrict_to_remotes").default(false).help("only nodes that run pacemaker-remoted are hosts").get(),
         ipmi_timeout: r
             .seconds(G, "ipmi_timeout")
             .default(SECOND * 5)
             .range(SECOND..=DAY)
-            .help("how long one look at a power controller may take; all together end after 15 s").get(),
-        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).unit("times").help("how often it is repeated").get(),
-        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).help("pause before it is tried again").get(),
+            .help("timeout for one reading of a power controller; all together end after 15 s").get(),
+        ipmi_retry_max: r.int(G, "ipmi_retry_max").default(3_u32).unit("times").help("number of retries").get(),
+        ipmi_retry_interval: r.seconds(G, "ipmi_retry_interval").default(SECOND * 10).help("pause between these retries").get(),
         node_type: r
             .choice(G, "pacemaker_node_type", &["autodetect", "cluster", "remote"])
             .default("autodetect")
-            .help("what this machine is in the cluster; what Pacemaker says counts, and `check` tells if it differs").get(),
+            .help("kind of this machine in the cluster; Pacemaker's own data applies, and `check` shows a difference").get(),
     }
 }
 
@@ -144,16 +148,16 @@ pub(super) fn consul(r: &mut Reader<'_>) -> ConsulSettings {
             .optional(),
         tenant: r
             .string(G, "agent_tenant")
-            .help("that of the tenants' network")
+            .help("Consul agent of the tenants' network, as host:port")
             .optional(),
         storage: r
             .string(G, "agent_storage")
-            .help("that of the storage network")
+            .help("Consul agent of the storage network, as host:port")
             .optional(),
         matrix: r
             .string(G, "matrix_config_file")
             .unit("path")
-            .help("what is done about which networks")
+            .help("file with the matrix of networks and actions")
             .optional()
             .map(PathBuf::from),
     }
@@ -174,7 +178,8 @@ pub(super) fn instance(r: &mut Reader<'_>) -> InstanceSettings {
         uri: r
             .string("libvirt", "connection_uri")
             .default("qemu:///system".to_owned())
-            .help("where libvirt is. `qemu:///system` tries /run/libvirt/virtqemud-sock-ro, then /run/libvirt/libvirt-sock-ro; `qemu+unix:///system?socket=/path` names the socket. Other machines are refused")
+            .help("connection URI of libvirt. `qemu:///system` tries /run/libvirt/virtqemud-sock-ro, then /run/libvirt/libvirt-sock-ro; \
+                `qemu+unix:///system?socket=/path` names the socket. Other machines are refused")
             .get(),
         rules: super::guests::rules(r),
     }
@@ -188,26 +193,26 @@ pub(super) fn guest(r: &mut Reader<'_>) -> GuestSettings {
             .seconds(G, "guest_monitoring_interval")
             .default(SECOND * 10)
             .range(SECOND..=DAY)
-            .help("between the beginnings of two rounds of questions")
+            .help("interval between the starts of two rounds")
             .get(),
         timeout: r
             .seconds(G, "guest_monitoring_timeout")
             .default(SECOND * 2)
             .range(SECOND..=SECOND * 600)
-            .help("how long libvirt waits for an answer of an agent")
+            .help("timeout for an agent's answer in libvirt")
             .get(),
         threshold: r
             .int(G, "guest_monitoring_failure_threshold")
             .default(3_u32)
             .unit("questions")
-            .help("as Masakari counts: the report goes out with unanswered question number threshold + 2 in a row")
+            .help("as in Masakari: a guest is reported at missing answer number threshold + 2 in a row")
             .get(),
         at_once: r
             .int(G, "guest_monitoring_at_once")
             .default(3_usize)
             .range(1..=10_000)
             .unit("guests")
-            .help("more guests than this that fall silent within 30 rounds are one event of the host")
+            .help("maximum number of guests that fall silent within 30 rounds; more are one event of the host")
             .get(),
         socket: r
             .string(G, "qemu_guest_agent_sock_path")
@@ -224,37 +229,37 @@ pub(super) fn process(r: &mut Reader<'_>) -> ProcessSettings {
             .seconds(G, "check_interval")
             .default(SECOND * 5)
             .range(SECOND..=DAY)
-            .help("between two looks without a reason; how long a started process may take to appear")
+            .help("poll interval without events, and timeout for a started process to appear")
             .get(),
         retries: r
             .int(G, "restart_retries")
             .default(3_u32)
             .range(0..=1000)
             .unit("times")
-            .help("restarts after the first")
+            .help("number of restarts after the first")
             .get(),
         restart_interval: r
             .seconds(G, "restart_interval")
             .default(SECOND * 5)
             .range(Duration::ZERO..=DAY)
-            .help("the first pause between restarts; each further one is twice as long")
+            .help("first pause between restarts; each further one is twice as long")
             .get(),
         restart_interval_max: r
             .seconds(G, "restart_interval_max")
             .default(SECOND * 60)
             .range(Duration::ZERO..=DAY)
-            .help("the longest pause")
+            .help("maximum pause")
             .get(),
         command_timeout: r
             .seconds(G, "command_timeout")
             .default(SECOND * 60)
             .range(SECOND..=DAY)
-            .help("how long a command may take")
+            .help("timeout of a command")
             .get(),
         watch_only: r
             .bool(G, "watch_only")
             .default(false)
-            .help("starts and restarts nothing: a process that is gone is reported")
+            .help("starts and restarts nothing: a process that has ended is reported")
             .get(),
         list: PathBuf::from(
             r.string(G, "process_list_path")

@@ -30,7 +30,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
         .filter_map(|(role, user)| Some((role, user?)))
         .collect();
     for (at, (_, user)) in users.iter().enumerate() {
-        // A user with the rights of both would be one user for everything again.
+        // A user with the rights of both would defeat the separation.
         if users[..at].iter().any(|(_, other)| other == user) {
             return Err(Failure::usage(format!(
                 "{user} is named twice: give each its own user"
@@ -51,7 +51,7 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
     let pending = pending.map_err(|error| Failure::new("reading the version", error))?;
     if !pending.is_empty() {
         return Err(Failure::from_text(format!(
-            "the schema is not up to date ({} to be applied), so not all tables are there: run `tachi db sync` first",
+            "the schema is not up to date ({} to be applied), so some tables do not exist yet: run `tachi db sync` first",
             pending.join(", ")
         )));
     }
@@ -59,13 +59,13 @@ pub(super) async fn run(args: &GrantsArgs) -> Result<(), Failure> {
         let given = store.grant(&of(user)).await;
         given.map_err(|error| {
             let what = format!(
-                "granting to {}: the user must be there, and [database] connection name one who may grant",
+                "granting to {}: the user must exist, and the user of [database] connection must be allowed to grant",
                 user.1
             );
             Failure::new(what, error)
         })?;
         out::line(format!(
-            "{} has what it needs, and keeps what else it had",
+            "{} has the grants that it needs; its other grants are unchanged",
             user.1
         ));
     }

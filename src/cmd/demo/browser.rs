@@ -34,7 +34,7 @@ pub(super) async fn enter(question: &str) -> Result<(), Failure> {
     match receiver.await {
         Ok(Ok(_)) => Ok(()),
         Ok(Err(error)) => Err(Failure::new("reading the keyboard", error)),
-        Err(_) => Err(Failure::from_text("the keyboard is gone")),
+        Err(_) => Err(Failure::from_text("the keyboard input has ended")),
     }
 }
 

@@ -40,7 +40,7 @@ impl Client {
             .headers()
             .get("x-subject-token")
             .and_then(|token| token.to_str().ok())
-            .ok_or_else(|| Failure::from_text("the simulated Keystone gave no token"))?
+            .ok_or_else(|| Failure::from_text("the simulated Keystone returned no token"))?
             .to_owned();
         Ok(Self { http, base, token })
     }

@@ -57,7 +57,7 @@ impl DemoNotification {
     }
 }
 
-/// The state at one moment.
+/// The state of the notifications and instances at one moment.
 pub(super) struct DemoSnapshot {
     pub(super) notifications: Vec<DemoNotification>,
     /// Instances of the failed hosts that run on another host: the host, and the seconds until then.
@@ -65,7 +65,7 @@ pub(super) struct DemoSnapshot {
 }
 
 impl DemoSnapshot {
-    /// True if nothing more will happen without an operator.
+    /// True if the recoveries have ended or wait for an operator.
     pub(super) fn is_settled(&self) -> bool {
         self.notifications.iter().all(|notification| {
             matches!(notification.status.as_str(), "finished" | "failed" | "ignored")

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tachi_domain::recovery::OperatorCommand;
-use tachi_domain::{Timestamp, Wait};
+use tachi_domain::{ApprovedWait, Timestamp, Wait};
 use tachi_engine::SystemClock;
 use tachi_engine::ports::operator::{RecoveryFilter, RecoveryState};
 use tachi_engine::ports::{Clock as _, OperatorJournal as _};
@@ -186,7 +186,7 @@ impl Scene {
     }
 
     /// Cuts the power of the failing hosts, or injects the fault, and reports it as a host monitor does.
-    pub(super) async fn strike(&self) -> Result<(), Failure> {
+    pub(super) async fn break_hosts(&self) -> Result<(), Failure> {
         let region = self.region.sandbox.region();
         let wrong = |error| Failure::new("breaking the simulated host", error);
         for host in &self.failing {
@@ -225,11 +225,11 @@ impl Scene {
         }
         self.struck
             .set((at, notifications))
-            .map_err(|_| Failure::from_text("the demo struck twice"))
+            .map_err(|_| Failure::from_text("the demo broke its hosts twice"))
     }
 
     /// True if every recovery of a lost rack is on hold, so that an operator can see all of it and decide.
-    pub(super) fn waits_for_a_word(&self, seen: &DemoSnapshot) -> bool {
+    pub(super) fn awaits_approval(&self, seen: &DemoSnapshot) -> bool {
         self.args.fault == Some(DemoFault::RackLoss)
             && self.approved.get().is_none()
             && seen.notifications.iter().all(DemoNotification::is_held)
@@ -259,7 +259,7 @@ impl Scene {
             .set((domain.clone(), reasons))
             .map_err(|_| Failure::from_text("the demo approved twice"))?;
         Ok(format!(
-            "an operator looks at the rack and approves: `tachi recovery approve --domain {domain}`, {approved} recoveries go on"
+            "an operator checks the rack and approves: `tachi recovery approve --domain {domain}`, {approved} recoveries continue"
         ))
     }
 
@@ -279,8 +279,10 @@ impl Scene {
         }
         let held = recovery::domain::held_by(domain, held)?.recoveries;
         for (id, _) in &held {
-            let outcome = desk.submit(*id, OperatorCommand::Approve, by).await;
-            outcome.map_err(|error| Failure::new("writing the word", error))?;
+            let outcome = desk
+                .submit(*id, OperatorCommand::Approve, &ApprovedWait::Current, by)
+                .await;
+            outcome.map_err(|error| Failure::new("writing the approval", error))?;
         }
         Ok(held.len())
     }
@@ -315,7 +317,7 @@ impl Scene {
     }
 
     /// Reads the state from the API and from the ledger.
-    pub(super) async fn look(&self) -> Result<DemoSnapshot, Failure> {
+    pub(super) async fn snapshot(&self) -> Result<DemoSnapshot, Failure> {
         let Some((at, notifications)) = self.struck.get() else {
             return Err(Failure::from_text("nothing has failed yet"));
         };
@@ -392,7 +394,7 @@ impl Scene {
                     .unwrap_or_else(|| format!("the notification is {}", notification.status))
             })
             .collect();
-        // A line about a device may also contain that a host "is off": only a proof begins with the host's name.
+        // Lines about a device may also contain "is off": only a proof begins with the host's name.
         let is_proof = |text: &str| {
             let hosts = self.failing.iter();
             hosts.into_iter().any(|host| {

@@ -61,7 +61,7 @@ pub(super) fn print(outcome: &Outcome) {
     }
     for (name, down) in downtime::parts(outcome.down()) {
         if let Some(line) = downtime::line(&down) {
-            print_text(&format!("down, {name}: {line}"));
+            print_text(&format!("downtime, {name}: {line}"));
         }
     }
     for one in outcome.instances.iter().filter(|one| one.lost) {

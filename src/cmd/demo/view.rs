@@ -16,7 +16,7 @@ pub(super) struct View {
     silent: bool,
     bars: Option<Bars>,
     /// Texts that were printed, each with the index of its failed host.
-    told: BTreeSet<(usize, String)>,
+    printed: BTreeSet<(usize, String)>,
     shares: usize,
 }
 
@@ -46,7 +46,7 @@ impl View {
         Self {
             silent: json,
             bars,
-            told: BTreeSet::new(),
+            printed: BTreeSet::new(),
             shares: 0,
         }
     }
@@ -95,8 +95,7 @@ impl View {
         let what = match scene.args.fault {
             None => format!("{hosts} lost power"),
             Some(DemoFault::LyingBmc) => format!(
-                "{hosts} is cut off from the network, its instances still run, and its power controller takes orders \
-                 without obeying"
+                "{hosts} is cut off from the network, its instances still run, and its power controller accepts commands but ignores them"
             ),
             Some(DemoFault::DeadBmc) => {
                 format!(
@@ -111,7 +110,7 @@ impl View {
         ));
     }
 
-    /// Prints the news of the current state.
+    /// Prints what has changed since the last call.
     pub(super) fn show(&mut self, scene: &Scene, seen: &DemoSnapshot) {
         let at = scene.seconds();
         let mut lines = Vec::new();
@@ -120,7 +119,7 @@ impl View {
                 // The bar and the table show single instances.
                 let single =
                     task == "EvacuateInstancesTask" && !text.contains("instances") && !text.contains("ALARM");
-                if !single && self.told.insert((of, text.clone())) {
+                if !single && self.printed.insert((of, text.clone())) {
                     let names_it = scene.failing.len() == 1 || text.contains(host.as_str());
                     lines.push(if names_it {
                         text.clone()
@@ -135,13 +134,13 @@ impl View {
             let by_another =
                 notification.is_held() && seen.notifications.iter().take(of).any(DemoNotification::is_held);
             let is_known = |message: &str| {
-                self.told
+                self.printed
                     .iter()
                     .any(|(_, notification)| message.ends_with(notification.as_str()))
             };
             let message = message.filter(|message| !by_another && !is_known(message));
             if let Some(message) = message
-                && self.told.insert((of, message.to_owned()))
+                && self.printed.insert((of, message.to_owned()))
             {
                 lines.push(message.to_owned());
             }

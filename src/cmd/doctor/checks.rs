@@ -14,18 +14,18 @@ use super::finding_checks::{codes, found, name_of};
 pub(super) const MAX_NAMED_SUBJECTS: usize = 5;
 
 /// Details of a check that was not reached.
-pub(super) const NOT_READ: &str = "not looked at: the configuration cannot be read";
+pub(super) const NOT_READ: &str = "not checked: the configuration cannot be read";
 
 /// Name of the check of the configuration, which all other checks need.
 pub(super) const CONFIGURATION: &str = "configuration";
 
 /// Input of the checks. `None` was not reached.
 pub(super) struct Read {
-    /// Doubts about the configuration, or why it cannot be read.
+    /// Warnings about the configuration, or why it cannot be read.
     pub(super) config: Result<Vec<String>, String>,
     /// Facts that an operator asserts in the devices' file, or why it cannot be read.
     pub(super) devices: Option<Result<Vec<String>, String>>,
-    /// Doubts about the policy's files.
+    /// Warnings about the policy's files.
     pub(super) policy: Option<Result<Vec<String>, String>>,
     /// Results of `tachi doctor --upgrade`.
     pub(super) upgrade: Option<Result<Vec<upgrade::Check>, String>>,
@@ -121,14 +121,14 @@ fn heartbeats(situation: &SituationView) -> Check {
     let mut found = Vec::new();
     if !unbound.is_empty() {
         found.push(format!(
-            "{}: the monitors are bound to no host ([api] reporter_binding), so their heartbeats count for nothing when the host is \
-             said to be off",
+            "{}: the monitors are bound to no host ([api] reporter_binding), so their heartbeats cannot contradict a claim that the host \
+             is off",
             named(&unbound)
         ));
     }
     if !old.is_empty() {
         found.push(format!(
-            "{}: the monitors send no boot_id, so their heartbeats count for nothing when the host is said to be off",
+            "{}: the monitors send no boot_id, so their heartbeats cannot contradict a claim that the host is off",
             named(&old)
         ));
     }
@@ -147,7 +147,7 @@ fn heartbeats(situation: &SituationView) -> Check {
     }
 }
 
-/// Checks an input that can be read and about which there may be doubts.
+/// Checks an input that can be read and may have warnings.
 fn doubts(name: &str, read: Option<&Result<Vec<String>, String>>) -> Check {
     match read {
         None => check(name, Severity::Unknown, NOT_READ),
@@ -169,7 +169,7 @@ fn upgrades(read: Option<&Result<Vec<upgrade::Check>, String>>) -> Vec<Check> {
             let bad: Vec<String> = bad.map(|one| slug(one.name)).collect();
             (
                 seen.as_slice(),
-                format!("not looked at before this is good: {}", bad.join(", ")),
+                format!("not checked until this is fixed: {}", bad.join(", ")),
             )
         }
     };
@@ -428,7 +428,7 @@ mod tests {
         assert_eq!(names(&away), expected);
         let all = all(&away);
         let rights = all.iter().find(|one| one.name == "rights-in-nova").unwrap();
-        assert_eq!(rights.details, "not looked at before this is good: nova");
+        assert_eq!(rights.details, "not checked until this is fixed: nova");
     }
 
     /// Each check is a row of the page that begins with the check's name.

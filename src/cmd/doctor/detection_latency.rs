@@ -82,7 +82,7 @@ pub(super) fn of(rules: &Rules, situation: &SituationView) -> Check {
         format!("power loss to first evacuation at most {known} s = {parts}")
     } else {
         let unknown = sum.unknown.join("; ");
-        format!("power loss to first evacuation {known} s = {parts}, and what is not known: {unknown}")
+        format!("power loss to first evacuation {known} s = {parts}, plus an unknown time: {unknown}")
     };
     let grade = if known > warning {
         details = format!("{details}; worst_case_warning is {warning} s");
@@ -104,7 +104,7 @@ fn notice(situation: &SituationView, sum: &mut Sum) -> Duration {
     let notices = working.filter_map(|one| Some((one, one.notice.as_ref()?)));
     let Some((monitor, notice)) = notices.max_by_key(|(_, notice)| notice.seconds) else {
         sum.unknown
-            .push("how soon a host is reported, because no running host monitor has reported it".to_owned());
+            .push("until the host is reported (no running host monitor reports its settings)".to_owned());
         return Duration::ZERO;
     };
     let time = Duration::from_secs(notice.seconds.into());
@@ -139,12 +139,11 @@ fn fence(rules: &Rules, sum: &mut Sum) {
         FencingMode::Engine => {}
         FencingMode::External => {
             sum.unknown
-                .push("how long the external fencing takes (mode external)".to_owned());
+                .push("for external fencing (mode external)".to_owned());
             return;
         }
         FencingMode::DryRun => {
-            sum.unknown
-                .push("when an operator switches mode dry-run off".to_owned());
+            sum.unknown.push("until an operator ends mode dry-run".to_owned());
             return;
         }
     }
@@ -156,7 +155,7 @@ fn fence(rules: &Rules, sum: &mut Sum) {
     let tried = tried.filter(|(_, tried)| !tried.is_empty());
     let Some((host, tried)) = tried.max_by_key(|(_, tried)| longest(tried)) else {
         sum.unknown
-            .push("by what hosts are confirmed off, for no registered host has a fence device".to_owned());
+            .push("until hosts are confirmed off (no registered host has a fence device)".to_owned());
         return;
     };
     let last = tried.len().saturating_sub(1);
@@ -249,7 +248,8 @@ pub(super) mod tests {
                 rules(&[30, 90]),
                 &[told],
                 Severity::Warn,
-                "at most 190 s = 44 host monitor of ctl-1 (looks) + 40 level 1 (d1) of b + 103 level 2 (d2) of b + 3 engine; worst_case_warning is 180 s",
+                "at most 190 s = 44 host monitor of ctl-1 (looks) + 40 level 1 (d1) of b + 103 level 2 (d2) of b + 3 engine; \
+                 worst_case_warning is 180 s",
             ),
             (
                 rules(&[30]),
@@ -258,25 +258,27 @@ pub(super) mod tests {
                     (Severity::Warn, 3, "until Pacemaker sees it"),
                 ],
                 Severity::Unknown,
-                "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, and what is not known: until Pacemaker sees it",
+                "59 s = 3 host monitor of ctl-1 (looks) + 10 silence at Nova + 43 level 1 (d1) of b + 3 engine, plus an unknown time: \
+                 until Pacemaker sees it",
             ),
             (
                 rules(&[]),
                 &[told],
                 Severity::Unknown,
-                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, and what is not known: by what hosts are confirmed off",
+                "47 s = 44 host monitor of ctl-1 (looks) + 3 engine, plus an unknown time: until hosts are confirmed off",
             ),
             (
                 rules(&[200]),
                 &[],
                 Severity::Warn,
-                "and what is not known: how soon a host is reported, because no running host monitor has reported it; worst_case_warning is 180 s",
+                "plus an unknown time: until the host is reported (no running host monitor reports its settings); worst_case_warning is \
+                 180 s",
             ),
             (
                 external(BareNormal::Wait(Duration::from_secs(180))),
                 &[told],
                 Severity::Warn,
-                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, and what is not known: how long the external fencing takes",
+                "134 silence at Nova (normal_without_evidence = wait) + 3 engine, plus an unknown time: for external fencing (mode external)",
             ),
             (
                 external(BareNormal::Refuse),

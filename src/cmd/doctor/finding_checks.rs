@@ -1,8 +1,8 @@
 //! The checks of findings: one for each code.
 
-use tachi_domain::monitor::Resume;
+use tachi_domain::monitor::{HeartbeatUse, MonitorKind, Resume};
 use tachi_domain::situation::{Aspect, FindingCode, Severity};
-use tachi_operator::{FindingView, SituationView};
+use tachi_operator::{FindingView, MonitorView, SituationView};
 
 use super::checks::{Check, MAX_NAMED_SUBJECTS, check, named};
 
@@ -27,7 +27,7 @@ pub(super) fn found(code: FindingCode, situation: &SituationView) -> Check {
     let is_old =
         situation.looked_at.is_none() || situation.findings.iter().any(|one| makes_old.contains(&one.code));
     let unseen = if is_old {
-        Some("what is known of the region is old, or no engine has looked at it yet".to_owned())
+        Some("the data of the region is stale, or no engine has read the region yet".to_owned())
     } else {
         unseen(code, situation)
     };
@@ -42,18 +42,26 @@ fn unseen(code: FindingCode, situation: &SituationView) -> Option<String> {
     let lacks = |aspect| situation.not_assessed.contains(&aspect);
     let is = |codes: &[FindingCode]| codes.contains(&code);
     if is(&[FindingCode::HostNotWatched, FindingCode::MonitorUnknown]) && lacks(Aspect::Monitors) {
-        Some("no host monitor has ever signed: those of Masakari do not".to_owned())
+        Some("no host monitor has ever sent a heartbeat: those of Masakari do not".to_owned())
     } else if is(&[FindingCode::MonitorSilent, FindingCode::MonitorPart]) && situation.monitors.is_empty() {
-        Some("no monitor has ever signed: those of Masakari do not".to_owned())
+        Some("no monitor has ever sent a heartbeat: those of Masakari do not".to_owned())
     } else if is(&[
         FindingCode::NoRoom,
         FindingCode::RoomTight,
         FindingCode::RoomUnknown,
     ]) && lacks(Aspect::Room)
     {
-        Some("what hosts have room for is not known: `tachi forecast` says why".to_owned())
+        Some("the capacity of hosts is not known: `tachi forecast` shows why".to_owned())
     } else if is(&[FindingCode::GuestsResume]) {
         guests(situation)
+    } else if is(&[FindingCode::LocalDisk]) {
+        let reads = |one: &&MonitorView| {
+            let is_bound = matches!(one.heartbeat_use, HeartbeatUse::Counts | HeartbeatUse::NoBootId);
+            one.kind == MonitorKind::Instance && is_bound
+        };
+        let read = situation.monitors.iter().any(|one| reads(&one));
+        (!read)
+            .then(|| "no instance monitor that is bound to its host has reported its local disks".to_owned())
     } else {
         None
     }

@@ -56,7 +56,7 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
     let settings = command_settings(&args.source.config)?;
     let wrong = wrong(args).await?;
     if wrong.is_empty() {
-        out::line("nothing is wrong, so nothing was mended");
+        out::line("nothing to fix: every check passed");
         return Ok(crate::DONE);
     }
     let base = wiring::existing(&settings).await?;
@@ -78,11 +78,11 @@ pub(super) async fn run(args: &DoctorArgs) -> Result<u8, Failure> {
         };
     }
     if args.dry_run {
-        out::line("nothing was done: leave --dry-run out");
+        out::line("nothing was done: run it without --dry-run");
         return Ok(crate::DONE);
     }
     if mended == 0 {
-        out::line("nothing was mended");
+        out::line("nothing was fixed");
     }
     let left = self::wrong(args).await?;
     let worst = left.iter().map(|one| one.grade).max().unwrap_or(Severity::Ok);
@@ -115,7 +115,7 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
     // The settings were consumed, so they are read again.
     let made = Box::pin(missing.put(command_settings(&args.source.config)?, base, COMMAND)).await?;
     out::line(format!(
-        "mended: {} in segments now",
+        "fixed: {} in segments now",
         count(made, "host is", "hosts are")
     ));
     Ok(made)
@@ -125,14 +125,12 @@ async fn segments(args: &DoctorArgs, settings: &Settings, base: &Base) -> Result
 async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) -> Result<usize, Failure> {
     let open = settings.open_files();
     if open.is_empty() {
-        out::line(
-            "configuration: what else is wrong with it is mended by hand: `tachi doctor configuration`",
-        );
+        out::line("configuration: its other problems are fixed by hand: `tachi doctor configuration`");
     }
     if args.dry_run {
         for (file, what) in &open {
             out::print(format!(
-                "{file}: would be closed to others (chmod o=): it holds {what}"
+                "{file}: would be made unreadable to others (chmod o=): it holds {what}"
             ));
         }
         return Ok(0);
@@ -159,7 +157,7 @@ async fn files(args: &DoctorArgs, settings: &Settings, base: &Base, by: &str) ->
         }
         after(&audit, outcome).await;
         closed.map_err(|error| Failure::new(format!("closing {file} to others"), error))?;
-        out::print(format!("mended: {file} is closed to others"));
+        out::print(format!("fixed: {file} is closed to others"));
     }
     Ok(open.len())
 }

@@ -12,9 +12,9 @@ use crate::schedule::Job;
 use crate::source::Source;
 
 /// Details of a check that only a controller can make.
-const ELSEWHERE: &str = "not checkable from here: it is about a controller's own files, database or way to Nova; run `tachi doctor` there";
+const ELSEWHERE: &str = "not checkable from here: it needs a controller's files, database or access to Nova; run `tachi doctor` there";
 
-/// Maximum age of a scheduled doctor that still counts as good: it runs once a day, and may be late.
+/// Maximum age of a scheduled doctor run that still passes: it runs once a day, and may be late.
 const OLD_SECONDS: i64 = 26 * 3_600;
 
 const BY_THE_CLOCK: &str = "doctor-by-the-clock";

@@ -30,8 +30,8 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs, at: &str) -> Resul
     let name = args.name.trim();
     let Some(past) = source.past(name, span).await? else {
         return Err(Failure::from_text(format!(
-            "nothing is kept of a host {name:?}: none is or was registered under that name, and no recovery of one is kept. \
-             --at tells of hosts; `tachi recovery list --all` lists recoveries"
+            "there are no records of a host named {name:?}: it is not and was not registered, and has no recovery. --at takes a host; \
+             `tachi recovery list --all` lists recoveries"
         )));
     };
     answer::object(&args.shape, now, || json!(past), |view| lines(&past, view))?;
@@ -91,9 +91,9 @@ fn lines(past: &PastView, view: &View) -> Vec<String> {
     lines.extend(past.freezes.iter().map(|one| freeze(one, view)));
     for one in &past.engines {
         let signed = if one.signed_since {
-            "and has signed since"
+            "and has sent heartbeats since"
         } else {
-            "and was silent by then: it has not signed since"
+            "and was silent by then: it has sent no heartbeat since"
         };
         let began = view.time(one.started_at.0);
         lines.push(format!("engine {}: running since {began}, {signed}", one.name));
@@ -134,7 +134,7 @@ fn report(one: &PastReportView, past: &PastView, view: &View) -> Vec<String> {
     if let Some(id) = one.recovery {
         lines.push(format!("    -> tachi recovery show {id}"));
     } else if one.accepted_at.0 > past.to.0 {
-        lines.push("    it came too late to begin anything then".to_owned());
+        lines.push(" too late to start a recovery in this time".to_owned());
     }
     lines
 }
@@ -181,14 +181,14 @@ fn recovery(one: &PastRecoveryView, view: &View) -> Vec<String> {
     }
     lines.extend(one.steps.iter().map(|line| format!("    {}", step(line, view))));
     if one.more_steps {
-        lines.push(format!("    and more: tachi recovery show {}", head.recovery));
+        lines.push(format!("    more: tachi recovery show {}", head.recovery));
     }
     if let Some(word) = &one.word {
         let at = view.time(word.at.0);
         lines.push(format!("    {at} {}, said by {}", word.word, word.by));
     }
     if one.steps.is_empty() {
-        lines.push("    it was open, and nothing was written of it in this time".to_owned());
+        lines.push("    it was open, and has no entries in this time".to_owned());
     }
     lines
 }

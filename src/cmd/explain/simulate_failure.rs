@@ -82,7 +82,7 @@ pub(super) async fn run(source: &dyn Source, args: &ShowArgs) -> Result<u8, Fail
     let found = source.explanations(name).await?;
     if found.is_empty() {
         return Err(Failure::from_text(format!(
-            "no host and no instance is called {name:?}: --if-fails tells of what engines have seen; `tachi status --all-hosts` lists hosts"
+            "no host or instance named {name:?}: --if-fails knows those that engines have read; `tachi status --all-hosts` lists hosts"
         )));
     }
     let predicted = drill::predicted(source).await?;
@@ -240,7 +240,7 @@ impl IfDies {
                     format!("{moved} of {} instances would be recovered", moved + left)
                 }
                 (Some(false), ..) => "nothing of it would be recovered".to_owned(),
-                (None, ..) => "whether anything would be recovered is not known".to_owned(),
+                (None, ..) => "it is not known if anything would be recovered".to_owned(),
             };
             return format!("if {} failed now, {then}", self.name);
         }
@@ -335,7 +335,7 @@ fn lands(one: &LandingView) -> String {
 /// Describes the levels that confirm a host off: each is tried if the ones before it fail.
 fn proven_off(levels: &[LevelView], now: Timestamp) -> String {
     if levels.is_empty() {
-        return "by nothing that was tested: see `tachi fence test`".to_owned();
+        return "by no tested device: see `tachi fence test`".to_owned();
     }
     let mut by: BTreeMap<u32, Vec<&LevelView>> = BTreeMap::new();
     for one in levels {
@@ -406,7 +406,7 @@ mod tests {
             told(&[level(1, "bmc", false, None)]),
             "not by level 1, bmc: was not tested lately; so by none"
         );
-        assert!(told(&[]).starts_with("by nothing that was tested"));
+        assert!(told(&[]).starts_with("by no tested device"));
     }
 
     #[test]
@@ -434,7 +434,7 @@ mod tests {
             ),
             (
                 Protection::Unknown,
-                "if a failed now, whether anything would be recovered is not known",
+                "if a failed now, it is not known if anything would be recovered",
             ),
         ] {
             view.protection = protection;

@@ -53,7 +53,7 @@ pub(super) async fn test(args: FenceTestArgs, strict: bool) -> Result<u8, Failur
             |_| {
                 let named = devices.iter().map(|(name, kind)| format!("{name} ({kind})"));
                 let many = count(devices.len(), "device", "devices");
-                let sum = format!("{source} is good: {many}; no host was asked for");
+                let sum = format!("{source} is valid: {many}; no host was named");
                 named.chain([sum]).collect()
             },
         )?;
@@ -142,7 +142,7 @@ fn show(reports: &[Report], lines: &Lines, shape: &ShapeArgs) -> Result<(), Fail
     let faults = reports.iter().filter(|report| report.fault.is_some()).count();
     let whole = |rows: Vec<Value>| json!({ "devices": rows, "faults": faults });
     let sheet = sheet(reports, lines);
-    answer::listed(shape, SystemClock.wall(), &sheet, "no device was asked", whole)
+    answer::listed(shape, SystemClock.wall(), &sheet, "no device was tested", whole)
 }
 
 fn as_json(report: &Report, lines: &Lines) -> Value {

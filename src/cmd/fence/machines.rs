@@ -35,7 +35,7 @@ use crate::wiring::{self, Base};
 /// Time that a command waits for heartbeats in Nova.
 const LISTENS: Duration = Duration::from_secs(30);
 
-/// The database's knowledge of the devices' machines.
+/// The database's records of the devices' machines.
 pub(super) struct Book {
     base: Base,
     identified: MachineCheckedFencer,
@@ -99,7 +99,7 @@ impl Book {
                 .await;
             }
             Err(error) => {
-                out::note(format!("tachi: nothing is learnt of machines: {}", error.chain()));
+                out::note(format!("tachi: new machines are not stored: {}", error.chain()));
                 let (nobody, machines) = (BTreeSet::new(), self.base.store.machines());
                 examine(
                     reports,
@@ -192,7 +192,7 @@ struct Change {
 pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, CONFIRMED)?;
     let (settings, fencers) = devices(&args.config)?;
-    // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
+    // The engine logs warnings about the devices' configuration; a command does not print them before its question.
     logging::start_with_warnings();
     let by = crate::cmd::process_owner::who(args.consent.reason.as_deref())?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -205,7 +205,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     }
     if changes.is_empty() {
         meanwhile.report(format!(
-            "{}: every device answers for the machine that is expected",
+            "{}: every device answers for the expected machine",
             args.host
         ));
         return print_result(&args, &by, &changes, clock.wall());
@@ -213,7 +213,7 @@ pub(super) async fn confirm(args: FenceTrustArgs) -> Result<u8, Failure> {
     confirmed(
         (&args.host, args.consent.yes),
         "trust these devices for",
-        "what they say of power is believed of this host, and it is switched by them.",
+        "their power readings count for this host, and their commands switch it.",
     )?;
     for change in &changes {
         write(&args.host, change, &book, audit.as_ref(), &by).await?;
@@ -257,7 +257,7 @@ async fn changes(args: &FenceTrustArgs, fencers: &Fencers, book: &Book) -> Resul
             fencers.machine(&args.host, target).await
         };
         let is = answered.map_err(|error| {
-            let what = format!("asking {name} for its machine (name another one with --device)");
+            let what = format!("reading the machine of {name} (name another device with --device)");
             Failure::new(what, error)
         })?;
         let known = book
@@ -354,7 +354,7 @@ async fn write(
     match written {
         Ok(true) => Ok(()),
         Ok(false) => Err(Failure::from_text(format!(
-            "{name}: something else is expected of it by now; look again"
+            "{name}: its expected machine has changed in the meantime; run this again"
         ))),
         Err(error) => Err(Failure::new("writing the confirmation", error)),
     }

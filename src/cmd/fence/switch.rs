@@ -28,11 +28,11 @@ use crate::out::answer::{self, ProgressReporter};
 use crate::settings::Settings;
 use crate::{out, wiring};
 
-/// Number of the host's last recoveries that are checked for commands that may still take effect.
+/// Number of the host's newest recoveries that are checked for commands that may still take effect.
 const LOOKED_AT: u64 = 5;
 
 /// Time that a device may need for an accepted command if no other is known: MAAS retries for this long.
-const LONGEST: Duration = Duration::from_secs(150);
+const MAX_DEVICE_TIME: Duration = Duration::from_secs(150);
 
 /// Timeout for reading from Nova what runs on a host.
 const NOVA_TIMEOUT: Duration = Duration::from_secs(10);
@@ -62,14 +62,14 @@ struct Ready {
 impl Ready {
     async fn new(args: &FenceSwitchArgs) -> Result<Self, Failure> {
         let (settings, fencers) = devices(&args.config)?;
-        // The engine logs what the devices report about their configuration; a command does not, ahead of its question.
+        // The engine logs warnings about the devices' configuration; a command does not print them before its question.
         logging::start_with_warnings();
         let fencer: Arc<dyn Fencer> = if args.any_machine {
             Arc::<Fencers>::clone(&fencers)
         } else {
             let book = Book::open(&settings, &fencers).await.map_err(|error| {
                 Failure::from_text(format!(
-                    "which machine the devices switch cannot be compared: {}; --any-machine goes without",
+                    "the machine that the devices switch cannot be checked: {}; --any-machine skips the check",
                     error.chain()
                 ))
             })?;
@@ -135,7 +135,7 @@ impl AuditedSwitch {
         if let Err(error) = &answer {
             outcome.text.clone_from(&error.fault.text);
         }
-        // A lost outcome line is worth a note, and no reason to fail.
+        // A lost outcome line is reported, but is no reason to fail.
         if let Err(error) = self.audit.write(outcome).await {
             out::note(format!("tachi: {error}: {}", error.source));
         }
@@ -153,7 +153,7 @@ pub(super) async fn off(args: FenceSwitchArgs) -> Result<u8, Failure> {
     } else {
         what_runs(&ready.settings, &args.host).await
     };
-    let consequence = format!("everything that runs on it ends.\n{runs}");
+    let consequence = format!("everything that runs on it stops.\n{runs}");
     let reason = asked(&args.host, &args.consent, "power off", &consequence)?;
     let hand = ready.hand(&args.host, "off", &reason)?;
     let now = SystemClock.wall();
@@ -195,7 +195,7 @@ async fn each(
         }
     }
     Err(Failure::from_text(format!(
-        "{} is not confirmed off: every level has failed",
+        "{} is not confirmed off: every level failed",
         hand.host
     )))
 }
@@ -214,16 +214,16 @@ pub(super) async fn on(args: FenceSwitchArgs) -> Result<u8, Failure> {
     let reason = asked(&args.host, &args.consent, "power on", "Nova may begin to use it.")?;
     let hand = ready.hand(&args.host, "on", &reason)?;
     let Some(level) = levels.first() else {
-        return Err(Failure::from_text("it has no level"));
+        return Err(Failure::from_text("the host has no fence level"));
     };
     // Some controllers switch on by a power cycle: a running host would lose everything.
     for device in &level.devices {
         for _ in 0..2 {
             let power = read(hand.fencer.as_ref(), &args.host, &device.target).await;
-            let power = power.map_err(|error| Failure::new("looking at the host's power", error))?;
+            let power = power.map_err(|error| Failure::new("reading the host's power", error))?;
             if power != Power::Off {
                 return Err(Failure::from_text(format!(
-                    "{} is not powered on: {} says it is {}, not off",
+                    "{} is not powered on: {} reads {}, not off",
                     args.host,
                     device.target,
                     word(power)
@@ -266,7 +266,7 @@ pub(super) fn levels(fencers: &Fencers, host: &str) -> Result<Vec<Level>, Failur
     Ok(levels)
 }
 
-/// Describes what Nova knows of the host, for the operator who decides.
+/// Describes Nova's view of the host, for the operator who decides.
 pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let asked = async {
@@ -280,9 +280,9 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
     };
     match tokio::time::timeout(NOVA_TIMEOUT, asked).await {
         Ok(Ok((service, servers))) => warning(host, service.as_ref(), servers),
-        Ok(Err(why)) => format!("Nova cannot say whether it hears {host}: {why}"),
+        Ok(Err(why)) => format!("Nova's view of {host} is unknown: {why}"),
         Err(_) => format!(
-            "Nova cannot say whether it hears {host}: no answer within {} s",
+            "Nova's view of {host} is unknown: no answer within {} s",
             NOVA_TIMEOUT.as_secs()
         ),
     }
@@ -291,17 +291,17 @@ pub(crate) async fn what_runs(settings: &Settings, host: &str) -> String {
 fn warning(host: &str, service: Option<&Service>, servers: usize) -> String {
     let Some(service) = service else {
         return format!(
-            "Nova knows no compute service on {host}; it shows {} there.",
+            "Nova has no compute service on {host}; it shows {} there.",
             count(servers, "instance", "instances")
         );
     };
     let state = if service.up { "up" } else { "down" };
     let heartbeat = service.heartbeat_age_micros().map_or_else(
-        || "has never heard it".to_owned(),
-        |age| format!("heard it {} s ago", age / 1_000_000),
+        || "has no heartbeat from it".to_owned(),
+        |age| format!("received its heartbeat {} s ago", age / 1_000_000),
     );
     format!(
-        "Nova {heartbeat}, calls it {state}, and shows {} on it.",
+        "Nova {heartbeat}, shows it {state}, and has {} on it.",
         count(servers, "instance", "instances")
     )
 }
@@ -355,7 +355,7 @@ async fn switch_off(
                 tokio::time::sleep(wait).await;
             }
         }
-        off.push(format!("{target} said so twice in a row"));
+        off.push(format!("{target} read off twice in a row"));
     }
     Ok(off.join(", "))
 }
@@ -381,7 +381,7 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
         let Some(story) = base.store.desk().story(summary.id).await.map_err(wrong)? else {
             continue;
         };
-        let wait = LONGEST.max(settings.policy.power_off_limit) + settings.policy.settle_time();
+        let wait = MAX_DEVICE_TIME.max(settings.policy.power_off_limit) + settings.policy.settle_time();
         if let Some(left) = still_pending(&story, now, wait) {
             return Ok(Some(format!(
                 "a power-off of recovery {} may still take effect; try again in {} s",
@@ -393,7 +393,7 @@ async fn forbidden(settings: &Settings, host: &str) -> Result<Option<String>, Fa
     Ok(None)
 }
 
-/// Returns how long a command of this recovery may still take effect. Uses the time of its line in the story: a recovery's elapsed time
+/// Returns how long a command of this recovery may still take effect. Uses the time of its line in the history: a recovery's elapsed time
 /// stops while no engine owns it.
 fn still_pending(story: &RecoveryHistory, now: Timestamp, wait: Duration) -> Option<Duration> {
     let orders = story
@@ -414,7 +414,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_switches_a_host_off_is_told_that_nova_hears_it_and_what_runs_there() {
+    fn the_question_before_a_power_off_shows_novas_heartbeat_and_what_runs_there() {
         let mut service = Service {
             id: ServiceId(Uuid::from_u128(1)),
             host: "c1".into(),
@@ -427,13 +427,13 @@ mod tests {
         };
         assert_eq!(
             warning("c1", Some(&service), 8),
-            "Nova heard it 3 s ago, calls it up, and shows 8 instances on it."
+            "Nova received its heartbeat 3 s ago, shows it up, and has 8 instances on it."
         );
         (service.up, service.last_heartbeat) = (false, None);
         assert_eq!(
             warning("c1", Some(&service), 0),
-            "Nova has never heard it, calls it down, and shows 0 instances on it."
+            "Nova has no heartbeat from it, shows it down, and has 0 instances on it."
         );
-        assert!(warning("c1", None, 0).starts_with("Nova knows no compute service on c1"));
+        assert!(warning("c1", None, 0).starts_with("Nova has no compute service on c1"));
     }
 }

@@ -1,4 +1,4 @@
-//! Checks for and against returning a recovered host to service.
+//! Checks before a recovered host returns to service.
 
 use tachi_domain::count;
 use tachi_domain::entity::host::MaintenanceReason;
@@ -67,7 +67,7 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         Some(open) if open.kind.is_planned() => say(
             CheckResult::Bad,
             format!(
-                "{} {} of the host is not over: `tachi recovery abort {}` ends it",
+                "{} {} of the host has not ended: `tachi recovery abort {}` ends it",
                 open.kind, open.id, open.id
             ),
         ),
@@ -89,9 +89,9 @@ fn recovery(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
     }
     if facts.watched {
         let text = if facts.engine_runs {
-            "an engine watches for its return, and ends that by itself"
+            "an engine waits for the host's return, and then closes the recovery"
         } else {
-            "no engine runs, so nobody clears forced_down when nova-compute is back: start one"
+            "no engine is running, so forced_down is not cleared when nova-compute is back: start one"
         };
         say(CheckResult::Bad, text.into());
     }
@@ -197,7 +197,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         say(
             CheckResult::Note,
             format!(
-                "migrations with the host that never ended, of instances that were recovered elsewhere since: {}",
+                "migrations with the host that never ended, of instances that have been recovered elsewhere since: {}",
                 named(&over)
             ),
         );
@@ -206,7 +206,7 @@ fn migrations(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         say(
             CheckResult::Bad,
             format!(
-                "{}: {}: `tachi show` of each says what to do, or end them in Nova",
+                "{}: {}: `tachi show` of each shows what to do, or end them in Nova",
                 count(
                     open.len(),
                     "other migration with the host is unfinished, so this instance may run on two hosts",
@@ -228,7 +228,7 @@ fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
         Ok(None) => {
             return say(
                 CheckResult::Bad,
-                format!("Nova knows no compute service on a host called {name}"),
+                format!("Nova has no compute service on a host named {name}"),
             );
         }
         Ok(Some(service)) => service,
@@ -251,8 +251,9 @@ fn service(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
             let text = format!("the service is disabled by a recovery ({reason}): the last step enables it");
             say(CheckResult::Note, text);
         } else {
-            let text =
-                format!("somebody else has disabled the service ({reason}): who has done so enables it");
+            let text = format!(
+                "the service was not disabled by Tachi ({reason}): enable it once that reason is gone"
+            );
             say(CheckResult::Bad, text);
         }
     }
@@ -276,8 +277,8 @@ fn instances(facts: &Facts, say: &mut impl FnMut(CheckResult, String)) {
                 say(
                     CheckResult::Bad,
                     format!(
-                        "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which has to \
-                         be emptied: {}",
+                        "{} a task under way; before nova-compute starts, such tasks wait in the queue of the host, which must be purged: \
+                         {}",
                         count(
                             busy.len(),
                             "instance that Nova keeps on the host has",

@@ -3,7 +3,7 @@
 use tachi_domain::ServerId;
 use tachi_domain::entity::Vmove;
 use tachi_domain::entity::vmove::VmoveStatus;
-use tachi_domain::nova::{Migration, MigrationStatus, MigrationType, Server, Service};
+use tachi_domain::nova::{Migration, MigrationStatus, Server, Service};
 use tachi_engine::ports::FreezeLine;
 use tachi_engine::ports::operator::{HostView, RecoverySummary};
 
@@ -32,12 +32,8 @@ impl Facts {
     /// Returns the evacuations from the host that are in one of these states.
     pub(super) fn evacuations(&self, states: &[MigrationStatus]) -> Vec<&Migration> {
         let of = self.migrations.as_deref().unwrap_or_default().iter();
-        of.filter(|record| {
-            record.kind == MigrationType::Evacuation
-                && record.source.as_deref() == Some(self.view.host.name.as_str())
-                && states.contains(&record.status)
-        })
-        .collect()
+        of.filter(|record| record.is_evacuation_from(&self.view.host.name) && states.contains(&record.status))
+            .collect()
     }
 
     /// True if Nova listed the host's instances and this one is not among them.

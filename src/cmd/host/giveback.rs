@@ -37,7 +37,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
         let now = source.now();
         if let Some(seen) = preview.seen_at {
             out::note(format!(
-                "tachi: as an engine saw Nova {}; what was moved later is not in it",
+                "tachi: from the data that an engine read from Nova {}; later moves are missing",
                 ago(seen.0, now)
             ));
         }
@@ -48,7 +48,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
                 || json!(preview),
                 |_| {
                     let against = preview.against.iter();
-                    let against = against.map(|why| format!("nothing would be begun now: {why}"));
+                    let against = against.map(|why| format!("nothing would be started now: {why}"));
                     lines(&preview).into_iter().chain(against).collect()
                 },
             )?;
@@ -72,7 +72,7 @@ pub(super) async fn run(args: HostGivebackArgs) -> Result<u8, Failure> {
         }
         if back > MAX_RETURNED {
             meanwhile.report(format!(
-                "the first {MAX_RETURNED} of them go back now: give the same command again for the rest"
+                "the first {MAX_RETURNED} of them move back now: run the same command again for the rest"
             ));
         }
         confirmed(
@@ -93,7 +93,9 @@ fn lines(preview: &GivebackView) -> Vec<String> {
         preview.instances.iter().partition(|one| one.stays.is_none());
     let total = preview.instances.len();
     if total == 0 {
-        return vec![format!("nothing that was moved away from {host} is elsewhere")];
+        return vec![format!(
+            "no instance that was moved away from {host} is elsewhere"
+        )];
     }
     let first = format!(
         "{} of {} moved away from {host} can go back",

@@ -36,7 +36,7 @@ pub(super) async fn run(args: HostListArgs) -> Result<u8, Failure> {
     Ok(crate::DONE)
 }
 
-/// Returns the rank in the list; an operator should see the highest first.
+/// Returns the rank in the list; the highest is listed first.
 const fn badness(protection: Protection) -> u8 {
     match protection {
         Protection::Down => 5,

@@ -1,4 +1,5 @@
-//! `tachi host drain`, and its common parts with `tachi host giveback`: the command writes a plan, an engine carries it out, and the command
+//! `tachi host drain`, and its common parts with `tachi host giveback`: the command writes a plan, an engine carries it out, and the
+//! command
 //! follows it. The operator may stop following at any time.
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use tachi_operator::when::lasting;
 use tachi_operator::{InstanceView, PlannedView, RecoveryHistoryView, RecoveryView, members, one_line};
 
 use super::super::consent::confirmed;
-use super::super::recovery::note_if_nobody_works;
+use super::super::recovery::note_if_no_engine_runs;
 use super::super::{Failure, recovery};
 use crate::cli::{ConsentArgs, HostDrainArgs, PlannedArgs};
 use crate::out;
@@ -22,7 +23,7 @@ use crate::out::answer::{self, ProgressReporter};
 use crate::source::{self, Source};
 
 /// Interval between two polls of a plan that is followed.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Limit of failed polls in a row before the command gives up.
 const MAX_ATTEMPTS: u32 = 600;
@@ -48,7 +49,7 @@ pub(super) async fn drain(args: HostDrainArgs) -> Result<u8, Failure> {
             wish.at_once,
             lasting(wish.lasts)
         ));
-        confirmed((host, args.planned.yes), "drain", "see above for what that does.")?;
+        confirmed((host, args.planned.yes), "drain", "its effects are listed above.")?;
     }
     // The source refuses what is blocked, unless the same operator has just requested the same.
     let planned = source.plan(host, &wish).await?;
@@ -68,7 +69,7 @@ async fn abort(args: HostDrainArgs) -> Result<u8, Failure> {
         .find(|row| row.kind == RecoveryKind::Drain && row.life == Life::Open);
     let Some(drain) = drain else {
         return Err(Failure::from_text(format!(
-            "no drain of {} is under way",
+            "no drain of {} is running",
             args.host
         )));
     };
@@ -122,12 +123,13 @@ pub(super) async fn begun(
     let meanwhile = ProgressReporter::of(&args.shape, source.now());
     if planned.already {
         meanwhile.report(format!(
-            "{} requested the same within the last minute: nothing was written, and this is that request's result; after a minute it can be requested again",
+            "{} requested the same within the last minute: this is the result of that request, and nothing new was written. Wait a minute \
+             to request it again",
             planned.by
         ));
     }
     meanwhile.report(format!("recovery      {id}"));
-    note_if_nobody_works(source).await;
+    note_if_no_engine_runs(source).await;
     let (story, code) = if args.no_follow {
         meanwhile.report(format!(
             "follow it     tachi recovery show {} --follow",
@@ -158,7 +160,7 @@ pub(super) async fn begun(
 }
 
 fn gone(id: RecoveryId) -> Failure {
-    Failure::from_text(format!("there is no recovery {id} any more"))
+    Failure::from_text(format!("recovery {id} does not exist any more"))
 }
 
 /// Prints news of each instance, until all are done.
@@ -179,7 +181,7 @@ async fn follow(
                 if failures == 1 {
                     out::note(format!("tachi: {}; trying again", error.chain()));
                 }
-                tokio::time::sleep(LOOK).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
                 continue;
             }
             Err(error) => return Err(error),
@@ -203,7 +205,7 @@ async fn follow(
         if story.summary.life != Life::Open {
             return Ok(story);
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 

@@ -6,7 +6,7 @@ use tachi_operator::{FailedView, members};
 
 use super::super::Failure;
 use super::super::consent::asked;
-use super::super::recovery::note_if_nobody_works;
+use super::super::recovery::note_if_no_engine_runs;
 use crate::cli::HostReportDownArgs;
 use crate::out::answer;
 use crate::{out, source};
@@ -28,7 +28,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
         };
         preview.consequences.iter().for_each(tell);
     }
-    let reason = asked(host, &consent, "report as down", "see above for what that does.")?;
+    let reason = asked(host, &consent, "report as down", "its effects are listed above.")?;
     let reported = source.fail(host, &reason).await?;
     answer::object(
         &args.shape,
@@ -38,7 +38,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
             let mut lines = Vec::new();
             if reported.already {
                 lines.push(format!(
-                    "{host} was reported so already by {}: nothing was written",
+                    "{host} was already reported down by {}: nothing was written",
                     reported.by
                 ));
             }
@@ -49,7 +49,7 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
                     format!("follow it     tachi recovery show {host} --follow"),
                 ]),
                 None => lines.push(format!(
-                    "it has joined what is known of {host}: `tachi recovery list --host {host}`"
+                    "it was added to an earlier report of {host}: `tachi recovery list --host {host}`"
                 )),
             }
             lines
@@ -57,10 +57,10 @@ pub(super) async fn run(args: HostReportDownArgs) -> Result<u8, Failure> {
     )?;
     if reported.set_aside {
         return Err(Failure::from_text(format!(
-            "the report of {host} is kept, and nothing begins: this reporter is muted, because Nova has contradicted it too \
-             often; `tachi monitor list --muted`"
+            "the report of {host} is stored, but starts no recovery: this reporter is muted, because Nova has contradicted it too often; \
+             `tachi monitor list --muted`"
         )));
     }
-    note_if_nobody_works(source.as_ref()).await;
+    note_if_no_engine_runs(source.as_ref()).await;
     Ok(crate::DONE)
 }

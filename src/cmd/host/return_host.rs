@@ -35,8 +35,8 @@ const COMMAND: &str = "tachi host return";
 const PUT_BACK: [&str; 4] = ["host", "enabled", "off_maintenance", "by"];
 
 /// The confirmation before anything is done; the command itself cannot check these facts.
-const CONFIRMATION_TEXT: &str = "its instances will be placed there again. You have seen that no old guest runs on it (virsh list --all), and that \
-                     its queue was emptied before nova-compute started.";
+const CONFIRMATION_TEXT: &str = "Nova will place instances there again. You have checked that no old guest runs on it (virsh list --all), \
+    and that its queue was purged before nova-compute started.";
 
 /// The steps that were done.
 pub(super) struct PutBack {
@@ -61,7 +61,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     let reason = args.reason.as_deref().unwrap_or_default().trim();
     if reason.is_empty() {
         return Err(Failure::usage(
-            "--reason: write what was looked at, such as `no old guest runs, its queue was empty`",
+            "--reason: write what was checked, such as `no old guest runs, its queue was empty`",
         ));
     }
     let by = who(Some(reason))?;
@@ -84,7 +84,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
         ));
         return done(false, false);
     }
-    confirmed((&host, args.yes), "put to work again", CONFIRMATION_TEXT)?;
+    confirmed((&host, args.yes), "return to service", CONFIRMATION_TEXT)?;
     // The operator may have taken a while to answer, so the facts are read again.
     let facts = admitted(&settings, &base, &args.host).await?;
     let (mut enabled, mut off) = (false, false);
@@ -97,7 +97,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
         // A failure that was reported in between has disabled the service again, or will.
         admitted(&settings, &base, &args.host)
             .await
-            .map_err(|error| error.below(&format!("{host} is enabled, and not taken off maintenance")))?;
+            .map_err(|error| error.below(&format!("{host} is enabled, but still in maintenance")))?;
     }
     if facts.view.host.on_maintenance {
         off_maintenance(settings, &base, &facts, &by).await?;
@@ -107,7 +107,7 @@ pub(super) async fn put_back(args: &HostReturnArgs, meanwhile: ProgressReporter)
     done(enabled, off)
 }
 
-/// Fails if something else than its own freeze blocks the return of a drained host.
+/// Fails if anything but its own freeze blocks the return of a drained host.
 pub(super) async fn admit_undrain(args: &SourceArgs, wanted: &str) -> Result<(), Failure> {
     let settings = command_settings(&args.config)?;
     let base = wiring::existing(&settings).await?;
@@ -142,7 +142,7 @@ async fn enable(settings: &Settings, base: &Base, service: &Service, by: &str) -
     let nova = wiring::nova(settings, &base.clock).await?;
     // A slow login between the intent and the call would make the intent too old to act on.
     let ready = nova.make_ready().await;
-    ready.map_err(|error| Failure::new("nothing was done: getting ready to enable its service", error))?;
+    ready.map_err(|error| Failure::new("nothing was done: connecting to Nova", error))?;
     let entry = |phase, text: &str| {
         let mut entry = AuditEntry::new(AuditAction::Change, phase, &service.host);
         entry.operator = Some(by.to_owned());
@@ -179,7 +179,7 @@ async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &st
         by,
         command: COMMAND,
         host: &host.name,
-        intent: "takes it off maintenance",
+        intent: "clears its maintenance",
         not_done: "it is still in maintenance",
     };
     let desk = LocalController::open(settings, base, &doing).await?;
@@ -187,11 +187,11 @@ async fn off_maintenance(settings: Settings, base: &Base, facts: &Facts, by: &st
     let body = json!({"host": {"on_maintenance": false}});
     let ended = desk.ask(Method::PUT, &path, &body).await;
     let text = match &ended {
-        Ok(_) => "it is off maintenance".to_owned(),
+        Ok(_) => "its maintenance is cleared".to_owned(),
         Err(why) => why.clone(),
     };
     desk.close(&text, ended.is_err()).await;
     ended
         .map(|_| ())
-        .map_err(|why| Failure::from_text(format!("taking it off maintenance: {why}; run this again")))
+        .map_err(|why| Failure::from_text(format!("clearing its maintenance: {why}; run this again")))
 }

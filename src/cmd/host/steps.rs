@@ -11,7 +11,7 @@ use tachi_operator::ReturnStepView;
 use super::blocking_evacuations::BlockingEvacuations;
 use super::facts::Facts;
 
-/// Number of the last steps, those that a host needs which never died.
+/// Number of the last steps, which are all that a host needs that never failed.
 const OF_A_RUNNING_HOST: usize = 2;
 
 /// State of a step.
@@ -30,7 +30,7 @@ impl StepState {
         if done { Self::Done } else { Self::Open }
     }
 
-    /// Returns the state of a step that only an operator on the host or at the broker can check; `over` once the host is up again.
+    /// Returns the state of a step that only an operator on the host or at the broker can check; `over` is true once the host is up again.
     const fn by_a_person(over: bool) -> Self {
         if over { Self::NotChecked } else { Self::Open }
     }
@@ -51,7 +51,7 @@ const fn words(done: Option<bool>) -> &'static str {
         Some(true) => " (done)",
         Some(false) => "",
         None => {
-            " (not checked: nova-compute runs again, and whether this was done before cannot be seen from here)"
+            " (not checked: nova-compute is running again, and it is not visible from here if this was done before)"
         }
     }
 }
@@ -92,19 +92,19 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     let mut all = vec![
         step(
             nothing_open,
-            "keep the host off until its recovery is over and no evacuation from it is under way",
+            "keep the host off until its recovery is done and no evacuation from it is under way",
             vec![format!("tachi recovery list --host {name}")],
         ),
         by_a_person(
-            "see that neither nova-compute nor guests start by themselves when it boots \
+            "make sure that neither nova-compute nor guests start automatically when it boots \
              (resume_guests_state_on_host_boot = false in its nova.conf)",
             vec![
                 "systemctl mask nova-compute    # on the host, from a rescue system or before the network is up".into(),
-                "systemctl is-enabled tachi-boot-guard    # if it is, it holds nova-compute, and nothing need be masked".into(),
+                "systemctl is-enabled tachi-boot-guard    # if it is enabled, it holds nova-compute, and no mask is needed".into(),
             ],
         ),
         by_a_person(
-            "switch it on, and see that no guest runs on it",
+            "power it on, and check that no guest runs on it",
             vec!["virsh list --all               # on the host".into()],
         ),
         by_a_person(
@@ -124,18 +124,18 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
             if facts.watched {
                 "an engine clears forced_down within seconds of that"
             } else {
-                "clear forced_down; an engine that watches the host does that by itself"
+                "clear forced_down; an engine that watches the host does that automatically"
             },
             vec![format!("openstack compute service set --up {name} nova-compute")],
         ),
         step(
             closed && service.is_some_and(|service| service.enabled),
-            "let Nova use it again",
+            "enable it in Nova",
             vec![format!("openstack compute service set --enable {name} nova-compute")],
         ),
         step(
             !host.on_maintenance,
-            "protect it again",
+            "clear its maintenance, so that it is protected again",
             vec![format!(
                 "openstack segment host update {} {} --on_maintenance False",
                 host.segment.id, host.id
@@ -148,8 +148,8 @@ pub(super) fn steps(facts: &Facts) -> Vec<Step> {
     all
 }
 
-/// True if the host has been running all the time, such as one that was drained: nothing was evacuated from it, so nothing of it has to
-/// be cleared away. False where that is not known.
+/// True if the host has been running all the time, such as one that was drained: nothing was evacuated from it, so there is nothing to
+/// clean up. False if that is not known.
 fn never_died(facts: &Facts) -> bool {
     let runs = facts
         .service()
@@ -239,7 +239,13 @@ mod tests {
         facts.view.why = None;
         facts.migrations = Ok(vec![]);
         let texts = |facts: &Facts| steps(facts).into_iter().map(|step| step.text).collect::<Vec<_>>();
-        assert_eq!(texts(&facts), ["let Nova use it again", "protect it again"]);
+        assert_eq!(
+            texts(&facts),
+            [
+                "enable it in Nova",
+                "clear its maintenance, so that it is protected again"
+            ]
+        );
         facts.migrations = Ok(vec![evacuation("completed")]);
         assert_eq!(texts(&facts).len(), 8, "it was evacuated");
         facts.migrations = Err("503".into());

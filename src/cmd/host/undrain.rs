@@ -10,8 +10,9 @@ use crate::cli::{HostGivebackArgs, HostReturnArgs, HostUndrainArgs};
 use crate::out::answer::{self, ProgressReporter};
 use crate::source;
 
-/// Ends the freeze, enables the service, and moves back what the drain has moved away. Refuses before the first step if a later one
-/// would be refused, such as enabling a service that somebody else has disabled: the host would be left without its freeze.
+/// Ends the freeze, enables the service, and moves back the instances that the drain has moved away. Refuses before the first step if a
+/// later one
+/// would be refused, such as enabling a service that Tachi has not disabled: the host would be left without its freeze.
 pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     let HostUndrainArgs {
         source: wanted,
@@ -21,12 +22,12 @@ pub(super) async fn run(args: HostUndrainArgs) -> Result<u8, Failure> {
     } = args;
     answer::accepts(&planned.shape, members::<RecoveryView>())?;
     if reason.trim().is_empty() {
-        return Err(Failure::usage("--reason: write what was done at it"));
+        return Err(Failure::usage("--reason: write which work was done"));
     }
     confirmed(
         (&host, planned.yes),
-        "put back to work",
-        "its freeze ends, Nova may place instances there, and what was moved away is live-migrated back.",
+        "return to service",
+        "its freeze ends, Nova may place instances there, and the instances that were moved away are live-migrated back.",
     )?;
     planned.yes = true;
     return_host::admit_undrain(&wanted, &host).await?;

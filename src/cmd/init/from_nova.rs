@@ -39,7 +39,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     answer::accepts(&args.shape, members::<FromNovaView>().into_iter().chain(made))?;
     if let Some(api) = source::cloud(&args.source)? {
         let view = api.proposal(args.by, &args.default_zone).await?;
-        let not_made = "nothing was made: `tachi setup import --apply` on a controller makes it";
+        let not_made = "nothing was created: run `tachi setup import --apply` on a controller";
         return print_plan(&view, &args, not_made, api.now());
     }
     let settings = command_settings(&args.source.config)?;
@@ -53,7 +53,7 @@ pub(super) async fn run(args: FromNovaArgs) -> Result<u8, Failure> {
     let view = plan.view(without_level(&settings.fencing, &known.hosts)?);
     let now = base.clock.wall();
     if plan.is_empty() || !args.apply {
-        return print_plan(&view, &args, "nothing was made: add --apply", now);
+        return print_plan(&view, &args, "nothing was created: add --apply", now);
     }
     let meanwhile = ProgressReporter::of(&args.shape, now);
     for line in lines(&view, args.method) {
@@ -121,7 +121,7 @@ pub(crate) async fn proposal(
     // The devices' file belongs to the engine: the API's user need not be able to read it.
     let without = without_level(fencing, &known.hosts).unwrap_or_else(|why| {
         Some(format!(
-            "which hosts have a fence level is not known here: {}",
+            "the hosts with a fence level are not known here: {}",
             why.chain()
         ))
     });
@@ -193,7 +193,7 @@ const RACK: &str = "rack:";
 fn racks(domains_file: Option<&Path>) -> Result<Racks, Failure> {
     let Some(file) = domains_file else {
         return Err(Failure::usage(
-            "--by rack: nothing says which host is in which rack: write lines such as `rack:r7 = compute-01 compute-02` into a \
+            "--by rack: no file lists the racks: write lines such as `rack:r7 = compute-01 compute-02` into a \
              file, and name it in [fencing] storm_failure_domains_file",
         ));
     };
@@ -303,13 +303,13 @@ async fn carry_out(
         by: &who(None)?,
         command,
         host: "",
-        intent: "makes segments and hosts of what Nova has",
-        not_done: "nothing was made",
+        intent: "creates segments and hosts from Nova",
+        not_done: "nothing was created",
     };
     let desk = LocalController::open(settings, base, &doing).await?;
     let mut made = 0;
     let ended = make(&desk, plan, method.as_str(), &mut made).await;
-    let done = count(made, "host was made", "hosts were made");
+    let done = count(made, "host was created", "hosts were created");
     desk.close(&done, ended.is_err()).await;
     ended.map_err(|error| error.below(&format!("{done}, and the command can be run again for the rest")))?;
     Ok(made)
@@ -326,16 +326,16 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
             }});
             let made = desk.ask(Method::POST, "/v1/segments", &body).await;
             let made =
-                made.map_err(|why| Failure::from_text(format!("making segment {}: {why}", segment.name)))?;
+                made.map_err(|why| Failure::from_text(format!("creating segment {}: {why}", segment.name)))?;
             let id = made["segment"]["uuid"].as_str().map(str::to_owned);
-            id.ok_or_else(|| Failure::from_text("the API has made a segment and does not tell its id"))?
+            id.ok_or_else(|| Failure::from_text("the API has created a segment but did not return its id"))?
         };
         for host in &segment.hosts {
             let body = json!({"host": {"name": host, "type": "COMPUTE", "control_attributes": "SSH"}});
             let made = desk
                 .ask(Method::POST, &format!("/v1/segments/{id}/hosts"), &body)
                 .await;
-            made.map_err(|why| Failure::from_text(format!("making host {host}: {why}")))?;
+            made.map_err(|why| Failure::from_text(format!("creating host {host}: {why}")))?;
             *count += 1;
         }
     }
@@ -346,7 +346,7 @@ async fn make(desk: &LocalController, plan: &Plan, method: &str, count: &mut usi
 fn without_level(fencing: &Fencing, hosts: &BTreeSet<String>) -> Result<Option<String>, Failure> {
     if !fencing.is_configured() {
         return Ok(Some(
-            "no fence device is configured: no host can be confirmed off by us".to_owned(),
+            "no fence device is configured, so Tachi cannot confirm any host off".to_owned(),
         ));
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);

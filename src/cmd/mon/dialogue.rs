@@ -114,8 +114,8 @@ impl Dialogue {
 
     pub(super) fn drain(host: &str, source: &[String]) -> Self {
         let what = format!(
-            "Nova places nothing new on {host}, and what runs there is live-migrated away; once it is empty it is frozen for that long. Type \
-             the host's name."
+            "{host} is disabled in Nova and its instances are live-migrated away; once it is empty, it is frozen for that long. Type the \
+             host's name."
         );
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
@@ -128,9 +128,9 @@ impl Dialogue {
 
     /// Creates a line to type a command in.
     pub(super) fn line(read_only: bool, source: &[String]) -> Self {
-        let reach = if read_only { Reach::Look } else { Reach::Act };
+        let reach = if read_only { Reach::Read } else { Reach::Change };
         let what = format!(
-            "A command of tachi, as at a shell. Nothing asks back: what asks for a name wants --yes. Here: {}.",
+            "A tachi command, as in a shell. It cannot ask back: commands that ask for a name need --yes. Here: {}.",
             line::names(reach)
         );
         Self::new(
@@ -153,7 +153,7 @@ impl Dialogue {
 
     pub(super) fn abort(recovery: RecoveryId, host: &str, source: &[String]) -> Self {
         let what = format!(
-            "The recovery of {host} ends: nothing new is started, what is in flight is followed. Type the host's name."
+            "The recovery of {host} ends: it starts nothing new, and follows what is in flight. Type the host's name."
         );
         let mut name = Field::new("host", "");
         name.wanted = Some(host.to_owned());
@@ -165,7 +165,7 @@ impl Dialogue {
     pub(super) fn confirm_off(host: &str) -> Self {
         let command = ["recovery", "confirm-off", host, "--reason", "..."];
         let what = format!(
-            "You confirm that {host} has no power, where no device can. It is typed at the command line of a controller:"
+            "You confirm that {host} has no power, because no device can. Type this on a controller:"
         );
         Self::new(
             DialogueSubject::Shown(command.map(str::to_owned).to_vec()),

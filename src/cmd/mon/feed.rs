@@ -12,7 +12,7 @@ use super::super::Failure;
 use crate::source::Source;
 
 /// Interval between an answer and the next query.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Timeout of a query.
 const QUERY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ pub(super) async fn feed(
         }
         // Both can be cancelled: no query is running.
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             changed = want.changed() => if changed.is_err() {
                 return;
             }

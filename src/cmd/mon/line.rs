@@ -6,13 +6,13 @@ use tachi_domain::count;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// Commands that only read.
-    Look,
+    Read,
     /// Commands that change something, too.
-    Act,
+    Change,
 }
 
 /// Commands that print something and end.
-const LOOK: &[&[&str]] = &[
+const READ_COMMANDS: &[&[&str]] = &[
     &["status"],
     &["show"],
     &["events"],
@@ -27,7 +27,7 @@ const LOOK: &[&[&str]] = &[
 ];
 
 /// The same under their old names.
-const LOOK_OLD: &[&[&str]] = &[
+const OLD_READ_COMMANDS: &[&[&str]] = &[
     &["explain"],
     &["vmove", "list"],
     &["schedule", "list"],
@@ -36,7 +36,7 @@ const LOOK_OLD: &[&[&str]] = &[
 
 /// Commands that change something. Power commands, and claims that a host is off or down or that an instance does or does not run
 /// somewhere, are left to the command line: a mistake there destroys disks.
-const ACT: &[&[&str]] = &[
+const CHANGE_COMMANDS: &[&[&str]] = &[
     &["recovery", "abort"],
     &["recovery", "retry"],
     &["freeze"],
@@ -53,8 +53,12 @@ const BY_LETTER: (&[&str], &str) = (&["recovery", "approve"], "a");
 const ENDLESS: &[&str] = &["--watch", "--follow"];
 
 fn known(reach: Reach) -> impl Iterator<Item = &'static [&'static str]> {
-    let acts: &[&[&str]] = if reach == Reach::Act { ACT } else { &[] };
-    LOOK.iter().chain(acts).copied()
+    let acts: &[&[&str]] = if reach == Reach::Change {
+        CHANGE_COMMANDS
+    } else {
+        &[]
+    };
+    READ_COMMANDS.iter().chain(acts).copied()
 }
 
 /// Lists the commands for people.
@@ -70,27 +74,27 @@ pub(super) fn accepts(words: &[String], reach: Reach) -> Result<(), String> {
         command.len() <= words.len() && pairs.all(|(one, other)| one == other)
     };
     let (command, letter) = BY_LETTER;
-    if reach == Reach::Act && begins(command) {
+    if reach == Reach::Change && begins(command) {
         return Err(format!(
-            "{}: it may cut the power of a host. Press {letter} on the host, which asks for its name; or the command line",
+            "{}: it may cut the power of a host. Press {letter} on the host, which asks for its name, or use a shell",
             command.join(" ")
         ));
     }
-    if !known(reach).chain(LOOK_OLD.iter().copied()).any(begins) {
+    if !known(reach).chain(OLD_READ_COMMANDS.iter().copied()).any(begins) {
         let first: Vec<&str> = words.iter().take(2).map(String::as_str).collect();
-        let read_only = if reach == Reach::Look {
+        let read_only = if reach == Reach::Read {
             " (started with --read-only)"
         } else {
             ""
         };
         return Err(format!(
-            "{}: not from here{read_only}: one of the {} above, or the command line",
+            "{}: not available here{read_only}: use one of the {} above, or a shell",
             first.join(" "),
             count(known(reach).count(), "command", "commands")
         ));
     }
     match words.iter().find(|word| ENDLESS.contains(&word.as_str())) {
-        Some(word) => Err(format!("{word} does not end: the view itself updates")),
+        Some(word) => Err(format!("{word} runs until stopped: this view updates by itself")),
         None => Ok(()),
     }
 }
@@ -173,16 +177,16 @@ mod tests {
             ("mon", false, false),
             ("", false, false),
         ] {
-            let told = [Reach::Look, Reach::Act].map(|reach| accepts(&words(text), reach).is_ok());
+            let told = [Reach::Read, Reach::Change].map(|reach| accepts(&words(text), reach).is_ok());
             assert_eq!(told, [look, act], "{text:?}");
         }
     }
 
     #[test]
     fn what_may_cut_power_names_the_letter_that_asks_for_the_host() {
-        let told = accepts(&words("recovery approve e87f"), Reach::Act).unwrap_err();
+        let told = accepts(&words("recovery approve e87f"), Reach::Change).unwrap_err();
         assert!(told.contains("Press a on the host"), "{told}");
-        let told = accepts(&words("recovery approve e87f"), Reach::Look).unwrap_err();
+        let told = accepts(&words("recovery approve e87f"), Reach::Read).unwrap_err();
         assert!(told.contains("--read-only"), "{told}");
     }
 

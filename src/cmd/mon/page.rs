@@ -48,14 +48,14 @@ impl Page {
                 let seen = part.of(answer.seen, &running(one.as_ref()));
                 let lines = match &one {
                     Some(_) => status::host::lines(&part, &seen, one.as_ref()),
-                    None => vec!["this host is not there any more".to_owned()],
+                    None => vec!["this host no longer exists".to_owned()],
                 };
                 (format!("host {name}"), texts(&lines))
             }
             (Want::Why(name), More::Why(all)) => {
                 let mut lines: Vec<String> = all.iter().flat_map(|one| explain::lines(one, now)).collect();
                 if lines.is_empty() {
-                    lines.push("nothing is known of it any more".to_owned());
+                    lines.push("there is no data about it any more".to_owned());
                 }
                 (format!("why: {name}"), texts(&lines))
             }
@@ -74,7 +74,7 @@ impl Page {
                     .iter()
                     .find(|one| Finding::key_of(one) == key);
                 let lines = found.map_or_else(
-                    || vec!["this finding is over".to_owned()],
+                    || vec!["this finding is resolved".to_owned()],
                     |one| finding(one, now),
                 );
                 (format!("finding {key}"), texts(&lines))

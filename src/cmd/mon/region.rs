@@ -78,7 +78,7 @@ pub(super) struct Host {
     pub(super) fence: StatusMark,
     /// The monitors on this host that have ever sent a heartbeat.
     pub(super) monitors: StatusMark,
-    /// The state of each of the region's levels on this host; `None` if it has no level of that number.
+    /// The state of each of the region's levels on this host; `None` if the host has no fence level of that number.
     pub(super) levels: Vec<Option<StatusMark>>,
     pub(super) instances: String,
     pub(super) state: StatusMark,
@@ -284,8 +284,8 @@ fn engines(seen: &SituationView) -> Vec<StatusMark> {
         StatusMark::new(tone, plain(part))
     }));
     let looked = seen.looked_at.map_or_else(
-        || "Nova never seen".to_owned(),
-        |at| format!("Nova seen {}", ago(at.0, seen.at.0)),
+        || "Nova not read yet".to_owned(),
+        |at| format!("Nova read {}", ago(at.0, seen.at.0)),
     );
     signs.push(StatusMark::new(Tone::Quiet, looked));
     for fact in seen.facts.iter().filter(|fact| !fact.fresh) {
@@ -402,7 +402,7 @@ fn fence(view: &HostView, seen: &SituationView) -> StatusMark {
     if has(&[FindingCode::FenceNotTested]) {
         return StatusMark::new(Tone::Unknown, "untested");
     }
-    // A host that is not recovered needs no device.
+    // A host that is excluded from recovery needs no device.
     if view.segment.is_none() {
         return StatusMark::new(Tone::Quiet, "-");
     }

@@ -123,7 +123,7 @@ impl Mon {
     pub(super) fn alarm(&self) -> Option<String> {
         let since = self.age().map_or_else(
             || "yet".to_owned(),
-            |age| format!("for {} s: what is below was so then", age.as_secs()),
+            |age| format!("for {} s: the data below is from then", age.as_secs()),
         );
         let why = self
             .trouble
@@ -215,7 +215,7 @@ impl Mon {
             region.story = std::mem::take(&mut before.story);
         }
         self.region = Some(region);
-        // The answer to an earlier query is no page of the current view.
+        // An answer to an earlier query does not belong to the current view.
         if answer.want == self.view {
             self.page = Page::of(answer);
         }
@@ -340,7 +340,7 @@ impl Mon {
 
     fn look(&mut self, want: Want) -> MonAction {
         if want == Want::Region {
-            // Coming back, the operator finds the same row chosen.
+            // When the operator returns, the same row is still chosen.
         } else if self.chosen.is_none() {
             self.chosen = self.host();
         }

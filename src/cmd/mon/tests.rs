@@ -244,7 +244,7 @@ fn a_finding_is_chosen_and_opened_in_full() {
     }
     answer.seen.findings.clear();
     mon.on(Event::Told(Box::new(Ok(answer))), at(3));
-    assert!(frame(&mut mon, 120, 40).contains("this finding is over"));
+    assert!(frame(&mut mon, 120, 40).contains("this finding is resolved"));
     press(&mut mon, "\u{1b}\t");
     assert!(frame(&mut mon, 120, 40).contains(">compute-003"));
 }
@@ -369,7 +369,7 @@ fn a_command_is_typed_and_what_it_says_is_shown() {
     let mut mon = mon();
     assert_eq!(press(&mut mon, ":fence off compute-001\n"), None);
     let refused = frame(&mut mon, 120, 40);
-    assert!(refused.contains("fence off: not from here"), "{refused}");
+    assert!(refused.contains("fence off: not available here"), "{refused}");
     press(&mut mon, "\u{1b}:show 'a b'");
     assert!(frame(&mut mon, 120, 40).contains("tachi show 'a b'"));
     let deed = press(&mut mon, "\n");
@@ -484,7 +484,7 @@ fn a_filter_leaves_hosts_with_all_its_words() {
     assert_eq!(mon.host().as_deref(), Some("compute-003"));
     press(&mut mon, "/nobody\n");
     assert_eq!(mon.host(), None);
-    assert!(frame(&mut mon, 120, 40).contains("no host has these words"));
+    assert!(frame(&mut mon, 120, 40).contains("no host contains these words"));
     // Nothing is chosen, and no key acts on anything.
     for keys in ["f", "a", "\n", "e", "↓", "h"] {
         assert_eq!(press(&mut mon, keys), None, "{keys}");

@@ -11,7 +11,7 @@ use tachi_operator::{RecoveryHistoryView, RetriedView, consequence, members, one
 
 use super::super::Failure;
 use super::super::consent::asked;
-use super::{action, domain, named, note_if_nobody_works, unknown};
+use super::{action, domain, named, note_if_no_engine_runs, unknown};
 use crate::cli::{ActionArgs, ApproveArgs, ConfirmOffArgs, ConsentArgs, ShapeArgs};
 use crate::out::answer;
 use crate::source::{self, ActionRequest, Database, Source};
@@ -60,7 +60,15 @@ impl Meant {
         &self.story.summary.host
     }
 
-    /// Describes who has ended the recovery by the same action, and when: then nothing is left to do.
+    /// Returns the consequence of an approval, after the wait that it is for.
+    fn with_wait(&self, consequence: &str) -> String {
+        self.story.summary.waits.as_ref().map_or_else(
+            || consequence.to_owned(),
+            |wait| format!("{}. If approved, {consequence}", wait.about()),
+        )
+    }
+
+    /// Describes who has ended the recovery by the same action, and when; `None` if the action is still needed.
     fn already(&self, command: Action) -> Option<String> {
         let previous = self.story.word.as_ref()?;
         let is_finished = self.story.summary.life != Life::Open;
@@ -126,7 +134,7 @@ pub(in crate::cmd) async fn act(
     each(source, &all, action, consent, shape, None).await
 }
 
-/// Adds the completed actions to an error.
+/// Puts the completed actions before an error.
 fn after(error: Failure, done: &[String]) -> Failure {
     if done.is_empty() {
         error
@@ -148,9 +156,12 @@ async fn each(
     domain: Option<&str>,
 ) -> Result<u8, Failure> {
     let mut consent = consent.clone();
-    // If no recovery is open, the action cannot hit the wrong host.
+    // If no recovery is open, the action cannot affect the wrong host.
     consent.yes |= all.iter().all(|one| one.story.summary.life != Life::Open);
-    let text = with_hosts(all, action.consequence);
+    let text = match all {
+        [one] if action.word == OperatorCommand::Approve => one.with_wait(action.consequence),
+        all => with_hosts(all, action.consequence),
+    };
     let reason = asked(
         &token(all),
         &consent,
@@ -171,7 +182,10 @@ async fn each(
             )
         } else {
             match source
-                .submit(ActionRequest::OfRecovery(id, action.word), Some(&reason))
+                .submit(
+                    ActionRequest::OfRecovery(id, action.word, one.story.summary.waits.as_ref()),
+                    Some(&reason),
+                )
                 .await
             {
                 Ok(outcome) => {
@@ -209,7 +223,7 @@ async fn each(
         last => Value::Array(objects.into_iter().chain(last).collect()),
     };
     answer::object(shape, source.now(), object, |_| lines)?;
-    note_if_nobody_works(source).await;
+    note_if_no_engine_runs(source).await;
     Ok(crate::DONE)
 }
 
@@ -296,13 +310,13 @@ pub(super) async fn confirm_off(args: ConfirmOffArgs) -> Result<u8, Failure> {
         let id = one.id;
         if one.story.summary.kind != RecoveryKind::Host {
             return Err(Failure::from_text(format!(
-                "recovery {id} is not about a host that is down: there is nothing to confirm"
+                "recovery {id} is not a recovery of a failed host: there is nothing to confirm"
             )));
         }
         match &off {
             Some(off) if off != one.host() => {
                 return Err(Failure::from_text(format!(
-                    "recovery {id} is about host {}, not {off}: nothing was written",
+                    "recovery {id} is of host {}, not of {off}: nothing was written",
                     one.host()
                 )));
             }
@@ -330,7 +344,7 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
         let retried = retried.map_err(|error| after(error, &lines))?;
         if retried.already {
             lines.push(format!(
-                "{} has asked for the same within the last minute: nothing was written",
+                "{} requested the same within the last minute: nothing was written",
                 retried.by
             ));
         }
@@ -348,7 +362,7 @@ pub(super) async fn retry(args: ActionArgs) -> Result<u8, Failure> {
         last => Value::Array(objects.into_iter().chain(last).collect()),
     };
     answer::object(&args.shape, source.now(), object, |_| lines)?;
-    note_if_nobody_works(source.as_ref()).await;
+    note_if_no_engine_runs(source.as_ref()).await;
     Ok(crate::DONE)
 }
 
@@ -358,12 +372,12 @@ mod tests {
 
     #[test]
     fn an_error_in_the_middle_of_several_says_what_was_done_before() {
-        let error = || Failure::from_text("recovery 2 is over: nothing was written");
+        let error = || Failure::from_text("recovery 2 has ended: nothing was written");
         let done = ["approve of a requested by root".to_owned()];
         let told = after(error(), &done).chain();
         assert_eq!(
             told,
-            "approve of a requested by root: recovery 2 is over: nothing was written"
+            "approve of a requested by root: recovery 2 has ended: nothing was written"
         );
         assert_eq!(after(error(), &[]).chain(), error().chain());
     }

@@ -16,13 +16,13 @@ pub(crate) struct DomainHolds {
 }
 
 impl DomainHolds {
-    /// Returns a note for the operator if not every host of the domain was on hold: the action has not reached the others.
+    /// Returns a note for the operator if not every host of the domain was on hold: the action did not apply to the others.
     pub(crate) fn missing(&self, domain: &str) -> Option<String> {
         let held = u64::try_from(self.recoveries.len()).unwrap_or(u64::MAX);
         (held < self.hosts).then(|| {
             format!(
-                "{held} of the {} of {domain} {} held for it: the others were not reported, are over, or have not seen yet that \
-                 all of it is lost; `tachi recovery list --state held` shows whom to say it to again in a few seconds",
+                "{held} of the {} of {domain} {} on hold for it: the others were not reported, are done, or have not detected the loss of \
+                 the domain yet; in a few seconds `tachi recovery list --state held` lists those that need the action again",
                 count(self.hosts, "host", "hosts"),
                 if held == 1 { "was" } else { "were" }
             )
@@ -54,10 +54,10 @@ pub(crate) fn held_by(domain: &str, held: Vec<(RecoveryId, String, Value)>) -> R
         let hint = if others.is_empty() {
             String::new()
         } else {
-            format!("; the domains that hold recoveries are: {}", others.join(", "))
+            format!("; domains with recoveries on hold: {}", others.join(", "))
         };
         return Err(Failure::from_text(format!(
-            "no recovery is held because of a domain {domain}{hint}"
+            "no recovery is on hold because of domain {domain}{hint}"
         )));
     }
     Ok(DomainHolds {

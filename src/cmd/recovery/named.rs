@@ -57,8 +57,8 @@ pub(crate) async fn named(source: &dyn Source, wanted: &str) -> Result<RecoveryI
         return Ok(id);
     }
     Err(Failure::from_text(format!(
-        "no recovery matches {wanted:?}, by its host, its id (the first {SHORTEST_ID} characters are enough) or an instance of it: see \
-         `tachi recovery list --all`"
+        "no recovery matches {wanted:?} by its host, its id (at least the first {SHORTEST_ID} characters) or an instance: see `tachi \
+         recovery list --all`"
     )))
 }
 

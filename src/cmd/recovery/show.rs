@@ -15,7 +15,7 @@ use crate::out::{self, View, answer};
 use crate::source::{self, Source};
 
 /// Interval between two polls of `--follow`.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Limit of failed polls in a row, for `--follow`.
 const MAX_ATTEMPTS: u32 = 300;
@@ -73,7 +73,7 @@ pub(in crate::cmd) async fn show(
     Ok(crate::DONE)
 }
 
-/// Prints the news of the recovery until it ends.
+/// Prints what changes in the recovery until it ends.
 async fn follow(
     source: &dyn Source,
     id: RecoveryId,
@@ -108,7 +108,7 @@ async fn follow(
             last = waits;
         }
         now = loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
             match source.recovery(id).await {
                 Ok(Some(story)) => break story,
                 Ok(None) => return Err(unknown(id)),

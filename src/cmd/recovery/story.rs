@@ -1,4 +1,4 @@
-//! Text of a recovery's story.
+//! Text of a recovery's history.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -30,14 +30,14 @@ pub(super) fn unprotected(vmoves: &[InstanceView], registered: &BTreeSet<&str>) 
         .collect();
     (all > 0).then(|| {
         format!(
-            "{} on hosts in no segment, from which nothing is recovered: {}; add these hosts to a segment, or move the instances",
+            "{} on hosts in no segment, which are not recovered: {}; add these hosts to a segment, or move the instances",
             count(all, "instance runs", "instances run"),
             places.join(", ")
         )
     })
 }
 
-/// Returns the lines before the story.
+/// Returns the lines before the history.
 pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     let summary = &story.summary;
     let stage = stage(&story.state).map_or(String::new(), |stage| format!(", {stage}"));
@@ -64,13 +64,13 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
         if let Some(claimed) = &reporter.unheard {
             let claimed = one_line(claimed);
             lines.push(format!(
-                "              it said host_status {claimed}: that counts from a control node only, so UNKNOWN was kept"
+                "              it reported host_status {claimed}, which counts only from a control node: UNKNOWN was stored"
             ));
         }
     }
     lines.push(format!("opened        {}", view.when(summary.opened_at.0)));
     lines.push(format!(
-        "life          {}{stage}; {} s of its own time",
+        "life          {}{stage}; {} s elapsed",
         summary.life, story.elapsed_seconds
     ));
     let owner = summary.owner.as_deref().unwrap_or("none");
@@ -97,7 +97,7 @@ pub(in crate::cmd) fn heading(story: &RecoveryHistoryView, view: &View) -> Vec<S
     lines
 }
 
-/// Returns the story: steps and proofs in chronological order.
+/// Returns the history: steps and proofs in chronological order.
 pub(in crate::cmd) fn lines(story: &RecoveryHistoryView, view: &View) -> Vec<String> {
     let mut events: Vec<(Time, String)> = story
         .steps
@@ -194,7 +194,7 @@ mod tests {
     use super::*;
     use crate::out::at_widths;
 
-    /// Builds the story of an instance that was requested a minute after the opening, and was back in 0.6 s.
+    /// Builds the history of an instance that was requested a minute after the opening, and was back in 0.6 s.
     fn of_kind(kind: &str, down: Option<f64>) -> RecoveryHistoryView {
         let at = |millis: i64| Time(Timestamp::from_micros(1_795_155_308_000_000 + millis * 1_000));
         let id = "00000001-aaaa-4aaa-8aaa-aaaaaaaaaaaa";

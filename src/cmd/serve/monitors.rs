@@ -1,4 +1,4 @@
-//! Monitors of a simulated region: they send heartbeats while their host has power and its link, and report a host that has not.
+//! Monitors of a simulated region: they send heartbeats while their host has power and network, and report a host that has lost either.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::cmd::Failure;
 use crate::cmd::sandbox::Region;
 
 /// Interval at which hosts are checked.
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Time after which a host that is gone is reported.
-const MISSED: Duration = Duration::from_secs(3);
+/// Time after which a lost host is reported.
+const REPORT_AFTER: Duration = Duration::from_secs(3);
 
 /// Maximum time until a host is reported, as the monitors announce it.
 const NOTICE_SECONDS: u32 = 4;
 
 /// Interval of each monitor's heartbeat.
-const SIGN: Duration = Duration::from_secs(10);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Limit of concurrent heartbeats.
 const MAX_PARALLEL: usize = 16;
 
-/// A host that is gone.
+/// A lost host, and since when.
 struct StoppedMonitor {
     since: Instant,
     reported: bool,
@@ -65,7 +65,7 @@ impl Monitors {
             scope: Scope::Project(named(login.project_name)),
         };
         let client = Client::new(Options::new(login.auth_url, credentials))
-            .map_err(|error| Failure::new("making the simulated monitors", error))?;
+            .map_err(|error| Failure::new("creating the simulated monitors", error))?;
         Ok(Self {
             region: region.sandbox.region().clone(),
             client: Arc::new(client),
@@ -77,7 +77,7 @@ impl Monitors {
 
     /// Watches until it is stopped.
     pub(super) async fn run(mut self, stop: CancellationToken) {
-        let mut ticks = interval(LOOK);
+        let mut ticks = interval(POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(ticks.tick()).await.is_some() {
             let look = self.look(Instant::now());
@@ -107,21 +107,27 @@ impl Monitors {
         if hosts.iter().any(is_heard) {
             refused = self.report(now).await;
         }
-        if self.signed.is_none_or(|at| now.duration_since(at) >= SIGN) {
+        if self
+            .signed
+            .is_none_or(|at| now.duration_since(at) >= HEARTBEAT_INTERVAL)
+        {
             self.signed = Some(now);
             refused = self.send_heartbeats(&hosts).await.or(refused);
             if refused.is_some() && refused != self.logged {
-                tracing::info!(why = refused.as_deref(), "simulated monitors are refused");
+                tracing::info!(
+                    why = refused.as_deref(),
+                    "the API refuses reports of the simulated monitors"
+                );
             }
             self.logged = refused;
         }
     }
 
-    /// Reports hosts that are gone; returns a refusal by the API, if there was one.
+    /// Reports lost hosts; returns a refusal by the API, if there was one.
     async fn report(&mut self, now: Instant) -> Option<String> {
         let mut refused = None;
         for (host, gone) in &mut self.gone {
-            if gone.reported || now.duration_since(gone.since) < MISSED {
+            if gone.reported || now.duration_since(gone.since) < REPORT_AFTER {
                 continue;
             }
             let at = GeneratedTime::from_micros(SystemClock.wall().micros());
@@ -130,7 +136,7 @@ impl Monitors {
             match self.client.notify(report.body(), None).await {
                 Ok(_) => gone.reported = true,
                 Err(failed) => {
-                    // The host may be in maintenance, for example: it is reported when it is gone the next time.
+                    // The host may be in maintenance, for example. It is reported the next time that it is lost.
                     gone.reported = failed.class == Class::Rejected;
                     refused = Some(failed.text);
                 }
@@ -180,8 +186,8 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         notice_seconds: is_host.then_some(NOTICE_SECONDS),
         notice_by: is_host.then(|| {
             format!(
-                "a simulated host is looked at each second, and reported after {} s",
-                MISSED.as_secs()
+                "a simulated host is checked each second, and reported after {} s",
+                REPORT_AFTER.as_secs()
             )
         }),
         notice_beside: None,
@@ -189,5 +195,6 @@ fn signature(host: &HostSnapshot, kind: MonitorKind, hosts: &[HostSnapshot]) -> 
         processes_down: BTreeMap::new(),
         boot_id: None,
         uptime_ms: None,
+        local_disks: None,
     }
 }

@@ -12,7 +12,7 @@ use super::seen::instances;
 pub(super) const NAMED: usize = 5;
 
 /// Limit of the instances that are listed one by one.
-const TOLD: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// Returns the grade in a line, then each finding with the command to type.
 pub(super) fn lines(seen: &SituationView) -> Vec<String> {
@@ -27,8 +27,8 @@ pub(super) fn lines(seen: &SituationView) -> Vec<String> {
 /// Describes the age of the Nova data.
 pub(super) fn looked(seen: &SituationView) -> String {
     seen.looked_at.map_or_else(
-        || "no engine has looked at Nova yet".to_owned(),
-        |at| format!("Nova seen {}", ago(at.0, seen.at.0)),
+        || "no engine has read Nova yet".to_owned(),
+        |at| format!("Nova read {}", ago(at.0, seen.at.0)),
     )
 }
 
@@ -71,14 +71,14 @@ fn ways(seen: &SituationView, finding: &FindingView) -> Vec<String> {
             .filter(|one| is_subject(&one.name))
             .collect();
         let mut lines = Vec::new();
-        for one in own.iter().take(TOLD) {
+        for one in own.iter().take(MAX_LISTED) {
             if own.len() > 1 {
                 lines.push(format!("{} of {}", one.name, one.host));
             }
             lines.extend(one.commands.iter().map(|way| format!("-> {}", explained(way))));
         }
-        if own.len() > TOLD {
-            let more = instances(own.len() - TOLD);
+        if own.len() > MAX_LISTED {
+            let more = instances(own.len() - MAX_LISTED);
             lines.push(format!("and {more} more: tachi instance list --waiting"));
         }
         return lines;

@@ -44,7 +44,7 @@ fn registered<'a>(seen: &'a SituationView, name: &str) -> Option<&'a RegisteredV
 const fn up_text(up: Option<bool>) -> &'static str {
     match up {
         Some(true) => "● heard",
-        Some(false) => "✗ not heard",
+        Some(false) => "✗ down",
         None => "? not known",
     }
 }
@@ -148,7 +148,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
         entries.push(entry);
     }
     if one.levels.is_empty() {
-        entries.push(vec![format!("{:<10} ? no test of a device is known", "fencing")]);
+        entries.push(vec![format!("{:<10} ? no device was tested yet", "fencing")]);
     }
     entries.push(vec![format!("{:<10} {}", "watched", watched(seen))]);
     for monitor in &seen.monitors {
@@ -167,7 +167,7 @@ fn of_host(seen: &SituationView, one: &ExplanationView) -> Vec<String> {
     }
     let running = one.hosted.as_deref();
     let count = running.map_or_else(
-        || "? nobody has listed them yet".to_owned(),
+        || "? no engine has read them yet".to_owned(),
         |all| all.len().to_string(),
     );
     let mut entry = vec![format!("{:<10} {count}", "instances")];
@@ -191,11 +191,11 @@ fn is_away(host: &HostView) -> bool {
 fn watched(seen: &SituationView) -> &'static str {
     let is_found = |code| seen.findings.iter().any(|finding| finding.code == code);
     if seen.not_assessed.contains(&Aspect::Monitors) {
-        "· not assessed: no host monitor has ever signed"
+        "· not assessed: no host monitor has ever sent a heartbeat"
     } else if is_found(FindingCode::HostNotWatched) {
         "✗ by no running host monitor"
     } else if is_found(FindingCode::MonitorUnknown) {
-        "? by no host monitor that signs"
+        "? by no host monitor that sends heartbeats"
     } else if seen.hosts.iter().any(is_away) {
         "· n/a: the host is not in service"
     } else {

@@ -41,7 +41,7 @@ impl Part {
                     .map(|name| format!("`{}`", out::plain(&name)))
                     .collect();
                 return Err(Failure::usage(format!(
-                    "{wanted:?} could be several, write one of {}",
+                    "{wanted:?} is ambiguous, write one of {}",
                     could.join(", ")
                 )));
             }
@@ -59,7 +59,7 @@ impl Part {
         let segments = some(seen.segments.iter().map(|one| one.name.as_str()));
         let hosts = some(seen.hosts.iter().map(|one| one.name.as_str()));
         Err(Failure::from_text(format!(
-            "no segment and no host is called {wanted:?}. Segments: {segments}. Hosts: {hosts}. Of an instance `tachi show NAME` tells"
+            "no segment or host named {wanted:?}. Segments: {segments}. Hosts: {hosts}. For an instance use `tachi show NAME`"
         )))
     }
 

@@ -31,7 +31,7 @@ pub(in crate::cmd) mod tests {
     use tachi_domain::Timestamp;
     use tachi_domain::entity::segment::RecoveryMethod;
     use tachi_domain::entity::{Host, Segment, Stamps};
-    use tachi_domain::policy::{BareNormal, FencingMode};
+    use tachi_domain::policy::{BareNormal, FencingMode, LocalDiskRules};
     use tachi_domain::situation::{
         ComputeService, Facts, Instances, Situation, TimedFact, assess, forecast_region,
     };
@@ -116,6 +116,7 @@ pub(in crate::cmd) mod tests {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
+            local_disks: Arc::default(),
         };
         RegionSnapshot {
             now: Timestamp::from_micros(NOW),
@@ -177,6 +178,7 @@ pub(in crate::cmd) mod tests {
             has_devices: false,
             trouble: None,
             without: Vec::new(),
+            local_disk: LocalDiskRules::default(),
         };
         tables.facts(watched, configured)
     }

@@ -122,7 +122,7 @@ fn running(seen: &SituationView, segment: &SegmentView) -> Vec<String> {
     .collect()
 }
 
-/// Returns the hosts of a segment that there are notes about; with `all_hosts` all of them, with their state.
+/// Returns the hosts of a segment that have notes; with `all_hosts` all of them, with their state.
 fn hosts(
     seen: &SituationView,
     segment: &SegmentView,

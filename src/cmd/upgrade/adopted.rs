@@ -17,7 +17,7 @@ use super::{Check, CheckGrade, NAMED, check};
 use crate::settings::{AuthStrategy, Settings};
 use crate::wiring;
 
-/// Timeout for asking the broker who consumes the engines' queue.
+/// Timeout for reading the consumers of the engines' queue from the broker.
 const BROKER: Duration = Duration::from_secs(5);
 
 /// Lists the options in the file that have no effect, each with its line.
@@ -28,7 +28,7 @@ pub(super) fn options(report: &ConfigReport) -> Check {
         .iter()
         .filter(|warning| !matches!(warning, Warning::Renamed { .. }))
         .collect();
-    // Options that Masakari has and that are not needed here are no mistake.
+    // Options that Masakari has and Tachi does not need are no mistake.
     let grade = if warnings.iter().all(|warning| warning.is_notice()) {
         CheckGrade::Success
     } else {
@@ -81,16 +81,16 @@ fn missing(asked: &[(&str, Option<&Path>)]) -> (CheckGrade, BTreeSet<String>) {
             CheckGrade::Failure
         });
         let end = if plain {
-            "it is not needed while everything is spoken to without TLS"
+            "it is not needed while no service uses TLS"
         } else {
-            "nothing would start"
+            "the services would not start"
         };
-        shown.insert(format!("{} is not there (for {url}): {end}", file.display()));
+        shown.insert(format!("{} does not exist (for {url}): {end}", file.display()));
     }
     (grade, shown)
 }
 
-/// Checks what a report without evidence counts for.
+/// Checks the effect of a report without evidence.
 pub(super) fn without_evidence(settings: &Settings) -> Check {
     const NAME: &str = "Reports Without Evidence";
     match (settings.policy.fencing, settings.policy.bare_normal) {
@@ -121,8 +121,8 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
         ),
         BindingMode::Warn => (
             CheckGrade::Warning,
-            "warn: reporters that are bound to no host are believed about every host; give each host a credential of its own \
-             (tachi setup monitors) and set it to enforce",
+            "warn: reporters that are bound to no host are trusted for every host; give each host its own credential (tachi setup \
+             monitors) and set it to enforce",
         ),
         BindingMode::Enforce => (CheckGrade::Success, "enforce"),
     };
@@ -151,7 +151,7 @@ pub(super) async fn binding(settings: &Settings, store: Option<&Store>) -> Check
     }
     if found.unknown > 0 {
         details.push(format!(
-            "{} of the newest reports were accepted by Masakari's API, which writes down nobody",
+            "{} of the newest reports were accepted by Masakari's API, which stores no reporter",
             found.unknown
         ));
     }
@@ -169,7 +169,7 @@ fn some_of(names: &BTreeSet<String>) -> String {
     format!("{}{end}", shown.join(", "))
 }
 
-/// Lists unfinished work, and the hosts that are kept empty. Skips tables that are missing: the check of the revision reports these.
+/// Lists unfinished work, and reserved hosts. Skips missing tables, which the check of the revision reports.
 pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
     const OPEN: &str = "Open Work";
     const RESERVED: &str = "Reserved Hosts";
@@ -177,7 +177,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
         Ok(open) => open,
         Err(_) if !current => return Vec::new(),
         Err(error) => {
-            let why = Failure::new("reading what is open", error).chain();
+            let why = Failure::new("reading the open work", error).chain();
             return vec![check(OPEN, CheckGrade::Failure, why)];
         }
     };
@@ -209,8 +209,8 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
                 if watching > 0 {
                     lines.push(count(
                         watching,
-                        "watches a host that is not back yet",
-                        "watch hosts that are not back yet",
+                        "waits for a host that is not back yet",
+                        "wait for hosts that are not back yet",
                     ));
                 }
             }
@@ -230,7 +230,7 @@ pub(super) async fn open_work(store: &Store, current: bool) -> Vec<Check> {
 pub(super) async fn upstream_engine(settings: &Settings) -> Check {
     const NAME: &str = "Masakari's Engine";
     let Some(messaging) = &settings.messaging else {
-        let details = "no transport_url: nobody can see whether masakari-engine runs".to_owned();
+        let details = "no transport_url: cannot check if masakari-engine is running".to_owned();
         return check(NAME, CheckGrade::Success, details);
     };
     match tokio::time::timeout(BROKER, wiring::upstream_engines_now(messaging)).await {
@@ -243,7 +243,7 @@ pub(super) async fn upstream_engine(settings: &Settings) -> Check {
         Ok(Err(why)) => check(
             NAME,
             CheckGrade::Warning,
-            format!("the broker does not tell: {why}"),
+            format!("the broker gave no answer: {why}"),
         ),
         Err(_) => check(
             NAME,

@@ -122,14 +122,11 @@ fn blockers(looked: &HostSnapshot<'_>) -> Vec<String> {
     let name = &host.name;
     let mut why = Vec::new();
     if looked.mode != FencingMode::Engine {
-        why.push(
-            "[fencing] mode is not `engine`, so nothing that is tried here would switch a host off"
-                .to_owned(),
-        );
+        why.push("[fencing] mode is not `engine`, so Tachi cannot power a host off".to_owned());
     }
     if looked.shadow.grade() > Severity::Info {
         why.push(format!(
-            "the shadow drill is not clean: {}",
+            "the shadow drill found a problem: {}",
             looked.shadow.sentence()
         ));
     }
@@ -139,24 +136,24 @@ fn blockers(looked: &HostSnapshot<'_>) -> Vec<String> {
     why.extend(stops(looked.view, looked.frozen, looked.open));
     match (looked.headroom, looked.room) {
         (None, _) | (_, None) => {
-            why.push("whether there is room without it is not known: `tachi forecast`".to_owned());
+            why.push("it is unknown if there is room without it: `tachi forecast`".to_owned());
         }
         (Some(0), _) => why.push(format!(
-            "segment {} may not lose a host: `tachi forecast`",
+            "segment {} tolerates no host failure: `tachi forecast`",
             host.segment.name
         )),
         (Some(_), Some(Room::Enough)) => {}
         (Some(_), Some(_)) => {
-            why.push("there is no room for what would leave it: `tachi forecast`".to_owned());
+            why.push("there is no room for its instances: `tachi forecast`".to_owned());
         }
     }
     match looked.service {
-        None => why.push("Nova knows no nova-compute on it".to_owned()),
+        None => why.push("Nova has no nova-compute on it".to_owned()),
         Some(service) if !service.up || service.forced_down => why.push("Nova shows it down".to_owned()),
         Some(service) if !is_ours_to_open(service) => {
             let reason = service.disabled_reason.as_deref().unwrap_or("no reason given");
             why.push(format!(
-                "somebody has disabled its service ({reason}): who has done so enables it"
+                "its service is disabled ({reason}), and not by Tachi: enable it once that reason is gone"
             ));
         }
         Some(_) => {}
@@ -180,7 +177,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
     let mut why = Vec::new();
     if host.on_maintenance {
         why.push(format!(
-            "it is in maintenance, so nothing of it would be recovered: `tachi host return {}`",
+            "it is in maintenance, so its instances would not be recovered: `tachi host return {}`",
             host.name
         ));
     }
@@ -202,7 +199,7 @@ fn stops(view: &HostView, frozen: &[FreezeLine], open: &[RecoverySummary]) -> Ve
             .map(|one| format!("recovery {} of {} is running", one.id, one.host)),
     );
     if let Some((id, Life::Watching)) = view.recovery {
-        why.push(format!("recovery {id} of it still waits for its return"));
+        why.push(format!("its recovery {id} still waits for its return"));
     }
     why
 }
@@ -220,8 +217,8 @@ pub(super) async fn still(database: &Database, host: &AdmittedHost) -> Result<()
     Err(Failure::from_text(why.join("; ")))
 }
 
-/// Checks that a host that was not switched off still belongs to the drill: no recovery has started since the drill
-/// did (`before` are the older ones), and no operator has put the host in maintenance or has frozen it.
+/// Checks that a host that was not switched off is still the drill's: no recovery has started since the drill did (`before` has the older
+/// ones), and no operator has put the host in maintenance or frozen it.
 pub(super) async fn nobody_has_it(
     database: &Database,
     host: &AdmittedHost,
@@ -232,14 +229,14 @@ pub(super) async fn nobody_has_it(
     let view = view.map_err(|unsaid| Failure::unsaid("reading the database", unsaid))?;
     let (frozen, _) = stopping(base).await?;
     let its = recoveries(base, host.id).await?;
-    // The restart of a canary has nothing to do with the service.
+    // The restart of a canary does not affect the service.
     let its = its
         .into_iter()
         .filter(|one| one.kind != RecoveryKind::Vm && !before.contains(&one.id));
     let mut why: Vec<String> = its
         .map(|one| {
             format!(
-                "recovery {} of it has begun since: `tachi recovery show {}`",
+                "its recovery {} has started since: `tachi recovery show {}`",
                 one.id, one.id
             )
         })

@@ -22,7 +22,7 @@ const DRILL: &str = "tachi_drill";
 const HOST: &str = "tachi_drill_host";
 
 /// Interval between two polls of what Nova builds or deletes.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Parameters of the canaries.
 #[derive(Clone, Debug)]
@@ -85,9 +85,9 @@ pub(super) async fn until_active(
     for id in ids {
         loop {
             let server = nova.server(*id).await;
-            let server = server.map_err(|error| Failure::new("looking at a canary", error))?;
+            let server = server.map_err(|error| Failure::new("reading a canary", error))?;
             let Some(server) = server else {
-                return Err(Failure::from_text(format!("canary {id} is gone")));
+                return Err(Failure::from_text(format!("canary {id} no longer exists")));
             };
             if server.vm_state == VmState::Active && server.task_state.is_none() {
                 if server.host.as_deref() == Some(host) {
@@ -97,7 +97,7 @@ pub(super) async fn until_active(
                 return Err(Failure::from_text(format!("Nova has put canary {id} on {on}")));
             }
             if server.vm_state == VmState::Error {
-                let why = server.fault.as_deref().unwrap_or("Nova does not say why");
+                let why = server.fault.as_deref().unwrap_or("Nova gives no reason");
                 return Err(Failure::from_text(format!(
                     "Nova could not build canary {id}: {why}"
                 )));
@@ -108,7 +108,7 @@ pub(super) async fn until_active(
                     limit.as_secs() / 60
                 )));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
     Ok(())
@@ -122,7 +122,7 @@ pub(super) async fn until_gone(nova: &Nova, ids: &[ServerId], limit: Duration) -
         loop {
             match nova.server(*id).await {
                 Ok(None) => break,
-                Ok(Some(_)) | Err(_) if Instant::now() < ends => sleep(LOOK).await,
+                Ok(Some(_)) | Err(_) if Instant::now() < ends => sleep(POLL_INTERVAL).await,
                 Ok(Some(_)) | Err(_) => {
                     left.push(*id);
                     break;

@@ -15,7 +15,7 @@ pub(crate) fn lines(live: &Live) -> Vec<String> {
             "reported", live.noticed_seconds
         ),
         Some(waited) => format!(
-            "  ! {:<24} {:>8.1} s  by the drill: no monitor did within {waited} s",
+            "  ! {:<24} {:>8.1} s  by the drill: no monitor reported it within {waited} s",
             "reported", live.noticed_seconds
         ),
     });
@@ -38,15 +38,15 @@ pub(crate) fn lines(live: &Live) -> Vec<String> {
     );
     if let (Some(median), Some(last)) = (live.median_seconds, live.last_seconds) {
         lines.push(format!(
-            "now: half of the canaries back after {median:.1} s, the last after {last:.1} s; counted from the report"
+            "now: half of the canaries were back after {median:.1} s, the last after {last:.1} s, counted from the report"
         ));
     }
     lines.push(live.sentence());
     lines.push(if live.all_back() {
-        format!("the canaries are deleted; {host} is off and disabled: `tachi host return {host}` tells how to bring it back")
+        format!("the canaries are deleted; {host} is off and disabled: `tachi host return {host}` shows how to return it")
     } else {
         format!(
-            "the canaries are left to be looked at: `tachi recovery show {}`; afterwards `tachi drill {host} --clean-up`, and `tachi \
+            "the canaries are left for inspection: `tachi recovery show {}`; afterwards `tachi drill {host} --clean-up`, and `tachi \
              host return {host}`",
             live.recovery
         )

@@ -1,4 +1,4 @@
-//! Last check before a host is switched off: it holds canaries and nothing else.
+//! Last check before a host is switched off: only canaries are on it.
 
 use std::collections::BTreeSet;
 
@@ -32,14 +32,14 @@ pub(super) async fn shown(nova: &Nova, host: &str) -> Result<HostContents, CallE
 /// Returns what blocks switching it off; `None` if only canaries are there, and nothing can be placed there.
 pub(super) fn blocker(shown: &HostContents, canaries: &BTreeSet<ServerId>, reason: &str) -> Option<String> {
     let Some(service) = &shown.service else {
-        return Some("Nova knows no nova-compute on it".into());
+        return Some("Nova has no nova-compute on it".into());
     };
     if !service.up {
-        return Some("Nova does not hear it".into());
+        return Some("Nova shows it down".into());
     }
     if service.enabled || service.disabled_reason.as_deref() != Some(reason) {
         return Some(
-            "its service is not disabled as the drill left it, so something may be placed there".into(),
+            "its service is not disabled as the drill left it, so Nova may place an instance there".into(),
         );
     }
     if let Some(other) = shown.servers.iter().find(|one| !canaries.contains(&one.id)) {
@@ -49,28 +49,31 @@ pub(super) fn blocker(shown: &HostContents, canaries: &BTreeSet<ServerId>, reaso
         .iter()
         .find(|id| shown.servers.iter().all(|one| one.id != **id))
     {
-        return Some(format!("canary {missing} is not on it any more"));
+        return Some(format!("canary {missing} is no longer on it"));
     }
     let at_work = |one: &&Server| one.vm_state != VmState::Active || one.task_state.is_some() || one.locked;
     if let Some(busy) = shown.servers.iter().find(at_work) {
-        return Some(format!("canary {} does not simply run", busy.name));
+        return Some(format!(
+            "canary {} is not active, has a task or is locked",
+            busy.name
+        ));
     }
     match shown.counted {
-        None => return Some("its cell does not say how many instances are on it".into()),
+        None => return Some("its cell reports no number of instances".into()),
         Some(count) if count > canaries.len() => {
             return Some(format!("its cell counts {count} instances on it"));
         }
         Some(_) => {}
     }
     if let Some(one) = shown.migrations.iter().find(|one| !one.status.is_finished()) {
-        return Some(format!("instance {} is on its way from or to it", one.server));
+        return Some(format!("instance {} is migrating from or to it", one.server));
     }
     let Some(consumers) = &shown.consumers else {
-        return Some("Placement does not say what it holds".into());
+        return Some("Placement gives no allocations for it".into());
     };
     let ours: BTreeSet<String> = canaries.iter().map(ToString::to_string).collect();
     let other = consumers.iter().find(|one| !ours.contains(*one));
-    other.map(|one| format!("Placement has room on it for {one}, which is no canary"))
+    other.map(|one| format!("Placement holds an allocation on it for {one}, which is not a canary"))
 }
 
 #[cfg(test)]
@@ -136,7 +139,7 @@ pub(in crate::drill) mod tests {
             (
                 "down",
                 |shown| shown.service.as_mut().unwrap().up = false,
-                "does not hear",
+                "shows it down",
             ),
             (
                 "enabled meanwhile",
@@ -152,41 +155,45 @@ pub(in crate::drill) mod tests {
             (
                 "one is gone",
                 |shown| drop(shown.servers.pop()),
-                "not on it any more",
+                "no longer on it",
             ),
             (
                 "one is stopped",
                 |shown| shown.servers[0].vm_state = VmState::Stopped,
-                "simply run",
+                "is not active",
             ),
             (
                 "one has a task",
                 |shown| shown.servers[0].task_state = Some("rebooting".into()),
-                "simply run",
+                "is not active",
             ),
             (
                 "one is locked",
                 |shown| shown.servers[0].locked = true,
-                "simply run",
+                "is not active",
             ),
             (
                 "the cell counts more",
                 |shown| shown.counted = Some(3),
                 "counts 3",
             ),
-            ("the cell is silent", |shown| shown.counted = None, "does not say"),
+            (
+                "the cell is silent",
+                |shown| shown.counted = None,
+                "reports no number",
+            ),
             (
                 "somebody is scheduled",
                 |shown| {
                     let stranger = Uuid::from_u128(3).to_string();
                     shown.consumers.as_mut().unwrap().insert(stranger);
                 },
-                "is no canary",
+                "is not a canary",
             ),
             (
                 "Placement cannot tell",
                 |shown| shown.consumers = None,
-                "Placement does not say",
+                "Placement gives no allocations",
             ),
         ];
         for (case, change, part) in cases {

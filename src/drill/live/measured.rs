@@ -124,7 +124,7 @@ impl Live {
         };
         let others = match self.others.as_slice() {
             [] => String::new(),
-            others => format!("; MOVED BESIDES: {}", plain(&others.join(", "))),
+            others => format!("; ALSO MOVED: {}", plain(&others.join(", "))),
         };
         if back == all {
             return format!(

@@ -88,11 +88,11 @@ impl<'a> Region<'a> {
         for id in ids {
             self.intent(&format!("deletes canary {id}")).await?;
             let deleted = self.nova.canaries().delete(*id).await;
-            self.outcome("asked for", &deleted).await;
+            self.outcome("requested", &deleted).await;
             remaining.extend(deleted.err().map(|error| format!("{id}: {error}")));
         }
         let left = canaries::until_gone(&self.nova, ids, within).await;
-        remaining.extend(left.iter().map(|id| format!("{id} is still there")));
+        remaining.extend(left.iter().map(|id| format!("{id} still exists")));
         if remaining.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The service of the drilled host: closed for the drill, and put back only while it still carries the drill's own change.
+//! The service of the drilled host: disabled for the drill, and restored only while it still carries the drill's own change.
 //!
 //! Minutes pass in between. If the host dies by itself meanwhile, its recovery forces it down, and an operator may disable it for another
 //! reason: the drill must undo neither.
@@ -25,7 +25,7 @@ pub(super) enum Made {
     Closed(String),
 }
 
-/// The decision about the service of a host that was not switched off.
+/// The handling of the service of a host that was not switched off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ServiceDecision {
     /// The service is as it was.
@@ -54,7 +54,7 @@ fn sentence(service: &Service) -> String {
 /// Returns what blocks changing the service now; `None` if it is up, and as expected.
 fn unlike(shown: Option<&Service>, enabled: bool, reason: Option<&str>) -> Option<String> {
     let Some(shown) = shown else {
-        return Some("Nova knows no nova-compute on it".to_owned());
+        return Some("Nova has no nova-compute on it".to_owned());
     };
     let same = shown.enabled == enabled && (enabled || shown.disabled_reason.as_deref() == reason);
     (shown.forced_down || !shown.up || !same).then(|| sentence(shown))
@@ -66,7 +66,7 @@ fn verdict(was: &Service, made: &Made, shown: Option<&Service>) -> ServiceDecisi
     let carries = match made {
         Made::Nothing => return ServiceDecision::Same,
         Made::Opened => is(true, None),
-        // The closing may not have taken effect: then the service is as the drill had opened it.
+        // The disabling may not have taken effect: then the service is as the drill had enabled it.
         Made::Closed(reason) => is(false, Some(reason)).filter(|_| was.enabled || is(true, None).is_some()),
     };
     match carries {
@@ -93,7 +93,7 @@ impl Drill<'_> {
         let shown = self.shown_service().await?;
         if let Some(other) = unlike(shown.as_ref(), enabled, reason) {
             return Err(Failure::from_text(format!(
-                "its service was changed by somebody else meanwhile: {other}"
+                "another actor has changed its service meanwhile: {other}"
             )));
         }
         *made = next;
@@ -119,7 +119,7 @@ impl Drill<'_> {
         self.change(made, Made::Closed(reason.to_owned()), what).await
     }
 
-    /// Puts the service back as it was, if it is still as the drill left it. Returns what was done.
+    /// Restores the service, if it is still as the drill left it. Returns what was done.
     ///
     /// # Errors
     ///
@@ -138,28 +138,28 @@ impl Drill<'_> {
         let shown = self.shown_service().await?;
         match (verdict(was, made, shown.as_ref()), shown) {
             (ServiceDecision::Leave(other), _) => Err(Failure::from_text(format!(
-                "somebody else has changed it meanwhile: {other}"
+                "another actor has changed it meanwhile: {other}"
             ))),
             (ServiceDecision::Same, _) | (ServiceDecision::PutBack, None) => Ok(format!(
-                "its service is as it was (a call of the drill's that Nova did not answer may still change it for {} s)",
+                "its service is as it was (a call that Nova did not answer may still change it for {} s)",
                 self.database.settings.policy.settle_time().as_secs()
             )),
             (ServiceDecision::PutBack, Some(shown)) => {
                 let reason = (!was.enabled).then(|| was.disabled_reason.clone().unwrap_or_default());
                 self.region
-                    .change("puts its service back as it was", &shown, reason.as_deref())
+                    .change("restores its service", &shown, reason.as_deref())
                     .await?;
                 Ok("its service is as it was".to_owned())
             }
         }
     }
 
-    /// Undoes a drill that did not switch its host off: deletes the canaries, and puts the service back. Returns the failure, with
+    /// Undoes a drill that did not switch its host off: deletes the canaries, and restores the service. Returns the failure, with
     /// what could not be undone.
     pub(super) async fn undo(&self, why: Failure, made: &Made, before: &BTreeSet<RecoveryId>) -> Failure {
         let host = plain(&self.host.name);
         crate::out::note(format!(
-            "nothing was switched off: {}; putting things back",
+            "nothing was switched off: {}; undoing the drill",
             why.chain()
         ));
         let canaries = self.delete_own().await;
@@ -174,7 +174,7 @@ impl Drill<'_> {
         };
         let service = service.unwrap_or_else(|error| {
             format!(
-                "its service is LEFT AS IT IS: {}; `tachi host return {host}` tells what is left to do with {host} (openstack compute \
+                "its service is LEFT AS IT IS: {}; `tachi host return {host}` shows what is left to do with {host} (openstack compute \
                  service list --long shows it)",
                 error.chain()
             )

@@ -255,7 +255,7 @@ async fn who_dies_at_it_leaves_it_to_the_next_time() {
     sleep(2 * HOUR).await;
     assert_eq!(bed.begun(), 2);
     let end = bed.table.line().end.unwrap();
-    assert_eq!(end.details, "given up: not over after 30 min");
+    assert_eq!(end.details, "stopped: not finished after 30 min");
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,24 +175,28 @@ fn tls_needs_both_files_and_names_the_one_that_is_wrong() {
 #[test]
 fn wrong_options_of_http_are_told_with_line_and_option() {
     let cases = [
-        ("wsgi", "wsgi_log_format = %(token)s", "there is no `token`"),
+        ("wsgi", "wsgi_log_format = %(token)s", "unknown name `token`"),
         (
             "wsgi",
             "secure_proxy_ssl_header = a header",
-            "is no name of a header",
+            "is not a header name",
         ),
         ("wsgi", "default_pool_size = 0", "is out of range"),
         ("wsgi", "max_header_line = 10", "is out of range"),
-        ("wsgi", "base_path = instance-ha", "does not begin with a slash"),
+        ("wsgi", "base_path = instance-ha", "does not start with a slash"),
         ("wsgi", "keep_alive = perhaps", "is not a boolean"),
         ("DEFAULT", "masakari_api_workers = 0", "is out of range"),
-        ("osapi_v1", "project_id_regex = [", "is no regular expression"),
-        ("cors", "allowed_origin = dashboard", "`dashboard` is no origin"),
-        ("cors.more", "allow_headers = a b", "`a b` is no name of a header"),
+        ("osapi_v1", "project_id_regex = [", "is not a regular expression"),
+        (
+            "cors",
+            "allowed_origin = dashboard",
+            "`dashboard` is not an origin",
+        ),
+        ("cors.more", "allow_headers = a b", "`a b` is not a header name"),
         (
             "healthcheck",
             "backends = disable_by_file, cpu",
-            "there is no backend `cpu`",
+            "no backend is named `cpu`",
         ),
         (
             "healthcheck",
@@ -202,19 +206,19 @@ fn wrong_options_of_http_are_told_with_line_and_option() {
         (
             "healthcheck",
             "disable_by_file_paths = /run/x",
-            "`/run/x` is no port and path",
+            "`/run/x` is not a port and path",
         ),
         (
             "healthcheck",
             "allowed_source_ranges = here",
-            "`here` is no network",
+            "`here` is not a network",
         ),
         (
             "metrics",
             "allowed_source_ranges = 10.0.0.0/99",
-            "`10.0.0.0/99` is no network",
+            "`10.0.0.0/99` is not a network",
         ),
-        ("metrics", "listen = 15869", "is no address and port"),
+        ("metrics", "listen = 15869", "is not an address and port"),
     ];
     for (section, line, expected) in cases {
         let Err(errors) = read(&format!("[{section}]\n{line}\n")) else {

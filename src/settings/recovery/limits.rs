@@ -1,4 +1,4 @@
-//! Time limits before something is reported, given up, or checked again.
+//! Timeouts of steps: for a report, for giving up, and for the next check.
 //!
 //! Masakari's fixed waits are upper bounds here: no step waits for their end, and no step that makes progress fails by one.
 
@@ -17,16 +17,20 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let evacuation = Span {
         section: "DEFAULT",
         option: "wait_period_after_evacuation",
-        help: "see `progress_timeout`; Masakari's limit of 90 s for an evacuation is none here. 0 or less: as if it were not set",
-        instead: "[recovery] progress_timeout counts",
+        help: "see `progress_timeout`; Masakari's limit of 90 s for an evacuation does not apply. 0 or less: not set",
+        instead: "[recovery] progress_timeout applies",
     }
     .read_if_set(r);
-    let deadline = r.seconds(G, "deadline").default(expiry).range(TIMEOUT_RANGE).help("after this long a recovery asks for nothing more; what Nova works on is followed to its end. Time that an operator takes does not count. Unless set it is `notifications_expired_interval`").get();
+    let deadline = r.seconds(G, "deadline").default(expiry).range(TIMEOUT_RANGE).help("after this time a recovery requests nothing more, \
+        and follows what Nova works on to its end. Time that an operator takes does not count. Unless set it is \
+        `notifications_expired_interval`").get();
     let disable_limit = Span {
         section: "DEFAULT",
         option: "wait_period_after_service_update",
-        instead: "a limit of no time would be over before Nova could do it: the default counts",
-        help: "how long Nova may go on showing a service enabled after it has accepted to disable it (process failures). In mode `external` also how long the heartbeat of a host must stand still before NORMAL without evidence counts; otherwise a host recovery does not wait at all. 0 or less: the default",
+        instead: "the timeout would end before Nova could answer: the default applies",
+        help: "timeout for Nova to show a service disabled after it has accepted the change (process failures). In mode `external` also \
+            how long the heartbeat of a host must stand still before NORMAL without evidence counts; otherwise a host \
+            recovery does not wait at all. 0 or less: the default",
     }
     .read(r, d.disable_limit)
     .unwrap_or(d.disable_limit);
@@ -41,12 +45,13 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
             .seconds(G, "progress_timeout")
             .default(evacuation.unwrap_or(d.slow_after))
             .range(TIMEOUT_RANGE)
-            .help("after this long without progress an evacuation is reported as slow, and continues. Unless set it is `wait_period_after_evacuation`").get(),
+            .help("after this long without progress an evacuation is reported as slow, and continues. Unless set it is \
+                `wait_period_after_evacuation`").get(),
         move_deadline: r
             .seconds(G, "instance_deadline")
             .default(usual)
             .range(TIMEOUT_RANGE)
-            .help("how long calls about an instance may keep failing before it is left to an operator").get(),
+            .help("how long calls about an instance may keep failing before it needs an operator").get(),
         deadline,
         ..d
     };
@@ -65,7 +70,7 @@ pub(super) fn limits(r: &mut Reader<'_>, d: Policy) -> Policy {
     let settled = policy.absence_counts_after();
     if policy.move_deadline < settled {
         let why = format!(
-            "is over before it is known what came of a call without an answer, {} s by call_deadline and proxy_hold",
+            "ends before a call without an answer can no longer take effect, {} s by call_deadline and proxy_hold",
             settled.as_secs()
         );
         r.refuse(G, "instance_deadline", Refusal::new(why, "write a longer one"));
@@ -79,8 +84,8 @@ pub(in crate::settings) fn expiry(r: &mut Reader<'_>) -> Duration {
     let span = Span {
         section: "DEFAULT",
         option: "notifications_expired_interval",
-        help: "what Masakari left open for longer is not begun any more; see `deadline`. 0 or less: the default",
-        instead: "everything would be too old to be begun: the default counts",
+        help: "maximum age of notifications that Masakari left open and that are still started; see `deadline`. 0 or less: the default",
+        instead: "every notification would be too old to start: the default applies",
     };
     span.read(r, usual).unwrap_or(usual)
 }

@@ -98,6 +98,8 @@ const VALUES: &[&str] = &[
     "enable_by_files",
     "syslog",
     "messagingv2",
+    "wait:90m",
+    "a=leave, b=wait:1h",
 ];
 
 /// Options that need others beside them.

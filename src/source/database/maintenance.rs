@@ -55,7 +55,7 @@ pub(super) async fn unmute(
 ) -> Result<LiftedView, Failure> {
     let desk = LocalOperator::open(database, "tachi monitor unmute", reason)?;
     let done = desk.upkeep().unmute(reporter).await;
-    converted("letting the reporter be heard again", done)
+    converted("unmuting the reporter", done)
 }
 
 pub(super) async fn forget(
@@ -65,7 +65,7 @@ pub(super) async fn forget(
 ) -> Result<ForgottenView, Failure> {
     let desk = LocalOperator::open(database, "tachi monitor forget", None)?;
     let done = desk.upkeep().forget(host, kind).await;
-    converted("forgetting a monitor", done)
+    converted("removing a monitor", done)
 }
 
 pub(super) async fn retry(
@@ -75,7 +75,7 @@ pub(super) async fn retry(
 ) -> Result<RetriedView, Failure> {
     let desk = LocalOperator::open(database, "tachi recovery retry", reason)?;
     let now = database.base.clock.wall();
-    let view = converted("asking for another attempt", desk.upkeep().retry(id, now).await)?;
+    let view = converted("requesting another attempt", desk.upkeep().retry(id, now).await)?;
     wiring::socket_poke(&database.settings)?.notify();
     Ok(view)
 }

@@ -73,7 +73,7 @@ pub(super) async fn drain_outlook(database: &Database, host: &str) -> Result<Fai
     })
 }
 
-/// Previews what would move back to a host.
+/// Previews which instances would move back to a host.
 pub(super) async fn giveback_outlook(
     database: &Database,
     host: &str,
@@ -121,9 +121,10 @@ pub(super) async fn plan(
         let all = judge_all(database, looked.nova.as_ref(), host, wish.with_locked).await?;
         instances = planning::given_back(&all);
         if instances.is_empty() {
-            return Err(
-                planning::refused(&format!("nothing that was moved away from {host} can go back")).into(),
-            );
+            return Err(planning::refused(&format!(
+                "no instance that was moved away from {host} can move back"
+            ))
+            .into());
         }
     }
     let begun = planner
@@ -131,7 +132,7 @@ pub(super) async fn plan(
         .await
         .map_err(|unsaid| {
             Failure::unsaid(
-                "writing it (it may have been written: see `tachi recovery list`)",
+                "storing the plan (it may be stored: see `tachi recovery list`)",
                 unsaid,
             )
         })?;
@@ -178,13 +179,13 @@ async fn judge_all(
 /// Returns why the instance stays where it is, by what Nova shows now. The engine checks again before its request.
 fn stays(server: &Server, moved: &MovedAway, with_locked: bool) -> Option<String> {
     if server.host.as_deref() != Some(moved.dest.as_str()) {
-        return Some("was moved since".to_owned());
+        return Some("has been moved since".to_owned());
     }
     if let Some(task) = &server.task_state {
         return Some(format!("has a task under way ({task})"));
     }
     if server.locked && !with_locked {
-        return Some("is locked, --with-locked moves it too".to_owned());
+        return Some("is locked (--with-locked moves it too)".to_owned());
     }
     if !matches!(server.vm_state, VmState::Active | VmState::Paused) {
         return Some(format!("is {}", server.vm_state));

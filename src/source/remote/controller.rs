@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use tachi_operator::{AuditView, FromNovaView, ReturnView};
 
-use super::{Act, MOST_PAGES, NO_PATH, Remote};
+use super::{Act, MAX_PAGES, NO_PATH, Remote};
 use crate::cli::SegmentRule;
 use crate::cmd::Failure;
 use crate::out::waiting;
@@ -61,7 +61,7 @@ impl Remote {
         };
         let mut marker: Option<String> = None;
         let what = self.to_string();
-        for _ in 0..MOST_PAGES {
+        for _ in 0..MAX_PAGES {
             let left = last.map(|last| last.saturating_sub(lines.lines.len()));
             let query = [
                 ("host", host.map(str::to_owned)),
@@ -75,14 +75,13 @@ impl Remote {
             let page = waiting(&what, asked).await?;
             if marker.is_none() && page.logs.is_empty() {
                 return Err(Failure::from_text(format!(
-                    "{self} was asked, and there is no audit log on its machine {} yet",
+                    "the machine {} of {self} has no audit log yet",
                     page.machine
                 )));
             }
             if marker.is_some() && page.machine != lines.machine {
                 return Err(Failure::from_text(format!(
-                    "{self} is several machines: {} has told the newest lines, and {} answered for the older ones. Each has logs of its \
-                     own: ask for fewer lines (--last), or run the command on the controller that is meant",
+                    "{self} has several machines: {} returned the newest lines, and {} the older ones. Each has its own logs: request fewer lines (--last), or run the command on the intended controller",
                     lines.machine, page.machine
                 )));
             }
@@ -96,7 +95,7 @@ impl Remote {
             }
         }
         Err(Failure::from_text(format!(
-            "{self} has no end of its audit log: ask for the last lines (--last)"
+            "{self} returns its audit log without end: request the last lines (--last)"
         )))
     }
 }

@@ -219,7 +219,9 @@ impl FencingState {
     pub(crate) fn trouble(&self) -> Option<String> {
         let state = self.state();
         if let Some(why) = &state.file {
-            return Some(format!("not as the file says, which has problems: {why}"));
+            return Some(format!(
+                "the devices' file has problems, and its previous content is in force: {why}"
+            ));
         }
         let failing: Vec<FailingDevice<'_>> = state.failing().filter(|one| one.times >= FAILURES).collect();
         let named = failing.iter().take(NAMED);
@@ -277,7 +279,10 @@ impl FencingState {
             as_of: at,
             counts_for: state.counts_for(),
             power: None,
-            fault: Some(format!("it has not answered for {} s", patience.as_secs())),
+            fault: Some(format!(
+                "the device has not answered for {} s",
+                patience.as_secs()
+            )),
             failures: 0,
         };
         state.tests.get_or_insert_default().insert(key, test);

@@ -106,8 +106,8 @@ pub(crate) async fn examine(
         };
         report.alarm = Some(Alarm::OffWhileHeard);
         report.fault = Some(format!(
-            "it says that the host is off ({:?}) while Nova hears it: it switches another machine, or does not tell the truth. \
-             Compare its address, its plug and its cabling with the host's",
+            "it reads the host off ({:?}) while the host is up in Nova: it switches another machine, or its reading is wrong. Compare its \
+             address, its plug and its cabling with the host's",
             report.raw
         ));
     }

@@ -24,7 +24,7 @@ const REPORT_DELAY: Duration = Duration::from_secs(10);
 const USUAL: u32 = 3;
 
 /// Interval at which new hosts are read: errors of their devices are reported while the operator who registered them is still there.
-const LOOK: Duration = Duration::from_secs(10);
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Time that answers are collected, so that the known machines are read once for all of them.
 const GATHERED: Duration = Duration::from_secs(5);
@@ -114,7 +114,7 @@ impl RunningTests {
     /// Reads the registered hosts, if they are due.
     async fn look(&mut self) {
         let now = Instant::now();
-        let every = LOOK.min(self.test.pauses.watching / 2);
+        let every = POLL_INTERVAL.min(self.test.pauses.watching / 2);
         if self.region.read.is_some_and(|read| now < read + every) {
             return;
         }

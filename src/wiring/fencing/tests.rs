@@ -217,7 +217,7 @@ fn a_device_that_does_not_answer_is_a_failure_before_its_time_is_over() {
     how.late(&report("c1", None), at(40), Duration::from_secs(10));
     assert_eq!(
         (last().fault.as_deref(), last().failures, last().as_of),
-        (Some("it has not answered for 10 s"), 0, at(40))
+        (Some("the device has not answered for 10 s"), 0, at(40))
     );
     assert_eq!(how.failing_hosts().len(), 1, "it is tested again soon");
     how.keep(&[report("c1", Some("hangs"))], at(105));

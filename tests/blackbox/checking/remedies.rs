@@ -66,6 +66,7 @@ pub(super) const fn remedy(code: FindingCode) -> Remedy {
         FindingCode::EngineSilent | FindingCode::EnginePart => ByHand("the engine has to be started or mended on its machine"),
         FindingCode::HostUnderRecovery => ByHand("it ends with the recovery"),
         FindingCode::PlaneLost => ByHand("the network of the host has to be mended"),
+        FindingCode::LocalDisk => Printed,
         // Never a finding of its own.
         FindingCode::InstanceMoving => Elsewhere(""),
     }
@@ -121,7 +122,7 @@ fn commands(line: &str, subjects: &[String]) -> Vec<Vec<String>> {
     all
 }
 
-impl Scene<'_> {
+impl Scene {
     /// The commands that the doctor prints for a check, and the subjects that it names.
     fn printed(&self, check: &str, more: Option<&Path>) -> (Vec<String>, Vec<String>) {
         let (code, told, note) = self.run(&["doctor", check, "-f", "json"], more);

@@ -1,6 +1,5 @@
 //! The scenes: each sets its faults, sees the checks fail, and takes the faults away.
 
-use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Mutex;
 
@@ -27,13 +26,13 @@ use super::super::support::{Api, Process, Stage, quick_region, until};
 use super::remedies::{Remedy, of_check, runs_on};
 use super::{LIMIT, Scene, Seen};
 
-/// Reporters are bound, so that a region in which nothing is wrong has nothing to say.
+/// Reporters are bound, so that a healthy region has no finding.
 const BOUND: &str = "[api]\nreporter_binding = enforce\n";
 
-/// Devices are tested so often that nobody waits for it.
+/// A short test interval, so that scenes need not wait for the tests.
 const TESTED: &str = "[fencing]\nself_test_interval = 1\n";
 
-async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, more: &str) -> Scene<'a> {
+async fn scene(name: &'static str, region: RegionSettings, more: &str) -> Scene {
     let stage = Stage::set(region).await;
     let conf = stage.conf();
     // Sections that are there already go on.
@@ -43,17 +42,13 @@ async fn scene<'a>(name: &'static str, region: RegionSettings, seen: &'a Seen, m
     Scene {
         name,
         stage,
-        seen,
+        seen: Seen::default(),
         unit: Mutex::default(),
         api: OnceCell::new(),
     }
 }
 
-fn names(scene: &Scene<'_>) -> BTreeSet<String> {
-    scene.grades(None).into_keys().collect()
-}
-
-async fn segment(scene: &Scene<'_>, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
+async fn segment(scene: &Scene, name: &str, method: RecoveryMethod, hosts: &[(&str, bool)]) -> SegmentId {
     let registry = scene.stage.store.registry();
     let new = NewSegment {
         name: name.into(),
@@ -69,7 +64,7 @@ async fn segment(scene: &Scene<'_>, name: &str, method: RecoveryMethod, hosts: &
     id
 }
 
-async fn register(scene: &Scene<'_>, segment: SegmentId, host: &str, reserved: bool) -> HostId {
+async fn register(scene: &Scene, segment: SegmentId, host: &str, reserved: bool) -> HostId {
     let new = NewHost {
         segment,
         name: host.into(),
@@ -81,8 +76,8 @@ async fn register(scene: &Scene<'_>, segment: SegmentId, host: &str, reserved: b
     scene.stage.store.registry().create_host(&new).await.unwrap().id
 }
 
-/// The segment and id of a registered host.
-async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
+/// Returns the segment and the id of a registered host.
+async fn registered(scene: &Scene, name: &str) -> (SegmentId, HostId) {
     let registry = scene.stage.store.registry();
     for segment in registry.list_segments(&everything()).await.unwrap() {
         let hosts = registry
@@ -96,7 +91,7 @@ async fn registered(scene: &Scene<'_>, name: &str) -> (SegmentId, HostId) {
     panic!("{name} is in no segment");
 }
 
-impl Scene<'_> {
+impl Scene {
     /// The id of a segment, by its name or id.
     pub(super) async fn segment_id(&self, wanted: &str) -> SegmentId {
         let registry = self.stage.store.registry();
@@ -121,7 +116,7 @@ impl Scene<'_> {
     }
 }
 
-async fn change(scene: &Scene<'_>, host: &str, change: HostChange) {
+async fn change(scene: &Scene, host: &str, change: HostChange) {
     let (segment, id) = registered(scene, host).await;
     scene
         .stage
@@ -143,16 +138,17 @@ fn breaks(route: &str) -> ApiFault {
     ApiFault::always(route, ApiEffect::Break)
 }
 
-/// An engine leaves, and the next one looks at once: at Nova, and at which machine MAAS has for a host, which is asked once a minute.
+/// Replaces an engine by another, which reads Nova and MAAS's machines at its start; otherwise it reads the machines once a minute.
 async fn followed(mut engine: Process, next: impl FnOnce() -> Process) -> Process {
     engine.signal(rustix::process::Signal::TERM);
     assert_eq!(engine.ended(LIMIT).await, Some(0));
     next()
 }
 
-/// What is wrong with files, and with what they say. Only the doctor reads them: the engine goes on.
-pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("files", quick_region(2), seen, "").await;
+/// Faults in files and their content, which only the doctor reads; the engine keeps running.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_files() {
+    let scene = scene("files", quick_region(2), "").await;
     scene.stage.protect().await;
     let _engine = scene.stage.spawn("engine");
     let folder = scene.stage.folder.path().to_owned();
@@ -210,7 +206,7 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
         scene.fails_with(checks, Some(&more)).await;
         for check in checks.iter().filter(|check| of_check(check).is_some()) {
             if matches!(of_check(check), Some(Remedy::ByHand(_))) {
-                // Somebody corrects the file.
+                // An operator corrects the file.
                 std::fs::write(&more, good.as_str()).unwrap();
             }
             scene.cure_with(&[*check], Some(&more)).await;
@@ -235,20 +231,21 @@ pub(super) async fn files(seen: &Seen) -> BTreeSet<String> {
     std::fs::set_permissions(&conf, std::fs::Permissions::from_mode(0o644)).unwrap();
     scene.fails(&["configuration"]).await;
     let told = scene.fix(&["configuration", "--dry-run"]);
-    assert!(told.contains("would be closed to others"), "{told}");
+    assert!(told.contains("would be made unreadable to others"), "{told}");
     assert_eq!(permissions(), 0o644);
     let told = scene.fix(&["configuration"]);
-    assert!(told.contains("mended: "), "{told}");
+    assert!(told.contains("fixed: "), "{told}");
     assert_eq!(permissions(), 0o640);
     scene.good(&all).await;
     let told = scene.fix(&["configuration"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
-    names(&scene)
+    assert!(told.contains("nothing to fix"), "{told}");
+    scene.has_shown_all();
 }
 
-/// A region at its beginning: nobody is registered, Nova lists nothing, Placement is away, devices are not tested.
-pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("beginning", quick_region(3), seen, "").await;
+/// A new region: no host is registered, Nova lists nothing, Placement is unreachable, devices are not tested.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_beginning() {
+    let scene = scene("beginning", quick_region(3), "").await;
     let region = scene.stage.sandbox.region();
     scene.stage.boot("compute-003", 1);
     scene.fails(&["engines", "no-engine"]).await;
@@ -271,7 +268,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     );
     scene.fails(&["no-hosts"]).await;
     let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("mended: 3 hosts are in segments now"), "{told}");
+    assert!(told.contains("fixed: 3 hosts are in segments now"), "{told}");
     region.api_faults().clear();
     region.api_faults().add(breaks("/placement"));
     scene.cure(&["instances-not-listed"]).await;
@@ -285,7 +282,7 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
         ])
         .await;
     let told = scene.fix(&["no-hosts"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
     scene.fails(&["room-unknown", "fence-not-tested"]).await;
 
     let (of, id) = registered(&scene, "compute-003").await;
@@ -295,10 +292,10 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     assert!(told.contains("compute-003  + add"), "{told}");
     scene.fails(&["host-not-in-segment"]).await;
     let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("mended: 1 host is in segments now"), "{told}");
+    assert!(told.contains("fixed: 1 host is in segments now"), "{told}");
     scene.good(&["host-not-in-segment"]).await;
     let told = scene.fix(&["host-not-in-segment"]);
-    assert!(told.contains("nothing is wrong"), "{told}");
+    assert!(told.contains("nothing to fix"), "{told}");
 
     for host in ["compute-001", "compute-002", "compute-003"] {
         let (of, id) = registered(&scene, host).await;
@@ -313,11 +310,11 @@ pub(super) async fn beginning(seen: &Seen) -> BTreeSet<String> {
     scene.cure(&["room-unknown", "fence-not-tested"]).await;
     scene.good(&["room-unknown", "fence-not-tested"]).await;
     drop(engine);
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// A BMC by MAAS and an outlet for every host but one, which has its BMC alone.
-fn two_devices(scene: &Scene<'_>) {
+/// Configures a BMC through MAAS and an outlet for every host except one, which has only its BMC.
+fn two_devices(scene: &Scene) {
     let key = scene.stage.folder.path().join("maas.key");
     let urls = scene.stage.sandbox.urls();
     let device = |name: &str, url: &str| {
@@ -346,8 +343,8 @@ fn two_devices(scene: &Scene<'_>) {
     .unwrap();
 }
 
-/// One with most hosts, one with two, one with a reserved host, and one that is going to be disabled.
-async fn four_segments(scene: &Scene<'_>) -> Vec<SegmentId> {
+/// Creates a segment with most hosts, one with two, one with a reserved host, and one that will be disabled.
+async fn four_segments(scene: &Scene) -> Vec<SegmentId> {
     let host = |number: usize| format!("compute-{number:03}");
     let of = |numbers: &[usize]| {
         numbers
@@ -382,9 +379,10 @@ async fn four_segments(scene: &Scene<'_>) -> Vec<SegmentId> {
     segments
 }
 
-/// Hosts and segments, at Nova, in our tables and at their power controllers.
-pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("region", quick_region(14), seen, TESTED).await;
+/// Faults of hosts and segments in Nova, in Tachi's tables and in their power controllers.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_region() {
+    let scene = scene("region", quick_region(14), TESTED).await;
     two_devices(&scene);
     let segments = four_segments(&scene).await;
     let region = scene.stage.sandbox.region();
@@ -429,7 +427,7 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         "firmware",
     ];
     assert_eq!(scene.run(&freeze, None).0, 0);
-    // Somebody disables it for a reason of their own: ending a drain would not end that.
+    // An operator disables it for another reason, which the end of a drain must not undo.
     operator
         .set_service("compute-004", false, Some("disk errors"))
         .unwrap();
@@ -473,11 +471,11 @@ pub(super) async fn region(seen: &Seen) -> BTreeSet<String> {
         )
         .await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// The end of a drain is refused for a host that somebody else has disabled, and its freeze goes on.
-async fn undrain_refuses(scene: &Scene<'_>, host: &str) {
+/// The end of a drain is refused for a host that another operator has disabled, and its freeze stays.
+async fn undrain_refuses(scene: &Scene, host: &str) {
     let (code, told, note) = scene.run(&["host", "undrain", host, "--reason", "done", "--yes"], None);
     assert_eq!(code, 1, "{told}");
     assert!(
@@ -492,7 +490,8 @@ async fn undrain_refuses(scene: &Scene<'_>, host: &str) {
 }
 
 /// Four hosts of 16 GiB: the first is full of one large instance and two of half its size, and another large one is on each of two others.
-pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_room() {
     let region = RegionSettings {
         fleet: Fleet {
             hosts: 4,
@@ -501,7 +500,7 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
         },
         ..quick_region(4)
     };
-    let scene = scene("room", region, seen, "").await;
+    let scene = scene("room", region, "").await;
     scene.stage.protect().await;
     let region = scene.stage.sandbox.region();
     for (host, flavor, count) in [
@@ -546,19 +545,14 @@ pub(super) async fn room(seen: &Seen) -> BTreeSet<String> {
     scene.fails(&["process-down"]).await;
     scene.cure(&["process-down"]).await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// A host dies, and what can go wrong after that.
-pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
+/// A host fails, and its recovery meets further faults.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_recovery() {
     const HOST: &str = "compute-001";
-    let scene = scene(
-        "recovery",
-        quick_region(4),
-        seen,
-        "[fencing]\nretry_interval = 2\n",
-    )
-    .await;
+    let scene = scene("recovery", quick_region(4), "[fencing]\nretry_interval = 2\n").await;
     let stage = &scene.stage;
     stage.protect().await;
     let servers = stage.boot(HOST, 2);
@@ -588,7 +582,7 @@ pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
     scene.cure(&["host-under-recovery", "recovery-held"]).await;
     faults.maas_query(HOST, PowerQuery::Truth).unwrap();
     scene.fails(&["move-needs-person", "move-failed"]).await;
-    // The guest was lost with its host: the operator looks, and says so.
+    // The guest was lost with its host: the operator checks and resolves it.
     let region = stage.sandbox.region();
     assert!(!runs_on(region, servers[0], "compute-002"));
     let first = servers[0].to_string();
@@ -604,18 +598,19 @@ pub(super) async fn recovery(seen: &Seen) -> BTreeSet<String> {
     until("all to run", LIMIT, async || region.lost(&servers).is_empty()).await;
     scene.seen.note(&["move-needs-person", "move-failed"], "remedy");
     scene.fails(&["host-not-back"]).await;
-    // As an operator does who has looked at it.
+    // The operator has checked it before.
     faults.purge_queue(HOST).unwrap();
     faults.link_restore(HOST).unwrap();
     faults.power_on(HOST).unwrap();
     scene.cure(&["host-not-back"]).await;
     scene.good(&checks).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// Nobody works on what is reported, and a reporter says what is not so.
-pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("queue", quick_region(4), seen, "").await;
+/// Reports without an engine, and a reporter with wrong claims.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_queue() {
+    let scene = scene("queue", quick_region(4), "").await;
     let stage = &scene.stage;
     stage.protect().await;
     let now = SystemClock.wall();
@@ -649,7 +644,7 @@ pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
             .await
             .unwrap();
     }
-    // An engine says so of a report that Nova has contradicted for two minutes.
+    // An engine mutes a reporter whose report Nova has contradicted for two minutes.
     let rules = Doubts {
         limit: 2,
         ..Doubts::default()
@@ -661,10 +656,10 @@ pub(super) async fn queue(seen: &Seen) -> BTreeSet<String> {
     let _engine = stage.spawn("engine");
     scene.cure(&["reporter-doubted", "queue-stalls"]).await;
     scene.good(&["reporter-doubted", "queue-stalls"]).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// All monitors of a region sign, but for what a fault changes.
+/// Sends the heartbeats of all monitors of a region, with the changes of a fault.
 async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
     const HOSTS: [&str; 4] = ["compute-001", "compute-002", "compute-003", "compute-004"];
     for host in HOSTS {
@@ -684,9 +679,10 @@ async fn sign(api: &Api, change: impl Fn(&str, &str, &mut Value)) {
     }
 }
 
-/// Monitors and engines that are silent or have trouble, and Nova that is away.
-pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
-    let scene = scene("watch", quick_region(4), seen, "").await;
+/// Silent or failing monitors and engines, and an unreachable Nova.
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_operator_checks_of_watch() {
+    let scene = scene("watch", quick_region(4), "").await;
     let stage = &scene.stage;
     stage.protect().await;
     let _api = stage.spawn("api");
@@ -743,6 +739,14 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
     sign(&api, |_, _, _| {}).await;
     scene.good(&of_monitors).await;
 
+    let disk = stage.boot("compute-001", 1);
+    let says = json!({"version": "test", "watching": false, "local_disks": disk});
+    let own = stage.api_of_monitor("compute-001").await;
+    assert_eq!(own.sign_with("compute-001", "instance", says).await, 204);
+    scene.fails(&["local-disk"]).await;
+    scene.cure(&["local-disk"]).await;
+    scene.good(&["local-disk"]).await;
+
     let beside = scene.engine("ctl-2", "transport_url = rabbit://guest:guest@127.0.0.1:1/\n");
     scene.fails(&["engine-part"]).await;
     scene.cure(&["engine-part"]).await;
@@ -769,10 +773,10 @@ pub(super) async fn watch(seen: &Seen) -> BTreeSet<String> {
     region.api_faults().clear();
     scene.cure(&["facts-old", "nova-away"]).await;
     scene.good(&of_engines).await;
-    names(&scene)
+    scene.has_shown_all();
 }
 
-/// Every host monitor names these hosts, and takes so long.
+/// Sends the heartbeats of host monitors that watch these hosts and report within this time.
 async fn sign_watching(api: &Api, hosts: &[&str], seconds: u32) {
     let says = json!({
         "version": "test", "troubles": {}, "watches": hosts, "watching": true, "notice_seconds": seconds, "notice_by": "looks",

@@ -22,7 +22,7 @@ BOUND_HOST = "compute-001"
 READY = ["active", "Unit is ready"]
 LOOSE = [
     "active",
-    "Unit is ready; believes reports as Masakari did, to tighten set reporter-binding=enforce normal-without-evidence=refuse",
+    "Unit is ready; accepts reports like Masakari; to tighten, set reporter-binding=enforce normal-without-evidence=refuse",
 ]
 COMMANDS = ("start", "pre_start", "post_start", "restart", "pre_restart", "post_restart")
 PROCESSES = "- process_name: /sbin/init\n  run_as_root: false\n" + "".join(f"  {name}_command: 'true'\n" for name in COMMANDS)
@@ -147,7 +147,7 @@ def issues(unit: agent.Agent, region: Region) -> None:
     found = unit.relation("monitor-credentials")
     kept = json.loads(found["local_app"]["masakari-monitors/0"])
     check("a unit that says another host gets nothing new", kept["host"] == BOUND_HOST, kept)
-    check("and is named", unit.status[1].endswith("masakari-monitors/0 is on compute-001 and says compute-002"), unit.status)
+    check("and is named", unit.status[1].endswith("masakari-monitors/0 is on compute-001, but claims compute-002"), unit.status)
     found["units"]["masakari-monitors/0"]["host"] = BOUND_HOST
     unit.fire("update-status")
     check("until it no longer does", unit.status == READY, unit.status)
@@ -382,7 +382,7 @@ def recorded(region: Region) -> None:
     check("and goes on with the database", active("masakari-engine") and restarts == "0", restarts)
     check(
         "the status says what is next",
-        unit.status == ["blocked", "Masakari's packages are back: refresh to the upstream charm"],
+        unit.status == ["blocked", "Masakari's packages are restored: refresh to the upstream charm"],
         unit.status,
     )
     check("the rows are there", sql("SELECT COUNT(*) FROM hosts WHERE deleted = 0").strip() == "3")

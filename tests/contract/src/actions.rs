@@ -1,4 +1,4 @@
-//! What operators change, and what they ask for (R20, R32).
+//! Changes and actions of operators (R20, R32).
 
 use tachi_domain::recovery::OperatorCommand;
 
@@ -25,7 +25,7 @@ pub(crate) fn operators(script: &mut Script) {
         said.enabled = true;
         script.beat(0, 1, 1, Outcome::Written(said.clone()));
     }
-    // Each is heard by itself, and none takes another's place.
+    // Each is read separately, and none replaces another.
     said.actions = vec![OperatorCommand::Approve, OperatorCommand::HostIsOff];
     let hears = |numbers: &[i64]| Draft {
         millis: 1,

@@ -40,7 +40,7 @@ pub struct IceTold {
     pub instances: Vec<u32>,
     /// Other hosts, to the recovery of an instance.
     pub hosts: Vec<String>,
-    /// Something has thawed since it was reported.
+    /// True if a freeze has ended since the report.
     pub thawed: bool,
 }
 

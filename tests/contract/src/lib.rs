@@ -49,7 +49,7 @@ pub fn host_name(host: usize) -> String {
     format!("compute-{host}")
 }
 
-/// One story, on a journal of its own in which nothing has happened.
+/// One scenario, on a new journal.
 #[derive(Debug)]
 pub struct Scenario {
     /// The subject.
@@ -77,7 +77,7 @@ impl Scenario {
     }
 }
 
-/// One operation and what it must come to.
+/// One operation and its expected answer.
 #[derive(Debug)]
 pub struct Line {
     /// The operation.
@@ -91,7 +91,7 @@ pub struct Line {
 pub enum Operation {
     /// Seconds pass.
     Pass(u32),
-    /// A host is reported to have stopped, now; by one that has seen to it that it is off, or not.
+    /// A host is reported as stopped, now, with or without a claim that it is off.
     Report {
         /// Its number among the script's hosts.
         host: usize,
@@ -105,12 +105,12 @@ pub enum Operation {
         /// Its number among the script's servers.
         server: u32,
     },
-    /// A person has a host drained.
+    /// An operator drains a host.
     Drain {
         /// Its number among the script's hosts.
         host: usize,
     },
-    /// An engine looks which recoveries there are.
+    /// An engine lists the recoveries.
     Unsettled,
     /// An engine claims a recovery.
     Claim {
@@ -170,7 +170,7 @@ pub enum Operation {
         /// By how many commits it is older.
         lost: u64,
     },
-    /// The owner of an epoch lets go.
+    /// The owner of an epoch releases the recovery.
     Release {
         /// The recovery.
         recovery: usize,

@@ -22,11 +22,11 @@ use tokio::task::JoinHandle;
 pub struct Asked {
     /// How.
     pub method: Method,
-    /// What: the path with its query.
+    /// The path with its query.
     pub uri: Uri,
-    /// With which headers.
+    /// The headers.
     pub headers: HeaderMap,
-    /// With which body.
+    /// The body as sent.
     pub body: Bytes,
 }
 
@@ -54,7 +54,7 @@ pub enum Reply {
     Json(u16, Value),
     /// A status with headers and a body of any kind.
     With(u16, Vec<(&'static str, String)>, String),
-    /// Nothing, ever.
+    /// No answer.
     Hang,
     /// A status, and a body that breaks off.
     Broken(u16),
@@ -97,7 +97,7 @@ impl FakeHttp {
         Self { url, asked, server }
     }
 
-    /// Everything it was asked, in order.
+    /// Returns its requests, in order.
     pub fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

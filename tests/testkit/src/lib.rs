@@ -1,5 +1,5 @@
-//! Test helpers for several crates: a manual clock, an event recorder, rows as the API accepts them, and a scripted
-//! server.
+//! Test helpers for several crates: a manual clock, an event recorder, rows as the API accepts them, a scripted server,
+//! and free ports.
 //!
 //! A crate's own tests cannot use a helper that implements a trait of that crate: it is compiled a second time for
 //! them.
@@ -7,8 +7,10 @@
 mod clock;
 mod events;
 mod http;
+mod ports;
 pub mod rows;
 
 pub use clock::{BOOTED, HandClock};
 pub use events::Ear;
 pub use http::{Asked, FakeHttp, Reply};
+pub use ports::free_port;

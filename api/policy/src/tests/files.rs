@@ -133,7 +133,7 @@ fn a_file_changes_the_rules_it_names() {
 }
 
 #[test]
-fn what_is_no_policy_file_is_refused_with_its_line() {
+fn invalid_policy_files_are_refused_with_their_line() {
     let cases = [
         ("list", "- a\n- b\n"),
         ("text", "just words"),
@@ -155,33 +155,34 @@ fn warnings_name_file_line_and_rule() {
         (
             "misspelt",
             "a_b: '@'\nsvc:lst: role:x\n",
-            "1.yaml:2: nothing asks for the rule svc:lst; did you mean svc:list?",
+            "1.yaml:2: unknown rule svc:lst; no operation uses it; did you mean svc:list?",
         ),
         (
             "far off",
             "xyz: role:x\n",
-            "1.yaml:1: nothing asks for the rule xyz",
+            "1.yaml:1: unknown rule xyz; no operation uses it",
         ),
         (
             "reference",
             "\n\nsvc:list: rule:admin_ap\n",
-            "1.yaml:3: the rule svc:list refers to rule:admin_ap, which is not defined and lets nobody in; did you mean \
+            "1.yaml:3: the rule svc:list refers to rule:admin_ap, which is undefined and denies access; did you mean \
              admin_api?",
         ),
         (
             "word",
             "svc:list: member\n",
-            "1.yaml:1: in the rule svc:list, `member`: `member` has no colon, so it checks nothing; it lets nobody in",
+            "1.yaml:1: in the rule svc:list, `member`: `member` has no colon, so it is not a check; it denies access",
         ),
         (
             "empty",
             "svc:list:\n",
-            "1.yaml:1: the rule svc:list is empty and lets everybody with a valid token in; write \"@\" if that is meant",
+            "1.yaml:1: the rule svc:list is empty and admits every caller with a valid token; write \"@\" if that is \
+             intended",
         ),
         (
             "boolean",
             "svc:list: false\n",
-            "1.yaml:1: in the rule svc:list, `false`: it is neither a text nor a list of checks; it lets nobody in",
+            "1.yaml:1: in the rule svc:list, `false`: it is neither a text nor a list of checks; it denies access",
         ),
     ];
     for (name, text, expected) in cases {
@@ -193,7 +194,7 @@ fn warnings_name_file_line_and_rule() {
     }
     let (_, warnings) = load(&["mine: role:x\nsvc:list: rule:mine\ndefault: '!'\n"]);
     assert!(
-        !warnings.iter().any(|warning| warning.contains("nothing asks")),
+        !warnings.iter().any(|warning| warning.contains("unknown rule")),
         "{warnings:?}"
     );
 }
@@ -202,7 +203,7 @@ fn warnings_name_file_line_and_rule() {
 type Case<'a> = (&'a str, &'a [&'a str], &'a Options, &'a str, &'a str, bool);
 
 #[test]
-fn old_names_and_old_defaults_count_as_upstream_has_it() {
+fn old_names_and_old_defaults_apply_as_upstream() {
     let strict = Options {
         enforce_new_defaults: true,
         ..Options::default()
@@ -269,7 +270,7 @@ fn old_names_and_old_defaults_count_as_upstream_has_it() {
         );
     }
     let (_, warnings) = load(&["svc:things: role:x"]);
-    let expected = "1.yaml:1: the rule svc:things is called svc:list since 2.0: It was split.";
+    let expected = "1.yaml:1: the rule svc:things has the name svc:list since 2.0: It was split.";
     assert!(warnings.iter().any(|warning| warning == expected), "{warnings:?}");
     let loaded = Rules::load(DEFAULTS, &[], &strict).unwrap();
     assert!(
@@ -281,7 +282,7 @@ fn old_names_and_old_defaults_count_as_upstream_has_it() {
 }
 
 #[test]
-fn the_sample_changes_nothing_and_is_true_when_uncommented() {
+fn the_sample_changes_nothing_and_matches_the_defaults_when_uncommented() {
     let text = sample(DEFAULTS);
     let defaults: Vec<(String, String)> = load(&[])
         .0

@@ -1,4 +1,4 @@
-//! Input made to hurt: it is answered, in bounded time.
+//! Hostile input, which must be answered in bounded time.
 
 use std::fmt::Write as _;
 
@@ -53,7 +53,7 @@ fn rules_that_double_at_each_step_are_cut_off() {
 }
 
 #[test]
-fn a_long_chain_of_rules_neither_overflows_nor_lets_in() {
+fn a_long_chain_of_rules_neither_overflows_nor_allows() {
     let mut file = json!({"r2000": "@"});
     for n in 0..2000 {
         file[format!("r{n}")] = json!(format!("rule:r{}", n + 1));
@@ -120,7 +120,7 @@ proptest! {
     }
 
     #[test]
-    fn negation_turns_answers_round_or_denies_both(rule in near_rules()) {
+    fn negation_inverts_the_answer_or_both_deny(rule in near_rules()) {
         let rules = rules(&json!({"a": rule, "yes": "rule:a", "no": "not rule:a"}));
         let (caller, target) = (json!({"roles": ["admin"], "is_admin": true}), json!({"x": "y"}));
         let both = rules.allows("yes", &caller, &target) && rules.allows("no", &caller, &target);
@@ -133,7 +133,7 @@ proptest! {
     }
 
     #[test]
-    fn rules_without_problems_say_so(rule in near_rules()) {
+    fn valid_rules_have_no_problems(rule in near_rules()) {
         let loaded = Rules::load(
             &[],
             &[Source::new("f", json!({"default": rule.clone()}).to_string())],

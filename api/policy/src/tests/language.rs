@@ -127,7 +127,7 @@ fn lists_of_lists() {
 }
 
 #[test]
-fn what_is_not_understood_lets_nobody_in_and_is_told() {
+fn unparsable_rules_deny_and_cause_a_warning() {
     let no_colon = |check: &str| Problem::NoColon { check: check.into() };
     let cases = [
         ("word", "member", Some(no_colon("member"))),
@@ -170,7 +170,7 @@ fn what_is_not_understood_lets_nobody_in_and_is_told() {
         });
         assert_eq!(problem, expected, "{name}");
     }
-    // What is understood beside it counts.
+    // The valid parts beside it still apply.
     assert!(allows(&json!("member or role:member")));
     assert!(allows(&json!("rule:nowhere or role:member")));
     assert!(!allows(&json!("not rule:nowhere")));
@@ -178,7 +178,7 @@ fn what_is_not_understood_lets_nobody_in_and_is_told() {
 }
 
 #[test]
-fn circles_let_nobody_in_on_that_way() {
+fn cycles_deny_access() {
     let (rules, warnings) = load(&json!({
         "a": "rule:b", "b": "rule:a", "c": "not rule:c", "d": "rule:d or role:member", "e": "rule:a and rule:a and rule:a",
     }));
@@ -198,7 +198,7 @@ fn circles_let_nobody_in_on_that_way() {
 }
 
 #[test]
-fn the_default_rule_stands_in_for_what_is_not_defined() {
+fn the_default_rule_replaces_undefined_rules() {
     let (rules, warnings) = load(&json!({"default": "role:member", "a": "rule:nowhere"}));
     assert!(rules.allows("a", &caller(), &target()));
     assert!(rules.allows("anything", &caller(), &target()));
@@ -212,7 +212,7 @@ fn the_default_rule_stands_in_for_what_is_not_defined() {
 }
 
 #[test]
-fn an_administrator_is_neither_while_that_is_being_found_out() {
+fn is_admin_is_undefined_while_the_admin_rule_is_evaluated() {
     let (rules, _) = load(&json!({"yes": "is_admin:True", "no": "is_admin:False"}));
     let unknown = json!({"is_admin": null, "roles": ["admin"]});
     assert!(!rules.allows("yes", &unknown, &unknown));

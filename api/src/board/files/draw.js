@@ -1,5 +1,4 @@
-// Puts pages in place, as the API has made them: in them nothing that came from outside is HTML. Writes what goes on by
-// itself: times, and what nobody knows any more.
+// Inserts the pages that the API rendered, in which all outside data is escaped. Updates times, and marks stale states.
 
 function span(seconds) {
   const s = Math.max(0, Math.round(seconds));
@@ -9,10 +8,10 @@ function span(seconds) {
   return s < 86400 ? two(3600, 'h', 60, 'min') : two(86400, 'd', 3600, 'h');
 }
 
-/** By how much the API's clock is ahead of ours, in ms. */
+/** Offset of the API's clock from the browser's, in ms. */
 let ahead = 0;
 
-/** What the API's clock shows. Whole seconds are told, so less than two of them are no difference. */
+/** Records the API's clock. It has whole seconds, so a difference below two seconds is ignored. */
 export function set(clock) {
   const now = Date.parse(clock) - Date.now();
   if (Math.abs(now - ahead) > 2_000) ahead = now;
@@ -20,12 +19,12 @@ export function set(clock) {
 
 const from = (at) => (Date.parse(at) - Date.now() - ahead) / 1000;
 
-/** A time with its day as ISO 8601 has it, by the browser's clock: the Swedish write it so. */
+/** Formats a date and time like ISO 8601 in the browser's zone; the Swedish locale has this format. */
 export const day = (at) => new Date(at).toLocaleString('sv-SE');
 
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-/** A text in which no character is hidden or reverses it, as the commands write it. */
+/** Escapes hidden and direction-changing characters, like the commands. */
 export const plain = (text) => text.replace(HIDDEN, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
 
 const TIMES = {
@@ -36,7 +35,7 @@ const TIMES = {
   day,
 };
 
-/** Writes every time anew. */
+/** Renders all times. */
 export function tick() {
   for (const node of document.querySelectorAll('time')) {
     const text = TIMES[node.dataset.kind](node.dateTime);
@@ -45,36 +44,36 @@ export function tick() {
   }
 }
 
-const SIGNS = { ok: '●', info: '●', warn: '!', unknown: '?', err: '✗' };
+const SYMBOLS = { ok: '●', info: '●', warn: '!', unknown: '?', err: '✗' };
 
-/** The state of the region in the title and in the icon, and who looks at it, as the page tells. */
+/** Shows the region's state in the title and icon, and the user. */
 export function state(stale) {
-  const told = document.getElementById('state')?.dataset;
-  if (!told) return;
-  const grade = stale ? 'unknown' : told.grade;
-  const waits = told.waits === '0' ? '' : ` ${told.waits}`;
-  document.title = `${SIGNS[grade]}${waits} · ${document.body.dataset.title} · Tachi`;
+  const region = document.getElementById('state')?.dataset;
+  if (!region) return;
+  const grade = stale ? 'unknown' : region.grade;
+  const waits = region.waits === '0' ? '' : ` ${region.waits}`;
+  document.title = `${SYMBOLS[grade]}${waits} · ${document.body.dataset.title} · Tachi`;
   document.querySelector('link[rel=icon]').href = `icon-${grade === 'info' ? 'ok' : grade}.svg`;
   const who = document.getElementById('who');
-  who.textContent = told.who;
-  who.title = `Roles: ${told.roles}`;
+  who.textContent = region.who;
+  who.title = `Roles: ${region.roles}`;
 }
 
-/** Nothing counts as good any more: the API has been silent for too long. */
-export function doubt(place) {
+/** Marks all good states as unknown, because the API has not answered for too long. */
+export function markStale(place) {
   for (const node of place.querySelectorAll('.good, .mark.ok, .mark.protected')) {
     node.className = 'mark unknown';
     node.textContent = '? unknown';
   }
 }
 
-/** The filters that are pressed, and the column that the table is sorted by: they outlive what is drawn again. */
+/** The active filters and the sort column. They survive a new rendering. */
 const pressed = new Set();
 let order = null;
 
 const valueOf = ({ cells }, at) => cells[at].dataset.value || cells[at].textContent.replace(/^[●·…!✗?] /, '');
 
-/** Sorts the table as it was asked to, else leaves it as it came: the worst first. */
+/** Sorts the table by the chosen column; the default is the server's order, the worst first. */
 function sort(place) {
   const heads = [...place.querySelectorAll('th[data-sort]')];
   const at = heads.findIndex((head) => head.textContent === order?.by);
@@ -86,14 +85,14 @@ function sort(place) {
   body.append(...(order.down ? rows.reverse() : rows));
 }
 
-/** A click on a filter, or on the head of a column. */
+/** Handles a click on a filter or on a column head. */
 export function choose({ dataset: { chip }, textContent: by }) {
   if (chip && !pressed.delete(chip)) pressed.add(chip);
   if (!chip) order = { by, down: order?.by === by && !order.down };
 }
 
-/** Shows only the rows that have all the words of the field above them, and pass one of the pressed filters. */
-export function sift() {
+/** Hides rows that lack a word of the search field or match none of the active filters. */
+export function filterRows() {
   const words = (document.getElementById('filter')?.value || '').toLowerCase().split(/\s+/).filter(Boolean);
   const rows = [...document.querySelectorAll('tr[data-search]')];
   for (const chip of document.querySelectorAll('[data-chip]')) chip.ariaPressed = pressed.has(chip.dataset.chip);
@@ -104,21 +103,21 @@ export function sift() {
   if (shown) shown.textContent = rows.filter((row) => !row.hidden).length;
 }
 
-const named = (node) => node.getAttribute('href') || node.dataset.key;
+const keyOf = (node) => node.getAttribute('href') || node.dataset.key;
 
-/** Puts a page in the place of what is there; whoever stands on a link or a button stays on it. */
+/** Replaces the page; the focus stays on the same link or button. */
 export function swap(place, html) {
-  const at = place.contains(document.activeElement) && named(document.activeElement);
+  const at = place.contains(document.activeElement) && keyOf(document.activeElement);
   const open = [...place.querySelectorAll('details[open]')].map((node) => node.dataset.key);
   place.innerHTML = html;
   for (const node of place.querySelectorAll('details')) node.open = open.includes(node.dataset.key);
   sort(place);
   tick();
-  sift();
-  if (at) [...place.querySelectorAll('a, button')].find((node) => named(node) === at)?.focus({ preventScroll: true });
+  filterRows();
+  if (at) [...place.querySelectorAll('a, button')].find((node) => keyOf(node) === at)?.focus({ preventScroll: true });
 }
 
-/** A new copy of a template of the page, and the parts of it that have a class or a tag by their names. */
+/** Copies a template, and returns its parts by tag or class name. */
 export function copy(template, ...names) {
   const root = document.getElementById(template).content.cloneNode(true);
   return names.map((name) => root.querySelector(name));

@@ -1,21 +1,22 @@
-// Listens for changes, asks the API for the page that is shown, and says how old its last answer is.
+// Follows the event stream, polls the API for the current page, and shows the age of the last answer.
 
-import { doubt, set, state, swap, tick } from './draw.js';
+import { markStale, set, state, swap, tick } from './draw.js';
 
-/** Without an answer for so long, what is shown counts for nothing. */
-const OLD = 10_000;
-const PATIENCE = 8_000;
-/** A login waits for Keystone, and a freeze for every engine. */
-const SAYING = 30_000;
-/** How old things are is written so often. */
-const PACE = 500;
-/** While a stream tells of changes, asking shows that the API is there, and renews what no event is about. */
-const CALM = 5_000;
-/** Without a stream; and while nobody looks. */
-const BUSY = 1_000;
-const UNSEEN = 9_000;
-/** A stream that the API refused is asked for again after so long: there may be a place then. */
-const LATER = 15_000;
+/** Time without an answer after which the shown page is stale, in ms. */
+const STALE_AFTER = 10_000;
+/** Timeout of a read, in ms. */
+const READ_TIMEOUT = 8_000;
+/** Timeout of an action, in ms: a login waits for Keystone, and a freeze for every engine. */
+const ACTION_TIMEOUT = 30_000;
+/** Interval at which ages are rendered, in ms. */
+const RENDER_INTERVAL = 500;
+/** Poll interval with a stream, in ms. It shows that the API answers, and refreshes data without events. */
+const POLL_INTERVAL = 5_000;
+/** Poll interval without a stream, and in a hidden tab, in ms. */
+const FAST_POLL_INTERVAL = 1_000;
+const HIDDEN_POLL_INTERVAL = 9_000;
+/** Retry interval of a refused stream, in ms; the limit of streams may have room then. */
+const STREAM_RETRY_DELAY = 15_000;
 
 export class Refused extends Error {
   constructor(status, text) {
@@ -24,107 +25,107 @@ export class Refused extends Error {
   }
 }
 
-/** What the API answers; what it refuses is thrown. */
-async function ask(path, patience, options) {
-  const signal = AbortSignal.timeout(patience);
+/** Returns the API's answer, and throws if the API refuses the request. */
+async function ask(path, timeout, options) {
+  const signal = AbortSignal.timeout(timeout);
   const answer = await fetch(path, { cache: 'no-store', redirect: 'error', signal, ...options });
   if (answer.ok || answer.status === 304) return answer;
-  const told = await answer.json().catch(() => null);
-  throw new Refused(answer.status, Object.values(told || {})[0]?.message || `The API answers with ${answer.status}.`);
+  const fault = await answer.json().catch(() => null);
+  throw new Refused(answer.status, Object.values(fault || {})[0]?.message || `The API answers with ${answer.status}.`);
 }
 
-/** Says something to the API, as only a page of its own can, and returns what it tells of it. */
-export async function tell(path, body) {
+/** Sends an action to the API, with the header that only the board's own page sends, and returns the result. */
+export async function submit(path, body) {
   const headers = { 'Content-Type': 'application/json', 'X-Tachi-Board': '1' };
-  const answer = await ask(path, SAYING, { method: 'POST', headers, body: JSON.stringify(body) });
+  const answer = await ask(path, ACTION_TIMEOUT, { method: 'POST', headers, body: JSON.stringify(body) });
   return answer.status === 204 ? null : Object.values(await answer.json())[0];
 }
 
-/** What is shown: where it is asked for, where it is put, and as it was told last. */
+/** The current page: its path, its place in the document, and its last HTML. */
 let wanted = null;
-let heard = performance.now();
+let answeredAt = performance.now();
 let trouble = '';
 let stale = false;
 let timer = null;
-let looker = null;
+let ticker = null;
 let stream = null;
 let later = 0;
-/** Whether changes are told: `null` before anybody was asked. */
+/** True if the event stream is open; `null` before the first attempt. */
 let live = null;
 
-/** What was told last is put in its place again, in another order. */
+/** Renders the last HTML again, in another order. */
 export const redraw = () => wanted?.html && swap(wanted.place, wanted.html);
 
-/** What a page shows is asked for at once, as after a change that it made itself. */
+/** Polls the current page at once, as after an action. */
 export const soon = () => wanted?.soon();
 
-function turn() {
+function toggleStale() {
   stale = !stale;
   const alarm = document.getElementById('alarm');
-  // Said once: a reader for the blind tells an alert again whenever its text changes.
+  // The text stays constant: a screen reader repeats an alert whenever its text changes.
   alarm.textContent = stale
-    ? `The API does not answer${trouble}. What is below was so before; how it is now is not known.` : '';
+    ? `The API does not answer${trouble}. The data below is stale; the current state is unknown.` : '';
   alarm.hidden = !stale;
   state(stale);
-  if (stale) doubt(wanted.place);
+  if (stale) markStale(wanted.place);
   else if (wanted?.html) swap(wanted.place, wanted.html);
 }
 
 function look() {
-  const silent = performance.now() - heard;
+  const silent = performance.now() - answeredAt;
   const seconds = Math.round(silent / 1000);
-  const old = wanted !== null && silent >= OLD;
+  const old = wanted !== null && silent >= STALE_AFTER;
   const badge = document.getElementById('age');
   const listens = live === null ? '' : live ? 'live, ' : 'not live, ';
   badge.textContent = old ? `✗ no answer for ${seconds} s` : wanted && `${listens}seen ${seconds} s ago`;
   badge.classList.toggle('old', old);
-  if (old !== stale) turn();
+  if (old !== stale) toggleStale();
   tick();
-  // Not a moment after the answer is too old, and often enough for ages in seconds.
-  clearTimeout(looker);
-  looker = setTimeout(look, silent < OLD ? Math.min(PACE, OLD - silent) : PACE);
+  // Runs exactly when the answer becomes stale, and often enough for ages in seconds.
+  clearTimeout(ticker);
+  ticker = setTimeout(look, silent < STALE_AFTER ? Math.min(RENDER_INTERVAL, STALE_AFTER - silent) : RENDER_INTERVAL);
 }
 
-/** Ends the stream: nobody looks, or it may be dead. */
-function hush(now) {
+/** Closes the stream: the tab is hidden, or the stream may be dead. */
+function closeStream(now) {
   stream?.close();
   stream = null;
   live = now;
   look();
 }
 
-/** One stream for the tab, whatever page it shows. Only after an answer: whoever is not logged in gets none. */
+/** Opens the tab's only stream. It waits for a first answer, because a user without a login gets no stream. */
 function listen() {
   if (stream || document.hidden || performance.now() < later) return;
   const mine = new EventSource('api/events');
   stream = mine;
-  const hear = (now) => () => {
+  const handle = (now) => () => {
     if (stream !== mine) return;
     live = now;
-    // It ended, and the browser connects again by itself; after 401 and 503 it does not.
+    // The browser reconnects by itself after the end of a stream, but not after 401 and 503.
     if (mine.readyState === EventSource.CLOSED) {
-      hush(false);
-      later = performance.now() + LATER;
+      closeStream(false);
+      later = performance.now() + STREAM_RETRY_DELAY;
     }
     soon();
   };
-  // A stream begins with how it is now, so nothing was missed before.
-  mine.addEventListener('situation', hear(true));
-  mine.addEventListener('unknown', hear(true));
-  mine.addEventListener('error', hear(false));
+  // A stream starts with the current state, so no earlier change is missed.
+  mine.addEventListener('situation', handle(true));
+  mine.addEventListener('unknown', handle(true));
+  mine.addEventListener('error', handle(false));
 }
 
-/** Puts what is below `path` in a place, and again when it has changed; `refused` tells whether that is the end. */
+/** Renders the page at `path` in `place` whenever it changes, until `refused` returns true for an error. */
 export function follow(path, place, refused) {
   let asking = false;
   let missed = false;
   let next = 0;
   let tag = '';
   const read = async () => {
-    const answer = await ask(path, PATIENCE, { headers: tag ? { 'If-None-Match': tag } : {} });
+    const answer = await ask(path, READ_TIMEOUT, { headers: tag ? { 'If-None-Match': tag } : {} });
     const html = answer.status === 304 ? null : await answer.text();
     if (wanted !== mine) return;
-    heard = performance.now();
+    answeredAt = performance.now();
     trouble = '';
     set(answer.headers.get('date'));
     listen();
@@ -150,19 +151,19 @@ export function follow(path, place, refused) {
       if (answered && error.status < 500) {
         tag = mine.html = '';
         if (refused(error)) return;
-        heard = performance.now();
+        answeredAt = performance.now();
       } else {
         trouble = answered ? `: ${error.message.replace(/\.$/, '')}` : '';
-        // Whoever does not answer at all tells nothing either, even where nobody said that the stream is over.
-        if (!answered) hush(false);
+        // An API that does not answer sends no events either, even if the stream was not closed.
+        if (!answered) closeStream(false);
       }
     }
     asking = false;
     if (wanted !== mine) return;
-    // What changes without an event says how soon it is to be asked for again.
-    const own = Number(place.querySelector('[data-pace]')?.dataset.pace) || CALM;
-    const pause = document.hidden ? UNSEEN : live && !failed ? own : BUSY;
-    // A region whose answer takes long to make is asked less often, also when much happens there.
+    // A page that changes without events has its own poll interval.
+    const own = Number(place.querySelector('[data-pace]')?.dataset.pace) || POLL_INTERVAL;
+    const pause = document.hidden ? HIDDEN_POLL_INTERVAL : live && !failed ? own : FAST_POLL_INTERVAL;
+    // A region with slow answers is polled less often, even if it changes a lot.
     const rest = Math.min(5_000, 5 * (performance.now() - began));
     next = performance.now() + rest;
     clearTimeout(timer);
@@ -178,19 +179,19 @@ export function follow(path, place, refused) {
   again();
 }
 
-/** Another page is shown, or nothing that has to be asked for. */
+/** Switches to another page, or stops polling. */
 export function rest(page = null) {
   wanted = page;
   clearTimeout(timer);
-  heard = performance.now();
+  answeredAt = performance.now();
   trouble = '';
   if (page) look();
-  else hush(null);
+  else closeStream(null);
 }
 
 document.addEventListener('visibilitychange', () => {
-  // Streams are few, and nobody looks.
-  if (document.hidden) hush(null);
+  // The number of streams is limited, and the tab is hidden.
+  if (document.hidden) closeStream(null);
   else soon();
 });
 look();

@@ -1,7 +1,7 @@
-// Logging in. What is typed goes to the API alone, which asks Keystone.
+// The login form. The credentials go to the API only, which sends them to Keystone.
 
 import { copy } from './draw.js';
-import { tell } from './live.js';
+import { submit } from './live.js';
 
 const LOCAL = /^(localhost|127(\.\d+){3}|\[::1\])$/;
 
@@ -26,7 +26,7 @@ export function loginPage(place, why, done) {
     send.disabled = true;
     fault.textContent = '';
     try {
-      await tell('login', Object.fromEntries(new FormData(form)));
+      await submit('login', Object.fromEntries(new FormData(form)));
       form.remove();
       done();
     } catch (error) {
@@ -36,7 +36,7 @@ export function loginPage(place, why, done) {
   };
   send.disabled = open;
   fault.textContent = open
-    ? '✗ Not over plain HTTP: what you type could be read on its way. Come over HTTPS, or through this machine.' : why;
+    ? '✗ Login needs HTTPS, or a tunnel to this machine: over plain HTTP others could read the password.' : why;
   place.replaceChildren(form);
   choose();
 }

@@ -1,9 +1,9 @@
-// Which page is shown, and who may see it.
+// Navigation between pages, and the login.
 
-import { choose, copy, plain, sift, swap } from './draw.js';
-import { follow, redraw, rest, tell } from './live.js';
+import { choose, copy, filterRows, plain, swap } from './draw.js';
+import { follow, redraw, rest, submit } from './live.js';
 import { loginPage } from './login.js';
-import { forget } from './words.js';
+import { closeDialog } from './words.js';
 
 const place = document.getElementById('page');
 const nav = document.getElementById('nav');
@@ -15,24 +15,24 @@ function where() {
   let name = words.join('/');
   try {
     name = decodeURIComponent(name);
-  } catch { /* A broken name is no name of anything, and the API says so. */ }
+  } catch { /* A malformed name matches nothing; the API returns 404. */ }
   return { page: page || 'now', name };
 }
 
 function login(why) {
   rest();
-  forget();
+  closeDialog();
   nav.hidden = true;
   document.title = 'Log in · Tachi';
   document.getElementById('who').textContent = '';
   loginPage(place, why, () => show(true));
 }
 
-/** What stands in the field above a page is the name of another; a filter works while one types. */
+/** The field above a page opens another page by name, or filters the rows as the user types. */
 function search(form, name) {
   const field = form.querySelector('input');
   if (form.dataset.page === 'forecast') field.value = name;
-  field.oninput = sift;
+  field.oninput = filterRows;
   form.onsubmit = (event) => {
     event.preventDefault();
     if (form.dataset.page) location.hash = `#/${form.dataset.page}/${encodeURIComponent(field.value.trim())}`;
@@ -59,7 +59,7 @@ function show(focus) {
   };
   if (!PAGES.includes(page)) {
     rest();
-    fail(`There is no page "${page}". The pages are those above.`);
+    fail(`There is no page "${page}". Choose one of the pages above.`);
     return;
   }
   const form = head.querySelector('form');
@@ -74,9 +74,9 @@ function show(focus) {
   });
 }
 
-document.getElementById('logout').addEventListener('click', () => tell('logout').then(
+document.getElementById('logout').addEventListener('click', () => submit('logout').then(
   () => login('You are logged out.'),
-  () => login('✗ The API does not answer: you may still be logged in. Close the browser.')));
+  () => login('✗ The API does not answer, so you may still be logged in. Close the browser.')));
 document.body.classList.toggle('plain', !isSecureContext);
 document.addEventListener('click', ({ target }) => {
   const node = target.closest('[data-chip], th[data-sort] button');
@@ -85,8 +85,8 @@ document.addEventListener('click', ({ target }) => {
     redraw();
   }
   if (!target.matches('button.copy')) return;
-  const say = (text) => () => target.replaceChildren(text);
-  navigator.clipboard.writeText(target.previousElementSibling.textContent).then(say('copied'), say('not copied'));
+  const label = (text) => () => target.replaceChildren(text);
+  navigator.clipboard.writeText(target.previousElementSibling.textContent).then(label('copied'), label('not copied'));
 });
 addEventListener('hashchange', () => location.hash !== '#page' && show(true));
 show(false);

@@ -1,34 +1,34 @@
-// What is said with the board: the dialog of a button tells first what comes of it, and the command that does the same.
+// Operator actions: the dialog of a button shows the consequence and the equivalent command before it sends the action.
 
 import { copy, day, plain } from './draw.js';
-import { soon, tell } from './live.js';
+import { soon, submit } from './live.js';
 
 const SECONDS = { m: 60, h: 3600 };
 
-export function forget() {
+export function closeDialog() {
   document.querySelector('dialog')?.remove();
 }
 
-/** A word as a shell takes it for one word, whatever stands in it. */
+/** Quotes a text as one word for a shell. */
 function typed(text) {
   const plain = /^[\p{Alphabetic}\p{N}._@:][\p{Alphabetic}\p{N}._@:-]*$/u.test(text);
   return plain ? text : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** What the dialog has asked for, as the command takes it. */
+/** Formats the inputs of the dialog as options of the command. */
 function options({ reason, lasts }) {
   const why = reason === undefined ? '' : ` --reason ${reason ? typed(reason) : '...'}`;
   return (lasts ? ` --for ${lasts}` : '') + why;
 }
 
-/** The word with it. */
+/** Adds the inputs of the dialog to the body of the action. */
 function word(body, { reason, lasts }) {
   const [[key, about]] = Object.entries(body);
   const seconds = lasts && { lasts_seconds: parseInt(lasts, 10) * SECONDS[lasts.at(-1)] };
   return { [key]: { ...about, ...(reason && { reason }), ...seconds } };
 }
 
-/** One of several in a dialog. */
+/** Renders one of several targets in a dialog. */
 function row({ name, about }) {
   const [label, box, text] = copy('row', 'label', 'input', 'span');
   text.textContent = plain(`${name}: ${about}`);
@@ -38,35 +38,35 @@ function row({ name, about }) {
 
 const scope = (one) => (one.scope === 'region' ? 'everything' : `${one.scope} ${one.name}`);
 
-/** What came of it: whether it was well, and what to tell. */
-const CAME = {
+/** Formats the answer to each action: true if it succeeded, and a text. */
+const RESULTS = {
   word: ({ already, by }) => [true, already
-    ? `Requested before, as ${by}: nothing was written again.`
-    : `Requested, as ${by}. An engine acts on it within a second or two.`],
+    ? `Already requested, as ${by}; it was not stored again.`
+    : `Requested, as ${by}. An engine applies it within 2 s.`],
   freeze({ freeze, already, heard, unheard, unprotected, underway, notes }) {
-    const number = unprotected === null ? 'how many are is not known' : unprotected;
-    const rest = [`Instances that are unprotected meanwhile: ${number}.`, ...underway, ...notes].join(' ');
-    const before = already ? ', as requested before' : '';
+    const number = unprotected === null ? 'unknown' : unprotected;
+    const rest = [`Instances without HA until then: ${number}.`, ...underway, ...notes].join(' ');
+    const before = already ? ', as already requested' : '';
     return [heard, heard
       ? `${scope(freeze)} is frozen until ${day(freeze.until)}${before}: no fencing, no evacuation. ${rest}`
-      : `${scope(freeze)} is frozen, but not every engine has confirmed it: touch nothing yet, and repeat it. `
-        + `Not confirmed: ${unheard.join(', ')}. ${rest}`];
+      : `${scope(freeze)} is frozen, but not every engine has applied it. Do not start work yet; repeat the freeze. `
+        + `Not applied by: ${unheard.join(', ')}. ${rest}`];
   },
-  thaw: (freeze) => [true, `${scope(freeze)} is thawed. Waiting work resumes within a second or two.`],
+  thaw: (freeze) => [true, `${scope(freeze)} is thawed. Waiting work resumes within 2 s.`],
 };
 
 function trouble({ status, message }) {
-  if (status === 401) return 'Nothing was done: you are not logged in any more.';
+  if (status === 401) return 'Nothing was done: your login has expired.';
   if (status) return status < 500 ? `Refused: ${message}` : message;
-  return 'The API does not answer: it may have been done or not. Repeat it, or check first: it is not written twice.';
+  return 'The API does not answer, so the result is unknown. Repeating is safe: the same action is not stored twice.';
 }
 
 function open({ key: own, label, act }) {
   const { title, about, asks, each } = JSON.parse(act);
-  forget();
+  closeDialog();
   const parts = ['dialog', 'form', 'fieldset', 'h2', '.about', 'code', '.answer', '.main', '.leave', '.rows', '.token'];
   const [dialog, form, fields, head, text, shown, answer, send, leave, rows, asked] = copy('word', ...parts);
-  // Several are shown each with what is known of it, and each can be left out.
+  // Several targets are listed with the known facts about each, and the user can deselect any of them.
   if (each.length > 1) rows.append(...each.map((one) => row(one)));
   const boxes = [...rows.querySelectorAll('input')];
   const chosen = () => each.filter((_, at) => boxes[at]?.checked ?? true);
@@ -93,21 +93,21 @@ function open({ key: own, label, act }) {
     }
     busy = send.disabled = leave.disabled = true;
     answer.className = 'answer';
-    answer.textContent = 'Asking the API.';
-    const told = [];
+    answer.textContent = 'Waiting for the API.';
+    const results = [];
     for (const { name, body } of chosen()) {
       const [key] = Object.keys(body);
-      const said = tell('words', word(body, values())).then(CAME[key]);
-      const [done, text] = await said.catch((error) => [false, trouble(error)]);
-      told.push([done, chosen().length > 1 ? `${name}: ${text}` : text]);
+      const sent = submit('words', word(body, values())).then(RESULTS[key]);
+      const [done, text] = await sent.catch((error) => [false, trouble(error)]);
+      results.push([done, chosen().length > 1 ? `${name}: ${text}` : text]);
     }
-    const well = told.every(([done]) => done);
-    const came = plain(told.map(([, text]) => text).join(' '));
+    const well = results.every(([done]) => done);
+    const summary = plain(results.map(([, text]) => text).join(' '));
     busy = send.disabled = leave.disabled = false;
     answer.classList.add(well ? 'ok' : 'err');
-    answer.textContent = `${well ? '●' : '✗'} ${came}`;
+    answer.textContent = `${well ? '●' : '✗'} ${summary}`;
     if (well) {
-      // It is said: what is left to do is to read the answer.
+      // The action was sent; only the answer remains to be read.
       fields.disabled = send.hidden = true;
       leave.textContent = 'Close';
       leave.focus();
@@ -115,7 +115,7 @@ function open({ key: own, label, act }) {
     soon();
   };
   leave.onclick = () => dialog.close();
-  // What is on its way cannot be called back: whoever closes the dialog would not see what came of it.
+  // A sent action cannot be cancelled, and a user who closed the dialog would not see its result.
   dialog.oncancel = (event) => {
     if (busy) event.preventDefault();
   };
@@ -125,14 +125,14 @@ function open({ key: own, label, act }) {
       return;
     }
     dialog.remove();
-    // The page may have been drawn anew behind it.
+    // The page behind the dialog may have been rendered again.
     const back = [...document.querySelectorAll('[data-key]')].find((one) => one.dataset.key === own);
     (back || document.getElementById('page')).focus({ preventScroll: true });
   };
   form.oninput();
   document.body.append(dialog);
   dialog.showModal();
-  // Not the button: the key that has opened the dialog may still be held.
+  // Not the button: the key that opened the dialog may still be pressed.
   (confirm || reason || leave).focus();
 }
 

@@ -79,25 +79,25 @@ fn row(buttons: &[String]) -> Piece {
 }
 
 /// Renders the buttons for the actions that a recovery allows now.
-#[expect(clippy::ref_option, reason = "so do templates give fields")]
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
 pub(super) fn of_recovery(
     id: &RecoveryId,
     host: &str,
     life: impl Borrow<Life>,
     waits: &Option<WaitView>,
 ) -> Piece {
-    let say = |word: &str, label: &str, title: String, about: &str| {
+    let button = |word: &str, label: &str, title: String, about: &str| {
         let act = Act {
             title: plain(&title),
             about: sentence(about),
             asks: &["confirm", "reason"],
-            each: vec![of(word, id, host, String::new())],
+            each: vec![of(word, id, host, String::new(), waits)],
         };
         act.button(&format!("{word} {id}"), label)
     };
     let mut buttons = Vec::new();
     if may_approve(waits) {
-        buttons.push(say(
+        buttons.push(button(
             "approve",
             "Approve",
             format!("Approve the recovery of {host}"),
@@ -105,7 +105,7 @@ pub(super) fn of_recovery(
         ));
     }
     if *life.borrow() == Life::Open {
-        buttons.push(say(
+        buttons.push(button(
             "abort",
             "Abort",
             format!("Abort the recovery of {host}"),
@@ -115,19 +115,20 @@ pub(super) fn of_recovery(
     row(&buttons)
 }
 
-#[expect(clippy::ref_option, reason = "so do templates give fields")]
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
 fn may_approve(waits: &Option<WaitView>) -> bool {
     waits
         .as_ref()
         .is_some_and(|wait| wait.ended_by.contains(&EndedBy::Approve))
 }
 
-fn of(word: &str, id: &RecoveryId, host: &str, about: String) -> Each {
+#[expect(clippy::ref_option, reason = "templates pass fields this way")]
+fn of(word: &str, id: &RecoveryId, host: &str, about: String, waits: &Option<WaitView>) -> Each {
     Each {
         name: host.to_owned(),
         about,
         command: format!("tachi recovery {word} {id}"),
-        body: json!({"word": {"word": word, "recovery": id}}),
+        body: json!({"word": {"word": word, "recovery": id, "waits": waits}}),
     }
 }
 
@@ -157,7 +158,7 @@ pub(super) fn approve_all(group: &[&WaitingRecoveryView]) -> Piece {
     let able: Vec<Each> = group
         .iter()
         .filter(|one| may_approve(&one.waits))
-        .map(|one| of("approve", &one.recovery, &one.host, known(one)))
+        .map(|one| of("approve", &one.recovery, &one.host, known(one), &one.waits))
         .collect();
     let (Some(first), true) = (group.first(), able.len() > 1) else {
         return Piece::nothing();
@@ -187,8 +188,8 @@ pub(super) fn freeze(scope: FreezeScope, name: &str, shown: &str) -> Piece {
     };
     let act = Act {
         title: plain(&format!("Freeze {what}")),
-        about: "No fencing and no evacuation until then. Failures are queued, and handled if the host is still down when the freeze ends. \
-                It expires automatically. Operations in progress continue and are listed afterwards."
+        about: "No fencing and no evacuation until then. Failures are queued, and handled if the host is still down \
+            when the freeze ends. It expires automatically. Operations in progress continue and are listed afterwards."
             .to_owned(),
         asks: &["lasts", "reason"],
         each: vec![Each {
@@ -212,8 +213,8 @@ pub(super) fn thaw(finding: &FindingView, freezes: &[FreezeView]) -> Piece {
     let act = Act {
         title: plain(&format!("Thaw {}", freeze.what())),
         about: plain(&format!(
-            "It is frozen {}. Somebody who works on it may count on that. Waiting work resumes at once: a host that is down is fenced, and \
-             its instances are started elsewhere.",
+            "It is frozen {}; ongoing maintenance may depend on that. Waiting work resumes at once: a host that is \
+             down is fenced, and its instances are started elsewhere.",
             freeze.terms()
         )),
         asks: &[],

@@ -105,15 +105,15 @@ fn state(view: &HostView, known: &HostContext<'_>) -> (u8, Piece) {
     let registered = known.registered.and_then(|one| one.life) == Some(Life::Open);
     let is_up = view.up == Some(true);
     match (open, registered) {
-        (Some((RecoveryKind::Host, true)), _) if is_up => (9, mark("err", "reported dead: waiting for you")),
-        (Some((RecoveryKind::Host, true)), _) => (9, mark("down", "dead: waiting for you")),
-        (Some((_, true)), _) => (9, mark("err", "waiting for you")),
+        (Some((RecoveryKind::Host, true)), _) if is_up => (9, mark("err", "reported dead: on hold")),
+        (Some((RecoveryKind::Host, true)), _) => (9, mark("down", "dead: on hold")),
+        (Some((_, true)), _) => (9, mark("err", "on hold")),
         (Some((RecoveryKind::Drain, false)), _) => (3, mark("busy", "being drained")),
         (Some((RecoveryKind::Giveback, false)), _) => (3, mark("busy", "instances return")),
-        (Some((RecoveryKind::Vm | RecoveryKind::Process, false)), _) => (4, mark("busy", "a recovery runs")),
+        (Some((RecoveryKind::Vm | RecoveryKind::Process, false)), _) => (4, mark("busy", "in recovery")),
         // A report about a host that is up in Nova is examined first.
         (Some((RecoveryKind::Host, false)), _) | (None, true) if is_up => {
-            (6, mark("degraded", "reported dead: being examined"))
+            (6, mark("degraded", "reported dead: being checked"))
         }
         (Some((RecoveryKind::Host, false)), _) | (None, true) => (7, mark("down", "dead: being recovered")),
         (None, false) => {
@@ -140,7 +140,8 @@ impl<'a> Row<'a> {
         let is_frozen = view.reasons.contains(&FindingCode::Frozen);
         let drained = view.reasons.contains(&FindingCode::HostDisabled)
             || underway.is_some_and(|row| row.kind == RecoveryKind::Drain);
-        let watching = underway.is_some_and(|row| row.life == Life::Watching);
+        let watching =
+            underway.is_some_and(|row| row.life.awaits_return(row.waits.as_ref().map(|wait| wait.what)));
         let is_down = view.up == Some(false) || view.protection == Protection::Down;
         let tags = [
             (is_down, "down"),

@@ -71,7 +71,8 @@ impl<'a> NowPage<'a> {
         }
         let is_there = |row: &&UnderwayView| {
             let is_held = needs.recoveries.iter().any(|held| held.recovery == row.id);
-            let is_found = row.life == Life::Watching && not_back.contains(row.host.as_str());
+            let is_found = row.life.awaits_return(row.waits.as_ref().map(|wait| wait.what))
+                && not_back.contains(row.host.as_str());
             !is_held && !is_found
         };
         Self {

@@ -2,7 +2,7 @@
 #![expect(
     clippy::ref_option,
     clippy::trivially_copy_pass_by_ref,
-    reason = "so do templates give fields"
+    reason = "templates pass fields this way"
 )]
 
 use std::borrow::Borrow;
@@ -88,9 +88,9 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
         ("", grade) => grade.replace('_', " "),
         (word, _) => word.to_owned(),
     };
-    let sign = symbol(grade);
+    let icon = symbol(grade);
     Piece(format!(
-        "<span class=\"mark {grade}\">{sign} {}</span>",
+        "<span class=\"mark {grade}\">{icon} {}</span>",
         escaped(&word)
     ))
 }
@@ -98,7 +98,7 @@ pub(super) fn mark(grade: &str, word: &str) -> Piece {
 /// Renders a link to a page of the board.
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "templates hand over copies and references"
+    reason = "templates pass copies and references"
 )]
 pub(super) fn link(page: &str, name: impl ToString, text: &str) -> Piece {
     let name = name.to_string();
@@ -334,7 +334,7 @@ pub(super) fn is_held(waits: &Option<WaitView>) -> bool {
 }
 
 /// Renders the state of an instance in a recovery.
-pub(super) fn fared(one: &InstanceView) -> Piece {
+pub(super) fn move_state(one: &InstanceView) -> Piece {
     match one.status {
         Some(VmoveStatus::Succeeded) => mark("ok", "back"),
         Some(VmoveStatus::Failed) => mark("err", "failed"),
@@ -376,7 +376,8 @@ pub(super) fn commands<'a>(all: impl IntoIterator<Item = &'a String>) -> Piece {
 /// Renders a command to type, with a button that copies it.
 fn typed(command: &str) -> String {
     format!(
-        "<span class=\"do\"><code>{}</code><button type=\"button\" class=\"copy\" aria-label=\"Copy the command\">copy</button></span>",
+        "<span class=\"do\"><code>{}</code><button type=\"button\" class=\"copy\" aria-label=\"Copy the \
+         command\">copy</button></span>",
         escaped(command)
     )
 }
@@ -406,7 +407,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_others_have_named_is_text_everywhere() {
+    fn names_from_outside_are_escaped_everywhere() {
         let evil = "<b>\"x\"/%&'";
         assert_eq!(
             link("host", evil, "").0,
@@ -425,10 +426,10 @@ mod tests {
     }
 
     #[test]
-    fn spans_are_told_in_two_units() {
-        let told = [0, 59, 60, 3_599, 3_600, 86_399, 90_000].map(span);
+    fn spans_have_two_units() {
+        let shown = [0, 59, 60, 3_599, 3_600, 86_399, 90_000].map(span);
         assert_eq!(
-            told,
+            shown,
             [
                 "0 s",
                 "59 s",

@@ -1,4 +1,4 @@
-//! What pages tell, made of what the API would tell.
+//! Pages rendered from sample answers of the API.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn outcome(host: &str, room: &str, instance: Option<&str>, short_of: Option<&str
 }
 
 #[test]
-fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
+fn board_lists_the_worst_hosts_of_a_full_segment_and_the_number_of_others() {
     let rooms = [
         ("short", Some(EVIL), Some("14 GiB memory")),
         (
@@ -24,7 +24,11 @@ fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
             Some("vm-1"),
             Some("it fits only if the scheduler places the others well"),
         ),
-        ("unknown", Some("vm-2"), Some("it asks for hw:numa_nodes=2")),
+        (
+            "unknown",
+            Some("vm-2"),
+            Some("it requires hw:numa_nodes=2, which the forecast does not model"),
+        ),
         ("enough", None, None),
     ];
     let hosts: Vec<Value> = (0..1_000)
@@ -33,14 +37,14 @@ fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
             outcome(&format!("compute-{number:04}"), room, instance, wants)
         })
         .collect();
-    let told: ForecastView = view(json!({
+    let forecast: ForecastView = view(json!({
         "at": AT, "as_of": AT, "trouble": null, "unread": 1, "lost": null, "landing": [],
         "segments": [
             {"segment": "S1", "headroom": 0, "exact": true, "hosts": hosts, "worst": hosts[0]},
             {"segment": "S2", "headroom": 3, "exact": false, "hosts": [hosts[3], hosts[7]], "worst": hosts[3]},
         ],
     }));
-    let html = Forecast { told: &told }.render().unwrap();
+    let html = Forecast { view: &forecast }.render().unwrap();
     assert!(!html.contains("<script>"), "a hostile name is text");
     for text in [
         "&#60;script&#62;document.title=&#39;broken&#39;&#60;/script&#62; lacks 14 GiB memory",
@@ -48,7 +52,7 @@ fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
         "<span class=\"good\">3+</span>",
         "for the instances of 250 other hosts",
         "for the instances of each of 2 hosts",
-        "What 1 host has is not read yet",
+        "1 host has no data yet",
     ] {
         assert!(html.contains(text), "{text}");
     }
@@ -57,19 +61,19 @@ fn board_tells_of_a_crowded_segment_the_worst_hosts_first_and_how_many_more() {
     assert_eq!(
         html.matches("lacks 14 GiB memory").count(),
         100,
-        "the worst are told first"
+        "the worst come first"
     );
 }
 
 #[test]
-fn board_tells_where_the_instances_of_lost_hosts_may_land() {
+fn board_shows_the_possible_target_hosts() {
     let landing = |fits: Value, wants: Value| json!({"id": "i", "name": EVIL, "from": "a", "ha_enabled": true, "fits": fits, "of": 3, "hosts": ["b"], "not_reckoned": wants});
-    let told: ForecastView = view(json!({
+    let forecast: ForecastView = view(json!({
         "at": AT, "as_of": null, "trouble": null, "unread": 0, "segments": [],
         "lost": outcome("a", "tight", Some("vm-1"), Some("it fits")),
         "landing": [landing(json!(2), json!(null)), landing(json!(0), json!(null)), landing(json!(null), json!("a GPU"))],
     }));
-    let html = Forecast { told: &told }.render().unwrap();
+    let html = Forecast { view: &forecast }.render().unwrap();
     for text in [
         "If a failed now: <span class=\"mark warn\">! no promise</span> vm-1: it fits",
         "2 of 3 hosts",
@@ -77,7 +81,7 @@ fn board_tells_where_the_instances_of_lost_hosts_may_land() {
         "? asks for a GPU",
         "first (HA_Enabled)",
         "No segment is enabled",
-        "what was seen never",
+        "Its oldest data was read: never.",
     ] {
         assert!(html.contains(text), "{text}: {html}");
     }
@@ -111,7 +115,7 @@ fn rows(html: &str) -> Vec<&str> {
     html.split("<tr data-search=").skip(1).collect()
 }
 
-/// A recovery of the host of that number, on hold.
+/// A recovery on hold, of the host with this number.
 fn held(number: u32, power: &str) -> Value {
     let (id, host) = (
         format!("00000000-0000-0000-0000-{number:012}"),
@@ -134,31 +138,31 @@ fn finding(code: &str, grade: &str, subjects: &[&str]) -> Value {
            "fix": null, "page": "docs"})
 }
 
-/// Two hosts on hold of one cause, and one that is recovered.
+/// Two hosts on hold with one cause, and one in recovery.
 fn night() -> Value {
-    let mut told = situation(4);
-    told["needs_person"]["recoveries"] = json!([held(1, "off"), held(2, "on")]);
-    told["recoveries"] = json!([
+    let mut data = situation(4);
+    data["needs_person"]["recoveries"] = json!([held(1, "off"), held(2, "on")]);
+    data["recoveries"] = json!([
         underway(1, &held(1, "off")["waits"], "on hold: 2 of 4 hosts failed"),
         underway(2, &held(2, "on")["waits"], "on hold: 2 of 4 hosts failed"),
         underway(3, &json!(null), "moving"),
     ]);
-    told["findings"] = json!([
+    data["findings"] = json!([
         finding("RECOVERY_HELD", "err", &["compute-0001", "compute-0002"]),
         finding("FROZEN", "warn", &["compute-0000"]),
         finding("HOST_UNDER_RECOVERY", "info", &["compute-0003"]),
         finding("ROOM_TIGHT", "info", &["segment S1"]),
     ]);
     for number in 1..4_usize {
-        told["hosts"][number]["up"] = json!(false);
-        told["segments"][0]["hosts"][number]["life"] = json!("open");
-        told["segments"][0]["hosts"][number]["recovery"] = told["recoveries"][number - 1]["id"].clone();
+        data["hosts"][number]["up"] = json!(false);
+        data["segments"][0]["hosts"][number]["life"] = json!("open");
+        data["segments"][0]["hosts"][number]["recovery"] = data["recoveries"][number - 1]["id"].clone();
     }
-    told
+    data
 }
 
 #[test]
-fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_twice() {
+fn board_groups_holds_of_one_cause_and_shows_no_subject_twice() {
     let seen: SituationView = view(night());
     let html = NowPage::of(&seen, &[], true).render().unwrap();
     for text in [
@@ -196,40 +200,36 @@ fn board_what_waits_is_one_item_with_a_row_for_each_host_and_nothing_is_shown_tw
 }
 
 #[test]
-fn board_the_action_that_destroys_disks_is_last_and_behind_a_question() {
-    let mut told = situation(1);
+fn board_shows_the_disk_destroying_action_last_and_folded() {
+    let mut data = situation(1);
     let id = "00000000-0000-0000-0000-000000000007";
-    told["needs_person"]["instances"] = json!([{
+    data["needs_person"]["instances"] = json!([{
         "instance": id, "name": "db-1", "host": "a", "recovery": id, "life": "open", "waits": null,
         "commands": [format!("tachi instance resolve {id} --not-running-on b"), format!("tachi instance resolve {id} --dismiss")]}]);
-    let seen: SituationView = view(told);
+    let seen: SituationView = view(data);
     let html = NowPage::of(&seen, &[], false).render().unwrap();
     let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text}: {html}"));
-    assert!(place("--dismiss") < place("<summary>Only after you have looked on that host"));
+    assert!(place("--dismiss") < place("<summary>Only after you have checked on that host"));
     assert!(place("<summary>Only after") < place("--not-running-on b</code>"));
-    assert!(html.contains("you saw that it is not there: it is started elsewhere"));
-    assert!(html.contains("it stays as it is, and is listed no more"));
+    assert!(html.contains("it is not there, as you have checked: it is started elsewhere"));
+    assert!(html.contains("it stays as it is, and is no longer listed"));
 }
 
 #[test]
-fn board_shows_the_worst_host_first_and_a_host_on_hold_waits_for_you() {
+fn board_shows_the_worst_host_first_and_marks_holds() {
     let heard: SituationView = view(situation(3));
     let html = Hosts::of(&heard).render().unwrap();
     assert!(
-        html.contains("! reported dead: being examined"),
+        html.contains("! reported dead: being checked"),
         "it is up in Nova: {html}"
     );
     let seen: SituationView = view(night());
     let html = Hosts::of(&seen).render().unwrap();
     let expected = [
-        [
-            "compute-0001",
-            "✗ dead: waiting for you",
-            "data-tags=\"down held\"",
-        ],
+        ["compute-0001", "✗ dead: on hold", "data-tags=\"down held\""],
         [
             "compute-0002",
-            "✗ dead: waiting for you",
+            "✗ dead: on hold",
             "? host</span> <span class=\"soft\">last heartbeat",
         ],
         ["compute-0003", "✗ dead: being recovered", "data-tags=\"down\""],
@@ -250,17 +250,17 @@ fn board_shows_the_worst_host_first_and_a_host_on_hold_waits_for_you() {
         assert!(html.contains(text), "{text}: {html}");
     }
     assert!(!html.contains("....."), "words instead of flags: {html}");
-    let mut told = situation(2);
-    told["recoveries"] = json!([underway(1, &json!(null), "")]);
-    told["recoveries"][0]["kind"] = json!("drain");
-    let drained: SituationView = view(told);
+    let mut data = situation(2);
+    data["recoveries"] = json!([underway(1, &json!(null), "")]);
+    data["recoveries"][0]["kind"] = json!("drain");
+    let drained: SituationView = view(data);
     let html = Hosts::of(&drained).render().unwrap();
     assert!(rows(&html)[0].contains("… being drained"), "{html}");
     assert!(html.contains(">drained 1<"), "{html}");
 }
 
 #[test]
-fn board_shows_many_events_of_one_kind_as_one_that_opens() {
+fn board_folds_many_events_of_one_kind() {
     let step = |seconds: u32, kind: &str, instance: Value| {
         json!({"at": format!("2026-11-20T06:15:{seconds:02}.000Z"), "claim": 1,
         "task": "Evacuate", "kind": kind, "instance": instance, "text": format!("{kind} {seconds} {EVIL}")})
@@ -275,7 +275,7 @@ fn board_shows_many_events_of_one_kind_as_one_that_opens() {
     assert!(html.contains("intent 14") && !html.contains("<script>"), "{html}");
 }
 
-/// A browser draws a thousand rows in less than a second, and is sent them whenever one of them has changed.
+/// A browser renders a thousand rows in less than a second, and gets all of them again when one changes.
 #[test]
 fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
     let seen: SituationView = view(situation(1_000));
@@ -285,7 +285,7 @@ fn board_a_thousand_hosts_are_a_page_of_a_megabyte_at_most() {
 }
 
 #[test]
-fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
+fn board_marks_every_good_state_so_that_the_browser_can_revoke_it() {
     let seen: SituationView = view(situation(2));
     let html = NowPage::of(&seen, &[], true).render().unwrap();
     for text in [
@@ -301,7 +301,7 @@ fn board_says_nothing_good_without_a_mark_that_the_page_can_take_back() {
     assert!(!looks_on.contains("data-act"), "{looks_on}");
 }
 
-/// How it is with what a recovery needs: its rows, by the need.
+/// Returns the rows of the table of checks, by check.
 fn needs(needs: &Value, left: Option<&str>) -> Vec<String> {
     let one: ExplanationView = view(json!({
         "kind": "host", "name": "compute-0001", "segment": "s", "reserved": false, "instances": null, "up": true, "levels": [],
@@ -309,18 +309,18 @@ fn needs(needs: &Value, left: Option<&str>) -> Vec<String> {
         "recovery": null, "life": null, "message": null, "commands": [], "needs": needs, "room": null,
     }));
     let page = ExplanationPage {
-        told: vec![(one, None)],
+        explanations: vec![(one, None)],
         freezes: &[],
         may: false,
     };
     let html = page.render().unwrap();
-    let rows = html.split("<tr><td data-head=\"need\">").skip(1);
+    let rows = html.split("<tr><td data-head=\"check\">").skip(1);
     rows.map(|row| row.split("</tr>").next().unwrap().to_owned())
         .collect()
 }
 
 #[test]
-fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks_against() {
+fn board_shows_each_check_and_none_as_good_against_a_finding() {
     let finding = json!({"code": "REPORTER_DOUBTED", "grade": "err", "subjects": [], "instances": 0, "since": null,
                          "text": "its reporter is doubted", "fix": null, "page": "docs/findings/reporter-doubted.md"});
     let of = |need: &str, holds: Option<bool>, assessed: bool, findings: &[&Value]| json!({"need": need, "holds": holds, "assessed": assessed, "findings": findings});
@@ -336,9 +336,9 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
     );
     let expected = [
         ("● holds", "it is included in HA"),
-        ("? not known", "not known whether Nova shows its host up"),
-        ("✗ does not hold", "Nova does not hear its host"),
-        ("· not assessed", "whether other hosts have room is not assessed"),
+        ("? not known", "unknown if Nova shows its host up"),
+        ("✗ does not hold", "its host is not up in Nova"),
+        ("· not assessed", "room on other hosts is not assessed"),
         ("✗ does not hold", "its reporter is doubted"),
     ];
     assert_eq!(rows.len(), expected.len());
@@ -346,7 +346,7 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
         assert!(row.contains(state) && row.contains(why), "{state}: {why}: {row}");
     }
     assert!(!rows[4].contains("no reporter is doubted"), "{}", rows[4]);
-    // It looks as bad as the worst of its findings.
+    // Its severity is that of its worst finding.
     let of_grade = |grade: &str| {
         let mut finding = finding.clone();
         finding["grade"] = json!(grade);
@@ -363,7 +363,7 @@ fn board_tells_how_it_is_with_each_need_and_no_good_of_one_that_a_finding_speaks
             of_grade(grade)[0]
         );
     }
-    // What it is left for says more than what else speaks against it.
+    // The reason for an exclusion takes precedence over other blockers.
     let rows = needs(
         &json!([of("meant", Some(false), true, &[&finding])]),
         Some("metadata no-ha"),

@@ -7,17 +7,20 @@ use super::{Filter, FilterKind, Operation, PLAIN, Success, exact};
 use crate::handlers::controller::BY;
 
 const AUDIT: &[Filter] = &[
-    exact("host", "Only lines about this host"),
-    exact("recovery", "Only lines of recoveries whose id begins so"),
+    exact("host", "Only entries about this host"),
+    exact(
+        "recovery",
+        "Only entries of recoveries whose id starts with this text",
+    ),
     Filter {
         name: "limit",
         kind: FilterKind::Number,
-        about: "The most lines to answer with; above the operator's maximum it is that",
+        about: "Maximum number of entries; limited to the operator's maximum",
     },
     Filter {
         name: "marker",
         kind: FilterKind::Exact,
-        about: "The `marker` of the page before; 400 if it is none",
+        about: "The `marker` of the previous page; 400 if it is invalid",
     },
 ];
 
@@ -25,11 +28,11 @@ const FROM_NOVA: &[Filter] = &[
     Filter {
         name: "by",
         kind: FilterKind::Word(BY),
-        about: "What makes a segment; `zone` if it is missing",
+        about: "The grouping of hosts into segments; `zone` by default",
     },
     exact(
         "default_zone",
-        "The zone of hosts that no aggregate puts into one; `nova` if it is missing",
+        "The zone of hosts that no aggregate assigns to one; `nova` by default",
     ),
 ];
 
@@ -44,10 +47,10 @@ pub(super) fn controller() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/audit",
             id: Cow::Borrowed("showAudit"),
-            summary: "Tell what is in the audit logs of the machine that answers, newest first",
-            about: "What `tachi audit show` shows, a page at a time. Each controller has logs of its own: `machine` says whose these are, \
-                    and behind a balancer the next page may be another's. Whether they are what was written, only `tachi audit \
-                    verify` on that machine tells.",
+            summary: "List the audit log of the API server, newest entries first",
+            about: "The output of `tachi audit show`, in pages. Each controller has its own log: `machine` is the one \
+                that answered, and behind a load balancer the next page may come from another. Only `tachi audit \
+                verify` on that machine detects changed entries.",
             asked: AUDIT,
             success: Success::One(200, "audit", "AuditPage", &[]),
             ..plain()
@@ -55,13 +58,13 @@ pub(super) fn controller() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/hosts/{hostname}/return",
             id: Cow::Borrowed("showHostReturn"),
-            summary: "Tell what speaks for and against putting a host to work again, and how that is done",
-            about: "What `tachi host return --format json` prints. Nova is asked, as the API's own user; what it does not answer is \
-                    an `ASK`, and then the host is not `ready`. Nothing is changed.",
+            summary: "Check whether a host can return to service, and show how",
+            about: "The output of `tachi host return --format json`. The API queries Nova as its own user. A missing \
+                answer is an `ASK`, and the host is then not `ready`. It changes nothing.",
             success: Success::One(200, "return", "HostReturn", &[]),
             refusals: &[
                 (404, NO_HOST),
-                (409, "Several hosts are called so; the message lists their ids."),
+                (409, "Several hosts have this name; the message lists their ids."),
                 (503, NOVA_AWAY),
             ],
             ..plain()
@@ -69,14 +72,14 @@ pub(super) fn controller() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/from-nova",
             id: Cow::Borrowed("showFromNova"),
-            summary: "Tell which segments and hosts would be made of what Nova has",
-            about: "What `tachi setup import` tells. Nova is asked, as the API's own user. Nothing is made.",
+            summary: "Preview the segments and hosts that an import from Nova would create",
+            about: "The preview of `tachi setup import`. The API queries Nova as its own user. It creates nothing.",
             asked: FROM_NOVA,
             success: Success::One(200, "from_nova", "FromNova", &[]),
             refusals: &[
                 (
                     409,
-                    "Nova has no compute service, or no configuration says which host is in which rack; the message says which.",
+                    "Nova has no compute service, or no configuration assigns hosts to racks. The message has the reason.",
                 ),
                 (503, NOVA_AWAY),
             ],

@@ -9,10 +9,10 @@ use super::{Operation, PLAIN, Sent, Success};
 use crate::openapi::schemas;
 use crate::types::maintenance::{NewLift, NewRetry};
 
-const DENIED: &str = "The database or the audit log is not to be written. Where API and engine have database users of their own, this is \
-                      said on a controller.";
+const DENIED: &str = "The database or the audit log cannot be written. If API and engine have separate database \
+    users, use the command on a controller.";
 
-const UNWRITTEN: &str = "The database or the audit log is not to be written.";
+const UNWRITTEN: &str = "The database or the audit log cannot be written.";
 
 pub(super) fn upkeep() -> Vec<Operation> {
     let plain = || Operation {
@@ -24,7 +24,7 @@ pub(super) fn upkeep() -> Vec<Operation> {
             path: "/operator/v1/reporters",
             id: Cow::Borrowed("listReporters"),
             summary: "List the reporters that are muted because Nova contradicts what they report",
-            about: "What `tachi monitor list --muted --format json` prints.",
+            about: "The output of `tachi monitor list --muted --format json`.",
             success: Success::Many("reporters", "DoubtedReporter"),
             ..plain()
         },
@@ -32,8 +32,9 @@ pub(super) fn upkeep() -> Vec<Operation> {
             method: Method::POST,
             path: "/operator/v1/reporters/{reporter}/lift",
             id: Cow::Borrowed("liftReporter"),
-            summary: "Let a reporter be heard again",
-            about: "What `tachi monitor unmute` does. It is in the audit log under the name of Keystone's user before it is written.",
+            summary: "Unmute a reporter",
+            about: "The same as `tachi monitor unmute`. The action is in the audit log with the Keystone user before \
+                it is stored.",
             body: Some(Sent {
                 schema: schemas::body::<NewLift>,
                 examples: schemas::lift_examples,
@@ -41,8 +42,8 @@ pub(super) fn upkeep() -> Vec<Operation> {
             success: Success::One(200, "lift", "LiftedReporter", &[]),
             refusals: &[
                 (403, MONITORS),
-                (404, "No such reporter is muted: it was unmuted, or never muted."),
-                (409, "Somebody else has lifted it meanwhile."),
+                (404, "No muted reporter has this number or host."),
+                (409, "Another operator has unmuted it meanwhile."),
                 (503, DENIED),
             ],
             ..plain()
@@ -51,14 +52,14 @@ pub(super) fn upkeep() -> Vec<Operation> {
             method: Method::DELETE,
             path: "/operator/v1/monitors/{hostname}/{kind}",
             id: Cow::Borrowed("forgetMonitor"),
-            summary: "Forget a monitor that was taken away",
-            about: "What `tachi monitor forget` does. One that still runs is known again within ten seconds.",
+            summary: "Remove a decommissioned monitor",
+            about: "The same as `tachi monitor forget`. A monitor that still runs is listed again within 10 s.",
             success: Success::One(200, "monitor", "ForgottenMonitor", &[]),
             refusals: &[
                 (403, MONITORS),
                 (
                     404,
-                    "No such monitor is known: it is forgotten already, or has never signed.",
+                    "No such monitor is listed: it was removed already, or has never sent a heartbeat.",
                 ),
                 (503, UNWRITTEN),
             ],
@@ -68,10 +69,10 @@ pub(super) fn upkeep() -> Vec<Operation> {
             method: Method::POST,
             path: "/operator/v1/recoveries/{recovery}/retry",
             id: Cow::Borrowed("retryRecovery"),
-            summary: "Begin another attempt at what a recovery has failed at",
-            about: "What `tachi recovery retry` does: a recovery of its own, which looks at everything afresh. Who wants it is in the \
-                    audit log and in the story of the failed one before anything is begun. What the same person has begun within \
-                    the last minute is not begun again (`already`).",
+            summary: "Start another attempt of a failed recovery",
+            about: "The same as `tachi recovery retry`: a new recovery, which checks everything again. The operator \
+                is in the audit log and in the event log of the failed recovery before the new one starts. The same \
+                request by the same user within a minute starts one recovery (`already`).",
             body: Some(Sent {
                 schema: schemas::body::<NewRetry>,
                 examples: schemas::retry_examples,
@@ -79,10 +80,11 @@ pub(super) fn upkeep() -> Vec<Operation> {
             success: Success::One(202, "retry", "Retry", &[]),
             refusals: &[
                 (403, MONITORS),
-                (404, "There is no such recovery."),
+                (404, "No recovery has this id."),
                 (
                     409,
-                    "It has not failed, or one about the same is open; the message says which.",
+                    "The recovery has not failed, or another recovery of the same subject is open. The message has \
+                     the reason.",
                 ),
                 (503, DENIED),
             ],

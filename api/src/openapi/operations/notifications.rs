@@ -9,7 +9,7 @@ use tachi_domain::entity::{Notification, Vmove};
 use super::{Filter, FilterKind, Link, List, Operation, PLAIN, Sent, Success, exact};
 use crate::openapi::schemas;
 
-const NO_NOTIFICATION: (u16, &str) = (404, "There is no such notification.");
+const NO_NOTIFICATION: (u16, &str) = (404, "No notification has this id.");
 const NEW_NOTIFICATION: &[(&str, &str)] =
     &[("notification", "$response.body#/notification/notification_uuid")];
 
@@ -59,9 +59,9 @@ pub(super) fn notifications() -> Vec<Operation> {
             path: "/v1/notifications",
             id: Cow::Borrowed("createNotification"),
             summary: "Report a failure",
-            about: "Once it is accepted it is never lost. 400 if no segment has a host of this name: monitors give such a \
-                    report up. A user whom policy rule `tachi:evidence:create` admits may send the header \
-                    `X-Tachi-Fence-Evidence`: base64 of what is known of the host's fence.",
+            about: "An accepted notification is never lost. 400 if no segment has a host with this name: monitors do \
+                not retry such a report. Users that the policy rule `tachi:evidence:create` admits may send the \
+                header `X-Tachi-Fence-Evidence` with fence evidence in base64.",
             body: Some(Sent {
                 schema: schemas::body::<NewNotification>,
                 examples: schemas::notification_examples,
@@ -70,17 +70,18 @@ pub(super) fn notifications() -> Vec<Operation> {
             refusals: &[
                 (
                     403,
-                    "The policy does not allow it; or, by `[api] reporter_binding`, the reporter is bound to another host, to two \
-                     hosts, or to none. The message says which, and what to do.",
+                    "The policy does not allow it; or, by `[api] reporter_binding`, the reporter is bound to another \
+                     host, to two hosts, or to none. The message has the reason and the remedy.",
                 ),
                 (
                     409,
-                    "The host is in maintenance, or the same was reported within `duplicate_notification_detection_interval`.",
+                    "The host is in maintenance, or the same failure was reported within \
+                     `duplicate_notification_detection_interval`.",
                 ),
                 (
                     429,
-                    "Somebody who is no administrator has created more than `[api] notifications_per_segment` for one segment \
-                     in a minute; `Retry-After` says how long to wait.",
+                    "A reporter without admin rights has created more than `[api] notifications_per_segment` \
+                     notifications for one segment in a minute; `Retry-After` has the time to wait.",
                 ),
             ],
             ..plain()
@@ -110,7 +111,7 @@ pub(super) fn notifications() -> Vec<Operation> {
             summary: "Show the move of an instance",
             about: "400 if the notification is not about a host.",
             success: Success::One(200, "vmove", "Vmove", &[]),
-            refusals: &[(404, "There is no such notification, or it has no such move.")],
+            refusals: &[(404, "No notification has this id, or it has no such move.")],
             ..plain()
         },
     ]

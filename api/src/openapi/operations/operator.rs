@@ -16,32 +16,32 @@ const RECOVERIES: &[Filter] = &[
     Filter {
         name: "state",
         kind: FilterKind::Word(STATES),
-        about: "Only those that are held, in this part of their life, or whose notification shows this; one that only closed \
-                ones can be in brings those along",
+        about: "Only recoveries that are on hold, in this part of their life, or whose notification has this status. \
+            A state that only closed recoveries have includes the closed ones",
     },
-    exact("id", "Only those whose id begins so"),
-    exact("host", "Only those of the host with this name or id"),
-    exact("segment", "Only those of the segment with this name or id"),
+    exact("id", "Only recoveries whose id starts with this text"),
+    exact("host", "Only recoveries of the host with this name or id"),
+    exact("segment", "Only recoveries of the segment with this name or id"),
     Filter {
         name: "since",
         kind: FilterKind::Time,
-        about: "Only those opened at or after this time. A `+` must be escaped",
+        about: "Only recoveries opened at or after this time. A `+` must be escaped",
     },
     exact(
         "instance",
-        "Only those that had the instance with this id; each with what became of it",
+        "Only recoveries of the instance with this id, each with the result for it",
     ),
-    boolean("all", "Closed ones too"),
-    boolean("downtime", "With how long the instances of each were down"),
+    boolean("all", "Includes closed recoveries"),
+    boolean("downtime", "Adds the downtime of the instances of each recovery"),
     Filter {
         name: "limit",
         kind: FilterKind::Number,
-        about: "The most rows to answer with; above the operator's maximum it is that",
+        about: "Maximum number of rows; limited to the operator's maximum",
     },
     Filter {
         name: "marker",
         kind: FilterKind::Exact,
-        about: "The `recovery` of the last row seen; 400 if there is no such recovery",
+        about: "The `recovery` of the last row of the previous page; 400 if there is no such recovery",
     },
 ];
 
@@ -49,7 +49,7 @@ const FORECAST: &[Filter] = &[
     exact("segment", "Only the segment with this name"),
     exact(
         "lose",
-        "What becomes of these hosts of one segment if they are lost together, separated by commas",
+        "Hosts of one segment, separated by commas; the forecast covers their simultaneous failure",
     ),
 ];
 
@@ -57,16 +57,16 @@ const PAST: &[Filter] = &[
     Filter {
         name: "from",
         kind: FilterKind::Time,
-        about: "The first moment; 20 minutes before `to` if it is missing. A `+` must be escaped",
+        about: "The start of the time span; by default 20 minutes before `to`. A `+` must be escaped",
     },
     Filter {
         name: "to",
         kind: FilterKind::Time,
-        about: "The last moment; now if it is missing",
+        about: "The end of the time span; now by default",
     },
 ];
 
-const INSTANCES: &[Filter] = &[boolean("needs_person", "Only those that wait for an operator")];
+const INSTANCES: &[Filter] = &[boolean("needs_person", "Only instances that need an operator")];
 
 pub(super) fn operator() -> Vec<Operation> {
     let plain = || Operation {
@@ -77,55 +77,56 @@ pub(super) fn operator() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/situation",
             id: Cow::Borrowed("showSituation"),
-            summary: "Tell whether every instance is protected now, and if not, why and what to do",
-            about: "What `tachi status --format json` prints. `facts` says how old is what an engine has seen of the cloud: what \
-                    is older than 45 s says nothing good any more, and without an engine nothing is known. May be a second old.",
+            summary: "Show whether every instance is protected, and what to do if not",
+            about: "The output of `tachi status --format json`. `facts` has the age of the data that an engine has \
+                read from the cloud. Data older than 45 s is stale and counts as no evidence of a good state; without \
+                an engine there is no data. The answer may be one second old.",
             success: Success::One(200, "situation", "Situation", &[]),
             ..plain()
         },
         Operation {
             path: "/operator/v1/findings",
             id: Cow::Borrowed("showFindings"),
-            summary: "List what there is to say, worst first",
+            summary: "List findings, most severe first",
             success: Success::Many("findings", "Finding"),
             ..plain()
         },
         Operation {
             path: "/operator/v1/forecast",
             id: Cow::Borrowed("showForecast"),
-            summary: "Tell whether there is room for the instances of hosts that die",
-            about: "What `tachi forecast --format json` prints. An estimate that says no rather than a wrong yes, from what \
-                    an engine has seen of Nova and Placement; what is older than 60 s counts for nothing.",
+            summary: "Forecast the capacity for the instances of failed hosts",
+            about: "The output of `tachi forecast --format json`. A conservative estimate from the data that an \
+                engine has read from Nova and Placement. Data older than 60 s is not used.",
             asked: FORECAST,
             success: Success::One(200, "forecast", "Forecast", &[]),
             refusals: &[
-                (400, "The hosts are of several segments."),
-                (404, "There is no such segment or host."),
+                (400, "The hosts are in several segments."),
+                (404, "No segment or host has this name."),
             ],
             ..plain()
         },
         Operation {
             path: "/operator/v1/hosts",
             id: Cow::Borrowed("showHosts"),
-            summary: "List every registered host and those of Nova, judged",
+            summary: "List all registered hosts and the hosts in Nova, with their assessment",
             success: Success::Many("hosts", "HostSeen"),
             ..plain()
         },
         Operation {
             path: "/operator/v1/hosts/{hostname}/explanation",
             id: Cow::Borrowed("explainHost"),
-            summary: "Tell why a host's instances are protected, or not",
-            about: "What `tachi show HOST --format json` prints.",
+            summary: "Explain the protection state of a host",
+            about: "The output of `tachi show HOST --format json`.",
             success: Success::Many("explanations", "Explanation"),
-            refusals: &[(404, "No host is called so.")],
+            refusals: &[(404, "No host has this name.")],
             ..plain()
         },
         past(),
         Operation {
             path: "/operator/v1/instances",
             id: Cow::Borrowed("listRecoveredInstances"),
-            summary: "List the instances that are being recovered, or wait for an operator",
-            about: "What `tachi instance list --recovering --format json` prints.",
+            summary: "List the instances that are being recovered or need an operator",
+            about: "The output of `tachi instance list --recovering --format json`.",
             asked: INSTANCES,
             success: Success::Many("instances", "RecoveryInstance"),
             ..plain()
@@ -133,17 +134,17 @@ pub(super) fn operator() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/instances/{instance}/explanation",
             id: Cow::Borrowed("explainInstance"),
-            summary: "Tell why an instance is protected, or not, and what is under way with it",
-            about: "What `tachi show INSTANCE --format json` prints: several if several are called so.",
+            summary: "Explain the protection state of an instance, and show its operations in progress",
+            about: "The output of `tachi show INSTANCE --format json`. It contains each instance with this name.",
             success: Success::Many("explanations", "Explanation"),
-            refusals: &[(404, "No instance is called so, or none has been listed yet.")],
+            refusals: &[(404, NO_INSTANCE)],
             ..plain()
         },
         Operation {
             path: "/operator/v1/recoveries",
             id: Cow::Borrowed("listRecoveries"),
             summary: "List recoveries, newest first",
-            about: "What `tachi recovery list --format json` prints: without closed ones unless they are asked for.",
+            about: "The output of `tachi recovery list --format json`. Closed recoveries are omitted unless `all` is true.",
             asked: RECOVERIES,
             success: Success::Many("recoveries", "Recovery"),
             ..plain()
@@ -159,8 +160,8 @@ pub(super) fn operator() -> Vec<Operation> {
         Operation {
             path: "/operator/v1/recoveries/{recovery}",
             id: Cow::Borrowed("showRecovery"),
-            summary: "Tell everything there is to know of a recovery",
-            about: "What `tachi recovery show --format json` prints: its steps, proofs and instances.",
+            summary: "Show one recovery with its timeline",
+            about: "The output of `tachi recovery show --format json`, with steps, fencing proofs and instances.",
             success: Success::One(200, "recovery", "RecoveryStory", &[]),
             refusals: &[(404, NO_RECOVERY)],
             ..plain()
@@ -169,20 +170,22 @@ pub(super) fn operator() -> Vec<Operation> {
     ]
 }
 
-const NO_RECOVERY: &str = "There is no such recovery.";
+const NO_RECOVERY: &str = "No recovery has this id.";
+const NO_INSTANCE: &str = "No instance has this id or name, or no engine has listed the instances yet.";
 
 fn report() -> Operation {
     const FORMAT: &[Filter] = &[Filter {
         name: "format",
         kind: FilterKind::Word(REPORTS),
-        about: "Markdown, or a page that needs nothing else; `md` if it is missing",
+        about: "Markdown, or a self-contained HTML page; `md` by default",
     }];
     Operation {
         path: "/operator/v1/recoveries/{recovery}/report",
         id: Cow::Borrowed("reportRecovery"),
-        summary: "Report a recovery to those who were not there",
-        about: "What `tachi recovery report` writes, made of what `GET /operator/v1/recoveries/{recovery}` tells and of nothing \
-                else: the same text each time. It is a file to keep (`Content-Disposition`).",
+        summary: "Export the report of a recovery",
+        about: "The output of `tachi recovery report`. It contains only data of `GET \
+            /operator/v1/recoveries/{recovery}`, so the same data gives the same text. Browsers download it \
+            (`Content-Disposition`).",
         asked: FORMAT,
         success: Success::Text(&["text/markdown", "text/html"]),
         refusals: &[(404, NO_RECOVERY)],
@@ -196,8 +199,8 @@ fn schedule() -> Operation {
         path: "/operator/v1/schedule",
         id: Cow::Borrowed("showSchedule"),
         summary: "List scheduled jobs with the last run, its result and the next run",
-        about: "What `tachi jobs list --format json` prints. `when` and `next_at` are of the `[schedule]` in the \
-                configuration of the API that answers, and of its time zone.",
+        about: "The output of `tachi jobs list --format json`. `when` and `next_at` come from `[schedule]` in the \
+            configuration of the API server, in its time zone.",
         success: Success::Many("schedule", "ScheduledJob"),
         tag: "operator",
         ..PLAIN
@@ -208,14 +211,14 @@ fn past() -> Operation {
     Operation {
         path: "/operator/v1/hosts/{hostname}/past",
         id: Cow::Borrowed("showPastOfHost"),
-        summary: "Tell what was reported of a host at a time that has passed, and what came of it",
-        about: "What `tachi show HOST --at TIME --format json` prints: reports that were accepted and reports that were refused, \
-                recoveries and freezes of that time, from what the database keeps. `unknown` says what it does not keep.",
+        summary: "Show the history of a host in a past time span",
+        about: "The output of `tachi show HOST --at TIME --format json`: accepted and refused reports, recoveries and \
+            freezes of that time span, as far as the database keeps them. `unknown` lists the data that it does not keep.",
         asked: PAST,
         success: Success::One(200, "past", "Past", &[]),
         refusals: &[
             (400, "`to` is before `from`, or more than a day after it."),
-            (404, "Nothing is kept of a host of that name or id."),
+            (404, "There is no stored data about a host with this name or id."),
         ],
         tag: "operator",
         ..PLAIN
@@ -226,16 +229,16 @@ fn events() -> Operation {
     Operation {
         path: "/operator/v1/events",
         id: Cow::Borrowed("listenToEvents"),
-        summary: "Say, as long as somebody listens, that the situation has changed",
-        about: "Server-sent events. The first one is sent at once, so a client that reconnects, to any replica, has missed \
-                nothing: there are no ids, and `Last-Event-ID` is not looked at. `situation` with `{\"grade\": ...}`: what \
-                `GET /operator/v1/situation` answers says something else than before; ask for it. `unknown`: the database \
-                does not answer, and how it is is not known. At most one in a second; a comment every ten seconds if there \
-                is nothing to tell. It ends with the token, after five minutes, and when the API stops: connect again.",
+        summary: "Stream changes of the situation",
+        about: "Server-sent events. The first event has the current state, so a client that reconnects to any replica \
+            misses nothing; events have no ids, and `Last-Event-ID` is ignored. `situation` with `{\"grade\": ...}`: \
+            the answer of `GET /operator/v1/situation` has changed. `unknown`: the database does not answer, so the \
+            situation is unknown. At most one event per second; an idle stream sends a comment every 10 s. The stream \
+            ends when the token expires, after 5 minutes, and when the API stops; the client then reconnects.",
         success: Success::Stream,
         refusals: &[(
             503,
-            "As many listen as may (100 at each replica), or Keystone is not to be reached; try again later.",
+            "The limit of streams is reached (100 per replica), or Keystone cannot be reached; try again later.",
         )],
         tag: "operator",
         ..PLAIN
@@ -246,8 +249,8 @@ fn freezes() -> Operation {
     Operation {
         path: "/operator/v1/freezes",
         id: Cow::Borrowed("listFreezes"),
-        summary: "List what is frozen, the one that ends first first",
-        about: "What `tachi freeze list --format json` prints.",
+        summary: "List the active freezes, by their end",
+        about: "The output of `tachi freeze list --format json`.",
         success: Success::Many("freezes", "Freeze"),
         tag: "operator",
         ..PLAIN
@@ -265,11 +268,11 @@ fn freeze() -> Operation {
         path: "/operator/v1/freezes",
         id: Cow::Borrowed("freeze"),
         summary: "Suspend fencing and evacuation of a host, segment, instance or the region",
-        about: "What `tachi freeze` does. `scope` is how much: a `segment`, `host` or `instance` is named in `name`, by its id or \
-                name; for more than a day `force` is needed. It is in the audit log under the name of Keystone's user before it \
-                is written. The answer comes when every engine that could still begin something has heard of it, after \
-                ten seconds at the latest; `heard` says which, and who says the same again waits on. What the same person \
-                has said within the last minute is not written again (`already`).",
+        about: "The same as `tachi freeze`. For the scopes `segment`, `host` and `instance`, `name` is the id or \
+            name. More than a day requires `force`. The action is in the audit log with the Keystone user before it \
+            is stored. The answer waits until all engines that could start work have applied the freeze, for 10 s at \
+            most; `heard` is true if all have. A client that repeats the request continues to wait. The same request \
+            by the same user within a minute is stored once (`already`).",
         body: Some(Sent {
             schema: schemas::body::<NewFreeze>,
             examples: schemas::freeze_examples,
@@ -277,16 +280,16 @@ fn freeze() -> Operation {
         success: Success::One(201, "freeze", "Frozen", MADE),
         refusals: &[
             (403, MONITORS),
-            (404, "There is no such segment, host or instance."),
+            (404, "No segment, host or instance has this id or name."),
             (
                 409,
-                "Several are called so, a longer freeze is in force, or an engine runs that would not keep it; the message says \
-                 which.",
+                "Several objects have this name, a longer freeze is active, or a running engine does not support \
+                 freezes. The message has the reason.",
             ),
             (
                 503,
-                "The database or the audit log is not to be written. Where API and engine have database users of their own, \
-                   freezes are said on a controller.",
+                "The database or the audit log cannot be written. If API and engine have separate database users, use \
+                 `tachi freeze` on a controller.",
             ),
         ],
         tag: "operator",
@@ -300,19 +303,16 @@ fn thaw() -> Operation {
         path: "/operator/v1/freezes/{freeze}",
         id: Cow::Borrowed("thaw"),
         summary: "End a freeze early",
-        about: "What `tachi thaw` does. Answered with the freeze and how long it would have lasted yet. One that has taken its \
-                place has another number and continues.",
+        about: "The same as `tachi thaw`. The answer has the freeze and its remaining time. A freeze that replaced \
+            this one has another number and continues.",
         success: Success::One(200, "freeze", "Freeze", &[]),
         refusals: &[
             (403, MONITORS),
-            (
-                404,
-                "No freeze in force has this number: it has ended, or never was.",
-            ),
+            (404, "No active freeze has this number."),
             (
                 503,
-                "The database or the audit log is not to be written. Where API and engine have database users of their own, \
-                   freezes are ended on a controller.",
+                "The database or the audit log cannot be written. If API and engine have separate database users, use \
+                 `tachi thaw` on a controller.",
             ),
         ],
         tag: "operator",
@@ -327,12 +327,12 @@ fn preview() -> Operation {
     Operation {
         path: FAILURE,
         id: Cow::Borrowed("showFailureOutlook"),
-        summary: "Tell what would come of reporting a host as dead",
-        about: "What `tachi host report-down` says before it asks. Nothing is written.",
+        summary: "Preview the report that a host is dead",
+        about: "The preview that `tachi host report-down` shows before its confirmation. It changes nothing.",
         success: Success::One(200, "failure", "FailureOutlook", &[]),
         refusals: &[
             (404, NO_HOST),
-            (409, "Several hosts are called so; the message lists their ids."),
+            (409, "Several hosts have this name; the message lists their ids."),
         ],
         tag: "operator",
         ..PLAIN
@@ -344,11 +344,11 @@ fn failure() -> Operation {
         method: Method::POST,
         path: FAILURE,
         id: Cow::Borrowed("reportHostFailure"),
-        summary: "Say that a host is dead",
-        about: "What `tachi host report-down` does: a notification as a monitor's, under the name of Keystone's user and with the \
-                reason. It proves nothing: the engine fences the host first. It is in the audit log before it is written. \
-                What the same person has said before in the same words, and is being worked on, is not written again \
-                (`already`).",
+        summary: "Report that a host is dead",
+        about: "The same as `tachi host report-down`: a notification like a monitor's, with the Keystone user and the \
+            reason. The report is no fencing proof: the engine fences the host first. The action is in the audit log \
+            before it is stored. If the same user has sent the same report and its recovery is in progress, it is not \
+            stored again (`already`).",
         body: Some(Sent {
             schema: schemas::body::<NewFailure>,
             examples: schemas::failure_examples,
@@ -359,7 +359,8 @@ fn failure() -> Operation {
             (404, NO_HOST),
             (
                 409,
-                "The host is in maintenance, somebody else has reported it, or several are called so; the message says which.",
+                "The host is in maintenance, another operator has reported it, or several hosts have this name. The \
+                 message has the reason.",
             ),
         ],
         tag: "operator",
@@ -376,11 +377,11 @@ fn words() -> Operation {
         path: "/operator/v1/words",
         id: Cow::Borrowed("sayWord"),
         summary: "Act on a recovery, or on one of its instances",
-        about: "What `tachi recovery approve`, `abort` and `tachi instance resolve` do. `approve` and `abort` are about a \
-                `recovery`, the others about an `instance`, by its id or name; `success` and `failure` name the host in `on`. \
-                The word is in the audit log under the name of Keystone's user before it is written; an engine hears it \
-                within a second or two, and the recovery tells what came of it. A word about a recovery that was the last \
-                already is not written again (`already`).",
+        about: "The same as `tachi recovery approve`, `tachi recovery abort` and `tachi instance resolve`. `approve` \
+            and `abort` need a `recovery`, the others an `instance`, by its id or name; for `success` and `failure`, \
+            `on` is the host. The action is in the audit log with the Keystone user before it is stored. An engine \
+            applies it within 2 s, and the recovery shows the result. An action that repeats the last one on the \
+            recovery is not stored again (`already`).",
         body: Some(Sent {
             schema: schemas::body::<NewWord>,
             examples: schemas::word_examples,
@@ -389,13 +390,13 @@ fn words() -> Operation {
         refusals: &[
             (
                 403,
-                "The policy does not allow it: for `failure` it asks for `os_masakari_api:operator:vouch` too. Or the caller \
+                "The policy does not allow it (`failure` also needs `os_masakari_api:operator:vouch`), or the caller \
                  is a monitor that is bound to a host.",
             ),
-            (404, "There is no such recovery or instance."),
+            (404, "No recovery or instance has this id or name."),
             (
                 409,
-                "What is known of it stands against the word; the message says what.",
+                "The state of the recovery or instance does not allow the action. The message has the reason.",
             ),
         ],
         tag: "operator",

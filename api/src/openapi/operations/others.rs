@@ -22,9 +22,9 @@ pub(super) fn others() -> Vec<Operation> {
             path: "/v1/boot-guard/{hostname}",
             id: Cow::Borrowed("showBootGuard"),
             tag: "boot guard",
-            summary: "Tell whether nova-compute of a host may start",
-            about: "`{hostname}` is the host's name in Nova. The answer is the same at every microversion. A host nobody has \
-                    recorded is not held. Masakari does not have this call.",
+            summary: "Show whether nova-compute on a host may start",
+            about: "`{hostname}` is the host's name in Nova. The answer is the same at every microversion. An unknown \
+                host may start. Masakari does not have this call.",
             success: Success::One(200, "boot_guard", "BootGuard", &[]),
             ..PLAIN
         },
@@ -33,7 +33,7 @@ pub(super) fn others() -> Vec<Operation> {
             path: "/v1/extensions",
             id: Cow::Borrowed("listExtensions"),
             tag: "extensions",
-            summary: "List what this API offers",
+            summary: "List the extensions of this API",
             success: Success::Many("extensions", "Extension"),
             ..PLAIN
         },
@@ -41,15 +41,15 @@ pub(super) fn others() -> Vec<Operation> {
             path: "/v1/extensions/{alias}",
             id: Cow::Borrowed("showExtension"),
             tag: "extensions",
-            summary: "Show one thing this API offers",
+            summary: "Show an extension",
             success: Success::One(200, "extension", "Extension", &[]),
-            refusals: &[(404, "There is none, or the caller may not see it.")],
+            refusals: &[(404, "There is no such extension, or the caller may not see it.")],
             ..PLAIN
         },
         versions("/v1", "showVersion"),
         versions("/v1/", "showVersionWithSlash"),
         Operation {
-            refusals: &[(404, "There is no such version; the only one is `v1.0`.")],
+            refusals: &[(404, "The only version is `v1.0`.")],
             ..versions("/v1/versions/{id}", "showVersionById")
         },
         Operation {
@@ -64,14 +64,15 @@ pub(super) fn others() -> Vec<Operation> {
             path: "/healthcheck",
             id: Cow::Borrowed("healthcheck"),
             tag: "service",
-            summary: "Tell whether the service takes requests",
-            about: "As text, HTML or JSON, whichever `Accept` names first.",
+            summary: "Show whether the service accepts requests",
+            about: "As text, HTML or JSON, by the preference in `Accept`.",
             success: Success::Open(200, "Health"),
             refusals: &[
-                (404, "The caller may not ask."),
+                (404, "The caller's address is not allowed."),
                 (
                     503,
-                    "This server is not to get requests: its database cannot be reached, say, or the operator says so.",
+                    "This server must not get requests: for example, its database cannot be reached, or the operator \
+                     has disabled it.",
                 ),
             ],
             ..PLAIN
@@ -95,9 +96,9 @@ fn signature() -> Operation {
         tag: "monitors",
         summary: "Record a monitor's heartbeat",
         about: "`{hostname}` is the name of the host that it runs on, `{kind}` is `host`, `process`, `instance` or \
-                `introspective`. Monitors do this every ten seconds; one that has not for 45 seconds is shown to operators as silent. It is \
-                written within two seconds. A host with lost planes that Nova shows down is named in the answer's \
-                header `X-Tachi-Down-In-Nova`: its monitor reports it as stopped. Masakari does not have this call.",
+            `introspective`. Monitors send a heartbeat every 10 s; a monitor without one for 45 s counts as silent. A \
+            heartbeat is stored within 2 s. The answer's header `X-Tachi-Down-In-Nova` lists the hosts with lost \
+            planes that Nova shows down; the monitor reports them as stopped. Masakari does not have this call.",
         body: Some(Sent {
             schema: schemas::body::<NewSignature>,
             examples: schemas::signature_examples,
@@ -110,7 +111,7 @@ fn signature() -> Operation {
             ),
             (
                 404,
-                "The host is in no segment, or there is no such kind of monitor.",
+                "The host is in no segment, or the kind of monitor is unknown.",
             ),
         ],
         ..PLAIN

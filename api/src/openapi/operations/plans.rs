@@ -11,11 +11,11 @@ use crate::types::plan::{NewDrain, NewGiveback};
 
 const DRAIN: &str = "/operator/v1/hosts/{hostname}/drain";
 const GIVEBACK: &str = "/operator/v1/hosts/{hostname}/giveback";
-const SEVERAL: &str = "Several hosts are called so; the message lists their ids.";
-const DENIED: &str = "The database or the audit log is not to be written. Where API and engine have database users of their own, this is \
-                      said on a controller.";
-const AGAINST: &str = "The host is being recovered, is frozen, is down, or something is planned for it already; or no engine has \
-                       looked at Nova lately. The message says which.";
+const SEVERAL: &str = "Several hosts have this name; the message lists their ids.";
+const DENIED: &str = "The database or the audit log cannot be written. If API and engine have separate database \
+    users, use the command on a controller.";
+const AGAINST: &str = "The host is being recovered, frozen, down, or has an open plan; or no engine has read Nova \
+    recently. The message has the reason.";
 
 const LOOKED: &[(u16, &str)] = &[(404, NO_HOST), (409, SEVERAL)];
 const WRITTEN: &[(u16, &str)] = &[(403, MONITORS), (404, NO_HOST), (409, AGAINST), (503, DENIED)];
@@ -29,8 +29,9 @@ pub(super) fn plans() -> Vec<Operation> {
         Operation {
             path: DRAIN,
             id: Cow::Borrowed("showDrainOutlook"),
-            summary: "Tell what would come of draining a host",
-            about: "What `tachi host drain` says before it asks, from what an engine has seen of Nova. Nothing is written.",
+            summary: "Preview the drain of a host",
+            about: "The preview that `tachi host drain` shows before its confirmation, from the data that an engine \
+                has read from Nova. It changes nothing.",
             success: Success::One(200, "drain", "FailureOutlook", &[]),
             refusals: LOOKED,
             ..plain()
@@ -39,11 +40,11 @@ pub(super) fn plans() -> Vec<Operation> {
             method: Method::POST,
             path: DRAIN,
             id: Cow::Borrowed("drainHost"),
-            summary: "Empty a living host by live migrations, and freeze it for work at it",
-            about: "What `tachi host drain` does: a recovery of kind `drain`, which an engine carries out, and which \
-                    `GET /operator/v1/recoveries/{recovery}` follows and the word `abort` ends. It is in the audit log under the \
-                    name of Keystone's user before it is written. What the same person has asked for within the last minute \
-                    is not written again (`already`).",
+            summary: "Drain a running host by live migrations, and freeze it for maintenance",
+            about: "The same as `tachi host drain`: a recovery of kind `drain`, which an engine carries out. `GET \
+                /operator/v1/recoveries/{recovery}` shows its progress, and the action `abort` ends it. The action is \
+                in the audit log with the Keystone user before it is stored. The same request by the same user within \
+                a minute is stored once (`already`).",
             body: Some(Sent {
                 schema: schemas::body::<NewDrain>,
                 examples: schemas::drain_examples,
@@ -55,9 +56,10 @@ pub(super) fn plans() -> Vec<Operation> {
         Operation {
             path: GIVEBACK,
             id: Cow::Borrowed("showGivebackOutlook"),
-            summary: "Tell what would be given back to a host",
-            about: "What `tachi host giveback --dry-run` prints, from what an engine has seen of Nova: what recoveries and drains \
-                    have moved away from the host and that is elsewhere, and why some of it stays. Nothing is written.",
+            summary: "Preview the giveback to a host",
+            about: "The output of `tachi host giveback --dry-run`, from the data that an engine has read from Nova: \
+                the instances that recoveries and drains moved away from the host, with the reason for each that \
+                stays. It changes nothing.",
             success: Success::One(200, "giveback", "GivebackOutlook", &[]),
             refusals: LOOKED,
             ..plain()
@@ -66,10 +68,10 @@ pub(super) fn plans() -> Vec<Operation> {
             method: Method::POST,
             path: GIVEBACK,
             id: Cow::Borrowed("giveBackToHost"),
-            summary: "Live-migrate back to a host what recoveries and drains have moved away from it",
-            about: "What `tachi host giveback` does: a recovery of kind `giveback` of what `GET` of this path says can go \
-                    back, 500 at a time. An engine looks at each instance again. As for a drain, it is in the audit log first, \
-                    and not written again within a minute (`already`).",
+            summary: "Live-migrate instances back to the host that recoveries and drains moved them from",
+            about: "The same as `tachi host giveback`: a recovery of kind `giveback` with the instances that `GET` on \
+                this path lists as movable, 500 at most. An engine checks each instance again. As for a drain, the \
+                action is in the audit log first, and stored once within a minute (`already`).",
             body: Some(Sent {
                 schema: schemas::body::<NewGiveback>,
                 examples: schemas::giveback_examples,

@@ -12,10 +12,10 @@ use super::{Link, List, Operation, PLAIN, Sent, Success, boolean, exact};
 use crate::openapi::schemas;
 use crate::types::host::HostBody;
 
-const NO_SEGMENT: (u16, &str) = (404, "There is no such segment.");
-const NO_HOST: (u16, &str) = (404, "There is no such host in this segment.");
-const NAME_TAKEN: &str =
-    "The name is taken, or a notification about one of the segment's hosts is being worked on.";
+const NO_SEGMENT: (u16, &str) = (404, "No segment has this id.");
+const NO_HOST: (u16, &str) = (404, "No host of this segment has this id.");
+const NAME_IN_USE: &str =
+    "The name is in use, or a notification about a host of the segment is being processed.";
 
 const NEW_SEGMENT: &[(&str, &str)] = &[("segment", "$response.body#/segment/uuid")];
 const NEW_HOST: &[(&str, &str)] = &[
@@ -26,20 +26,23 @@ const NEW_HOST: &[(&str, &str)] = &[
 const SEGMENTS: List = List {
     sort_keys: Segment::SORT_KEYS,
     filters: &[
-        exact("recovery_method", "Only those with this recovery method"),
-        exact("service_type", "Only those with this service type"),
-        boolean("enabled", "Only those that are enabled, or are not"),
+        exact("recovery_method", "Only segments with this recovery method"),
+        exact("service_type", "Only segments with this service type"),
+        boolean("enabled", "Only enabled, or only disabled segments"),
     ],
 };
 
 const HOSTS: List = List {
     sort_keys: Host::SORT_KEYS,
     filters: &[
-        exact("name", "Only the one with this name"),
+        exact("name", "Only the host with this name"),
         exact("type", "Only those of this type"),
-        exact("control_attributes", "Only those with these control attributes"),
-        boolean("on_maintenance", "Only those in maintenance, or not"),
-        boolean("reserved", "Only those kept in reserve, or not"),
+        exact("control_attributes", "Only hosts with these control attributes"),
+        boolean(
+            "on_maintenance",
+            "Only hosts that are in maintenance, or that are not",
+        ),
+        boolean("reserved", "Only hosts that are reserved, or that are not"),
     ],
 };
 
@@ -73,14 +76,14 @@ pub(super) fn segments() -> Vec<Operation> {
             body: Some(Sent {
                 schema: schemas::body::<NewSegment>,
                 examples: || {
-                    json!({"segment": {"summary": "Hosts that Nova's scheduler chooses among", "value": {"segment": {
+                    json!({"segment": {"summary": "The scheduler of Nova chooses the target host", "value": {"segment": {
                         "name": "rack-1", "recovery_method": "auto", "service_type": "COMPUTE",
                         "description": "First rack", "enabled": true,
                     }}}})
                 },
             }),
             success: Success::One(201, "segment", "Segment", links),
-            refusals: &[(409, "There is a segment with this name.")],
+            refusals: &[(409, "A segment with this name exists.")],
             ..plain()
         },
         Operation {
@@ -100,7 +103,7 @@ pub(super) fn segments() -> Vec<Operation> {
                 examples: || json!({"disable": {"value": {"segment": {"enabled": false}}}}),
             }),
             success: Success::One(200, "segment", "Segment", &[]),
-            refusals: &[NO_SEGMENT, (409, NAME_TAKEN)],
+            refusals: &[NO_SEGMENT, (409, NAME_IN_USE)],
             ..plain()
         },
         Operation {
@@ -109,7 +112,10 @@ pub(super) fn segments() -> Vec<Operation> {
             summary: "Delete a segment and its hosts",
             refusals: &[
                 NO_SEGMENT,
-                (409, "A notification about one of its hosts is being worked on."),
+                (
+                    409,
+                    "A notification about a host of the segment is being processed.",
+                ),
             ],
             ..plain()
         },
@@ -142,7 +148,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             path: "/v1/segments/{segment}/hosts",
             id: Cow::Borrowed("createHost"),
             summary: "Add a host to a segment",
-            about: "The name must be that of a compute service Nova has; 400 if it is not. A host is in one segment only.",
+            about: "The name must be that of a compute service in Nova; 400 if it is not. A host is in one segment only.",
             body: Some(Sent {
                 schema: schemas::body::<HostBody>,
                 examples: || {
@@ -154,7 +160,7 @@ pub(super) fn hosts() -> Vec<Operation> {
             success: Success::One(201, "host", "Host", links),
             refusals: &[
                 NO_SEGMENT,
-                (409, "There is a host with this name, here or in another segment."),
+                (409, "A host with this name exists, in this or another segment."),
             ],
             ..plain()
         },
@@ -169,25 +175,25 @@ pub(super) fn hosts() -> Vec<Operation> {
             method: Method::PUT,
             id: Cow::Borrowed("updateHost"),
             summary: "Change a host",
-            about: "Fields that are not sent stay as they are. After a repair, set `on_maintenance` to false: \
-                    nothing else does.",
+            about: "Fields that are not sent stay as they are. After a repair, set `on_maintenance` to false; Tachi \
+                never does that.",
             body: Some(Sent {
                 schema: schemas::body::<HostChange>,
                 examples: || json!({"back": {"value": {"host": {"on_maintenance": false}}}}),
             }),
             success: Success::One(200, "host", "Host", &[]),
-            refusals: &[NO_HOST, (409, NAME_TAKEN)],
+            refusals: &[NO_HOST, (409, NAME_IN_USE)],
             ..plain()
         },
         Operation {
             method: Method::DELETE,
             id: Cow::Borrowed("deleteHost"),
-            summary: "Take a host out of its segment",
+            summary: "Remove a host from its segment",
             refusals: &[
                 NO_HOST,
                 (
                     409,
-                    "A notification about one of the segment's hosts is being worked on.",
+                    "A notification about a host of the segment is being processed.",
                 ),
             ],
             ..plain()

@@ -188,7 +188,7 @@ fn reasons_read_as_clients_know_them() {
     }
 }
 
-/// Whether a schema's pattern and lengths let a text through.
+/// True if a schema's pattern and lengths accept a text.
 fn schema_takes(rule: &impl Rule, text: &str) -> bool {
     let schema = rule.schema();
     let matches = |pattern: &Value| {
@@ -210,7 +210,7 @@ fn schema_takes(rule: &impl Rule, text: &str) -> bool {
 }
 
 #[test]
-fn schemas_say_what_is_checked() {
+fn schemas_match_the_checks() {
     let mut texts: Vec<String> = [
         "",
         "a",
@@ -274,7 +274,7 @@ fn every_character_is_printable_to_the_code_and_to_the_pattern() {
     let schema = Description.schema();
     let pattern = regex::Regex::new(schema["pattern"].as_str().unwrap()).unwrap();
     let beyond = regex::Regex::new(schema["not"]["pattern"].as_str().unwrap()).unwrap();
-    // The two tables of characters may be a Unicode version apart; then what is new in one is unassigned in the other.
+    // The two tables of characters may differ by a Unicode version; new characters of one are then unassigned in the other.
     let unassigned = regex::Regex::new(r"\p{Cn}").unwrap();
     let mut differ = Vec::new();
     let mut buffer = [0; 4];

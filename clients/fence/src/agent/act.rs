@@ -46,7 +46,7 @@ impl AgentOutput<'_> {
         }
     }
 
-    pub(super) fn complain(&mut self, text: &str) {
+    pub(super) fn print_error(&mut self, text: &str) {
         let _ = writeln!(self.err, "{text}");
     }
 
@@ -75,7 +75,7 @@ pub(super) async fn off(
             DONE
         }
         Err(why) => {
-            out.complain(&why);
+            out.print_error(&why);
             FAILED
         }
     }
@@ -98,7 +98,7 @@ pub(super) async fn on(
             DONE
         }
         Err(why) => {
-            out.complain(&why);
+            out.print_error(&why);
             FAILED
         }
     }
@@ -113,11 +113,11 @@ pub(super) async fn reboot(
 ) -> u8 {
     sleep(polls.delay).await;
     if let Err(why) = make_off(device, plug, polls, out).await {
-        out.complain(&why);
+        out.print_error(&why);
         return FAILED;
     }
     if let Err(why) = make_on(device, plug, polls, out).await {
-        out.complain(&format!("{why} (it is off, which is what counts)"));
+        out.print_error(&format!("{why} (the host is off, so it is fenced)"));
     }
     out.print("Success: Rebooted");
     DONE
@@ -136,15 +136,15 @@ pub(super) async fn status(device: &dyn Device, plug: &Plug, out: &mut AgentOutp
                 OFF
             }
             Power::Unknown => {
-                out.complain(&format!(
-                    "Failed: {} says {:?}, which is neither on nor off",
+                out.print_error(&format!(
+                    "Failed: {} reads {:?}, which is neither on nor off",
                     reading.device, reading.raw
                 ));
                 FAILED
             }
         },
         Err(error) => {
-            out.complain(&failed(&error));
+            out.print_error(&failed(&error));
             FAILED
         }
     }
@@ -269,9 +269,9 @@ mod tests {
     #[derive(Debug, Default)]
     struct Fake {
         /// `on`, `off`, `?` (unknown), `!` (transient fault), `x` (permanent fault).
-        says: Mutex<Vec<&'static str>>,
+        readings: Mutex<Vec<&'static str>>,
         /// Scripted results of commands; `ok` once the script is used up.
-        takes: Mutex<Vec<&'static str>>,
+        results: Mutex<Vec<&'static str>>,
         did: Mutex<Vec<(&'static str, Duration)>>,
         began: Mutex<Option<Instant>>,
     }
@@ -282,14 +282,14 @@ mod tests {
         } else {
             FaultClass::Transient
         };
-        fault(class, None, word == "lost", format!("it said {word}"))
+        fault(class, None, word == "lost", format!("device error {word}"))
     }
 
     impl Fake {
-        fn new(says: &[&'static str], takes: &[&'static str]) -> Self {
+        fn new(readings: &[&'static str], results: &[&'static str]) -> Self {
             let fake = Self::default();
-            *fake.says.lock().unwrap() = says.to_vec();
-            *fake.takes.lock().unwrap() = takes.to_vec();
+            *fake.readings.lock().unwrap() = readings.to_vec();
+            *fake.results.lock().unwrap() = results.to_vec();
             *fake.began.lock().unwrap() = Some(Instant::now());
             fake
         }
@@ -309,8 +309,8 @@ mod tests {
 
         fn take(&self, what: &'static str) -> Result<(), CallError> {
             self.note(what);
-            let mut takes = self.takes.lock().unwrap();
-            match if takes.is_empty() { "ok" } else { takes.remove(0) } {
+            let mut left = self.results.lock().unwrap();
+            match if left.is_empty() { "ok" } else { left.remove(0) } {
                 "ok" => Ok(()),
                 word => Err(broken(word)),
             }
@@ -333,8 +333,8 @@ mod tests {
 
         async fn read_power(&self, _plug: &Plug) -> Result<PowerReading, CallError> {
             self.note("read");
-            let mut says = self.says.lock().unwrap();
-            let word = if says.len() > 1 { says.remove(0) } else { says[0] };
+            let mut left = self.readings.lock().unwrap();
+            let word = if left.len() > 1 { left.remove(0) } else { left[0] };
             let power = match word {
                 "on" => Power::On,
                 "off" => Power::Off,
@@ -360,7 +360,7 @@ mod tests {
         }
     }
 
-    const PATIENCE: PollSchedule = PollSchedule {
+    const POLLS: PollSchedule = PollSchedule {
         power: Duration::from_secs(20),
         wait: Duration::from_secs(2),
         poll: Duration::from_secs(1),
@@ -369,7 +369,7 @@ mod tests {
 
     async fn act(action: &str, fake: &Fake, polls: PollSchedule) -> (u8, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut voice = AgentOutput {
+        let mut output = AgentOutput {
             out: &mut out,
             err: &mut err,
             quiet: false,
@@ -377,10 +377,10 @@ mod tests {
         };
         let plug = Plug::new("c1", None).unwrap();
         let code = match action {
-            "off" => off(fake, &plug, polls, &mut voice).await,
-            "on" => on(fake, &plug, polls, &mut voice).await,
-            "reboot" => reboot(fake, &plug, polls, &mut voice).await,
-            _ => status(fake, &plug, &mut voice).await,
+            "off" => off(fake, &plug, polls, &mut output).await,
+            "on" => on(fake, &plug, polls, &mut output).await,
+            "reboot" => reboot(fake, &plug, polls, &mut output).await,
+            _ => status(fake, &plug, &mut output).await,
         };
         (
             code,
@@ -443,7 +443,7 @@ mod tests {
         ("never clear", "off", &["?"], &[], FAILED, "", &["off", "off"]),
         ("row 5: wrong password", "off", &["x"], &[], FAILED, "", &[]),
         (
-            "row 6: nobody there",
+            "row 6: no answer",
             "off",
             &["!"],
             &["!"],
@@ -528,15 +528,15 @@ mod tests {
         ("status on", "status", &["on"], &[], DONE, "Status: ON\n", &[]),
         ("status off", "status", &["off"], &[], OFF, "Status: OFF\n", &[]),
         ("status unknown", "status", &["?"], &[], FAILED, "", &[]),
-        ("status of nobody", "status", &["!"], &[], FAILED, "", &[]),
+        ("status without an answer", "status", &["!"], &[], FAILED, "", &[]),
     ];
 
     #[tokio::test(start_paused = true)]
-    async fn every_action_ends_as_the_contract_has_it() {
-        for &(case, action, says, takes, code, said, commands) in CASES {
-            let fake = Fake::new(says, takes);
-            let (got, out, err) = act(action, &fake, PATIENCE).await;
-            assert_eq!((got, out.as_str()), (code, said), "{case}: {err}");
+    async fn every_action_follows_the_contract() {
+        for &(case, action, readings, results, code, expected, commands) in CASES {
+            let fake = Fake::new(readings, results);
+            let (got, out, err) = act(action, &fake, POLLS).await;
+            assert_eq!((got, out.as_str()), (code, expected), "{case}: {err}");
             let given = fake.commands();
             if case.starts_with("row 6") {
                 assert!(
@@ -555,10 +555,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_patience_is_the_given_one() {
+    async fn the_given_timeout_and_delay_apply() {
         let fake = Fake::new(&["on"], &[]);
         let begun = Instant::now();
-        let (code, _, err) = act("off", &fake, PATIENCE).await;
+        let (code, _, err) = act("off", &fake, POLLS).await;
         assert_eq!(
             (code, err.as_str()),
             (FAILED, "Failed: Timed out waiting to power OFF\n")
@@ -570,7 +570,7 @@ mod tests {
         );
         let delayed = PollSchedule {
             delay: Duration::from_secs(7),
-            ..PATIENCE
+            ..POLLS
         };
         let fake = Fake::new(&["off"], &[]);
         act("off", &fake, delayed).await;
@@ -585,10 +585,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_time_out_it_waits_until_it_is_killed() {
+    async fn without_a_timeout_it_waits_until_it_is_killed() {
         let endless = PollSchedule {
             power: Duration::ZERO,
-            ..PATIENCE
+            ..POLLS
         };
         let fake = Fake::new(&["on"], &[]);
         let outcome = tokio::time::timeout(Duration::from_hours(1), act("off", &fake, endless)).await;

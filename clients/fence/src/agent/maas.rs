@@ -9,7 +9,7 @@ use tachi_engine::ports::CallError;
 
 use super::act::{self, DONE, FAILED};
 use super::metadata::{self, AgentDescription};
-use super::{AgentOutput, Form, Invocation, Param, Parameters, Wrong, given, patience};
+use super::{AgentOutput, Form, Invocation, Param, Parameters, Wrong, given, poll_schedule};
 use crate::child::{self, Call};
 use crate::credential::Source;
 use crate::device::{Device as _, Plug};
@@ -18,8 +18,8 @@ use crate::maas::{Maas, MaasOptions};
 pub(super) const ABOUT: AgentDescription = AgentDescription {
     name: "fence_maas",
     short: "Fence agent for MAAS",
-    long: "fence_maas powers hosts off and on through MAAS, and says \"off\" only after the host's power controller has \
-           said so twice in a row. Hosts are found by their short names, so one device serves them all.",
+    long: "fence_maas powers hosts off and on through MAAS, and reports off only after two consecutive off readings \
+        of the host's power controller. It finds hosts by their short names, so one device serves all of them.",
 };
 
 const OWN: [Param; 8] = [
@@ -45,32 +45,29 @@ const OWN: [Param; 8] = [
     },
     Param::text(
         "api_key_file",
-        "File with the API key, readable by its owner and group alone",
+        "File with the API key, readable by its owner and group only",
     ),
     Param::text(
         "ca_file",
-        "PEM file with the authorities to trust instead of the system's",
+        "PEM file of certificate authorities, replacing the system's",
     ),
     Param {
         form: Form::Flag,
         default: Some("0"),
-        ..Param::text(
-            "allow_http",
-            "Accept an address that is neither https nor on this machine",
-        )
+        ..Param::text("allow_http", "Accept an http address on another machine")
     },
     Param {
         form: Form::Flag,
         default: Some("0"),
-        ..Param::text(
-            "by_system_id",
-            "The plug is MAAS's system id and not a host's name",
-        )
+        ..Param::text("by_system_id", "The plug is a MAAS system id, not a host name")
     },
     Param {
         aliases: &["login"],
         short: Some('l'),
-        ..Param::text("username", "Accepted and ignored: the API key says who we are")
+        ..Param::text(
+            "username",
+            "Accepted and ignored: the API key identifies the user",
+        )
     },
 ];
 
@@ -82,7 +79,7 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
     let params = params();
     let given = given(&mut invocation, &params);
     let by_pacemaker = invocation.by_pacemaker;
-    let mut voice = AgentOutput {
+    let mut output = AgentOutput {
         out: invocation.out,
         err: invocation.err,
         quiet: false,
@@ -91,18 +88,18 @@ pub(super) async fn run(mut invocation: Invocation<'_>) -> u8 {
     let given = match given {
         Ok(given) => given,
         Err(why) => {
-            voice.complain(&format!("Failed: {why}"));
+            output.print_error(&format!("Failed: {why}"));
             return FAILED;
         }
     };
-    voice.verbose = given.flag("verbose").unwrap_or_default();
+    output.verbose = given.flag("verbose").unwrap_or_default();
     for warning in &given.warnings {
-        voice.complain(&format!("Warning: {warning}"));
+        output.print_error(&format!("Warning: {warning}"));
     }
-    match answer(&given, &params, by_pacemaker, &mut voice).await {
+    match answer(&given, &params, by_pacemaker, &mut output).await {
         Ok(code) => code,
         Err(why) => {
-            voice.complain(&format!("Failed: {why}"));
+            output.print_error(&format!("Failed: {why}"));
             FAILED
         }
     }
@@ -112,25 +109,25 @@ async fn answer(
     given: &Parameters,
     params: &[Param],
     by_pacemaker: bool,
-    voice: &mut AgentOutput<'_>,
+    output: &mut AgentOutput<'_>,
 ) -> Result<u8, String> {
     let render = |wrong: Wrong| wrong.to_string();
     let action = given.text("action").unwrap_or("reboot").to_ascii_lowercase();
     let help = given.flag("help").unwrap_or_default() || action == "manpage";
     // Actions that describe the agent need no parameters.
     if help {
-        voice.print(metadata::help(&ABOUT, params).trim_end());
+        output.print(metadata::help(&ABOUT, params).trim_end());
         return Ok(DONE);
     }
     if given.flag("version").unwrap_or_default() {
-        voice.print(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
+        output.print(&format!("{} {}", ABOUT.name, env!("CARGO_PKG_VERSION")));
         return Ok(DONE);
     }
     if matches!(action.as_str(), "metadata" | "meta-data") {
-        voice.print(metadata::xml(&ABOUT, params).trim_end());
+        output.print(metadata::xml(&ABOUT, params).trim_end());
         return Ok(DONE);
     }
-    voice.quiet = given.flag("quiet").unwrap_or_default();
+    output.quiet = given.flag("quiet").unwrap_or_default();
     given.check(params).map_err(render)?;
     given.complete(params).map_err(render)?;
     let maas = maas(given, params).await?;
@@ -142,16 +139,16 @@ async fn answer(
             }
             Ok(DONE)
         }
-        "monitor" => monitor(&maas, given, voice).await,
-        "list" | "list-status" => list(&maas, action == "list-status", voice).await,
+        "monitor" => monitor(&maas, given, output).await,
+        "list" | "list-status" => list(&maas, action == "list-status", output).await,
         action => {
             let plug = plug(given)?;
-            let patience = patience(given, params, by_pacemaker);
+            let polls = poll_schedule(given, params, by_pacemaker);
             Ok(match action {
-                "off" => act::off(&maas, &plug, patience, voice).await,
-                "on" => act::on(&maas, &plug, patience, voice).await,
-                "reboot" => act::reboot(&maas, &plug, patience, voice).await,
-                _ => act::status(&maas, &plug, voice).await,
+                "off" => act::off(&maas, &plug, polls, output).await,
+                "on" => act::on(&maas, &plug, polls, output).await,
+                "reboot" => act::reboot(&maas, &plug, polls, output).await,
+                _ => act::status(&maas, &plug, output).await,
             })
         }
     }
@@ -161,23 +158,23 @@ fn failed(error: &CallError) -> String {
     error.fault.text.clone()
 }
 
-async fn monitor(maas: &Maas, given: &Parameters, voice: &mut AgentOutput<'_>) -> Result<u8, String> {
+async fn monitor(maas: &Maas, given: &Parameters, output: &mut AgentOutput<'_>) -> Result<u8, String> {
     maas.whoami().await.map_err(|error| failed(&error))?;
     if given.text("plug").is_some() {
         let checked = maas.check(&plug(given)?).await.map_err(|error| failed(&error))?;
         for warning in checked.warnings {
-            voice.complain(&format!("Warning: {warning}"));
+            output.print_error(&format!("Warning: {warning}"));
         }
     }
     Ok(DONE)
 }
 
-async fn list(maas: &Maas, with_power: bool, voice: &mut AgentOutput<'_>) -> Result<u8, String> {
+async fn list(maas: &Maas, with_power: bool, output: &mut AgentOutput<'_>) -> Result<u8, String> {
     for (host, system_id, remembered) in maas.machines().await.map_err(|error| failed(&error))? {
         if with_power {
-            voice.print(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
+            output.print(&format!("{host},{system_id},{}", remembered.to_ascii_uppercase()));
         } else {
-            voice.print(&format!("{host},{system_id}"));
+            output.print(&format!("{host},{system_id}"));
         }
     }
     Ok(DONE)
@@ -235,7 +232,10 @@ async fn from_script(script: &str) -> Result<SecretString, String> {
         return Ok(done.stdout.trim().into());
     }
     // The program's output is never printed, because it may be the key.
-    Err(format!("{script} ended with {:?} and gave no API key", done.code))
+    Err(format!(
+        "{script} exited with {:?} and printed no API key",
+        done.code
+    ))
 }
 
 #[cfg(test)]
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_wrong_ends_with_1_and_is_said() {
+    async fn errors_exit_with_1_and_a_message() {
         const KEY: &str = "url=https://maas.example/MAAS\npassword=a:b:c\n";
         for (case, args, input, want) in [
             ("nothing", &[][..], String::new(), "you have to enter url"),
@@ -305,13 +305,13 @@ mod tests {
                 "no such option",
                 &["--explode"],
                 String::new(),
-                "there is no option \"--explode\"",
+                "unknown option \"--explode\"",
             ),
             (
                 "a key for all to see",
                 &["--password=a:b:c"],
                 String::new(),
-                "everybody can read a command line",
+                "other users can read the command line",
             ),
             (
                 "http",
@@ -323,7 +323,7 @@ mod tests {
                 "a hostile plug",
                 &[],
                 format!("{KEY}plug=-o on\n"),
-                "would be taken for an option",
+                "would be parsed as an option",
             ),
             (
                 "no such file",
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_only_looked_at_asks_nobody() {
+    async fn validation_sends_no_request() {
         let input = "url=https://192.0.2.1/MAAS\npassword=a:b:c\naction=validate-all\n";
         assert_eq!(ask(&[], input).await.0, DONE);
         let (code, out, _) = ask(&["--help"], "").await;

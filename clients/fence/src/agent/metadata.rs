@@ -122,7 +122,7 @@ fn escaped(text: &str) -> String {
 pub(super) fn help(about: &AgentDescription, params: &[Param]) -> String {
     let mut text = format!("{}: {}\n\n{}\n\n", about.name, about.short, about.long);
     text.push_str(
-        "Without options the parameters are read from standard input, one name=value a line.\n\nOptions:\n",
+        "Without options, the agent reads parameters from standard input, one name=value per line.\n\nOptions:\n",
     );
     for param in params {
         let short = param.short.map(|short| format!("-{short}, ")).unwrap_or_default();

@@ -55,15 +55,15 @@ impl Param {
 /// An error in the parameters.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(super) enum Wrong {
-    #[error("there is no option {option:?}")]
+    #[error("unknown option {option:?}")]
     Option { option: String },
     #[error("{name} needs a value")]
     Value { name: String },
     #[error(
-        "{name} is a secret and everybody can read a command line: use standard input, {name}_script or a file"
+        "{name} is a secret, and other users can read the command line; use standard input, {name}_script or a file"
     )]
     Secret { name: &'static str },
-    #[error("{name} is {value:?}; it has to be {want}")]
+    #[error("{name} is {value:?}; it must be {want}")]
     Form {
         name: &'static str,
         value: String,
@@ -93,7 +93,7 @@ impl Parameters {
             }
             let Some((name, value)) = line.split_once('=') else {
                 given.warnings.push(format!(
-                    "a line of the input has no `=` in it ({} characters)",
+                    "an input line without `=` was ignored ({} characters)",
                     line.len()
                 ));
                 continue;
@@ -102,9 +102,7 @@ impl Parameters {
             let Some(param) = params.iter().find(|param| param.is(&name)) else {
                 // Pacemaker sends these with every call.
                 if name != "nodename" && !name.starts_with("pcmk_") && !name.starts_with("CRM_meta_") {
-                    given
-                        .warnings
-                        .push(format!("the parameter {name:?} is not known and ignored"));
+                    given.warnings.push(format!("ignored unknown parameter {name:?}"));
                 }
                 continue;
             };
@@ -301,7 +299,7 @@ mod tests {
     ];
 
     #[test]
-    fn the_input_is_read_as_the_contract_has_it() {
+    fn the_input_is_parsed_as_the_contract_requires() {
         // (case, input, name, value)
         for (case, input, name, want) in [
             ("plain", "plug=c1\n", "plug", Some("c1")),
@@ -341,14 +339,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_ignored_with_a_word() {
+    fn unknown_parameters_are_ignored_with_a_warning() {
         let input = "nodename=c1\npcmk_host_map=a:b\nCRM_meta_timeout=20\nnonsense=word-of-the-fixture\nno equals sign\n";
         let given = Parameters::from_input(input, PARAMS);
         assert_eq!(
             given.warnings,
             [
-                "the parameter \"nonsense\" is not known and ignored",
-                "a line of the input has no `=` in it (14 characters)"
+                "ignored unknown parameter \"nonsense\"",
+                "an input line without `=` was ignored (14 characters)"
             ]
         );
     }
@@ -412,10 +410,10 @@ mod tests {
             );
         }
         for (args, want) in [
-            (&["--nonsense=word"][..], "there is no option \"--nonsense\""),
-            (&["-x"], "there is no option \"-x\""),
-            (&["off"], "there is no option \"off\""),
-            (&["-"], "there is no option \"-\""),
+            (&["--nonsense=word"][..], "unknown option \"--nonsense\""),
+            (&["-x"], "unknown option \"-x\""),
+            (&["off"], "unknown option \"off\""),
+            (&["-"], "unknown option \"-\""),
             (&["--plug"], "--plug needs a value"),
         ] {
             assert_eq!(parse(args).unwrap_err().to_string(), want, "{args:?}");
@@ -436,7 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_to_be_there_is_named() {
+    fn a_missing_parameter_is_named() {
         let given = Parameters::from_input("url=\n", PARAMS);
         assert_eq!(given.complete(PARAMS), Err(Wrong::Missing { name: "url" }));
         assert!(Parameters::from_input("url=x\n", PARAMS).complete(PARAMS).is_ok());
@@ -445,7 +443,7 @@ mod tests {
             .unwrap_err();
         assert_eq!(
             wrong.to_string(),
-            "action is \"explode\"; it has to be one of on, off"
+            "action is \"explode\"; it must be one of on, off"
         );
         assert!(
             Parameters::from_input("action=OFF\n", PARAMS)

@@ -65,8 +65,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_that_stay_are_told_from_those_that_may_pass() {
-        for (said, want) in [
+    fn permanent_failures_are_distinguished_from_transient_ones() {
+        for (text, want) in [
             (
                 "ERROR: Failed: You have to enter fence address",
                 FaultClass::Permanent,
@@ -81,13 +81,13 @@ mod tests {
             ("Connection timed out", FaultClass::Transient),
             ("", FaultClass::Transient),
         ] {
-            assert_eq!(class(said), want, "{said:?}");
+            assert_eq!(class(text), want, "{text:?}");
         }
     }
 
     #[test]
     fn the_last_status_counts() {
-        for (said, want) in [
+        for (text, want) in [
             ("Status: ON\n", Some(Power::On)),
             ("status: off\r\n", Some(Power::Off)),
             ("Status: ON\nStatus: OFF\n", Some(Power::Off)),
@@ -95,7 +95,7 @@ mod tests {
             ("Success\n", None),
             ("", None),
         ] {
-            assert_eq!(status(said), want, "{said:?}");
+            assert_eq!(status(text), want, "{text:?}");
         }
     }
 }

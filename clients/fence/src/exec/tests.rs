@@ -29,7 +29,7 @@ fn plug() -> Plug {
 }
 
 #[tokio::test]
-async fn an_agent_is_told_everything_on_its_input() {
+async fn an_agent_gets_everything_on_its_input() {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("seen").display().to_string();
     let agent = scripted(
@@ -55,7 +55,7 @@ async fn an_agent_is_told_everything_on_its_input() {
 
 /// Covers I6.
 #[tokio::test]
-async fn the_exit_code_counts_and_output_that_contradicts_it_makes_it_unknown() {
+async fn the_exit_code_decides_and_contradicting_output_makes_it_unknown() {
     for (script, want) in [
         ("exit 0", Some(Power::On)),
         ("exit 2", Some(Power::Unknown)),
@@ -166,7 +166,7 @@ async fn the_self_test_warns_of_agents_that_show_their_password() {
     options.agent = shows.display().to_string();
     let agent = Exec::new(options, Arc::<HandClock>::default()).unwrap();
     let warnings = agent.check(&plug()).await.unwrap().warnings;
-    assert!(warnings[0].contains("shows the password"), "{warnings:?}");
+    assert!(warnings[0].contains("exposes the password"), "{warnings:?}");
 }
 
 /// Covers F3.

@@ -22,45 +22,41 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
         FaultClass::Permanent,
         "the password is wrong",
     ),
-    (
-        "unauthorized name",
-        FaultClass::Permanent,
-        "there is no such user",
-    ),
+    ("unauthorized name", FaultClass::Permanent, "unknown user"),
     (
         "invalid role",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "unauthorized role",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "invalid authentication algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "invalid integrity algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "invalid confidentiality algorithm",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "no matching cipher suite",
         FaultClass::Permanent,
-        "the BMC does not know this cipher suite: set cipher_suite",
+        "the BMC does not support this cipher suite: set cipher_suite",
     ),
     (
         "set session privilege level to",
         FaultClass::Permanent,
-        "the user may not have this level",
+        "the user lacks this privilege level",
     ),
     (
         "insufficient resources to create a session",
@@ -70,7 +66,7 @@ const REFUSALS: &[(&str, FaultClass, &str)] = &[
     (
         "address lookup for",
         FaultClass::Transient,
-        "its name has no address",
+        "the host name cannot be resolved",
     ),
     (
         "get auth capabilities error",
@@ -98,14 +94,14 @@ pub(super) fn why(stderr: &str) -> FailureCause {
             return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
-                advice: Some("the user may not switch the power"),
+                advice: Some("the user lacks the privilege to switch the power"),
             };
         }
         if line.contains("invalid command") {
             return FailureCause {
                 class: FaultClass::Permanent,
                 in_session,
-                advice: Some("the BMC cannot do this"),
+                advice: Some("the BMC does not support this command"),
             };
         }
     }
@@ -180,8 +176,8 @@ mod tests {
 
     /// Covers I6.
     #[test]
-    fn only_clear_words_are_on_or_off() {
-        for (said, want) in [
+    fn only_unambiguous_texts_are_on_or_off() {
+        for (sample, want) in [
             ("Chassis Power is on\n", Power::On),
             ("Chassis Power is off\n", Power::Off),
             ("noise\r\n  chassis power is OFF \r\n", Power::Off),
@@ -193,7 +189,7 @@ mod tests {
             ("", Power::Unknown),
             ("off", Power::Unknown),
         ] {
-            assert_eq!(power(said), want, "{said:?}");
+            assert_eq!(power(sample), want, "{sample:?}");
         }
     }
 
@@ -203,7 +199,7 @@ mod tests {
         const NOISE: &str = "Get HPM.x Capabilities request failed, compcode = d4\n\
             Invalid completion code received: Insufficient privilege level\n";
         let (permanent, transient) = (FaultClass::Permanent, FaultClass::Transient);
-        for (case, said, class, in_session) in [
+        for (case, sample, class, in_session) in [
             (
                 "row 5: password",
                 format!("> RAKP 2 HMAC is invalid\n{LOST}"),
@@ -225,7 +221,7 @@ mod tests {
                 false,
             ),
             (
-                "row 6: nobody there",
+                "row 6: no answer",
                 format!(
                     "Get Auth Capabilities error\nError issuing Get Channel Authentication Capabilities request\n{LOST}"
                 ),
@@ -262,14 +258,14 @@ mod tests {
             ),
             ("nothing", String::new(), transient, true),
         ] {
-            let why = why(&said);
+            let why = why(&sample);
             assert_eq!((why.class, why.in_session), (class, in_session), "{case}");
         }
     }
 
     #[test]
     fn noise_is_left_out() {
-        let said = "Loading IANA PEN Registry...\n> RAKP 2 HMAC is invalid\nError: x\n";
-        assert_eq!(without_noise(said), "> RAKP 2 HMAC is invalid; Error: x");
+        let sample = "Loading IANA PEN Registry...\n> RAKP 2 HMAC is invalid\nError: x\n";
+        assert_eq!(without_noise(sample), "> RAKP 2 HMAC is invalid; Error: x");
     }
 }

@@ -24,7 +24,7 @@ fn plug() -> Plug {
 }
 
 #[tokio::test]
-async fn the_tool_is_asked_as_an_operator_and_gets_the_password_on_its_input() {
+async fn the_tool_runs_with_operator_privilege_and_gets_the_password_on_its_input() {
     let folder = tempfile::tempdir().unwrap();
     let seen = folder.path().join("seen").display().to_string();
     let bmc = scripted(
@@ -71,7 +71,7 @@ async fn what_is_not_clearly_off_is_unknown() {
 }
 
 #[tokio::test]
-async fn a_command_is_taken_only_when_the_tool_says_so() {
+async fn a_command_is_accepted_only_if_the_tool_confirms_it() {
     let lost = "echo 'Error: Unable to establish IPMI v2 / RMCP+ session' >&2; exit 1";
     // (case, script, class and maybe_done of the fault)
     let cases = [

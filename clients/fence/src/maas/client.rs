@@ -89,8 +89,8 @@ impl std::fmt::Debug for Client {
 /// True for the first client of this address in the process: an engine, its devices' tests and the doctor command
 /// create many.
 fn is_new(base: &Url) -> bool {
-    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-    let mut logged = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    static LOGGED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut logged = LOGGED.lock().unwrap_or_else(PoisonError::into_inner);
     logged.insert(base.to_string())
 }
 
@@ -223,7 +223,7 @@ impl Client {
         if status.is_success() {
             let body = read(response).await.map_err(|why| {
                 let maybe_done = request.effect == Effect::Command;
-                let text = format!("{line} was answered {status}, but the answer broke off: {why}");
+                let text = format!("{line} returned {status}, but the body is incomplete: {why}");
                 fault(FaultClass::Transient, Some(status.as_u16()), maybe_done, text)
             })?;
             return Ok(Answer {
@@ -276,7 +276,7 @@ impl Client {
         let skew = self.skew();
         let body = read(response).await.unwrap_or_default();
         let mut text = format!(
-            "{line} was answered {} {}",
+            "{line} returned {} {}",
             status.as_u16(),
             status.canonical_reason().unwrap_or("")
         );
@@ -315,7 +315,7 @@ impl Answer {
     /// restart.
     pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, CallError> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            let text = format!("{} was answered with nonsense: {error}", self.line);
+            let text = format!("{} returned an invalid body: {error}", self.line);
             fault(FaultClass::Transient, Some(200), false, text)
         })
     }
@@ -327,7 +327,7 @@ impl Answer {
             return Ok(None);
         }
         serde_json::from_slice(&self.body).map_err(|error| {
-            let text = format!("{} was answered with nonsense: {error}", self.line);
+            let text = format!("{} returned an invalid body: {error}", self.line);
             fault(FaultClass::Transient, Some(200), true, text)
         })
     }

@@ -91,7 +91,7 @@ pub(super) async fn show(client: &Client, system_id: &str) -> Result<Machine, Ca
     let machine: Machine = client.send(&Request::get(&path, &[])).await?.json()?;
     if machine.system_id != system_id {
         let text = format!(
-            "MAAS was asked for machine {system_id} and answered with {}",
+            "the answer to a request for machine {system_id} is about {}",
             machine.system_id
         );
         return Err(fault(FaultClass::Permanent, Some(200), false, text));
@@ -103,7 +103,10 @@ fn checked(client: &Client, machine: Machine) -> Result<Machine, CallError> {
     if is_system_id(&machine.system_id) {
         return Ok(machine);
     }
-    let text = format!("MAAS gave {:?} as a system id", client.clean(&machine.system_id));
+    let text = format!(
+        "MAAS returned {:?} as a system id",
+        client.clean(&machine.system_id)
+    );
     Err(fault(FaultClass::Permanent, Some(200), false, text))
 }
 
@@ -114,7 +117,7 @@ fn short_name(host: &str) -> &str {
 fn choose(machines: Vec<Machine>, host: &str) -> Result<Machine, CallError> {
     let short = short_name(host);
     if short.is_empty() {
-        return Err(CallError::refused(format!("{host:?} is not the name of a host")));
+        return Err(CallError::refused(format!("{host:?} is not a host name")));
     }
     let named: Vec<Machine> = machines
         .into_iter()

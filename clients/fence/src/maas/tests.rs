@@ -12,7 +12,7 @@ use crate::{Fencers, Topology};
 
 mod self_test;
 
-/// Asks for a host by its name, as if its plug were known.
+/// Reads a host by its name, as if its plug were cached.
 struct Fencer;
 
 impl Fencer {
@@ -122,7 +122,7 @@ const OFF: &str = "POST machines/abc/?op=power_off";
 
 /// Covers I6.
 #[tokio::test]
-async fn the_device_is_asked_and_never_the_cache() {
+async fn power_is_read_from_the_device_and_never_from_the_cache() {
     // (the controller's state, the expected power)
     for (state, want) in [
         ("on", Power::On),
@@ -145,7 +145,7 @@ async fn the_device_is_asked_and_never_the_cache() {
 }
 
 #[tokio::test]
-async fn a_system_id_is_remembered_but_an_off_is_believed_only_of_a_machine_just_looked_at() {
+async fn a_system_id_is_cached_but_an_off_counts_only_with_a_recent_check() {
     let state = Arc::new(Mutex::new("on"));
     let said = Arc::clone(&state);
     let fake = Fake::start(answering(QUERY, move || {
@@ -237,7 +237,7 @@ async fn power_off_is_hard_and_looks_first() {
     assert_eq!(pairs[0], ("stop_mode".to_owned(), "hard".to_owned()));
     assert_eq!(pairs[1].0, "comment");
     assert!(pairs[1].1.starts_with("tachi recovery r1 & more: é"));
-    assert_eq!(pairs[1].1.chars().count(), LONGEST_COMMENT);
+    assert_eq!(pairs[1].1.chars().count(), MAX_COMMENT_CHARS);
 }
 
 #[tokio::test]
@@ -480,9 +480,7 @@ async fn a_lost_power_off_may_still_take_effect_and_a_lost_reading_not() {
 /// Covers ROW6.
 #[tokio::test]
 async fn a_refused_connection_did_nothing() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/MAAS", free.local_addr().unwrap());
-    drop(free);
+    let url = format!("http://127.0.0.1:{}/MAAS", tachi_testkit::free_port());
     let clock: Arc<dyn Clock> = Arc::new(HandClock::default());
     let maas = Maas::new(MaasOptions::new(url, KEY.into()), clock).unwrap();
     let fault = Fencer::power_off(&maas, "c1", "r").await.unwrap_err().fault;
@@ -571,7 +569,7 @@ impl std::io::Write for Log {
 }
 
 impl Log {
-    /// Of this thread, until the guard goes.
+    /// Captures the log of this thread until the guard is dropped.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let writer = self.clone();
         tracing_subscriber::fmt()
@@ -588,7 +586,7 @@ impl Log {
 }
 
 #[test]
-fn that_maas_is_without_tls_is_told_once_of_each_address() {
+fn a_maas_without_tls_is_logged_once_per_address() {
     let log = Log::default();
     let _guard = log.listen();
     // Addresses that no other test uses: the set of known addresses belongs to the process.

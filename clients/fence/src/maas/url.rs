@@ -15,22 +15,23 @@ pub(super) fn normalise(text: &str, allow_http: bool) -> Result<Url, SetupError>
     };
     let mut url = Url::parse(trimmed).map_err(|error| wrong("", &error.to_string()))?;
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("", "credentials do not belong into the address"));
+        return Err(wrong("", "the address must not contain credentials"));
     }
     if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("", "an address has no query and no fragment"));
+        return Err(wrong("", "the address must not have a query or a fragment"));
     }
     match url.scheme() {
         "https" => {}
         "http" if allow_http || is_loopback(&url) => {}
         "http" => {
-            let why = "http would show the API key to the network; use https, or set allow_http (maas_allow_http in tachi.conf)";
+            let why = "http would expose the API key on the network; use https, or set allow_http (maas_allow_http in \
+                tachi.conf)";
             return Err(wrong(trimmed, why));
         }
         _ => return Err(wrong(trimmed, "not an http or https address")),
     }
     if !url.has_host() {
-        return Err(wrong(trimmed, "there is no host in it"));
+        return Err(wrong(trimmed, "it has no host"));
     }
     let mut segments: Vec<String> = url
         .path_segments()

@@ -58,10 +58,7 @@ impl Client {
         if answer.body.is_object() {
             return Ok(answer.body);
         }
-        let text = format!(
-            "{} was answered without a JSON object",
-            self.line(&Method::GET, path)
-        );
+        let text = format!("{} returned no JSON object", self.line(&Method::GET, path));
         Err(fault(FaultClass::Transient, Some(200), false, text))
     }
 
@@ -85,7 +82,7 @@ impl Client {
             .map_err(harmless)?;
         let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
         let Some(token) = header("x-auth-token") else {
-            let text = format!("{line} was answered without a token");
+            let text = format!("{line} returned no token");
             return Err(fault(FaultClass::Permanent, Some(201), false, text));
         };
         let path = header(LOCATION.as_str())
@@ -135,7 +132,7 @@ impl Client {
             }
             path = self.next(&response, &method, &line)?;
         }
-        let text = format!("{line} was sent on more than {MAX_REDIRECTS} times");
+        let text = format!("{line} was redirected more than {MAX_REDIRECTS} times");
         Err(fault(FaultClass::Permanent, None, false, text))
     }
 
@@ -219,7 +216,7 @@ impl Client {
             Some(path) if keeps => Ok(path),
             Some(_) | None => {
                 let text = format!(
-                    "{line} was answered {} and sent on to {:?}; only other paths of the same service are followed",
+                    "{line} returned {} with a redirect to {:?}; only redirects within the same service are followed",
                     status.as_u16(),
                     self.scrub.line(location)
                 );
@@ -237,7 +234,7 @@ impl Client {
             .and_then(|value| value.trim().parse::<u64>().ok());
         let body = read(response).await.unwrap_or_default();
         let mut text = format!(
-            "{line} was answered {} {}",
+            "{line} returned {} {}",
             status.as_u16(),
             status.canonical_reason().unwrap_or("")
         );
@@ -324,7 +321,7 @@ async fn answer(response: Response, method: &Method, line: &str) -> Result<Answe
         // The status alone decides the result of a command.
         Err(_) if *method != Method::GET => Vec::new(),
         Err(why) => {
-            let text = format!("{line} was answered {status}, but the answer broke off: {why}");
+            let text = format!("{line} returned {status}, but the body is incomplete: {why}");
             return Err(fault(FaultClass::Transient, Some(status), false, text));
         }
     };
@@ -332,7 +329,7 @@ async fn answer(response: Response, method: &Method, line: &str) -> Result<Answe
         Ok(body) => body,
         Err(_) if *method != Method::GET => Value::Null,
         Err(error) => {
-            let text = format!("{line} was answered with nonsense: {error}");
+            let text = format!("{line} returned an invalid body: {error}");
             return Err(fault(FaultClass::Transient, Some(status), false, text));
         }
     };

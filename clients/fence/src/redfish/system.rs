@@ -31,7 +31,7 @@ pub(super) async fn find(client: &Client, login: &Login, plug: &Plug) -> Result<
             [] => Err(refused(client, plug, "no system")),
             several => {
                 let what = format!(
-                    "{} systems and it is not said which one is the host's: {}",
+                    "{} systems, and the host's system is not configured: {}",
                     several.len(),
                     several.join(", ")
                 );
@@ -90,7 +90,7 @@ async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallErro
     let systems = root.pointer("/Systems/@odata.id").and_then(Value::as_str);
     let mut page = systems
         .and_then(|link| client.own_path(link))
-        .ok_or_else(|| broken("there are no systems here"))?;
+        .ok_or_else(|| broken("the service has no systems"))?;
     let mut found = Vec::new();
     loop {
         let list = client.get(login, &page).await?;
@@ -104,7 +104,7 @@ async fn members(client: &Client, login: &Login) -> Result<Vec<String>, CallErro
             found.push(path);
         }
         if found.len() > MAX_SYSTEMS {
-            return Err(broken("there are too many systems here"));
+            return Err(broken("the service has too many systems"));
         }
         match list.get("Members@odata.nextLink").and_then(Value::as_str) {
             None => return Ok(found),
@@ -175,7 +175,7 @@ impl System {
             .and_then(Value::as_str);
         target.and_then(|link| client.own_path(link)).ok_or_else(|| {
             let text = format!(
-                "redfish {}: the system {} has no action to reset it",
+                "redfish {}: system {} has no reset action",
                 client.authority(),
                 self.path
             );
@@ -209,14 +209,14 @@ impl System {
             return wanted
                 .first()
                 .copied()
-                .ok_or_else(|| CallError::refused("no reset is wanted"));
+                .ok_or_else(|| CallError::refused("no reset type was requested"));
         };
         let found = wanted
             .iter()
             .find(|word| listed.iter().any(|listed| listed == *word));
         found.copied().ok_or_else(|| {
             let text = format!(
-                "redfish {}: the system {} takes none of {}, only {}",
+                "redfish {}: system {} supports none of {}, only {}",
                 client.authority(),
                 self.path,
                 wanted.join(", "),

@@ -17,7 +17,7 @@ struct Seen {
 }
 
 type Answer = Box<dyn Fn() -> Reply + Send + Sync>;
-/// Class and `maybe_done` of the fault, if there is to be one.
+/// Class and `maybe_done` of the expected fault, if any.
 type Want = Option<(FaultClass, bool)>;
 
 /// A service with one system, `1`, unless the script differs.
@@ -137,7 +137,7 @@ async fn the_one_system_of_a_service_is_found_once_and_read_each_time() {
 }
 
 #[tokio::test]
-async fn a_system_of_several_is_chosen_by_what_was_said_and_never_guessed() {
+async fn a_system_of_several_is_chosen_by_configuration_and_never_guessed() {
     // (configuration, systems, the chosen one or a part of the refusal)
     type Case = (
         Option<&'static str>,
@@ -147,7 +147,7 @@ async fn a_system_of_several_is_chosen_by_what_was_said_and_never_guessed() {
     let cases: [Case; 12] = [
         (None, &["1"], Ok("1")),
         (None, &[], Err("has no system")),
-        (None, &["1", "2"], Err("2 systems and it is not said")),
+        (None, &["1", "2"], Err("2 systems, and")),
         (Some("2"), &["1", "2", "3"], Ok("2")),
         (Some("SN2"), &["1", "2", "3"], Ok("2")),
         (Some("aaaa-3"), &["1", "2", "3"], Ok("3")),
@@ -263,7 +263,7 @@ async fn power_off_is_forced_and_power_on_is_plain() {
     );
 }
 
-/// A service of one system that is as this file shows it, and answers `info` for its `ActionInfo`.
+/// A service with one system from this file, and `info` as the answer for its `ActionInfo`.
 async fn blade(shown: &'static str, info: Option<(u16, String)>) -> Fake {
     let system: Value = serde_json::from_str(shown).unwrap();
     Fake::start(move |seen| match seen.line.as_str() {
@@ -286,12 +286,12 @@ const ACTION_INFO: &str = include_str!("../../tests/cases/action-info.json");
 const SHIPPED: &str = include_str!("../../tests/cases/shipped-serial.json");
 
 #[tokio::test]
-async fn what_would_refuse_a_power_off_is_known_before_it_is_needed() {
+async fn obstacles_to_a_power_off_are_found_in_advance() {
     let none = NO_FORCE_OFF.replace("#ComputerSystem.Reset", "#Other.Reset");
     let bare: &'static str = Box::leak(none.into_boxed_str());
     for (case, shown, part) in [
-        ("no ForceOff", NO_FORCE_OFF, Some("takes none of ForceOff")),
-        ("no reset at all", bare, Some("no action to reset it")),
+        ("no ForceOff", NO_FORCE_OFF, Some("supports none of ForceOff")),
+        ("no reset at all", bare, Some("has no reset action")),
         ("ForceOff", SHIPPED, None),
     ] {
         let fake = blade(shown, None).await;
@@ -535,7 +535,7 @@ async fn the_off_of_a_system_that_has_become_another_proves_nothing() {
     assert!(
         fault
             .text
-            .contains("was a and is b: its answer is not about host c1"),
+            .contains("was a and is now b, so the answer is not about host c1"),
         "{}",
         fault.text
     );
@@ -571,7 +571,7 @@ async fn a_system_that_is_gone_is_looked_for_again() {
 }
 
 #[tokio::test]
-async fn a_session_is_begun_used_and_given_back() {
+async fn a_session_is_opened_used_and_closed() {
     let begin = "POST /redfish/v1/SessionService/Sessions";
     for works in [true, false] {
         let fake = Fake::start(move |seen| match seen.line.as_str() {
@@ -670,10 +670,8 @@ async fn a_service_that_hangs_is_left_and_its_command_may_have_been_done() {
 
 /// Covers ROW6.
 #[tokio::test]
-async fn nobody_there_is_transient_and_did_nothing() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+async fn a_refused_connection_is_transient_and_did_nothing() {
+    let url = format!("http://127.0.0.1:{}", tachi_testkit::free_port());
     let mut options = RedfishOptions::new("b", url, "fencer", PASSWORD.into());
     options.trust = Trust::Fingerprint("ab".repeat(32).parse().unwrap());
     let redfish = Redfish::new(options, Arc::<HandClock>::default()).unwrap();
@@ -687,7 +685,7 @@ async fn nobody_there_is_transient_and_did_nothing() {
 }
 
 #[tokio::test]
-async fn nonsense_is_no_reading() {
+async fn an_invalid_body_is_no_reading() {
     for body in ["", "<html>", "[]", "null", "{\"PowerState\":"] {
         let fake = Fake::start(answering(SHOW, move || Reply::With(200, Vec::new(), body.into()))).await;
         let fault = fake.redfish().read_power(&plug(None)).await.unwrap_err().fault;

@@ -24,7 +24,7 @@ pub struct Fingerprint([u8; 32]);
 
 /// A text that is not a fingerprint.
 #[derive(Debug, thiserror::Error)]
-#[error("{text:?} is not a SHA-256 fingerprint: 64 hexadecimal digits, colons between them if you like")]
+#[error("{text:?} is not a SHA-256 fingerprint: 64 hexadecimal digits, with optional colons")]
 pub struct FingerprintError {
     /// The text.
     pub text: String,
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn distrust_is_found_however_deep_it_is_wrapped() {
+    fn a_certificate_error_is_found_at_any_depth() {
         use std::io::Error;
 
         let refused = || rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer);

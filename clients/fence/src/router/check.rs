@@ -95,7 +95,7 @@ impl Report {
             Ok(checked) => {
                 if checked.reading.power == Power::Unknown {
                     let raw = &checked.reading.raw;
-                    self.fault = Some(format!("it does not say whether the host is on or off ({raw:?})"));
+                    self.fault = Some(format!("its reading is neither on nor off ({raw:?})"));
                 }
                 self.power = Some(checked.reading.power);
                 self.raw = checked.reading.raw;
@@ -152,7 +152,7 @@ impl Fencers {
         for host in hosts {
             let resolved = self.resolve(host);
             if resolved.levels.is_empty() && resolved.notes.is_empty() {
-                let why = "no fence device is configured for it, so it cannot be confirmed off";
+                let why = "no fence device is configured for the host, so it cannot be confirmed off";
                 wrong.push(Report::of(host, 0, Some(why.to_owned())));
             }
             for (level, why) in &resolved.notes {
@@ -168,7 +168,7 @@ impl Fencers {
                         None => wanted.push(Report::of(host, *level, None).at(target)),
                         Some(other) => {
                             let why = format!(
-                                "host {other} has the same device and plug: one would be switched off for the other"
+                                "host {other} has the same device and plug, so fencing one would switch off the other"
                             );
                             wrong.push(Report::of(host, *level, Some(why)).at(target));
                         }
@@ -180,7 +180,7 @@ impl Fencers {
     }
 
     async fn look(&self, report: Report) -> Report {
-        match self.whom(&report) {
+        match self.device_of(&report) {
             Ok((device, plug)) => {
                 let _place = self.place(device.as_ref()).await;
                 asked(report, device.as_ref(), &plug).await
@@ -204,7 +204,7 @@ impl Fencers {
         patience: Duration,
         late: impl FnOnce(&Report) + Send,
     ) -> Report {
-        let (device, plug) = match self.whom(&report) {
+        let (device, plug) = match self.device_of(&report) {
             Ok(found) => found,
             Err(error) => return report.seen(Err(error)),
         };
@@ -219,9 +219,9 @@ impl Fencers {
         look.await.strict()
     }
 
-    fn whom(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {
+    fn device_of(&self, report: &Report) -> Result<(Arc<dyn Device>, Plug), CallError> {
         let target = report.target.as_ref();
-        let target = target.ok_or_else(|| CallError::refused("there is no device to ask"))?;
+        let target = target.ok_or_else(|| CallError::refused("there is no device"))?;
         self.device(&report.host, target)
     }
 }

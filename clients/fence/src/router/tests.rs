@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use super::*;
 use crate::device::{Kind, Limits};
 
-/// Takes a second for everything, and counts how many calls are under way.
+/// A device that takes a second for each call, and counts concurrent calls.
 #[derive(Debug, Default)]
 struct Slow {
     endpoint: String,
@@ -106,12 +106,12 @@ impl Bed {
     }
 }
 
-/// Puts a device into the place of the one that would be made.
+/// Replaces the device that would be created.
 fn put(fencers: &Fencers, endpoint: &str) -> Arc<Slow> {
     put_wide(fencers, endpoint, 1)
 }
 
-/// One that bears several calls at once.
+/// A device that supports several concurrent calls.
 fn put_wide(fencers: &Fencers, endpoint: &str, parallel: usize) -> Arc<Slow> {
     let slow = Arc::new(Slow {
         endpoint: endpoint.to_owned(),
@@ -128,7 +128,7 @@ fn target(fencers: &Fencers, host: &str) -> Target {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bmc_is_asked_one_thing_at_a_time_and_another_one_beside_it() {
+async fn a_bmc_gets_one_call_at_a_time_and_other_bmcs_run_in_parallel() {
     let bed = Bed::new();
     let fencers = bed.fencers("{host}.bmc");
     for host in ["c1", "c2"] {
@@ -196,14 +196,14 @@ async fn an_episode_keeps_its_device_when_the_file_changes_until_it_is_dropped()
     let error = fencers.power_off("c1", &old, "r").await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);
     assert!(
-        error.fault.text.contains("not configured for host c1 any more"),
+        error.fault.text.contains("no longer configured for host c1"),
         "{error}"
     );
     assert_eq!(slow.offs.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_check_asks_every_device_within_its_limits_and_tells_what_is_wrong() {
+async fn a_check_tests_every_device_within_its_limits_and_reports_faults() {
     let bed = Bed::new();
     let fencers = bed.fencers("shared.bmc");
     let slow = put(&fencers, "shared.bmc");
@@ -227,7 +227,7 @@ async fn a_check_asks_every_device_within_its_limits_and_tells_what_is_wrong() {
         "{shown:?}"
     );
     assert!(
-        shown[4].2.unwrap().contains("cannot be a host's name"),
+        shown[4].2.unwrap().contains("is not a valid host name"),
         "{shown:?}"
     );
     assert_eq!(
@@ -313,7 +313,7 @@ async fn two_hosts_with_the_same_plug_are_a_fault() {
 }
 
 #[tokio::test]
-async fn a_person_is_a_device_that_says_so() {
+async fn a_manual_device_reports_that_an_operator_is_needed() {
     let text = "[[device]]\nname = \"ops\"\ntype = \"manual\"\n";
     let fencers = Fencers::new(
         Topology::parse("test", text).unwrap(),
@@ -322,5 +322,5 @@ async fn a_person_is_a_device_that_says_so() {
     let target = target(&fencers, "c1");
     let error = fencers.read_power("c1", &target).await.unwrap_err();
     assert_eq!(error.fault.class, FaultClass::Permanent);
-    assert!(error.fault.text.contains("is a person"), "{error}");
+    assert!(error.fault.text.contains("is manual"), "{error}");
 }

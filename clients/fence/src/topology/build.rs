@@ -51,7 +51,7 @@ pub(super) fn how(
 fn secret(at: usize, what: &str, source: &str, found: &mut Findings<'_>) -> Option<SecretString> {
     let loaded = match source.parse::<Source>() {
         Ok(Source::Literal(_)) => {
-            let text = "write file:/path or cred:name; the secret itself stays out of here";
+            let text = "write file:/path or cred:name; this file must not contain the secret itself";
             found.add(at, format!("{what}: {text}"));
             return None;
         }
@@ -89,7 +89,7 @@ fn ipmi(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
         Some((at, _)) => {
             found.add(
                 at,
-                format!("{}: privilege is operator or administrator", fields.what),
+                format!("{}: privilege must be operator or administrator", fields.what),
             );
             Privilege::Operator
         }
@@ -123,7 +123,7 @@ fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<Devi
         trust.push(Trust::Insecure);
     }
     if trust.len() > 1 {
-        let text = "write one of ca_file, fingerprint and insecure";
+        let text = "set only one of ca_file, fingerprint and insecure";
         found.add(at, format!("{}: {text}", fields.what));
     }
     let login = fields.string("login", found);
@@ -131,7 +131,7 @@ fn redfish(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<Devi
         None | Some((_, "basic")) => RedfishLogin::Basic,
         Some((_, "session")) => RedfishLogin::Session,
         Some((at, _)) => {
-            found.add(at, format!("{}: login is basic or session", fields.what));
+            found.add(at, format!("{}: login must be basic or session", fields.what));
             RedfishLogin::Basic
         }
     };
@@ -186,13 +186,14 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
         if value.contains(['\n', '\r', '\0']) {
             found.add(
                 *at,
-                format!("{}: parameter {name} has a line break in it", fields.what),
+                format!("{}: parameter {name} contains a line break", fields.what),
             );
         }
         // Other users can list processes and read the file, so it must not contain a secret.
         if name.contains("passw") || matches!(name.as_str(), "action" | "option" | "plug" | "port") {
-            let text =
-                format!("parameter {name} does not belong here: secrets go into secrets, the plug into plug");
+            let text = format!(
+                "parameter {name} is not allowed here; put secrets into secrets and the plug into plug"
+            );
             found.add(*at, format!("{}: {text}", fields.what));
         }
     }
@@ -216,7 +217,7 @@ fn exec(fields: &mut Fields<'_, '_>, found: &mut Findings<'_>) -> Option<DeviceS
         Some(doubt) if !proves_off => found.add(
             at,
             format!(
-                "{}: {doubt}. An \"off\" of it would prove nothing. If you know that its \"off\" means that the power is off, write \
+                "{}: {doubt}. Its off would not be a fencing proof. If its off does mean that the power is off, set \
                  proves_off = true",
                 fields.what
             ),
@@ -335,7 +336,7 @@ impl DeviceSettings {
 
 /// Parses `host`, `host:port`, `[v6]:port` or a bare v6 address.
 fn host_and_port(text: &str) -> Result<(String, Option<u16>), String> {
-    let wrong = || format!("{text:?} is no address such as bmc.example, 10.0.0.7:623 or [fe80::7]:623");
+    let wrong = || format!("{text:?} is not an address such as bmc.example, 10.0.0.7:623 or [fe80::7]:623");
     let (host, port) = if text.parse::<std::net::IpAddr>().is_ok() {
         (text, None)
     } else if let Some(rest) = text.strip_prefix('[') {

@@ -250,7 +250,7 @@ impl<'t, 'i> Fields<'t, 'i> {
     /// Reports all remaining fields as unknown.
     pub(super) fn end(self, found: &mut Findings<'_>) {
         for (key, value) in &self.left {
-            self.wrong(found, value.span().start, format!("{key} is not known here"));
+            self.wrong(found, value.span().start, format!("unknown field {key}"));
         }
     }
 }

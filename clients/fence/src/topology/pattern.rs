@@ -5,13 +5,13 @@ use std::fmt;
 use regex::Regex;
 
 /// Maximum length of a name, in bytes.
-const LONGEST: usize = 253;
+const MAX_NAME_BYTES: usize = 253;
 
 /// True if a host's name may become part of an address, a plug or a command: no character in it ends a word, starts an
 /// option or refers to another place.
 pub(super) fn is_plain(text: &str) -> bool {
     !text.is_empty()
-        && text.len() <= LONGEST
+        && text.len() <= MAX_NAME_BYTES
         && !text.starts_with(['-', '.'])
         && !text.contains("..")
         && text
@@ -34,10 +34,10 @@ impl Pattern {
             .strip_prefix('/')
             .map(|rest| rest.strip_suffix('/').unwrap_or_default());
         let (source, exact) = match inside {
-            Some("") => return Err(format!("{text:?} is no regular expression between slashes")),
+            Some("") => return Err(format!("{text:?} has no regular expression between its slashes")),
             // The expression has to match the whole name.
             Some(regex) => (format!("^(?:{regex})$"), false),
-            None if text.is_empty() => return Err("an empty pattern admits nothing".into()),
+            None if text.is_empty() => return Err("the pattern is empty".into()),
             None => {
                 let mut source = String::from("^");
                 for c in text.chars() {
@@ -47,7 +47,7 @@ impl Pattern {
                         c if c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_') => {
                             source.push_str(&regex::escape(c.encode_utf8(&mut [0; 4])));
                         }
-                        c => return Err(format!("{text:?} has {c:?} in it, which no host name has")),
+                        c => return Err(format!("{text:?} contains {c:?}, which no host name contains")),
                     }
                 }
                 source.push('$');
@@ -57,7 +57,7 @@ impl Pattern {
         let regex = regex::RegexBuilder::new(&source)
             .size_limit(1 << 20)
             .build()
-            .map_err(|error| format!("{text:?} is no pattern: {error}"))?;
+            .map_err(|error| format!("{text:?} is not a valid pattern: {error}"))?;
         Ok(Self {
             regex: Some(regex),
             exact,
@@ -128,7 +128,7 @@ impl Template {
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
             let Some((name, after)) = after.split_once('}') else {
-                return Err(format!("{text:?} has a {{ that is not closed"));
+                return Err(format!("{text:?} has an unclosed {{"));
             };
             if !before.is_empty() {
                 parts.push(TemplatePart::Text(before.to_owned()));
@@ -139,14 +139,14 @@ impl Template {
                 (_, Ok(number @ 1..=9)) => TemplatePart::Caught(number),
                 (_, Ok(_) | Err(_)) => {
                     return Err(format!(
-                        "{text:?} names {{{name}}}; there are {{host}}, {{short}} and {{1}} to {{9}}"
+                        "{text:?} has unknown {{{name}}}; valid: {{host}}, {{short}} and {{1}} to {{9}}"
                     ));
                 }
             });
             rest = after;
         }
         if rest.contains('}') {
-            return Err(format!("{text:?} has a }} without its {{"));
+            return Err(format!("{text:?} has a }} without a {{"));
         }
         if !rest.is_empty() {
             parts.push(TemplatePart::Text(rest.to_owned()));

@@ -38,10 +38,7 @@ pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
             continue;
         };
         if !names.insert(entry.name.clone()) {
-            found.add(
-                at,
-                format!("device {:?}: there is another one of this name", entry.name),
-            );
+            found.add(at, format!("device {:?}: the name is used twice", entry.name));
         }
         devices.push((at, Arc::new(entry)));
     }
@@ -56,14 +53,14 @@ pub(super) fn read(source: &str, text: &str) -> Result<Topology, Vec<Problem>> {
     for (key, value) in table.get_ref() {
         if !["device", "hosts"].contains(&key.get_ref().as_ref()) {
             let text = format!(
-                "{} is not known here: write [[device]] and [[hosts]]",
+                "unknown table {}; valid tables: [[device]] and [[hosts]]",
                 key.get_ref()
             );
             found.add(value.span().start, text);
         }
     }
     if devices.is_empty() {
-        found.whole("it names no device: write at least one [[device]]");
+        found.whole("there is no device; add at least one [[device]]");
     }
     if rules.is_empty() && !devices.is_empty() && !table.get_ref().contains_key("hosts") {
         rules.push(every_host(&devices, &mut found));
@@ -106,7 +103,7 @@ fn every_host(devices: &[(usize, Arc<Entry>)], found: &mut Findings<'_>) -> Rule
     for (at, entry) in devices {
         if entry.endpoint.needs() > 0 || entry.plug.as_ref().is_some_and(|plug| plug.needs() > 0) {
             let text = format!(
-                "device {:?} names a part of a pattern, and there is no [[hosts]]",
+                "device {:?} refers to a part of a pattern, but there is no [[hosts]]",
                 entry.name
             );
             found.add(*at, text);
@@ -133,8 +130,8 @@ fn same_machine(at: usize, entry: &Entry, one_host: bool, found: &mut Findings<'
         found.add(
             at,
             format!(
-                "device {:?} is one and the same machine for every host: write {{host}} into its endpoint or plug, list its \
-                 hosts in plugs or endpoints, or name one host that has it",
+                "device {:?} is the same machine for every host: use {{host}} in its endpoint or plug, list its hosts \
+                 in plugs or endpoints, or assign it to one host",
                 entry.name
             ),
         );
@@ -161,21 +158,21 @@ fn rule(
     for names in fields.lists("levels", found) {
         let mut level: Vec<Arc<Entry>> = Vec::new();
         if names.is_empty() {
-            found.add(at, "hosts: a level without a device would prove nothing");
+            found.add(at, "hosts: a level has no device");
         }
         for (at, name) in names {
             let Some(entry) = devices.get(&name) else {
-                found.add(at, format!("hosts: there is no device {name:?}"));
+                found.add(at, format!("hosts: unknown device {name:?}"));
                 continue;
             };
             if level.iter().any(|other| other.name == name) {
-                found.add(at, format!("hosts: device {name:?} is twice in one level"));
+                found.add(at, format!("hosts: device {name:?} appears twice in one level"));
             }
             let needs = entry.endpoint.needs();
             let needs = needs.max(entry.plug.as_ref().map_or(0, Template::needs));
             if needs > captures {
                 let text = format!(
-                    "hosts: device {name:?} needs {{{needs}}}, and a pattern here catches {captures} parts of a name"
+                    "hosts: device {name:?} needs {{{needs}}}, but a pattern here has {captures} captures"
                 );
                 found.add(at, text);
             }
@@ -185,7 +182,7 @@ fn rule(
         levels.push(level);
     }
     if levels.is_empty() {
-        found.add(at, "hosts: levels names no level");
+        found.add(at, "hosts: levels is empty");
     }
     fields.end(found);
     Rule { patterns, levels }
@@ -202,7 +199,7 @@ fn map(
     let mut map = BTreeMap::new();
     for (host, (at, value)) in texts {
         if !pattern::is_plain(&host) {
-            found.add(at, format!("{device}: {host:?} cannot be a host's name"));
+            found.add(at, format!("{device}: {host:?} is not a valid host name"));
         }
         if value.is_empty() {
             found.add(at, format!("{device}: host {host} has an empty {what}"));
@@ -210,7 +207,7 @@ fn map(
         if !seen.insert(value.clone()) {
             found.add(
                 at,
-                format!("{device}: {what} {value:?} belongs to two hosts, and one of them would be switched off for the other"),
+                format!("{device}: {what} {value:?} is assigned to two hosts, so fencing one would switch off the other"),
             );
         }
         map.insert(host, value);
@@ -264,7 +261,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     if kind == Some(Some(Kind::Ipmi)) && (plug.is_some() || !plugs.is_empty()) {
         found.add(
             at,
-            format!("{what}: a BMC has one machine and no plug; its hosts differ by endpoint"),
+            format!("{what}: a BMC has one machine and no plug; use one endpoint per host"),
         );
     }
     // Without a kind it is unknown which of the other fields belong to it.
@@ -275,7 +272,7 @@ fn device(at: usize, table: &DeTable<'_>, found: &mut Findings<'_>) -> Option<(u
     if name.is_empty() || name.len() > 64 || name.starts_with('-') || !name.chars().all(plain) {
         found.add(
             name_at,
-            format!("device {name:?}: a name is 1 to 64 letters, digits, and - _ ."),
+            format!("device {name:?}: a name has 1 to 64 letters, digits, and - _ ."),
         );
     }
     let how = build::how(kind, &mut fields, found)?;

@@ -225,7 +225,7 @@ fn maas_of_the_configuration_is_a_file_with_one_maas() {
 }
 
 #[test]
-fn every_problem_is_told_at_once_with_its_line() {
+fn all_problems_are_reported_at_once_with_their_lines() {
     let (_folder, password, _) = folder();
     let text = format!(
         r#"colour = "red"
@@ -267,16 +267,16 @@ levels = [["fixed"]]
     );
     let problems = parse(&text).unwrap_err();
     for part in [
-        "line 1: colour is not known here",
+        "line 1: unknown table colour",
         "line 5: device \"bmc\": \"-P\" is not an IPMI user",
         "line 8: device \"bmc\": timeout must be a number of seconds",
-        "line 12: device \"bmc\": \"ipmy\" is no kind of device",
-        "line 20: device \"fixed\": pasword is not known here",
+        "line 12: device \"bmc\": \"ipmy\" is not a kind of device",
+        "line 20: device \"fixed\": unknown field pasword",
         "device \"plain\": credential",
-        "line 30: hosts: \"compute-[12]\" has '[' in it",
-        "line 31: hosts: there is no device \"nobody\"",
-        "a level without a device",
-        "device \"fixed\" is one and the same machine for every host",
+        "line 30: hosts: \"compute-[12]\" contains '['",
+        "line 31: hosts: unknown device \"nobody\"",
+        "a level has no device",
+        "device \"fixed\" is the same machine for every host",
     ] {
         assert!(
             problems.iter().any(|one| one.contains(part)),
@@ -372,9 +372,9 @@ fn two_hosts_with_one_plug_are_refused() {
 }
 
 #[test]
-fn broken_toml_and_an_empty_file_are_told() {
+fn broken_toml_and_an_empty_file_are_reported() {
     for (text, part) in [
-        ("", "names no device"),
+        ("", "there is no device"),
         ("[[device]\nname = 1", "line 1"),
         ("[[device]]\nname = \n[x", "line 2"),
         ("[device]\nname = \"x\"", "must be written [[device]]"),
@@ -426,7 +426,7 @@ fn parameters_of_an_agent_carry_no_secret_and_no_action() {
     }
 }
 
-/// An "off" of an agent that cuts a storage or a network is no proof, whatever its exit code is.
+/// An off of an agent that cuts storage or network is no proof, regardless of its exit code.
 /// Covers F3.
 #[test]
 fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception() {
@@ -442,8 +442,8 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
             "storage",
         ),
         ("/opt/agents/fence_scsi", "", "storage"),
-        ("fence_dummy", "", "turns nothing off"),
-        ("fence_kdump", "", "turns nothing off"),
+        ("fence_dummy", "", "does not switch the power off"),
+        ("fence_kdump", "", "does not switch the power off"),
         ("fence_aws_vpc_net", "", "network"),
         ("fence_sbd", "", "watchdog"),
         ("fence_ours", "", "not known"),
@@ -484,14 +484,14 @@ fn an_agent_that_does_not_switch_power_is_refused_without_an_operators_exception
     assert_eq!(vouched.warnings(), Vec::<String>::new(), "nothing to vouch for");
 }
 
-/// Such an agent takes a plug and ignores it: every host would switch off the same machine.
+/// Such an agent accepts a plug but ignores it, so every host would switch off the same machine.
 /// Covers F3.
 #[test]
 fn an_agent_of_one_machine_is_not_given_to_many_hosts_by_its_plug() {
     let file = |more: &str| {
         format!(
-            "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_ipmilan\"\n{more}\n[[hosts]]\nmatch = \"c*\"\nlevels = \
-             [[\"d\"]]\n"
+            "[[device]]\nname = \"d\"\ntype = \"exec\"\nagent = \"fence_ipmilan\"\n{more}\n[[hosts]]\nmatch = \
+             \"c*\"\nlevels = [[\"d\"]]\n"
         )
     };
     for (more, good) in [

@@ -54,7 +54,7 @@ fn lives(pid: &str) -> bool {
 }
 
 #[tokio::test]
-async fn how_a_program_ends_is_what_it_says() {
+async fn the_exit_code_of_a_program_decides() {
     let cases = [
         ("well", "exit 0", HookVerdict::GoOn, "exit 0"),
         (
@@ -105,9 +105,9 @@ async fn a_program_that_cannot_be_run_has_failed() {
         (
             "none",
             "/nonexistent/hook",
-            "exit 127, it could not be run: timeout: failed to run command",
+            "exit 127, could not be run: timeout: failed to run command",
         ),
-        ("a folder", "/tmp", "exit 126, it could not be run"),
+        ("a folder", "/tmp", "exit 126, could not be run"),
     ] {
         let outcome = run(program, &[], &run_of("exec:/x")).await;
         assert_eq!(outcome.verdict, HookVerdict::Failed, "{case}");
@@ -116,7 +116,7 @@ async fn a_program_that_cannot_be_run_has_failed() {
 }
 
 #[tokio::test]
-async fn a_program_is_told_the_document_and_its_arguments_and_knows_nothing_of_our_environment() {
+async fn a_program_gets_the_document_and_its_arguments_but_not_our_environment() {
     let script = script("cat > \"$1\"; shift; for arg; do echo \"<$arg>\"; done; env | sort | cut -d= -f1");
     let told = script.path("told");
     let args = [told.to_str().unwrap(), "a b", "$(reboot)", ""];
@@ -130,7 +130,7 @@ async fn a_program_is_told_the_document_and_its_arguments_and_knows_nothing_of_o
 }
 
 #[tokio::test]
-async fn a_program_that_says_much_is_not_kept_waiting_and_little_of_it_is_kept() {
+async fn much_output_neither_blocks_a_program_nor_is_kept() {
     let (verdict, text) =
         script("head -c 3000000 /dev/zero | tr '\\0' x; head -c 3000000 /dev/zero >&2; exit 3")
             .run("", &[])
@@ -143,7 +143,7 @@ async fn a_program_that_says_much_is_not_kept_waiting_and_little_of_it_is_kept()
 }
 
 #[tokio::test]
-async fn a_program_need_not_read_what_it_is_told() {
+async fn a_program_need_not_read_its_input() {
     let script = script("exec <&-; exit 0");
     let mut run_it = run_of(&format!("exec:{}", script.program));
     run_it.document = "x".repeat(4 << 20);
@@ -154,7 +154,7 @@ async fn a_program_need_not_read_what_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_program_whose_time_is_over_is_asked_to_end() {
+async fn a_program_gets_sigterm_at_its_timeout() {
     let script = script("trap 'echo cleaned > \"$1\"; exit 0' TERM; while :; do sleep 0.05; done");
     let cleaned = script.path("cleaned");
     let (verdict, text) = script.run("timeout=0.5", &[cleaned.to_str().unwrap()]).await;
@@ -166,13 +166,13 @@ async fn a_program_whose_time_is_over_is_asked_to_end() {
 }
 
 #[tokio::test]
-async fn a_program_that_does_not_end_is_killed_with_all_it_has_started() {
+async fn a_program_that_ignores_sigterm_is_killed_with_its_descendants() {
     let script = script("trap '' TERM; sleep 1000 & echo $! > \"$1\"; while :; do sleep 0.05; done");
     let child = script.path("child");
     let (verdict, text) = script.run("timeout=0.5", &[child.to_str().unwrap()]).await;
     assert_eq!(verdict, HookVerdict::Failed);
     assert!(
-        text.starts_with("took longer than 0.5 s, and had to be killed"),
+        text.starts_with("took longer than 0.5 s and was killed"),
         "{text}"
     );
     let pid = std::fs::read_to_string(child).unwrap();
@@ -180,7 +180,7 @@ async fn a_program_that_does_not_end_is_killed_with_all_it_has_started() {
 }
 
 #[tokio::test]
-async fn what_a_program_leaves_behind_keeps_nobody_waiting() {
+async fn a_process_left_behind_delays_no_result() {
     let began = Instant::now();
     let (verdict, text) = script("echo done; sleep 30 &").run("", &[]).await;
     assert_eq!((verdict, text.as_str()), (HookVerdict::GoOn, "exit 0: done"));

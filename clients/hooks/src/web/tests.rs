@@ -53,7 +53,7 @@ async fn ask(url: &str, options: &str) -> (HookVerdict, String) {
 }
 
 #[tokio::test]
-async fn the_status_is_what_an_address_says() {
+async fn the_http_status_decides() {
     let (url, seen) = server().await;
     let cases = [
         ("created", HookVerdict::GoOn, "status 201: made"),
@@ -63,7 +63,7 @@ async fn the_status_is_what_an_address_says() {
         (
             "elsewhere",
             HookVerdict::Failed,
-            "status 307, and redirects are not followed",
+            "status 307; redirects are not followed",
         ),
     ];
     for (path, verdict, text) in cases {
@@ -83,7 +83,7 @@ async fn the_status_is_what_an_address_says() {
 }
 
 #[tokio::test]
-async fn an_address_is_told_the_document_and_how_to_know_a_repetition() {
+async fn an_address_gets_the_document_and_an_idempotency_key() {
     let (url, seen) = server().await;
     ask(&format!("{url}/created?a=b"), "").await;
     let seen = seen.lock().unwrap();
@@ -96,7 +96,7 @@ async fn an_address_is_told_the_document_and_how_to_know_a_repetition() {
 }
 
 #[tokio::test]
-async fn a_token_comes_from_a_file_that_is_nobody_elses() {
+async fn a_token_comes_from_a_private_file() {
     let (url, seen) = server().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("token");
@@ -110,8 +110,13 @@ async fn a_token_comes_from_a_file_that_is_nobody_elses() {
     assert_eq!(seen.lock().unwrap()[0].1["authorization"], "Bearer geheim");
     let long = "x".repeat(20_000);
     for (case, mode, token, expected) in [
-        ("readable", 0o644, "geheim", "can be read by others"),
-        ("two lines", 0o600, "geheim\nsecond", "holds what no header can"),
+        ("readable", 0o644, "geheim", "can be read by other users"),
+        (
+            "two lines",
+            0o600,
+            "geheim\nsecond",
+            "contains characters that a header cannot",
+        ),
         ("too long", 0o600, long.as_str(), "is too long"),
     ] {
         let (verdict, text) = told(mode, token).await;
@@ -149,7 +154,7 @@ async fn an_address_that_does_not_answer_has_failed() {
 }
 
 #[tokio::test]
-async fn a_certificate_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_refused() {
     // A server without TLS. The test checks that no part of the document reaches it.
     let (url, seen) = server().await;
     let (verdict, text) = ask(&format!("{}/created", url.replace("http:", "https:")), "").await;

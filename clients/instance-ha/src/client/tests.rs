@@ -54,7 +54,7 @@ async fn a_notification_goes_out_as_upstream_sends_it() {
 }
 
 #[tokio::test]
-async fn answers_say_whether_to_try_again() {
+async fn answers_are_classified_for_retries() {
     use Class::{Away, Barred, Broken, Busy, Rejected};
     let cases = [
         ("400 Bad Request", "", Rejected, None),
@@ -126,7 +126,7 @@ async fn every_wait_has_a_deadline() {
 }
 
 #[tokio::test]
-async fn what_is_away_or_barred_is_told_without_secrets() {
+async fn failures_are_reported_without_secrets() {
     let fake = Fake::start().await;
     for (status, class) in [
         (401, Class::Barred),

@@ -114,8 +114,7 @@ impl Session {
     ///
     /// If the future is dropped, the role may have been created nevertheless.
     pub async fn create_role(&self, name: &str) -> Result<String, CallError> {
-        let body =
-            json!({"role": {"name": name, "description": "May report failures to Tachi, and nothing else"}});
+        let body = json!({"role": {"name": name, "description": "May report failures to Tachi; no other permissions"}});
         let answer = self
             .identity(Method::POST, &["roles"], &[], Some(body), Effect::Once)
             .await?;
@@ -198,7 +197,7 @@ impl Session {
     ) -> Result<NewCredential, CallError> {
         let body = json!({"application_credential": {
             "name": name, "roles": [{"name": role}], "unrestricted": false,
-            "description": "A monitor's, made by `tachi init monitors`",
+            "description": "For a monitor, created by `tachi setup monitors`",
         }});
         let path = ["users", user, "application_credentials"];
         let answer = self

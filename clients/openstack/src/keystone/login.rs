@@ -39,7 +39,7 @@ impl Keystone {
         match answer {
             Ok(token) => {
                 let text = token.value.to_str().map(ToOwned::to_owned);
-                Ok(Some(text.map_err(|_| senseless("the token is no text"))?))
+                Ok(Some(text.map_err(|_| senseless("the token is not text"))?))
             }
             // Keystone returns these statuses for mistyped credentials, which the user has to correct.
             Err(Failure {

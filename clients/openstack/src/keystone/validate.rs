@@ -12,7 +12,7 @@ use crate::time;
 
 /// Maximum length of a token that is passed to Keystone, in bytes. Fernet tokens have some 200 bytes, JWS tokens some
 /// 800.
-const LONGEST: usize = 8192;
+const MAX_TOKEN_BYTES: usize = 8192;
 
 /// A user, project or domain, by id and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -134,7 +134,7 @@ impl Session {
     }
 
     async fn validate(&self, token: &str, allow_expired: bool) -> Result<Option<TokenInfo>, CallError> {
-        if token.is_empty() || token.len() > LONGEST {
+        if token.is_empty() || token.len() > MAX_TOKEN_BYTES {
             return Ok(None);
         }
         let Ok(mut subject) = HeaderValue::from_str(token) else {

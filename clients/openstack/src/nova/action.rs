@@ -8,7 +8,7 @@ use tachi_domain::nova::VmState;
 use tachi_domain::{MigrationId, ServerId};
 use tachi_engine::ports::CallError;
 
-use super::service::LONGEST_REASON;
+use super::service::MAX_REASON_CHARS;
 use super::version::{Feature, LOCK_REASON};
 use super::{Nova, Request};
 use crate::fault::{Effect, ErrorScope};
@@ -48,7 +48,7 @@ pub(super) async fn abort_migration(
 
 pub(super) async fn lock(nova: &Nova, id: ServerId, reason: &str) -> Result<(), CallError> {
     let begun = nova.session.now();
-    let reason: String = reason.chars().take(LONGEST_REASON).collect();
+    let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
     let body = if nova.version(Feature::SERVERS).await? >= LOCK_REASON && !reason.is_empty() {
         json!({"lock": {"locked_reason": reason}})
     } else {

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_canary_is_asked_for_on_its_host_and_nothing_is_left_to_nova_that_was_said() {
+    fn a_canary_is_requested_on_its_host_with_all_given_options() {
         let mut order = CanaryOrder {
             name: "canary".into(),
             host: "c1".into(),

@@ -113,8 +113,8 @@ mod tests {
         })
         .await;
         let groups = fake.nova().await.groups().await.unwrap();
-        let told: Vec<_> = groups.iter().map(|group| group.per_host).collect();
-        assert_eq!(told, [Some(3), Some(1), None]);
+        let got: Vec<_> = groups.iter().map(|group| group.per_host).collect();
+        assert_eq!(got, [Some(3), Some(1), None]);
         assert_eq!(
             fake.calls()
                 .iter()

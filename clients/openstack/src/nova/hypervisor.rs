@@ -158,7 +158,7 @@ mod tests {
 
     /// Covers C4.
     #[tokio::test]
-    async fn the_cell_of_a_host_says_how_many_servers_are_there() {
+    async fn the_cell_of_a_host_returns_its_number_of_servers() {
         let two = json!({"hypervisor": {"id": NODE, "servers": [{"uuid": "x", "name": "a"}, {"uuid": "y", "name": "b"}]}});
         let none = json!({"hypervisor": {"id": NODE, "servers": []}});
         let left_out = json!({"hypervisor": {"id": NODE}});
@@ -170,8 +170,8 @@ mod tests {
             ("none, before 2.75", "c1", &left_out, 0),
         ] {
             let fake = nova(node, Reply::Json(200, shown.clone())).await;
-            let told = fake.nova().await.count_in_cell("c1").await.unwrap();
-            assert_eq!(told, Some(count), "{case}");
+            let got = fake.nova().await.count_in_cell("c1").await.unwrap();
+            assert_eq!(got, Some(count), "{case}");
             let lists = fake
                 .calls()
                 .iter()

@@ -87,9 +87,9 @@ mod tests {
         .await;
         let nova = fake.nova().await;
         let orders = nova.orders(ONE.parse().unwrap()).await.unwrap().unwrap();
-        let told: Vec<_> = orders.iter().map(|one| (one.action.as_str(), one.by)).collect();
+        let got: Vec<_> = orders.iter().map(|one| (one.action.as_str(), one.by)).collect();
         assert_eq!(
-            told,
+            got,
             [
                 ("stop", Actor::Nova),
                 ("start", Actor::Ours),

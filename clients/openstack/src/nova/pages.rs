@@ -76,7 +76,10 @@ where
             Some(whole) => return Ok(whole),
             None if restarts < MAX_RESTARTS => restarts += 1,
             None => {
-                let text = format!("nova: GET /{}: page markers keep vanishing", list.path.join("/"));
+                let text = format!(
+                    "nova: GET /{}: objects at page markers were deleted too often",
+                    list.path.join("/")
+                );
                 return Err(fault::unsent(FaultClass::Transient, text));
             }
         }
@@ -112,7 +115,7 @@ where
             }));
         };
         if !seen.insert(next.clone()) {
-            return Err(answer.senseless(&format!("its pages go round in a circle at marker {next}")));
+            return Err(answer.senseless(&format!("the pages repeat from marker {next}")));
         }
         marker = Some(next);
     }

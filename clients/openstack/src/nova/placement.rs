@@ -234,7 +234,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_left_is_reckoned_as_placement_does_it() {
+    fn the_free_capacity_is_computed_as_placement_does_it() {
         let cases = [
             (
                 "plain",

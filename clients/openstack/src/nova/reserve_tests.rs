@@ -132,7 +132,7 @@ async fn the_room_on_a_host_is_found_by_its_name_or_by_that_of_its_node() {
 }
 
 #[tokio::test]
-async fn who_takes_something_of_a_host_is_told_or_that_it_is_not_known() {
+async fn consumers_of_a_host_are_listed_or_unknown() {
     let fake = placement("c1").await;
     let nova = fake.nova().await;
     let want = ["a-migration", "an-instance"].map(str::to_owned);

@@ -225,7 +225,7 @@ pub(super) async fn page(
     }
     let next = next.map(|text| {
         let id = text.parse().map(ServerId);
-        id.map_err(|_| answer.senseless(&format!("a marker that is no id: {text}")))
+        id.map_err(|_| answer.senseless(&format!("a marker that is not an id: {text}")))
     });
     Ok(ServerPage {
         servers,
@@ -268,7 +268,7 @@ fn understood(answer: &Answer, record: Record) -> Result<Server, CallError> {
         return Err(answer.senseless(&format!("server {id} without a vm_state")));
     };
     let Host::Shown(host) = record.host else {
-        let text = format!("nova does not show the host of server {id}: this user is no administrator");
+        let text = format!("nova does not show the host of server {id}: this user is not an administrator");
         return Err(fault::unsent(FaultClass::Fatal, text));
     };
     // Nova shows an empty text if there is no image.

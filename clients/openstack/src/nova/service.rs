@@ -15,7 +15,7 @@ use crate::fault::{self, Effect, ErrorScope};
 use crate::time;
 
 /// Maximum length of a reason that Nova accepts, in characters.
-pub(super) const LONGEST_REASON: usize = 255;
+pub(super) const MAX_REASON_CHARS: usize = 255;
 
 #[derive(Deserialize)]
 struct List {
@@ -64,7 +64,8 @@ pub(super) async fn get(nova: &Nova, host: &str) -> Result<Option<Service>, Call
     if let [first, second, ..] = records.as_slice() {
         let id = |record: &Record| record.id.as_ref().map(ToString::to_string).unwrap_or_default();
         let text = format!(
-            "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an old cell is left.              Delete the one that is none",
+            "nova has {} nova-compute services on host {host}, {} and {}: two hosts have this name, or a record of an \
+             old cell is left. Delete the obsolete record",
             records.len(),
             id(first),
             id(second),
@@ -115,7 +116,7 @@ pub(super) async fn ensure_cell_is_up(nova: &Nova, host: &str) -> Result<(), Cal
 pub(super) async fn update(nova: &Nova, id: ServiceId, change: &ServiceChange) -> Result<Service, CallError> {
     let begun = nova.session.now();
     let Some(body) = body_of(change) else {
-        return Err(CallError::refused("a change of a service that changes nothing"));
+        return Err(CallError::refused("a service change without a field to change"));
     };
     let id = id.to_string();
     let request = Request {
@@ -138,7 +139,7 @@ fn body_of(change: &ServiceChange) -> Option<Value> {
     match &change.disable {
         Some(Some(reason)) => {
             body.insert("status".to_owned(), json!("disabled"));
-            let reason: String = reason.chars().take(LONGEST_REASON).collect();
+            let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
             // Nova refuses an empty reason.
             if !reason.is_empty() {
                 body.insert("disabled_reason".to_owned(), json!(reason));
@@ -255,6 +256,6 @@ mod tests {
             .unwrap()
             .chars()
             .count();
-        assert_eq!(reason, LONGEST_REASON);
+        assert_eq!(reason, MAX_REASON_CHARS);
     }
 }

@@ -50,7 +50,7 @@ fn migration_record(id: u64, created: &str) -> Value {
     })
 }
 
-/// Cuts a list into pages as Nova does it.
+/// Splits a list into pages as Nova does.
 fn page(seen: &RecordedRequest, key: &str, marker_key: &str, all: &[Value], link_host: &str) -> Reply {
     let limit: usize = seen.arg("limit").unwrap().parse().unwrap();
     let begin = match seen.arg("marker") {
@@ -228,7 +228,7 @@ async fn an_owners_lock_without_a_reason_is_distinguished_from_a_nova_that_shows
 
 /// Covers C13.
 #[tokio::test]
-async fn whatever_nova_offers_an_evacuation_leaves_running_what_ran() {
+async fn an_evacuation_keeps_running_instances_running_at_any_microversion() {
     // From 2.95 on Nova stops what it has moved, after it has started it: what ran would wait for the engine to be started again,
     // and what was stopped is started for a moment all the same.
     let fake = Fake::start(|seen| {
@@ -248,7 +248,7 @@ async fn whatever_nova_offers_an_evacuation_leaves_running_what_ran() {
 }
 
 #[tokio::test]
-async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
+async fn image_properties_are_requested_only_if_a_rule_uses_them() {
     let fake = Fake::start(|seen| match seen.path.rsplit('/').next() {
         Some(SERVER) => Reply::Json(200, json!({"server": server_record(1)})),
         _ => Reply::Unscripted,
@@ -271,10 +271,10 @@ async fn image_properties_are_asked_for_only_where_a_rule_looks_at_them() {
     );
 }
 
-/// The hypervisor's name is often another one, with a domain at its end.
+/// The hypervisor's name often differs by a domain suffix.
 /// Covers EW3.
 #[tokio::test]
-async fn where_a_server_is_says_the_service_host_and_not_the_hypervisor() {
+async fn the_location_of_a_server_is_its_service_host_not_its_hypervisor() {
     for (node, case) in [
         ("c1.example", "with a domain"),
         ("c2", "that of another service host"),
@@ -454,7 +454,7 @@ async fn a_404_that_is_not_novas_own_says_nothing_of_a_server() {
             "{body}"
         );
         assert!(
-            !asked.is_gone() && asked.text.contains("not Nova's own"),
+            !asked.is_gone() && asked.text.contains("not from Nova itself"),
             "{}",
             asked.text
         );

@@ -170,7 +170,7 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
         .await?;
     let value: serde_json::Value = answer.json()?;
     if value.get("versions").is_some() {
-        let text = "nova's endpoint has no version in its address; it must end in /v2.1".to_owned();
+        let text = "the address of nova's endpoint has no version; it must end in /v2.1".to_owned();
         return Err(fault::unsent(FaultClass::Fatal, text));
     }
     let document: Document =
@@ -180,6 +180,6 @@ async fn ask(session: &Session, up: usize) -> Result<Range, CallError> {
         return Ok(Range { min, max });
     }
     let text =
-        format!("nova's endpoint is of version {id:?}, which has no microversions; use the one of v2.1");
+        format!("nova's endpoint has version {id:?}, which has no microversions; use the v2.1 endpoint");
     Err(fault::unsent(FaultClass::Fatal, text))
 }

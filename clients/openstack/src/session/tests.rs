@@ -295,7 +295,7 @@ async fn a_write_that_was_prepared_for_too_long_does_not_leave() {
                 (error.fault.class, error.fault.maybe_done),
                 (FaultClass::Transient, false)
             );
-            // The token is there now, so the next attempt leaves at once.
+            // The token is cached now, so the next attempt is sent at once.
             call.begun = session.now();
             session.call(&call).await.unwrap();
         }
@@ -371,9 +371,7 @@ async fn closing_server() -> (String, tokio::task::JoinHandle<()>) {
 async fn a_connection_lost_after_sending_may_have_been_done_and_a_refused_one_not() {
     let fake = things().await;
     let (closing, task) = closing_server().await;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let refusing = format!("http://{}/v2.1", free.local_addr().unwrap());
-    drop(free);
+    let refusing = format!("http://127.0.0.1:{}/v2.1", tachi_testkit::free_port());
     for (endpoint, lost) in [(closing, true), (refusing, false)] {
         let session = fake
             .session_with(|options| options.compute_endpoint = Some(endpoint.clone()))
@@ -399,7 +397,7 @@ async fn a_connection_lost_after_sending_may_have_been_done_and_a_refused_one_no
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_off_is_an_error_unless_its_body_says_nothing() {
+async fn an_incomplete_answer_is_an_error_unless_its_body_is_unused() {
     let fake = Fake::start(|seen| {
         if is_thing(seen) {
             Reply::Broken(200)
@@ -480,7 +478,7 @@ async fn retry_after_holds_further_calls_back() {
 }
 
 #[tokio::test]
-async fn a_refusal_keeps_what_nova_said() {
+async fn a_refusal_keeps_novas_message() {
     let fake = Fake::start(|seen| {
         if is_thing(seen) {
             Reply::Json(
@@ -493,7 +491,7 @@ async fn a_refusal_keeps_what_nova_said() {
     })
     .await;
     let error = fake.session().await.call(&read(THINGS)).await.err().unwrap();
-    let want = "nova: GET /things was answered 409 Conflict: in task_state spawning (req-of-the-fake)";
+    let want = "nova: GET /things returned 409 Conflict: in task_state spawning (req-of-the-fake)";
     assert_eq!(error.to_string(), want);
     assert_eq!(error.fault.class, FaultClass::Conflict);
 }

@@ -49,7 +49,7 @@ pub struct Error;
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("this program reads no PKCS #12 files: write the certificate and its key as PEM")
+        f.write_str("PKCS #12 files are not supported; use PEM files for the certificate and its key")
     }
 }
 

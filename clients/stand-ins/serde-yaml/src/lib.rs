@@ -126,7 +126,7 @@ pub struct Error;
 
 impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("this program reads no YAML of OpenStack's: serde_yaml is left out of it")
+        f.write_str("this program does not read OpenStack's YAML files; serde_yaml is not included")
     }
 }
 

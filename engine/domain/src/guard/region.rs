@@ -33,6 +33,8 @@ pub struct RegionHost {
     pub by_process: bool,
     /// True if a recovery of the host is open.
     pub recovering: bool,
+    /// True if all that is left of that recovery are instances that wait for the host, whose local disk they are on.
+    pub waits_for_disks: bool,
     /// The age of that recovery, by the database's clock.
     pub reported_ago: Option<Duration>,
     /// The reporters since that recovery was opened, each identity once.
@@ -166,8 +168,14 @@ impl Region {
     /// True if a host counts as out, beside the one in question. A suspected host with a heartbeat in Nova does not count.
     pub(super) fn is_out(&self, one: &RegionHost, rules: &Policy) -> bool {
         self.was_proven_off(one.id, rules.guards.window)
-            || (one.recovering && !self.lives(one, rules))
+            || (one.recovering && !self.lives(one, rules) && !Self::is_away_for_repair(one, rules))
             || (!one.by_operator && self.fell_silent(&one.name, rules))
+    }
+
+    /// True if nothing is left to do for a host but to wait for it, for longer than the window. It reduces the capacity, as a host whose
+    /// recovery is done.
+    fn is_away_for_repair(one: &RegionHost, rules: &Policy) -> bool {
+        one.waits_for_disks && one.reported_ago.is_some_and(|ago| ago > rules.guards.window)
     }
 
     /// Returns what [`Region::facts`] would return if each of these hosts counted as long as it has no current heartbeat in Nova,

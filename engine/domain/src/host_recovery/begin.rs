@@ -12,13 +12,17 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 
 impl HostRecovery {
     pub(super) fn act_begin(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
+        // Only lost requests can have moves here.
+        self.follow_moves(now, record, commands);
         // A retry waits for an operator or a report with evidence to confirm that the host is off.
         let word = (self.reported.as_deref(), self.came_with_evidence());
         let retry = self.retry;
+        let (untouched, asks) = (self.is_untouched(), self.asks_for_recovery());
         let mut ctx = decision_context!(self, now, record);
-        if let Some((status, message)) = nothing_to_do(&self.event, word, retry, &ctx) {
+        let nothing_to_do = nothing_to_do(&self.event, word, retry, &ctx).filter(|_| untouched);
+        if let Some((status, message)) = nothing_to_do {
             // A report that adds a claim may be joining just now.
-            ctx.record.unless_joined = self.event == "STOPPED";
+            ctx.record.unless_joined = asks;
             ctx.end(status, Some(message));
             return;
         }
@@ -30,6 +34,9 @@ impl HostRecovery {
             let suspect = suspect!(self);
             let mut ctx = decision_context!(self, now, record);
             self.guard.while_held(&suspect, &mut ctx, commands);
+            return;
+        }
+        if self.forbidden().is_some() {
             return;
         }
         // Once the guards let it through, hooks may take as long as they need; the guards are asked again after the hooks.

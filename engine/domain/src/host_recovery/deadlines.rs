@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::decision_context::{DecisionContext, Moves, decision_context};
 use super::moves::finish;
+use super::moves::local_disk::has_waited;
 use super::moves::track::MoveTrack;
 use super::{End, HostRecovery, Move, MoveStep, Stage};
 use crate::elapsed::Elapsed;
@@ -55,6 +56,7 @@ impl HostRecovery {
             | Stage::Disabling
             | Stage::Listing
             | Stage::Returning
+            | Stage::Starting
             | Stage::Over => {}
         }
     }
@@ -66,7 +68,8 @@ impl MoveTrack {
         let overdue = |one: &Move| {
             let failing = |since: Elapsed| now.elapsed.since(since) >= policy.move_deadline;
             matches!(one.step, MoveStep::Waiting { .. })
-                && (late || one.failing_since.is_some_and(failing))
+                && ((late && !has_waited(one, policy.deadline, now))
+                    || one.failing_since.is_some_and(failing))
                 && ctx.frozen(one.server).is_none()
         };
         let overdue: Vec<ServerId> = moves

@@ -2,6 +2,7 @@
 
 use super::arrivals::lost_arrivals::name_all;
 use super::decision_context::Moves;
+use super::excluded;
 use super::{End, Fence, HostRecovery, MoveStep, Stage};
 use crate::count;
 use crate::entity::notification::NotificationStatus;
@@ -97,7 +98,8 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
     let coming = state
         .arrivals
         .sighting_text(&state.host, state.policy.nova_long_rpc_timeout);
-    state.hooks.last_word(status, message + &coming)
+    let starts = excluded::summary(state);
+    state.hooks.last_word(status, message + &starts + &coming)
 }
 
 /// Returns a warning for a recovery that has not listed anything since its latest requests were lost.

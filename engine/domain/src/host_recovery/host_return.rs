@@ -115,13 +115,18 @@ impl ServiceTrack {
 
 impl DecisionContext<'_> {
     pub(super) fn returned(&mut self, how: &str) {
-        self.over_and_closed(&format!("it is back: {how}"));
+        self.returning_is_over(&format!("it is back: {how}"));
+        self.enter(Stage::Starting);
     }
 
     fn over_and_closed(&mut self, how: &str) {
-        let text = format!("host {}: {how}", self.host);
-        self.record.step(Task::Return, StepKind::Outcome, 1.0, text);
+        self.returning_is_over(how);
         self.record.life = Some(Life::Closed);
         self.enter(Stage::Over);
+    }
+
+    fn returning_is_over(&mut self, how: &str) {
+        let text = format!("host {}: {how}", self.host);
+        self.record.step(Task::Return, StepKind::Outcome, 1.0, text);
     }
 }

@@ -1,6 +1,7 @@
 //! Requests in flight and the times of the last answers. Not stored: a new owner starts without them.
 
 use super::blockers::Blockers;
+use super::excluded::StartTrack;
 use super::guard::neighbours::Neighbours;
 use super::moves::track::MoveTrack;
 use super::nova_bus::Messaging;
@@ -13,6 +14,7 @@ pub(super) struct InFlight {
     pub(super) listing: InstanceListing,
     pub(super) move_track: MoveTrack,
     pub(super) neighbours: Neighbours,
+    pub(super) starts: StartTrack,
     /// True if an operator has stopped all fencing.
     pub(super) stopped: bool,
     /// True if the hosts that are out have been counted again after the hooks before the fence.

@@ -35,7 +35,7 @@ pub(super) fn watch(state: &mut HostRecovery, now: DecisionTime, commands: &mut 
         .question
         .age(now.elapsed)
         .is_none_or(|age| age >= LIST_INTERVAL);
-    if arrivals.is_list_due() || !arrivals.expected.is_empty() && is_older {
+    if state.rewound || arrivals.is_list_due() || !arrivals.expected.is_empty() && is_older {
         listing.want(&state.service, now, commands);
     } else if arrivals.expected.is_empty() {
         arrivals.want_ids(now.elapsed, commands);
@@ -71,7 +71,7 @@ pub(super) fn correct(state: &mut HostRecovery, now: DecisionTime, record: &mut 
     if state.stage == Stage::Over && record.life == Some(Life::Closed) {
         name_all(state, now, record);
     }
-    if !matches!(state.stage, Stage::Returning | Stage::Over) {
+    if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
         return;
     }
     let (status, message) = last_word(state);

@@ -10,9 +10,11 @@ mod failure;
 pub(super) mod follow;
 mod judge;
 pub(super) mod listing;
+pub(super) mod local_disk;
 pub(super) mod records;
 pub(super) mod resolutions;
 pub(super) mod restoration;
+mod start;
 pub(super) mod track;
 
 use std::collections::BTreeSet;
@@ -21,6 +23,8 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use completion::{confirmed, finish, unlocked};
 pub(super) use failure::{call_failed, nova_failed};
+pub use local_disk::DiskWait;
+pub use start::{ExcludedStart, StartCall, StartEnd};
 
 use super::method::PlacementPlan;
 use crate::elapsed::Elapsed;
@@ -201,6 +205,9 @@ pub struct Move {
     pub was: OriginalState,
     /// True if it does not boot from a volume.
     pub image_backed: bool,
+    /// The wait for its host to be back, because its disk is on that host alone. `None` if it does not wait, or no longer.
+    #[serde(default)]
+    pub disk_wait: Option<DiskWait>,
     /// The owner of its lock: the recovery removes its own at the end, and any other stays.
     pub lock: Lock,
     /// The time of the last lock request without an answer: until D + Q have passed it may still take effect.
@@ -279,6 +286,9 @@ pub struct Move {
     /// The current wait; `None` in a state that an older version wrote.
     #[serde(default)]
     pub wait: Option<Wait>,
+    /// The start of an excluded instance after the host's return; `None` if it is not to be started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<ExcludedStart>,
 }
 
 impl Move {
@@ -429,6 +439,7 @@ impl Move {
             absent: 0,
             gone: 0,
         };
+        self.disk_wait = None;
         self.asked_at.get_or_insert(now.wall);
     }
 

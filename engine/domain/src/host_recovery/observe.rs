@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::decision_context::decision_context;
 use super::operator_actions::rewound;
-use super::plan::lost_instances::adopt_lost;
-use super::{HostRecovery, Stage, late_effects};
+use super::plan::lost_instances::{adopt_lost, note_unknown_locks, plan_touched};
+use super::{HostRecovery, Lock, Move, Stage, late_effects, lock_mark};
+use crate::fault::Fault;
 use crate::id::ServerId;
-use crate::recovery::{Command, DecisionTime, Observation, Record, ServerCall};
+use crate::recovery::{Command, DecisionTime, Inventory, Observation, Record, ServerCall};
 
 impl HostRecovery {
     #[expect(clippy::too_many_lines, reason = "one arm for each observation")]
@@ -17,16 +18,23 @@ impl HostRecovery {
         let (move_track, moves) = (&mut self.asks.move_track, &mut self.moves);
         match observation {
             // A host recovery acts on none of these; the last ones belong to planned moves.
-            Observation::Tick
-            | Observation::MayRunOn(_)
-            | Observation::InstancesUnderRecovery(_)
-            | Observation::Followed { .. } => {}
+            Observation::Tick | Observation::InstancesUnderRecovery(_) | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *ctx.stage == Stage::Returning {
                     // The host's new recovery may need it off.
                     self.power_on.over = true;
                     self.service.superseded(&mut ctx);
+                } else if *ctx.stage == Stage::Starting {
+                    self.asks.starts.superseded(now, ctx.policy);
                 }
+            }
+            Observation::MayRunOn(hosts) => {
+                let starts = &mut self.asks.starts;
+                starts.may_run_elsewhere(&hosts, &mut self.moves, &mut ctx);
+            }
+            Observation::Actions { server, result } => {
+                let starts = &mut self.asks.starts;
+                starts.actions_read(server, result, &mut self.moves, &mut ctx);
             }
             Observation::Rewound => rewound(self, record),
             Observation::Claimed(pulse) => self.claimed(pulse, now, record),
@@ -66,34 +74,7 @@ impl HostRecovery {
             Observation::ServiceUpdated(result) => {
                 self.service.updated(result, self.proof.is_some(), &mut ctx);
             }
-            Observation::Inventory(result) => {
-                late_effects::judge(self);
-                let before = self.stage;
-                let mut ctx = decision_context!(self, now, record);
-                let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
-                let asked = self.asks.listing.question.sent();
-                let shown = result.as_ref().ok().and_then(|it| it.service.clone());
-                let migrations = result.as_ref().ok().map(|it| it.migrations.clone());
-                let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
-                let of_before = |_: &&ServerId| self.rewound;
-                let known: BTreeSet<ServerId> = moves.keys().filter(of_before).copied().collect();
-                listing.answered(result, track, moves, since, &mut ctx);
-                if self.rewound
-                    && *ctx.stage == Stage::Moving
-                    && let Some(migrations) = migrations
-                {
-                    self.rewound = false;
-                    adopt_lost(&migrations, moves, (self.reported_at, &known), since, &mut ctx);
-                }
-                if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
-                    late_effects::begin(self, now);
-                    ctx = decision_context!(self, now, record);
-                }
-                if let (Some(asked), Some(shown)) = (asked, shown) {
-                    let (proof, moves) = (&mut self.proof, &mut self.moves);
-                    self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
-                }
-            }
+            Observation::Inventory(result) => self.inventory_read(&result, now, record),
             Observation::Lists(result) => {
                 let (since, messaging) = (self.service.since, &self.asks.messaging);
                 move_track.lists_read(result, since, messaging, moves, &mut ctx);
@@ -111,12 +92,25 @@ impl HostRecovery {
             }
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
+            Observation::Server { server, result } if *ctx.stage == Stage::Starting => {
+                self.asks
+                    .starts
+                    .server_read(server, result, &mut self.moves, &mut ctx);
+            }
             Observation::Server { server, result } => {
                 if self.arrivals.server_read(server, &result, moves, &mut ctx) {
                     return;
                 }
                 move_track.server_read(server, result, moves, &mut ctx);
             }
+            Observation::ServerCall {
+                server,
+                call: ServerCall::Start,
+                result,
+            } => self
+                .asks
+                .starts
+                .answered(server, result, &mut self.moves, &mut ctx),
             Observation::ServerCall { server, call, result } => {
                 if move_track.call_answered((server, call), result, moves, &mut ctx) {
                     self.service.question.seen = None;
@@ -139,6 +133,63 @@ impl HostRecovery {
                 self.reserve.answered(answer, moves, &mut ctx);
             }
             Observation::ReserveTaken(hosts) => self.reserve.refused(&hosts, now.elapsed),
+        }
+    }
+
+    fn inventory_read(&mut self, result: &Result<Inventory, Fault>, now: DecisionTime, record: &mut Record) {
+        late_effects::judge(self);
+        let before = self.stage;
+        let mut ctx = decision_context!(self, now, record);
+        let (track, moves) = ((&mut self.asks.move_track, &mut self.arrivals), &mut self.moves);
+        let asked = self.asks.listing.question.sent();
+        let read = result.as_ref().ok();
+        let shown = read.and_then(|it| it.service.clone());
+        let planned: BTreeSet<ServerId> = moves.keys().copied().collect();
+        let mut known = planned.clone();
+        let servers = read.map_or(&[][..], |it| &it.servers);
+        known.extend(lock_mark::with_original_state(servers));
+        let (listing, since) = (&mut self.asks.listing, &mut self.service.since);
+        listing.answered(result, track, moves, since, &mut ctx);
+        // This recovery locks nothing before its plan is written.
+        let lost = |one: &Move| one.lock == Lock::Ours && !planned.contains(&one.server);
+        if !self.rewound && moves.values().any(lost) {
+            self.rewound = true;
+            note_unknown_locks(&mut ctx);
+        }
+        let counts = asked.is_some() && listing.question.seen == asked;
+        if self.rewound
+            && let Some(inventory) = read
+        {
+            let follows = match *ctx.stage {
+                Stage::Begin | Stage::Fencing | Stage::Disabling if counts => {
+                    plan_touched(inventory, moves, since, &mut ctx);
+                    true
+                }
+                Stage::Moving => true,
+                Stage::Returning => counts && self.arrivals.may_move(),
+                Stage::Begin
+                | Stage::Fencing
+                | Stage::Disabling
+                | Stage::Listing
+                | Stage::Starting
+                | Stage::Over => false,
+            };
+            if follows {
+                self.rewound = false;
+                let known = (self.reported_at, &known);
+                adopt_lost(&inventory.migrations, moves, known, since, &mut ctx);
+                if *ctx.stage == Stage::Returning && !moves.values().all(Move::is_finished) {
+                    ctx.enter(Stage::Moving);
+                }
+            }
+        }
+        if (before, *ctx.stage) == (Stage::Returning, Stage::Moving) {
+            late_effects::begin(self, now);
+            ctx = decision_context!(self, now, record);
+        }
+        if let (Some(asked), Some(shown)) = (asked, shown) {
+            let (proof, moves) = (&mut self.proof, &mut self.moves);
+            self.service.shown_by_lists(shown, asked, proof, moves, &mut ctx);
         }
     }
 
@@ -169,6 +220,15 @@ impl HostRecovery {
                 }
             }
             Command::ReadConductors => self.asks.messaging.question.not_sent(),
+            Command::ReadServer(server) if self.stage == Stage::Starting => {
+                self.asks.starts.server_not_read(*server);
+            }
+            Command::ReadActions(server) => self.asks.starts.actions_not_read(*server),
+            Command::Start(server) => {
+                if let Some(one) = self.moves.get_mut(server) {
+                    self.asks.starts.not_sent(one, now, record);
+                }
+            }
             Command::ReadServer(server) => {
                 if self.arrivals.not_read(*server) {
                     return;
@@ -197,7 +257,6 @@ impl HostRecovery {
             Command::RunHook(call) => self.hooks.not_sent((call.phase, call.number, call.attempt), now),
             Command::Reserve(call) => self.reserve.not_sent(call),
             Command::Stop(_)
-            | Command::Start(_)
             | Command::Migrate(_)
             | Command::ConfirmMigration(_)
             | Command::Activate { .. }

@@ -147,9 +147,17 @@ impl HostRecovery {
 
 /// Lists everything again, and follows Nova's records of this host's evacuations even if no move knows of them.
 pub(super) fn rewound(state: &mut HostRecovery, record: &mut Record) {
+    if !state.asks_for_recovery() {
+        // It has requested nothing.
+        return;
+    }
     state.rewound = true;
-    state.message = Some(REWOUND.to_owned());
     record.head = true;
+    if matches!(state.stage, Stage::Returning | Stage::Starting) {
+        // The notification is closed: it is corrected by what the next list shows.
+        return;
+    }
+    state.message = Some(REWOUND.to_owned());
     if state.stage == Stage::Moving {
         state.enter(Stage::Listing, record);
     }
@@ -208,7 +216,7 @@ fn heard_action(
             }
         }
         OperatorCommand::Reject => {
-            if state.stage != Stage::Returning && state.stage != Stage::Over {
+            if !matches!(state.stage, Stage::Returning | Stage::Starting | Stage::Over) {
                 state.rejected = Some(action.by.clone());
                 state.hold = None;
             }

@@ -161,8 +161,11 @@ impl HostRecovery {
     /// Returns the time to the next decision, if nothing is observed before. It is never more than a second, so that a time that is
     /// missing here costs no more than that.
     pub fn next_look(&self, now: DecisionTime) -> Duration {
-        let quiet =
-            self.hold.is_some() || matches!(self.stage, Stage::Moving | Stage::Returning | Stage::Over);
+        let quiet = self.hold.is_some()
+            || matches!(
+                self.stage,
+                Stage::Moving | Stage::Returning | Stage::Starting | Stage::Over
+            );
         let most = if quiet {
             LONGEST
         } else {

@@ -9,9 +9,12 @@ use std::time::Duration;
 use super::arrivals::{Arrivals, came_again, has_landed};
 use super::blockers::{BlockerKind, Blockers};
 use super::decision_context::{DecisionContext, Moves};
+use super::excluded;
+use super::lock_mark;
 use super::method::PlacementPlan;
 use super::moves::blank::blank;
 use super::moves::evacuate::LISTS_AGE;
+use super::moves::local_disk::{DiskWait, remark_wait};
 use super::moves::restoration::{needs_preparation, remark};
 use super::moves::track::MoveTrack;
 use super::service::ServiceTrack;
@@ -21,6 +24,7 @@ use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, Server};
+use crate::policy::LocalDisk;
 use crate::question::Question;
 use crate::recovery::{Command, DecisionTime, InCell, Inventory, Record, StepKind, Task, WrittenOff};
 use crate::timestamp::Timestamp;
@@ -28,9 +32,13 @@ use crate::timestamp::Timestamp;
 /// Minimum time between the first list without an instance and the one that counts.
 const EMPTY_AGAIN: Duration = Duration::from_secs(3);
 
-/// The remark that names what evidence of the fencing was missing.
+/// The remark on an instance whose local disk an evacuation discards.
 const LOCAL_DISK: &str =
     "rebuilt from image, local disk discarded (unless the hosts share their instance storage)";
+
+/// The note on an instance that stays on its host because of its disk.
+const LEFT_FOR_DISK: &str =
+    "local_disk is leave, and its disk is on this host alone, as the monitor of the host has read it";
 
 /// An instance as Nova shows it on the host.
 #[derive(Clone, Copy)]
@@ -39,16 +47,20 @@ struct HostInstance<'a> {
     host: &'a str,
     /// The time since which a record that was touched may still be active.
     recent: Timestamp,
+    /// True if a monitor on this host has read that its disk is on the host alone.
+    on_local_disk: bool,
 }
 
 impl<'a> HostInstance<'a> {
-    fn new(server: &'a Server, clock: Option<Timestamp>, ctx: &DecisionContext<'a>) -> Self {
+    fn new(server: &'a Server, seen: Option<&Inventory>, ctx: &DecisionContext<'a>) -> Self {
         let window = ctx.policy.nova_long_rpc_timeout.as_secs();
+        let clock = seen.and_then(|lists| lists.service.as_ref()?.nova_now);
         let clock = clock.unwrap_or(ctx.now.wall);
         Self {
             server,
             host: ctx.host,
             recent: clock.minus_seconds(i64::try_from(window).unwrap_or(i64::MAX)),
+            on_local_disk: seen.is_some_and(|lists| lists.local_disks.contains(&server.id)),
         }
     }
 
@@ -92,6 +104,7 @@ fn other_hosts<'a>(
 impl Move {
     /// Adds remarks for its owner about the state in which it comes back.
     pub(super) fn remark_nature(&mut self) {
+        remark_wait(self);
         if self.image_backed {
             self.remark(LOCAL_DISK);
         }
@@ -202,7 +215,7 @@ impl InstanceListing {
     /// Takes an inventory. `since`: records newer than this are the recovery's own; following an older one moves it back.
     pub(super) fn answered(
         &mut self,
-        result: Result<Inventory, Fault>,
+        result: &Result<Inventory, Fault>,
         (move_track, arrivals): (&mut MoveTrack, &mut Arrivals),
         moves: &mut Moves,
         since: &mut Option<Timestamp>,
@@ -233,27 +246,32 @@ impl InstanceListing {
         }
         match *ctx.stage {
             Stage::Listing => {
-                arrivals.listed(&inventory, ctx);
-                plan(&inventory, moves, since, ctx);
+                arrivals.listed(inventory, ctx);
+                plan(inventory, moves, since, ctx);
                 ctx.enter(Stage::Moving);
             }
             Stage::Moving => {
-                arrivals.listed(&inventory, ctx);
+                arrivals.listed(inventory, ctx);
                 // Instances on a host that may be running again do not belong to this recovery.
                 if !ctx.settled || arrivals.may_move() {
-                    plan(&inventory, moves, since, ctx);
+                    plan(inventory, moves, since, ctx);
                 }
-                look_at_held(&inventory, move_track, moves, since, ctx);
+                look_at_held(inventory, move_track, moves, since, ctx);
                 self.last_look = last && moves.values().all(Move::is_finished);
             }
             Stage::Returning if arrivals.may_move() => {
-                arrivals.listed(&inventory, ctx);
-                plan(&inventory, moves, since, ctx);
+                arrivals.listed(inventory, ctx);
+                plan(inventory, moves, since, ctx);
                 if !moves.values().all(Move::is_finished) {
                     ctx.enter(Stage::Moving);
                 }
             }
-            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Returning | Stage::Over => {}
+            Stage::Begin
+            | Stage::Fencing
+            | Stage::Disabling
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => {}
         }
     }
 
@@ -298,39 +316,7 @@ fn plan(
     since: &mut Option<Timestamp>,
     ctx: &mut DecisionContext<'_>,
 ) {
-    let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
-    for migration in &inventory.migrations {
-        by_server.entry(migration.server).or_default().push(migration);
-    }
-    let mut fresh: Vec<&Server> = inventory
-        .servers
-        .iter()
-        .filter(|server| {
-            let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
-            moves
-                .get(&server.id)
-                .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
-        })
-        .collect();
-    order::in_order(ctx.policy, &mut fresh);
-    let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
-    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
-    let planned = fresh.len();
-    for (rank, server) in (first..).zip(fresh) {
-        let migrations = by_server.remove(&server.id).unwrap_or_default();
-        let written_off = inventory
-            .written_off
-            .get(&server.id)
-            .map_or(&[][..], Vec::as_slice);
-        let shown = HostInstance::new(server, clock, ctx);
-        let mut one = plan_one(shown, rank, &migrations, written_off, since, ctx);
-        if let Some(hosts) = inventory.may_run.get(&server.id) {
-            let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
-            one.may_run.extend(others);
-        }
-        ctx.record.moves.insert(one.server);
-        moves.insert(one.server, one);
-    }
+    let planned = plan_if(|_, _| true, inventory, moves, since, ctx);
     if planned > 0 || *ctx.stage == Stage::Listing {
         let to_move = moves.values().filter(|one| !one.is_finished()).count();
         let left = moves
@@ -351,6 +337,53 @@ fn plan(
     }
 }
 
+/// Plans the servers that meet the condition, as [`plan`] does. Returns how many.
+fn plan_if(
+    wanted: impl Fn(&Server, &[&Migration]) -> bool,
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) -> usize {
+    let mut by_server: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
+    for migration in &inventory.migrations {
+        by_server.entry(migration.server).or_default().push(migration);
+    }
+    let unplanned: Vec<Server> = inventory
+        .servers
+        .iter()
+        .filter(|server| {
+            let records = by_server.get(&server.id).map_or(&[][..], Vec::as_slice);
+            moves
+                .get(&server.id)
+                .is_none_or(|one| one.is_finished() && is_here_again(one, records, ctx.host))
+                && wanted(server, records)
+        })
+        .map(lock_mark::in_original_state)
+        .collect();
+    let mut fresh: Vec<&Server> = unplanned.iter().collect();
+    order::in_order(ctx.policy, &mut fresh);
+    let first = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
+    let planned = fresh.len();
+    for (rank, server) in (first..).zip(fresh) {
+        let migrations = by_server.remove(&server.id).unwrap_or_default();
+        let written_off = inventory
+            .written_off
+            .get(&server.id)
+            .map_or(&[][..], Vec::as_slice);
+        let shown = HostInstance::new(server, Some(inventory), ctx);
+        let mut one = plan_one(shown, rank, &migrations, written_off, since, ctx);
+        if let Some(hosts) = inventory.may_run.get(&server.id) {
+            let others = hosts.iter().filter(|host| *host != ctx.host).cloned();
+            one.may_run.extend(others);
+        }
+        excluded::plan(&mut one, server, ctx);
+        ctx.record.moves.insert(one.server);
+        moves.insert(one.server, one);
+    }
+    planned
+}
+
 /// True if an instance is on the host again. One that Nova once did not know, or did not show on the host, and shows there all the
 /// same was not deleted, and has arrived. One that was moved may have come back by another migration.
 fn is_here_again(one: &Move, records: &[&Migration], host: &str) -> bool {
@@ -369,14 +402,13 @@ fn plan_one(
     let HostInstance { server, host, .. } = shown;
     let evacuations: Vec<&&Migration> = migrations
         .iter()
-        .filter(|one| one.kind == MigrationType::Evacuation && one.source.as_deref() == Some(host))
+        .filter(|one| one.is_evacuation_from(host))
         .collect();
     let known = evacuations
         .iter()
         .map(|one| one.id)
         .max()
         .unwrap_or(MigrationId(0));
-    let reason = server.locked_reason.as_deref().unwrap_or_default();
     let was = OriginalState {
         vm_state: server.vm_state.clone(),
         power_state: server.power_state,
@@ -387,8 +419,8 @@ fn plan_one(
         image_backed: !server.volume_backed,
         // This recovery sets its own lock in place of an earlier recovery's, which may be about to remove it.
         lock: match server.locked {
-            true if reason == ctx.mark() => Lock::Ours,
-            true if !reason.starts_with("tachi ") => Lock::Owners,
+            true if lock_mark::is_locked_by(server, &ctx.mark()) => Lock::Ours,
+            true if !lock_mark::is_locked_by_tachi(server) => Lock::Owners,
             true | false => Lock::Wanted,
         },
         preparation: if needs_preparation(&server.vm_state) {
@@ -405,7 +437,13 @@ fn plan_one(
         route: PlacementPlan::new(ctx.method, server.needs),
         ..blank(server.id, server.name.clone(), was, rank, ctx)
     };
-    if let Some(why) = policy.leaves(server) {
+    let (disk, objection) = if shown.on_local_disk {
+        policy.local_disk.of(server, policy.deadline)
+    } else {
+        (LocalDisk::Evacuate, None)
+    };
+    let left_for_disk = (disk == LocalDisk::Leave).then(|| LEFT_FOR_DISK.to_owned());
+    if let Some(why) = policy.leaves(server).or(left_for_disk) {
         // A lock left over from an earlier recovery is not left on an instance that is excluded.
         one.lock = if one.lock == Lock::Ours {
             Lock::Ours
@@ -414,8 +452,14 @@ fn plan_one(
         };
         one.finish(End::Left, now.elapsed);
         one.note = Some(why);
+        if let Some(text) = objection {
+            one.remark(&text);
+        }
         one.over_at = Some(now.wall);
         return one;
+    }
+    if let LocalDisk::Wait(time) = disk {
+        one.disk_wait = Some(DiskWait::new(time, now));
     }
     if let Some((migration, other)) = other_hosts(shown, migrations).next() {
         one.step = MoveStep::Held;
@@ -424,6 +468,9 @@ fn plan_one(
         follow_what_is_open(&mut one, migrations, since, ctx);
     }
     one.remark_nature();
+    if let Some(text) = objection {
+        one.remark(&text);
+    }
     one
 }
 
@@ -435,10 +482,7 @@ fn follow_what_is_open(
     ctx: &DecisionContext<'_>,
 ) {
     let open = migrations.iter().filter(|record| {
-        record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(ctx.host)
-            && !record.status.is_finished()
-            && !one.has_written_off(record)
+        record.is_evacuation_from(ctx.host) && !record.status.is_finished() && !one.has_written_off(record)
     });
     let Some(first) = open.min_by_key(|record| record.id) else {
         return;
@@ -458,11 +502,10 @@ fn look_at_held(
     ctx: &mut DecisionContext<'_>,
 ) {
     let now = ctx.now;
-    let clock = inventory.service.as_ref().and_then(|service| service.nova_now);
     let on_host: BTreeMap<ServerId, HostInstance<'_>> = inventory
         .servers
         .iter()
-        .map(|server| (server.id, HostInstance::new(server, clock, ctx)))
+        .map(|server| (server.id, HostInstance::new(server, Some(inventory), ctx)))
         .collect();
     let off = if move_track.lists_within(LISTS_AGE, now) {
         move_track.hosts_to_count_on(now)

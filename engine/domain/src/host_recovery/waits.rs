@@ -2,8 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::freeze_state;
 use super::{End, HoldKind, HostRecovery, Move, MoveStep, Stage};
+use super::{excluded, freeze_state};
+use crate::evidence::time_text;
 use crate::guard::Guard;
 use crate::id::ServerId;
 use crate::recovery::{DecisionTime, Record};
@@ -32,10 +33,13 @@ impl Move {
                 }
             }
             MoveStep::Over(End::Person) if !self.deleted => (WaitsFor::GivenUp, self.may_run.clone()),
-            MoveStep::Waiting { .. }
-            | MoveStep::Restoring { .. }
-            | MoveStep::Unlocking { .. }
-            | MoveStep::Over(_) => bare(WaitsFor::Nothing),
+            MoveStep::Waiting { .. } => self.disk_wait.map_or_else(
+                || bare(WaitsFor::Nothing),
+                |wait| (WaitsFor::LocalDisk, [time_text(wait.ends_at)].into()),
+            ),
+            MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => {
+                bare(WaitsFor::Nothing)
+            }
         }
     }
 
@@ -68,12 +72,15 @@ impl HostRecovery {
                 record.moves.insert(one.server);
             }
         }
-        let (what, on) = self.waits();
+        let (what, on) = self.waits(now);
         record.head |= note(&mut self.wait, what, on, now.wall);
     }
 
-    fn waits(&self) -> (WaitsFor, BTreeSet<String>) {
+    fn waits(&self, now: DecisionTime) -> (WaitsFor, BTreeSet<String>) {
         let bare = |what| (what, BTreeSet::new());
+        if self.stage == Stage::Starting {
+            return excluded::waits_for(self, now);
+        }
         if matches!(self.stage, Stage::Returning | Stage::Over) {
             let given_up = |one: &Move| one.waits_for() == WaitsFor::GivenUp;
             return bare(if self.moves.values().any(given_up) {
@@ -112,6 +119,13 @@ impl HostRecovery {
         if self.moves.values().any(|one| one.waits_for().is_held()) {
             return bare(WaitsFor::Moves);
         }
+        // Only when nothing else is left to do.
+        let mut open = self.moves.values().filter(|one| !one.is_finished()).peekable();
+        if open.peek().is_some() && open.all(|one| one.waits_for() == WaitsFor::LocalDisk) {
+            let ends = self.moves.values().filter_map(|one| one.disk_wait);
+            let last = ends.map(|wait| wait.ends_at).max();
+            return (WaitsFor::LocalDisk, last.map(time_text).into_iter().collect());
+        }
         let frozen: BTreeSet<String> = freeze_state::moves(self).map(|one| one.name.clone()).collect();
         if !frozen.is_empty() {
             return (WaitsFor::Frozen, frozen);
@@ -119,9 +133,12 @@ impl HostRecovery {
         bare(match self.stage {
             Stage::Fencing => WaitsFor::Proof,
             Stage::Disabling => WaitsFor::ForcedDown,
-            Stage::Begin | Stage::Listing | Stage::Moving | Stage::Returning | Stage::Over => {
-                WaitsFor::Nothing
-            }
+            Stage::Begin
+            | Stage::Listing
+            | Stage::Moving
+            | Stage::Returning
+            | Stage::Starting
+            | Stage::Over => WaitsFor::Nothing,
         })
     }
 }

@@ -191,6 +191,11 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// True if it is an evacuation of an instance from that host.
+    pub fn is_evacuation_from(&self, host: &str) -> bool {
+        self.kind == MigrationType::Evacuation && self.source.as_deref() == Some(host)
+    }
+
     /// Returns the time of creation or last change, by Nova's clock. A new record has no `updated_at`.
     pub fn touched_at(&self) -> Option<Timestamp> {
         self.updated_at.or(self.created_at)

@@ -63,6 +63,16 @@ impl StopReason {
             });
         latest.unwrap_or(Self::Unclear)
     }
+
+    /// Returns the reason for an instance that ran when its host died: that death explains a stop that Nova has recorded by itself.
+    pub fn judge_after_death(actions: &[ServerAction]) -> Self {
+        let requested: Vec<ServerAction> = actions
+            .iter()
+            .filter(|action| action.by != Actor::Nova)
+            .cloned()
+            .collect();
+        Self::judge(&requested)
+    }
 }
 
 /// An instance that does not run.

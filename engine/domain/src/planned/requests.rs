@@ -7,8 +7,9 @@ use super::moves::PlannedMove;
 use super::{MoveStage, PlannedCall, PlannedState};
 use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
+use crate::host_recovery::lock_mark::is_locked_by_tachi;
 use crate::id::ServerId;
-use crate::nova::{MigrationType, Server, VmState};
+use crate::nova::{MigrationType, VmState};
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, ServerReading, StepKind, Task};
 
 /// The time after which an instance with an unfinished task is left to the caller who started the task.
@@ -27,12 +28,6 @@ enum MoveObstacle {
     WaitForUnlock,
     /// The instance stays, for this reason.
     Stays(String),
-}
-
-/// True if a recovery has set the lock.
-fn is_ours(server: &Server) -> bool {
-    let reason = server.locked_reason.as_deref().unwrap_or_default();
-    reason.starts_with("tachi ")
 }
 
 impl PlannedState {
@@ -297,7 +292,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
     if let Some(sentence) = frozen {
         return MoveObstacle::Stays(sentence);
     }
-    if is_ours(server) {
+    if is_locked_by_tachi(server) {
         let since = *one.locked_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) < limit {
             return MoveObstacle::WaitForUnlock;

@@ -248,6 +248,7 @@ impl Bench {
                     service: Some(self.service.clone()),
                     written_off: BTreeMap::new(),
                     may_run: BTreeMap::new(),
+                    local_disks: [].into(),
                 }))
             }
             Command::FollowMove(server) => {

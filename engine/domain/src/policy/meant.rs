@@ -2,7 +2,7 @@
 
 use super::leave::owning_service;
 use super::{Policy, is_truthy};
-use crate::nova::{Server, VmState};
+use crate::nova::{PowerState, Server, VmState};
 
 impl Policy {
     /// True if the owner has marked the instance; marked instances come first.
@@ -52,5 +52,16 @@ impl Policy {
             );
         }
         None
+    }
+
+    /// True if an excluded instance is started when its host has returned: it ran, and no service replaces it by itself.
+    pub fn starts_on_return(&self, server: &Server) -> bool {
+        let ran = server.vm_state == VmState::Active && server.power_state == PowerState::Running;
+        let is_replaced = owning_service(server).is_some() && !self.marks(server);
+        self.start_excluded
+            && server.launched
+            && ran
+            && !is_replaced
+            && server.task_state.as_deref() != Some("deleting")
     }
 }

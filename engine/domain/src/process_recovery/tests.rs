@@ -79,6 +79,7 @@ fn region() -> Region {
         by_operator: false,
         by_process: false,
         recovering: false,
+        waits_for_disks: false,
         reported_ago: None,
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),

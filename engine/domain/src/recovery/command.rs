@@ -132,6 +132,8 @@ pub enum Command {
     ReadConductors,
     /// Reads one server.
     ReadServer(ServerId),
+    /// Reads what users and Nova have requested on one server.
+    ReadActions(ServerId),
     /// Locks a server.
     Lock {
         server: ServerId,
@@ -199,6 +201,7 @@ impl Command {
             | Self::ReadServerIds
             | Self::ReadConductors
             | Self::ReadServer(_)
+            | Self::ReadActions(_)
             | Self::FollowMove(_) => false,
             Self::Reserve(call) => call.is_write(),
             Self::PowerOff { .. }
@@ -248,6 +251,7 @@ impl Command {
             | Self::ReadServerIds
             | Self::ReadConductors
             | Self::ReadServer(_)
+            | Self::ReadActions(_)
             | Self::FollowMove(_)
             | Self::RunHook(_)
             | Self::Reserve(_) => None,
@@ -270,6 +274,7 @@ impl Command {
             Self::ReadServerIds => "read server ids",
             Self::ReadConductors => "read conductors",
             Self::ReadServer(_) => "read server",
+            Self::ReadActions(_) => "read actions",
             Self::Lock { .. } => "lock",
             Self::Unlock(_) => "unlock",
             Self::Prepare(_) => "prepare",

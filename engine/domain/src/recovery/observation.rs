@@ -11,7 +11,7 @@ use crate::guard::Region;
 use crate::hooks::{HookOutcome, Phase};
 use crate::id::{HostId, ServerId};
 use crate::level::{Level, Target};
-use crate::nova::{Migration, Server, Service};
+use crate::nova::{Migration, Server, ServerAction, Service};
 use crate::pace::Permits;
 use crate::power::PowerReading;
 use crate::timestamp::Timestamp;
@@ -33,6 +33,8 @@ pub struct Inventory {
     pub written_off: BTreeMap<ServerId, Vec<WrittenOff>>,
     /// Other hosts on which these instances may run, according to earlier recoveries of any host.
     pub may_run: BTreeMap<ServerId, BTreeSet<String>>,
+    /// The instances that a monitor bound to this host has last read as being on its local disk.
+    pub local_disks: BTreeSet<ServerId>,
 }
 
 /// The answer of a host's cell when a list shows no server of the host. Nova silently leaves a cell that does not answer out of
@@ -214,6 +216,12 @@ pub enum Observation {
         server: ServerId,
         /// The answer; `Ok(None)` if the instance is gone.
         result: Result<Option<Server>, Fault>,
+    },
+    /// Answer to [`Command::ReadActions`].
+    Actions {
+        server: ServerId,
+        /// The actions, latest first; `Ok(None)` if the instance is gone.
+        result: Result<Option<Vec<ServerAction>>, Fault>,
     },
     /// Answer to [`Command::FollowMove`].
     Followed {

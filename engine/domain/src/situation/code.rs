@@ -51,6 +51,7 @@ string_enum! {
         EnginePart = "ENGINE_PART",
         HostUnderRecovery = "HOST_UNDER_RECOVERY",
         RoomTight = "ROOM_TIGHT",
+        LocalDisk = "LOCAL_DISK",
         InstanceMoving = "INSTANCE_MOVING",
     }
 }
@@ -103,7 +104,7 @@ impl FindingCode {
             | Self::EngineSilent
             | Self::EnginePart
             | Self::HostUnderRecovery => Severity::Warn,
-            Self::RoomTight | Self::InstanceMoving => Severity::Info,
+            Self::RoomTight | Self::LocalDisk | Self::InstanceMoving => Severity::Info,
         }
     }
 
@@ -201,6 +202,9 @@ impl FindingCode {
             }
             Self::EnginePart => "A part of an engine does not work.",
             Self::HostUnderRecovery => "A host is being recovered, or a report about it is being checked.",
+            Self::LocalDisk => {
+                "If a host failed now, instances whose disk is on that host alone would come back from their image, without that disk."
+            }
             Self::InstanceMoving => {
                 "An instance is being migrated or resized; if its host failed now, it might need an operator."
             }

@@ -112,6 +112,7 @@ impl FindingCode {
             | Self::RecoveryWouldHold
             | Self::PlaneLost
             | Self::GuestsResume
+            | Self::LocalDisk
             | Self::InstanceMoving => Need::Movable,
             Self::HostNotWatched
             | Self::MonitorUnknown

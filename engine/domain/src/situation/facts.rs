@@ -14,7 +14,7 @@ use crate::guard::WouldHold;
 use crate::id::{RecoveryId, ServerId};
 use crate::monitor::Signature;
 use crate::nova::Rest;
-use crate::policy::FencingMode;
+use crate::policy::{FencingMode, LocalDisk};
 use crate::power::Power;
 use crate::recovery::{Life, RecoveryKind};
 use crate::reporter::Reporter;
@@ -59,6 +59,9 @@ pub struct Facts {
     pub freezes: Vec<ActiveFreeze>,
     /// The monitors that have ever sent a heartbeat.
     pub monitors: Vec<Monitor>,
+    /// The instances on the local disk of each host, as a monitor bound to the host has last read them. A missing host was not read.
+    /// Shared, because there may be 50,000.
+    pub local_disks: Arc<BTreeMap<String, BTreeSet<ServerId>>>,
     /// The fencing configuration and the state of the fence devices.
     pub fencing: Fencing,
     /// Nova's compute services; `None` if no engine has read them.
@@ -135,6 +138,8 @@ pub struct Segment {
     pub method: RecoveryMethod,
     /// False if none of its hosts or instances is recovered.
     pub enabled: bool,
+    /// The treatment of instances on a local disk of its hosts that have none of their own.
+    pub local_disk: LocalDisk,
     pub hosts: Vec<Host>,
 }
 
@@ -327,6 +332,9 @@ pub struct Instance<N = Arc<Needs>> {
     /// True if the instance is being moved, so that it may run on another host if its own fails now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub moving: bool,
+    /// The treatment that its owner has set for the case that its disk is on its host alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_disk: Option<LocalDisk>,
     /// True if its owner has marked it, so that it is among the first to be moved.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub marked: bool,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::freezes::DirectFreeze;
 use super::hosts::AssessedHost;
+use super::local_disk::{self, HostDisks, InstanceDisk};
 use super::{
     AssessContext, Facts, Finding, FindingCode, Findings, Instance, Protection, ProtectionState, Severity,
     WaitingInstance, first_listing,
@@ -28,6 +29,8 @@ pub struct InstanceSituation {
     pub reasons: Arc<BTreeSet<FindingCode>>,
     /// The reason why policy excludes the instance, if it does.
     pub left: Option<String>,
+    /// The state of its disk; `None` if it is not listed.
+    pub disk: Option<InstanceDisk>,
 }
 
 /// Counts the instances on each host, as last listed.
@@ -60,6 +63,7 @@ pub(super) fn assess(
     let of: BTreeMap<&str, &ProtectionState> = hosts.iter().map(|host| (host.name, &host.standing)).collect();
     let waiting: BTreeMap<ServerId, &WaitingInstance> =
         look.facts.waiting.iter().map(|one| (one.server, one)).collect();
+    let treatments = local_disk::treatments(look);
     let mut reported = BTreeSet::new();
     let mut all = Vec::new();
     for (host, instances) in &known.value.on {
@@ -69,10 +73,13 @@ pub(super) fn assess(
             // Nova has an instance on a host for which it shows no service.
             None => base.worsen(Protection::Unprotected, FindingCode::HostUnknownToNova),
         }
+        let disks = HostDisks::of(host, look, &treatments);
         let host: Arc<str> = host.as_str().into();
         let reasons = Arc::new(base.reasons.clone());
         let first = all.len();
-        all.extend(instances.iter().map(|one| {
+        all.extend(instances.iter().map(|listed| {
+            let disk = disks.disk(listed);
+            let one = &*disk.treated(listed);
             let waiting = waiting.get(&one.id).copied();
             reported.extend(waiting.map(|_| one.id));
             if let Some(rest) = rests(one).filter(|_| waiting.is_none()) {
@@ -89,9 +96,11 @@ pub(super) fn assess(
                 protection,
                 reasons,
                 left: one.left.clone(),
+                disk: Some(disk),
             }
         }));
         if let Some(of_host) = all.get_mut(first..) {
+            disks.report(of_host, found);
             of_host.sort_by(|one, other| one.name.cmp(&other.name));
         }
     }
@@ -106,6 +115,7 @@ pub(super) fn assess(
             protection: standing.protection,
             reasons: Arc::new(standing.reasons),
             left: None,
+            disk: None,
         });
     }
     if all.len() > listed {

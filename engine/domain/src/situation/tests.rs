@@ -110,6 +110,14 @@ fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
+            "an instance was read on the local disk of its host",
+            |facts| {
+                facts.local_disks = Arc::new([("a".to_owned(), [instance(1).id].into())].into());
+            },
+            &[(FindingCode::LocalDisk, "a", "without that disk")],
+            ALL_WELL,
+        ),
+        (
             "no engine has ever run",
             |facts| facts.engines.clear(),
             &[(FindingCode::NoEngine, "", "no engine runs")],

@@ -41,7 +41,7 @@ macro_rules! recorded {
 
 /// Recorded from programs of their time: the last that wrote each version, and the first of 2 too, which had fewer fields. Of
 /// the current one: with each key filled in one row at least.
-const RECORDED: [Recorded; 8] = [
+const RECORDED: [Recorded; 10] = [
     recorded!(None, "unversioned"),
     recorded!(Some(1), "v1"),
     recorded!(Some(2), "v2-first"),
@@ -50,6 +50,8 @@ const RECORDED: [Recorded; 8] = [
     recorded!(Some(4), "v4", "planned.json"),
     recorded!(Some(5), "v5", "planned.json"),
     recorded!(Some(6), "v6", "planned.json"),
+    recorded!(Some(7), "v7", "planned.json"),
+    recorded!(Some(8), "v8", "planned.json"),
 ];
 
 /// One state, or a list of them.

@@ -106,6 +106,7 @@ impl VmRecovery {
             }
             Observation::OrderRefused => relocation::too_many_moves(self, now, record),
             Observation::Tick
+            | Observation::Actions { .. }
             | Observation::Region(_)
             | Observation::InstancesUnderRecovery(_)
             | Observation::Power { .. }

@@ -246,6 +246,7 @@ fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recov
             service: Some(service.clone()),
             written_off: std::collections::BTreeMap::new(),
             may_run: std::collections::BTreeMap::new(),
+            local_disks: std::collections::BTreeSet::new(),
         }))])
     };
     for (millis, event) in [

@@ -23,16 +23,16 @@ use crate::waits;
 pub const LIMIT: Duration = Duration::from_secs(20);
 
 /// The interval between two polls.
-const LOOK: Duration = Duration::from_millis(250);
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// The delay before the caller learns which recoveries are missing.
 const PROGRESS_DELAY: Duration = Duration::from_millis(500);
 
 /// The time within which a recovery stores its wait, once its engine has read the freeze.
-const WRITTEN: Duration = Duration::from_secs(2);
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The maximum number of recoveries that are listed one by one.
-const TOLD: usize = 20;
+const MAX_LISTED: usize = 20;
 
 /// The state of recoveries and moves after the wait.
 #[derive(Debug, Default)]
@@ -89,10 +89,10 @@ pub async fn wait(
             said = true;
             waiting(&missing);
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
         claims = desk.claims().await?;
     };
-    let written = Instant::now() + WRITTEN;
+    let written = Instant::now() + STORE_TIMEOUT;
     loop {
         let rows = desk.recoveries(false).await?;
         let recoveries: Vec<RecoverySummary> =
@@ -113,7 +113,7 @@ pub async fn wait(
         if result.all_wait() || before.is_empty() || Instant::now() >= written {
             return Ok(result);
         }
-        sleep(LOOK).await;
+        sleep(POLL_INTERVAL).await;
     }
 }
 
@@ -146,27 +146,27 @@ impl WaitResult {
                 Life::Open if waits(row) => format!("recovery {id} ({kind}) of {host} waits for the end"),
                 // The engine that claims it reads the freeze first.
                 Life::Open if row.owner.is_none() => {
-                    format!("recovery {id} ({kind}) of {host} is begun by no engine yet, and will wait")
+                    format!("no engine has started recovery {id} ({kind}) of {host} yet, and it will wait")
                 }
                 Life::Open => format!(
-                    "BUT recovery {id} ({kind}) of {host} had begun before: it is followed to its end, with no more power commands; see \
-                     `tachi recovery show {id}`"
+                    "BUT recovery {id} ({kind}) of {host} had started before: it continues to its end, without further power commands; \
+                     see `tachi recovery show {id}`"
                 ),
                 Life::Watching | Life::Closed => format!(
-                    "{host} was recovered before ({id}): it is neither powered on nor enabled meanwhile"
+                    "{host} was recovered before ({id}): it is neither powered on nor enabled during the freeze"
                 ),
             });
         }
         for one in &self.moves {
             if waits::what(one.wait.as_ref()) != WaitsFor::Frozen {
                 lines.push(format!(
-                    "BUT recovery {} of {} has begun with it, or is through: see `tachi recovery show {}`",
+                    "BUT recovery {} of {} has started to move it, or is done: see `tachi recovery show {}`",
                     one.recovery, one.host, one.recovery
                 ));
             }
         }
-        let more = lines.len().saturating_sub(TOLD);
-        lines.truncate(TOLD);
+        let more = lines.len().saturating_sub(MAX_LISTED);
+        lines.truncate(MAX_LISTED);
         if more > 0 {
             lines.push(format!(
                 "and {} more: see `tachi recovery list`",
@@ -246,7 +246,7 @@ mod tests {
         let lines = heard.lines();
         assert!(lines[0].ends_with("of cmp1 waits for the end"), "{lines:?}");
         assert!(
-            lines[1].starts_with("BUT recovery") && lines[1].contains("had begun before"),
+            lines[1].starts_with("BUT recovery") && lines[1].contains("had started before"),
             "{lines:?}"
         );
         assert!(lines[2].contains("neither powered on nor enabled"), "{lines:?}");

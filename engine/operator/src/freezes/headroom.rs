@@ -19,11 +19,11 @@ pub(super) fn falls(what: &FreezeTarget, seen: &RegionSnapshot) -> Option<String
     let at_least = if headroom.exact { "" } else { " at least" };
     Some(match headroom.hosts.checked_sub(1) {
         Some(left) => format!(
-            "segment {segment} falls from N+{}{at_least} to N+{left}{at_least} once {name} is off",
+            "without {name}, segment {segment} tolerates N+{left}{at_least} (now N+{}{at_least})",
             headroom.hosts
         ),
         None => format!(
-            "segment {segment} has N+0{at_least}: while {name} is off, the instances of another host that dies may find no room"
+            "segment {segment} has N+0{at_least}: while {name} is off, there may be no room for the instances of another failed host"
         ),
     })
 }
@@ -47,13 +47,13 @@ mod tests {
         has(&mut seen, 1, true);
         assert_eq!(
             told(&seen, FreezeScope::Host, "a").as_deref(),
-            Some("segment all falls from N+1 to N+0 once a is off")
+            Some("without a, segment all tolerates N+0 (now N+1)")
         );
         assert_eq!(told(&seen, FreezeScope::Segment, "all"), None);
         has(&mut seen, 3, false);
         assert_eq!(
             told(&seen, FreezeScope::Host, "a").as_deref(),
-            Some("segment all falls from N+3 at least to N+2 at least once a is off")
+            Some("without a, segment all tolerates N+2 at least (now N+3 at least)")
         );
         has(&mut seen, 0, true);
         let tight = told(&seen, FreezeScope::Host, "a").unwrap();

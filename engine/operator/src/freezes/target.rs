@@ -17,7 +17,7 @@ use crate::snapshot::RegionSnapshot;
 const MAX_LISTED: usize = 6;
 
 /// The maximum length of a stored name, in characters.
-const LONGEST_NAME: usize = 96;
+const MAX_NAME: usize = 96;
 
 /// An object that can be frozen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,7 +62,7 @@ impl FreezeTarget {
             FreezeScope::Host => {
                 let all = segments.iter().flat_map(|view| &view.hosts);
                 let all = all.map(|view| (view.host.id.to_string(), view.host.name.clone()));
-                let why = "no host of that name or id is registered in a segment, and of others nothing is fenced or moved";
+                let why = "no segment has a host of that name or id, and other hosts are neither fenced nor evacuated";
                 (candidates(wanted, all), why.to_owned())
             }
             FreezeScope::Instance => instances(wanted, seen),
@@ -110,7 +110,7 @@ impl FreezeTarget {
 /// Strips control characters and shortens the name: owners choose names, and terminals show them.
 fn printable(name: &str) -> String {
     let clean = name.chars().map(|one| if one.is_control() { ' ' } else { one });
-    clean.take(LONGEST_NAME).collect()
+    clean.take(MAX_NAME).collect()
 }
 
 /// Returns the ids and names of the best matches.
@@ -123,11 +123,11 @@ fn instances(wanted: &str, seen: &RegionSnapshot) -> (Vec<(String, String)>, Str
         // No engine has listed the instances yet, so a complete id is accepted unchecked.
         let id: Option<ServerId> = wanted.parse().ok();
         let found = id.into_iter().map(|id| (id.to_string(), id.to_string()));
-        let why = "no engine has listed Nova's instances yet, so only a whole id can be given";
+        let why = "no engine has read Nova's instances yet, so only a complete id is accepted";
         return (found.collect(), why.to_owned());
     };
     let all = all.iter().map(|one| (one.id.to_string(), one.name.to_string()));
-    let why = "no engine has seen such an instance at Nova; a new one is seen within half a minute";
+    let why = "no engine has read such an instance from Nova; a new one is read within half a minute";
     (candidates(wanted, all), why.to_owned())
 }
 
@@ -203,6 +203,7 @@ mod tests {
             protection: Protection::Protected,
             reasons: BTreeSet::new().into(),
             left: None,
+            disk: None,
         }
     }
 
@@ -229,24 +230,24 @@ mod tests {
         let all = id(1);
         assert_eq!(find(FreezeScope::Segment, "all"), format!("segment all = {all}"));
         assert_eq!(find(FreezeScope::Segment, &all), format!("segment all = {all}"));
-        assert!(find(FreezeScope::Segment, "ALL").contains("no segment is called \"ALL\""));
-        assert!(find(FreezeScope::Host, "c").contains("no host of that name or id is registered"));
-        assert!(find(FreezeScope::Host, "").contains("no host is called \"\""));
+        assert!(find(FreezeScope::Segment, "ALL").contains("no segment has the name \"ALL\""));
+        assert!(find(FreezeScope::Host, "c").contains("no segment has a host of that name or id"));
+        assert!(find(FreezeScope::Host, "").contains("no host has the name \"\""));
         let several = find(FreezeScope::Instance, "vm");
         assert!(
-            several.contains("could be several") && several.contains(&id(one)),
+            several.contains("matches several") && several.contains(&id(one)),
             "{several}"
         );
-        assert!(find(FreezeScope::Instance, "aaaa").contains("could be several"));
+        assert!(find(FreezeScope::Instance, "aaaa").contains("matches several"));
         let by_prefix = find(FreezeScope::Instance, "AAAA0001");
         assert_eq!(by_prefix, format!("instance vm = {}", id(one)));
         let hostile = find(FreezeScope::Instance, &id(3));
         assert!(!hostile.contains(['\u{1b}', '\n']), "{hostile:?}");
         let long = FreezeTarget::find(FreezeScope::Instance, &id(4), &seen).unwrap();
-        assert_eq!(long.name.len(), LONGEST_NAME);
+        assert_eq!(long.name.len(), MAX_NAME);
         let unknown = find(FreezeScope::Instance, "x\u{1b}[2J");
         assert!(
-            unknown.contains("no engine has seen") && !unknown.contains('\u{1b}'),
+            unknown.contains("no engine has read") && !unknown.contains('\u{1b}'),
             "{unknown}"
         );
     }
@@ -262,7 +263,7 @@ mod tests {
             (id.as_str(), id.as_str())
         );
         let short = render_frozen(FreezeTarget::find(FreezeScope::Instance, &id[..12], &seen));
-        assert!(short.contains("only a whole id"), "{short}");
+        assert!(short.contains("only a complete id"), "{short}");
     }
 
     #[test]
@@ -314,8 +315,8 @@ mod tests {
         };
         assert_eq!(find(FreezeScope::Host, "cmp1"), "1111-a");
         assert_eq!(find(FreezeScope::Instance, "3333"), "3333-a");
-        assert!(find(FreezeScope::Instance, "vm").contains("could be several"));
-        assert!(find(FreezeScope::Segment, "cmp1").contains("no frozen segment is called"));
+        assert!(find(FreezeScope::Instance, "vm").contains("matches several"));
+        assert!(find(FreezeScope::Segment, "cmp1").contains("no frozen segment has the name"));
         assert!(find(FreezeScope::Region, "").contains("the region is not frozen"));
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         machines: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: std::sync::Arc::default(),
     };
     let configured = ConfiguredFacts {
         mode: FencingMode::External,
@@ -90,6 +91,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         has_devices: false,
         trouble: None,
         without: Vec::new(),
+        local_disk: tachi_domain::policy::LocalDiskRules::default(),
     };
     let fencing = Fencing {
         mode: FencingMode::External,
@@ -274,7 +276,7 @@ async fn what_was_said_a_moment_ago_is_not_written_twice_and_what_is_another_thi
 
     let shorter = freeze(&alice, &wish(Duration::from_mins(5))).await.unwrap_err();
     assert!(
-        matches!(&shorter, ActionError::Refused(why) if why.contains("which is more than this")),
+        matches!(&shorter, ActionError::Refused(why) if why.contains("which covers more than this")),
         "{shorter:?}"
     );
     assert_eq!(paper.done()[2], "Freeze Outcome Some(Permanent)");
@@ -317,7 +319,9 @@ async fn an_engine_that_would_not_keep_it_stands_against_it_and_one_that_is_sile
     seen.tables.engines.push(engine("old", false, 1));
     let refused = alice.freeze(&what, &wish(HOUR), &seen).await.unwrap_err();
     assert!(
-        refused.to_string().contains("old (version 1) would not keep it"),
+        refused
+            .to_string()
+            .contains("old (version 1) would ignore the freeze"),
         "{refused}"
     );
     assert_eq!(paper.done(), [] as [&str; 0]);
@@ -353,9 +357,9 @@ fn how_long_and_why_are_bounded() {
     for (seconds, force, part) in [
         (59, true, "too short"),
         (0, false, "too short"),
-        (86_401, false, "24h at most, or FORCE"),
-        (30 * 86_400 + 1, true, "30d at most"),
-        (u64::MAX, true, "30d at most"),
+        (86_401, false, "the maximum is 24h, or add FORCE"),
+        (30 * 86_400 + 1, true, "the maximum is 30d"),
+        (u64::MAX, true, "the maximum is 30d"),
     ] {
         let Err(InvalidFreeze::Lasts(why)) = of(seconds, force, "x") else {
             panic!("{seconds} {force}");

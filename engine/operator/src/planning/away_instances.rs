@@ -71,9 +71,9 @@ pub async fn seen_away(
         let stays = if needy.contains(&moved.server) {
             Some(format!("waits for an operator: `tachi show {}`", moved.server))
         } else if *on != moved.dest {
-            Some("was moved since".to_owned())
+            Some("has been moved since".to_owned())
         } else if *moving {
-            Some("has a migration under way".to_owned())
+            Some("has a migration in progress".to_owned())
         } else {
             None
         };

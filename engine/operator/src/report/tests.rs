@@ -37,7 +37,7 @@ fn the_moments_that_count_are_told_and_what_was_not_reached_is_told_too() {
     assert_eq!(
         told(&story),
         [
-            ("noticed, as the report says", Some(-1.9)),
+            ("noticed, by the report", Some(-1.9)),
             ("recovery opened", Some(0.0)),
             ("confirmed off", Some(3.0)),
             ("disabled and forced down in Nova", Some(3.01)),

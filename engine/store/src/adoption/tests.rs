@@ -114,7 +114,7 @@ async fn what_becomes_of_what_was_left() {
             1,
             VM,
             "failed",
-            "please check",
+            "check the host and its instances",
         ),
         (
             "a process between attempts",
@@ -132,7 +132,7 @@ async fn what_becomes_of_what_was_left() {
             1,
             PROCESS,
             "failed",
-            "please check",
+            "check the host and its instances",
         ),
         ("an unknown type", "SUN", "new", 0, STOPPED, "failed", "SUN"),
         ("an unreadable payload", "VM", "new", 0, "{", "failed", "payload"),
@@ -225,7 +225,7 @@ async fn a_report_about_a_deleted_host_fails() {
     assert_eq!(bench.store.adopt(EXPIRY).await.unwrap().failed, 1);
     let (status, message) = status_of(&bench, &uuid).await;
     assert_eq!(status, "failed");
-    assert!(message.contains("not registered"), "{message}");
+    assert!(message.contains("no longer registered"), "{message}");
 }
 
 /// Covers R19.

@@ -17,7 +17,7 @@ pub struct Model {
     pub(crate) said_by: String,
     pub(crate) reason: String,
     pub(crate) unless_worse: bool,
-    /// True once operators have been told that the freeze ends soon.
+    /// True once the event about its coming end was emitted.
     pub(crate) noticed: bool,
     /// `None` until its end has been recorded, even if its time has expired.
     pub(crate) ended_at: Option<i64>,

@@ -10,7 +10,7 @@ use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::{NewNotification, NotificationType};
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::RecoveryKind;
-use tachi_domain::{Elapsed, HostId, RecoveryId};
+use tachi_domain::{ApprovedWait, Elapsed, HostId, RecoveryId};
 use tachi_engine::ports::journal::{Claim, RowVersion};
 use tachi_engine::ports::operator::{MoveFilter, RecoveryFilter, RecoveryState};
 use tachi_engine::ports::plans::{NewPlan, PlanOutcome, Plans as _};
@@ -288,7 +288,12 @@ impl Harness {
             Operation::Say { recovery, word } => {
                 store
                     .desk()
-                    .submit(self.recoveries[*recovery], *word, "operator")
+                    .submit(
+                        self.recoveries[*recovery],
+                        *word,
+                        &ApprovedWait::Current,
+                        "operator",
+                    )
                     .await
                     .unwrap();
             }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QuerySelect as _};
-use tachi_domain::Timestamp;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::guard::RegionHost;
 use tachi_domain::recovery::{Life, RecoveryKind};
+use tachi_domain::{Timestamp, WaitsFor};
 use tachi_engine::ports::journal::{HostIncidentRow, HostRecords};
 
 use super::orders::before;
@@ -50,6 +50,12 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<HostRecords,
     });
     let reporters = reporters.collect::<Result<_, Failure>>()?;
     let mut heartbeats = heartbeats::of_recoveries(reader, &rows, now).await?;
+    let local_disk = WaitsFor::LocalDisk.as_str();
+    let wait_for_disks: BTreeSet<String> = rows
+        .iter()
+        .filter(|row| row.waits_for.as_deref() == Some(local_disk))
+        .map(|row| row.host_uuid.clone())
+        .collect();
     let recovering: BTreeMap<String, i64> = rows.into_iter().map(|row| (row.host_uuid, row.id)).collect();
     let states = host_state::Entity::find().all(reader).await?;
     let reasons: BTreeMap<&str, &str> = states
@@ -81,6 +87,7 @@ pub(super) async fn read(db: &Database, lately: Duration) -> Result<HostRecords,
             by_operator: on_maintenance && why.is_none_or(|why| why == operator),
             by_process: on_maintenance && why == Some(MaintenanceReason::Process.as_str()),
             recovering: recovering.contains_key(&row.uuid),
+            waits_for_disks: wait_for_disks.contains(&row.uuid),
             reported_ago: None,
             reporters: Vec::new(),
             heartbeats: heartbeats.remove(&id).unwrap_or_default(),

@@ -20,7 +20,7 @@ pub(super) async fn missed(tx: &Tx, claim: &Claim) -> Result<TxOutcome<WriteOutc
         .one(tx)
         .await?;
     let Some(row) = found else {
-        tracing::error!(recovery = %claim.id, "recovery has no row any more; a failover of the database may have lost it");
+        tracing::error!(recovery = %claim.id, "row of a recovery is missing; a failover of the database may have lost it");
         return Ok(TxOutcome::Undo(WriteOutcome::Lost));
     };
     let epoch = recovery_cell(&row, "epoch").count(row.epoch)?;

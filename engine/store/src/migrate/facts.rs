@@ -256,7 +256,7 @@ mod tests {
         assert_eq!(waiting().await, 0);
         let steps = bench.store.desk().steps(claimed.id).await.unwrap();
         assert!(
-            steps.iter().any(|step| step.text == "seen to by alice"),
+            steps.iter().any(|step| step.text == "acknowledged by alice"),
             "{steps:?}"
         );
     }

@@ -468,7 +468,12 @@ mod tests {
         let heard = bench
             .store
             .desk()
-            .submit(d.id, OperatorCommand::Reject, "alice")
+            .submit(
+                d.id,
+                OperatorCommand::Reject,
+                &tachi_domain::ApprovedWait::Current,
+                "alice",
+            )
             .await
             .unwrap();
         assert_eq!(heard, tachi_engine::ports::operator::ActionOutcome::Heard);

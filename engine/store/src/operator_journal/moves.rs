@@ -207,7 +207,7 @@ impl Transaction for SeeTo<'_> {
             kind: Set("note".to_owned()),
             progress: Set(1.0),
             failed: Set(false),
-            text: Set(format!("seen to by {}", self.by)),
+            text: Set(format!("acknowledged by {}", self.by)),
             at: Set(self.at.micros()),
             ..Default::default()
         };

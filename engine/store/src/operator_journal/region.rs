@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _, QueryOrder as _};
+use tachi_domain::WaitsFor;
 use tachi_domain::entity::host::MaintenanceReason;
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_engine::ports::operator::{HostView, SegmentView};
@@ -42,6 +43,10 @@ pub(super) async fn region(db: &Database) -> Result<Vec<SegmentView>, Stop> {
         for row in rows {
             // A recovery that only records that a host has started does not recover the host.
             if life == Life::Open && row.open_key.is_none() {
+                continue;
+            }
+            // The host is back, and the recovery only starts its excluded instances.
+            if row.waits_for.as_deref() == Some(WaitsFor::Start.as_str()) {
                 continue;
             }
             let id = recovery_cell(&row, "uuid").id(&row.uuid)?;

@@ -50,7 +50,7 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
     let kind = convert::recovery_kind(&failed)?;
     if kind.is_planned() {
         let text = format!(
-            "a {kind} is not retried: `tachi host {kind} {}` starts another",
+            "a {kind} cannot be retried: `tachi host {kind} {}` starts another",
             failed.host_name
         );
         return Ok(RetryOutcome::Refused(text));
@@ -72,14 +72,14 @@ pub(super) async fn retry(registry: &RegistryTables, id: RecoveryId, by: &str) -
         .one(reader)
         .await?;
     let Some(host) = host else {
-        let text = format!("host {} is not registered any more", failed.host_name);
+        let text = format!("host {} is no longer registered", failed.host_name);
         return Ok(RetryOutcome::Refused(text));
     };
     let now = db.now();
     // A user who may not write to the history cannot start an attempt, because its origin would not be recorded.
     let asked = Note {
         notification: notification.id,
-        text: format!("another attempt is asked for by {by}"),
+        text: format!("another attempt requested by {by}"),
         now,
     };
     if db.write(&asked).await?.is_none() {
@@ -250,7 +250,7 @@ mod tests {
             let old = bench.store.desk().story(failed).await.unwrap().unwrap();
             assert_eq!(old.summary.status, "failed");
             let last = &old.steps.last().unwrap().text;
-            assert_eq!(last, "another attempt is asked for by alice");
+            assert_eq!(last, "another attempt requested by alice");
         }
     }
 
@@ -381,7 +381,7 @@ mod tests {
             .await
             .unwrap();
         let retried = bench.store.desk().retry(failed, "alice").await.unwrap();
-        let gone = "host cmp1 is not registered any more".to_owned();
+        let gone = "host cmp1 is no longer registered".to_owned();
         assert_eq!(retried, RetryOutcome::Refused(gone));
     }
 

@@ -8,7 +8,7 @@ use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{ActiveModelTrait as _, ColumnTrait as _, EntityTrait as _, QueryFilter as _, Set};
 use serde_json::Value;
 use tachi_domain::recovery::{Life, OperatorCommand};
-use tachi_domain::{RecoveryId, Timestamp};
+use tachi_domain::{ApprovedWait, RecoveryId, Timestamp};
 use tachi_engine::ports::operator::{ActionOutcome, READS_ACTIONS};
 
 use crate::clock;
@@ -23,6 +23,7 @@ const SEEN_WITHIN_MICROS: i64 = 60_000_000;
 pub(super) struct Say<'a> {
     pub(super) id: RecoveryId,
     pub(super) word: OperatorCommand,
+    pub(super) wait: &'a ApprovedWait,
     pub(super) by: &'a str,
     pub(super) at: Timestamp,
 }
@@ -70,6 +71,9 @@ impl Transaction for Say<'_> {
             since: row.waits_since,
         };
         let wait = wait.read("recovery", &row.uuid)?;
+        if self.word == OperatorCommand::Approve && !self.wait.is_for(wait.as_ref()) {
+            return Ok(TxOutcome::Undo(ActionOutcome::OtherWait(wait)));
+        }
         let row = action::ActiveModel {
             recovery_id: Set(row.id),
             number: Set(row.word_number),

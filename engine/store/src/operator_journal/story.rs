@@ -159,7 +159,12 @@ mod tests {
         bench
             .store
             .desk()
-            .submit(claimed.id, OperatorCommand::Reject, "alice")
+            .submit(
+                claimed.id,
+                OperatorCommand::Reject,
+                &tachi_domain::ApprovedWait::Current,
+                "alice",
+            )
             .await
             .unwrap();
         let story = bench.store.desk().story(claimed.id).await.unwrap().unwrap();

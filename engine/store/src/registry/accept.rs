@@ -184,7 +184,7 @@ async fn keep(tx: &Tx, case: &AcceptContext<'_>) -> Result<TxOutcome<AcceptOutco
 }
 
 /// Message of a report from a quarantined reporter.
-const UNHEARD: &str = "its reporter is muted, so nothing was started: tachi monitor list --muted";
+const UNHEARD: &str = "its reporter is muted, so no recovery was started: tachi monitor list --muted";
 
 /// A notification and its host.
 struct AcceptContext<'a> {

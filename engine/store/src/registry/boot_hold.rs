@@ -251,7 +251,12 @@ mod tests {
         let said = bench
             .store
             .desk()
-            .submit(id, OperatorCommand::HostIsOff, "ada")
+            .submit(
+                id,
+                OperatorCommand::HostIsOff,
+                &tachi_domain::ApprovedWait::Current,
+                "ada",
+            )
             .await
             .unwrap();
         assert!(matches!(said, ActionOutcome::Heard), "{said:?}");

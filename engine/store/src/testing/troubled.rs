@@ -1,6 +1,7 @@
 //! Recoveries with different pulses.
 
 use sea_orm::ConnectionTrait as _;
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::segment::SegmentChange;
 use tachi_domain::recovery::OperatorCommand;
@@ -25,7 +26,12 @@ impl Bench {
         }
         self.store
             .desk()
-            .submit(claims[1].id, OperatorCommand::Approve, "alice")
+            .submit(
+                claims[1].id,
+                OperatorCommand::Approve,
+                &ApprovedWait::Current,
+                "alice",
+            )
             .await
             .unwrap();
         let disable = SegmentChange {

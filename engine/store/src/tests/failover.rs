@@ -1,7 +1,6 @@
 //! The server is killed in the middle of a stream of notifications and started again.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -62,11 +61,7 @@ impl Own {
         let folder = tempfile::tempdir().unwrap();
         // The server runs as another user.
         std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = tachi_testkit::free_port();
         let made = Command::new(&serve)
             .arg("make")
             .arg(folder.path().join("data"))
@@ -108,7 +103,7 @@ impl Own {
         }
     }
 
-    /// Starts it anew until it stays: right after a kill what is left of the old one may be in the way.
+    /// Starts it again until it stays up: right after a kill, remains of the old one may block it.
     async fn until_it_answers(&mut self, database: &str) {
         let began = Instant::now();
         loop {

@@ -277,6 +277,7 @@ async fn the_api_removes_monitors_and_leaves_actions_that_start_work_to_a_contro
             id: "boot".to_owned(),
             up: Duration::from_secs(9),
         }),
+        local_disks: Some([tachi_domain::ServerId(uuid::Uuid::from_u128(1))].into()),
         heartbeat_use: HeartbeatUse::Counts,
     };
     let received = ReceivedHeartbeat {

@@ -87,7 +87,7 @@ fn resource<'t>(
         .is_some_and(|class| class.eq_ignore_ascii_case("stonith"));
     if fences || lost.is_some() {
         let (parameters, unclear) = Attributes::read("instance_attributes", own(), index).resolved();
-        let missing = lost.map(|template| format!("uses the template {template:?}, which is not there"));
+        let missing = lost.map(|template| format!("uses the template {template:?}, which does not exist"));
         cib.devices.push(Device {
             id,
             agent: kind.get("type").unwrap_or_default().to_owned(),

@@ -79,7 +79,7 @@ impl<'t> Index<'t> {
                 .0
                 .get(id)
                 .copied()
-                .ok_or_else(|| format!("refers to {id:?}, which is not there")),
+                .ok_or_else(|| format!("refers to {id:?}, which does not exist")),
         }
     }
 }

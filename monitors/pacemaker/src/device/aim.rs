@@ -43,7 +43,7 @@ pub(super) fn doubt(device: &Device, node: &str, alone: bool) -> Option<String> 
     }
     let names = names(device);
     if names.is_empty() {
-        return (!alone).then(|| "which turns off one machine and does not say of which host".to_owned());
+        return (!alone).then(|| "which turns off one machine, and its host is unknown".to_owned());
     }
     let others: Vec<_> = names
         .into_iter()

@@ -23,11 +23,11 @@ impl NodeCase<'_> {
         }
         let guest = |cib: &Cib| cib.guests.iter().any(|guest| same_node(guest, &self.node.name));
         if self.snapshot.cib.as_ref().is_some_and(guest) {
-            return plain(Verdict::Keep, "a guest of the cluster is no machine of its own");
+            return plain(Verdict::Keep, "a guest of the cluster is not a separate machine");
         }
         match self.node.kind {
             Kind::Member | Kind::Remote => {}
-            Kind::Guest => return plain(Verdict::Keep, "a guest of the cluster is no machine of its own"),
+            Kind::Guest => return plain(Verdict::Keep, "a guest of the cluster is not a separate machine"),
             Kind::Other => return plain(Verdict::Keep, "not a kind of node that runs instances"),
         }
         let success = self
@@ -53,7 +53,7 @@ impl NodeCase<'_> {
             let since = first_seen.map_or(completed, |seen| seen.max(completed));
             if age != Age::Older && now - since < self.rules.settle {
                 let reason = format!(
-                    "fenced at {} and looks up: waiting until that is certain",
+                    "fenced at {} and shown up: waiting until that is certain",
                     show(completed)
                 );
                 return plain(Verdict::Keep, reason);
@@ -88,7 +88,7 @@ impl NodeCase<'_> {
         if success.is_none() && self.past.verdict == Some(Verdict::Fenced) {
             return plain(
                 Verdict::Keep,
-                "was fenced; the cluster has forgotten about it since",
+                "was fenced; the cluster has dropped the record since",
             );
         }
         if self.node.online {
@@ -138,7 +138,7 @@ impl NodeCase<'_> {
         if let Some(later) = self.undone_after(completed) {
             return lost(later);
         }
-        if let Some(late) = self.heard_late(completed) {
+        if let Some(late) = self.first_seen_late(completed) {
             return lost(late);
         }
         if !self.snapshot.mon.stonith_enabled {
@@ -158,7 +158,7 @@ impl NodeCase<'_> {
         }
         let mut reason = format!("{} succeeded at {at}", fence.action);
         if by_operator {
-            reason.push_str(", by an operator's word");
+            reason.push_str(", confirmed by an operator");
         } else if let Some(delegate) = &fence.delegate {
             reason = format!("{reason} through {delegate}");
         }

@@ -32,7 +32,7 @@ impl NodeCase<'_> {
             Kind::Remote => {
                 let fenced = self.node_fenced().unwrap_or(0);
                 if fenced <= 0 {
-                    return Some("the CIB does not note it as fenced".to_owned());
+                    return Some("the CIB does not record it as fenced".to_owned());
                 }
                 // The success was not in the history when the node was last up, which is stronger evidence than any
                 // clock.
@@ -44,7 +44,7 @@ impl NodeCase<'_> {
                     None => (completed, self.rules.skew),
                 };
                 (fenced < second(oldest - slack))
-                    .then(|| "the CIB's note of a fencing is older than when it was last up".to_owned())
+                    .then(|| "the CIB's record of a fencing is older than when it was last up".to_owned())
             }
             Kind::Member | Kind::Guest | Kind::Other => {
                 let inside = note.is_some_and(|note| note.in_ccm == Some(true) || note.crmd == Some(true));
@@ -60,7 +60,7 @@ impl NodeCase<'_> {
         }
         let name = &self.node.name;
         let Some(resource) = self.snapshot.mon.resource(name) else {
-            return Some("its connection is not configured any more".to_owned());
+            return Some("its connection is no longer configured".to_owned());
         };
         let stopped = resource
             .target_role
@@ -105,7 +105,7 @@ impl NodeCase<'_> {
                 return Some(format!("online, but its connection is {}", resource.role));
             }
             Some(resource) => {
-                if let Some(doubt) = self.nobody_holds(&resource.nodes) {
+                if let Some(doubt) = self.connection_holder_problem(&resource.nodes) {
                     return Some(doubt);
                 }
             }
@@ -113,19 +113,19 @@ impl NodeCase<'_> {
         }
         self.snapshot.cib.as_ref()?;
         match noted {
-            None => Some("online, but the CIB does not note it".to_owned()),
+            None => Some("online, but the CIB has no record of it".to_owned()),
             Some(state) if state.in_ccm != Some(true) => {
                 Some("online, but in_ccm is false in the CIB".to_owned())
             }
             Some(state) if state.node_fenced.unwrap_or(0) > 0 => {
-                Some("online, but noted as fenced in the CIB".to_owned())
+                Some("online, but recorded as fenced in the CIB".to_owned())
             }
             Some(_) => None,
         }
     }
 
     /// Returns the reason if the nodes that hold the connection are not up themselves, so that no node sees this one.
-    fn nobody_holds(&self, holders: &[String]) -> Option<String> {
+    fn connection_holder_problem(&self, holders: &[String]) -> Option<String> {
         let up = |holder: &String| {
             let mut nodes = self.snapshot.mon.nodes.iter();
             nodes.any(|node| same_node(&node.name, holder) && node.online && !node.unclean && !node.pending)
@@ -150,7 +150,7 @@ impl NodeCase<'_> {
             .any(|fence| fence.status == FenceStatus::Success && kills(fence));
         let since_up = |up| self.node_fenced() > Some(second(up));
         if !shown && self.noted() && self.past.last_up.is_none_or(since_up) {
-            return Some("offline, and noted as fenced in the CIB, but no history shows how".to_owned());
+            return Some("offline, and recorded as fenced in the CIB, but no history shows how".to_owned());
         }
         let resource = self.snapshot.mon.resource(&self.node.name)?;
         let failed = if resource.failed { " and failed" } else { "" };
@@ -185,7 +185,7 @@ impl NodeCase<'_> {
 
     /// Returns the reason if a member's success was first seen long after it happened: it is unknown whether the node
     /// was back since. For a remote the CIB's record shows it.
-    pub(super) fn heard_late(&self, completed: Time) -> Option<String> {
+    pub(super) fn first_seen_late(&self, completed: Time) -> Option<String> {
         if self.node.kind == Kind::Remote {
             return None;
         }

@@ -56,7 +56,7 @@ impl Bridge {
             Some(_) if !planned.held.is_empty() => health.bad(
                 "storm",
                 format!(
-                    "{} hosts are lost at once: not reporting them for {} s",
+                    "{} hosts are lost at the same time: not reporting them for {} s",
                     planned.held.len(),
                     self.setup.pace.brake.hold.as_secs()
                 ),

@@ -48,7 +48,8 @@ impl Bridge {
                 ReportingBridge::Overtaken { bridge, key } => {
                     let known = self.memory.ledger.nodes.get(&change.node);
                     if known.is_none_or(|report| report.key != key) {
-                        tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has sent a later report");
+                        tracing::info!(node = %change.node, report = %change.key, %bridge, since = %key, "another bridge has sent a later \
+                            report");
                         let at = self.wall();
                         self.memory.ledger.catch_up(&change.node, &key, at);
                     }
@@ -89,7 +90,7 @@ impl Bridge {
                 health.bad(
                     "power",
                     format!(
-                        "{}: the cluster says fenced, its power controller says on: not told",
+                        "{}: the cluster reports it fenced, but its power controller reads on: not reporting it",
                         change.node
                     ),
                 );
@@ -143,7 +144,7 @@ impl Bridge {
             let report = notification(&host, pending.said, pending.at, pending.proof.as_ref(), about);
             let why = match pending.said {
                 ReportedState::Started => "the host is back",
-                ReportedState::Fenced | ReportedState::Lost => "the host is gone, and this is newer",
+                ReportedState::Fenced | ReportedState::Lost => "the host is lost, and this report is newer",
             };
             match sink.report(&report, why).await {
                 Ok(()) => {

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use crate::failure::Failure;
 
 /// Timeout of an agent: on this machine or in this network it answers at once, or not at all.
-pub(super) const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Longest list of members, in bytes; a member takes some hundred.
-const LONGEST: usize = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 /// Default port of an agent.
 const PORT: u16 = 8500;
 
@@ -21,7 +21,7 @@ const PORT: u16 = 8500;
 pub(crate) enum Link {
     Up,
     Down,
-    /// The agent was not asked, or the host is not listed or left in order.
+    /// The agent was not queried, or the host is not listed or left in order.
     Unknown,
 }
 
@@ -93,7 +93,7 @@ impl Agents {
         let read = |path: &PathBuf| {
             std::fs::read(path).map_err(|error| Failure::new(format!("reading {}", path.display()), error))
         };
-        let mut http = reqwest::Client::builder().timeout(ANSWER).no_proxy();
+        let mut http = reqwest::Client::builder().timeout(ANSWER_TIMEOUT).no_proxy();
         if let Some(path) = &access.authority {
             for certificate in reqwest::Certificate::from_pem_bundle(&read(path)?).map_err(setting_up)? {
                 http = http.add_root_certificate(certificate);
@@ -141,7 +141,7 @@ impl Agents {
 
     /// Returns all members of the network in the agent's view; an error if the agent cannot be trusted.
     pub(super) async fn members(&self, url: &str) -> Result<BTreeMap<String, Link>, Failure> {
-        let asking = |error| Failure::new(format!("asking {url}"), error);
+        let asking = |error| Failure::new(format!("querying {url}"), error);
         let mut request = self.http.get(url);
         if let Some(token) = self.token().await? {
             request = request.header("x-consul-token", token);
@@ -154,8 +154,10 @@ impl Agents {
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(asking)? {
             body.extend_from_slice(&chunk);
-            if body.len() > LONGEST {
-                return Err(Failure::from_text(format!("{url} answers without end")));
+            if body.len() > MAX_BYTES {
+                return Err(Failure::from_text(format!(
+                    "the answer of {url} exceeds the size limit"
+                )));
             }
         }
         let members: Vec<Member> = serde_json::from_slice(&body)
@@ -176,13 +178,13 @@ fn trusted(members: &BTreeMap<String, Link>) -> Result<(), String> {
     if up == 0 {
         // The agent sees itself up. A token without the permission to read nodes lists none.
         return Err(
-            "lists nobody who is up, not even itself: may its token (CONSUL_HTTP_TOKEN) read nodes?"
+            "lists no node that is up, not even itself: check that its token (CONSUL_HTTP_TOKEN) may read nodes"
                 .to_owned(),
         );
     }
     if up <= down {
         return Err(format!(
-            "sees {down} of {} members failed: rather it is cut off itself",
+            "sees {down} of {} members failed: it is probably isolated itself",
             up + down
         ));
     }
@@ -191,7 +193,7 @@ fn trusted(members: &BTreeMap<String, Link>) -> Result<(), String> {
 
 /// Adds the port to an address: a name, an IPv4 or an IPv6 address, with or without brackets and port.
 fn with_port(address: &str) -> Result<String, &'static str> {
-    const WRONG: &str = "is no address; write HOST, HOST:PORT, IPV6 or [IPV6]:PORT";
+    const WRONG: &str = "is not an address; write HOST, HOST:PORT, IPV6 or [IPV6]:PORT";
     if address.parse::<Ipv6Addr>().is_ok() {
         return Ok(format!("[{address}]:{PORT}"));
     }

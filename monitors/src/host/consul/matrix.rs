@@ -69,17 +69,17 @@ impl Matrix {
                 return Err(format!("sequence: {network} is not manage, tenant or storage"));
             }
             if raw.sequence.iter().take(place).any(|before| before == network) {
-                return Err(format!("sequence: {network} is there twice"));
+                return Err(format!("sequence: {network} is listed twice"));
             }
         }
         let mut recovery = Vec::new();
         for row in &raw.matrix {
             let vector: Option<Vec<Link>> = row.health.iter().map(|word| known(word)).collect();
             let vector = vector
-                .ok_or_else(|| format!("health: {:?} holds another word than up and down", row.health))?;
+                .ok_or_else(|| format!("health: {:?} has a value other than up and down", row.health))?;
             if vector.len() != raw.sequence.len() {
                 return Err(format!(
-                    "health: {:?} has not one place for each network",
+                    "health: {:?} needs one value for each network",
                     row.health
                 ));
             }
@@ -126,7 +126,7 @@ impl Matrix {
         if self.recovery.iter().any(|row| row == vector) {
             return State::Down;
         }
-        // Some network has lost it, but not those that matter.
+        // Some network has lost it, but not the deciding ones.
         if vector.contains(&Link::Down) {
             State::Other
         } else {

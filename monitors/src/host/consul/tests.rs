@@ -189,7 +189,7 @@ async fn a_node_that_is_cut_off_itself_reports_no_other() {
     for _ in 0..5 {
         assert_eq!(nets.look([UP, UP, cut]).await, []);
         let trouble = nets.health.trouble("consul").unwrap();
-        assert!(trouble.contains("cut off itself"), "{trouble}");
+        assert!(trouble.contains("isolated itself"), "{trouble}");
     }
     assert_eq!(nets.look([UP, UP, UP]).await, []);
     assert_eq!(nets.look([UP, UP, CMP1_FAILED]).await, one(Change::Stopped));

@@ -139,7 +139,11 @@ async fn a_unit_that_fails_is_reported_when_it_happens() {
     assert_eq!(*fake.asked.lock().unwrap(), ["subscribe"]);
     for (active, job, want) in [
         ("deactivating", 0, State::Changing),
-        ("failed", 0, State::Down("systemd says failed (sub)".to_owned())),
+        (
+            "failed",
+            0,
+            State::Down("systemd reports failed (sub)".to_owned()),
+        ),
         ("inactive", 7, State::Changing),
         ("activating", 0, State::Changing),
         ("active", 0, State::Up),
@@ -172,7 +176,7 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
         let systemd = systemd.clone();
         tokio::spawn(async move {
             systemd
-                .set_going("nova-compute.service", true, Duration::from_secs(20))
+                .bring_up("nova-compute.service", true, Duration::from_secs(20))
                 .await
         })
     };
@@ -188,9 +192,9 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
     );
     fake.becomes("failed", 0).await;
     let told = systemd
-        .set_going("nova-compute.service", false, Duration::from_secs(20))
+        .bring_up("nova-compute.service", false, Duration::from_secs(20))
         .await;
-    assert!(told.unwrap_err().contains("systemd says failed"));
+    assert!(told.unwrap_err().contains("systemd reports failed"));
 }
 
 /// Covers MW26.
@@ -198,7 +202,7 @@ async fn a_restart_is_done_when_the_unit_runs_and_no_job_is_left() {
 async fn what_systemd_refuses_names_the_rule_that_is_missing() {
     let (_fake, systemd) = Fake::start(true).await;
     let told = systemd
-        .set_going("nova-compute.service", true, Duration::from_secs(20))
+        .bring_up("nova-compute.service", true, Duration::from_secs(20))
         .await;
     assert!(told.clone().unwrap_err().contains("polkit rule"), "{told:?}");
 }

@@ -238,7 +238,7 @@ async fn what_cannot_be_told_is_no_failure() {
     tokio::spawn(watch_of(&world, pace()).run());
     world
         .state
-        .send_replace(State::Unknown("systemd is away".to_owned()));
+        .send_replace(State::Unknown("systemd is unreachable".to_owned()));
     seconds(3600).await;
     assert!(world.done().is_empty() && world.said().is_empty());
 }

@@ -135,8 +135,7 @@ fn told(past: &Past) -> String {
 
 const REFUSED: &str = "  ? reports without a valid token, or whose host could not be read: they are not counted; the access log of \
                        each API has them (400, 401, 403)";
-const SILENT: &str =
-    "  ? whether an engine was silent then: the registry keeps only the last heartbeat of each";
+const SILENT: &str = "  ? if an engine was silent then: the registry has only the last heartbeat of each";
 
 /// Somebody put the host in maintenance between the report and the engine's look at it.
 #[test]
@@ -158,11 +157,11 @@ fn explain_at_golden_a_report_was_ignored_because_the_host_was_on_maintenance() 
         "    -> tachi recovery show 00000000-0000-0000-0000-00000000e241",
         "2026-11-23T03:05:00Z recovery 00000000-0000-0000-0000-00000000e241 of host opened; now: closed, ignored",
         "    2026-11-23T03:05:01Z note: host compute-002 is in maintenance, set by an operator",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "now: the host is in maintenance (operator)",
         "not known:",
         REFUSED,
-        "  ? since when it is in maintenance; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
+        "  ? when its maintenance started; its row was changed last at 2026-11-23T03:04:00.000Z: `tachi audit show --host \
          compute-002` on each machine of the API and of an engine has each change and who made it",
         SILENT,
     ];
@@ -211,10 +210,10 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
         "    2026-11-23T03:05:01Z note: host compute-002 is reported down",
         "    2026-11-23T03:05:03Z note: on hold: 2 of the segment's 4 hosts are out",
         "2026-11-23T02:05:00Z freeze of segment rack-a, ended at 2026-11-23T03:00:00Z (bob), by bob: switch",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",
         REFUSED,
-        "  ? whether it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
+        "  ? if it was in maintenance then; now it is not: `tachi audit show --host compute-002` on each machine of the API and of \
          an engine has each change and who made it",
         SILENT,
     ];
@@ -226,7 +225,7 @@ fn explain_at_golden_a_report_was_held_by_a_guard_and_given_up() {
     told_of.recoveries[0].summary.wait = Some(Wait::bare(WaitsFor::Approval, at(3)));
     let text = told(&told_of);
     assert!(
-        text.contains("    accepted; held since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
+        text.contains("    accepted; on hold since 2026-11-23T03:05:03.000Z: on hold: 2 of"),
         "{text}"
     );
 }
@@ -241,16 +240,16 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     let text = told(&nothing);
     for wanted in [
         "no report accepted, no recovery, no freeze",
-        "the oldest report of any host that is kept is of 2026-11-24T03:05:00.000Z; older ones were purged",
-        "when it was taken out of its segment",
+        "the oldest stored report of any host is of 2026-11-24T03:05:00.000Z; older ones were purged",
+        "when it was removed from its segment",
         "freezes that ended more than 30 days ago",
-        "whether an engine was running then: every engine that is registered now started later",
+        "if an engine was running then: every engine that is registered now started later",
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
     let mut aside = report(
         NotificationStatus::Ignored,
-        "its reporter is muted, so nothing was started: tachi monitor list --muted",
+        "its reporter is muted, so no recovery was started: tachi monitor list --muted",
     );
     aside.recovery = None;
     if let Some(who) = aside.notification.reporter.as_mut() {
@@ -262,11 +261,11 @@ fn what_is_not_kept_is_said_and_nothing_is_made_up() {
     }
     let text = told(&past(vec![aside, unheard], Vec::new()));
     assert!(
-        text.contains("    kept, and nothing was begun: its reporter is muted"),
+        text.contains("    stored, without starting a recovery: its reporter is muted"),
         "{text}"
     );
     assert!(
-        text.contains("(its word that the host is NORMAL did not count"),
+        text.contains("(its claim that the host is NORMAL was discarded"),
         "{text}"
     );
 }
@@ -334,13 +333,12 @@ fn explain_at_golden_reports_were_refused() {
         "    not accepted 24 times until 2026-11-23T03:09:00Z: the host was in maintenance (409)",
         "2026-11-23T03:05:00Z report of somebody who is not kept: COMPUTE_HOST",
         "    not accepted: no host was registered under this name (400)",
-        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has signed since",
+        "engine ctl-1:812: running since 2026-11-22T03:05:00Z, and has sent heartbeats since",
         "not known:",
         REFUSED,
         "  ? reports that were not accepted before 2026-11-23T03:04:00.000Z: they are counted since then; the access log of each \
          API has them",
-        "  ? which hosts 9 refused reports of that time were about: there were too many to be kept apart; the access log of each \
-         API has them",
+        "  ? the hosts of 9 refused reports of that time: there were too many to store each; the access log of each API has them",
     ];
     assert!(text.starts_with(&wanted.join("\n")), "{text}");
     past.refused = None;

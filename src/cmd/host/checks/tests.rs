@@ -225,7 +225,7 @@ fn blockers_of_a_return_are_shown() {
             "one never ended, and its instance was recovered elsewhere since",
             |f| overtaken(f, 1, 2),
             Note,
-            "never ended, of instances that were recovered elsewhere",
+            "never ended, of instances that have been recovered elsewhere",
         ),
         (
             "one was begun after the recovery",
@@ -271,7 +271,7 @@ fn blockers_of_a_return_are_shown() {
             "unknown to Nova",
             |f| f.service = Ok(None),
             Bad,
-            "knows no compute service",
+            "has no compute service",
         ),
         (
             "Nova does not answer for it",
@@ -331,13 +331,13 @@ fn blockers_of_a_return_are_shown() {
             "watched, and an engine runs",
             |f| f.watched = true,
             Bad,
-            "an engine watches for its return",
+            "an engine waits for the host",
         ),
         (
             "somebody else has disabled it",
             |f| set(f, |service| service.disabled_reason = Some("disk errors".into())),
             Bad,
-            "somebody else has disabled the service (disk errors)",
+            "the service was not disabled by Tachi (disk errors)",
         ),
         (
             "or without a reason",

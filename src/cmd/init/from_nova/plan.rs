@@ -122,7 +122,7 @@ pub(super) fn lines(view: &FromNovaView, method: Method) -> Vec<String> {
         lines.push(format!("in a segment already, and left there: {}", view.stay));
     }
     let left = view.left.iter();
-    lines.extend(left.map(|one| format!("{} is put nowhere: {}", one.host, one.why)));
+    lines.extend(left.map(|one| format!("{} is left out: {}", one.host, one.why)));
     lines.extend(view.without_level.clone());
     lines
 }

@@ -50,7 +50,10 @@ const KEYS: &[(&str, &str)] = &[
     ("Tab", "choose among the findings, or among the hosts again"),
     ("h", "open the host"),
     ("e", "why it is protected or not, and what to type"),
-    ("/", "only hosts whose name, segment or state has these words"),
+    (
+        "/",
+        "only hosts whose name, segment or state contains these words",
+    ),
     ("Esc", "back; or show all hosts again"),
     ("f", "freeze the host"),
     ("a", "approve its recovery, which waits for an operator"),
@@ -61,10 +64,10 @@ const KEYS: &[(&str, &str)] = &[
     ("q, Ctrl-C", "quit"),
 ];
 
-const SIGNS: &[(&str, &str)] = &[
+const SYMBOLS: &[(&str, &str)] = &[
     (
         "● good  ! warning  ✗ bad",
-        "? not known  … under way  · nothing to say",
+        "? not known  … under way  · no data needed",
     ),
     (
         "flags R F M P N",
@@ -75,7 +78,7 @@ const SIGNS: &[(&str, &str)] = &[
 pub(super) fn help(read_only: bool, pen: &mut Canvas) {
     let acts = |key: &str| ["f", "a", "x", "d", "v"].contains(&key);
     let keys = KEYS.iter().filter(|(key, _)| !(read_only && acts(key)));
-    let rows: Vec<&(&str, &str)> = keys.chain(SIGNS).collect();
+    let rows: Vec<&(&str, &str)> = keys.chain(SYMBOLS).collect();
     let inside = framed(pen, "keys", rows.len());
     for (y, (key, what)) in (inside.y..inside.bottom()).zip(rows) {
         pen.put(inside.x, y, key, Style::new().add_modifier(Modifier::BOLD), 28);
@@ -115,7 +118,7 @@ pub(super) fn dialogue(one: &Dialogue, pen: &mut Canvas) {
             let keys = if one.fields.is_empty() {
                 "Esc closes"
             } else {
-                "Enter continues, and at the last line runs it; Esc closes without doing anything"
+                "Enter goes to the next line, and on the last line runs it; Esc cancels"
             };
             lines.extend(wrap(keys).into_iter().map(|line| (line, plainly)));
         }

@@ -124,7 +124,7 @@ pub(super) fn matrix(mon: &mut Mon, pen: &mut Canvas, y: u16, end: u16) {
     }
     if rows.is_empty() && line < end {
         let text = if filtered {
-            "no host has these words (Esc shows all)"
+            "no host contains these words (Esc shows all)"
         } else {
             "no hosts"
         };

@@ -173,12 +173,12 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "not ready",
             Box::new(|f| f.shadow.answers.push(answered(Severity::Warn))),
-            "shadow drill is not clean",
+            "shadow drill found a problem",
         ),
         (
             "nobody was asked",
             Box::new(|f| f.shadow.answers.clear()),
-            "not clean",
+            "shadow drill found a problem",
         ),
         (
             "segment off",
@@ -226,9 +226,13 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "no headroom",
             Box::new(|f| f.headroom = Some(0)),
-            "may not lose a host",
+            "tolerates no host failure",
         ),
-        ("headroom unknown", Box::new(|f| f.headroom = None), "not known"),
+        (
+            "headroom unknown",
+            Box::new(|f| f.headroom = None),
+            "unknown if there is room",
+        ),
         ("no room", Box::new(|f| f.room = Some(Room::Short)), "no room"),
         (
             "room unknown",
@@ -244,12 +248,12 @@ fn a_host_is_drilled_live_only_where_nothing_at_all_speaks_against_it() {
         (
             "disabled by somebody",
             Box::new(disabled("disk errors")),
-            "somebody has disabled its service (disk errors)",
+            "disabled (disk errors), and not by Tachi",
         ),
         (
             "disabled by a recovery",
             Box::new(disabled("failed [tachi 9]")),
-            "somebody has disabled its service",
+            "and not by Tachi",
         ),
         (
             "not empty",

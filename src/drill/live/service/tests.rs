@@ -90,7 +90,7 @@ fn only_what_the_drill_has_made_of_the_service_is_put_back() {
             &open,
             closed(),
             None,
-            leave("Nova knows no nova-compute on it"),
+            leave("Nova has no nova-compute on it"),
         ),
         (
             "of a drained host",

@@ -210,7 +210,7 @@ async fn off_of_a_host_that_is_up_in_nova_is_an_alarm() {
     );
     let fault = reports[0].fault.clone().unwrap();
     assert!(
-        fault.contains("while Nova hears it") && fault.contains("cabling"),
+        fault.contains("while the host is up in Nova") && fault.contains("cabling"),
         "{fault}"
     );
     assert!(

@@ -12,7 +12,7 @@ type Case = (
 );
 
 #[tokio::test]
-async fn the_self_test_says_what_would_go_wrong() {
+async fn the_self_test_reports_later_problems() {
     let owned = |owner: &'static str| {
         move || {
             let mut one = machine("abc", "c1");

@@ -28,7 +28,7 @@ async fn looks(services: &'static [&'static str], shown: bool) -> (Result<Conten
 
 /// Covers EW33.
 #[tokio::test]
-async fn lists_with_nothing_on_them_need_a_look_before_and_one_after() {
+async fn empty_lists_need_a_service_check_before_and_after() {
     let (contents, asked) = looks(&["there", "there"], false).await;
     assert!(contents.unwrap().service.is_some());
     assert_eq!(

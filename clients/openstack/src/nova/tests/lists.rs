@@ -1,4 +1,4 @@
-//! Lists of servers: whole and of the host that was asked, or an error.
+//! Lists of servers: complete and of the requested host, or an error.
 
 use super::*;
 
@@ -59,7 +59,7 @@ async fn ids_are_read_from_every_page_and_without_the_details() {
     );
 }
 
-/// R35: each cell has a table of services of its own.
+/// R35: each cell has its own table of services.
 #[tokio::test]
 async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
     let mut other = service_record();
@@ -81,7 +81,7 @@ async fn of_two_services_on_hosts_of_one_name_none_is_taken() {
 
 /// Covers EW33.
 #[tokio::test]
-async fn no_ids_are_believed_only_if_the_cell_of_the_host_is_there() {
+async fn an_empty_list_of_ids_counts_only_while_the_cell_is_up() {
     let up = json!({"services": [service_record()]});
     let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
     let one = json!({"servers": [{"id": SERVER, "name": "vm1", "links": []}]});

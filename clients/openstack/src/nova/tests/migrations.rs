@@ -92,7 +92,7 @@ async fn migrations_touching_a_host_are_all_kinds_on_all_pages() {
 }
 
 #[tokio::test]
-async fn an_empty_list_of_migrations_is_believed_only_while_the_cell_is_up() {
+async fn an_empty_list_of_migrations_counts_only_while_the_cell_is_up() {
     let down = json!({"services": [{"binary": "nova-compute", "host": "c1", "status": "UNKNOWN"}]});
     let rows = [
         ("GET /os-migrations", 200, json!({"migrations": []})),
@@ -158,7 +158,7 @@ async fn every_status_of_an_evacuation_has_its_meaning() {
 }
 
 #[tokio::test]
-async fn a_live_migration_is_told_with_how_much_of_it_is_done() {
+async fn a_live_migration_has_its_progress() {
     let bytes = |total: u64, left: u64, disk: u64, disk_left: u64| {
         json!({"migrations": [{
             "memory_total_bytes": total, "memory_remaining_bytes": left,
@@ -180,7 +180,7 @@ async fn a_live_migration_is_told_with_how_much_of_it_is_done() {
             None,
             2,
         ),
-        // It has ended between the two questions.
+        // It has ended between the two requests.
         (
             "running",
             404,
@@ -219,7 +219,7 @@ async fn a_live_migration_is_told_with_how_much_of_it_is_done() {
 }
 
 #[tokio::test]
-async fn a_migration_is_aborted_by_its_number_and_a_refusal_is_told() {
+async fn a_migration_is_aborted_by_its_number_and_a_refusal_is_reported() {
     for (status, is_ok) in [(202, true), (400, false), (404, false)] {
         let fake = Fake::start(move |seen| {
             if seen.method == Method::DELETE {

@@ -110,7 +110,7 @@ async fn an_endpoint_without_a_version_is_explained() {
 }
 
 #[tokio::test]
-async fn a_nova_that_was_exchanged_is_negotiated_with_anew() {
+async fn a_replaced_nova_is_negotiated_with_again() {
     let old = AtomicUsize::new(0);
     let fake = Fake::start(
         move |seen| match (seen.path.as_str(), seen.header("openstack-api-version")) {

@@ -30,7 +30,7 @@ async fn two_regions(region: Region) -> (Fake, Session) {
 
 /// R35.
 #[tokio::test]
-async fn of_several_regions_none_is_asked_before_one_is_set() {
+async fn of_several_regions_none_is_used_before_one_is_set() {
     for region in [Region::Unset, Region::Preferred("keystone".to_owned())] {
         let (fake, session) = two_regions(region).await;
         for service in [Service::Compute, Service::Placement] {
@@ -53,7 +53,7 @@ async fn of_several_regions_none_is_asked_before_one_is_set() {
 
 /// R35.
 #[tokio::test]
-async fn all_services_are_asked_in_the_region_that_is_set() {
+async fn all_services_are_used_in_the_configured_region() {
     let named = |name: &str| Region::Named(name.to_owned());
     let preferred = |name: &str| Region::Preferred(name.to_owned());
     for (region, below) in [
@@ -85,7 +85,7 @@ async fn all_services_are_asked_in_the_region_that_is_set() {
 
 /// R35: of two regions with Placement, the one with the only Nova is used.
 #[tokio::test]
-async fn placement_is_asked_in_the_region_of_nova() {
+async fn placement_is_used_in_the_region_of_nova() {
     let (fake, session) = two_regions(Region::Unset).await;
     let catalog = |nova: &[&str], placement: &[&str]| -> tachi_keystone::Catalog {
         let all = |path: &str, regions: &[&str]| -> Vec<serde_json::Value> {

@@ -218,12 +218,12 @@ async fn a_second_place_gets_every_line_and_blocks_nothing() {
     let system = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     let log = place.start(true, Some(Second::Syslog(socket)));
     log.write(line("b")).await.unwrap();
-    let mut defect = [0; 4_096];
-    let length = system.recv(&mut defect).unwrap();
-    let defect = std::str::from_utf8(&defect[..length]).unwrap();
+    let mut message = [0; 4_096];
+    let length = system.recv(&mut message).unwrap();
+    let message = std::str::from_utf8(&message[..length]).unwrap();
     assert!(
-        defect.starts_with("<85>tachi-audit[") && defect.ends_with(place.lines().last().unwrap()),
-        "{defect}"
+        message.starts_with("<85>tachi-audit[") && message.ends_with(place.lines().last().unwrap()),
+        "{message}"
     );
     ended(log, &place.path()).await;
 

@@ -41,6 +41,7 @@ pub(in super::super) fn region() -> Region {
         by_operator: false,
         by_process: false,
         recovering: false,
+        waits_for_disks: false,
         reported_ago: None,
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),
@@ -87,6 +88,19 @@ fn age(region: &mut Region, number: usize, age: i64) {
 fn suspect(region: &mut Region, number: usize, ago: u64) {
     region.hosts[number].recovering = true;
     region.hosts[number].reported_ago = Some(Duration::from_secs(ago));
+}
+
+/// A host that Nova has confirmed as forced down, and whose remaining instances have waited for it since then.
+fn waits_for_disks(region: &mut Region, ago: u64) {
+    suspect(region, 1, ago);
+    region.hosts[1].on_maintenance = true;
+    region.hosts[1].waits_for_disks = true;
+    let down = Service {
+        up: false,
+        forced_down: true,
+        ..service(1, i64::try_from(ago).unwrap() + 30)
+    };
+    nova(region).services.insert(name(1), Some(down));
 }
 
 /// Name, change, and the numbers of hosts that are out in the segment and in total.
@@ -166,6 +180,18 @@ fn a_host_counts_as_out_once_however_many_sources_show_it() {
                 r.hosts[1].on_maintenance = true;
                 age(r, 1, 3_000);
             }),
+            1,
+            1,
+        ),
+        (
+            "all that is left are instances that wait for it, within the window",
+            Box::new(|r| waits_for_disks(r, 299)),
+            2,
+            2,
+        ),
+        (
+            "all that is left are instances that wait for it, for longer",
+            Box::new(|r| waits_for_disks(r, 301)),
             1,
             1,
         ),

@@ -40,6 +40,8 @@ impl HostRecovery {
             // An instance that has come late is being moved.
             Life::Watching if self.stage == Stage::Moving => Some(BootHeldFor::Recovery),
             Life::Watching if may_come => Some(BootHeldFor::PowerOff),
+            // The host has returned: its queue was emptied.
+            Life::Watching if self.stage == Stage::Starting => None,
             Life::Watching => Some(BootHeldFor::Queue),
             Life::Closed => may_come.then_some(BootHeldFor::PowerOff),
         }

@@ -29,6 +29,7 @@ pub(in super::super) fn blank(
         priority: 0,
         was,
         image_backed: false,
+        disk_wait: None,
         lock: Lock::None,
         lock_loose: None,
         unlock_loose: None,
@@ -60,5 +61,6 @@ pub(in super::super) fn blank(
         over_at: None,
         route: PlacementPlan::new(ctx.method, None),
         wait: None,
+        start: None,
     }
 }

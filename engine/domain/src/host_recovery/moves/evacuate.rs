@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::decision_context::{DecisionContext, Moves, decision_context};
+use super::super::lock_mark::lock_reason;
 use super::super::method::PlacementTarget;
 use super::super::pace::Room;
 use super::super::{End, HostRecovery, Lock, Move, MoveStep, Preparation};
+use super::local_disk;
 use super::track::MoveTrack;
 use crate::elapsed::Elapsed;
 use crate::id::ServerId;
@@ -45,9 +47,15 @@ impl HostRecovery {
         let ready = self
             .hooks
             .before_moves(&mut self.moves, self.proof.as_ref(), &mut ctx, commands);
+        local_disk::host_is_back(self.hold.as_ref(), &mut self.moves, &self.policy, now, record);
         let settled = self.follow_moves(now, record, commands);
         let mut ctx = decision_context!(self, now, record);
-        self.reserve.act(&mut self.moves, &mut ctx, commands);
+        if local_disk::is_all_that_is_left(&self.moves, now.elapsed) {
+            // A wait lasts for hours: other recoveries may need these hosts.
+            self.reserve.hand_back(&self.moves, &mut ctx, commands);
+        } else {
+            self.reserve.act(&mut self.moves, &mut ctx, commands);
+        }
         let listing = &mut self.asks.listing;
         let seen = listing.question.seen.unwrap_or_default();
         let looked = now.elapsed.since(seen) < HELD_LOOK;
@@ -157,7 +165,7 @@ impl HostRecovery {
             room,
             proof: self.proof.as_ref(),
             number: self.proofs,
-            places: self.reserve.allot(&self.moves).0,
+            places: self.reserve.allot(&self.moves, now.elapsed).0,
         };
         for host in move_track.submit(&mut self.moves, &order, &leave, &mut ctx, commands) {
             self.reserve.consume(&host, ctx.record);
@@ -243,12 +251,10 @@ impl MoveTrack {
             let Some(one) = moves.get_mut(&server).filter(|_| !unsure) else {
                 continue;
             };
-            let MoveStep::Waiting { not_before } = one.step else {
-                continue;
-            };
-            if now.elapsed < not_before {
+            if !local_disk::is_due(one, now.elapsed) {
                 continue;
             }
+            local_disk::end_wait(one, record);
             if matches!(one.lock, Lock::Wanted | Lock::Asked) {
                 // Its slot is kept: the instances behind it are not to go first because their locks were answered sooner.
                 room.evacuations = room.evacuations.saturating_sub(1);
@@ -352,6 +358,9 @@ fn wanting(moves: &Moves, ctx: &DecisionContext<'_>) -> Vec<(u32, ServerId)> {
         let under_way = one.is_in_flight() || one.step == MoveStep::Held;
         // Nothing is started for a frozen instance; a request that Nova already has is followed.
         let begins = matches!(one.step, MoveStep::Waiting { .. }) && ctx.frozen(one.server).is_none();
+        // Nothing is left to do for one that is locked and waits for its host.
+        let is_locked = !matches!(one.lock, Lock::Wanted | Lock::Asked);
+        let begins = begins && !(is_locked && local_disk::waits(one, ctx.now.elapsed));
         begins || (under_way && one.lock == Lock::Wanted)
     };
     let moves = moves.values().filter(wants);
@@ -369,7 +378,7 @@ fn lock_in_order(
     ctx: &DecisionContext<'_>,
     commands: &mut Vec<Command>,
 ) {
-    let (now, reason) = (ctx.now, ctx.mark());
+    let now = ctx.now;
     let mut locking = moves.values().filter(|one| one.lock == Lock::Asked).count();
     for (place, (_, server)) in order.iter().enumerate() {
         let limit = if place < near {
@@ -394,7 +403,7 @@ fn lock_in_order(
             one.lock = Lock::Asked;
             commands.push(Command::Lock {
                 server: *server,
-                reason: reason.clone(),
+                reason: lock_reason(ctx.id, &one.was),
             });
         }
     }

@@ -2,9 +2,10 @@
 //! work is blocked.
 
 use super::super::decision_context::{DecisionContext, Moves};
-use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall};
+use super::super::{End, Lock, Move, MoveStep, Preparation, RestorationCall, lock_mark};
 use super::answers::tell_calls;
 use super::evacuate::MAX_BACKGROUND_LOCKS;
+use super::local_disk::is_due;
 use super::restoration::{Rest, is_stuck, needs_preparation, rest, target};
 use super::track::MoveTrack;
 use super::{call_failed, confirmed, finish, unlocked};
@@ -44,8 +45,7 @@ impl MoveTrack {
     ) -> bool {
         let (now, policy) = (ctx.now, ctx.policy);
         let calls = self.pace.room().calls;
-        let waits =
-            |one: &Move| matches!(one.step, MoveStep::Waiting { not_before } if now.elapsed >= not_before);
+        let waits = |one: &Move| is_due(one, now.elapsed);
         let (limit, patience) = if moves.values().any(Move::is_in_flight) {
             (calls.min(MAX_BACKGROUND_LOCKS), UNLOCKED_AFTER)
         } else if moves.values().any(waits) {
@@ -299,7 +299,7 @@ fn prepare(one: &mut Move, seen: &Server, now: DecisionTime, settled: Duration) 
 
 /// True if the lock on it is this recovery's. A Nova that shows no reasons (below microversion 2.73) is trusted to show this one's.
 fn is_our_lock(seen: &Server, mark: &str) -> bool {
-    seen.locked && seen.locked_reason.as_deref().is_none_or(|reason| reason == mark)
+    seen.locked && (seen.locked_reason.is_none() || lock_mark::is_locked_by(seen, mark))
 }
 
 impl MoveTrack {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::super::blockers::{BlockerKind, Blockers};
 use super::super::decision_context::{DecisionContext, Moves};
+use super::super::lock_mark::is_locked_by_tachi;
 use super::super::method::RetryPolicy;
 use super::super::nova_bus::Messaging;
 use super::super::{Lock, Move, MoveStep};
@@ -200,10 +201,7 @@ impl MoveTrack {
 impl Move {
     /// Keeps a lock that its owner has set since it was planned, because that lock serves as well.
     fn keep_owners_lock(&mut self, here: Option<&Server>) {
-        let owners = here.is_some_and(|seen| {
-            let reason = seen.locked_reason.as_deref().unwrap_or_default();
-            seen.locked && !reason.starts_with("tachi ")
-        });
+        let owners = here.is_some_and(|seen| seen.locked && !is_locked_by_tachi(seen));
         if owners && self.lock == Lock::Wanted && self.lock_loose.is_none() && !self.is_finished() {
             self.lock = Lock::Owners;
         }

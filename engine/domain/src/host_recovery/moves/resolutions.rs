@@ -244,6 +244,7 @@ impl Move {
         self.failed_first = None;
         self.clear_note();
         self.dest = None;
+        self.disk_wait = None;
         self.remark_nature();
         self.step = MoveStep::Waiting {
             not_before: now.elapsed,

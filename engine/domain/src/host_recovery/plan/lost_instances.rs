@@ -4,18 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::decision_context::{DecisionContext, Moves};
 use super::super::moves::{ERROR_OF_OURS, UNKNOWN_STATE};
-use super::super::{Lock, Move};
-use super::{HostInstance, plan_one};
+use super::super::{Lock, Move, lock_mark};
+use super::{HostInstance, plan_if, plan_one};
 use crate::count;
 use crate::id::ServerId;
-use crate::nova::{InstanceTraits, Migration, MigrationType, PowerState, Server, VmState};
-use crate::recovery::{StepKind, Task};
+use crate::nova::{InstanceTraits, Migration, PowerState, Server, VmState};
+use crate::recovery::{Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Maximum difference between the clocks of monitors and Nova.
 const CLOCK_TOLERANCE_SECONDS: i64 = 60;
 
 /// Follows every evacuation from the host since it was reported, and notes every host on which one of them may have failed late.
+/// `known`: the instances whose original state is known.
 pub(in super::super) fn adopt_lost(
     migrations: &[Migration],
     moves: &mut Moves,
@@ -37,11 +38,10 @@ pub(in super::super) fn adopt_lost(
     };
     *since = Some(from);
     let mut records: BTreeMap<ServerId, Vec<&Migration>> = BTreeMap::new();
-    for record in migrations.iter().filter(|record| {
-        record.kind == MigrationType::Evacuation
-            && record.source.as_deref() == Some(ctx.host)
-            && record.created_at.is_none_or(|at| at >= from)
-    }) {
+    for record in migrations
+        .iter()
+        .filter(|record| record.is_evacuation_from(ctx.host) && record.created_at.is_none_or(|at| at >= from))
+    {
         records.entry(record.server).or_default().push(record);
     }
     let next = moves.values().map(|one| one.rank + 1).max().unwrap_or(0);
@@ -85,6 +85,36 @@ pub(in super::super) fn adopt_lost(
             format!("following the evacuation of {instances} by Nova's records: the journal has lost them");
         ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
     }
+}
+
+/// Adds a move for every server that the lost requests may have touched: one that this recovery has locked, and one that Nova is
+/// evacuating. The recovery is not past its proof, and plans no others.
+pub(in super::super) fn plan_touched(
+    inventory: &Inventory,
+    moves: &mut Moves,
+    since: &mut Option<Timestamp>,
+    ctx: &mut DecisionContext<'_>,
+) {
+    let (host, mark) = (ctx.host, ctx.mark());
+    let evacuates = |record: &&Migration| record.is_evacuation_from(host) && !record.status.is_finished();
+    let touched = |server: &Server, records: &[&Migration]| {
+        lock_mark::is_locked_by(server, &mark) || records.iter().any(evacuates)
+    };
+    let planned = plan_if(touched, inventory, moves, since, ctx);
+    if planned > 0 {
+        let found = count(planned, "instance", "instances");
+        let text = format!("{found} on {host} touched by requests that the database has lost");
+        ctx.record.step(Task::Prepare, StepKind::Note, 1.0, text);
+    }
+}
+
+/// Notes a loss that only the locks have shown, because no engine was left that could notice it.
+pub(in super::super) fn note_unknown_locks(ctx: &mut DecisionContext<'_>) {
+    let text = "the database has lost the latest requests of this recovery (a failover?): instances carry locks of it that it has no record \
+                of";
+    ctx.record
+        .step(Task::Prepare, StepKind::Note, 0.0, text.to_owned());
+    ctx.record.head = true;
 }
 
 /// Returns a server of which only the id is known.

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::super::blockers::BlockerKind;
 use super::super::method::{NextStep, PlacementTarget};
-use super::super::moves::finish;
+use super::super::moves::{finish, local_disk};
 use super::super::{End, Move, MoveStep, Preparation};
 use super::choice::{Pick, Wanted, choose};
 use super::{AggregateMembership, DecisionContext, Moves, Reservation, ReservationStep, Reserve};
 use crate::count;
+use crate::elapsed::Elapsed;
 use crate::fault::{Fault, FaultClass};
 use crate::id::ServerId;
 use crate::recovery::{Command, Record, ReserveCall, StepKind, Task};
@@ -29,8 +30,9 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 const SURVEYS: u32 = 3;
 
 impl Move {
-    fn waits_for_reserve(&self) -> bool {
-        let waits = matches!(self.step, MoveStep::Waiting { .. });
+    /// True if it needs a place now. While it waits for its host, none is reserved for it.
+    fn waits_for_reserve(&self, now: Elapsed) -> bool {
+        let waits = matches!(self.step, MoveStep::Waiting { .. }) && !local_disk::waits(self, now);
         self.route.way == PlacementTarget::Reserved && waits && self.has_no_doubt()
     }
 
@@ -65,7 +67,7 @@ impl Reserve {
             return;
         }
         let now = ctx.now;
-        let (_, unplaced) = self.allot(moves);
+        let (_, unplaced) = self.allot(moves, now.elapsed);
         let (unplaced, hopeless): (Vec<_>, Vec<_>) = unplaced.into_iter().partition(|server| {
             moves
                 .get(server)
@@ -90,8 +92,12 @@ impl Reserve {
     }
 
     /// Returns the instances that have a ready reserved host, and those that have not even one that will be ready.
-    pub(in super::super) fn allot(&self, moves: &Moves) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
-        let mut waiting: Vec<&Move> = moves.values().filter(|one| one.waits_for_reserve()).collect();
+    pub(in super::super) fn allot(
+        &self,
+        moves: &Moves,
+        now: Elapsed,
+    ) -> (BTreeMap<ServerId, String>, Vec<ServerId>) {
+        let mut waiting: Vec<&Move> = moves.values().filter(|one| one.waits_for_reserve(now)).collect();
         if waiting.is_empty() {
             return (BTreeMap::new(), Vec::new());
         }
@@ -236,7 +242,7 @@ impl Reserve {
             call: None,
             loose: None,
             asked: false,
-            not_before: crate::elapsed::Elapsed::ZERO,
+            not_before: Elapsed::ZERO,
             faults: 0,
             seen: None,
             waiting: None,
@@ -300,7 +306,7 @@ impl Reserve {
                 let for_good = matches!(fault.class, FaultClass::Permanent | FaultClass::Fatal);
                 if for_good && asks.survey.failures() >= SURVEYS {
                     asks.survey.succeeded();
-                    let (_, unplaced) = self.allot(moves);
+                    let (_, unplaced) = self.allot(moves, now.elapsed);
                     for server in unplaced {
                         self.no_place(server, &fault.text, moves, ctx);
                     }

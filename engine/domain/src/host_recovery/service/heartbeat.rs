@@ -290,7 +290,7 @@ impl ServiceTrack {
             self.id = Some(seen.id);
             ctx.record.head = true;
         }
-        if self.since.is_none() && *ctx.stage != Stage::Returning {
+        if self.since.is_none() && !matches!(*ctx.stage, Stage::Returning | Stage::Starting) {
             self.since = seen.nova_now.map(|at| at.minus_seconds(CLOCKS_DIFFER));
             ctx.record.head = true;
         }
@@ -355,6 +355,7 @@ impl ServiceTrack {
             | Stage::Disabling
             | Stage::Listing
             | Stage::Moving
+            | Stage::Starting
             | Stage::Over => {}
         }
     }
@@ -376,7 +377,7 @@ impl ServiceTrack {
         // it sent its question gets a late reading.
         let late = self.changed_by_another || now.elapsed.since(sent) > NOTED_WITHIN;
         match (self.mark, *ctx.stage) {
-            (_, Stage::Begin | Stage::Fencing | Stage::Over) => {}
+            (_, Stage::Begin | Stage::Fencing | Stage::Starting | Stage::Over) => {}
             (Some(mark), _) if heartbeat != mark => {
                 // This recovery's own late change would look like a heartbeat: a heartbeat seen before that is ruled out is an
                 // alarm, and no return.
@@ -428,7 +429,10 @@ pub(in super::super) fn seen_alive(
     // Other recoveries must not count on the proof any more.
     ctx.record.head = true;
     // After the notification is closed there is no operator to ask: the moves that are left are named.
-    if matches!(*ctx.stage, Stage::Returning | Stage::Over) || ctx.rejected.is_some() || ctx.settled {
+    if matches!(*ctx.stage, Stage::Returning | Stage::Starting | Stage::Over)
+        || ctx.rejected.is_some()
+        || ctx.settled
+    {
         return;
     }
     ctx.troubles.end(BlockerKind::Heard);

@@ -76,6 +76,8 @@ pub(super) struct Bed {
     pub(super) leave_is_given: bool,
     /// Sets the heartbeat as observed for a long time before the recovery.
     pub(super) watched: bool,
+    /// The instances that a monitor on the host has read as being on its local disk.
+    pub(super) local_disks: BTreeSet<ServerId>,
 }
 
 /// Returns a healthy segment with this number of hosts, some of them under recovery.
@@ -89,6 +91,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
         by_operator: false,
         by_process: false,
         recovering: ix < out,
+        waits_for_disks: false,
         reported_ago: Some(Duration::ZERO),
         reporters: Vec::new(),
         heartbeats: crate::monitor::BootHeartbeats::default(),
@@ -134,11 +137,6 @@ fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
         | (ReserveAnswer::Left { host, .. }, ReserveCall::Leave { host: other, .. }) => host == other,
         _ => false,
     }
-}
-
-/// Returns the wall-clock time at a time of the bench.
-pub(super) fn wall(at: u64) -> Timestamp {
-    Timestamp::from_micros(i64::try_from(at).unwrap() * 1_000)
 }
 
 impl Bed {
@@ -235,6 +233,7 @@ impl Bed {
             leave: None,
             leave_is_given: false,
             watched: true,
+            local_disks: BTreeSet::new(),
         }
     }
 
@@ -633,6 +632,7 @@ impl Bed {
             service: Some(self.seen_now()),
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
+            local_disks: self.local_disks.clone(),
         })))
     }
 

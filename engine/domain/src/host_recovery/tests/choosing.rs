@@ -254,7 +254,8 @@ fn an_excluded_instance_names_its_rule() {
         let mut bed = left_by(rules.clone(), left.clone());
         assert_eq!(bed.step(1), &MoveStep::Over(End::Left), "{name}");
         assert_eq!(bed.one(1).status(), VmoveStatus::Ignored, "{name}");
-        assert_eq!(bed.one(1).note.as_deref(), Some(why), "{name}");
+        let expected = format!("{why}; it is started when its host has returned");
+        assert_eq!(bed.one(1).note.as_deref(), Some(expected.as_str()), "{name}");
         assert!(
             bed.commands.iter().all(|command| !command.is_write()),
             "{name}: {:?}",

@@ -243,6 +243,7 @@ fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
         service,
         written_off: [].into(),
         may_run: known,
+        local_disks: [].into(),
     })));
     bed.answer(1, ServerCall::Lock, Ok(()));
     let to = bed.commands.iter().find_map(|command| match command {

@@ -149,6 +149,7 @@ fn an_empty_list_without_the_service_record_is_not_trusted() {
             service: None,
             written_off: BTreeMap::new(),
             may_run: BTreeMap::new(),
+            local_disks: [].into(),
         })));
         assert_eq!(bed.state.stage, Stage::Listing);
         bed.tick(31_000);
@@ -483,6 +484,7 @@ fn a_record_that_an_earlier_recovery_has_given_up_is_not_waited_for() {
             service,
             written_off: BTreeMap::from([(id(1), written_off)]),
             may_run: BTreeMap::new(),
+            local_disks: [].into(),
         })));
         bed
     };

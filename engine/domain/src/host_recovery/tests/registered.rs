@@ -17,7 +17,7 @@ fn a_missing_service_is_searched_again() {
     assert!(bed.updates().is_some());
     let gone = fault(Some(404), FaultClass::Permanent, false);
     bed.see(Observation::ServiceUpdated(Err(gone)));
-    bed.tick(1_000);
+    bed.tick(31_000);
     assert!(bed.updates().is_none());
     bed.service.id = ServiceId(Uuid::from_u128(6));
     bed.service();
@@ -37,6 +37,7 @@ fn unlisted(bed: &mut Bed) {
         service: None,
         written_off: [].into(),
         may_run: [].into(),
+        local_disks: [].into(),
     })));
 }
 

@@ -2,6 +2,8 @@
 
 mod crashes;
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::bed::{Bed, HOST, evacuation, fault, id, messages, server, timeout, unavailable};
@@ -12,8 +14,10 @@ use crate::host_recovery::{
     End, Lock, MoveStep, PlacementTarget, ReservationEnd as Outcome, ReservationStep as Step, Stage,
 };
 use crate::nova::{Server, Service, VmState};
+use crate::policy::LocalDisk;
 use crate::recovery::{
-    Command, JoinResult, Observation, OperatorCommand, ReserveAnswer, ReserveCall, ServerCall, ServiceStatus,
+    Command, JoinResult, Observation, OperatorCommand, ReserveAnswer, ReserveCall, ResolutionKind,
+    ServerCall, ServiceStatus,
 };
 use crate::reserved::{Aggregate, ReservedHost, ReservedHostView, Resources, Survey};
 use crate::{HostId, ServiceId};
@@ -384,6 +388,37 @@ fn several_are_taken_when_one_is_too_small_and_each_gets_what_it_holds() {
         .collect();
     assert_eq!(places, ["rh-2", "rh-2", "rh-1"]);
     assert_eq!(bed.taken(3), None, "not more than needed");
+}
+
+/// Covers R14.
+#[test]
+fn no_host_stays_reserved_while_all_that_is_left_waits_for_its_own() {
+    let mut bed = Bed::with("UNKNOWN", |policy| {
+        policy.local_disk.usual = LocalDisk::Wait(Duration::from_hours(2));
+    });
+    bed.state.method = RecoveryMethod::ReservedHost;
+    bed.local_disks = [id(1)].into();
+    let mut bed = bed.planned(vec![server(1), server(2)]);
+    bed.surveyed(vec![spare(1, Some(1)), spare(2, Some(1))]);
+    assert_eq!(
+        (bed.taken(1), bed.taken(2)),
+        (Some(Step::Preparing), None),
+        "for the other one alone"
+    );
+    bed.resolve(2, ResolutionKind::Ignore, None);
+    let mut enabled = [false; 5];
+    bed.nova_does_it(&mut enabled);
+    bed.answer(2, ServerCall::Unlock, Ok(()));
+    for _ in 0..5 {
+        bed.nova_does_it(&mut enabled).pass(1_000);
+    }
+    assert!(bed.one(2).is_finished(), "{:?}", bed.one(2));
+    assert_eq!(bed.taken(1), Some(Step::Over(Outcome::GivenBack)));
+    assert!(!enabled[1]);
+    assert!(bed.is_waiting(1) && !bed.awaits_survey());
+    bed.resolve(1, ResolutionKind::Retry, None);
+    bed.pass(1_000);
+    assert!(bed.awaits_survey(), "it needs a host now");
 }
 
 #[test]

@@ -337,6 +337,124 @@ fn a_state_caused_by_lost_calls_is_not_the_original_state() {
     assert_eq!(bed.one(1).was.vm_state, VmState::Error);
 }
 
+/// Every engine was restarted with the database, so that none could tell that commits are lost.
+/// Covers R33.
+#[test]
+fn the_lock_on_an_instance_says_what_it_was_and_that_the_journal_has_lost_requests() {
+    let paused = |number| Server {
+        vm_state: VmState::Paused,
+        ..server(number)
+    };
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![paused(1)], vec![]);
+    let reason = bed.commands.iter().find_map(|command| match command {
+        Command::Lock { reason, .. } => Some(reason.clone()),
+        _ => None,
+    });
+    let prepared = Server {
+        vm_state: VmState::Error,
+        locked: true,
+        locked_reason: reason,
+        ..server(1)
+    };
+    let elsewhere = young(7, 2, "done", "compute-9");
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![prepared.clone()], vec![elsewhere.clone()]);
+    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(bed.one(1).was.power_state, PowerState::Running);
+    assert_eq!(bed.one(1).lock, Lock::Ours);
+    assert!(bed.is_asked(2), "the other lost request is followed too");
+
+    // A lock of another recovery tells the state as well, and nothing of this journal.
+    let of_another = Server {
+        locked_reason: prepared
+            .locked_reason
+            .as_ref()
+            .map(|reason| reason.replace(&bed.mark(), "tachi of last week")),
+        ..prepared.clone()
+    };
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![of_another], vec![elsewhere]);
+    assert_eq!(bed.one(1).was.vm_state, VmState::Paused);
+    assert_eq!(bed.one(1).lock, Lock::Asked, "its own is set in its place");
+    assert!(!bed.state.moves.contains_key(&id(2)));
+
+    // One that was in error before it was locked stays what it was, and so does what was planned before the loss.
+    let broken = |number| Server {
+        vm_state: VmState::Error,
+        ..server(number)
+    };
+    let mark = bed.mark();
+    let locked = Server {
+        locked: true,
+        locked_reason: Some(format!("{mark} found error, power on")),
+        ..broken(3)
+    };
+    let mut bed = Bed::engine().planned(vec![broken(4)]);
+    bed.take_over().service().tick(61_000);
+    bed.inventory(vec![broken(4), locked], vec![]);
+    for number in [3, 4] {
+        let one = bed.one(number);
+        assert_eq!(one.was.vm_state, VmState::Error);
+        assert!(
+            one.note.as_deref().is_none_or(|note| !note.contains("not known")),
+            "{:?}",
+            one.note
+        );
+    }
+    let noted = bed
+        .record
+        .steps
+        .iter()
+        .filter(|step| step.text.contains("carry locks"));
+    assert_eq!(noted.count(), 1);
+    bed.tick(1_000).inventory(vec![broken(4), broken(3)], vec![]);
+    let again = bed
+        .record
+        .steps
+        .iter()
+        .any(|step| step.text.contains("carry locks"));
+    assert!(!again, "a loss is noted once");
+
+    // An owner's reason is not read as a state, nor is one of an older version.
+    for reason in [
+        "mine found paused, power on",
+        &mark,
+        &format!("{mark} found paused"),
+    ] {
+        let shown = Server {
+            locked_reason: Some(reason.into()),
+            ..prepared.clone()
+        };
+        let mut bed = Bed::engine().planned(vec![]);
+        bed.take_over().service().tick(61_000);
+        bed.inventory(vec![shown], vec![]);
+        assert_ne!(bed.one(1).was.vm_state, VmState::Paused, "{reason}");
+    }
+}
+
+/// Covers R33.
+#[test]
+fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_before() {
+    let mut bed = Bed::engine().planned(vec![]);
+    bed.tick(1_000).over(vec![]);
+    assert_eq!(bed.state.stage, Stage::Returning, "{:?}", bed.commands);
+    let closed = bed.message.clone();
+    bed.see(Observation::Rewound).take_over();
+    assert_eq!(bed.state.stage, Stage::Returning);
+    assert_eq!(bed.message, closed);
+    assert!(
+        bed.wants(|command| matches!(command, Command::TakeInventory { .. })),
+        "{:?}",
+        bed.commands
+    );
+    bed.inventory(vec![], vec![young(7, 2, "done", "compute-9")]);
+    assert!(bed.is_asked(2), "{:?}", bed.state.moves);
+    assert_eq!(bed.state.stage, Stage::Moving);
+}
+
 /// Covers R33.
 #[test]
 fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
@@ -360,16 +478,104 @@ fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
 
 /// Covers R33.
 #[test]
-fn aborting_a_recovery_with_lost_requests_names_what_they_may_have_left() {
+fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
+    // It locked an instance and evacuated another, and the journal knows of neither.
     let mut bed = Bed::engine().begun();
     bed.see(Observation::Rewound)
         .take_over()
         .say(OperatorCommand::Reject);
-    bed.service().tick(1_000);
+    bed.service();
+    assert_ne!(bed.state.stage, Stage::Over, "it has not looked");
+    assert!(bed.wants(|command| matches!(command, Command::TakeInventory { .. })));
+    let locked = Server {
+        locked: true,
+        locked_reason: Some(format!("{} found active, power on", bed.mark())),
+        ..server(1)
+    };
+    bed.inventory(
+        vec![locked, server(3)],
+        vec![young(7, 2, "migrating", "compute-9")],
+    );
+    assert_eq!(bed.state.stage, Stage::Moving);
+    assert!(
+        matches!(bed.step(1), MoveStep::Unlocking { .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    assert!(bed.is_asked(2), "the evacuation is followed");
+    assert!(!bed.state.moves.contains_key(&id(3)), "nothing has touched it");
+
+    // There is nothing: it ends as if nothing had been lost.
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::Rewound)
+        .take_over()
+        .say(OperatorCommand::Reject);
+    bed.service().inventory(vec![server(1)], vec![]);
+    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+    assert!(!bed.message.as_deref().unwrap().contains("locked"));
+
+    // Nothing can be listed: an operator has to look.
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::Rewound).take_over().service();
+    for _ in 0..8 {
+        bed.tick(6_000).see(Observation::Service(Ok(None)));
+    }
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence)
+    );
+    bed.say(OperatorCommand::Reject);
     assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
     let told = format!("may be locked ({})", bed.mark());
     let message = bed.message.as_deref().unwrap();
     assert!(message.contains(&told), "{message}");
+}
+
+/// A report that asks for nothing has never led to a request, whatever the database has lost.
+/// Covers R33.
+#[test]
+fn a_report_that_asks_for_nothing_ends_after_a_loss_even_if_nothing_can_be_listed() {
+    let mut bed = Bed::engine();
+    bed.state.event = "STARTED".to_owned();
+    bed.see(Observation::Rewound).claim();
+    for _ in 0..8 {
+        bed.tick(6_000).see(Observation::Service(Ok(None)));
+    }
+    assert_eq!(
+        bed.state.stage,
+        Stage::Over,
+        "{:?} {:?}",
+        bed.state.hold,
+        bed.message
+    );
+}
+
+/// The host is heard again: the recovery is not given up while lost requests of it are open.
+/// Covers R33.
+#[test]
+fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
+    for touched in [true, false] {
+        let mut bed = Bed::engine().begun();
+        bed.see(Observation::Rewound).take_over();
+        bed.heartbeat_age(0).service();
+        let servers = vec![Server {
+            locked: touched,
+            locked_reason: touched.then(|| bed.mark()),
+            ..server(1)
+        }];
+        bed.inventory(servers, vec![]).storm(1, 10);
+        for _ in 0..150 {
+            bed.tick(1_000).heartbeat_age(0).service();
+            bed.power(Power::On);
+        }
+        let held = bed.state.hold.is_some();
+        assert_eq!(
+            (held, bed.state.stage == Stage::Over),
+            (touched, !touched),
+            "{:?}",
+            bed.message
+        );
+    }
 }
 
 /// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
@@ -383,7 +589,8 @@ fn a_lost_forced_down_of_ours_is_cleared() {
         bed.service.forced_down = true;
         bed.service.disabled_reason = Some(if ours { bed.mark() } else { "tachi 7".to_owned() });
         bed.heartbeat_age(0).service();
-        bed.say(OperatorCommand::Reject).tick(1_000);
+        bed.say(OperatorCommand::Reject)
+            .inventory(vec![server(1)], vec![]);
         assert_eq!(bed.state.stage, stage, "{ours}: {:?}", bed.message);
     }
 }

@@ -19,6 +19,7 @@ pub(in super::super) fn monitor(host: &str, kind: MonitorKind, seconds: i64, wat
             planes: None,
             processes_down: BTreeMap::new(),
             boot: None,
+            local_disks: None,
             heartbeat_use: HeartbeatUse::Unknown,
         },
         signed_at: ago(seconds),

@@ -65,6 +65,7 @@ pub(in super::super) fn instance(number: u128) -> Instance {
         name: format!("vm-{number}").into(),
         left: None,
         moving: false,
+        local_disk: None,
         marked: false,
         rest: None,
         needs: None,
@@ -135,6 +136,7 @@ pub(in super::super) fn fine() -> Facts {
             name: "s1".into(),
             method: RecoveryMethod::Auto,
             enabled: true,
+            local_disk: crate::policy::LocalDisk::Evacuate,
             hosts: names.map(host).to_vec(),
         }],
         recoveries: Vec::new(),
@@ -143,6 +145,7 @@ pub(in super::super) fn fine() -> Facts {
         muted_reporters: Vec::new(),
         freezes: Vec::new(),
         monitors: Vec::new(),
+        local_disks: Arc::default(),
         fencing: Fencing {
             mode: FencingMode::Engine,
             stopped: false,

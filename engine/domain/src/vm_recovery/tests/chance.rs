@@ -133,7 +133,8 @@ impl Facts {
             | Observation::Hook { .. }
             | Observation::Followed { .. }
             | Observation::Rewound
-            | Observation::HostUnderRecovery => {}
+            | Observation::HostUnderRecovery
+            | Observation::Actions { .. } => {}
         }
     }
 

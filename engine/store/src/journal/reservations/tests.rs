@@ -301,7 +301,7 @@ async fn a_host_on_maintenance_not_reserved_or_under_recovery_is_not_taken() {
     }
 }
 
-/// Somebody works at it.
+/// An operator works on it.
 #[tokio::test]
 async fn a_reserved_host_that_is_frozen_is_not_taken() {
     let (bench, _, claimed, spares) = stage(0, 2).await;

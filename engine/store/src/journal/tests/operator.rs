@@ -40,7 +40,12 @@ async fn an_operators_change_is_in_the_next_pulse() {
         bench
             .store
             .desk()
-            .submit(claimed.id, OperatorCommand::Approve, "alice")
+            .submit(
+                claimed.id,
+                OperatorCommand::Approve,
+                &tachi_domain::ApprovedWait::Current,
+                "alice"
+            )
             .await
             .unwrap(),
         ActionOutcome::Heard
@@ -50,7 +55,12 @@ async fn an_operators_change_is_in_the_next_pulse() {
         bench
             .store
             .desk()
-            .submit(claimed.id, OperatorCommand::Reject, "bob")
+            .submit(
+                claimed.id,
+                OperatorCommand::Reject,
+                &tachi_domain::ApprovedWait::Current,
+                "bob"
+            )
             .await
             .unwrap(),
         ActionOutcome::Heard

@@ -22,7 +22,7 @@ use crate::error::{Failure, Stop};
 const MADE_BY: &str = "m20261124_0010_refusals";
 
 /// Limit of rows to read. Equal rejections are merged, but each process counts them separately for each ten minutes.
-const MOST_ROWS: u64 = 10 * MAX_ITEMS;
+const MAX_ROWS: u64 = 10 * MAX_ITEMS;
 
 /// Returns the rejections about this host; the boolean is true if there are more. `None` if our user may not read them
 /// because its grants are of an earlier version.
@@ -61,14 +61,14 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
         .order_by_asc(Slot)
         .order_by_asc(Writer)
         .order_by_asc(Number)
-        .limit(MOST_ROWS + 1)
+        .limit(MAX_ROWS + 1)
         .all(db.reader())
         .await?;
     let others: Vec<i64> = then
         .filter(Host.eq(""))
         .select_only()
         .column(Column::Times)
-        .limit(MOST_ROWS)
+        .limit(MAX_ROWS)
         .into_tuple()
         .all(db.reader())
         .await?;
@@ -78,7 +78,7 @@ async fn rows(db: &Database, host: &str, span: Span) -> Result<(Vec<Model>, u64)
 
 /// Merges equal rejections.
 fn together(rows: Vec<Model>) -> Result<(Vec<PastRefusals>, bool), Failure> {
-    let (most, most_rows) = (to_usize(MAX_ITEMS), to_usize(MOST_ROWS));
+    let (most, most_rows) = (to_usize(MAX_ITEMS), to_usize(MAX_ROWS));
     let mut more = rows.len() > most_rows;
     let mut all: BTreeMap<(NotificationType, String, RefusalReason), PastRefusals> = BTreeMap::new();
     for row in rows.into_iter().take(most_rows) {

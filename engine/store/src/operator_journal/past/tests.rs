@@ -1,6 +1,7 @@
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait as _, Statement};
+use tachi_domain::ApprovedWait;
 use tachi_domain::entity::Host;
 use tachi_domain::entity::host::HostChange;
 use tachi_domain::entity::notification::NotificationStatus;
@@ -59,7 +60,12 @@ async fn what_was_at_work_then_is_told_of_this_host_and_of_no_other() {
     bench
         .store
         .desk()
-        .submit(bench.newest().await, OperatorCommand::Reject, "alice")
+        .submit(
+            bench.newest().await,
+            OperatorCommand::Reject,
+            &ApprovedWait::Current,
+            "alice",
+        )
         .await
         .unwrap();
     write(&bench, "given up", Some(Life::Closed), NotificationStatus::Failed).await;

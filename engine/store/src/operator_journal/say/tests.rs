@@ -17,7 +17,12 @@ async fn claimed(bench: &Bench) -> tachi_engine::ports::journal::ClaimedRecovery
 }
 
 async fn say(bench: &Bench, id: RecoveryId, word: OperatorCommand, by: &str) -> ActionOutcome {
-    bench.store.desk().submit(id, word, by).await.unwrap()
+    bench
+        .store
+        .desk()
+        .submit(id, word, &ApprovedWait::Current, by)
+        .await
+        .unwrap()
 }
 
 fn pulse(committed: WriteOutcome) -> OperatorState {
@@ -149,4 +154,64 @@ async fn an_engine_that_reads_no_rows_is_named_and_only_an_abort_is_written() {
         say(&bench, owner.id, OperatorCommand::Approve, "ada").await,
         ActionOutcome::Heard
     );
+}
+
+/// Covers R32.
+#[tokio::test]
+async fn an_approval_of_another_wait_than_the_operator_was_shown_is_not_written() {
+    let bench = Bench::new().await;
+    let owner = claimed(&bench).await;
+    let journal = bench.store.journal();
+    let since = |micros: i64| Timestamp::from_micros(1_700_000_000_000_000 + micros);
+    let wait = |on: &[&str], at| Wait {
+        on: on.iter().map(|&guard| guard.to_owned()).collect(),
+        ..Wait::bare(WaitsFor::Approval, since(at))
+    };
+    let now = wait(&["rate", "segment"], 999);
+    let write = Write {
+        wait: Some(now.clone()),
+        ..Write::default()
+    };
+    let _ = journal.commit_at(owner.id, owner.epoch, &write).await.unwrap();
+    let other = || ActionOutcome::OtherWait(Some(now.clone()));
+    let wait_of_fence = Wait::bare(WaitsFor::Fence, since(999));
+    for (name, shown, expected) in [
+        ("another", Some(wait_of_fence), other()),
+        ("none", None, other()),
+        ("an earlier one", Some(wait(&["rate", "segment"], -1)), other()),
+        ("one guard less", Some(wait(&["rate"], 999)), other()),
+        ("the same", Some(now.clone()), ActionOutcome::Heard),
+        (
+            "in milliseconds",
+            Some(wait(&["rate", "segment"], 0)),
+            ActionOutcome::Heard,
+        ),
+        (
+            "one guard more",
+            Some(wait(&["global", "rate", "segment"], 999)),
+            ActionOutcome::Heard,
+        ),
+    ] {
+        let shown = ApprovedWait::Shown(shown);
+        let desk = bench.store.desk();
+        let outcome = desk
+            .submit(owner.id, OperatorCommand::Approve, &shown, "ada")
+            .await;
+        assert_eq!(outcome.unwrap(), expected, "{name}");
+        let rows = bench.store.desk().story(owner.id).await.unwrap().unwrap().unheard;
+        assert!(rows.iter().all(|row| row.hold.as_ref() == Some(&now)), "{name}");
+        let outcome = desk
+            .submit(owner.id, OperatorCommand::Reject, &shown, "ada")
+            .await;
+        assert_eq!(
+            outcome.unwrap(),
+            ActionOutcome::Heard,
+            "an abort is written, {name}"
+        );
+    }
+    let rows = bench.store.desk().story(owner.id).await.unwrap().unwrap().unheard;
+    let approvals = rows
+        .iter()
+        .filter(|row| row.said.word == OperatorCommand::Approve);
+    assert_eq!(approvals.count(), 3);
 }

@@ -138,3 +138,8 @@ impl super::Bed {
         Service { nova_now, ..service }
     }
 }
+
+/// What a wall clock shows at that moment of a bed.
+pub(in crate::host_recovery::tests) fn wall(at: u64) -> Timestamp {
+    Timestamp::from_micros(i64::try_from(at).unwrap() * 1_000)
+}

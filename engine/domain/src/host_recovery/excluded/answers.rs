@@ -1,0 +1,191 @@
+//! Nova's answers about excluded instances.
+
+use std::collections::BTreeSet;
+
+use super::super::decision_context::{DecisionContext, Moves};
+use super::super::{Move, StartEnd};
+use super::{CALL_AGAIN, FIRST_LOOK, LOOK, StartTrack, is_settled};
+use crate::fault::{Fault, FaultClass};
+use crate::id::ServerId;
+use crate::nova::{Server, ServerAction, StopReason, VmState};
+use crate::recovery::{DecisionTime, Record};
+
+/// The end of the start of an instance that does not exist any more.
+const DELETED: &str = "not started: it was deleted meanwhile";
+
+fn pending(moves: &mut Moves, server: ServerId) -> Option<&mut Move> {
+    moves.get_mut(&server).filter(|one| one.is_to_be_started())
+}
+
+impl StartTrack {
+    pub(in super::super) fn server_read(
+        &mut self,
+        server: ServerId,
+        result: Result<Option<Server>, Fault>,
+        moves: &mut Moves,
+        ctx: &mut DecisionContext<'_>,
+    ) {
+        let now = ctx.now.elapsed;
+        let Some(readings) = self.readings.get_mut(&server) else {
+            return;
+        };
+        let Some(asked) = readings.server.answered() else {
+            return;
+        };
+        readings.stopped = None;
+        readings.due = None;
+        let Some(one) = pending(moves, server) else { return };
+        let seen = match result {
+            Ok(Some(seen)) => seen,
+            Ok(None) => return one.end_start(StartEnd::NotStarted, DELETED, ctx.record),
+            Err(_) => return readings.server.failed(now),
+        };
+        readings.server.succeeded();
+        let start = one.start.unwrap_or_default();
+        readings.server.not_before = now.plus(match start.asked {
+            Some(call) if call.answered => (now.since(call.at) / 2).clamp(FIRST_LOOK, LOOK),
+            Some(_) | None => LOOK,
+        });
+        if seen.host.as_deref() != Some(ctx.host) {
+            let elsewhere = seen.host.as_deref().unwrap_or("no host");
+            let how = format!("not started: Nova shows it on {elsewhere}");
+            return one.end_start(StartEnd::NotStarted, &how, ctx.record);
+        }
+        if seen.task_state.is_some() {
+            return;
+        }
+        let settled = start.asked.is_none_or(|call| is_settled(call, now, ctx.policy));
+        match seen.vm_state {
+            VmState::Active if start.asked.is_some_and(|call| asked > call.at) => {
+                let how = format!("it was started again on {} after its return", ctx.host);
+                one.end_start(StartEnd::Started, &how, ctx.record);
+            }
+            // Nova has not looked at the guest since the host's return, or it runs.
+            VmState::Active | VmState::Resized | VmState::Building | VmState::Other(_) => {}
+            VmState::Stopped if start.tries > ctx.policy.attempts && settled => {
+                let how = format!("not started: {} starts have not made it active", start.tries);
+                one.end_start(StartEnd::NotStarted, &how, ctx.record);
+            }
+            VmState::Stopped => readings.stopped = Some(asked),
+            VmState::Error
+            | VmState::Paused
+            | VmState::Suspended
+            | VmState::Rescued
+            | VmState::Shelved
+            | VmState::ShelvedOffloaded
+            | VmState::Deleted => {
+                let how = format!("not started: Nova shows it {}", seen.vm_state);
+                one.end_start(StartEnd::NotStarted, &how, ctx.record);
+            }
+        }
+    }
+
+    pub(in super::super) fn actions_read(
+        &mut self,
+        server: ServerId,
+        result: Result<Option<Vec<ServerAction>>, Fault>,
+        moves: &mut Moves,
+        ctx: &mut DecisionContext<'_>,
+    ) {
+        let Some(readings) = self.readings.get_mut(&server) else {
+            return;
+        };
+        let Some(asked) = readings.actions.answered() else {
+            return;
+        };
+        let Some(one) = pending(moves, server) else { return };
+        let how = match result {
+            Ok(None) => DELETED,
+            Ok(Some(actions)) => match StopReason::judge_after_death(&actions) {
+                StopReason::Due => {
+                    readings.actions.succeeded();
+                    readings.due = Some(asked);
+                    return;
+                }
+                StopReason::Meant => "not started: a user has stopped it",
+                StopReason::Unclear | StopReason::Unasked => {
+                    "not started: Nova's records do not show that it is meant to run"
+                }
+            },
+            Err(_) => return readings.actions.failed(ctx.now.elapsed),
+        };
+        one.end_start(StartEnd::NotStarted, how, ctx.record);
+    }
+
+    /// Takes Nova's answer to a start.
+    pub(in super::super) fn answered(
+        &mut self,
+        server: ServerId,
+        result: Result<(), Fault>,
+        moves: &mut Moves,
+        ctx: &mut DecisionContext<'_>,
+    ) {
+        let now = ctx.now.elapsed;
+        let Some(one) = pending(moves, server) else { return };
+        let Some(start) = &mut one.start else { return };
+        ctx.record.moves.insert(server);
+        let readings = self.readings.entry(server).or_default();
+        match result {
+            Ok(()) => {
+                if let Some(call) = &mut start.asked {
+                    call.answered = true;
+                }
+                one.fault = None;
+                readings.server.not_before = now.plus(FIRST_LOOK);
+            }
+            // It may take effect until D + Q have passed.
+            Err(fault) if fault.maybe_done => one.fault = Some(fault.text),
+            Err(fault) => {
+                start.asked = None;
+                readings.not_before = now.plus(CALL_AGAIN);
+                let text = format!("not started: {}", fault.text);
+                one.fault = Some(fault.text);
+                match fault.class {
+                    FaultClass::Permanent => one.end_start(StartEnd::NotStarted, &text, ctx.record),
+                    // Nova has changed its state meanwhile, or an operator may repair it.
+                    FaultClass::Conflict | FaultClass::Transient | FaultClass::Fatal => {}
+                }
+            }
+        }
+    }
+
+    /// Takes back a start that has not left this engine.
+    pub(in super::super) fn not_sent(&mut self, one: &mut Move, now: DecisionTime, record: &mut Record) {
+        if let Some(start) = &mut one.start {
+            start.asked = None;
+            start.tries = start.tries.saturating_sub(1);
+            record.moves.insert(one.server);
+            self.not_before = self.not_before.max(now.elapsed.plus(FIRST_LOOK));
+        }
+    }
+
+    /// Leaves an instance that an earlier recovery may have left running elsewhere: the journal has refused its start.
+    pub(in super::super) fn may_run_elsewhere(
+        &mut self,
+        hosts: &BTreeSet<String>,
+        moves: &mut Moves,
+        ctx: &mut DecisionContext<'_>,
+    ) {
+        let Some(one) = self.asking.take().and_then(|server| pending(moves, server)) else {
+            return;
+        };
+        let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
+        let how = format!(
+            "not started: an earlier evacuation may have left it running on {}; look there, and see `tachi instance list --waiting`",
+            hosts.join(" or ")
+        );
+        one.end_start(StartEnd::NotStarted, &how, ctx.record);
+    }
+
+    pub(in super::super) fn server_not_read(&mut self, server: ServerId) {
+        if let Some(readings) = self.readings.get_mut(&server) {
+            readings.server.not_sent();
+        }
+    }
+
+    pub(in super::super) fn actions_not_read(&mut self, server: ServerId) {
+        if let Some(readings) = self.readings.get_mut(&server) {
+            readings.actions.not_sent();
+        }
+    }
+}

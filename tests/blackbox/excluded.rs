@@ -1,0 +1,84 @@
+//! Instances that policy excludes, once their host is back: the engine in this process, the region simulated.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tachi_domain::NotificationId;
+use tachi_domain::policy::Policy;
+use tachi_engine::ports::Notifications as _;
+use tachi_sandbox::{Boot, RegionSettings, VmState};
+use uuid::Uuid;
+
+use super::recovery::everything;
+use super::support::{Stage, quick_policy, quick_region, until};
+
+const HOST: &str = "compute-001";
+const LIMIT: Duration = Duration::from_secs(60);
+
+async fn message(stage: &Stage, id: NotificationId, server: Uuid) -> String {
+    let vmoves = stage.store.registry().list_vmoves(id, &everything()).await;
+    let mut vmoves = vmoves.unwrap().into_iter();
+    let found = vmoves.find(|vmove| vmove.instance_uuid == server.to_string());
+    found.and_then(|vmove| vmove.message).unwrap_or_default()
+}
+
+/// Covers P5, R36.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_excluded_instance_runs_again_when_its_host_is_back_and_one_that_was_stopped_meanwhile_does_not() {
+    let stage = Stage::set(RegionSettings {
+        power_sync_interval: Duration::from_millis(100),
+        ..quick_region(4)
+    })
+    .await;
+    stage.protect().await;
+    let region = stage.sandbox.region();
+    let excluded = region.boot(&Boot::on(HOST, 3)).unwrap();
+    let marked = stage.boot(HOST, 1);
+    let policy = Policy {
+        evacuate_all: false,
+        ..quick_policy()
+    };
+    let engine = stage.engine(stage.journal(), policy).await;
+    region.faults().power_loss(HOST).unwrap();
+    let notification = stage.report(HOST).await;
+    stage.until_finished(notification, LIMIT).await;
+    stage.assert_each_exactly_once(&marked, HOST);
+    let (_, said) = stage.status(notification).await;
+    let said = said.unwrap_or_default();
+    assert!(
+        said.contains("3 excluded instances are started when compute-001 has returned"),
+        "{said}"
+    );
+    // Its owner does not want this one any more.
+    assert_eq!(stage.act(excluded[0], &json!({"os-stop": null})).await, 202);
+    let starts = || region.requests().count("#os-start");
+    assert_eq!(
+        (region.lost(&excluded).len(), starts()),
+        (3, 0),
+        "nothing runs before"
+    );
+    region.faults().power_on(HOST).unwrap();
+    until("the excluded instances to run", LIMIT, async || {
+        region.lost(&excluded[1..]).is_empty()
+    })
+    .await;
+    until("the recovery to say so", LIMIT, async || {
+        let (_, said) = stage.status(notification).await;
+        said.is_some_and(|said| said.contains("2 excluded instances run on compute-001 again, 1 not started"))
+    })
+    .await;
+    let stopped = region.server(excluded[0]).unwrap();
+    assert_eq!(stopped.vm_state, VmState::Stopped);
+    assert_eq!(starts(), 2, "each of the others is started once");
+    for (server, times) in excluded.iter().zip([1, 2, 2]) {
+        let runs = region.runs(*server);
+        assert!(runs.iter().all(|run| run.host.as_ref() == HOST), "{runs:?}");
+        assert_eq!(runs.len(), times, "{runs:?}");
+    }
+    let why = message(&stage, notification, excluded[0]).await;
+    assert!(why.contains("not started: a user has stopped it"), "{why}");
+    let why = message(&stage, notification, excluded[1]).await;
+    assert!(why.contains("started again on compute-001"), "{why}");
+    assert_eq!(region.double_runs(), 0);
+    engine.stop().await;
+}

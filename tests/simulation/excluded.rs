@@ -1,0 +1,172 @@
+//! Instances that policy excludes: they stay on their dead host, and run again once it has returned. What an owner has stopped meanwhile
+//! is not started (P5).
+
+use std::collections::BTreeSet;
+
+use tachi_domain::host_recovery::StartEnd;
+use tachi_domain::nova::{Actor, PowerState, VmState};
+use tachi_domain::recovery::RecoveryKind;
+
+use crate::calls::index_of;
+use crate::journal::RecIx;
+use crate::mishap::Mishap;
+use crate::nova::{HostIx, ServerIx};
+use crate::rng::Rng;
+use crate::world::{Event, HOSTS, World, note};
+
+/// In so many of a hundred seeds.
+const PERCENT: u64 = 20;
+
+/// The metadata that excludes an instance.
+pub(crate) const MARK: (&str, &str) = ("recovery", "no");
+
+#[derive(Clone, Debug)]
+pub(crate) struct Excluded {
+    rng: Rng,
+    servers: BTreeSet<ServerIx>,
+    /// Those that their owners have stopped while their host was away.
+    stopped: BTreeSet<ServerIx>,
+}
+
+/// A generator of its own, so that worlds without excluded instances are what they were.
+pub(crate) fn draw(seed: u64) -> Option<Excluded> {
+    let mut rng = Rng::new(seed ^ 0x5eed_0150);
+    rng.percent(PERCENT).then_some(Excluded {
+        rng,
+        servers: BTreeSet::new(),
+        stopped: BTreeSet::new(),
+    })
+}
+
+impl World {
+    /// Instances that stay on their host for another reason than the mark: they are started there as well.
+    pub(crate) fn also_excluded(&mut self, rng: Rng, servers: BTreeSet<ServerIx>) {
+        let excluded = self.excluded.get_or_insert_with(|| Excluded {
+            rng,
+            servers: BTreeSet::new(),
+            stopped: BTreeSet::new(),
+        });
+        excluded.servers.extend(servers);
+    }
+
+    pub(crate) fn plan_excluded(&mut self) {
+        let Some(mut excluded) = self.excluded.take() else {
+            return;
+        };
+        for server in 0..self.weather.servers {
+            let row = &mut self.nova.servers[server];
+            let runs = row.launched && row.vm_state == VmState::Active;
+            if runs && excluded.rng.percent(40) {
+                row.excluded = true;
+                excluded.servers.insert(server);
+            }
+        }
+        if let Some(server) = excluded.servers.first().copied()
+            && excluded.rng.percent(50)
+        {
+            let at = self.first_failure + excluded.rng.between(20_000, 400_000);
+            self.at(at, Event::OwnerStops(server));
+        }
+        self.excluded = Some(excluded);
+    }
+
+    /// An owner stops an excluded instance that Nova still shows as active, while it does not run.
+    pub(crate) fn owner_stops(&mut self, server: ServerIx) {
+        let row = &self.nova.servers[server];
+        let fits = row.exists && row.vm_state == VmState::Active && row.task_state.is_none();
+        if !fits || self.machines[row.host].runs(server) || !self.ever_failed.contains(&row.host) {
+            return;
+        }
+        let row = &mut self.nova.servers[server];
+        row.vm_state = VmState::Stopped;
+        row.power_state = PowerState::Shutdown;
+        row.actions.push(("stop", Actor::Person));
+        if let Some(excluded) = &mut self.excluded {
+            excluded.stopped.insert(server);
+        }
+        self.mishap(Mishap::OwnerStops);
+        note!(self, "the owner of vm-{server} stops it");
+    }
+
+    /// Nova will look at the guests of a host whose nova-compute has just started.
+    pub(crate) fn plan_power_sync(&mut self, host: HostIx, life: u32) {
+        if let Some(excluded) = &mut self.excluded {
+            let after = excluded.rng.between(1_000, 600_000);
+            self.after(after, Event::PowerSync(host, life));
+        }
+    }
+
+    /// Nova records as stopped what it finds shut down.
+    pub(crate) fn power_sync(&mut self, host: HostIx, life: u32) {
+        let machine = &self.machines[host];
+        let Some(excluded) = self
+            .excluded
+            .as_ref()
+            .filter(|_| machine.beats() && machine.life == life)
+        else {
+            return;
+        };
+        for server in &excluded.servers {
+            let row = &mut self.nova.servers[*server];
+            let idle = row.exists && row.host == host && row.task_state.is_none();
+            if idle && row.vm_state == VmState::Active && !machine.runs(*server) {
+                row.vm_state = VmState::Stopped;
+                row.power_state = PowerState::Shutdown;
+                row.actions.push(("stop", Actor::Nova));
+            }
+        }
+    }
+
+    /// Nobody starts what its owner has stopped.
+    pub(crate) fn check_start(&mut self, server: ServerIx) {
+        let Some(excluded) = &self.excluded else { return };
+        if excluded.stopped.contains(&server) {
+            return self.violate(format!(
+                "vm-{server} was stopped by its owner, and is started (P5)"
+            ));
+        }
+        if excluded.servers.contains(&server) && !self.restarted.contains(&server) {
+            self.mishap(Mishap::ExcludedStarted);
+        }
+    }
+
+    /// What is excluded, ran and was not stopped runs again where its host is back.
+    pub(crate) fn check_excluded(&mut self) {
+        let Some(excluded) = self.excluded.clone() else {
+            return;
+        };
+        for server in excluded.servers.difference(&excluded.stopped).copied() {
+            let row = &self.nova.servers[server];
+            let host = row.host;
+            let is_back =
+                host < HOSTS && self.machines[host].beats() && !self.nova.services[host].forced_down;
+            if !row.exists || !is_back || self.restarted.contains(&server) {
+                continue;
+            }
+            let Some(end) = self.start_end(server, host) else {
+                continue;
+            };
+            let has_failed = self.weather.faults.start_fails.is_some() && end == StartEnd::NotStarted;
+            if !has_failed && !self.machines[host].runs(server) {
+                return self.violate(format!(
+                    "vm-{server} is excluded, and does not run on host {host}, which is back (P5)"
+                ));
+            }
+        }
+    }
+
+    /// How the latest recovery of the host has ended the start of an instance; `None` if it was not to start it.
+    fn start_end(&self, server: ServerIx, host: HostIx) -> Option<StartEnd> {
+        let of_host = |rec: &RecIx| {
+            let row = &self.journal.recs[*rec];
+            row.kind == RecoveryKind::Host && row.host == host
+        };
+        let recs = (0..self.journal.recs.len()).rev().filter(of_host);
+        let ends = recs.filter_map(|rec| {
+            let moves = self.moves_of(rec);
+            let one = moves.into_iter().find(|one| index_of(one.server) == server)?;
+            one.start.map(|start| start.end)
+        });
+        ends.flatten().next()
+    }
+}
