@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use tachi_api::RefusalCounter;
 use tachi_audit::AuditLog;
-use tachi_bus::{Fanout, InProcess, SocketPoke, SocketWake};
+use tachi_bus::{Fanout, InProcess, SocketNotifier, SocketWake};
 use tachi_domain::policy::{BareNormal, FencingMode, Policy};
 use tachi_engine::ports::{AuditSink, Clock, Events, Hooks, Jobs, NoAudit, Notifier, Registry, Wakeups};
 use tachi_engine::{Engine, EngineOptions, Ports, SystemClock};
@@ -259,7 +259,7 @@ pub(crate) async fn engine(
         pace: settings.pace,
     };
     let surroundings = failure_domains::FailureDomains::new(settings.surroundings.clone());
-    let engine = Engine::new(ports, options).amid(Arc::new(surroundings));
+    let engine = Engine::new(ports, options).with_witnesses(Arc::new(surroundings));
     Ok((engine, nova))
 }
 
@@ -424,7 +424,7 @@ pub(crate) async fn router(
 
 /// Creates the sender with which an API in another process wakes engines.
 pub(crate) fn socket_poke(settings: &Settings) -> Result<Arc<dyn Notifier>, Failure> {
-    let notify = SocketPoke::new(&settings.state_path.join("wake"))
+    let notify = SocketNotifier::new(&settings.state_path.join("wake"))
         .map_err(|error| Failure::new("preparing wake-ups", error))?;
     Ok(Arc::new(notify))
 }
@@ -444,7 +444,7 @@ pub(crate) fn both_ends(settings: &Settings) -> Result<Ends, Failure> {
     let folder = settings.state_path.join("wake");
     let local = InProcess::default();
     let wrong = |error| Failure::new("preparing wake-ups", error);
-    let notify = Fanout(local.clone(), SocketPoke::new(&folder).map_err(wrong)?);
+    let notify = Fanout(local.clone(), SocketNotifier::new(&folder).map_err(wrong)?);
     let wake = Fanout(local, SocketWake::bind(&folder).map_err(wrong)?);
     Ok((Arc::new(notify), Arc::new(wake)))
 }

@@ -54,8 +54,8 @@ impl Auditor {
         Some(entry)
     }
 
-    /// Writes the intents of the power commands among `commands`. Returns the fault if that fails: none of the commands
-    /// may be sent then.
+    /// Writes the intents of the power commands among `commands`. Returns the fault if that fails; the commands must not
+    /// be sent then.
     pub(crate) async fn orders(&self, host: &str, commands: &[Command]) -> Option<Fault> {
         for command in commands {
             let Some(entry) = self.line(host, command) else {
@@ -67,7 +67,7 @@ impl Auditor {
                     command.name(),
                     error.source
                 );
-                tracing::error!(recovery = self.recovery, host, %text, "power command not sent; failed to write it to the audit log");
+                tracing::error!(recovery = self.recovery, host, %text, "failed to write the power command to the audit log; not sending it");
                 return Some(Fault {
                     class: FaultClass::Transient,
                     status: None,
@@ -179,7 +179,7 @@ pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Durat
                     FaultClass::Permanent | FaultClass::Fatal => AuditResult::Permanent,
                 };
                 let doubt = if fault.maybe_done {
-                    " (it may take effect all the same)"
+                    " (it may still take effect)"
                 } else {
                     ""
                 };
@@ -187,7 +187,7 @@ pub(crate) fn outcome(intent: AuditEntry, observation: &Observation, took: Durat
             }
         }
     } else {
-        let text = "not sent: the intent or the claim was too old";
+        let text = "not sent: the intent or the claim had expired";
         (AuditResult::Transient, text.to_owned())
     };
     entry.result = Some(result);

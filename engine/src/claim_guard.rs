@@ -1,4 +1,4 @@
-//! The check, made by the calls themselves, that this engine may still act for a recovery.
+//! Checks right before each call that this engine may still act for a recovery.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use tachi_driver::{Intent, may_act};
 
 use crate::ports::Clock;
 
-/// The moment at which the last committed renewal was sent, shared by a driver and the calls it has started.
+/// The time at which the last committed renewal was sent, shared by a driver and its calls.
 #[derive(Clone)]
 pub(crate) struct ClaimGuard {
     clock: Arc<dyn Clock>,

@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn boot_time_goes_forward_and_wall_time_is_of_this_century() {
+    fn boot_time_advances_and_wall_time_is_of_this_century() {
         let clock = SystemClock;
         let before = clock.boot();
         assert!(clock.boot() >= before);

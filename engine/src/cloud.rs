@@ -1,6 +1,5 @@
-//! Polls Nova while nothing fails, to learn if it answers and the state of its compute services. This keeps the session
-//! with Nova ready, so that a recovery does not start with a login, and shows an operator what is unprotected before a
-//! host fails.
+//! Polls the state of Nova's compute services between failures. The polls keep the session with Nova ready, so that a
+//! recovery does not start with a login, and show operators what is unprotected before a host fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +14,8 @@ use tokio::time::sleep;
 use crate::numbers;
 use crate::ports::{CallError, Clock, CloudLists};
 
-/// Pauses between polls, used in rotation: polls in step with the heartbeats would always see them at the same age.
+/// Pauses between polls, used in rotation: with a fixed pause, polls in step with the heartbeats would always see them
+/// at the same age.
 const PAUSES: [Duration; 3] = [
     Duration::from_secs(11),
     Duration::from_secs(15),
@@ -33,7 +33,7 @@ pub struct CloudCache {
 struct CloudReading {
     /// Boot time at which Nova last answered.
     answered: Option<Duration>,
-    /// The reason why it has not answered since.
+    /// The error since then.
     trouble: Option<String>,
     services: BTreeMap<String, Option<Service>>,
     cadences: Cadences,
@@ -44,11 +44,11 @@ struct CloudReading {
 pub struct CloudView {
     /// Time since Nova last answered; `None` if it never has.
     pub age: Option<Duration>,
-    /// The reason why it did not answer the last poll.
+    /// The error of the last poll.
     pub trouble: Option<String>,
     /// Every `nova-compute` record by its host; `None` for a record in a cell that is down.
     pub services: BTreeMap<String, Option<Service>>,
-    /// The age that heartbeats of running hosts reach, once that has been learnt.
+    /// The maximum age of heartbeats of running hosts; `None` until it is learnt.
     pub heartbeat_age: Option<Duration>,
 }
 
@@ -82,13 +82,13 @@ impl CloudCache {
         }
     }
 
-    /// Waits for the next poll that ends after this call. May be dropped at any time.
+    /// Waits for the end of the next poll. May be dropped at any time.
     pub async fn looked(&self) {
         // `self` holds the sender, so waiting cannot fail.
         let _ = self.seen.subscribe().changed().await;
     }
 
-    /// Polls until it is dropped. Logs a problem when it starts and when it is over.
+    /// Polls until it is dropped. Logs the start and the end of a problem.
     pub(crate) async fn watch(self, compute: Arc<dyn CloudLists>) {
         for pause in PAUSES.into_iter().cycle() {
             let answer = match compute.make_ready().await {
@@ -117,7 +117,7 @@ impl CloudCache {
                 if seen.trouble.is_none() {
                     tracing::warn!(
                         why,
-                        "Nova does not answer; hosts that fail meanwhile are not recovered"
+                        "Nova does not answer; no host can be recovered until it does"
                     );
                 }
                 seen.trouble = Some(why);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_grows_old_and_stays_while_nova_is_away() {
+    fn the_snapshot_stays_and_becomes_stale_while_nova_is_down() {
         let hand = Arc::new(JournalHandle::default());
         let cloud = CloudCache::new(hand.clone());
         assert_eq!(cloud.view().age, None);
@@ -161,9 +161,9 @@ mod tests {
             view.trouble.as_deref(),
             Some("GET /os-services: connection refused")
         );
-        assert_eq!(view.services.len(), 1, "what was known is still known");
+        assert_eq!(view.services.len(), 1, "the last snapshot is kept");
 
-        assert_eq!(view.heartbeat_age, None, "nothing was learnt");
+        assert_eq!(view.heartbeat_age, None, "no cadence is learnt");
 
         cloud.note(Ok(BTreeMap::new()));
         let view = cloud.view();

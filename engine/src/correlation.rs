@@ -1,7 +1,7 @@
-//! The request id under which work is known across services.
+//! The request id that correlates the logs of services.
 //!
-//! A request's id belongs to everything done for it, however deep the call, and to nothing else. It therefore travels
-//! with the task instead of through every signature. Every request to another `OpenStack` service carries it.
+//! The id belongs to all work for one request, in calls of any depth. It is therefore stored in the task and not passed
+//! through every signature. Every request to another `OpenStack` service contains it.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,13 +17,12 @@ pub async fn under<F: Future>(id: Arc<str>, work: F) -> F::Output {
     ID.scope(id, work).await
 }
 
-/// Returns the id of the work under way in this task; `None` outside of [`under`].
+/// Returns the id of this task's current work; `None` outside of [`under`].
 pub fn current() -> Option<Arc<str>> {
     ID.try_with(Arc::clone).ok()
 }
 
-/// Returns the id of everything done for a recovery, by any engine, so that one search finds it in Nova's log and in
-/// ours.
+/// Returns the id of all work for a recovery, the same for all engines: one search finds it in Nova's log and in ours.
 pub fn of_recovery(id: RecoveryId) -> Arc<str> {
     Arc::from(format!("req-{id}"))
 }
@@ -33,13 +32,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_recovery_has_one_id_whoever_works_on_it() {
+    fn a_recovery_has_the_same_id_on_every_engine() {
         let id: RecoveryId = "6128798E-1111-4222-8333-0123456789AB".parse().unwrap();
         assert_eq!(&*of_recovery(id), "req-6128798e-1111-4222-8333-0123456789ab");
     }
 
     #[tokio::test]
-    async fn the_id_is_there_for_the_work_and_nowhere_else() {
+    async fn the_id_exists_only_during_the_work() {
         assert_eq!(current(), None);
         let seen = under(Arc::from("req-1"), async {
             let inner = under(Arc::from("req-2"), async { current() }).await;

@@ -1,5 +1,4 @@
-//! Runs the driver of one recovery with tokio: sends its effects to the ports and turns their results into its next
-//! event.
+//! Runs the driver of one recovery with tokio: performs its effects on the ports and converts the results to events.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -30,16 +29,16 @@ use crate::ports::JournalError;
 use crate::quarantine;
 use crate::rate_controller::{RateController, RateSlot};
 
-/// Time that a stopping engine waits for the answers of calls under way.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Time that a stopping engine waits for the answers of running calls.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// State shared by all drivers of an engine.
 #[derive(Clone)]
 pub(crate) struct EngineContext {
-    pub(crate) governor: RateController,
+    pub(crate) rate_controller: RateController,
     pub(crate) lists: SharedLists,
     pub(crate) heart: LeaseRenewer,
-    /// The current rules. Each recovery keeps a copy of the rules it follows.
+    /// The current rules. Each recovery keeps a copy of its rules.
     pub(crate) rules: watch::Receiver<Policy>,
 }
 
@@ -76,7 +75,7 @@ impl Driver {
         Self {
             heart: shared.heart.clone(),
             lists: shared.lists.clone(),
-            seat: shared.governor.join(claimed.id),
+            seat: shared.rate_controller.join(claimed.id),
             rules: shared.rules.clone(),
             document: DocumentContext::new(&claimed, &claimed.owner),
             holding: ClaimGuard::since(ports.clock.clone(), sent),
@@ -114,14 +113,14 @@ impl Driver {
                 match self.carry_out(effect, &stop).await {
                     ControlFlow::Continue(answer) => next = answer,
                     ControlFlow::Break(ended) => {
-                        self.tell_end(ended);
-                        // Calls under way cannot be taken back, and their answers are no longer of use.
+                        self.log_end(ended);
+                        // Running calls cannot be revoked, and their answers are no longer needed.
                         self.calls.abort_all();
                         return (ended, self.machine.claim().clone());
                     }
                 }
             }
-            // Every event has an effect, so there is always an answer.
+            // Every event has an effect, and the last one yields an event.
             let Some(answer) = next else {
                 return (
                     DriverEnd::Unsure(UncertainClaim::Failed),
@@ -163,7 +162,7 @@ impl Driver {
             Effect::Beat(beat) => self.beat(beat).await,
             Effect::Wait(until) => self.wait(until, stop).await,
             Effect::LetGo => {
-                self.let_go().await;
+                self.release().await;
                 return ControlFlow::Break(DriverEnd::Released);
             }
             Effect::End(ended) => return ControlFlow::Break(ended),
@@ -184,7 +183,7 @@ impl Driver {
         if observations.is_empty() {
             observations.push(self.rules_now());
         }
-        // All other pending observations go into the same decision and the same transaction.
+        // All other pending observations are part of the same decision and transaction.
         while let Ok(more) = self.inbox.try_recv() {
             observations.push(more);
         }
@@ -225,7 +224,7 @@ impl Driver {
         for step in &record.steps {
             self.log_step(step);
         }
-        self.tell_message(record);
+        self.log_message(record);
         let state = self.machine.state();
         self.auditor.committed(state, record, write);
         if let Some(teller) = &mut self.teller {
@@ -238,7 +237,7 @@ impl Driver {
         }
     }
 
-    /// Warns that the recovery is still waiting, and for what. The warning repeats from time to time.
+    /// Logs a warning with the reason why the recovery is still waiting.
     fn alarm(&self, again: bool) {
         let state = self.machine.state();
         let held = state.held();
@@ -276,7 +275,7 @@ impl Driver {
                 host_id: state.host_id(),
                 document: self.document.clone(),
                 holding: self.holding.clone(),
-                governor: self.seat.governor().clone(),
+                rate_controller: self.seat.rate_controller().clone(),
                 lists: self.lists.clone(),
                 share,
                 share_services,
@@ -302,10 +301,10 @@ impl Driver {
                 if let Some(line) = line {
                     audit.note(audit::outcome(line, &observation, took));
                 }
-                // The driver may be gone; then the answer is not needed.
+                // A driver that has ended needs no answer.
                 let _ = answers.send(observation).await;
             };
-            // All calls of a recovery carry the one id that all its engines use.
+            // All calls of a recovery contain the id that all its engines use.
             let known_as = correlation::of_recovery(self.claimed.id);
             let span = tracing::info_span!("engine::call", request_id = %known_as);
             self.calls
@@ -313,12 +312,12 @@ impl Driver {
         }
     }
 
-    /// Lets calls under way finish and releases the claim. Their answers lead to no decision: the next owner checks for
-    /// their effects, as after a crash.
-    async fn let_go(&mut self) {
+    /// Lets running calls finish and releases the claim. Their answers are ignored: the next owner checks for their
+    /// effects, as after a crash.
+    async fn release(&mut self) {
         let calls = &mut self.calls;
         let inbox = &mut self.inbox;
-        let drained = timeout(DRAIN, async {
+        let drained = timeout(DRAIN_TIMEOUT, async {
             while !calls.is_empty() {
                 tokio::select! {
                     _ = calls.join_next() => {}
@@ -328,7 +327,7 @@ impl Driver {
         })
         .await;
         if drained.is_err() {
-            tracing::warn!(recovery = %self.claimed.id, "calls were in progress when the engine stopped; dropping them");
+            tracing::warn!(recovery = %self.claimed.id, "engine stopped before its calls were answered; dropping them");
             self.calls.abort_all();
         }
         if let Err(error) = self.ports.journal.release(self.machine.claim()).await {
@@ -337,7 +336,7 @@ impl Driver {
     }
 
     /// Logs the end of the driver. Failures of the journal were logged when they happened.
-    fn tell_end(&self, ended: DriverEnd) {
+    fn log_end(&self, ended: DriverEnd) {
         let recovery = self.claimed.id;
         match ended {
             DriverEnd::Lost => tracing::warn!(%recovery, "another engine has claimed the recovery"),
@@ -351,7 +350,7 @@ impl Driver {
             ),
             DriverEnd::Unsure(UncertainClaim::Rewound) => tracing::error!(
                 %recovery,
-                "database lost writes of the recovery (a failover?); claiming it again, and sending nothing until no earlier call can \
+                "database has lost writes of the recovery, probably in a failover; claiming it again, and sending nothing until no earlier call can \
                  take effect"
             ),
             DriverEnd::Unsure(UncertainClaim::State) => {
@@ -364,7 +363,7 @@ impl Driver {
         }
     }
 
-    /// Logs a step: failures as warnings, single instances at debug level, the rest for an operator at 3 a.m.
+    /// Logs a step: failures as warnings, steps of single instances at debug level, the rest at info level.
     fn log_step(&self, step: &Step) {
         let (recovery, host) = (self.claimed.id, self.host());
         let task = step.task.name();
@@ -378,7 +377,7 @@ impl Driver {
     }
 
     /// Logs the message of the open notification when it changes, unless a step has already logged it.
-    fn tell_message(&self, record: &Record) {
+    fn log_message(&self, record: &Record) {
         let Some((NotificationStatus::Running, message)) = &record.notification else {
             return;
         };

@@ -1,5 +1,5 @@
-//! A dry run: the queries that a recovery of a host makes before it acts, made now. Nothing is changed and nothing is
-//! switched: from Nova only lists are read.
+//! A dry run: makes the queries of a host recovery without its actions. It only reads lists from Nova, and switches no
+//! power.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -30,7 +30,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Runs the query and measures it.
+    /// Runs the query and measures its duration.
     pub async fn of<T, E: Display>(
         what: impl Into<String>,
         asking: impl Future<Output = Result<T, E>>,
@@ -60,11 +60,11 @@ impl Answer {
 pub struct DryRun {
     /// The answers, in the order of the queries.
     pub answers: Vec<Answer>,
-    /// The ruling of the guards; `None` if it is unknown.
+    /// The ruling of the guards; `None` if unknown.
     pub ruling: Option<Ruling>,
-    /// The instances that would be evacuated, by id and name, the first one first.
+    /// The instances that would be evacuated, by id and name, in their order.
     pub order: Vec<(ServerId, String)>,
-    /// The instances that would be left in place, and the reason.
+    /// The names of instances that would be left in place, with the reason.
     pub left: Vec<(String, String)>,
 }
 
@@ -78,7 +78,7 @@ pub async fn rehearse(
     let mut all = DryRun::default();
     let compute = &ports.compute;
     let ready = Answer::of("keystone, nova", compute.make_ready(), |()| {
-        Ok("let us in".to_owned())
+        Ok("authenticated".to_owned())
     });
     all.answers.push(ready.await.0);
     let service = Answer::of("service", compute.service(name), |found| match found {
@@ -96,7 +96,7 @@ pub async fn rehearse(
     all.answers.push(service.await.0);
     let (_, rules) = watch::channel(policy.clone());
     let around = RegionScan::new(ports.clone(), Arc::new(Services::new(ports.clone())), rules);
-    around.set_surroundings(surroundings);
+    around.set_witnesses(surroundings);
     let look = async { around.look().await.map_err(|fault| fault.text) };
     let (answer, region) = Answer::of("region", look, |region| match &region.nova {
         Ok(nova) => Ok(format!(
@@ -115,7 +115,7 @@ pub async fn rehearse(
             cliff_for: Duration::ZERO,
         };
         let facts = region.facts(host, name, RecoveryId(Uuid::new_v4()), own, policy);
-        // There is no report, so no second reporter can corroborate it.
+        // Without a report, no second reporter can corroborate one.
         rule(
             &facts,
             policy,
@@ -143,7 +143,7 @@ pub async fn rehearse(
         .collect();
     let cell = Answer::of("cell", compute.count_in_cell(name), |known| {
         Ok(match *known {
-            None => "its cell does not tell how many".to_owned(),
+            None => "the cell shows no count".to_owned(),
             Some(all) => format!("counts {}", count(all, "instance", "instances")),
         })
     });

@@ -30,11 +30,11 @@ use crate::rate_controller::{PaceOptions, RateController};
 use crate::region_scan::RegionScan;
 use crate::watcher::{Moves, Preview};
 
-/// Pause before the next sweep after a driver ends: the work it left may be for another driver to start.
+/// Pause before the next sweep after a driver ends, which may have left work for another driver.
 const SWEEP_DELAY: Duration = Duration::from_millis(100);
 
-/// Limit of recoveries claimed in one transaction. A host that failed with a thousand instances is claimed together
-/// with all that is known of them. The first recovery to be driven waits for all that are claimed with it.
+/// Limit of recoveries claimed in one transaction. A host recovery with a thousand instances is claimed with
+/// all their states, and the first driver starts only after the whole batch.
 const CLAIM_BATCH: usize = 32;
 
 /// The ports to the outside, as adapters provide them.
@@ -51,13 +51,13 @@ pub struct Ports {
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// The name under which it claims; unique among engines, such as `host:pid`.
+    /// The name in its claims, unique among engines, such as `host:pid`.
     pub name: String,
     /// The rules of recoveries it starts. A change applies to recoveries that start after it.
     pub policy: watch::Receiver<Policy>,
     /// The longest delay that a lost wake-up may cause.
     pub sweep_interval: Duration,
-    /// The limits on its pace, over all its recoveries.
+    /// The limits on the pace of all its recoveries together.
     pub pace: PaceOptions,
 }
 
@@ -80,7 +80,7 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Creates an engine that has not started to work.
+    /// Creates an engine; [`Engine::run`] starts it.
     pub fn new(ports: Ports, options: EngineOptions) -> Self {
         let (heart, beating) = LeaseRenewer::new(ports.journal.clone(), ports.clock.clone());
         let services = Arc::new(Services::new(ports.clone()));
@@ -90,7 +90,7 @@ impl Engine {
             options.policy.clone(),
         ));
         let shared = EngineContext {
-            governor: RateController::new(&options.pace),
+            rate_controller: RateController::new(&options.pace),
             lists: SharedLists::new(ports.clone(), services, around.clone()),
             heart,
             rules: options.policy.clone(),
@@ -111,21 +111,21 @@ impl Engine {
         }
     }
 
-    /// Returns the name under which it claims.
+    /// Returns the name in its claims.
     pub fn name(&self) -> &str {
         &self.options.name
     }
 
-    /// Returns the engine, emitting its events to `events`.
+    /// Returns the engine with this receiver of its events.
     #[must_use]
-    pub fn telling(self, events: Arc<dyn Events>) -> Self {
+    pub fn with_events(self, events: Arc<dyn Events>) -> Self {
         Self { events, ..self }
     }
 
-    /// Returns the engine, with `surroundings` for its guards to check.
+    /// Returns the engine with these witnesses for its guards.
     #[must_use]
-    pub fn amid(self, surroundings: Arc<dyn Witnesses>) -> Self {
-        self.around.set_surroundings(surroundings);
+    pub fn with_witnesses(self, surroundings: Arc<dyn Witnesses>) -> Self {
+        self.around.set_witnesses(surroundings);
         self
     }
 
@@ -136,10 +136,10 @@ impl Engine {
 
     /// Returns a handle that shows if this engine's recoveries are moving instances.
     pub fn moves(&self) -> Arc<dyn Moves> {
-        Arc::new(self.shared.governor.clone())
+        Arc::new(self.shared.rate_controller.clone())
     }
 
-    /// Returns a handle that asks the guards in advance.
+    /// Returns a handle that evaluates the guards before a failure.
     pub fn preview(&self) -> Arc<dyn Preview> {
         self.around.clone()
     }
@@ -148,14 +148,13 @@ impl Engine {
         self.options.policy.clone()
     }
 
-    /// Returns the liveness counter. It advances once a sweep: at least every [`EngineOptions::sweep_interval`], unless
-    /// the database does not answer.
+    /// Returns the liveness counter. Each sweep advances it: at least once per [`EngineOptions::sweep_interval`] while
+    /// the database answers.
     pub fn pulse(&self) -> Liveness {
         self.pulse.clone()
     }
 
-    /// Runs until `stop`. Claims are then released, once the calls under way have been answered or five seconds have
-    /// passed.
+    /// Runs until `stop`. Then releases the claims once running calls are answered, after five seconds at the latest.
     pub async fn run(mut self, stop: CancellationToken) {
         numbers::describe();
         tracing::info!(
@@ -177,11 +176,11 @@ impl Engine {
             } else {
                 self.options.sweep_interval
             };
-            // Work that was paused because Nova pushed back resumes when the pause ends.
-            self.shared.governor.resume();
+            // Work that Nova's push-back has paused resumes when the pause ends.
+            self.shared.rate_controller.resume();
             let pause = self
                 .shared
-                .governor
+                .rate_controller
                 .quiet_for()
                 .map_or(pause, |quiet| pause.min(quiet));
             self.rest(pause, &stop).await;
@@ -192,8 +191,7 @@ impl Engine {
         tracing::info!(engine = self.options.name, "engine has stopped");
     }
 
-    /// Waits until the next sweep is due: after `pause`, when work is announced, or when a driver's end makes a sweep
-    /// worth while.
+    /// Waits until the next sweep is due: after `pause`, after a wake-up, or shortly after the end of a driver.
     async fn rest(&mut self, pause: Duration, stop: &CancellationToken) {
         let soon = Instant::now() + SWEEP_DELAY;
         let mut until = Instant::now() + pause;
@@ -218,7 +216,7 @@ impl Engine {
         }
     }
 
-    /// Handles the end of a driver. True if its recovery has to be claimed again.
+    /// Handles the end of a driver. Returns true if its recovery has to be claimed again.
     fn ended(&mut self, ended: Result<(task::Id, (DriverEnd, Claim)), task::JoinError>) -> bool {
         let (task, how) = match ended {
             Ok((task, (how, claim))) => {
@@ -243,7 +241,7 @@ impl Engine {
     }
 
     async fn sweep(&mut self, stop: &CancellationToken) {
-        // Runs before the guards have anything to guard against.
+        // First, because the guards need the time of the first start.
         self.around.note_start().await;
         let views = match self.ports.journal.unsettled().await {
             Ok(views) => views,
@@ -257,17 +255,17 @@ impl Engine {
         let driven = &self.driven;
         let now = self.ports.clock.boot();
         for (view, known) in self.sweeper.rewound(&views, now, |id| driven.contains(&id)) {
-            // A replica that lags behind shows old rows too.
+            // A replica that lags behind returns old rows too.
             match self.ports.journal.mark_rewound(&view, known).await {
                 Ok(true) => tracing::error!(
                     recovery = %view.id,
                     epoch = view.epoch,
                     known_epoch = known.epoch,
-                    "database lost writes of the recovery (a failover?)"
+                    "database has lost writes of the recovery, probably in a failover"
                 ),
                 Ok(false) => {}
                 Err(error) => {
-                    tracing::warn!(recovery = %view.id, %error, "failed to mark a recovery whose writes were lost");
+                    tracing::warn!(recovery = %view.id, %error, "failed to mark a recovery whose writes the database has lost");
                 }
             }
         }
@@ -284,7 +282,7 @@ impl Engine {
         }
     }
 
-    /// Claims recoveries. True if any of them is ours now.
+    /// Claims recoveries. Returns true if at least one claim succeeded.
     async fn claim(&mut self, views: &[PeerClaim], stop: &CancellationToken) -> bool {
         let sent = self.ports.clock.boot();
         let outcomes = self.ports.journal.claim_all(views, &self.options.name).await;
@@ -339,8 +337,8 @@ impl Engine {
         }
     }
 
-    /// Closes a recovery that cannot be driven, with the reason. If only its state is unknown to this version, leaves
-    /// it for a newer version.
+    /// Closes a recovery that cannot be driven, with the reason. If this version cannot read its state, leaves it for a
+    /// newer version.
     async fn give_up(&mut self, claimed: &ClaimedRecovery, why: &Unusable) {
         let source = std::error::Error::source(why)
             .map(ToString::to_string)
@@ -357,17 +355,17 @@ impl Engine {
                 }
             }
             Ok(other) => {
-                tracing::warn!(recovery = %claimed.id, ?other, "failed to write why the recovery cannot be opened");
+                tracing::warn!(recovery = %claimed.id, ?other, "failed to write the reason why the recovery cannot be opened");
             }
             Err(error) => {
-                tracing::warn!(recovery = %claimed.id, %error, "failed to write why the recovery cannot be opened");
+                tracing::warn!(recovery = %claimed.id, %error, "failed to write the reason why the recovery cannot be opened");
             }
         }
         if write.life.is_none() {
             tracing::error!(recovery = %claimed.id, "recovery is on hold; another version of tachi may have written its state");
             numbers::unreadable();
         }
-        // Keeps it out of the sweep until this engine restarts.
+        // Excludes it from the sweep until this engine restarts.
         self.driven.insert(claimed.id);
     }
 }

@@ -1,7 +1,7 @@
 //! Emits events about a recovery from its journal.
 //!
-//! Only committed changes are emitted, by the engine that committed them: two engines never emit the same step, and a
-//! refused write is not emitted at all. If an engine dies between the commit and the event, the event is lost.
+//! An engine emits only the changes that it has committed: two engines never emit the same step, and a refused write has
+//! no event. If an engine dies between the commit and the event, the event is lost.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -22,9 +22,9 @@ use crate::ports::journal::{ClaimedRecovery, MoveWrite, StepWrite, Write};
 use tachi_driver::Recovery;
 
 /// Limit of failed steps in an error's trace.
-const TRACE: usize = 20;
+const MAX_TRACE_LINES: usize = 20;
 
-/// The module that errors are attributed to.
+/// The module name in errors.
 const MODULE: &str = "tachi.engine";
 
 pub(crate) struct EventEmitter {
@@ -37,14 +37,14 @@ pub(crate) struct EventEmitter {
     notification: Notification,
     host: Option<Host>,
     life: Life,
-    /// True if it has ended because the report was a false alarm.
+    /// True if it ended as a false alarm.
     dismissed: bool,
-    /// True if its start was emitted, by us or by a former owner.
+    /// True if its start was emitted, by this engine or a former owner.
     begun: bool,
     proven: bool,
     held: Option<String>,
     moves: BTreeMap<ServerId, VmoveStatus>,
-    /// Instances whose start was emitted: one that is requested again started long ago.
+    /// Instances whose start was emitted. A repeated request is not a second start.
     started: BTreeSet<ServerId>,
     /// The latest failures, oldest first, and the task that they belong to.
     failures: VecDeque<String>,
@@ -60,7 +60,7 @@ impl EventEmitter {
         claimed: &ClaimedRecovery,
         state: Option<&dyn Recovery>,
     ) -> Option<Self> {
-        // Events describe failures in Masakari's terms, which has none for planned work.
+        // Masakari has no events for planned work.
         if !events.wanted() || claimed.kind.is_planned() {
             return None;
         }
@@ -89,15 +89,14 @@ impl EventEmitter {
         })
     }
 
-    /// Emits a change of owner if another engine had started the recovery. Called when the claim is committed.
+    /// Emits a change of owner if another engine had started the recovery. Must be called after the commit of the claim.
     pub(crate) fn claimed(&self, at: Timestamp) {
         if self.begun && self.life == Life::Open {
             self.recovery_event(RecoveryEvent::TakeOver, None, None, at);
         }
     }
 
-    /// Emits the changes of the committed `write`. `held` is the reason why the recovery waits for an operator now, if
-    /// it does.
+    /// Emits the changes of the committed `write`. `held` is the reason of the current hold, if any.
     pub(crate) fn committed(&mut self, write: &Write, held: Option<&str>, at: Timestamp) {
         let was_open = self.notification.status.is_open();
         if let Some((status, message)) = &write.notification {
@@ -111,10 +110,10 @@ impl EventEmitter {
             self.begin(at);
         }
         if write.host.is_some() {
-            self.put_on_maintenance(at);
+            self.emit_maintenance(at);
         }
         if let Some(proven_off) = write.proven_off {
-            // A bare NORMAL is a proof that other recoveries do not rely on.
+            // A bare NORMAL is a proof on which other recoveries do not rely.
             let proven = proven_off || !write.proofs.is_empty();
             if proven && !self.proven {
                 self.recovery_event(RecoveryEvent::Proof, None, None, at);
@@ -122,10 +121,10 @@ impl EventEmitter {
             self.proven = proven;
         }
         for one in &write.moves {
-            self.tell_move(one, at);
+            self.emit_move(one, at);
         }
         if !ends {
-            self.tell_hold(held, at);
+            self.emit_hold_change(held, at);
         }
         self.held = held.map(str::to_owned);
         if ends {
@@ -142,7 +141,7 @@ impl EventEmitter {
 
     fn note_failures(&mut self, steps: &[StepWrite]) {
         for step in steps.iter().filter(|step| step.failed) {
-            if self.failures.len() >= TRACE {
+            if self.failures.len() >= MAX_TRACE_LINES {
                 self.failures.pop_front();
             }
             self.failures.push_back(format!("{}: {}", step.task, step.text));
@@ -164,7 +163,7 @@ impl EventEmitter {
             Phase::End
         };
         self.handle(status, phase, trouble.clone(), at);
-        // Masakari's event follows its API's status. Ours does not call a false alarm a failure.
+        // Masakari's event follows its API's status. In ours, a false alarm is not a failure.
         let (phase, trouble) = if self.dismissed {
             (Phase::End, None)
         } else {
@@ -182,7 +181,7 @@ impl EventEmitter {
         self.emit(subject, Some(phase), trouble, at);
     }
 
-    fn put_on_maintenance(&mut self, at: Timestamp) {
+    fn emit_maintenance(&mut self, at: Timestamp) {
         let Some(host) = self.host.as_mut().filter(|host| !host.on_maintenance) else {
             return;
         };
@@ -193,7 +192,7 @@ impl EventEmitter {
         }
     }
 
-    fn tell_move(&mut self, one: &MoveWrite, at: Timestamp) {
+    fn emit_move(&mut self, one: &MoveWrite, at: Timestamp) {
         if self.moves.insert(one.server, one.status) == Some(one.status) {
             return;
         }
@@ -236,7 +235,7 @@ impl EventEmitter {
         self.recovery_event(RecoveryEvent::Hold, None, Some(trouble), at);
     }
 
-    fn tell_hold(&self, held: Option<&str>, at: Timestamp) {
+    fn emit_hold_change(&self, held: Option<&str>, at: Timestamp) {
         match (self.held.as_deref(), held) {
             (was, Some(reason)) if was != Some(reason) => self.hold(reason, at),
             (Some(_), None) => self.recovery_event(RecoveryEvent::Resume, None, None, at),

@@ -30,13 +30,13 @@ pub(crate) struct Context {
     pub(crate) host_id: Option<HostId>,
     pub(crate) document: Arc<DocumentContext>,
     pub(crate) holding: ClaimGuard,
-    pub(crate) governor: RateController,
+    pub(crate) rate_controller: RateController,
     pub(crate) lists: SharedLists,
     /// True if evacuation records are read once for many recoveries.
     pub(crate) share: bool,
     /// True if services are read once: for many recoveries, or for a scan of all hosts requested at the same moment.
     pub(crate) share_services: bool,
-    /// The transaction of the decision that commands it.
+    /// The transaction that wrote the intent.
     pub(crate) intent: Intent,
     /// The recovery's elapsed time when the decision was known to be durable.
     pub(crate) started: Elapsed,
@@ -48,13 +48,13 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         && touches_nova(&command)
         && let Err(error) = context.ports.compute.make_ready().await
     {
-        tracing::debug!(command = command.name(), %error, "command not sent; Nova is not ready");
-        // No byte has gone to Nova. A read will meet the same problem and report it.
+        tracing::debug!(command = command.name(), %error, "failed to prepare the session with Nova; not sending the command");
+        // No byte was sent to Nova. The next read meets the same problem and reports it.
         return failed(command, &error);
     }
-    // A device accepts a limited number of calls at a time. If waiting for a permit takes too long, the command is
-    // decided again.
-    let turn = match turn_of(&command) {
+    // A device accepts a limited number of concurrent calls. If the wait for a permit outlasts the intent, the command
+    // is decided again.
+    let turn = match device_of(&command) {
         Some((target, work)) => Some(context.ports.fencer.permit(&context.host, target, work).await),
         None => None,
     };
@@ -63,7 +63,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
         tracing::info!(
             command = command.name(),
             host = context.host,
-            "command not sent; its intent or its claim is too old"
+            "intent or claim of the command has expired; not sending it"
         );
         return Observation::NotSent(command);
     }
@@ -146,7 +146,7 @@ pub(crate) async fn execute(command: Command, context: Context) -> Observation {
     }
 }
 
-/// Executes a call about one server. The answer carries the name of the call.
+/// Executes a call about one server. The observation contains the name of the call.
 async fn call_about_server(command: Command, context: &Context) -> Observation {
     let Some((server, call)) = command.server_call() else {
         return Observation::NotSent(command);
@@ -190,8 +190,10 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
         | Command::RunHook(_)
         | Command::Reserve(_) => return Observation::NotSent(command),
     };
-    if let Some(echo) = echo(&result, begun.elapsed()) {
-        context.governor.feedback(call == ServerCall::Evacuate, echo);
+    if let Some(feedback_of) = feedback_of(&result, begun.elapsed()) {
+        context
+            .rate_controller
+            .feedback(call == ServerCall::Evacuate, feedback_of);
     }
     Observation::ServerCall {
         server,
@@ -200,9 +202,9 @@ async fn call_about_server(command: Command, context: &Context) -> Observation {
     }
 }
 
-/// Returns what the result of a call reveals about Nova's load. A refusal is an answer; a call that never reached Nova
-/// reveals nothing.
-fn echo(result: &Result<(), CallError>, took: Duration) -> Option<NovaFeedback> {
+/// Returns the information about Nova's load in the result of a call. A refusal counts as an answer; a call that never
+/// reached Nova contains none.
+fn feedback_of(result: &Result<(), CallError>, took: Duration) -> Option<NovaFeedback> {
     let Err(error) = result else {
         return Some(NovaFeedback::Answered(took));
     };
@@ -219,7 +221,7 @@ fn echo(result: &Result<(), CallError>, took: Duration) -> Option<NovaFeedback> 
 }
 
 /// Returns the device to wait for, and the kind of call.
-fn turn_of(command: &Command) -> Option<(&Target, DeviceOperation)> {
+fn device_of(command: &Command) -> Option<(&Target, DeviceOperation)> {
     if let Command::ReadPower(target) = command {
         Some((target, DeviceOperation::Read))
     } else if let Command::PowerOff { target, .. } | Command::PowerOn { target, .. } = command {
@@ -256,7 +258,7 @@ fn failed(command: Command, error: &CallError) -> Observation {
     }
 }
 
-/// Logs the whole error chain once, here; decisions need only the fault.
+/// Logs the whole error chain. Decisions get only the fault.
 pub(crate) fn fault(error: CallError) -> Fault {
     let source = error.source.as_ref().map(ToString::to_string);
     tracing::debug!(fault = %error.fault, source, class = ?error.fault.class, "call failed");
@@ -349,7 +351,7 @@ fn journal_failed(error: JournalError) -> CallError {
     }
 }
 
-/// Returns the records of this host, out of those read for all. The recovery's elapsed time of the reading is counted
+/// Returns this host's records from the shared list. The time of the reading, as the recovery's elapsed time, is counted
 /// back from now.
 async fn evacuations(
     context: &Context,
@@ -366,7 +368,7 @@ async fn evacuations(
         });
     }
     let records = context.lists.records(since).await?;
-    // The records were requested after the decision that wanted them, and read after that.
+    // The read of the records started after the decision that needs them.
     let later = records.started.saturating_sub(context.intent.durable);
     Ok(Evacuations {
         started: context.started.plus(later),
@@ -374,7 +376,7 @@ async fn evacuations(
     })
 }
 
-/// Reads the records first: the record of a finished move was written after Nova set where the server is.
+/// Reads the records before the server: Nova writes the record of a finished move after the server's new host.
 async fn followed(context: &Context, server: ServerId) -> Result<ServerReading, CallError> {
     let compute = &context.ports.compute;
     let (migrations, percent) = compute.live_migrations(server).await?;
@@ -394,7 +396,7 @@ async fn server_ids(context: &Context) -> Result<ServerIds, CallError> {
 
 async fn lists(context: &Context, since: Option<tachi_domain::Timestamp>) -> Result<Lists, CallError> {
     let compute = &context.ports.compute;
-    // Read first, so that a host confirmed off in between does not count for records that were read before.
+    // First, so that a host confirmed off in between does not count for records read before.
     let proven_off = context.ports.journal.proven_off().await.map_err(journal_failed)?;
     let servers = compute.servers_on(&context.host).await?;
     let evacuations = compute.evacuations_from(&context.host, since).await?;

@@ -8,14 +8,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::ports::journal::{LeaseRenewal, WriteOutcome};
 use crate::ports::{Clock, Journal, JournalError};
 
-/// Limit of renewals in one transaction: a failure counts for all of them.
+/// Limit of renewals in one transaction. A failure affects all of them.
 const MAX_BATCH: usize = 64;
 
-/// Batch size from which more renewals are expected: gathering them for a moment saves transactions.
+/// Batch size above which more renewals are expected soon, so that waiting for them saves transactions.
 const GATHER_THRESHOLD: usize = 8;
 
 /// Time to gather a batch.
-const MOMENT: Duration = Duration::from_millis(40);
+const GATHER_TIME: Duration = Duration::from_millis(40);
 
 /// The result of a renewal, and when it was sent.
 pub(crate) struct RenewalResult {
@@ -75,7 +75,7 @@ async fn run(journal: Arc<dyn Journal>, clock: Arc<dyn Clock>, mut inbox: mpsc::
     let mut together = 0;
     while let Some(first) = inbox.recv().await {
         if together >= GATHER_THRESHOLD || inbox.len() >= GATHER_THRESHOLD {
-            tokio::time::sleep(MOMENT).await;
+            tokio::time::sleep(GATHER_TIME).await;
         }
         let mut orders = vec![first];
         while orders.len() < MAX_BATCH

@@ -1,5 +1,5 @@
 //! The engine: claims recoveries, observes the cloud, asks the domain for a decision, journals it, acts on it, and
-//! journals the result. It reaches everything outside through the [`ports`], which adapters implement:
+//! journals the result. It reaches the outside only through the [`ports`], which adapters implement:
 //!
 //! ```text
 //! tachi (binary) -> store, bus, openstack, fence, api -> engine -> domain
@@ -37,6 +37,6 @@ pub use clock::SystemClock;
 pub use cloud::{CloudCache, CloudView};
 pub use engine::{Engine, EngineOptions, Ports};
 pub use liveness::Liveness;
-pub use machine_check::{MachineCheckedFencer, NAMING};
+pub use machine_check::{MACHINE_CHECK_TIMEOUT, MachineCheckedFencer};
 pub use numbers::device_known;
 pub use rate_controller::PaceOptions;

@@ -2,11 +2,11 @@
 //!
 //! While few recoveries are open, each reads the records of its own host. Above that, the evacuation records of all
 //! hosts are read together, newest first, and each recovery gets those of its host. Service records are shared in the
-//! same way. Records whose end is known are cached, so that a read goes back no further than the oldest record still in
-//! progress. The records are a hint: they show a recovery which data to read, and that data always comes from Nova.
+//! same way. Finished records are cached, so that a read goes back no further than the oldest unfinished record. The
+//! records are a hint: they show a recovery which data to read from Nova.
 //!
-//! A read serves every caller that asked before it started; a caller that asks during a read waits for the next. No
-//! result is therefore older than the request, however many callers there are.
+//! A read serves every caller whose request came before its start; a caller during a read waits for the next one. A
+//! result is therefore never older than the request, even with many callers.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -25,19 +25,19 @@ use crate::ports::{self, CallError};
 use crate::region_scan::RegionScan;
 
 /// Shortest time between the starts of two reads of evacuation records.
-const RECORDS_APART: Duration = Duration::from_millis(400);
+const MIN_RECORDS_INTERVAL: Duration = Duration::from_millis(400);
 
 /// Shortest time between the starts of two reads of service records.
-const SERVICES_APART: Duration = Duration::from_millis(250);
+const MIN_SERVICES_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Time to gather requests: a recovery asks for its host's service and for a scan of all hosts at the same moment.
-const GATHER: Duration = Duration::from_millis(5);
+/// Time to gather requests: a recovery requests its host's service and a scan of all hosts at the same moment.
+const GATHER_TIME: Duration = Duration::from_millis(5);
 
 /// Largest clock difference between Nova's API servers: records are ordered by creation time on those clocks.
-const CLOCKS_APART: Duration = Duration::from_mins(1);
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_mins(1);
 
 /// Lifetime of the cache when no caller reads.
-const MEMORY: Duration = Duration::from_mins(1);
+const CACHE_LIFETIME: Duration = Duration::from_mins(1);
 
 pub(crate) struct Records {
     /// The start of the read, on the boot clock.
@@ -71,7 +71,7 @@ impl Services {
     pub(crate) fn new(ports: Ports) -> Self {
         Self {
             ports,
-            all: SharedReading::new(SERVICES_APART).gathering(GATHER),
+            all: SharedReading::new(MIN_SERVICES_INTERVAL).gathering(GATHER_TIME),
         }
     }
 
@@ -83,11 +83,11 @@ impl Services {
 
 /// One list that is read once for all callers.
 pub(crate) struct SharedReading<T> {
-    /// Held during a read, so that callers that arrive meanwhile are served by the next read.
+    /// Locked during a read, so that later callers wait for the next one.
     turn: Mutex<()>,
     latest: std::sync::Mutex<Option<Latest<T>>>,
     apart: Duration,
-    /// Time that a read waits for other callers that ask at the same moment.
+    /// Time that a read waits for simultaneous requests.
     gather: Duration,
 }
 
@@ -155,7 +155,7 @@ impl SharedLists {
         Self {
             around,
             ports,
-            records: Arc::new(SharedReading::new(RECORDS_APART)),
+            records: Arc::new(SharedReading::new(MIN_RECORDS_INTERVAL)),
             services,
             memory: Arc::default(),
         }
@@ -182,7 +182,7 @@ impl SharedLists {
         }
     }
 
-    /// Checks if Nova's messages get through, from a list read after this call.
+    /// Returns the state of Nova's messaging, from a list read after this call.
     pub(crate) async fn messaging(&self) -> Result<Messaging, Fault> {
         let services = self.services.all().await?;
         let computes = services.computes.values().flatten();
@@ -197,9 +197,9 @@ impl SharedLists {
     async fn read_records(&self) -> Result<Records, CallError> {
         let started = self.ports.clock.boot();
         let mut memory = self.memory.lock().await;
-        memory.forget_what_is_old(started);
+        memory.expire(started);
         let fresh = self.ports.compute.evacuations(memory.cut()).await?;
-        memory.take_in(fresh);
+        memory.merge(fresh);
         let mut by_host: HashMap<String, Vec<Migration>> = HashMap::new();
         for record in memory.records.values().rev() {
             if let Some(source) = &record.source {
@@ -259,8 +259,8 @@ struct Memory {
 }
 
 impl Memory {
-    fn forget_what_is_old(&mut self, now: Duration) {
-        if now.saturating_sub(self.read_at) > MEMORY {
+    fn expire(&mut self, now: Duration) {
+        if now.saturating_sub(self.read_at) > CACHE_LIFETIME {
             *self = Self {
                 wanted: self.wanted,
                 ..Self::default()
@@ -283,7 +283,7 @@ impl Memory {
         if !self.reaches_back_to(wanted) {
             return wanted;
         }
-        let margin = i64::try_from(CLOCKS_APART.as_micros()).unwrap_or(i64::MAX);
+        let margin = i64::try_from(MAX_CLOCK_DIFFERENCE.as_micros()).unwrap_or(i64::MAX);
         let new = self.newest?.micros().saturating_sub(margin);
         let mut cut = new;
         for record in self
@@ -293,13 +293,13 @@ impl Memory {
         {
             cut = cut.min(record.created_at?.micros());
         }
-        // A read that starts where everything is already known costs no more than one that starts there.
+        // The start never precedes the range that callers want.
         Some(Timestamp::from_micros(cut).max(wanted.unwrap_or(Timestamp::from_micros(cut))))
     }
 
-    fn take_in(&mut self, fresh: Vec<Migration>) {
+    fn merge(&mut self, fresh: Vec<Migration>) {
         let cut = self.cut();
-        // An unfinished record within the range that was not listed again is gone, and so is its instance.
+        // An unfinished record that the new list lacks was deleted together with its instance.
         let within = |record: &Migration| match (cut, record.created_at) {
             (None, _) | (_, None) => true,
             (Some(cut), Some(made)) => made >= cut.whole_seconds(),
@@ -344,14 +344,14 @@ mod tests {
     }
 
     fn read(memory: &mut Memory, records: Vec<Migration>) {
-        memory.take_in(records);
+        memory.merge(records);
     }
 
     #[test]
-    fn a_reading_goes_back_to_what_is_under_way_or_may_be_new_and_no_further() {
+    fn a_read_goes_back_to_unfinished_or_possibly_new_records_only() {
         let mut memory = Memory::default();
         memory.reach_back_to(Some(at(10)));
-        assert_eq!(memory.cut(), Some(at(10)), "nothing is known yet");
+        assert_eq!(memory.cut(), Some(at(10)), "no record is cached yet");
         read(
             &mut memory,
             vec![
@@ -360,13 +360,13 @@ mod tests {
                 record(1, 12, "done"),
             ],
         );
-        assert_eq!(memory.cut(), Some(at(20)), "one is under way");
+        assert_eq!(memory.cut(), Some(at(20)), "one is unfinished");
         read(&mut memory, vec![record(3, 30, "done"), record(2, 20, "failed")]);
         assert_eq!(memory.cut(), Some(at(29)), "clocks may be a minute apart");
         let kept: Vec<u64> = memory.records.keys().map(|id| id.0).collect();
-        assert_eq!(kept, [1, 2, 3], "what has ended is remembered");
+        assert_eq!(kept, [1, 2, 3], "finished records are cached");
         memory.reach_back_to(Some(at(5)));
-        assert_eq!(memory.cut(), Some(at(5)), "somebody wants to know more");
+        assert_eq!(memory.cut(), Some(at(5)), "a caller wants older records");
         read(
             &mut memory,
             vec![
@@ -381,10 +381,10 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_is_gone_is_forgotten_and_so_is_everything_after_a_while() {
+    fn a_deleted_record_is_dropped_and_the_cache_expires() {
         let mut memory = Memory::default();
         memory.reach_back_to(Some(at(10)));
-        memory.forget_what_is_old(Duration::from_secs(100));
+        memory.expire(Duration::from_secs(100));
         read(
             &mut memory,
             vec![record(2, 20, "accepted"), record(1, 12, "done")],
@@ -392,13 +392,13 @@ mod tests {
         read(&mut memory, vec![]);
         let kept: Vec<u64> = memory.records.keys().map(|id| id.0).collect();
         assert_eq!(kept, [1]);
-        memory.forget_what_is_old(Duration::from_secs(161));
+        memory.expire(Duration::from_secs(161));
         assert!(memory.records.is_empty());
-        assert_eq!(memory.cut(), Some(at(10)), "all that is wanted is read again");
+        assert_eq!(memory.cut(), Some(at(10)), "the wanted range is read again");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_while_a_reading_is_under_way_is_served_by_the_next_one_all_together() {
+    async fn callers_during_a_read_share_the_next_one() {
         let shared = Arc::new(SharedReading::<usize>::new(Duration::from_millis(400)));
         let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
         let read = || {
@@ -422,13 +422,13 @@ mod tests {
         assert_eq!(
             begun.elapsed(),
             Duration::from_millis(500),
-            "readings begin 400 ms apart"
+            "reads start 400 ms apart"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_asks_at_the_same_moment_is_served_by_the_same_reading() {
-        let shared = SharedReading::<usize>::new(Duration::from_millis(400)).gathering(GATHER);
+    async fn simultaneous_callers_share_a_read() {
+        let shared = SharedReading::<usize>::new(Duration::from_millis(400)).gathering(GATHER_TIME);
         let later = async {
             tokio::time::sleep(Duration::from_millis(1)).await;
             shared.get(async { Ok(2) }).await
@@ -438,7 +438,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_reading_that_failed_is_told_to_those_it_was_for_and_tried_again_for_others() {
+    async fn a_failed_read_is_returned_to_its_callers_and_repeated_for_later_ones() {
         let shared = SharedReading::<usize>::new(Duration::from_millis(400));
         let failed = shared.get(async { Err(CallError::refused("no")) }).await;
         assert_eq!(failed.unwrap_err().text, "no");

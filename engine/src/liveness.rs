@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A counter that a loop advances on every turn. A supervisor of the process checks if it has moved since the last
-/// check. Clones share the counter.
+/// A counter that a loop advances in every iteration, for a supervisor that checks its progress. Clones share the
+/// counter.
 #[derive(Clone, Debug, Default)]
 pub struct Liveness(Arc<AtomicU64>);
 

@@ -1,5 +1,5 @@
-//! Fence devices whose machine is verified before their state is believed or a command is sent. A BMC that was
-//! moved to another address, or cabled to another machine, reports "off" for that machine.
+//! Verifies the machine of a fence device before its state is used or a command is sent. A BMC that was moved to another
+//! address, or cabled to another machine, reports "off" for that machine.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,11 +16,10 @@ use crate::numbers;
 use crate::ports::machines::Entry;
 use crate::ports::{CallError, Clock, DeviceOperation, DevicePermit, Fencer, Machines};
 
-/// Time that a device may take to identify its machine before a command. It is part of the time a command may be under
-/// way.
-pub const NAMING: Duration = Duration::from_secs(20);
+/// Timeout of a device's identification of its machine before a command. Part of the timeout of a power command.
+pub const MACHINE_CHECK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Devices, each with the machine it is known to switch.
+/// A fencer that checks the machine of each device first.
 pub struct MachineCheckedFencer {
     devices: Arc<dyn Fencer>,
     machines: Arc<dyn Machines>,
@@ -30,7 +29,7 @@ pub struct MachineCheckedFencer {
 }
 
 impl MachineCheckedFencer {
-    /// Creates the fencer. Sends nothing to a device yet.
+    /// Creates the fencer, without a call to a device.
     pub fn new(devices: Arc<dyn Fencer>, machines: Arc<dyn Machines>, clock: Arc<dyn Clock>) -> Self {
         Self {
             devices,
@@ -40,12 +39,12 @@ impl MachineCheckedFencer {
         }
     }
 
-    /// Checks that `answers`, the machine a device has just reported, is the host's machine. Returns the known entry if
-    /// it is.
+    /// Checks that `answers`, the machine a device has just reported, is the host's machine, and returns its known
+    /// entry.
     ///
     /// # Errors
     ///
-    /// The machine is or may be another one (a conflict), or the database is away and it cannot be checked.
+    /// A conflict: the machine is or may be another one; or the database failed, so that it cannot be checked.
     pub async fn judge(
         &self,
         host: &str,
@@ -115,7 +114,7 @@ impl MachineCheckedFencer {
         }
         // Used only by `tachi status`: the refusal does not depend on it.
         if let Err(error) = self.machines.note(host, device, Some(answers)).await {
-            tracing::warn!(host, device, %error, "failed to store which machine answers for the fence device");
+            tracing::warn!(host, device, %error, "failed to store the machine that answers for the fence device");
         }
     }
 
@@ -126,7 +125,7 @@ impl MachineCheckedFencer {
         if entry.noted
             && let Err(error) = self.machines.note(host, device, None).await
         {
-            tracing::warn!(host, device, %error, "failed to store which machine answers for the fence device");
+            tracing::warn!(host, device, %error, "failed to store the machine that answers for the fence device");
         }
     }
 
@@ -138,11 +137,16 @@ impl MachineCheckedFencer {
         changed
     }
 
-    /// Makes the device identify its machine before a command. Nothing has been sent if this fails.
+    /// Makes the device identify its machine before a command. If this fails, no command is sent.
     async fn compare(&self, host: &str, target: &Target) -> Result<(), CallError> {
         let begun = self.clock.boot();
-        let named = timeout(NAMING, self.devices.machine(host, target)).await;
-        let late = || not_named(target, &format!("no answer within {} s", NAMING.as_secs()));
+        let named = timeout(MACHINE_CHECK_TIMEOUT, self.devices.machine(host, target)).await;
+        let late = || {
+            not_named(
+                target,
+                &format!("no answer within {} s", MACHINE_CHECK_TIMEOUT.as_secs()),
+            )
+        };
         let machine = match named {
             Ok(Ok(machine)) => machine,
             Ok(Err(mut error)) => {
@@ -152,8 +156,8 @@ impl MachineCheckedFencer {
             Err(_) => return Err(late()),
         };
         self.judge(host, &target.to_string(), machine.as_ref()).await?;
-        // A process that was stopped in between must not send a command that another engine has decided again meanwhile.
-        if self.clock.boot().saturating_sub(begun) > NAMING {
+        // A process that was stopped in between must not send a command that another engine may have repeated.
+        if self.clock.boot().saturating_sub(begun) > MACHINE_CHECK_TIMEOUT {
             return Err(late());
         }
         Ok(())
@@ -161,13 +165,13 @@ impl MachineCheckedFencer {
 }
 
 fn not_compared(host: &str, device: &str, why: &str, source: Source) -> CallError {
-    let text = format!("which machine device {device} of host {host} switches cannot be compared: {why}");
+    let text = format!("cannot check which machine device {device} of host {host} switches: {why}");
     passing(text, source)
 }
 
 fn not_named(target: &Target, why: &str) -> CallError {
     passing(
-        format!("device {target} was asked for its machine, and not ordered: {why}"),
+        format!("cannot read the machine of device {target}; sent no power command: {why}"),
         None,
     )
 }

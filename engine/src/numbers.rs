@@ -1,7 +1,7 @@
 //! Prometheus metrics of an engine.
 //!
-//! Labels have few values: kinds, stages, words for outcomes and HTTP statuses. Names of hosts, instances or recoveries
-//! are never labels.
+//! Labels have few values: kinds, stages, outcomes and HTTP statuses. Names of hosts, instances or recoveries are never
+//! labels.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -47,71 +47,58 @@ pub(crate) fn describe() {
     describe_counter!(CLAIMS, "Recoveries claimed: first, released, again or take_over");
     describe_counter!(
         CLAIMS_LOST,
-        "Recoveries another engine has claimed while this one had them"
+        "Recoveries that another engine has claimed from this one"
     );
-    describe_counter!(COMMITS, "Transactions of the journal, by what came of them");
-    describe_histogram!(COMMIT_DURATION, "Seconds a transaction of the journal took");
-    describe_counter!(
-        CALLS,
-        "Calls to Nova and to power controllers, by what came of them"
-    );
-    describe_histogram!(CALL_DURATION, "Seconds from the decision to a call's answer");
-    describe_gauge!(RECOVERIES, "Recoveries this engine has, by kind and stage");
-    describe_gauge!(HELD, "Those of them that wait for an operator");
+    describe_counter!(COMMITS, "Transactions of the journal, by result");
+    describe_histogram!(COMMIT_DURATION, "Duration of transactions of the journal");
+    describe_counter!(CALLS, "Calls to Nova and to power controllers, by result");
+    describe_histogram!(CALL_DURATION, "Time from the decision to the answer of a call");
+    describe_gauge!(RECOVERIES, "Recoveries of this engine, by kind and stage");
+    describe_gauge!(HELD, "Recoveries of this engine that wait for an operator");
     describe_gauge!(
         HELD_BY,
-        "Recoveries that wait for an operator, by the guard or other reason that holds them"
+        "Recoveries that wait for an operator, by guard or other reason"
     );
-    describe_gauge!(
-        WAITS_FOR,
-        "Recoveries that wait for a guard to be content, by guard"
-    );
-    describe_counter!(ALARMS, "Repeated reports of recoveries that wait");
-    describe_counter!(ENDED, "Recoveries that have ended, by kind and status");
-    describe_histogram!(RECOVERY_DURATION, "Seconds of a recovery's own time to that end");
-    describe_histogram!(
-        STAGE_DURATION,
-        "Seconds of a recovery's own time that a stage took"
-    );
-    describe_gauge!(
-        IN_FLIGHT,
-        "Instances Nova has been asked to rebuild and that are not back yet"
-    );
-    describe_counter!(
-        MOVES,
-        "Instances whose move is over, by the status of their vmove"
-    );
+    describe_gauge!(WAITS_FOR, "Recoveries that wait for a guard to pass, by guard");
+    describe_counter!(ALARMS, "Repeated alarms about waiting recoveries");
+    describe_counter!(ENDED, "Finished recoveries, by kind and status");
+    describe_histogram!(RECOVERY_DURATION, "Elapsed time of finished recoveries");
+    describe_histogram!(STAGE_DURATION, "Duration of the stages of recoveries");
+    describe_gauge!(IN_FLIGHT, "Instances whose evacuation Nova has not finished");
+    describe_counter!(MOVES, "Finished moves of instances, by the status of their vmove");
     describe_counter!(
         FENCES,
-        "Tries to prove a host off, by device and by what came of its level"
+        "Attempts to confirm a host off, by device and result of its level"
     );
     describe_histogram!(
         FENCE_DURATION,
-        "Seconds of a level, from its first question to proof or failure"
+        "Duration of a fencing level, from its first query to proof or failure"
     );
     describe_counter!(
         DOUBTED,
-        "Reporters that Nova contradicted, by whether they were muted or could not be, because of the limit"
+        "Reporters that Nova contradicted too often, muted or not muted because of the limit"
     );
     describe_gauge!(
         HEARTBEAT_AGE,
-        "How old the heartbeats of living hosts get, as Nova shows them; once it has been learnt"
+        "Maximum age of the heartbeats of running hosts in Nova; absent until it is learnt"
     );
     describe_gauge!(
         FOREIGN,
-        "Devices, each of a host, that answer for another machine than is expected"
+        "Fence devices that answer for another machine than expected"
     );
     describe_histogram!(
         DOWNTIME,
-        "Seconds from a recovery's beginning until an instance was seen to be back"
+        "Time from the start of a recovery until an instance runs again"
     );
-    describe_counter!(SWEEPS_FAILED, "Looks at the database that it did not answer");
-    begin_at_zero();
+    describe_counter!(
+        SWEEPS_FAILED,
+        "Sweeps that failed because the database did not answer"
+    );
+    create_counters();
 }
 
-/// Creates the counters at zero. Prometheus sees an increase only of a counter that it has seen before, so what alerts
-/// count exists from the start.
-fn begin_at_zero() {
+/// Creates the counters of alerts at zero: Prometheus detects an increase only in a counter that it has seen before.
+fn create_counters() {
     for kind in RecoveryKind::ALL {
         let ends = NotificationStatus::ALL.iter().filter(|status| !status.is_open());
         for status in ends.map(|status| status.as_str()).chain([DISMISSED]) {
@@ -150,7 +137,7 @@ pub(crate) fn sweep_failed() {
     counter!(SWEEPS_FAILED).increment(1);
 }
 
-/// Sets the number of devices that are answered by another machine than expected. The log and `tachi status` name them.
+/// Sets the number of devices with an unexpected machine. The log and `tachi status` show their names.
 pub(crate) fn foreign_machines(devices: usize) {
     gauge!(FOREIGN).set(count(devices));
 }
@@ -269,7 +256,7 @@ fn fault(observation: &Observation) -> Option<&Fault> {
     None
 }
 
-/// Counts a recovery as on hold because this version cannot read its state. It stays on hold until this engine ends.
+/// Counts a recovery as on hold until this engine ends, because this version cannot read its state.
 pub(crate) fn unreadable() {
     gauge!(HELD).increment(1.0);
     change(HELD_BY, &[WaitsFor::NewerVersion.as_str()], 1.0);
@@ -282,7 +269,7 @@ pub(crate) fn alarmed(held_by: &[&'static str]) {
     }
 }
 
-/// The metrics of one recovery while an engine drives it. Its gauges go down again when this is dropped.
+/// The metrics of one recovery while an engine drives it. Dropping this resets its gauges.
 pub(crate) struct Numbers {
     kind: RecoveryKind,
     stage: String,
@@ -297,7 +284,7 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Starts counting a recovery that has just been claimed. `fresh` is true if it never had an owner.
+    /// Starts the metrics of a recovery that was just claimed. `fresh` is true if it never had an owner.
     pub(crate) fn begin(kind: RecoveryKind, state: &dyn Recovery, fresh: bool) -> Self {
         let (held_by, waits_for) = state.held_by();
         let numbers = Self {
@@ -417,7 +404,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_take_over_is_told_from_a_first_claim() {
+    fn a_take_over_differs_from_a_first_claim() {
         let view = |epoch, owner: Option<&str>| PeerClaim {
             id: RecoveryId(Uuid::from_u128(1)),
             epoch,
@@ -438,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_are_counted_by_what_came_of_them() {
+    fn calls_are_counted_by_result() {
         let fault = |class, status| Fault {
             class,
             status,

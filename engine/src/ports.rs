@@ -50,4 +50,4 @@ pub use registry::{
 };
 pub use rooms::{ProviderLine, Rooms};
 pub use wakeups::{Notifier, Wakeups};
-pub use witnesses::{NoSurroundings, Witnesses};
+pub use witnesses::{NoWitnesses, Witnesses};

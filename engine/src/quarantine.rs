@@ -1,5 +1,4 @@
-//! Counts claims that Nova has contradicted against the reporters that made them, and logs a warning when one is
-//! quarantined.
+//! Counts reports that Nova has contradicted, for each reporter, and logs a quarantine.
 
 use tachi_domain::RecoveryId;
 use tachi_domain::guard::Doubts;
@@ -9,8 +8,8 @@ use crate::engine::Ports;
 use crate::numbers;
 use crate::ports::audit::{AuditAction, AuditEntry, AuditPhase};
 
-/// Counts one contradiction in the background. The recovery is finished and its engine moves on: losing this count does
-/// no harm.
+/// Counts one contradiction in the background. Losing the count is harmless, so the finished recovery does not wait for
+/// it.
 pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rules: Doubts) {
     if rules.limit == 0 {
         return;
@@ -21,7 +20,7 @@ pub(crate) fn contradicted(ports: &Ports, recovery: RecoveryId, host: &str, rule
             Ok(news) => news.iter().for_each(|one| log(&ports, recovery, &host, one)),
             Err(error) => {
                 let source = error.source.to_string();
-                tracing::warn!(%recovery, %error, source, "failed to count a report that Nova contradicts");
+                tracing::warn!(%recovery, %error, source, "failed to count a report that Nova has contradicted");
             }
         }
     });
@@ -39,7 +38,7 @@ fn log(ports: &Ports, recovery: RecoveryId, host: &str, one: &MutedReporter) {
              warning"
         )
     };
-    tracing::error!(%reporter, %text, "Nova contradicts a reporter");
+    tracing::error!(%reporter, %text, "Nova has contradicted a reporter too often");
     numbers::muted_reporter(one.is_muted);
     let mut entry = AuditEntry::new(AuditAction::SetAside, AuditPhase::Outcome, host);
     entry.recovery = Some(recovery.to_string());

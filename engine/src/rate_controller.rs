@@ -1,8 +1,8 @@
-//! One pace for all recoveries of an engine (see [`tachi_domain::pace`]).
+//! Limits the pace of all recoveries of an engine together (see [`tachi_domain::pace`]).
 //!
-//! Every driver has a [`RateSlot`]. After each decision, and before any of it is executed, the driver reports its
-//! recovery's demand. A channel tells it what it may start and how often to poll. The windows adapt to the results of
-//! the calls and of the polls.
+//! Every driver has a [`RateSlot`]. After each decision, and before executing it, the driver reports its recovery's
+//! demand. It receives its permits and poll interval through a channel. The windows adapt to the results of calls and
+//! polls.
 
 mod division;
 
@@ -33,7 +33,7 @@ pub struct PaceOptions {
     pub take_up_patience: Duration,
     /// Time that Nova may take to answer a call before the engine sends it fewer.
     pub call_patience: Duration,
-    /// Interval between a recovery's polls, as long as nothing is known.
+    /// Interval between a recovery's polls until there are measurements.
     pub tick: Duration,
 }
 
@@ -76,7 +76,7 @@ impl RateController {
         }
     }
 
-    /// Registers a recovery until the seat is dropped.
+    /// Registers a recovery until the slot is dropped.
     pub(crate) fn join(&self, id: RecoveryId) -> RateSlot {
         let now = self.now();
         let mut inner = self.lock();
@@ -96,23 +96,23 @@ impl RateController {
         inner.divide(now);
         drop(inner);
         RateSlot {
-            governor: self.clone(),
+            rate_controller: self.clone(),
             id,
             given,
         }
     }
 
     /// Records the result of a call about an instance.
-    pub(crate) fn feedback(&self, evacuation: bool, echo: NovaFeedback) {
+    pub(crate) fn feedback(&self, evacuation: bool, feedback: NovaFeedback) {
         let now = self.now();
         let mut inner = self.lock();
         let before = inner.windows();
-        inner.calls.observe(echo, true, now);
+        inner.calls.observe(feedback, true, now);
         if evacuation {
-            // An answered call shows little: Nova answers before it starts the evacuation. Growth is left to
-            // evacuations that destinations have started.
-            inner.in_flight.observe(echo, false, now);
-            match echo {
+            // Nova answers before it starts the evacuation, so an answer does not widen the window. Evacuations that
+            // destinations have started do.
+            inner.in_flight.observe(feedback, false, now);
+            match feedback {
                 NovaFeedback::Answered(_) => {}
                 NovaFeedback::PushedBack(_) | NovaFeedback::Failed => inner.queued.refused(now),
             }
@@ -122,14 +122,14 @@ impl RateController {
         }
     }
 
-    /// Returns for how long nothing new may be started, if Nova has pushed back.
+    /// Returns the time during which nothing new may be started, if Nova has pushed back.
     pub(crate) fn quiet_for(&self) -> Option<Duration> {
         let now = self.now();
         let until = self.lock().quiet_until();
         (until > now).then(|| until.saturating_sub(now))
     }
 
-    /// Divides the windows again after Nova's pause.
+    /// Divides the windows again when a requested pause has ended.
     pub(crate) fn resume(&self) {
         let now = self.now();
         self.lock().divide(now);
@@ -145,7 +145,7 @@ impl RateController {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // A poisoned lock is harmless: the content is numbers that are continually recomputed.
+        // A poisoned lock is harmless: its numbers are continually recomputed.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -158,19 +158,19 @@ impl Moves for RateController {
 
 /// A recovery's registration with the rate controller.
 pub(crate) struct RateSlot {
-    governor: RateController,
+    rate_controller: RateController,
     id: RecoveryId,
     given: watch::Receiver<Permits>,
 }
 
 impl RateSlot {
-    /// Reports what the recovery could use, and what it has seen since.
-    pub(crate) fn update(&self, demand: Demand, sight: &EvacuationProgress) {
-        let now = self.governor.now();
-        let mut inner = self.governor.lock();
+    /// Reports the recovery's demand, and the progress of its evacuations since the previous report.
+    pub(crate) fn update(&self, demand: Demand, progress: &EvacuationProgress) {
+        let now = self.rate_controller.now();
+        let mut inner = self.rate_controller.lock();
         let (waiting, full) = (inner.queued_now(), inner.full);
-        for _ in &sight.taken {
-            // However long the rebuild takes, a destination had capacity for one more.
+        for _ in &progress.taken {
+            // The destination has started one more, independent of the duration of the rebuild.
             inner
                 .in_flight
                 .observe(NovaFeedback::Answered(Duration::ZERO), full, now);
@@ -178,13 +178,13 @@ impl RateSlot {
         let Some(member) = inner.members.get(&self.id) else {
             return;
         };
-        let looked = sight.looked && member.demand.queued > 0;
+        let looked = progress.looked && member.demand.queued > 0;
         if member.demand == demand && !looked {
             return;
         }
         if looked {
             let seen = LookResult {
-                taken: &sight.taken,
+                taken: &progress.taken,
                 dry: demand.queued == 0,
                 busy: waiting,
                 full,
@@ -206,31 +206,31 @@ impl RateSlot {
     /// May be dropped at any point.
     pub(crate) async fn changed(&mut self) -> Permits {
         if self.given.changed().await.is_err() {
-            // The governor lives as long as this seat; without it nothing would ever change.
+            // The controller lives as long as this slot; without it, the permits never change.
             std::future::pending::<()>().await;
         }
         *self.given.borrow_and_update()
     }
 
-    /// Returns what may be started now.
+    /// Returns the current permits.
     pub(crate) fn permits(&mut self) -> Permits {
         *self.given.borrow_and_update()
     }
 
     /// True if lists are read for many recoveries together.
     pub(crate) fn lists_are_shared(&self) -> bool {
-        self.governor.lock().many
+        self.rate_controller.lock().many
     }
 
-    pub(crate) fn governor(&self) -> &RateController {
-        &self.governor
+    pub(crate) fn rate_controller(&self) -> &RateController {
+        &self.rate_controller
     }
 }
 
 impl Drop for RateSlot {
     fn drop(&mut self) {
-        let now = self.governor.now();
-        let mut inner = self.governor.lock();
+        let now = self.rate_controller.now();
+        let mut inner = self.rate_controller.lock();
         inner.members.remove(&self.id);
         inner.divide(now);
     }

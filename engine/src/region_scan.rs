@@ -1,8 +1,7 @@
-//! Scans all hosts for the guards, once for all recoveries of the engine, however many there are.
+//! Scans all hosts for the guards, once for all recoveries of the engine.
 //!
-//! The age of an event comes from the database's clock, once, when the event is seen for the first time. From then on
-//! this machine's boot-time clock measures it. Clocks of different machines are never compared, and a clock that jumps
-//! afterwards changes nothing.
+//! The database's clock sets the age of an event when it is first seen. From then on this machine's boot-time clock
+//! measures it: clocks of different machines are never compared, and later jumps of a clock have no effect.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +17,7 @@ use tokio::sync::watch;
 use crate::engine::Ports;
 use crate::lists::{Services, SharedReading};
 use crate::ports::journal::HostIncidentRow;
-use crate::ports::{CallError, NoSurroundings, Witnesses};
+use crate::ports::{CallError, NoWitnesses, Witnesses};
 use crate::watcher::Preview;
 
 /// Shortest time between the starts of two scans.
@@ -47,7 +46,7 @@ enum Kind {
     Open,
 }
 
-/// Age of each event when it was first seen, by the database's clock, and the boot time at that moment.
+/// The age of each event when it was first seen, by the database's clock, and the boot time then.
 #[derive(Default)]
 struct Ages(HashMap<(Kind, i64), (Duration, Duration)>);
 
@@ -73,7 +72,7 @@ impl RegionScan {
         Self {
             ports,
             services,
-            surroundings: Mutex::new(Arc::new(NoSurroundings)),
+            surroundings: Mutex::new(Arc::new(NoWitnesses)),
             policy,
             region: SharedReading::new(MIN_SCAN_INTERVAL),
             ages: Mutex::default(),
@@ -81,11 +80,11 @@ impl RegionScan {
         }
     }
 
-    pub(crate) fn set_surroundings(&self, surroundings: Arc<dyn Witnesses>) {
+    pub(crate) fn set_witnesses(&self, surroundings: Arc<dyn Witnesses>) {
         *lock(&self.surroundings) = surroundings;
     }
 
-    /// Records the cluster's first start if this is it. No scan succeeds until that is done.
+    /// Records the cluster's first start, if this is the first. Scans fail until that is done.
     pub(crate) async fn note_start(&self) -> bool {
         if lock(&self.ages).0.contains_key(&(Kind::Start, 0)) {
             return true;
@@ -110,7 +109,7 @@ impl RegionScan {
 
     async fn read(&self) -> Result<Region, CallError> {
         if !self.note_start().await {
-            return Err(unknown("the first start is not set down".into()));
+            return Err(unknown("the first start of an engine is not recorded yet".into()));
         }
         let lately = {
             let rules = &self.policy.borrow().guards;
@@ -192,7 +191,7 @@ impl RegionScan {
 impl Preview for RegionScan {
     async fn would_hold(&self) -> Option<Vec<WouldHold>> {
         let region = self.look().await.ok()?;
-        // Without Nova no power-off would be ordered, and nothing is known.
+        // Without Nova, the guards cannot be evaluated, and no power-off would be requested.
         region.nova.as_ref().ok()?;
         let rules = self.policy.borrow().clone();
         Some(region.would_hold(&rules))
@@ -215,7 +214,7 @@ mod tests {
 
     /// Covers ROW10, C10.
     #[test]
-    fn the_databases_clock_that_jumps_changes_no_age_that_was_measured_before() {
+    fn a_jump_of_the_databases_clock_does_not_change_known_ages() {
         let mut ages = Ages::default();
         let seconds = Duration::from_secs;
         let what = (Kind::Order, 7);
@@ -224,6 +223,6 @@ mod tests {
             assert_eq!(ages.age(what, seconds(told), seconds(60)), seconds(20), "{name}");
         }
         ages.keep(&HashSet::from([what]));
-        assert_eq!(ages.0.len(), 1, "what is not shown any more is forgotten");
+        assert_eq!(ages.0.len(), 1, "events that are no longer listed are dropped");
     }
 }

@@ -53,7 +53,7 @@ pub(crate) async fn execute(call: ReserveCall, context: &Context) -> Observation
         }
         ReserveCall::Leave { host, aggregate } => {
             let result = match compute.remove_from_aggregate(aggregate, &host).await {
-                // The host is not in the aggregate, or the aggregate is gone: the wanted result.
+                // The host is not a member, or the aggregate does not exist: nothing is left to do.
                 Err(error) if error.fault.is_gone() => Ok(()),
                 other => other.map_err(fault),
             };

@@ -1,4 +1,4 @@
-//! The known facts about a region, combined from our tables and from an engine's observations of the cloud.
+//! Combines our tables and an engine's observations of the cloud to the facts about a region.
 
 mod kept;
 
@@ -30,10 +30,10 @@ pub fn is_well(how: &str) -> bool {
     how.starts_with("ok")
 }
 
-/// Parts of an engine that are judged from their own facts. Only older engines report the second one.
+/// Parts of an engine with separate facts. Only older engines report the second one.
 const JUDGED_ELSEWHERE: [&str; 2] = ["fencing", "hypervisors"];
 
-/// Time after which the results of a recovery are in every list of Nova's, however long the recovery took.
+/// Time after the end of a recovery after which every list of Nova contains its results.
 const LISTING_DELAY: Duration = Duration::from_mins(30);
 
 /// The content of our own tables.
@@ -43,7 +43,7 @@ pub struct Tables {
     pub segments: Vec<SegmentView>,
     /// The recoveries that are open or watching.
     pub recoveries: Vec<RecoverySummary>,
-    /// Instances that are or may be down and wait for an operator.
+    /// Instances that wait for an operator.
     pub waiting: Vec<MoveLine>,
     /// The moves of host recoveries that are open, or were until recently.
     pub moves: Vec<Vmove>,
@@ -108,7 +108,7 @@ impl Tables {
         now: Timestamp,
     ) -> Result<Self, JournalError> {
         let recoveries = desk.recoveries(false).await?;
-        let lately = young(&recoveries, now);
+        let lately = recent_recoveries(&recoveries, now);
         Ok(Self {
             segments: desk.region().await?,
             moves: desk.moved(&lately).await?,
@@ -147,7 +147,7 @@ impl Tables {
             waiting: self.waiting.iter().map(waiting).collect(),
             away: self.away(),
             muted_reporters: self.muted_reporters.clone(),
-            freezes: self.freezes.iter().map(|line| self.ice(line)).collect(),
+            freezes: self.freezes.iter().map(|line| self.active_freeze(line)).collect(),
             monitors: self.monitors.clone(),
             local_disks: Arc::clone(&self.local_disks),
             fencing: Fencing {
@@ -179,8 +179,7 @@ impl Tables {
             .collect()
     }
 
-    /// Updates the list of Nova's instances, which is some seconds old. Instances that have been moved since are where
-    /// the journal says.
+    /// Updates the list of Nova's instances, which is some seconds old, with the later moves in the journal.
     fn after_moves(&self, mut known: TimedFact<Instances>) -> TimedFact<Instances> {
         let on = &mut known.value.on;
         for one in &self.moves {
@@ -209,7 +208,7 @@ impl Tables {
     }
 
     /// Returns a freeze under the current name of the host or segment.
-    fn ice(&self, line: &FreezeLine) -> ActiveFreeze {
+    fn active_freeze(&self, line: &FreezeLine) -> ActiveFreeze {
         let mut freeze = line.freeze.clone();
         let hosts = self.segments.iter().flat_map(|view| &view.hosts);
         let hosts = hosts.map(|view| (view.host.id.to_string(), &view.host.name));
@@ -236,7 +235,7 @@ impl Tables {
 }
 
 /// Returns the recoveries of hosts whose moves may be later than the last observation of Nova.
-fn young(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> {
+fn recent_recoveries(recoveries: &[RecoverySummary], now: Timestamp) -> Vec<NotificationId> {
     let is_young = |row: &&RecoverySummary| {
         let age = u128::from(now.micros_since(row.opened_at).unsigned_abs());
         row.kind == RecoveryKind::Host && (row.life == Life::Open || age <= LISTING_DELAY.as_micros())

@@ -1,9 +1,9 @@
-//! One engine at a time polls the cloud and stores the results for all readers: commands, the API, metrics. These then
-//! need no Nova, and can show the age of each fact.
+//! One engine at a time polls the cloud and stores the results for all readers: commands, the API, metrics. Readers need
+//! no access to Nova, and can show the age of each fact.
 //!
-//! The writer has the turn: a number in the database that rises with each round. Another engine takes it if its holder
-//! has left the registry, or if the turn has not moved for a while by the taker's own clock. No decision depends on
-//! these facts.
+//! The polling engine owns the turn, a number in the database that each round increments. Another engine takes it over
+//! if the owner has left the registry, or if the number has not changed for [`TURN_TIMEOUT`] by its own clock. No
+//! decision depends on these facts.
 
 mod rooms;
 mod roster;
@@ -56,30 +56,30 @@ pub mod kind {
     pub const WATCHER: &str = "watcher";
 }
 
-/// Time after which an unchanged turn is taken: two rounds.
+/// Time after which an unchanged turn is taken over: two rounds.
 const TURN_TIMEOUT: Duration = Duration::from_secs(31);
 
-/// Time to gather further changed test results: a hundred devices may fail in the same second.
-const GATHERED: Duration = Duration::from_secs(1);
+/// Time to gather changed test results: a hundred devices may fail in the same second.
+const GATHER_TIME: Duration = Duration::from_secs(1);
 
-/// Age up to which facts are fresh enough to skip polling while a recovery evacuates. Facts are valid for 45 s, and the
-/// next round comes within 19 s.
-const WAITS_SECONDS: i64 = 20;
+/// Maximum age, in seconds, of facts with which a round may skip polling while a recovery evacuates. Facts are valid for
+/// 45 s, and the next round starts within 19 s.
+const MAX_SKIP_AGE_SECONDS: i64 = 20;
 
-/// Shortest interval between queries to Nova for the reason why an instance is not running.
-const WHY: Duration = Duration::from_millis(200);
+/// Minimum interval between queries for the reason why an instance is not running.
+const REASON_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Limit of instances queried in a round, so that the reason for a recent stop is known when it is published.
-const WHY_IN_ROUND: usize = 5;
+/// Limit of such queries within a round, so that the reason of a recent stop is published together with it.
+const MAX_REASONS_PER_ROUND: usize = 5;
 
-/// Limit of the pages of changes that a round reads one after the other, so that it does not last longer than its interval.
+/// Limit of pages of changes per round, so that a round does not outlast its interval.
 const MAX_CHANGE_PAGES: usize = 5;
 
-/// Pause of these queries after a failed one, or when only instances that were already queried are left.
-const WHY_PAUSE: Duration = Duration::from_secs(8);
+/// Pause of the queries for stop reasons after a failed one, or if all instances were queried.
+const REASON_PAUSE: Duration = Duration::from_secs(8);
 
-/// Oldest list, in seconds, stored by another engine from which to resume.
-const RESUMED: i64 = 3_600;
+/// Maximum age, in seconds, of a list of another engine from which to resume.
+const MAX_RESUME_AGE_SECONDS: i64 = 3_600;
 
 /// The progress of the list of instances.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub struct ListingProgress {
 #[derive(Clone)]
 pub struct Sources {
     pub facts: Arc<dyn FactStore>,
-    /// The registry of engines, which shows who else could poll.
+    /// The registry of engines, which shows if the owner of the turn still runs.
     pub roll: Arc<dyn EngineRegistry>,
     pub inventory: Arc<dyn Inventory>,
     /// The capacity of hosts.
@@ -118,11 +118,11 @@ pub trait Moves: Send + Sync {
     fn are_under_way(&self) -> bool;
 }
 
-/// The guards, queried before anything has failed.
+/// The guards, evaluated before a failure.
 #[async_trait]
 pub trait Preview: Send + Sync {
-    /// Returns the hosts whose recovery would be on hold if they failed now; `None` if that is unknown. May be dropped
-    /// at any time.
+    /// Returns the hosts whose recovery would be on hold if they failed now; `None` if unknown. May be dropped at any
+    /// time.
     async fn would_hold(&self) -> Option<Vec<WouldHold>>;
 }
 
@@ -132,23 +132,23 @@ pub trait Tests: Send + Sync {
     /// Returns the latest test of each device; `None` if none was made.
     fn last(&self) -> Option<Vec<DeviceTest>>;
 
-    /// Takes over the results that another engine stored. They are valid until this engine has made a newer test.
+    /// Restores the results that another engine has stored. They are valid until this engine has made a newer test.
     fn resume(&self, kept: Vec<DeviceTest>);
 
-    /// Waits until a test has a different result than before. May be dropped at any time.
+    /// Waits until the result of a test changes. May be dropped at any time.
     async fn changed(&self);
 }
 
 /// An observer of the rounds.
 #[async_trait]
-pub trait Onlooker: Send + Sync {
+pub trait RoundObserver: Send + Sync {
     /// Called when this engine polls, with its observations.
     async fn seen(&self, watched: CloudSnapshot);
 
     /// Called when another engine polls.
     async fn not_ours(&self);
 
-    /// Called when nothing was stored: the earlier observations become stale.
+    /// Called when a round could not be stored, so that the earlier observations become stale.
     async fn not_kept(&self);
 }
 
@@ -160,8 +160,8 @@ pub struct Watcher {
     rooms: Rooms,
     computes: Option<TimedFact<Vec<ComputeService>>>,
     holds: Option<TimedFact<Vec<WouldHold>>>,
-    /// Boot time before which the reason of no instance is queried again.
-    why_again: Duration,
+    /// Boot time until which the queries for stop reasons pause.
+    reasons_due: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -182,12 +182,12 @@ impl Watcher {
             rooms: Rooms::default(),
             computes: None,
             holds: None,
-            why_again: Duration::ZERO,
+            reasons_due: Duration::ZERO,
         }
     }
 
-    /// Polls until `stop`. Calls to the onlooker may be dropped at any time.
-    pub async fn run(mut self, stop: CancellationToken, onlooker: Arc<dyn Onlooker>) {
+    /// Polls until `stop`. Calls to the observer may be dropped at any time.
+    pub async fn run(mut self, stop: CancellationToken, observer: Arc<dyn RoundObserver>) {
         let mut trouble = false;
         let (cloud, tests) = (self.sources.cloud.clone(), self.sources.tests.clone());
         loop {
@@ -195,39 +195,39 @@ impl Watcher {
             loop {
                 let changed = async {
                     tests.changed().await;
-                    sleep(GATHERED).await;
+                    sleep(GATHER_TIME).await;
                 };
                 // All branches only wait, or read.
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = &mut looked => break,
                     () = changed => {}
-                    () = self.ask_whys() => {}
+                    () = self.query_reasons() => {}
                 }
-                // Results that are not stored now are stored in the next round.
+                // Results that could not be stored now are stored in the next round.
                 let stored = tokio::select! {
                     () = stop.cancelled() => return,
                     stored = self.tests_changed() => stored,
                 };
                 if stored {
-                    onlooker.seen(self.watched()).await;
+                    observer.seen(self.watched()).await;
                 }
             }
-            // A dropped round has written all or nothing, and its state is not used again.
+            // A dropped round has written everything or nothing, and its state is not used again.
             let round = tokio::select! {
                 () = stop.cancelled() => return,
                 round = self.round() => round,
             };
             match round {
-                Ok(true) => onlooker.seen(self.watched()).await,
-                Ok(false) => onlooker.not_ours().await,
+                Ok(true) => observer.seen(self.watched()).await,
+                Ok(false) => observer.not_ours().await,
                 Err(error) => {
                     if !trouble {
                         let source = error.source.to_string();
                         tracing::warn!(%error, source, "failed to store the region snapshot; operators see stale data");
                     }
                     trouble = true;
-                    onlooker.not_kept().await;
+                    observer.not_kept().await;
                     continue;
                 }
             }
@@ -235,7 +235,7 @@ impl Watcher {
         }
     }
 
-    /// Makes one round. True if the turn is ours and the round is written.
+    /// Makes one round. Returns true if the turn is ours and the round is written.
     async fn round(&mut self) -> Result<bool, JournalError> {
         let Some(turn) = self.start_round().await? else {
             return Ok(false);
@@ -243,11 +243,11 @@ impl Watcher {
         let now = self.sources.clock.wall();
         self.computes = services(&self.sources.cloud.view(), now, self.computes.take());
         let looked = self.computes.as_ref().is_some_and(|known| known.is_fresh(now));
-        // An evacuation needs the same processors of Nova that a list of all instances takes.
+        // A list of all instances would compete with evacuations for Nova's processors.
         if looked && !(self.sources.moves.are_under_way() && self.can_wait(now)) {
             self.list().await;
-            for _ in 0..WHY_IN_ROUND {
-                if !self.ask_why().await {
+            for _ in 0..MAX_REASONS_PER_ROUND {
+                if !self.query_reason().await {
                     break;
                 }
             }
@@ -316,16 +316,16 @@ impl Watcher {
         self.write(turn, &round).await
     }
 
-    /// True if the data that a round reads from Nova is known and fresh enough to stay valid until after the next
-    /// round.
+    /// True if the data is fresh enough to stay valid until after the next round.
     fn can_wait(&self, now: Timestamp) -> bool {
-        let is_young = |at: Timestamp| (0..=WAITS_SECONDS).contains(&(now.micros_since(at) / 1_000_000));
+        let is_young =
+            |at: Timestamp| (0..=MAX_SKIP_AGE_SECONDS).contains(&(now.micros_since(at) / 1_000_000));
         self.roster.is_complete()
             && self.roster.known_up_to().is_some_and(is_young)
             && self.rooms.known_as_of().is_some_and(is_young)
     }
 
-    /// Stores the device tests at once if the turn is ours. True if they are stored.
+    /// Stores the device tests at once if the turn is ours. Returns true if they are stored.
     async fn tests_changed(&mut self) -> bool {
         let (WatchTurn::Ours(turn), Some(tests)) = (self.turn, self.sources.tests.last()) else {
             return false;
@@ -340,7 +340,7 @@ impl Watcher {
         self.write(turn, &round).await.unwrap_or(false)
     }
 
-    /// Writes a round. True if the turn was ours and the round is written.
+    /// Writes a round. Returns true if the turn was ours and the round is written.
     async fn write(&mut self, turn: u64, round: &Round) -> Result<bool, JournalError> {
         match self.sources.facts.write_facts(turn, round).await {
             Ok(true) => {
@@ -352,7 +352,7 @@ impl Watcher {
                 Ok(false)
             }
             Err(error) => {
-                // The round may have been written. The next round reads whose turn it is and resumes from the stored
+                // The round may have been written. The next round reads the owner of the turn and resumes from the stored
                 // facts.
                 self.turn = WatchTurn::Unknown;
                 Err(error)
@@ -360,7 +360,7 @@ impl Watcher {
         }
     }
 
-    /// Returns the time at which all that is known of instances was current. During the first listing that is now.
+    /// Returns the time at which all known data of instances was current: now during the first listing.
     fn listed_at(&self, now: Timestamp) -> Option<Timestamp> {
         if self.roster.is_complete() {
             self.roster.known_up_to()
@@ -372,7 +372,7 @@ impl Watcher {
         }
     }
 
-    /// Returns the turn, if it is ours or can be taken.
+    /// Returns the turn if it is ours or can be taken over.
     async fn start_round(&mut self) -> Result<Option<u64>, JournalError> {
         if let WatchTurn::Ours(turn) = self.turn {
             return Ok(Some(turn));
@@ -424,12 +424,12 @@ impl Watcher {
             Some(known) => {
                 let age = now.micros_since(known.as_of) / 1_000_000;
                 let hosts: Vec<String> = known.value.on.keys().cloned().collect();
-                if (0..RESUMED).contains(&age) {
+                if (0..MAX_RESUME_AGE_SECONDS).contains(&age) {
                     Roster::resume(known.value, known.as_of)
                 } else {
-                    // Rows of hosts that are gone meanwhile have to be deleted too.
+                    // The stored rows of hosts that no longer exist have to be deleted too.
                     let mut roster = Roster::default();
-                    roster.tell_again(hosts);
+                    roster.mark_changed(hosts);
                     roster
                 }
             }
@@ -448,8 +448,8 @@ impl Watcher {
         }
     }
 
-    /// Reads a page; of changes, all pages up to a limit. With one page a round, what was known would be as old as the rounds that the
-    /// changes take: a region where thousands of instances have just changed would be unknown for minutes. True if Nova answered.
+    /// Reads a page, or all pages of changes up to a limit. With only one page per round, the data of a region where
+    /// thousands of instances have just changed would be stale for minutes. Returns true if Nova answered.
     async fn read(&mut self, ask: Ask) -> bool {
         let mut answered = self.ask(ask).await;
         for _ in 1..MAX_CHANGE_PAGES {
@@ -465,26 +465,26 @@ impl Watcher {
         answered
     }
 
-    /// Queries one instance after the other, without end. May be dropped at any time: a query without an answer is
-    /// repeated.
-    async fn ask_whys(&mut self) {
+    /// Queries the stop reason of one instance after the other, without end. May be dropped at any time: a query without
+    /// an answer is repeated.
+    async fn query_reasons(&mut self) {
         loop {
-            let paused = self.why_again.saturating_sub(self.sources.clock.boot());
-            sleep(paused.max(WHY)).await;
+            let paused = self.reasons_due.saturating_sub(self.sources.clock.boot());
+            sleep(paused.max(REASON_INTERVAL)).await;
             if matches!(self.turn, WatchTurn::Ours(_)) && !self.sources.moves.are_under_way() {
-                self.ask_why().await;
+                self.query_reason().await;
             }
         }
     }
 
-    /// Queries Nova for the reason why one instance is not running. True if it answered.
-    async fn ask_why(&mut self) -> bool {
+    /// Queries the reason why one instance is not running. Returns true if Nova answered.
+    async fn query_reason(&mut self) -> bool {
         let (boot, now) = (self.sources.clock.boot(), self.sources.clock.wall());
-        if boot < self.why_again {
+        if boot < self.reasons_due {
             return false;
         }
         let next = self.roster.next_why(now).or_else(|| {
-            self.why_again = boot.saturating_add(WHY_PAUSE);
+            self.reasons_due = boot.saturating_add(REASON_PAUSE);
             self.roster.next_again()
         });
         let Some(server) = next else {
@@ -492,16 +492,16 @@ impl Watcher {
         };
         let why = match self.sources.inventory.orders(server).await {
             Ok(Some(orders)) => StopReason::judge(&orders),
-            // The instance is gone, and will be missing in the list.
+            // The instance was deleted; the next list omits it.
             Ok(None) => StopReason::Unasked,
             // A repeated query would be refused too.
             Err(error) if matches!(error.fault.class, FaultClass::Permanent | FaultClass::Fatal) => {
-                tracing::debug!(%error, "Nova refuses to show why an instance does not run");
+                tracing::debug!(%error, "Nova refused to show why an instance does not run");
                 StopReason::Unclear
             }
             Err(error) => {
                 tracing::debug!(%error, "failed to read why an instance does not run");
-                self.why_again = boot.saturating_add(WHY_PAUSE);
+                self.reasons_due = boot.saturating_add(REASON_PAUSE);
                 return false;
             }
         };
@@ -547,11 +547,11 @@ impl Watcher {
 }
 
 fn as_json(value: &impl Serialize) -> serde_json::Value {
-    // Plain data with string keys: this cannot fail. If it does, nothing is known.
+    // Cannot fail for plain data with string keys.
     serde_json::to_value(value).unwrap_or(serde_json::Value::Null)
 }
 
-/// Returns Nova's services as last seen, each with the time of its last change. While Nova is away, the known data
+/// Returns Nova's services as last read, each with the time of its last change. While Nova does not answer, the data
 /// stays and becomes stale.
 fn services(
     view: &CloudView,
@@ -590,7 +590,7 @@ fn services(
     })
 }
 
-/// True if a drain has disabled the service, and nobody has enabled it since.
+/// True if a drain has disabled the service, and it was not enabled since.
 fn is_drained(service: &Service) -> bool {
     let reason = service.disabled_reason.as_deref().unwrap_or_default();
     !service.enabled && recovery::is_drained(reason)

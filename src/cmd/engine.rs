@@ -19,7 +19,7 @@ pub(crate) async fn run(args: &EngineArgs) -> Result<u8, Failure> {
     let wake = bus.wake(wiring::socket_wake(&settings)?);
     let (engine, nova) = wiring::engine(&settings, &base, wake, policy, &devices).await?;
     let telling = EventSetup::open(&settings, &bus);
-    let engine = engine.telling(telling.port());
+    let engine = engine.with_events(telling.port());
     let mut process = Process::default();
     process.metrics(&settings, wiring::Runs::Engine).await?;
     let events = telling.port();

@@ -184,7 +184,7 @@ mod tests {
         view.room = Some(room.clone());
         assert_eq!(
             told(&view),
-            "  ✓ room      there is room on other hosts\n      \
+            "  ✓ room      other hosts have capacity for it\n      \
              it fits on 2 of 3 hosts that Nova may choose, if nothing else moves (Placement seen 12 s ago)"
         );
         (room.hosts, room.of) = (None, None);

@@ -140,7 +140,7 @@ pub(crate) async fn start(
     let telling = EventSetup::open(settings, &bus);
     let devices = Devices::open(settings, &base.clock)?;
     let (engine, nova) = wiring::engine(settings, &base, bus.wake(wake), policy.clone(), &devices).await?;
-    let engine = engine.telling(telling.port());
+    let engine = engine.with_events(telling.port());
     let rules = PolicyFiles::open(&settings.oslo_policy)?;
     let router = wiring::api(
         settings,

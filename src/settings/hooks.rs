@@ -183,13 +183,13 @@ mod tests {
             (
                 "an unknown step",
                 "instance_failure_recovery_tasks = pre:['stop_it'],main:[],post:[]",
-                "there is no step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, \
+                "unknown step \"stop_it\"; write stop_instance_task, start_instance_task, confirm_instance_active_task, no_op, \
                  exec:/path or http(s)://address",
             ),
             (
                 "no lists",
                 "process_failure_recovery_tasks = disable_compute_node_task",
-                "has a list without a name; write it like pre:['a','b'],main:['c'],post:[]",
+                "has a list without a name; write for example pre:['a','b'],main:['c'],post:[]",
             ),
             (
                 "no address",

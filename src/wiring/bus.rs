@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tachi_bus::amqp::{
-    AmqpPoke, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
+    AmqpNotifier, Consumers, Ends, LinkState, LinkStatus, Listener, Publisher, PublisherTask, Upstream,
 };
 use tachi_bus::{Fanout, InProcess};
 use tachi_engine::ports::{Notifier, Wakeups};
@@ -67,7 +67,7 @@ impl Bus {
     /// Returns a sender that wakes local engines by `local`, and others through the broker.
     pub(crate) fn notify(&self, local: Arc<dyn Notifier>) -> Arc<dyn Notifier> {
         match &self.link {
-            Some(link) => Arc::new(Fanout(local, AmqpPoke::new(link.publisher.clone()))),
+            Some(link) => Arc::new(Fanout(local, AmqpNotifier::new(link.publisher.clone()))),
             None => local,
         }
     }

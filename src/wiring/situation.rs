@@ -14,7 +14,7 @@ use tachi_domain::situation::{
 };
 use tachi_engine::ports::{Clock, FactStore as _, FreezeLine, JournalError};
 use tachi_engine::situation::{CloudSnapshot, ConfiguredFacts, Tables};
-use tachi_engine::watcher::Onlooker;
+use tachi_engine::watcher::RoundObserver;
 use tachi_engine::watcher::kind::COMMAND_TESTS;
 use tachi_store::Store;
 use tokio::sync::watch;
@@ -201,7 +201,7 @@ fn oldest(watched: &CloudSnapshot) -> Option<Timestamp> {
 }
 
 #[async_trait]
-impl Onlooker for SituationMetrics {
+impl RoundObserver for SituationMetrics {
     async fn seen(&self, mut watched: CloudSnapshot) {
         self.devices.watches(true);
         match self.store.facts().facts(Some(COMMAND_TESTS)).await {

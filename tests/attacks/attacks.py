@@ -287,7 +287,7 @@ class Attacker:
         status, _ = self.stopped(self.bound["compute-009"], host, "UNKNOWN")
         self.check.equal("T2: a second one joins it", status, 409)
         said = self.until("the engine to say what it waits for", lambda: self.message(uuid))
-        self.check.that("T2: Nova's word is waited for", "one monitor alone" in said or "Nova shows it up" in said, said)
+        self.check.that("T2: Nova's word is waited for", "only one monitor" in said or "Nova shows it up" in said, said)
         self.check.that("T2: every host has power", self.powered() == self.names, self.powered())
 
     # Covers T3.

@@ -160,8 +160,8 @@ async fn slow_operator_what_a_drain_cannot_move_stays_is_named_and_keeps_the_hos
     assert_eq!(code, 1, "{told} {note}");
     for part in [
         "PCI devices",
-        "gave its migration",
-        "aborted: it was not over within 10 s",
+        "gave up its migration",
+        "aborted: it was not done within 10 s",
         "1 instance moved, 3 left running",
         "it is not frozen, so what is left stays protected",
     ] {

@@ -246,7 +246,7 @@ async fn an_operator_confirms_off_a_host_whose_devices_cannot_be_read() {
     assert_eq!(region.requests().count("POST /MAAS"), 0, "nothing was ordered");
     let told = story(&stage, notification).await;
     assert!(
-        told.contains("is off by the word of") && told.contains("cords pulled"),
+        told.contains("is off, as ") && told.contains("cords pulled"),
         "{told}"
     );
     let args = [

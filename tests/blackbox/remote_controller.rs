@@ -123,7 +123,7 @@ async fn operator_api_the_audit_log_of_the_machine_that_answers_is_shown_page_by
     let (told, both) = assert_same_but_for_the_moment(&stage, &words, 1);
     assert!(told.contains(HOST), "{told}");
     for said in both {
-        assert!(said.contains("line 1 is no line"), "{said}");
+        assert!(said.contains("line 1 is not a line"), "{said}");
         assert!(!said.contains('\u{1b}'), "{said}");
     }
     let log = log.to_str().unwrap();

@@ -238,7 +238,7 @@ async fn without_placement_the_scheduler_decides_and_the_story_says_so() {
     let told = stage.store.registry().progress(notification).await.unwrap();
     let reserve = told.iter().find(|task| task.name == "ReserveHostTask").unwrap();
     let story = format!("{reserve:?}");
-    assert!(story.contains("Nova's scheduler must say"), "{story}");
+    assert!(story.contains("Nova's scheduler decides"), "{story}");
     engine.stop().await;
 }
 

@@ -345,7 +345,7 @@ impl Stage {
             pace,
         };
         let stop = CancellationToken::new();
-        let engine = Engine::new(ports, options).telling(events);
+        let engine = Engine::new(ports, options).with_events(events);
         let task = tokio::spawn(engine.run(stop.clone()));
         Running { task, stop }
     }

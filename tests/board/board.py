@@ -153,7 +153,7 @@ class Board(Scene):
         self.picture(page, "history-light")
         self.go(page, "#/recovery/" + told["recovery"], "Event log")
         text = self.text(page)
-        self.check.that("a recovery tells what the devices said", 'level 1 read "off"' in text and "twice in a row, last asked" in text, text)
+        self.check.that("a recovery tells what the devices said", 'level 1 read "off"' in text and "twice in a row, last read" in text, text)
         self.check.that("how often Nova was asked, and how long each was down", "tries" in text and " s" in page.inner_text("tr:has-text('ha-1') td[data-head=down], td[data-head=down]"), text)
         moved = self.api("GET", "/operator/v1/recoveries/" + told["recovery"])["recovery"]["instances"][0]
         self.go(page, "#/instance/" + moved["id"], "Moves")

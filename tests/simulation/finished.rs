@@ -84,7 +84,7 @@ impl World {
         let note = one.note.as_deref().unwrap_or_default();
         if row.host == host {
             let skipped = note.contains("skipped: hook") && !self.hooking.flows.host_auto.main.is_empty();
-            let by_person = note.contains("left to itself by");
+            let by_person = note.contains("left as it is by");
             let unlaunched = note.contains("never launched") && !row.launched;
             let excluded = note.contains("exclude_instance_metadata") && row.excluded;
             let for_disk = note.contains("local_disk is leave") || note.contains("its host is running again");

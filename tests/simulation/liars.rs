@@ -494,10 +494,10 @@ impl World {
         let host = row.host;
         let dead = self.told.died.get(&host).is_some_and(|died| *died <= told);
         let denied = [
-            "it is not known to be off: nothing was done",
-            "it lives, and nothing was done",
-            "so nobody says",
-            "but no evidence says",
+            "it is not confirmed off: nothing was done",
+            "it is not down, and nothing was done",
+            "so no report claims",
+            "NORMAL without evidence that",
         ];
         let text = row.message.clone().unwrap_or_default();
         if dead && denied.iter().any(|denied| text.contains(denied)) {

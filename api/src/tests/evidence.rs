@@ -107,7 +107,7 @@ async fn invalid_evidence_is_refused_before_any_write() {
     let long = STANDARD.encode(format!("{{\"version\": 1, \"x\": \"{}\"}}", "y".repeat(5_000)));
     let cases: [(&str, Vec<&str>, Value, &str); 9] = [
         ("two", vec![&good, &good], normal(), "there are 2 such headers"),
-        ("empty", vec![""], normal(), "no JSON object"),
+        ("empty", vec![""], normal(), "not a JSON object"),
         ("no base64", vec!["%%%"], normal(), "not padded standard base64"),
         (
             "another base64",
@@ -115,7 +115,7 @@ async fn invalid_evidence_is_refused_before_any_write() {
             normal(),
             "not padded standard base64",
         ),
-        ("no JSON", vec!["AAAA"], normal(), "no JSON object"),
+        ("no JSON", vec!["AAAA"], normal(), "not a JSON object"),
         ("too long", vec![&long], normal(), "at most 4096"),
         ("another host", vec![&elsewhere], normal(), "compute-8"),
         ("another version", vec![&newer], normal(), "version"),

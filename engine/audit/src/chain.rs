@@ -7,7 +7,7 @@ use crate::hex;
 use crate::keys::Keys;
 
 /// Predecessor hash of a chain's first line.
-pub(crate) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(crate) const GENESIS_HASH: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 /// The separator before the hash, which is the last field of every line.
 const SEAL: &str = ",\"hash\":\"";
@@ -24,12 +24,12 @@ impl Default for Head {
     fn default() -> Self {
         Self {
             seq: 0,
-            hash: NOTHING.to_owned(),
+            hash: GENESIS_HASH.to_owned(),
         }
     }
 }
 
-/// The fields of a line that define its place in the chain.
+/// The fields of a line that link it into the chain.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Line {
     /// The number, counted from 1 over the whole chain, through all rotated files.
@@ -92,11 +92,11 @@ pub(crate) enum HashCheck {
     No,
 }
 
-/// Parses a line without its line end; the error is a problem of the line itself.
+/// Parses a line without its line end. The error is a defect of the line.
 pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, HashCheck), String> {
-    let text = std::str::from_utf8(line).map_err(|_| "it is not text".to_owned())?;
+    let text = std::str::from_utf8(line).map_err(|_| "it is not UTF-8 text".to_owned())?;
     let parsed: Line =
-        serde_json::from_str(text).map_err(|error| format!("it is no line of an audit log: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("it is not a line of an audit log: {error}"))?;
     let (sealed, _) = text
         .rsplit_once(SEAL)
         .ok_or_else(|| "it does not end with its hash".to_owned())?;
@@ -105,13 +105,12 @@ pub(crate) fn open(line: &[u8], keys: Option<&Keys>) -> Result<(Line, HashCheck)
         (Some(_), None) => return Ok((parsed, HashCheck::No)),
         (Some(id), Some(keys)) => HashCheck::Keyed(
             keys.age_of(id)
-                .ok_or_else(|| format!("it is sealed with key {id:?}, which the key file does not hold"))?,
+                .ok_or_else(|| format!("it is sealed with key {id:?}, which is missing in the key file"))?,
         ),
     };
     if hash_of(sealed, keys, parsed.key.as_deref()).is_none_or(|hash| hash != parsed.hash) {
         return Err(
-            "its hash is not that of its text: it was changed, or made by somebody without the key"
-                .to_owned(),
+            "its hash does not match its text: it was changed, or written without the key".to_owned(),
         );
     }
     Ok((parsed, checked))
@@ -131,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_hangs_on_the_one_before_and_any_change_of_it_shows() {
+    fn a_line_contains_the_previous_hash_and_any_change_is_detected() {
         let (first, head) = seal(
             &Head::default(),
             "t",
@@ -148,7 +147,7 @@ mod tests {
         );
         assert!(
             open(first.trim_end().as_bytes(), None).is_ok(),
-            "the seal within a text is none"
+            "a seal inside a text is ignored"
         );
         for at in 0..first.trim_end().len() {
             let mut changed = first.trim_end().as_bytes().to_vec();

@@ -11,13 +11,13 @@ use rustix::fs::{FlockOperation, flock};
 use crate::chain::{self, HashCheck, Head};
 use crate::keys::Keys;
 
-/// The longest valid line. A file whose end is longer without a line end is not one of our logs.
+/// Maximum length of a line, in bytes. A file with a longer last line is not one of our logs.
 pub(crate) const LONGEST: u64 = 1 << 20;
 
 /// Limit of engines of one machine that write concurrently.
 const WRITERS: u32 = 16;
 
-/// A log that this process alone writes.
+/// A log that only this process writes.
 pub(crate) struct LogFile {
     path: PathBuf,
     file: File,
@@ -28,7 +28,7 @@ pub(crate) struct LogFile {
     cut: u64,
     /// The key that seals its last line.
     key: Option<String>,
-    /// Holds the lock as long as it is open.
+    /// Keeps the lock until it is dropped.
     _lock: File,
 }
 
@@ -47,7 +47,7 @@ impl LogFile {
         }
         Err(io::Error::new(
             io::ErrorKind::ResourceBusy,
-            format!("{WRITERS} processes write audit logs of this name already"),
+            format!("{WRITERS} processes already write audit logs of this name"),
         ))
     }
 
@@ -57,7 +57,7 @@ impl LogFile {
         if cut > 0 {
             file.set_len(end)?;
         }
-        // The file itself must survive a crash too, not only its content.
+        // The folder's entry must survive a crash too, not only the file's content.
         if let Some(folder) = path.parent() {
             File::open(folder)?.sync_all()?;
         }
@@ -133,8 +133,8 @@ impl LogFile {
         Ok(())
     }
 
-    /// Stores the head beside the log, as best effort: without it a rotation during a restart starts a new chain, and a
-    /// missing end is not noticed.
+    /// Stores the head beside the log, as best effort. Without it, a rotation during a restart starts a new chain, and
+    /// missing lines at the end are not detected.
     fn keep_head(&self) {
         let path = beside(&self.path, "head");
         let new = beside(&self.path, "head.new");
@@ -151,7 +151,7 @@ impl LogFile {
 /// Opens a regular file only: a pipe or a device stores nothing, and may never end.
 fn open_log(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        return Err(strange(path, "it is no regular file"));
+        return Err(strange(path, "it is not a regular file"));
     }
     options().open(path)
 }
@@ -207,7 +207,7 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
     file.read_to_end(&mut tail)?;
     let Some(last) = tail.iter().rposition(|byte| *byte == b'\n') else {
         if from > 0 {
-            return Err(strange(path, "it ends with something that is no line"));
+            return Err(strange(path, "its end is not a line of an audit log"));
         }
         // The file is empty, or its first line was truncated: the chain continues from the previous file.
         return Ok(Found {
@@ -223,11 +223,11 @@ fn found(file: &mut File, path: &Path, keys: Option<&Keys>) -> io::Result<Found>
         .rposition(|byte| *byte == b'\n')
         .map_or(0, |at| at + 1);
     let opened = chain::open(&tail[begin..last], keys);
-    let (line, checked) = opened.map_err(|why| strange(path, &format!("of its last line, {why}")))?;
+    let (line, checked) = opened.map_err(|why| strange(path, &format!("last line: {why}")))?;
     if checked == HashCheck::No {
         return Err(strange(
             path,
-            "its lines are sealed with a key, and [fencing] audit_key_file names none",
+            "its lines are sealed with a key, and [fencing] audit_key_file is not set",
         ));
     }
     let head = Head {
@@ -246,7 +246,7 @@ fn strange(path: &Path, why: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
         format!(
-            "{} cannot be continued: {why}. Look at it, move it away, and start again",
+            "{} cannot be continued: {why}. Move it away, keep it for inspection, and start again",
             path.display()
         ),
     )

@@ -1,8 +1,8 @@
 //! The keys that seal lines: without one, anyone who may write the folder can rewrite the whole log.
 //!
-//! A file has one key per line, the newest first: the first one seals, and all are accepted in reading. A leaked key
-//! is replaced by a new one above it: the lines that it sealed before are covered by the first line with the new key,
-//! and none is accepted after that.
+//! A file has one key per line, the newest first: the first one seals, and all are accepted for verification. A leaked key
+//! is replaced by a new one above it: the first line with the new key covers the earlier lines, and no later line with
+//! the old key is accepted.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -15,17 +15,17 @@ use sha2::{Digest as _, Sha256};
 
 use crate::hex;
 
-/// The shortest key, in bytes: as long as the hash.
+/// Minimum length of a key, in bytes: that of the hash.
 const SHORTEST: usize = 32;
 
-/// The longest file that is read.
+/// Maximum size of the file, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
 /// An error that makes a key file unusable.
 #[derive(Debug, thiserror::Error)]
 #[error("the audit log's key file {}: {why}", path.display())]
 pub struct KeyError {
-    /// The file as the configuration names it.
+    /// The configured path.
     pub path: PathBuf,
     /// The problem and its fix.
     pub why: String,
@@ -64,8 +64,8 @@ impl Keys {
         if mode & 0o027 != 0 {
             let place = path.display();
             return Err(wrong(format!(
-                "its mode is {mode:o}, so others could read or change it: chmod 0640 {place}, then make a new key with \
-                 `tachi audit new-key`, for this one may be known"
+                "its mode is {mode:o}, so others could read or change it: chmod 0640 {place}, then create a new key with \
+                 `tachi audit new-key`, because this one may be known"
             )));
         }
         let mut text = String::new();
@@ -85,7 +85,7 @@ impl Keys {
             let bytes = hex::bytes(line).filter(|bytes| bytes.len() >= SHORTEST);
             let bytes = bytes.ok_or_else(|| {
                 format!(
-                    "line {} is no key: write {} or more hexadecimal digits, as `tachi audit new-key` does",
+                    "line {} is not a key: write {} or more hexadecimal digits, as `tachi audit new-key` does",
                     at + 1,
                     2 * SHORTEST
                 )
@@ -93,7 +93,7 @@ impl Keys {
             keys.push(Key::new(bytes));
         }
         if keys.is_empty() {
-            return Err("it holds no key: `tachi audit new-key` makes one".into());
+            return Err("it contains no key: create one with `tachi audit new-key`".into());
         }
         Ok(Self(keys))
     }
@@ -151,7 +151,7 @@ impl KeyFile {
             match Keys::read(&self.path) {
                 Ok(keys) => self.keys = keys,
                 Err(error) => {
-                    tracing::error!(%error, "failed to reload the audit keys; using the earlier ones");
+                    tracing::error!(%error, "failed to reload the audit keys; using the previous ones");
                 }
             }
             self.seen = seen;
@@ -179,7 +179,7 @@ mod tests {
     const ONE: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
     #[test]
-    fn a_text_is_sealed_by_its_key_alone() {
+    fn a_seal_depends_on_the_key() {
         let keys = Keys::parse(&format!("# newest\n{}\n{ONE}\n", "ab".repeat(32))).unwrap();
         let other = Keys::parse(ONE).unwrap();
         assert_eq!(keys.age_of(other.newest()), Some(1));
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_key_is_refused_and_not_shown() {
+    fn an_invalid_key_is_refused_and_not_shown() {
         let short = "ab".repeat(31);
         for text in ["", "# nothing\n", short.as_str(), "geheim", &format!("{ONE}g")] {
             let why = Keys::parse(text).unwrap_err();
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_file_that_others_can_read_or_change_is_refused_with_what_mends_it() {
+    fn a_key_file_open_to_others_is_refused_with_the_fix() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.key");
         std::fs::write(&path, ONE).unwrap();

@@ -1,5 +1,5 @@
-//! The audit log: one JSON line per power command, proof and stage of a recovery, each with the hash of the one before
-//! it.
+//! The audit log: one JSON line per power command, proof and stage of a recovery. Each contains the hash of the
+//! previous one.
 //!
 //! ```text
 //! tachi (binary) -> tachi-audit -> engine (ports::audit)
@@ -10,8 +10,8 @@
 //! * [`newest`](read::newest) lists lines, page by page.
 //!
 //! The chain reveals a line that was changed, removed, inserted or moved. With a [key](Keys) it also reveals that the
-//! whole file was rewritten. By itself it does not reveal lines that are missing at the end: for these, the head of the
-//! chain is kept in a file beside it, and lines can be copied to a [second place](Second).
+//! whole file was rewritten. It does not reveal lines that are missing at the end. For these, the head of the chain is
+//! stored in a file beside the log, and lines can be copied to a [second place](Second).
 
 mod chain;
 mod file;

@@ -23,22 +23,22 @@ const LINES: &str = "tachi_audit_lines_total";
 pub(crate) const FAILED: &str = "tachi_audit_failures_total";
 
 /// Limit of pending lines.
-const WAITING: usize = 4_096;
+const MAX_PENDING_LINES: usize = 4_096;
 
 /// Limit of lines per write.
 const MAX_LINES_PER_WRITE: usize = 256;
 
 /// Timeout of a line: a power command waits for it, and so does the recovery's heartbeat.
-const LIMIT: Duration = Duration::from_millis(1_500);
+const WRITE_TIMEOUT: Duration = Duration::from_millis(1_500);
 
-/// Options of the log.
+/// Options of the audit log.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// The file. If another process already writes it, the next free name is taken (`NAME.2.jsonl`).
     pub path: PathBuf,
     /// The writer: the engine's name in its claims, or the user of a command.
     pub actor: String,
-    /// True if an action is refused when its line cannot be written.
+    /// True to refuse an action whose line cannot be written.
     pub required: bool,
     /// The file with the keys that seal lines.
     pub key_file: Option<PathBuf>,
@@ -57,16 +57,16 @@ pub struct OpenError {
     pub source: std::io::Error,
 }
 
-/// A line that is not confirmed on disk.
+/// The reason why a line is not confirmed on disk.
 #[derive(Debug, thiserror::Error)]
 enum WriteError {
     #[error("{0}")]
     Failed(String),
-    #[error("the disk has not taken it within {} ms", LIMIT.as_millis())]
+    #[error("the disk did not confirm the line within {} ms", WRITE_TIMEOUT.as_millis())]
     Late,
-    #[error("{WAITING} lines wait for the disk already")]
+    #[error("{MAX_PENDING_LINES} lines are already waiting for the disk")]
     Full,
-    #[error("its writer has ended")]
+    #[error("the thread that writes the log has ended")]
     Ended,
 }
 
@@ -92,18 +92,18 @@ impl std::fmt::Debug for AuditLog {
 }
 
 impl AuditLog {
-    /// Opens the log. A log that cannot be opened is retried with each line, so that an engine starts nevertheless
-    /// and reports the problem.
+    /// Opens the log. If that fails, each line retries it, so that an engine starts nevertheless and reports the
+    /// problem.
     ///
     /// # Errors
     ///
     /// The thread could not be started.
     pub fn start(options: Options, clock: Arc<dyn Clock>) -> Result<Self, OpenError> {
-        describe_counter!(LINES, "Lines of the audit log that are on the disk");
+        describe_counter!(LINES, "Lines of the audit log written to the disk");
         describe_counter!(FAILED, "Lines of the audit log that could not be written");
         counter!(LINES).increment(0);
         counter!(FAILED).increment(0);
-        let (jobs, inbox) = sync_channel(WAITING);
+        let (jobs, inbox) = sync_channel(MAX_PENDING_LINES);
         let mut writer = Writer {
             options: options.clone(),
             clock,
@@ -120,9 +120,9 @@ impl AuditLog {
             Ok(file) => tracing::info!(log = %file.path().display(), "audit log opened"),
             Err(error) => {
                 let consequence = if options.required {
-                    "no power command is sent until it can be written"
+                    "no power command is sent until the log can be written"
                 } else {
-                    "power commands are sent without it"
+                    "power commands are sent without audit lines"
                 };
                 tracing::error!(log = %options.path.display(), %error, consequence, "failed to open the audit log");
             }
@@ -151,7 +151,7 @@ impl AuditLog {
     async fn written(&self, entry: AuditEntry) -> Result<(), WriteError> {
         let (done, answer) = oneshot::channel();
         self.give(entry, Some(done))?;
-        match tokio::time::timeout(LIMIT, answer).await {
+        match tokio::time::timeout(WRITE_TIMEOUT, answer).await {
             Ok(Ok(Ok(()))) => Ok(()),
             Ok(Ok(Err(why))) => Err(WriteError::Failed(why)),
             Ok(Err(_)) => Err(WriteError::Ended),
@@ -173,7 +173,7 @@ impl AuditSink for AuditLog {
                         source: Box::new(why),
                     });
                 }
-                tracing::warn!(log, %why, "failed to write a power command to the audit log; audit_required is false");
+                tracing::warn!(log, %why, "failed to write a power command to the audit log; sending it, because audit_required is false");
                 Ok(())
             }
         }
@@ -210,7 +210,7 @@ impl Writer {
         }
         self.file
             .as_mut()
-            .ok_or_else(|| std::io::Error::other("not open"))
+            .ok_or_else(|| std::io::Error::other("the log is not open"))
     }
 
     fn run(mut self, inbox: &Receiver<Box<Job>>) {
@@ -246,7 +246,7 @@ impl Writer {
         }
     }
 
-    /// Writes the entries; `awaited` is true if a caller waits.
+    /// Writes the entries. `awaited` is true if a caller waits for the result.
     fn put(&mut self, entries: &[&AuditEntry], awaited: bool) -> Result<(), String> {
         let now = self.clock.wall().micros();
         let at = DateTime::from_timestamp_micros(now)
@@ -255,9 +255,9 @@ impl Writer {
         self.opened().map_err(|error| error.to_string())?;
         let keys = self.keys.as_mut().map(KeyFile::keys);
         let Some(file) = &mut self.file else {
-            return Err("not open".into());
+            return Err("the log is not open".into());
         };
-        let mut sheet = LineBatch {
+        let mut batch = LineBatch {
             at: &at,
             actor: &self.options.actor,
             keys,
@@ -266,21 +266,21 @@ impl Writer {
         };
         let cut = file.take_cut();
         if cut > 0 {
-            sheet.append(&format!(
-                "{cut} bytes of an unfinished line, never confirmed as written, were cut off"
+            batch.append(&format!(
+                "removed {cut} bytes of an unfinished line that was never confirmed as written"
             ))?;
         }
         let key = keys.map(Keys::newest);
         if key != file.key() {
-            sheet.append(&match key {
-                Some(key) => format!("from here on lines are sealed with key {key}"),
-                None => "from here on lines are sealed with no key".to_owned(),
+            batch.append(&match key {
+                Some(key) => format!("the following lines are sealed with key {key}"),
+                None => "the following lines are sealed without a key".to_owned(),
             })?;
         }
         for entry in entries {
-            sheet.add(*entry)?;
+            batch.add(*entry)?;
         }
-        let LineBatch { head, text, .. } = sheet;
+        let LineBatch { head, text, .. } = batch;
         let written = file.append(&text, head, key);
         written.map_err(|error| error.to_string())?;
         if let Some(second) = &mut self.second {

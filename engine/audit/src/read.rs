@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::file::LONGEST;
 
-/// Position of a line among those of all logs: by time, as far as the writers' clocks agree, then by number.
+/// Position of a line among those of all logs: ordered by time (of the writers' clocks), then by number.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LogPlace {
     at: String,
@@ -30,7 +30,7 @@ impl fmt::Display for LogPlace {
 
 /// An invalid position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("it is no marker of an audit log's page")]
+#[error("invalid marker of an audit log page")]
 pub struct NoPlace;
 
 impl FromStr for LogPlace {
@@ -147,7 +147,7 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
         }
         number += 1;
         if bytes.pop() != Some(b'\n') {
-            // The line is being written at this moment, or was truncated and never confirmed.
+            // The line is being written, or was truncated and never confirmed.
             break;
         }
         let text = std::str::from_utf8(&bytes).ok();
@@ -168,7 +168,7 @@ fn read(path: &Path, wanted: &LineQuery, selected: &mut SelectedLines) -> Result
     match strange {
         None => Ok(()),
         Some(number) => Err(format!(
-            "line {number} is no line of an audit log: try `tachi audit verify`"
+            "line {number} is not a line of an audit log: run `tachi audit verify`"
         )),
     }
 }
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_of_several_logs_hang_together_newest_first() {
+    fn pages_merge_several_logs_newest_first() {
         let (_folder, paths) = two();
         let mut wanted = wanted(4);
         let mut all = Vec::new();
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_a_host_or_the_beginning_of_a_recovery() {
+    fn lines_are_filtered_by_host_or_recovery_prefix() {
         let (_folder, paths) = two();
         let mut by_host = wanted(100);
         by_host.host = Some("cmp2".into());
@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_told_and_hides_no_other() {
+    fn an_invalid_line_is_reported_and_hides_no_other() {
         let (folder, mut paths) = two();
         let odd = folder.path().join("odd.jsonl");
         let mut file = File::create(&odd).unwrap();
@@ -296,14 +296,14 @@ mod tests {
         assert_eq!(page.unread.len(), 2);
         assert_eq!(page.unread[0].0, odd);
         assert!(
-            page.unread[0].1.contains("line 1 is no line"),
+            page.unread[0].1.contains("line 1 is not a line"),
             "{:?}",
             page.unread
         );
     }
 
     #[test]
-    fn a_marker_is_a_place_or_nothing() {
+    fn an_invalid_marker_is_refused() {
         for text in [
             "",
             "a",

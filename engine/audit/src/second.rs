@@ -1,5 +1,5 @@
 //! The second place of lines, out of reach of an attacker on this machine: the system's log, or a file on another file
-//! system. It gets the lines that are in the log. No caller waits for it, so its failure never blocks a power command.
+//! system. It gets each line after the log. Its failure never blocks a power command, because no caller waits for it.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write as _};
@@ -21,15 +21,15 @@ const SYSLOG: &str = "/dev/log";
 const PRIORITY: u8 = 10 * 8 + 5;
 
 /// Limit of pending batches.
-const WAITING: usize = 1_024;
+const MAX_PENDING_BATCHES: usize = 1_024;
 
-/// Time that a process that may exit at once waits for it.
-const LINGER: Duration = Duration::from_millis(250);
+/// Timeout of the wait for it in a process that may exit right after the write.
+const LINGER_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// The target of the second copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Second {
-    /// A file, to which whole lines are appended. They form the same chain as in the first.
+    /// A file, to which whole lines are appended. They form the same chain as in the log.
     File(PathBuf),
     /// A socket of the system's log.
     Syslog(PathBuf),
@@ -37,7 +37,7 @@ pub enum Second {
 
 /// An invalid second place.
 #[derive(Debug, thiserror::Error)]
-#[error("is neither syslog, syslog:/path/of/its/socket nor file:/path")]
+#[error("must be syslog, syslog:/path/of/its/socket or file:/path")]
 pub struct SecondError;
 
 impl FromStr for Second {
@@ -70,7 +70,7 @@ impl std::fmt::Display for Second {
 pub(crate) struct SecondCopyWriter {
     batches: SyncSender<Batch>,
     place: Second,
-    /// True after a wait has timed out; there is no further wait.
+    /// True after a wait has timed out. Later writes do not wait.
     hangs: bool,
 }
 
@@ -81,7 +81,7 @@ struct Batch {
 
 impl SecondCopyWriter {
     pub(crate) fn start(place: Second) -> io::Result<Self> {
-        let (batches, inbox) = sync_channel(WAITING);
+        let (batches, inbox) = sync_channel(MAX_PENDING_BATCHES);
         let to = place.clone();
         std::thread::Builder::new()
             .name("audit-second".into())
@@ -101,10 +101,10 @@ impl SecondCopyWriter {
             done: Some(done),
         };
         match self.batches.try_send(batch) {
-            Ok(()) if linger && !self.hangs => self.hangs = told.recv_timeout(LINGER).is_err(),
+            Ok(()) if linger && !self.hangs => self.hangs = told.recv_timeout(LINGER_TIMEOUT).is_err(),
             Ok(()) => {}
             Err(TrySendError::Full(batch) | TrySendError::Disconnected(batch)) => {
-                failed(&self.place, &batch.text, "it has not accepted earlier lines");
+                failed(&self.place, &batch.text, "earlier lines are still waiting");
             }
         }
     }

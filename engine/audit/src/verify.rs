@@ -15,13 +15,13 @@ pub struct LogReport {
     pub lines: u64,
     /// The numbers of the first and the last line.
     pub span: Option<(u64, u64)>,
-    /// The first line that was changed, counted from 1, and its problem.
+    /// The first invalid line, counted from 1, and its defect.
     pub broken: Option<(u64, String)>,
     /// True if the first line continues the chain of another file.
     pub continues: bool,
     /// The number of lines that are sealed with a key.
     pub keyed: u64,
-    /// The number of those whose hash could not be checked, because the key is missing.
+    /// The number of keyed lines that could not be checked, because the key is missing.
     pub unchecked: u64,
 }
 
@@ -42,7 +42,7 @@ pub fn logs(path: &Path) -> Vec<PathBuf> {
 /// no later file exists, so that its end must be the head stored beside it.
 ///
 /// With `keys`, a line without a key is valid only before the first line with one, and a line with an older key only
-/// before the first line with a newer one. Without `keys`, lines with a key are followed by their hashes, but not
+/// before the first line with a newer one. Without `keys`, the hashes of lines with a key are followed, but not
 /// checked.
 ///
 /// # Errors
@@ -73,7 +73,7 @@ pub fn verify(
         }
         let number = report.lines + 1;
         if bytes.pop() != Some(b'\n') {
-            report.broken = Some((number, "it is cut short, or longer than any line".to_owned()));
+            report.broken = Some((number, "it is truncated or too long".to_owned()));
             return Ok((report, None));
         }
         let (line, checked) = match chain::open(&bytes, keys) {
@@ -85,14 +85,14 @@ pub fn verify(
         };
         let wrong = match &head {
             Some(head) if line.seq != head.seq.saturating_add(1) => Some(format!(
-                "it has number {} and follows number {}: lines are missing, or were moved",
+                "it has number {} and follows number {}: lines are missing or were moved",
                 line.seq, head.seq
             )),
             Some(head) if line.prev_hash != head.hash => {
-                Some("it does not hang on the line before it: one of them was replaced".to_owned())
+                Some("it does not contain the hash of the previous line: one of them was replaced".to_owned())
             }
-            None if line.seq == 1 && line.prev_hash != chain::NOTHING => {
-                Some("it is number 1 and hangs on another line".to_owned())
+            None if line.seq == 1 && line.prev_hash != chain::GENESIS_HASH => {
+                Some("it has number 1 and refers to an earlier line".to_owned())
             }
             Some(_) | None => weaker(checked, &mut age),
         };
@@ -130,15 +130,15 @@ pub fn verify(
 fn weaker(checked: HashCheck, age: &mut Option<usize>) -> Option<String> {
     match (checked, *age) {
         (HashCheck::Keyed(now), Some(before)) if now > before => {
-            Some("it is sealed with an older key than a line before it: a holder of that key wrote it".into())
+            Some("it is sealed with an older key than an earlier line: it was forged with that key".into())
         }
         (HashCheck::Keyed(now), _) => {
             *age = Some(now);
             None
         }
-        (HashCheck::Plain, Some(_)) => Some(
-            "it is sealed without a key, after lines with one: it was made by somebody without it".into(),
-        ),
+        (HashCheck::Plain, Some(_)) => {
+            Some("it is sealed without a key after lines with one: it was forged without the key".into())
+        }
         (HashCheck::Plain, None) | (HashCheck::No, _) => None,
     }
 }

@@ -28,7 +28,7 @@ mod upstream;
 
 pub use fault::AmqpError;
 pub use listener::{Ends, Listener};
-pub use notify::AmqpPoke;
+pub use notify::AmqpNotifier;
 pub use options::{AmqpOptions, Broker, QueueKind, TlsOptions, UpstreamQueues};
 pub use outbox::{Lane, OutboxMessage, QueueFirst};
 pub use publisher::{Publisher, PublisherTask};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use tachi_engine::ports::{Notifier, Wakeups};
 
-/// A pair that pokes both, or is woken by either.
+/// A pair of ports: a sender that notifies both, or a receiver that either one wakes.
 #[derive(Clone, Debug)]
 pub struct Fanout<A, B>(pub A, pub B);
 
@@ -24,7 +24,7 @@ impl<A: Notifier, B: Notifier> Notifier for Fanout<A, B> {
 #[async_trait]
 impl<A: Wakeups, B: Wakeups> Wakeups for Fanout<A, B> {
     async fn woken(&self) {
-        // Both branches are cancel-safe by the port's contract, so the dropped one keeps its poke.
+        // Both branches are cancel-safe by the port's contract, so the dropped one keeps its wake-up.
         tokio::select! {
             () = self.0.woken() => {}
             () = self.1.woken() => {}
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn either_side_wakes_and_both_are_poked() {
+    async fn either_side_wakes_and_both_are_notified() {
         let (one, other) = (InProcess::default(), InProcess::default());
         let both = Fanout(one.clone(), other.clone());
         one.notify();
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_poke_of_the_side_that_lost_is_kept() {
+    async fn a_wake_up_of_the_dropped_branch_is_kept() {
         let (one, other) = (InProcess::default(), InProcess::default());
         let both = Fanout(one, other);
         both.notify();

@@ -38,17 +38,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pokes_before_the_call_count_as_one() {
+    async fn wake_ups_before_the_call_count_as_one() {
         let wake = InProcess::default();
-        assert!(!is_woken(&wake).await, "nobody has poked");
+        assert!(!is_woken(&wake).await, "no wake-up was sent");
         wake.notify();
         wake.notify();
-        assert!(is_woken(&wake).await, "poked before the call");
-        assert!(!is_woken(&wake).await, "two pokes are one");
+        assert!(is_woken(&wake).await, "a wake-up was sent before the call");
+        assert!(!is_woken(&wake).await, "two wake-ups count as one");
     }
 
     #[tokio::test]
-    async fn a_waiter_is_woken_by_a_poke_from_another_task() {
+    async fn a_waiter_is_woken_from_another_task() {
         let wake = InProcess::default();
         let waiter = wake.clone();
         let waiting = async move { waiter.woken().await };
@@ -56,10 +56,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_dropped_call_loses_no_poke() {
+    async fn a_dropped_call_loses_no_wake_up() {
         let wake = InProcess::default();
         assert!(!is_woken(&wake).await, "dropped while waiting");
         wake.notify();
-        assert!(is_woken(&wake).await, "the next call has the poke");
+        assert!(is_woken(&wake).await, "the next call gets the wake-up");
     }
 }

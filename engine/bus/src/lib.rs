@@ -1,8 +1,8 @@
-//! Wake-ups between the API and the engines. They make things fast, and nothing depends on their arrival: an engine
-//! that receives none finds its work with its next sweep.
+//! Wake-ups between the API and the engines. They shorten the reaction time, and nothing depends on their
+//! arrival: an engine that receives none finds its work in its next sweep.
 //!
 //! * [`InProcess`] reaches the engine in the same process.
-//! * [`SocketPoke`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
+//! * [`SocketNotifier`] reaches every engine on the same machine, each of which listens with a [`SocketWake`].
 //! * [`amqp`] reaches engines on other machines, through RabbitMQ.
 //! * [`Fanout`] combines two senders or two receivers.
 
@@ -15,4 +15,4 @@ mod socket;
 pub use error::BusError;
 pub use fanout::Fanout;
 pub use in_process::InProcess;
-pub use socket::{SocketPoke, SocketWake};
+pub use socket::{SocketNotifier, SocketWake};

@@ -18,7 +18,7 @@ use tokio::net::UnixDatagram;
 
 use crate::BusError;
 
-/// Limit of engines of one process that listen in one folder, far above any real number.
+/// Limit of engines per process and folder, far above any real number.
 const MAX_ENGINES: u32 = 1000;
 
 /// Datagram of a wake-up: only its arrival counts.
@@ -52,8 +52,8 @@ impl SocketWake {
                 Err(source) => return Err(BusError::Bind { path, source }),
             }
         };
-        // Poking removes dead sockets.
-        SocketPoke::new(folder)?.notify();
+        // Sending a wake-up removes the sockets of dead engines.
+        SocketNotifier::new(folder)?.notify();
         wake.drain();
         Ok(wake)
     }
@@ -98,12 +98,12 @@ impl Drop for SocketWake {
 
 /// Wakes every engine of this machine.
 #[derive(Debug)]
-pub struct SocketPoke {
+pub struct SocketNotifier {
     socket: StdDatagram,
     folder: PathBuf,
 }
 
-impl SocketPoke {
+impl SocketNotifier {
     /// Creates a sender for all engines that listen in `folder`, now or later; it need not exist yet.
     ///
     /// # Errors
@@ -121,7 +121,7 @@ impl SocketPoke {
         })
     }
 
-    fn poke_one(&self, path: &Path) {
+    fn notify_one(&self, path: &Path) {
         let Err(error) = self.socket.send_to(&POKE, path) else {
             return;
         };
@@ -137,7 +137,7 @@ impl SocketPoke {
     }
 }
 
-impl Notifier for SocketPoke {
+impl Notifier for SocketNotifier {
     fn notify(&self) {
         let entries = match std::fs::read_dir(&self.folder) {
             Ok(entries) => entries,
@@ -151,7 +151,7 @@ impl Notifier for SocketPoke {
         for entry in entries.flatten() {
             let path = entry.path();
             if path.extension() == Some(OsStr::new("sock")) {
-                self.poke_one(&path);
+                self.notify_one(&path);
             }
         }
     }
@@ -186,7 +186,7 @@ mod tests {
     async fn every_engine_of_the_folder_is_woken() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("wake");
-        let notify = SocketPoke::new(&folder).unwrap();
+        let notify = SocketNotifier::new(&folder).unwrap();
         notify.notify();
         let (one, other) = (
             SocketWake::bind(&folder).unwrap(),
@@ -201,22 +201,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn pokes_count_as_one_however_many_came() {
+    async fn pending_wake_ups_count_as_one() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let notify = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketNotifier::new(folder.path()).unwrap();
         for _ in 0..5 {
             notify.notify();
         }
         wake.woken().await;
-        assert!(!wake.drain(), "all five were taken");
+        assert!(!wake.drain(), "all five were received");
     }
 
     #[tokio::test]
-    async fn poking_never_blocks_on_an_engine_that_does_not_listen() {
+    async fn sending_never_blocks_on_a_full_socket() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
-        let notify = SocketPoke::new(folder.path()).unwrap();
+        let notify = SocketNotifier::new(folder.path()).unwrap();
         // Far more than a socket's queue holds.
         for _ in 0..10_000 {
             notify.notify();
@@ -228,7 +228,7 @@ mod tests {
     #[tokio::test]
     async fn sockets_of_dead_engines_are_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let cases = [("by an engine that starts", true), ("by a poke", false)];
+        let cases = [("by an engine that starts", true), ("by a wake-up", false)];
         for (case, start) in cases {
             let stale = folder.path().join("4194304-0.sock");
             // Closing a socket leaves its file, as a killed process does.
@@ -237,25 +237,25 @@ mod tests {
             if start {
                 SocketWake::bind(folder.path()).unwrap();
             } else {
-                SocketPoke::new(folder.path()).unwrap().notify();
+                SocketNotifier::new(folder.path()).unwrap().notify();
             }
             assert!(!stale.exists(), "{case}");
         }
     }
 
     #[tokio::test]
-    async fn a_socket_left_by_an_earlier_process_with_the_same_pid_is_no_obstacle() {
+    async fn a_stale_socket_of_the_same_pid_does_not_prevent_the_bind() {
         let folder = tempfile::tempdir().unwrap();
         let stale = folder.path().join(format!("{}-0.sock", std::process::id()));
         drop(StdDatagram::bind(&stale).unwrap());
         let wake = SocketWake::bind(folder.path()).unwrap();
         assert!(!stale.exists());
-        SocketPoke::new(folder.path()).unwrap().notify();
+        SocketNotifier::new(folder.path()).unwrap().notify();
         wake.woken().await;
     }
 
     #[tokio::test]
-    async fn an_engine_that_ends_takes_its_socket_along() {
+    async fn an_engine_removes_its_socket_on_shutdown() {
         let folder = tempfile::tempdir().unwrap();
         let wake = SocketWake::bind(folder.path()).unwrap();
         let path = wake.path().to_owned();
@@ -269,7 +269,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let other = folder.path().join("notes.txt");
         std::fs::write(&other, "mine").unwrap();
-        SocketPoke::new(folder.path()).unwrap().notify();
+        SocketNotifier::new(folder.path()).unwrap().notify();
         assert!(other.exists());
     }
 
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_path_too_long_for_a_socket_is_named() {
+    async fn a_path_too_long_for_a_socket_is_shown_in_the_error() {
         let state = tempfile::tempdir().unwrap();
         let folder = state.path().join("x".repeat(120));
         let error = SocketWake::bind(&folder).unwrap_err();

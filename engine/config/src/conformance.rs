@@ -4,11 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{Ini, KnownOptions, Reader};
 
-/// The cases in which our answer differs, with the reason.
-const OTHERWISE: &[(&str, Option<&str>, &str)] = &[(
+/// The cases with an intended difference, and the reason.
+const INTENDED_DIFFERENCES: &[(&str, Option<&str>, &str)] = &[(
     "variable with DEFAULT named",
     Some("\"1\""),
-    "what an operator would expect; upstream refuses it",
+    "an operator would expect it to work; upstream refuses it",
 )];
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -65,7 +65,7 @@ fn we_answer_as_oslo_does() {
     for case in cases {
         let name = text(case, "name");
         let ours = answer(case);
-        let agreed = match OTHERWISE.iter().find(|(other, ..)| *other == name) {
+        let agreed = match INTENDED_DIFFERENCES.iter().find(|(other, ..)| *other == name) {
             Some((_, expected, _)) => {
                 let value = ours.as_ref().ok().map(ToString::to_string);
                 value.as_deref() == *expected && ours.clone().ok().as_ref() != case["oslo"].get("value")

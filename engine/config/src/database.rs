@@ -28,9 +28,9 @@ pub struct DatabaseUrl {
     pub backend: Backend,
     /// The URL for sqlx.
     pub url: SecretString,
-    /// The file of a `SQLite` database, as written; `None` for one in memory and for servers.
+    /// The file of a `SQLite` database, as written; `None` for memory and for servers.
     pub path: Option<PathBuf>,
-    /// Parameters that were dropped, each with the reason.
+    /// Dropped parameters, each with the reason.
     pub notes: Vec<String>,
     shown: String,
 }
@@ -129,7 +129,7 @@ pub fn database_url(text: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
         found.ok_or_else(|| wrong(format!("`{dialect}` is not supported"), example))?;
     if let Some(driver) = driver.filter(|driver| !drivers.contains(driver)) {
         let help = format!("write {dialect}:// or one of the drivers {}", or(drivers));
-        return Err(wrong(format!("driver `{driver}` is not known"), help));
+        return Err(wrong(format!("driver `{driver}` is unknown"), help));
     }
     match backend {
         Backend::Sqlite => sqlite(rest),
@@ -153,7 +153,7 @@ fn sqlite(rest: &str) -> Result<DatabaseUrl, DatabaseUrlError> {
     };
     let notes = parameters
         .iter()
-        .map(|(name, _)| format!("{name}: no parameter of ours"))
+        .map(|(name, _)| format!("{name}: unknown parameter"))
         .collect();
     let (url, path) = if path.is_empty() || path == ":memory:" {
         ("sqlite::memory:".to_owned(), None)
@@ -195,7 +195,7 @@ fn server(
     }
     if database.is_empty() {
         return Err(wrong(
-            "it names no database",
+            "it contains no database name",
             "end it with /database, for example /masakari",
         ));
     }
@@ -246,7 +246,7 @@ fn host(place: &str) -> Result<String, DatabaseUrlError> {
             .ok_or_else(|| wrong("a `[` is not closed", "write [2001:db8::1]:3306"))?;
         if inner.parse::<std::net::Ipv6Addr>().is_err() {
             return Err(wrong(
-                "what stands in brackets is no IPv6 address",
+                "the text in brackets is not an IPv6 address",
                 "write [2001:db8::1]:3306",
             ));
         }
@@ -260,7 +260,7 @@ fn host(place: &str) -> Result<String, DatabaseUrlError> {
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
         if !good {
             return Err(wrong(
-                "the host has characters that no host has",
+                "the host contains invalid characters",
                 "write `@`, `/`, `:` and `?` in user name or password as %40, %2F, %3A and %3F",
             ));
         }
@@ -280,8 +280,8 @@ fn host(place: &str) -> Result<String, DatabaseUrlError> {
         Ok(format!("{host}{port}"))
     } else {
         Err(wrong(
-            "the port is no number up to 65535",
-            "write host:3306; a `:` in the password is written %3A",
+            "the port is not a number up to 65535",
+            "write host:3306, and %3A for a `:` in the password",
         ))
     }
 }
@@ -312,12 +312,12 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, Database
         let truth =
             || boolean(value).map_err(|refusal| wrong(format!("{name} {}", refusal.why), refusal.help));
         match name.as_str() {
-            // sqlx uses utf8mb4, which includes the other two; the server converts a column's own charset.
+            // sqlx uses utf8mb4, which includes the other two. The server converts columns with another charset.
             "charset" if matches!(value.as_str(), "utf8" | "utf8mb3" | "utf8mb4") => {}
             "charset" => {
                 return Err(wrong(
-                    "only UTF-8 is spoken",
-                    "write charset=utf8mb4 or leave it out",
+                    "only UTF-8 is supported",
+                    "write charset=utf8mb4 or remove it",
                 ));
             }
             "ssl_ca" => {
@@ -333,7 +333,7 @@ fn mysql_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, Database
                 let mode = value.to_uppercase();
                 if !MODES.contains(&mode.as_str()) {
                     return Err(wrong(
-                        "ssl_mode is no mode",
+                        "ssl_mode has an unknown value",
                         format!("write one of {}", or(MODES)),
                     ));
                 }
@@ -376,8 +376,8 @@ fn postgres_parameters(given: &[(String, String)]) -> Result<ConvertedUrl, Datab
         } else if name == "client_encoding" {
             if !matches!(value.to_lowercase().as_str(), "utf8" | "utf-8") {
                 return Err(wrong(
-                    "only UTF-8 is spoken",
-                    "write client_encoding=utf8 or leave it out",
+                    "only UTF-8 is supported",
+                    "write client_encoding=utf8 or remove it",
                 ));
             }
         } else {

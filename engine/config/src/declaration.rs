@@ -12,14 +12,14 @@ pub struct Declaration {
     pub help: Cow<'static, str>,
     /// The type or the unit of its value.
     pub unit: Cow<'static, str>,
-    /// The accepted values, if not all of the type.
+    /// The accepted values, if the option has limits.
     pub limits: Option<String>,
     /// The fact of the machine on which the default depends, if any.
     pub varies: Option<&'static str>,
 }
 
 impl Effective {
-    /// Returns the default that is the same on every machine; `None` without one.
+    /// Returns the default as shown in pages: the same on every machine. `None` without a default.
     fn usual(&self) -> Option<String> {
         let varies = self.declaration.varies.map(|with| format!("<{with}>"));
         varies.or_else(|| self.default.clone().filter(|text| !text.is_empty()))
@@ -132,17 +132,16 @@ mod tests {
         let mut r = Reader::new(&ini, &known);
         let window = r.seconds("fencing", "window").default(Duration::from_secs(300));
         let second = Duration::from_secs(1);
-        window
-            .range(second..=second * 600)
-            .help("what counts as lately")
-            .get();
+        window.range(second..=second * 600).help("maximum age").get();
         let fences = r.int("fencing", "fences").default(3).at_least(0);
         fences
             .unit("hosts")
             .help("how many ([guards.md](guards.md#many)), [any] `|`")
             .get();
         let host = r.string("DEFAULT", "host").default("here".to_owned());
-        host.varies("this machine's name").help("who we are").get();
+        host.varies("this machine's name")
+            .help("name of this machine")
+            .get();
         r.choice("api", "binding", &["off", "warn"])
             .help("who may report")
             .optional();
@@ -153,9 +152,9 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_says_of_each_option_what_it_does_and_which_values_it_takes() {
-        let expected = "[DEFAULT]\n\n# who we are\n# (text)\n#host = <this machine's name>\n\n\
-                        [fencing]\n\n# what counts as lately\n# (seconds, 1 to 600)\n#window = 300\n\n\
+    fn a_sample_has_the_help_and_limits_of_each_option() {
+        let expected = "[DEFAULT]\n\n# name of this machine\n# (text)\n#host = <this machine's name>\n\n\
+                        [fencing]\n\n# maximum age\n# (seconds, 1 to 600)\n#window = 300\n\n\
                         # how many (guards.md), [any] `|`\n# (hosts, 0 or more)\n#fences = 3\n\n\
                         [api]\n\n# who may report\n# (off or warn)\n#binding =\n\n\
                         # missing, which is no matter\n# (URL)\n#url =\n";
@@ -163,30 +162,30 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_says_nothing_to_a_program() {
+    fn a_sample_sets_no_option() {
         let ini = Ini::parse("sample", &sample(&declared())).unwrap();
         assert!(ini.section("fencing").is_empty() && ini.section("DEFAULT").is_empty());
     }
 
     #[test]
-    fn a_page_gets_the_rows_that_it_names() {
+    fn only_existing_rows_of_a_page_are_regenerated() {
         let page =
             "| option |\n|---|\n| `[fencing] window` | old |\n| `[fencing] gone` | x |\n\n`[fencing] window`";
-        let expected = "| option |\n|---|\n| `[fencing] window` | seconds | `300` | 1 to 600 | what counts as lately |\n\
+        let expected = "| option |\n|---|\n| `[fencing] window` | seconds | `300` | 1 to 600 | maximum age |\n\
                         | `[fencing] gone` | x |\n\n`[fencing] window`";
         assert_eq!(with_rows(page, &declared()), expected);
     }
 
     #[test]
-    fn a_row_has_the_default_that_is_the_same_everywhere() {
+    fn a_row_has_the_default_that_is_the_same_on_every_machine() {
         let rows: Vec<String> = declared().iter().map(Effective::row).collect();
         assert_eq!(
             rows[2],
-            "| `[DEFAULT] host` | text | `<this machine's name>` |  | who we are |"
+            "| `[DEFAULT] host` | text | `<this machine's name>` |  | name of this machine |"
         );
         assert_eq!(
             rows[0],
-            "| `[fencing] window` | seconds | `300` | 1 to 600 | what counts as lately |"
+            "| `[fencing] window` | seconds | `300` | 1 to 600 | maximum age |"
         );
     }
 }

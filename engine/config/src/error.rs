@@ -1,4 +1,4 @@
-//! Errors of a configuration, with the help that the reader needs to correct them.
+//! Errors of a configuration, each with its remedy.
 
 use std::{fmt, io, path::PathBuf};
 
@@ -69,8 +69,8 @@ pub enum ConfigError {
 
 /// All problems, in the order in which they were found. Never empty.
 ///
-/// `Display` prints one problem per line, each followed by a colon and its cause, such as an I/O error. The list goes
-/// straight to the operator, so no later stage could add the causes.
+/// `Display` prints one problem per line, each followed by its causes, such as an I/O error: the list is printed as it
+/// is, and no later stage adds them.
 #[derive(Debug)]
 pub struct ConfigErrors(Vec<ConfigError>);
 

@@ -11,9 +11,9 @@ use crate::{
     ini::Ini,
 };
 
-/// Longest file that is read. No real configuration is longer; this prevents a mistaken `--config-file /dev/zero` from
+/// Maximum size of a file, in bytes. It is far above any real configuration, and prevents `--config-file /dev/zero` from
 /// filling the memory.
-const LONGEST: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Returns the default configuration files; the first that exists is read.
 pub fn default_search() -> [PathBuf; 2] {
@@ -84,14 +84,14 @@ fn add_folder(ini: &mut Ini, folder: &Path, problems: &mut Vec<ConfigError>) {
 
 fn add_file(ini: &mut Ini, path: &Path, problems: &mut Vec<ConfigError>) {
     let mut bytes = Vec::new();
-    let read = fs::File::open(path).and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes));
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes));
     match read {
         Err(source) => problems.push(unreadable(path, source)),
-        Ok(length) if u64::try_from(length).is_ok_and(|length| length > LONGEST) => {
+        Ok(length) if u64::try_from(length).is_ok_and(|length| length > MAX_FILE_BYTES) => {
             problems.push(ConfigError::Content {
                 path: path.to_owned(),
                 line: 1,
-                why: format!("longer than {LONGEST} bytes"),
+                why: format!("longer than {MAX_FILE_BYTES} bytes"),
                 help: "name a configuration file",
             });
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn all_bad_files_are_told_at_once() {
+    fn all_bad_files_are_reported_at_once() {
         let folder = Folder::new(&[
             ("latin1.conf", b"[DEFAULT]\na = 1\nb = caf\xe9\n"),
             ("bad.conf", b"[DEFAULT]\nnonsense\n"),
@@ -242,12 +242,15 @@ mod tests {
             lines[1],
             "latin1.conf:3: byte 0xe9 is not UTF-8; save the file as UTF-8"
         );
-        assert!(lines[2].starts_with("bad.conf:2: neither"), "{text}");
+        assert!(
+            lines[2].starts_with("bad.conf:2: the line contains neither"),
+            "{text}"
+        );
         assert!(lines[3].starts_with("gone.d: cannot be read"), "{text}");
     }
 
     #[test]
-    fn a_file_without_end_is_refused() {
+    fn an_endless_file_is_refused() {
         let text = Ini::load(&[PathBuf::from("/dev/zero")], &[], &[])
             .unwrap_err()
             .to_string();

@@ -112,8 +112,8 @@ impl Ini {
     /// Adds the environment: `OS_<GROUP>__<OPTION>` takes precedence over every file, as in oslo.config. Other
     /// variables are ignored.
     ///
-    /// Takes the output of `std::env::vars_os`. Bytes that are not UTF-8 become replacement characters. The type's
-    /// check then refuses the value, or the service that gets it does; omitting it would hide the mistake.
+    /// Takes the output of `std::env::vars_os`. Bytes that are not UTF-8 become replacement characters, so that the type
+    /// or the remote service refuses the value. Without the value the mistake would be hidden.
     #[must_use]
     pub fn with_environment<K, V>(mut self, variables: impl IntoIterator<Item = (K, V)>) -> Self
     where
@@ -154,8 +154,7 @@ impl Ini {
         names
     }
 
-    /// Returns the names of the options that files set in `section`, sorted; for sections whose options are not known
-    /// in advance.
+    /// Returns the sorted names of the options that files set in `section`, for sections with arbitrary options.
     pub fn section(&self, section: &str) -> Vec<&str> {
         let section = section_key(section);
         let here = self.entries.iter().filter(|entry| entry.section == section);
@@ -184,8 +183,8 @@ impl Ini {
         }
     }
 
-    /// Returns the effective value of an option that has several names, the current one first, and the index of the
-    /// name in use. A later file takes precedence over an earlier one whatever the name; within a file the order of the
+    /// Returns the effective value of an option with these names, the current one first, and the index of the name in
+    /// use. A later file takes precedence over an earlier one, even under an old name; within a file the order of the
     /// names decides, then the last line.
     pub(crate) fn find(&self, names: &[(String, String)]) -> Option<(usize, &str, Origin)> {
         self.find_outside_files(names).or_else(|| {
@@ -198,7 +197,7 @@ impl Ini {
         })
     }
 
-    /// Returns all values of an option that may be set several times, in the order of writing.
+    /// Returns all values of a multi-valued option, in the order of the files and lines.
     pub(crate) fn find_all(&self, names: &[(String, String)]) -> Vec<(usize, &str, Origin)> {
         if let Some(one) = self.find_outside_files(names) {
             return vec![one];

@@ -30,13 +30,13 @@ struct Entry {
     secret: bool,
 }
 
-/// Facts about options that are needed before any option is read: old names, options without effect, and secrets, to
-/// which another option may refer. Options that are read are declared where they are read, and known from there.
+/// Facts about options that are needed before the first option is read: old names, options without effect, and secrets,
+/// to which another option may refer. All other options are known from the code that reads them.
 ///
 /// A table is text: a `[section]` line, then `names | handling | note` lines. Names are separated by commas; `*` stands
 /// for any option, and a section that ends in `*` for any section with that prefix. Handling is `ignored` (the note is
-/// the reason), or `alias name` or `alias section.name`; the word `secret` may follow, or stand alone for an option
-/// that is read.
+/// the reason), `alias name` or `alias section.name`, each optionally followed by `secret`. `secret` alone is for an
+/// option that is read.
 #[derive(Debug, Clone, Default)]
 pub struct KnownOptions {
     sections: BTreeMap<String, BTreeMap<String, Entry>>,
@@ -226,7 +226,7 @@ impl KnownOptions {
         })
     }
 
-    /// Returns environment variables that name a known section, but no known option in it.
+    /// Returns environment variables with a known section and an unknown option.
     pub(crate) fn strange_variables(&self, ini: &Ini) -> Vec<(String, String, String)> {
         let mut strange = Vec::new();
         for name in ini.environment() {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_password_is_secret() {
+    fn options_named_like_passwords_are_secret() {
         let known = KnownOptions::masakari();
         for (section, options) in &known.sections {
             for (name, option) in options {

@@ -16,7 +16,7 @@ pub(crate) struct Token {
 
 /// Reads `text`; bad lines are added to `problems` and skipped, so that one run shows them all.
 pub(crate) fn tokens(file: &str, text: &str, problems: &mut Vec<ConfigError>) -> Vec<Token> {
-    // Python opens text files with universal newlines, so old Mac line ends count too.
+    // Python opens text files with universal newlines, which include old Mac line ends.
     let text = text
         .strip_prefix('\u{feff}')
         .unwrap_or(text)
@@ -33,7 +33,7 @@ pub(crate) fn tokens(file: &str, text: &str, problems: &mut Vec<ConfigError>) ->
                 token.value.push('\n');
                 token.value.push_str(line.trim_start());
             } else {
-                problems.push(refused(file, line_number, Bad::Continuation));
+                problems.push(syntax_error(file, line_number, LineError::Continuation));
             }
             continue;
         }
@@ -47,32 +47,32 @@ pub(crate) fn tokens(file: &str, text: &str, problems: &mut Vec<ConfigError>) ->
             assignment(line, section.as_deref(), line_number).map(|token| open = Some(token))
         };
         if let Err(bad) = read {
-            problems.push(refused(file, line_number, bad));
+            problems.push(syntax_error(file, line_number, bad));
         }
     }
     done.extend(open);
     done
 }
 
-fn header(line: &str) -> Result<String, Bad> {
+fn header(line: &str) -> Result<String, LineError> {
     let inner = line
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))
-        .ok_or(Bad::SectionEnd)?;
+        .ok_or(LineError::SectionEnd)?;
     if inner.is_empty() {
-        Err(Bad::SectionName)
+        Err(LineError::SectionName)
     } else {
         Ok(inner.to_owned())
     }
 }
 
-fn assignment(line: &str, section: Option<&str>, number: usize) -> Result<Token, Bad> {
-    let (name, value) = line.split_once(['=', ':']).ok_or(Bad::Separator)?;
+fn assignment(line: &str, section: Option<&str>, number: usize) -> Result<Token, LineError> {
+    let (name, value) = line.split_once(['=', ':']).ok_or(LineError::Separator)?;
     let name = name.trim();
     if name.is_empty() {
-        return Err(Bad::Name);
+        return Err(LineError::Name);
     }
-    let section = section.ok_or(Bad::NoSection)?;
+    let section = section.ok_or(LineError::NoSection)?;
     Ok(Token {
         section: section.to_owned(),
         name: name.to_owned(),
@@ -81,7 +81,7 @@ fn assignment(line: &str, section: Option<&str>, number: usize) -> Result<Token,
     })
 }
 
-/// Removes one pair of equal quotes. A lone quote counts as a pair around nothing, as in oslo.config.
+/// Removes one pair of equal quotes. A lone quote becomes an empty value, as in oslo.config.
 fn unquoted(value: &str) -> &str {
     for quote in ['"', '\''] {
         if let Some(rest) = value.strip_prefix(quote) {
@@ -96,7 +96,7 @@ fn unquoted(value: &str) -> &str {
 }
 
 #[derive(Clone, Copy)]
-enum Bad {
+enum LineError {
     Continuation,
     SectionEnd,
     SectionName,
@@ -105,23 +105,26 @@ enum Bad {
     NoSection,
 }
 
-fn refused(file: &str, line: usize, bad: Bad) -> ConfigError {
+fn syntax_error(file: &str, line: usize, bad: LineError) -> ConfigError {
     let (why, help) = match bad {
-        Bad::Continuation => (
-            "an indented line continues a value, and none is open here",
-            "remove the blanks in front, or the blank or comment line between it and its value",
+        LineError::Continuation => (
+            "an indented line continues a value, but there is no value above it",
+            "remove the indentation, or the blank or comment line between it and its value",
         ),
-        Bad::SectionEnd => (
+        LineError::SectionEnd => (
             "a section line must end with `]`",
             "put a comment on a line of its own",
         ),
-        Bad::SectionName => (
+        LineError::SectionName => (
             "the section has no name",
             "write [DEFAULT] for options without a group",
         ),
-        Bad::Separator => ("neither `=` nor `:` in the line", "write `option = value`"),
-        Bad::Name => ("nothing stands before the separator", "write `option = value`"),
-        Bad::NoSection => ("no section has been opened yet", "put [DEFAULT] above it"),
+        LineError::Separator => ("the line contains neither `=` nor `:`", "write `option = value`"),
+        LineError::Name => ("the option has no name", "write `option = value`"),
+        LineError::NoSection => (
+            "the option is outside of any section",
+            "add a line [DEFAULT] above it",
+        ),
     };
     ConfigError::Syntax {
         file: file.to_owned(),
@@ -142,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_knows_the_line_of_its_name() {
+    fn a_token_has_the_line_of_its_name() {
         let (tokens, problems) = read("# c\n[DEFAULT]\n\na = 1\n  2\n[x]\nb: 3\n");
         let places: Vec<_> = tokens
             .iter()
@@ -153,14 +156,14 @@ mod tests {
     }
 
     #[test]
-    fn all_bad_lines_are_told_at_once_with_their_numbers() {
+    fn all_bad_lines_are_reported_at_once_with_their_numbers() {
         let (tokens, problems) = read("z = 1\n[DEFAULT]\noops\n = 2\na = 3\n\n  stray\n[x # y\n[]\n");
         assert_eq!(tokens.len(), 1);
         let lines: Vec<_> = problems.iter().filter_map(|p| p.split(':').nth(1)).collect();
         assert_eq!(lines, ["1", "3", "4", "7", "8", "9"]);
         assert_eq!(
             problems[1],
-            "f:3: neither `=` nor `:` in the line; write `option = value`"
+            "f:3: the line contains neither `=` nor `:`; write `option = value`"
         );
     }
 

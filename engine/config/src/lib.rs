@@ -1,8 +1,8 @@
 //! Configuration in the oslo dialect: files, environment, substitution, types.
 //!
-//! An operator's existing `masakari.conf` has to work unchanged. The grammar therefore follows oslo.config to the
-//! letter: `testdata/oslo.json` holds oslo.config's own answer to each case, and the tests compare. This crate improves
-//! on it: every value remembers its file and line, all problems are reported at once, and an unknown option is reported
+//! An operator's existing `masakari.conf` has to work unchanged. The grammar therefore equals that of
+//! oslo.config: `testdata/oslo.json` contains oslo.config's answer to each case, and the tests compare. This crate improves
+//! on it: every value has its file and line, all problems are reported at once, and an unknown option is reported
 //! together with the nearest known one. The environment and the search path are arguments; nothing is read from the
 //! process itself.
 //!

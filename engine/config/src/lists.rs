@@ -4,8 +4,8 @@ use std::{iter::Peekable, str::Chars};
 
 use crate::parse::Refusal;
 
-/// Parses named lists, in the order in which they are written. Items may be quoted with either kind of mark. A mark
-/// ends its item only before a comma or the closing bracket, so that an item may contain such marks itself.
+/// Parses named lists, in the order in which they are written. Items may have single or double quotes. A quote
+/// ends its item only before a comma or the closing bracket, so that an item may contain the same quotes.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub fn named_lists(text: &str) -> Result<Vec<(String, Vec<String>)>, Refusal> {
     loop {
         let name = name(&mut rest)?;
         if lists.iter().any(|(other, _)| *other == name) {
-            return Err(refuse(&format!("names {name} twice")));
+            return Err(refuse(&format!("has the list {name} twice")));
         }
         let items = items(&mut rest)?;
         lists.push((name, items));
@@ -28,7 +28,7 @@ pub fn named_lists(text: &str) -> Result<Vec<(String, Vec<String>)>, Refusal> {
         match rest.next() {
             None => return Ok(lists),
             Some(',') => {}
-            Some(_) => return Err(refuse("has something behind a closing bracket")),
+            Some(_) => return Err(refuse("has text after a closing bracket")),
         }
     }
 }
@@ -58,7 +58,7 @@ fn name(rest: &mut Rest<'_>) -> Result<String, Refusal> {
 fn items(rest: &mut Rest<'_>) -> Result<Vec<String>, Refusal> {
     skip_blanks(rest);
     if rest.next() != Some('[') {
-        return Err(refuse("has a list that does not begin with a bracket"));
+        return Err(refuse("has a list without an opening bracket"));
     }
     let mut items = Vec::new();
     loop {
@@ -73,12 +73,12 @@ fn items(rest: &mut Rest<'_>) -> Result<Vec<String>, Refusal> {
         match rest.next() {
             Some(',') => {}
             Some(']') => return Ok(items),
-            Some(_) | None => return Err(refuse("has a list that is not closed")),
+            Some(_) | None => return Err(refuse("has a list without a closing bracket")),
         }
     }
 }
 
-/// Reads up to the mark that ends the item, and consumes only blanks after it.
+/// Reads up to the quote that ends the item, and skips the blanks after it.
 fn quoted(rest: &mut Rest<'_>, mark: char) -> Result<String, Refusal> {
     let mut item = String::new();
     while let Some(c) = rest.next() {
@@ -92,7 +92,7 @@ fn quoted(rest: &mut Rest<'_>, mark: char) -> Result<String, Refusal> {
         }
         item.push(c);
     }
-    Err(refuse("has a quotation mark that is not closed"))
+    Err(refuse("has an unclosed quotation mark"))
 }
 
 fn bare(rest: &mut Rest<'_>) -> String {
@@ -104,7 +104,7 @@ fn bare(rest: &mut Rest<'_>) -> String {
 }
 
 fn refuse(why: &str) -> Refusal {
-    Refusal::new(why, "write it like pre:['a','b'],main:['c'],post:[]")
+    Refusal::new(why, "write for example pre:['a','b'],main:['c'],post:[]")
 }
 
 #[cfg(test)]
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn named_lists_are_read_as_oslo_reads_them() {
+    fn named_lists_are_parsed_as_in_oslo_config() {
         let cases = [
             ("nothing", "", ""),
             ("blanks", " \n ", ""),
@@ -169,31 +169,19 @@ mod tests {
             ),
             ("no name", "['a']", "! has a list without a name"),
             ("an empty name", ":['a']", "! has a list with an empty name"),
-            (
-                "no bracket",
-                "pre:'a'",
-                "! has a list that does not begin with a bracket",
-            ),
-            (
-                "an open bracket",
-                "pre:['a'",
-                "! has a quotation mark that is not closed",
-            ),
+            ("no bracket", "pre:'a'", "! has a list without an opening bracket"),
+            ("an open bracket", "pre:['a'", "! has an unclosed quotation mark"),
             (
                 "an open bracket behind a bare word",
                 "pre:[a",
-                "! has a list that is not closed",
+                "! has a list without a closing bracket",
             ),
-            (
-                "an open mark",
-                "pre:['a]",
-                "! has a quotation mark that is not closed",
-            ),
-            ("a name twice", "pre:[],pre:[]", "! names pre twice"),
+            ("an open mark", "pre:['a]", "! has an unclosed quotation mark"),
+            ("a name twice", "pre:[],pre:[]", "! has the list pre twice"),
             (
                 "something behind",
                 "pre:[] main:[]",
-                "! has something behind a closing bracket",
+                "! has text after a closing bracket",
             ),
         ];
         for (case, text, expected) in cases {
@@ -203,7 +191,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_text_panics_and_what_is_read_was_written(text in "(pre|main|[a:'\",\\[\\] ]){0,16}\\PC{0,20}") {
+        fn arbitrary_text_does_not_panic_and_parsed_items_occur_in_it(text in "(pre|main|[a:'\",\\[\\] ]){0,16}\\PC{0,20}") {
             if let Ok(lists) = named_lists(&text) {
                 for (name, items) in lists {
                     proptest::prop_assert!(text.contains(&name) && !name.is_empty());
@@ -215,7 +203,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_written_is_read(items in proptest::collection::vec("[a-z/ =#&?.-]{1,12}", 0..4)) {
+        fn written_lists_are_parsed_back(items in proptest::collection::vec("[a-z/ =#&?.-]{1,12}", 0..4)) {
             let items: Vec<String> = items.iter().map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect();
             let quoted: Vec<String> = items.iter().map(|item| format!("'{item}'")).collect();
             let text = format!("pre:[{}],post:[]", quoted.join(","));

@@ -1,9 +1,9 @@
 //! The nearest known name, for "did you mean" hints.
 
-/// Longest name to compare: the work grows with the product of the lengths.
-const LONGEST: usize = 64;
+/// Maximum length of compared names: the cost grows with the product of the lengths.
+const MAX_NAME_LENGTH: usize = 64;
 
-/// Returns the candidate that differs least from `name`, if a typing error can explain the difference.
+/// Returns the candidate that differs least from `name`, if the difference may be a typing error.
 pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = (name.chars().count() / 3).clamp(1, 4);
     let scored = candidates.into_iter().filter(|candidate| *candidate != name);
@@ -20,7 +20,7 @@ fn distance(a: &str, b: &str) -> Option<usize> {
         a.to_lowercase().chars().collect(),
         b.to_lowercase().chars().collect(),
     );
-    if a.len() > LONGEST || b.len() > LONGEST {
+    if a.len() > MAX_NAME_LENGTH || b.len() > MAX_NAME_LENGTH {
         return None;
     }
     let mut before: Vec<usize> = Vec::new();

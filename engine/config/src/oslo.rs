@@ -1,4 +1,4 @@
-//! The command line that oslo.config gives every service, for starting our programs under the name of one of those.
+//! The command line of services that use oslo.config, for our programs under Masakari's names.
 
 use std::path::PathBuf;
 
@@ -18,11 +18,11 @@ pub struct OsloArgs {
     pub log: LogArgs,
 }
 
-/// Options that oslo.log adds.
+/// The options of oslo.log.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own there")]
 pub struct LogArgs {
-    /// Log everything of our own crates
+    /// Log all messages of Tachi
     #[arg(short, long, overrides_with = "nodebug")]
     debug: bool,
     /// The inverse of --debug
@@ -34,7 +34,7 @@ pub struct LogArgs {
     /// Log into a file in this folder
     #[arg(long, alias = "logdir", value_name = "LOG_DIR")]
     log_dir: Option<String>,
-    /// Log one JSON object a line
+    /// Log one JSON object per line
     #[arg(long, overrides_with = "nouse_json")]
     use_json: bool,
     /// The inverse of --use-json

@@ -106,8 +106,8 @@ pub(crate) fn choice(text: &str, choices: &'static [&'static str]) -> Result<&'s
     })
 }
 
-/// Parses an IP address or a host name. Underscores are accepted: the standard forbids them in host names, but they are
-/// in use.
+/// Parses an IP address or a host name. Underscores are accepted, because host names with them are in use
+/// although the standard forbids them.
 pub(crate) fn host(text: &str) -> Result<String, Refusal> {
     let label = |label: &str| {
         !label.is_empty()
@@ -122,7 +122,7 @@ pub(crate) fn host(text: &str) -> Result<String, Refusal> {
     } else {
         Err(refuse(
             text,
-            "is no host name and no address",
+            "is neither a host name nor an address",
             "write a host name, or an address without port and brackets",
         ))
     }
@@ -162,9 +162,9 @@ fn refuse(text: &str, why: &str, help: &str) -> Refusal {
     let hint = if text.is_empty() {
         ", or remove the line"
     } else if text.contains(" #") || text.contains(" ;") || text.contains("\t#") || text.contains("\n#") {
-        "; a comment needs a line of its own that begins with `#`"
+        "; put the comment on a separate line that begins with `#`"
     } else if text.contains('\n') {
-        "; the indented lines below belong to the value"
+        "; the indented lines below it are part of the value"
     } else {
         ""
     };
@@ -281,10 +281,10 @@ mod tests {
     }
 
     #[test]
-    fn the_usual_mistakes_are_named() {
+    fn common_mistakes_have_a_hint() {
         for (text, part) in [
-            ("10 # ten", "comment needs a line of its own"),
-            ("10\n# ten", "comment needs a line of its own"),
+            ("10 # ten", "comment on a separate line"),
+            ("10\n# ten", "comment on a separate line"),
             ("10\n11", "indented lines"),
             ("", "remove the line"),
         ] {
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn credentials_are_cut_out() {
+    fn credentials_are_masked() {
         for (text, expected) in [
             ("http://u:p@h/x", "http://***@h/x"),
             ("rabbit://u:p@a,u:q/w@b/v", "rabbit://***@b/v"),

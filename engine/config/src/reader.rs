@@ -41,7 +41,7 @@ pub(crate) struct Request<T> {
 /// Reads typed options from an [`Ini`] and remembers each with its default, value and origin.
 ///
 /// A value may refer to another option that is not set anywhere (`$state_path`). The default of that option is known
-/// only if it was read before, or announced by [`assume`](Self::assume). Options that others refer to must therefore be
+/// only if it was read before, or set by [`assume`](Self::assume). Options that others refer to must therefore be
 /// read first.
 pub struct Reader<'i> {
     ini: &'i Ini,
@@ -69,7 +69,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// Announces the default of an option that other options may refer to although this program never reads it.
+    /// Sets the default of an option that this program does not read, for references from other options.
     pub fn assume(&mut self, section: &str, option: &str, value: &str) {
         let expanded = ExpandedValue {
             text: value.to_owned(),
@@ -107,7 +107,7 @@ impl<'i> Reader<'i> {
         }
     }
 
-    /// Ends the reading.
+    /// Returns the report of all options that were read.
     ///
     /// # Errors
     ///
@@ -182,7 +182,7 @@ impl<'i> Reader<'i> {
         }
         let value = match result {
             Ok(Some(value)) => {
-                // A value that a reference brings in is the secret of another option.
+                // A value from a reference may be the secret of another option.
                 seen.sensitive = seen.secret && !(secret && harmless(&value));
                 seen.value = Some(if seen.secret {
                     MASK.to_owned()
@@ -207,7 +207,7 @@ impl<'i> Reader<'i> {
             earlier.is_none_or(
                 |earlier| (&earlier.declaration, &earlier.default) == (&seen.declaration, &seen.default)
             ),
-            "[{}] {} is declared twice, and not alike",
+            "[{}] {} is declared twice, with differences",
             key.0,
             key.1
         );
@@ -228,7 +228,7 @@ impl<'i> Reader<'i> {
     ) -> Result<Option<T>, (String, Refusal)> {
         let (text, value) = match fallback {
             Fallback::None => {
-                // `assume` may have announced a text for it.
+                // `assume` may have set a text for it.
                 self.unset.entry(key.clone()).or_default();
                 return Ok(None);
             }
@@ -249,7 +249,7 @@ impl<'i> Reader<'i> {
         Ok(Some(value))
     }
 
-    /// Expands and parses a value; an error includes the text that may be shown for the value.
+    /// Expands and parses a value. An error includes the value as it may be shown.
     fn convert<T>(
         &self,
         key: &(String, String),
@@ -284,7 +284,7 @@ impl<'i> Reader<'i> {
         let help = format!("write `$$` for a dollar sign, or set `{reference}`");
         if budget.depth == 0 || budget.lookups == 0 {
             return Err(Refusal::new(
-                "its references go round in a circle or too deep",
+                "its references are circular or nested too deep",
                 help,
             ));
         }
@@ -379,12 +379,12 @@ impl<'i> Reader<'i> {
 
 /// Returns a value for a message: masked, on one line, and shortened.
 fn shown(text: &str, secret: bool) -> String {
-    const LONGEST: usize = 80;
+    const MAX_SHOWN_CHARS: usize = 80;
     if secret {
         return MASK.to_owned();
     }
     let text = parse::without_credentials(text).replace('\n', "\\n");
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
     }

@@ -30,14 +30,13 @@ pub struct Effective {
     pub origin: Origin,
     /// True if the value is masked.
     pub secret: bool,
-    /// True if the value must not be readable by others. A masked value may contain no credentials at all.
+    /// True if the value contains credentials, so that others must not read the file. Not every masked value does.
     pub sensitive: bool,
     /// The description of the option, for people.
     pub declaration: Declaration,
 }
 
-/// Prints a configuration file with these values, each below a comment with its origin. Secrets are masked, so that the
-/// file can be shown to others.
+/// Prints a configuration file with these values, each below a comment with its origin. Secrets are masked.
 impl fmt::Display for ConfigReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut section = "";
@@ -65,7 +64,7 @@ impl fmt::Display for ConfigReport {
     }
 }
 
-/// A setting that has no effect, or perhaps not the intended one.
+/// A setting without effect, or with an effect that was probably not intended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Warning {
@@ -78,7 +77,7 @@ pub enum Warning {
         /// The option that was probably intended.
         nearest: Option<String>,
     },
-    /// The section does not exist; reported once, not for each of its options.
+    /// The section does not exist; reported once for all of its options.
     UnknownSection {
         /// The place of its first option.
         origin: Origin,
@@ -113,7 +112,7 @@ pub enum Warning {
 }
 
 impl Warning {
-    /// True for a warning that is expected when a Masakari file is used unchanged: worth a line at debug level only.
+    /// True for a warning that every unchanged Masakari file causes, to log at debug level only.
     pub fn is_notice(&self) -> bool {
         matches!(self, Self::Ignored { .. })
     }
@@ -172,7 +171,7 @@ impl fmt::Display for Warning {
                 option,
             } => write!(
                 f,
-                "{origin}: an indented comment is part of the value of [{section}] {option}; begin comments at the left edge"
+                "{origin}: an indented comment is part of the value of [{section}] {option}; start comments at the beginning of the line"
             ),
         }
     }

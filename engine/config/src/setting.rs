@@ -58,14 +58,14 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// Masks the value wherever it would be shown; options that are secret in the table need no call.
+    /// Masks the value in all output. Not needed for options that are secret in the table.
     pub fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
-    /// Describes which values of a masked option contain no credentials, so that no warning about readers of the file
-    /// is given.
+    /// Sets which values of a masked option contain no credentials, so that they cause no warning about the mode of the
+    /// file.
     pub fn harmless_if(mut self, harmless: fn(&T) -> bool) -> Self {
         self.harmless = harmless;
         self
@@ -77,8 +77,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// Sets the value for an option that is not set, as it would be written in a file: references to other options are
-    /// expanded.
+    /// Sets the default as text of a configuration file: references to other options are expanded.
     pub fn default_text(mut self, text: impl Into<String>) -> Self {
         self.fallback = Fallback::Text(text.into());
         self
@@ -100,7 +99,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
         self
     }
 
-    /// Sets the unit of the value, or another word for its type.
+    /// Sets the unit of the value, or a more specific name of its type.
     pub fn unit(mut self, unit: &'static str) -> Self {
         self.declaration.unit = unit.into();
         self
@@ -168,7 +167,7 @@ impl<'r, 'i, T: 'static> Setting<'r, 'i, T> {
     }
 
     /// Returns the value. A missing value without default, or a wrong one, becomes a problem of [`Reader::finish`].
-    /// Until then the type's own default is used, so that reading continues and finds every problem.
+    /// Until then the type's `Default` is used, so that reading continues and finds every problem.
     pub fn get(self) -> T
     where
         T: Default,

@@ -2,7 +2,7 @@
 
 use crate::parse::Refusal;
 
-/// Limits on the work for one value. Without them a file of a few lines could cause 2^30 look-ups.
+/// Limits on the work for one value. Without them, a file of a few lines could cause 2^30 look-ups.
 pub(crate) struct Budget {
     pub(crate) depth: usize,
     pub(crate) lookups: usize,
@@ -17,8 +17,8 @@ impl Default for Budget {
     }
 }
 
-/// Longest value. No real value is longer, and a file of a few lines could produce gigabytes.
-const LONGEST: usize = 1 << 20;
+/// Maximum length of a value, in bytes. A file of a few lines could otherwise expand to gigabytes.
+const MAX_VALUE_BYTES: usize = 1 << 20;
 
 /// A value after substitution.
 #[derive(Debug, Default, Clone)]
@@ -51,9 +51,9 @@ pub(crate) fn expand(
             out.text.push('$');
             rest = after;
         }
-        if out.text.len() > LONGEST {
+        if out.text.len() > MAX_VALUE_BYTES {
             return Err(Refusal::new(
-                "the value grows beyond 1 MiB by substitution",
+                "the value exceeds 1 MiB after substitution",
                 "write it without `$`",
             ));
         }

@@ -1,4 +1,4 @@
-//! `transport_url` in oslo.messaging's form: several brokers, one virtual host, options behind a question mark.
+//! `transport_url` in oslo.messaging's form: several brokers, one virtual host, and options after a question mark.
 
 use std::fmt::{self, Write as _};
 
@@ -11,7 +11,7 @@ use crate::percent::decoded;
 const PORT: u16 = 5672;
 
 /// Limit of brokers in one URL; clusters have three.
-const MOST_BROKERS: usize = 64;
+const MAX_BROKERS: usize = 64;
 
 /// One broker out of a [`TransportUrl`].
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct TransportHost {
     /// A name or an address, without brackets.
     pub host: String,
     pub port: u16,
-    /// The user; `guest` if none is named, as in RabbitMQ's clients.
+    /// The user; `guest` by default, as in RabbitMQ's clients.
     pub user: String,
     pub password: SecretString,
 }
@@ -29,9 +29,9 @@ pub struct TransportHost {
 pub struct TransportUrl {
     /// The brokers, in the order written; an empty list means that there is no broker.
     pub hosts: Vec<TransportHost>,
-    /// The virtual host; `/` if none is named.
+    /// The virtual host; `/` by default.
     pub virtual_host: String,
-    /// The options behind the question mark, decoded: options of `[oslo_messaging_rabbit]` for this URL alone.
+    /// The options after the question mark, decoded: options of `[oslo_messaging_rabbit]` for this URL only.
     pub query: Vec<(String, String)>,
 }
 
@@ -45,7 +45,7 @@ impl TransportUrl {
         self.hosts.iter().all(known) && self.option("ssl_key_password").is_none()
     }
 
-    /// Returns the last value of an option behind the question mark.
+    /// Returns the last value of an option after the question mark.
     pub fn option(&self, name: &str) -> Option<&str> {
         let found = self.query.iter().rev().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str())
@@ -96,11 +96,11 @@ pub fn transport_url(text: &str) -> Result<TransportUrl, Refusal> {
         "rabbit" | "amqp" | "amqps" | "kombu" | "kombu+amqp" | "kombu+pyamqp" => {}
         "fake" | "kafka" | "kombu+memory" => {
             return Err(Refusal::new(
-                format!("names a broker of kind `{scheme}`, and only RabbitMQ is spoken to"),
+                format!("has the scheme `{scheme}`, and only RabbitMQ is supported"),
                 HELP,
             ));
         }
-        _ => return Err(Refusal::new("begins with no kind of broker that is known", HELP)),
+        _ => return Err(Refusal::new("has an unknown scheme", HELP)),
     }
     let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
     let query = query.split('#').next().unwrap_or_default();
@@ -114,11 +114,8 @@ pub fn transport_url(text: &str) -> Result<TransportUrl, Refusal> {
     if hosts.is_empty() {
         return Err(Refusal::new("names no host", HELP));
     }
-    if hosts.len() > MOST_BROKERS {
-        return Err(Refusal::new(
-            format!("names more than {MOST_BROKERS} hosts"),
-            HELP,
-        ));
+    if hosts.len() > MAX_BROKERS {
+        return Err(Refusal::new(format!("names more than {MAX_BROKERS} hosts"), HELP));
     }
     let virtual_host = match decoded(path.trim_end_matches('#')) {
         path if path.is_empty() => "/".to_owned(),
@@ -180,15 +177,15 @@ fn address_of(text: &str) -> Result<(String, u16), Refusal> {
             None => (text, ""),
         },
     };
-    crate::parse::host(name).map_err(|_| wrong("names a host that can be none"))?;
+    crate::parse::host(name).map_err(|_| wrong("has an invalid host"))?;
     let port = match rest.strip_prefix(':') {
         None if rest.is_empty() => PORT,
         Some("") => PORT,
         Some(port) => match port.parse() {
             Ok(port) if port > 0 => port,
-            Ok(_) | Err(_) => return Err(wrong("has a port that is none")),
+            Ok(_) | Err(_) => return Err(wrong("has an invalid port")),
         },
-        None => return Err(wrong("has something behind the `]` that is no port")),
+        None => return Err(wrong("has text after the `]` that is not a port")),
     };
     Ok((name.to_owned(), port))
 }
@@ -216,11 +213,7 @@ mod tests {
         let cases = [
             ("one", "rabbit://u:p@h:5673/", vec![one("h", 5673, "u", "p")]),
             ("no port", "rabbit://u:p@h", vec![one("h", 5672, "u", "p")]),
-            (
-                "nobody named",
-                "rabbit://h",
-                vec![one("h", 5672, "guest", "guest")],
-            ),
+            ("no user", "rabbit://h", vec![one("h", 5672, "guest", "guest")]),
             (
                 "two",
                 "rabbit://u:p@a:1,v:q@b:2/x",
@@ -280,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn options_behind_the_question_mark() {
+    fn options_after_the_question_mark() {
         let url = transport_url("rabbit://h/v?ssl=1&ssl_ca_file=%2Fetc%2Fca.pem&ssl=0&odd").unwrap();
-        assert_eq!(url.option("ssl"), Some("0"), "the last one counts");
+        assert_eq!(url.option("ssl"), Some("0"), "the last one takes precedence");
         assert_eq!(url.option("ssl_ca_file"), Some("/etc/ca.pem"));
         assert_eq!(url.option("odd"), None);
         assert_eq!(transport_url("amqps://h").unwrap().option("ssl"), Some("1"));
@@ -298,36 +291,32 @@ mod tests {
     }
 
     #[test]
-    fn wrong_ones_say_why_without_the_password() {
+    fn errors_contain_the_reason_and_no_password() {
         let cases = [
             ("no scheme", "u:secret@h", "has no `://`"),
-            ("unknown", "carrier://u:secret@h", "no kind of broker"),
+            ("unknown", "carrier://u:secret@h", "an unknown scheme"),
             ("another broker", "kafka://u:secret@h", "only RabbitMQ"),
             ("no host", "rabbit://", "names no host"),
-            (
-                "no host but somebody",
-                "rabbit://u:secret@/v",
-                "a host that can be none",
-            ),
-            ("port", "rabbit://u:secret@h:x", "a port that is none"),
-            ("port zero", "rabbit://h:0", "a port that is none"),
-            ("large port", "rabbit://h:65536", "a port that is none"),
+            ("user without host", "rabbit://u:secret@/v", "an invalid host"),
+            ("port", "rabbit://u:secret@h:x", "an invalid port"),
+            ("port zero", "rabbit://h:0", "an invalid port"),
+            ("large port", "rabbit://h:65536", "an invalid port"),
             ("bare IPv6", "rabbit://::1:5672", "without brackets"),
             ("open bracket", "rabbit://[::1", "without its `]`"),
-            ("behind the bracket", "rabbit://[::1]x", "no port"),
+            ("after the bracket", "rabbit://[::1]x", "not a port"),
         ];
         for (name, text, expected) in cases {
             let refusal = transport_url(text).unwrap_err();
             assert!(refusal.why.contains(expected), "{name}: {}", refusal.why);
-            let told = format!("{} {}", refusal.why, refusal.help);
-            assert!(!told.contains("secret"), "{name}: {told}");
+            let text = format!("{} {}", refusal.why, refusal.help);
+            assert!(!text.contains("secret"), "{name}: {text}");
         }
-        let many = format!("rabbit://{}", vec!["h"; MOST_BROKERS + 1].join(","));
+        let many = format!("rabbit://{}", vec!["h"; MAX_BROKERS + 1].join(","));
         assert!(transport_url(&many).unwrap_err().why.contains("more than 64"));
     }
 
     #[test]
-    fn what_is_shown_has_no_credentials() {
+    fn display_contains_no_credentials() {
         let url = transport_url("rabbit://u:secret@a:1,v:secret@[::1]:2/x?ssl_key_password=secret").unwrap();
         assert_eq!(url.to_string(), "rabbit://a:1,[::1]:2/x");
         assert!(!format!("{url:?}").contains("u:secret"));

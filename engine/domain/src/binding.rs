@@ -1,5 +1,5 @@
 //! The binding of reporters to hosts: an attacker in one hypervisor has its credentials, and must not be able to report
-//! anything about other hosts. The names come from the issuer of the credentials; nothing in a request counts.
+//! anything about other hosts. The names come from the issuer of the credentials, never from the request.
 
 use std::str::FromStr;
 
@@ -28,7 +28,7 @@ pub struct HostPattern {
 
 /// The error for a text that is not a [`HostPattern`].
 #[derive(Debug, thiserror::Error)]
-#[error("does not hold {{host}} exactly once, with some text beside it")]
+#[error("must contain {{host}} exactly once, and other text")]
 pub struct HostPatternError;
 
 impl FromStr for HostPattern {
@@ -176,8 +176,8 @@ impl BindingOptions {
         }
     }
 
-    /// Records the reporter in a report, and removes what this reporter cannot know. `is_admitted` returns true if the
-    /// policy accepts the reporter's claim that a host is off.
+    /// Records the reporter in a report, and removes claims that this reporter cannot know to be true. `is_admitted`
+    /// returns true if the policy accepts the reporter's claim that a host is off.
     ///
     /// # Errors
     ///
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_would_bind_anybody_are_refused() {
+    fn patterns_that_would_bind_every_user_are_refused() {
         for text in ["", "masakari", "{host}", "{host}{host}", "a{host}b{host}"] {
             assert!(text.parse::<HostPattern>().is_err(), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The heartbeat ages that running hosts reach, learnt while nothing fails.
+//! Learns the heartbeat ages that running hosts reach.
 //!
 //! A nova-compute sends a heartbeat every `report_interval`, which is its own option: 10 s by default, 30 or 60 s in some
 //! clouds. A limit that fits the default makes every host of such a cloud look silent most of the time. The age itself is
@@ -16,10 +16,10 @@ use crate::timestamp::Timestamp;
 /// The number of heartbeats whose ages are kept.
 const MAX_AGES: usize = 16;
 
-/// The number of ages below which nothing is reported.
+/// Minimum number of ages for a result.
 const MIN_AGES: usize = 4;
 
-/// The gap after which a poll shows nothing about the time since the last one. Polls are up to 19 s apart.
+/// Maximum interval between two polls of an unbroken observation. Polls are up to 19 s apart.
 const UNSEEN: Duration = Duration::from_secs(25);
 
 /// The heartbeat interval of a nova-compute unless another one was learnt.
@@ -63,7 +63,7 @@ struct ShownHeartbeat {
     stands: Option<(Timestamp, Duration)>,
     /// The time at which Nova was last deaf to most other hosts.
     deaf: Option<Duration>,
-    /// The greatest age seen of each heartbeat before the next one.
+    /// The maximum age of each heartbeat before the next one.
     ages: VecDeque<Duration>,
 }
 
@@ -121,7 +121,7 @@ impl Cadences {
         self.hosts.get(host)?.age()
     }
 
-    /// Returns the median of all hosts, so that no single host decides for the others.
+    /// Returns the median of all hosts, which one deviating host cannot change.
     pub fn usual(&self) -> Option<Duration> {
         usual_age(&self.hosts)
     }
@@ -185,7 +185,7 @@ impl ShownHeartbeat {
             .last_heartbeat
             .filter(|_| service.up && !service.forced_down);
         let Some(at) = shown else {
-            // However old this heartbeat gets, its age is not that of a running host.
+            // The age of this heartbeat does not count from now on: the host may not be running.
             self.beat = None;
             return;
         };
@@ -206,7 +206,7 @@ impl ShownHeartbeat {
         self.beat = Some(HeartbeatStamp { at, since, age });
     }
 
-    /// Returns the second greatest age: one heartbeat may be missed once.
+    /// Returns the second greatest age, because one heartbeat may have been missed.
     fn age(&self) -> Option<Duration> {
         if self.ages.len() < MIN_AGES {
             return None;
@@ -239,7 +239,7 @@ mod tests {
         }
     }
 
-    /// Polls as the engine does, for `seconds`, a host with a heartbeat every `every` seconds. `ahead`: the lead of the
+    /// Polls for `seconds`, as the engine does, a host with a heartbeat every `every` seconds. `ahead` is the lead of the
     /// clock of Nova's API over that of its conductor; `None` for an API that sends no time.
     fn watched(every: i64, ahead: Option<i64>, seconds: i64) -> Cadences {
         let mut cadences = Cadences::default();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn the_age_of_a_living_hosts_heartbeat_is_learnt() {
+    fn the_age_of_a_running_hosts_heartbeats_is_learnt() {
         for (every, ahead, from, to) in [
             (1, Some(0), 0, 1),
             (5, Some(0), 3, 5),
@@ -282,7 +282,7 @@ mod tests {
 
     /// Covers R26.
     #[test]
-    fn the_time_of_the_last_heartbeat_and_of_novas_outage_is_remembered() {
+    fn the_times_of_the_last_heartbeat_and_of_novas_outage_are_kept() {
         let clock = Duration::from_secs;
         let mut cadences = Cadences::default();
         let look = |cadences: &mut Cadences, at: i64, beats: [i64; 3]| {
@@ -301,23 +301,23 @@ mod tests {
         look(&mut cadences, 1_050, [995, 1_025, 1_025]);
         look(&mut cadences, 1_065, [995, 1_060, 1_060]);
         assert_eq!(seen(&cadences, 1_070), Some((65, Some(20))));
-        assert_eq!(seen(&cadences, 1_100), None, "nobody has looked since");
+        assert_eq!(seen(&cadences, 1_100), None, "no poll since");
         look(&mut cadences, 1_200, [995, 1_195, 1_195]);
         assert_eq!(
             seen(&cadences, 1_200),
             Some((0, Some(150))),
-            "nor what was in between"
+            "nor the time in between"
         );
     }
 
     #[test]
-    fn a_few_heartbeats_teach_nothing() {
+    fn a_few_heartbeats_give_no_result() {
         assert_eq!(seconds(&watched(10, Some(0), 50)), None);
         assert_eq!(Cadences::default().usual(), None);
     }
 
     #[test]
-    fn one_missed_beat_and_a_death_teach_nothing() {
+    fn one_missed_heartbeat_and_a_failure_change_nothing() {
         let mut cadences = watched(10, Some(0), 1_200);
         let learnt = seconds(&cadences);
         let look = |cadences: &mut Cadences, one: Service, now: u64| {
@@ -343,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_are_told_apart_and_no_single_one_decides_for_all() {
+    fn hosts_are_distinguished_and_one_cannot_change_the_median() {
         let mut cadences = Cadences::default();
         for turn in 0..10_i64 {
             let at = 1_000 + turn * 60;
@@ -360,6 +360,10 @@ mod tests {
         assert_eq!(cadences.usual(), Some(Duration::from_secs(9)));
         assert_eq!((cadences.of("away"), cadences.of("nobody")), (None, None));
         cadences.look(&BTreeMap::new(), Duration::from_secs(2_000));
-        assert_eq!(cadences.usual(), None, "what Nova does not show is forgotten");
+        assert_eq!(
+            cadences.usual(),
+            None,
+            "hosts that Nova does not show are dropped"
+        );
     }
 }

@@ -19,7 +19,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_is_one_and_all_else_is_many() {
+    fn only_one_is_singular() {
         let told = [0, 1, 2, 21].map(|number| count(number, "host is", "hosts are"));
         assert_eq!(told, ["0 hosts are", "1 host is", "2 hosts are", "21 hosts are"]);
         assert_eq!(count(1_u64, "vmove", "vmoves"), "1 vmove");

@@ -1,4 +1,4 @@
-//! The loss for users when a host dies: the sum of the seconds for which its instances are down.
+//! The downtime of the instances of a failed host.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn each_figure_is_one_that_was_seen() {
+    fn each_figure_is_a_measured_value() {
         let cases: [(&[u64], u64, Figures); 4] = [
             (&[], 0, [None; 5]),
             (&[7], 7, [Some(7); 5]),
@@ -101,14 +101,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_than_time_itself_breaks_nothing() {
+    fn a_downtime_out_of_range_does_not_panic() {
         let down: Downtime = [Duration::MAX, Duration::MAX].into_iter().collect();
         assert_eq!(down.total(), Duration::MAX);
     }
 
     proptest! {
         #[test]
-        fn they_stand_in_order(seconds in proptest::collection::vec(0_u64..10_000, 1..200)) {
+        fn figures_are_in_order(seconds in proptest::collection::vec(0_u64..10_000, 1..200)) {
             let down = of(&seconds);
             let (first, median, p95, last) = (down.first(), down.median(), down.p95(), down.last());
             prop_assert!(first <= median && median <= p95 && p95 <= last);

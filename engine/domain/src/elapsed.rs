@@ -1,8 +1,8 @@
 //! The elapsed time of a recovery: a counter that its owner advances by a monotonic clock and stores with every lease
 //! renewal.
 //!
-//! The counter never goes back and never jumps. Time without an owning engine is not counted, so every wait measured in it
-//! lasts at least as long as specified.
+//! The counter never decreases and never jumps. Time without an owning engine is not counted, so a wait measured in it is
+//! never shorter than specified.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! A reporter's evidence of a fencing, beside the fields of its notification's body (docs/reference/evidence.md).
 //!
-//! Evidence is parsed strictly. A member that this program does not know, or one that is there twice, would be
-//! misunderstood, and instances would start a second time.
+//! Evidence is parsed strictly: a misunderstood field could start instances a second time. Unknown and repeated fields
+//! are errors.
 
 mod read;
 mod time;
@@ -114,7 +114,7 @@ impl FenceEvidence {
         };
         let from = self.delegate.as_ref().map(|node| format!(" from {node}"));
         let (from, at) = (from.unwrap_or_default(), time_text(self.completed_at));
-        format!("{who}{with}{from} at {at}, as {} says", self.reporter)
+        format!("{who}{with}{from} at {at}, as {} reports", self.reporter)
     }
 }
 
@@ -135,7 +135,7 @@ pub struct GivenEvidence {
 const SAME_FENCING_WITHIN: i64 = 60;
 
 impl GivenEvidence {
-    /// Returns the earliest of its times. A wrong clock on the way may make evidence older, but never fresher.
+    /// Returns the earliest of its times, so that a wrong clock can make evidence older, but never more recent.
     pub fn dated(&self) -> Timestamp {
         self.evidence
             .completed_at

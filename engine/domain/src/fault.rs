@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The expected effect of a retry. Retry code checks only this, never texts.
+/// The expected effect of a retry, which retry code checks instead of texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultClass {
@@ -12,7 +12,7 @@ pub enum FaultClass {
     Permanent,
     /// The object is in another state than expected: read it again and decide again.
     Conflict,
-    /// No call to this service works until an operator repairs something: wrong credentials, missing rights.
+    /// Every call to this service fails until an operator repairs it: wrong credentials, missing rights.
     Fatal,
 }
 

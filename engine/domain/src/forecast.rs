@@ -1,9 +1,9 @@
 //! Forecast from the data of Placement and Nova, without querying them: is there capacity for the instances of failed hosts?
 //!
-//! The estimate errs to one side. The result is [`Room::Enough`] only if the instances fit **whatever the scheduler chooses and in
-//! whatever order they come**. Nova spreads by weights that operators set, so one good placement proves nothing. If the instances
-//! fit only when they are placed well, the result is [`Room::Tight`], which is no promise. [`Room::Unknown`] covers everything that
-//! the forecast does not understand.
+//! The estimate is conservative. The result is [`Room::Enough`] only if the instances fit **with every choice of the scheduler and
+//! in every order**. Nova spreads by weights that operators set, so one good placement proves nothing. If the instances fit only
+//! when they are placed well, the result is [`Room::Tight`]. [`Room::Unknown`] covers requirements that the forecast does not
+//! model.
 
 mod bound;
 mod facts;
@@ -101,7 +101,7 @@ fn judge(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Method<'_>
         let Some(own) = ground.demands_of(name) else {
             outcome.short_of = Some(Shortage {
                 instance: (*name).to_owned(),
-                text: "its instances are not known".to_owned(),
+                text: "its instances are unknown".to_owned(),
             });
             return outcome;
         };
@@ -110,7 +110,7 @@ fn judge(ground: &CandidateIndex<'_>, lost: &BTreeSet<&str>, method: &Method<'_>
     outcome.instances = demands.len();
     let odd = |one: &&Demand| Some((one.name.to_string(), one.shape.not_reckoned.clone()?));
     if let Some((instance, why)) = demands.iter().find_map(odd) {
-        let text = format!("it asks for {why}, which is not reckoned with");
+        let text = format!("it requires {why}, which the forecast does not model");
         outcome.short_of = Some(Shortage { instance, text });
         outcome.not_reckoned = Some(why);
         return outcome;

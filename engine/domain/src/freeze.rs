@@ -1,6 +1,6 @@
 //! Freezes: an operator suspends fencing and moves for a host, a segment, an instance or the whole region for a while.
 //!
-//! Reports are kept in the meantime, and wait. After the freeze, decisions use what is observed then (ADR 0051).
+//! Reports are stored in the meantime, and wait. After the freeze, decisions use only new observations (ADR 0051).
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,8 +67,7 @@ impl Freeze {
         )
     }
 
-    /// Returns a full description, for people. It holds no changing numbers, because it is written to the database when it
-    /// changes.
+    /// Returns a full description, for people. Without changing numbers, because each change is written to the database.
     pub fn sentence(&self) -> String {
         format!("{} is frozen {}", self.what(), self.terms())
     }
@@ -129,8 +128,8 @@ impl FreezeStatus {
     }
 }
 
-/// The objects that must not be frozen when an intent is written. The transaction that writes the intent checks them: an
-/// intent without its action would be taken for one that was carried out.
+/// The objects that must not be frozen when an intent is written. The transaction that writes the intent checks them,
+/// because an intent without its action would count as carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct UnlessFrozen {
     /// True if the condition includes the recovery's own host; also used by recoveries of instances.
@@ -182,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_says_what_until_when_who_why_and_how_it_ends() {
+    fn a_sentence_has_object_end_operator_reason_and_command() {
         let one = freeze(FreezeScope::Host, "compute-004", 61);
         assert_eq!(
             one.sentence(),
@@ -197,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn of_several_freezes_the_one_that_lasts_longest_is_told() {
+    fn of_several_freezes_the_longest_is_shown() {
         let frozen = FreezeStatus {
             over: vec![
                 freeze(FreezeScope::Host, "a", 5),

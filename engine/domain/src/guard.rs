@@ -1,9 +1,9 @@
 //! Guards against storms: conditions that have to hold before a host is fenced or its instances are moved.
 //!
-//! A failed switch looks like many failed hosts, a failed broker like all of them, and fencing them would make it true. Each
-//! guard answers one question with one pure function, `check(&Facts, &Policy) -> Verdict`. [`rule`] checks the guards that
-//! apply at a moment: a *wait* passes by itself once its reason is gone, a *hold* needs an operator's approval. An approval
-//! lifts the guards that were named when it was given, for this recovery only; all others are checked again.
+//! A failed switch looks like many failed hosts, and a failed broker like a failure of all of them. Fencing would cut the
+//! power of running hosts. Each guard is one pure function, `check(&Facts, &Policy) -> Verdict`. [`rule`] checks the guards
+//! that apply at a moment: a *wait* passes once its reason has ended, a *hold* needs an operator's approval. An approval
+//! lifts the guards that were shown when it was given, for this recovery only; all others are checked again.
 //!
 //! [`Region`] is an engine's view of all hosts at one moment, gathered once for all its recoveries; [`GuardFacts`] are the
 //! consequences for one of them.
@@ -49,7 +49,7 @@ string_enum! {
     Guard {
         /// G0: has the cluster been watched for long enough since its first start?
         StartUp = "startup",
-        /// G1: does the engine see enough to judge?
+        /// G1: is the engine connected, and not cut off itself?
         Observer = "observer",
         /// G2: has Nova or its message bus failed, and not the hosts?
         AllStale = "all-stale",
@@ -139,7 +139,7 @@ impl Guard {
         }
     }
 
-    /// True if an operator's approval lets a recovery pass. No operator can approve what the engine cannot see for itself.
+    /// True if an operator's approval lets a recovery pass. An operator cannot approve a guard about the engine's own view.
     pub const fn can_be_lifted(self) -> bool {
         !matches!(self, Self::Observer | Self::Corroboration)
     }
@@ -196,12 +196,12 @@ pub fn rule(facts: &GuardFacts, rules: &Policy, moment: GuardPhase, lifted: &BTr
     ruling
 }
 
-/// True if more hosts are out than `percent` allows; one host always may be.
+/// True if more hosts are out than `percent` allows. One host is always allowed.
 fn is_finished(count: Count, percent: u32) -> bool {
     count.out > 1 && count.out.saturating_mul(100) > count.hosts.saturating_mul(u64::from(percent))
 }
 
-/// The end of the reason that each guard against many failures gives.
+/// The end of the reason of each guard against many failures.
 const NOT_THE_HOSTS: &str = "a switch or a rack may have failed, not the hosts";
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 //! hooks. Hooks are programs or web addresses that run before, during and after a recovery.
 //!
 //! A hook is a step like any other: its intent is journalled before the run and its outcome after it, so that no engine runs
-//! it twice by mistake. A hook can end a recovery early, or fail it. It can never make one go further than the proof allows,
-//! because nothing here creates a proof.
+//! it twice by mistake. A hook can end a recovery early, or fail it. It cannot extend one beyond the proof, because this
+//! module creates no proof.
 
 mod call;
 mod entry;

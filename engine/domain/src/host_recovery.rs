@@ -2,7 +2,7 @@
 //! recovery then watches until the host has returned.
 //!
 //! [`decide`] is total and pure. All durable state is in [`HostRecovery`] and its [`Move`]s, which the engine journals
-//! before it carries out a single command. Volatile state (the questions in flight) is in `InFlight` and starts empty after a
+//! before it carries out a single command. Volatile state (the requests in flight) is in `InFlight` and starts empty after a
 //! take-over. A restart therefore needs no special handling: observe, decide, continue.
 //!
 //! ```text
@@ -85,7 +85,7 @@ use in_flight::InFlight;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
-    /// Checks whether anything is to be done at all, and whether the guards let it through.
+    /// Checks whether a recovery is needed, and whether the guards pass.
     Begin,
     /// Lasts until there is a proof.
     Fencing,
@@ -103,11 +103,11 @@ pub enum Stage {
     Over,
 }
 
-/// The reason why a recovery is on hold. It decides what an operator's `approve` does.
+/// The reason of a hold, which decides the effect of an operator's `approve`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum HoldKind {
-    /// A guard against storms has put it on hold: approve continues this recovery, past the guards that were named.
+    /// A guard against storms: approve continues this recovery, past the guards that were shown.
     Storm,
     /// The host could not be confirmed off: approve tries again.
     Fence,
@@ -126,13 +126,13 @@ pub struct RecoveryHold {
     pub reason: String,
     /// The start of the hold, in the recovery's elapsed time.
     pub since: Elapsed,
-    /// The guards that asked for the hold; empty if no guard did.
+    /// The guards that caused the hold; empty if none did.
     #[serde(default)]
     pub guards: BTreeSet<Guard>,
-    /// The failure domain that was lost as a whole, if that is why the guards asked.
+    /// The failure domain that was lost as a whole, if that caused the hold.
     #[serde(default)]
     pub domain: Option<DomainLoss>,
-    /// The hosts that were out at that time, if guards asked for the hold.
+    /// The hosts that were out at that time, if guards caused the hold.
     #[serde(default)]
     pub hosts: BTreeSet<String>,
 }
@@ -175,7 +175,7 @@ pub struct HostRecovery {
     pub heard_moves: u64,
     /// True if an operator has approved it past the storm guards: written by versions that named no guards.
     pub storm_approved: bool,
-    /// The operator who has rejected it, if any: nothing new is started any more.
+    /// The operator who has rejected it, after which nothing new is started.
     pub rejected: Option<String>,
     /// The progress towards the proof.
     pub fence: Fence,
@@ -223,7 +223,7 @@ pub struct HostRecovery {
     /// The time of the host's return, from which its excluded instances are started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     returned: Option<Elapsed>,
-    /// The thing it waits for; `None` in a state that an older program wrote.
+    /// The current wait; `None` in a state that an older version wrote.
     #[serde(default)]
     wait: Option<Wait>,
     /// The instances. Each is stored in a row of its own beside the head.
@@ -322,7 +322,7 @@ impl HostRecovery {
         decision_context::forbidden(self.rejected.as_deref(), self.hold.as_ref(), self.pulse.as_ref())
     }
 
-    /// Returns what its guards wait for, as long as nothing has been done that they could prevent.
+    /// Returns the wait of its guards, while they can still prevent something.
     pub fn guarded(&self) -> Option<&GuardWait> {
         let waiting = self.guard.waiting.as_ref();
         waiting.filter(|_| matches!(self.stage, Stage::Begin | Stage::Fencing))
@@ -335,7 +335,7 @@ impl HostRecovery {
         !matches!(self.stage, Stage::Starting | Stage::Over) && self.proof.as_ref().is_some_and(shows_absence)
     }
 
-    /// True if it already knows all that a report that joins it could add.
+    /// True if a joining report could add nothing.
     pub fn has_heard_normal(&self) -> bool {
         self.reported.as_deref() == Some("NORMAL")
     }
@@ -422,7 +422,7 @@ impl HostRecovery {
 
     fn act(&mut self, now: DecisionTime, record: &mut Record, commands: &mut Vec<Command>) {
         self.asks.move_track.pace.ready.clear();
-        // Instances that other recoveries have let go of are planned again. The journal has had time to refuse them.
+        // Instances that other recoveries have released are planned again. The journal has had time to refuse them.
         self.asks.listing.retaken(&mut self.asks.troubles, now);
         if freeze_state::act(self, now, record, commands) {
             let message = self.current_message(now);
@@ -494,8 +494,8 @@ fn asks_for_confirmation(state: &HostRecovery) -> bool {
         && !state.came_with_evidence()
 }
 
-/// Decides what to do, given what is known, the new observations and the age of the recovery. All observations that came in
-/// together are applied before anything is decided. Otherwise the first could start something that the second rules out.
+/// Returns the next decision, given the state, the new observations and the age of the recovery. Applies all observations that
+/// have arrived together before it decides. Otherwise the first could start something that the second rules out.
 pub fn decide(
     state: &mut HostRecovery,
     observations: impl IntoIterator<Item = Observation>,

@@ -10,7 +10,7 @@ pub(crate) fn word(payload: &BTreeMap<String, String>, key: &str) -> String {
         .unwrap_or_default()
 }
 
-/// True for the events that mean an instance has failed. All others are noise.
+/// True for the events of a failed instance. All others are ignored.
 pub(crate) fn is_failure(event: &str, detail: &str) -> bool {
     matches!(
         (event, detail),

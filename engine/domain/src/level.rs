@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn every_level_takes_its_time_and_two_calls_and_none_is_begun_after_the_deadline() {
+    fn each_level_takes_its_limit_and_two_calls_and_none_starts_after_the_deadline() {
         let policy = Policy::default();
         let of = |levels: &[Level]| -> Vec<u64> {
             let tried = tried_at_worst(levels, &policy);

@@ -1,4 +1,4 @@
-//! The domain of Tachi: ids, entities, and the state machines of a recovery. It has no way to act.
+//! The domain of Tachi: ids, entities, and the state machines of a recovery. It performs no actions.
 //!
 //! This crate is not async, reads no clock, draws no random numbers and does no IO. Time comes in as an argument, so every
 //! decision can be tested by a table, by properties and by simulation. This crate depends on no other crate of the project:

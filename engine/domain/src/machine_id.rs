@@ -47,7 +47,7 @@ const SHIPPED: [u128; 6] = [
     0x4c4c_4544_0000_2010_8020_80c0_4f20_2020,
 ];
 
-/// Serial numbers that mean that there is none, in lower case.
+/// Placeholders for a missing serial number, in lower case.
 const NO_SERIALS: [&str; 14] = [
     "none",
     "n/a",
@@ -188,7 +188,7 @@ impl fmt::Display for MachineId {
 
 /// The error for a text that is not a machine's identity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} names no machine")]
+#[error("{text:?} does not identify a machine")]
 pub struct NoMachine {
     pub text: String,
 }
@@ -224,7 +224,7 @@ impl From<MachineId> for String {
     }
 }
 
-/// The known facts on the machine behind a device of a host.
+/// The known machine behind a device of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KnownMachine {
     /// The machine's expected identity, learnt or set by an operator.
@@ -235,7 +235,7 @@ pub struct KnownMachine {
     pub elsewhere: Vec<String>,
 }
 
-/// The reason why a device's answers are not about the host.
+/// The reason why a device's answers do not count for the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mismatch {
     /// Another machine answers.
@@ -288,7 +288,9 @@ impl KnownMachine {
                 )
             }
             Mismatch::NoneAnymore => {
-                format!("device {device} of host {host} names no machine any more: expected {expected}")
+                format!(
+                    "device {device} of host {host} no longer identifies its machine: expected {expected}"
+                )
             }
             Mismatch::Shared => format!(
                 "device {device} of host {host} answers for the machine of {} too: {answers}",
@@ -296,8 +298,8 @@ impl KnownMachine {
             ),
         };
         format!(
-            "{what}. Nothing it says or does counts: look at the controller's address and cabling; if it is the host's machine all \
-             the same, say `tachi fence trust {host}`"
+            "{what}. Its answers are ignored: check the controller's address and cabling; if it is the host's machine, run \
+             `tachi fence trust {host}`"
         )
     }
 }
@@ -312,7 +314,7 @@ mod tests {
 
     /// Covers T9.
     #[test]
-    fn nonsense_is_no_identity() {
+    fn placeholders_are_not_identities() {
         let shown = "guid=a1234567-89ab-cdef-a123-456789abcdef";
         for good in [
             "a123456789abcdefa123456789abcdef",
@@ -389,7 +391,7 @@ mod tests {
 
     /// Covers T9.
     #[test]
-    fn only_the_machine_that_is_expected_is_believed() {
+    fn only_the_expected_machine_is_accepted() {
         let id = |text: &str| text.parse::<MachineId>().unwrap();
         let known = |expected: Option<&str>, confirmed, elsewhere: &[&str]| KnownMachine {
             expected: expected.map(id),
@@ -412,7 +414,7 @@ mod tests {
                 Err(Mismatch::Other),
             ),
             (
-                "another than a person said",
+                "not the confirmed one",
                 known(Some("guid=a"), true, &[]),
                 Some("guid=b"),
                 Err(Mismatch::Other),

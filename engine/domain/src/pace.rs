@@ -1,13 +1,13 @@
 //! The number of evacuations in flight: one pace per engine for all of its recoveries.
 //!
-//! Nova accepts every evacuation at once and works on all of them in parallel, so the limit has to be ours. [`Model`]
+//! Nova accepts every evacuation at once and works on all of them in parallel, so the engine has to limit them. [`Model`]
 //! computes the window of evacuations that may wait for Nova, from the rate at which Nova picks them up and the time it
 //! needs for one. [`Aimd`] adjusts the windows of evacuations in progress and of other calls by Nova's answers. [`allot`]
 //! divides the windows among the recoveries. All are pure: the engine feeds them and gives each recovery its [`Permits`] as
 //! an observation, so that `decide` stays a function of its inputs.
 //!
-//! Each of several engines finds its own windows from its observations. The engines do not coordinate: a Nova that slows
-//! down slows down for all.
+//! Each of several engines finds its own windows from its observations. The engines do not coordinate: a slow Nova is
+//! slow for all of them.
 
 mod aimd;
 mod allot;

@@ -235,7 +235,7 @@ impl PlannedState {
         let frozen = &self.pulse.as_ref()?.frozen;
         frozen.of_host().map(|freeze| {
             format!(
-                "{}; nothing new is begun before that ends, or `{}` ends it",
+                "{}; nothing new is started until it ends; `{}` ends it now",
                 freeze.sentence(),
                 freeze.thaw()
             )

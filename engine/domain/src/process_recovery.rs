@@ -208,7 +208,7 @@ impl ProcessRecovery {
         if self.event != "STOPPED" {
             return Some((
                 NotificationStatus::Ignored,
-                format!("event {:?} asks for nothing", self.event),
+                format!("event {:?} requires no recovery", self.event),
             ));
         }
         if !pulse.segment_enabled && self.asked.is_none() {

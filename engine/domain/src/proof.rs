@@ -229,7 +229,7 @@ impl Proof {
         }
     }
 
-    /// Renders the proof as one sentence for people.
+    /// Returns the proof as a sentence for people.
     pub fn sentence(&self, host: &str) -> String {
         match &self.basis {
             Basis::Device {
@@ -245,14 +245,14 @@ impl Proof {
                     String::new()
                 };
                 format!(
-                    "{host} is off{by}: {} twice in a row, last asked {} after the recovery began",
+                    "{host} is off{by}: {} twice in a row, last read {} after the recovery started",
                     evidence,
                     seconds(latest.started),
                 )
             }
             Basis::Word {
                 person: Some(person), ..
-            } => format!("{host} is off by the word of {person}; Nova does not hear it"),
+            } => format!("{host} is off, as {person} confirmed; it has no current heartbeat in Nova"),
             Basis::Word {
                 notification,
                 evidence,
@@ -261,7 +261,7 @@ impl Proof {
                 let fenced = evidence.as_ref().map(|given| given.evidence.sentence());
                 let fenced = fenced.map_or_else(String::new, |fenced| format!(": {fenced}"));
                 format!(
-                    "{host} is off by the word of notification {notification} (host_status NORMAL){fenced}; Nova does not hear it"
+                    "{host} is off according to notification {notification} (host_status NORMAL){fenced}; it has no current heartbeat in Nova"
                 )
             }
         }
@@ -271,7 +271,7 @@ impl Proof {
 fn readings_text(latest: &DatedReading, others: &[Pair]) -> String {
     let all = std::iter::once(latest).chain(others.iter().map(|pair| &pair.latest));
     let readings: Vec<String> = all
-        .map(|one| format!("{} said \"{}\"", one.reading.device, one.reading.raw))
+        .map(|one| format!("{} read \"{}\"", one.reading.device, one.reading.raw))
         .collect();
     readings.join(" and ")
 }
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn two_readings_of_off_far_enough_apart_are_a_proof_and_nothing_less_is() {
+    fn only_two_readings_of_off_far_enough_apart_are_a_proof() {
         let gap = Duration::from_secs(3);
         let cases = [
             (
@@ -357,7 +357,7 @@ mod tests {
 
     /// Covers T9, R17.
     #[test]
-    fn two_machines_are_no_proof_of_one() {
+    fn readings_of_two_machines_are_not_a_proof() {
         let gap = Duration::from_secs(3);
         let of = |at_ms: u64, machine: Option<&str>| {
             let mut reading = reading(at_ms, Power::Off);
@@ -378,7 +378,7 @@ mod tests {
         let mut proof = Proof::from_level(1, &[pair], gap).unwrap();
         let (later, limit) = (Elapsed::from_millis(33_001), Duration::from_secs(30));
         proof.renew_by_reading(0, &of(20_000, Some("guid=b")));
-        assert!(!proof.is_fresh(later, limit), "another machine renews nothing");
+        assert!(!proof.is_fresh(later, limit), "another machine does not renew it");
         proof.renew_by_reading(0, &of(20_000, Some("guid=a")));
         assert!(proof.is_fresh(later, limit));
     }
@@ -396,7 +396,7 @@ mod tests {
         proof.renew_by_stillness(Elapsed::from_millis(22_000));
         assert!(
             !proof.is_fresh(Elapsed::from_millis(33_001), limit),
-            "nothing of these renews it"
+            "none of these renews it"
         );
         proof.renew_by_reading(0, &reading(20_000, Power::Off));
         assert!(proof.is_fresh(Elapsed::from_millis(50_000), limit));
@@ -429,14 +429,14 @@ mod tests {
         assert!(proof.is_fresh(Elapsed::from_millis(33_001), limit));
         proof.forget();
         proof.renew_by_reading(0, &reading(21_000, Power::Off));
-        assert!(!proof.is_confirmed(), "half of it was looked at");
+        assert!(!proof.is_confirmed(), "only one device was read");
         proof.renew_by_reading(2, &reading(21_000, Power::Off));
         assert!(!proof.is_confirmed(), "there is no third");
         proof.renew_by_reading(1, &reading(21_000, Power::Off));
         assert!(proof.is_confirmed());
         let said = proof.sentence("c1");
         assert!(
-            said.starts_with("c1 is off, by level 2: maas said \"off\" and maas said"),
+            said.starts_with("c1 is off, by level 2: maas read \"off\" and maas read"),
             "{said}"
         );
     }

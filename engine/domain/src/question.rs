@@ -1,5 +1,5 @@
-//! A request to another service: the time it was sent, the earliest time to repeat it, and the age of the last answer. None
-//! of this survives a take-over, and none of it has to.
+//! A request to another service: the time it was sent, the earliest time to repeat it, and the age of the last answer. Not
+//! stored: a new owner starts without it.
 
 use std::time::Duration;
 

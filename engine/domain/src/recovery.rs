@@ -133,7 +133,7 @@ pub struct InstanceResolution {
     pub by: String,
 }
 
-/// State that every transaction of a recovery reads again, so that an operator's change takes effect at the next step.
+/// The data that every transaction of a recovery reads again, so that an operator's change takes effect at the next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OperatorState {
     /// `enabled` of the segment; a deleted segment counts as disabled.
@@ -156,7 +156,7 @@ pub struct OperatorState {
     pub clock: Option<Timestamp>,
 }
 
-/// The kind of change between two successive states.
+/// The change between two successive states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum OperatorChange {
     /// No change.

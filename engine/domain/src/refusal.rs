@@ -1,4 +1,4 @@
-//! Reports that were not accepted. No decision uses them: they are kept so that operators can find out why nothing happened.
+//! Rejected reports. No decision uses them: they show operators why a report had no effect.
 
 use crate::string_enum::string_enum;
 
@@ -33,7 +33,7 @@ impl RefusalReason {
                 "its reporter had made more than [api] notifications_per_segment within a minute (429)"
             }
             Self::UnknownHost => "no host was registered under this name (400)",
-            Self::Malformed => "its payload or its fence evidence is not what such a report has to say (400)",
+            Self::Malformed => "its payload or its fence evidence is invalid (400)",
             Self::Failed => "the database failed, and may have written it nevertheless (500 or 503)",
         }
     }

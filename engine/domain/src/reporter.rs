@@ -93,7 +93,7 @@ impl Reporter {
 impl fmt::Display for Reporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let user = self.user_name.as_deref().unwrap_or(&self.user_id);
-        write!(f, "{}", if user.is_empty() { "nobody" } else { user })?;
+        write!(f, "{}", if user.is_empty() { "unknown user" } else { user })?;
         if let Some(credential) = &self.application_credential {
             write!(f, ", application credential {credential}")?;
         }
@@ -142,7 +142,7 @@ mod tests {
 
     /// Covers T2.
     #[test]
-    fn no_flood_of_reporters_makes_the_list_grow() {
+    fn the_list_of_reporters_is_bounded() {
         let mut heard = Vec::new();
         let joined = (0..1_000).filter(|n| of(&n.to_string(), None, None).join(&mut heard));
         assert_eq!(joined.count(), MOST_REPORTERS);
@@ -150,18 +150,18 @@ mod tests {
 
     /// Covers T1.
     #[test]
-    fn from_one_host_about_another_is_a_suspicion() {
+    fn a_report_from_one_host_about_another_is_a_suspicion() {
         assert!(of("u", None, Some("cmp1")).only_suspects("cmp2"));
         assert!(!of("u", None, Some("cmp1")).only_suspects("cmp1"));
         assert!(!of("u", None, None).only_suspects("cmp1"));
     }
 
     #[test]
-    fn it_is_shown_in_one_line() {
+    fn a_reporter_is_shown_in_one_line() {
         let mut reporter = of("u1", Some("tachi-monitor-cmp1"), Some("cmp1"));
         reporter.user_name = Some("tachi".into());
         let shown = "tachi, application credential tachi-monitor-cmp1 (bound to cmp1)";
         assert_eq!(reporter.to_string(), shown);
-        assert_eq!(Reporter::default().to_string(), "nobody (bound to no host)");
+        assert_eq!(Reporter::default().to_string(), "unknown user (bound to no host)");
     }
 }

@@ -1,9 +1,8 @@
-//! Pure assessment of the gathered facts: is every instance protected now, and if not, why, and what has to be done? Every display
-//! and every count of a region's state is a rendering of [`assess`].
+//! Pure assessment of the gathered facts: the protection of every instance, the reasons and the remedies. Every display and every
+//! count of a region's state is a rendering of [`assess`].
 //!
-//! Two rules hold everywhere. Good news counts only while it is current: a fact older than [`MAX_FACT_AGE`] is no longer good news. Bad
-//! news counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed, and
-//! never good.
+//! Two rules apply everywhere. A fact improves the assessment only while it is current, at most [`MAX_FACT_AGE`] old. A fact that
+//! worsens it counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed.
 
 mod code;
 mod counts;

@@ -1,6 +1,6 @@
-//! Enums whose values are stored, sent and shown as fixed words.
+//! Enums whose values are stored, sent and shown as fixed strings.
 
-/// Defines an enum whose values the API and the database write as fixed words.
+/// Defines an enum whose values the API and the database write as fixed strings.
 macro_rules! string_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)* }) => {
         $(#[$doc])*

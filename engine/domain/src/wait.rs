@@ -52,7 +52,7 @@ string_enum! {
         Record = "record",
         /// Nova's record of its evacuation, which makes no progress.
         Progress = "progress",
-        /// No event: it was given up, and an operator has to handle what is left.
+        /// No event: it was given up, and an operator has to handle the rest.
         GivenUp = "given-up",
     }
 }
@@ -116,7 +116,7 @@ impl WaitsFor {
             Self::ForcedDown => "waits for Nova to show the host disabled and forced down",
             Self::Return => "waits for the host's nova-compute to be back",
             Self::Start => "the host is back; its excluded instances are started",
-            Self::Approval => "a guard wants an operator's approval",
+            Self::Approval => "a guard requires an operator's approval",
             Self::Fence => "the host could not be confirmed off",
             Self::Alive => "the host was seen alive after its proof",
             Self::DryRun => "mode dry-run does nothing",
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_person_must_see_to_says_how_it_ends() {
+    fn a_wait_for_an_operator_has_an_action_that_ends_it() {
         for what in WaitsFor::ALL {
             assert!(
                 !what.needs_person() || !what.ended_by().is_empty(),
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_news_when_it_is_another_and_keeps_its_beginning_when_it_grows() {
+    fn a_wait_that_grows_keeps_its_start_and_another_one_is_a_change() {
         let at = Timestamp::from_micros;
         let on = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         let mut kept = None;
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn a_stored_wait_is_read_back() {
         let wait = Wait {
             what: WaitsFor::Absence,
             on: ["compute-002".to_owned()].into(),

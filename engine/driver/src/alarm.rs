@@ -11,8 +11,8 @@ pub(crate) struct Alarm {
 }
 
 impl Alarm {
-    /// True if an alarm is due. `now` is on the boot-time clock, and `waits` is true if there is something to report.
-    /// Unless `at_once` is set, the first alarm is due only after `every`; a wait for guards alone does not set it.
+    /// Returns true if an alarm is due. `waits` is true if there is something to report; `now` is on the boot-time
+    /// clock. Without `at_once`, as in a wait for guards alone, the first alarm is due only after `every`.
     pub(crate) fn is_due(&mut self, waits: bool, at_once: bool, every: Duration, now: Duration) -> bool {
         if !waits {
             self.raised_at = None;
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_held_is_told_at_once_and_then_at_intervals_until_it_goes_on() {
+    fn a_hold_raises_alarms_at_once_and_at_intervals_until_it_ends() {
         let mut alarm = Alarm::default();
         let every = Duration::from_secs(300);
         let mut at = |seconds: u64, waits: bool, at_once: bool| {
@@ -47,10 +47,7 @@ mod tests {
         assert!(at(302, true, true));
         assert!(!at(303, true, true));
         assert!(!at(400, false, true), "it continues");
-        assert!(
-            !at(500, true, false),
-            "a guard that only waits is reported when that takes long"
-        );
+        assert!(!at(500, true, false), "a long wait for guards raises an alarm");
         assert!(at(800, true, false));
     }
 }

@@ -14,7 +14,7 @@ use crate::journal::{Claim, LeaseRenewal, Write, WriteOutcome};
 /// The time of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Time {
-    /// The boot-time clock, by which everything is measured.
+    /// The boot-time clock, which measures all durations.
     pub boot: Duration,
     /// The wall clock, for people.
     pub wall: Timestamp,
@@ -24,9 +24,9 @@ pub struct Time {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "one at a time, and taken apart at once")]
 pub enum Event {
-    /// All observations that have arrived together. The list is empty if the time of [`Effect::Wait`] has come.
+    /// All observations that have arrived together. Empty when the time of [`Effect::Wait`] has come.
     Observed(Vec<Observation>),
-    /// The response to [`Effect::Audit`]: the reason if the audit log lacks the power commands.
+    /// The response to [`Effect::Audit`]: the fault if the power commands could not be written to the audit log.
     Audited(Option<Fault>),
     /// The response to [`Effect::Commit`] or [`Effect::Beat`].
     Journalled {
@@ -41,12 +41,11 @@ pub enum Event {
 
 /// An effect that a driver requests; effects are performed in their order.
 ///
-/// An event answers each [`Effect::Audit`], [`Effect::Commit`] and [`Effect::Beat`]. Until then the driver collects
-/// observations and decides nothing else.
+/// Each [`Effect::Audit`], [`Effect::Commit`] and [`Effect::Beat`] is answered by an event. Until then the driver only
+/// collects observations.
 #[derive(Debug)]
 pub enum Effect {
-    /// The recovery's demand for permits from the engine, and its observations of its evacuations since the previous
-    /// demand.
+    /// Request these permits from the engine. Includes the progress of evacuations since the previous demand.
     Demand(Demand, EvacuationProgress),
     /// Write these power commands to the audit log.
     Audit(Vec<Command>),
@@ -54,20 +53,20 @@ pub enum Effect {
     Commit(Claim, Arc<Write>),
     /// Write a heartbeat.
     Beat(LeaseRenewal),
-    /// Report that this is durable now. Requires no further action.
+    /// Report that this is durable now. Needs no answer.
     Written(Box<DurableState>),
-    /// Alert operators that the recovery waits.
+    /// Alert operators to a waiting recovery.
     Alarm {
-        /// True if the recovery is on hold and the commit that put it on hold has been reported already.
+        /// True if the recovery is on hold and its start of the hold was reported already.
         again: bool,
     },
     /// Make these calls, except those that [`crate::may_act`] forbids right before their first byte.
     Call(Calls),
-    /// Return with an event, or without observations at this time by the boot-time clock.
+    /// Return with the next event, or without observations at this time by the boot-time clock.
     Wait(Duration),
-    /// Let running calls end, and release the claim.
+    /// Let running calls finish, and release the claim.
     LetGo,
-    /// Stop: the driver has ended, and the results of running calls are not needed any more.
+    /// Stop: the driver has ended and needs no results of running calls.
     End(DriverEnd),
 }
 
@@ -85,7 +84,7 @@ pub struct DurableState {
 pub struct Calls {
     /// The calls to send.
     pub commands: Vec<Command>,
-    /// The reason if power commands must not be sent: it is the result of each of them.
+    /// Set if power commands must not be sent. It is the result of each of them.
     pub unaudited: Option<Fault>,
     /// The transaction that wrote the intents.
     pub intent: Intent,
@@ -99,7 +98,7 @@ pub enum DriverEnd {
     Over,
     /// Another engine has claimed it.
     Lost,
-    /// This engine may no longer hold the claim, so the recovery has to be claimed again.
+    /// This engine may have lost the claim, so it has to claim the recovery again.
     Unsure(UncertainClaim),
     /// This engine is stopping and has released the claim.
     Released,
@@ -117,7 +116,7 @@ pub enum UncertainClaim {
     Refused,
     /// The state cannot be serialized.
     State,
-    /// This machine was stopped together with its clocks.
+    /// This machine and its clocks were stopped for a while.
     StoodStill,
     /// A failover of the database has lost this owner's latest writes.
     Rewound,

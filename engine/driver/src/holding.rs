@@ -19,11 +19,10 @@ pub struct Intent {
 
 /// True if an outside call may start `now`; the last committed heartbeat was sent at `beat_sent`.
 ///
-/// The half second in which a call must be sent starts when the owner learns of the commit. If it started when the
-/// transaction was sent, a
-/// slow database would block every call. An owner that is stopped before it learns of the commit must not treat the
-/// response as new. That holds even if a later heartbeat shows that the claim is still held, because the facts behind
-/// the intent have become stale.
+/// [`INTENT_LIMIT`] starts when the owner learns of the commit. If it started when the transaction was sent, a slow
+/// database would block every call. An owner that was stopped before it learned of the commit must not treat the
+/// response as new, even if a later heartbeat shows that it still holds the claim: the facts behind the intent are
+/// stale.
 pub fn may_act(now: Duration, beat_sent: Duration, intent: Intent, is_write: bool) -> bool {
     let age = |since: Duration| now.saturating_sub(since);
     let in_time = age(intent.durable) <= INTENT_LIMIT && age(intent.sent) <= BEAT_LIMIT;
@@ -36,30 +35,37 @@ mod tests {
 
     /// Covers R2, R4.
     #[test]
-    fn a_call_needs_a_young_beat_and_a_write_a_young_intent() {
+    fn a_call_needs_a_recent_heartbeat_and_a_write_a_recent_intent() {
         let cases = [
             ("at once", 100_000, 100_000, 100_000, true, true),
             ("intent half a second old", 100_500, 100_000, 100_000, true, true),
             ("intent older than that", 100_501, 100_000, 100_000, true, false),
             (
-                "reads do not mind an old intent",
+                "a read needs no recent intent",
                 102_000,
                 100_000,
                 100_000,
                 false,
                 true,
             ),
-            ("beat three seconds old", 103_000, 100_000, 103_000, true, true),
             (
-                "beat older than that: a process that was stopped",
+                "heartbeat three seconds old",
+                103_000,
+                100_000,
+                103_000,
+                true,
+                true,
+            ),
+            (
+                "older heartbeat: the process was stopped",
                 103_001,
                 100_000,
                 103_001,
                 true,
                 false,
             ),
-            ("nor any read then", 103_001, 100_000, 103_001, false, false),
-            ("a younger beat", 105_900, 103_000, 105_800, true, true),
+            ("no read either", 103_001, 100_000, 103_001, false, false),
+            ("a newer heartbeat", 105_900, 103_000, 105_800, true, true),
         ];
         for (name, now, beat_sent, committed, is_write, wanted) in cases {
             let [now, beat_sent, committed] = [now, beat_sent, committed].map(Duration::from_millis);
@@ -84,7 +90,7 @@ mod tests {
                 durable: now,
             };
             assert_eq!(may_act(now, now, intent, true), wanted, "{age}");
-            assert!(may_act(now, now, intent, false), "a read rests on nothing");
+            assert!(may_act(now, now, intent, false), "a read needs no intent");
         }
     }
 }

@@ -15,7 +15,7 @@ use tachi_domain::recovery::{
 };
 use tachi_domain::{Elapsed, HostId, RecoveryId, ServerId, Timestamp, VmoveId, Wait};
 
-/// The view that an engine has of a recovery that it does not own.
+/// A recovery as seen by an engine that does not own it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PeerClaim {
     pub id: RecoveryId,
@@ -32,8 +32,8 @@ pub struct PeerClaim {
     pub of_host: bool,
 }
 
-/// A claim, and the row as its owner last wrote it. Every write of the owner compares both, so that an owner whose
-/// latest writes were lost by a failover of the database notices.
+/// A claim, and the row as its owner last wrote it. Every write of the owner compares both, so that the owner detects
+/// a failover of the database that lost its latest writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     pub id: RecoveryId,
@@ -66,8 +66,8 @@ pub struct ClaimedRecovery {
     pub seq: u64,
     /// The value after the claim.
     pub beat: u64,
-    /// True if a failover of the database has lost writes of an earlier owner: calls may be running that the journal
-    /// does not know.
+    /// True if a failover of the database has lost writes of an earlier owner. Calls may be running that are not in
+    /// the journal.
     pub rewound: bool,
     pub kind: RecoveryKind,
     pub life: Life,
@@ -88,7 +88,7 @@ pub struct ClaimedRecovery {
     pub opened_at: Timestamp,
     /// The data that an operator may have changed.
     pub pulse: OperatorState,
-    /// The ages of restarts of the instance by other VM recoveries, at most [`RESTARTS`] of them.
+    /// The ages of restarts of the instance by other VM recoveries; at most [`RESTARTS`].
     pub restarts: Vec<Duration>,
 }
 
@@ -114,7 +114,7 @@ pub struct MoveWrite {
     pub vmove: VmoveId,
     pub server: ServerId,
     pub name: String,
-    /// The order of moves, lowest first.
+    /// The position in the order of moves, lowest first.
     pub rank: u32,
     /// Nova's service host on which the instance was.
     pub source_host: String,
@@ -134,12 +134,12 @@ pub struct MoveWrite {
     pub written_off: Vec<WrittenOff>,
     /// Other hosts on which the instance may run.
     pub may_run: BTreeSet<String>,
-    /// True while the instance is being worked on: there is only one open move per instance across all recoveries.
+    /// True until the move is done. An instance has at most one open move across all recoveries.
     pub open: bool,
     pub state: String,
 }
 
-/// An instance of a planned recovery. It is for display only and blocks no other work on the instance.
+/// An instance of a planned recovery, for display. It blocks no other work on the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlannedWrite {
     pub vmove: VmoveId,
@@ -214,7 +214,7 @@ pub struct Write {
     pub state: Option<String>,
     /// The recovery's blocker; `None` leaves it unchanged.
     pub wait: Option<Wait>,
-    /// The recovery's life; `None` leaves it unchanged. Any value but open clears the open key.
+    /// The recovery's life; `None` leaves it unchanged. Every value except open clears the open key.
     pub life: Option<Life>,
     /// Moves that were added or changed.
     pub moves: Vec<MoveWrite>,
@@ -231,8 +231,8 @@ pub struct Write {
     /// Refuses the whole write if a host recovery is open for the host of this name. If the writer is itself a
     /// host recovery, refuses it if a newer one watches that host's return.
     pub unless_host_recovery: Option<String>,
-    /// Refuses the whole write if the instance may run on another host than this. That is so if the newest host
-    /// recovery that moved the instance is open or has given it up, and no operator has acknowledged it since.
+    /// Refuses the whole write if the instance may run on another host: the newest host recovery that moved the
+    /// instance is open or has given it up, and no operator has acknowledged it since.
     pub unless_elsewhere: Option<Elsewhere>,
     /// Refuses the whole write if a report has joined that adds information to the recovery's own.
     pub unless_joined: bool,
@@ -249,7 +249,7 @@ pub struct Write {
     pub host_back: Option<HostId>,
     /// True if the subject of the recovery was seen running again: another report of it is a new failure.
     pub running_again: bool,
-    /// True if the recovery ends as dismissed: the report was a false alarm and nothing was done.
+    /// True if the recovery ends as dismissed: the report was a false alarm, and the recovery changed nothing.
     pub dismissed: bool,
     /// The host's power-off order to count. Refuses the whole write if there are too many orders.
     pub order: Option<FenceOrder>,
@@ -257,7 +257,7 @@ pub struct Write {
     pub move_order: Option<MoveOrder>,
     /// Refuses the whole write if one of these is frozen.
     pub unless_frozen: UnlessFrozen,
-    /// The freezes that end now because the situation has become worse.
+    /// The freezes that end now because the failure has spread.
     pub worse: Vec<i64>,
     /// Instances of a planned recovery that were added or changed.
     pub planned: Vec<PlannedWrite>,
@@ -265,7 +265,7 @@ pub struct Write {
     pub freeze: Option<FreezeOrder>,
     /// The rows of operators' actions that were processed.
     pub heard_actions: Vec<i64>,
-    /// True if no call that the journal lost can take effect any more: clears the rewind mark.
+    /// True to clear the rewind mark: calls lost from the journal can no longer take effect.
     pub rewind_over: bool,
 }
 
@@ -277,8 +277,8 @@ pub enum WriteOutcome {
     Written(OperatorState),
     /// Another engine has claimed the recovery: stop, and make no call.
     Lost,
-    /// The row is older than its owner's knowledge: a failover of the database has lost writes. Stop, and make no
-    /// call. If more than heartbeats were lost, the row is marked and released.
+    /// The row is older than the owner's last write: a failover of the database has lost writes. Stop, and make no
+    /// call. If it lost more than heartbeats, the row is marked and released.
     Rewound,
     /// Refused, without any write: these instances have an open move in another recovery.
     MovesTaken(Vec<ServerId>),
@@ -318,9 +318,9 @@ pub enum ReservationState {
     Held,
     /// Taken, and an instance has been requested on the host, so its row is not reserved any more.
     Consumed,
-    /// Done: an instance runs there, so it remains an ordinary host.
+    /// Done: an instance runs there, so the host remains an ordinary one.
     Used,
-    /// Done: reserved again.
+    /// Done: the host is reserved again.
     GivenBack,
 }
 
@@ -341,7 +341,8 @@ impl ReservationState {
     }
 }
 
-/// The new state of a reservation. An open one that is not stored yet is taken, or the whole write is refused.
+/// The new state of a reservation. If it is open and not stored yet, the host must be free, or the whole write is
+/// refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReservationWrite {
     pub host: HostId,

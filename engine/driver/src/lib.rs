@@ -1,5 +1,5 @@
-//! The driver of one recovery as a state machine without a clock, a network or a database. It gets events with their
-//! times, and returns the effects to perform. The engine runs it with tokio and the ports; the simulation in
+//! The driver of one recovery as a state machine without a clock, a network or a database. It handles events with
+//! their times, and returns the effects to perform. The engine runs it with tokio and the ports; the simulation in
 //! `tests/simulation` runs the same machine in virtual time.
 
 mod alarm;

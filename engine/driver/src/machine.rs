@@ -21,12 +21,12 @@ use crate::write::write_of;
 /// Interval of the owner's heartbeats.
 pub const BEAT: Duration = Duration::from_secs(1);
 
-/// Maximum difference between the database's clock and this machine's between two responses. Clocks drift less, and a
-/// false alarm costs only one claim.
-const CLOCKS_DIFFER: Duration = Duration::from_secs(2);
+/// Maximum difference between the database's clock and this machine's between two responses. Real clocks drift
+/// less; a false alarm costs only one claim.
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(2);
 
-/// Limit of decisions in a row after refused writes, which is more than any refusal needs.
-const ROUNDS: u8 = 4;
+/// Limit of consecutive decisions after refused writes. No refusal needs as many.
+const MAX_ROUNDS: u8 = 4;
 
 /// The response that the driver waits for.
 #[derive(Debug)]
@@ -56,8 +56,8 @@ pub struct Driver {
     state: Box<dyn Recovery>,
     phase: Phase,
     inbox: Vec<Observation>,
-    /// The recovery's elapsed time when it was claimed, and the time at which the claim was sent. Its elapsed time is
-    /// counted from there.
+    /// The recovery's elapsed time when it was claimed. With the time at which the claim was sent, it is the origin of
+    /// the elapsed time.
     claimed_elapsed: Elapsed,
     claimed_at: Duration,
     /// The time at which the last committed heartbeat was sent.
@@ -75,7 +75,7 @@ pub struct Driver {
 
 impl Driver {
     /// Creates the driver of a claimed recovery. The claim was sent at `sent` on the boot-time clock. The first event
-    /// contains the other known facts: the permits, and whether fencing is stopped.
+    /// contains the other facts, such as the permits.
     pub fn new(claimed: &ClaimedRecovery, state: Box<dyn Recovery>, sent: Duration) -> Self {
         Self {
             claim: claimed.claim(),
@@ -171,7 +171,7 @@ impl Driver {
         effects
     }
 
-    /// Puts everything observed so far into one decision and one transaction.
+    /// Decides on all observations so far, in one transaction.
     fn step(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let mut observations = std::mem::take(&mut self.inbox);
         if self
@@ -180,23 +180,23 @@ impl Driver {
             .is_some_and(|rewind| rewind.is_quiet(time.boot))
         {
             self.inbox = observations;
-            return self.stay_quiet(time, effects);
+            return self.keep_claim(time, effects);
         }
         if self.rewind.as_mut().is_some_and(Rewind::ends) {
-            // The claim is some time ago, so the data of the last heartbeat counts.
+            // The data of the last heartbeat is newer than that of the claim.
             self.news = OperatorChange::Nothing;
             observations.retain(|one| !matches!(one, Observation::Claimed(_)));
             let begins = [Observation::Rewound, Observation::Claimed(self.pulse.clone())];
             observations.splice(0..0, begins);
         }
         if std::mem::take(&mut self.news) != OperatorChange::Nothing {
-            // This comes first, because an operator's veto must apply to everything decided in this round.
+            // First, because an operator's veto must apply to everything decided in this round.
             observations.insert(0, Observation::Pulse(self.pulse.clone()));
         }
         if observations.is_empty() {
             observations = vec![Observation::Tick];
         }
-        self.decide(None, observations, ROUNDS, time, effects);
+        self.decide(None, observations, MAX_ROUNDS, time, effects);
     }
 
     /// Decides on the observations. `before` is the rest of an earlier decision of the same round whose write was
@@ -225,7 +225,7 @@ impl Driver {
             before.merge(record);
             record = before;
         }
-        // The audit precedes the commit, because the time for the disk must not make the intent too old.
+        // The audit precedes the commit, so that the disk's latency does not make the intent too old.
         let power: Vec<Command> = commands
             .iter()
             .filter(|command| matches!(command, Command::PowerOff { .. } | Command::PowerOn { .. }))
@@ -246,8 +246,8 @@ impl Driver {
         }
     }
 
-    /// Makes no call and no decision. Keeps the claim and records the reason.
-    fn stay_quiet(&mut self, time: Time, effects: &mut Vec<Effect>) {
+    /// Keeps the claim and records the reason, without a call or a decision.
+    fn keep_claim(&mut self, time: Time, effects: &mut Vec<Effect>) {
         let record = self.rewind.as_mut().map(Rewind::take_record).unwrap_or_default();
         let now = DecisionTime {
             elapsed: self.elapsed(time.boot),
@@ -258,7 +258,7 @@ impl Driver {
             commands: Vec::new(),
             unaudited: None,
             now,
-            left: ROUNDS,
+            left: MAX_ROUNDS,
         };
         self.journal(round, time, effects);
     }
@@ -346,7 +346,7 @@ impl Driver {
                 Observation::HostUnderRecovery
             }
             Some(WriteOutcome::InstancesUnderRecovery(servers)) => {
-                // The recovery does not end now.
+                // The recovery continues.
                 record.freeze = None;
                 record.life = None;
                 record.notification = None;
@@ -394,7 +394,7 @@ impl Driver {
         self.decide(Some(round.record), observations, round.left, time, effects);
     }
 
-    /// True if this machine was stopped together with its clocks since the last transaction.
+    /// Returns true if this machine and its clocks were stopped since the last transaction.
     ///
     /// In that case more time has passed by the database's clock than between the sending of that transaction and now.
     /// All known data is older than it seems, and another engine may have acted. So the recovery is claimed again, and
@@ -409,7 +409,7 @@ impl Driver {
     /// Returns the latest time that the database's clock can show now, unless this machine's clocks have stood still.
     fn latest(&self, time: Time) -> Option<Timestamp> {
         let (sent, shown) = self.clocks?;
-        Some(shown.plus(time.boot.saturating_sub(sent) + CLOCKS_DIFFER))
+        Some(shown.plus(time.boot.saturating_sub(sent) + MAX_CLOCK_DIFFERENCE))
     }
 
     /// Records that a heartbeat sent at `sent` is committed.
@@ -421,10 +421,10 @@ impl Driver {
 
     /// Performs a decision that is durable; its transaction was sent at `sent`.
     fn act(&mut self, round: Round, sent: Duration, time: Time, effects: &mut Vec<Effect>) {
-        self.tell_that_it_waits(&round.record, time, effects);
+        self.raise_alarm(&round.record, time, effects);
         if self.news == OperatorChange::Operator && round.commands.iter().any(Command::is_write) {
-            // The transaction shows that an operator has changed something since, possibly because the process was
-            // stopped for a while before the decision. The change applies to the calls that are about to be sent.
+            // An operator has changed something since the decision; the process may have been stopped in between. The
+            // change applies to the calls that are about to be sent.
             self.news = OperatorChange::Nothing;
             let mut observations = vec![Observation::Pulse(self.pulse.clone())];
             observations.extend(round.commands.into_iter().map(Observation::NotSent));
@@ -465,14 +465,14 @@ impl Driver {
         self.phase = Phase::Idle;
     }
 
-    /// Raises the alarm about a waiting recovery from time to time.
-    fn tell_that_it_waits(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
+    /// Raises the alarm about a waiting recovery if it is due.
+    fn raise_alarm(&mut self, record: &Record, time: Time, effects: &mut Vec<Effect>) {
         let state = &self.state;
         let held = state.is_held();
         let waits = held || state.is_guarded();
         let every = state.policy().guards.alarm_interval;
         if self.alarm.is_due(waits, held, every, time.boot) {
-            // The commit that puts the recovery on hold reports it already.
+            // The commit that puts the recovery on hold has reported it already.
             effects.push(Effect::Alarm {
                 again: held && !record.head,
             });

@@ -18,8 +18,8 @@ use tachi_domain::{HostId, ServerId, Wait, WaitsFor};
 
 pub use open::{Unusable, open};
 
-/// Maximum interval between two checks of a recovery that does not know when it is due. Half of the policy's tick
-/// applies if it is shorter.
+/// Maximum interval between two checks of a recovery without a due time. Half of the policy's tick applies if it is
+/// shorter.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// The part that each kind of recovery implements. Methods that only some kinds need have defaults.
@@ -47,18 +47,17 @@ pub trait Recovery: Debug + Send + Sync {
     /// Returns the blocker as of the last decision; `None` if there was no decision yet.
     fn wait(&self) -> Option<&Wait>;
 
-    /// Returns the reason for the wait if it is more specific than [`WaitsFor::sentence`].
+    /// Returns the reason of the wait if it is more specific than [`WaitsFor::sentence`].
     fn why(&self, _what: WaitsFor) -> Option<&str> {
         None
     }
 
-    /// Returns the time until the next decision if there is no observation before.
+    /// Returns the time until the next decision without an observation.
     fn next_look(&self, _now: DecisionTime) -> Duration {
         LOOK.min(self.policy().tick / 2).max(Duration::from_millis(5))
     }
 
-    /// Returns the recovery's demand for permits from the engine, and its observations of its evacuations since the
-    /// previous demand.
+    /// Returns the demand for permits from the engine, and the progress of evacuations since the previous demand.
     fn demand(&mut self) -> Option<(Demand, EvacuationProgress)> {
         None
     }
@@ -119,12 +118,12 @@ impl dyn Recovery + '_ {
         self.of_host().map(HostRecovery::is_proven_off)
     }
 
-    /// True if no joining report could add information to those of the recovery.
+    /// True if a joining report could add no information.
     pub fn has_heard_normal(&self) -> bool {
         self.of_host().is_none_or(HostRecovery::has_heard_normal)
     }
 
-    /// True if no joining report could add evidence to that of the recovery.
+    /// True if a joining report could add no evidence.
     pub fn has_heard_evidence(&self) -> bool {
         self.of_host().is_none_or(HostRecovery::came_with_evidence)
     }
@@ -163,8 +162,7 @@ impl dyn Recovery + '_ {
         self.why(what).unwrap_or(what.sentence())
     }
 
-    /// Returns two lists with names from the metrics: the reasons for the hold, and the guards for which the recovery
-    /// waits.
+    /// Returns two lists of metric labels: the reasons for the hold, and the guards for which the recovery waits.
     pub fn held_by(&self) -> (Vec<&'static str>, Vec<&'static str>) {
         let Some(wait) = self.wait() else {
             return (Vec::new(), Vec::new());
@@ -186,7 +184,7 @@ impl dyn Recovery + '_ {
         if what == WaitsFor::Approval && !wait.on.is_empty() {
             return (guards(), Vec::new());
         }
-        // A record of an older version may name no guard.
+        // A record of an older version may lack the guards.
         let word = if what == WaitsFor::Approval {
             "storm"
         } else {

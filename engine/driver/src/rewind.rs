@@ -1,8 +1,8 @@
 //! A claim of a recovery whose latest writes were lost by a failover of the database.
 //!
-//! Earlier owners may have made calls that the journal no longer knows. Until none of them can take effect, the new
-//! owner makes no call and no decision; it only keeps the claim. Then it reads the lists again. The mark stays in the
-//! row until then, so that the next owner waits, too, if this one dies.
+//! Earlier owners may have made calls that are no longer in the journal. Until these can no longer take effect, the new
+//! owner only keeps the claim, without a call or a decision. Then it reads the lists again. The mark stays in the row
+//! until then, so that the next owner also waits if this one dies.
 
 use std::time::Duration;
 
@@ -23,8 +23,8 @@ pub(crate) struct Rewind {
 }
 
 impl Rewind {
-    /// Starts the wait, counted from when the claim was sent. Another owner of the lost epoch may make calls for a
-    /// while longer.
+    /// Starts the wait, counted from when the claim was sent. It includes the time for which another owner of the lost
+    /// epoch may still make calls.
     pub(crate) fn new(life: Life, policy: &Policy, claim_sent: Duration) -> Self {
         Self {
             quiet_until: claim_sent.saturating_add(OWNER_TIMEOUT + policy.settle_time()),
@@ -39,7 +39,7 @@ impl Rewind {
         boot < self.quiet_until
     }
 
-    /// Returns the message for operators the first time, and later nothing.
+    /// Returns the message for operators the first time, and an empty record later.
     pub(crate) fn take_record(&mut self) -> Record {
         let mut record = Record::default();
         if std::mem::replace(&mut self.is_told, true) {
@@ -59,7 +59,7 @@ impl Rewind {
         record
     }
 
-    /// True the first time only: the recovery has to learn of the rewind.
+    /// True the first time only. The recovery has to observe the rewind once.
     pub(crate) fn ends(&mut self) -> bool {
         !std::mem::replace(&mut self.is_learnt, true)
     }

@@ -10,26 +10,26 @@ use crate::journal::{Claim, PeerClaim};
 /// Time without a new heartbeat after which an owner counts as dead, and another engine may claim its recovery.
 pub const OWNER_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// Interval between two reads of another engine's heartbeats. Silence is counted from when a heartbeat was first
-/// *read*, and is noticed at the next read. So an owner's death costs up to two intervals on top of [`OWNER_TIMEOUT`]; with
-/// intervals of one second the total was up to six seconds.
+/// Interval between two reads of another engine's heartbeats. The timeout starts when a heartbeat was first *read*, and
+/// its end is noticed at the next read. So the detection of a dead owner takes up to two intervals more than
+/// [`OWNER_TIMEOUT`].
 pub const CLAIM_POLL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Limit of claims per sweep. A claim is a transaction: if a host fails while thousands of reports are processed, the
-/// next sweep claims it, and not a sweep after all of them.
+/// Limit of claims per sweep. Each claim is a transaction: with thousands of reports, a host that fails meanwhile waits
+/// for the next sweep only, and not for the claims of all reports.
 const CLAIM_BATCH: usize = 64;
 
-/// Limit of recoveries of instances and processes that are starting at the same time. It bounds the memory that a flood
-/// of reports uses, and a higher limit would not make them finish sooner.
+/// Limit of concurrently starting recoveries of instances and processes. It bounds the memory for a flood of reports;
+/// with a higher limit they would not finish sooner.
 const MAX_RUNNING_SMALL: usize = 256;
 
-/// Time after which a recovery that is not done is considered waiting, and does not count against the limit.
+/// Time after which a recovery that is not done counts as waiting, and no longer against the limit.
 const SMALL_GRACE: Duration = Duration::from_secs(2);
 
-/// Time after which data about a recovery that is no longer listed is discarded.
-const KNOWN_FOR: Duration = Duration::from_mins(10);
+/// Time for which the version of a recovery is kept after it was last listed.
+const VERSION_LIFETIME: Duration = Duration::from_mins(10);
 
-/// The version of a recovery's row that an engine has once read or written. A later version is never lower.
+/// The version of a recovery's row that an engine has read or written. Versions never decrease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowVersion {
     /// The number of claims.
@@ -38,26 +38,26 @@ pub struct RowVersion {
     pub seq: u64,
 }
 
-/// The memory of when each heartbeat was first seen, by this engine's own clock.
+/// The time at which this engine first saw each heartbeat, by its own clock.
 #[derive(Debug, Default)]
 pub struct Sweeper {
     /// The latest known version of each recovery, and the time when it was read.
     known: BTreeMap<RecoveryId, (RowVersion, Duration)>,
     seen: BTreeMap<RecoveryId, (u64, u64, Duration)>,
     /// Claims of this engine that are uncertain, by epoch.
-    unsure: BTreeMap<RecoveryId, u64>,
+    uncertain_claims: BTreeMap<RecoveryId, u64>,
     /// Recoveries of instances and processes that this engine drives, and their start.
     begun: BTreeMap<RecoveryId, Duration>,
     /// True if hosts are left that the last sweep could have claimed.
     more_hosts: bool,
-    /// True if other recoveries are left.
+    /// True if other recoveries are left that it could have claimed.
     more: bool,
 }
 
 impl Sweeper {
     /// Records that this engine has to repeat its claim at `epoch`; there is no other owner to wait for.
     pub fn uncertain(&mut self, id: RecoveryId, epoch: u64) {
-        self.unsure.insert(id, epoch);
+        self.uncertain_claims.insert(id, epoch);
     }
 
     /// Records that a driver of this engine has ended with this claim.
@@ -85,7 +85,7 @@ impl Sweeper {
         ours: impl Fn(RecoveryId) -> bool,
     ) -> Vec<(PeerClaim, RowVersion)> {
         let mut rewound = Vec::new();
-        // Owners notice it by themselves.
+        // Owners detect it themselves.
         for view in views.iter().filter(|view| !ours(view.id)) {
             let shown = RowVersion {
                 epoch: view.epoch,
@@ -98,7 +98,7 @@ impl Sweeper {
             }
         }
         self.known
-            .retain(|_, (_, at)| now.saturating_sub(*at) < KNOWN_FOR);
+            .retain(|_, (_, at)| now.saturating_sub(*at) < VERSION_LIFETIME);
         rewound
     }
 
@@ -116,13 +116,13 @@ impl Sweeper {
         let mut watched = 0;
         for view in views.iter().filter(|view| !ours(view.id)) {
             watched += 1;
-            // Another engine may claim it first, and die at once, so it is watched from now on.
+            // Another engine may claim it first and die at once, so its heartbeats are watched from now on.
             let first = self.seen.entry(view.id).or_insert((view.epoch, view.beat, now));
-            if view.owner.is_none() || self.unsure.get(&view.id) == Some(&view.epoch) {
+            if view.owner.is_none() || self.uncertain_claims.get(&view.id) == Some(&view.epoch) {
                 free.push(view);
                 continue;
             }
-            self.unsure.remove(&view.id);
+            self.uncertain_claims.remove(&view.id);
             if (first.0, first.1) != (view.epoch, view.beat) {
                 *first = (view.epoch, view.beat, now);
             } else if now.saturating_sub(first.2) >= OWNER_TIMEOUT {
@@ -130,7 +130,7 @@ impl Sweeper {
             }
         }
         if self.seen.len() > watched {
-            // Some recoveries have been closed since, or belong to this engine now.
+            // Drops recoveries that were closed since, or that this engine owns now.
             let known: BTreeSet<RecoveryId> = views.iter().map(|view| view.id).collect();
             self.seen.retain(|id, _| known.contains(id) && !ours(*id));
         }
@@ -146,7 +146,7 @@ impl Sweeper {
         self.more_hosts = all_hosts > CLAIM_BATCH;
         self.more = claimed.len() < all_hosts + all_others;
         for view in &claimed {
-            self.unsure.remove(&view.id);
+            self.uncertain_claims.remove(&view.id);
             if !view.of_host {
                 self.begun.insert(view.id, now);
             }
@@ -159,15 +159,15 @@ impl Sweeper {
         !self.seen.is_empty()
     }
 
-    /// Records that the sweep has claimed nothing: the database failed, or other engines were faster each time. While
-    /// that lasts, the next sweep comes when it is due, and not at once.
+    /// Records that the sweep has claimed nothing: the database failed, or other engines were faster. The next sweep
+    /// then comes when it is due, and not at once.
     pub fn came_to_nothing(&mut self) {
         self.more_hosts = false;
         self.more = false;
     }
 
-    /// True if the next sweep may follow at once: there is more to claim, and capacity for it. A sweep reads all open
-    /// recoveries, so it has to be worth it: `CLAIM_BATCH` of them have to fit.
+    /// True if the next sweep may follow at once: there is more to claim, and capacity for a full `CLAIM_BATCH`. With
+    /// less capacity, a sweep is too expensive, because it reads all open recoveries.
     pub fn has_more(&self, now: Duration, ours: impl Fn(RecoveryId) -> bool) -> bool {
         let begins =
             |(id, since): &(&RecoveryId, &Duration)| ours(**id) && now.saturating_sub(**since) < SMALL_GRACE;
@@ -209,7 +209,7 @@ mod tests {
 
     /// Covers R33.
     #[test]
-    fn a_row_that_is_older_than_it_once_was_is_noticed_even_if_it_was_closed_meanwhile() {
+    fn a_row_older_than_its_known_version_is_detected_even_if_it_was_closed_meanwhile() {
         let mut sweeper = Sweeper::default();
         assert!(sweeper.rewound(&[at_seq(2, 7)], at(0), |_| false).is_empty());
         for older in [at_seq(2, 6), at_seq(1, 9)] {
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_recovery_nobody_owns_is_claimed_at_once() {
+    fn a_recovery_without_an_owner_is_claimed_at_once() {
         let mut sweeper = Sweeper::default();
         assert_eq!(
             sweeper.claimable(&[view(1, 0, 0, None)], at(0), |_| false).len(),
@@ -252,12 +252,12 @@ mod tests {
 
     /// Covers R2.
     #[test]
-    fn an_owner_is_taken_for_dead_only_after_four_seconds_of_the_same_beat() {
+    fn an_owner_counts_as_dead_only_after_four_seconds_of_the_same_heartbeat() {
         let mut sweeper = Sweeper::default();
         let silent = [view(1, 1, 7, Some("other"))];
         assert!(
             sweeper.claimable(&silent, at(1_000), |_| false).is_empty(),
-            "a fresh engine has seen nothing"
+            "a new engine has seen no heartbeat"
         );
         assert!(sweeper.claimable(&silent, at(4_999), |_| false).is_empty());
         assert_eq!(sweeper.claimable(&silent, at(5_000), |_| false).len(), 1);
@@ -279,17 +279,17 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_was_quicker_to_claim_is_watched_and_what_is_ours_is_not() {
+    fn a_recovery_that_another_engine_claimed_first_is_watched_and_our_own_is_not() {
         let mut sweeper = Sweeper::default();
         let free = [view(1, 0, 0, None)];
         assert_eq!(sweeper.claimable(&free, at(0), |_| false).len(), 1);
-        assert!(sweeper.is_watching(), "until it is known whose it is");
+        assert!(sweeper.is_watching(), "until its owner is known");
         assert!(sweeper.claimable(&free, at(250), |_| true).is_empty());
         assert!(!sweeper.is_watching());
     }
 
     #[test]
-    fn a_beat_or_a_new_epoch_starts_the_wait_anew() {
+    fn a_heartbeat_or_a_new_epoch_restarts_the_timeout() {
         let mut sweeper = Sweeper::default();
         assert!(
             sweeper
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_are_left_alone_and_an_unsure_one_is_claimed_without_waiting() {
+    fn our_own_are_skipped_and_an_uncertain_claim_is_repeated_at_once() {
         let mut sweeper = Sweeper::default();
         let own = [view(1, 3, 7, Some("me"))];
         assert!(sweeper.claimable(&own, at(0), |_| true).is_empty());
@@ -329,7 +329,7 @@ mod tests {
         sweeper.uncertain(own[0].id, 2);
         assert!(
             sweeper.claimable(&own, at(2), |_| false).is_empty(),
-            "somebody else has it by now"
+            "another engine owns it now"
         );
     }
 
@@ -370,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn no_more_than_some_are_begun_at_a_time_and_all_are_in_the_end() {
+    fn the_limit_of_starting_recoveries_holds_and_all_are_claimed_in_the_end() {
         let views = flood(3_000);
         let mut sweeper = Sweeper::default();
         let mut ours: BTreeSet<RecoveryId> = BTreeSet::new();
@@ -400,7 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn those_that_wait_for_something_keep_nobody_out() {
+    fn waiting_recoveries_do_not_count_against_the_limit() {
         let views = flood(1_000);
         let mut sweeper = Sweeper::default();
         let mut ours: BTreeSet<RecoveryId> = BTreeSet::new();
@@ -413,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn what_there_was_no_room_for_is_still_unsure() {
+    fn uncertain_claims_beyond_the_limit_stay_uncertain() {
         let mut views = flood(500);
         for view in &mut views {
             (view.epoch, view.owner) = (3, Some("me".to_owned()));
@@ -427,6 +427,6 @@ mod tests {
             claimed += sweeper.claimable(&views, at(turn), |_| false).len();
             views.drain(..CLAIM_BATCH.min(views.len()));
         }
-        assert_eq!(claimed, 500, "without waiting for their silence");
+        assert_eq!(claimed, 500, "without waiting for the timeout");
     }
 }

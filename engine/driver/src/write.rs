@@ -84,7 +84,7 @@ pub(crate) fn write_of(
         proven_off: if record.head { state.is_proven_off() } else { None },
         unless_host_recovery: record.unless_host_recovery.clone(),
         unless_elsewhere: record.unless_elsewhere.clone(),
-        // Reports that the recovery has already processed add nothing.
+        // A recovery that has processed such reports cannot gain from another one.
         unless_joined: record.unless_joined && !state.has_heard_normal(),
         unless_evidence: record.unless_joined && !state.has_heard_evidence(),
         latest: None,

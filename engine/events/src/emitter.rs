@@ -15,8 +15,8 @@ pub struct Emitter {
 }
 
 impl Emitter {
-    /// Creates an emitter for the machine `hostname`, which is part of the `publisher_id`. Without an outlet events
-    /// are dropped.
+    /// Creates an emitter for the machine `hostname`, which is part of the `publisher_id`. Without an outlet it drops
+    /// all events.
     pub fn new(hostname: impl Into<String>, outlets: Vec<Arc<dyn Outlet>>) -> Self {
         Self {
             outlets,
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_outlet_nobody_listens() {
+    fn without_an_outlet_no_event_is_wanted() {
         let emitter = Emitter::new("here", Vec::new());
         assert!(!emitter.wanted());
         emitter.emit(event());

@@ -2,8 +2,8 @@
 //! envelopes, and our own (`docs/reference/events.md` lists them all).
 //!
 //! An [`Emitter`] is the engine's and the API's port. It renders an event and passes it to each [`Outlet`] without
-//! blocking, so that no recovery ever waits for it. The outlet to a broker has its own bounded buffer, which drops the
-//! oldest messages when full, behind [`Carrier`], which the binary provides.
+//! blocking, so that no recovery ever waits for it. The outlet to a broker sends through a [`Carrier`], which the binary
+//! provides: a bounded buffer that drops the oldest messages when it is full.
 
 mod context;
 mod emitter;

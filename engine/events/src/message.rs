@@ -1,4 +1,4 @@
-//! A message in the form that oslo.messaging's listeners read.
+//! A message in the format of oslo.messaging's notifications.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::event::{Event, Priority};
@@ -61,7 +61,7 @@ impl Message {
         })
     }
 
-    /// Returns the bytes for a broker. Each sending has a unique id, by which listeners recognise a duplicate.
+    /// Returns the bytes for a broker. Each call creates a unique id, by which listeners recognise a duplicate.
     pub fn body(&self, format: Format) -> Vec<u8> {
         let mut inner = self.to_json();
         if let Value::Object(fields) = &mut inner {

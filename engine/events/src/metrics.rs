@@ -11,7 +11,10 @@ static DESCRIBED: Once = Once::new();
 
 pub(crate) fn count(driver: &'static str, is_queued: bool) {
     DESCRIBED.call_once(|| {
-        describe_counter!(EVENTS, "Events by driver; dropped: an older one had to go for it");
+        describe_counter!(
+            EVENTS,
+            "Events by driver and result; `dropped` means that an older event was dropped for it"
+        );
     });
     let result = if is_queued { "kept" } else { "dropped" };
     counter!(EVENTS, "driver" => driver, "result" => result).increment(1);

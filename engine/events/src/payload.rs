@@ -1,7 +1,7 @@
 //! Payloads: versioned objects in the form of oslo.versionedobjects.
 //!
-//! Masakari's have its namespace, names and versions. Ours have the same form and the namespace `tachi`, so that a
-//! future payload of Masakari is never mistaken for one of ours.
+//! Payloads of Masakari's events have its namespace, names and versions. Ours have the namespace `tachi`, so that they
+//! never collide with a future payload of Masakari.
 
 use serde_json::{Map, Value, json};
 use tachi_domain::entity::Segment;
@@ -17,21 +17,21 @@ use tachi_domain::recovery::shown_status;
 
 use crate::time;
 
-const THEIRS: &str = "masakari";
-const OURS: &str = "tachi";
+const MASAKARI: &str = "masakari";
+const TACHI: &str = "tachi";
 
 /// Returns the payload of `event`.
 pub(crate) fn of(event: &Event) -> Value {
     let (namespace, name, version, mut data) = match &event.subject {
-        Subject::Segment(_, known) => (THEIRS, "SegmentApiPayload", "1.1", segment(known)),
-        Subject::Host(_, known) => (THEIRS, "HostApiPayload", "1.0", host(known)),
-        Subject::Notification(_, known) => (THEIRS, "NotificationApiPayload", "1.0", notification(known)),
-        Subject::Vmove(summary) => (OURS, "VMovePayload", "1.0", vmove(summary)),
-        Subject::Recovery(_, summary) => (OURS, "RecoveryPayload", "1.0", recovery(summary)),
-        Subject::Freeze(_, one) => (OURS, "FreezePayload", "1.0", freeze(one)),
+        Subject::Segment(_, known) => (MASAKARI, "SegmentApiPayload", "1.1", segment(known)),
+        Subject::Host(_, known) => (MASAKARI, "HostApiPayload", "1.0", host(known)),
+        Subject::Notification(_, known) => (MASAKARI, "NotificationApiPayload", "1.0", notification(known)),
+        Subject::Vmove(summary) => (TACHI, "VMovePayload", "1.0", vmove(summary)),
+        Subject::Recovery(_, summary) => (TACHI, "RecoveryPayload", "1.0", recovery(summary)),
+        Subject::Freeze(_, one) => (TACHI, "FreezePayload", "1.0", freeze(one)),
     };
     if event.begins_making() {
-        // The start of a creation has no ids, even if the object has been created meanwhile.
+        // The start event of a creation has no ids, even if the object has been created meanwhile.
         for id in ["id", "uuid", "notification_uuid"] {
             data.shift_remove(id);
         }
@@ -121,7 +121,7 @@ fn nested(segment: &Segment) -> Value {
         "deleted_at": null,
         "deleted": false,
     });
-    object(THEIRS, "FailoverSegment", "1.1", data)
+    object(MASAKARI, "FailoverSegment", "1.1", data)
 }
 
 fn notification(known: &ShownNotification) -> Map<String, Value> {
@@ -163,7 +163,7 @@ fn vmove(vmove: &VmoveTold) -> Map<String, Value> {
 }
 
 fn recovery(recovery: &RecoveryTold) -> Map<String, Value> {
-    // Every status is present, so that a reader need not guess at the meaning of a missing one.
+    // Includes statuses without moves, so that a missing one is never ambiguous.
     let moves: Map<String, Value> = VmoveStatus::ALL
         .iter()
         .map(|status| {
@@ -204,5 +204,5 @@ fn fault(trouble: &FailureCause) -> Value {
         "exception_message": trouble.message,
         "traceback": trouble.trace,
     });
-    object(THEIRS, "ExceptionPayload", "1.0", data)
+    object(MASAKARI, "ExceptionPayload", "1.0", data)
 }

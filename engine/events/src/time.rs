@@ -18,7 +18,7 @@ pub(crate) fn of_context(at: Timestamp) -> String {
     format(at, "%Y-%m-%dT%H:%M:%S%.6f")
 }
 
-/// Formats a time. A time outside of the calendar is shown as 1970.
+/// Formats a time. A time outside the calendar's range becomes 1970.
 fn format(at: Timestamp, pattern: &str) -> String {
     DateTime::from_timestamp_micros(at.micros())
         .unwrap_or_default()
@@ -39,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn no_time_is_too_strange() {
+    fn a_time_out_of_range_does_not_panic() {
         for micros in [i64::MIN, i64::MAX, -1, 0] {
             assert!(in_payload(Timestamp::from_micros(micros)).ends_with('Z'));
         }

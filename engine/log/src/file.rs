@@ -25,7 +25,7 @@ impl LogFile {
         })
     }
 
-    /// Opens the file that has this name now. If that fails, everything still goes to the previous file.
+    /// Opens the file that has this name now. If that fails, lines still go to the previous file.
     ///
     /// # Errors
     ///
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_cannot_be_opened_anew_leaves_the_old() {
+    fn a_failed_reopen_keeps_the_old_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep").join("log");
         std::fs::create_dir(path.parent().unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! The log of a service: the targets of its lines (a file, standard error, the journal, syslog), their form, and the
-//! log level.
+//! The log of a service: its targets (a file, standard error, the journal, syslog), the form of its lines, and its
+//! level.
 //!
 //! Options, forms and fields are those of oslo.log, so that operators and their tools can treat our log like that of
 //! every other OpenStack service: kolla's fluentd parses the lines ([`Form::Oslo`]), `journalctl -p warning` shows

@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::event::{MESSAGE, Values};
 
-/// The fields that are shown in brackets or below `context`.
+/// The fields shown in brackets, or below `context` in JSON.
 const CONTEXT: [&str; 4] = ["global_request_id", "request_id", "user_id", "project_id"];
 
 /// Forms of oslo.log.
@@ -61,7 +61,7 @@ where
 /// Formats `LEVEL logger [context] message`.
 fn line(event: &Event<'_>, values: &Values) -> String {
     let context = match values.text("request_id") {
-        // The order is: user, project, domain, system scope, the user's domain, the project's domain.
+        // Order: user, project, domain, system scope, the user's domain, the project's domain.
         Some(request) => {
             let global = values
                 .text("global_request_id")
@@ -110,7 +110,7 @@ fn level(event: &Event<'_>) -> &'static str {
     }
 }
 
-/// Returns Python's number of the level; TRACE is oslo.log's own.
+/// Returns Python's number of the level. TRACE is a level of oslo.log alone.
 const fn number(level: Level) -> u8 {
     match level {
         Level::ERROR => 40,
@@ -121,7 +121,7 @@ const fn number(level: Level) -> u8 {
     }
 }
 
-static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+static STARTED_AT: LazyLock<Instant> = LazyLock::new(Instant::now);
 static HOST: LazyLock<String> = LazyLock::new(|| {
     std::fs::read_to_string("/proc/sys/kernel/hostname")
         .map_or_else(|_| String::new(), |name| name.trim().to_owned())
@@ -158,7 +158,7 @@ fn object(event: &Event<'_>, values: &Values, now: DateTime<Local>) -> Value {
         "funcname": null,
         "created": seconds(&now),
         "msecs": now.timestamp_subsec_millis(),
-        "relative_created": BEGAN.elapsed().as_secs_f64() * 1_000.0,
+        "relative_created": STARTED_AT.elapsed().as_secs_f64() * 1_000.0,
         "thread": null,
         "thread_name": thread.name(),
         "process_name": "MainProcess",

@@ -20,7 +20,7 @@ pub enum Form {
 /// The logging options of `[DEFAULT]`, such as `debug` and `log_file`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LogSettings {
-    /// True to log everything of our own crates.
+    /// True to log all messages of our own crates.
     pub debug: bool,
     form: Option<Form>,
     file: Option<PathBuf>,
@@ -37,27 +37,27 @@ impl LogSettings {
         let debug = r
             .bool(G, "debug")
             .default(false)
-            .help("logs everything of our own; SIGHUP reads it again")
+            .help("logs all messages of Tachi; SIGHUP reloads it")
             .get();
         let use_json = r
             .bool(G, "use_json")
             .default(false)
-            .help("logs a JSON object a line, as oslo.log does")
+            .help("logs one JSON object per line, as oslo.log does")
             .get();
         let form = r
             .choice(G, "log_form", &["text", "oslo"])
-            .help("form of a line: `text` for people, or `oslo` as oslo.log writes it. Unset, `oslo` where the program was started by a name of Masakari's")
+            .help("form of a line: `text` for people, or `oslo` as oslo.log writes it. Unset: `oslo` if the program was started by one of Masakari's names, else `text`")
             .optional();
         let file = r
             .string(G, "log_file")
             .unit("path")
-            .help("file of the log, below `log_dir` if that is set")
+            .help("log file, in `log_dir` if that is set")
             .optional()
             .map(PathBuf::from);
         let folder = r
             .string(G, "log_dir")
             .unit("path")
-            .help("folder of the log, where the file is named after the program")
+            .help("folder of the log file, which is named after the program")
             .optional()
             .map(PathBuf::from);
         let journal = r
@@ -77,7 +77,7 @@ impl LogSettings {
                 |text| {
                     Facility::named(text).ok_or_else(|| {
                         Refusal::new(
-                            "is no facility of syslog",
+                            "is not a syslog facility",
                             "write LOG_USER, LOG_DAEMON or LOG_LOCAL0 to LOG_LOCAL7",
                         )
                     })
@@ -86,12 +86,12 @@ impl LogSettings {
             )
             .default(Facility::default())
             .unit("facility")
-            .help("facility of what goes to syslog")
+            .help("syslog facility")
             .get();
         let stderr = r
             .bool(G, "use_stderr")
             .default(false)
-            .help("logs to standard error also if there is another place; without any other place it always does")
+            .help("logs to standard error in addition to other targets; always on without another target")
             .get();
         let form = match (use_json, form) {
             (true, _) => Some(Form::Json),

@@ -22,7 +22,7 @@ use crate::syslog::Syslog;
 pub struct Program<'p> {
     /// The name of the log file and in the journal.
     pub name: &'p str,
-    /// The form of its lines unless the options name one.
+    /// The form of its lines if the options set none.
     pub form: Form,
     pub levels: Levels,
 }
@@ -53,7 +53,7 @@ static RUNNING: OnceLock<ReloadState> = OnceLock::new();
 
 type Sink<S> = Box<dyn Layer<S> + Send + Sync>;
 
-/// Starts the log. A second call changes nothing.
+/// Starts the log. A second call has no effect.
 ///
 /// # Errors
 ///
@@ -96,7 +96,7 @@ pub fn start(settings: &LogSettings, program: Program<'_>) -> io::Result<()> {
             Err(error) => missing.push(("use_syslog", error)),
         }
     }
-    // A container has neither the journal nor syslog, and its log is standard error.
+    // A container has neither the journal nor syslog; its log is standard error.
     if settings.has_stderr() || !missing.is_empty() {
         // Colours are for terminals, not for files.
         let colours = sinks.is_empty() && io::stderr().is_terminal();
@@ -145,14 +145,14 @@ pub fn reopen() {
     if let Some(file) = RUNNING.get().and_then(|running| running.file.as_ref())
         && let Err(error) = file.reopen()
     {
-        tracing::error!(%error, "failed to reopen the log on SIGHUP; still writing to the old file");
+        tracing::error!(%error, "failed to reopen the log file; still writing to the old one");
     }
 }
 
 /// Handles SIGHUP: sets the log level according to `verbose`.
 pub fn set_level(verbose: bool) {
     let Some(running) = RUNNING.get() else { return };
-    // A `RUST_LOG` in the environment was set at the start and still takes precedence.
+    // A `RUST_LOG` in the environment takes precedence, as at the start.
     if EnvFilter::try_from_default_env().is_ok() {
         return;
     }

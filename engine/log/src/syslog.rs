@@ -1,4 +1,4 @@
-//! `use_syslog`: one datagram a line to the system's log.
+//! `use_syslog`: sends each line to the system's log as one datagram.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -63,13 +63,13 @@ impl Syslog {
     ///
     /// # Errors
     ///
-    /// No process listens.
+    /// No process listens on the socket.
     pub(crate) fn open(facility: Facility, program: &str) -> io::Result<Self> {
         let socket = UnixDatagram::unbound()?;
         // This only checks that something listens. The socket itself stays unconnected, so that a restart of the
         // system's log breaks nothing.
         UnixDatagram::unbound()?.connect(SOCKET)?;
-        // A hanging system log must not block a recovery: a line that it does not take at once is lost.
+        // A hanging system log must not block a recovery: a line that it does not accept at once is lost.
         socket.set_nonblocking(true)?;
         Ok(Self {
             socket: Arc::new(socket),
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_facility_is_known_by_oslos_names() {
+    fn facilities_have_the_names_of_oslo_log() {
         for (text, number, shown) in [
             ("LOG_USER", 1, "LOG_USER"),
             ("daemon", 3, "LOG_DAEMON"),

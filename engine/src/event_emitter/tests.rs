@@ -13,7 +13,7 @@ use crate::ports::journal::{HostWrite, StepKind};
 
 const NOON: Timestamp = Timestamp::from_micros(1_795_176_000_000_000);
 
-/// Keeps what it is told.
+/// Stores the events.
 #[derive(Default)]
 struct Ear(Mutex<Vec<Event>>);
 
@@ -104,7 +104,7 @@ fn failed_step(text: &str) -> StepWrite {
 }
 
 #[test]
-fn nothing_is_gathered_when_nobody_listens() {
+fn no_data_is_gathered_without_a_listener() {
     let events: Arc<dyn Events> = Arc::new(NoEvents);
     assert!(EventEmitter::new(&events, "engine:1", &claimed(RecoveryKind::Host), None).is_none());
 }
@@ -230,7 +230,7 @@ fn a_trace_has_a_bound() {
         };
         teller.committed(&write, None, NOON);
     }
-    assert_eq!(teller.trace().lines().count(), TRACE);
+    assert_eq!(teller.trace().lines().count(), MAX_TRACE_LINES);
     assert!(teller.trace().ends_with(": 999"));
 }
 
@@ -259,7 +259,7 @@ fn an_end_without_a_start_publishes_both() {
 }
 
 #[test]
-fn a_held_recovery_is_told_of_once_for_each_reason() {
+fn a_hold_is_published_once_for_each_reason() {
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
     teller.committed(&head(), None, NOON);
@@ -306,7 +306,7 @@ fn a_false_alarm_is_no_error_in_our_own_event() {
 }
 
 #[test]
-fn another_engine_goes_on_without_telling_the_beginning_again() {
+fn another_engine_continues_without_publishing_the_start_again() {
     let ear = Arc::<Ear>::default();
     let first = claimed(RecoveryKind::Host);
     let state = open(&first, &Policy::default()).unwrap();
@@ -322,7 +322,7 @@ fn another_engine_goes_on_without_telling_the_beginning_again() {
 }
 
 #[test]
-fn the_end_of_watching_is_told() {
+fn the_end_of_watching_is_published() {
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
     teller.committed(&head(), None, NOON);
@@ -341,7 +341,7 @@ fn the_end_of_watching_is_told() {
 }
 
 #[test]
-fn everything_told_of_a_recovery_bears_its_id() {
+fn every_event_of_a_recovery_has_its_id() {
     let ear = Arc::<Ear>::default();
     let mut teller = teller(&ear, &claimed(RecoveryKind::Host));
     teller.committed(&ended(NotificationStatus::Failed, "no"), None, NOON);

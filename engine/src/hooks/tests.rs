@@ -76,7 +76,7 @@ fn call() -> HookCall {
 }
 
 #[test]
-fn a_hook_is_told_all_that_is_known_in_a_document_with_a_version() {
+fn a_hook_gets_a_versioned_document() {
     let run = told().run(&call());
     let document: Value = serde_json::from_str(&run.document).unwrap();
     let expected = json!({

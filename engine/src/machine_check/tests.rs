@@ -8,16 +8,16 @@ use super::*;
 use crate::ports::JournalError;
 use crate::ports::machines::{MachineLine, NewMachine};
 
-/// A device that names whatever machine it is told to, and a list of what is expected.
+/// A device that reports a configurable machine, and the list of expected machines.
 #[derive(Default)]
 struct World {
     named: Mutex<Option<MachineId>>,
     expected: Mutex<KnownMachine>,
-    /// What was noted to answer; an empty text for no word at all.
+    /// The recorded machine; empty for none.
     noted: Mutex<Vec<Option<String>>>,
     calls: Mutex<Vec<&'static str>>,
     away: Mutex<bool>,
-    /// Seconds that the process is stopped for while the device names its machine.
+    /// The seconds for which the process is stopped during the device's answer.
     stopped: AtomicU64,
     now: AtomicU64,
     hangs: Mutex<bool>,
@@ -148,7 +148,7 @@ async fn refused(fencer: &MachineCheckedFencer, target: &Target) -> (Fault, Faul
 
 /// Covers T9, R17.
 #[tokio::test]
-async fn another_machine_is_neither_believed_nor_switched_until_an_operator_confirms_it() {
+async fn another_machine_is_refused_until_an_operator_confirms_it() {
     let (world, fencer, target) = begin();
     world.expects("guid=a");
     for answers in [Some("guid=b"), None] {
@@ -203,7 +203,7 @@ async fn devices_without_identity_work_and_nothing_is_recorded_during_a_recovery
 
 /// Covers T9.
 #[tokio::test(start_paused = true)]
-async fn without_a_comparison_there_is_no_order_and_no_proof() {
+async fn without_a_machine_check_there_is_no_order_and_no_proof() {
     let (world, fencer, target) = begin();
     world.answers(Some("guid=a"));
     *world.away.lock().unwrap() = true;
@@ -218,7 +218,9 @@ async fn without_a_comparison_there_is_no_order_and_no_proof() {
     }
     *world.away.lock().unwrap() = false;
     // Who was stopped while the device answered does not order any more.
-    world.stopped.store(NAMING.as_secs() + 1, Ordering::SeqCst);
+    world
+        .stopped
+        .store(MACHINE_CHECK_TIMEOUT.as_secs() + 1, Ordering::SeqCst);
     let off = fencer.power_off("c1", &target, "test").await.unwrap_err().fault;
     assert_eq!(
         (off.class, off.maybe_done),

@@ -3,13 +3,13 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-/// The subject of an audit entry.
+/// The kind of an audit entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditAction {
     /// A command that cuts a host's power.
     PowerOff,
-    /// A command that gives a host its power back.
+    /// A command that switches a host's power on.
     PowerOn,
     /// An operator confirms which machine a power controller switches.
     ConfirmMachine,
@@ -35,7 +35,7 @@ pub enum AuditAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AuditPhase {
-    /// The action is about to start: on disk before the first byte of the command.
+    /// The action is about to start. On disk before the first byte of the command.
     Intent,
     /// The action has ended, with or without success.
     Outcome,
@@ -49,7 +49,7 @@ pub enum AuditResult {
     Ok,
     /// The action failed, but another attempt may succeed.
     Transient,
-    /// The action failed, and no other attempt will succeed.
+    /// The action failed, and another attempt would fail too.
     Permanent,
 }
 
@@ -59,7 +59,7 @@ pub enum AuditResult {
 pub struct AuditEntry {
     /// A power command, a proof or an operator's action.
     pub action: AuditAction,
-    /// The phase: before the action or after it.
+    /// The phase of the action.
     pub phase: AuditPhase,
     /// The host in question, by its name in Nova.
     pub host: String,
@@ -153,23 +153,23 @@ pub struct AuditError {
 #[async_trait]
 pub trait AuditSink: Send + Sync {
     /// Writes one entry and returns once it is on the disk. The sender of a power command writes its intent first, and
-    /// does not send the command if that fails. A log that the operator has declared dispensable never fails here: it
-    /// warns.
+    /// does not send the command if that fails. With `audit_required` false, it only logs a warning
+    /// and never fails.
     ///
-    /// The engine does this for the commands of recoveries, so fencers do not. Code that switches a host outside a
-    /// recovery must write the entry itself.
+    /// The engine writes the entries of recoveries, not the fencers. Code that switches a host outside a recovery must
+    /// write the entry itself.
     ///
     /// # Errors
     ///
-    /// The entry is not known to be on the disk.
+    /// The entry is not confirmed on the disk.
     ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the entry may or may not be written.
     async fn write(&self, entry: AuditEntry) -> Result<(), AuditError>;
 
-    /// Queues one entry after those given earlier, without waiting: for outcomes, which the journal holds too. A
-    /// failure is logged.
+    /// Queues one entry after earlier ones, without waiting: for outcomes, which the journal contains too. Logs a
+    /// failure.
     fn note(&self, entry: AuditEntry);
 }
 

@@ -23,9 +23,9 @@ pub struct CallError {
 
 /// A service's request to slow down: the `source` of a [`CallError`] for a 429, a 413, or a 503 with a retry time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the service asks for patience")]
+#[error("the service requests a pause")]
 pub struct Pushback {
-    /// The requested delay, if the service named one.
+    /// The requested delay, if any.
     pub retry_after: Option<std::time::Duration>,
 }
 
@@ -88,12 +88,12 @@ pub struct Contents {
     pub servers: Vec<Server>,
 }
 
-// Every call to Nova has a total deadline of its own and follows every page.
+// Every call to Nova has a total deadline and reads every page.
 
 /// Queries about Nova as a whole, independent of any failure.
 #[async_trait]
 pub trait CloudLists: Send + Sync {
-    /// Makes sure that the next call needs nothing before its first byte, such as a new token.
+    /// Prepares the session, such as its token, so that the next call is sent at once.
     ///
     /// # Errors
     ///
@@ -140,17 +140,17 @@ pub trait Compute: Send + Sync {
     /// The same errors as [`Compute::service`]. Never returns part of the list.
     async fn servers_on(&self, host: &str) -> Result<Vec<Server>, CallError>;
 
-    /// Returns the host's migrations and servers, read between two reads of its service record. A cell that goes away
-    /// takes the record with it, so servers missing from the lists need no query of their own. `shown`: the record was
-    /// seen just now, and is not read before the lists.
+    /// Returns the host's migrations and servers, read between two reads of its service record. If the cell goes down,
+    /// the record is missing too, so servers that are missing from the lists need no separate query. `shown` is true
+    /// if the record was read just now, and need not be read before the lists.
     ///
     /// # Errors
     ///
     /// The same errors as [`Compute::service`]. Never returns part of a list.
     async fn contents(&self, host: &str, shown: bool) -> Result<Contents, CallError>;
 
-    /// Returns only the ids of those servers, which is far less work for Nova. `host` is compared as Nova's database
-    /// compares, so a host whose name differs only in case may be included.
+    /// Returns only the ids of those servers, with far less work for Nova. Nova's database compares `host`, so the result
+    /// may include a host whose name differs only in case.
     ///
     /// # Errors
     ///
@@ -190,33 +190,33 @@ pub trait Compute: Send + Sync {
         since: Option<Timestamp>,
     ) -> Result<Vec<Migration>, CallError>;
 
-    /// Returns all live migrations of a server, and the progress in percent of the one under way.
+    /// Returns all live migrations of a server, and the progress in percent of the running one.
     ///
     /// # Errors
     ///
-    /// Anything that kept the answer from being complete.
+    /// The answer is missing or incomplete.
     async fn live_migrations(&self, id: ServerId) -> Result<(Vec<Migration>, Option<u8>), CallError>;
 }
 
 /// Calls that recoveries and plans make about one instance.
 #[async_trait]
 pub trait ServerCalls: Send + Sync {
-    /// Asks Nova to rebuild the server elsewhere, on `target` if given. Asynchronous, and *not* idempotent.
+    /// Requests a rebuild of the server on `target`, or on a host of the scheduler's choice. Asynchronous, and *not* idempotent.
     ///
     /// # Errors
     ///
-    /// 4xx as Nova gives it; `maybe_done` after a time-out or 5xx.
+    /// 4xx as Nova returns it; `maybe_done` after a time-out or 5xx.
     async fn evacuate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
 
     /// `os-migrateLive`; `target` is the service host, `None` leaves it to the scheduler, which checks a named one too.
     ///
     /// # Errors
     ///
-    /// Anything that kept it from being accepted, or from being known to be.
+    /// Nova did not accept the request, or its answer is unknown.
     async fn live_migrate(&self, id: ServerId, target: Option<&str>) -> Result<(), CallError>;
 
     /// Moves a stopped server to another host of the scheduler's choice: `migrate`. Asynchronous; Nova refuses a second one
-    /// while the first is under way or awaits its confirmation.
+    /// while the first is running or awaits its confirmation.
     ///
     /// # Errors
     ///
@@ -234,7 +234,7 @@ pub trait ServerCalls: Send + Sync {
     ///
     /// # Errors
     ///
-    /// Anything that kept it from being accepted; Nova aborts none that is about to end.
+    /// Nova did not accept the request. It refuses to abort a migration that is about to end.
     async fn abort_migration(&self, id: ServerId, migration: MigrationId) -> Result<(), CallError>;
 
     /// Locks a server with a reason. Idempotent.
@@ -287,7 +287,7 @@ pub trait ServerCalls: Send + Sync {
     async fn suspend(&self, id: ServerId) -> Result<(), CallError>;
 }
 
-/// Host aggregates, and the free capacity of a host that may take instances.
+/// Host aggregates, and the free capacity of destinations.
 #[async_trait]
 pub trait Aggregates: Send + Sync {
     /// Returns every host aggregate.
@@ -301,14 +301,14 @@ pub trait Aggregates: Send + Sync {
     ///
     /// # Errors
     ///
-    /// 409 if the host is already in it, or if that would change its availability zone; 404 if there is no such host.
+    /// 409 if the host is a member already, or would change its availability zone; 404 if there is no such host.
     async fn add_to_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
 
     /// Removes a host from an aggregate.
     ///
     /// # Errors
     ///
-    /// 404 if it is not in it, or there is no such aggregate.
+    /// 404 if the host is not a member, or the aggregate does not exist.
     async fn remove_from_aggregate(&self, aggregate: u64, host: &str) -> Result<(), CallError>;
 
     /// Returns the free capacity of the host by Placement; `None` if Placement does not know the host, or the host has

@@ -1,5 +1,5 @@
-//! The registry of engines, and the backlog of work: for people and for metrics. No decision depends on it; claims
-//! decide which engine may work on a recovery.
+//! The registry of engines, and the backlog of work, for people and metrics. No decision depends on it: claims decide
+//! which engine may work on a recovery.
 
 use std::collections::BTreeMap;
 
@@ -12,12 +12,12 @@ use super::JournalError;
 /// The heartbeat of an engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngineSignature {
-    /// The name under which it claims.
+    /// The name in its claims.
     pub name: String,
     pub version: String,
     /// The start time, by its own wall clock.
     pub started_at: Timestamp,
-    /// The state of its parts, such as `broker`, in a few words each.
+    /// The state of its parts, such as `broker`.
     pub facts: BTreeMap<String, String>,
 }
 
@@ -53,7 +53,7 @@ pub trait EngineRegistry: Send + Sync {
     /// The database failed.
     async fn heartbeat(&self, signature: &EngineSignature) -> Result<(), JournalError>;
 
-    /// Removes an engine that ends from the registry.
+    /// Removes an engine from the registry, at its shutdown.
     ///
     /// # Errors
     ///

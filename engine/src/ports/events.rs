@@ -4,11 +4,10 @@ use tachi_domain::event::Event;
 
 /// A receiver of events. Nothing depends on events, so no caller waits for them.
 pub trait Events: Send + Sync {
-    /// True if a listener exists; otherwise the data of events need not be gathered.
+    /// True if a listener exists. Without one, callers need not gather the data of events.
     fn wanted(&self) -> bool;
 
-    /// Takes `event` and returns at once: no IO, no waiting, no failure. When more come than can be sent, the oldest
-    /// are dropped.
+    /// Queues `event`, without IO, waiting or failure. A full queue drops its oldest events.
     fn emit(&self, event: Event);
 }
 

@@ -1,4 +1,4 @@
-//! The facts that one engine at a time observes of the cloud, stored for all readers.
+//! Facts about the cloud, which one engine at a time observes and stores for all readers.
 
 use async_trait::async_trait;
 use tachi_domain::Timestamp;
@@ -25,7 +25,7 @@ pub struct Round {
     pub forget: Vec<(&'static str, String)>,
 }
 
-/// A store of facts. A writer needs the turn: a number that rises with each round, so that of two concurrent writers
+/// A store of facts. A writer needs the current turn, a number that each round increments: of two concurrent writers
 /// only one succeeds.
 #[async_trait]
 pub trait FactStore: Send + Sync {
@@ -36,18 +36,19 @@ pub trait FactStore: Send + Sync {
     /// The database failed.
     async fn take_round(&self) -> Result<u64, JournalError>;
 
-    /// Writes a round if the turn is still `turn`, and raises it by one; `false` if another engine has raised it.
+    /// Writes a round and increments the turn, if it is still `turn`. Returns `false` if another engine has incremented
+    /// it.
     ///
     /// # Errors
     ///
-    /// The database failed; the round may have been written all the same.
+    /// The database failed; the round may have been written anyway.
     async fn write_facts(&self, turn: u64, round: &Round) -> Result<bool, JournalError>;
 
-    /// Writes facts that no engine writes, such as what a command has tested; no turn is needed for them.
+    /// Writes facts that only commands write, such as device tests. They need no turn.
     ///
     /// # Errors
     ///
-    /// The database failed; the facts may have been written all the same.
+    /// The database failed; the facts may have been written anyway.
     async fn put_facts(&self, facts: &[Fact]) -> Result<(), JournalError>;
 
     /// Returns all facts, or those of one kind.

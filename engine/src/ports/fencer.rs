@@ -18,10 +18,8 @@ pub enum DeviceOperation {
     Switch,
 }
 
-/// A permit for one call: a slot among the calls a device accepts at a time. Dropping it releases the slot.
-pub struct DevicePermit(
-    #[expect(dead_code, reason = "what counts is when it is dropped")] Option<Box<dyn Send>>,
-);
+/// A permit for one call: one of the device's slots for concurrent calls. Dropping it releases the slot.
+pub struct DevicePermit(#[expect(dead_code, reason = "only the drop has an effect")] Option<Box<dyn Send>>);
 
 impl DevicePermit {
     /// Returns the permit of a device without a limit.
@@ -49,17 +47,17 @@ pub trait Fencer: Send + Sync {
     /// none.
     fn levels(&self, host: &str) -> Vec<Level>;
 
-    /// Waits until a call may be made. A waiting call has not been sent: it costs the device none of its time, and an
-    /// intent that expires meanwhile is written again.
+    /// Waits until a call may be made. A waiting call is not sent yet, so an intent that expires meanwhile can be written
+    /// again.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future gives up its place in the queue and nothing else.
+    /// Dropping the future only releases its place in the queue.
     async fn permit(&self, _host: &str, _target: &Target, _work: DeviceOperation) -> DevicePermit {
         DevicePermit::free()
     }
 
-    /// Queries the device itself, never a cache.
+    /// Reads the power state from the device, never from a cache.
     ///
     /// # Errors
     ///
@@ -77,7 +75,7 @@ pub trait Fencer: Send + Sync {
         Ok(None)
     }
 
-    /// Requests a hard power off. `Ok` means that the request was accepted, no more: only a later reading shows "off".
+    /// Requests a hard power off. `Ok` means only that the device accepted the request; a later reading shows "off".
     /// Idempotent.
     ///
     /// # Errors

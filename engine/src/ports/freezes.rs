@@ -8,8 +8,7 @@ use tachi_domain::freeze::{Freeze, FreezeScope};
 
 use super::JournalError;
 
-/// The fact in an engine's registry entry that shows that it honours freezes. Before freezing anything, the caller
-/// makes sure that every engine does.
+/// The fact in the registry entry of an engine that supports freezes. A caller freezes only if every engine has it.
 pub const FREEZES_FACT: &str = "freezes";
 
 /// Retention time of freezes that have ended.
@@ -54,8 +53,8 @@ pub enum FreezeOutcome {
         /// The freeze that it replaces, which would have ended earlier.
         before: Option<FreezeLine>,
     },
-    /// A freeze of the same target is in force that lasts longer or has fewer reasons to end early: nothing was
-    /// written. A smaller request never shortens another operator's freeze.
+    /// Not written: the freeze in force of the same target lasts longer, or has fewer reasons to end early. A
+    /// request never shortens another operator's freeze.
     Longer(FreezeLine),
 }
 
@@ -71,20 +70,20 @@ pub enum FreezeNews {
 /// The store of freezes, for operators and maintenance. Recoveries see freezes in each of their transactions.
 #[async_trait]
 pub trait Freezes: Send + Sync {
-    /// Freezes a target, in place of a shorter freeze of the same target. After the commit no intent is written without
-    /// having seen it.
+    /// Freezes a target, in place of a shorter freeze of the same target. Every intent that is
+    /// written after the commit has checked it.
     ///
     /// # Errors
     ///
-    /// The database failed; the target may be frozen all the same.
+    /// The database failed; the target may be frozen anyway.
     async fn freeze(&self, new: &NewFreeze) -> Result<FreezeOutcome, JournalError>;
 
-    /// Ends the freeze with this number; `None` if it is not in force. A freeze that has replaced it continues: the
-    /// caller ends only the freeze it has seen.
+    /// Ends the freeze with this number; `None` if it is not in force. A freeze that has replaced it continues,
+    /// because the caller has not seen that one.
     ///
     /// # Errors
     ///
-    /// The database failed; the freeze may have ended all the same.
+    /// The database failed; the freeze may have ended anyway.
     async fn thaw(&self, number: i64, by: &str) -> Result<Option<FreezeLine>, JournalError>;
 
     /// Returns the freezes in force, ordered by their end.
@@ -94,7 +93,7 @@ pub trait Freezes: Send + Sync {
     /// The database failed.
     async fn freezes(&self) -> Result<Vec<FreezeLine>, JournalError>;
 
-    /// Returns freezes that have ended or will end within `soon`, each only once over all callers. Deletes those that
+    /// Returns freezes that have ended or end within `soon`; each event only once, over all callers. Deletes freezes that
     /// ended long ago.
     ///
     /// # Errors

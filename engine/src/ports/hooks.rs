@@ -9,7 +9,7 @@ pub struct HookRun {
     pub hook: Hook,
     /// The JSON document that is passed to it.
     pub document: String,
-    /// The same key for every run of this hook in this recovery, so that the receiver can recognise a repetition.
+    /// A key that is the same for every run of this hook in this recovery, so that the receiver recognises a repetition.
     pub key: String,
     /// Some of the document's facts by name, for programs that read no JSON.
     pub facts: Vec<(&'static str, String)>,
@@ -18,8 +18,8 @@ pub struct HookRun {
 /// A runner of hooks.
 #[async_trait]
 pub trait Hooks: Send + Sync {
-    /// Runs a hook to its end or its timeout. Every way in which it can fail is an outcome. `None` means that it was
-    /// not started, because too many are running already.
+    /// Runs a hook to its end or timeout. Every failure is an outcome. `None` means that the hook was not started,
+    /// because too many are running.
     ///
     /// # Cancel safety
     ///

@@ -19,10 +19,10 @@ pub struct ServerPage {
     pub next: Option<ServerId>,
 }
 
-/// A list of the servers of all projects, read one page per request, so that they need not all be in memory.
+/// A list of the servers of all projects, read page by page, so that not all of them are in memory at once.
 #[async_trait]
 pub trait Inventory: Send + Sync {
-    /// Returns one page: the first, or the one after a server. Covers all servers, or those that have changed since a
+    /// Returns one page: the first, or the one after a server. Lists all servers, or only those that have changed since a
     /// time by Nova's clock, including deleted ones.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ pub trait Jobs: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The database failed; the start may have been written all the same.
+    /// The database failed; the start may have been written anyway.
     async fn begin_job(
         &self,
         name: &str,
@@ -63,7 +63,7 @@ pub trait Jobs: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The database failed; the end may have been written all the same.
+    /// The database failed; the end may have been written anyway.
     async fn end_job(
         &self,
         name: &str,

@@ -21,7 +21,7 @@ pub use tachi_driver::journal::{
 use super::reserve::ReserveRow;
 use tachi_domain::situation::MutedReporter;
 
-/// A database error. All of them mean that nothing is known to be written.
+/// A database error. Whether anything was written is unknown, except if `denied`.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{operation}")]
 #[non_exhaustive]
@@ -59,7 +59,7 @@ pub struct HostIncidentRow {
     /// A number that is unique among the events of its kind.
     pub row: i64,
     pub host: HostId,
-    /// The recovery behind it.
+    /// The recovery that caused it.
     pub recovery: RecoveryId,
     /// The age by the database's own clock: engines whose clocks differ agree on it.
     pub age: Duration,
@@ -75,8 +75,8 @@ pub struct HostRecords {
     pub orders: Vec<HostIncidentRow>,
     /// Hosts that were confirmed off.
     pub proofs: Vec<HostIncidentRow>,
-    /// The reporters of each host with an open recovery, each voice once; empty for a host that an older version or an
-    /// operator put into recovery.
+    /// The reporters of each host with an open recovery, each identity once; empty for a recovery that an older version or
+    /// an operator started.
     pub reporters: BTreeMap<HostId, Vec<Reporter>>,
     /// Process recoveries that are open, or keep a host in maintenance, in the order in which they were opened.
     pub processes: Vec<HostIncidentRow>,
@@ -92,12 +92,11 @@ pub trait Journal: Send + Sync {
     async fn unsettled(&self) -> Result<Vec<PeerClaim>, JournalError>;
 
     /// Claims a recovery if its row is still as it was seen (epoch, sequence and owner); `None` if another engine was
-    /// quicker or it is closed. The notification becomes `running` if it was `new` or `error`.
+    /// faster or the recovery is closed. The notification becomes `running` if it was `new` or `error`.
     ///
     /// # Errors
     ///
-    /// The database failed: the recovery is not claimed, or claimed without the engine knowing it, which the next claim
-    /// repairs.
+    /// The database failed: the claim may have been written, which the next claim resolves.
     async fn claim(&self, seen: &PeerClaim, owner: &str) -> Result<Option<ClaimedRecovery>, JournalError>;
 
     /// Claims several recoveries as [`Journal::claim`] does, in one transaction where possible. The answers are in the
@@ -146,8 +145,8 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn release(&self, claim: &Claim) -> Result<(), JournalError>;
 
-    /// Marks a recovery whose row, as it was seen, is older than `known`: the version this engine has already seen or
-    /// written. The mark ends any claim. `false`, without effect, if the row is not as it was seen.
+    /// Marks a recovery whose row is older than `known`, the version that this engine has already read or written. The
+    /// mark ends any claim. Returns `false`, without effect, if the row has changed since it was seen.
     ///
     /// # Errors
     ///
@@ -169,7 +168,7 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn host_records(&self, lately: Duration) -> Result<HostRecords, JournalError>;
 
-    /// Returns the names of the hosts that open or watching recoveries have a valid proof of.
+    /// Returns the names of the hosts with a valid fencing proof of an open or watching recovery.
     ///
     /// # Errors
     ///
@@ -201,16 +200,15 @@ pub trait Journal: Send + Sync {
     /// The database failed.
     async fn local_disks(&self, host: &str) -> Result<BTreeSet<ServerId>, JournalError>;
 
-    /// Counts a contradiction against every reporter of a recovery, once. The recovery ended because its host was up in
-    /// Nova all the time. Quarantines reporters that were contradicted too often, and returns those for which that is
-    /// new.
+    /// Counts one contradiction for every reporter of a recovery that ended because its host was up in Nova all the time.
+    /// Quarantines reporters that were contradicted too often, and returns the newly quarantined ones.
     ///
     /// # Errors
     ///
-    /// The database failed: one contradiction is not counted.
+    /// The database failed; the contradiction is not counted.
     async fn contradicted(&self, id: RecoveryId, rules: Doubts) -> Result<Vec<MutedReporter>, JournalError>;
 
-    /// Returns the hosts in the segment of `host` that are in reserve or reserved by a recovery, except those in
+    /// Returns the reserved hosts in the segment of `host`, including those that a recovery has taken, except those in
     /// maintenance.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use super::JournalError;
 /// The known machine behind one device of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// The facts by which an answer is judged.
+    /// The facts to check an answer against.
     pub known: KnownMachine,
-    /// True if an unexpected answer is recorded.
+    /// True if an unexpected machine is recorded.
     pub noted: bool,
 }
 
@@ -23,11 +23,11 @@ pub struct MachineLine {
     pub device: String,
     /// The expected machine; `None` if none was learnt.
     pub machine: Option<MachineId>,
-    /// The time since which it is expected.
+    /// The time at which it was learnt or confirmed.
     pub since: Timestamp,
     /// The operator who confirmed it; `None` if it was learnt while the host was up in Nova.
     pub said_by: Option<String>,
-    /// The unexpected machine that answers, and since when.
+    /// The unexpected machine that answers, and the time of its first answer.
     pub foreign: Option<(Option<MachineId>, Timestamp)>,
 }
 
@@ -67,17 +67,17 @@ pub trait Machines: Send + Sync {
     ) -> Result<Entry, JournalError> {
         let one = [(host, device.to_owned(), answers)];
         let entry = self.known_of(&one).await?.pop();
-        // An empty result is an error, not an unknown machine: that would believe any machine.
+        // An empty result is an error. As an unknown machine it would accept any machine.
         entry.ok_or_else(|| {
             JournalError::new(
                 "reading which machine a fence device switches",
-                "nothing was read",
+                "the query returned no row",
             )
         })
     }
 
-    /// Records the machines that devices switch. Skips a device that has a known machine, a machine that another host
-    /// has, and a host under recovery: what is seen then may be the fault itself. Returns the number recorded.
+    /// Records the machines that devices switch. Skips a device with a known machine, a machine of another host, and a
+    /// host under recovery, whose readings may be part of its failure. Returns the number of recorded machines.
     ///
     /// # Errors
     ///

@@ -1,5 +1,5 @@
-//! Heartbeats of monitors. Those of the suspect's own monitors can contradict a claim that it is off; the rest is for people and
-//! for numbers.
+//! Heartbeats of monitors. Those of a failed host's own monitors can contradict a claim that it is off; the others are
+//! for people and metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::JournalError;
 
-/// A heartbeat that waits longer than this to be written is dropped: its time would be too uncertain.
+/// Maximum age of a heartbeat to write. The time of an older one would be too uncertain.
 pub const HEARTBEAT_WRITE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A heartbeat, dated by its receipt.
@@ -34,13 +34,13 @@ impl ReceivedHeartbeat {
 /// The store of monitor heartbeats.
 #[async_trait]
 pub trait Monitors: Send + Sync {
-    /// Writes heartbeats, each in place of the previous one of the same monitor, and drops those that are too old.
-    /// Returns the monitors whose heartbeats are not written, because their host is in no segment. A host monitor that watches a host
-    /// of a segment is written wherever it runs.
+    /// Writes heartbeats in place of the monitors' previous ones, and drops those that are too old. Returns the monitors
+    /// whose heartbeats are not written, because their host is in no segment. A host monitor that watches a host of a
+    /// segment is written wherever it runs.
     ///
     /// # Errors
     ///
-    /// The database failed. Some may be written.
+    /// The database failed. Some heartbeats may have been written.
     async fn sign_monitors(
         &self,
         heartbeats: &[ReceivedHeartbeat],

@@ -26,7 +26,7 @@ pub struct RecoverySummary {
     pub kind: RecoveryKind,
     pub host: String,
     pub host_id: HostId,
-    /// The host's segment when the notification arrived; `None` if that is no longer known.
+    /// The host's segment when the notification arrived; `None` if unknown.
     pub segment: Option<SegmentId>,
     /// The state of its instances.
     pub moves: MoveCounts,
@@ -40,7 +40,7 @@ pub struct RecoverySummary {
     /// The engine that owns it.
     pub owner: Option<String>,
     pub opened_at: Timestamp,
-    /// Opening of the first attempt; equal to `opened_at` unless it is a retry.
+    /// Opening of the first attempt. Differs from `opened_at` only for a retry.
     pub first_reported_at: Timestamp,
 }
 
@@ -53,7 +53,7 @@ pub struct MoveCounts {
     pub ongoing: u64,
     /// On another host.
     pub succeeded: u64,
-    /// Need an operator.
+    /// Given up: they need an operator.
     pub failed: u64,
     /// Left in place, by policy or by an operator.
     pub ignored: u64,
@@ -103,7 +103,7 @@ pub struct RecoveryFilter {
     pub host: Option<String>,
     /// The segment, by name or id.
     pub segment: Option<String>,
-    /// The full id of an instance that it had.
+    /// The full id of an instance that it moved or was to move.
     pub instance: Option<String>,
     /// The earliest opening time.
     pub since: Option<Timestamp>,
@@ -184,7 +184,7 @@ pub struct RecoveryHistory {
     pub summary: RecoverySummary,
     /// The notification that caused it; `None` if it was purged.
     pub notification: Option<Notification>,
-    /// All its reporters, each voice once.
+    /// All its reporters, each identity once.
     pub reporters: Vec<Reporter>,
     /// The number of claims.
     pub epoch: u64,
@@ -227,7 +227,7 @@ pub struct SegmentView {
     pub hosts: Vec<HostView>,
 }
 
-/// Returns the first line in the history of a retry. A repeated request is recognised by this line.
+/// Returns the first line in the history of a retry. Stored: a repeated request is recognised by it.
 pub fn attempt(failed: RecoveryId, by: &str) -> String {
     format!("another attempt at what recovery {failed} has failed at, asked for by {by}")
 }
@@ -269,7 +269,7 @@ pub struct StepLine {
     pub text: String,
 }
 
-/// The fact in an engine's registry entry that shows that it reads operators' actions as rows.
+/// The fact in the registry entry of an engine that reads operators' actions as rows.
 pub const READS_ACTIONS: &str = "actions";
 
 /// The result of an operator's action.
@@ -281,8 +281,8 @@ pub enum ActionOutcome {
     Unknown,
     /// The recovery is no longer open.
     Over,
-    /// An older engine is running that would receive only the last of several actions: nothing was written. An abort is
-    /// written all the same.
+    /// Not written: a running older engine would receive only the last of several actions. An abort is written
+    /// in spite of that.
     OlderEngine(String),
     /// The recovery has another wait than the operator was shown, or none: nothing was written.
     OtherWait(Option<Wait>),
@@ -291,7 +291,7 @@ pub enum ActionOutcome {
 /// The operator's side of the journal.
 #[async_trait]
 pub trait OperatorJournal: Send + Sync {
-    /// Returns the recoveries that match the filter, newest first; without closed ones unless it asks for them.
+    /// Returns the recoveries that match the filter, newest first. Closed ones only if it includes them.
     ///
     /// # Errors
     ///
@@ -332,7 +332,7 @@ pub trait OperatorJournal: Send + Sync {
     /// The database failed.
     async fn moved(&self, notifications: &[NotificationId]) -> Result<Vec<Vmove>, JournalError>;
 
-    /// Acknowledges an instance that a recovery has given up, which removes it from the list. Returns `Over` if it was
+    /// Acknowledges an instance that a recovery has given up, and so removes it from the list. Returns `Over` if it was
     /// not given up.
     ///
     /// # Errors
@@ -352,8 +352,7 @@ pub trait OperatorJournal: Send + Sync {
     /// The database failed.
     async fn story(&self, id: RecoveryId) -> Result<Option<RecoveryHistory>, JournalError>;
 
-    /// Returns the stored history of a host, by its name or id, for a past time span; `None` if nothing ever had that
-    /// name.
+    /// Returns the stored history of a host, by its name or id, for a past time span; `None` if no host had that name.
     ///
     /// # Errors
     ///

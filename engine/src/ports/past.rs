@@ -27,7 +27,7 @@ impl Span {
     }
 }
 
-/// A report that arrived in the span, or whose reporter noticed the failure in it.
+/// A report that arrived in the span, or whose reporter detected the failure in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastReport {
     /// The notification as it is now.
@@ -64,7 +64,7 @@ pub struct PastFreeze {
     pub ended: Option<(Timestamp, String)>,
 }
 
-/// Rejected reports of the span that are alike, over all processes that counted them.
+/// Rejected reports of the span with the same reporter and reason, summed over the processes that counted them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PastRefusals {
     pub kind: NotificationType,
@@ -80,11 +80,11 @@ pub struct PastRefusals {
 /// All rejected reports of the span.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RefusedReports {
-    /// Those of this host, ordered by their first report.
+    /// The reports of this host, ordered by their first one.
     pub told: Vec<PastRefusals>,
-    /// The number of reports for hosts whose names are not kept, because there were too many.
+    /// The number of reports of hosts whose names are not stored, because there were too many.
     pub of_others: u64,
-    /// The time since which they are counted.
+    /// The start of the counts.
     pub counted_since: Option<Timestamp>,
 }
 
@@ -98,13 +98,13 @@ pub struct Past {
     pub maintenance: Option<(MaintenanceReason, Option<Timestamp>)>,
     /// The reports, in the order of their arrival.
     pub reports: Vec<PastReport>,
-    /// The rejected reports; `None` if our user may not read them.
+    /// The rejected reports; `None` if our database user may not read them.
     pub refused: Option<RefusedReports>,
     /// The recoveries, in the order in which they were opened.
     pub recoveries: Vec<PastRecovery>,
     /// The freezes, in the order of their start.
     pub freezes: Vec<PastFreeze>,
-    /// True if one of these lists is cut.
+    /// True if one of these lists is truncated.
     pub more: bool,
     /// The engines in the registry now.
     pub engines: Vec<EngineRow>,

@@ -8,7 +8,7 @@ use tachi_domain::{HostId, NotificationId, RecoveryId, ServerId, Timestamp};
 
 use super::JournalError;
 
-/// The fact in an engine's registry entry that shows that it carries out plans.
+/// The fact in the registry entry of an engine that carries out plans.
 pub const PLANS_FACT: &str = "plans";
 
 /// A request for a plan.
@@ -33,8 +33,8 @@ pub enum PlanOutcome {
     },
     /// An unfinished recovery of this kind already works on the host.
     Busy(RecoveryId, RecoveryKind),
-    /// A recovery of another host has taken this host out of the reserve and is not done: no running instance is moved
-    /// away from it.
+    /// An unfinished recovery of another host has taken this host out of the reserve, so running instances must not be
+    /// moved away from it.
     Held(RecoveryId),
     /// The host is no longer registered.
     Unknown,
@@ -61,10 +61,10 @@ pub trait Plans: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The database failed; the plan may have been written all the same.
+    /// The database failed; the plan may have been written anyway.
     async fn plan(&self, new: &NewPlan) -> Result<PlanOutcome, JournalError>;
 
-    /// Returns the instances that recoveries and drains have moved away from this host and that none has moved since.
+    /// Returns the instances whose latest move, by a recovery or a drain, was away from this host.
     ///
     /// # Errors
     ///

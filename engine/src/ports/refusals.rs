@@ -16,10 +16,10 @@ pub const SLOT: Duration = Duration::from_mins(10);
 /// Retention time of the counts.
 pub const RETENTION: Duration = Duration::from_hours(24 * 30);
 
-/// Limit of rows kept, whatever their origin.
+/// Limit of stored rows.
 pub const MOST_KEPT: u64 = 100_000;
 
-/// Longest name kept, in characters; longer names are cut.
+/// Maximum length of a stored name, in characters. Longer names are truncated.
 pub const LONGEST: usize = 255;
 
 /// Similar rejected reports of one time slot, as one process of the API has counted them.
@@ -27,14 +27,14 @@ pub const LONGEST: usize = 255;
 pub struct Refusals {
     /// The start of the slot.
     pub slot: Timestamp,
-    /// The process that counts. Only it writes this row.
+    /// The process that counts, and the only writer of this row.
     pub writer: Uuid,
     /// The number of this row among the writer's rows of the slot.
     pub number: u32,
-    /// The host, as the report names it; empty when there are too many hosts to keep apart.
+    /// The host in the report; empty if there are too many hosts to count separately.
     pub host: String,
     pub kind: NotificationType,
-    /// The reporter, for people; empty when there are too many to keep apart.
+    /// The reporter, for people; empty if there are too many to count separately.
     pub reporter: String,
     pub reason: RefusalReason,
     /// The number of reports.
@@ -50,7 +50,7 @@ pub trait RefusalLog: Send + Sync {
     ///
     /// # Errors
     ///
-    /// The database failed. Some rows may be written.
+    /// The database failed. Some rows may have been written.
     async fn write_refusals(&self, rows: &[Refusals]) -> Result<(), JournalError>;
 
     /// Deletes rows whose slot started before `before`, and rows beyond [`MOST_KEPT`].

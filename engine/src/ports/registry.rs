@@ -32,9 +32,9 @@ pub struct Page<F> {
 /// The reason why nova-compute of a host must not start now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BootHold {
-    /// The event that has to come first.
+    /// The event for which the start has to wait.
     pub waits_for: BootHeldFor,
-    /// The recovery that holds the start.
+    /// The recovery that blocks the start.
     pub recovery: RecoveryId,
 }
 
@@ -100,7 +100,7 @@ pub enum RegistryError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The database failed; nothing is known to be written.
+    /// The database failed; whether anything was written is unknown.
     #[error("{operation}")]
     Database {
         /// The operation that failed.
@@ -112,7 +112,7 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
-    /// True if the registry refused the request. With any other error, the request may have been carried out.
+    /// True if the registry refused the request. After any other error, the request may have been carried out.
     pub fn is_refusal(&self) -> bool {
         !matches!(self, Self::Unavailable { .. } | Self::Database { .. })
     }
@@ -186,8 +186,8 @@ pub trait Hosts: Send + Sync {
     /// `SegmentNotFound`, `HostExists`, `Database`.
     async fn create_host(&self, new: &NewHost) -> Result<Host, RegistryError>;
 
-    /// Returns the host if [`update_host`](Hosts::update_host) would accept `change` at this moment. Called before
-    /// other services are asked about the change; the decision is made by `update_host`.
+    /// Returns the host if [`update_host`](Hosts::update_host) would accept `change` now. A check before requests to
+    /// other services; `update_host` makes the decision.
     ///
     /// # Errors
     ///
@@ -289,7 +289,7 @@ pub trait Reports: Send + Sync {
     ) -> Result<Notification, RegistryError>;
 }
 
-/// The query that nova-compute of a host makes before it starts.
+/// Holds on the start of nova-compute, which a host's boot guard queries.
 #[async_trait]
 pub trait BootHolds: Send + Sync {
     /// Returns the reason why nova-compute of the host of this name has to wait; `None` if it may start, or

@@ -17,7 +17,7 @@ pub struct ProviderLine {
     pub generation: u64,
 }
 
-/// Reads the input of a forecast, a little at a time.
+/// Reads the input of a forecast, in small requests.
 #[async_trait]
 pub trait Rooms: Send + Sync {
     /// Returns every provider, in one request.
@@ -34,7 +34,7 @@ pub trait Rooms: Send + Sync {
     /// Nova or Keystone failed.
     async fn nodes(&self) -> Result<BTreeMap<String, String>, CallError>;
 
-    /// Returns one provider, in three requests, with the generation at which all of it was valid; `None` if it is gone,
+    /// Returns one provider, in three requests, with the generation at which all answers were valid; `None` if it is gone,
     /// or changed meanwhile.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Wake-ups: they save time, but nothing depends on their arrival.
+//! Wake-ups shorten the reaction time. Nothing depends on their arrival.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ pub trait Notifier: Send + Sync {
 /// The receiving side.
 #[async_trait]
 pub trait Wakeups: Send + Sync {
-    /// Waits for a poke. Pokes since the last call count; several count as one.
+    /// Waits for a wake-up. Wake-ups since the last call count, several of them as one.
     ///
     /// # Cancel safety
     ///
-    /// Dropping the future loses no poke.
+    /// Dropping the future loses no wake-up.
     async fn woken(&self);
 }
 

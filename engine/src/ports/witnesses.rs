@@ -1,4 +1,4 @@
-//! The checks that guards make beside Nova and the database.
+//! The inputs of guards apart from Nova and the database.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,19 +8,19 @@ use tachi_domain::guard::Witness;
 /// The failure domains and witnesses that the operator has configured for an engine.
 #[async_trait]
 pub trait Witnesses: Send + Sync {
-    /// Returns hosts by failure domain, as configured in a file. `hosts` are the existing names, which patterns match.
+    /// Returns the configured failure domains with their hosts. Patterns are matched against `hosts`, the existing names.
     fn domains(&self, hosts: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>>;
 
-    /// Tries to reach every witness. Takes a few seconds at most, whatever they do.
+    /// Tries to reach every witness, within a few seconds.
     async fn witnesses(&self) -> Vec<Witness>;
 }
 
-/// Surroundings of an engine for which none are configured.
+/// The witnesses of an engine without configured ones.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct NoSurroundings;
+pub struct NoWitnesses;
 
 #[async_trait]
-impl Witnesses for NoSurroundings {
+impl Witnesses for NoWitnesses {
     fn domains(&self, _: &BTreeSet<String>) -> BTreeMap<String, BTreeSet<String>> {
         BTreeMap::new()
     }

@@ -13,10 +13,10 @@ pub(super) struct Inner {
     pub(super) queued: Model,
     pub(super) calls: Aimd,
     pub(super) tick: Duration,
-    /// True if the window was too small for the demand when it was last divided.
+    /// True if the demand exceeded the window at the last division.
     pub(super) full: bool,
     pub(super) members: BTreeMap<RecoveryId, Member>,
-    /// True if enough recoveries list or move instances for lists to be read once for all of them.
+    /// True if enough recoveries list or move instances to share lists.
     pub(super) many: bool,
     pub(super) is_reported: bool,
 }
@@ -132,7 +132,7 @@ impl Inner {
                 pause,
             };
             member.permits.send_if_modified(|before| {
-                // A recovery without demand need not be woken for a number.
+                // A recovery without demand is not woken for a changed limit.
                 let matters = before.evacuations != permits.evacuations
                     || (before.calls != permits.calls && member.demand.calls)
                     || (before.pause.abs_diff(permits.pause) >= self.tick / 2 && member.demand.in_flight > 0);
@@ -141,7 +141,7 @@ impl Inner {
             });
         }
         if quiet && !self.is_reported {
-            tracing::warn!("Nova requires a pause; starting no new work until it ends");
+            tracing::warn!("Nova has requested a pause; starting no new work until it ends");
         }
         self.is_reported = quiet;
     }

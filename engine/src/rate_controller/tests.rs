@@ -13,7 +13,7 @@ const HIGH: Urgency = Urgency {
     priority: 0,
 };
 
-fn governor() -> RateController {
+fn rate_controller() -> RateController {
     let bounds = |min, start, max| Bounds { min, start, max };
     RateController::new(&PaceOptions {
         queued: bounds(4, 24, 256),
@@ -22,7 +22,7 @@ fn governor() -> RateController {
     })
 }
 
-/// A look that has shown so many to be taken up, after so long each.
+/// Returns a poll with a number of picked-up evacuations, and their durations.
 fn taken(count: usize, least: u64, most: u64) -> EvacuationProgress {
     let wait = StartSample {
         least: Duration::from_millis(least),
@@ -34,9 +34,9 @@ fn taken(count: usize, least: u64, most: u64) -> EvacuationProgress {
     }
 }
 
-fn seats(governor: &RateController, count: u128) -> Vec<RateSlot> {
+fn seats(rate_controller: &RateController, count: u128) -> Vec<RateSlot> {
     (0..count)
-        .map(|n| governor.join(RecoveryId(Uuid::from_u128(n))))
+        .map(|n| rate_controller.join(RecoveryId(Uuid::from_u128(n))))
         .collect()
 }
 
@@ -58,25 +58,25 @@ fn given(seats: &mut [RateSlot]) -> Vec<u64> {
 /// The watcher leaves Nova to them, and must not do so for longer.
 #[tokio::test(start_paused = true)]
 async fn moves_are_under_way_while_evacuations_are_in_flight_and_no_longer() {
-    let governor = governor();
-    let mut seats = seats(&governor, 2);
+    let rate_controller = rate_controller();
+    let mut seats = seats(&rate_controller, 2);
     seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
-    assert!(!governor.are_under_way(), "what waits is not under way");
+    assert!(!rate_controller.are_under_way(), "what waits is not under way");
     seats[0].update(wants(24, 24, 24, 16), &EvacuationProgress::default());
-    assert!(governor.are_under_way());
+    assert!(rate_controller.are_under_way());
     seats[0].update(wants(24, 0, 0, 16), &EvacuationProgress::default());
-    assert!(!governor.are_under_way());
+    assert!(!rate_controller.are_under_way());
     seats[1].update(wants(1, 1, 0, 0), &EvacuationProgress::default());
-    assert!(governor.are_under_way());
+    assert!(rate_controller.are_under_way());
     // Its driver has ended, however.
     seats.pop();
-    assert!(!governor.are_under_way());
+    assert!(!rate_controller.are_under_way());
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_may_begin_is_what_is_free_and_is_not_given_twice() {
-    let governor = governor();
-    let mut seats = seats(&governor, 2);
+async fn permits_equal_the_free_slots_and_are_not_given_twice() {
+    let rate_controller = rate_controller();
+    let mut seats = seats(&rate_controller, 2);
     assert_eq!(given(&mut seats), [0, 0], "nothing is wanted yet");
     seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(given(&mut seats), [24, 0]);
@@ -91,9 +91,9 @@ async fn what_one_may_begin_is_what_is_free_and_is_not_given_twice() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn urgent_moves_go_first_whosever_they_are() {
-    let governor = governor();
-    let mut seats = seats(&governor, 3);
+async fn urgent_moves_of_any_recovery_go_first() {
+    let rate_controller = rate_controller();
+    let mut seats = seats(&rate_controller, 3);
     let urgent = Demand {
         ready: vec![(HIGH, 30)],
         ..wants(0, 0, 0, 0)
@@ -105,21 +105,21 @@ async fn urgent_moves_go_first_whosever_they_are() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_nova_that_asks_for_patience_gets_it_and_then_half_as_much() {
-    let governor = governor();
-    let mut seats = seats(&governor, 1);
-    governor.feedback(true, NovaFeedback::PushedBack(Some(Duration::from_secs(7))));
+async fn push_back_pauses_new_work_and_halves_the_window() {
+    let rate_controller = rate_controller();
+    let mut seats = seats(&rate_controller, 1);
+    rate_controller.feedback(true, NovaFeedback::PushedBack(Some(Duration::from_secs(7))));
     seats[0].update(wants(0, 0, 0, 40), &EvacuationProgress::default());
     assert_eq!(seats[0].permits().evacuations, 0);
     assert_eq!(seats[0].permits().calls, 0);
-    let quiet = governor.quiet_for().unwrap();
+    let quiet = rate_controller.quiet_for().unwrap();
     assert!(quiet > Duration::from_secs(6), "{quiet:?}");
     tokio::time::advance(Duration::from_secs(8)).await;
-    assert_eq!(governor.quiet_for(), None);
-    governor.resume();
+    assert_eq!(rate_controller.quiet_for(), None);
+    rate_controller.resume();
     assert_eq!(seats[0].permits().evacuations, 12);
     assert_eq!(
-        governor.windows(),
+        rate_controller.windows(),
         Windows {
             in_flight: 32,
             queued: 12,
@@ -130,8 +130,8 @@ async fn a_nova_that_asks_for_patience_gets_it_and_then_half_as_much() {
 
 #[tokio::test(start_paused = true)]
 async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
-    let governor = governor();
-    let mut many = seats(&governor, 9);
+    let rate_controller = rate_controller();
+    let mut many = seats(&rate_controller, 9);
     for seat in &many[..8] {
         seat.update(wants(0, 0, 0, 1), &EvacuationProgress::default());
     }
@@ -139,7 +139,7 @@ async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
     many[8].update(wants(0, 0, 0, 1), &EvacuationProgress::default());
     assert!(many[0].lists_are_shared());
     assert_eq!(many[0].permits().calls, 32 / 9);
-    let more = (100..200).map(|n| governor.join(RecoveryId(Uuid::from_u128(n))));
+    let more = (100..200).map(|n| rate_controller.join(RecoveryId(Uuid::from_u128(n))));
     let more: Vec<RateSlot> = more.collect();
     for seat in &more {
         seat.update(wants(0, 0, 0, 1), &EvacuationProgress::default());
@@ -149,22 +149,30 @@ async fn lists_are_shared_above_eight_recoveries_and_each_may_make_a_call() {
 
 #[tokio::test(start_paused = true)]
 async fn quick_take_ups_widen_the_window_and_slow_ones_narrow_it() {
-    let governor = governor();
-    let seats = seats(&governor, 1);
+    let rate_controller = rate_controller();
+    let seats = seats(&rate_controller, 1);
     seats[0].update(wants(24, 24, 24, 500), &EvacuationProgress::default());
     tokio::time::advance(Duration::from_millis(150)).await;
     seats[0].update(wants(24, 24, 0, 500), &taken(24, 0, 150));
-    assert!(governor.windows().queued >= 96, "{:?}", governor.windows());
+    assert!(
+        rate_controller.windows().queued >= 96,
+        "{:?}",
+        rate_controller.windows()
+    );
     seats[0].update(wants(120, 120, 96, 400), &EvacuationProgress::default());
     tokio::time::advance(Duration::from_secs(20)).await;
     seats[0].update(wants(120, 96, 72, 400), &taken(24, 19_000, 20_000));
-    assert!(governor.windows().queued < 24, "{:?}", governor.windows());
+    assert!(
+        rate_controller.windows().queued < 24,
+        "{:?}",
+        rate_controller.windows()
+    );
 }
 
 #[tokio::test(start_paused = true)]
-async fn looks_are_close_together_until_the_pace_is_known() {
-    let governor = governor();
-    let mut seats = seats(&governor, 1);
+async fn polls_are_frequent_until_the_pace_is_known() {
+    let rate_controller = rate_controller();
+    let mut seats = seats(&rate_controller, 1);
     seats[0].update(wants(24, 24, 24, 500), &EvacuationProgress::default());
     assert_eq!(seats[0].permits().pause, Duration::from_millis(100));
     seats[0].update(wants(24, 24, 24, 500), &taken(0, 0, 0));

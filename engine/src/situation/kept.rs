@@ -48,8 +48,8 @@ impl CloudSnapshot {
         all
     }
 
-    /// Adds the tests of fence devices that operators have run by command: of two tests of a device, the later one counts. A test that had
-    /// expired when Nova was last read is left out: its device may have been replaced.
+    /// Adds the tests of fence devices that operators have run by command. The later test of a device takes precedence.
+    /// Omits tests that had expired at the last read of Nova, because the device may have been replaced.
     pub fn add_command_tests(&mut self, kept: &[Fact]) {
         let facts = kept.iter().filter(|fact| fact.kind == kind::COMMAND_TESTS);
         let read = facts.filter_map(|fact| serde_json::from_str::<Vec<DeviceTest>>(&fact.value).ok());
@@ -78,7 +78,7 @@ fn one<'a>(facts: &'a [Fact], kind: &str) -> Option<&'a Fact> {
     facts.iter().find(|fact| fact.kind == kind)
 }
 
-/// A cache that parses equal texts once: a large region has fifty thousand texts, and few differ.
+/// A cache that parses equal texts only once: a large region has fifty thousand texts, most of them equal.
 struct SharedText<'a, T>(HashMap<&'a str, Arc<T>>);
 
 impl<'a, T: DeserializeOwned> SharedText<'a, T> {

@@ -78,7 +78,7 @@ fn tables() -> Tables {
 }
 
 #[test]
-fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
+fn operator_later_moves_in_the_journal_update_the_list() {
     let tables = Tables {
         moves: vec![
             moved(1, 9, VmoveStatus::Succeeded, Some(3)),
@@ -115,7 +115,7 @@ fn operator_what_the_journal_has_moved_since_is_where_it_was_moved_to() {
 }
 
 #[test]
-fn operator_what_an_open_recovery_has_not_brought_back_is_away() {
+fn operator_unfinished_moves_of_open_recoveries_are_away() {
     let mut tables = Tables {
         recoveries: vec![
             recovery(9, RecoveryKind::Host, Life::Open, -5_000),
@@ -125,7 +125,7 @@ fn operator_what_an_open_recovery_has_not_brought_back_is_away() {
         ],
         ..tables()
     };
-    let read: Vec<u128> = young(&tables.recoveries, after(0))
+    let read: Vec<u128> = recent_recoveries(&tables.recoveries, after(0))
         .iter()
         .map(|one| one.0.as_u128())
         .collect();
@@ -154,7 +154,7 @@ fn fact(kind: &str, subject: &str, value: &impl serde::Serialize) -> Fact {
 }
 
 #[test]
-fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
+fn operator_stored_facts_are_read_back_and_shared() {
     let needs = |vcpus| {
         Some(Arc::new(Needs {
             project: "p \"q\"".to_owned(),
@@ -228,7 +228,7 @@ fn operator_what_is_kept_is_read_as_it_was_and_the_same_is_there_once() {
 }
 
 #[test]
-fn of_two_tests_of_a_device_the_later_one_counts_whoever_has_run_it() {
+fn the_later_of_two_tests_of_a_device_counts() {
     let test = |host: &str, seconds, fault: Option<&str>| DeviceTest {
         host: host.into(),
         level: 1,

@@ -1,5 +1,5 @@
-//! The capacity of hosts, kept up to date with few requests. One list in each round shows which providers have changed,
-//! and a limited number of those is read. A provider that has changed and is not read yet is dropped as unknown.
+//! Keeps the capacity of hosts up to date with few requests. One list in each round shows the changed providers, and a
+//! limited number of them is read. A changed provider that is not read yet counts as unknown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,14 +16,14 @@ use crate::ports::{CallError, Rooms as Port};
 /// Limit of providers read in a round, in three requests each.
 const MAX_PROVIDERS_PER_ROUND: usize = 20;
 
-/// Shortest interval, in rounds, between reads of Nova's long list of nodes, to find new ones.
-const NODES_AGAIN: u64 = 20;
+/// Minimum interval, in rounds, between reads of Nova's long list of nodes, which finds new ones.
+const NODES_INTERVAL_ROUNDS: u64 = 20;
 
 /// Time for which data stays valid while reads fail: three more may fail.
 const READING_LIFETIME: Duration = Duration::from_secs(50);
 
 /// Interval, in rounds, between reads of server groups.
-const GROUPS_AGAIN: u64 = 4;
+const GROUPS_INTERVAL_ROUNDS: u64 = 4;
 
 struct Read {
     generation: u64,
@@ -39,15 +39,15 @@ pub(super) struct Rooms {
     aggregates: Vec<Aggregate>,
     groups: Option<Vec<Group>>,
     state: RoomsState,
-    /// The time at which all of it was valid.
+    /// The time at which all data was valid.
     as_of: Option<Timestamp>,
-    /// The time of the last read without failure.
+    /// The time of the last successful read.
     well: Option<Timestamp>,
     changed: BTreeSet<String>,
 }
 
 impl Rooms {
-    /// Resumes where another engine has stored something: all data of those hosts is published again.
+    /// Resumes from hosts that another engine has stored. Publishes all of their data again.
     pub(super) fn resume(hosts: impl IntoIterator<Item = String>) -> Self {
         Self {
             changed: hosts.into_iter().collect(),
@@ -55,8 +55,7 @@ impl Rooms {
         }
     }
 
-    /// Makes one round. A failure is recorded in the state and has no other effect. A transient failure is not reported
-    /// as long as the earlier data is fresh.
+    /// Makes one round. Records a failure in the state; a transient one only when the earlier data has become stale.
     pub(super) async fn look(&mut self, port: &dyn Port, now: Timestamp) {
         let looked = self.try_look(port).await;
         self.round += 1;
@@ -81,13 +80,13 @@ impl Rooms {
         let is_new = lines.iter().any(|line| !self.nodes.contains_key(&line.id));
         let is_due = self
             .nodes_read
-            .is_none_or(|read| self.round >= read + NODES_AGAIN);
+            .is_none_or(|read| self.round >= read + NODES_INTERVAL_ROUNDS);
         if is_new && is_due {
             self.nodes = port.nodes().await?;
             self.nodes_read = Some(self.round);
         }
         self.aggregates = port.all_aggregates().await?;
-        if self.groups.is_none() || self.round.is_multiple_of(GROUPS_AGAIN) {
+        if self.groups.is_none() || self.round.is_multiple_of(GROUPS_INTERVAL_ROUNDS) {
             self.groups = Some(port.groups().await?);
         }
         let there: BTreeMap<&str, u64> = lines
@@ -113,7 +112,7 @@ impl Rooms {
         // Providers that are skipped here come first in the next round, because read ones leave the list.
         for id in unread.into_iter().take(MAX_PROVIDERS_PER_ROUND) {
             if let Some((generation, mut provider)) = port.provider(id).await? {
-                // Most hosts have the same traits, some eighty each: they share one copy.
+                // Most hosts have the same eighty or so traits, and share one copy.
                 let mut traits = self.read.values().map(|read| &read.provider.traits);
                 if let Some(same) = traits.find(|one| **one == provider.traits) {
                     provider.traits = Arc::clone(same);
@@ -127,12 +126,12 @@ impl Rooms {
         Ok(())
     }
 
-    /// Returns the time at which all of it was read.
+    /// Returns the time at which all data was read.
     pub(super) fn known_as_of(&self) -> Option<Timestamp> {
         self.as_of
     }
 
-    /// Returns all of it.
+    /// Returns the capacity of all hosts.
     pub(super) fn snapshot(&self) -> Option<TimedFact<Told>> {
         let providers = self.read.iter().filter_map(|(id, read)| {
             let host = self.nodes.get(id)?;
@@ -168,11 +167,11 @@ impl Rooms {
     }
 }
 
-/// Describes an error for people, with advice where a remedy is known.
+/// Describes an error for people, with its remedy if known.
 fn fault_text(error: &CallError) -> String {
     let advice = match error.fault.status {
         Some(401 | 403) => ": the engine's user has to have the role admin, or reader of all of it, there",
-        Some(404) => ": is Placement in Keystone's catalogue, under the address that answers?",
+        Some(404) => ": check the address of Placement in Keystone's catalogue",
         _ => "",
     };
     format!("{}{advice}", error.fault.text)

@@ -1,6 +1,6 @@
-//! Nova's instances, kept up to date with few requests. Each round reads one page of recent changes, and one page of a
-//! walk over all instances. The walk finds changes that Nova does not list, such as metadata. Where all instances fit
-//! on one page, that page also shows what has changed, and no other is read.
+//! Keeps the list of Nova's instances up to date with few requests. Each round reads the recent changes, and one page of
+//! a walk over all instances. The walk finds changes that Nova does not list, such as metadata. If all instances fit on
+//! one page, only that page is read, because it also shows the changes.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
@@ -14,7 +14,7 @@ use tachi_domain::{ServerId, Timestamp};
 
 use crate::ports::ServerPage;
 
-/// Overlap of the changes read: Nova's clock may be behind ours, and a change may be written a little after its time.
+/// Overlap of two reads of changes: Nova's clock may be behind ours, and Nova may write a change after its timestamp.
 const OVERLAP_SECONDS: i64 = 120;
 
 /// A page to request.
@@ -37,7 +37,7 @@ pub(super) struct Roster {
     needs: SharedNeeds,
     /// True if all were listed once, and the changes since the start of that walk were read.
     complete: bool,
-    /// The number of the walk under way, its start, and the server after which it continues.
+    /// The number of the current walk, its start, and the server after which it continues.
     walk: u64,
     walk_began: Option<Timestamp>,
     after: Option<ServerId>,
@@ -45,14 +45,14 @@ pub(super) struct Roster {
     one_page: bool,
     /// Time before which all changes are known.
     changes_known: Option<Timestamp>,
-    /// Changes of which not all pages are read: the time since which, the time of the first request, and the server
-    /// after which the next page starts.
+    /// A partly read list of changes: its start time, the time of the first request, and the server after which the next
+    /// page starts.
     reading: Option<(Timestamp, Timestamp, ServerId)>,
-    /// Hosts that have changed since they were last taken.
+    /// Hosts that have changed since [`Roster::take_changed`].
     changed: BTreeSet<String>,
     /// Instances that are not running and for which the reason is to be queried.
     why: Ring,
-    /// Instances to query again: Nova's timestamps are in whole seconds, so that a change may be missed.
+    /// Instances to query again: Nova's timestamps have whole seconds, so a change may have been missed.
     again: Ring,
 }
 
@@ -69,7 +69,7 @@ struct Ring {
 }
 
 impl Ring {
-    /// Returns the next one; after the last, the first.
+    /// Returns the next one, and the first after the last.
     fn next(&mut self) -> Option<ServerId> {
         let after = self.last.map_or(Bound::Unbounded, Bound::Excluded);
         let next = self.ids.range((after, Bound::Unbounded)).next();
@@ -148,8 +148,9 @@ impl Roster {
         Some(Ask::Changes(since, Some(after)))
     }
 
-    /// Returns the page to request after the answer to `first`: two pages a round at most. A finished walk restarts in
-    /// the next round. During the first listing the changes since its start come first: without them it is not current.
+    /// Returns the page to request after the answer to `first`: at most two pages per round. A finished walk restarts in
+    /// the next round. The first listing reads the changes since its start first, because it is not current without
+    /// them.
     pub(super) fn second(&self, first: Ask) -> Option<Ask> {
         if !self.complete && self.changes_known.is_some() {
             return Some(self.first());
@@ -158,7 +159,7 @@ impl Roster {
         (!over).then_some(Ask::Walk(self.after))
     }
 
-    /// Restarts a list whose marker is gone.
+    /// Restarts a list whose marker was deleted.
     pub(super) fn lost(&mut self, ask: Ask) {
         match ask {
             Ask::Changes(..) => self.reading = None,
@@ -203,7 +204,7 @@ impl Roster {
         }
     }
 
-    /// Finishes a walk: an instance that it has not met, and that has not changed meanwhile, is gone.
+    /// Finishes a walk: drops instances that it has not met and that have not changed meanwhile.
     fn walked(&mut self, now: Timestamp) {
         let walk = self.walk;
         let gone = self.known.iter().filter(|(_, place)| place.walk < walk);
@@ -270,8 +271,8 @@ impl Roster {
         }
     }
 
-    /// Returns the next instance for which to query why it is not running. Instances on which Nova is still working are
-    /// skipped for a limited time.
+    /// Returns the next instance whose stop reason to query. Skips instances on which Nova is still working, for a
+    /// limited time.
     pub(super) fn next_why(&mut self, now: Timestamp) -> Option<ServerId> {
         for _ in 0..self.why.ids.len() {
             let id = self.why.next()?;
@@ -351,8 +352,8 @@ impl Roster {
             .collect()
     }
 
-    /// Marks these hosts, so that their stored data is published again.
-    pub(super) fn tell_again(&mut self, hosts: impl IntoIterator<Item = String>) {
+    /// Marks hosts whose stored data is to be published again.
+    pub(super) fn mark_changed(&mut self, hosts: impl IntoIterator<Item = String>) {
         self.changed.extend(hosts);
     }
 
@@ -369,11 +370,11 @@ impl Roster {
     }
 }
 
-/// Time that Nova may work on an instance before the reason is queried.
+/// Time that Nova may work on an instance before its stop reason is queried.
 const BUSY_MICROS: i64 = 300_000_000;
 
-/// Returns the rest state of a server that is not running. A known reason stays valid until Nova records a change of
-/// the server. The judgement that the stop was intended does not outlast such a change.
+/// Returns the rest state of a server that is not running. A known reason, such as an intended stop, is valid until Nova
+/// records a change of the server.
 fn rest(server: &Server, before: Option<&Rest>, seen: Option<Timestamp>, now: Timestamp) -> Option<Rest> {
     let by_state = at_rest(server)?;
     let unchanged = seen.is_some() && before.is_some_and(|before| before.seen == seen);

@@ -1,4 +1,4 @@
-//! Who watches, what it costs, and what is kept.
+//! The polling engine, the cost of its polls, and the stored facts.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -21,7 +21,7 @@ mod successor;
 const PAGE: usize = 1_000;
 const START: i64 = 1_700_000_000_000_000;
 
-/// A database, a Nova, and the time.
+/// A database, a Nova, and a clock.
 #[derive(Default)]
 struct World {
     seconds: Mutex<i64>,
@@ -31,17 +31,17 @@ struct World {
     servers: Mutex<Vec<(Server, i64)>>,
     pages: Mutex<u32>,
     away: Mutex<bool>,
-    /// What is written takes effect, and is said to have failed.
+    /// True if writes take effect and return an error.
     lies: Mutex<bool>,
     gone: Mutex<HashSet<ServerId>>,
     tests: Mutex<Option<Vec<DeviceTest>>>,
     tested: tokio::sync::Notify,
     moves: Mutex<bool>,
-    /// What the guards say.
+    /// The answer of the guards.
     holds: Mutex<Option<Vec<WouldHold>>>,
-    /// What was asked of each.
+    /// The number of requests of each kind.
     orders: Mutex<BTreeMap<ServerId, Vec<ServerAction>>>,
-    /// Of whom it was read.
+    /// The instances that were read.
     asked: Mutex<Vec<ServerId>>,
 }
 
@@ -311,7 +311,7 @@ impl Inventory for World {
 }
 
 #[tokio::test]
-async fn fifty_thousand_instances_cost_three_pages_a_round() {
+async fn fifty_thousand_instances_cost_three_pages_per_round() {
     let world = Arc::new(World::default());
     for number in 0..50_000 {
         world.boot(&format!("compute-{:04}", number % 1_000), number);
@@ -359,7 +359,7 @@ async fn fifty_thousand_instances_cost_three_pages_a_round() {
 }
 
 #[tokio::test]
-async fn what_fits_on_one_page_costs_one_page_a_round() {
+async fn a_region_of_one_page_costs_one_page_per_round() {
     let world = Arc::new(World::default());
     for number in 0..999 {
         world.boot("a", number);
@@ -397,7 +397,7 @@ async fn what_fits_on_one_page_costs_one_page_a_round() {
 
 /// A list of all instances takes Nova a second of the time in which it could bring some of them back.
 #[tokio::test]
-async fn what_is_young_is_not_asked_for_while_instances_are_moved() {
+async fn fresh_data_is_not_polled_while_instances_are_moved() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     let mut watcher = world.watcher("one");
@@ -424,7 +424,7 @@ async fn what_is_young_is_not_asked_for_while_instances_are_moved() {
 }
 
 #[tokio::test]
-async fn what_changes_is_seen_in_the_next_round_and_what_nova_does_not_tell_in_the_next_walk() {
+async fn changes_appear_in_the_next_round_and_unlisted_ones_in_the_next_walk() {
     let world = Arc::new(World::default());
     let (one, two) = (world.boot("a", 1), world.boot("a", 2));
     world.pass(600);
@@ -452,7 +452,7 @@ async fn what_changes_is_seen_in_the_next_round_and_what_nova_does_not_tell_in_t
 }
 
 #[tokio::test]
-async fn what_is_known_grows_old_while_nova_is_away() {
+async fn data_becomes_stale_while_nova_is_down() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     let mut watcher = world.watcher("one");
@@ -471,7 +471,7 @@ async fn what_is_known_grows_old_while_nova_is_away() {
 }
 
 #[tokio::test]
-async fn one_watches_and_another_takes_over_where_it_was() {
+async fn one_engine_polls_and_another_continues_from_its_data() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     *world.engines.lock().unwrap() = vec!["one".into(), "two".into()];
@@ -503,7 +503,7 @@ async fn one_watches_and_another_takes_over_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_page_whose_marker_is_gone_is_begun_anew() {
+async fn a_list_with_a_deleted_marker_restarts() {
     let world = Arc::new(World::default());
     for number in 0..3_500 {
         world.boot("a", number);
@@ -523,7 +523,7 @@ async fn a_page_whose_marker_is_gone_is_begun_anew() {
 }
 
 #[tokio::test]
-async fn a_round_that_was_written_and_said_to_have_failed_is_gone_on_from() {
+async fn a_written_round_that_was_reported_as_failed_is_continued() {
     let world = Arc::new(World::default());
     let first = world.boot("a", 1);
     let (mut watcher, mut other) = (world.watcher("one"), world.watcher("two"));
@@ -585,7 +585,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
     }
     *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
     world.tested.notify_one();
-    sleep(GATHERED * 2).await;
+    sleep(GATHER_TIME * 2).await;
     assert!(kept());
     assert_eq!(*told.0.lock().unwrap(), ["seen", "seen"]);
     stop.cancel();
@@ -593,7 +593,7 @@ async fn a_failing_device_is_stored_before_the_next_poll_of_nova() {
 }
 
 #[tokio::test]
-async fn what_guards_say_beforehand_is_kept_and_grows_old_while_they_cannot_be_asked() {
+async fn guard_previews_are_stored_and_become_stale() {
     let world = Arc::new(World::default());
     let mut watcher = world.watcher("a");
     let kept =
@@ -615,7 +615,7 @@ async fn what_guards_say_beforehand_is_kept_and_grows_old_while_they_cannot_be_a
 }
 
 #[tokio::test]
-async fn whoever_takes_the_turn_goes_on_from_the_tests_that_were_kept() {
+async fn a_new_poller_continues_from_the_stored_tests() {
     let world = Arc::new(World::default());
     *world.tests.lock().unwrap() = Some(vec![test_of("a", Some("it hangs"))]);
     let (mut one, mut two) = (world.watcher("one"), world.watcher("two"));
@@ -631,7 +631,7 @@ async fn whoever_takes_the_turn_goes_on_from_the_tests_that_were_kept() {
 struct Told(Mutex<Vec<&'static str>>);
 
 #[async_trait]
-impl Onlooker for Told {
+impl RoundObserver for Told {
     async fn seen(&self, _: CloudSnapshot) {
         self.0.lock().unwrap().push("seen");
     }
@@ -644,7 +644,7 @@ impl Onlooker for Told {
 }
 
 #[tokio::test]
-async fn whoever_looks_on_hears_that_a_round_was_not_kept() {
+async fn observers_are_notified_of_an_unstored_round() {
     let world = Arc::new(World::default());
     world.boot("a", 1);
     let watcher = world.watcher("one");
@@ -746,7 +746,7 @@ async fn an_instance_that_stopped_without_an_operator_is_known_in_the_round_that
 
 /// Covers R36.
 #[tokio::test]
-async fn a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
+async fn a_change_that_novas_timestamp_hides_is_found() {
     let world = Arc::new(World::default());
     let one = world.boot("a", 1);
     world.stop(one, &[("stop", Actor::Person)]);
@@ -762,7 +762,7 @@ async fn a_change_that_novas_stamp_does_not_show_is_found_all_the_same() {
 
 /// Covers R36.
 #[tokio::test]
-async fn a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_moved() {
+async fn a_thousand_stopped_instances_cost_few_requests() {
     let world = Arc::new(World::default());
     let ids: Vec<ServerId> = (0..900).map(|number| world.boot("a", number)).collect();
     for id in &ids {
@@ -774,17 +774,17 @@ async fn a_thousand_that_rest_cost_few_requests_and_none_while_instances_are_mov
     world.pass(15);
     world.round(&mut watcher).await;
     assert!(
-        world.asked.lock().unwrap().len() <= WHY_IN_ROUND,
+        world.asked.lock().unwrap().len() <= MAX_REASONS_PER_ROUND,
         "once, before anything was known"
     );
     *world.moves.lock().unwrap() = false;
-    while watcher.ask_why().await && world.asked.lock().unwrap().len() < ids.len() {}
+    while watcher.query_reason().await && world.asked.lock().unwrap().len() < ids.len() {}
     let why = |id| rest(&watcher, id).unwrap().why;
     assert!(ids.iter().all(|id| why(*id) == StopReason::Meant));
     world.asked.lock().unwrap().clear();
     for _ in 0..60 {
         for _ in 0..5 {
-            watcher.ask_why().await;
+            watcher.query_reason().await;
         }
         world.pass(1);
     }

@@ -309,7 +309,7 @@ impl IfDies {
 /// Describes where an instance may land.
 fn lands(one: &LandingView) -> String {
     if let Some(why) = &one.not_reckoned {
-        return format!("not known where: it asks for {why}, which the forecast does not cover");
+        return format!("not known where: it requires {why}, which the forecast does not model");
     }
     let fits = one.fits.unwrap_or_default();
     if fits == 0 {

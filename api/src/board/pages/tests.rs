@@ -24,7 +24,11 @@ fn board_lists_the_worst_hosts_of_a_full_segment_and_the_number_of_others() {
             Some("vm-1"),
             Some("it fits only if the scheduler places the others well"),
         ),
-        ("unknown", Some("vm-2"), Some("it asks for hw:numa_nodes=2")),
+        (
+            "unknown",
+            Some("vm-2"),
+            Some("it requires hw:numa_nodes=2, which the forecast does not model"),
+        ),
         ("enough", None, None),
     ];
     let hosts: Vec<Value> = (0..1_000)
@@ -333,7 +337,7 @@ fn board_shows_each_check_and_none_as_good_against_a_finding() {
     let expected = [
         ("● holds", "it is included in HA"),
         ("? not known", "unknown if Nova shows its host up"),
-        ("✗ does not hold", "Nova does not hear its host"),
+        ("✗ does not hold", "its host is not up in Nova"),
         ("· not assessed", "room on other hosts is not assessed"),
         ("✗ does not hold", "its reporter is doubted"),
     ];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tachi_engine::NAMING;
+use tachi_engine::MACHINE_CHECK_TIMEOUT;
 use tachi_engine::ports::Clock;
 
 use super::fields::{Fields, Findings};
@@ -232,10 +232,10 @@ impl DeviceSettings {
     pub(super) fn call_limit(&self) -> Option<Duration> {
         match self {
             // The device identifies its machine before it gets the command.
-            Self::Ipmi(options) => Some(options.call_timeout + NAMING),
+            Self::Ipmi(options) => Some(options.call_timeout + MACHINE_CHECK_TIMEOUT),
             // Login and logout are separate calls.
-            Self::Redfish(options) => Some(options.call_timeout * 3 + NAMING),
-            Self::Maas(options) => Some(options.timeout + NAMING),
+            Self::Redfish(options) => Some(options.call_timeout * 3 + MACHINE_CHECK_TIMEOUT),
+            Self::Maas(options) => Some(options.timeout + MACHINE_CHECK_TIMEOUT),
             Self::Exec(options) => Some(options.command_timeout),
             Self::Manual => None,
         }

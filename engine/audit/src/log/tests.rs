@@ -33,7 +33,7 @@ async fn fill(path: &Path, hosts: &[&str]) {
     ended(log, path).await;
 }
 
-/// Waits until the writer has let go of its lock.
+/// Waits until the writer has released its lock.
 async fn ended(log: AuditLog, path: &Path) {
     drop(log);
     let lock = crate::file::beside(path, "lock");
@@ -50,7 +50,7 @@ fn read(path: &Path) -> (LogReport, Option<LogEnd>) {
 }
 
 #[tokio::test]
-async fn a_line_is_in_the_file_when_its_writer_is_told_so() {
+async fn a_confirmed_line_is_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log/audit.jsonl");
     let log = start(&path, true);
@@ -61,7 +61,7 @@ async fn a_line_is_in_the_file_when_its_writer_is_told_so() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(lines.len(), 2, "the one noted before it is there too: {text}");
+    assert_eq!(lines.len(), 2, "it contains the earlier note too: {text}");
     assert_eq!(lines[0]["host"], "noted");
     assert_eq!(lines[1]["action"], "power_off");
     assert_eq!(lines[1]["phase"], "intent");
@@ -70,11 +70,11 @@ async fn a_line_is_in_the_file_when_its_writer_is_told_so() {
     assert_eq!(lines[1]["prev_hash"], lines[0]["hash"]);
     assert_eq!(read(&path).0.span, Some((1, 2)));
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
-    assert_eq!(mode & 0o007, 0, "not for everybody's eyes");
+    assert_eq!(mode & 0o007, 0, "others may not read it");
 }
 
 #[tokio::test]
-async fn verify_names_the_first_line_that_was_tampered_with() {
+async fn verify_returns_the_first_line_that_was_tampered_with() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     fill(&path, &["a", "b", "c", "d"]).await;
@@ -105,13 +105,13 @@ async fn verify_names_the_first_line_that_was_tampered_with() {
             "put in",
             vec![lines[0], "{\"host\":\"x\"}", lines[1]],
             2,
-            "no line of an audit log",
+            "not a line of an audit log",
         ),
         (
             "not text",
             vec![lines[0], "\u{0}", lines[1]],
             2,
-            "no line of an audit log",
+            "not a line of an audit log",
         ),
         (
             "its end cut off",
@@ -122,9 +122,9 @@ async fn verify_names_the_first_line_that_was_tampered_with() {
     ];
     for (name, lines, at, why) in cases {
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        let (number, told) = read(&path).0.broken.unwrap_or_else(|| panic!("{name}: intact"));
-        assert_eq!(number, at, "{name}: {told}");
-        assert!(told.contains(why), "{name}: {told}");
+        let (number, defect) = read(&path).0.broken.unwrap_or_else(|| panic!("{name}: intact"));
+        assert_eq!(number, at, "{name}: {defect}");
+        assert!(defect.contains(why), "{name}: {defect}");
     }
     std::fs::write(&path, whole.trim_end()).unwrap();
     assert_eq!(read(&path).0.broken.unwrap().0, 4, "no end of line");
@@ -133,13 +133,13 @@ async fn verify_names_the_first_line_that_was_tampered_with() {
 }
 
 #[tokio::test]
-async fn a_restart_continues_the_chain_and_cuts_off_half_a_line() {
+async fn a_restart_continues_the_chain_and_removes_half_a_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     fill(&path, &["a", "b"]).await;
     fill(&path, &["c"]).await;
     assert_eq!(read(&path).0.span, Some((1, 3)));
-    // As a crash in the middle of a write leaves it.
+    // A crash in the middle of a write leaves half a line.
     let mut text = std::fs::read(&path).unwrap();
     text.extend_from_slice(b"{\"seq\":4,\"ts\"");
     std::fs::write(&path, text).unwrap();
@@ -174,7 +174,7 @@ async fn a_log_that_was_tampered_with_at_its_end_is_not_continued() {
 }
 
 #[tokio::test]
-async fn the_chain_goes_on_through_rotated_files() {
+async fn the_chain_continues_through_rotated_files() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let rotated = folder.path().join("audit.jsonl.1");
@@ -229,15 +229,15 @@ async fn two_writers_take_a_file_each() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_written_is_an_error_only_if_the_log_is_required() {
+async fn a_failed_write_is_an_error_only_if_the_log_is_required() {
     let folder = tempfile::tempdir().unwrap();
-    // Not even root makes a folder below a file.
+    // Even root cannot create a folder below a file.
     std::fs::write(folder.path().join("file"), "").unwrap();
     let path = folder.path().join("file/audit.jsonl");
     let error = start(&path, true).write(line("a")).await.unwrap_err();
     assert!(error.to_string().contains("file/audit.jsonl"), "{error}");
     start(&path, false).write(line("a")).await.unwrap();
-    // As soon as it can be written, it is.
+    // The next line is written as soon as the file can be opened.
     let log = start(&path, true);
     log.write(line("a")).await.unwrap_err();
     std::fs::remove_file(folder.path().join("file")).unwrap();
@@ -246,7 +246,7 @@ async fn what_cannot_be_written_is_an_error_only_if_the_log_is_required() {
 }
 
 #[tokio::test]
-async fn what_a_failed_write_has_left_is_cut_off_before_the_next_line() {
+async fn the_rest_of_a_failed_write_is_removed_before_the_next_line() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let log = start(&path, true);
@@ -259,7 +259,7 @@ async fn what_a_failed_write_has_left_is_cut_off_before_the_next_line() {
 }
 
 #[tokio::test]
-async fn a_device_in_the_place_of_the_log_is_refused_and_the_chain_goes_on_when_it_is_gone() {
+async fn a_device_instead_of_the_log_is_refused_and_the_chain_continues_without_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let kept = folder.path().join("kept");
@@ -269,7 +269,7 @@ async fn a_device_in_the_place_of_the_log_is_refused_and_the_chain_goes_on_when_
     std::os::unix::fs::symlink("/dev/full", &path).unwrap();
     let error = log.write(line("b")).await.unwrap_err();
     assert!(
-        error.source.to_string().contains("no regular file"),
+        error.source.to_string().contains("not a regular file"),
         "{}",
         error.source
     );
@@ -281,7 +281,7 @@ async fn a_device_in_the_place_of_the_log_is_refused_and_the_chain_goes_on_when_
 }
 
 #[tokio::test]
-async fn many_at_once_are_all_there_in_one_chain() {
+async fn concurrent_lines_form_one_chain() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let log = Arc::new(start(&path, true));

@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_is_told_in_the_caller_s_version_of_the_object() {
+    fn progress_is_returned_in_the_callers_version_of_the_object() {
         let notification = notification();
         let tasks = [TaskProgress {
             name: "EvacuateInstancesTask".to_owned(),
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_told_is_an_exception_that_upstream_knows() {
+    fn a_failed_query_returns_an_exception_of_upstream() {
         for (said, class) in [
             (ProgressAnswer::NotFound, "NotificationNotFound"),
             (ProgressAnswer::Failed, "MasakariException"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rand::Rng as _;
 
-/// Pauses that double, with jitter: each lasts between half of its nominal length and all of it, so that a hundred
+/// Pauses that double, with jitter: each lasts between half and all of its nominal length, so that a hundred
 /// clients of a restarted broker do not reconnect at the same moment.
 #[derive(Clone, Debug)]
 pub(crate) struct Backoff {
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_begin_anew_after_success() {
+    fn pauses_double_up_to_the_longest_and_restart_after_success() {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
         for whole in [100, 200, 350, 350] {
             let pause = backoff.pause();
@@ -53,7 +53,7 @@ mod tests {
     }
 
     #[test]
-    fn no_pause_is_nothing() {
+    fn no_pause_is_zero() {
         let mut backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
         assert!(backoff.pause() >= Duration::from_micros(500));
     }

@@ -1,8 +1,8 @@
 //! Opening connections, and closing them reliably.
 //!
-//! The client runs each connection on its own thread, which lives as long as its socket: a thread that waits for an
-//! unresponsive broker would never end. A second handle of the socket is therefore kept, and the socket itself is
-//! always closed at the end of the connection.
+//! The client runs each connection on its own thread, which ends only when its socket is closed: a thread that waits
+//! for an unresponsive broker would never end. The dialer therefore keeps a second handle of the socket, and always
+//! closes the socket at the end of the connection.
 
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd as _;
@@ -19,7 +19,7 @@ use super::fault::AmqpError;
 use super::options::{AmqpOptions, Broker};
 
 /// Timeout of an orderly close.
-const GOODBYE: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Handles of the sockets of one connection attempt.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +32,7 @@ impl Sockets {
 
     fn close(&self) {
         for socket in self.0.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
-            // The socket may be closed already, which is the wanted state.
+            // Fails only if the socket is closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }
@@ -48,23 +48,25 @@ impl Drop for CloseAtEnd {
 }
 
 /// An open connection.
-pub(crate) struct Live {
+pub(crate) struct LiveConnection {
     pub(crate) connection: Connection,
     /// The host and port of the broker.
     pub(crate) broker: String,
     _end: CloseAtEnd,
 }
 
-impl Live {
+impl LiveConnection {
     /// Closes the connection in an orderly way, if the broker still answers.
     pub(crate) async fn close(self) {
         let goodbye = self.connection.close(200, "bye".into());
-        match timeout(GOODBYE, goodbye).await {
+        match timeout(CLOSE_TIMEOUT, goodbye).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, broker = self.broker, "failed to close a connection"),
+            Ok(Err(error)) => {
+                tracing::debug!(%error, broker = self.broker, "failed to close a connection to the broker")
+            }
             Err(_) => tracing::debug!(
                 broker = self.broker,
-                "broker did not answer the close of a connection"
+                "broker did not confirm the close of a connection"
             ),
         }
     }
@@ -91,7 +93,7 @@ impl Dialer {
     /// # Errors
     ///
     /// The broker could not be reached, refused the connection, or did not answer within the limit.
-    pub(crate) async fn dial(&mut self) -> Result<Live, AmqpError> {
+    pub(crate) async fn dial(&mut self) -> Result<LiveConnection, AmqpError> {
         let brokers = &self.options.brokers;
         let Some(broker) = brokers.get(self.next % brokers.len().max(1)) else {
             return Err(AmqpError::NoBroker);
@@ -101,7 +103,7 @@ impl Dialer {
     }
 }
 
-async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<Live, AmqpError> {
+async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<LiveConnection, AmqpError> {
     let limit = options.connect_limit;
     let name = if broker.host.contains(':') {
         format!("[{}]:{}", broker.host, broker.port)
@@ -150,7 +152,7 @@ async fn connect(options: &AmqpOptions, broker: &Broker, link: &str) -> Result<L
         properties,
     );
     let connection = timeout(limit, open).await.map_err(|_| silent())?.map_err(wrong)?;
-    Ok(Live {
+    Ok(LiveConnection {
         connection,
         broker: name,
         _end: end,
@@ -201,7 +203,7 @@ mod tests {
 
     /// Covers EW10.
     #[tokio::test]
-    async fn a_broker_that_takes_the_connection_and_says_nothing_is_given_up_and_hung_up_on() {
+    async fn a_broker_that_accepts_and_never_answers_times_out_and_is_disconnected() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let mut dialer = Dialer::new(options(&[port]), "test");
@@ -216,7 +218,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_port_that_nobody_listens_on_is_told_at_once() {
+    async fn a_port_without_a_listener_fails_at_once() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         drop(listener);
@@ -230,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_broker_has_its_turn() {
+    async fn brokers_are_tried_round_robin() {
         let (one, other) = (
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
             TcpListener::bind("127.0.0.1:0").await.unwrap(),
@@ -252,12 +254,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_told_shows_no_password() {
+    async fn errors_and_debug_output_contain_no_password() {
         let mut options = AmqpOptions::clone(&options(&[1]));
         options.brokers[0].password = SecretString::from("hunter2");
         let mut dialer = Dialer::new(Arc::new(options.clone()), "test");
         let error = dialer.dial().await.err().unwrap();
-        let told = format!("{} {error:?} {options:?} {dialer:?}", error.chain());
-        assert!(!told.contains("hunter2"), "{told}");
+        let shown = format!("{} {error:?} {options:?} {dialer:?}", error.chain());
+        assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -16,7 +16,7 @@ pub enum AmqpError {
         #[source]
         source: std::io::Error,
     },
-    /// A broker refused the connection, or broke it.
+    /// A broker refused the connection, or closed it during the handshake.
     #[error("connecting to the broker {broker}")]
     Connect {
         /// The host and port of the broker.
@@ -33,14 +33,14 @@ pub enum AmqpError {
         /// The timeout.
         limit: Duration,
     },
-    /// A connection ended without a reason.
+    /// A connection ended, and the broker gave no reason.
     #[error("the connection to the broker {broker} ended")]
     Ended {
         /// The host and port of the broker.
         broker: String,
     },
     /// A queue that we consume was deleted.
-    #[error("a queue was deleted under us")]
+    #[error("the broker deleted a queue that this process consumes")]
     QueueGone,
     /// The broker refused a request, or the connection was lost during it.
     #[error("{what}")]

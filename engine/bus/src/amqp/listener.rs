@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer::{self, ProgressAnswer};
 use super::backoff::Backoff;
-use super::dial::{Dialer, Live};
+use super::dial::{Dialer, LiveConnection};
 use super::fault::AmqpError;
 use super::numbers::{self, CONSUMED};
 use super::options::{AmqpOptions, QueueKind};
@@ -29,19 +29,19 @@ use super::topology::{Queue, Topology, ask, name};
 use super::upstream::{Consumers, Upstream, presence};
 use crate::InProcess;
 
-/// Limit of upstream's messages that are processed concurrently.
+/// Limit of concurrently processed messages of an upstream API.
 const PREFETCH: u16 = 16;
 
 /// Interval of the check for an upstream engine.
-const LOOK: Duration = Duration::from_secs(5);
+const UPSTREAM_CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Expiry of our own queue without a consumer, in milliseconds.
 const QUEUE_EXPIRY_MS: i32 = 1_800_000;
 
-/// Limit of queued wake-ups, of which one would be enough.
-const WAITING: i32 = 100;
+/// Limit of queued wake-ups; one would be enough.
+const MAX_QUEUED_WAKE_UPS: i32 = 100;
 
-/// Time for which an answer is worth sending if the caller states no timeout.
+/// Timeout of an answer if the caller sets none.
 const DEFAULT_ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The reply code for a missing permission.
@@ -92,7 +92,7 @@ impl Listener {
         self.status.clone()
     }
 
-    /// Returns a handle that shows if an upstream engine was seen.
+    /// Returns a handle that reports running upstream engines.
     pub fn upstream(&self) -> Upstream {
         self.upstream.clone()
     }
@@ -134,9 +134,9 @@ impl Listener {
         }
     }
 
-    /// Consumes on one connection until it ends. Dropping the future loses no message that the broker does not send
-    /// again.
-    async fn session(&self, live: &Live, queue: &str, backoff: &mut Backoff) -> ConnectionEnd {
+    /// Consumes on one connection until it ends. Dropping the future loses only messages that the broker
+    /// delivers again.
+    async fn session(&self, live: &LiveConnection, queue: &str, backoff: &mut Backoff) -> ConnectionEnd {
         let mut events = Box::pin(live.connection.events_listener());
         let topology = Topology {
             connection: &live.connection,
@@ -145,7 +145,7 @@ impl Listener {
         let mut wake = match self.listen_for_wake_ups(&topology, queue).await {
             Ok(wake) => wake,
             Err(error @ AmqpError::NoAnswer { .. }) => {
-                topology.forsake(queue, WAKE_EXCHANGE).await;
+                topology.abandon(queue, WAKE_EXCHANGE).await;
                 return ConnectionEnd::Stuck(error);
             }
             Err(error) => return ConnectionEnd::Lost(error),
@@ -160,7 +160,7 @@ impl Listener {
         self.ends.work.notify();
         self.ends.take_up.notify();
         let mut answers = JoinSet::new();
-        let mut looks = interval(LOOK);
+        let mut looks = interval(UPSTREAM_CHECK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // The branches only wait; their results are handled outside.
@@ -188,7 +188,7 @@ impl Listener {
                 Some(_) = answers.join_next() => {}
                 _ = looks.tick() => match Consumers::count(&topology, &self.options.upstream).await {
                     Ok(consumers) => self.upstream.saw(consumers),
-                    // A broker that does not answer counts as gone, whatever the state of its socket.
+                    // A broker that does not answer counts as lost even if its socket is open.
                     Err(error @ AmqpError::NoAnswer { .. }) => return ConnectionEnd::Lost(error),
                     Err(error) => tracing::debug!(why = error.chain(), "failed to count upstream engines"),
                 },
@@ -206,7 +206,7 @@ impl Listener {
             .await?;
         let arguments = BTreeMap::from([
             ("x-expires", AMQPValue::LongInt(QUEUE_EXPIRY_MS)),
-            ("x-max-length", AMQPValue::LongInt(WAITING)),
+            ("x-max-length", AMQPValue::LongInt(MAX_QUEUED_WAKE_UPS)),
         ]);
         let declared = Queue {
             arguments,
@@ -224,7 +224,7 @@ impl Listener {
             Err(error) if error.code() == Some(ACCESS_REFUSED) => {
                 tracing::warn!(
                     why = error.chain(),
-                    "not consuming the casts of an upstream API; the next sweep finds what it accepts"
+                    "failed to consume the casts of an upstream API; the next sweep finds its notifications"
                 );
                 Ok(Casts {
                     consumers: SelectAll::new(),
@@ -260,7 +260,7 @@ impl Listener {
         }
         let channel = topology.channel().await?;
         let asked = channel.basic_qos(PREFETCH, BasicQosOptions::default());
-        ask("limiting how much is sent at once", topology.limit, asked).await?;
+        ask("setting the prefetch limit", topology.limit, asked).await?;
         // The presence queue comes first, the others after it: see `Consumers::count`.
         let mut consumers = Vec::new();
         for queue in [&present, &upstream.topic, &own] {
@@ -294,8 +294,8 @@ impl Listener {
         .await
     }
 
-    /// Reads one message of upstream's. Every message is removed from the queue, whatever its content: the row is the
-    /// source of truth.
+    /// Handles one message of an upstream API. Removes it from the queue even if it is invalid: the row is the source
+    /// of truth.
     fn cast(&self, delivery: Delivery, answers: &mut JoinSet<()>) {
         let kind = match read(&delivery.data) {
             Ok(Request::Process(notification)) => {
@@ -317,7 +317,7 @@ impl Listener {
                 tracing::warn!(
                     why = unread.word(),
                     bytes = delivery.data.len(),
-                    "dropped a message that is not upstream's"
+                    "dropped an invalid message from the queue of an upstream API"
                 );
                 unread.word()
             }
@@ -348,7 +348,7 @@ impl WakeQueue {
         tracing::warn!(
             left,
             queue = self.name,
-            "broker does not answer for the wake-up queue; using another queue"
+            "broker does not answer requests about the wake-up queue; using another queue"
         );
     }
 }

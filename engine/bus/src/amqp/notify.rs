@@ -11,16 +11,16 @@ const BODY: &[u8] = b"{\"tachi.wake\": 1}";
 
 /// Wakes every host that has an engine.
 #[derive(Clone, Debug)]
-pub struct AmqpPoke(Publisher);
+pub struct AmqpNotifier(Publisher);
 
-impl AmqpPoke {
+impl AmqpNotifier {
     /// Creates the sender on top of a publisher.
     pub fn new(publisher: Publisher) -> Self {
         Self(publisher)
     }
 }
 
-impl Notifier for AmqpPoke {
+impl Notifier for AmqpNotifier {
     fn notify(&self) {
         let mut message = OutboxMessage::json(Lane::WakeUp, WAKE_EXCHANGE, "", BODY.to_vec());
         // An engine that is not connected polls for work when it starts.

@@ -21,24 +21,21 @@ pub(crate) fn describe() {
     ONCE.call_once(|| {
         describe_gauge!(
             CONNECTED,
-            "1 while the broker is connected and takes messages, by connection"
+            "1 while the broker is connected and accepts messages, by connection"
         );
         describe_counter!(
             CONNECTIONS,
-            "Connections to the broker made, and failed or broken, by connection and result"
+            "Connections to the broker, established and failed, by connection and result"
         );
-        describe_counter!(
-            MESSAGES,
-            "Messages to the broker, by kind and what became of them"
-        );
-        describe_gauge!(WAITING, "Messages that wait for the broker, by kind");
+        describe_counter!(MESSAGES, "Messages to the broker, by kind and result");
+        describe_gauge!(WAITING, "Messages waiting for the broker, by kind");
         describe_counter!(
             CONSUMED,
-            "Messages from the broker, by kind or by what is wrong with them"
+            "Messages from the broker, by kind, or by defect if invalid"
         );
         describe_gauge!(
             FOREIGN,
-            "Consumers of upstream's queue that are no engines of ours"
+            "Upstream engines that consume the queue of an upstream API"
         );
     });
 }

@@ -35,7 +35,7 @@ pub enum QueueKind {
     Quorum,
     /// A classic queue that survives a restart of its broker.
     Durable,
-    /// A classic queue that is gone with its broker.
+    /// A classic queue that is lost with its broker.
     Transient,
 }
 
@@ -47,14 +47,14 @@ pub struct UpstreamQueues {
     /// `masakari_topic`.
     pub topic: String,
     /// The queues' type if they must be declared. An upstream API declares its exchange by its own options and fails
-    /// on another type, so both must be configured alike.
+    /// on another type, so both must have the same configuration.
     pub kind: QueueKind,
 }
 
 /// The configuration of the broker.
 #[derive(Clone, Debug)]
 pub struct AmqpOptions {
-    /// The brokers, any of which is sufficient.
+    /// The brokers; one of them is sufficient.
     pub brokers: Vec<Broker>,
     /// The virtual host.
     pub virtual_host: String,

@@ -1,4 +1,4 @@
-//! The buffer of messages to publish: bounded, and without blocking the caller.
+//! The bounded buffer of messages to publish. It never blocks its callers.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -15,7 +15,7 @@ use super::numbers::{MESSAGES, WAITING};
 pub enum Lane {
     /// The answer to a waiting caller.
     Reply,
-    /// A wake-up. One is as good as many, so there is never more than one in the buffer.
+    /// A wake-up. One has the effect of many, so the buffer holds at most one.
     WakeUp,
     /// An event for others, kept for a long time and in order. When the buffer is full, the oldest events are dropped.
     Event,
@@ -26,7 +26,7 @@ impl Lane {
     const ALL: [Self; 3] = [Self::Reply, Self::WakeUp, Self::Event];
 
     /// Returns the limit of messages in the lane.
-    const fn room(self) -> usize {
+    const fn capacity(self) -> usize {
         match self {
             Self::Reply => 256,
             Self::WakeUp => 1,
@@ -66,7 +66,7 @@ pub struct OutboxMessage {
     pub queue_first: Option<QueueFirst>,
     /// The time after which sending is no longer useful.
     pub until: Option<Instant>,
-    /// The number of connections on which it was tried.
+    /// The number of connections on which sending was tried.
     pub(crate) tries: u8,
 }
 
@@ -123,13 +123,13 @@ impl Outbox {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a message; true if nothing was dropped for it.
+    /// Adds a message. Returns true if no other was dropped for it.
     pub(crate) fn put(&self, message: OutboxMessage) -> bool {
         let lane = message.lane;
         let dropped = {
             let mut lanes = self.lanes();
             let queue = lanes.of(lane);
-            let dropped = queue.len() >= lane.room();
+            let dropped = queue.len() >= lane.capacity();
             if dropped {
                 queue.pop_front();
             }
@@ -151,7 +151,7 @@ impl Outbox {
             let lane = message.lane;
             let mut lanes = self.lanes();
             let queue = lanes.of(lane);
-            if queue.len() < lane.room() {
+            if queue.len() < lane.capacity() {
                 queue.push_front(message);
                 waiting(lane, queue.len());
             } else {
@@ -235,24 +235,24 @@ mod tests {
 
     /// Covers EW10.
     #[tokio::test]
-    async fn what_does_not_fit_pushes_the_oldest_out_and_nobody_waits() {
-        for (lane, room) in [(Lane::WakeUp, 1), (Lane::Reply, 256), (Lane::Event, 10_000)] {
+    async fn a_full_buffer_drops_the_oldest_message_and_never_blocks() {
+        for (lane, capacity) in [(Lane::WakeUp, 1), (Lane::Reply, 256), (Lane::Event, 10_000)] {
             let outbox = Outbox::default();
-            for number in 0..room + 3 {
+            for number in 0..capacity + 3 {
                 assert_eq!(
                     outbox.put(message(lane, &number.to_string())),
-                    number < room,
+                    number < capacity,
                     "{lane:?}"
                 );
             }
             let kept = keys(&outbox).await;
-            assert_eq!(kept.len(), room, "{lane:?}");
+            assert_eq!(kept.len(), capacity, "{lane:?}");
             assert_eq!(kept.first().unwrap(), "3", "{lane:?}");
         }
     }
 
     #[tokio::test]
-    async fn what_could_not_be_sent_comes_first_again_unless_there_is_no_room() {
+    async fn unsent_messages_return_to_the_front_within_the_limit() {
         let outbox = Outbox::default();
         outbox.put(message(Lane::Event, "c"));
         outbox.put_back(vec![message(Lane::Event, "a"), message(Lane::Event, "b")]);
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_waits_for_any_more_is_not_sent() {
+    async fn an_expired_message_is_not_sent() {
         let outbox = Outbox::default();
         let mut late = message(Lane::Reply, "late");
         late.until = Some(Instant::now() + Duration::from_secs(1));

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::Backoff;
-use super::dial::{Dialer, Live};
+use super::dial::{Dialer, LiveConnection};
 use super::fault::AmqpError;
 use super::numbers;
 use super::options::{AmqpOptions, QueueKind};
@@ -21,13 +21,13 @@ use super::status::LinkStatus;
 use super::topology::{Queue, Topology, ask, name};
 
 /// Limit of unconfirmed messages.
-const WINDOW: usize = 64;
+const MAX_UNCONFIRMED: usize = 64;
 
 /// Time after cancellation to send the rest of the buffer.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Limit of connections on which a message is tried.
-const MOST_TRIES: u8 = 20;
+const MAX_CONNECTIONS_PER_MESSAGE: u8 = 20;
 
 /// Exchange of wake-ups to every host with an engine.
 pub(crate) const WAKE_EXCHANGE: &str = "tachi.wake";
@@ -117,8 +117,8 @@ impl PublisherTask {
         }
     }
 
-    /// Works on one connection until it ends. Also returns true if a message was sent.
-    async fn session(&self, live: &Live, stop: &CancellationToken) -> (ConnectionEnd, bool) {
+    /// Publishes on one connection until it ends. The second value is true if a message was sent.
+    async fn session(&self, live: &LiveConnection, stop: &CancellationToken) -> (ConnectionEnd, bool) {
         let mut session = Session {
             outbox: &self.publisher.outbox,
             options: &self.options,
@@ -142,7 +142,7 @@ type DeclaredNames = BTreeSet<(String, Option<QueueFirst>)>;
 struct Session<'s> {
     outbox: &'s Outbox,
     options: &'s AmqpOptions,
-    live: &'s Live,
+    live: &'s LiveConnection,
     channel: Option<Channel>,
     declared: DeclaredNames,
     /// The messages in flight, in the order of `confirms`.
@@ -154,9 +154,9 @@ struct Session<'s> {
 impl Session<'_> {
     async fn work(&mut self, status: &LinkStatus, stop: &CancellationToken) -> ConnectionEnd {
         let mut events = Box::pin(self.live.connection.events_listener());
-        let mut last_words: Option<Instant> = None;
+        let mut drain: Option<Instant> = None;
         loop {
-            let may_send = self.sent.len() < WINDOW && last_words.is_none();
+            let may_send = self.sent.len() < MAX_UNCONFIRMED && drain.is_none();
             // Waiting for an event, the outbox or a confirmation loses nothing when dropped. Sending happens outside.
             let message = tokio::select! {
                 biased;
@@ -170,20 +170,20 @@ impl Session<'_> {
                     if let Err(error) = self.confirmed(confirmed) {
                         return ConnectionEnd::Lost(error);
                     }
-                    if last_words.is_some() && self.sent.is_empty() {
+                    if drain.is_some() && self.sent.is_empty() {
                         return ConnectionEnd::Stopped;
                     }
                     continue;
                 }
-                () = stop.cancelled(), if last_words.is_none() => {
-                    last_words = Some(Instant::now() + LAST_WORDS);
-                    match self.last_words(last_words).await {
+                () = stop.cancelled(), if drain.is_none() => {
+                    drain = Some(Instant::now() + DRAIN_TIMEOUT);
+                    match self.drain(drain).await {
                         Ok(()) if self.sent.is_empty() => return ConnectionEnd::Stopped,
                         Ok(()) => continue,
                         Err(error) => return ConnectionEnd::Lost(error),
                     }
                 }
-                () = at(last_words) => return ConnectionEnd::Stopped,
+                () = at(drain) => return ConnectionEnd::Stopped,
                 message = self.outbox.next(), if may_send => message,
             };
             if let Err(error) = self.send(message).await {
@@ -218,9 +218,9 @@ impl Session<'_> {
     }
 
     /// Sends the rest of the buffer after cancellation.
-    async fn last_words(&mut self, until: Option<Instant>) -> Result<(), AmqpError> {
+    async fn drain(&mut self, until: Option<Instant>) -> Result<(), AmqpError> {
         while self.outbox.len() > 0
-            && self.sent.len() < WINDOW
+            && self.sent.len() < MAX_UNCONFIRMED
             && let Some(until) = until
             && let Ok(message) = timeout_at(until, self.outbox.next()).await
         {
@@ -236,7 +236,7 @@ impl Session<'_> {
         self.sent.push_back(message.clone());
         self.declare(&message).await?;
         let channel = self.channel().await?;
-        // A reply without a waiting caller is returned, which shows that it is not needed.
+        // The broker returns a reply whose caller no longer waits. It is not needed then.
         let options = BasicPublishOptions {
             mandatory: message.lane == Lane::Reply,
             ..BasicPublishOptions::default()
@@ -247,7 +247,7 @@ impl Session<'_> {
             name("the routing key", &message.key),
         );
         let (Ok(exchange), Ok(key)) = (exchange, key) else {
-            // No broker accepts this name, so the message is not retried.
+            // No broker accepts this name, so a retry would fail too.
             self.sent.pop_back();
             count(message.lane, "refused");
             return Ok(());
@@ -348,15 +348,15 @@ impl Session<'_> {
         let mut again = Vec::with_capacity(self.sent.len());
         for mut message in self.sent.drain(..) {
             message.tries = message.tries.saturating_add(1);
-            if message.tries < MOST_TRIES {
+            if message.tries < MAX_CONNECTIONS_PER_MESSAGE {
                 again.push(message);
             } else {
                 count(message.lane, "refused");
                 tracing::warn!(
                     exchange = message.exchange,
                     key = message.key,
-                    connections = MOST_TRIES,
-                    "message dropped; no connection delivered it"
+                    connections = MAX_CONNECTIONS_PER_MESSAGE,
+                    "dropped a message that no connection delivered"
                 );
             }
         }
@@ -364,7 +364,7 @@ impl Session<'_> {
     }
 }
 
-/// Waits until a moment; forever if there is none.
+/// Waits until a moment, or forever without one.
 async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,

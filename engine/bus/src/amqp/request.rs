@@ -9,11 +9,11 @@ use lapin::types::ShortString;
 use serde_json::{Map, Value};
 use tachi_domain::NotificationId;
 
-/// The longest message that is parsed, in bytes. Upstream's have a few thousand.
-const LONGEST: usize = 1 << 20;
+/// The longest message that is parsed, in bytes. Those of an upstream API have a few thousand.
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// The longest text from the caller that an answer repeats.
-const LONGEST_TEXT: usize = 255;
+const MAX_TEXT_BYTES: usize = 255;
 
 /// The newest supported version of the notification object.
 const NEWEST_OBJECT: u32 = 3;
@@ -92,7 +92,7 @@ pub(crate) fn read(body: &[u8]) -> Result<Request, RejectReason> {
                 .and_then(|queue| ShortString::try_new(queue).ok())
                 .ok_or(RejectReason::Reply)?;
             let message = text("_msg_id")
-                .filter(|id| !id.is_empty() && id.len() <= LONGEST_TEXT)
+                .filter(|id| !id.is_empty() && id.len() <= MAX_TEXT_BYTES)
                 .ok_or(RejectReason::Reply)?;
             let within = inner.get("_timeout").and_then(Value::as_f64);
             let object = argument
@@ -128,7 +128,7 @@ fn unwrapped(body: &[u8]) -> Result<Map<String, Value>, RejectReason> {
 }
 
 fn object(text: &[u8]) -> Result<Map<String, Value>, RejectReason> {
-    if text.len() > LONGEST {
+    if text.len() > MAX_MESSAGE_BYTES {
         return Err(RejectReason::TooLong);
     }
     // The parser limits the nesting depth.
@@ -209,9 +209,9 @@ mod tests {
 
     /// Covers EW10.
     #[test]
-    fn foreign_messages_are_recognised_and_never_a_panic() {
+    fn foreign_messages_are_rejected_without_a_panic() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(LONGEST));
+        let long = format!("{{\"a\": \"{}\"}}", "x".repeat(MAX_MESSAGE_BYTES));
         let text = |value: Value| value.to_string().into_bytes();
         let cases: Vec<(&str, Vec<u8>, RejectReason)> = vec![
             ("empty", Vec::new(), RejectReason::NotJson),
@@ -245,7 +245,7 @@ mod tests {
                 RejectReason::Version,
             ),
             (
-                "version of words",
+                "version with a letter",
                 text(with(cast(), &[("version", json!("1.x"))])),
                 RejectReason::Version,
             ),
@@ -278,7 +278,7 @@ mod tests {
                 RejectReason::Notification,
             ),
             (
-                "nobody to answer",
+                "no reply queue",
                 text(with(call(), &[("_reply_q", Value::Null)])),
                 RejectReason::Reply,
             ),
@@ -299,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_values_beside_the_id_are_let_be() {
+    fn invalid_optional_values_are_ignored() {
         let cases = [
             ("a negative wait", with(call(), &[("_timeout", json!(-1))]), None),
             (
@@ -330,12 +330,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_it_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
+        fn arbitrary_bytes_do_not_panic(body in proptest::collection::vec(any::<u8>(), 0..400)) {
             let _ = read(&body);
         }
 
         #[test]
-        fn no_text_in_place_of_a_value_makes_it_panic(key in "[a-z_.]{0,20}", value in any::<String>(), at in 0..6_usize) {
+        fn arbitrary_text_as_a_value_does_not_panic(key in "[a-z_.]{0,20}", value in any::<String>(), at in 0..6_usize) {
             let keys = ["method", "version", "_reply_q", "_msg_id", "_timeout", key.as_str()];
             let changed = with(call(), &[(keys[at], json!(value))]);
             let _ = read(&wrapped(&changed));

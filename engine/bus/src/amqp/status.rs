@@ -11,13 +11,13 @@ use super::numbers::{CONNECTED, CONNECTIONS};
 /// The state of one connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LinkState {
-    /// No attempt has ended yet.
+    /// The first attempt has not finished yet.
     Starting,
     /// Connected.
     Up { broker: String },
     /// Connected, but the broker accepts no messages: it is short of memory or of disk.
     Blocked { broker: String },
-    /// Not connected; the next attempt is under way or about to start.
+    /// Not connected; the next attempt is running or about to start.
     Down {
         /// The reason of the last failure.
         why: String,
@@ -61,7 +61,7 @@ impl LinkStatus {
             .clone()
     }
 
-    /// Stores a state. True if it differs from the one before.
+    /// Stores a state. Returns true if it differs from the previous one.
     fn set(&self, state: LinkState) -> bool {
         gauge!(CONNECTED, "link" => self.0.link).set(if state.is_up() { 1.0 } else { 0.0 });
         let mut current = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,7 +104,7 @@ impl LinkStatus {
         }
     }
 
-    /// Records a failed attempt or a lost connection. Logs a warning once, however often it fails.
+    /// Records a failed attempt or a lost connection. Only the first failure in a row is logged as a warning.
     pub(crate) fn down(&self, error: &AmqpError) {
         counter!(CONNECTIONS, "link" => self.0.link, "result" => "failed").increment(1);
         let why = error.chain();
@@ -112,10 +112,10 @@ impl LinkStatus {
             tracing::warn!(
                 link = self.0.link,
                 why,
-                "no connection to the broker: wake-ups take up to a sweep interval until there is one"
+                "broker is not connected: wake-ups take up to a sweep interval until it is"
             );
         } else {
-            tracing::debug!(link = self.0.link, why, "still no connection to the broker");
+            tracing::debug!(link = self.0.link, why, "broker is still not connected");
         }
     }
 }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_connection_that_takes_messages_is_up() {
+    fn only_a_connection_that_accepts_messages_is_up() {
         let status = LinkStatus::new("test");
         assert_eq!(status.state(), LinkState::Starting);
         status.up("a:1");

@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_fit_are_taken_and_others_are_named() {
+    fn valid_tls_files_are_accepted_and_invalid_ones_named() {
         let all = |authorities: &str, certificate: Option<&str>, key: Option<&str>| TlsOptions {
             authorities: Some(data(authorities)),
             certificate: certificate.map(data),

@@ -1,8 +1,8 @@
 //! Declares exchanges and queues without conflicts.
 //!
 //! A client that declares an existing object with different flags loses its channel. Existing objects are therefore
-//! looked up first and used as they are; only missing ones are declared. Each request has a channel of its own, because
-//! the broker closes the channel of a refused request.
+//! looked up first and used unchanged; only missing ones are declared. Each request has its own channel, because the
+//! broker closes the channel of a refused request.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -113,9 +113,9 @@ impl Topology<'_> {
             other => return other,
         }
         match declare(false).await {
-            // Another program was faster, with other flags.
+            // Another program has declared it meanwhile, with other flags.
             Err(error) if error.code() == Some(PRECONDITION_FAILED) => {
-                as_it_is("exchange", exchange, &error);
+                warn_of_other_options("exchange", exchange, &error);
                 declare(true).await
             }
             other => other,
@@ -137,7 +137,7 @@ impl Topology<'_> {
             match self.declare(queue, false).await {
                 Ok(_) => {}
                 Err(error) if error.code() == Some(PRECONDITION_FAILED) => {
-                    as_it_is("queue", queue.name, &error);
+                    warn_of_other_options("queue", queue.name, &error);
                 }
                 Err(error) if error.code() == Some(INTERNAL_ERROR) && queue.kind == QueueKind::Transient => {
                     let durable = Queue {
@@ -173,7 +173,7 @@ impl Topology<'_> {
 
     /// Unbinds an unresponsive queue from its exchange, because a message that is published there is never confirmed,
     /// and deletes it. Failures are ignored: the queue is no longer used.
-    pub(crate) async fn forsake(&self, queue: &str, exchange: &str) {
+    pub(crate) async fn abandon(&self, queue: &str, exchange: &str) {
         let unbind = async {
             let channel = self.channel().await?;
             let asked = channel.queue_unbind(
@@ -213,7 +213,7 @@ impl Topology<'_> {
             arguments.insert((*key).into(), value.clone());
         }
         let what = if passive {
-            format!("looking at the queue {}", queue.name)
+            format!("looking up the queue {}", queue.name)
         } else {
             format!("declaring the queue {}", queue.name)
         };
@@ -226,7 +226,7 @@ impl Topology<'_> {
     }
 }
 
-fn as_it_is(what: &str, name: &str, error: &AmqpError) {
+fn warn_of_other_options(what: &str, name: &str, error: &AmqpError) {
     tracing::warn!(
         what,
         name,
@@ -235,7 +235,7 @@ fn as_it_is(what: &str, name: &str, error: &AmqpError) {
     );
 }
 
-/// Closes a channel that is no longer needed. The result does not matter.
+/// Closes a channel that is no longer needed, as best effort.
 async fn close(channel: &Channel) {
     if let Err(error) = channel.close(200, "done".into()).await {
         tracing::debug!(%error, "failed to close a channel");

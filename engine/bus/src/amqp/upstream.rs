@@ -1,7 +1,7 @@
 //! Detection of a running upstream engine.
 //!
 //! Each of our engines that consumes upstream's queue also consumes one of our own, to which nothing is published. A
-//! consumer of upstream's queue that is missing in ours is therefore an upstream engine.
+//! surplus of consumers on upstream's queue is therefore the number of upstream engines.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,7 +37,7 @@ impl Consumers {
         self.all.saturating_sub(self.ours)
     }
 
-    /// Counts the consumers on a new connection. Every broker is tried once.
+    /// Counts the consumers on a new connection. Tries each broker once.
     ///
     /// # Errors
     ///
@@ -91,7 +91,7 @@ struct Inner {
 pub struct Upstream(Arc<Inner>);
 
 impl Upstream {
-    /// True if rows of an upstream API may be adopted: no other engine works on them.
+    /// True if no upstream engine runs, so that rows of an upstream API may be adopted.
     pub fn is_gone(&self) -> bool {
         self.0.engines.load(Ordering::Relaxed) == 0
     }
@@ -103,7 +103,7 @@ impl Upstream {
         let mut logged = self.0.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if engines == 0 {
             if before > 0 && logged.1.is_some() {
-                tracing::info!("no upstream engine is running any more");
+                tracing::info!("all upstream engines have stopped");
             }
             *logged = (0, None);
             return;
@@ -114,7 +114,7 @@ impl Upstream {
             logged.1 = Some(Instant::now());
             tracing::error!(
                 engines,
-                "upstream engine consumes the same queue; stop it: until then it handles what an upstream API accepts"
+                "upstream engine consumes the same queue and handles notifications of an upstream API; stop it"
             );
         }
     }
@@ -126,7 +126,7 @@ mod tests {
 
     /// Covers R21.
     #[test]
-    fn a_consumer_that_our_own_queue_does_not_count_is_a_masakari_engine() {
+    fn a_consumer_missing_in_our_own_queue_is_a_masakari_engine() {
         let cases = [
             ("nobody", 0, 0, 0),
             ("ours alone", 3, 3, 0),

@@ -1,4 +1,4 @@
-//! A broker to test against, and a plain client beside ours.
+//! A broker for tests, and a plain client of it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,7 +16,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 /// Timeout of every step of these tests.
 pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 
-/// A name that no other test has.
+/// Returns a name that no other test uses.
 pub(crate) fn unique(what: &str) -> String {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     format!("{what}-{}-{number}", std::process::id())
@@ -40,7 +40,7 @@ pub(crate) fn broker(host: &str, port: u16) -> Broker {
     }
 }
 
-/// Options of a test that meets no other.
+/// Returns options with names that no other test uses.
 pub(crate) fn options() -> AmqpOptions {
     let (host, port) = address();
     let mut options = AmqpOptions::new(vec![broker(&host, port)], unique("host"));
@@ -74,7 +74,7 @@ impl Other {
         self.connection.create_channel().await.unwrap()
     }
 
-    /// Consumers and messages of a queue, if it is there.
+    /// Returns the numbers of consumers and messages of a queue, or `None` without the queue.
     pub(crate) async fn look(&self, queue: &str) -> Option<(u32, u32)> {
         let options = QueueDeclareOptions::durable().passive();
         let channel = self.channel().await;
@@ -85,7 +85,7 @@ impl Other {
             .map(|seen| (seen.consumer_count(), seen.message_count()))
     }
 
-    /// The next message of a queue, waited for.
+    /// Waits for the next message of a queue.
     pub(crate) async fn get(&self, queue: &str) -> BasicGetMessage {
         until(async || {
             let options = BasicGetOptions { no_ack: true };
@@ -95,7 +95,7 @@ impl Other {
     }
 }
 
-/// Asks until there is an answer, for as long as [`LIMIT`].
+/// Polls until there is an answer, at most for [`LIMIT`].
 pub(crate) async fn until<T>(question: impl AsyncFn() -> Option<T>) -> T {
     let asking = async {
         let mut every = tokio::time::interval(Duration::from_millis(20));

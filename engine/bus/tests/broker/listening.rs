@@ -1,4 +1,4 @@
-//! Messages in: wake-ups, casts, calls, and who else listens.
+//! Received messages: wake-ups, casts, calls, and the detection of upstream engines.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use lapin::options::{BasicConsumeOptions, BasicPublishOptions, QueueDeclareOptio
 use lapin::types::FieldTable;
 use serde_json::{Value, json};
 use tachi_bus::InProcess;
-use tachi_bus::amqp::{AmqpOptions, AmqpPoke, Consumers, Ends, Listener, Publisher, Upstream};
+use tachi_bus::amqp::{AmqpNotifier, AmqpOptions, Consumers, Ends, Listener, Publisher, Upstream};
 use tachi_engine::ports::{Notifier as _, Wakeups as _};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -97,10 +97,10 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
     let (one, other) = (Ears::open(one), Ears::open(second));
     one.connected().await;
     other.connected().await;
-    AmqpPoke::new(one.publisher.clone()).notify();
+    AmqpNotifier::new(one.publisher.clone()).notify();
     timeout(LIMIT, one.work.woken()).await.expect("the one");
     timeout(LIMIT, other.work.woken()).await.expect("the other");
-    // They are no strangers to each other.
+    // Neither counts the other as an upstream engine.
     let (seen, _) = Consumers::look(&one.options).await.unwrap();
     assert_eq!((seen.all, seen.ours, seen.upstream()), (2, 2, 0));
     one.close().await;
@@ -108,7 +108,7 @@ async fn every_host_s_engine_is_woken_by_one_wake_up() {
 }
 
 #[tokio::test]
-async fn casts_on_either_queue_are_heard_and_hostile_ones_are_thrown_away() {
+async fn casts_on_either_queue_are_handled_and_hostile_ones_dropped() {
     let ears = Ears::open(options());
     ears.connected().await;
     let other = Other::connect().await;
@@ -143,7 +143,7 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
     declared.await.unwrap();
     let more = json!({"version": "1.1", "_msg_id": "m1", "_reply_q": reply, "_timeout": 60});
     let call = message("get_notification_recovery_workflow_details", &more);
-    // The first caller's queue is gone; the others still get their answers.
+    // The first caller's queue was deleted; the others still get their answers.
     let mut lost = call.clone();
     lost["_reply_q"] = json!("nobody");
     for call in [&lost, &call] {
@@ -166,11 +166,11 @@ async fn a_call_is_answered_to_the_caller_s_queue() {
 
 /// Covers R21.
 #[tokio::test]
-async fn a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
+async fn an_upstream_engine_is_detected_before_and_while_we_listen() {
     let options = options();
     let topic = options.upstream.topic.clone();
     let other = Other::connect().await;
-    // As upstream's engine does.
+    // Consumes as an upstream engine does.
     let declared = other.channel.queue_declare(
         topic.as_str().into(),
         QueueDeclareOptions::default(),
@@ -197,7 +197,7 @@ async fn a_consumer_that_is_not_ours_is_seen_before_and_while_we_listen() {
 
 /// Covers EW10.
 #[tokio::test]
-async fn a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_goes_is_made_again() {
+async fn our_queue_with_other_options_is_used_and_a_deleted_one_is_declared_again() {
     let options = options();
     let queue = format!("tachi.wake.{}", options.host);
     let other = Other::connect().await;
@@ -210,7 +210,7 @@ async fn a_queue_of_ours_that_somebody_made_otherwise_is_used_and_one_that_goes_
     declared.await.unwrap();
     let ears = Ears::open(options);
     ears.connected().await;
-    let notify = AmqpPoke::new(ears.publisher.clone());
+    let notify = AmqpNotifier::new(ears.publisher.clone());
     notify.notify();
     timeout(LIMIT, ears.work.woken()).await.expect("woken");
     let deleted = other

@@ -1,4 +1,4 @@
-//! Messages out.
+//! Published messages.
 
 use std::time::{Duration, Instant};
 
@@ -21,11 +21,11 @@ fn event(exchange: &str, queue: &str, body: &str) -> OutboxMessage {
 }
 
 #[tokio::test]
-async fn a_message_waits_for_the_broker_and_its_queue_is_made_first() {
+async fn a_message_waits_for_the_broker_and_its_queue_is_declared_first() {
     let options = options();
     let (exchange, queue) = (options.upstream.exchange.clone(), unique("versioned.info"));
     let (publisher, task) = Publisher::new(shared(options));
-    // Before anybody is connected.
+    // Before the publisher is connected.
     assert!(publisher.publish(event(&exchange, &queue, "1")));
     assert_eq!(publisher.status().state(), LinkState::Starting);
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -43,7 +43,7 @@ async fn a_message_waits_for_the_broker_and_its_queue_is_made_first() {
     assert_eq!(other.get(&queue).await.data, b"2");
     assert!(publisher.status().state().is_up());
     assert_eq!(publisher.waiting(), 0);
-    // The buffer is still sent after cancellation.
+    // The rest of the buffer is sent after cancellation.
     publisher.publish(event(&exchange, &queue, "3"));
     stop.cancel();
     tasks.close();
@@ -53,7 +53,7 @@ async fn a_message_waits_for_the_broker_and_its_queue_is_made_first() {
 
 /// Covers EW10.
 #[tokio::test]
-async fn what_somebody_else_declared_otherwise_is_used_as_it_is() {
+async fn an_exchange_with_other_options_is_used_unchanged() {
     let options = options();
     let (exchange, queue) = (options.upstream.exchange.clone(), unique("declared.info"));
     let other = Other::connect().await;
@@ -87,11 +87,11 @@ async fn what_somebody_else_declared_otherwise_is_used_as_it_is() {
 
 /// Covers EW10.
 #[tokio::test]
-async fn a_silent_broker_keeps_nobody_waiting_and_the_next_one_is_used() {
+async fn a_silent_broker_blocks_no_caller_and_the_next_one_is_used() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut options = options();
     options.connect_limit = Duration::from_millis(300);
-    // It takes connections into its backlog and never answers.
+    // It accepts connections into its backlog and never answers.
     options
         .brokers
         .insert(0, broker("127.0.0.1", silent.local_addr().unwrap().port()));

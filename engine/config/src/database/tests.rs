@@ -2,7 +2,7 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-/// Name of the case, what is written, what sqlx takes.
+/// Name of the case, configured URL, URL for sqlx.
 const TRANSLATIONS: &[(&str, &str, &str)] = &[
     (
         "absolute file",
@@ -131,7 +131,7 @@ fn translations() {
 }
 
 #[test]
-fn refusals_say_what_to_write_and_never_the_password() {
+fn refusals_contain_the_remedy_and_no_password() {
     for (name, text, part) in [
         ("empty", "", "no `://`"),
         ("path only", "/var/lib/s3cret.sqlite", "no `://`"),
@@ -143,12 +143,16 @@ fn refusals_say_what_to_write_and_never_the_password() {
         (
             "other driver",
             "mysql+foo://u:s3cret@h/db",
-            "driver `foo` is not known",
+            "driver `foo` is unknown",
         ),
         ("two slashes", "sqlite://var/lib/s3cret", "three slashes"),
         ("at sign in the password", "mysql://u:s3@cret@h/db", "%40"),
-        ("no database", "mysql://u:s3cret@h", "names no database"),
-        ("empty database", "mysql://u:s3cret@h/", "names no database"),
+        ("no database", "mysql://u:s3cret@h", "contains no database name"),
+        (
+            "empty database",
+            "mysql://u:s3cret@h/",
+            "contains no database name",
+        ),
         ("port", "mysql://u:s3cret@h:99999/db", "port"),
         ("no port", "mysql://u:s3cret@h:/db", "port"),
         ("charset", "mysql://u:s3cret@h/db?charset=latin1", "UTF-8"),
@@ -174,7 +178,7 @@ fn refusals_say_what_to_write_and_never_the_password() {
 }
 
 #[test]
-fn a_parameter_that_is_left_out_is_told() {
+fn a_dropped_parameter_is_reported() {
     let url = database_url("mysql://u:s3cret@h/db?connect_timeout=5&charset=utf8").unwrap();
     assert_eq!(url.notes, ["connect_timeout: a setting of the Python driver"]);
     assert_eq!(url.backend, Backend::MySql);
@@ -183,7 +187,7 @@ fn a_parameter_that_is_left_out_is_told() {
 }
 
 #[test]
-fn the_file_of_sqlite_is_known() {
+fn the_file_of_sqlite_is_returned() {
     let path = |text| database_url(text).unwrap().path;
     assert_eq!(path("sqlite:////a/b%20"), Some(PathBuf::from("/a/b ")));
     assert_eq!(path("sqlite:///:memory:"), None);
@@ -191,14 +195,14 @@ fn the_file_of_sqlite_is_known() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_panics(text in "\\PC*") {
+    fn arbitrary_text_does_not_panic(text in "\\PC*") {
         let _ = database_url(&text);
         let _ = database_url(&format!("mysql://{text}"));
         let _ = database_url(&format!("sqlite:///{text}"));
     }
 
     #[test]
-    fn any_password_survives(password in "[^@]{0,20}") {
+    fn any_password_is_kept(password in "[^@]{0,20}") {
         let url = database_url(&format!("mysql://u:{}@h/db", encoded(&password, b""))).unwrap();
         let word = url.url.expose_secret().strip_prefix("mysql://u:").unwrap().strip_suffix("@h/db").unwrap();
         proptest::prop_assert_eq!(decoded(word), password);

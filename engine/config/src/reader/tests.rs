@@ -27,7 +27,7 @@ fn report(text: &str, with: impl Fn(&mut Reader<'_>)) -> ConfigReport {
     reader.finish().unwrap()
 }
 
-/// What is told of a text by a program that reads a few options.
+/// Returns the warnings about a text from a program that reads a few options.
 fn warnings(text: &str) -> Vec<String> {
     let report = report(text, |r| {
         r.string("DEFAULT", "host").optional();
@@ -40,7 +40,7 @@ fn warnings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn messages_name_file_line_option_value_reason_and_cure() {
+fn messages_contain_file_line_option_value_reason_and_remedy() {
     let found = problems(
         "[DEFAULT]\nmasakari_api_listen_port = 70000\ndebug = maybe\n[database]\nconnection = mysql://u:s3cret@h\n",
         |r| {
@@ -60,7 +60,7 @@ fn messages_name_file_line_option_value_reason_and_cure() {
         [
             "f:2: [DEFAULT] masakari_api_listen_port = 70000: is out of range; write a whole number between 0 and 65535",
             "f:3: [DEFAULT] debug = maybe: is not a boolean; write true, 1, on, yes or false, 0, off, no",
-            "f:5: [database] connection = ***: it names no database; end it with /database, for example /masakari",
+            "f:5: [database] connection = ***: it contains no database name; end it with /database, for example /masakari",
         ]
     );
 }
@@ -102,7 +102,7 @@ fn limits() {
 }
 
 #[test]
-fn what_is_required_and_missing_is_told_and_optional_is_not() {
+fn a_missing_required_option_is_reported_and_an_optional_one_is_not() {
     let empty = "[x]\ntext =\nnumber =\nneeded =\nusual =\n";
     let found = problems(empty, |r| {
         assert_eq!(r.string("x", "a").get(), "");
@@ -152,11 +152,11 @@ fn lines(count: usize, line: impl Fn(usize) -> String) -> String {
 
 #[test]
 fn references() {
-    let circle = "f:2: [DEFAULT] a = $b: its references go round in a circle or too deep; write `$$` for a dollar sign, or set `b`";
+    let circle = "f:2: [DEFAULT] a = $b: its references are circular or nested too deep; write `$$` for a dollar sign, or set `b`";
     let chain = lines(40, |n| format!("a{n} = $a{}", n + 1));
     for (name, text, expected) in [
         ("circle", "a = $b\nb = $a\n".to_owned(), Err(circle)),
-        ("itself", "a = $a".to_owned(), Err("circle")),
+        ("itself", "a = $a".to_owned(), Err("circular")),
         (
             "nothing set",
             "a = pa$word".to_owned(),
@@ -197,8 +197,8 @@ fn references() {
 }
 
 #[test]
-fn references_cannot_be_made_to_work_for_ever() {
-    // Each option asks for the next one four times: 4^12 look-ups without a limit.
+fn references_cannot_cause_endless_work() {
+    // Each option refers to the next one four times: 4^12 look-ups without a limit.
     let text = lines(12, |n| format!("a{n} = $a{m}$a{m}$a{m}$a{m}", m = n + 1));
     let found = problems(&format!("[DEFAULT]\n{text}\na12 =\n"), |r| {
         r.string("DEFAULT", "a0").get();
@@ -287,7 +287,7 @@ fn the_report_is_a_configuration_file_with_origins() {
 }
 
 #[test]
-fn what_has_no_effect_is_told() {
+fn options_without_effect_are_reported() {
     for (name, text, expected) in [
         (
             "typing error",
@@ -332,7 +332,7 @@ fn what_has_no_effect_is_told() {
         (
             "comment",
             "[DEFAULT]\nhost = x\n  # y",
-            "f:2: an indented comment is part of the value of [DEFAULT] host; begin comments at the left edge",
+            "f:2: an indented comment is part of the value of [DEFAULT] host; start comments at the beginning of the line",
         ),
     ] {
         assert_eq!(warnings(text), [expected], "{name}");
@@ -348,7 +348,7 @@ fn what_has_no_effect_is_told() {
 }
 
 #[test]
-fn an_option_is_known_by_being_read() {
+fn an_option_that_is_read_is_known() {
     let report = report("[mine]\na = 1\nb = 1\n", |r| {
         r.string("mine", "a").get();
     });
@@ -360,7 +360,7 @@ fn an_option_is_known_by_being_read() {
 }
 
 #[test]
-fn a_strange_variable_is_told() {
+fn an_unknown_variable_is_reported() {
     let known = KnownOptions::masakari();
     let ini = Ini::default().with_environment(HashMap::from([
         ("OS_DATABASE__CONNECTOIN", "s3cret"),
@@ -379,9 +379,9 @@ fn a_strange_variable_is_told() {
     assert_eq!(told, [expected]);
 }
 
-/// A file as the Juju charm and kolla-ansible write it, read as our components do.
+/// Reads a file of the Juju charm and kolla-ansible as our components do.
 #[test]
-fn a_file_in_use_is_read_without_a_complaint() {
+fn a_file_in_use_causes_no_warning() {
     let ini = Ini::parse("masakari.conf", include_str!("../../testdata/masakari.conf")).unwrap();
     let known = KnownOptions::masakari();
     let mut r = Reader::new(&ini, &known);
@@ -461,7 +461,7 @@ fn a_file_in_use_is_read_without_a_complaint() {
 
 proptest::proptest! {
     #[test]
-    fn no_text_panics(text in proptest::collection::vec("(\\[[a-zD:]{0,4}\\]|[ab$ {}.\\\\=:#;\"']{0,12}|a = \\PC{0,12})", 0..20)) {
+    fn arbitrary_text_does_not_panic(text in proptest::collection::vec("(\\[[a-zD:]{0,4}\\]|[ab$ {}.\\\\=:#;\"']{0,12}|a = \\PC{0,12})", 0..20)) {
         let Ok(ini) = Ini::parse("f", &text.join("\n")) else { return Ok(()) };
         let known = KnownOptions::masakari();
         let kinds: [fn(&mut Reader<'_>, &str, &str); 7] = [

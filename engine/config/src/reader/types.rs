@@ -60,7 +60,7 @@ impl<'i> Reader<'i> {
         )
     }
 
-    /// Reads an option that may be written several times; all values count, those of earlier files first.
+    /// Reads an option that may be set several times. All values count, those of earlier files first.
     pub fn multi(&mut self, section: &str, option: &str) -> Setting<'_, 'i, Vec<String>> {
         let parse: Parse<Vec<String>> = Box::new(|texts| Ok(texts.to_vec()));
         Setting::new(
@@ -111,7 +111,7 @@ impl<'i> Reader<'i> {
         )
     }
 
-    /// Reads a type of the component's own: `parse` reads it, `show` writes it back.
+    /// Reads a type of the component: `parse` parses a text, `show` formats the value.
     pub fn parsed<T: 'static>(
         &mut self,
         section: &str,

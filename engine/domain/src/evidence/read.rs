@@ -41,28 +41,28 @@ const MEMBERS: [&str; 14] = [
 #[non_exhaustive]
 pub enum EvidenceError {
     /// The evidence is too long.
-    #[error("it has {bytes} bytes, and at most {MOST_BYTES} are taken: leave out optional members")]
+    #[error("it has {bytes} bytes, more than the limit of {MOST_BYTES}: remove optional fields")]
     TooLong {
         /// The actual length.
         bytes: usize,
     },
     /// The text is not a JSON object.
-    #[error("it is no JSON object: {0}")]
+    #[error("it is not a JSON object: {0}")]
     NotAnObject(#[source] serde_json::Error),
     /// A member is there twice.
-    #[error("member \"{member}\" is there twice: say it once")]
+    #[error("field \"{member}\" occurs twice: send it once")]
     Twice {
         /// The member's name, as sent.
         member: String,
     },
     /// The member is not known in version 1.
-    #[error("member \"{member}\" is not known in version 1: leave it out")]
+    #[error("field \"{member}\" is unknown in version 1: remove it")]
     Unknown {
         /// The member's name, as sent.
         member: String,
     },
     /// A required member is missing.
-    #[error("member \"{member}\" is missing: it is required{why}")]
+    #[error("field \"{member}\" is missing: it is required{why}")]
     Missing {
         /// The member's name in version 1.
         member: &'static str,
@@ -70,7 +70,7 @@ pub enum EvidenceError {
         why: &'static str,
     },
     /// A member has an invalid value.
-    #[error("member \"{member}\" must be {wanted}, and is {found}")]
+    #[error("field \"{member}\" must be {wanted}, and is {found}")]
     Wrong {
         /// The member's name in version 1.
         member: &'static str,
@@ -86,7 +86,7 @@ pub enum EvidenceError {
     UpSince,
     /// The evidence is about another host.
     #[error(
-        "\"host\" is {named}, and the notification's hostname is {reported}: evidence goes with its own host's report"
+        "\"host\" is {named}, and the notification's hostname is {reported}: send evidence with the report of its own host"
     )]
     OtherHost {
         /// The host in the evidence.
@@ -197,7 +197,7 @@ impl Members {
         if found.as_u64() == Some(1) {
             return Ok(());
         }
-        let wanted = "the number 1, the only version that is known here";
+        let wanted = "the number 1, the only supported version";
         Err(EvidenceError::Wrong {
             member,
             wanted,

@@ -27,12 +27,12 @@ fn without(member: &str) -> Value {
 
 /// Covers R18.
 #[test]
-fn the_example_of_the_documentation_is_understood_whole() {
+fn the_example_of_the_documentation_is_parsed_completely() {
     let read = FenceEvidence::from_json(EXAMPLE.as_bytes()).unwrap();
     assert_eq!(
         read.sentence(),
         "it was fenced (off) by cluster ha-az1 with st-ipmi-compute-7 (fence_ipmilan) from control-2 at \
-         2026-11-20T18:30:12.481516Z, as control-1 says"
+         2026-11-20T18:30:12.481516Z, as control-1 reports"
     );
     assert_eq!(read.last_up_at, parse_time("2026-11-20T18:29:31Z"));
     assert_eq!(read.origin.as_deref(), Some("pacemaker-controld.2417@control-1"));
@@ -43,7 +43,7 @@ fn the_example_of_the_documentation_is_understood_whole() {
 
 /// Covers R18.
 #[test]
-fn optional_members_may_be_left_out_and_required_ones_may_not() {
+fn optional_fields_may_be_omitted_and_required_ones_may_not() {
     for member in ["device", "agent", "delegate", "origin", "last_up_at"] {
         assert!(read(&without(member)).is_ok(), "{member}");
     }
@@ -60,7 +60,7 @@ fn optional_members_may_be_left_out_and_required_ones_may_not() {
     ] {
         let error = read(&without(member)).unwrap_err();
         assert!(
-            error.starts_with(&format!("member \"{member}\" is missing")),
+            error.starts_with(&format!("field \"{member}\" is missing")),
             "{error}"
         );
     }
@@ -93,7 +93,7 @@ fn evidence_of_another_host_is_refused() {
     for other in ["compute-7", "COMPUTE-7.example.org", "compute-7.example.org ", ""] {
         let error = evidence.check_host(other).unwrap_err().to_string();
         assert!(
-            error.contains("evidence goes with its own host's report"),
+            error.contains("send evidence with the report of its own host"),
             "{error}"
         );
     }
@@ -101,7 +101,7 @@ fn evidence_of_another_host_is_refused() {
 
 /// Covers R18.
 #[test]
-fn what_would_be_misunderstood_is_refused_and_the_error_says_where() {
+fn invalid_evidence_is_refused_and_the_error_names_the_field() {
     let long = "x".repeat(256);
     let cases = [
         (with("version", json!(2)), "\"version\" must be the number 1"),
@@ -148,25 +148,22 @@ fn what_would_be_misunderstood_is_refused_and_the_error_says_where() {
             with("last_up_at", json!("2026-11-20T18:30:13Z")),
             "was up again after that fence",
         ),
-        (
-            with("devices", json!("a")),
-            "\"devices\" is not known in version 1",
-        ),
-        (with("Host", json!("a")), "\"Host\" is not known"),
-        (json!([example()]), "no JSON object"),
-        (json!("text"), "no JSON object"),
-        (Value::Null, "no JSON object"),
+        (with("devices", json!("a")), "\"devices\" is unknown in version 1"),
+        (with("Host", json!("a")), "\"Host\" is unknown"),
+        (json!([example()]), "not a JSON object"),
+        (json!("text"), "not a JSON object"),
+        (Value::Null, "not a JSON object"),
     ];
     for (value, wanted) in cases {
         let error = read(&value).unwrap_err();
         assert!(error.contains(wanted), "{wanted}: {error}");
     }
     let raw: [(&[u8], &str); 5] = [
-        (b"", "no JSON object: EOF"),
-        (b"{\"host\": \"a\", \"host\": \"b\"}", "\"host\" is there twice"),
-        (b"{\"host\": \"\xff\"}", "no JSON object"),
-        (b"{} {}", "no JSON object: trailing"),
-        (b"{\"\\u001b[31m\": 1}", "\"\\u{1b}[31m\" is not known"),
+        (b"", "not a JSON object: EOF"),
+        (b"{\"host\": \"a\", \"host\": \"b\"}", "\"host\" occurs twice"),
+        (b"{\"host\": \"\xff\"}", "not a JSON object"),
+        (b"{} {}", "not a JSON object: trailing"),
+        (b"{\"\\u001b[31m\": 1}", "\"\\u{1b}[31m\" is unknown"),
     ];
     for (json, wanted) in raw {
         let error = FenceEvidence::from_json(json).unwrap_err().to_string();
@@ -176,7 +173,7 @@ fn what_would_be_misunderstood_is_refused_and_the_error_says_where() {
 
 /// Covers R18.
 #[test]
-fn no_more_is_read_than_fits_into_the_header() {
+fn evidence_longer_than_the_header_is_refused() {
     let padded = |bytes: usize| format!("{:>bytes$}", without("origin").to_string());
     assert!(FenceEvidence::from_json(padded(MOST_BYTES).as_bytes()).is_ok());
     let error = FenceEvidence::from_json(padded(MOST_BYTES + 1).as_bytes()).unwrap_err();
@@ -195,7 +192,7 @@ fn given() -> GivenEvidence {
 
 /// Covers R16.
 #[test]
-fn any_clock_makes_evidence_older_and_none_makes_it_younger() {
+fn a_wrong_clock_makes_evidence_older_and_never_more_recent() {
     let fresh = given();
     let completed = fresh.evidence.completed_at;
     assert_eq!(fresh.dated(), completed);
@@ -228,12 +225,12 @@ fn any_clock_makes_evidence_older_and_none_makes_it_younger() {
 
 proptest! {
     #[test]
-    fn no_bytes_break_the_reader(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+    fn arbitrary_bytes_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
         let _ = FenceEvidence::from_json(&bytes);
     }
 
     #[test]
-    fn whatever_a_member_is_it_is_read_as_it_stands_or_refused(
+    fn any_field_value_is_parsed_exactly_or_refused(
         which in 0_usize..14,
         text in "[\\x00-\\x20a-z\u{80}-\u{a0}\u{1F980}]{0,260}",
     ) {

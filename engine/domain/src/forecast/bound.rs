@@ -1,10 +1,10 @@
-//! Proof that instances fit whatever the scheduler does.
+//! Proves that instances fit with every choice of the scheduler.
 //!
 //! An instance finds no host only if each host that may take it is full for it when its turn comes. To fill a host for it, other
 //! instances have to take so much of one resource there that less is left than it needs. The total that the others can take is
 //! known. So each host has a price: the share of this total that fills the host, in the resource in which the share is smallest.
-//! If the prices sum up to more than the whole, some host is left. Resources are weighed against each other, and any weights that
-//! prove it will do.
+//! If the prices sum up to more than the whole, some host is left. Resources are weighed against each other; any weights that
+//! give a proof are sufficient.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -302,7 +302,7 @@ mod tests {
 
     /// The bound on all weights saves trying each of them, and must not hide a proof.
     #[test]
-    fn what_no_weights_are_tried_for_none_would_prove() {
+    fn where_no_weights_are_tried_none_would_give_a_proof() {
         let (mut proven, mut passed_over) = (0, 0);
         for seed in 0..3_000 {
             let mut dice = Dice(seed);

@@ -9,7 +9,7 @@ use super::rules::refuses;
 use super::{Cloud, Demand, Group, HostRoom, Shape};
 use crate::id::ServerId;
 
-/// The hosts that would take a shape if they ran nothing else than now, in the order of their names.
+/// The hosts that would take a shape now, in the order of their names.
 pub(super) struct Takers {
     /// The amounts that the shape needs, each with the index of its class in [`CandidateIndex::classes`].
     pub(super) amounts: Vec<(usize, u64)>,
@@ -19,7 +19,7 @@ pub(super) struct Takers {
     pub(super) slack: Vec<u64>,
 }
 
-/// The shape is stored beside its result, so that no other shape is allocated at its address.
+/// Stored beside the result, so that no other shape is allocated at its address.
 type CachedCandidates = (Arc<Shape>, Rc<Takers>);
 
 pub(super) struct CandidateIndex<'a> {

@@ -144,7 +144,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_understood_is_said_and_never_left_out() {
+    fn a_requirement_that_is_not_modelled_is_reported() {
         let told = |key: &str, value: &str| {
             let mut about = InstanceTraits::default();
             about.flavor_properties.insert(key.into(), value.into());

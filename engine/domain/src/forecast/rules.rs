@@ -20,11 +20,11 @@ impl Mismatch {
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Zone => "a host in its availability zone",
-            Self::Trait => "a host with the traits that it asks for",
-            Self::Metadata => "a host in an aggregate with the metadata that its flavor asks for",
-            Self::Isolated => "a host whose aggregates are not kept for others",
+            Self::Trait => "a host with the traits that it requires",
+            Self::Metadata => "a host in an aggregate with the metadata that its flavor requires",
+            Self::Isolated => "a host whose aggregates are not reserved for others",
             Self::Group => "a host that its server group allows",
-            Self::Unit => "a host that gives one instance so much at a time",
+            Self::Unit => "a host that allows this amount for one instance",
         }
     }
 }

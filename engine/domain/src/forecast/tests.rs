@@ -30,7 +30,7 @@ fn shape(memory: u64) -> Shape {
     }
 }
 
-/// So many that ask for 100 MiB and nothing else.
+/// Returns a number of instances that need only 100 MiB.
 fn of_memory_alone(count: u64) -> Vec<Demand> {
     let one = |number| {
         let mut one = demand(number, 100);
@@ -99,7 +99,7 @@ fn lose(cloud: &Cloud, lost: &[&str]) -> Outcome {
 }
 
 #[test]
-fn what_is_left_follows_reserve_and_ratio_and_is_rounded_down() {
+fn free_capacity_follows_reserve_and_ratio_and_is_rounded_down() {
     let capacity = |total, reserved, ratio_millis, used| Capacity {
         reserved,
         ratio_millis,
@@ -149,7 +149,7 @@ fn several_hosts_are_full_with_the_last_instance_and_not_before() {
 
 /// The small ones may spread over both hosts before the large one comes.
 #[test]
-fn what_fits_only_if_it_is_placed_well_is_no_promise() {
+fn a_fit_that_depends_on_placement_is_tight() {
     let mixed = vec![demand(1, 100), demand(2, 50), demand(3, 50)];
     assert_eq!(
         lose(&cloud(&[0, 100, 100], mixed.clone()), &["a"]).room,
@@ -167,7 +167,7 @@ fn what_fits_only_if_it_is_placed_well_is_no_promise() {
 }
 
 #[test]
-fn what_is_not_known_is_no_promise() {
+fn unknown_data_gives_no_promise() {
     let plenty = || cloud(&[0, 1_000], vec![demand(1, 100)]);
     assert_eq!(lose(&plenty(), &["a"]).room, Room::Enough);
     for (case, change) in [
@@ -420,7 +420,7 @@ fn a_thousand_hosts_and_fifty_thousand_instances_are_forecast_in_a_moment() {
     }
 }
 
-/// Numbers by a seed (splitmix64).
+/// A seeded random number generator (splitmix64).
 pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
@@ -433,7 +433,7 @@ impl Dice {
     }
 }
 
-/// A scheduler that means ill: any order, any host that has room.
+/// A hostile scheduler: any order, any host with capacity.
 fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
     let mut left: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
     for (name, host) in cloud.hosts.iter().filter(|(name, _)| *name != "a") {
@@ -470,7 +470,7 @@ fn all_are_placed(cloud: &Cloud, dice: &mut Dice) -> bool {
 }
 
 #[test]
-fn no_scheduler_breaks_a_promise() {
+fn no_scheduler_contradicts_the_forecast() {
     let mut promised = 0;
     for seed in 0..3_000 {
         let mut dice = Dice(seed);
@@ -531,7 +531,7 @@ fn any_region(dice: &mut Dice) -> Cloud {
 
 /// All hosts of a segment are proven together where that can be done: it says what is said of each alone.
 #[test]
-fn a_host_of_a_segment_is_judged_as_if_it_was_the_only_one() {
+fn the_bound_agrees_with_the_forecast_of_each_host() {
     let mut rooms: BTreeMap<Room, usize> = BTreeMap::new();
     for seed in 0..3_000 {
         let mut dice = Dice(seed);

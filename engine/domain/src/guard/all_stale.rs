@@ -1,9 +1,9 @@
-//! G2. If every compute service is stale, Nova or its message bus has failed, not the hosts.
+//! G2. If every compute service is stale, Nova or its message bus has failed, and not the hosts.
 
 use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;
 
-/// Minimum number of services: fewer may all be stale by themselves.
+/// Minimum number of services: fewer may fail at the same time.
 const MIN_SERVICES: u64 = 3;
 
 pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
@@ -14,7 +14,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
         return GuardResult::Pass;
     }
     GuardResult::Wait {
-        reason: "Nova hears none of its compute services: its message bus or Nova itself has failed, not the hosts"
+        reason: "no compute service has a current heartbeat in Nova: its message bus or Nova itself has failed, not the hosts"
             .into(),
         until: None,
     }

@@ -16,13 +16,13 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     }
     if nova.segment_targets == 0 {
         return GuardResult::Warn {
-            reason: "no other host of the segment is enabled and heard by Nova: there may be no room for the instances"
+            reason: "no other host of the segment is enabled and up in Nova: there may be no capacity for the instances"
                 .into(),
         };
     }
     GuardResult::Warn {
         reason: format!(
-            "only {} of the segment's {} {} enabled and heard by Nova: there may be no room for all instances",
+            "only {} of the segment's {} {} enabled and up in Nova: there may not be capacity for all instances",
             nova.segment_targets,
             count(facts.segment.hosts.saturating_sub(1), "other host", "other hosts"),
             if nova.segment_targets == 1 { "is" } else { "are" }

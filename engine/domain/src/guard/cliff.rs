@@ -1,9 +1,9 @@
-//! G7. Most heartbeats stop at the same moment: a broker or a switch fails like that, and it may recover in a moment.
+//! G7. Most heartbeats stop at the same moment, as with a failed broker or switch, which may recover soon.
 
 use super::{GuardFacts, GuardResult, NOT_THE_HOSTS};
 use crate::policy::Policy;
 
-/// Minimum number of hosts: fewer are no cliff, whatever their share.
+/// Minimum number of hosts of a cliff.
 const MIN_HOSTS: u64 = 3;
 
 /// Number of intervals to wait before an operator is asked.

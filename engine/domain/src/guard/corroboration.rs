@@ -8,7 +8,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
         return GuardResult::Pass;
     }
     GuardResult::Wait {
-        reason: "one monitor alone reports the host, and Nova still hears it".into(),
+        reason: "only one monitor reports the host, and the host is still up in Nova".into(),
         until: None,
     }
 }

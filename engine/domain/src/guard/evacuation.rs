@@ -10,7 +10,7 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     let reason = if !nova.scheduler_up {
         "no nova-scheduler is up: nothing could be evacuated"
     } else if nova.targets == 0 {
-        "no other host is enabled and heard by Nova: there is nowhere to evacuate to"
+        "no other host is enabled and up in Nova: no host can take the instances"
     } else {
         return GuardResult::Pass;
     };

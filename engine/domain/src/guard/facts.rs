@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use super::domain::DomainLoss;
 
-/// A place that an engine can reach unless it is cut off.
+/// A witness: an address that an engine can reach unless it is cut off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Witness {
     /// The name, as configured.
     pub name: String,
-    /// True if the place was reached.
+    /// True if the witness was reached.
     pub reached: bool,
 }
 
@@ -71,13 +71,13 @@ pub struct GuardFacts {
     pub running_for: Duration,
     /// The state of Nova's services, or the reason why it is not known.
     pub nova: Result<NovaFacts, String>,
-    /// The configured places that an engine can reach unless it is cut off.
+    /// The configured witnesses.
     pub witnesses: Vec<Witness>,
     /// The hosts of the segment.
     pub segment: Count,
     /// The names of some hosts of the segment that are out, for people: no decision depends on them.
     pub segment_out: Vec<String>,
-    /// The number of hosts of the segment that are not out and take no instances: in maintenance, or away for repair.
+    /// The number of hosts of the segment that are not out and take no instances: in maintenance or repair.
     pub segment_away: u64,
     /// The hosts of all segments.
     pub all: Count,

@@ -1,4 +1,4 @@
-//! G10. A host that was recovered, came back and failed again, more than once: another fence will not fix the cause.
+//! G10. A host that has failed again after several recoveries: another fence will not fix the cause.
 
 use super::{GuardFacts, GuardResult};
 use crate::policy::Policy;

@@ -8,17 +8,16 @@ pub(super) fn check(facts: &GuardFacts, _: &Policy) -> GuardResult {
     let wait = |reason| GuardResult::Wait { reason, until: None };
     let nova = match &facts.nova {
         Ok(nova) => nova,
-        Err(why) => return wait(format!("Nova does not say how its hosts are: {why}")),
+        Err(why) => return wait(format!("Nova does not show the state of its hosts: {why}")),
     };
     if facts.witnesses.is_empty() {
         // No witness is configured. Hosts with a heartbeat in Nova confirm that the network is there. Without any other host there
-        // is nothing to compare with, and the power controller's answer has to do.
+        // is nothing to compare with, and the power controller's answer is sufficient.
         return if nova.heard > 0 || nova.services <= 1 {
             GuardResult::Pass
         } else {
             wait(
-                "Nova hears no other host, and [fencing] storm_witnesses names nothing else to look at"
-                    .into(),
+                "no other host is up in Nova, and [fencing] storm_witnesses lists no witness to check".into(),
             )
         };
     }

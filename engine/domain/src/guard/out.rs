@@ -11,7 +11,7 @@ impl Region {
         out.map(|one| one.name.as_str())
     }
 
-    /// Returns those hosts and the hosts without a current heartbeat in Nova, for however long.
+    /// Returns those hosts, and all hosts without a current heartbeat in Nova.
     pub fn out_or_silent<'a>(&'a self, rules: &'a Policy) -> impl Iterator<Item = &'a str> {
         let missed = self
             .hosts

@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stars_and_question_marks_mean_what_shells_make_of_them() {
+    fn patterns_match_as_in_a_shell() {
         for (pattern, name, expected) in [
             ("compute-1", "compute-1", true),
             ("compute-1", "compute-10", false),
@@ -51,7 +51,7 @@ mod tests {
         }
         assert!(
             !matches(&"*a".repeat(2_000), &"b".repeat(2_000)),
-            "hostile ones end too"
+            "hostile patterns end too"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! G12. Hosts whose service is disabled because a process on them has failed. Only process recoveries check this guard: a reporter of
-//! processes that have not failed would take hosts out of use.
+//! G12. Hosts whose service is disabled because of a failed process. Only process recoveries check this guard: a reporter with false
+//! reports of processes would take hosts out of use.
 
 use std::collections::BTreeSet;
 

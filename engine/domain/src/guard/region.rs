@@ -17,7 +17,7 @@ use crate::timestamp::Timestamp;
 /// A registered host.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says something of its own about the host"
+    reason = "each is an independent fact about the host"
 )]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegionHost {
@@ -37,7 +37,7 @@ pub struct RegionHost {
     pub waits_for_disks: bool,
     /// The age of that recovery, by the database's clock.
     pub reported_ago: Option<Duration>,
-    /// The reporters since that recovery was opened, each voice once.
+    /// The reporters since that recovery was opened, each identity once.
     pub reporters: Vec<Reporter>,
     /// The heartbeats that the host's own monitors have sent in the boot in which it was reported.
     pub heartbeats: BootHeartbeats,

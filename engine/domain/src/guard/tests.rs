@@ -11,7 +11,7 @@ fn rules() -> Policy {
     }
 }
 
-/// One of ten hosts is lost; nothing else is the matter.
+/// Returns the facts with one of ten hosts lost.
 fn calm() -> GuardFacts {
     GuardFacts {
         running_for: Duration::from_hours(1),
@@ -57,7 +57,7 @@ fn witness(name: &str, reached: bool) -> Witness {
     }
 }
 
-/// Name, guard, what is the matter, and what the guard says of it.
+/// Name, guard, change of the facts, and the guard's result.
 type Case = (&'static str, Guard, fn(&mut GuardFacts), &'static str);
 
 fn word(verdict: &GuardResult) -> &'static str {
@@ -276,7 +276,7 @@ fn each_guard_trips_at_its_limit_and_not_before() {
 }
 
 #[test]
-fn guards_that_are_set_to_nothing_are_lifted() {
+fn guards_with_a_limit_of_zero_are_disabled() {
     let mut rules = rules();
     rules.guards = GuardPolicy {
         startup_grace: Duration::ZERO,
@@ -300,7 +300,7 @@ fn guards_that_are_set_to_nothing_are_lifted() {
 
 /// Covers R24.
 #[test]
-fn a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
+fn a_deferred_order_and_a_grace_period_have_an_end() {
     let mut facts = calm();
     facts.ordered = vec![seconds(100), seconds(10), seconds(200), seconds(50)];
     facts.running_for = seconds(120);
@@ -317,7 +317,7 @@ fn a_deferred_order_says_when_there_is_a_place_and_a_grace_when_it_ends() {
 
 /// Covers I8.
 #[test]
-fn what_is_lifted_is_not_asked_and_everything_else_is() {
+fn lifted_guards_are_skipped_and_all_others_checked() {
     let mut facts = calm();
     facts.segment.out = 5;
     facts.all.out = 5;
@@ -368,7 +368,7 @@ fn the_guard_names_some_of_the_hosts_that_are_out() {
 }
 
 #[test]
-fn in_mode_external_nobody_asks_about_orders_that_nobody_gives() {
+fn guards_of_orders_are_skipped_in_mode_external() {
     let mut facts = calm();
     facts.running_for = Duration::ZERO;
     facts.protected = Some("it has no-fence".into());
@@ -385,7 +385,7 @@ fn in_mode_external_nobody_asks_about_orders_that_nobody_gives() {
 }
 
 #[test]
-fn what_nobody_can_see_nobody_can_approve() {
+fn guards_about_the_engines_view_cannot_be_approved() {
     for guard in Guard::ALL {
         let fixed = matches!(guard, Guard::Observer | Guard::Corroboration);
         assert_eq!(guard.can_be_lifted(), !fixed, "{guard}");

@@ -114,7 +114,7 @@ impl Hook {
         }
         if entry.chars().any(char::is_control) {
             return Err(EntryError::new(
-                "a hook holds a control character",
+                "a hook contains a control character",
                 "write it on one line, with blanks between the arguments",
             ));
         }
@@ -147,7 +147,7 @@ impl Hook {
         if hook.retries > 0 && !hook.idempotent {
             return Err(EntryError::new(
                 "a hook has retries and is not idempotent",
-                "write idempotent=true if it may be run more than once, or leave retries out",
+                "write idempotent=true if it may be run more than once, or remove retries",
             ));
         }
         Ok(hook)
@@ -184,7 +184,7 @@ impl Hook {
             },
             _ => {
                 return Err(EntryError::new(
-                    format!("a hook has no option {key:?}"),
+                    format!("unknown hook option {key:?}"),
                     "write timeout, retries, on_failure, idempotent or token_file after the #, with & between them",
                 ));
             }
@@ -192,8 +192,8 @@ impl Hook {
         Ok(())
     }
 
-    /// Returns the display name: the program without its arguments, or the address without its query. Either may be long or
-    /// confidential.
+    /// Returns the display name: the program without its arguments, or the address without its query, because these may be
+    /// long or confidential.
     pub fn name(&self) -> String {
         match &self.target {
             HookTarget::Exec { program, .. } => format!("exec:{program}"),
@@ -226,7 +226,7 @@ fn program(words: Vec<String>) -> Result<HookTarget, EntryError> {
     let program = words.next().unwrap_or_default();
     if !program.starts_with('/') || program.ends_with('/') {
         return Err(EntryError::new(
-            "an exec hook names no program by its absolute path",
+            "an exec hook needs the absolute path of a program",
             "write exec:/path/to/program",
         ));
     }
@@ -244,14 +244,14 @@ fn check_url(url: &str) -> Result<(), EntryError> {
     let authority = rest.split(['/', '?']).next().unwrap_or_default();
     if authority.is_empty() || url.contains(char::is_whitespace) || url.contains('\\') {
         return Err(EntryError::new(
-            "a hook's address is no URL with a host",
+            "a hook's address is not a URL with a host",
             "write https://host/path",
         ));
     }
     if authority.contains('@') {
         return Err(EntryError::new(
-            "a hook's address holds credentials",
-            "write the bearer token into a file that only the engine can read, and its name behind #token_file=",
+            "a hook's address contains credentials",
+            "write the bearer token into a file that only the engine can read, and its path after #token_file=",
         ));
     }
     Ok(())
@@ -274,7 +274,7 @@ fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
             (None, ' ') => words.extend(word.take()),
             (None | Some('"'), '\\') => {
                 let Some(next) = chars.next() else {
-                    return Err(open_ended("a backslash that quotes nothing"));
+                    return Err(open_ended("a backslash at its end"));
                 };
                 word.get_or_insert_default().push(next);
             }
@@ -282,7 +282,7 @@ fn words(line: &str) -> Result<(Vec<String>, String), EntryError> {
         }
     }
     if quote.is_some() {
-        return Err(open_ended("a quotation mark that is not closed"));
+        return Err(open_ended("an unclosed quotation mark"));
     }
     words.extend(word);
     Ok((words, String::new()))

@@ -70,8 +70,7 @@ impl FlowKind {
 /// The hooks of one kind of recovery.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Flow {
-    /// True if the engine does its own work: evacuates, restarts the instance, disables the service. Otherwise the recovery
-    /// consists of its hooks.
+    /// True if the engine's own steps run: evacuation, restart or disabling of the service. Otherwise only the hooks run.
     pub acts: bool,
     pub pre: Vec<Hook>,
     pub main: Vec<Hook>,
@@ -167,7 +166,7 @@ impl Flow {
             .find(|(name, _)| Phase::ALL.iter().all(|phase| phase.as_str() != name))
         {
             return Err(FlowError::new(
-                format!("there is no phase {name:?}"),
+                format!("unknown phase {name:?}"),
                 "write pre, main and post",
             ));
         }
@@ -199,8 +198,8 @@ impl Flow {
             FlowKind::HostAuto | FlowKind::HostReserved => has(EVACUATE),
             FlowKind::Instance if has(STOP) != has(START) => {
                 return Err(FlowError::new(
-                    "one of stop_instance_task and start_instance_task is left out",
-                    "write both, or neither if hooks alone are to look after the instance",
+                    "only one of stop_instance_task and start_instance_task is listed",
+                    "write both, or neither if only hooks are to handle the instance",
                 ));
             }
             FlowKind::Instance => has(STOP),
@@ -211,13 +210,15 @@ impl Flow {
         if !self.acts {
             notes.push(match kind {
                 FlowKind::HostAuto | FlowKind::HostReserved => format!(
-                    "{option} leaves out {EVACUATE}: hosts are fenced and disabled, and no instance is evacuated"
+                    "{option} omits {EVACUATE}: hosts are fenced and disabled, and no instance is evacuated"
                 ),
                 FlowKind::Instance => {
-                    format!("{option} leaves out {STOP} and {START}: failed instances are left to the hooks")
+                    format!("{option} omits {STOP} and {START}: failed instances are left to the hooks")
                 }
                 FlowKind::Process => {
-                    format!("{option} leaves out {DISABLE_NODE}: the service of a failed nova-compute stays enabled")
+                    format!(
+                        "{option} omits {DISABLE_NODE}: the service of a failed nova-compute stays enabled"
+                    )
                 }
             });
         }
@@ -229,7 +230,7 @@ impl Flow {
         };
         for step in always.iter().filter(|step| !has(step)) {
             notes.push(format!(
-                "{option} leaves out {step}: it is done all the same, no recovery is safe without it"
+                "{option} omits {step}; the engine runs it anyway, because no recovery is safe without it"
             ));
         }
         let mut order = Vec::new();
@@ -238,7 +239,7 @@ impl Flow {
         }
         if !order.is_sorted_by(|a, b| a < b) {
             notes.push(format!(
-                "{option} has its own order of steps: the built-in steps are done once each, in the order {}",
+                "{option} lists its steps in another order; the engine runs each built-in step once, in the order {}",
                 kind.steps().join(", ")
             ));
         }
@@ -249,7 +250,7 @@ impl Flow {
 fn unknown_step(kind: FlowKind, entry: &str) -> FlowError {
     let shown: String = entry.chars().take(60).collect();
     FlowError::new(
-        format!("there is no step {shown:?}"),
+        format!("unknown step {shown:?}"),
         format!(
             "write {}, {NO_OP}, exec:/path or http(s)://address",
             kind.steps().join(", ")

@@ -24,10 +24,10 @@ use crate::question::Question;
 use crate::recovery::{Command, Inventory, ServerIds, StepKind, Task};
 use crate::timestamp::Timestamp;
 
-/// Interval between two lists of the host while something is on its way to it.
+/// Interval between two lists of the host while an instance is on its way to it.
 pub(super) const LIST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Interval between two checks of which instances are on the host, while nothing is on its way.
+/// Interval between two checks of the instances on the host while none is on its way.
 const ID_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Number of instances that are read at once.
@@ -163,7 +163,7 @@ pub struct Arrivals {
     /// Finished migrations whose instance runs elsewhere.
     #[serde(skip)]
     harmless: BTreeSet<MigrationId>,
-    /// The question which instances are on the host.
+    /// The request for the instances on the host.
     #[serde(skip)]
     ids: Question,
     /// True if the instances on the host differ from the known ones, so that a new list is due.
@@ -237,7 +237,7 @@ impl Arrivals {
         self.list_due
     }
 
-    /// Forgets the answers of the previous owner, so that the new owner reads for itself.
+    /// Drops the answers to the previous owner, so that the new owner reads them again.
     pub(super) fn forget_answers(&mut self) {
         *self = Self {
             settled: self.settled,
@@ -308,7 +308,7 @@ impl Arrivals {
         if is_old {
             if !record.status.is_finished() && self.reported.insert(record.id) {
                 let text = format!(
-                    "migration {} of instance {server} to {} is unfinished ({}), and has not changed for {} s: it is not waited for",
+                    "migration {} of instance {server} to {} is unfinished ({}), and has not changed for {} s: not waiting for it",
                     record.id,
                     ctx.host,
                     record.status,
@@ -343,7 +343,7 @@ impl Arrivals {
         }
     }
 
-    /// Records that a read was not made. True if it was one of these reads.
+    /// Records that a read was not made. Returns true if it was one of these reads.
     pub(super) fn not_read(&mut self, server: ServerId) -> bool {
         let ours = self.reading.remove(&server);
         if ours {
@@ -352,7 +352,7 @@ impl Arrivals {
         ours
     }
 
-    /// Takes the answer of a read. True if it was one of these reads.
+    /// Handles the answer of a read. Returns true if it was one of these reads.
     pub(super) fn server_read(
         &mut self,
         server: ServerId,
@@ -428,14 +428,14 @@ impl Arrivals {
         )
     }
 
-    /// Asks which instances are on the host, if the question is due.
+    /// Requests the instances on the host, if that is due.
     pub(super) fn want_ids(&mut self, now: Elapsed, commands: &mut Vec<Command>) {
         if self.ids.send(now) {
             commands.push(Command::ReadServerIds);
         }
     }
 
-    /// Takes the list of which instances are on the host. True if the question was asked here.
+    /// Handles the list of the instances on the host. Returns true if it was requested here.
     pub(super) fn ids_read(
         &mut self,
         result: &Result<ServerIds, Fault>,
@@ -457,7 +457,7 @@ impl Arrivals {
         true
     }
 
-    /// Records that the question which instances are on the host was not sent. True if it was asked here.
+    /// Records that the request for the instances on the host was not sent. Returns true if it was made here.
     pub(super) fn ids_not_read(&mut self) -> bool {
         let ours = self.ids.sent().is_some();
         self.ids.not_sent();

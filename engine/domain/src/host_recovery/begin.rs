@@ -67,7 +67,7 @@ impl HostRecovery {
             Task::Fence,
             StepKind::Note,
             0.1,
-            format!("host {} is reported down; recovery {} begins", self.host, self.id),
+            format!("host {} is reported down; recovery {} starts", self.host, self.id),
         );
         if self.method != RecoveryMethod::Auto {
             record.step(
@@ -85,7 +85,7 @@ impl HostRecovery {
                 StepKind::Note,
                 0.1,
                 format!(
-                    "its heartbeats were up to {age} s old while it lived, so it is silent after {limit} s without one"
+                    "its heartbeats were up to {age} s old while it was up, so it is silent after {limit} s without one"
                 ),
             );
         }
@@ -107,7 +107,7 @@ fn nothing_to_do(
         return Some((Finished, format!("host {host} has started: nothing to do")));
     }
     if event != "STOPPED" {
-        return Some((Ignored, format!("event {event:?} asks for nothing")));
+        return Some((Ignored, format!("event {event:?} requires no recovery")));
     }
     if !pulse.segment_enabled {
         return Some((Ignored, "Recovery aborted: the segment HA is disabled.".into()));
@@ -124,7 +124,7 @@ fn nothing_to_do(
         return Some((
             Ignored,
             format!(
-                "host_status is {status}, so nobody says that host {host} is off, and in fencing mode external the \
+                "host_status is {status}, so no report claims that host {host} is off, and in fencing mode external the \
                      engine cannot see for itself"
             ),
         ));
@@ -133,7 +133,7 @@ fn nothing_to_do(
         return Some((
             Ignored,
             format!(
-                "host_status is NORMAL, but no evidence says that host {host} is off, and [fencing] normal_without_evidence is \
+                "host_status is NORMAL without evidence that host {host} is off, and [fencing] normal_without_evidence is \
                      refuse"
             ),
         ));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::elapsed::Elapsed;
 use crate::recovery::DecisionTime;
 
-/// The subject of a trouble, most important first.
+/// The subject of a blocker, most important first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum BlockerKind {
     /// The host's power controller does not answer, or not clearly.
@@ -43,24 +43,24 @@ pub(super) enum BlockerKind {
     Frozen,
 }
 
-/// Something that keeps the recovery from continuing.
+/// A condition that prevents the recovery from continuing.
 #[derive(Clone, Debug, PartialEq)]
 struct Blocker {
-    /// The start. A trouble that passes by itself in a moment is not worth a write.
+    /// The start. A blocker that ends soon is not worth a write.
     since: Elapsed,
     /// The first text for it: later ones differ in request ids only, and every change would be a write.
     text: String,
 }
 
-/// Time that a trouble must last before it is shown.
+/// Time that a blocker must last before it is shown.
 const TOLD_AFTER: Duration = Duration::from_secs(3);
 
-/// All current troubles.
+/// All current blockers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Blockers(BTreeMap<BlockerKind, Blocker>);
 
 impl Blockers {
-    /// Notes that something keeps the recovery from continuing now.
+    /// Records a blocker.
     pub(super) fn begin(&mut self, topic: BlockerKind, now: DecisionTime, text: impl FnOnce() -> String) {
         self.0.entry(topic).or_insert_with(|| Blocker {
             since: now.elapsed,
@@ -68,24 +68,24 @@ impl Blockers {
         });
     }
 
-    /// Notes it with a text that follows the current state. The text contains nothing that differs at each reading.
+    /// Records it with a text that follows the current state. The text contains nothing that differs at each reading.
     pub(super) fn set(&mut self, topic: BlockerKind, now: DecisionTime, text: String) {
         let since = self.0.get(&topic).map_or(now.elapsed, |trouble| trouble.since);
         self.0.insert(topic, Blocker { since, text });
     }
 
-    /// Notes that it does not block any more.
+    /// Records the end of a blocker.
     pub(super) fn end(&mut self, topic: BlockerKind) {
         self.0.remove(&topic);
     }
 
-    /// Returns the most important trouble that has lasted long enough to be shown.
+    /// Returns the most important blocker that has lasted long enough to be shown.
     pub(super) fn due(&self, now: DecisionTime) -> Option<&str> {
         let is_due = |trouble: &&Blocker| now.elapsed.since(trouble.since) >= TOLD_AFTER;
         self.0.values().find(is_due).map(|trouble| trouble.text.as_str())
     }
 
-    /// Returns the most important trouble, however recent.
+    /// Returns the most important blocker, even a recent one.
     pub(super) fn first(&self) -> Option<&str> {
         self.0.values().next().map(|trouble| trouble.text.as_str())
     }

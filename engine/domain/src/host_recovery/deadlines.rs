@@ -1,4 +1,4 @@
-//! Deadlines: moves and recoveries that have taken too long are given up, and refusals that were explained do not count.
+//! Deadlines: moves and recoveries that have taken too long are given up. Refusals with a known other cause do not count.
 //!
 //! Time that an operator takes, by a hold, a disabled segment or maintenance, counts towards no deadline.
 
@@ -17,9 +17,9 @@ use crate::recovery::{DecisionTime, Life, Record, Task};
 /// A refusal at most this long before a check of the service is explained by the result of that check.
 const EXPLAINED: Duration = Duration::from_mins(1);
 
-/// Removes refusals that were caused by a cleared `forced_down`. Nova refuses to evacuate from a host that it takes for up.
-/// If an operator has cleared `forced_down`, its refusals showed only that, and nothing about the instances. They do
-/// not count, and `forced_down` is set again.
+/// Removes refusals that were caused by a cleared `forced_down`. Nova refuses to evacuate from a host that is up. If an
+/// operator has cleared `forced_down`, its refusals are not about the instances. They do not count, and `forced_down`
+/// is set again.
 pub(super) fn refusals_explained(moves: &mut Moves, asked: Elapsed, record: &mut Record) {
     for one in moves.values_mut() {
         let explained = |at: Elapsed| asked.since(at) <= EXPLAINED;

@@ -1,4 +1,4 @@
-//! The context of one decision: what a stage knows of the recovery, and where it leaves the results.
+//! The context of one decision: the inputs of a stage, and the place of its results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -152,10 +152,10 @@ pub(super) fn said_no(pulse: Option<&OperatorState>) -> Option<String> {
     match pulse {
         None => Some("not claimed".into()),
         Some(pulse) if !pulse.segment_enabled => {
-            Some("the segment is disabled: nothing new is begun until it is enabled again".into())
+            Some("the segment is disabled: nothing new is started until it is enabled again".into())
         }
         Some(pulse) if pulse.operator_maintenance => Some(
-            "the host is in maintenance, set by an operator: nothing new is begun until that is taken back"
+            "the host is in maintenance, set by an operator: nothing new is started until that is cleared"
                 .into(),
         ),
         Some(_) => None,

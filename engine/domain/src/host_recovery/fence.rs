@@ -1,10 +1,10 @@
 //! Fencing, which leads to a proof that the host is off.
 //!
 //! Mode `engine`: the recovery asks the devices, level by level. Two readings of "off" in a row from every device of a level,
-//! far enough apart, are the proof, no matter who has switched the host off. A device that answers anything else gets an order
-//! to power the host off, but only once the host is down in Nova too: one report alone fences no host. The recovery then waits
-//! for "off". After a level that fails comes the next; after the last one the recovery is on hold, shows the failures, and
-//! tries again from time to time.
+//! far enough apart, are the proof, regardless of who has switched the host off. A device that answers anything else gets a
+//! power-off command, but only once the host is down in Nova too: one report alone fences no host. The recovery then waits for
+//! "off". If a level fails, the next one is tried. After the last one the recovery is on hold, shows the failures, and retries
+//! at intervals.
 //! Mode `external`: the claim of the notification counts once the host is down in Nova.
 
 mod acting;
@@ -102,7 +102,7 @@ pub struct Fence {
     pub failures: Vec<String>,
     /// The time at which the levels are tried again; set once every level has failed.
     pub retry_at: Option<Elapsed>,
-    /// True if one of the failures may pass by itself.
+    /// True if one of the failures is transient.
     pub passing: bool,
     /// True if the levels are being tried again now, while the recovery is on hold.
     pub retrying: bool,
@@ -111,7 +111,7 @@ pub struct Fence {
     /// True if a power-off that is no longer listed, or that an earlier owner gave, may have been sent.
     #[serde(skip)]
     ordered_before: bool,
-    /// The question which levels the host has.
+    /// The request for the levels of the host.
     #[serde(skip)]
     pub(super) question: Question,
     /// The state of each device of the current level.
@@ -144,7 +144,7 @@ impl Fence {
         self.levels = levels;
     }
 
-    /// Drops the questions in flight, of which a new owner knows nothing, and converts the order that an earlier version stored.
+    /// Drops the requests in flight, of which a new owner knows nothing, and converts the order that an earlier version stored.
     pub(super) fn forget_answers(&mut self) {
         self.forget_devices();
         // The order that the last owner has journalled may have been sent.
@@ -195,7 +195,7 @@ impl Fence {
         self.devices().iter().position(|device| device.target == *target)
     }
 
-    /// Moves to the next level. True if there is one.
+    /// Moves to the next level. Returns true if there is one.
     pub(super) fn goes_on_to_next(&mut self, now: Elapsed) -> bool {
         let goes_on = !self.is_last();
         if goes_on {
@@ -218,7 +218,7 @@ impl Fence {
             .filter(|order| order.target.as_ref() == Some(target) && order.at >= self.level_began)
     }
 
-    /// Notes a reading of "off" that was started at `started`: every earlier order to that switch has been carried out.
+    /// Records a reading of "off" that was started at `started`: every earlier order to that switch has been carried out.
     fn saw_off(&mut self, target: &Target, started: Elapsed) {
         for order in &mut self.orders {
             if order.target.as_ref() == Some(target) && order.at <= started {
@@ -235,7 +235,7 @@ pub(super) struct Post {
     pub(super) reading: bool,
     /// True if an order is in flight.
     ordering: bool,
-    /// The earliest time of the next question.
+    /// The earliest time of the next request.
     pub(super) not_before: Elapsed,
     /// The earliest time of the next order.
     pub(super) off_not_before: Elapsed,
@@ -250,7 +250,7 @@ pub(super) struct Post {
     unclear_since: Option<Elapsed>,
     /// The time that its calls have waited for a permit, which is not the device's fault.
     waited: Duration,
-    /// The reason why it cannot be counted on.
+    /// The reason why the device cannot be relied on.
     failed: Option<Failure>,
 }
 

@@ -38,7 +38,7 @@ impl HostRecovery {
         }
     }
 
-    /// Settles a recovery that was rejected before there was a plan, or with one that is done.
+    /// Finishes a recovery that was rejected before there was a plan, or with a plan that is done.
     pub(super) fn settle_now(&mut self, now: DecisionTime, record: &mut Record) {
         if self.moves.values().all(super::Move::is_finished) && self.reserve.is_settled() {
             self.finish(now, record);
@@ -72,7 +72,7 @@ pub(super) fn last_word(state: &HostRecovery) -> (NotificationStatus, String) {
                 "rejected by {by}: {}{}{}{}",
                 if state.moves.is_empty() {
                     format!(
-                        "nothing was moved; if {} is down, so is all that ran on it",
+                        "nothing was moved; if {} is down, so are its instances",
                         state.host
                     )
                 } else {
@@ -108,7 +108,7 @@ fn unlisted(state: &HostRecovery) -> String {
         return String::new();
     }
     format!(
-        "; the database has lost what it asked for last: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
+        "; the database has lost its latest requests: further instances may have left {}, and may be locked ({}): openstack server list --all-projects --locked",
         state.host,
         mark(state.id)
     )
@@ -119,9 +119,7 @@ fn left_off(host: &str, fence: &Fence, moves: &Moves) -> String {
     if !fence.ordered || !moves.is_empty() {
         return String::new();
     }
-    format!(
-        "; {host} was ordered off, and what ran there is not known here: switch it on, or retry the recovery"
-    )
+    format!("; {host} was ordered off before its instances were listed: switch it on, or retry the recovery")
 }
 
 /// Names the instances that need an operator.

@@ -30,7 +30,7 @@ pub struct FreezeTrack {
     pub thawed: i64,
     /// The number of the latest freeze that was recorded as an event.
     pub told: i64,
-    /// True if reports do not count any more, and only observations do.
+    /// True if only new observations count, and reports do not.
     pub seen_only: bool,
     /// The time before which any question that was sent does not count.
     #[serde(rename = "anew")]
@@ -67,7 +67,7 @@ pub(super) fn moves(state: &HostRecovery) -> impl Iterator<Item = &Move> {
     moves.filter(|one| holds(state, one.server))
 }
 
-/// Takes the ends of freezes, and waits while the host is frozen. True if it waits.
+/// Handles the ends of freezes, and waits while the host is frozen. Returns true if it waits.
 pub(super) fn act(
     state: &mut HostRecovery,
     now: DecisionTime,
@@ -91,7 +91,7 @@ pub(super) fn act(
     };
     if state.freeze.told != freeze.number {
         state.freeze.told = freeze.number;
-        let text = format!("{}: nothing of it is begun until then", freeze.sentence());
+        let text = format!("{}: nothing is started until then", freeze.sentence());
         record.step(Task::Fence, StepKind::Note, 0.0, text);
         begin_anew(state, now, record);
     }
@@ -110,7 +110,7 @@ fn end_approvals(state: &mut HostRecovery, now: DecisionTime, record: &mut Recor
     }
 }
 
-/// Takes the end of a freeze, once.
+/// Handles the end of a freeze, once.
 fn hear_thaw(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let thawed = state.pulse.as_ref().map_or(0, |pulse| pulse.frozen.thawed);
     if thawed <= state.freeze.thawed {
@@ -189,7 +189,7 @@ pub(super) fn lets_order(ctx: &mut DecisionContext<'_>) -> bool {
         return true;
     };
     ctx.troubles.begin(BlockerKind::Frozen, ctx.now, || {
-        format!("{text}: it is not told to power off again before that is over")
+        format!("{text}: no further power-off is sent before it ends")
     });
     false
 }

@@ -1,6 +1,6 @@
-//! The guards of one recovery: asked before anything is done, again before an order, and again before a host that was found
-//! off is treated as lost. Once a host has been ordered off there is nothing left to guard: its instances are down, and the
-//! fence is followed to its end.
+//! The guards of one recovery. They are checked before anything is done, before a power-off, and before a host that was
+//! found off is treated as lost. After a power-off they are not checked: the host's instances are down, and the fence is
+//! followed to its end.
 
 mod approval;
 mod host_up;
@@ -59,7 +59,7 @@ pub struct GuardWait {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GuardTrack {
-    /// The guards that an operator has let it past.
+    /// The guards that an operator's approval has lifted.
     pub lifted: BTreeSet<Guard>,
     /// The wait for guards, if there is one.
     pub waiting: Option<GuardWait>,
@@ -187,17 +187,17 @@ impl Suspect<'_> {
     /// Describes what supports the report that started the recovery.
     pub(super) fn beside_the_report(&self, now: DecisionTime) -> String {
         if self.service.is_silent(now.elapsed) {
-            "Nova does not hear it".into()
+            "it has no current heartbeat in Nova".into()
         } else if let Some(given) = self.said.standing_evidence() {
             given.evidence.sentence()
         } else {
-            "more than one reporter says so".into()
+            "more than one reporter has reported it".into()
         }
     }
 }
 
 impl GuardTrack {
-    /// Drops the scans of the previous owner, so that the new owner scans for itself.
+    /// Drops the scans of the previous owner, so that the new owner scans again.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lookout = Lookout::default();
         self.silence.claimed(now);
@@ -219,7 +219,7 @@ impl GuardTrack {
         };
     }
 
-    /// True if the guards that matter at `moment` let the recovery through. Scans first if the last scan is too old.
+    /// True if the guards of `moment` pass. Requests a scan first if the last one is too old.
     pub(super) fn let_through(
         &mut self,
         moment: GuardPhase,
@@ -284,7 +284,7 @@ impl GuardTrack {
         guard::rule(facts, ctx.policy, moment, &self.lifted)
     }
 
-    /// Updates the reason of a hold, because the event may grow while an operator is asked. True if the storm is over, and the
+    /// Updates the reason of a hold, because the event may grow in the meantime. Returns true if the storm has ended, and the
     /// recovery continues.
     pub(super) fn while_held(
         &mut self,
@@ -329,7 +329,7 @@ impl GuardTrack {
             if let Some(hold) = ctx.hold.as_mut() {
                 hold.since = since;
                 hold.hosts.extend(hosts);
-                // A guard that an operator has been shown stays named.
+                // A guard that an operator has seen stays in the reason.
                 hold.guards.extend(before);
             }
         }
@@ -373,7 +373,7 @@ impl GuardTrack {
         true
     }
 
-    /// Ends a recovery on hold whose host has been up in Nova again for a while: it was not dead. True if it has ended.
+    /// Ends a recovery on hold whose host has been up in Nova again for a while: it was not dead. Returns true if it has ended.
     pub(super) fn is_well_again(
         &mut self,
         region: &Region,
@@ -399,7 +399,7 @@ impl GuardTrack {
         }
         *ctx.hold = None;
         let text = format!(
-            "host {} was held as a suspect, and Nova has heard it for {} s: it lives, and nothing was done",
+            "host {} was suspected, and has been up in Nova for {} s: it is not down, and nothing was done",
             ctx.host,
             CONTRADICTED_LIMIT.as_secs()
         );

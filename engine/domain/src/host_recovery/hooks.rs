@@ -1,7 +1,7 @@
 //! The operator's hooks in a host recovery: before the fence, before the moves, and after them.
 //!
-//! A hook can end the recovery or fail it. It cannot cause anything that would not have happened without it. The guards and the
-//! hosts that are out are checked again after it. The proof, the heartbeat and the lists are as fresh as ever when the first
+//! A hook can end the recovery or fail it, but cannot cause any further action. The guards and the hosts that are out are
+//! checked again after it. The limits for the age of the proof, the heartbeat and the lists apply as usual when the first
 //! evacuation is requested.
 
 use super::blockers::BlockerKind;
@@ -126,7 +126,7 @@ impl HookTrack {
         ctx: &mut DecisionContext<'_>,
         commands: &mut Vec<Command>,
     ) -> Gate {
-        // Hooks after the moves undo nothing and start nothing: no operator action blocks them.
+        // Hooks after the moves neither undo nor start anything, so no operator action blocks them.
         let may_begin = phase == Phase::Post || ctx.forbidden().is_none();
         let hooks = flow(ctx.policy, ctx.method).hooks(phase);
         let hold = ctx.policy.proxy_hold;

@@ -13,7 +13,7 @@ use crate::recovery::{
 };
 
 impl HostRecovery {
-    /// Hands the host back. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
+    /// Returns the host to service. Once nova-compute has restarted (its heartbeat advances and none of its evacuation records is open any
     /// more), `forced_down` is cleared. Never while a fence order may still take effect.
     pub(super) fn act_returning(
         &mut self,
@@ -60,7 +60,7 @@ impl HostRecovery {
         if !seen.forced_down {
             if is_settled {
                 let mut ctx = decision_context!(self, now, record);
-                let how = "somebody has cleared forced_down";
+                let how = "forced_down was cleared outside Tachi";
                 self.service.act_enabling(how, &mut ctx, commands);
             }
             return;
@@ -74,7 +74,7 @@ impl HostRecovery {
         let of_a_drain = is_drained(reason);
         let theirs = is_marked(reason) && !reason.contains(&mark(self.id)) && !of_a_process && !of_a_drain;
         if self.service.marked && theirs && is_settled {
-            let how = "it has failed again, and a new recovery sees to it";
+            let how = "it has failed again, and a new recovery handles it";
             decision_context!(self, now, record).over_and_closed(how);
             return;
         }

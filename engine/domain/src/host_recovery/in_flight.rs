@@ -1,4 +1,4 @@
-//! Questions in flight and the times of the last answers. Nothing here survives a take-over, and nothing here has to.
+//! Requests in flight and the times of the last answers. Not stored: a new owner starts without them.
 
 use super::blockers::Blockers;
 use super::excluded::StartTrack;

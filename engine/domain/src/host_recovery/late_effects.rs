@@ -58,7 +58,7 @@ pub(super) fn leave_if_unproven(state: &mut HostRecovery, now: DecisionTime, rec
     for one in state.moves.values_mut() {
         if matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held) {
             one.remark(&format!(
-                "it came to {} after the others had been moved, and that host is not confirmed off any more: look whether it runs there",
+                "it came to {} after the others had been moved, and that host is not confirmed off any more: check whether it runs there",
                 ctx.host
             ));
             finish(one, End::Person, ctx.now, ctx.record);

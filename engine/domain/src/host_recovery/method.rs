@@ -30,12 +30,12 @@ pub enum PlacementTarget {
     Reserved,
 }
 
-/// The prospect that another host cures a failed evacuation.
+/// The chance that an evacuation to another host succeeds after a failed one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RetryElsewhere {
     /// Nova's scheduler found no host: a request by the same way again is of little use.
     NoHost,
-    /// The destination could not take it.
+    /// The destination has rejected it.
     OtherHost,
     /// The instance broke while it was being built: the cause may be the host, or its image, volume or network.
     Perhaps,
@@ -193,7 +193,7 @@ mod tests {
     /// Covers EW23.
     #[test]
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn only_what_another_host_could_cure_takes_the_other_way() {
+    fn only_a_failure_of_the_host_takes_the_other_way() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [
             (
@@ -320,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_asked_for_again_until_its_time_is_over() {
+    fn a_transient_failure_is_retried_until_its_time_limit() {
         use RecoveryMethod::{Auto, AutoPriority, ReservedHost, RhPriority};
         let cases = [
             (
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn no_instance_goes_in_circles() {
+    fn no_instance_alternates_forever() {
         for method in [RecoveryMethod::AutoPriority, RecoveryMethod::RhPriority] {
             let mut route = PlacementPlan::new(method, None);
             assert_eq!(route.ctx(), NextStep::OtherWay);

@@ -46,7 +46,7 @@ pub struct MonitorHeartbeats {
     pub contradicted: BTreeSet<Claimant>,
     /// The time since which an operator is shown the heartbeats.
     pub shown: Option<Elapsed>,
-    /// True if an operator who was shown the heartbeats has confirmed the host off all the same.
+    /// True if an operator who was shown the heartbeats has confirmed the host off nevertheless.
     pub overridden: bool,
 }
 
@@ -173,7 +173,7 @@ fn is_later(received: Timestamp, than: Timestamp, by: Duration) -> bool {
 }
 
 impl MonitorHeartbeats {
-    /// Notes whether a scan knows the boot in which the host was reported.
+    /// Records whether a scan knows the boot in which the host was reported.
     pub(super) fn looked(&mut self, shown: HeartbeatListing<'_>) {
         self.known |= shown.is_some_and(|(_, heartbeats)| heartbeats.reported.is_some());
     }
@@ -205,7 +205,7 @@ impl MonitorHeartbeats {
         let lasting = latest.filter(|(_, ago)| again || long && *ago < GOES_ON);
         let lasting = lasting.map(|(beat, _)| {
             let at = time_text(beat.received);
-            format!("its monitors went on sending heartbeats, the last at {at}, so it ran then")
+            format!("its monitors continued to send heartbeats, the last at {at}, so it ran then")
         });
         if let Some(why) = seen.contradicts(claim).or(lasting) {
             self.shown.get_or_insert(now);
@@ -215,7 +215,7 @@ impl MonitorHeartbeats {
         if undecided {
             let host = ctx.host;
             return HeartbeatJudgement::Undecided(format!(
-                "host {host} is said to be off, and its monitors have sent heartbeats since: waiting until they end"
+                "host {host} is reported off, but its monitors have sent heartbeats since: waiting until they end"
             ));
         }
         HeartbeatJudgement::Silent

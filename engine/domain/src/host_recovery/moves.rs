@@ -44,7 +44,7 @@ pub(super) const UNKNOWN_STATE: &str =
 pub(super) const ERROR_OF_OURS: &str =
     "in error since before the database lost the latest requests: what it was before them is not known";
 
-/// The state of an instance before anything was done to it.
+/// The original state of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OriginalState {
     /// The `vm_state`.
@@ -105,7 +105,7 @@ pub enum End {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum MoveStep {
-    /// On hold, because it may run on another host too; checked again from time to time.
+    /// On hold, because it may run on another host too; checked again at intervals.
     Held,
     /// Waiting for its request.
     Waiting {
@@ -183,10 +183,7 @@ pub struct RestorationCall {
 }
 
 /// The move of one instance.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is something of its own that was seen"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an independent observation")]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Move {
     /// The version of the stored state. Reading a state of a newer version fails.
@@ -286,7 +283,7 @@ pub struct Move {
     /// The way in which its destination is chosen.
     #[serde(default)]
     pub route: PlacementPlan,
-    /// The thing it waits for; `None` in a state that an older program wrote.
+    /// The current wait; `None` in a state that an older version wrote.
     #[serde(default)]
     pub wait: Option<Wait>,
     /// The start of an excluded instance after the host's return; `None` if it is not to be started.
@@ -332,7 +329,7 @@ impl Move {
         serde_json::to_string(self)
     }
 
-    /// Resets what rests on the answers of the last owner, whose calls may or may not have been sent. Locking and unlocking are
+    /// Resets the state that depends on answers to the last owner, whose calls may or may not have been sent. Locking and unlocking are
     /// simply repeated. A call that changes more is checked for its effect, and never repeated at once.
     pub(super) fn forget_answers(&mut self, now: Elapsed) {
         self.lock_in_doubt = true;
@@ -357,7 +354,7 @@ impl Move {
         }
     }
 
-    /// Notes that Nova has not finished the move: no earlier owner can have unlocked an instance whose records show it in progress.
+    /// Records that Nova has not finished the move: no earlier owner can have unlocked an instance whose records show it in progress.
     pub(super) fn seen_under_way(&mut self, records: &[&Migration], looked: Elapsed) {
         let under_way = !records.is_empty() && !records.iter().any(|record| record.status.has_moved());
         if under_way && self.is_in_flight() && self.unlock_loose.is_some_and(|at| looked >= at) {

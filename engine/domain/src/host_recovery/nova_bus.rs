@@ -1,4 +1,4 @@
-//! The check whether Nova's messages get through, made while an evacuation waits that no conductor has picked up.
+//! Checks if Nova's messages get through, while an evacuation waits that no conductor has picked up.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::question::Question;
 use crate::recovery::{self, Command, DecisionTime};
 use crate::timestamp::Timestamp;
 
-/// The state of that check. Nothing of it survives a take-over.
+/// The state of that check. Not stored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Messaging {
     pub(super) question: Question,
@@ -25,7 +25,7 @@ pub(super) struct Messaging {
 }
 
 impl Messaging {
-    /// Asks within `every`, and only while an evacuation is `stuck`. True if it asks now.
+    /// Asks within `every`, and only while an evacuation is `stuck`. Returns true if it requests now.
     pub(super) fn want(
         &mut self,
         stuck: bool,

@@ -21,7 +21,7 @@ impl HostRecovery {
             Observation::Tick | Observation::InstancesUnderRecovery(_) | Observation::Followed { .. } => {}
             Observation::HostUnderRecovery => {
                 if *ctx.stage == Stage::Returning {
-                    // The host's new recovery may want it off.
+                    // The host's new recovery may need it off.
                     self.power_on.over = true;
                     self.service.superseded(&mut ctx);
                 } else if *ctx.stage == Stage::Starting {

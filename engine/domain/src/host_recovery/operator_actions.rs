@@ -18,7 +18,7 @@ use crate::wait::Wait;
 const STORM: [Guard; 2] = [Guard::Segment, Guard::Global];
 
 impl HostRecovery {
-    /// Starts a new owner, which knows of no question in flight, and gets no answer to one of the last owner's.
+    /// Starts a new owner, which has no requests in flight and receives no answers to the last owner's.
     pub(super) fn claimed(&mut self, pulse: OperatorState, now: DecisionTime, record: &mut Record) {
         self.asks = InFlight::default();
         self.guard.forget_answers(now.elapsed);
@@ -87,7 +87,7 @@ impl HostRecovery {
             Task::Fence,
             StepKind::Note,
             0.0,
-            "a further report says host_status NORMAL: it joins this recovery",
+            "a further report with host_status NORMAL joins this recovery",
         );
         // Fencing may find it off by now.
         if self
@@ -109,7 +109,7 @@ impl HostRecovery {
             }
             return;
         };
-        // An operator has acted: there is no reason to wait any longer.
+        // An operator has acted, so the wait ends.
         for post in self.fence.posts.values_mut() {
             post.not_before = now.elapsed;
         }
@@ -176,7 +176,7 @@ fn heard_action(
     match action.word {
         OperatorCommand::Approve => {
             if let Some(freeze) = pulse.frozen.of_host() {
-                let text = format!("an approval ends no freeze: `{}` does", freeze.thaw());
+                let text = format!("an approval does not end a freeze; `{}` does", freeze.thaw());
                 record.step(Task::Fence, StepKind::Note, 0.0, text);
             }
             if let Some(why) = applied.outlived_by(wait) {

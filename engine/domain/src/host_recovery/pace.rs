@@ -68,7 +68,7 @@ pub(super) struct Pace {
     pub(super) permits: Option<Permits>,
     /// The number of evacuations that this owner has requested.
     pub(super) asked: u64,
-    /// The moves that lack nothing but a permit, counted by urgency.
+    /// The moves that wait only for a permit, counted by urgency.
     pub(super) ready: Vec<(Urgency, u32)>,
     /// The times that Nova took to pick up moves, not reported yet.
     taken_up: Vec<StartSample>,
@@ -96,7 +96,7 @@ impl Pace {
         )
     }
 
-    /// Counts a move that lacks nothing but a permit.
+    /// Counts a move that waits only for a permit.
     pub(super) fn is_ready(&mut self, urgency: Urgency) {
         let reported: u32 = self.ready.iter().map(|(_, count)| count).sum();
         if reported >= TOLD {
@@ -129,7 +129,7 @@ impl Pace {
 }
 
 impl HostRecovery {
-    /// Returns its demand for permits, and what it has in flight, after the latest decision.
+    /// Returns its demand for permits and its evacuations in flight, after the latest decision.
     pub fn demand(&self) -> Demand {
         let pace = &self.asks.move_track.pace;
         let mut demand = Demand {
@@ -149,7 +149,7 @@ impl HostRecovery {
         demand
     }
 
-    /// Returns what has been seen of the evacuations since the last call.
+    /// Returns the progress of the evacuations since the last call.
     pub fn sight(&mut self) -> EvacuationProgress {
         let pace = &mut self.asks.move_track.pace;
         EvacuationProgress {

@@ -293,7 +293,7 @@ impl InstanceListing {
             InCell::NotAsked | InCell::Failed(_) if known => return true,
             InCell::NotAsked => return self.is_empty_again(asked.unwrap_or(ctx.now.elapsed)),
             InCell::Failed(fault) => format!(
-                "Nova's list shows none on the host, and the host's cell cannot be asked whether that is so: {}",
+                "Nova's list shows none on the host, and the host's cell could not be queried: {}",
                 fault.text
             ),
         };
@@ -549,13 +549,13 @@ fn held_note(host: &str, migration: &Migration, other: &str) -> String {
     if migration.status.is_finished() {
         return format!(
             "on hold: a live migration from {host} to {other} was recorded as completed, and Nova shows it on {host} all the same, so it \
-             may run on {other}: look there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, say \
+             may run on {other}: check there (virsh list --all); if it runs, leave it and correct its host in Nova; if it does not, run \
              tachi instance resolve {} --not-running-on {other}",
             migration.server
         );
     }
     format!(
-        "on hold: an unfinished move ({}) between {host} and {other} was under way, so it may run on {other}: look there (virsh \
+        "on hold: an unfinished move ({}) between {host} and {other} was in progress, so it may run on {other}: check there (virsh \
          list --all); if it runs, let the migration finish; if it does not, run tachi instance resolve {} --not-running-on {other}",
         migration.status, migration.server
     )

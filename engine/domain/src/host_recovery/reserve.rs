@@ -1,6 +1,5 @@
-//! The hosts that a recovery has reserved, beside its moves. It holds them from the first instance that is to go to one until every
-//! move is done, and each host is used or in reserve again. They are reserved in the journal, made ready, used, and given back as
-//! they were.
+//! The hosts that a recovery has reserved. It holds them from the first instance that needs one until every move is done and each
+//! host is used or in reserve again. They are reserved in the journal, made ready, used, and returned unchanged.
 //!
 //! ```text
 //! Preparing --aggregates joined, enabled and up--> Ready --every move is done--> Returning --> Over
@@ -30,8 +29,8 @@ use crate::reserved::{ReservedHostView, Resources, Survey};
 /// Number of times in a row that a call may be refused, or its effect be undone by others, before the recovery continues without it.
 pub(super) const REFUSALS: u32 = 3;
 
-/// Time for which a survey counts after it has arrived: a slow Nova must not make it worthless. The journal finds out what has
-/// changed since when a host is reserved.
+/// Lifetime of a survey, from its arrival, so that a slow Nova does not make it useless. The journal detects later changes when
+/// a host is reserved.
 const SURVEY_AGE: Duration = Duration::from_secs(5);
 
 /// The end of a reservation.
@@ -135,12 +134,12 @@ impl Reservation {
         }
     }
 
-    /// Notes that a change will not be answered, and may yet take effect: the last one, or one before it.
+    /// Records that a change will not be answered, and may yet take effect: the last one, or one before it.
     pub(super) fn not_answered(&mut self) {
         self.loose = self.call.map(|call| call.at);
     }
 
-    /// Notes that its last change has not been answered, and may have taken effect.
+    /// Records that its last change has not been answered, and may have taken effect.
     pub(super) fn loosen(&mut self) {
         if let Some(call) = self.call.filter(|call| !call.answered) {
             self.loose = Some(call.at);
@@ -163,7 +162,7 @@ pub(super) struct ReserveAsks {
 pub struct Reserve {
     /// The hosts that it has reserved, or had.
     pub hosts: Vec<Reservation>,
-    /// Hosts that turned out to be of no use to it, with the reason.
+    /// Hosts that cannot be used, with the reason.
     pub unfit: BTreeMap<String, String>,
     /// The reason why no reserved host was found for an instance, if that has happened.
     pub lack: Option<String>,
@@ -188,7 +187,7 @@ impl Reserve {
             .find(|one| one.name == name && !one.is_finished())
     }
 
-    /// Notes that the last owner's calls may or may not have been sent.
+    /// Records that the last owner's calls may or may not have been sent.
     pub(super) fn forget_answers(&mut self) {
         for one in &mut self.hosts {
             one.loosen();

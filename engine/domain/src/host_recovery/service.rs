@@ -37,7 +37,7 @@ pub struct ForceDownRequest {
 /// The state of Nova's record of the host.
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each says something of its own about what has been seen or asked"
+    reason = "each is an independent observation or request"
 )]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ServiceTrack {
@@ -73,7 +73,7 @@ pub struct ServiceTrack {
     /// True if the record has carried this recovery's mark.
     #[serde(default)]
     pub marked: bool,
-    /// The question that reads the record.
+    /// The request that reads the record.
     #[serde(skip)]
     pub(super) question: Question,
     /// The number of times in a row that Nova knew of no service on the host.
@@ -282,7 +282,7 @@ impl ServiceTrack {
         let foreign = !seen.enabled && (!is_marked(reason) || is_drained(reason));
         let (update, text) = if foreign {
             let text = format!(
-                "setting forced_down of {}; it was disabled by somebody else, which stays",
+                "setting forced_down of {}; others have disabled its service, which stays so",
                 ctx.host
             );
             (ServiceUpdate::ForceDown, text)
@@ -296,7 +296,7 @@ impl ServiceTrack {
         commands.push(Command::UpdateService { id, update });
     }
 
-    /// Takes the answer to a change. `is_proven`: there is a proof that the change counts for.
+    /// Handles the answer to a change. `is_proven`: there is a proof that the change counts for.
     pub(super) fn updated(
         &mut self,
         result: Result<Service, Fault>,
@@ -375,7 +375,7 @@ impl ServiceTrack {
         self.in_force = false;
         self.mark = None;
         let text = format!(
-            "somebody has cleared forced_down of {}: setting it again",
+            "forced_down of {} was cleared outside Tachi: setting it again",
             ctx.host
         );
         ctx.record.step(Task::DisableService, StepKind::Note, 0.2, text);

@@ -1,4 +1,4 @@
-//! The time since which silence of the host in Nova counts: by scans in which others were up in Nova.
+//! The time since which a missing heartbeat of the host counts, by scans in which other hosts were up in Nova.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl SilenceTrack {
         self.deaf.is_some() && self.deaf == self.looked
     }
 
-    /// Starts again for a new owner: it is unknown what the last one saw between its last scans and its end.
+    /// Starts again for a new owner, because the last owner's final scans are unknown.
     pub(super) fn claimed(&mut self, now: Elapsed) {
         if self.is_deaf_now() {
             self.deaf = Some(now);
@@ -45,7 +45,7 @@ impl SilenceTrack {
         }
     }
 
-    /// Takes a scan. True if the state is to be written, because it proves less than before.
+    /// Handles a scan. Returns true if the state is to be written, because it proves less than before.
     pub(super) fn look(&mut self, asked: Elapsed, is_deaf: Option<bool>) -> bool {
         let Some(is_deaf) = is_deaf else {
             self.failed = true;
@@ -76,7 +76,7 @@ mod tests {
 
     /// Covers R26.
     #[test]
-    fn a_failed_look_counts_for_nothing_unless_none_is_good_for_twenty_seconds() {
+    fn a_failed_scan_is_ignored_unless_none_succeeds_for_twenty_seconds() {
         let mut track = SilenceTrack::default();
         track.look(at(0), Some(false));
         for second in 1..20 {

@@ -1,7 +1,7 @@
-//! Tasks that the dead host has left behind.
+//! Unfinished tasks of the dead host.
 //!
 //! Nova's API sets `task_state` when it accepts an operation, and the service that carries it out clears it. A task that the host did
-//! not end before it died stays set for ever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409).
+//! not end before it died stays set forever, and Novas without the fix of LP#1978983 refuse to evacuate such an instance (409).
 //! `os-resetState` clears it, and sets the instance to `error`, which Nova evacuates; its original state is in [`OriginalState`](super::Was).
 //!
 //! A task is reset only after Nova has refused for it, and only if no host but the dead one can have worked on it. A task that another
@@ -63,7 +63,7 @@ impl Move {
     pub(super) fn tell_reset(&self, record: &mut Record) {
         let Some(task) = &self.task else { return };
         let text = format!(
-            "resetting the state of {}: its task ({task}) was under way when its host died, and Nova refuses to evacuate it",
+            "resetting the state of {}: its task ({task}) was in progress when its host died, and Nova refuses to evacuate it",
             self.name
         );
         record.server_step(Task::Evacuate, StepKind::Intent, self.server, 0.4, text);

@@ -1,4 +1,4 @@
-//! Each rule of the protocol as a test, its number in the name; EW numbers are weaknesses of other engines.
+//! Tests of the protocol's rules. EW numbers are weaknesses of other engines.
 
 #![expect(
     clippy::wildcard_enum_match_arm,

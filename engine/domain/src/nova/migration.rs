@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_is_stored_by_novas_own_word() {
+    fn every_status_is_stored_as_novas_value() {
         let words = [
             "queued",
             "accepted",
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_status_is_kept_and_means_that_nothing_is_over() {
+    fn an_unknown_status_is_kept_and_counts_as_unfinished() {
         let status = MigrationStatus::from("Done");
         assert_eq!(status, MigrationStatus::Other("Done".into()));
         assert_eq!(serde_json::to_string(&status).unwrap(), "\"Done\"");

@@ -30,9 +30,9 @@ pub struct ServerAction {
 pub enum StopReason {
     /// Nova's records have not been read yet.
     Unasked,
-    /// A person has requested it.
+    /// A user or an operator has requested it.
     Meant,
-    /// No one has requested it: the instance is down.
+    /// No caller has requested it: the instance is down.
     Due,
     /// Nova found the guest shut down. It is unknown if the guest shut down by itself.
     Unclear,
@@ -105,7 +105,7 @@ impl Rest {
 /// Returns the known reason why a server does not run, by its state alone; `None` if it runs.
 pub fn at_rest(server: &Server) -> Option<StopReason> {
     match (&server.vm_state, server.power_state) {
-        // Only a person brings an instance into these states.
+        // Only a request brings an instance into these states.
         (
             VmState::Paused
             | VmState::Suspended

@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_settles_where_a_service_of_any_speed_is_always_busy_and_its_queue_is_short() {
+    fn the_window_keeps_any_service_busy_with_a_short_queue() {
         for (rate, least, most) in [(1, 4, 8), (4, 4, 13), (16, 16, 45), (50, 40, 140)] {
             let (windows, done) = served(rate, 500, 600);
             let settled = &windows[windows.len() / 4..];
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_service_gets_all_it_may_within_seconds() {
+    fn a_fast_service_reaches_the_maximum_within_seconds() {
         let mut aimd = aimd();
         for n in 0..232_u64 {
             aimd.observe(NovaFeedback::Answered(ms(300)), true, ms(n));
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_nobody_fills_does_not_grow() {
+    fn an_unfilled_window_does_not_grow() {
         let mut aimd = aimd();
         for n in 0..1_000 {
             aimd.observe(NovaFeedback::Answered(ms(10)), false, ms(n));
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_speaks_against_it_halves_it_once_for_a_jam_and_it_comes_back_by_ones() {
+    fn congestion_halves_it_once_and_it_grows_back_by_ones() {
         for echo in [
             NovaFeedback::Failed,
             NovaFeedback::PushedBack(None),
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_names_a_time_is_left_alone_for_so_long_and_at_most_a_minute() {
+    fn a_requested_pause_is_kept_for_a_minute_at_most() {
         for (wait, until) in [
             (Some(ms(7_000)), ms(8_000)),
             (None, ms(2_000)),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn delay_over_twice_the_least_shrinks_it_and_a_service_slow_by_nature_is_not_strangled() {
+    fn delay_over_twice_the_minimum_shrinks_it_and_a_slow_service_is_not_starved() {
         let slow_by_nature = |millis: u64| {
             let mut aimd = aimd();
             for n in 0..40 {
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(
             slow_by_nature(20_000),
             4,
-            "but four times our patience is too long for anybody"
+            "but four times our patience is always too long"
         );
         let mut aimd = aimd();
         for n in 0..8 {
@@ -294,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_heard_the_window_stays_in_its_bounds(
+        fn with_any_feedback_the_window_stays_in_its_bounds(
             bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
             heard in vec((echoes(), any::<bool>(), 0_u64..100_000), 0..200),
         ) {

@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::type_complexity, reason = "a table of cases")]
-    fn places_go_to_the_urgent_and_to_everybody_a_little() {
+    fn slots_go_to_urgent_moves_and_some_to_every_recovery() {
         let low = [(LOW, 40)];
         let high = [(HIGH, 40)];
         let few = [(HIGH, 2), (LOW, 40)];
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn more_recoveries_than_places_take_turns_longest_waiting_first() {
+    fn more_recoveries_than_slots_are_served_round_robin() {
         let low = [(LOW, 40)];
         let high = [(HIGH, 10_000)];
         let mut parties = vec![party(6, 0, &high)];
@@ -206,7 +206,7 @@ mod tests {
 
     /// Covers R13.
     #[test]
-    fn fairness_nobody_starves_behind_a_stream_of_urgent_moves() {
+    fn fairness_no_recovery_starves_behind_a_stream_of_urgent_moves() {
         // One slot becomes free at a time, and a recovery with endlessly many urgent moves bids for each.
         let low = [(LOW, 1)];
         let high = [(HIGH, u32::MAX)];
@@ -236,7 +236,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn all_that_is_free_is_used_and_nothing_more(
+        fn all_free_slots_are_used_and_no_more(
             free in 0_u32..40,
             more in 0_u32..40,
             given in any::<u64>(),

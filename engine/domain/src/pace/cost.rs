@@ -56,30 +56,30 @@ mod tests {
     }
 
     #[test]
-    fn a_look_that_costs_a_tenth_of_a_second_comes_every_second_and_a_half() {
+    fn a_poll_that_costs_a_tenth_of_a_second_comes_every_second_and_a_half() {
         assert_eq!(pauses(&[100; 4])[3], ms(1_500));
     }
 
     #[test]
-    fn the_first_looks_are_not_put_off_for_what_they_waited() {
+    fn the_first_polls_are_not_delayed_by_their_waits() {
         assert_eq!(pauses(&[100, 90, 80]), [ms(100), ms(90), ms(1_200)]);
     }
 
     #[test]
-    fn one_that_waited_behind_our_own_calls_does_not_count_as_dear() {
+    fn a_poll_that_waited_behind_our_own_calls_does_not_count_as_expensive() {
         assert_eq!(pauses(&[10, 10, 10, 300]).last(), Some(&ms(300)));
         assert_eq!(pauses(&[300, 300, 10, 100]).last(), Some(&ms(150)));
     }
 
     #[test]
-    fn what_was_cheap_long_ago_is_forgotten() {
+    fn old_costs_are_dropped() {
         let mut looks = vec![10; 3];
         looks.extend([120; REMEMBERED]);
         assert_eq!(pauses(&looks).last(), Some(&ms(1_800)));
     }
 
     #[test]
-    fn a_nova_that_takes_seconds_is_asked_as_much_more_seldom() {
+    fn a_slow_nova_is_polled_less_often() {
         assert_eq!(pauses(&[3_000; 3])[2], ms(3_000));
         assert_eq!(pauses(&[60_000; 3])[2], LONGEST_PAUSE);
     }

@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_up_at_once_makes_room_for_three_more_each() {
+    fn each_item_picked_up_at_once_adds_three_slots() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         look(&mut model, (4, 0, 100), true, true, 1_100);
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_nobody_fills_neither_grows_nor_shrinks() {
+    fn an_unfilled_window_neither_grows_nor_shrinks() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         for n in 0..50 {
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_take_half_of_it_once_for_a_jam_and_never_the_last_two() {
+    fn refusals_halve_it_once_per_congestion_down_to_two() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         for _ in 0..9 {
             model.refused(ms(5_000));
@@ -394,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_many_recoveries_see_at_the_same_moment_is_no_rate() {
+    fn simultaneous_observations_are_not_a_rate() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         for _ in 0..40 {
@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_minute_without_work_it_begins_anew() {
+    fn after_a_minute_without_work_it_restarts() {
         let mut model = Model::new(BOUNDS, ms(2_000));
         model.begun(ms(1_000));
         look(&mut model, (4, 0, 100), true, true, 1_100);
@@ -421,7 +421,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_is_seen_the_window_stays_in_its_bounds(
+        fn with_any_observation_the_window_stays_in_its_bounds(
             bounds in (0_u32..50, 0_u32..1_000, 0_u32..500),
             looks in vec((0_usize..30, any::<u64>(), 0_u64..90_000, any::<bool>(), any::<bool>(), 0_u64..5_000, 0_u8..9), 0..200),
         ) {

@@ -119,7 +119,7 @@ fn of(kind: Kind, (hosts, engines, each): (usize, usize, usize), pace: &Pace) ->
 }
 
 #[test]
-fn a_small_nova_gives_the_mean_instance_back_in_two_thirds_of_the_time_and_the_last_no_later() {
+fn a_small_nova_returns_the_mean_instance_in_two_thirds_of_the_time() {
     for (each, part) in [(40, 0.70), (200, 0.90)] {
         let was = of(SMALL, (1, 1, each), &guess(24));
         let now = of(SMALL, (1, 1, each), &learner());
@@ -141,7 +141,7 @@ fn a_small_nova_gives_the_mean_instance_back_in_two_thirds_of_the_time_and_the_l
 }
 
 #[test]
-fn whatever_nova_takes_up_the_last_is_back_as_soon_as_if_all_were_asked_for_at_once() {
+fn the_last_instance_is_back_as_soon_as_with_all_requests_at_once() {
     for rate in RATES {
         for (name, kind) in [("sharing", sharing(rate)), ("in turn", in_turn(rate))] {
             let each = (1, 1, enough(rate));
@@ -227,7 +227,7 @@ fn several_hosts_and_several_engines_share_one_nova() {
 }
 
 #[test]
-fn what_is_slow_by_nature_is_not_strangled() {
+fn a_naturally_slow_nova_is_not_starved() {
     let slow = Kind {
         take_up: (1.0, 0.01),
         ..sharing(16.0)

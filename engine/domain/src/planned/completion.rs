@@ -102,7 +102,7 @@ impl PlannedState {
         let after = format!("{}{}", stays_disabled(self), unconfirmed(self, inventory));
         if is_open {
             let text = format!(
-                "{} not drained: {moved} moved, {running} left running: somebody has enabled its service meanwhile, so Nova may put \
+                "{} not drained: {moved} moved, {running} left running: its service was enabled meanwhile, so Nova may put \
                  more there; it is not frozen, so what is there stays protected",
                 self.host
             );
@@ -160,10 +160,10 @@ impl PlannedState {
             .collect();
         for (server, stage) in open {
             let (stage, text) = if stage == MoveStage::Asked {
-                let text = "its migration was under way when its host's recovery began, which sees to it";
+                let text = "its migration was in progress when its host's recovery started, which handles it";
                 (MoveStage::Failed, text)
             } else {
-                (MoveStage::Left, "not begun: its host is being recovered")
+                (MoveStage::Left, "not started: its host is being recovered")
             };
             self.close(server, stage, text, now, record);
         }
@@ -225,7 +225,7 @@ fn stayed(state: &PlannedState) -> Option<String> {
         return None;
     }
     Some(named(&all, |one| {
-        let why = one.note.as_deref().unwrap_or("it was not over");
+        let why = one.note.as_deref().unwrap_or("its move was not done");
         format!("{} ({why})", one.name)
     }))
 }

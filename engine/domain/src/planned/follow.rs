@@ -48,7 +48,7 @@ impl PlannedState {
                     one.seen = Some(NovaReading { at, what: seen });
                 }
             }
-            Err(fault) => self.trouble(format!("looking at {name}: {fault}"), now),
+            Err(fault) => self.trouble(format!("reading {name}: {fault}"), now),
         }
     }
 
@@ -119,7 +119,7 @@ impl PlannedState {
 }
 
 fn fault_of(fault: Option<&str>) -> &str {
-    fault.unwrap_or("it says no reason; `openstack server event list` may")
+    fault.unwrap_or("no reason given, see `openstack server event list`")
 }
 
 /// Returns the reason why the instance did not move.
@@ -132,12 +132,12 @@ fn failure(state: &PlannedState, server: ServerId, ours: &Migration, fault: Opti
         (Some(why), MigrationStatus::Cancelled) => format!("aborted: {why}; it stays where it was"),
         (None, MigrationStatus::Cancelled) => {
             format!(
-                "somebody has aborted its migration {}; it stays where it was",
+                "its migration {} was aborted outside Tachi; it stays where it was",
                 ours.id
             )
         }
         (_, status) => format!(
-            "Nova gave its migration {} up ({status}): {}; it stays where it was",
+            "Nova gave up its migration {} ({status}): {}; it stays where it was",
             ours.id,
             fault_of(fault)
         ),
@@ -161,7 +161,7 @@ fn follow_record(
     if let Some(asked) = one.aborting {
         if now.elapsed.since(asked.at) >= ABORT_LIMIT {
             let text = format!(
-                "Nova was asked to abort its migration {} and still shows it {}: nothing more is done about it, look there",
+                "its migration {} is still {} after the request to abort it: check it in Nova",
                 ours.id, ours.status
             );
             state.close(server, MoveStage::Failed, &text, now, record);
@@ -173,14 +173,14 @@ fn follow_record(
         .map_or(Duration::ZERO, |asked| now.elapsed.since(asked.at));
     let why = match aborted {
         Some(by) => format!("aborted by {by}"),
-        None if took >= limit => format!("it was not over within {} s", limit.as_secs()),
+        None if took >= limit => format!("it was not done within {} s", limit.as_secs()),
         None => return,
     };
     if is_certain {
         return state.abort(server, why, now, record, commands);
     }
     let text = format!(
-        "{why}, and its migration {} ({}) may be somebody else's, so it is not aborted: look there",
+        "{why}, and its migration {} ({}) may belong to others, so it is not aborted: check it in Nova",
         ours.id, ours.status
     );
     state.close(server, MoveStage::Failed, &text, now, record);
@@ -204,7 +204,7 @@ fn follow_unseen(
     if is_busy {
         one.absent = 0;
         if now.elapsed.since(asked.at) >= limit {
-            let text = "Nova shows a task of it and no migration: nothing more is done about it, look there";
+            let text = "Nova shows a task of it and no migration: check it in Nova";
             state.close(server, MoveStage::Failed, text, now, record);
         }
         return;
@@ -227,12 +227,9 @@ fn follow_unseen(
         one.asked = None;
         record.head = true;
         record.moves.insert(server);
-        let text = format!(
-            "nothing has come of the call about {}: it is made once more",
-            one.name
-        );
+        let text = format!("the call about {} had no effect: repeating it once", one.name);
         return record.server_step(Task::LiveMigrate, StepKind::Note, server, 0.0, text);
     }
-    let text = "nothing has come of the call: it stays where it was";
+    let text = "the call had no effect: it stays where it was";
     state.close(server, MoveStage::Failed, text, now, record);
 }

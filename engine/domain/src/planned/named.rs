@@ -17,7 +17,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sentence_names_five_and_counts_the_rest() {
+    fn a_sentence_lists_five_names_and_the_number_of_the_rest() {
         let all: Vec<u8> = (1..=7).collect();
         let told = [0, 1, 5, 6, 7].map(|many| named(&all[..many], u8::to_string));
         let wanted = [

@@ -228,10 +228,7 @@ fn takes(state: &mut PlannedState, seen: &crate::nova::Service, now: DecisionTim
     if state.is_drain() || seen.enabled {
         return true;
     }
-    let text = format!(
-        "{} has been disabled in Nova: nothing can be put there",
-        state.host
-    );
+    let text = format!("{} has been disabled in Nova: it takes no instances", state.host);
     state.trouble(text, now);
     false
 }
@@ -287,7 +284,7 @@ fn verdict(state: &mut PlannedState, id: ServerId, seen: &ServerReading, now: De
     let host = server.host.as_deref().unwrap_or("no host");
     if host != one.source {
         return MoveObstacle::Stays(if is_drain {
-            format!("it has left by itself, and is on {host}")
+            format!("it has left without this drain, and is on {host}")
         } else {
             format!("it was moved since, and is on {host}")
         });
@@ -336,7 +333,7 @@ fn give_up_pending(state: &mut PlannedState, by: &str, now: DecisionTime, record
         .map(|one| one.server)
         .collect();
     for server in pending {
-        let text = format!("not begun: aborted by {by}");
+        let text = format!("not started: aborted by {by}");
         state.close(server, MoveStage::Left, &text, now, record);
     }
 }
@@ -379,7 +376,7 @@ fn ask(
         server,
         host: one.source.clone(),
     });
-    let to = target.as_deref().unwrap_or("where Nova's scheduler finds room");
+    let to = target.as_deref().unwrap_or("a host of the scheduler's choice");
     let text = format!("asking Nova to live-migrate {} to {to}", one.name);
     record.server_step(Task::LiveMigrate, StepKind::Intent, server, 0.0, text);
     commands.push(Command::LiveMigrate { server, target });

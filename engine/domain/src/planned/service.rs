@@ -84,14 +84,14 @@ impl PlannedState {
         };
         if !seen.up || seen.forced_down {
             let text = format!(
-                "Nova shows {} down: only what lives is migrated, and what has died is recovered",
+                "Nova shows {} down: only instances of a running host are live-migrated",
                 self.host
             );
             return self.end_failed(text, record);
         }
         let why = seen.disabled_reason.as_deref().unwrap_or("no reason given");
         if self.is_drain() && !seen.enabled {
-            let text = format!("{} is disabled already ({why}), which stays", self.host);
+            let text = format!("{} was already disabled ({why}) and stays so", self.host);
             record.step(Task::DisableNode, StepKind::Note, 1.0, text);
             return self.enter(PlannedStage::Listing, record);
         }
@@ -99,10 +99,7 @@ impl PlannedState {
             return self.enter(PlannedStage::Disabling, record);
         }
         if !seen.enabled {
-            let text = format!(
-                "{} is disabled in Nova ({why}): nothing can be put there",
-                self.host
-            );
+            let text = format!("{} is disabled in Nova ({why}): it takes no instances", self.host);
             return self.end_failed(text, record);
         }
         let wanted: Vec<_> = self.order.instances.clone().into_iter().collect();
@@ -178,7 +175,7 @@ impl PlannedState {
         }
         self.trouble(
             format!(
-                "Nova shows {} down: nothing new is begun, and its recovery would end this",
+                "Nova shows {} down: nothing new is started, and its recovery would end this",
                 self.host
             ),
             now,

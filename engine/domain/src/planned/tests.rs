@@ -1,4 +1,4 @@
-//! A small Nova answers what is asked, step by step; every decision is journalled, and any may be the last of its engine.
+//! A small Nova answers the calls, step by step. Every decision is journalled, and may be the last one of its engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -76,9 +76,9 @@ struct Bench {
     service: Service,
     servers: BTreeMap<ServerId, Server>,
     migrations: Vec<Migration>,
-    /// What Nova answers to the next orders, and whether it does them.
+    /// Nova's answers to the next calls, and true if it carries them out.
     answers: Vec<(Result<(), Fault>, bool)>,
-    /// Orders that are carried out take so long; `None` is for ever.
+    /// The duration of a migration; `None` if it never ends.
     takes: Option<u64>,
     begun: BTreeMap<ServerId, u64>,
     pulse: OperatorState,
@@ -86,7 +86,7 @@ struct Bench {
     records: Vec<Record>,
     calls: Vec<Command>,
     most_under_way: usize,
-    /// Whether Nova aborts what it is asked to.
+    /// True if Nova carries out aborts.
     aborts: bool,
     /// A recovery of the host begins right before the drain would end.
     refuses_end: bool,
@@ -162,7 +162,7 @@ impl Bench {
         }
     }
 
-    /// Decides, keeps the record, and has Nova answer. What the journal refuses is decided anew, as the driver does.
+    /// Decides, stores the record, and lets Nova answer. A refused record is decided again, as by the driver.
     fn record_message(&mut self, observations: Vec<Observation>) {
         let clock = self.clock();
         let decision = decide(self.state.as_mut().unwrap(), observations, clock);
@@ -373,7 +373,7 @@ impl Bench {
         self.record_message(vec![Observation::Pulse(pulse)]);
     }
 
-    /// The engine dies; another reads what was written.
+    /// Replaces the engine by another one that reads the journal.
     fn take_over(&mut self) {
         let head = self.state().head().unwrap();
         self.state = Some(PlannedState::restore(&head).unwrap());
@@ -387,7 +387,7 @@ impl Bench {
 }
 
 #[test]
-fn an_order_is_read_as_it_was_written() {
+fn a_stored_order_is_read_back() {
     let wanted = order(&[(7, OTHER), (8, "a.b-c")]);
     assert_eq!(
         PlannedOrder::read(&wanted.payload(RecoveryKind::Giveback)),
@@ -400,7 +400,7 @@ fn an_order_is_read_as_it_was_written() {
 
 /// Covers T2.
 #[test]
-fn an_order_that_asks_for_too_much_is_read_as_the_most_that_can_be_asked_for() {
+fn an_order_above_the_limits_is_read_as_the_limits() {
     let most = u64::MAX.to_string();
     let keys = ["for_seconds", "limit_seconds"].map(|key| (key.to_owned(), most.clone()));
     let mut payload = BTreeMap::from(keys);
@@ -441,7 +441,7 @@ fn a_host_is_disabled_then_emptied_two_at_a_time_and_frozen_only_at_its_end() {
 }
 
 #[test]
-fn every_order_is_journalled_alone_before_it_goes_out_and_only_if_nobody_recovers_the_host() {
+fn every_call_is_journalled_alone_before_it_is_sent_and_only_without_a_recovery() {
     let mut bench = Bench::drain(vec![server(1, HOST), server(2, HOST)]);
     bench.end();
     let intents: Vec<_> = bench
@@ -458,7 +458,7 @@ fn every_order_is_journalled_alone_before_it_goes_out_and_only_if_nobody_recover
 }
 
 #[test]
-fn what_was_put_there_while_it_was_being_disabled_is_moved_too() {
+fn instances_placed_during_the_disabling_are_moved_too() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.run(1_000);
     bench.servers.insert(id(2), server(2, HOST));
@@ -510,7 +510,7 @@ fn an_end_that_the_journal_refuses_because_the_host_has_died_this_moment_is_anot
 }
 
 #[test]
-fn an_engine_may_die_at_any_moment_and_nothing_is_asked_twice() {
+fn no_call_is_repeated_if_the_engine_dies_at_any_moment() {
     for at in (100..9_000).step_by(100) {
         let mut bench = Bench::drain((1..=3).map(|number| server(number, HOST)).collect());
         bench.run(at);
@@ -530,7 +530,7 @@ fn an_engine_may_die_at_any_moment_and_nothing_is_asked_twice() {
 }
 
 #[test]
-fn an_answer_that_lies_is_looked_behind() {
+fn a_false_answer_is_checked() {
     use FaultClass::{Conflict, Permanent, Transient};
     // Nova's answer, whether it did it, and what becomes of the instance after how many orders.
     let cases = [
@@ -609,7 +609,7 @@ fn a_call_without_an_answer_is_not_repeated_before_it_can_no_longer_take_effect(
 }
 
 #[test]
-fn one_that_hangs_is_aborted_after_its_time_and_what_was_moved_before_stays_told() {
+fn a_hanging_migration_is_aborted_and_finished_moves_stay_listed() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.takes = None;
     let (status, text) = bench.end();
@@ -621,7 +621,7 @@ fn one_that_hangs_is_aborted_after_its_time_and_what_was_moved_before_stays_told
         .count();
     assert_eq!(aborts, 1);
     assert!(bench.now >= 600_000 && bench.now < 700_000, "{}", bench.now);
-    assert!(text.contains("aborted: it was not over within 600 s"), "{text}");
+    assert!(text.contains("aborted: it was not done within 600 s"), "{text}");
     assert_eq!(bench.one(1).percent, Some(60), "in tens");
 }
 
@@ -632,11 +632,14 @@ fn a_migration_that_nova_does_not_end_is_left_to_nova_and_said_so() {
     bench.aborts = false;
     bench.end();
     let note = bench.one(1).note.clone().unwrap();
-    assert!(note.contains("still shows it running"), "{note}");
+    assert!(
+        note.contains("is still running after the request to abort it"),
+        "{note}"
+    );
 }
 
 #[test]
-fn a_persons_abort_begins_nothing_new_and_aborts_what_is_under_way() {
+fn an_abort_starts_nothing_and_aborts_running_migrations() {
     let mut bench = Bench::drain((1..=4).map(|number| server(number, HOST)).collect());
     bench.takes = None;
     bench.run(2_000);
@@ -655,7 +658,7 @@ fn a_persons_abort_begins_nothing_new_and_aborts_what_is_under_way() {
 
 /// Covers R23.
 #[test]
-fn a_service_that_somebody_else_has_disabled_stays_so() {
+fn a_service_disabled_by_others_stays_so() {
     let mut bench = Bench::new(RecoveryKind::Drain, &order(&[]), vec![server(1, HOST)]);
     bench.service.enabled = false;
     bench.service.disabled_reason = Some("mine".into());
@@ -678,7 +681,7 @@ fn a_host_that_is_down_is_not_drained() {
 }
 
 #[test]
-fn a_freeze_holds_what_has_not_begun() {
+fn a_freeze_blocks_moves_that_have_not_started() {
     let freeze = |scope| Freeze {
         number: 1,
         scope,
@@ -711,7 +714,7 @@ fn a_freeze_holds_what_has_not_begun() {
 }
 
 #[test]
-fn a_giveback_moves_back_by_name_what_is_still_where_it_was_put() {
+fn a_giveback_moves_back_instances_that_have_not_moved_since() {
     let wanted = order(&[(1, OTHER), (2, OTHER)]);
     let mut bench = Bench::new(
         RecoveryKind::Giveback,
@@ -731,7 +734,7 @@ fn a_giveback_moves_back_by_name_what_is_still_where_it_was_put() {
 }
 
 #[test]
-fn nothing_is_given_back_to_a_host_that_takes_nothing() {
+fn nothing_is_moved_back_to_a_disabled_host() {
     let mut bench = Bench::new(
         RecoveryKind::Giveback,
         &order(&[(1, OTHER)]),
@@ -746,7 +749,7 @@ fn nothing_is_given_back_to_a_host_that_takes_nothing() {
 
 /// Covers C1.
 #[test]
-fn what_may_run_elsewhere_too_is_not_touched() {
+fn an_instance_that_may_run_elsewhere_is_not_moved() {
     let mut bench = Bench::drain(vec![server(1, HOST), server(2, HOST)]);
     while bench.orders().is_empty() {
         bench.run(100);

@@ -86,7 +86,7 @@ impl ProcessRecovery {
         self.question.not_before = now.elapsed.plus(POLL_INTERVAL);
         if now.elapsed.since(since) >= ALIVE_AFTER {
             let text = format!(
-                "reported before a freeze of host {} was over, and Nova has heard its nova-compute for {} s since: nothing was done",
+                "reported before a freeze of host {} ended, and its nova-compute has been up in Nova for {} s since: nothing was done",
                 self.host,
                 ALIVE_AFTER.as_secs()
             );

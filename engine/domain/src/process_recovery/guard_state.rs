@@ -138,7 +138,7 @@ impl ProcessRecovery {
         let since = *self.guarded.heard_since.get_or_insert(now.elapsed);
         if now.elapsed.since(since) >= ALIVE_AFTER {
             let text = format!(
-                "Nova has heard the nova-compute of {} for {} s: it runs, and nothing was done",
+                "the nova-compute of {} has been up in Nova for {} s: it runs, and nothing was done",
                 self.host,
                 ALIVE_AFTER.as_secs()
             );

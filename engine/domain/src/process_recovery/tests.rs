@@ -238,7 +238,7 @@ fn gates_need_no_question() {
             "nova-compute",
             OperatorState::CALM,
             Ignored,
-            "asks for nothing",
+            "requires no recovery",
         ),
         (
             "no event",
@@ -246,7 +246,7 @@ fn gates_need_no_question() {
             "nova-compute",
             OperatorState::CALM,
             Ignored,
-            "asks for nothing",
+            "requires no recovery",
         ),
         (
             "a disabled segment",
@@ -338,7 +338,7 @@ fn nova_compute_is_disabled_with_our_mark_and_the_host_marked_when_nova_shows_it
 
 /// Covers R23.
 #[test]
-fn a_service_somebody_else_has_disabled_is_not_touched() {
+fn a_service_disabled_by_others_is_not_changed() {
     let mut run = Run::begun();
     run.tell(Observation::Service(Ok(Some(record_of(
         false,
@@ -405,7 +405,7 @@ fn each_answer_of_the_call() {
 }
 
 #[test]
-fn a_disabling_that_nova_accepts_again_and_again_in_vain_fails_when_its_time_is_over() {
+fn a_disabling_without_effect_fails_after_its_limit() {
     for (seconds, calls) in [(180, 9..=10), (60, 3..=4)] {
         let mut run = Run::asked();
         run.state.policy.disable_limit = Duration::from_secs(seconds);
@@ -435,7 +435,7 @@ fn a_lost_answer_is_looked_for_before_anything_else() {
 
 /// Covers R20.
 #[test]
-fn an_operators_no_in_the_middle_forbids_the_call_and_undoes_none() {
+fn an_abort_in_the_middle_blocks_the_call_and_undoes_nothing() {
     for no in [pulse(false, false), pulse(true, true)] {
         let mut run = Run::begun();
         run.tell(Observation::Pulse(no.clone()));
@@ -674,7 +674,7 @@ fn a_host_that_is_disabled_already_is_not_taken_out_of_use_past_the_guard() {
 /// The engine was stopped between its question and the answer.
 /// Covers C19, T3.
 #[test]
-fn a_look_around_that_was_asked_for_long_ago_lets_nothing_be_disabled() {
+fn a_stale_scan_does_not_allow_the_disabling() {
     let mut run = Run::begun();
     run.state.region = None;
     let now = |at: u64| DecisionTime {

@@ -22,7 +22,7 @@ pub struct OperatorAction {
 }
 
 impl OperatorAction {
-    /// True if the action will count for the condition that the recovery waits for, once an engine processes it.
+    /// True if the action applies to the current wait of the recovery, once an engine processes it.
     pub fn counts_for(&self, wait: &Wait) -> bool {
         match self.said.word {
             OperatorCommand::Reject => true,
@@ -36,7 +36,7 @@ impl OperatorAction {
 fn is_same(given: Option<&Wait>, wait: Option<&Wait>) -> bool {
     match (given, wait) {
         (Some(given), Some(wait)) => given.covers(wait),
-        // An operator who saw no hold has approved none.
+        // An action before the hold does not approve it.
         (None, Some(_)) => false,
         (None | Some(_), None) => true,
     }
@@ -73,11 +73,11 @@ impl AppliedAction {
                 if is_same(given.as_ref(), wait) {
                     return None;
                 }
-                "the recovery waits for something else by now".to_owned()
+                "the recovery now waits for something else".to_owned()
             }
         };
         Some(format!(
-            "{} by {by} does not count: {why}. Say it again if that is meant",
+            "{} by {by} does not count: {why}. Repeat it if it is still intended",
             self.said.word
         ))
     }
@@ -189,7 +189,7 @@ mod tests {
 
     /// Covers R32.
     #[test]
-    fn an_abort_wins_over_approvals_in_whatever_order_they_were_said() {
+    fn an_abort_wins_over_approvals_in_any_order() {
         for (first, second) in [
             (OperatorCommand::Reject, OperatorCommand::Approve),
             (OperatorCommand::Approve, OperatorCommand::Reject),
@@ -297,7 +297,7 @@ mod tests {
         );
         assert!(
             heard[0].outlived_by(Some(&given)).is_some(),
-            "given before anything held it"
+            "given before the hold"
         );
         assert!(heard[0].outlived_by(None).is_none());
         for (name, now, counts) in cases {
@@ -312,11 +312,7 @@ mod tests {
                 .remove(0)
             };
             assert_eq!(heard(&action).outlived_by(Some(&now)).is_none(), counts, "{name}");
-            assert_eq!(
-                action.counts_for(&now),
-                counts,
-                "{name}: nobody has to say it again"
-            );
+            assert_eq!(action.counts_for(&now), counts, "{name}: it need not be repeated");
             action.is_late = true;
             assert!(heard(&action).outlived_by(Some(&now)).is_some(), "{name}, late");
         }

@@ -2,7 +2,7 @@
 //!
 //! A run is journalled before it starts. If the engine dies, the outcome is never received, and it is unknown whether the hook did
 //! its work. An idempotent hook is then run again, any other never. Either way the recovery continues only once the lost run must
-//! have ended by itself. So no hook runs beside the step that was to wait for it.
+//! have ended by itself. So a hook never runs concurrently with the step that has to wait for it.
 
 use std::time::Duration;
 
@@ -154,7 +154,7 @@ impl HookTrack {
         }
     }
 
-    /// Takes back a run that was not started after all. This may come late, about a run that was given up and followed by another.
+    /// Reverts a run that was not started. This may come late, about a run that was given up and followed by another.
     pub(crate) fn not_sent(&mut self, (phase, number, attempt): (Phase, u8, u32), now: DecisionTime) {
         let ours =
             |run: &&mut Run| matches!(run.step, RunStep::Asked { ours: true, .. }) && run.attempts == attempt;
@@ -281,7 +281,7 @@ impl Run {
         self.lost += 1;
         record.head = true;
         let name = hook.name();
-        let text = format!("hook {name}: nobody knows what came of it, because its engine has stopped");
+        let text = format!("hook {name}: its result is unknown, because its engine has stopped");
         if hook.idempotent && self.lost <= LOST_LIMIT {
             record.step(
                 self.task(),

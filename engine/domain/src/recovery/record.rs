@@ -146,10 +146,7 @@ pub struct Elsewhere {
 }
 
 /// The writes of a decision.
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each says something of its own, and any of them may be so together"
-)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Record {
     /// True if the head of the state has changed in a way that must survive.
@@ -187,7 +184,7 @@ pub struct Record {
     pub move_order: Option<MoveOrder>,
     /// The results of fence devices, for metrics.
     pub fenced: Vec<DeviceOutcome>,
-    /// True if the recovery ends because the host was up in Nova all the time: its reporter was wrong, or lied.
+    /// True if the recovery ends because the host was up in Nova all the time, so that its report was false.
     pub contradicted: bool,
     /// True if the recovery ends because the report was a false alarm and nothing was done: no failure, whatever status Masakari's API
     /// shows.
@@ -259,13 +256,13 @@ impl Record {
         self.move_order = later.move_order.or(self.move_order);
     }
 
-    /// Notes that a call about an instance is about to be made, unless the instance is frozen.
+    /// Records that a call about an instance is about to be made, unless the instance is frozen.
     pub(crate) fn intends(&mut self, server: ServerId) {
         self.moves.insert(server);
         self.unless_frozen.servers.insert(server);
     }
 
-    /// Notes that an operator's action was processed.
+    /// Records that an operator's action was processed.
     pub(crate) fn applied(&mut self, word: impl Into<String>, by: &str) {
         self.words.push(HeardWord {
             word: word.into(),

@@ -1,5 +1,4 @@
-//! Another attempt at a failed recovery. The attempt claims nothing by itself: what an earlier report claimed about the host is
-//! in the past.
+//! A retry of a failed recovery. It makes no claim about the host, because the claims of earlier reports are outdated.
 
 use std::collections::BTreeMap;
 
@@ -85,7 +84,7 @@ mod tests {
 
     /// Covers R31.
     #[test]
-    fn another_attempt_says_that_a_host_is_off_only_with_evidence() {
+    fn a_retry_claims_that_a_host_is_off_only_with_evidence() {
         for (has_evidence, said) in [(false, "UNKNOWN"), (true, "NORMAL")] {
             let again = payload(failed(), None, has_evidence, reported());
             assert_eq!(again["host_status"], said);

@@ -83,7 +83,7 @@ mod tests {
     use crate::recovery::Task;
 
     #[test]
-    fn every_hook_has_a_name_and_a_place_of_its_own() {
+    fn every_hook_has_a_unique_name_and_position() {
         let mut names = Vec::new();
         for phase in Phase::ALL {
             for number in 0..u8::try_from(MOST_HOOKS).unwrap() {
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn every_task_has_a_place() {
+    fn every_task_has_a_position() {
         let tasks = [
             Task::Fence,
             Task::DisableService,

@@ -25,7 +25,7 @@ pub fn is_alive(seen_at: Timestamp, now: Timestamp) -> bool {
 
 pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, found: &mut Findings) {
     let fresh = facts.computes.as_ref().is_some_and(|known| known.is_fresh(now));
-    // Until the first listing is complete nothing has grown old: INSTANCES_NOT_LISTED reports it.
+    // Until the first listing is complete there is no stale data: INSTANCES_NOT_LISTED reports that.
     let listing = facts.instances.as_ref().is_none_or(|known| !known.value.complete);
     let (alive, silent): (Vec<&Engine>, Vec<_>) = facts
         .engines
@@ -34,7 +34,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
     if alive.is_empty() {
         let last = silent.iter().map(|engine| engine.seen_at).max();
         let text = if last.is_some() {
-            "no engine runs: none has signed lately"
+            "no engine runs: no heartbeat recently"
         } else {
             "no engine runs"
         };
@@ -46,7 +46,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
         all.worsen(Protection::Unprotected, FindingCode::NoEngine);
     } else {
         for engine in silent.iter().filter(|engine| !is_replaced(engine, &alive)) {
-            let text = "it has not signed lately; another engine takes over what it had";
+            let text = "no heartbeat recently; another engine takes over its recoveries";
             found.note(
                 Finding::new(FindingCode::EngineSilent, text)
                     .about(&engine.name, 0)
@@ -56,8 +56,8 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
         nova(&alive, all, found);
         if !fresh && !listing {
             let (text, since) = match &facts.computes {
-                Some(known) => ("no engine has seen Nova's services lately", Some(known.as_of)),
-                None => ("no engine has looked at Nova's services yet", None),
+                Some(known) => ("no engine has read Nova's services recently", Some(known.as_of)),
+                None => ("no engine has read Nova's services yet", None),
             };
             found.note(Finding::new(FindingCode::FactsOld, text).since(since));
         }
@@ -78,7 +78,7 @@ pub(super) fn assess(facts: &Facts, now: Timestamp, all: &mut ProtectionState, f
     {
         let new = usize::try_from(facts.queue.new).unwrap_or(usize::MAX);
         let text = format!(
-            "{} nobody has begun to work on",
+            "{} no engine has started",
             number(new, "notification that", "notifications that")
         );
         found.note(

@@ -37,7 +37,7 @@ impl Need {
             Self::Heard => "Nova shows its host up",
             Self::Runs => "it runs, or a user has stopped it",
             Self::Provable => "nothing blocks confirming its host off",
-            Self::Room => "there is room on other hosts",
+            Self::Room => "other hosts have capacity for it",
             Self::Movable => "nothing blocks its evacuation",
             Self::Watched => "running monitors watch it, and no reporter is muted",
             Self::Engine => "an engine is running",
@@ -48,15 +48,15 @@ impl Need {
     /// Returns the text for people if the requirement is not met.
     pub const fn bad(self) -> &'static str {
         match self {
-            Self::Meant => "it is not to be recovered",
-            Self::Heard => "Nova does not hear its host",
+            Self::Meant => "it is excluded from HA",
+            Self::Heard => "its host is not up in Nova",
             Self::Runs => "it does not run",
             Self::Provable => "its host cannot be confirmed off",
-            Self::Room => "there may be no room for it",
-            Self::Movable => "something stands in the way of moving it",
-            Self::Watched => "nobody that is sure to be heard watches it",
+            Self::Room => "other hosts may lack capacity for it",
+            Self::Movable => "something blocks its evacuation",
+            Self::Watched => "no running monitor with trusted reports watches it",
             Self::Engine => "no engine is running",
-            Self::Known => "what is known is old",
+            Self::Known => "the data is stale",
         }
     }
 

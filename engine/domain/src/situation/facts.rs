@@ -32,7 +32,7 @@ pub struct TimedFact<T> {
 }
 
 impl<T> TimedFact<T> {
-    /// True if the value is current enough to be good news. A time in the future is as useless as an old one: some clock is wrong.
+    /// True if the value is current. A time in the future does not count, because some clock is wrong.
     pub fn is_fresh(&self, now: Timestamp) -> bool {
         u128::from(now.micros_since(self.as_of).unsigned_abs()) <= MAX_FACT_AGE.as_micros()
     }
@@ -109,7 +109,7 @@ pub struct Engine {
     pub seen_at: Timestamp,
     /// The state of the engine's parts, by name.
     pub parts: BTreeMap<String, EnginePart>,
-    /// True if the engine honours freezes; older versions do not know them.
+    /// True if the engine supports freezes; older versions do not.
     pub keeps_freezes: bool,
 }
 

@@ -15,11 +15,11 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
         all.worsen(Protection::Unprotected, code);
     };
     if fencing.stopped {
-        let text = "all fencing is stopped, so every recovery is held";
+        let text = "all fencing is stopped, so every recovery is put on hold";
         nobody(FindingCode::FencingStopped, text, "set [fencing] enabled = true");
     }
     if fencing.mode == FencingMode::DryRun {
-        let text = "fencing mode is dry-run, so every recovery is held and nothing recovered";
+        let text = "fencing mode is dry-run, so every recovery is put on hold and nothing is recovered";
         let fix = if fencing.has_devices {
             "set [fencing] mode = engine"
         } else {
@@ -41,7 +41,7 @@ pub(super) fn assess_region(facts: &Facts, all: &mut ProtectionState, found: &mu
         found.note(Finding::new(FindingCode::FenceFileUnreadable, text).fix("tachi fence test --all"));
     }
     for one in &fencing.foreign {
-        let text = format!("its device {} {}; nothing it says counts", one.device, one.what);
+        let text = format!("its device {} {}; its answers are ignored", one.device, one.what);
         found.note(
             Finding::new(FindingCode::FenceForeignMachine, text)
                 .about(&one.host, 0)

@@ -9,7 +9,7 @@ use crate::timestamp::Timestamp;
 /// The resource class by which the progress is estimated: every instance takes some, and Placement knows the sum.
 const MEMORY: &str = "MEMORY_MB";
 
-/// Describes the progress. Nova does not tell how many instances there are, so the share is an estimate.
+/// Describes the progress. The share is an estimate, because Nova does not show the total number of instances.
 pub(super) fn text(facts: &Facts, known: &Instances, now: Timestamp) -> String {
     let listed: usize = known.on.values().map(|all| all.len()).sum();
     let mut text = format!(
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_too_old_before_the_first_listing_is_complete() {
+    fn no_data_is_stale_before_the_first_listing_is_complete() {
         let mut facts = fine();
         let known = facts.instances.as_mut().unwrap();
         known.value.complete = false;

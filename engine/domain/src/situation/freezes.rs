@@ -1,4 +1,4 @@
-//! Assessment of freezes: nothing in their scope is recovered while they last.
+//! Assessment of freezes, which block all recoveries in their scope.
 
 use std::collections::BTreeSet;
 
@@ -62,7 +62,7 @@ pub(super) fn assess(look: &AssessContext<'_>, all: &mut ProtectionState, found:
         }
         let drained = is_drained(ice, look);
         if drained {
-            finding.text = format!("disabled at Nova and {}", finding.text);
+            finding.text = format!("disabled in Nova and {}", finding.text);
         }
         let fix = if drained {
             format!("tachi host undrain {} --reason TEXT", ice.freeze.name)
@@ -79,13 +79,13 @@ fn text(ice: &ActiveFreeze, deaf: &[&str]) -> String {
         return format!("frozen {terms}: no fencing, no evacuation");
     }
     format!(
-        "frozen {terms}, and an engine of an older version does not keep it, so it may be fenced and moved: stop {}",
+        "frozen {terms}, and an engine of an older version ignores it, so it may be fenced and moved: stop {}",
         deaf.join(", ")
     )
 }
 
-/// True for a freeze of a host that a drain has disabled in Nova: one command ends both. A host that somebody else has disabled is
-/// enabled by hand, so it has a finding of its own.
+/// True for a freeze of a host that a drain has disabled in Nova: one command ends both. A host that others have disabled is
+/// enabled by hand, so it has a separate finding.
 fn is_drained(ice: &ActiveFreeze, look: &AssessContext<'_>) -> bool {
     let mut hosts = look.facts.segments.iter().flat_map(|segment| &segment.hosts);
     ice.freeze.scope == FreezeScope::Host
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_is_unprotected_and_nothing_else_is() {
+    fn only_frozen_objects_are_unprotected() {
         for (scope, name, subjects, bare) in [
             (FreezeScope::Region, "", vec![], 6),
             (FreezeScope::Segment, "s1", vec!["segment s1"], 6),
@@ -173,7 +173,7 @@ mod tests {
             let compute = &mut facts.computes.as_mut().unwrap().value[1];
             (compute.enabled, compute.drained) = (false, drained);
         };
-        // What somebody else has disabled is enabled by hand: a command that ends a drain would refuse it.
+        // A host that others have disabled is enabled by hand: a command that ends a drain would refuse it.
         drain(&mut facts, false);
         let situation = assess(&facts, NOW);
         let fixes = situation.findings.iter().map(|one| one.fix.as_deref().unwrap());
@@ -185,7 +185,7 @@ mod tests {
         drain(&mut facts, true);
         let situation = assess(&facts, NOW);
         let (text, about, ..) = only_finding(&situation);
-        assert!(text.starts_with("disabled at Nova and frozen"), "{text}");
+        assert!(text.starts_with("disabled in Nova and frozen"), "{text}");
         assert_eq!(about, ["b"]);
         let fix = situation.findings[0].fix.as_deref();
         assert_eq!(fix, Some("tachi host undrain b --reason TEXT"));
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_freeze_that_a_living_engine_does_not_keep_is_an_error() {
+    fn a_freeze_that_a_running_engine_ignores_is_an_error() {
         let mut facts = frozen(FreezeScope::Host, "a");
         let mut stopped = engine("ctl-1:6:x", 40_000, &[]);
         stopped.keeps_freezes = false;
@@ -210,7 +210,7 @@ mod tests {
         assert_eq!(
             only_finding(&assess(&facts, NOW)).2,
             Severity::Warn,
-            "it runs no more"
+            "it has stopped"
         );
         facts.engines[0].keeps_freezes = false;
         let situation = assess(&facts, NOW);

@@ -90,7 +90,7 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
     let alive = || judges().filter(|one| one.is_alive(look.now));
     let (loss, is_current) = match PlaneLoss::of(name, alive()) {
         Some(loss) => (loss, true),
-        // A monitor that judges the host now knows better than one that is silent.
+        // A monitor that judges the host now takes precedence over a silent one.
         None if alive().any(|one| one.said.watching && one.said.watches.contains(name)) => return,
         None => match PlaneLoss::of(name, judges()) {
             Some(loss) => (loss, false),
@@ -124,12 +124,12 @@ fn planes(name: &str, look: &AssessContext<'_>, standing: &mut ProtectionState, 
             .fix(if is_current {
                 loss.fix(name)
             } else {
-                format!("restart the host monitor of {reporters}, which knows whether that is still so")
+                format!("restart the host monitor of {reporters}, which then checks it again")
             }),
     );
 }
 
-/// Reports the processes that the process monitor could not restart, on a host that stays in service all the same: the engine takes
+/// Reports the processes that the process monitor could not restart, on a host that stays in service nevertheless: the engine takes
 /// none of them for essential, or has not handled the report yet.
 fn processes(host: &Host, look: &AssessContext<'_>, found: &mut Findings) {
     if host.maintenance == Some(MaintenanceReason::Process) {

@@ -88,7 +88,7 @@ pub(super) fn registered<'a>(
         }
         would_hold(name, look, &mut standing, found);
     }
-    // A host that is down has lost everything, and is reported for that.
+    // A host that is down has lost all networks, and is reported as down.
     if up != Some(false) {
         host_faults::assess(host, look, &mut standing, found);
     }
@@ -251,7 +251,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
         return;
     };
     if compute.cell_down {
-        let text = "its cell is away, so nothing is known of it";
+        let text = "its cell does not answer, so its state is unknown";
         found.note(
             Finding::new(FindingCode::HostCellDown, text)
                 .about(name, instances)
@@ -259,7 +259,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
         );
         standing.worsen(Protection::Unknown, FindingCode::HostCellDown);
     } else if !compute.up {
-        let text = "down at Nova, and no recovery of it is open";
+        let text = "down in Nova, and no recovery of it is open";
         found.note(
             Finding::new(FindingCode::HostDown, text)
                 .about(name, instances)
@@ -268,7 +268,7 @@ fn at_nova(host: &Host, look: &AssessContext<'_>, standing: &mut ProtectionState
         );
         standing.worsen(Protection::Down, FindingCode::HostDown);
     } else if look.takes_nothing(host) && !look.is_frozen_by_drain(host) {
-        let text = "disabled at Nova, so it takes no instances";
+        let text = "disabled in Nova, so it takes no instances";
         found.note(
             Finding::new(FindingCode::HostDisabled, text)
                 .about(name, instances)

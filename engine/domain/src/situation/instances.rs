@@ -188,17 +188,17 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
         ),
         StopReason::Due if rest.stopped => (
             Severity::Err,
-            "it should run and does not: stopped, and nobody has asked for that",
+            "it should run and does not: stopped without a request",
             Some(fix),
         ),
         StopReason::Due => (
             Severity::Err,
-            "it should run and does not: in error or shut down, and nobody has asked for that",
+            "it should run and does not: in error or shut down without a request",
             Some(fix),
         ),
         StopReason::Unclear if rest.stopped => (
             Severity::Info,
-            "Nova found it shut down and stopped it: whether its guest did that by itself is not known",
+            "Nova found it shut down and stopped it: it is unknown if the guest did that by itself",
             Some(fix),
         ),
         StopReason::Unclear => (
@@ -208,7 +208,7 @@ fn resting(one: &Instance, rest: &Rest, look: &AssessContext<'_>) -> Finding {
         ),
         StopReason::Unasked | StopReason::Meant => (
             Severity::Info,
-            "it does not run: whether somebody has stopped it is being looked up",
+            "it does not run: the engine is checking if a user has stopped it",
             None,
         ),
     };

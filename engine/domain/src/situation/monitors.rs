@@ -139,7 +139,7 @@ pub(super) fn watchers(facts: &super::Facts, now: Timestamp) -> Watchers<'_> {
     Watchers(by_host)
 }
 
-/// Judges a running host by who watches it, and by the state of its own monitors.
+/// Judges a running host by its watchers, and by the state of its own monitors.
 pub(super) fn assess_host(
     name: &str,
     look: &AssessContext<'_>,
@@ -164,7 +164,7 @@ pub(super) fn assess_host(
                 standing.worsen(Protection::Unprotected, FindingCode::HostNotWatched);
             }
             Watch { before: None, .. } => {
-                let text = "no host monitor that signs has ever watched it";
+                let text = "no host monitor that sends heartbeats has ever watched it";
                 found.note(Finding::new(FindingCode::MonitorUnknown, text).about(name, instances));
                 standing.worsen(Protection::Unknown, FindingCode::MonitorUnknown);
             }
@@ -182,7 +182,10 @@ pub(super) fn assess_host(
                     .fix(fix),
             );
         } else if !one.said.troubles.is_empty() {
-            let text = format!("its {kind} monitor has trouble: {}", troubles(&one.said.troubles));
+            let text = format!(
+                "its {kind} monitor has a problem: {}",
+                troubles(&one.said.troubles)
+            );
             found.note(Finding::new(FindingCode::MonitorPart, text).about(name, instances));
         } else {
             continue;

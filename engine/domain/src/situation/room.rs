@@ -177,10 +177,7 @@ pub(super) fn assess<'a>(
         by_host: BTreeMap::new(),
     };
     if let Some(trouble) = &forecast.trouble {
-        let text = format!(
-            "whether there is room on other hosts is not known: {}",
-            trouble.text
-        );
+        let text = format!("it is unknown if other hosts have capacity: {}", trouble.text);
         let finding = Finding::new(FindingCode::RoomUnknown, text).fix("tachi forecast");
         match trouble.what {
             TroubleKind::NeverAsked | TroubleKind::Unlisted => {}
@@ -236,13 +233,9 @@ impl CapacityVerdict<'_> {
         let (protection, finding) = match (outcome.room, &outcome.not_reckoned) {
             // An unread host counts as having no capacity, though it may have some.
             (Room::Tight | Room::Short, _) if unread > 0 => {
-                let hosts = super::number(
-                    usize::try_from(unread).unwrap_or(usize::MAX),
-                    "host has",
-                    "hosts have",
-                );
+                let hosts = super::number(usize::try_from(unread).unwrap_or(usize::MAX), "host", "hosts");
                 let text = format!(
-                    "whether its instances would find room is not known: what {hosts} is not read yet"
+                    "it is unknown if its instances would fit: the capacity of {hosts} is not read yet"
                 );
                 (Protection::Unknown, Finding::new(FindingCode::RoomUnknown, text))
             }
@@ -257,7 +250,7 @@ impl CapacityVerdict<'_> {
             }
             (Room::Unknown, Some(why)) => {
                 let text =
-                    format!("whether its instances would find room is not known: {why} is not reckoned with");
+                    format!("it is unknown if its instances would fit: the forecast does not model {why}");
                 let finding = Finding::new(FindingCode::RoomUnknown, text).graded(Severity::Info);
                 (Protection::Protected, finding)
             }
@@ -353,7 +346,7 @@ fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
     let Some(rooms) = &facts.rooms else {
         return Err(trouble(
             TroubleKind::NeverAsked,
-            "no engine has asked Placement yet",
+            "no engine has read Placement yet",
         ));
     };
     let state = &rooms.value.state;
@@ -364,10 +357,10 @@ fn known(facts: &Facts, now: Timestamp) -> Result<All<'_>, ForecastTrouble> {
         return Err(trouble(TroubleKind::Away, text));
     }
     if !fresh(rooms, now) {
-        return Err(trouble(TroubleKind::Away, "what Placement says is too old"));
+        return Err(trouble(TroubleKind::Away, "the data of Placement is too old"));
     }
     let Some(computes) = facts.computes.as_ref().filter(|known| fresh(known, now)) else {
-        let text = "what Nova says of its services is too old, or was never asked";
+        let text = "the data about Nova's services is too old or missing";
         return Err(trouble(TroubleKind::Old, text));
     };
     let Some(instances) = facts.instances.as_ref().filter(|known| known.value.complete) else {

@@ -46,7 +46,7 @@ pub(super) fn assess(segment: &Segment, look: &AssessContext<'_>, found: &mut Fi
     let subject = format!("segment {name}");
     if !segment.enabled {
         let hosts = number(segment.hosts.len(), "host", "hosts");
-        let text = format!("disabled, so nothing of its {hosts} is recovered");
+        let text = format!("disabled, so failures of its {hosts} are not handled");
         found.note(
             Finding::new(FindingCode::SegmentDisabled, text)
                 .about(subject, instances)

@@ -1,4 +1,4 @@
-//! Each finding alone, and what it does to the instances.
+//! Each finding alone, and its effect on the instances.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -47,19 +47,19 @@ fn cases() -> Vec<Case> {
         (
             "an instance that should run does not",
             |facts| rest(facts, StopReason::Due, 60),
-            &[(FindingCode::InstanceDown, "vm-1", "nobody has asked")],
+            &[(FindingCode::InstanceDown, "vm-1", "without a request")],
             [5, 0, 0, 0, 1, 0],
         ),
         (
             "an instance rests, and why is not known yet",
             |facts| rest(facts, StopReason::Unasked, 1),
-            &[(FindingCode::InstanceDown, "vm-1", "looked up")],
+            &[(FindingCode::InstanceDown, "vm-1", "is checking")],
             [5, 0, 1, 0, 0, 0],
         ),
         (
             "an instance rests, and whether it should is not known",
             |facts| rest(facts, StopReason::Unclear, 60),
-            &[(FindingCode::InstanceDown, "vm-1", "not known")],
+            &[(FindingCode::InstanceDown, "vm-1", "it is unknown if the guest")],
             [5, 0, 1, 0, 0, 0],
         ),
         (
@@ -99,7 +99,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::RecoveryHeld,
                 "gone",
-                "a guard wants an operator's approval",
+                "a guard requires an operator's approval",
             )],
             ALL_WELL,
         ),
@@ -126,13 +126,13 @@ fn cases() -> Vec<Case> {
         (
             "all engines are silent",
             |facts| facts.engines[0].seen_at = ago(21),
-            &[(FindingCode::NoEngine, "", "none has signed lately")],
+            &[(FindingCode::NoEngine, "", "no heartbeat recently")],
             NONE,
         ),
         (
             "one of two is silent",
             |facts| facts.engines.push(engine("ctl-2:9:y", 2_880, &[])),
-            &[(FindingCode::EngineSilent, "ctl-2:9:y", "it has not signed lately")],
+            &[(FindingCode::EngineSilent, "ctl-2:9:y", "no heartbeat recently")],
             ALL_WELL,
         ),
         (
@@ -169,7 +169,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::FactsOld,
                 "",
-                "no engine has looked at Nova's services yet",
+                "no engine has read Nova's services yet",
             )],
             [0, 0, 6, 0, 0, 0],
         ),
@@ -179,7 +179,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::FactsOld,
                 "",
-                "no engine has seen Nova's services lately",
+                "no engine has read Nova's services recently",
             )],
             [0, 0, 6, 0, 0, 0],
         ),
@@ -216,7 +216,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::QueueStalls,
                 "",
-                "2 notifications that nobody has begun to work on",
+                "2 notifications that no engine has started",
             )],
             NONE,
         ),
@@ -234,7 +234,7 @@ fn cases() -> Vec<Case> {
         (
             "fencing is stopped",
             |facts| facts.fencing.stopped = true,
-            &[(FindingCode::FencingStopped, "", "every recovery is held")],
+            &[(FindingCode::FencingStopped, "", "every recovery is put on hold")],
             NONE,
         ),
         (
@@ -374,7 +374,7 @@ fn cases() -> Vec<Case> {
         (
             "one of a cell that is away",
             |facts| computes(facts)[1].cell_down = true,
-            &[(FindingCode::HostCellDown, "b", "its cell is away")],
+            &[(FindingCode::HostCellDown, "b", "its cell does not answer")],
             [4, 0, 2, 0, 0, 0],
         ),
         (
@@ -510,7 +510,7 @@ fn cases() -> Vec<Case> {
             "Nova refuses an evacuation for good",
             |facts| {
                 facts.segments[0].hosts[0].recovery = Some((RecoveryId(Uuid::from_u128(9)), Life::Open));
-                let refused = "Nova does not evacuate vm-1, and is asked again: POST ...: 403: vTPM";
+                let refused = "Nova has not evacuated vm-1; the request is repeated: POST ...: 403: vTPM";
                 facts.recoveries.push(Recovery {
                     message: Some(refused.into()),
                     ..recovery("a", WaitsFor::Nothing)
@@ -520,7 +520,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::HostUnderRecovery,
                 "a",
-                "1/2 instances back; Nova does not evacuate vm-1, and is asked again: POST ...: 403: vTPM",
+                "1/2 instances back; Nova has not evacuated vm-1; the request is repeated: POST ...: 403: vTPM",
             )],
             [4, 0, 0, 0, 2, 0],
         ),
@@ -535,7 +535,7 @@ fn cases() -> Vec<Case> {
                 (
                     FindingCode::RecoveryHeld,
                     "a",
-                    "a guard wants an operator's approval",
+                    "a guard requires an operator's approval",
                 ),
                 (
                     FindingCode::HostUnderRecovery,
@@ -551,7 +551,7 @@ fn cases() -> Vec<Case> {
             &[(
                 FindingCode::SegmentDisabled,
                 "segment s1",
-                "nothing of its 3 hosts is recovered",
+                "failures of its 3 hosts are not handled",
             )],
             NONE,
         ),
@@ -583,7 +583,7 @@ fn cases() -> Vec<Case> {
                 computes(facts)[2].up = false;
             },
             &[
-                (FindingCode::HostDown, "c", "down at Nova"),
+                (FindingCode::HostDown, "c", "down in Nova"),
                 (
                     FindingCode::NoReservedHost,
                     "segment s1",
@@ -698,7 +698,7 @@ fn each_finding_alone() {
 }
 
 #[test]
-fn without_a_list_nothing_is_counted_and_what_waits_is_told() {
+fn without_a_list_only_waiting_instances_are_reported() {
     let mut facts = fine();
     facts.instances = None;
     facts.waiting.push(waiting(1, WaitsFor::Record));
@@ -713,7 +713,7 @@ fn without_a_list_nothing_is_counted_and_what_waits_is_told() {
 }
 
 #[test]
-fn a_stranger_without_instances_can_wait_for_the_morning() {
+fn an_unregistered_host_without_instances_is_info() {
     let mut facts = fine();
     computes(&mut facts).push(compute("new"));
     assert_eq!(assess(&facts, NOW).grade, Severity::Warn);
@@ -726,7 +726,7 @@ fn a_stranger_without_instances_can_wait_for_the_morning() {
 }
 
 #[test]
-fn segments_and_hosts_say_how_they_stand() {
+fn segments_and_hosts_have_their_state() {
     let mut facts = fine();
     facts.segments[0].hosts[0].maintenance = Some(MaintenanceReason::Recovery);
     facts.recoveries.push(recovery("b", WaitsFor::Nothing));
@@ -741,7 +741,7 @@ fn segments_and_hosts_say_how_they_stand() {
 }
 
 #[test]
-fn every_code_is_met_by_a_case() {
+fn every_code_has_a_case() {
     let mut met: BTreeSet<FindingCode> = [FindingCode::InstanceMoving].into();
     for (_, change, _, _) in all_cases() {
         let mut facts = fine();

@@ -145,7 +145,7 @@ fn every_version_that_there_was_is_recorded() {
 }
 
 #[test]
-fn what_any_version_wrote_is_read_and_written_anew() {
+fn every_versions_state_is_read_and_written_again() {
     for recorded in RECORDED {
         for (kind, old, new) in recorded.written_anew() {
             assert_upgraded(&old, &new, kind);
@@ -237,7 +237,7 @@ fn a_state_of_another_shape_has_another_version() {
 }
 
 #[test]
-fn what_a_newer_program_wrote_is_refused_and_says_so() {
+fn the_state_of_a_newer_version_is_refused() {
     let newer = |text: &str| {
         let mut value: Value = serde_json::from_str(&rows(text)[0]).unwrap();
         value["version"] = (CURRENT + 1).into();

@@ -45,7 +45,7 @@ impl VmRecovery {
         if most > 0 && self.restarts >= most && !self.relocation.first {
             let text = format!(
                 "the instance has been restarted {times} within {} s, and max_restarts allows {most}: left as it is; \
-                 see to what stops it, then start it",
+                 find out what stops it, then start it",
                 self.policy.restart_window.as_secs()
             );
             self.end(NotificationStatus::Failed, text, record);

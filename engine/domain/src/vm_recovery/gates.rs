@@ -28,7 +28,7 @@ pub(super) fn is_owners_own(state: &VmState) -> bool {
 pub(super) fn runs_elsewhere(hosts: &BTreeSet<String>, host: &str) -> String {
     let hosts: Vec<&str> = hosts.iter().map(String::as_str).collect();
     format!(
-        "an earlier evacuation may have left it running on {}, so it is not restarted on {host}: look there, and see `tachi instance list \
+        "an earlier evacuation may have left it running on {}, so it is not restarted on {host}: check there, and see `tachi instance list \
          --waiting`",
         hosts.join(" or ")
     )

@@ -30,7 +30,7 @@ fn written(sent: u64, pulse: OperatorState) -> Event {
     }
 }
 
-/// The service of the host is enabled, which is to be changed.
+/// Reports the service as enabled; the recovery will disable it.
 fn enabled() -> Event {
     let service = Service {
         id: ServiceId(Uuid::from_u128(9)),
@@ -45,7 +45,7 @@ fn enabled() -> Event {
     Event::Observed(vec![Observation::Service(Ok(Some(service)))])
 }
 
-/// Of a process that has failed, up to its first question.
+/// Returns the driver of a process recovery that has requested its first list.
 fn driver() -> Driver {
     let mut claimed = claimed(RecoveryKind::Process);
     let name = ("process_name".to_owned(), "nova-compute".to_owned());
@@ -55,7 +55,7 @@ fn driver() -> Driver {
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     let calls = settle(&mut driver, effects, CLAIMED_AT);
     assert_eq!(calls, [Command::ReadService]);
-    // Its guard has looked around, and is content.
+    // The region's guard has passed.
     let around = Event::Observed(vec![Observation::Region(Arc::new(nothing_else()))]);
     let effects = driver.handle(around, at(CLAIMED_AT));
     let calls = settle(&mut driver, effects, CLAIMED_AT);
@@ -63,7 +63,7 @@ fn driver() -> Driver {
     driver
 }
 
-/// No other host.
+/// Returns a region without other hosts.
 fn nothing_else() -> Region {
     Region {
         running_for: Duration::from_hours(1),
@@ -77,7 +77,7 @@ fn nothing_else() -> Region {
     }
 }
 
-/// Every transaction is written, until nothing more is asked for. The calls that were made.
+/// Commits every transaction until the driver requests no more. Returns the calls that were made.
 fn settle(driver: &mut Driver, mut effects: Vec<Effect>, now: u64) -> Vec<Command> {
     let mut calls = Vec::new();
     loop {
@@ -104,7 +104,7 @@ fn commits(effects: &[Effect]) -> bool {
 
 /// Covers R7.
 #[test]
-fn nothing_is_called_before_its_intent_is_durable() {
+fn no_call_is_made_before_its_intent_is_durable() {
     let mut driver = driver();
     let effects = driver.handle(enabled(), at(10_100));
     assert!(commits(&effects), "{effects:?}");
@@ -130,7 +130,7 @@ fn nothing_is_called_before_its_intent_is_durable() {
 
 /// Covers R1.
 #[test]
-fn a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driver() {
+fn a_lost_or_unanswered_transaction_causes_no_call_and_ends_the_driver() {
     let cases = [
         (None, DriverEnd::Unsure(UncertainClaim::Journal)),
         (Some(WriteOutcome::Lost), DriverEnd::Lost),
@@ -152,13 +152,13 @@ fn a_transaction_that_is_lost_or_not_answered_lets_nothing_out_and_ends_the_driv
             matches!(effects[..], [Effect::End(ended)] if ended == wanted),
             "{effects:?}"
         );
-        assert!(driver.handle(enabled(), at(10_300)).is_empty(), "it is over");
+        assert!(driver.handle(enabled(), at(10_300)).is_empty(), "it has ended");
     }
 }
 
 /// Covers R20.
 #[test]
-fn what_an_operator_forbids_while_the_intent_is_written_is_not_called() {
+fn an_abort_during_the_write_of_the_intent_prevents_the_call() {
     let mut driver = driver();
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     let disabled = OperatorState {
@@ -220,7 +220,7 @@ fn a_refused_intent_is_decided_again_and_not_called() {
 }
 
 #[test]
-fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
+fn a_drain_continues_if_its_end_is_refused_because_its_instances_are_being_recovered() {
     let mut claimed = claimed(RecoveryKind::Drain);
     let lasts = ("for_seconds".to_owned(), "3600".to_owned());
     let limit = ("limit_seconds".to_owned(), "600".to_owned());
@@ -282,7 +282,7 @@ fn a_drain_whose_end_is_refused_as_its_instances_are_being_recovered_goes_on() {
 }
 
 #[test]
-fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it() {
+fn events_wait_for_the_running_transaction_and_a_stop_then_releases_the_claim() {
     let mut driver = driver();
     assert!(commits(&driver.handle(enabled(), at(10_100))));
     assert!(driver.handle(enabled(), at(10_110)).is_empty());
@@ -295,7 +295,7 @@ fn what_comes_while_a_transaction_is_under_way_waits_and_a_stop_lets_go_after_it
 
 /// Covers R2.
 #[test]
-fn a_driver_comes_back_in_time_for_its_beat() {
+fn a_driver_wakes_in_time_for_its_heartbeat() {
     let mut driver = driver();
     let mut now = CLAIMED_AT;
     let mut beats = 0;
@@ -325,7 +325,7 @@ fn shown_at(seconds: i64) -> OperatorState {
 
 /// Covers R2, C10.
 #[test]
-fn what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not_called() {
+fn a_decision_from_before_a_stop_of_the_clocks_causes_no_call() {
     for (passed, goes_out) in [(1, true), (2, true), (3, false), (200, false), (-3_600, true)] {
         let mut driver = driver();
         let effects = driver.handle(Event::Observed(Vec::new()), at(11_000));
@@ -350,11 +350,11 @@ fn what_was_decided_before_the_machine_was_stopped_with_its_clocks_is_not_called
     }
 }
 
-/// By the database's clock at most as much may have passed as by this machine's, and a little; whatever the transaction takes, the
-/// journal adds.
+/// The database's clock may have advanced at most as much as this machine's, plus a margin. The journal adds the duration
+/// of the transaction.
 /// Covers R2, C10.
 #[test]
-fn what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
+fn a_decision_after_a_stop_of_the_clocks_is_refused_by_the_journal() {
     let mut driver = driver();
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(11_005));
@@ -362,7 +362,7 @@ fn what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
     let Some(Effect::Commit(_, write)) = effects.last() else {
         panic!("{effects:?}");
     };
-    let latest = Timestamp::from_micros(10_000_500_000).plus(CLOCKS_DIFFER);
+    let latest = Timestamp::from_micros(10_000_500_000).plus(MAX_CLOCK_DIFFERENCE);
     assert_eq!(write.latest, Some(latest));
     let refused = Event::Journalled {
         sent: Duration::from_millis(11_500),
@@ -380,18 +380,18 @@ fn what_is_decided_after_the_clocks_stood_still_is_not_to_be_written() {
 
 /// Covers R2, C10.
 #[test]
-fn a_slow_database_is_no_clock_that_stood_still() {
+fn a_slow_database_is_not_mistaken_for_stopped_clocks() {
     let mut driver = driver();
     let _ = driver.handle(Event::Observed(Vec::new()), at(11_000));
     let _ = driver.handle(written(11_000, shown_at(10_000)), at(15_000));
     let effects = driver.handle(Event::Observed(Vec::new()), at(15_500));
     assert!(matches!(effects.last(), Some(Effect::Beat(_))), "{effects:?}");
-    // The first was written right after it was sent, and this one after four seconds.
+    // The first was written right after it was sent, this one after four seconds.
     let effects = driver.handle(written(15_500, shown_at(10_009)), at(19_500));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
 }
 
-/// Of a process that has failed, claimed after a failover of the database has lost writes.
+/// Returns the driver of a process recovery, claimed after a failover of the database has lost writes.
 fn rewound() -> Driver {
     let mut claimed = claimed(RecoveryKind::Process);
     let name = ("process_name".to_owned(), "nova-compute".to_owned());
@@ -401,10 +401,10 @@ fn rewound() -> Driver {
     Driver::new(&claimed, state, Duration::from_millis(CLAIMED_AT))
 }
 
-/// With when each was.
+/// Values with their times.
 type Timed<T> = Vec<(u64, T)>;
 
-/// As it goes on for itself: every transaction is written. The calls with when they were made, and every commit.
+/// Runs the driver and commits every transaction. Returns the calls and the commits, with their times.
 fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::Write>>) {
     let mut now = CLAIMED_AT;
     let (mut calls, mut writes) = (Vec::new(), Vec::new());
@@ -439,7 +439,7 @@ fn runs(driver: &mut Driver, until: u64) -> (Timed<Command>, Timed<Arc<journal::
 
 /// Covers R33.
 #[test]
-fn after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_effect() {
+fn after_lost_writes_no_call_is_made_before_every_lost_call_has_taken_effect() {
     let mut driver = rewound();
     let quiet = CLAIMED_AT + 84_000;
     let (calls, writes) = runs(&mut driver, quiet + 5_000);
@@ -449,18 +449,18 @@ fn after_writes_were_lost_nothing_is_asked_before_every_lost_call_has_taken_effe
         "{calls:?}"
     );
     let (told, rest) = writes.split_first().unwrap();
-    assert_eq!(told.0, CLAIMED_AT, "people are told at once");
+    assert_eq!(told.0, CLAIMED_AT, "operators get the message at once");
     assert!(!told.1.rewind_over && told.1.notification.is_some(), "{told:?}");
-    assert!(told.1.state.is_none(), "the state is as it was found");
+    assert!(told.1.state.is_none(), "the state is unchanged");
     let (over, later) = rest.split_first().unwrap();
     assert!(over.0 >= quiet && over.1.rewind_over, "{over:?}");
-    assert!(over.1.state.is_some(), "with what was learnt of it");
+    assert!(over.1.state.is_some(), "with the observations");
     assert!(later.iter().all(|(_, write)| !write.rewind_over));
 }
 
 /// Covers R33.
 #[test]
-fn an_operator_action_and_a_stop_apply_while_lost_calls_are_waited_for() {
+fn an_operator_action_and_a_stop_apply_during_the_wait_for_lost_calls() {
     let mut driver = rewound();
     let effects = driver.handle(Event::Observed(Vec::new()), at(CLAIMED_AT));
     assert!(commits(&effects), "{effects:?}");
@@ -470,7 +470,7 @@ fn an_operator_action_and_a_stop_apply_while_lost_calls_are_waited_for() {
     };
     let effects = driver.handle(written(CLAIMED_AT, disabled.clone()), at(CLAIMED_AT));
     assert!(matches!(effects.last(), Some(Effect::Wait(_))), "{effects:?}");
-    // After the time it counts, although the claim had shown something else.
+    // After the wait it applies, although the claim contained an older value.
     let end = CLAIMED_AT + 84_001;
     let effects = driver.handle(Event::Observed(Vec::new()), at(end));
     let Some(Effect::Commit(_, write)) = effects.last() else {
@@ -486,7 +486,7 @@ fn an_operator_action_and_a_stop_apply_while_lost_calls_are_waited_for() {
 
 /// Covers R33.
 #[test]
-fn every_write_carries_what_the_last_one_has_left() {
+fn every_write_compares_the_result_of_the_previous_one() {
     let mut driver = driver();
     let before = driver.claim().clone();
     let effects = driver.handle(enabled(), at(10_100));

@@ -14,7 +14,7 @@ use tachi_domain::{Wait, WaitsFor};
 
 use super::Recovery;
 
-/// The methods that are identical for all kinds and that a trait cannot provide.
+/// The methods with identical code for all kinds that a trait's default cannot provide, because they read fields.
 macro_rules! common {
     () => {
         fn head(&self) -> Result<String, serde_json::Error> {
@@ -132,7 +132,7 @@ impl Recovery for PlannedState {
     }
 }
 
-/// Decides on each observation in turn, for the kinds that make one call at a time.
+/// Decides on one observation after the other, for the kinds that make one call at a time.
 fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation) -> Decision) -> Decision {
     let mut observations = observations.into_iter();
     let mut all = observations.next().map(&mut decide).unwrap_or_default();
@@ -144,7 +144,7 @@ fn one_by_one(observations: Vec<Observation>, mut decide: impl FnMut(Observation
     all
 }
 
-/// Returns the journalled name of a stage. A stage with data is named by its tag.
+/// Returns the journalled name of a stage; for a stage with data, its tag.
 fn word_of(stage: serde_json::Result<Value>) -> String {
     match stage {
         Ok(Value::String(word)) => word,

@@ -21,15 +21,17 @@ pub enum Unusable {
     /// The recovery has not started, and its host is not registered any more.
     #[error("the host of the notification is not registered any more")]
     NoHost,
-    /// No operator has requested the plan. A plan moves instances of a running host without proof, so it is carried out
-    /// only for an operator.
-    #[error("no operator has asked for it: it is a row that somebody has put into the database")]
+    /// No operator has requested the plan. A plan moves instances of a running host without proof, so only an operator
+    /// may start one.
+    #[error(
+        "no operator has requested it: its row was inserted into the database by other means than the API"
+    )]
     Unasked,
 }
 
 impl Unusable {
-    /// Returns the write for such a recovery. It ends the recovery, unless only the state is unreadable, because a
-    /// newer version may read that.
+    /// Returns the write that ends such a recovery. An unreadable state only leaves a message, because a newer version
+    /// may read it.
     pub fn write(&self, claimed: &ClaimedRecovery, message: String, now: Timestamp) -> Write {
         let ends = matches!(self, Self::NoHost | Self::Unasked);
         let wait = if ends {

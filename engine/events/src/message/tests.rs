@@ -1,4 +1,4 @@
-//! Our messages beside those that upstream's own code makes (`tests/upstream.json`, made by `tests/upstream/events.py`).
+//! Compares our messages with those of upstream's code (`tests/upstream.json`, written by `tests/upstream/events.py`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -18,14 +18,14 @@ use tachi_domain::{NotificationId, RecoveryId, ServerId, Timestamp, VmoveId};
 
 use super::*;
 
-/// 2026-11-20 12:30:15.25, when upstream's were made.
+/// 2026-11-20 12:30:15.25, the time in upstream's messages.
 const NOW: Timestamp = Timestamp::from_micros(1_795_177_815_250_000);
 
 fn upstream() -> Value {
     serde_json::from_str(include_str!("../../tests/upstream.json")).unwrap()
 }
 
-/// The inner messages of upstream by name; of those that were sent twice the last.
+/// Returns the inner messages of upstream by name; the last one of a name.
 fn theirs() -> &'static BTreeMap<String, Value> {
     static THEIRS: LazyLock<BTreeMap<String, Value>> = LazyLock::new(|| {
         let sent = upstream()["messagingv2"].as_array().unwrap().clone();
@@ -194,7 +194,7 @@ fn ours() -> Vec<Event> {
     events
 }
 
-/// The message inside the envelope that goes out.
+/// Returns the message inside the sent envelope.
 fn sent(event: &Event) -> Value {
     let body = Message::of(event, "controller").body(Format::Enveloped);
     let outer: Value = serde_json::from_slice(&body).unwrap();
@@ -209,7 +209,7 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_event_of_upstream_is_ours_too() {
+fn we_send_every_event_of_upstream() {
     let ours: BTreeSet<String> = ours().iter().map(Event::name).collect();
     let theirs: BTreeSet<String> = theirs().keys().cloned().collect();
     assert_eq!(ours, theirs);
@@ -232,7 +232,7 @@ fn a_message_has_the_fields_and_forms_of_upstreams() {
                     assert_eq!(sent.len(), theirs.len(), "{name} {key}");
                     assert_eq!(id.get_version_num(), 4, "{name} {key}");
                 }
-                // Masakari asks Keystone for it; a token's validation gives it, but callers are known by id here.
+                // Masakari reads the name from Keystone; our messages contain only ids.
                 "_context_project_name" => assert_eq!(sent[key], Value::Null),
                 _ => assert_eq!(sent[key], theirs[key], "{name} {key}"),
             }
@@ -241,7 +241,7 @@ fn a_message_has_the_fields_and_forms_of_upstreams() {
 }
 
 #[test]
-fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
+fn a_payload_equals_upstreams_except_for_its_defects() {
     let theirs = theirs();
     for event in ours() {
         let name = event.name();
@@ -252,7 +252,7 @@ fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
             theirs["masakari_object.data"].as_object_mut().unwrap(),
         );
         if name.ends_with(".create.end") {
-            // Upstream sends some messages before the object's ids are known.
+            // Upstream sends some messages before it knows the object's ids.
             let id = ["uuid", "notification_uuid"]
                 .iter()
                 .find_map(|key| data.remove(*key));
@@ -266,7 +266,7 @@ fn a_payload_is_byte_for_byte_upstreams_but_for_what_was_wrong() {
                 &their_fault["masakari_object.data"],
             );
             assert_eq!(keys(fault), keys(their_fault));
-            // Upstream's engine names the class of a text, and has no trace.
+            // Upstream's engine sends the class of a string, and no trace.
             assert_ne!(fault["exception"], "str");
             assert!(fault["traceback"].as_str().unwrap().contains("no valid host"));
         }
@@ -289,7 +289,7 @@ fn the_bare_form_is_upstreams() {
 
 /// Covers EW35.
 #[test]
-fn single_instances_and_recoveries_have_events_of_their_own() {
+fn instances_and_recoveries_have_separate_events() {
     let vmove = VmoveTold {
         id: VmoveId(Uuid::from_u128(1)),
         notification: NotificationId(Uuid::from_u128(2)),
@@ -344,7 +344,7 @@ fn single_instances_and_recoveries_have_events_of_their_own() {
 }
 
 #[test]
-fn a_freeze_is_told_with_its_end() {
+fn a_freeze_event_contains_its_end() {
     let freeze = Freeze {
         number: 1,
         scope: FreezeScope::Host,
@@ -375,7 +375,7 @@ fn a_freeze_is_told_with_its_end() {
 }
 
 #[test]
-fn no_token_is_ever_told() {
+fn no_message_contains_a_token() {
     for event in ours() {
         assert_eq!(sent(&event)["_context_auth_token"], Value::Null);
     }
@@ -383,7 +383,7 @@ fn no_token_is_ever_told() {
 
 proptest! {
     #[test]
-    fn any_text_comes_through_unharmed(name in "\\PC*", description in any::<String>(), value in any::<String>()) {
+    fn arbitrary_text_arrives_unchanged(name in "\\PC*", description in any::<String>(), value in any::<String>()) {
         let segment = Segment {
             name: name.clone(),
             description: Some(description.clone()),

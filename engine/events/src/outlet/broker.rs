@@ -11,7 +11,7 @@ use crate::message::{Format, Message};
 use crate::metrics;
 
 /// Interval of log messages about losses.
-const TELL: Duration = Duration::from_secs(60);
+const LOSS_LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A bounded buffer in front of a broker.
 pub trait Carrier: Send + Sync {
@@ -61,15 +61,15 @@ impl Broker {
         }
     }
 
-    /// Counts a loss; returns the number to log now, if any.
-    fn lose(&self) -> Option<u64> {
+    /// Counts a loss. Returns the number of losses to log, if a log message is due.
+    fn count_loss(&self) -> Option<u64> {
         // The two numbers have no common invariant, so a poisoned lock is harmless.
         let mut losses = self.losses.lock().unwrap_or_else(PoisonError::into_inner);
         losses.untold = losses.untold.saturating_add(1);
         let now = Instant::now();
         if losses
             .logged_at
-            .is_some_and(|logged_at| now.duration_since(logged_at) < TELL)
+            .is_some_and(|logged_at| now.duration_since(logged_at) < LOSS_LOG_INTERVAL)
         {
             return None;
         }
@@ -86,11 +86,11 @@ impl Outlet for Broker {
                 .carrier
                 .publish(&self.exchange, &key, message.body(self.format));
             metrics::count(self.driver(), is_queued);
-            if !is_queued && let Some(lost) = self.lose() {
+            if !is_queued && let Some(lost) = self.count_loss() {
                 tracing::warn!(
                     driver = self.driver(),
                     lost,
-                    "dropped the oldest events: broker is too slow or down; no recovery depends on them"
+                    "dropped the oldest events because the broker is too slow or down; recoveries are not affected"
                 );
             }
         }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_driver_says_whether_there_is_an_envelope() {
+    async fn the_driver_decides_the_envelope() {
         for (format, enveloped) in [(Format::Bare, false), (Format::Enveloped, true)] {
             let keeps = Arc::<Keeps>::default();
             broker(&keeps, &["t"], format).take(&message(None));
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn losses_are_told_once_a_minute_and_none_is_forgotten() {
+    async fn losses_are_logged_once_a_minute_with_their_number() {
         let keeps = Arc::<Keeps>::default();
         let broker = broker(&keeps, &["t"], Format::Enveloped);
         broker.take(&message(None));
@@ -199,7 +199,7 @@ mod tests {
             4,
             "the first was sent at once"
         );
-        tokio::time::advance(TELL).await;
+        tokio::time::advance(LOSS_LOG_INTERVAL).await;
         broker.take(&message(None));
         assert_eq!(broker.losses.lock().unwrap().untold, 0);
     }

@@ -6,7 +6,7 @@ use super::Outlet;
 use crate::message::Message;
 use crate::metrics;
 
-/// Driver `log`: a line of JSON under the name that oslo.messaging uses.
+/// Driver `log`: a line of JSON under oslo.messaging's logger name.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Log;
 

@@ -9,7 +9,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use super::*;
 use crate::event::Spans;
 
-/// What kolla-ansible's fluentd expects (`conf/input/00-global.conf.j2`), with Rust's names of groups.
+/// The pattern of kolla-ansible's fluentd (`conf/input/00-global.conf.j2`), with Rust's syntax of group names.
 const FIRST_LINE: &str = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}.\d{3} \d+ \S+ \S+ \[.*\]";
 const WHOLE: &str = r"^(?<Timestamp>\S+ \S+) (?<Pid>\d+) (?<log_level>\S+) (?<python_module>\S+) ((?:\[)(?:None|req-)(?<global_request_id>\S+)? (?:None|req-)(?<request_id>\S+) (?<user_id>\S+) (?<tenant_id>\S+) (?<domain_id>\S+) (?<system_scope>\S+) (?<user_domain>\S+) (?<project_domain>\S+)(?:\]))?(?<Payload>.*)?$";
 
@@ -35,7 +35,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// What is written while `work` runs.
+/// Returns the lines written while `work` runs.
 fn logged(form: Oslo, work: impl FnOnce()) -> Vec<String> {
     let log = Log::default();
     let layer = tracing_subscriber::fmt::layer()
@@ -91,7 +91,7 @@ fn deploy16_a_line_has_the_form_that_kolla_parses() {
 }
 
 #[test]
-fn deploy16_a_text_of_somebody_else_is_no_line_of_its_own() {
+fn deploy16_foreign_text_cannot_forge_a_line() {
     let forged = "x\n2026-11-27 02:22:46.734 1 ERROR masakari [-] forged\u{1b}[31m";
     let lines = logged(Oslo::Line, || {
         tracing::info!(name = forged, "a report");
@@ -126,7 +126,7 @@ fn deploy16_json_has_the_keys_of_oslos_formatter() {
 }
 
 #[test]
-fn deploy16_an_inner_value_counts_before_an_outer() {
+fn deploy16_an_inner_value_takes_precedence_over_an_outer() {
     let lines = logged(Oslo::Bare, || {
         let outer = tracing::info_span!("outer", host = "a", recovery = 1);
         let _outer = outer.enter();

@@ -6,7 +6,7 @@ use tachi_domain::fault::{Fault, FaultClass};
 use super::*;
 use crate::ports::ProviderLine;
 
-/// A Placement that counts what it is asked.
+/// A Placement that counts its requests.
 #[derive(Default)]
 struct Placement {
     generations: Mutex<BTreeMap<String, u64>>,
@@ -94,7 +94,7 @@ impl Port for Placement {
 const NOW: Timestamp = Timestamp::from_micros(1_700_000_000_000_000);
 
 #[tokio::test]
-async fn a_thousand_hosts_cost_no_thousand_requests_a_round() {
+async fn the_requests_per_round_are_bounded() {
     for (hosts, first, rounds) in [(10, 34, 1), (100, 64, 5), (1_000, 64, 50)] {
         let placement = Placement::of(hosts);
         let mut rooms = Rooms::default();
@@ -123,7 +123,7 @@ async fn a_thousand_hosts_cost_no_thousand_requests_a_round() {
 }
 
 #[tokio::test]
-async fn what_has_changed_and_is_not_read_yet_is_forgotten() {
+async fn a_changed_provider_that_is_not_read_yet_is_dropped() {
     let placement = Placement::of(30);
     let mut rooms = Rooms::resume(["gone".to_owned()]);
     rooms.look(&placement, NOW).await;
@@ -146,7 +146,7 @@ async fn what_has_changed_and_is_not_read_yet_is_forgotten() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_with_what_to_do_and_ends_with_it() {
+async fn a_refusal_is_reported_with_its_remedy_until_it_ends() {
     let placement = Placement::of(3);
     let mut rooms = Rooms::default();
     for (status, advice) in [(403, "role admin"), (404, "catalogue"), (500, "refused")] {
@@ -161,9 +161,9 @@ async fn a_refusal_is_told_with_what_to_do_and_ends_with_it() {
     assert_eq!(rooms.snapshot().unwrap().value.state, RoomsState::default());
 }
 
-/// One look that fails says nothing new; after a minute of them nothing counts.
+/// One failed read keeps the data valid; after a minute of failures nothing is.
 #[tokio::test]
-async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
+async fn data_stays_valid_for_a_while_after_a_transient_failure() {
     let placement = Placement::of(3);
     let mut rooms = Rooms::default();
     rooms.look(&placement, NOW).await;
@@ -190,7 +190,7 @@ async fn what_was_read_counts_for_a_while_after_a_failure_that_may_pass() {
 }
 
 #[tokio::test]
-async fn what_many_hosts_can_alike_is_there_once() {
+async fn equal_traits_are_stored_once() {
     let mut rooms = Rooms::default();
     rooms.look(&Placement::of(8), NOW).await;
     let providers = rooms.snapshot().unwrap().value.providers;

@@ -1,9 +1,8 @@
-//! Age of what is known while a region is listed for the first time.
+//! The age of data during the first listing of a region.
 
 use super::*;
 
-/// Regression test: at its end the first listing was as old as its start, and so were later ones while all instances had just changed:
-/// what had just been protected was unknown for minutes.
+/// Regression test: at its end the first listing was as old as its start, so instances that were just protected were unknown for minutes.
 #[tokio::test]
 async fn the_first_listing_is_never_old() {
     let world = Arc::new(World::default());

@@ -1,4 +1,4 @@
-//! The watcher of another engine goes on.
+//! The take-over of the polls by another engine.
 
 use super::*;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::{Keys, new_key};
 
-/// A log in a folder of its own, and its key file.
+/// A log in a temporary folder, and its key file.
 struct Place {
     folder: tempfile::TempDir,
 }
@@ -61,8 +61,7 @@ impl Place {
     }
 }
 
-/// Returns the log rewritten from `from` on, as an attacker would who may write the file and has no key, or an old
-/// one.
+/// Returns the log rewritten from `from` on, as by an attacker who may write the file and has no key or an old one.
 fn forged(lines: &[String], from: usize, keys: Option<&Keys>) -> Vec<String> {
     let mut made = lines[..from].to_vec();
     let mut head = chain::Head::default();
@@ -90,7 +89,7 @@ fn forged(lines: &[String], from: usize, keys: Option<&Keys>) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_log_that_was_made_anew_is_found_with_the_key_and_not_without() {
+async fn a_rewritten_log_is_detected_with_the_key_and_not_without() {
     let place = Place::new();
     new_key(&place.key()).unwrap();
     place.fill(true, &["a", "b", "c"]).await;
@@ -102,41 +101,41 @@ async fn a_log_that_was_made_anew_is_found_with_the_key_and_not_without() {
     );
     assert!(whole[0].contains("sealed with key"), "{}", whole[0]);
 
-    // All of it without a key: the chain alone shows nothing.
+    // Rewritten completely without a key: the chain alone reveals nothing.
     place.write(&forged(&whole, 0, None));
     let (blind, _) = verify(&place.path(), None, true, None).unwrap();
     assert_eq!((blind.broken, blind.keyed), (None, 0));
-    assert_eq!(place.verify().keyed, 0, "which its reader is told");
+    assert_eq!(place.verify().keyed, 0, "the report shows it");
 
     for (name, from, why) in [
         ("its end", 2, "without a key"),
         ("one row of it", 3, "without a key"),
     ] {
         place.write(&forged(&whole, from, None));
-        let (at, told) = place.verify().broken.unwrap_or_else(|| panic!("{name}: intact"));
+        let (at, defect) = place.verify().broken.unwrap_or_else(|| panic!("{name}: intact"));
         assert_eq!(at, u64::try_from(from).unwrap() + 1, "{name}");
-        assert!(told.contains(why), "{name}: {told}");
+        assert!(defect.contains(why), "{name}: {defect}");
     }
     let other = Keys::parse(&"cd".repeat(32)).unwrap();
     place.write(&forged(&whole, 2, Some(&other)));
-    let (_, told) = place.verify().broken.unwrap();
-    assert!(told.contains("which the key file does not hold"), "{told}");
-    // With the right key's id and another seal.
+    let (_, defect) = place.verify().broken.unwrap();
+    assert!(defect.contains("which is missing in the key file"), "{defect}");
+    // The right key's id with another seal.
     let mut row = whole.clone();
     row[2] = row[2].replace("\"host\":\"b\"", "\"host\":\"x\"");
     place.write(&row);
-    let (at, told) = place.verify().broken.unwrap();
-    assert!(at == 3 && told.contains("without the key"), "{told}");
+    let (at, defect) = place.verify().broken.unwrap();
+    assert!(at == 3 && defect.contains("without the key"), "{defect}");
 }
 
 #[tokio::test]
-async fn without_the_key_a_keyed_log_is_followed_and_said_not_to_be_checked() {
+async fn without_the_key_a_keyed_log_is_followed_and_reported_as_unchecked() {
     let place = Place::new();
     new_key(&place.key()).unwrap();
     place.fill(true, &["a", "b"]).await;
     let (report, _) = verify(&place.path(), None, true, None).unwrap();
     assert_eq!((report.lines, report.unchecked, report.broken), (3, 3, None));
-    // Nor can a writer without the key continue it.
+    // A writer without the key cannot continue it.
     let error = place.start(false, None).write(line("c")).await.unwrap_err();
     assert!(
         error.source.to_string().contains("audit_key_file"),
@@ -176,12 +175,12 @@ async fn a_log_gets_its_key_later_and_a_new_one_while_it_is_written() {
             .broken
             .unwrap()
             .1
-            .contains("does not hang on the line before")
+            .contains("does not contain the hash of the previous line")
     );
 }
 
 #[tokio::test]
-async fn a_key_file_that_others_can_read_seals_nothing_and_nothing_is_written_without_it() {
+async fn with_a_key_file_open_to_others_no_line_is_written() {
     use std::os::unix::fs::PermissionsExt as _;
     let place = Place::new();
     new_key(&place.key()).unwrap();
@@ -202,7 +201,7 @@ async fn a_key_file_that_others_can_read_seals_nothing_and_nothing_is_written_wi
 }
 
 #[tokio::test]
-async fn a_second_place_is_told_every_line_and_holds_nothing_up() {
+async fn a_second_place_gets_every_line_and_blocks_nothing() {
     let place = Place::new();
     new_key(&place.key()).unwrap();
     let copy = place.folder.path().join("copy.jsonl");
@@ -219,12 +218,12 @@ async fn a_second_place_is_told_every_line_and_holds_nothing_up() {
     let system = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
     let log = place.start(true, Some(Second::Syslog(socket)));
     log.write(line("b")).await.unwrap();
-    let mut told = [0; 4_096];
-    let length = system.recv(&mut told).unwrap();
-    let told = std::str::from_utf8(&told[..length]).unwrap();
+    let mut message = [0; 4_096];
+    let length = system.recv(&mut message).unwrap();
+    let message = std::str::from_utf8(&message[..length]).unwrap();
     assert!(
-        told.starts_with("<85>tachi-audit[") && told.ends_with(place.lines().last().unwrap()),
-        "{told}"
+        message.starts_with("<85>tachi-audit[") && message.ends_with(place.lines().last().unwrap()),
+        "{message}"
     );
     ended(log, &place.path()).await;
 
@@ -237,7 +236,7 @@ async fn a_second_place_is_told_every_line_and_holds_nothing_up() {
 }
 
 #[test]
-fn a_second_place_is_named_by_a_word() {
+fn a_second_place_is_parsed() {
     for (text, expected) in [
         ("syslog", Some("syslog:/dev/log")),
         ("syslog:/run/log", Some("syslog:/run/log")),

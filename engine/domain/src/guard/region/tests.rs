@@ -17,7 +17,7 @@ fn name(number: usize) -> String {
     format!("compute-{number}")
 }
 
-/// Nova heard it so many seconds ago.
+/// Sets the age of the last heartbeat, in seconds.
 fn service(number: usize, age: i64) -> Service {
     Service {
         id: ServiceId(Uuid::nil()),
@@ -31,7 +31,7 @@ fn service(number: usize, age: i64) -> Service {
     }
 }
 
-/// Two segments of five hosts, all heard four seconds ago.
+/// Returns two segments of five hosts, all with a heartbeat four seconds ago.
 pub(in super::super) fn region() -> Region {
     let host = |number: usize| RegionHost {
         id: id(number),
@@ -84,13 +84,13 @@ fn age(region: &mut Region, number: usize, age: i64) {
         .insert(name(number), Some(service(number, age)));
 }
 
-/// Its recovery was opened so many seconds ago.
+/// Sets the age of the host's recovery, in seconds.
 fn suspect(region: &mut Region, number: usize, ago: u64) {
     region.hosts[number].recovering = true;
     region.hosts[number].reported_ago = Some(Duration::from_secs(ago));
 }
 
-/// Nova has confirmed it forced down, and the instances that are left wait for it since then.
+/// A host that Nova has confirmed as forced down, and whose remaining instances have waited for it since then.
 fn waits_for_disks(region: &mut Region, ago: u64) {
     suspect(region, 1, ago);
     region.hosts[1].on_maintenance = true;
@@ -103,7 +103,7 @@ fn waits_for_disks(region: &mut Region, ago: u64) {
     nova(region).services.insert(name(1), Some(down));
 }
 
-/// Name, what is the matter, and how many are out of the segment and of all.
+/// Name, change, and the numbers of hosts that are out in the segment and in total.
 type Case = (&'static str, Box<dyn Fn(&mut Region)>, u64, u64);
 
 /// Covers R24.
@@ -299,7 +299,7 @@ fn heartbeats_that_stopped_within_one_interval_of_this_hosts_are_a_cliff() {
 
 /// Covers R24.
 #[test]
-fn one_death_is_no_storm_whatever_the_size_of_its_segment_and_the_hosts_already_out() {
+fn one_failed_host_is_never_a_storm() {
     for away in 0..4 {
         let mut region = region();
         suspect(&mut region, 0, 0);
@@ -349,7 +349,7 @@ fn a_hold_counts_its_hosts_while_they_are_down_in_nova() {
 }
 
 #[test]
-fn targets_are_other_hosts_that_are_enabled_and_heard() {
+fn targets_are_other_hosts_that_are_enabled_and_up() {
     let mut region = region();
     region.hosts[1].on_maintenance = true;
     for (number, what) in [(2, "disabled"), (3, "forced down"), (4, "silent")] {
@@ -416,7 +416,7 @@ fn hosts_are_protected_by_a_pattern_or_by_an_aggregate() {
 }
 
 #[test]
-fn a_failure_domain_that_is_lost_as_a_whole_is_told_with_the_time_it_took() {
+fn a_completely_lost_failure_domain_is_reported_with_its_time_span() {
     let mut region = region();
     nova(&mut region)
         .aggregates
@@ -503,7 +503,7 @@ fn services_are_disabled_for_processes_up_to_a_fraction_of_the_segment_and_of_al
 
 /// Covers T3.
 #[test]
-fn a_host_that_is_kept_out_for_a_process_counts_whatever_became_of_the_recovery() {
+fn a_host_disabled_for_a_process_counts_even_after_its_recovery() {
     let mut region = disabling(&[(1, 0)]);
     (region.hosts[0].on_maintenance, region.hosts[0].by_process) = (true, true);
     let verdict = crate::guard::process::check(&region, id(1), recovery(100), &Policy::default());
@@ -586,7 +586,7 @@ fn corroboration_counts_bound_reporters_outside_the_hosts_failure_domains() {
     }
 }
 
-/// A switch that fails leaves some hosts on its other side: they see the rest of the cloud gone.
+/// A failed switch isolates some hosts, to which the rest of the cloud seems down.
 /// Covers T2.
 #[test]
 fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
@@ -613,7 +613,7 @@ fn a_monitor_on_a_host_that_is_down_in_nova_or_out_corroborates_nothing() {
 
 /// Covers R24.
 #[test]
-fn heartbeats_that_come_seldom_may_stop_at_one_moment_too() {
+fn rare_heartbeats_may_also_form_a_cliff() {
     let mut region = region();
     // A broker fails: of hosts that beat every 30 s the last heartbeat is 0 to 30 s older than the failure.
     for number in 0..10 {

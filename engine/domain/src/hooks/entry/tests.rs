@@ -62,38 +62,38 @@ fn a_program_is_read_with_its_arguments_and_options() {
         (
             "nothing",
             "exec:",
-            "! an exec hook names no program by its absolute path",
+            "! an exec hook needs the absolute path of a program",
         ),
         (
             "a name",
             "exec:reboot",
-            "! an exec hook names no program by its absolute path",
+            "! an exec hook needs the absolute path of a program",
         ),
         (
             "a folder",
             "exec:/bin/",
-            "! an exec hook names no program by its absolute path",
+            "! an exec hook needs the absolute path of a program",
         ),
         (
             "an open quotation",
             "exec:/bin/x 'a",
-            "! a hook's command line has a quotation mark that is not closed",
+            "! a hook's command line has an unclosed quotation mark",
         ),
         (
             "an open end",
             "exec:/bin/x a\\",
-            "! a hook's command line has a backslash that quotes nothing",
+            "! a hook's command line has a backslash at its end",
         ),
         (
             "a line break",
             "exec:/bin/x\nreboot",
-            "! a hook holds a control character",
+            "! a hook contains a control character",
         ),
-        ("a null", "exec:/bin/x\0", "! a hook holds a control character"),
+        ("a null", "exec:/bin/x\0", "! a hook contains a control character"),
         (
             "an unknown option",
             "exec:/bin/x #shell=true",
-            "! a hook has no option \"shell\"",
+            "! unknown hook option \"shell\"",
         ),
         (
             "too long a time",
@@ -154,29 +154,29 @@ fn an_address_is_read_with_its_options() {
         (
             "no host",
             "https:///x",
-            "! a hook's address is no URL with a host",
+            "! a hook's address is not a URL with a host",
         ),
         (
             "one slash",
             "https:/h/x",
-            "! a hook's address is no URL with a host",
+            "! a hook's address is not a URL with a host",
         ),
         (
             "a blank",
             "https://h/a b",
-            "! a hook's address is no URL with a host",
+            "! a hook's address is not a URL with a host",
         ),
         (
             "a backslash",
             "https://h\\@evil/",
-            "! a hook's address is no URL with a host",
+            "! a hook's address is not a URL with a host",
         ),
         (
             "credentials",
             "https://u:geheim@h/x",
-            "! a hook's address holds credentials",
+            "! a hook's address contains credentials",
         ),
-        ("a user", "https://u@h", "! a hook's address holds credentials"),
+        ("a user", "https://u@h", "! a hook's address contains credentials"),
         (
             "a relative token",
             "https://h#token_file=t",
@@ -214,7 +214,7 @@ proptest::proptest! {
     }
 
     #[test]
-    fn what_is_quoted_arrives_as_it_was(args in proptest::collection::vec("[ -~]{0,12}", 0..4)) {
+    fn quoted_arguments_are_parsed_back(args in proptest::collection::vec("[ -~]{0,12}", 0..4)) {
         let quoted: Vec<String> = args
             .iter()
             .map(|arg| format!("\"{}\"", arg.replace('\\', "\\\\").replace('"', "\\\"")))

@@ -28,7 +28,7 @@ fn told(kind: FlowKind, phases: &[(&str, &[&str])]) -> String {
 
 #[test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table of cases")]
-fn built_in_steps_may_be_left_out_as_far_as_that_is_safe() {
+fn built_in_steps_may_be_omitted_where_that_is_safe() {
     use FlowKind::{HostAuto, HostReserved, Instance, Process};
     const HOST: &[&str] = &[DISABLE_SERVICE, PREPARE, EVACUATE];
     let cases: &[(&str, FlowKind, &[(&str, &[&str])], &str)] = &[
@@ -37,13 +37,13 @@ fn built_in_steps_may_be_left_out_as_far_as_that_is_safe() {
             "nothing is done",
             HostAuto,
             &[("main", &[DISABLE_SERVICE, PREPARE])],
-            "false [0, 0, 0] leaves out evacuate_instances_task",
+            "false [0, 0, 0] omits evacuate_instances_task",
         ),
         (
             "what cannot be left out",
             HostReserved,
             &[("main", &[EVACUATE])],
-            "true [0, 0, 0] leaves out disable_compute_service_task; leaves out prepare_HA_enabled_instances_task",
+            "true [0, 0, 0] omits disable_compute_service_task; omits prepare_HA_enabled_instances_task",
         ),
         (
             "another order",
@@ -77,55 +77,55 @@ fn built_in_steps_may_be_left_out_as_far_as_that_is_safe() {
             "hooks alone",
             Instance,
             &[("main", &["exec:/a"])],
-            "false [0, 1, 0] leaves out stop_instance_task and start_instance_task",
+            "false [0, 1, 0] omits stop_instance_task and start_instance_task",
         ),
         (
             "half a restart",
             Instance,
             &[("main", &[START, CONFIRM_ACTIVE])],
-            "! one of stop_instance_task and start_instance_task is left out",
+            "! only one of stop_instance_task and start_instance_task is listed",
         ),
         (
             "without looking at the end",
             Instance,
             &[("main", &[STOP, START])],
-            "true [0, 0, 0] leaves out confirm_instance_active_task",
+            "true [0, 0, 0] omits confirm_instance_active_task",
         ),
         (
             "stays enabled",
             Process,
             &[("pre", &["exec:/a"])],
-            "false [1, 0, 0] leaves out disable_compute_node_task",
+            "false [1, 0, 0] omits disable_compute_node_task",
         ),
         (
             "a step of another kind",
             Process,
             &[("pre", &[STOP])],
-            "! there is no step \"stop_instance_task\"",
+            "! unknown step \"stop_instance_task\"",
         ),
         (
             "an unknown step",
             HostAuto,
             &[("pre", &["noop"])],
-            "! there is no step \"noop\"",
+            "! unknown step \"noop\"",
         ),
         (
             "a custom Python task",
             HostAuto,
             &[("pre", &["custom_pre_task"])],
-            "! there is no step \"custom_pre_task\"",
+            "! unknown step \"custom_pre_task\"",
         ),
         (
             "an unknown phase",
             HostAuto,
             &[("pre", HOST), ("during", &[])],
-            "! there is no phase \"during\"",
+            "! unknown phase \"during\"",
         ),
         (
             "a hook that is none",
             HostAuto,
             &[("pre", &["exec:a"])],
-            "! an exec hook names no program by its absolute path",
+            "! an exec hook needs the absolute path of a program",
         ),
         (
             "too many",
@@ -140,7 +140,7 @@ fn built_in_steps_may_be_left_out_as_far_as_that_is_safe() {
 }
 
 #[test]
-fn what_is_not_known_is_told_with_what_is_allowed() {
+fn unknown_entries_are_refused_with_the_valid_ones() {
     let error = build(FlowKind::Instance, &[("pre", &["stop"])]).unwrap_err();
     for part in [STOP, START, CONFIRM_ACTIVE, NO_OP, "exec:/path", "http(s)://"] {
         assert!(error.help.contains(part), "{part} is missing in {}", error.help);

@@ -25,10 +25,10 @@ pub(super) fn lost(server: ServerId, arrival: Arrival, rank: u32, ctx: &mut Deci
                 task.unwrap_or_default()
             )
         }
-        None => "Nova could not be asked where it is".to_owned(),
+        None => "Nova did not show its host".to_owned(),
     };
     let note = format!(
-        "{moved}; {shown}: look whether it runs there (virsh domstate {server}), and if it does not, reset its state and start it"
+        "{moved}; {shown}: check whether it runs there (virsh domstate {server}), and if it does not, reset its state and start it"
     );
     let (name, was) = match arrival.shown {
         Some(shown) => (shown.name, shown.was),

@@ -1,4 +1,4 @@
-//! The decisions of the fencing stage: which devices are asked, which orders are given, and when there is a proof.
+//! The decisions of the fencing stage: the queries to devices, the power-off commands, and the proof.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::recovery::{Command, DecisionTime, Record, StepKind, Task};
 const JUST_HEARD: Duration = Duration::from_secs(2);
 
 /// The reason for which a retry is on hold in mode external.
-const NOTHING_CLAIMED: &str = "another attempt was asked for, and an earlier report's NORMAL says nothing of now; a report with evidence \
+const NOTHING_CLAIMED: &str = "this is a retry, and an earlier report's NORMAL shows nothing about the current state; a report with evidence \
                                ends this";
 
 impl HostRecovery {
@@ -127,7 +127,7 @@ impl HostRecovery {
         // The heartbeats that Nova got before the proof show nothing about what comes after it.
         let heard_last = self.service.last_heartbeat().filter(|_| word);
         self.service.begin_again(now.elapsed);
-        // A claim is only as good as the silence in which it was accepted: any later heartbeat contradicts it.
+        // A claim was accepted because there was no heartbeat: any later one contradicts it.
         self.service.mark = heard_last;
         self.enter(Stage::Disabling, record);
     }
@@ -239,7 +239,7 @@ impl Fence {
             } else {
                 guard.wait_for_silence(suspect, ctx);
             }
-            // The recovery has ended, or waits for an operator: nothing more is asked. But an earlier order may have taken effect.
+            // The recovery has ended, or waits for an operator: no further query is made. But an earlier order may have taken effect.
             let waits = ctx.hold.as_ref().is_some_and(|hold| match hold.kind {
                 HoldKind::Storm => !self.ordered,
                 HoldKind::Fence | HoldKind::Alive | HoldKind::DryRun => !self.retrying,
@@ -343,7 +343,7 @@ impl Suspect<'_> {
         let doubted = now.elapsed.since(began);
         if doubted >= CONTRADICTED_LIMIT && self.service.is_given_up_after(doubted, now.elapsed) {
             let message = format!(
-                "host {host} is reported down, but {heartbeat} and it is not known to be off: nothing was done"
+                "host {host} is reported down, but {heartbeat} and it is not confirmed off: nothing was done"
             );
             if self.service.was_silent() {
                 // Nova has shown it silent. A change of its service's record looks like a heartbeat, so an operator has to decide.
@@ -385,7 +385,7 @@ impl ServiceTrack {
         let (host, seconds) = (ctx.host, limit.as_secs());
         ctx.troubles.begin(BlockerKind::BareWord, ctx.now, || {
             format!(
-                "host {host} is said to be off, without evidence: waiting until its heartbeat has stood still for {seconds} s, as \
+                "host {host} is reported off without evidence: waiting until it has sent no heartbeat for {seconds} s, as \
                  Masakari waits ([fencing] normal_without_evidence); to skip the wait, confirm that it is off"
             )
         });

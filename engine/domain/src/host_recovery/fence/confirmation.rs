@@ -64,8 +64,8 @@ impl OffConfirmation {
     }
 }
 
-/// Ends a confirmation that could not be acted on in time. The operator's observation may be outdated, so it is asked for
-/// again.
+/// Ends a confirmation that the recovery could not act on in time. The operator's observation may be outdated, so a new
+/// one is required.
 pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: DecisionTime, record: &mut Record) {
     let clock = state.pulse.as_ref().and_then(|pulse| pulse.clock);
     let clock = clock.unwrap_or(now.wall);
@@ -75,7 +75,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
     if confirmation.is_pending(clock, now.elapsed) {
         return;
     }
-    let why = "that could not be acted on in time: look at the host, and say so again";
+    let why = "the recovery could not act on that in time: check the host, and confirm it again";
     let text = format!("{} confirmed that it is off, but {why}", confirmation.by);
     let mut ctx = decision_context!(state, now, record);
     if *ctx.stage == Stage::Fencing && ctx.hold.is_none() {
@@ -86,7 +86,7 @@ pub(in super::super) fn end_confirmation(state: &mut HostRecovery, now: Decision
     record.step(Task::Fence, StepKind::Note, 0.0, text);
 }
 
-/// Takes an operator's confirmation. True if it is to be checked.
+/// Takes an operator's confirmation. Returns true if it is to be checked.
 pub(in super::super) fn apply(
     known: &mut Option<OffConfirmation>,
     action: &OperatorWord,
@@ -99,7 +99,7 @@ pub(in super::super) fn apply(
     };
     if let Some(why_not) = why_not {
         let text = format!(
-            "{} confirmed that the host is off: nothing changes, {why_not}",
+            "{} confirmed that the host is off: nothing changes, because {why_not}",
             action.by
         );
         ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);

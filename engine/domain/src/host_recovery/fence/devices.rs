@@ -61,7 +61,7 @@ impl Fence {
 
     /// Returns a reason if a device has used up its time. Waiting for a permit does not count as the device's time.
     fn overdue(&self, device: &Device, post: &Post, policy: &Policy, now: DecisionTime) -> Option<String> {
-        // A question in flight is answered first; one that hangs ends by its own deadline.
+        // A request in flight is answered first; one that hangs ends by its own deadline.
         if post.first_off.is_some() || post.reading {
             return None;
         }
@@ -74,7 +74,7 @@ impl Fence {
             return Some(format!("it did not power off within {seconds} s: {word}"));
         }
         let unclear = post.unclear_since.is_some_and(over);
-        unclear.then(|| format!("for {seconds} s it has not said whether the host is off: {word}"))
+        unclear.then(|| format!("it has not shown for {seconds} s whether the host is off: {word}"))
     }
 
     /// True if a device is to be ordered off, provided that the host is down in Nova too.
@@ -122,7 +122,7 @@ impl Fence {
         1 + orders.count() < ORDERS && now.elapsed.since(first.at) >= half
     }
 
-    /// Notes that a device's power could not be read. If the reading was to decide something, its level may have failed with it.
+    /// Records that a device's power could not be read. If the reading was to decide something, its level may have failed with it.
     pub(super) fn not_read(&mut self, index: usize, fault: &Fault, deciding: bool, now: DecisionTime) {
         let hopeless = self.is_hopeless(index, fault);
         let post = self.post(index);
@@ -213,14 +213,14 @@ impl Fence {
         self.levels = Some(levels);
     }
 
-    /// Notes that a question has not left this engine.
+    /// Records that a query was not sent.
     pub(in super::super) fn not_asked(&mut self, target: &Target) {
         if let Some(index) = self.index_of(target) {
             self.post(index).reading = false;
         }
     }
 
-    /// Notes that a power-off has not left this engine: it cannot take effect.
+    /// Records that a power-off was not sent, so it cannot take effect.
     pub(in super::super) fn not_sent(&mut self, target: &Target) {
         let ours = |order: &Order| !order.answered && order.target.as_ref() == Some(target);
         if let Some(last) = self.orders.iter().rposition(ours) {

@@ -1,4 +1,4 @@
-//! The end of a level that fails. When all have failed, the recovery is on hold, shows why, and tries them again from time to time.
+//! The end of a failed level. When all levels have failed, the recovery is on hold, shows the reasons, and retries at intervals.
 
 use super::super::decision_context::{DecisionContext, decision_context, said_no};
 use super::super::guard::{HELD_APART, suspect};
@@ -126,14 +126,14 @@ impl Fence {
         let mut why = std::mem::take(&mut self.failures).join("; ");
         if late {
             let limit = policy.episode_deadline.as_secs();
-            why = format!("{why}; {limit} s are over");
+            why = format!("{why}; the limit of {limit} s has passed");
         }
         let every = if self.passing {
             policy.fence_retry
         } else {
             policy.fence_retry.max(policy.episode_deadline)
         };
-        let why = format!("{why}. It is tried again every {} s", every.as_secs());
+        let why = format!("{why}. The engine retries every {} s", every.as_secs());
         self.retry_at = Some(ctx.now.elapsed.plus(every));
         self.retrying = false;
         ctx.hold_fence(&why);
@@ -152,7 +152,7 @@ impl Fence {
             "it was not switched off"
         };
         let text = format!(
-            "{tried} ({word}), and now {heartbeat}, so it is not tried again. If the host is well, reject the recovery"
+            "{tried} ({word}), and now {heartbeat}, so the engine does not retry. If the host works, reject the recovery"
         );
         let note = format!("host {}: {text}", ctx.host);
         ctx.record.step(Task::Fence, StepKind::Note, 0.3, note);

@@ -43,7 +43,7 @@ impl Fence {
 }
 
 impl HostRecovery {
-    /// Takes the answer of a device. `asked`: when the question was sent, and how long it had waited for a permit before.
+    /// Handles the answer of a device. `asked`: when the request was sent, and how long it had waited for a permit before.
     pub(in super::super) fn power_read(
         &mut self,
         target: &Target,
@@ -80,7 +80,7 @@ impl HostRecovery {
             .as_ref()
             .is_some_and(|confirmation| started >= confirmation.heard);
         if after && dated.reading.power == Power::On {
-            let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
+            let how = format!("{} reads {:?}", dated.reading.device, dated.reading.raw);
             return gainsaid(&mut self.confirmation, &how, fence, &mut ctx);
         }
         if let Some(proof) = fence.read_before_proof(index, dated, &mut self.guard, &suspect, &mut ctx) {
@@ -89,7 +89,7 @@ impl HostRecovery {
     }
 }
 
-/// Takes a reading from a device of a level that was left. The recovery does not wait for it. But if the device reads the host
+/// Handles a reading from a device of a level that was left. The recovery does not wait for it. But if the device reads the host
 /// as on after another level has confirmed it off, the host is not confirmed off.
 fn late_reading(
     started: Elapsed,
@@ -111,7 +111,7 @@ fn late_reading(
     }
 }
 
-/// Takes a reading after the proof. A host that reads as on ends all further submits of the episode. Unknown proves
+/// Handles a reading after the proof. A host that reads as on ends all further submits of the episode. Unknown proves
 /// nothing either way; the proof only ages.
 fn read_after_proof(
     index: usize,
@@ -142,7 +142,7 @@ fn read_after_proof(
 }
 
 impl Fence {
-    /// Takes the answer of a device of the current level. `deciding`: the reading is to confirm the host off.
+    /// Handles the answer of a device of the current level. `deciding`: the reading is to confirm the host off.
     fn read(
         &mut self,
         (index, target): (usize, &Target),
@@ -169,7 +169,7 @@ impl Fence {
             let device = &reading.device;
             ctx.troubles.begin(BlockerKind::Power, now, || {
                 format!(
-                    "{device} does not say whether the host is off ({:?})",
+                    "{device} does not show whether the host is off ({:?})",
                     reading.raw
                 )
             });
@@ -177,14 +177,14 @@ impl Fence {
             post.unclear_since = None;
             ctx.troubles.end(BlockerKind::Power);
         }
-        self.last_word = Some(format!("{} says {:?}", reading.device, reading.raw));
+        self.last_word = Some(format!("{} reads {:?}", reading.device, reading.raw));
         if reading.power == Power::Off {
             self.saw_off(target, started);
         }
         Some(DatedReading { started, reading })
     }
 
-    /// Takes a reading before there is a proof, and returns the proof if the level gives it.
+    /// Handles a reading before there is a proof, and returns the proof if the level gives it.
     fn read_before_proof(
         &mut self,
         index: usize,

@@ -14,7 +14,7 @@ use crate::recovery::{StepKind, Task};
 /// Time for which an approval counts after the rate of orders last made the recovery wait.
 const LASTS: Duration = Duration::from_mins(10);
 
-/// An approval of a storm, as large as the operator has seen it.
+/// An approval of a storm, limited to its size at that time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Approval {
@@ -27,7 +27,7 @@ pub struct Approval {
 }
 
 impl GuardTrack {
-    /// Lets the recovery past the guards that hold it or make it wait, as an operator has approved. All other guards are asked
+    /// Lifts the guards that hold the recovery or make it wait, as an operator has approved. All other guards are checked
     /// again.
     pub(in super::super) fn unmute(
         &mut self,
@@ -41,7 +41,7 @@ impl GuardTrack {
         let domain = domain.map(|domain| domain.name.clone());
         let seen = self.lookout.fresh(ctx.now).filter(|region| region.nova.is_ok());
         let hosts = seen.map(|region| hosts_of(&region, domain.as_deref(), ctx));
-        // Without a scan, an earlier approval covers no more than it did.
+        // Without a scan, an earlier approval keeps its limits.
         let before = self.approval.take().and_then(|before| before.hosts);
         self.approval = Some(Approval {
             hosts: hosts.or(before),
@@ -79,14 +79,14 @@ impl GuardTrack {
         }
     }
 
-    /// Ends the approval, so that every guard is asked again.
+    /// Ends the approval, so that every guard is checked again.
     pub(in super::super) fn end_approval(&mut self, why: &str, ctx: &mut DecisionContext<'_>) {
         self.approval = None;
         if std::mem::take(&mut self.lifted).is_empty() {
             return;
         }
         ctx.record.head = true;
-        let text = format!("the approval counts no more: {why}");
+        let text = format!("the approval no longer applies: {why}");
         ctx.record.step(Task::Fence, StepKind::Note, 0.0, text);
     }
 }

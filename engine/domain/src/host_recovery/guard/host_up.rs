@@ -1,4 +1,4 @@
-//! The heartbeat of a suspect while its recovery is on hold: a suspect that is up is given up, right after a heartbeat.
+//! The heartbeat of a suspected host while its recovery is on hold. If the host is up, the recovery ends right after a heartbeat.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub(in super::super) struct Heard {
 }
 
 impl Heard {
-    /// Takes the heartbeat of a scan that was requested at `asked`. True if it has moved since a scan shortly before; a Nova that
+    /// Handles the heartbeat of a scan that was requested at `asked`. Returns true if it has moved since a scan shortly before; a Nova that
     /// shows no heartbeat is believed.
     pub(in super::super) fn beats_anew(&mut self, asked: Elapsed, beat: Option<Timestamp>) -> bool {
         let Some(beat) = beat else { return true };

@@ -1,6 +1,6 @@
-//! Hosts that fail together with this one.
+//! Concurrent host failures.
 //!
-//! A row loses its power, and the first of its hosts is confirmed off while Nova still takes the others for up: its scheduler
+//! If a row loses its power, the first of its hosts is confirmed off while Nova still shows the others up. Nova's scheduler
 //! would send instances to them. Such an evacuation stays in the queue of a dead host, and cannot be requested elsewhere for
 //! minutes. The first evacuations therefore wait a moment until Nova would not choose the others any more.
 
@@ -16,7 +16,7 @@ use crate::recovery::Command;
 /// a host that has sent no heartbeat for a minute.
 const LONGEST: Duration = Duration::from_secs(12);
 
-/// The wait for hosts that fail together with this one. Nothing of it survives a take-over.
+/// The wait for hosts that fail together with this one. Not stored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct Neighbours {
     since: Option<Elapsed>,

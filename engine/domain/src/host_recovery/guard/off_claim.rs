@@ -1,4 +1,4 @@
-//! The claims of reports that the host is off, compared with the heartbeats that Nova got since.
+//! Compares the reports' claims that the host is off with later heartbeats in Nova.
 
 use super::super::monitor_heartbeats::OffReport;
 use super::super::service::ServiceTrack;
@@ -109,7 +109,7 @@ impl<'a> Said<'a> {
         let heartbeat = self.heartbeat?;
         outlives(heartbeat, dated).then(|| {
             format!(
-                "Nova has heard of it at {}, later than {} of which the report speaks",
+                "its heartbeat in Nova at {} is later than {}, the time of the report",
                 time_text(heartbeat),
                 time_text(dated)
             )

@@ -14,7 +14,7 @@ use crate::question::Question;
 use crate::recovery::{Command, DecisionTime};
 use crate::timestamp::Timestamp;
 
-/// The last scan of all hosts and the question for the next. Nothing of it survives a take-over.
+/// The last scan of all hosts and the request for the next. Nothing of it survives a take-over.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in super::super) struct Lookout {
     question: Question,

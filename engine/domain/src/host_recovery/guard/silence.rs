@@ -1,4 +1,4 @@
-//! The check whether silence in Nova shows anything about the host.
+//! Checks if a missing heartbeat in Nova shows anything about the host.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::elapsed::Elapsed;
 use crate::guard::{Guard, GuardFacts, GuardResult, Region, Ruling, sees_cliff};
 use crate::policy::Policy;
 
-/// True if Nova's view shows nothing about single hosts. An operator may have let the recovery past all of these guards but G1.
+/// True if Nova's view shows nothing about single hosts. An operator's approval may have lifted all of these guards except G1.
 fn is_deaf(
     facts: &GuardFacts,
     region: &Region,
@@ -51,8 +51,7 @@ impl GuardTrack {
         }
         let (host, rules) = (ctx.host, ctx.policy);
         if self.silence.is_deaf_now() {
-            let reason =
-                "Nova does not hear most of its other compute services: that it misses this one says nothing";
+            let reason = "most other compute services have no current heartbeat in Nova either, so that of this host shows nothing";
             let ruling = Ruling {
                 waits: vec![(Guard::AllStale, reason.into())],
                 ..Ruling::default()
@@ -67,7 +66,7 @@ impl GuardTrack {
         };
         ctx.troubles.begin(BlockerKind::Heard, ctx.now, || {
             format!(
-                "Nova misses {host}: that counts once its heartbeat has been seen to stand still for {} s",
+                "{host} has no current heartbeat in Nova: that counts once it has sent none for {} s",
                 after.as_secs()
             )
         });

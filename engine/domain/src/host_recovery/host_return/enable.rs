@@ -124,7 +124,7 @@ impl ServiceTrack {
         match result {
             Ok(seen) if seen.enabled => {
                 ctx.record.host_back = true;
-                ctx.returned("it is enabled and off maintenance again");
+                ctx.returned("it is enabled and no longer in maintenance");
             }
             Ok(_) => self.question.seen = None,
             Err(fault) => {

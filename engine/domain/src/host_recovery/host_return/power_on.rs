@@ -1,7 +1,7 @@
 //! Powers a recovered host on again, if an operator has configured that.
 //!
 //! This applies only to a host that this very recovery has switched off, that its devices still read as off, and whose instances
-//! are all elsewhere by a check of just now. Nothing is powered on during an evacuation, no matter who has requested it. From the
+//! are all elsewhere by a check of just now. Nothing is powered on during an evacuation of any caller. From the
 //! order on, no recovery may count on the host being off, so the proof is dropped.
 
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl PowerOn {
         self.off.clear();
     }
 
-    /// Checks for an unfinished evacuation of the host, no matter who has requested it. A record that a move has given up as lost stays
+    /// Checks for an unfinished evacuation of the host by any caller. A record that a move has given up as lost stays
     /// open until nova-compute of this very host starts.
     pub(in super::super) fn evacuations_seen(&mut self, read: &Evacuations, moves: &Moves) {
         let given_up = |record: &Migration| {
@@ -96,7 +96,7 @@ impl PowerOn {
             && moves.values().all(|one| settled(&one.step))
     }
 
-    /// Takes one step towards powering the host on, while its return is awaited. True if Nova's evacuation records are to be read.
+    /// Takes one step towards powering the host on, while its return is awaited. Returns true if Nova's evacuation records are to be read.
     pub(in super::super) fn act(
         &mut self,
         is_back: bool,
@@ -168,7 +168,7 @@ impl PowerOn {
             Some((at, Some(open))) if young(at, policy.heartbeat_poll) => {
                 if !std::mem::replace(&mut self.told, true) {
                     let text = format!(
-                        "{} is not powered on yet: an evacuation of it is under way (migration {open})",
+                        "{} is not powered on yet: an evacuation of it is in progress (migration {open})",
                         ctx.host
                     );
                     ctx.record.step(Task::Return, StepKind::Note, 0.1, text);
@@ -196,7 +196,7 @@ impl PowerOn {
         record.unless_frozen.own = true;
         let names: Vec<String> = targets.iter().map(ToString::to_string).collect();
         let text = format!(
-            "powering on {} ({}): its instances are elsewhere, no evacuation of it is under way, and it is off",
+            "powering on {} ({}): its instances are elsewhere, no evacuation of it is in progress, and it is off",
             host,
             names.join(", ")
         );
@@ -250,7 +250,7 @@ impl PowerOn {
                 self.off.insert(index, dated.started);
             }
             Power::On if self.at.is_none_or(|at| dated.started > at) => {
-                let how = format!("{} says {:?}", dated.reading.device, dated.reading.raw);
+                let how = format!("{} reads {:?}", dated.reading.device, dated.reading.raw);
                 self.is_on(&how, ctx);
             }
             Power::On | Power::Unknown => {

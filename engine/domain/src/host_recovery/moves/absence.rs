@@ -11,7 +11,7 @@ use crate::nova::Migration;
 use crate::recovery::{Record, StepKind, Task};
 
 impl Move {
-    /// Notes the hosts on which the new ones among `records` may have left it. True if there are further ones.
+    /// Records the hosts on which the new ones among `records` may have left it. Returns true if there are further ones.
     pub(in super::super) fn note_failed_at(
         &mut self,
         records: &[&Migration],
@@ -29,7 +29,7 @@ impl Move {
         self.may_run.len() != before
     }
 
-    /// Notes that it may run on `host`, unless that is one of the dead hosts, and for as long as it is one.
+    /// Records that it may run on `host`, unless that is one of the dead hosts, and for as long as it is one.
     pub(in super::super) fn note_may_run_on(&mut self, host: &str, dead: &BTreeSet<String>) {
         self.may_run.insert(host.to_owned());
         if dead.contains(host) {
@@ -89,7 +89,7 @@ impl Move {
             return;
         }
         record.moves.insert(self.server);
-        let text = format!("{} does not run on {host}: said by {by}", self.name);
+        let text = format!("{} does not run on {host}, as {by} reported", self.name);
         record.server_step(Task::Evacuate, StepKind::Note, self.server, 0.5, text);
         note_doubts_ended(self);
     }
@@ -98,7 +98,7 @@ impl Move {
     pub(in super::super) fn hold_for_absence(&mut self, why: &str, record: &mut Record) {
         let hosts = self.where_it_may_run();
         let seen = format!(
-            "Nova has recorded its evacuation as failed, but it may run on {hosts} all the same: look there (virsh domstate {})",
+            "Nova has recorded its evacuation as failed, but it may still run on {hosts}: check there (virsh domstate {})",
             self.server
         );
         self.held_until_looked(&seen, record);
@@ -116,7 +116,7 @@ impl Move {
     ) {
         let shown = shown.unwrap_or("no host");
         let seen = format!(
-            "{by} says that it runs on {host}, but Nova shows it on {shown}: look there (virsh domstate {})",
+            "{by} reported that it runs on {host}, but Nova shows it on {shown}: check there (virsh domstate {})",
             self.server
         );
         self.counted_off.remove(&host);
@@ -155,7 +155,7 @@ impl Move {
         if !self.may_run.is_empty() {
             let hosts = self.where_it_may_run();
             self.remark(&format!(
-                "an earlier evacuation may have left it running on {hosts} too: look there"
+                "an earlier evacuation may have left it running on {hosts} too: check there"
             ));
         }
     }

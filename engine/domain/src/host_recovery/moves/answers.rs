@@ -17,7 +17,7 @@ use crate::recovery::{DecisionTime, Record, ServerCall, StepKind, Task};
 const REFUSALS: u32 = 3;
 
 impl MoveTrack {
-    /// Takes the answer to a call. True if it may have been refused because of the host's service, which is then read again.
+    /// Handles the answer to a call. Returns true if it may have been refused because of the host's service, which is then read again.
     pub(in super::super) fn call_answered(
         &mut self,
         (server, call): (ServerId, ServerCall),
@@ -107,7 +107,10 @@ pub(in super::super) fn tell_calls(moves: &Moves, troubles: &mut Blockers, now: 
     troubles.begin(BlockerKind::Calls, now, || {
         let fault = one.fault.as_deref().unwrap_or_default();
         if is_refused(&one) {
-            format!("Nova does not evacuate {}, and is asked again: {fault}", one.name)
+            format!(
+                "Nova has not evacuated {}; the request is repeated: {fault}",
+                one.name
+            )
         } else {
             format!(
                 "calls about instances fail and are repeated, such as {}: {fault}",
@@ -218,7 +221,7 @@ fn evacuation_refused(
     if fault.maybe_done {
         // It may have taken effect: its effect is checked for, and it is not repeated before that is ruled out.
         let text = format!(
-            "no answer about {}: looking for its effect ({})",
+            "no answer about {}: checking for its effect ({})",
             one.name, fault.text
         );
         record.server_step(Task::Evacuate, StepKind::Outcome, one.server, 0.5, text);

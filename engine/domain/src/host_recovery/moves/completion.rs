@@ -33,7 +33,7 @@ pub(in super::super) fn finish(one: &mut Move, end: End, now: DecisionTime, reco
     if end == End::Person && !one.has_no_doubt() {
         let hosts = one.where_it_may_run();
         one.remark(&format!(
-            "it may run on {hosts}: look there before it is started anywhere else"
+            "it may run on {hosts}: check there before starting it anywhere else"
         ));
     }
     one.finish(end, now.elapsed);

@@ -21,7 +21,7 @@ use crate::timestamp::Timestamp;
 /// Interval between two checks of instances that wait for something other than Nova.
 const HELD_LOOK: Duration = Duration::from_secs(10);
 
-/// Maximum age of the lists on which anything is requested: another actor may have started something meanwhile.
+/// Maximum age of the lists for a request: other actors may have started something since.
 pub(in super::super) const LISTS_AGE: Duration = Duration::from_secs(30);
 
 /// Maximum age of the reading of which hosts are confirmed off, for a request that relies on it.
@@ -104,7 +104,7 @@ impl HostRecovery {
         }
     }
 
-    /// Follows the moves that are not done. True if every move is done.
+    /// Follows the moves that are not done. Returns true if every move is done.
     pub(in super::super) fn follow_moves(
         &mut self,
         now: DecisionTime,
@@ -394,7 +394,7 @@ fn lock_in_order(
         };
         let due = match one.step {
             MoveStep::Waiting { not_before } => now.elapsed >= not_before,
-            // Only an operator with all rights is to touch an instance that may run in two places.
+            // Only an administrator may change an instance that may run in two places.
             MoveStep::Asked { .. } | MoveStep::Held => now.elapsed >= one.lock_not_before,
             MoveStep::Restoring { .. } | MoveStep::Unlocking { .. } | MoveStep::Over(_) => false,
         };

@@ -71,7 +71,7 @@ pub(in super::super) fn nova_failed(
                 not_before: now.elapsed,
             };
             let text = match one.route.way {
-                PlacementTarget::Scheduler => format!("{} goes wherever Nova's scheduler puts it", one.name),
+                PlacementTarget::Scheduler => format!("Nova's scheduler chooses the host of {}", one.name),
                 PlacementTarget::Reserved => format!("{} goes to a reserved host", one.name),
             };
             record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);

@@ -173,7 +173,7 @@ impl MoveTrack {
                 one.runs_on(seen.host.as_ref());
                 one.dest = seen.host;
                 one.clear_note();
-                one.remark("it has left the host by itself");
+                one.remark("it has left the host without this recovery");
                 finish(one, End::Left, now, record);
             }
             // It has left the host, and its evacuation from this host is done.
@@ -303,7 +303,7 @@ fn is_our_lock(seen: &Server, mark: &str) -> bool {
 }
 
 impl MoveTrack {
-    /// Reads the instance, unless a read is in flight or was made just now. True if it asks now.
+    /// Reads the instance, unless a read is in flight or was made just now. Returns true if it requests now.
     fn want_server(
         &mut self,
         server: ServerId,
@@ -398,7 +398,7 @@ fn verb(restoration: &Restoration) -> &'static str {
     }
 }
 
-/// Applies an operator's report that the instance runs on a host. True if that settles for now what becomes of it.
+/// Applies an operator's report that the instance runs on a host. Returns true if that settles for now what becomes of it.
 fn is_settled_by_word(
     one: &mut Move,
     (host, by): (String, String),
@@ -408,9 +408,7 @@ fn is_settled_by_word(
 ) -> bool {
     if seen.host.as_ref() == Some(&host) && !one.is_finished() {
         one.clear_note();
-        one.remark(&format!(
-            "it runs on {host}: said by {by}, and Nova shows it there"
-        ));
+        one.remark(&format!("it runs on {host}, as {by} reported and Nova shows"));
         one.remark_nature();
         confirmed(one, Some(host), now, record);
         return true;
@@ -420,7 +418,8 @@ fn is_settled_by_word(
         return true;
     }
     let shown = seen.host.as_deref().unwrap_or("no host");
-    let text = format!("{by} says that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
+    let text =
+        format!("{by} reported that it runs on {host}, but Nova shows it on {shown}: nothing is changed");
     record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
     false
 }

@@ -31,7 +31,7 @@ pub(super) enum ListStatus {
     LookAtServer,
 }
 
-/// The facts by which a pair of lists is judged.
+/// The facts for judging a pair of lists.
 pub(super) struct ListPair {
     pub(super) started: Elapsed,
     pub(super) since: Option<Timestamp>,
@@ -110,7 +110,7 @@ impl ListPair {
         record.dest.as_ref().is_some_and(|dest| self.dead.contains(dest))
     }
 
-    /// Notes that its destination may have spawned it. It does not run there for as long as that host is confirmed off.
+    /// Records that its destination may have spawned it. It does not run there for as long as that host is confirmed off.
     fn may_run_where_it_went(&self, one: &mut Move, record: &Migration) {
         if let Some(dest) = record.dest.as_ref().filter(|_| self.goes_to_the_dead(record)) {
             one.note_may_run_on(dest, &self.dead);
@@ -216,7 +216,7 @@ impl ListPair {
             // back in the middle and its nova-compute has closed the record; a destination may still be rebuilding.
             *absent = absent.saturating_add(1);
             if *absent >= LONG_DONE && self.started.since(since) >= DONE_FOR {
-                one.remark("its evacuation is recorded as completed, but it has not left the host: look where it runs");
+                one.remark("its evacuation is recorded as completed, but it has not left the host: check where it runs");
                 one.remark(&format!("it was {} before", one.was.vm_state));
                 finish(one, End::Person, now, record);
             }
@@ -311,6 +311,6 @@ fn ask_again(one: &mut Move, why: &str, now: DecisionTime, record: &mut Record) 
         not_before: now.elapsed,
     };
     record.moves.insert(one.server);
-    let text = format!("asking again for {}: {why}", one.name);
+    let text = format!("requesting the evacuation of {} again: {why}", one.name);
     record.server_step(Task::Evacuate, StepKind::Note, one.server, 0.5, text);
 }

@@ -128,7 +128,7 @@ impl MoveTrack {
 /// Shows that moves cannot be followed now. Returns when to read again.
 pub(super) fn not_followed(fault: &Fault, ctx: &mut DecisionContext<'_>) -> Elapsed {
     ctx.troubles.begin(BlockerKind::Lists, ctx.now, || {
-        format!("the moves cannot be followed just now: {}", fault.text)
+        format!("the moves cannot be followed at the moment: {}", fault.text)
     });
     let tick = ctx.policy.tick;
     ctx.now.elapsed.plus(Duration::from_secs(1).max(tick))
@@ -193,7 +193,7 @@ impl MoveTrack {
                 "{text}; the call for {unanswered} of them was never answered, so Nova's API may hold it still"
             );
         }
-        text.push_str("; tachi instance list --waiting says what can be done");
+        text.push_str("; tachi instance list --waiting shows what can be done");
         troubles.begin(BlockerKind::Slow, now, || text);
     }
 }

@@ -1,10 +1,10 @@
 //! The evacuation records, and what they alone show of each move.
 //!
-//! Every poll starts with them. They cost Nova least of all requests, and when many recoveries are open, the records of all are
-//! read at once. The records alone decide nothing: they show which destination has picked a move up, and what is worth a
+//! Every poll starts with them, because they are Nova's cheapest request. When many recoveries are open, the records of all
+//! are read at once. The records alone decide nothing: they show which destination has picked a move up, and what is worth a
 //! check. An instance whose evacuation is done is checked for on the host by itself. Several are checked for by the ids of those that
 //! are still there, which spares Nova everything else it knows of them. The whole lists are read only when a record shows
-//! something unexpected about a move, and from time to time besides.
+//! something unexpected about a move, and at intervals besides.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::recovery::{Command, DecisionTime, Evacuations, ServerIds};
 use crate::timestamp::Timestamp;
 
 impl MoveTrack {
-    /// Asks for the records, if the question is due.
+    /// Requests the records, if that is due.
     pub(in super::super) fn want_evacuations(
         &mut self,
         since: Option<Timestamp>,
@@ -33,7 +33,7 @@ impl MoveTrack {
         }
     }
 
-    /// Asks which instances are still on the host, if their evacuations are recorded as done and the question is due.
+    /// Asks which instances are still on the host, if their evacuations are recorded as done and the request is due.
     pub(in super::super) fn want_server_ids(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {
         if self.server_ids_due && self.server_ids.send(now.elapsed) {
             commands.push(Command::ReadServerIds);
@@ -165,7 +165,7 @@ enum RecordOutcome {
     Strange,
 }
 
-/// Notes which host has picked it up, and returns its state by the records.
+/// Records which host has picked it up, and returns its state by the records.
 fn take_up(one: &mut Move, floor: MigrationId, records: &[&Migration]) -> RecordOutcome {
     let given_up = |record: &Migration| one.written_off.iter().any(|off| off.id == record.id);
     let changed = records

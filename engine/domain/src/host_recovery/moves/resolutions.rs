@@ -21,12 +21,15 @@ impl Move {
     pub fn accepts(&self, word: ResolutionKind, on: Option<&str>) -> Result<(), String> {
         if self.is_finished() {
             return Err(format!(
-                "{} is over in this recovery: retry the recovery if it is to be tried again",
+                "the move of {} is done in this recovery: retry the recovery to repeat it",
                 self.name
             ));
         }
         if matches!(self.step, MoveStep::Restoring { .. } | MoveStep::Unlocking { .. }) {
-            return Err(format!("{} has been moved and is all but over", self.name));
+            return Err(format!(
+                "{} has been moved, and only its unlock is left",
+                self.name
+            ));
         }
         let in_flight = self.is_in_flight();
         match word {
@@ -50,7 +53,7 @@ impl Move {
             ResolutionKind::Failure
                 if matches!(self.step, MoveStep::Waiting { .. }) && self.has_no_doubt() =>
             {
-                Err(format!("{} is about to be asked for anyway", self.name))
+                Err(format!("{} is about to be requested anyway", self.name))
             }
             ResolutionKind::Failure if in_flight && self.dest.is_some() && self.dest.as_deref() != on => {
                 Err(format!(
@@ -144,12 +147,12 @@ impl MoveTrack {
             Ok(()) => {
                 self.obey(one, resolution, now, record);
                 format!(
-                    "{}{place} said of {} by {}",
+                    "{}{place} requested for {} by {}",
                     resolution.word, one.name, resolution.by
                 )
             }
             Err(why) => format!(
-                "{}{place} said of {} by {}: not done: {why}",
+                "{}{place} requested for {} by {}: not done: {why}",
                 resolution.word, one.name, resolution.by
             ),
         };
@@ -167,7 +170,7 @@ impl MoveTrack {
         match progress.map(|seen| now.elapsed.since(seen.1)) {
             Some(still) if still >= GIVE_UP_AFTER => Ok(()),
             Some(still) => Err(format!("it has made progress {} s ago", still.as_secs())),
-            None => Err("this engine has not seen its evacuation yet: say it again in a moment".into()),
+            None => Err("this engine has not seen its evacuation yet: repeat the action in a moment".into()),
         }
     }
 
@@ -200,7 +203,7 @@ impl MoveTrack {
             }
             ResolutionKind::Retry => one.ask_anew(now),
             ResolutionKind::Ignore => {
-                let why = format!("left to itself by {}", resolution.by);
+                let why = format!("left as it is by {}", resolution.by);
                 let end = if one.is_in_flight() {
                     End::Person
                 } else {

@@ -1,4 +1,4 @@
-//! The questions about the moves, and the answers that are still of use. Nothing here survives a take-over, and nothing here has to.
+//! The requests about the moves, and the answers that are still valid. Not stored: a new owner starts without them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(in super::super) struct MoveTrack {
     pub(in super::super) lists: Question,
     /// The records alone; `seen` covers readings with and without the servers.
     pub(in super::super) evacuations: Question,
-    /// The question which instances are still on the host.
+    /// The request for the instances that are still on the host.
     pub(in super::super) server_ids: Question,
     pub(super) lists_cost: LookCost,
     pub(super) records_cost: LookCost,

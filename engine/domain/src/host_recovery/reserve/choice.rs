@@ -36,9 +36,9 @@ pub(in super::super) struct Choice {
     pub(in super::super) reasons: Vec<String>,
 }
 
-/// Chooses as few hosts as the needs allow. If the free resources are known, the host that fits everything with the least to spare
-/// comes first, or else the one that fits most. A host whose free resources are unknown is the last resort, one at a time: Nova's
-/// scheduler decides whether anything fits.
+/// Chooses the minimum number of hosts. If the free resources are known, the smallest host that fits everything comes first, or
+/// else the one that fits most. Hosts with unknown free resources come last, one at a time: Nova's scheduler decides whether the
+/// instances fit.
 pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
     let mut choice = Choice::default();
     let mut known = Vec::new();
@@ -85,7 +85,7 @@ pub(in super::super) fn choose(survey: &Survey, wanted: &Wanted<'_>) -> Choice {
         known
             .iter()
             .filter(|_| !left.is_empty())
-            .map(|(host, _, _)| format!("{} has no room left", host.name)),
+            .map(|(host, _, _)| format!("{} has no capacity left", host.name)),
     );
     if !left.is_empty()
         && let Some((host, joins)) = unknown.into_iter().next()
@@ -106,7 +106,7 @@ fn joins_of(survey: &Survey, host: &ReservedHost, wanted: &Wanted<'_>) -> Result
     }
     let Some(service) = &host.service else {
         return Err(
-            "has no nova-compute service of that name in Nova: is it registered under its service host name?"
+            "has no nova-compute service of that name in Nova: check that it is registered under its service host name"
                 .into(),
         );
     };
@@ -245,7 +245,7 @@ mod tests {
 
     #[test]
     #[expect(clippy::type_complexity, reason = "a table of cases")]
-    fn as_few_hosts_are_taken_as_hold_what_must_move() {
+    fn the_minimum_number_of_hosts_is_chosen() {
         let cases: [(&str, Vec<ReservedHost>, &[u64], &[(&str, usize)]); 8] = [
             ("nothing needed", vec![host("a", Some(8))], &[], &[]),
             (
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_cannot_be_taken_says_why() {
+    fn a_host_that_cannot_be_chosen_has_a_reason() {
         let mut busy = host("busy", Some(64));
         busy.busy = true;
         let cases = [
@@ -310,7 +310,7 @@ mod tests {
             ("down", down("down"), "is down in Nova"),
             ("forced", forced_down("forced"), "is forced down"),
             ("unfit", host("unfit", Some(64)), "never came up"),
-            ("small", host("small", Some(1)), "has no room left"),
+            ("small", host("small", Some(1)), "has no capacity left"),
         ];
         for (name, host, why) in cases {
             let choice = chosen(vec![host], Vec::new(), false, &[4]);
@@ -322,7 +322,7 @@ mod tests {
 
     /// Covers EW36.
     #[test]
-    fn zones_and_aggregates_decide_who_may_join() {
+    fn zones_and_aggregates_decide_which_hosts_may_join() {
         type Case = (&'static str, Vec<Aggregate>, bool, Option<Vec<u64>>);
         let cases: [Case; 7] = [
             ("no aggregates", vec![], false, Some(vec![])),
@@ -382,7 +382,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_nova_does_not_describe_is_placed_all_the_same() {
+    fn an_instance_without_a_known_flavor_is_placed_nevertheless() {
         let survey = Survey {
             hosts: vec![host("a", Some(0))],
             ..Survey::default()

@@ -117,7 +117,7 @@ impl Reserve {
         taken.step = ReservationStep::Returning;
         taken.seen = None;
         record.head = true;
-        let text = format!("reserved host {} is of no use: it {why}", taken.name);
+        let text = format!("reserved host {} cannot be used: it {why}", taken.name);
         record.step(Task::Reserve, StepKind::Outcome, 0.5, text);
         self.unfit.insert(taken.name.clone(), why);
     }
@@ -206,7 +206,7 @@ impl Reserve {
             if service.disabled_reason != reason {
                 // That change belongs to others: for example to a recovery of this host, which enables it again as it found it.
                 let text = format!(
-                    "reserved host {} was disabled by somebody else meanwhile ({}): it stays an ordinary host",
+                    "reserved host {} was disabled by others meanwhile ({}): it stays an ordinary host",
                     taken.name,
                     service.disabled_reason.as_deref().unwrap_or("without a reason"),
                 );
@@ -398,7 +398,7 @@ fn verdict(taken: &mut Reservation, now: DecisionTime, limit: Duration) -> Readi
     if !service.enabled {
         // It is enabled whatever the reason, but not against an actor who disables it again and again.
         return if taken.enabled >= REFUSALS {
-            Readiness::Unfit("is disabled by somebody again and again".into())
+            Readiness::Unfit("is disabled by others again and again".into())
         } else {
             Readiness::Enable
         };

@@ -170,7 +170,7 @@ impl Reserve {
         let since = *self.asks.waiting.get_or_insert(now.elapsed);
         let may_wait = choice.busy && now.elapsed.since(since) < ctx.policy.reserved_wait;
         if choice.busy && !may_wait {
-            why.push_str(", and it was waited for long enough");
+            why.push_str(", and the time limit of the wait has passed");
         }
         for server in unplaced {
             let has_other = moves.get(server).is_some_and(|one| one.route.then.is_some());
@@ -196,8 +196,8 @@ impl Reserve {
         let Some(service) = host.service else { return };
         let names: Vec<&str> = joins.iter().map(|one| one.name.as_str()).collect();
         let room = if host.room.is_none() {
-            let why = blind.unwrap_or("Placement does not tell its room");
-            format!("; whether it holds them Nova's scheduler must say ({why})")
+            let why = blind.unwrap_or("Placement does not show its capacity");
+            format!("; Nova's scheduler decides if they fit ({why})")
         } else {
             String::new()
         };
@@ -277,7 +277,7 @@ impl Reserve {
         record.head = true;
     }
 
-    /// Notes that an instance has been requested on this host: from now on the host is not in reserve.
+    /// Records that an instance has been requested on this host: from now on the host is not in reserve.
     pub(in super::super) fn consume(&mut self, name: &str, record: &mut Record) {
         let Some(taken) = self.by_name(name).filter(|taken| !taken.consumed) else {
             return;
@@ -313,7 +313,7 @@ impl Reserve {
                     return;
                 }
                 ctx.troubles.begin(BlockerKind::Reserve, now, || {
-                    format!("the reserved hosts cannot be looked at yet: {}", fault.text)
+                    format!("the reserved hosts cannot be read yet: {}", fault.text)
                 });
             }
         }

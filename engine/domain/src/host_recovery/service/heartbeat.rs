@@ -132,7 +132,7 @@ impl ServiceTrack {
     }
 
     /// Takes a heartbeat. True if it has moved. A reading is made between its question and its answer. The heartbeat stands still from
-    /// the answer to the first reading that showed it until the question of the last one.
+    /// the answer to the first reading that showed it until the request of the last one.
     fn looked_at(&mut self, heartbeat: Timestamp, asked: Elapsed, answered: Elapsed) -> bool {
         self.looked = asked;
         let moved = self.still.is_none_or(|(seen, _)| seen != heartbeat);
@@ -164,7 +164,7 @@ impl ServiceTrack {
             && (self.still.is_some_and(own) || self.watched.is_some_and(before))
     }
 
-    /// Notes a heartbeat that is not the noted one. A single difference may be another actor's change of the record, which moves the same
+    /// Records a heartbeat that is not the noted one. A single difference may be another actor's change of the record, which moves the same
     /// timestamp; a host that sends heartbeats moves it again.
     fn has_advanced(&mut self, heartbeat: Timestamp, asked: Elapsed) {
         let (first, since, again) = self.advanced.unwrap_or((heartbeat, asked, false));
@@ -222,7 +222,7 @@ impl ServiceTrack {
 }
 
 impl ServiceTrack {
-    /// Takes the answer to a reading. True if it shows the host's record.
+    /// Handles the answer to a reading. Returns true if it shows the host's record.
     pub(in super::super) fn answered(
         &mut self,
         result: Result<Option<Service>, Fault>,
@@ -254,7 +254,7 @@ impl ServiceTrack {
         false
     }
 
-    /// Takes the record from lists that were requested at `asked`. A reading of its own that is in flight, or was later, shows more.
+    /// Handles the record from lists that were requested at `asked`. A reading of its own that is in flight, or was later, shows more.
     pub(in super::super) fn shown_by_lists(
         &mut self,
         seen: Service,
@@ -314,12 +314,7 @@ impl ServiceTrack {
             refusals_explained(moves, asked, ctx.record);
         }
         if gone && counted_on && proof.is_some() && (ctx.settled || !self.sets_again(ctx)) {
-            seen_alive(
-                proof,
-                moves,
-                "somebody clears its forced_down again and again",
-                ctx,
-            );
+            seen_alive(proof, moves, "others clear its forced_down again and again", ctx);
         }
     }
 
@@ -336,7 +331,7 @@ impl ServiceTrack {
         match *ctx.stage {
             Stage::Begin | Stage::Fencing | Stage::Disabling if ctx.hold.is_none() => {
                 let message = format!(
-                    "Nova knows no nova-compute service on host {host}: is the host registered under its service host name?"
+                    "Nova knows no nova-compute service on host {host}: check that it is registered under its service host name"
                 );
                 if untouched {
                     ctx.record.failed(Task::Fence, message.clone());
@@ -403,7 +398,7 @@ impl ServiceTrack {
                 let since = *self.waiting.get_or_insert(now.elapsed);
                 let host = ctx.host;
                 ctx.troubles.begin(BlockerKind::Heard, now, || {
-                    format!("waiting until Nova has heard nothing of host {host} for a while")
+                    format!("waiting until host {host} has sent no heartbeat to Nova for a while")
                 });
                 if now.elapsed.since(since) >= CONTRADICTED_LIMIT {
                     seen_alive(proof, moves, "its nova-compute sends heartbeats", ctx);
@@ -445,7 +440,7 @@ pub(in super::super) fn seen_alive(
     let waiting = |one: &&Move| matches!(one.step, MoveStep::Waiting { .. } | MoveStep::Held);
     let left = moves.values().filter(waiting).count();
     let reason = format!(
-        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} already asked for are followed to their end. Switch the host off and approve, or reject the recovery",
+        "ALARM: host {} is alive: {how}. No further instance is evacuated ({left} are left); {under_way} requested before are followed to their end. Switch the host off and approve, or reject the recovery",
         ctx.host
     );
     ctx.record.failed(Task::Evacuate, reason.clone());

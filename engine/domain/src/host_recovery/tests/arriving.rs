@@ -1,4 +1,4 @@
-//! What was on its way to the host when that died (R28).
+//! Instances that Nova was moving to the host when it died (R28).
 
 use super::bed::{Bed, HOST, evacuation, id, nova_time, server};
 use crate::elapsed::Elapsed;
@@ -9,7 +9,7 @@ use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::power::Power;
 use crate::recovery::{Command, InCell, Life, Observation, OperatorCommand, ServerCall, ServerIds};
 
-/// A record of what is on its way from "b" to the host.
+/// Returns a migration record from "b" to the host.
 fn inbound(kind: MigrationType, status: &str) -> Migration {
     Migration {
         id: MigrationId(9),
@@ -21,7 +21,7 @@ fn inbound(kind: MigrationType, status: &str) -> Migration {
     }
 }
 
-/// vm-77 as Nova shows it at "b".
+/// Returns vm-77 as Nova shows it on "b".
 fn at_b(task: Option<&str>, power_state: PowerState) -> Server {
     Server {
         host: Some("b".into()),
@@ -39,14 +39,14 @@ fn reads(bed: &Bed) -> bool {
     bed.wants(|command| *command == Command::ReadServer(id(77)))
 }
 
-/// The host was empty when it was listed, and this was on its way to it.
+/// Returns a recovery whose host was empty when it was listed, with these arriving instances.
 fn empty_with(record: Migration) -> Bed {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![record]);
     bed
 }
 
-/// Answers what is asked, `millis` later.
+/// Answers the requests after `millis`.
 fn round(bed: &mut Bed, millis: u64, here: &[Server], record: &Migration, shown: &Server) {
     bed.service.nova_now = Some(nova_time(bed.at + millis + 100_000));
     bed.tick(millis);
@@ -61,7 +61,7 @@ fn round(bed: &mut Bed, millis: u64, here: &[Server], record: &Migration, shown:
     }
 }
 
-/// So many rounds ten seconds apart, each of which shows the same.
+/// Makes a number of rounds, ten seconds apart, with the same answers.
 fn watch(bed: &mut Bed, rounds: u32, record: &Migration, shown: &Server) {
     for _ in 0..rounds {
         round(bed, 10_000, &[], record, shown);
@@ -82,7 +82,7 @@ fn asks_for_its_evacuation(bed: &Bed) -> bool {
 
 /// Covers R28.
 #[test]
-fn a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
+fn a_notification_ends_without_waiting_and_names_arriving_instances() {
     for kind in [
         MigrationType::LiveMigration,
         MigrationType::Resize,
@@ -105,7 +105,7 @@ fn a_notification_ends_without_waiting_and_names_what_was_on_its_way() {
 
 /// Covers R28.
 #[test]
-fn what_lands_later_is_moved_under_a_proof_that_was_read_again() {
+fn a_late_arrival_is_moved_with_a_renewed_proof() {
     let sets_out = inbound(MigrationType::Resize, "migrating");
     let shown = at_b(Some("resize_migrating"), PowerState::Running);
     let mut bed = empty_with(sets_out.clone());
@@ -135,7 +135,7 @@ fn what_lands_later_is_moved_under_a_proof_that_was_read_again() {
 
 /// Covers R28.
 #[test]
-fn what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
+fn an_arrival_that_nova_gave_up_needs_an_operator() {
     // Nova goes on showing it at its source, with a task, after its call to the dead host has timed out.
     let record = Migration {
         updated_at: Some(nova_time(120_000)),
@@ -161,7 +161,7 @@ fn what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
     for word in ["from b", "may have run there", "virsh domstate"] {
         assert!(note.contains(word), "{word}: {note}");
     }
-    // And lands all the same.
+    // And lands nevertheless.
     bed.tick(60_000);
     ids(&mut bed, &[77]);
     assert!(lists(&bed));
@@ -171,7 +171,7 @@ fn what_may_have_run_here_needs_an_operator_when_nova_has_given_it_up() {
 
 /// Covers R28.
 #[test]
-fn what_runs_at_its_source_is_left_alone() {
+fn an_instance_that_runs_at_its_source_is_left_alone() {
     let failed = inbound(MigrationType::LiveMigration, "error");
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     watch(&mut bed, 2, &failed, &at_b(None, PowerState::Running));
@@ -235,7 +235,7 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
         bed.record
             .steps
             .iter()
-            .any(|step| step.text.contains("not waited for"))
+            .any(|step| step.text.contains("not waiting for it"))
     };
     assert!(told(&bed), "{:?}", bed.record.steps);
     let mut bed = Bed::engine().proven();
@@ -247,7 +247,7 @@ fn a_revert_comes_to_its_source_and_old_records_are_reported_only() {
 
 /// Covers R28.
 #[test]
-fn what_left_the_host_since_is_not_on_its_way_to_it() {
+fn an_instance_that_has_left_again_is_not_an_arrival() {
     let arrived = inbound(MigrationType::Resize, "confirmed");
     let gone = Migration {
         id: MigrationId(10),
@@ -293,7 +293,7 @@ fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
 
 /// Covers R28.
 #[test]
-fn what_is_on_its_way_when_the_host_is_back_is_named() {
+fn arriving_instances_are_named_when_the_host_returns() {
     let record = inbound(MigrationType::LiveMigration, "running");
     let mut bed = empty_with(record.clone());
     watch(
@@ -314,7 +314,7 @@ fn what_is_on_its_way_when_the_host_is_back_is_named() {
 
 /// Covers R28.
 #[test]
-fn what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
+fn an_instance_shut_down_for_a_revert_is_named() {
     let reverting = Migration {
         source: Some(HOST.into()),
         dest: Some("b".into()),
@@ -353,7 +353,7 @@ fn what_was_shut_down_to_be_taken_back_is_named_whatever_nova_shows() {
 
 /// Covers R28.
 #[test]
-fn nothing_that_comes_late_is_moved_from_a_host_that_lives_again() {
+fn no_late_arrival_is_moved_from_a_host_that_is_up_again() {
     let record = inbound(MigrationType::Resize, "post-migrating");
     let mut bed = empty_with(record.clone());
     round(&mut bed, 40_000, &[server(77)], &record, &server(77));
@@ -393,7 +393,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
 
 /// Covers R28.
 #[test]
-fn a_cell_that_is_away_hides_nothing() {
+fn a_cell_that_is_down_hides_no_arrival() {
     let mut bed = empty_with(inbound(MigrationType::LiveMigration, "running"));
     while !lists(&bed) {
         bed.tick(1_000);

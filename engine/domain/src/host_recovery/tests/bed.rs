@@ -1,4 +1,4 @@
-//! A host recovery on a bench: tell it something, see what it wants, look into its journal.
+//! A test bench for a host recovery: feeds observations, and shows its commands and its journal.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) use cloud::*;
 
 pub(super) const HOST: &str = "compute-1";
 
-/// What Nova shows of its services when every host is heard.
+/// Nova's services with every host up.
 pub(super) fn messages(conductors_up: bool) -> Messaging {
     Messaging {
         conductors_up,
@@ -46,10 +46,10 @@ pub(super) fn messages(conductors_up: bool) -> Messaging {
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub(super) struct Bed {
     pub(super) state: HostRecovery,
-    /// The recovery's own time, in milliseconds.
+    /// The recovery's elapsed time, in milliseconds.
     pub(super) at: u64,
     pub(super) record: Record,
-    /// Any of its records has said so.
+    /// True if one of its records had this.
     pub(super) contradicted: bool,
     pub(super) dismissed: bool,
     pub(super) commands: Vec<Command>,
@@ -62,25 +62,25 @@ pub(super) struct Bed {
     pub(super) said: u32,
     pub(super) pulse: OperatorState,
     words: u64,
-    /// What Nova shows of the host.
+    /// The host's service in Nova.
     pub(super) service: Service,
-    /// What is to be seen of all hosts; shown again whenever it is asked for.
+    /// The state of all hosts, the answer to each scan.
     around: Option<Arc<Region>>,
-    /// What was asked about reserved hosts and not answered yet.
+    /// Unanswered calls about reserved hosts.
     pub(super) pending: Vec<ReserveCall>,
-    /// The devices that are configured.
+    /// The configured devices.
     pub(super) levels: Vec<Level>,
-    /// What it may begin, as it was told last; `None` if nothing has been said to this owner.
+    /// The last permits; `None` if this owner got none yet.
     leave: Option<Permits>,
-    /// By the test itself; otherwise it is as much as the rules allow at any time.
+    /// True if the test sets the permits; otherwise they are those of the policy.
     pub(super) leave_is_given: bool,
-    /// Its engine has always looked at the host's heartbeat, and at those of others.
+    /// Sets the heartbeat as observed for a long time before the recovery.
     pub(super) watched: bool,
     /// The instances that a monitor on the host has read as being on its local disk.
     pub(super) local_disks: BTreeSet<ServerId>,
 }
 
-/// A segment of so many hosts that Nova hears, of which so many are being recovered; nothing else is the matter.
+/// Returns a healthy segment with this number of hosts, some of them under recovery.
 pub(super) fn region(out: usize, of: usize) -> Region {
     let name = |ix: usize| format!("compute-{}", ix + 1);
     let hosts = (0..of).map(|ix| RegionHost {
@@ -113,7 +113,7 @@ pub(super) fn region(out: usize, of: usize) -> Region {
     }
 }
 
-/// A service that Nova heard five seconds ago.
+/// Returns a service with a heartbeat five seconds ago.
 pub(super) fn heard(host: &str) -> Service {
     Service {
         id: ServiceId(Uuid::from_u128(5)),
@@ -127,7 +127,7 @@ pub(super) fn heard(host: &str) -> Service {
     }
 }
 
-/// Whether this is an answer to that.
+/// True if this is an answer to that command.
 fn answers(answer: &ReserveAnswer, call: &ReserveCall) -> bool {
     match (answer, call) {
         (ReserveAnswer::Survey(_), ReserveCall::Survey) => true,
@@ -248,7 +248,7 @@ impl Bed {
         })
     }
 
-    /// What is configured is known at once: the question is answered as part of the same step.
+    /// Answers the request for the configured levels in the same step.
     pub(super) fn see_all(&mut self, mut observations: Vec<Observation>) -> &mut Self {
         // A look around that was asked for by the last decision is answered by the next.
         if self.looks_around()
@@ -284,7 +284,7 @@ impl Bed {
         self
     }
 
-    /// As part of the same step.
+    /// Answers in the same step.
     fn decide_too(&mut self, observation: Observation) {
         let (record, commands) = (
             std::mem::take(&mut self.record),
@@ -296,7 +296,7 @@ impl Bed {
         self.commands.splice(0..0, commands);
     }
 
-    /// What it may begin, if that has changed: as many in flight and in the queue as the rules begin with.
+    /// Returns the permits if they have changed: the policy's initial windows.
     fn leave(&mut self) -> Option<Observation> {
         let (demand, policy) = (self.state.demand(), &self.state.policy);
         let flight = policy.in_flight.saturating_sub(demand.in_flight);
@@ -372,12 +372,12 @@ impl Bed {
         self.see(Observation::Claimed(self.pulse.clone()))
     }
 
-    /// What stands in the journal is this.
+    /// Asserts the content of the journal.
     pub(super) fn journalled(&mut self, head: String) {
         self.head = Some(head);
     }
 
-    /// The owner dies; another one reads the journal.
+    /// Replaces the owner by a new one that reads the journal.
     pub(super) fn take_over(&mut self) -> &mut Self {
         self.pending.clear();
         let rows: Vec<String> = self.rows.values().cloned().collect();
@@ -393,7 +393,7 @@ impl Bed {
         self.see(Observation::Pulse(self.pulse.clone()))
     }
 
-    /// A further report says NORMAL; the next pulse tells.
+    /// Adds a further report with NORMAL to the next pulse.
     pub(super) fn join_normal(&mut self) -> &mut Self {
         self.pulse.joined_normal = true;
         self
@@ -485,12 +485,12 @@ impl Bed {
         self.wants(|command| *command == Command::CountHosts)
     }
 
-    /// So many hosts are being recovered, this one among them.
+    /// Sets the number of hosts under recovery, including this one.
     pub(super) fn storm(&mut self, out: usize, of: usize) -> &mut Self {
         self.around(region(out, of))
     }
 
-    /// This is to be seen from now on.
+    /// Sets the state of all hosts from now on.
     pub(super) fn around(&mut self, region: Region) -> &mut Self {
         self.around = Some(Arc::new(region));
         if self.looks_around() {
@@ -500,31 +500,31 @@ impl Bed {
         self.tick(0)
     }
 
-    /// The same, for whoever asks next.
+    /// Sets the state of all hosts for the next scan.
     pub(super) fn around_later(&mut self, region: Region) -> &mut Self {
         self.around = Some(Arc::new(region));
         self
     }
 
-    /// The service as it is set down, read now.
+    /// Answers a read of the service with its current state.
     pub(super) fn service(&mut self) -> &mut Self {
         let seen = self.seen_now();
         self.watch(&seen);
         self.see(Observation::Service(Ok(Some(seen))))
     }
 
-    /// The same, after a question that nobody has answered for a while: that answer is as old as its question.
+    /// Answers a read of the service late: the answer is dated by its request.
     pub(super) fn service_now(&mut self) -> &mut Self {
         self.service().service()
     }
 
-    /// Its last heartbeat was sent so long ago.
+    /// Sets the age of the last heartbeat.
     pub(super) fn heartbeat_age(&mut self, millis: u64) -> &mut Self {
         self.service.last_heartbeat = Some(nova_time(self.at + 100_000 - millis));
         self
     }
 
-    /// Its nova-compute beats: twice, for once could be somebody's change of the record.
+    /// Sends two heartbeats: one could be a change of the record by another client.
     pub(super) fn beats(&mut self) -> &mut Self {
         self.heartbeat_age(0).service();
         self.at += 10_000;
@@ -539,12 +539,12 @@ impl Bed {
         self.device_at("bmc", started, power)
     }
 
-    /// This device says so now.
+    /// Answers with a power reading of this device.
     pub(super) fn device(&mut self, name: &str, power: Power) -> &mut Self {
         self.device_at(name, self.at, power)
     }
 
-    /// When it was asked at this moment.
+    /// Answers with a power reading that was requested at this time.
     pub(super) fn device_at(&mut self, name: &str, started: u64, power: Power) -> &mut Self {
         let reading = PowerReading {
             power,
@@ -575,12 +575,12 @@ impl Bed {
         })
     }
 
-    /// The order to `bmc` is answered.
+    /// Answers the order to `bmc`.
     pub(super) fn powered_off(&mut self, result: Result<(), Fault>) -> &mut Self {
         self.ordered("bmc", result)
     }
 
-    /// The order to this device is answered.
+    /// Answers the order to this device.
     pub(super) fn ordered(&mut self, name: &str, result: Result<(), Fault>) -> &mut Self {
         self.see(Observation::PowerOff {
             target: target(name),
@@ -588,7 +588,7 @@ impl Bed {
         })
     }
 
-    /// The devices that are being told to power off.
+    /// Returns the devices that get a power-off command.
     pub(super) fn told(&self) -> Vec<&str> {
         self.commands
             .iter()
@@ -599,7 +599,7 @@ impl Bed {
             .collect()
     }
 
-    /// The devices that are being asked.
+    /// Returns the devices that are being read.
     pub(super) fn asked_devices(&self) -> Vec<&str> {
         self.commands
             .iter()
@@ -610,12 +610,12 @@ impl Bed {
             .collect()
     }
 
-    /// Whether any device is being asked.
+    /// True if a device is being read.
     pub(super) fn reads_power(&self) -> bool {
         !self.asked_devices().is_empty()
     }
 
-    /// The host's cell says the same of a list without a single instance.
+    /// Lists the host; its cell confirms an empty list.
     pub(super) fn inventory(&mut self, servers: Vec<Server>, migrations: Vec<Migration>) -> &mut Self {
         self.listed(servers, migrations, InCell::Has(0))
     }
@@ -667,7 +667,7 @@ impl Bed {
         })
     }
 
-    /// Whose lock is on it is asked, and this answered: `None` for no lock.
+    /// Answers the read of a lock with this reason; `None` for no lock.
     pub(super) fn lock_is(&mut self, number: u128, reason: Option<&str>) -> &mut Self {
         assert!(
             self.wants(|command| *command == Command::ReadServer(id(number))),
@@ -682,18 +682,18 @@ impl Bed {
         self.reads(number, Some(seen))
     }
 
-    /// The reason of this recovery's locks.
+    /// Returns the reason of this recovery's locks.
     pub(super) fn mark(&self) -> String {
         mark(self.state.id)
     }
 
-    /// It is this recovery's.
+    /// Answers the read of a lock with this recovery's own.
     pub(super) fn lock_is_ours(&mut self, number: u128) -> &mut Self {
         let mark = self.mark();
         self.lock_is(number, Some(&mark))
     }
 
-    /// Nova does not know it, now and later.
+    /// Answers that Nova does not know the instance, now and later.
     pub(super) fn gone(&mut self, number: u128) -> &mut Self {
         self.reads(number, None).tick(5_000).reads(number, None)
     }
@@ -708,13 +708,13 @@ impl Bed {
 
     // --- the way so far
 
-    /// Guards are content.
+    /// Lets the guards pass.
     pub(super) fn begun(mut self) -> Self {
         self.claim().storm(1, 10);
         self
     }
 
-    /// Two readings of "off", three seconds apart, of a host that Nova does not hear.
+    /// Sends two readings of "off", three seconds apart, for a host that is down in Nova.
     pub(super) fn proven(self) -> Self {
         let mut bed = self.begun();
         bed.heartbeat_age(20_000).service();
@@ -735,7 +735,7 @@ impl Bed {
         self.service()
     }
 
-    /// Listed: these instances, each locked if it is to be moved.
+    /// Lists these instances and answers their locks.
     pub(super) fn planned(self, servers: Vec<Server>) -> Self {
         self.planned_with(servers, Vec::new())
     }
@@ -762,7 +762,7 @@ impl Bed {
         bed
     }
 
-    /// One ordinary instance, asked for, and Nova has said yes.
+    /// Returns a recovery with one instance whose evacuation Nova has accepted.
     pub(super) fn asked(self) -> Self {
         let mut bed = self.planned(vec![server(1)]);
         assert!(bed.evacuates(1), "{:?}", bed.commands);
@@ -771,7 +771,7 @@ impl Bed {
         bed
     }
 
-    /// Unlocks what is all but over, and looks at the host for the last time.
+    /// Answers the last unlocks and the last check of the host.
     pub(super) fn over(&mut self, servers: Vec<Server>) -> &mut Self {
         let asked: Vec<Observation> = self
             .state

@@ -1,4 +1,4 @@
-//! What the boot guard is told.
+//! The answers to the boot guard.
 
 use super::bed::{Bed, nova_time, server, timeout};
 use crate::Elapsed;
@@ -31,7 +31,7 @@ fn a_host_is_held_from_the_order_to_switch_it_off_until_its_queue_is_emptied() {
 
 /// Covers R5, R25.
 #[test]
-fn a_power_off_that_may_come_holds_the_host_until_it_cannot_come_any_more() {
+fn a_possible_late_power_off_holds_the_boot_until_it_is_ruled_out() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Err(timeout()));

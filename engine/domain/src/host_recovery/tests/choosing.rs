@@ -1,4 +1,4 @@
-//! Which instances, and in which order.
+//! Selection and order of the instances.
 
 use super::bed::{Bed, nova_time, server, tagged};
 use crate::entity::notification::NotificationStatus;
@@ -55,7 +55,7 @@ fn marked_ones_come_first_then_the_highest_priority_then_the_oldest() {
 }
 
 #[test]
-fn a_priority_that_is_no_number_is_as_good_as_none() {
+fn an_invalid_priority_counts_as_zero() {
     let long = "9".repeat(400);
     let hostile = [
         "",
@@ -102,7 +102,7 @@ fn greedy_and_others() -> Vec<Server> {
 }
 
 #[test]
-fn a_project_that_prefers_all_of_its_instances_puts_nobody_elses_last() {
+fn one_projects_priorities_do_not_delay_other_projects() {
     let bed = Bed::engine().planned(greedy_and_others());
     assert_eq!(order(&bed)[..4], [1, 22, 21, 2], "one of each, the oldest first");
     assert_eq!(
@@ -130,7 +130,7 @@ fn priorities_of_all_projects_together_are_an_operators_choice() {
 }
 
 #[test]
-fn a_priority_gives_its_recovery_no_place_before_others_unless_it_counts_for_all() {
+fn a_priority_affects_other_recoveries_only_if_it_counts_across_projects() {
     let urgent = |across| {
         let bed = Bed::with("UNKNOWN", |policy| {
             policy.queued = 1;
@@ -153,13 +153,13 @@ fn a_priority_gives_its_recovery_no_place_before_others_unless_it_counts_for_all
 }
 
 #[test]
-fn a_late_comer_has_its_priority_and_comes_after_those_that_were_planned() {
+fn a_late_instance_comes_after_the_planned_ones() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(3)]);
     bed.inventory(vec![server(1), preferred(tagged(2), "7"), server(3)], vec![]);
     assert_eq!((bed.one(2).priority, bed.one(2).rank), (7, 2));
 }
 
-/// Planned under these rules, each instance marked by its owner.
+/// Returns a plan under these rules, with each instance marked by its owner.
 fn left_by(rules: LeaveRules, one: Server) -> Bed {
     Bed::with("UNKNOWN", |policy| policy.leave = rules).planned(vec![one])
 }
@@ -173,7 +173,7 @@ fn about(change: impl FnOnce(&mut InstanceTraits)) -> Server {
 
 /// Covers EW25.
 #[test]
-fn what_a_rule_names_is_left_and_says_which() {
+fn an_excluded_instance_names_its_rule() {
     let pairs = |text: &str| vec![text.parse().unwrap()];
     let owners = |key: &str, value: &str| {
         let mut one = tagged(1);
@@ -269,7 +269,7 @@ fn what_a_rule_names_is_left_and_says_which() {
 
 /// Covers EW25.
 #[test]
-fn amphorae_are_left_to_octavia_unless_somebody_says_otherwise() {
+fn amphorae_are_left_to_octavia_unless_configured_otherwise() {
     let named = |one: Server, name: &str| Server {
         name: name.into(),
         ..one

@@ -1,4 +1,4 @@
-//! How long Nova must have been seen not to hear a host, and how long a person's word waits for it (R26).
+//! Duration of silence in Nova, and of the wait of an operator's confirmation for it (R26).
 
 use super::bed::{Bed, fault, nova_time, region};
 use crate::fault::FaultClass;
@@ -9,13 +9,13 @@ use crate::power::{Power, PowerReading};
 use crate::recovery::{Observation, OperatorCommand};
 use crate::{Elapsed, Timestamp};
 
-/// Nobody has looked at its host before the recovery.
+/// Returns a recovery whose host was not polled before.
 fn unwatched(mut bed: Bed) -> Bed {
     bed.watched = false;
     bed.begun()
 }
 
-/// Of the others so many were heard just now, and the rest some minutes ago.
+/// Sets the number of other hosts with a recent heartbeat; the rest have old ones.
 fn heard(count: usize) -> Region {
     let mut seen = region(1, 10);
     let nova = seen.nova.as_mut().unwrap();
@@ -29,12 +29,12 @@ fn heard(count: usize) -> Region {
     seen
 }
 
-/// Its last heartbeat was sent so long ago, and Nova shows none later.
+/// Sets the age of the last heartbeat.
 fn beat(bed: &mut Bed, seconds_ago: u64) {
     bed.heartbeat_age(seconds_ago * 1_000);
 }
 
-/// A second passes in which Nova, the hosts around and this device are looked at. Whether it is told to power off then.
+/// Polls Nova, all hosts and this device after a second. Returns true if the device then gets a power-off command.
 fn second(bed: &mut Bed, says: Power) -> bool {
     bed.at += 1_000;
     let mut ordered = bed.service().orders_off();
@@ -50,7 +50,7 @@ fn waits_for(bed: &Bed) -> Vec<Guard> {
         .collect()
 }
 
-/// The second in which something is so first.
+/// Returns the second in which the condition is first true.
 fn first(seconds: u64, mut is_so: impl FnMut(u64) -> bool) -> Option<u64> {
     (1..=seconds).find(|number| is_so(*number))
 }
@@ -61,7 +61,7 @@ fn dead_device(bed: &mut Bed) {
 
 /// Covers R26.
 #[test]
-fn a_host_that_reads_on_is_ordered_off_once_its_heartbeat_was_seen_to_stand_still() {
+fn a_host_that_reads_on_is_powered_off_once_its_heartbeat_has_stopped() {
     let mut bed = unwatched(Bed::engine());
     // Nova shows it stale at once; that it stands still is to be seen.
     beat(&mut bed, 60);
@@ -82,7 +82,7 @@ fn what_its_engine_has_watched_before_counts() {
 /// A copy of Nova's database that lags behind by a constant time shows each heartbeat as old; but it shows each.
 /// Covers R26.
 #[test]
-fn no_constant_lag_of_novas_reads_has_a_living_host_ordered_off() {
+fn a_constant_lag_of_nova_powers_off_no_running_host() {
     for lag in [16, 20, 60] {
         let mut bed = unwatched(Bed::engine());
         for number in 0..300_u64 {
@@ -202,7 +202,7 @@ fn off(bed: &mut Bed, machine: Option<&str>) {
 
 /// Covers R26.
 #[test]
-fn a_device_that_names_its_machine_waits_for_one_look_and_one_that_does_not_for_silence() {
+fn a_device_with_an_identity_needs_one_scan_and_others_need_lasting_silence() {
     for (machine, from, to) in [(Some("guid=a"), 3, 5), (None, 15, 18)] {
         let mut bed = unwatched(Bed::engine());
         beat(&mut bed, 60);
@@ -249,7 +249,7 @@ fn a_confirmation_blocked_for_two_minutes_by_anything_but_silence_is_requested_a
     assert!(bed.state.confirmation.is_none());
     let hold = bed.state.hold.clone().unwrap();
     assert!(
-        hold.kind == HoldKind::Fence && hold.reason.contains("say so again"),
+        hold.kind == HoldKind::Fence && hold.reason.contains("confirm it again"),
         "{}",
         hold.reason
     );
@@ -289,7 +289,7 @@ fn a_confirmation_expires_ten_minutes_after_it_was_given_by_the_databases_clock(
 
 /// Covers R26.
 #[test]
-fn a_new_owner_counts_by_what_it_has_seen_itself() {
+fn a_new_owner_counts_only_its_own_observations() {
     let mut bed = unwatched(Bed::engine());
     beat(&mut bed, 60);
     for _ in 0..10 {

@@ -1,4 +1,4 @@
-//! Nova that fails, refuses, is silent or slow, and for how long that goes on.
+//! Failures, refusals, silence and slowness of Nova, of various lengths.
 
 use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
@@ -48,7 +48,7 @@ fn refused_for(bed: &mut Bed, millis: u64, refusal: &Fault) -> u32 {
 
 /// Covers EW2.
 #[test]
-fn no_fault_in_passing_makes_a_success_of_what_is_not_over() {
+fn a_transient_fault_never_makes_an_unfinished_move_a_success() {
     let faults = [
         unavailable(),
         timeout(),
@@ -75,7 +75,7 @@ fn no_fault_in_passing_makes_a_success_of_what_is_not_over() {
 
 /// Covers EW2.
 #[test]
-fn what_is_failed_to_the_end_ends_as_failed() {
+fn a_move_that_fails_every_time_ends_as_failed() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     let mut records = Vec::new();
@@ -166,7 +166,7 @@ fn a_host_put_in_maintenance_between_two_attempts_gets_no_second_one() {
 
 /// Covers EW8.
 #[test]
-fn nova_that_is_away_for_a_quarter_of_an_hour_costs_that_time_and_nothing_else() {
+fn an_outage_of_nova_only_delays_the_recovery() {
     let away = fault(None, FaultClass::Transient, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(away.clone()));
@@ -228,7 +228,7 @@ fn time_an_operator_takes_counts_towards_no_deadline() {
 }
 
 #[test]
-fn a_recovery_beyond_its_deadline_asks_for_nothing_more_and_follows_what_is_under_way() {
+fn a_recovery_past_its_deadline_requests_nothing_and_follows_running_moves() {
     let change = |policy: &mut crate::policy::Policy| {
         policy.in_flight = 1;
         policy.deadline = std::time::Duration::from_secs(1_200);
@@ -259,7 +259,7 @@ fn a_recovery_beyond_its_deadline_asks_for_nothing_more_and_follows_what_is_unde
 }
 
 #[test]
-fn a_recovery_that_gets_no_list_by_its_deadline_says_why_and_makes_way_for_the_next() {
+fn a_recovery_without_a_list_by_its_deadline_ends_with_the_reason() {
     let change = |policy: &mut crate::policy::Policy| policy.deadline = std::time::Duration::from_secs(600);
     let mut bed = Bed::with("UNKNOWN", change).proven();
     bed.forced_down();
@@ -288,7 +288,7 @@ fn a_recovery_that_gets_no_list_by_its_deadline_says_why_and_makes_way_for_the_n
 
 /// Covers EW14.
 #[test]
-fn the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
+fn the_vmove_shows_the_cause_and_the_notification_the_instance() {
     let cause = fault(Some(409), FaultClass::Conflict, false);
     let mut bed = Bed::with("UNKNOWN", |policy| policy.attempts = 1).planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(cause));
@@ -304,7 +304,7 @@ fn the_cause_stands_in_the_vmove_and_the_instance_in_the_notification() {
 }
 
 #[test]
-fn a_refused_evacuation_is_told_within_seconds_and_no_more_once_it_is_accepted() {
+fn a_refused_evacuation_is_shown_until_it_is_accepted() {
     let policy = fault(Some(403), FaultClass::Permanent, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     assert!(bed.evacuates(1));
@@ -313,7 +313,8 @@ fn a_refused_evacuation_is_told_within_seconds_and_no_more_once_it_is_accepted()
     bed.tick(4_000);
     let told = bed.message.clone().unwrap();
     assert!(
-        told.starts_with("Nova does not evacuate vm-1, and is asked again: ") && told.contains(&policy.text),
+        told.starts_with("Nova has not evacuated vm-1; the request is repeated: ")
+            && told.contains(&policy.text),
         "{told}"
     );
     bed.reads(1, Some(server(1)));
@@ -329,7 +330,7 @@ fn a_refused_evacuation_is_told_within_seconds_and_no_more_once_it_is_accepted()
 
 /// Covers EW19.
 #[test]
-fn a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
+fn a_refusal_due_to_the_service_is_not_a_failure_of_the_instance() {
     let in_use = fault(Some(400), FaultClass::Permanent, false);
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let mut asked = bed.evacuates(1);
@@ -341,11 +342,7 @@ fn a_refusal_because_the_service_is_in_use_is_no_failure_of_the_instance() {
         bed.service.forced_down = false;
         bed.service.up = true;
         bed.service();
-        assert_eq!(
-            bed.one(1).failures,
-            0,
-            "{round}: somebody has cleared forced_down"
-        );
+        assert_eq!(bed.one(1).failures, 0, "{round}: others have cleared forced_down");
         assert!(
             matches!(
                 bed.updates(),
@@ -375,7 +372,7 @@ fn a_refusal_of_the_instance_itself_counts() {
 
 /// Covers EW30.
 #[test]
-fn a_nova_that_never_answers_loses_nothing_and_is_gone_on_with() {
+fn calls_without_answers_lose_nothing() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     let mut writes = 0;
     for _ in 0..60 {
@@ -441,7 +438,7 @@ fn no_host_for(bed: &mut Bed, millis: u64, records: &mut Vec<Migration>) -> usiz
 }
 
 #[test]
-fn an_instance_without_a_host_is_asked_for_again_while_novas_broker_may_be_coming_back() {
+fn an_instance_without_a_host_is_retried_while_novas_broker_may_recover() {
     let patient = |policy: &mut crate::policy::Policy| policy.retry_for = std::time::Duration::from_secs(180);
     let mut bed = Bed::with("UNKNOWN", patient).asked();
     let mut records = Vec::new();

@@ -1,4 +1,4 @@
-//! The way to the proof, and to `forced_down`.
+//! Fencing up to the proof, and `forced_down`.
 
 use super::bed::{Bed, fault, server, timeout, unavailable};
 use crate::entity::host::MaintenanceReason;
@@ -42,7 +42,7 @@ fn gates_end_a_recovery_before_anything_is_touched() {
 
 /// Covers R15.
 #[test]
-fn external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
+fn external_fencing_needs_normal_and_engine_fencing_does_not() {
     use crate::policy::FencingMode::{Engine, External};
     let cases = [
         ("NORMAL", External, false),
@@ -63,7 +63,7 @@ fn external_fencing_acts_on_normal_only_and_engine_fencing_on_anything() {
 
 /// Covers EW24, R24.
 #[test]
-fn a_storm_is_held_above_the_fraction_and_one_host_never_is() {
+fn a_storm_above_the_fraction_is_held_and_one_host_is_not() {
     let cases = [
         ("one of one", 1, 1, false),
         ("one of two", 1, 2, false),
@@ -80,7 +80,7 @@ fn a_storm_is_held_above_the_fraction_and_one_host_never_is() {
 }
 
 #[test]
-fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
+fn an_approved_storm_continues_and_a_rejected_one_ends_as_failed() {
     let mut bed = Bed::engine();
     bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     assert_eq!(bed.state.stage, Stage::Fencing);
@@ -99,7 +99,7 @@ fn an_approved_storm_goes_on_and_a_rejected_one_ends_as_failed() {
 }
 
 #[test]
-fn a_word_is_heard_once() {
+fn an_operator_action_applies_once() {
     let mut bed = Bed::engine();
     bed.claim().storm(5, 5).say(OperatorCommand::Approve).tick(0);
     bed.heartbeat_age(20_000).service().power(Power::On);
@@ -112,7 +112,7 @@ fn a_word_is_heard_once() {
 }
 
 #[test]
-fn one_reading_of_off_is_no_proof_and_two_are_only_in_a_row_and_apart() {
+fn a_proof_needs_two_readings_of_off_in_a_row_and_apart() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off);
@@ -146,7 +146,7 @@ fn a_failed_or_unclear_reading_breaks_the_pair() {
 }
 
 #[test]
-fn nothing_is_switched_off_while_nova_hears_the_host() {
+fn no_host_is_powered_off_while_it_is_up_in_nova() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(5_000).service().power(Power::On);
     assert!(!bed.orders_off());
@@ -158,7 +158,7 @@ fn nothing_is_switched_off_while_nova_hears_the_host() {
 }
 
 #[test]
-fn a_contradicted_report_is_given_up_and_nothing_was_done() {
+fn a_contradicted_report_is_given_up_without_any_action() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(1_000).service().power(Power::On);
     let mut orders = 0;
@@ -212,7 +212,7 @@ fn an_order_without_an_answer_is_not_repeated_before_d_and_q_have_passed() {
 }
 
 #[test]
-fn a_reading_asked_for_before_the_order_says_nothing_about_it() {
+fn a_reading_requested_before_the_order_does_not_show_its_effect() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -225,7 +225,7 @@ fn a_reading_asked_for_before_the_order_says_nothing_about_it() {
 }
 
 #[test]
-fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
+fn a_device_that_ignores_an_accepted_order_leads_to_a_hold() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     bed.powered_off(Ok(()));
@@ -248,7 +248,7 @@ fn a_device_that_takes_the_order_and_does_nothing_is_held_after_its_limit() {
 }
 
 #[test]
-fn each_answer_to_the_order_leads_somewhere() {
+fn each_answer_to_the_order_is_handled() {
     let cases = [
         (
             "refused for good",
@@ -281,7 +281,7 @@ fn each_answer_to_the_order_leads_somewhere() {
 }
 
 #[test]
-fn a_device_that_cannot_be_read_is_held_and_never_taken_for_off() {
+fn a_device_that_cannot_be_read_leads_to_a_hold_and_never_counts_as_off() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(60_000).service();
     bed.power_fails(unavailable());
@@ -375,7 +375,7 @@ fn forced_down_is_not_set_on_an_old_reading() {
 }
 
 #[test]
-fn a_forced_down_that_fails_is_tried_again_and_said() {
+fn a_failed_forced_down_is_repeated_and_shown() {
     let cases = [
         ("busy", unavailable(), 3_000),
         ("no answer", timeout(), 3_000),
@@ -401,7 +401,7 @@ fn a_forced_down_that_fails_is_tried_again_and_said() {
 }
 
 #[test]
-fn a_word_is_bound_to_the_heartbeat_from_its_first_moment() {
+fn a_claim_is_bound_to_the_heartbeat_from_the_start() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(16_000).service();
     assert!(bed.updates().is_some());
@@ -416,7 +416,7 @@ fn a_word_is_bound_to_the_heartbeat_from_its_first_moment() {
 }
 
 #[test]
-fn a_word_that_was_held_up_is_renewed_by_a_heartbeat_that_stands_still() {
+fn a_delayed_claim_is_renewed_while_no_heartbeat_comes() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(16_000).service();
     bed.see(Observation::ServiceUpdated(Err(unavailable())));
@@ -429,7 +429,7 @@ fn a_word_that_was_held_up_is_renewed_by_a_heartbeat_that_stands_still() {
 }
 
 #[test]
-fn a_host_nova_does_not_know_is_believed_after_three_answers() {
+fn a_host_unknown_to_nova_counts_after_three_answers() {
     let mut bed = Bed::engine().begun();
     for answers in 1..=3 {
         assert_eq!(bed.state.stage, Stage::Fencing, "after {}", answers - 1);
@@ -464,7 +464,7 @@ fn a_segment_disabled_before_the_order_ends_it_and_after_the_order_it_waits() {
 }
 
 #[test]
-fn an_order_that_was_not_sent_is_given_again() {
+fn an_unsent_order_is_repeated() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let order = bed
@@ -478,7 +478,7 @@ fn an_order_that_was_not_sent_is_given_again() {
 }
 
 #[test]
-fn a_passing_trouble_is_not_worth_a_write() {
+fn a_short_blocker_is_not_written() {
     let mut bed = Bed::engine().begun();
     for round in 0..20 {
         bed.see(Observation::Service(Err(fault(
@@ -502,7 +502,7 @@ fn a_passing_trouble_is_not_worth_a_write() {
 }
 
 #[test]
-fn nothing_to_move_ends_well() {
+fn a_host_without_instances_ends_as_finished() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     assert_eq!(bed.status, NotificationStatus::Finished);
@@ -513,7 +513,7 @@ fn nothing_to_move_ends_well() {
 }
 
 #[test]
-fn who_rejects_a_recovery_of_a_host_that_was_ordered_off_is_told_that_it_may_be_off() {
+fn a_rejection_after_a_power_off_warns_that_the_host_may_be_off() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
@@ -533,7 +533,7 @@ fn who_rejects_a_recovery_of_a_host_that_was_ordered_off_is_told_that_it_may_be_
 }
 
 #[test]
-fn a_method_that_is_not_auto_is_told() {
+fn a_method_other_than_auto_is_recorded() {
     for (method, said) in [
         (RecoveryMethod::Auto, false),
         (RecoveryMethod::ReservedHost, true),
@@ -552,7 +552,7 @@ fn a_method_that_is_not_auto_is_told() {
 
 /// Covers R17.
 #[test]
-fn each_move_names_the_proof_it_was_asked_for_on() {
+fn each_move_records_the_proof_of_its_request() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.tick(10);
     let named: Vec<_> = bed.state.moves.values().map(|one| one.proof).collect();

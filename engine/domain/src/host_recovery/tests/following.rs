@@ -1,4 +1,4 @@
-//! Asking, answers, the end of a move.
+//! Requests, answers, and the end of a move.
 
 use super::bed::{Bed, evacuation, fault, id, server, timeout, unavailable};
 use crate::entity::notification::NotificationStatus;
@@ -33,7 +33,7 @@ fn the_intent_is_written_before_the_call() {
 
 /// Covers R17.
 #[test]
-fn nothing_is_asked_for_on_an_old_reading() {
+fn no_evacuation_is_requested_with_a_stale_reading() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
@@ -46,19 +46,19 @@ fn nothing_is_asked_for_on_an_old_reading() {
 
 /// Covers R17.
 #[test]
-fn an_unclear_reading_renews_nothing_and_is_said() {
+fn an_unclear_reading_renews_no_proof_and_is_shown() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(1, ServerCall::Evacuate, Err(unavailable()));
     bed.at += 31_000;
     bed.lists(vec![server(1)], vec![]).power(Power::Unknown);
     assert!(!bed.evacuates_any());
     bed.tick(4_000);
-    assert!(bed.message.as_deref().unwrap().contains("does not say"));
+    assert!(bed.message.as_deref().unwrap().contains("does not show"));
 }
 
 /// Covers R16.
 #[test]
-fn the_heartbeat_is_noted_before_the_first_instance_is_asked_for() {
+fn the_heartbeat_is_recorded_before_the_first_request() {
     let mut bed = Bed::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
@@ -83,9 +83,9 @@ fn lists(command: &Command) -> bool {
     matches!(command, Command::TakeInventory { .. })
 }
 
-/// A look at the service record costs Nova as much as a list of few instances.
+/// A read of the service record costs Nova as much as a list of few instances.
 #[test]
-fn one_look_at_the_service_is_before_the_lists_and_one_after_them_counts_like_another() {
+fn one_read_of_the_service_precedes_the_lists_and_one_after_them_counts_too() {
     let mut bed = Bed::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
@@ -106,7 +106,7 @@ fn one_look_at_the_service_is_before_the_lists_and_one_after_them_counts_like_an
 }
 
 #[test]
-fn what_the_lists_show_of_the_service_says_that_the_host_lives() {
+fn the_service_record_in_the_lists_can_show_the_host_up() {
     let mut bed = Bed::engine().proven();
     bed.forced_down();
     assert!(bed.wants(|command| *command == Command::TakeInventory { shown: true }));
@@ -122,7 +122,7 @@ fn what_the_lists_show_of_the_service_says_that_the_host_lives() {
 }
 
 #[test]
-fn nothing_is_asked_for_on_old_lists() {
+fn no_evacuation_is_requested_with_stale_lists() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
         1,
@@ -145,7 +145,7 @@ fn nothing_is_asked_for_on_old_lists() {
 }
 
 #[test]
-fn every_answer_to_an_evacuation_leads_somewhere() {
+fn every_answer_to_an_evacuation_is_handled() {
     enum Wanted {
         Looked,
         Waiting,
@@ -187,7 +187,7 @@ fn every_answer_to_an_evacuation_leads_somewhere() {
 }
 
 #[test]
-fn a_refused_evacuation_is_asked_for_again_after_a_look_and_at_last_is_a_persons() {
+fn a_refused_evacuation_is_retried_after_a_check_and_finally_needs_an_operator() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let refused = || fault(Some(400), FaultClass::Permanent, false);
     for attempt in 1..=3 {
@@ -218,7 +218,7 @@ fn a_refused_evacuation_is_asked_for_again_after_a_look_and_at_last_is_a_persons
 
 /// Covers EW1.
 #[test]
-fn an_instance_that_fails_once_and_moves_then_is_moved() {
+fn an_instance_that_moves_on_the_second_attempt_is_moved() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![evacuation(1, 1, "failed", Some("b"))]);
     assert!(bed.is_waiting(1));
@@ -260,7 +260,7 @@ fn unlocking_is_repeated_until_nova_has_answered_and_none_can_come_late() {
 
 /// Covers R12.
 #[test]
-fn a_lock_that_may_come_late_is_taken_off_late_too() {
+fn a_lock_that_may_come_late_is_removed_late_too() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));
@@ -284,7 +284,7 @@ fn a_lock_that_may_come_late_is_taken_off_late_too() {
 /// the answer is about was before.
 /// Covers R5, R12.
 #[test]
-fn an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
+fn an_unlock_counts_from_its_sending_and_not_from_its_answer() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     bed.answer(1, ServerCall::Lock, Err(timeout()));
@@ -303,7 +303,7 @@ fn an_unlocking_counts_from_when_it_was_sent_and_not_from_its_answer() {
 }
 
 #[test]
-fn every_answer_to_a_lock_leads_somewhere() {
+fn every_answer_to_a_lock_is_handled() {
     let cases = [
         ("429", unavailable(), Lock::Wanted),
         ("no answer", timeout(), Lock::Wanted),
@@ -326,7 +326,7 @@ fn every_answer_to_a_lock_leads_somewhere() {
 }
 
 #[test]
-fn failing_calls_are_said_when_they_go_on() {
+fn repeated_failures_of_calls_are_shown() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     for _ in 0..6 {
         bed.answer(1, ServerCall::Evacuate, Err(unavailable()))
@@ -338,7 +338,7 @@ fn failing_calls_are_said_when_they_go_on() {
 }
 
 #[test]
-fn each_call_that_was_not_sent_is_decided_anew() {
+fn each_unsent_call_is_decided_again() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let lock = bed
@@ -368,7 +368,7 @@ fn each_call_that_was_not_sent_is_decided_anew() {
 }
 
 #[test]
-fn a_late_not_sent_does_not_bring_a_move_back_to_life() {
+fn a_late_not_sent_does_not_reopen_a_move() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let evacuate = bed
         .commands
@@ -387,7 +387,7 @@ fn a_late_not_sent_does_not_bring_a_move_back_to_life() {
 }
 
 #[test]
-fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_against() {
+fn the_first_of_two_observations_starts_nothing_that_the_second_blocks() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let locked = Observation::ServerCall {
@@ -413,7 +413,7 @@ fn nothing_is_begun_on_the_first_of_two_observations_that_the_second_speaks_agai
 }
 
 #[test]
-fn a_rejected_recovery_begins_nothing_and_follows_what_is_in_flight() {
+fn a_rejected_recovery_starts_nothing_and_follows_moves_in_flight() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
         .say(OperatorCommand::Reject);
@@ -433,7 +433,7 @@ fn a_rejected_recovery_begins_nothing_and_follows_what_is_in_flight() {
 }
 
 #[test]
-fn no_instance_is_asked_for_while_it_is_forbidden() {
+fn no_instance_is_requested_while_that_is_blocked() {
     type Forbid = fn(&mut Bed);
     let cases: [(&str, Forbid); 3] = [
         ("segment disabled", |bed| {
@@ -461,7 +461,7 @@ fn no_instance_is_asked_for_while_it_is_forbidden() {
 }
 
 #[test]
-fn an_answer_that_comes_late_belongs_to_no_other_call() {
+fn a_late_answer_is_not_taken_for_that_of_another_call() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.at += 1;
     // The record is there before the answer, and Nova has failed it.

@@ -1,4 +1,4 @@
-//! Freezes: what waits for them, what does not, and what is believed afterwards (ADR 0051).
+//! Freezes: the work that waits for them, the work that continues, and the claims that count afterwards (ADR 0051).
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -61,7 +61,7 @@ impl Bed {
         self.wants(Command::is_write)
     }
 
-    /// Silent, off by two readings: the way to the proof as it is for everybody. Whether that was enough.
+    /// Sends silence and two readings of "off". Returns true if that gave a proof.
     fn found_off(&mut self) -> bool {
         // Nothing was heard of it since before the report. The first answer may be to a question from before the thaw.
         let age = self.at + 20_000;
@@ -70,13 +70,13 @@ impl Bed {
         self.state.service.put.is_some()
     }
 
-    /// Silent, and its device says on.
+    /// Sends silence and a reading of "on".
     fn found_on(&mut self) -> &mut Self {
         self.heartbeat_age(90_000).service_now().power(Power::On)
     }
 }
 
-/// Two that speak for it.
+/// Adds two corroborating reporters.
 fn doubly_reported() -> Region {
     let mut region = region(1, 10);
     region.hosts[0].reporters = ["one", "two"]
@@ -90,7 +90,7 @@ fn doubly_reported() -> Region {
 }
 
 #[test]
-fn a_frozen_host_waits_and_says_until_when_and_then_it_is_recovered() {
+fn a_frozen_host_waits_with_its_end_shown_and_is_then_recovered() {
     for mode in [FencingMode::Engine, FencingMode::External] {
         let mut bed = match mode {
             FencingMode::External => Bed::external(),
@@ -121,7 +121,7 @@ fn a_frozen_host_waits_and_says_until_when_and_then_it_is_recovered() {
 
 /// What tells it from a host that was never frozen.
 #[test]
-fn reports_from_before_the_end_of_a_freeze_power_off_no_host_that_is_well() {
+fn reports_from_before_the_end_of_a_freeze_power_off_no_running_host() {
     for frozen in [false, true] {
         let mut bed = Bed::engine();
         if frozen {
@@ -157,7 +157,7 @@ fn reports_from_before_the_end_of_a_freeze_power_off_no_host_that_is_well() {
 }
 
 #[test]
-fn a_host_that_is_dead_when_it_thaws_is_told_to_power_off() {
+fn a_host_that_is_down_after_the_freeze_is_powered_off() {
     let mut bed = Bed::engine();
     bed.freeze_host().claim().tick(600_000).thaw();
     bed.around(region(1, 10));
@@ -167,7 +167,7 @@ fn a_host_that_is_dead_when_it_thaws_is_told_to_power_off() {
 }
 
 #[test]
-fn a_freeze_before_the_first_order_or_change_takes_back_what_was_believed() {
+fn a_freeze_before_the_first_order_or_change_discards_the_claims() {
     // Held by a guard, being asked, confirmed off and about to be disabled.
     let held = {
         let mut bed = Bed::engine();
@@ -229,10 +229,10 @@ fn an_order_that_the_journal_refuses_has_never_been_given() {
     );
 }
 
-/// The first order of an episode that begins in the middle of the evacuation, as the host came back.
+/// The first order of an episode that begins during the evacuation, as the host came back.
 /// Covers R24.
 #[test]
-fn an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_given() {
+fn a_refused_order_during_the_moves_is_counted_when_it_is_given() {
     let mut bed = alive();
     bed.say(OperatorCommand::Approve).found_on();
     let order = bed.commands.iter().find(|one| one.is_write()).cloned().unwrap();
@@ -248,7 +248,7 @@ fn an_order_that_the_journal_refuses_in_the_middle_is_on_the_account_when_it_is_
 }
 
 #[test]
-fn what_has_begun_is_followed_to_its_end_but_no_power_command_goes_out() {
+fn started_work_is_followed_to_its_end_without_power_commands() {
     let mut bed = Bed::engine().begun();
     bed.found_on();
     assert!(bed.orders_off());
@@ -329,7 +329,7 @@ fn a_host_freeze_holds_no_moves_and_an_instance_that_is_frozen_itself_waits() {
 }
 
 #[test]
-fn what_is_frozen_can_be_given_up_by_a_person() {
+fn an_operator_can_reject_a_frozen_recovery() {
     let mut bed = Bed::engine();
     bed.freeze_host().claim().tick(1_000).say(OperatorCommand::Reject);
     assert_eq!(bed.status, NotificationStatus::Failed);
@@ -341,7 +341,7 @@ fn what_is_frozen_can_be_given_up_by_a_person() {
 }
 
 #[test]
-fn an_approval_ends_no_freeze_and_counts_for_nothing_after_it() {
+fn an_approval_does_not_end_a_freeze_and_does_not_count_after_it() {
     let mut bed = Bed::engine();
     bed.freeze_host()
         .claim()
@@ -359,7 +359,7 @@ fn an_approval_ends_no_freeze_and_counts_for_nothing_after_it() {
 
 /// Nobody was there to see it frozen: the journal remembers that it was.
 #[test]
-fn a_freeze_that_no_engine_has_seen_counts_all_the_same() {
+fn a_freeze_that_no_engine_has_seen_counts_too() {
     let mut bed = Bed::engine();
     bed.pulse.frozen.thawed = 7;
     bed.around_later(doubly_reported()).claim().tick(1_000);
@@ -374,7 +374,7 @@ fn a_freeze_that_no_engine_has_seen_counts_all_the_same() {
 }
 
 #[test]
-fn whoever_takes_over_while_it_is_frozen_waits_and_hears_of_the_thaw_once() {
+fn a_new_owner_waits_for_the_freeze_and_handles_its_end_once() {
     let mut bed = Bed::engine();
     bed.freeze_host().claim().tick(1_000).take_over().tick(1_000);
     assert!(bed.commands.is_empty(), "{:?}", bed.commands);
@@ -394,7 +394,7 @@ fn whoever_takes_over_while_it_is_frozen_waits_and_hears_of_the_thaw_once() {
 }
 
 #[test]
-fn one_that_ends_if_it_gets_worse_ends_when_a_second_host_is_out() {
+fn an_unless_worse_freeze_ends_when_a_second_host_is_out() {
     let cases = [
         (FreezeScope::Host, true, 1, false),
         (FreezeScope::Host, true, 2, true),
@@ -438,7 +438,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_nothing_is_begun_while_it_is_frozen(
+    fn with_any_observation_nothing_starts_during_a_freeze(
         opening in 0_usize..5,
         external in any::<bool>(),
         script in vec(prop_oneof![

@@ -1,4 +1,4 @@
-//! The guards on the way of one recovery (R24, I8).
+//! The guards of one recovery (R24, I8).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::recovery::{Command, FenceOrder, Life, Observation, OperatorCommand};
 use crate::reserved::Aggregate;
 use crate::{HostId, RecoveryId};
 
-/// Five of ten hosts at once, the first of them this one.
+/// Returns five failed hosts of ten, including this one.
 fn five_of_ten() -> Region {
     region(5, 10)
 }
@@ -33,7 +33,7 @@ fn waits_for(bed: &Bed) -> Vec<Guard> {
         .collect()
 }
 
-/// So many others were ordered off just now.
+/// Sets the number of other hosts that were just powered off.
 fn ordered(mut region: Region, count: u128) -> Region {
     region.orders = (0..count)
         .map(|number| HostIncident {
@@ -45,7 +45,7 @@ fn ordered(mut region: Region, count: u128) -> Region {
     region
 }
 
-/// Nova does not hear it, and its device says that it is on.
+/// Sends silence and a reading of "on".
 fn silent_and_on(bed: &mut Bed) {
     bed.heartbeat_age(20_000).service();
     bed.power(Power::On);
@@ -82,7 +82,7 @@ fn five_of_ten_hosts_are_held_and_one_that_is_approved_is_fenced() {
 
 /// Covers I8.
 #[test]
-fn approval_lifts_the_guards_that_were_named_and_no_others() {
+fn an_approval_lifts_only_the_guards_that_were_shown() {
     let mut bed = Bed::with("UNKNOWN", |policy| {
         policy.guards.protected_hosts = vec!["compute-1".into()];
     });
@@ -107,7 +107,7 @@ fn approval_lifts_the_guards_that_were_named_and_no_others() {
 
 /// Covers I8, R27.
 #[test]
-fn a_storm_that_grows_after_approval_asks_again_and_so_does_another_guard() {
+fn a_storm_that_grows_after_approval_needs_another_one_and_so_does_another_guard() {
     let mut bed = Bed::engine();
     bed.claim().around(region(4, 10)).say(OperatorCommand::Approve);
     let mut flaps = region(4, 10);
@@ -155,7 +155,7 @@ fn a_waiting_guard_continues_by_itself() {
 
 /// Covers R24.
 #[test]
-fn an_operator_need_not_wait_and_what_is_waited_for_survives_a_takeover() {
+fn an_operator_can_skip_a_wait_and_the_wait_survives_a_takeover() {
     let mut bed = Bed::engine();
     let mut young = region(1, 10);
     young.running_for = Duration::from_secs(10);
@@ -217,7 +217,7 @@ fn an_order_is_deferred_when_three_were_given_and_a_host_found_off_is_not() {
 
 /// Covers R24.
 #[test]
-fn the_journal_decides_on_the_rate_and_nothing_of_a_refused_order_remains() {
+fn the_journal_enforces_the_rate_and_drops_a_refused_order() {
     let mut bed = Bed::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.orders_off());
@@ -238,7 +238,7 @@ fn the_journal_decides_on_the_rate_and_nothing_of_a_refused_order_remains() {
 }
 
 #[test]
-fn an_order_is_counted_once_for_each_episode_however_often_it_is_given() {
+fn an_order_is_counted_once_per_episode() {
     let mut bed = Bed::engine().begun();
     silent_and_on(&mut bed);
     assert!(bed.record.order.is_some());
@@ -330,7 +330,7 @@ fn with_rack(mut region: Region, hosts: usize, silent: usize) -> Region {
 }
 
 #[test]
-fn a_rack_that_is_lost_as_a_whole_is_named_in_the_reason_even_if_it_took_a_while() {
+fn a_completely_lost_rack_is_named_in_the_reason() {
     let mut bed = Bed::engine();
     bed.claim().around(with_rack(region(6, 20), 8, 6));
     assert_eq!(held_by(&bed), [Guard::Global]);
@@ -405,7 +405,7 @@ fn a_cliff_is_waited_out_for_three_intervals_of_elapsed_time() {
 }
 
 #[test]
-fn two_reporters_may_speak_against_nova_and_one_may_not() {
+fn two_reporters_outweigh_nova_and_one_does_not() {
     for (reporters, expected) in [(1, false), (2, true)] {
         let mut seen = region(1, 10);
         seen.hosts[0].reporters = (0..reporters)
@@ -424,7 +424,7 @@ fn two_reporters_may_speak_against_nova_and_one_may_not() {
 }
 
 #[test]
-fn a_warning_is_told_once_and_stops_nothing() {
+fn a_warning_is_recorded_once_and_blocks_nothing() {
     let mut bed = Bed::engine();
     let mut seen = region(1, 3);
     for host in ["compute-2", "compute-3"] {

@@ -1,4 +1,4 @@
-//! Nova's half-done failures, messages it holds, and answers that are not its own.
+//! Partial failures of Nova, messages that it holds, and false answers.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -82,7 +82,7 @@ pub(super) fn failed_at_b() -> Bed {
 
 /// Covers C1.
 #[test]
-fn what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
+fn an_evacuation_failed_at_a_destination_is_repeated_only_there() {
     let mut bed = failed_at_b();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
@@ -92,7 +92,7 @@ fn what_failed_at_a_destination_is_asked_for_there_and_nowhere_else() {
 
 /// Covers C1.
 #[test]
-fn what_fails_there_for_good_is_on_hold_and_waits_for_an_operator() {
+fn a_permanent_failure_there_is_held_for_an_operator() {
     let mut bed = failed_at_b();
     let mut records = vec![evacuation(1, 1, "failed", Some("b"))];
     for record in 2..10 {
@@ -104,7 +104,7 @@ fn what_fails_there_for_good_is_on_hold_and_waits_for_an_operator() {
     assert_eq!(bed.step(1), &MoveStep::Held);
     assert_eq!(bed.status, NotificationStatus::Running);
     let note = bed.one(1).note.clone().unwrap();
-    for word in ["may run on b", "--not-running-on HOST", "virsh domstate"] {
+    for word in ["may still run on b", "--not-running-on HOST", "virsh domstate"] {
         assert!(note.contains(word), "{word}: {note}");
     }
     let asked = look(&mut bed, 200_000, &[in_error(1)], &records, &[], &messages(true));
@@ -113,7 +113,7 @@ fn what_fails_there_for_good_is_on_hold_and_waits_for_an_operator() {
 
 /// Covers C1.
 #[test]
-fn a_destination_that_is_proven_off_runs_nothing_and_sets_free() {
+fn a_destination_confirmed_off_runs_nothing_and_releases_the_instance() {
     let mut bed = failed_at_b();
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     // While it counts as running there, it is asked for there.
@@ -154,7 +154,7 @@ fn held_back_while_b_is_off(records: &[Migration]) -> Bed {
 
 /// Covers R29.
 #[test]
-fn absence_is_given_back_with_the_proof_that_it_rests_on() {
+fn absence_is_revoked_with_its_proof() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     // "b" beats again before the instance is asked for.
@@ -166,7 +166,7 @@ fn absence_is_given_back_with_the_proof_that_it_rests_on() {
 
 /// Covers R29.
 #[test]
-fn what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
+fn a_request_elsewhere_needs_a_recent_check_of_the_absence() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     bed.at += 16_000;
@@ -179,7 +179,7 @@ fn what_is_asked_for_elsewhere_on_absence_needs_a_look_of_just_now() {
 
 /// Covers R29.
 #[test]
-fn what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back() {
+fn a_request_elsewhere_is_followed_and_names_the_returned_host() {
     let records = vec![evacuation(1, 1, "failed", Some("b"))];
     let mut bed = held_back_while_b_is_off(&records);
     bed.pulse(true, false);
@@ -200,7 +200,7 @@ fn what_was_asked_for_elsewhere_is_followed_and_names_the_host_that_is_back() {
 
 /// Covers R29.
 #[test]
-fn a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
+fn a_destination_that_failed_during_the_rebuild_and_is_back_may_run_it() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     bed.pulse(false, false);
@@ -219,7 +219,7 @@ fn a_destination_that_died_in_mid_rebuild_and_lives_again_may_run_it() {
 
 /// Covers C1.
 #[test]
-fn a_takeover_and_a_later_recovery_of_another_host_know_of_it() {
+fn possible_hosts_survive_a_takeover_and_are_known_to_later_recoveries() {
     let mut bed = failed_at_b();
     bed.take_over();
     assert_eq!(bed.one(1).may_run, BTreeSet::from(["b".to_owned()]));
@@ -255,7 +255,7 @@ fn a_takeover_and_a_later_recovery_of_another_host_know_of_it() {
 
 /// Covers C1.
 #[test]
-fn what_may_run_on_two_hosts_is_asked_for_on_none() {
+fn an_instance_that_may_run_on_two_hosts_is_not_requested() {
     let mut bed = Bed::engine().asked();
     let records = vec![
         evacuation(1, 1, "failed", Some("b")),
@@ -278,7 +278,7 @@ fn a_failure_that_named_no_destination_has_spawned_nothing() {
 
 /// Covers C14.
 #[test]
-fn an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
+fn an_accepted_record_is_not_lost_because_a_newer_one_was_picked_up_first() {
     let mut bed = Bed::engine().asked();
     let both = vec![
         evacuation(1, 1, "accepted", None),
@@ -294,7 +294,7 @@ fn an_accepted_record_is_not_lost_because_a_younger_one_went_by() {
 
 /// Covers C14.
 #[test]
-fn time_without_a_broker_counts_for_nothing_and_is_added() {
+fn time_without_a_broker_does_not_count_and_is_added() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let away = Messaging {
@@ -351,7 +351,7 @@ fn where_nova_shows_no_date_continued_heartbeats_show_that_messages_get_through(
 
 /// Covers C14.
 #[test]
-fn a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
+fn an_unanswered_call_may_be_held_by_novas_api_forever() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     let timeout = fault(None, FaultClass::Transient, true);
     bed.answer(1, ServerCall::Evacuate, Err(timeout)).tick(1);
@@ -372,7 +372,7 @@ fn a_call_that_was_never_answered_may_be_held_by_novas_api_for_ever() {
 
 /// Covers C14.
 #[test]
-fn it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
+fn an_evacuation_may_wait_in_the_queue_of_a_host_that_failed_since() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let silent = |seconds: u64| Messaging {
@@ -390,7 +390,7 @@ fn it_may_wait_in_the_queue_of_a_host_that_fell_silent_since() {
 
 /// Covers C3.
 #[test]
-fn one_not_found_to_each_call_ends_nothing_that_is_still_there() {
+fn a_single_not_found_ends_no_move() {
     let all = || vec![server(1), server(2), server(3)];
     let mut bed = Bed::engine().planned(all());
     for number in 1..=3 {
@@ -417,7 +417,7 @@ fn one_not_found_to_each_call_ends_nothing_that_is_still_there() {
 
 /// Covers C3.
 #[test]
-fn gone_counts_when_it_is_said_again_later() {
+fn a_repeated_later_not_found_counts() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
         1,
@@ -444,7 +444,7 @@ fn gone_counts_when_it_is_said_again_later() {
 
 /// Covers C3.
 #[test]
-fn what_the_last_list_still_shows_is_planned_again() {
+fn instances_in_the_last_list_are_planned_again() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.answer(
         1,
@@ -463,14 +463,14 @@ fn what_the_last_list_still_shows_is_planned_again() {
 
 /// Covers C4.
 #[test]
-fn an_empty_list_counts_only_if_the_cell_of_the_host_says_so_too() {
+fn an_empty_list_counts_only_if_the_hosts_cell_confirms_it() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::Has(0)).tick(100);
     assert_eq!(bed.status, NotificationStatus::Finished, "{:?}", bed.message);
     // However often, and however long: the cell may be away exactly while each list is read.
     for (doubt, why) in [
         (InCell::Has(3), "the host's cell has 3"),
-        (InCell::Failed(timeout()), "cannot be asked whether that is so"),
+        (InCell::Failed(timeout()), "could not be queried"),
     ] {
         let mut bed = Bed::engine().proven();
         bed.forced_down();
@@ -497,7 +497,7 @@ fn an_operator_ends_a_recovery_whose_list_stays_uncertain() {
 
 /// Covers C4.
 #[test]
-fn a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
+fn a_late_instance_is_not_missed_when_the_cell_is_down_at_the_last_check() {
     let over = |in_cell: InCell| {
         let mut bed = Bed::engine().asked();
         bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -526,7 +526,7 @@ fn a_late_comer_is_not_missed_when_the_cell_is_away_for_the_last_look() {
 
 /// Covers C4.
 #[test]
-fn without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
+fn without_a_hypervisor_one_empty_list_does_not_count() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     for _ in 0..5 {
@@ -541,7 +541,7 @@ fn without_a_hypervisor_to_ask_by_one_empty_list_ends_nothing() {
 
 /// Covers C4.
 #[test]
-fn without_a_hypervisor_to_ask_by_two_empty_lists_seconds_apart_are_believed() {
+fn without_a_hypervisor_two_empty_lists_seconds_apart_count() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().empty(InCell::NotAsked);
     bed.tick(3_100).empty(InCell::NotAsked);
@@ -557,7 +557,7 @@ fn stuck() -> Vec<Migration> {
 
 /// Covers C5.
 #[test]
-fn what_stands_still_is_in_the_journal_with_its_destination() {
+fn a_stuck_move_is_in_the_journal_with_its_destination() {
     let mut bed = Bed::engine().asked();
     look(
         &mut bed,
@@ -643,7 +643,7 @@ fn a_failure_declared_by_an_operator_names_uncertain_hosts_and_none_that_is_conf
 
 /// Covers C5.
 #[test]
-fn ignore_ends_what_is_held_or_stuck_and_the_doubt_is_kept() {
+fn ignore_ends_a_held_or_stuck_move_and_keeps_its_possible_hosts() {
     let mut bed = failed_at_b();
     bed.resolve(1, ResolutionKind::Ignore, None);
     assert!(

@@ -1,4 +1,4 @@
-//! A host that lives, and what an operator makes of it.
+//! A host that is alive, and the operator's actions.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::policy::{BareNormal, FencingMode};
 use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand, ServerCall, ServiceUpdate};
 
-/// One instance in flight, one waiting, and the host is seen on.
+/// Returns a recovery with one instance in flight and one waiting, whose host was seen on.
 pub(super) fn alive() -> Bed {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
@@ -20,7 +20,7 @@ pub(super) fn alive() -> Bed {
 
 /// Covers R17.
 #[test]
-fn a_host_seen_on_or_beating_ends_all_further_submits() {
+fn a_host_seen_on_or_with_heartbeats_ends_all_further_requests() {
     type Sign = fn(&mut Bed);
     let cases: [(&str, Sign); 2] = [
         ("its device says on", |bed| {
@@ -90,7 +90,7 @@ fn moves_in_flight_are_followed_in_every_stage_of_a_second_episode() {
 }
 
 #[test]
-fn a_second_episode_that_cannot_be_proven_is_held_and_never_ends_with_open_moves() {
+fn a_second_episode_without_proof_is_held_and_never_ends_with_open_moves() {
     let mut bed = alive();
     bed.say(OperatorCommand::Approve);
     for _ in 0..140 {
@@ -135,7 +135,7 @@ fn external_mode_an_approved_recovery_needs_silence_observed_after_the_approval(
 /// Seeds 81474 and 90009 of the simulation: the host came back while the recovery was held by a guard.
 /// Covers R16.
 #[test]
-fn external_silence_seen_before_a_hold_is_no_silence_after_it() {
+fn external_silence_before_a_hold_does_not_count_after_it() {
     let mut bed = Bed::external().begun();
     bed.at += 60_000;
     bed.around_later(region(4, 10)).tick(0);
@@ -157,7 +157,7 @@ fn external_silence_seen_before_a_hold_is_no_silence_after_it() {
 
 /// Covers R16.
 #[test]
-fn a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
+fn an_answer_of_nova_after_a_minute_counts() {
     for (deadline, believed) in [(20, false), (60, true)] {
         let mut bed = Bed::with("NORMAL", |policy| {
             policy.fencing = FencingMode::External;
@@ -173,7 +173,7 @@ fn a_nova_that_may_take_a_minute_to_answer_is_believed_when_it_does() {
 }
 
 #[test]
-fn somebody_who_clears_forced_down_in_the_middle_is_overruled_by_the_proof_three_times() {
+fn forced_down_cleared_by_others_is_set_again_three_times() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.in_flight = 1).planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     for time in 1..=4 {
@@ -204,7 +204,7 @@ fn a_held_recovery_never_expires() {
 
 /// Covers R16.
 #[test]
-fn a_heartbeat_first_looked_at_long_after_forced_down_is_no_mark_to_go_by() {
+fn a_heartbeat_first_read_long_after_forced_down_is_not_a_baseline() {
     let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     bed.service.forced_down = true;

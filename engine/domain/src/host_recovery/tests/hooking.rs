@@ -1,4 +1,4 @@
-//! The operator's hooks: each phase, each thing a hook can say, and whatever happens while it runs.
+//! The operator's hooks: each phase, each result, and events while a hook runs.
 
 use std::sync::Arc;
 
@@ -41,7 +41,7 @@ fn says(bed: &mut Bed, call: &HookCall, verdict: HookVerdict) {
     });
 }
 
-/// Whether anything was asked for that touches the host or an instance.
+/// True if a command changes the host or an instance.
 fn touches(bed: &Bed) -> bool {
     bed.wants(|command| command.is_write() && !matches!(command, Command::RunHook(_)))
 }
@@ -103,7 +103,7 @@ fn after_moves(entry: &str) -> (Bed, HookCall) {
 }
 
 #[test]
-fn before_the_fence_a_hook_is_waited_for_and_nothing_is_touched() {
+fn the_fence_waits_for_its_hook() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
     assert_eq!((call.phase, call.number, call.attempt), (Phase::Pre, 0, 1));
@@ -130,7 +130,7 @@ fn before_the_fence_a_hook_is_waited_for_and_nothing_is_touched() {
 }
 
 #[test]
-fn a_storm_that_rises_while_a_hook_runs_holds_the_recovery() {
+fn a_storm_that_starts_while_a_hook_runs_holds_the_recovery() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
     says(&mut bed, &call, HookVerdict::GoOn);
@@ -180,7 +180,7 @@ fn before_the_fence_a_hook_can_end_the_recovery() {
 }
 
 #[test]
-fn a_failed_hook_that_may_fail_is_told_at_the_end() {
+fn a_tolerated_hook_failure_is_in_the_last_message() {
     let mut bed = with(Phase::Pre, "exec:/x #on_failure=continue").begun();
     let call = call(&bed).unwrap();
     says(&mut bed, &call, HookVerdict::Failed);
@@ -194,7 +194,7 @@ fn a_failed_hook_that_may_fail_is_told_at_the_end() {
 
 /// Covers EW7.
 #[test]
-fn a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
+fn a_segment_disabled_while_a_hook_runs_ends_the_recovery() {
     let mut bed = with(Phase::Pre, "exec:/x").begun();
     let call = call(&bed).unwrap();
     bed.pulse(false, false);
@@ -205,7 +205,7 @@ fn a_segment_disabled_while_a_hook_runs_ends_what_has_not_begun() {
 
 /// Covers R12.
 #[test]
-fn whatever_waits_for_a_hook_is_locked_at_once() {
+fn instances_that_wait_for_a_hook_are_locked_at_once() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down()
         .inventory((1..=40).map(server).collect(), Vec::new());
@@ -243,7 +243,7 @@ fn before_the_moves_instances_are_locked_and_watched_while_a_hook_runs_and_nothi
 
 /// Covers R17.
 #[test]
-fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_says() {
+fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated() {
     let (mut bed, call) = before_moves("exec:/x");
     bed.answer(1, ServerCall::Lock, Ok(()));
     bed.power(Power::On);
@@ -257,7 +257,7 @@ fn a_host_seen_alive_while_a_hook_runs_is_not_evacuated_whatever_the_hook_says()
 
 /// Covers EW7.
 #[test]
-fn no_hook_before_the_moves_is_begun_while_the_segment_is_disabled() {
+fn no_hook_before_the_moves_starts_while_the_segment_is_disabled() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down()
         .pulse(false, false)
@@ -271,7 +271,7 @@ fn no_hook_before_the_moves_is_begun_while_the_segment_is_disabled() {
 }
 
 #[test]
-fn before_the_moves_a_hook_can_leave_the_instances() {
+fn a_hook_before_the_moves_can_exclude_the_instances() {
     let cases = [
         (
             "nothing to be moved",
@@ -307,7 +307,7 @@ fn before_the_moves_a_hook_can_leave_the_instances() {
 }
 
 #[test]
-fn an_instance_that_shows_up_after_a_hook_has_spoken_is_left_too() {
+fn an_instance_that_appears_after_such_a_hook_is_excluded_too() {
     let (mut bed, call) = before_moves("exec:/x");
     bed.answer(1, ServerCall::Lock, Ok(()));
     says(&mut bed, &call, HookVerdict::Skip);
@@ -318,7 +318,7 @@ fn an_instance_that_shows_up_after_a_hook_has_spoken_is_left_too() {
 }
 
 #[test]
-fn a_host_without_instances_has_its_hooks_all_the_same() {
+fn hooks_run_for_a_host_without_instances() {
     let mut bed = with(Phase::Main, "exec:/x").proven();
     bed.forced_down().inventory(Vec::new(), Vec::new());
     let call = call(&bed).unwrap();
@@ -340,7 +340,7 @@ fn without_the_evacuation_step_hosts_are_fenced_and_instances_left() {
 }
 
 #[test]
-fn what_fails_after_the_moves_undoes_nothing() {
+fn a_hook_that_fails_after_the_moves_undoes_nothing() {
     let moved = "1 instance moved, 0 left where they were, 0 need an operator";
     let cases = [
         ("well", "exec:/x", HookVerdict::GoOn, Finished, ""),
@@ -433,7 +433,7 @@ fn a_take_over_runs_no_hook_twice_and_waits_for_the_lost_run() {
 }
 
 #[test]
-fn a_rejected_recovery_begins_no_hook() {
+fn a_rejected_recovery_starts_no_hook() {
     let mut bed = with(Phase::Post, "exec:/x").asked();
     bed.say(OperatorCommand::Reject);
     bed.lists(Vec::new(), vec![evacuation(1, 1, "done", Some("b"))]);
@@ -443,7 +443,7 @@ fn a_rejected_recovery_begins_no_hook() {
 }
 
 #[test]
-fn a_hook_that_was_not_begun_is_begun_anew() {
+fn an_unstarted_hook_is_started_again() {
     let (mut bed, first) = before_moves("exec:/x");
     bed.see(Observation::NotSent(Command::RunHook(Box::new(first))));
     assert!(call(&bed).is_none());

@@ -46,7 +46,7 @@ fn a_recovery_of_unknown_ends_without_normal_only_if_no_normal_has_joined() {
 
 /// Covers R19.
 #[test]
-fn a_joined_report_tries_a_fence_again_that_was_given_up() {
+fn a_joined_report_retries_a_given_up_fence() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     let refused = fault(Some(403), FaultClass::Permanent, false);

@@ -1,4 +1,4 @@
-//! Levels of devices: one after the other, all of a level together, and what happens when none of them helps.
+//! Levels of devices: their order, several devices of a level, and the failure of all levels.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::power::Power;
 use crate::proof::Basis;
 use crate::recovery::{Command, Life, Observation, OperatorCommand};
 
-/// Fencing with these devices, and Nova does not hear the host.
+/// Returns a recovery that fences with these devices, of a host that is down in Nova.
 fn fencing(names: &[&[&str]]) -> Bed {
     fencing_with(levels(names))
 }
@@ -30,7 +30,7 @@ fn wrong_password() -> Fault {
     fault(Some(401), FaultClass::Fatal, false)
 }
 
-/// What a device that answers for another machine comes to.
+/// Returns the fault of a device that answers for another machine.
 fn another_machine() -> Fault {
     let fault = fault(None, FaultClass::Conflict, false);
     Fault {
@@ -39,7 +39,7 @@ fn another_machine() -> Fault {
     }
 }
 
-/// Twice, far enough apart.
+/// Sends two readings, far enough apart.
 fn off(bed: &mut Bed, name: &str) {
     bed.device(name, Power::Off).tick(3_000).device(name, Power::Off);
 }
@@ -151,7 +151,7 @@ fn the_second_order_is_sent_at_half_time_and_not_before() {
 
 /// Covers ROW4.
 #[test]
-fn any_device_that_says_on_after_the_proof_ends_all_submits() {
+fn any_device_that_reads_on_after_the_proof_ends_all_requests() {
     type Sign = fn(&mut Bed);
     let cases: [(&str, Sign, bool); 4] = [
         (
@@ -239,7 +239,7 @@ fn a_lasting_fault_is_not_tried_again_every_minute() {
 
 /// Covers T9, R17.
 #[test]
-fn another_machine_ends_its_level_at_once_and_is_looked_for_again_every_minute() {
+fn another_machine_ends_its_level_at_once_and_is_checked_again_every_minute() {
     let mut two = fencing(&[&["bmc"], &["pdu"]]);
     two.device_fails("bmc", another_machine());
     assert_eq!(two.asked_devices(), ["pdu"], "the next level at once");
@@ -249,7 +249,7 @@ fn another_machine_ends_its_level_at_once_and_is_looked_for_again_every_minute()
         .device_fails("bmc", another_machine());
     let (kind, why) = held(&bed).expect("nothing is waited for but a person");
     assert_eq!(kind, HoldKind::Fence);
-    for part in ["answers for another machine", "tried again every 60 s"] {
+    for part in ["answers for another machine", "retries every 60 s"] {
         assert!(why.contains(part), "{part}: {why}");
     }
     assert!(
@@ -289,7 +289,7 @@ fn an_unreachable_device_is_tried_twice_and_then_the_next_level() {
 
 /// Covers ROW6.
 #[test]
-fn where_there_is_no_other_level_passing_faults_are_borne_for_the_device_s_time() {
+fn without_another_level_transient_faults_are_tolerated_for_the_devices_time() {
     let mut bed = fencing(&[&["bmc"]]);
     for _ in 0..5 {
         bed.device_fails("bmc", unavailable());
@@ -325,7 +325,7 @@ fn when_all_levels_fail_it_is_held_and_tried_again_every_minute_until_one_works(
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
-        why.contains("level 1 (bmc)") && why.contains("level 2 (pdu)") && why.contains("again every 60 s"),
+        why.contains("level 1 (bmc)") && why.contains("level 2 (pdu)") && why.contains("retries every 60 s"),
         "{why}"
     );
     let said = bed.said;
@@ -405,7 +405,7 @@ fn a_host_that_returns_after_all_levels_have_failed_stays_manual() {
 
 /// Covers ROW7.
 #[test]
-fn no_level_is_begun_after_the_episode_s_deadline() {
+fn no_level_starts_after_the_episodes_deadline() {
     let mut bed = fencing(&[&["a"], &["b"], &["c"], &["d"], &["e"]]);
     for (level, name) in ["a", "b", "c", "d"].into_iter().enumerate() {
         assert_eq!(bed.state.fence.level, level);
@@ -413,7 +413,10 @@ fn no_level_is_begun_after_the_episode_s_deadline() {
         on_for(&mut bed, name, 150);
     }
     let (_, why) = held(&bed).unwrap();
-    assert!(why.contains("600 s are over") && !why.contains("(e)"), "{why}");
+    assert!(
+        why.contains("the limit of 600 s has passed") && !why.contains("(e)"),
+        "{why}"
+    );
 }
 
 /// Covers ROW8.
@@ -451,7 +454,7 @@ fn an_engine_killed_at_any_step_leaves_one_order_at_each_device() {
 
 /// Covers ROW8.
 #[test]
-fn which_level_is_tried_survives_the_engine() {
+fn the_current_level_survives_the_engine() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device_fails("bmc", wrong_password()).device("pdu", Power::On);
     assert_eq!(bed.told(), ["pdu"]);
@@ -532,7 +535,7 @@ fn a_proof_of_two_devices_needs_both_read_again() {
 
 /// Covers I6.
 #[test]
-fn garbage_of_every_device_is_never_off() {
+fn unknown_answers_never_count_as_off() {
     let mut bed = fencing(&[&["a"], &["b", "c"]]);
     for _ in 0..400 {
         bed.tick(1_000);
@@ -547,7 +550,7 @@ fn garbage_of_every_device_is_never_off() {
 
 /// Covers I4.
 #[test]
-fn once_a_power_command_was_sent_nothing_ends_by_itself() {
+fn after_a_power_command_the_fence_is_followed_to_its_end() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device("bmc", Power::On);
     assert!(bed.orders_off());
@@ -578,7 +581,7 @@ fn devices_that_change_in_the_file_do_not_change_the_targets_of_an_episode() {
 }
 
 #[test]
-fn a_host_without_a_device_is_held_and_found_one_for_when_there_is() {
+fn a_host_without_a_device_is_held_until_there_is_one() {
     let mut bed = fencing(&[]);
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
@@ -615,7 +618,7 @@ fn a_late_power_off_of_a_level_that_was_left_is_waited_for_before_the_host_is_ha
 
 /// Covers R5.
 #[test]
-fn an_order_its_own_device_was_seen_to_obey_is_over() {
+fn an_order_is_done_once_its_device_reads_off() {
     let mut bed = fencing(&[&["bmc"]]);
     bed.device("bmc", Power::On).ordered("bmc", Ok(())).tick(1);
     off(&mut bed, "bmc");
@@ -653,7 +656,7 @@ fn a_device_s_time_does_not_run_while_its_calls_wait_for_their_turn() {
 }
 
 #[test]
-fn dry_run_says_what_it_would_do_and_does_nothing() {
+fn dry_run_reports_its_actions_and_does_nothing() {
     let dry = |reported: &str| Bed::with(reported, |policy| policy.fencing = FencingMode::DryRun);
     let mut bed = dry("UNKNOWN").begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
@@ -668,7 +671,7 @@ fn dry_run_says_what_it_would_do_and_does_nothing() {
     off(&mut bed, "bmc");
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::DryRun);
-    assert!(why.contains("is off: bmc said"), "{why}");
+    assert!(why.contains("is off: bmc read"), "{why}");
     assert!(bed.state.proof.is_none() && bed.record.host.is_none());
     let mut writes = 0;
     for _ in 0..50 {
@@ -716,7 +719,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
         bed.told() == ["bmc"] || bed.tick(1_000).told() == ["bmc"] || bed.power(Power::On).told() == ["bmc"]
     });
     assert!(goes_on, "and then it goes on by itself");
-    // Of a host that is confirmed off the instances are moved all the same.
+    // The instances of a host that is confirmed off are still moved.
     let mut bed = Bed::engine().proven();
     bed.forced_down().see(Observation::FencingStopped(true));
     bed.inventory(vec![server(1)], vec![]);
@@ -724,7 +727,7 @@ fn stopped_fencing_holds_everything_before_the_proof_and_drops_nothing() {
 }
 
 #[test]
-fn a_row_of_a_version_that_knew_one_device_is_gone_on_with() {
+fn a_state_of_a_version_with_one_device_is_continued() {
     let mut bed = fencing(&[&["bmc"], &["pdu"]]);
     bed.device("bmc", Power::On);
     let head = bed.state.head().unwrap();
@@ -772,7 +775,7 @@ fn a_row_of_a_version_that_knew_one_device_is_gone_on_with() {
 }
 
 #[test]
-fn a_level_that_names_no_device_is_no_level() {
+fn a_level_without_devices_is_dropped() {
     let empty = Level {
         number: 1,
         devices: Vec::new(),

@@ -1,4 +1,4 @@
-//! Whose lock is on an instance.
+//! The owner of the lock on an instance.
 
 use super::bed::{Bed, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
@@ -57,7 +57,7 @@ fn an_unlocking_is_repeated_only_if_the_lock_is_still_ours() {
 
 /// Covers C7.
 #[test]
-fn a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
+fn a_lagging_replica_hides_no_lock_of_ours() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     assert!(unlocks(&bed));
@@ -74,7 +74,7 @@ fn a_copy_of_the_database_that_lags_behind_hides_no_lock_of_ours() {
 
 /// Covers C12.
 #[test]
-fn the_next_owner_looks_before_it_unlocks() {
+fn a_new_owner_reads_the_lock_before_it_unlocks() {
     let mut bed = Bed::engine().asked();
     bed.take_over().tick(500);
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
@@ -161,7 +161,7 @@ fn an_owners_lock_that_is_set_after_the_plan_is_kept() {
 
 /// Covers C12.
 #[test]
-fn what_is_held_is_locked_and_unlocked_when_it_ends() {
+fn a_held_instance_is_locked_until_its_end() {
     let elsewhere = Migration {
         kind: MigrationType::LiveMigration,
         status: "running".into(),
@@ -190,7 +190,7 @@ fn locking(bed: &Bed) -> Vec<u128> {
 
 /// Covers R12.
 #[test]
-fn who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
+fn distant_instances_are_locked_in_the_background() {
     let servers: Vec<Server> = (1..=40).map(server).collect();
     let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 4).proven();
     bed.forced_down().inventory(servers, Vec::new());
@@ -215,7 +215,7 @@ fn who_is_far_from_its_turn_is_locked_beside_what_it_waits_for() {
 
 /// Covers R12.
 #[test]
-fn what_is_back_is_unlocked_when_nova_has_nothing_else_to_do_or_after_ten_seconds() {
+fn a_returned_instance_is_unlocked_when_nova_is_idle_or_after_ten_seconds() {
     let record =
         |number: u128, status, dest| evacuation(u64::try_from(number).unwrap(), number, status, dest);
     let mut bed = Bed::engine().planned((1..=3).map(server).collect());

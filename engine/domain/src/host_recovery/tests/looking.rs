@@ -1,4 +1,4 @@
-//! What the lists show.
+//! The results of the lists.
 
 use super::bed::{Bed, HOST, evacuation, fault, id, messages, server};
 use crate::Elapsed;
@@ -61,7 +61,7 @@ fn absence_does_not_count_while_nova_works_on_the_instance_unless_it_was_absent_
 
 /// Covers R8.
 #[test]
-fn any_younger_record_is_the_effect_and_an_older_one_is_not() {
+fn any_newer_record_is_the_effect_and_an_older_one_is_not() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![evacuation(7, 1, "failed", None)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     bed.at += 1;
@@ -76,7 +76,7 @@ fn any_younger_record_is_the_effect_and_an_older_one_is_not() {
 }
 
 #[test]
-fn lists_asked_for_before_the_intent_say_nothing() {
+fn lists_requested_before_the_intent_do_not_count() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     let started = bed.at;
@@ -165,7 +165,7 @@ fn a_rebuild_of_a_quarter_of_an_hour_is_one_evacuation() {
 
 /// Covers R10.
 #[test]
-fn a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
+fn a_move_to_a_failed_destination_is_repeated_once_that_is_confirmed_off() {
     let mut bed = Bed::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     assert_eq!(look_for(&mut bed, 60_000, &[rebuilding(1)], &record, &["c"]), 0);
@@ -181,7 +181,7 @@ fn a_destination_that_died_is_asked_for_again_once_it_is_proven_off() {
 
 /// Covers R10.
 #[test]
-fn a_proof_that_goes_and_comes_is_a_new_one() {
+fn a_proof_that_ends_and_returns_is_a_new_one() {
     let mut bed = Bed::engine().asked();
     let record = [evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..5 {
@@ -192,7 +192,7 @@ fn a_proof_that_goes_and_comes_is_a_new_one() {
 
 /// Covers R10.
 #[test]
-fn a_record_that_was_given_up_and_comes_to_life_is_followed() {
+fn a_given_up_record_that_changes_is_followed() {
     let mut bed = Bed::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
@@ -223,7 +223,7 @@ fn a_record_that_was_given_up_and_comes_to_life_is_followed() {
 /// Nova ends neither record: the one was with the host that died, and nobody takes up the other.
 /// Covers R10.
 #[test]
-fn what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest_is() {
+fn a_move_to_a_failed_host_is_given_up_even_if_the_host_returns_first() {
     let mut bed = Bed::engine().asked();
     let first = evacuation(1, 1, "accepted", None);
     let other = evacuation(2, 2, "pre-migrating", Some("c"));
@@ -242,7 +242,7 @@ fn what_went_to_the_dead_is_given_up_though_the_host_is_back_before_the_rest_is(
     );
     assert_eq!(look_for(&mut bed, 400_000, &[rebuilding(1)], &taken, &[]), 1);
     bed.answer(1, ServerCall::Evacuate, Ok(()));
-    // It comes to life all the same: b had it in its queue.
+    // It continues nevertheless: b had it in its queue.
     let alive = [
         evacuation(1, 1, "migrating", Some("b")),
         evacuation(3, 1, "accepted", None),
@@ -267,7 +267,7 @@ fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
     bed.answer(1, ServerCall::Evacuate, Ok(()));
     assert_eq!(bed.one(1).failures, 0);
     // Nova's conductor takes the first accepted record for the second call, and finds no valid host; the second record
-    // stays as it is for ever. Without counting, a cloud that is full would be asked without end.
+    // stays as it is forever. Without counting, a cloud that is full would be asked without end.
     let failed = [
         evacuation(1, 1, "error", None),
         evacuation(3, 1, "accepted", None),
@@ -280,7 +280,7 @@ fn an_older_record_that_is_failed_in_the_place_of_the_new_one_is_an_attempt() {
 
 /// Covers R10.
 #[test]
-fn conductors_that_are_down_or_silent_give_no_leave() {
+fn conductors_that_are_down_or_unknown_allow_no_repetition() {
     for (name, answer) in [
         ("one is down", Ok(messages(false))),
         ("no answer", Err(fault(Some(503), FaultClass::Transient, true))),
@@ -304,7 +304,7 @@ fn conductors_that_are_down_or_silent_give_no_leave() {
 
 /// Covers R10.
 #[test]
-fn one_instance_that_waits_gives_no_leave_for_another_asked_for_just_now() {
+fn a_waiting_instance_allows_no_repetition_of_a_recent_request() {
     let mut bed =
         Bed::with("UNKNOWN", |policy| policy.in_flight = 2).planned(vec![server(1), server(2), server(3)]);
     bed.answer(1, ServerCall::Evacuate, Ok(()))
@@ -355,7 +355,7 @@ fn two_records_in_flight_fail_only_together() {
 }
 
 #[test]
-fn what_has_left_without_a_record_is_looked_at_itself() {
+fn an_instance_that_left_without_a_record_is_read() {
     let elsewhere = Server {
         host: Some("b".into()),
         ..server(1)
@@ -397,7 +397,7 @@ fn what_has_left_without_a_record_is_looked_at_itself() {
 
 /// Covers R9.
 #[test]
-fn two_evacuations_in_each_others_way_leave_it_moved_and_it_is_brought_back_to_what_it_was() {
+fn two_conflicting_evacuations_leave_it_moved_and_it_is_restored() {
     let stuck = Server {
         host: Some("elsewhere".into()),
         vm_state: VmState::Error,
@@ -431,7 +431,7 @@ fn two_evacuations_in_each_others_way_leave_it_moved_and_it_is_brought_back_to_w
 }
 
 #[test]
-fn a_record_closed_by_the_returned_host_is_no_success_and_ends_with_a_person() {
+fn a_record_closed_by_the_returned_host_needs_an_operator() {
     let mut bed = Bed::engine().asked();
     let record = [evacuation(1, 1, "completed", None)];
     assert_eq!(look_for(&mut bed, 590_000, &[server(1)], &record, &[]), 0);
@@ -439,7 +439,13 @@ fn a_record_closed_by_the_returned_host_is_no_success_and_ends_with_a_person() {
     look_for(&mut bed, 20_000, &[server(1)], &record, &[]);
     bed.over(vec![server(1)]);
     assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
-    assert!(bed.one(1).note.as_deref().unwrap().contains("look where it runs"));
+    assert!(
+        bed.one(1)
+            .note
+            .as_deref()
+            .unwrap()
+            .contains("check where it runs")
+    );
 }
 
 /// Covers R13.
@@ -461,7 +467,7 @@ fn records_are_read_once_per_tick_and_never_two_at_a_time() {
 
 /// Covers R13.
 #[test]
-fn a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
+fn a_slow_nova_is_polled_for_records_less_often() {
     let wants = |bed: &Bed| bed.wants(|command| matches!(command, Command::ReadEvacuations { .. }));
     for (taken, pause) in [
         (30, 500),
@@ -493,7 +499,7 @@ fn a_nova_that_takes_its_time_over_the_records_is_asked_for_them_less_often() {
 }
 
 #[test]
-fn no_more_is_asked_for_than_nova_takes_up() {
+fn no_more_evacuations_are_requested_than_nova_picks_up() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
     let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 2).planned(servers.clone());
     let asked = |bed: &Bed| (1..=4).filter(|number| bed.is_asked(*number)).count();
@@ -521,7 +527,7 @@ fn no_more_is_asked_for_than_nova_takes_up() {
 /// Whether messages get through and what the host's own record shows come from one reading of Nova's services.
 /// Covers R13.
 #[test]
-fn the_host_s_service_is_asked_for_together_with_the_conductors() {
+fn the_hosts_service_is_read_together_with_the_conductors() {
     let mut bed = Bed::engine().asked();
     let records = vec![evacuation(1, 1, "accepted", None)];
     let (mut conductors, mut alone) = (0, 0);

@@ -153,7 +153,7 @@ fn each_condition_of_a_contradiction_is_needed() {
 
 /// Covers R15.
 #[test]
-fn a_report_that_was_delivered_late_is_contradicted_by_what_came_after_its_arrival() {
+fn a_late_report_is_contradicted_by_heartbeats_after_its_arrival() {
     let mut bed = waiting(3_600);
     bed.tick(50_000);
     let mut beats = kept(&bed, &[15, 25], &[15, 25]);
@@ -188,7 +188,7 @@ fn the_ordinary_recovery_is_not_slowed_by_monitors_that_died_with_the_host() {
 /// A device that answers for another machine: its word is given up, the next level proves the host off.
 /// Covers R15.
 #[test]
-fn a_reading_that_is_contradicted_makes_way_for_the_next_level() {
+fn a_contradicted_reading_leads_to_the_next_level() {
     let mut bed = Bed::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
@@ -212,7 +212,7 @@ fn a_reading_that_is_contradicted_makes_way_for_the_next_level() {
 
 /// Covers R15.
 #[test]
-fn a_device_that_was_contradicted_is_believed_again_only_when_the_heartbeats_have_ended() {
+fn a_contradicted_device_counts_again_only_after_the_heartbeats_have_ended() {
     let mut bed = Bed::engine().begun();
     bed.device("bmc", Power::Off).tick(120_000);
     look_at(&mut bed, &[90, 100]);
@@ -278,7 +278,7 @@ fn continued_monitor_heartbeats_after_the_proof_end_all_further_evacuations() {
 
 /// Covers R15.
 #[test]
-fn only_an_operator_who_was_shown_the_heartbeats_overrides_them() {
+fn only_an_operator_who_saw_the_heartbeats_overrides_them() {
     for shown in [true, false] {
         let mut bed = waiting(180);
         if shown {
@@ -306,7 +306,7 @@ fn only_an_operator_who_was_shown_the_heartbeats_overrides_them() {
 
 /// Covers R15.
 #[test]
-fn a_new_owner_knows_what_was_contradicted() {
+fn contradictions_survive_a_takeover() {
     let mut bed = waiting(30);
     run(&mut bed, 1..1_000, 600);
     let before = bed.state.guard.heartbeats.clone();

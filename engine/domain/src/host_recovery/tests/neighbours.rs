@@ -1,4 +1,4 @@
-//! Hosts that die beside this one: Nova would still send instances to them.
+//! Concurrent host failures: Nova would still send instances to the other failed hosts.
 
 use super::bed::{Bed, region, server};
 use crate::guard::Region;
@@ -28,7 +28,7 @@ fn planned_beside(seen: Region) -> Bed {
 }
 
 #[test]
-fn the_first_evacuation_waits_for_a_host_that_dies_beside_it_until_nova_would_not_choose_it() {
+fn the_first_evacuation_waits_until_nova_would_not_choose_another_failing_host() {
     let mut bed = planned_beside(two_of_ten(|_| {}));
     for _ in 0..5 {
         assert!(bed.is_waiting(1), "{:?}", bed.step(1));
@@ -47,7 +47,7 @@ fn the_first_evacuation_waits_for_a_host_that_dies_beside_it_until_nova_would_no
 }
 
 #[test]
-fn a_neighbour_that_is_never_proven_off_is_not_waited_for_for_long() {
+fn the_wait_for_another_failing_host_is_bounded() {
     let mut bed = planned_beside(two_of_ten(|_| {}));
     let mut waited = 0;
     while bed.is_waiting(1) {
@@ -60,14 +60,14 @@ fn a_neighbour_that_is_never_proven_off_is_not_waited_for_for_long() {
 }
 
 #[test]
-fn a_host_that_dies_alone_waits_for_nobody_and_looks_at_nobody_again() {
+fn a_single_failed_host_waits_for_no_other() {
     let bed = planned_beside(region(1, 10));
     assert!(bed.is_asked(1), "{:?}", bed.step(1));
     assert!(!bed.looks_around());
 }
 
 #[test]
-fn what_nova_would_not_choose_or_has_heard_since_is_not_waited_for() {
+fn hosts_that_are_disabled_or_up_are_not_waited_for() {
     let disabled = |service: &mut Service| service.enabled = false;
     let down = |service: &mut Service| service.up = false;
     let forced = |service: &mut Service| service.forced_down = true;
@@ -83,7 +83,7 @@ fn what_nova_would_not_choose_or_has_heard_since_is_not_waited_for() {
 }
 
 #[test]
-fn nova_away_keeps_it_no_longer_than_that_either() {
+fn an_outage_of_nova_does_not_extend_that_wait() {
     let mut bed = planned_beside(two_of_ten(|_| {}));
     let mut seen = two_of_ten(|_| {});
     seen.nova = Err("503".into());

@@ -1,4 +1,4 @@
-//! What reports say of a host's fence, and what Nova has heard since.
+//! The reports' claims about a host's fence, and later heartbeats in Nova.
 
 use super::bed::{Bed, nova_time, region};
 use crate::Timestamp;
@@ -62,7 +62,7 @@ fn a_report_delivered_late_is_no_proof_after_a_newer_heartbeat_in_nova() {
 
 /// Covers R29.
 #[test]
-fn a_bare_normal_frees_no_instance_of_another_recovery() {
+fn a_bare_normal_releases_no_instance_of_another_recovery() {
     let mut bed = external();
     assert!(silent_after(&mut bed, 10_000));
     assert!(
@@ -93,7 +93,7 @@ fn outlived_and_missed(bed: &mut Bed) -> bool {
 /// Somebody's change of the service's record looks like a heartbeat (seed 30061183).
 /// Covers R16.
 #[test]
-fn a_host_that_nova_misses_is_not_given_up_for_one_heartbeat_after_the_report() {
+fn one_heartbeat_after_the_report_does_not_end_the_recovery_of_a_silent_host() {
     let held = || {
         let mut bed = external();
         bed.storm(1, 10).at += 90_000;
@@ -224,7 +224,7 @@ fn with_evidence_one_report_is_enough_to_power_off_a_host_that_is_up_in_nova() {
 }
 
 #[test]
-fn what_an_older_version_has_begun_is_not_dated_and_goes_on() {
+fn a_recovery_of_an_older_version_has_no_dates_and_continues() {
     let mut bed = external();
     let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
     let members = head.as_object_mut().unwrap();
@@ -257,7 +257,7 @@ fn suspect_that_beats_until(last: u64, report: Option<&OffClaim>) -> Bed {
 /// It dies while it is held, and that is reported as well (seed 30080727).
 /// Covers R19.
 #[test]
-fn a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
+fn a_suspected_host_is_given_up_only_while_it_is_up() {
     let fence = fenced(nova_time(214_000));
     for (last, report, ends) in [
         (200, None, true),
@@ -275,7 +275,7 @@ fn a_suspect_is_given_up_if_it_lives_and_not_if_it_has_died_meanwhile() {
 /// looked at last (seed 517984).
 /// Covers R19.
 #[test]
-fn a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
+fn a_report_is_given_up_right_after_a_heartbeat() {
     for (stopped, ends) in [(0, true), (15_000, false)] {
         let mut bed = external();
         for _ in 0..235 {
@@ -295,7 +295,7 @@ fn a_report_is_given_up_for_a_heartbeat_that_was_seen_to_come_just_now() {
 /// Whoever lets it past the guards has not looked at the host (a false report, held until its nova-compute is stopped for an upgrade).
 /// Covers R16.
 #[test]
-fn an_approval_of_what_guards_hold_makes_no_report_younger() {
+fn an_approval_of_guards_does_not_renew_the_report() {
     let mut bed = Bed::external();
     bed.around_later(region(5, 10)).claim();
     for _ in 0..20 {
@@ -336,7 +336,7 @@ fn is_held(bed: &Bed) -> bool {
 
 /// Covers R31.
 #[test]
-fn another_attempt_of_mode_external_claims_nothing_and_asks_for_a_confirmation() {
+fn a_retry_in_mode_external_makes_no_claim_and_needs_a_confirmation() {
     let mut bed = retried();
     for _ in 0..10 {
         assert!(!silent_after(&mut bed, 30_000));

@@ -1,4 +1,4 @@
-//! Which orders count as given, what is asked before each, and how long an approval counts (R27).
+//! The orders that count, the checks before each, and the lifetime of an approval (R27).
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn at_the_second_level(bed: &mut Bed) -> bool {
 
 /// Covers R27.
 #[test]
-fn an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() {
+fn an_unsent_order_does_not_count() {
     for freeze in [false, true] {
         let mut bed = Bed::engine().begun();
         bed.heartbeat_age(90_000).service_now().power(Power::On);
@@ -126,7 +126,7 @@ fn an_order_that_was_never_sent_is_none_whether_it_was_frozen_then_or_not() {
 
 /// Covers R27.
 #[test]
-fn what_was_never_sent_has_used_none_of_the_devices_time() {
+fn an_unsent_order_uses_none_of_the_devices_time() {
     let mut bed = Bed::engine();
     bed.levels = levels(&[&["bmc"], &["pdu"]]);
     let mut bed = bed.begun();
@@ -140,7 +140,7 @@ fn what_was_never_sent_has_used_none_of_the_devices_time() {
 
 /// Covers R27.
 #[test]
-fn an_order_of_an_earlier_owner_may_have_gone_out() {
+fn an_order_of_an_earlier_owner_may_have_been_sent() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
@@ -156,7 +156,7 @@ fn an_order_of_an_earlier_owner_may_have_gone_out() {
 
 /// Covers R27.
 #[test]
-fn a_change_of_novas_record_that_was_never_sent_is_none() {
+fn an_unsent_change_of_novas_record_does_not_count() {
     let mut bed = Bed::engine().proven();
     let change = write(&bed);
     assert!(matches!(change, Command::UpdateService { .. }));
@@ -175,7 +175,7 @@ fn a_change_of_novas_record_that_was_never_sent_is_none() {
 
 /// Covers R27.
 #[test]
-fn guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_proven() {
+fn guards_are_checked_before_a_repeated_order_and_off_readings_count_meanwhile() {
     let mut bed = ordered();
     bed.around_later(region(5, 10));
     let mut asked = 0;
@@ -198,7 +198,7 @@ fn guards_are_asked_before_a_repeated_order_and_what_reads_off_meanwhile_is_prov
 
 /// Covers R27.
 #[test]
-fn guards_are_asked_before_the_order_of_a_further_level() {
+fn guards_are_checked_before_the_order_of_a_further_level() {
     for (storm, told) in [(false, true), (true, false)] {
         let mut bed = ordered();
         let out = if storm { 5 } else { 1 };
@@ -210,7 +210,7 @@ fn guards_are_asked_before_the_order_of_a_further_level() {
 
 /// Covers R27.
 #[test]
-fn no_order_goes_out_on_a_look_that_is_older_than_three_seconds() {
+fn no_order_is_sent_with_a_scan_older_than_three_seconds() {
     let mut bed = ordered();
     bed.nobody_looks_around();
     bed.at += 10_000;
@@ -232,7 +232,7 @@ fn at_the_second_level_or_still(bed: &mut Bed) -> bool {
 
 /// Covers R27.
 #[test]
-fn guards_are_asked_before_what_a_device_has_refused_is_ordered_again() {
+fn guards_are_checked_before_a_refused_order_is_repeated() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(90_000).service_now().power(Power::On);
     assert!(bed.orders_off());
@@ -262,7 +262,7 @@ fn two_levels() -> Bed {
 
 /// Covers R27.
 #[test]
-fn an_approval_is_of_the_hosts_that_were_out_or_silent() {
+fn an_approval_covers_the_hosts_that_were_out_or_silent() {
     let mut bed = approved(Bed::engine());
     let hosts = bed.state.guard.approval.clone().unwrap().hosts.unwrap();
     assert_eq!(hosts.len(), 5, "{hosts:?}");
@@ -293,7 +293,7 @@ fn an_approval_ends_when_a_further_host_goes_out() {
 
 /// Covers R27.
 #[test]
-fn an_approval_of_a_domain_is_of_all_its_hosts() {
+fn an_approval_of_a_domain_covers_all_its_hosts() {
     let rack = |out: usize, silent: usize| {
         let mut seen = region(out, 20);
         let nova = seen.nova.as_mut().unwrap();
@@ -332,7 +332,7 @@ fn an_approval_ends_with_a_freeze_of_the_host() {
 
 /// Covers R27.
 #[test]
-fn a_try_that_began_under_an_approval_orders_its_further_levels_and_a_new_try_does_not() {
+fn an_approval_covers_all_levels_of_a_try_and_no_new_try() {
     let mut bed = approved(two_levels());
     assert!(is_told(&mut bed, "bmc"));
     bed.ordered("bmc", Ok(()));

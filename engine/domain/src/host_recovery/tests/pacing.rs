@@ -1,4 +1,4 @@
-//! What is begun by permits, and what shared records show.
+//! Permits, and shared records.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -58,14 +58,14 @@ fn bed() -> Bed {
 }
 
 #[test]
-fn who_has_leave_for_one_begins_with_the_marked_one() {
+fn with_one_permit_the_marked_instance_is_first() {
     let bed = bed();
     assert!(bed.evacuates(2));
     assert_eq!(bed.evacuated(), 1);
 }
 
 #[test]
-fn nothing_is_begun_before_anybody_gives_leave() {
+fn nothing_starts_without_a_permit() {
     let mut bed = Bed::with("UNKNOWN", |_| ());
     bed.leave_is_given = true;
     let mut bed = bed.planned(vec![server(1), tagged(2)]);
@@ -75,7 +75,7 @@ fn nothing_is_begun_before_anybody_gives_leave() {
 }
 
 #[test]
-fn no_more_is_begun_than_leave_was_given_for_and_what_waits_for_it_is_told() {
+fn no_more_starts_than_permitted_and_the_demand_is_reported() {
     let mut bed = bed();
     bed.permits(1, 8);
     assert_eq!(bed.evacuated(), 0, "one was asked for already");
@@ -93,7 +93,7 @@ fn no_more_is_begun_than_leave_was_given_for_and_what_waits_for_it_is_told() {
 }
 
 #[test]
-fn what_came_to_nothing_needs_leave_again() {
+fn a_failed_request_needs_a_new_permit() {
     let mut bed = bed();
     bed.permits(1, 8);
     let refused = fault(Some(503), FaultClass::Transient, false);
@@ -128,7 +128,7 @@ fn nothing_is_ready_while_the_host_is_not_proven_off_just_now() {
 }
 
 #[test]
-fn a_new_owner_begins_to_count_anew() {
+fn a_new_owner_starts_to_count_at_zero() {
     let mut bed = bed();
     bed.permits(5, 8).take_over();
     assert_eq!(bed.state.demand().asked, 0);
@@ -137,7 +137,7 @@ fn a_new_owner_begins_to_count_anew() {
 }
 
 #[test]
-fn how_long_nova_took_to_take_up_at_least_is_told_once() {
+fn the_pick_up_time_is_reported_once() {
     let mut bed = Bed::engine().asked();
     bed.at += 699;
     bed.lists(vec![server(1)], vec![evacuation(4, 1, "accepted", None)]);
@@ -163,7 +163,7 @@ fn how_long_nova_took_to_take_up_at_least_is_told_once() {
 }
 
 #[test]
-fn nova_is_not_blamed_for_how_seldom_we_look() {
+fn rare_polls_do_not_count_as_pick_up_time() {
     let mut bed = Bed::engine().asked();
     bed.at += 6_000;
     bed.lists(
@@ -179,7 +179,7 @@ fn nova_is_not_blamed_for_how_seldom_we_look() {
 
 /// Covers R13.
 #[test]
-fn the_whole_lists_are_taken_only_when_the_records_say_so() {
+fn the_whole_lists_are_read_only_if_the_records_require_it() {
     let mut bed = Bed::engine().asked();
     bed.records(vec![]).tick(600);
     assert!(bed.wants_records() && !bed.wants_lists());
@@ -198,7 +198,7 @@ fn the_whole_lists_are_taken_only_when_the_records_say_so() {
 
 /// Covers R9.
 #[test]
-fn a_move_recorded_as_done_is_confirmed_by_one_look_at_the_instance() {
+fn a_move_recorded_as_done_is_confirmed_by_one_read_of_the_instance() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     let done = || vec![evacuation(4, 1, "done", Some("b"))];
@@ -259,7 +259,7 @@ fn moves_that_are_done_together_are_confirmed_by_the_ids_of_those_that_are_still
 
 /// Covers R9.
 #[test]
-fn who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
+fn ids_do_not_confirm_a_move_without_a_finished_record() {
     let servers: Vec<Server> = (1..=3).map(server).collect();
     let mut bed = Bed::engine().planned(servers.clone());
     bed.lists(servers, vec![]);
@@ -272,7 +272,7 @@ fn who_has_left_without_a_record_that_is_done_is_not_confirmed_by_the_ids() {
 
 /// Covers R9.
 #[test]
-fn ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
+fn ids_read_before_the_request_confirm_nothing() {
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
@@ -285,7 +285,7 @@ fn ids_that_were_read_before_it_was_asked_for_confirm_nothing() {
 }
 
 #[test]
-fn what_is_done_is_collected_for_three_seconds_before_it_is_looked_for() {
+fn finished_evacuations_are_collected_for_three_seconds() {
     let servers: Vec<Server> = (1..=8).map(server).collect();
     let done = |number: u128| evacuation(u64::try_from(number).unwrap(), number, "done", Some("b"));
     let looks = |bed: &Bed| bed.wants_ids() || bed.wants(|command| matches!(command, Command::ReadServer(_)));
@@ -316,7 +316,7 @@ fn what_is_done_is_collected_for_three_seconds_before_it_is_looked_for() {
 }
 
 #[test]
-fn an_instance_was_back_when_its_record_said_so_however_late_it_was_looked_for() {
+fn an_instance_counts_as_back_from_the_time_of_its_record() {
     let servers: Vec<Server> = (1..=4).map(server).collect();
     let mut bed = Bed::engine().planned(servers.clone());
     bed.lists(servers, vec![]).tick(600);
@@ -350,7 +350,7 @@ fn ids_that_cannot_be_read_are_read_again_a_second_later() {
 
 /// Covers R13.
 #[test]
-fn the_own_lists_are_taken_now_and_then_all_the_same() {
+fn the_whole_lists_are_read_at_intervals_too() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     bed.tick(9_000);
@@ -373,7 +373,7 @@ fn missing_records_are_never_a_failure() {
 }
 
 #[test]
-fn records_of_another_evacuation_lead_to_a_look_before_anything_is_asked_for() {
+fn records_of_another_evacuation_require_a_check_before_any_request() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.queued = 1).planned(vec![server(1), server(2)]);
     bed.lists(vec![server(1), server(2)], vec![]);
     bed.see(Observation::Permits(Permits {
@@ -447,7 +447,7 @@ fn lists_requested_before_another_client_was_seen_do_not_clear_it() {
 }
 
 #[test]
-fn a_record_from_before_our_asking_is_not_taken_for_its_effect() {
+fn a_record_from_before_our_request_is_not_its_effect() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![server(1)], vec![]);
     bed.tick(600);
@@ -461,7 +461,7 @@ fn a_record_from_before_our_asking_is_not_taken_for_its_effect() {
 }
 
 #[test]
-fn the_next_look_is_when_something_is_due_and_never_over_a_second() {
+fn the_next_decision_is_when_something_is_due_within_a_second() {
     let mut bed = Bed::engine().asked();
     bed.records(vec![]);
     assert_eq!(bed.next_look(), 500, "the records");

@@ -1,4 +1,4 @@
-//! From lists to a plan.
+//! The plan made from the lists.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ fn live(record: u64, number: u128, status: &str, source: &str, dest: Option<&str
 
 /// Covers EW13.
 #[test]
-fn marked_instances_are_asked_for_first_and_else_novas_order_is_kept() {
+fn marked_instances_come_first_and_otherwise_novas_order_is_kept() {
     let bed = Bed::engine().planned(vec![server(4), tagged(9), server(2), tagged(3)]);
     assert_eq!(order(&bed), [9, 3, 4, 2]);
 }
@@ -49,7 +49,7 @@ fn a_limit_in_flight_is_kept_and_the_next_follows_when_one_is_over() {
 }
 
 #[test]
-fn what_is_left_says_by_which_policy() {
+fn excluded_instances_name_their_policy() {
     let error = |number| Server {
         vm_state: VmState::Error,
         ..server(number)
@@ -330,7 +330,7 @@ fn a_guest_that_was_switched_to_a_host_that_did_not_answer_may_run_there() {
 }
 
 #[test]
-fn a_held_instance_that_has_left_is_over() {
+fn a_held_instance_that_has_left_is_done() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![live(7, 1, "running", HOST, Some("b"))]);
     bed.tick(10_000).inventory(vec![], vec![]);
     assert_eq!(bed.step(1), &MoveStep::Held, "one list may lack it");
@@ -454,7 +454,7 @@ fn instances_of_another_recovery_are_waited_for_and_not_lost() {
 }
 
 #[test]
-fn a_late_comer_is_found_before_the_end() {
+fn a_late_instance_is_found_before_the_end() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.over(vec![server(2)]);

@@ -1,4 +1,4 @@
-//! A host gets its power back by itself only after everything, and only if it is asked for.
+//! A host is powered on only at the end, and only if configured.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::policy::{FencingMode, Policy};
 use crate::power::Power;
 use crate::recovery::{Command, Evacuations, Life, Observation, OperatorCommand, ServerCall};
 
-/// With the option.
+/// Returns a recovery with the option set.
 fn wanted(change: impl FnOnce(&mut Policy)) -> Bed {
     Bed::with("UNKNOWN", |policy| {
         policy.power_on_after_recovery = true;
@@ -128,7 +128,7 @@ fn an_evacuation_requested_by_another_client_delays_the_power_on() {
 
 /// Covers I7.
 #[test]
-fn it_is_the_operators_choice_and_for_what_this_recovery_has_switched_off() {
+fn power_on_is_optional_and_only_for_a_host_that_this_recovery_powered_off() {
     type Then = Box<dyn Fn(&mut Bed)>;
     let nothing = |_: &mut Bed| ();
     let cases: Vec<(&str, Bed, Then)> = vec![
@@ -214,7 +214,7 @@ fn a_power_off_that_may_still_take_effect_is_waited_for() {
 }
 
 #[test]
-fn a_host_that_stays_off_is_told_three_times_and_then_it_is_said() {
+fn a_host_that_stays_off_is_powered_on_three_times_and_then_reported() {
     let mut bed = returning(wanted(|_| ()));
     for order in 1..=3 {
         assert!(told_within(&mut bed, 300, Power::Off, &[]), "{order}");
@@ -232,7 +232,7 @@ fn a_host_that_stays_off_is_told_three_times_and_then_it_is_said() {
 }
 
 #[test]
-fn an_order_that_was_refused_is_repeated_with_patience() {
+fn a_refused_order_is_repeated_with_pauses() {
     let mut bed = returning(wanted(|_| ()));
     assert!(told_within(&mut bed, 300, Power::Off, &[]));
     answered(&mut bed, Err(fault(Some(503), FaultClass::Transient, false)));
@@ -242,7 +242,7 @@ fn an_order_that_was_refused_is_repeated_with_patience() {
 
 /// Covers I2.
 #[test]
-fn a_new_owner_does_not_repeat_what_may_be_on_its_way() {
+fn a_new_owner_does_not_repeat_an_order_that_may_still_arrive() {
     let mut bed = returning(wanted(|_| ()));
     assert!(told_within(&mut bed, 300, Power::Off, &[]));
     bed.take_over();
@@ -257,7 +257,7 @@ fn a_new_owner_does_not_repeat_what_may_be_on_its_way() {
 }
 
 #[test]
-fn what_was_not_sent_counts_for_nothing() {
+fn an_unsent_power_on_does_not_count() {
     let mut bed = returning(wanted(|_| ()));
     for _ in 0..10 {
         assert!(told_within(&mut bed, 400, Power::Off, &[]));
@@ -271,7 +271,7 @@ fn what_was_not_sent_counts_for_nothing() {
 }
 
 #[test]
-fn every_device_of_the_level_is_told() {
+fn every_device_of_the_level_gets_the_command() {
     let mut bed = wanted(|_| ());
     bed.levels = levels(&[&["psu-a", "psu-b"]]);
     let mut bed = bed.begun();

@@ -1,4 +1,4 @@
-//! Whatever is observed, in whatever order: nothing panics, nothing unsafe is asked for, nothing is forgotten.
+//! Properties for every sequence of observations: no panic, no unsafe request, no lost state.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -185,7 +185,7 @@ pub(super) fn apply(bed: &mut Bed, act: Act) {
     };
 }
 
-/// What holds after every decision.
+/// Asserts the invariants after a decision.
 pub(super) fn check(bed: &Bed, before: &HostRecovery) {
     let state = &bed.state;
     let now = crate::Elapsed::from_millis(bed.at);
@@ -272,7 +272,7 @@ fn run(mode: FencingMode, opening: usize, script: Vec<Act>) {
     assert_eq!(bed.service.host, HOST);
 }
 
-/// What is written is read back without loss.
+/// Asserts that the stored state is read back without loss.
 fn round_trip(state: &HostRecovery) {
     let head = state.head().unwrap();
     let rows: Vec<String> = state.moves.values().map(|one| one.to_json().unwrap()).collect();
@@ -285,12 +285,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_unsafe_is_asked_for_with_a_device(opening in 0_usize..5, script in vec(acts(), 1..60)) {
+    fn nothing_unsafe_is_requested_with_a_device(opening in 0_usize..5, script in vec(acts(), 1..60)) {
         run(FencingMode::Engine, opening, script);
     }
 
     #[test]
-    fn nothing_unsafe_is_asked_for_on_a_word(opening in 0_usize..2, script in vec(acts(), 1..60)) {
+    fn nothing_unsafe_is_requested_with_a_claim(opening in 0_usize..2, script in vec(acts(), 1..60)) {
         run(FencingMode::External, opening, script);
     }
 }

@@ -1,4 +1,4 @@
-//! Nova's API refuses: for a moment, for a task that nobody will end, or for good.
+//! Refusals of Nova's API: transient, because of a task that never ends, or permanent.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ fn refused_for(bed: &mut Bed, millis: u64, seen: &Server, records: &[Migration])
 
 /// Covers C7.
 #[test]
-fn what_is_refused_for_a_while_is_asked_for_again_until_its_time_is_over() {
+fn a_temporarily_refused_evacuation_is_retried_until_its_limit() {
     let mut bed = Bed::with("UNKNOWN", patient).planned(vec![server(1)]);
     let calls = refused_for(&mut bed, 60_000, &server(1), &[]);
     assert!((5..10).contains(&calls.evacuations), "{calls:?}");

@@ -12,7 +12,7 @@ use crate::power::Power;
 use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
 
 #[test]
-fn a_service_that_is_not_there_any_more_is_looked_for_again() {
+fn a_missing_service_is_searched_again() {
     let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     let gone = fault(Some(404), FaultClass::Permanent, false);
@@ -42,7 +42,7 @@ fn unlisted(bed: &mut Bed) {
 }
 
 #[test]
-fn a_recovery_ends_without_its_last_look_once_the_service_is_deleted() {
+fn a_recovery_ends_without_its_last_check_once_the_service_is_deleted() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.answer(1, ServerCall::Unlock, Ok(()));
@@ -109,7 +109,7 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
 
 /// Covers R28.
 #[test]
-fn what_was_on_its_way_is_named_when_the_service_is_deleted() {
+fn arriving_instances_are_named_when_the_service_is_deleted() {
     let coming = Migration {
         kind: MigrationType::Resize,
         source: Some("b".into()),

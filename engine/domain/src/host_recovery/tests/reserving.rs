@@ -1,4 +1,4 @@
-//! Reserved hosts: taken, made ready, used, and given back as they were.
+//! Reserved hosts: reserved, prepared, used, and returned unchanged.
 
 mod crashes;
 
@@ -315,7 +315,7 @@ fn an_instance_that_no_reserved_host_takes_gives_all_of_them_back() {
 
 /// Covers R23.
 #[test]
-fn what_is_given_back_is_disabled_with_its_former_reason() {
+fn a_returned_reserved_host_is_disabled_with_its_former_reason() {
     let mut bed = ready(RecoveryMethod::ReservedHost, vec![server(1)], Some(8));
     bed.answer(1, ServerCall::Evacuate, conflict());
     bed.say(OperatorCommand::Reject);
@@ -509,7 +509,7 @@ fn a_move_that_fails_by_one_way_and_succeeds_by_the_other_is_a_success() {
 
 /// Covers EW36.
 #[test]
-fn a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() {
+fn a_zone_conflict_excludes_the_host_and_the_next_is_taken() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.state.policy.join_aggregates = true;
     let aggregates = || {
@@ -548,7 +548,7 @@ fn a_conflict_of_zones_makes_the_host_no_candidate_and_the_next_is_taken() {
 
 /// Covers EW36.
 #[test]
-fn an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
+fn an_aggregate_membership_by_others_is_kept() {
     let with_aggregate = |joined: JoinResult| {
         let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
         bed.state.policy.join_aggregates = true;
@@ -599,7 +599,7 @@ fn an_aggregate_somebody_else_has_put_it_into_is_not_undone() {
 
 /// Covers EW37.
 #[test]
-fn a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
+fn a_reserved_host_without_nova_compute_is_named_in_the_message() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.surveyed(vec![ReservedHost {
         service: None,
@@ -616,7 +616,7 @@ fn a_reserved_host_that_is_no_compute_host_is_named_in_the_message() {
 
 /// Covers R20.
 #[test]
-fn nothing_is_made_ready_while_the_segment_is_disabled() {
+fn no_reserved_host_is_prepared_while_the_segment_is_disabled() {
     let mut bed = planned(RecoveryMethod::ReservedHost, vec![server(1)]);
     bed.pulse(false, false);
     let hosts = vec![spare(1, Some(8))];
@@ -726,7 +726,7 @@ fn an_answer_that_comes_twice_does_not_hide_an_enable_that_is_never_answered() {
 }
 
 #[test]
-fn a_state_of_the_version_before_is_read() {
+fn a_state_of_the_previous_version_is_read() {
     let mut bed = planned(RecoveryMethod::Auto, vec![server(1)]);
     let mut head: serde_json::Value = serde_json::from_str(&bed.state.head().unwrap()).unwrap();
     let mut row: serde_json::Value = serde_json::from_str(&bed.one(1).to_json().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! What an instance was it is again.
+//! The restoration of instances to their original state.
 
 use super::bed::{Bed, evacuation, fault, id, server, timeout};
 use crate::fault::FaultClass;
@@ -15,7 +15,7 @@ fn was(vm_state: VmState, power_state: PowerState) -> Server {
     }
 }
 
-/// After Nova has moved it.
+/// Returns the instance after Nova has moved it.
 fn moved(vm_state: VmState) -> Server {
     Server {
         host: Some("b".into()),
@@ -31,7 +31,7 @@ fn restores(bed: &Bed) -> Option<Restoration> {
     })
 }
 
-/// Moved, and asked how it is.
+/// Returns a recovery that reads its moved instance.
 fn at_the_destination(first: Server) -> Bed {
     let mut bed = Bed::engine().planned(vec![first]);
     if bed.wants(|command| matches!(command, Command::Prepare(_))) {
@@ -102,7 +102,7 @@ fn each_vm_state_comes_back_as_it_was() {
 }
 
 #[test]
-fn what_cannot_come_back_whole_says_so() {
+fn an_incomplete_restoration_is_noted() {
     for (state, word) in [
         (VmState::Paused, "memory is lost"),
         (VmState::Suspended, "memory is lost"),
@@ -117,7 +117,7 @@ fn what_cannot_come_back_whole_says_so() {
 }
 
 #[test]
-fn nothing_is_asked_while_nova_is_at_work() {
+fn no_request_is_made_while_nova_works_on_the_instance() {
     let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
     bed.reads(
         1,
@@ -146,7 +146,7 @@ fn a_restoration_without_an_answer_is_looked_for_and_not_repeated() {
 }
 
 #[test]
-fn a_restoration_that_does_not_work_ends_in_time_and_says_so() {
+fn a_failed_restoration_ends_in_time_with_a_note() {
     let mut bed = at_the_destination(was(VmState::Paused, PowerState::Other));
     for _ in 0..400 {
         if bed.wants(|command| *command == Command::ReadServer(id(1))) {
@@ -173,7 +173,7 @@ fn a_restoration_that_does_not_work_ends_in_time_and_says_so() {
 }
 
 #[test]
-fn a_moved_instance_in_a_state_nobody_asked_for_says_so() {
+fn a_moved_instance_in_an_unexpected_state_is_noted() {
     let mut bed = at_the_destination(was(VmState::Stopped, PowerState::Shutdown));
     bed.reads(1, Some(moved(VmState::Error))).over(vec![]);
     assert!(
@@ -212,7 +212,7 @@ fn a_reset_without_an_answer_is_looked_for_before_anything_else_is_asked() {
 }
 
 #[test]
-fn a_reset_that_never_came_is_asked_for_again() {
+fn a_reset_without_effect_is_repeated() {
     let mut bed = Bed::engine().planned(vec![was(VmState::Paused, PowerState::Other)]);
     bed.answer(1, ServerCall::Prepare, Err(timeout()));
     bed.at += 101_000;
@@ -235,9 +235,9 @@ fn an_instance_deleted_before_it_could_be_prepared_is_left() {
     assert!(bed.one(1).note.as_deref().unwrap().contains("deleted"));
 }
 
-/// Seed 62637 of the simulation: another instance waited for the place of a deleted one for ever.
+/// Seed 62637 of the simulation: another instance waited for the place of a deleted one forever.
 #[test]
-fn an_instance_deleted_before_it_could_be_prepared_leaves_its_place_to_others() {
+fn an_instance_deleted_during_preparation_releases_its_slot() {
     let two = vec![
         was(VmState::Paused, PowerState::Other),
         Server {

@@ -1,4 +1,4 @@
-//! Until the host is back.
+//! The wait for the host's return.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::host_recovery::Stage;
 use crate::power::Power;
 use crate::recovery::{Command, Life, Observation, ServiceUpdate};
 
-/// The moves are over; the host is off.
+/// Returns a recovery whose moves are done and whose host is off.
 fn returning() -> Bed {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
@@ -44,7 +44,7 @@ fn forced_down_is_cleared_once_its_nova_compute_is_back_and_not_before() {
 
 /// Covers R22.
 #[test]
-fn a_host_that_beats_once_a_minute_is_back_all_the_same() {
+fn a_host_with_rare_heartbeats_returns_too() {
     let mut bed = returning();
     bed.state.policy.heartbeat_age = Duration::from_secs(58);
     bed.tick(90_000).heartbeat_age(0).service();
@@ -55,7 +55,7 @@ fn a_host_that_beats_once_a_minute_is_back_all_the_same() {
 
 /// Covers R22.
 #[test]
-fn nova_that_still_has_open_records_is_asked_again_with_patience() {
+fn clearing_forced_down_is_repeated_with_pauses_while_records_are_open() {
     let mut bed = returning();
     bed.beats();
     let mut asked = 0;
@@ -152,7 +152,7 @@ fn reported_again() -> Bed {
 /// was open.
 /// Covers R22.
 #[test]
-fn who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_and_not_at_once() {
+fn an_older_recovery_waits_for_the_next_heartbeat_after_a_refusal() {
     let mut bed = reported_again();
     let asks = |bed: &Bed| bed.commands.contains(&Command::ReadService);
     assert!(!asks(&bed));
@@ -164,7 +164,7 @@ fn who_gives_way_to_a_younger_recovery_looks_again_with_the_next_heartbeat_and_n
 
 /// Covers R22.
 #[test]
-fn a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_nothing() {
+fn a_host_reported_again_is_returned_if_its_new_recovery_does_nothing() {
     let mut bed = reported_again();
     bed.tick(120_000).heartbeat_age(0).service();
     assert!(!bed.clears(), "noted anew");
@@ -178,7 +178,7 @@ fn a_host_reported_again_is_still_handed_back_if_its_new_recovery_comes_to_nothi
 
 /// Covers R22.
 #[test]
-fn heartbeats_before_the_new_failure_are_no_return() {
+fn heartbeats_before_the_new_failure_do_not_count_as_a_return() {
     let mut bed = reported_again();
     bed.tick(5_000).service().tick(5_000).heartbeat_age(0).service();
     assert!(
@@ -226,7 +226,7 @@ fn a_drains_mark_is_no_new_host_recovery() {
 }
 
 #[test]
-fn what_ends_the_moves_does_not_hand_the_host_back_in_the_same_write() {
+fn the_end_of_the_moves_and_the_return_are_separate_writes() {
     let mut bed = Bed::engine().proven();
     bed.forced_down();
     bed.at += 5_000;
@@ -248,7 +248,7 @@ fn a_returned_host_is_not_proven_off_any_more() {
 }
 
 #[test]
-fn somebody_else_may_hand_it_back_or_delete_it() {
+fn another_client_may_return_the_host_or_delete_its_service() {
     let mut bed = returning();
     bed.service.forced_down = false;
     bed.tick(5_000).service();
@@ -266,7 +266,7 @@ fn somebody_else_may_hand_it_back_or_delete_it() {
 }
 
 #[test]
-fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
+fn a_stale_read_does_not_show_forced_down_as_cleared() {
     let mut bed = Bed::engine().proven();
     assert!(bed.updates().is_some());
     // The engine was stopped for two minutes; the change took effect, its answer never came.
@@ -290,7 +290,7 @@ fn an_old_look_at_the_record_does_not_say_that_somebody_has_cleared_it() {
 
 /// Covers R22.
 #[test]
-fn changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
+fn changes_of_the_record_far_apart_are_not_heartbeats() {
     let mut bed = returning();
     for _ in 0..5 {
         bed.tick(120_000).heartbeat_age(0).service();
@@ -303,7 +303,7 @@ fn changes_of_the_record_that_lie_far_apart_are_no_heartbeats() {
 
 /// Covers R22.
 #[test]
-fn our_own_changes_that_come_late_are_no_heartbeats() {
+fn our_own_late_changes_are_not_heartbeats() {
     let mut bed = returning();
     let lost = bed.at;
     bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
@@ -321,7 +321,7 @@ fn our_own_changes_that_come_late_are_no_heartbeats() {
 /// Seed 38743 of the simulation: two changes that nobody had answered took effect during the moves.
 /// Covers R22.
 #[test]
-fn our_own_changes_that_came_late_during_the_moves_are_no_heartbeats_either() {
+fn our_own_late_changes_during_the_moves_are_not_heartbeats() {
     let mut bed = Bed::engine().asked();
     let lost = bed.at;
     bed.state.service.put_loose = Some(crate::Elapsed::from_millis(lost));
@@ -394,7 +394,7 @@ fn enables_after_an_answer(bed: &mut Bed) -> bool {
 /// an old one, and a host up all the time a host that is not.
 /// Covers R22.
 #[test]
-fn a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_between_two_looks() {
+fn a_host_is_enabled_even_if_the_call_timeout_is_shorter_than_the_poll_interval() {
     let mut bed = back_home_with(None, Duration::from_secs(1));
     let began = bed.at;
     // Half a second for the answer, and nothing to be heard for the rest of the five.
@@ -406,7 +406,7 @@ fn a_host_is_enabled_although_nova_is_given_less_time_to_answer_than_passes_betw
 
 /// Covers R22.
 #[test]
-fn a_host_that_was_up_for_long_enough_is_enabled_and_out_of_maintenance_if_that_is_wanted() {
+fn a_host_up_long_enough_is_enabled_and_leaves_maintenance_if_configured() {
     let mut bed = back_home(None);
     assert_eq!(bed.state.stage, Stage::Returning);
     let began = bed.at;
@@ -442,10 +442,10 @@ fn a_host_that_flaps_is_not_enabled() {
     assert_eq!(bed.state.stage, Stage::Returning);
 }
 
-/// Who works at a host that is back wants nothing new on it.
+/// An operator who works on a returned host needs it without new instances.
 /// Covers R22.
 #[test]
-fn a_host_that_is_frozen_is_enabled_when_that_is_over() {
+fn a_frozen_host_is_enabled_after_the_freeze() {
     let mut bed = back_home(None);
     bed.pulse.frozen.over = vec![Freeze {
         number: 1,

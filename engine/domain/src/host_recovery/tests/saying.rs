@@ -1,5 +1,5 @@
-//! What a person may say of an instance at each point of its way: the twelve states that it can be in before it is over, and the four
-//! words. What is refused says why; and whatever is said, the instance never runs twice, unless the person was wrong.
+//! The four operator actions on an instance in each of its twelve states before the end. A refusal has a reason, and the instance
+//! never runs twice, unless the operator was wrong.
 
 use std::fmt::Write as _;
 
@@ -174,12 +174,12 @@ fn states() -> Vec<State> {
     all
 }
 
-/// What came of the word: the story says it.
+/// Returns the result of the action, from the timeline.
 fn heard(bed: &Bed) -> String {
     let steps = bed.record.steps.iter();
     let line = steps
         .map(|step| step.text.as_str())
-        .find(|text| text.contains(" said of "));
+        .find(|text| text.contains(" requested for "));
     let line = line.expect("the word is in the story");
     line.split_once(": not done: ")
         .map_or_else(|| "done".to_owned(), |(_, why)| format!("refused: {why}"))
@@ -232,7 +232,7 @@ fn asked_for(state: &mut State) -> Vec<Option<String>> {
 const TABLE: &str = include_str!("saying.txt");
 
 #[test]
-fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_two() {
+fn operator_each_action_in_each_state_is_done_or_refused_and_never_starts_two() {
     let mut table = String::new();
     let number = states().len();
     assert_eq!(number, 12);
@@ -273,7 +273,7 @@ fn operator_each_word_in_each_state_is_done_or_refused_with_why_and_never_makes_
 }
 
 #[test]
-fn operator_success_is_believed_as_soon_as_nova_shows_it_there_and_then_nothing_is_asked_for() {
+fn operator_success_counts_as_soon_as_nova_confirms_it() {
     for place in 0..states().len() {
         let mut state = states().swap_remove(place);
         state.bed.resolve(1, ResolutionKind::Success, Some("b"));
@@ -296,7 +296,7 @@ fn operator_success_is_believed_as_soon_as_nova_shows_it_there_and_then_nothing_
 }
 
 #[test]
-fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
+fn operator_success_holds_a_waiting_instance_while_nova_shows_it_elsewhere() {
     for place in ["waiting", "waiting, for b alone", "being made ready"] {
         let find = |state: &State| state.name == place;
         let mut state = states().into_iter().find(find).unwrap();
@@ -305,7 +305,7 @@ fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
         assert_eq!(state.bed.step(1), &MoveStep::Held, "{place}");
         let note = state.bed.one(1).note.clone().unwrap();
         assert!(
-            note.contains("says that it runs on b, but Nova shows it on"),
+            note.contains("reported that it runs on b, but Nova shows it on"),
             "{note}"
         );
         // Whoever has looked there ends it.
@@ -317,7 +317,7 @@ fn operator_success_of_one_that_waits_holds_it_while_nova_shows_it_elsewhere() {
 
 /// What Nova has said no to for good is over for the recovery; until then a person may have it asked for again at once.
 #[test]
-fn operator_retry_asks_again_at_once_and_forgets_what_failed_before() {
+fn operator_retry_requests_again_at_once_and_resets_the_failures() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     for _ in 0..2 {
         let refused = fault(Some(500), FaultClass::Transient, false);

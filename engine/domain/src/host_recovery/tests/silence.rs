@@ -1,4 +1,4 @@
-//! What a device says beside what Nova hears, and heartbeats that are dated by several clocks.
+//! Readings of devices compared with heartbeats in Nova, and heartbeats dated by several clocks.
 
 use std::time::Duration;
 
@@ -177,10 +177,10 @@ fn the_heartbeat_is_not_noted_from_a_copy_that_lags_behind() {
     assert!(bed.state.proof.is_some(), "our own change is no heartbeat");
 }
 
-/// Nova reads the record at some time between the question and the answer: what a slow one shows may be the host's own heartbeat.
+/// Nova reads the record at some time between the request and the answer: what a slow one shows may be the host's own heartbeat.
 /// Covers R16.
 #[test]
-fn a_first_look_is_late_by_its_answer() {
+fn a_first_reading_is_dated_by_its_answer() {
     for (millis, is_noted) in [(7_000, true), (9_000, false)] {
         let mut bed = Bed::engine().proven();
         bed.service.forced_down = true;
@@ -308,7 +308,10 @@ fn a_suspect_on_hold_ends_by_itself_when_it_is_up_in_nova_again() {
     assert_eq!(bed.status, NotificationStatus::Failed);
     assert!((119_000..=190_000).contains(&bed.at), "{} ms", bed.at);
     let message = bed.message.clone().unwrap();
-    assert!(message.contains("it lives, and nothing was done"), "{message}");
+    assert!(
+        message.contains("it is not down, and nothing was done"),
+        "{message}"
+    );
     assert!(bed.contradicted);
     assert!(bed.dismissed, "a false alarm is no failure");
 }

@@ -66,7 +66,7 @@ fn a_first_look_that_was_decided_at_once_and_sent_late_needs_silence_first() {
 /// A Nova that tells no date is watched: between two looks nothing may be taken for stillness in which nobody looked.
 /// Covers C19, R16.
 #[test]
-fn a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
+fn a_late_request_shows_no_silence_before_its_answer() {
     let mut bed = Bed::engine().begun();
     let beat = bed.service.clone();
     let seen = || {
@@ -92,7 +92,7 @@ fn a_look_that_was_sent_late_shows_no_stillness_before_its_answer() {
 
 /// Covers C19.
 #[test]
-fn a_change_that_is_answered_at_once_costs_no_silence() {
+fn an_answered_change_does_not_restart_the_silence() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
@@ -106,7 +106,7 @@ fn a_change_that_is_answered_at_once_costs_no_silence() {
 /// The recovery's own time stands still while no engine has it.
 /// Covers C19, R17.
 #[test]
-fn a_new_owner_does_not_know_how_late_its_first_look_is() {
+fn a_new_owner_cannot_date_its_first_reading() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     let answer = changed(&mut bed);
@@ -151,7 +151,7 @@ fn a_mark_seen_before_our_own_change_could_arrive_is_not_ours() {
 /// Seed 700824536 read one look around twice; a look that was asked for before is as old as its question.
 /// Covers C19, R24.
 #[test]
-fn a_look_around_is_as_old_as_its_question() {
+fn a_scan_is_dated_by_its_request() {
     let mut bed = Bed::engine();
     bed.claim();
     assert!(bed.looks_around());

@@ -1,4 +1,4 @@
-//! The owner dies, in each stage, and another one goes on.
+//! The owner dies in each stage, and another one continues.
 
 use super::bed::{Bed, evacuation, id, nova_time, server, timeout};
 use crate::host_recovery::{End, HoldKind, Lock, MoveStep, Preparation, Stage};
@@ -7,7 +7,7 @@ use crate::power::Power;
 use crate::recovery::{Command, Observation, OperatorCommand, ServerCall};
 
 #[test]
-fn at_the_beginning_it_counts_again() {
+fn a_takeover_at_the_start_counts_the_hosts_again() {
     let mut bed = Bed::engine();
     bed.claim();
     assert!(bed.wants(|command| *command == Command::CountHosts));
@@ -20,7 +20,7 @@ fn at_the_beginning_it_counts_again() {
 }
 
 #[test]
-fn a_half_pair_of_readings_is_not_continued() {
+fn a_single_reading_does_not_survive_a_takeover() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(5_000).service().power(Power::Off);
     bed.take_over().tick(3_000);
@@ -30,7 +30,7 @@ fn a_half_pair_of_readings_is_not_continued() {
 
 /// Covers R5.
 #[test]
-fn an_order_of_the_last_owner_is_looked_for_and_not_repeated() {
+fn an_order_of_the_last_owner_is_checked_and_not_repeated() {
     let mut bed = Bed::engine().begun();
     bed.heartbeat_age(20_000).service().power(Power::On);
     assert!(bed.orders_off());
@@ -44,7 +44,7 @@ fn an_order_of_the_last_owner_is_looked_for_and_not_repeated() {
 }
 
 #[test]
-fn a_proof_is_worth_nothing_to_a_new_owner_before_it_has_looked() {
+fn a_proof_counts_for_a_new_owner_only_after_its_own_check() {
     // The recovery's own time stands still while nobody owns it: the reading looks young and may be hours old.
     let mut bed = Bed::engine().planned(vec![server(1), server(2)]);
     bed.answer(1, ServerCall::Evacuate, Err(super::bed::unavailable()));
@@ -64,7 +64,7 @@ fn a_proof_is_worth_nothing_to_a_new_owner_before_it_has_looked() {
 }
 
 #[test]
-fn a_proof_is_asked_for_anew_and_a_host_found_on_is_alive() {
+fn a_new_owner_renews_the_proof_and_a_host_found_on_is_alive() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.take_over();
     bed.at += 10;
@@ -73,7 +73,7 @@ fn a_proof_is_asked_for_anew_and_a_host_found_on_is_alive() {
 }
 
 #[test]
-fn a_word_is_bound_to_the_heartbeat_that_was_written_down() {
+fn a_claim_is_bound_to_the_stored_heartbeat() {
     let mut bed = Bed::external().begun();
     bed.heartbeat_age(20_000).service();
     bed.forced_down().inventory(vec![server(1)], vec![]);
@@ -89,7 +89,7 @@ fn a_word_is_bound_to_the_heartbeat_that_was_written_down() {
 }
 
 #[test]
-fn a_heartbeat_that_was_never_noted_makes_it_set_forced_down_again() {
+fn without_a_stored_heartbeat_forced_down_is_set_again() {
     let mut bed = Bed::engine().proven();
     bed.service.forced_down = true;
     let seen = bed.service.clone();
@@ -117,7 +117,7 @@ fn a_change_that_was_not_answered_moves_the_heartbeat_and_silence_is_waited_for_
 }
 
 #[test]
-fn an_evacuation_of_the_last_owner_is_looked_for() {
+fn an_evacuation_of_the_last_owner_is_followed() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.take_over().power(Power::Off);
     assert!(bed.is_asked(1));
@@ -133,7 +133,7 @@ fn an_evacuation_of_the_last_owner_is_looked_for() {
 }
 
 #[test]
-fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
+fn a_lock_of_the_last_owner_is_removed_even_without_a_move() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![server(1)], vec![]);
     assert!(bed.wants(|command| matches!(command, Command::Lock { .. })));
@@ -153,7 +153,7 @@ fn a_lock_of_the_last_owner_is_taken_off_even_if_nothing_was_moved() {
 }
 
 #[test]
-fn a_reset_of_the_last_owner_is_looked_for() {
+fn a_reset_of_the_last_owner_is_checked() {
     let paused = Server {
         vm_state: VmState::Paused,
         power_state: PowerState::Other,
@@ -173,7 +173,7 @@ fn a_reset_of_the_last_owner_is_looked_for() {
 }
 
 #[test]
-fn a_restoration_of_the_last_owner_is_looked_for() {
+fn a_restoration_of_the_last_owner_is_checked() {
     let stopped = Server {
         vm_state: VmState::Stopped,
         power_state: PowerState::Shutdown,
@@ -195,7 +195,7 @@ fn a_restoration_of_the_last_owner_is_looked_for() {
 }
 
 #[test]
-fn an_unlocking_of_the_last_owner_is_done_again() {
+fn an_unlock_of_the_last_owner_is_repeated() {
     let mut bed = Bed::engine().asked();
     bed.lists(vec![], vec![evacuation(1, 1, "done", Some("b"))]);
     bed.answer(1, ServerCall::Unlock, Err(timeout()));
@@ -216,7 +216,7 @@ fn instances_left_to_another_recovery_are_not_forgotten() {
 }
 
 #[test]
-fn a_hold_a_rejection_and_the_words_heard_survive() {
+fn a_hold_a_rejection_and_processed_actions_survive_a_takeover() {
     let mut bed = Bed::engine().planned(vec![server(1)]);
     bed.at += 10;
     bed.power(Power::On).take_over();
@@ -227,7 +227,7 @@ fn a_hold_a_rejection_and_the_words_heard_survive() {
 }
 
 #[test]
-fn others_may_count_on_a_watched_host_again_once_the_new_owner_has_looked() {
+fn a_watched_hosts_proof_counts_again_after_the_new_owners_check() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
     bed.take_over();
@@ -296,7 +296,7 @@ fn an_evacuation_that_the_journal_has_lost_is_followed_and_unlocked() {
 /// A failed evacuation has left one in `error`, and making them ready the other; the journal knows of neither.
 /// Covers R33.
 #[test]
-fn what_lost_calls_have_made_of_an_instance_is_not_what_it_was() {
+fn a_state_caused_by_lost_calls_is_not_the_original_state() {
     let broken = |number, power_state| Server {
         vm_state: VmState::Error,
         power_state,
@@ -457,7 +457,7 @@ fn a_closed_notification_is_corrected_by_what_is_listed_after_the_loss_and_not_b
 
 /// Covers R33.
 #[test]
-fn a_lost_forced_down_is_looked_for_before_an_operators_no_ends_the_recovery() {
+fn a_lost_forced_down_is_checked_before_a_rejection_ends_the_recovery() {
     for maintenance in [true, false] {
         let mut bed = Bed::engine().begun();
         bed.see(Observation::Rewound).take_over();
@@ -581,7 +581,7 @@ fn a_false_alarm_is_not_given_up_before_lost_requests_are_looked_for() {
 /// It lives, and its recovery ends without a proof: what lost calls have set on its service is watched until it is cleared.
 /// Covers R33.
 #[test]
-fn a_forced_down_of_ours_that_the_journal_has_lost_is_seen_to() {
+fn a_lost_forced_down_of_ours_is_cleared() {
     for (ours, stage) in [(true, Stage::Returning), (false, Stage::Over)] {
         let mut bed = Bed::engine().begun();
         bed.see(Observation::Rewound).take_over();

@@ -1,4 +1,4 @@
-//! A person's word that the host is off, for when no device can say so.
+//! An operator's confirmation that the host is off, if no device can show it.
 
 use super::bed::{Bed, fault, levels, server};
 use crate::fault::{Fault, FaultClass};
@@ -12,7 +12,7 @@ fn dead() -> Fault {
     fault(Some(401), FaultClass::Fatal, false)
 }
 
-/// Held, because every level has failed; Nova does not hear the host.
+/// Returns a recovery on hold because every level has failed; the host is down in Nova.
 fn held(names: &[&[&str]]) -> Bed {
     let mut bed = Bed::engine();
     bed.levels = levels(names);
@@ -54,7 +54,7 @@ fn a_confirmation_counts_if_no_device_can_read_the_power_and_the_host_is_down_in
     let sentence = bed.state.proof.as_ref().unwrap().sentence("compute-1");
     assert_eq!(
         sentence,
-        "compute-1 is off by the word of ada; Nova does not hear it"
+        "compute-1 is off, as ada confirmed; it has no current heartbeat in Nova"
     );
     // It goes on as with any word: only while the heartbeat stands still.
     bed.forced_down().service();
@@ -87,7 +87,7 @@ fn a_device_that_reads_on_contradicts_a_confirmation() {
 }
 
 #[test]
-fn a_device_that_says_off_is_the_better_proof() {
+fn a_device_that_reads_off_is_the_better_proof() {
     let mut bed = held(&[&["bmc"]]);
     bed.say(OperatorCommand::HostIsOff);
     bed.device("bmc", Power::Off);
@@ -141,7 +141,7 @@ fn a_heartbeat_after_the_confirmation_discards_it() {
 
 /// Covers R5.
 #[test]
-fn it_survives_its_owner_and_the_new_one_asks_every_device_again() {
+fn a_confirmation_survives_a_takeover_and_every_device_is_read_again() {
     let mut bed = held(&[&["bmc"]]);
     bed.say(OperatorCommand::HostIsOff);
     bed.take_over();
@@ -156,7 +156,7 @@ fn it_survives_its_owner_and_the_new_one_asks_every_device_again() {
 }
 
 #[test]
-fn where_it_can_change_nothing_it_is_told_and_changes_nothing() {
+fn a_confirmation_without_effect_is_recorded() {
     let mut bed = Bed::with("UNKNOWN", |policy| policy.fencing = FencingMode::DryRun).begun();
     bed.heartbeat_age(20_000).service();
     bed.say(OperatorCommand::HostIsOff);

@@ -1,4 +1,4 @@
-//! What a recovery and its moves wait for, as a fact.
+//! The waits of a recovery and its moves.
 
 use super::bed::*;
 use crate::host_recovery::{End, HostRecovery, MoveStep};
@@ -6,7 +6,7 @@ use crate::nova::{Migration, MigrationType};
 use crate::recovery::{Observation, OperatorCommand, ResolutionKind, ServerCall};
 use crate::{Timestamp, WaitsFor};
 
-/// What the recovery waits for, and about whom. What stands beside the state is what the state says.
+/// Returns the recovery's wait and its subjects, which equal those in the state.
 fn waits(bed: &Bed) -> (WaitsFor, Vec<String>) {
     let wait = bed.state.wait().expect("every decision notes it");
     (wait.what, wait.on.iter().cloned().collect())
@@ -30,7 +30,7 @@ fn unfinished(status: &str) -> Migration {
 }
 
 #[test]
-fn guards_that_hold_are_named_until_an_operator_speaks() {
+fn guards_of_a_hold_are_listed_until_an_operator_acts() {
     let mut bed = Bed::engine();
     bed.claim().storm(5, 10);
     let (what, on) = waits(&bed);
@@ -48,7 +48,7 @@ fn guards_that_hold_are_named_until_an_operator_speaks() {
 }
 
 #[test]
-fn what_holds_without_a_hold_is_held_all_the_same() {
+fn a_block_by_settings_counts_as_held() {
     let mut bed = Bed::engine().begun();
     bed.see(Observation::FencingStopped(true));
     assert!(bed.state.hold.is_none());
@@ -65,7 +65,7 @@ fn what_holds_without_a_hold_is_held_all_the_same() {
 }
 
 #[test]
-fn the_way_to_the_moves_says_what_it_waits_for() {
+fn each_stage_before_the_moves_has_its_wait() {
     let mut bed = Bed::engine().begun();
     assert_eq!(waits(&bed), bare(WaitsFor::Proof));
     let mut proven = Bed::engine().proven();
@@ -93,7 +93,7 @@ fn a_held_move_is_held_and_its_recovery_with_it() {
 }
 
 #[test]
-fn an_evacuation_without_progress_waits_for_a_person_and_a_new_owner_knows() {
+fn an_evacuation_without_progress_waits_for_an_operator_after_a_takeover_too() {
     let mut bed = Bed::engine().asked();
     let records = || vec![evacuation(1, 1, "pre-migrating", Some("b"))];
     for _ in 0..200 {
@@ -113,7 +113,7 @@ fn an_evacuation_without_progress_waits_for_a_person_and_a_new_owner_knows() {
 }
 
 #[test]
-fn what_an_abort_leaves_behind_is_given_up_and_says_so() {
+fn unfinished_moves_of_an_abort_are_given_up() {
     let mut bed = Bed::engine().planned_with(vec![server(1)], vec![unfinished("running")]);
     bed.say(OperatorCommand::Reject);
     for _ in 0..5 {

@@ -139,7 +139,7 @@ fn picture(title: &str, kind: Kind, each: usize) -> String {
 }
 
 #[test]
-fn pictures_are_what_the_model_says() {
+fn pictures_match_the_model() {
     let slows = Kind {
         slows: Some((4.0, 10.0)),
         ..in_turn(60.0)

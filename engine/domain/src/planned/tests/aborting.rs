@@ -1,4 +1,4 @@
-//! Which live migrations a plan aborts.
+//! The live migrations that a plan aborts.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn a_migration_that_may_be_another_clients_is_followed_and_never_aborted() {
             assert!(bench.now < if aborted { 15_000 } else { 620_000 });
             let note = bench.one(1).note.clone().unwrap();
             assert!(
-                note.contains("its migration 1 (running) may be somebody else's"),
+                note.contains("its migration 1 (running) may belong to others"),
                 "{note}"
             );
             assert!(!bench.froze());
@@ -37,7 +37,7 @@ fn a_migration_that_may_be_another_clients_is_followed_and_never_aborted() {
 
 /// Covers R30.
 #[test]
-fn a_migration_that_another_begins_once_ours_has_failed_is_not_aborted() {
+fn a_migration_by_others_after_ours_has_failed_is_not_aborted() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.takes = None;
     while bench.orders().is_empty() {

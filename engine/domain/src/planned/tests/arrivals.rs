@@ -1,4 +1,4 @@
-//! Something comes to the host while it is emptied.
+//! Instances that arrive at the host during a drain.
 
 use super::*;
 
@@ -20,7 +20,7 @@ fn on_its_way(number: u128, kind: MigrationType) -> (Server, Migration) {
 }
 
 #[test]
-fn what_is_on_its_way_to_the_host_is_waited_for_and_moved_away_again() {
+fn arriving_instances_are_awaited_and_moved_away_again() {
     for at in [0, 4_000, 20_000] {
         let (shown, coming) = on_its_way(9, MigrationType::Evacuation);
         let mut bench = Bench::drain(vec![server(1, HOST), shown]);
@@ -98,7 +98,7 @@ fn a_resize_that_is_taken_back_brings_its_instance_to_the_host() {
 }
 
 #[test]
-fn a_list_that_shows_a_move_as_over_and_not_yet_its_instance_ends_no_drain() {
+fn a_finished_move_without_its_instance_does_not_end_the_drain() {
     let (mut shown, coming) = resized("reverting");
     shown.task_state = Some("resize_reverting".into());
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
@@ -134,7 +134,7 @@ fn a_resize_from_the_host_that_nobody_has_confirmed_is_named_at_the_end() {
 }
 
 #[test]
-fn what_never_arrives_ends_the_drain_in_time_and_without_a_freeze() {
+fn an_instance_that_never_arrives_ends_the_drain_without_a_freeze() {
     let (shown, coming) = on_its_way(9, MigrationType::Resize);
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
     bench.migrations.push(coming);
@@ -154,7 +154,7 @@ fn what_never_arrives_ends_the_drain_in_time_and_without_a_freeze() {
 }
 
 #[test]
-fn a_record_that_nova_has_long_lost_keeps_nobody_from_the_freeze() {
+fn an_abandoned_record_does_not_prevent_the_freeze() {
     let (shown, mut coming) = on_its_way(9, MigrationType::Evacuation);
     coming.created_at = Some(Timestamp::from_micros(0));
     let mut bench = Bench::drain(vec![server(1, HOST), shown]);
@@ -207,7 +207,7 @@ fn an_instance_that_its_own_recovery_will_start_again_is_waited_for() {
 }
 
 #[test]
-fn an_aborted_drain_waits_for_nothing_that_is_on_its_way() {
+fn an_aborted_drain_does_not_wait_for_arrivals() {
     let (shown, coming) = on_its_way(9, MigrationType::Evacuation);
     let mut bench = Bench::drain(vec![shown]);
     bench.migrations.push(coming);
@@ -220,7 +220,7 @@ fn an_aborted_drain_waits_for_nothing_that_is_on_its_way() {
 }
 
 #[test]
-fn what_nova_had_sent_to_the_host_before_it_was_disabled_may_arrive_before_it_is_frozen() {
+fn instances_placed_before_the_disabling_may_arrive_before_the_freeze() {
     // No record shows it until nova-compute has taken it up.
     let mut bench = Bench::drain(Vec::new());
     bench.run(3_000);

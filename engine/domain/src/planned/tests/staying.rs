@@ -1,9 +1,9 @@
-//! What is not moved, for now or at all.
+//! Instances that are not moved, for now or at all.
 
 use super::*;
 
 #[test]
-fn what_cannot_or_must_not_be_moved_stays_with_its_reason_and_the_host_is_not_frozen() {
+fn an_instance_that_cannot_be_moved_stays_with_its_reason_and_prevents_the_freeze() {
     let mut locked = server(1, HOST);
     (locked.locked, locked.locked_reason) = (true, Some("mine".into()));
     let mut suspended = server(2, HOST);
@@ -27,7 +27,7 @@ fn what_cannot_or_must_not_be_moved_stays_with_its_reason_and_the_host_is_not_fr
 }
 
 #[test]
-fn what_a_recovery_has_locked_is_waited_for_and_keeps_no_other_back() {
+fn an_instance_locked_by_a_recovery_delays_no_other() {
     let mut servers: Vec<Server> = (1..=5).map(|number| server(number, HOST)).collect();
     for one in &mut servers[..3] {
         (one.locked, one.locked_reason) = (true, Some("tachi 77".into()));
@@ -56,7 +56,7 @@ fn what_a_recovery_has_locked_is_waited_for_and_keeps_no_other_back() {
 }
 
 #[test]
-fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
+fn a_stopped_instance_stays_and_does_not_prevent_the_freeze() {
     let mut stopped = server(1, HOST);
     stopped.vm_state = VmState::Stopped;
     let mut bench = Bench::drain(vec![stopped]);
@@ -70,19 +70,19 @@ fn what_is_stopped_stays_and_keeps_nobody_from_the_freeze() {
 }
 
 #[test]
-fn a_host_that_somebody_enables_meanwhile_is_not_frozen() {
+fn a_host_enabled_meanwhile_is_not_frozen() {
     let mut bench = Bench::drain(vec![server(1, HOST)]);
     bench.run(4_000);
     bench.service.enabled = true;
     let (status, text) = bench.end();
     assert_eq!(status, NotificationStatus::Failed);
-    let wanted = "1 instance moved, 0 left running: somebody has enabled its service meanwhile";
+    let wanted = "1 instance moved, 0 left running: its service was enabled meanwhile";
     assert!(text.contains(wanted) && !text.contains("is disabled"), "{text}");
     assert!(!bench.froze());
 }
 
 #[test]
-fn what_is_being_started_on_the_host_does_run_there() {
+fn an_instance_that_is_being_started_counts_as_running() {
     let mut stopped = server(1, HOST);
     (stopped.vm_state, stopped.task_state) = (VmState::Stopped, Some("powering-on".into()));
     let mut bench = Bench::drain(vec![stopped]);

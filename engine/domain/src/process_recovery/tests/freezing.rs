@@ -41,7 +41,7 @@ fn heard(up: bool) -> Observation {
 }
 
 #[test]
-fn a_frozen_host_keeps_its_service_and_loses_it_afterwards_if_nova_does_not_hear_it() {
+fn a_frozen_hosts_service_is_disabled_afterwards_if_it_is_not_up_in_nova() {
     for up in [false, true] {
         let mut run = Run::new("STOPPED", "nova-compute");
         run.tell(Observation::Claimed(OperatorState {

@@ -4,7 +4,7 @@ use crate::hooks::Defaults;
 
 const HOLD: Duration = Duration::from_secs(60);
 
-/// One hook, its track, and what the journal has of it.
+/// One hook, its track, and its journal.
 struct Bench {
     hooks: Vec<Hook>,
     track: HookTrack,
@@ -132,7 +132,7 @@ fn hooks_are_run_one_after_the_other() {
 }
 
 #[test]
-fn what_a_hook_says_decides() {
+fn each_result_of_a_hook_has_its_effect() {
     use HookVerdict::{Failed, GoOn, Skip};
     let said = "hook exec:/x: so it ended";
     let cases = [
@@ -207,7 +207,7 @@ fn a_failed_run_is_repeated_as_often_as_was_asked_for_and_later_each_time() {
 }
 
 #[test]
-fn a_run_whose_end_nobody_has_heard_of_is_repeated_only_if_that_is_harmless() {
+fn a_run_with_an_unknown_result_is_repeated_only_if_idempotent() {
     let cases = [
         ("not idempotent", "exec:/x", 38_000, "abort"),
         (
@@ -244,7 +244,7 @@ fn a_run_whose_end_nobody_has_heard_of_is_repeated_only_if_that_is_harmless() {
 }
 
 #[test]
-fn an_answer_to_a_former_owner_or_to_an_earlier_run_is_not_heard() {
+fn an_answer_to_a_former_owner_or_an_earlier_run_is_ignored() {
     let mut bench = Bench::new(&["exec:/x #idempotent=true"]);
     assert_eq!(bench.pass(), run(1));
     assert_eq!(bench.take_over().answer(1, HookVerdict::GoOn).pass(), Gate::Wait);
@@ -254,7 +254,7 @@ fn an_answer_to_a_former_owner_or_to_an_earlier_run_is_not_heard() {
 }
 
 #[test]
-fn a_hook_that_kills_its_engine_does_not_do_so_for_ever() {
+fn a_hook_that_kills_its_engine_is_not_repeated_forever() {
     let mut bench = Bench::new(&["exec:/x #idempotent=true"]);
     let mut runs = 0;
     let mut gate = bench.pass();

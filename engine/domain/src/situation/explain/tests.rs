@@ -1,4 +1,4 @@
-//! Who is told what.
+//! Explanations of hosts and instances.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ fn against(explanation: &Explanation<'_>) -> Vec<(Need, FindingCode)> {
 
 /// By its name, its id, or the beginning of that.
 #[test]
-fn who_is_protected_is_explained_by_what_holds() {
+fn a_protected_subject_is_explained_by_its_met_requirements() {
     let situation = assess(&fine(), NOW);
     let id = ServerId(Uuid::from_u128(3)).to_string();
     let by_id = situation.explain(&id);
@@ -41,7 +41,7 @@ fn who_is_protected_is_explained_by_what_holds() {
 
 /// What speaks against one host is told of it and its instances, and not of others.
 #[test]
-fn who_is_not_protected_is_told_why_and_nobody_elses_reasons() {
+fn an_unprotected_subject_has_only_its_own_reasons() {
     let mut facts = fine();
     facts.fencing.without = vec!["a".into()];
     facts.segments[0].hosts[1].maintenance = Some(MaintenanceReason::Operator);
@@ -69,7 +69,7 @@ fn who_is_not_protected_is_told_why_and_nobody_elses_reasons() {
 
 /// Each instance that somebody has to see to says so, whatever else is the matter.
 #[test]
-fn whatever_is_a_reason_is_told_by_the_explanation() {
+fn every_reason_is_in_the_explanation() {
     let mut facts = fine();
     facts.engines.clear();
     facts.waiting.push(waiting(1, WaitsFor::Absence));
@@ -94,7 +94,7 @@ fn whatever_is_a_reason_is_told_by_the_explanation() {
 
 /// An instance that waits for an operator has a reason of its own: its dead host is not said to be heard for all that.
 #[test]
-fn a_need_holds_only_if_it_is_known_to() {
+fn a_requirement_is_met_only_if_that_is_known() {
     let holds = |facts: &Facts, wanted: Need| {
         let situation = assess(facts, NOW);
         let one = &situation.explain("vm-1")[0];

@@ -102,7 +102,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                     .monitors
                     .push(judging("b", 5, &["a", "c"], &[("a", &["storage"])]));
             },
-            &[(FindingCode::HostDown, "a", "down at Nova")],
+            &[(FindingCode::HostDown, "a", "down in Nova")],
             [4, 0, 0, 0, 2, 0],
         ),
         (

@@ -157,7 +157,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 (
                     FindingCode::MonitorPart,
                     "b",
-                    "its instance monitor has trouble: libvirt: refused",
+                    "its instance monitor has a problem: libvirt: refused",
                 ),
             ],
             [2, 4, 0, 0, 0, 0],
@@ -168,7 +168,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 computes(facts)[0].up = false;
                 facts.monitors.push(monitor("a", MonitorKind::Instance, 400, &[]));
             },
-            &[(FindingCode::HostDown, "a", "down at Nova")],
+            &[(FindingCode::HostDown, "a", "down in Nova")],
             [4, 0, 0, 0, 2, 0],
         ),
         guests(),

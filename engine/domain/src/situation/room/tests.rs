@@ -1,4 +1,4 @@
-//! What room, and the lack of it, do to hosts and instances.
+//! The effect of capacity on hosts and instances.
 
 use std::collections::BTreeMap;
 
@@ -73,7 +73,7 @@ const SHORT: [u64; 3] = [100, 100, 0];
 pub(in super::super) fn cases() -> Vec<Case> {
     vec![
         (
-            "each host finds room on the others",
+            "the instances of each host fit on the others",
             |facts| rooms(facts, [100; 3]),
             &[],
             ALL_WELL,
@@ -108,12 +108,12 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::RoomUnknown,
                 "a,b",
-                "what 3 hosts have is not read yet",
+                "the capacity of 3 hosts is not read yet",
             )],
             [2, 0, 4, 0, 0, 0],
         ),
         (
-            "one asks for what is not reckoned with",
+            "one requires what the forecast does not model",
             |facts| {
                 rooms(facts, [1_000; 3]);
                 let needs = Arc::make_mut(on(facts, "b")[0].needs.as_mut().unwrap());
@@ -122,12 +122,12 @@ pub(in super::super) fn cases() -> Vec<Case> {
             &[(
                 FindingCode::RoomUnknown,
                 "b",
-                "hw:numa_nodes=2 is not reckoned with",
+                "the forecast does not model hw:numa_nodes=2",
             )],
             ALL_WELL,
         ),
         (
-            "Placement does not let us in",
+            "Placement denies access",
             |facts| {
                 rooms(facts, SHORT);
                 facts.rooms.as_mut().unwrap().as_of = ago(3_600);
@@ -138,7 +138,7 @@ pub(in super::super) fn cases() -> Vec<Case> {
             ALL_WELL,
         ),
         (
-            "Placement is away",
+            "Placement does not answer",
             |facts| {
                 rooms(facts, SHORT);
                 state(facts).trouble = Some("timed out".into());
@@ -200,23 +200,23 @@ fn situation(change: impl Fn(&mut Facts)) -> Situation {
     assess(&facts, NOW)
 }
 
-/// What may only be so wakes nobody; what is not let in neither.
+/// A possible lack of capacity, or denied access, is only info.
 #[test]
-fn only_what_speaks_for_no_room_is_worse_than_worth_knowing() {
+fn only_a_likely_lack_of_capacity_is_worse_than_info() {
     let grades: BTreeMap<&str, Severity> = cases()
         .into_iter()
         .map(|(name, change, _, _)| (name, situation(change).grade))
         .collect();
     for (name, grade) in [
-        ("each host finds room on the others", Severity::Ok),
+        ("the instances of each host fit on the others", Severity::Ok),
         ("two hosts do not", Severity::Warn),
         (
             "the large one fits only if the small one goes elsewhere",
             Severity::Info,
         ),
-        ("one asks for what is not reckoned with", Severity::Info),
-        ("Placement does not let us in", Severity::Info),
-        ("Placement is away", Severity::Unknown),
+        ("one requires what the forecast does not model", Severity::Info),
+        ("Placement denies access", Severity::Info),
+        ("Placement does not answer", Severity::Unknown),
         ("not all hosts are read yet", Severity::Unknown),
     ] {
         assert_eq!(grades[name], grade, "{name}");
@@ -233,7 +233,7 @@ fn room_is_assessed_as_soon_as_it_can_be() {
             headroom.map(|one| (one.hosts, one.exact)),
         )
     };
-    assert_eq!(told(|_| {}), (true, None), "nobody has asked");
+    assert_eq!(told(|_| {}), (true, None), "without a request");
     assert_eq!(told(|facts| rooms(facts, [100; 3])), (false, Some((1, true))));
     assert_eq!(told(|facts| rooms(facts, [400; 3])), (false, Some((2, true))));
     assert_eq!(told(|facts| rooms(facts, SHORT)), (false, Some((0, true))));
@@ -246,10 +246,10 @@ fn room_is_assessed_as_soon_as_it_can_be() {
 }
 
 #[test]
-fn one_instance_fits_on_so_many_hosts() {
+fn the_number_of_hosts_for_an_instance_is_known() {
     let mut facts = fine();
     let id = on(&mut facts, "a")[0].id;
-    assert_eq!(fit(&facts, NOW, "a", id), None, "nobody has asked");
+    assert_eq!(fit(&facts, NOW, "a", id), None, "without a request");
     rooms(&mut facts, [500, 100, 99]);
     let told = |facts: &Facts| fit(facts, NOW, "a", id).map(|fit| (fit.hosts, fit.of));
     assert_eq!(told(&facts), Some((1, 2)));
@@ -267,7 +267,7 @@ fn one_instance_fits_on_so_many_hosts() {
 
 /// Whose project an instance is of matters only where hosts are kept for projects.
 #[test]
-fn what_needs_the_same_shares_it() {
+fn instances_with_equal_needs_share_a_shape() {
     let mut facts = fine();
     rooms(&mut facts, [1_000; 3]);
     let needs = on(&mut facts, "a")[1].needs.as_mut().unwrap();

@@ -1,4 +1,4 @@
-//! Findings about what is down.
+//! Findings about failed hosts and instances.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! A small region of which there is nothing to say, and parts to change in it.
+//! A small region without findings, and changes to it.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! What a cloud consists of: devices, instances, records, faults.
+//! The parts of a cloud: devices, instances, records, faults.
 
 use super::*;
 use crate::cadence::StandingHeartbeat;
 use crate::host_recovery::SilenceTrack;
 
-/// A device of a level.
+/// Returns a device of a level.
 pub(in crate::host_recovery::tests) fn device(name: &str) -> Device {
     Device {
         target: target(name),
@@ -24,7 +24,7 @@ pub(in crate::host_recovery::tests) fn target(name: &str) -> Target {
     }
 }
 
-/// Levels, in their order, of these devices.
+/// Returns the levels with these devices, in their order.
 pub(in crate::host_recovery::tests) fn levels(names: &[&[&str]]) -> Vec<Level> {
     let level = |(number, names): (u32, &&[&str])| Level {
         number,
@@ -109,12 +109,12 @@ pub(in crate::host_recovery::tests) fn unavailable() -> Fault {
 }
 
 impl Bed {
-    /// No look around is answered any more.
+    /// Leaves all further scans without an answer.
     pub(in crate::host_recovery::tests) fn nobody_looks_around(&mut self) {
         self.around = None;
     }
 
-    /// Its engine has looked at the heartbeat for as long as it stands.
+    /// Sets the current heartbeat as observed since it was sent.
     pub(super) fn watch(&mut self, seen: &Service) {
         if !self.watched {
             return;
@@ -131,7 +131,7 @@ impl Bed {
 }
 
 impl super::Bed {
-    /// The service's record as Nova answers it now.
+    /// Returns the service's record in Nova's answer.
     pub(super) fn seen_now(&self) -> Service {
         let nova_now = Some(nova_time(self.at + 100_000));
         let service = self.service.clone();

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The owner dies after the n-th decision; what it had asked for has been done, and nobody has heard of it.
+/// The owner dies after the n-th decision. Its calls have taken effect, and their answers are lost.
 #[test]
 fn a_crash_between_any_two_steps_leaves_no_host_behind() {
     for crash in 0..14 {
