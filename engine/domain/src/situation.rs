@@ -5,6 +5,7 @@
 //! news counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed, and
 //! never good.
 
+mod acknowledgement;
 mod code;
 mod counts;
 mod engines;
@@ -29,6 +30,7 @@ use serde::Serialize;
 
 use crate::timestamp::Timestamp;
 
+pub use acknowledgement::Acknowledgement;
 pub use code::FindingCode;
 pub use counts::Counts;
 pub use engines::{is_alive, replaces};
@@ -157,7 +159,7 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
 
 /// Assesses the facts with a forecast that was made from them, so that frequent callers need not make it each time.
 pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situation {
-    let mut found = Findings::default();
+    let mut found = Findings::new(&facts.acknowledged, now);
     let mut all = ProtectionState::good();
     engines::assess(facts, now, &mut all, &mut found);
     fencing::assess_region(facts, &mut all, &mut found);
