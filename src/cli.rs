@@ -1,5 +1,6 @@
 //! The command line.
 
+mod ack;
 mod audit;
 mod consent;
 mod demo;
@@ -32,6 +33,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tachi_config::LogArgs;
 
+pub(crate) use ack::AckArgs;
 pub(crate) use audit::{AuditCommand, AuditNewKeyArgs, AuditShowArgs, AuditVerifyArgs};
 pub(crate) use consent::ConsentArgs;
 pub(crate) use demo::{DemoArgs, DemoFault, Method};
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Recovery(RecoveryCommand),
     /// Estimate how many host failures there is room for
     Forecast(ForecastArgs),
+    /// Acknowledge a finding for a time: it is shown, and is no alarm
+    Ack(AckArgs),
     /// Pause fencing and evacuation
     ///
     /// Failures reported during the freeze are queued, and handled if the host is still down when the freeze ends. Evacuations that have

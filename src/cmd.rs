@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod ack;
 mod api;
 mod audit;
 mod completions;
@@ -77,6 +78,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         Command::Policy(command) => policy::run(command),
         Command::Openapi(args) => openapi::run(&args),
         Command::Fence(command) => Box::pin(fence::run(command)).await,
+        Command::Ack(args) => Box::pin(ack::run(args)).await,
         Command::Freeze(command) => Box::pin(freeze::run(command)).await,
         Command::Thaw(command) => Box::pin(freeze::thaw(command)).await,
         Command::Host(command) => Box::pin(host::run(command)).await,

@@ -13,8 +13,9 @@ use tachi_domain::machine_id::MachineId;
 use tachi_domain::policy::{FencingMode, LocalDiskRules};
 use tachi_domain::recovery::{Life, RecoveryKind};
 use tachi_domain::situation::{
-    ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host, Instance, Instances,
-    Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact, WaitingInstance, WrongMachine,
+    Acknowledgement, ActiveFreeze, ComputeService, DeviceTest, Engine, EnginePart, Facts, Fencing, Host,
+    Instance, Instances, Monitor, MutedReporter, Queue, Recovery, Rooms, Segment, TimedFact, WaitingInstance,
+    WrongMachine,
 };
 use tachi_domain::{NotificationId, ServerId, Timestamp};
 
@@ -22,8 +23,10 @@ use crate::ports::engine_registry::{Backlog, EngineRow};
 use crate::ports::machines::MachineLine;
 use crate::ports::operator::{HostView, MoveFilter, MoveLine, RecoverySummary, SegmentView};
 use crate::ports::{
-    EngineRegistry, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal, freezes,
+    EngineRegistry, Fact, FactStore, FreezeLine, Freezes, JournalError, Machines, Monitors, OperatorJournal,
+    freezes,
 };
+use crate::watcher::kind;
 
 /// True if the state that an engine reports for one of its parts is healthy.
 pub fn is_well(how: &str) -> bool {
@@ -61,6 +64,8 @@ pub struct Tables {
     pub monitors: Vec<Monitor>,
     /// The instances on the local disk of each host that a monitor bound to it has read.
     pub local_disks: Arc<BTreeMap<String, BTreeSet<ServerId>>>,
+    /// The findings that operators have acknowledged.
+    pub acknowledged: Vec<Acknowledgement>,
 }
 
 /// An engine's observations of the cloud.
@@ -93,6 +98,12 @@ pub struct ConfiguredFacts {
     pub local_disk: LocalDiskRules,
 }
 
+/// Returns the acknowledgements; one that cannot be read was written by another version, and counts as missing.
+pub fn acknowledged(facts: &[Fact]) -> Vec<Acknowledgement> {
+    let read = facts.iter().map(|fact| serde_json::from_str(&fact.value));
+    read.filter_map(Result::ok).collect()
+}
+
 impl Tables {
     /// Reads the tables.
     ///
@@ -105,6 +116,7 @@ impl Tables {
         machines: &impl Machines,
         freezes: &impl Freezes,
         monitors: &impl Monitors,
+        facts: &impl FactStore,
         now: Timestamp,
     ) -> Result<Self, JournalError> {
         let recoveries = desk.recoveries(false).await?;
@@ -121,6 +133,7 @@ impl Tables {
             freezes: freezes.freezes().await?,
             monitors: monitors.monitors().await?,
             local_disks: Arc::new(monitors.local_disks().await?),
+            acknowledged: acknowledged(&facts.facts(Some(kind::ACKNOWLEDGED)).await?),
         })
     }
 
@@ -150,6 +163,7 @@ impl Tables {
             freezes: self.freezes.iter().map(|line| self.active_freeze(line)).collect(),
             monitors: self.monitors.clone(),
             local_disks: Arc::clone(&self.local_disks),
+            acknowledged: self.acknowledged.clone(),
             fencing: Fencing {
                 mode: configured.mode,
                 stopped: configured.stopped,

@@ -43,6 +43,8 @@ pub mod kind {
     pub const TESTS: &str = "tests";
     /// The latest tests of the fence devices of a host that an operator has run by command.
     pub const COMMAND_TESTS: &str = "command-tests";
+    /// The acknowledgements of findings by operators.
+    pub const ACKNOWLEDGED: &str = "acknowledged";
     /// The result of the last read of host capacity.
     pub const ROOMS: &str = "rooms";
     /// The capacity of a host, as stored in Placement.

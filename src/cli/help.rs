@@ -39,6 +39,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
     (
         "Maintain",
         &[
+            "ack",
             "freeze",
             "thaw",
             "host drain",

@@ -57,6 +57,7 @@ fn scope_of(command: &Command) -> Option<(LocalScope, Option<&ConfigArgs>)> {
             | RecoveryCommand::Abort(_)
             | RecoveryCommand::Reject(_),
         ) => return None,
+        Command::Ack(args) => (acts(!args.list), &args.config),
         Command::Recovery(RecoveryCommand::ConfirmOff(args)) => (LocalScope::Changes, &args.config),
         Command::Host(HostCommand::Return(args)) if !args.put_back => return None,
         Command::Host(HostCommand::Return(args)) => (LocalScope::Changes, &args.source.config),

@@ -60,7 +60,8 @@ pub(crate) fn configured(fencing: &Fencing, policy: &Policy, hosts: &[&str]) -> 
 /// Reads the data from the database.
 pub(super) async fn tables(store: &Store, now: Timestamp) -> Result<Tables, JournalError> {
     let (desk, roll, machines) = (store.desk(), store.roll(), store.machines());
-    Tables::read(desk, roll, machines, store.freezes(), store.monitors(), now).await
+    let (freezes, monitors, facts) = (store.freezes(), store.monitors(), store.facts());
+    Tables::read(desk, roll, machines, freezes, monitors, facts, now).await
 }
 
 pub(crate) struct SituationMetrics {

@@ -33,7 +33,7 @@ async fn until_found(stage: &Stage, code: &str) -> Value {
 }
 
 /// Deletes a host from its segment.
-async fn forget(stage: &Stage, name: &str) {
+pub(crate) async fn forget(stage: &Stage, name: &str) {
     let segment = stage.store.desk().region().await.unwrap().remove(0);
     let mut hosts = segment.hosts.into_iter().map(|view| view.host);
     let host = hosts.find(|host| host.name == name).unwrap();

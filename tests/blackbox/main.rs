@@ -9,6 +9,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod acknowledging;
 mod alarms;
 mod answers;
 mod booting;

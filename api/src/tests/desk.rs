@@ -273,6 +273,7 @@ impl RegionService for Desk {
             machines: Vec::new(),
             freezes: Vec::new(),
             monitors: Vec::new(),
+            acknowledged: Vec::new(),
             local_disks: Arc::default(),
         };
         let configured = ConfiguredFacts {

@@ -4,6 +4,7 @@
 //! Two rules apply everywhere. A fact improves the assessment only while it is current, at most [`MAX_FACT_AGE`] old. A fact that
 //! worsens it counts until a later fact contradicts it. A fact that no engine has gathered is unknown or listed as not assessed.
 
+mod acknowledgement;
 mod code;
 mod counts;
 mod engines;
@@ -28,6 +29,7 @@ use serde::Serialize;
 
 use crate::timestamp::Timestamp;
 
+pub use acknowledgement::Acknowledgement;
 pub use code::FindingCode;
 pub use counts::Counts;
 pub use engines::{is_alive, replaces};
@@ -156,7 +158,7 @@ pub fn assess(facts: &Facts, now: Timestamp) -> Situation {
 
 /// Assesses the facts with a forecast that was made from them, so that frequent callers need not make it each time.
 pub fn assess_with(facts: &Facts, forecast: &Forecast, now: Timestamp) -> Situation {
-    let mut found = Findings::default();
+    let mut found = Findings::new(&facts.acknowledged, now);
     let mut all = ProtectionState::good();
     engines::assess(facts, now, &mut all, &mut found);
     fencing::assess_region(facts, &mut all, &mut found);

@@ -31,6 +31,10 @@ pub struct FindingView {
     pub fix: Option<String>,
     /// The documentation page about the finding.
     pub page: String,
+    /// The end of an operator's acknowledgement, for whose time the severity is `info` at most; null if there is none.
+    #[serde(default)]
+    #[schema(required)]
+    pub acknowledged_until: Option<Time>,
 }
 
 /// The maximum number of hosts that a command names; beyond it, the command takes `--all`, or its comment only counts the others.
@@ -108,6 +112,7 @@ impl From<&Finding> for FindingView {
             text: finding.text.clone(),
             fix: finding.fix.clone(),
             page: finding.page.clone(),
+            acknowledged_until: finding.acknowledged_until.map(Time),
         }
     }
 }
@@ -126,6 +131,7 @@ mod tests {
             text: String::new(),
             fix: Some(fix.to_owned()),
             page: String::new(),
+            acknowledged_until: None,
         }
     }
 

@@ -181,6 +181,7 @@ fn tables() -> Tables {
         freezes: Vec::new(),
         monitors: Vec::new(),
         local_disks: Arc::new((0..HOSTS).map(on_local_disk).collect()),
+        acknowledged: Vec::new(),
     }
 }
 

@@ -74,6 +74,7 @@ fn tables() -> Tables {
         freezes: Vec::new(),
         monitors: Vec::new(),
         local_disks: Arc::default(),
+        acknowledged: Vec::new(),
     }
 }
 

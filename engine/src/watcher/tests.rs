@@ -218,6 +218,9 @@ impl FactStore for World {
     async fn put_facts(&self, _: &[Fact]) -> Result<(), JournalError> {
         unreachable!("a watcher writes only in its turn")
     }
+    async fn remove_facts(&self, _: &'static str, _: &[String]) -> Result<(), JournalError> {
+        unreachable!("a watcher removes only in its turn")
+    }
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
         let kept = self.kept.lock().unwrap();
         let all = kept

@@ -55,6 +55,12 @@ impl FactStore for FactTable {
         written.map_err(|stop| stop.journal("writing the observations of a command"))
     }
 
+    #[instrument(name = "store::remove_facts", level = "debug", skip_all)]
+    async fn remove_facts(&self, kind: &'static str, subjects: &[String]) -> Result<(), JournalError> {
+        let removed = self.db.write(&Remove { kind, subjects }).await;
+        removed.map_err(|stop| stop.journal("removing what a command has written"))
+    }
+
     #[instrument(name = "store::facts", level = "debug", skip_all)]
     async fn facts(&self, kind: Option<&str>) -> Result<Vec<Fact>, JournalError> {
         let read = facts(&self.db, kind).await;
@@ -153,6 +159,27 @@ impl Transaction for Put<'_> {
 
     async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
         put(tx, self.0).await?;
+        Ok(TxOutcome::Keep(()))
+    }
+}
+
+struct Remove<'a> {
+    kind: &'static str,
+    subjects: &'a [String],
+}
+
+#[async_trait]
+impl Transaction for Remove<'_> {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<TxOutcome<()>, Stop> {
+        for batch in self.subjects.chunks(BATCH) {
+            fact::Entity::delete_many()
+                .filter(fact::Column::Kind.eq(self.kind))
+                .filter(fact::Column::Subject.is_in(batch))
+                .exec(tx)
+                .await?;
+        }
         Ok(TxOutcome::Keep(()))
     }
 }

@@ -261,6 +261,7 @@ mod tests {
 
     fn finding_of(code: FindingCode, grade: Severity) -> FindingView {
         FindingView {
+            acknowledged_until: None,
             code,
             grade,
             subjects: vec!["a".into(), "b".into()],

@@ -117,6 +117,7 @@ pub(in crate::cmd) mod tests {
             freezes: Vec::new(),
             monitors: Vec::new(),
             local_disks: Arc::default(),
+            acknowledged: Vec::new(),
         };
         RegionSnapshot {
             now: Timestamp::from_micros(NOW),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::MAX_FACT_AGE;
+use super::{Acknowledgement, MAX_FACT_AGE};
 use crate::entity::host::MaintenanceReason;
 use crate::entity::segment::RecoveryMethod;
 use crate::forecast::{Group, Needs, Provider};
@@ -72,6 +72,8 @@ pub struct Facts {
     pub rooms: Option<TimedFact<Rooms>>,
     /// The hosts whose recovery the guards would put on hold; `None` if no engine has reported them.
     pub holds: Option<TimedFact<Vec<WouldHold>>>,
+    /// The findings that operators know of.
+    pub acknowledged: Vec<Acknowledgement>,
 }
 
 /// The resources of the hosts, and the rules that restrict the choice among them.

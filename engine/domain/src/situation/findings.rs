@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{FindingCode, Severity};
+use super::{Acknowledgement, FindingCode, Severity};
 use crate::timestamp::Timestamp;
 
 /// A finding about one subject, or about several subjects with the same text.
@@ -25,6 +25,8 @@ pub struct Finding {
     pub fix: Option<String>,
     /// The page of the documentation.
     pub page: String,
+    /// The end of the operator's acknowledgement, if there is one.
+    pub acknowledged_until: Option<Timestamp>,
 }
 
 impl Finding {
@@ -39,6 +41,7 @@ impl Finding {
             text: text.into(),
             fix: None,
             page: code.page(),
+            acknowledged_until: None,
         }
     }
 
@@ -83,8 +86,11 @@ type MergeKey = (std::cmp::Reverse<Severity>, FindingCode, String, String);
 
 /// The findings; those that differ in the subject alone are merged into one. The command of a merged finding is given again for each
 /// subject, so two hosts whose commands name different segments have a finding each.
-#[derive(Default)]
-pub(super) struct Findings(BTreeMap<MergeKey, Finding>);
+pub(super) struct Findings<'a> {
+    merged: BTreeMap<MergeKey, Finding>,
+    acknowledged: &'a [Acknowledgement],
+    now: Timestamp,
+}
 
 /// Returns the command without the subject; nothing if it does not name the subject, such as `openstack server start ID`.
 fn command_shape(finding: &Finding) -> String {
@@ -101,16 +107,25 @@ fn command_shape(finding: &Finding) -> String {
     words.map(|(_, word)| word).collect::<Vec<_>>().join(" ")
 }
 
-impl Findings {
+impl<'a> Findings<'a> {
+    pub(super) const fn new(acknowledged: &'a [Acknowledgement], now: Timestamp) -> Self {
+        Self {
+            merged: BTreeMap::new(),
+            acknowledged,
+            now,
+        }
+    }
+
     pub(super) fn note(&mut self, finding: Finding) {
+        let finding = Acknowledgement::lower(finding, self.acknowledged, self.now);
         let key = (
             std::cmp::Reverse(finding.grade),
             finding.code,
             finding.text.clone(),
             command_shape(&finding),
         );
-        let Some(before) = self.0.get_mut(&key) else {
-            self.0.insert(key, finding);
+        let Some(before) = self.merged.get_mut(&key) else {
+            self.merged.insert(key, finding);
             return;
         };
         before.subjects.extend(finding.subjects);
@@ -122,6 +137,6 @@ impl Findings {
     }
 
     pub(super) fn sorted(self) -> Vec<Finding> {
-        self.0.into_values().collect()
+        self.merged.into_values().collect()
     }
 }

@@ -84,6 +84,7 @@ pub(crate) fn fine() -> RegionSnapshot {
         freezes: Vec::new(),
         monitors: Vec::new(),
         local_disks: std::sync::Arc::default(),
+        acknowledged: Vec::new(),
     };
     let configured = ConfiguredFacts {
         mode: FencingMode::External,

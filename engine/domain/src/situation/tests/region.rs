@@ -146,6 +146,7 @@ pub(in super::super) fn fine() -> Facts {
         freezes: Vec::new(),
         monitors: Vec::new(),
         local_disks: Arc::default(),
+        acknowledged: Vec::new(),
         fencing: Fencing {
             mode: FencingMode::Engine,
             stopped: false,

@@ -1,0 +1,173 @@
+//! `tachi ack`: an operator knows of a finding and lives with it for a while. It is shown all the same, and is no alarm.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+use tachi_domain::situation::{Acknowledgement, FindingCode, name_in_command};
+use tachi_engine::ports::{Fact, FactStore as _};
+use tachi_engine::situation::acknowledged;
+use tachi_engine::watcher::kind::ACKNOWLEDGED;
+use tachi_operator::Time;
+use tachi_operator::when::lasting;
+
+use super::{Failure, process_owner};
+use crate::cli::AckArgs;
+use crate::out::{Cell, Column, TextTable, answer};
+use crate::source::{Database, Source as _};
+
+const SHORTEST: Duration = Duration::from_mins(1);
+const LONGEST: Duration = Duration::from_hours(90 * 24);
+
+/// Output fields of one acknowledgement.
+const ONE: [&str; 4] = ["code", "name", "until", "by"];
+
+#[derive(Serialize)]
+struct AckView {
+    code: FindingCode,
+    name: Option<String>,
+    until: Time,
+    by: String,
+}
+
+impl From<Acknowledgement> for AckView {
+    fn from(one: Acknowledgement) -> Self {
+        Self {
+            code: one.code,
+            name: one.subject,
+            until: Time(one.until),
+            by: one.by,
+        }
+    }
+}
+
+fn key(code: FindingCode, name: Option<&str>) -> String {
+    name.map_or_else(|| code.to_string(), |name| format!("{code} {name}"))
+}
+
+pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
+    let AckArgs {
+        config,
+        code,
+        name,
+        lasts,
+        reason,
+        end,
+        list: _,
+        shape,
+    } = args;
+    let database = Database::open(&config).await?;
+    let now = database.now();
+    let facts = database.base.store.facts();
+    let wrong = |error| Failure::new("reading the acknowledgements", error);
+    let kept = facts.facts(Some(ACKNOWLEDGED)).await.map_err(wrong)?;
+    let mut all = acknowledged(&kept);
+    all.retain(|one| one.until > now);
+    let Some(code) = code else {
+        all.sort_by_key(|one| one.until);
+        let rows: Vec<AckView> = all.into_iter().map(AckView::from).collect();
+        answer::list(&shape, now, &sheet(&rows), "no finding is acknowledged")?;
+        return Ok(crate::DONE);
+    };
+    answer::accepts(&shape, ONE)?;
+    let subject = name
+        .as_deref()
+        .map(|name| name_in_command(name.trim()).to_owned());
+    let is_same = |one: &Acknowledgement| one.code == code && one.subject == subject;
+    let what = key(code, subject.as_deref());
+    // Whoever writes also removes what has ended.
+    let valid: Vec<String> = all
+        .iter()
+        .map(|one| key(one.code, one.subject.as_deref()))
+        .collect();
+    let mut gone: Vec<String> = kept.into_iter().map(|fact| fact.subject).collect();
+    gone.retain(|one| !valid.contains(one));
+    let (view, text) = if end {
+        let Some(one) = all.into_iter().find(is_same) else {
+            return Err(Failure::from_text(format!(
+                "{what} is not acknowledged: nothing was written; `tachi ack --list` shows what is"
+            )));
+        };
+        gone.push(what.clone());
+        (one, format!("the acknowledgement of {what} has ended"))
+    } else {
+        let (lasts, reason) = (lasts.unwrap_or_default(), reason.unwrap_or_default());
+        check(code, lasts, &reason)?;
+        is_found(&database, code, subject.as_deref()).await?;
+        let one = Acknowledgement {
+            code,
+            subject: subject.clone(),
+            until: now.plus(lasts),
+            by: process_owner::who(Some(reason.trim()))?,
+        };
+        let fact = Fact {
+            kind: ACKNOWLEDGED.to_owned(),
+            subject: what.clone(),
+            value: json!(one).to_string(),
+            as_of: now,
+        };
+        let put = facts.put_facts(&[fact]).await;
+        put.map_err(|error| Failure::new("storing the acknowledgement", error))?;
+        let text = format!("{what} is acknowledged for {}", lasting(lasts));
+        (one, text)
+    };
+    let removed = facts.remove_facts(ACKNOWLEDGED, &gone).await;
+    removed.map_err(|error| Failure::new("removing acknowledgements that have ended", error))?;
+    answer::object(&shape, now, || json!(AckView::from(view)), |_| vec![text])?;
+    Ok(crate::DONE)
+}
+
+fn check(code: FindingCode, lasts: Duration, reason: &str) -> Result<(), Failure> {
+    if !code.may_be_acknowledged() {
+        return Err(Failure::usage(format!(
+            "{code} cannot be acknowledged: it is an alarm until it is over"
+        )));
+    }
+    if !(SHORTEST..=LONGEST).contains(&lasts) {
+        return Err(Failure::usage(format!(
+            "--for: {} is not between 1m and 90d",
+            lasting(lasts)
+        )));
+    }
+    if reason.trim().is_empty() {
+        return Err(Failure::usage("--reason: write why, for the record"));
+    }
+    Ok(())
+}
+
+/// Nobody acknowledges what is not there: a wrong name would be noticed only when the right one raises an alarm.
+async fn is_found(database: &Database, code: FindingCode, name: Option<&str>) -> Result<(), Failure> {
+    let seen = database.situation().await?;
+    let of_code = seen.findings.iter().filter(|one| one.code == code);
+    let mut subjects: Vec<&str> = of_code
+        .clone()
+        .flat_map(|one| one.subjects.iter().map(|subject| name_in_command(subject)))
+        .collect();
+    let found = name.map_or_else(|| of_code.count() > 0, |name| subjects.contains(&name));
+    if found {
+        return Ok(());
+    }
+    subjects.sort_unstable();
+    let others = if subjects.is_empty() {
+        "`tachi status` shows what there is".to_owned()
+    } else {
+        format!("there is one about {}", subjects.join(", "))
+    };
+    Err(Failure::from_text(format!(
+        "there is no finding {} now: nothing was written; {others}",
+        key(code, name)
+    )))
+}
+
+fn sheet(rows: &[AckView]) -> TextTable<4> {
+    let columns = ONE.map(Column::new);
+    TextTable::new(columns, rows, |one| {
+        let cells = [
+            Cell::text(one.code.to_string()),
+            Cell::text(one.name.as_deref().unwrap_or_default()),
+            Cell::Time(one.until.0),
+            Cell::prose(&one.by),
+        ];
+        (cells, json!(one))
+    })
+}
