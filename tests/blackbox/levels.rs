@@ -113,7 +113,7 @@ async fn with_every_level_dead_the_recovery_is_on_hold_and_continues_when_one_is
     until("it to be held", LIMIT, async || {
         let (status, message) = stage.status(notification).await;
         status == NotificationStatus::Running
-            && message.is_some_and(|text| text.starts_with("on hold: ") && text.contains("again every 2 s"))
+            && message.is_some_and(|text| text.starts_with("on hold: ") && text.contains("retries every 2 s"))
     })
     .await;
     assert_eq!(stage.sandbox.region().requests().count("#evacuate"), 0);

@@ -57,7 +57,7 @@ async fn operator_success_is_taken_where_nova_shows_the_instance_and_it_is_not_s
     until("the word to be taken", LIMIT, async || run(&stage, &word).0 == 0).await;
     stage.until_finished(notification, LIMIT).await;
     assert!(
-        heard(&stage, "success on compute-002 said of"),
+        heard(&stage, "success on compute-002 requested for"),
         "the story tells who said it"
     );
     let shown = region.server(server).unwrap();
@@ -117,6 +117,6 @@ async fn operator_retry_asks_for_an_instance_again_at_once_and_it_comes_back() {
     })
     .await;
     stage.until_finished(notification, LIMIT).await;
-    assert!(heard(&stage, "retry said of"), "it is in the story");
+    assert!(heard(&stage, "retry requested for"), "it is in the story");
     stage.assert_each_exactly_once(&servers, HOST);
 }

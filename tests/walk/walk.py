@@ -34,7 +34,7 @@ SAME = [
     (r"after \d+\.\d( s)?, the median after \d+\.\d, p95 after \d+\.\d, the last after \d+\.\d", "after 5.0, the median after 5.0, p95 after 5.0, the last after 5.0"),
     (r", heartbeats up to \d+ s old", ""),
     (r"\bversion \d+\.\d+\.\d+", "version 1.0.0"),
-    (r"\b(started elsewhere, by|said of db-1 by) [^()]+ \(", r"\1 alice ("),
+    (r"\b(started elsewhere, by|requested for db-1 by) [^()]+ \(", r"\1 alice ("),
     (r"\|  +\d+\.\d \|", "|      5.6 |"),
     (r"[\w.-]+:\d+:[0-9a-f]{8}\b", "ctl-1:4711:0a1b2c3d"),
     (r"http://127\.0\.0\.1:\d+", "http://maas.example"),

@@ -116,7 +116,7 @@ async fn invalid_evidence_is_refused_before_any_write() {
             "not padded standard base64",
         ),
         ("no JSON", vec!["AAAA"], normal(), "not a JSON object"),
-        ("too long", vec![&long], normal(), "at most 4096"),
+        ("too long", vec![&long], normal(), "more than the limit of 4096"),
         ("another host", vec![&elsewhere], normal(), "compute-8"),
         ("another version", vec![&newer], normal(), "version"),
         (

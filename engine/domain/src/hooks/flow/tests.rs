@@ -43,19 +43,22 @@ fn built_in_steps_may_be_omitted_where_that_is_safe() {
             "what cannot be left out",
             HostReserved,
             &[("main", &[EVACUATE])],
-            "true [0, 0, 0] omits disable_compute_service_task; omits prepare_HA_enabled_instances_task",
+            "true [0, 0, 0] omits disable_compute_service_task; the engine runs it anyway, because no recovery is safe without it; \
+             omits prepare_HA_enabled_instances_task; the engine runs it anyway, because no recovery is safe without it",
         ),
         (
             "another order",
             HostAuto,
             &[("pre", &[EVACUATE]), ("main", &[PREPARE, DISABLE_SERVICE])],
-            "true [0, 0, 0] has its own order of steps",
+            "true [0, 0, 0] lists its steps in another order; the engine runs each built-in step once, in the order \
+             disable_compute_service_task, prepare_HA_enabled_instances_task, evacuate_instances_task",
         ),
         (
             "one twice",
             HostAuto,
             &[("pre", HOST), ("post", &[EVACUATE])],
-            "true [0, 0, 0] has its own order of steps",
+            "true [0, 0, 0] lists its steps in another order; the engine runs each built-in step once, in the order \
+             disable_compute_service_task, prepare_HA_enabled_instances_task, evacuate_instances_task",
         ),
         (
             "no_op is nothing",
@@ -89,7 +92,8 @@ fn built_in_steps_may_be_omitted_where_that_is_safe() {
             "without looking at the end",
             Instance,
             &[("main", &[STOP, START])],
-            "true [0, 0, 0] omits confirm_instance_active_task",
+            "true [0, 0, 0] omits confirm_instance_active_task; the engine runs it anyway, because no recovery is safe \
+             without it",
         ),
         (
             "stays enabled",

@@ -133,7 +133,7 @@ fn a_device_that_accepts_and_never_obeys_fails_its_level_and_nothing_is_evacuate
     let (kind, why) = held(&bed).unwrap();
     assert_eq!(kind, HoldKind::Fence);
     assert!(
-        why.contains("level 1 (bmc): it did not power off within 150 s: bmc says"),
+        why.contains("level 1 (bmc): it did not power off within 150 s: bmc reads"),
         "{why}"
     );
     assert!(bed.state.proof.is_none());

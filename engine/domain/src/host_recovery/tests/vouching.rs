@@ -76,7 +76,8 @@ fn a_device_that_reads_on_contradicts_a_confirmation() {
     let hold = bed.state.hold.clone().unwrap();
     assert_eq!(hold.kind, HoldKind::Fence);
     assert!(
-        hold.reason.contains("ada confirmed that it is off, but pdu says"),
+        hold.reason
+            .contains("ada confirmed that it is off, but pdu reads"),
         "{}",
         hold.reason
     );

@@ -134,7 +134,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 state(facts).trouble = Some("403".into());
                 state(facts).refused = true;
             },
-            &[(FindingCode::RoomUnknown, "", "is not known: 403")],
+            &[(
+                FindingCode::RoomUnknown,
+                "",
+                "it is unknown if other hosts have capacity: 403",
+            )],
             ALL_WELL,
         ),
         (
@@ -143,7 +147,11 @@ pub(in super::super) fn cases() -> Vec<Case> {
                 rooms(facts, SHORT);
                 state(facts).trouble = Some("timed out".into());
             },
-            &[(FindingCode::RoomUnknown, "", "is not known: timed out")],
+            &[(
+                FindingCode::RoomUnknown,
+                "",
+                "it is unknown if other hosts have capacity: timed out",
+            )],
             [0, 0, 6, 0, 0, 0],
         ),
         (
