@@ -95,7 +95,7 @@ pub(crate) enum Command {
     Recovery(RecoveryCommand),
     /// Estimate how many host failures there is room for
     Forecast(ForecastArgs),
-    /// Acknowledge a finding for a time: it is shown, and is no alarm
+    /// Acknowledge a finding: shown for a time without an alarm
     Ack(AckArgs),
     /// Pause fencing and evacuation
     ///

@@ -75,7 +75,7 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         .map(|name| name_in_command(name.trim()).to_owned());
     let is_same = |one: &Acknowledgement| one.code == code && one.subject == subject;
     let what = key(code, subject.as_deref());
-    // Whoever writes also removes what has ended.
+    // Each change also removes the acknowledgements that have ended.
     let valid: Vec<String> = all
         .iter()
         .map(|one| key(one.code, one.subject.as_deref()))
@@ -135,7 +135,7 @@ fn check(code: FindingCode, lasts: Duration, reason: &str) -> Result<(), Failure
     Ok(())
 }
 
-/// Nobody acknowledges what is not there: a wrong name would be noticed only when the right one raises an alarm.
+/// Refuses to acknowledge a finding that does not exist: a wrong name would be noticed only when the right one raises an alarm.
 async fn is_found(database: &Database, code: FindingCode, name: Option<&str>) -> Result<(), Failure> {
     let seen = database.situation().await?;
     let of_code = seen.findings.iter().filter(|one| one.code == code);
