@@ -24,7 +24,7 @@ use crate::entity::Notification;
 use crate::entity::notification::NotificationStatus;
 use crate::id::{NotificationId, RecoveryId, ServerId};
 use crate::instance_event::word;
-use crate::nova::{Server, Service};
+use crate::nova::{Server, Service, StopReason};
 use crate::policy::Policy;
 use crate::question::Question;
 use crate::recovery::{
@@ -147,6 +147,12 @@ pub struct VmRecovery {
     /// The pending read of the host's service.
     #[serde(skip)]
     service_read: Question,
+    /// The pending read of the actions on the instance.
+    #[serde(skip)]
+    actions_read: Question,
+    /// The reason why the instance does not run, by those actions.
+    #[serde(skip)]
+    stop_reason: Option<NovaReading<StopReason>>,
     #[serde(skip)]
     not_before: Elapsed,
     #[serde(skip)]
@@ -237,6 +243,8 @@ impl VmRecovery {
             seen: None,
             service: None,
             service_read: Question::default(),
+            actions_read: Question::default(),
+            stop_reason: None,
             not_before: Elapsed::ZERO,
             trouble: None,
         }
@@ -406,6 +414,8 @@ impl VmRecovery {
         let oldest = self.policy.call_deadline.max(self.policy.tick * 2);
         self.seen.take_if(|seen| now.elapsed.since(seen.at) > oldest);
         self.service.take_if(|seen| now.elapsed.since(seen.at) > oldest);
+        self.stop_reason
+            .take_if(|seen| now.elapsed.since(seen.at) > oldest);
         if self.server_read.send(now.elapsed) {
             commands.push(Command::ReadServer(server));
         }

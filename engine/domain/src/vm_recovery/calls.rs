@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use super::{BlockerKind, FIRST_LOOK, JournalledCall, Stage, VmRecovery, freeze_state, relocation};
+use super::{
+    BlockerKind, FIRST_LOOK, JournalledCall, NovaReading, Stage, VmRecovery, freeze_state, gates, relocation,
+};
 use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::fault::{Fault, FaultClass};
+use crate::nova::{ServerAction, StopReason};
 use crate::recovery::{Command, DecisionTime, Elsewhere, Record, ServerCall, StepKind};
 
 /// The longest time between an intent and its call, rounded up.
@@ -98,6 +101,9 @@ impl VmRecovery {
             return self.trouble(BlockerKind::Operator, text.into(), now);
         }
         self.no_trouble(BlockerKind::Operator);
+        if !self.should_run(&command, now, record, commands) {
+            return;
+        }
         let Some(service) = self.service.take() else {
             return self.want_service(now, commands);
         };
@@ -110,6 +116,7 @@ impl VmRecovery {
             return self.want_service(now, commands);
         }
         self.no_trouble(BlockerKind::Host);
+        self.stop_reason = None;
         freeze_state::note_first(self, record);
         // The limit covers what was sent to Nova and answered, not the waits before.
         if !self.called || self.asked.is_some_and(|asked| !asked.answered) {
@@ -136,6 +143,71 @@ impl VmRecovery {
             server,
             host: self.host.clone(),
         });
+    }
+
+    /// True if the call does not start the instance, or if Nova's records show that no user has stopped it. The records
+    /// are read for each call: a user may stop the instance while it waits for its next attempt (R36).
+    fn should_run(
+        &mut self,
+        command: &Command,
+        now: DecisionTime,
+        record: &mut Record,
+        commands: &mut Vec<Command>,
+    ) -> bool {
+        let (Command::Start(server) | Command::Migrate(server)) = command else {
+            return true;
+        };
+        let Some(reason) = &self.stop_reason else {
+            if self.actions_read.send(now.elapsed) {
+                commands.push(Command::ReadActions(*server));
+            }
+            if self.service.is_none() {
+                self.want_service(now, commands);
+            }
+            return false;
+        };
+        match reason.what {
+            StopReason::Meant => {
+                self.end(NotificationStatus::Ignored, gates::STOPPED_BY_USER, record);
+                false
+            }
+            StopReason::Due | StopReason::Unclear | StopReason::Unasked => true,
+        }
+    }
+
+    pub(super) fn actions_answered(
+        &mut self,
+        result: Result<Option<Vec<ServerAction>>, Fault>,
+        now: DecisionTime,
+        record: &mut Record,
+    ) {
+        self.actions_read.answered();
+        let what = match result {
+            Ok(Some(actions)) => StopReason::judge(&actions),
+            Ok(None) => {
+                return self.end(NotificationStatus::Ignored, "the instance does not exist", record);
+            }
+            Err(fault) => match fault.class {
+                // No later read would succeed, and this recovery may have stopped the instance itself.
+                FaultClass::Permanent | FaultClass::Fatal => StopReason::Unclear,
+                FaultClass::Conflict | FaultClass::Transient => {
+                    self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
+                    return self.nova_is_silent(&fault, now);
+                }
+            },
+        };
+        self.stop_reason = Some(NovaReading {
+            at: now.elapsed,
+            what,
+        });
+    }
+
+    /// Records that Nova does not answer: no earlier data is used, and this period counts towards no limit.
+    pub(super) fn nova_is_silent(&mut self, fault: &Fault, now: DecisionTime) {
+        self.seen = None;
+        self.silent_since.get_or_insert(now.elapsed);
+        let text = format!("waiting for Nova: {}", fault.text);
+        self.trouble(BlockerKind::Instance, text, now);
     }
 
     pub(super) fn want_service(&mut self, now: DecisionTime, commands: &mut Vec<Command>) {

@@ -11,6 +11,9 @@ use crate::nova::{Server, VmState};
 use crate::policy::is_truthy;
 use crate::recovery::{Command, DecisionTime, Record, StepKind};
 
+/// The end of a recovery whose instance a user has stopped.
+pub(super) const STOPPED_BY_USER: &str = "it was stopped meanwhile: left to its owner";
+
 /// True for the states that an owner sets: the instance should not run, and Nova would refuse to stop it.
 pub(super) fn is_owners_own(state: &VmState) -> bool {
     matches!(
@@ -92,8 +95,7 @@ impl VmRecovery {
             return false;
         }
         if seen.vm_state == VmState::Stopped && !self.rewound {
-            let text = "it was stopped meanwhile: left to its owner";
-            self.end(NotificationStatus::Ignored, text, record);
+            self.end(NotificationStatus::Ignored, STOPPED_BY_USER, record);
             return false;
         }
         true

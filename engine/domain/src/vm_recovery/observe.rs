@@ -15,6 +15,7 @@ impl VmRecovery {
                 // The last owner's call may or may not have been sent; `asked` holds its time.
                 self.server_read.not_sent();
                 self.service_read.not_sent();
+                self.actions_read.not_sent();
                 self.hooks.forget_answers();
                 record.head = true;
                 self.heard_pulse(pulse, record);
@@ -41,16 +42,7 @@ impl VmRecovery {
                         });
                     }
                     Ok(None) => self.end(NotificationStatus::Ignored, "the instance does not exist", record),
-                    Err(fault) => {
-                        // Nothing is decided on data from before Nova stopped answering.
-                        self.seen = None;
-                        self.silent_since.get_or_insert(now.elapsed);
-                        self.trouble(
-                            BlockerKind::Instance,
-                            format!("waiting for Nova: {}", fault.text),
-                            now,
-                        );
-                    }
+                    Err(fault) => self.nova_is_silent(&fault, now),
                 }
             }
             Observation::Service(result) => {
@@ -77,6 +69,7 @@ impl VmRecovery {
                     }
                 }
             }
+            Observation::Actions { result, .. } => self.actions_answered(result, now, record),
             Observation::ServerCall { call, result, .. } => self.answered(call, result, now, record),
             Observation::Hook {
                 phase,
@@ -94,6 +87,9 @@ impl VmRecovery {
                 } else if command == Command::ReadService {
                     self.service_read.not_sent();
                     self.service_read.not_before = now.elapsed.plus(self.policy.tick);
+                } else if matches!(command, Command::ReadActions(_)) {
+                    self.actions_read.not_sent();
+                    self.actions_read.not_before = now.elapsed.plus(self.policy.tick);
                 } else {
                     self.server_read.not_sent();
                     self.server_read.not_before = now.elapsed.plus(self.policy.tick);
@@ -106,7 +102,6 @@ impl VmRecovery {
             }
             Observation::OrderRefused => relocation::too_many_moves(self, now, record),
             Observation::Tick
-            | Observation::Actions { .. }
             | Observation::Region(_)
             | Observation::InstancesUnderRecovery(_)
             | Observation::Power { .. }

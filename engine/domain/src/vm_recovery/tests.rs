@@ -6,7 +6,7 @@ use super::*;
 use crate::entity::Stamps;
 use crate::entity::notification::NotificationType;
 use crate::fault::{Fault, FaultClass};
-use crate::nova::{InstanceTraits as Nature, PowerState, VmState};
+use crate::nova::{Actor, InstanceTraits as Nature, PowerState, ServerAction, VmState};
 use crate::recovery::{MoveOrder, OperatorCommand, OperatorWord, ServerCall};
 use crate::{HostId, ServiceId, Timestamp};
 
@@ -104,6 +104,20 @@ fn server(vm_state: VmState, task_state: Option<&str>) -> Server {
     }
 }
 
+fn action(name: &str, by: Actor) -> ServerAction {
+    ServerAction {
+        action: name.to_owned(),
+        by,
+    }
+}
+
+fn actions(result: Result<Option<Vec<ServerAction>>, Fault>) -> Observation {
+    Observation::Actions {
+        server: server_id(),
+        result,
+    }
+}
+
 fn shown(server: Server) -> Observation {
     Observation::Server {
         server: server_id(),
@@ -168,6 +182,8 @@ struct Run {
     commands: Vec<Command>,
     calls: Vec<(u64, Command)>,
     shown: Option<(NotificationStatus, Option<String>)>,
+    /// The actions on the instance that Nova shows, latest first; `None` leaves their reading without an answer.
+    actions: Option<Vec<ServerAction>>,
 }
 
 impl Run {
@@ -184,6 +200,7 @@ impl Run {
             commands: Vec::new(),
             calls: Vec::new(),
             shown: None,
+            actions: Some(vec![action("create", Actor::Person)]),
         }
     }
 
@@ -260,6 +277,24 @@ impl Run {
         );
         let again = VmRecovery::restore(&head).unwrap();
         assert_eq!(again.head().unwrap(), head, "serde round trip");
+        self.show_actions();
+    }
+
+    /// Nova shows the actions as soon as they are asked for.
+    fn show_actions(&mut self) {
+        let asked = Command::ReadActions(server_id());
+        let Some(shown) = self.actions.clone().filter(|_| self.commands.contains(&asked)) else {
+            return;
+        };
+        let mut earlier = std::mem::take(&mut self.commands);
+        earlier.retain(|command| *command != asked);
+        let record = self.record.clone();
+        self.tell(actions(Ok(Some(shown))));
+        earlier.append(&mut self.commands);
+        self.commands = earlier;
+        if self.record.is_empty() {
+            self.record = record;
+        }
     }
 
     fn at(&mut self, millis: u64, observation: Observation) {

@@ -44,7 +44,9 @@ impl Dice {
 
     fn observation(&mut self, last: &[Command]) -> Observation {
         let commanded = last.first().cloned();
-        match self.roll(20) {
+        match self.roll(21) {
+            20 if self.roll(2) == 0 => actions(Err(self.fault())),
+            20 => actions(Ok(Some(Vec::new()))),
             0 => Observation::Pulse(pulse(self.roll(2) == 0, self.roll(2) == 0)),
             1 => Observation::Pulse(OperatorState::CALM),
             2 => silent(),
@@ -169,6 +171,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
             dice.observation(&run.commands)
         };
         facts.learn(&observation);
+        run.actions = (dice.roll(8) > 0).then(Vec::new);
         let before = run.calls.len();
         run.tell(observation);
         if run.calls.len() > before {
@@ -179,6 +182,7 @@ fn weather(sequence: &[(u64, u64)]) -> (NotificationStatus, usize) {
         }
     }
     // Calm weather: everything is allowed and answered, and Nova does as it is told.
+    run.actions = Some(Vec::new());
     run.tell(Observation::Pulse(OperatorState::CALM));
     let (mut vm_state, mut host) = (VmState::Active, HOST);
     while run.state.stage != Stage::Over && run.at < 10_000_000 {
@@ -230,7 +234,7 @@ fn random_sequences_never_call_where_they_must_not_and_end_once() {
         })
         .unwrap();
     let (ends, calls) = (ends.into_inner(), calls.into_inner());
-    assert!(calls > 600, "the dice are too harmless: {calls} calls");
+    assert!(calls > 500, "the dice are too harmless: {calls} calls");
     for status in [
         NotificationStatus::Finished,
         NotificationStatus::Failed,

@@ -86,6 +86,7 @@ impl Bench {
                     Command::RunHook(call) => return Some(*call),
                     Command::ReadServer(_) => self.tell(is(self.vm_state.clone())),
                     Command::ReadService => self.tell(up()),
+                    Command::ReadActions(_) => self.tell(actions(Ok(Some(Vec::new())))),
                     Command::Stop(_) => {
                         self.vm_state = VmState::Stopped;
                         self.tell(answer(ServerCall::Stop, Ok(())));

@@ -394,3 +394,63 @@ fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
     run.tell(Observation::MayRunOn(["c9".to_owned()].into()));
     run.assert_end("", NotificationStatus::Failed, "c9");
 }
+
+/// The instance is stopped by a user while this service works on it.
+fn stopped_by_user() -> Option<Vec<ServerAction>> {
+    let actions = [
+        ("stop", Actor::Person),
+        ("start", Actor::Ours),
+        ("create", Actor::Person),
+    ];
+    Some(actions.map(|(name, by)| action(name, by)).into())
+}
+
+#[test]
+fn an_instance_that_a_user_stops_after_a_failed_start_is_neither_moved_nor_started() {
+    let mut before_move = not_started();
+    before_move.actions = stopped_by_user();
+    before_move.goes_on(START_LIMIT + 10_000, &is(VmState::Stopped));
+
+    let mut after_move = migrating();
+    after_move.tell(answer(ServerCall::Migrate, Ok(())));
+    after_move.actions = stopped_by_user();
+    after_move.goes_on(after_move.at + 5_000, &on(OTHER, VmState::Stopped, None));
+
+    let mut between_starts = not_started();
+    between_starts.state.policy.max_moves = 0;
+    between_starts.goes_on(START_LIMIT + 10_000, &is(VmState::Stopped));
+    assert_eq!(between_starts.state.stage, Stage::Waiting);
+    between_starts.actions = stopped_by_user();
+    between_starts.goes_on(START_LIMIT + 900_000, &is(VmState::Stopped));
+
+    for (name, run, calls_before) in [
+        ("before the move", before_move, 1),
+        ("after the move", after_move, 2),
+        ("before the next start", between_starts, 1),
+    ] {
+        run.assert_end(name, NotificationStatus::Ignored, "left to its owner");
+        assert_eq!(run.calls.len(), calls_before, "{name}: {:?}", run.calls);
+    }
+}
+
+#[test]
+fn a_start_waits_for_the_actions_unless_nova_never_shows_them() {
+    for (class, is_started) in [(FaultClass::Transient, false), (FaultClass::Permanent, true)] {
+        let id = server_id().to_string();
+        let mut run = Run::new("LIFECYCLE", "STOPPED_FAILED", Some(&id), Policy::default());
+        run.actions = None;
+        run.tell(Observation::Claimed(OperatorState::CALM));
+        run.tell(is(VmState::Stopped));
+        assert!(
+            run.commands.contains(&Command::ReadActions(server_id())),
+            "{class:?}"
+        );
+        run.tell(up());
+        assert_eq!(run.calls, [], "{class:?}");
+        run.tell(actions(Err(fault(class, Some(403), false))));
+        assert_eq!(run.calls.len(), usize::from(is_started), "{class:?}");
+        run.actions = Some(Vec::new());
+        run.goes_on(run.at + 2_000, &is(VmState::Stopped));
+        assert_eq!(calls(&run), [Command::Start(server_id())], "{class:?}");
+    }
+}
