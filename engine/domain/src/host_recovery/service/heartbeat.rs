@@ -329,6 +329,8 @@ impl ServiceTrack {
             return;
         }
         match *ctx.stage {
+            // Without a service there is no effect of a lost request to look for: the recovery ends as rejected.
+            Stage::Begin | Stage::Fencing | Stage::Disabling | Stage::Listing if ctx.rejected.is_some() => {}
             Stage::Begin | Stage::Fencing | Stage::Disabling if ctx.hold.is_none() => {
                 let message = format!(
                     "Nova knows no nova-compute service on host {host}: check that it is registered under its service host name"

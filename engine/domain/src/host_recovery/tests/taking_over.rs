@@ -531,6 +531,22 @@ fn aborting_a_recovery_with_lost_requests_looks_for_what_they_have_left() {
     assert!(message.contains(&told), "{message}");
 }
 
+/// Covers R33.
+#[test]
+fn a_rejected_recovery_with_lost_requests_ends_when_nova_knows_no_service() {
+    let mut bed = Bed::engine().begun();
+    bed.see(Observation::Rewound).take_over().service();
+    bed.say(OperatorCommand::Reject);
+    for _ in 0..3 {
+        assert_ne!(bed.state.stage, Stage::Over, "it has not looked often enough");
+        bed.tick(6_000).see(Observation::Service(Ok(None)));
+    }
+    assert_eq!(bed.state.stage, Stage::Over, "{:?}", bed.message);
+    let told = format!("may be locked ({})", bed.mark());
+    let message = bed.message.as_deref().unwrap();
+    assert!(message.contains(&told), "{message}");
+}
+
 /// A report that asks for nothing has never led to a request, whatever the database has lost.
 /// Covers R33.
 #[test]
