@@ -51,6 +51,11 @@ impl World {
                 "recovery {rec} of host {host} is finished, and the host was never confirmed off"
             ));
         }
+        // A later message tells of the instances that were started on the returned host. Others may have come there since, and
+        // what was moved may have failed elsewhere.
+        if !self.told.finished.insert(rec) {
+            return;
+        }
         let moves = self.moves_of(rec);
         let now_there = (0..self.nova.servers.len()).filter(|server| self.nova.servers[*server].host == host);
         let mut all = self.told.victims.get(&rec).cloned().unwrap_or_default();

@@ -170,6 +170,8 @@ pub(crate) struct Told {
     pub at_word: BTreeSet<ServerIx>,
     /// What was on the host of each recovery when that was confirmed off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
+    /// The recoveries that have reported `finished` at least once.
+    pub finished: BTreeSet<RecIx>,
 }
 
 /// A heartbeat older than this is stale (R16).
@@ -569,6 +571,9 @@ impl World {
             .said
             .iter()
             .any(|(of, who, _)| *of == host && matches!(who, Who::Control(number) if *number != 0));
+        // An operator may report it by mistake.
+        let falsely = self.weather.faults.retry.as_ref();
+        let control = control || falsely.is_some_and(|retry| retry.host == host);
         let beat = self.told.beat.get(&host).copied().unwrap_or_default();
         let silent = u128::from(self.now - beat) >= WAIT.as_millis();
         let woke = self.told.woke.get(&host);

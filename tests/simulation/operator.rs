@@ -184,11 +184,15 @@ impl World {
     fn see_to_host(&mut self, rec: RecIx, state: &HostRecovery) {
         let row = &self.journal.recs[rec];
         let host = row.host;
-        if let Some(asked) = row
-            .message
-            .clone()
-            .filter(|text| text.contains("must be reported and confirmed off"))
+        let message = row.message.clone();
+        // Its address and cabling are checked and mended.
+        if message
+            .as_deref()
+            .is_some_and(|text| text.contains("answers for another machine"))
         {
+            self.machines[host].bmc = Bmc::Truth;
+        }
+        if let Some(asked) = message.filter(|text| text.contains("must be reported and confirmed off")) {
             // Also one whose own recovery somebody has rejected, and which is only watched since.
             let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));
             for host in (0..HOSTS).filter(dead).collect::<Vec<_>>() {
