@@ -62,7 +62,7 @@ impl LiveConnection {
         match timeout(CLOSE_TIMEOUT, goodbye).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::debug!(%error, broker = self.broker, "failed to close a connection to the broker")
+                tracing::debug!(%error, broker = self.broker, "failed to close a connection to the broker");
             }
             Err(_) => tracing::debug!(
                 broker = self.broker,
