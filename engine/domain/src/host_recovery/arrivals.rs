@@ -14,21 +14,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::OriginalState;
 use super::decision_context::{DecisionContext, Moves};
-use super::{Move, MoveStep, OriginalState};
 use crate::elapsed::Elapsed;
 use crate::fault::Fault;
 use crate::id::{MigrationId, ServerId};
 use crate::nova::{Migration, MigrationStatus, MigrationType, PowerState, Server, VmState};
-use crate::question::Question;
-use crate::recovery::{Command, Inventory, ServerIds, StepKind, Task};
+use crate::recovery::{Command, Inventory, StepKind, Task};
 use crate::timestamp::Timestamp;
 
 /// Interval between two lists of the host while an instance is on its way to it.
-pub(super) const LIST_INTERVAL: Duration = Duration::from_secs(10);
+const LIST_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Interval between two checks of the instances on the host while none is on its way.
-const ID_INTERVAL: Duration = Duration::from_mins(1);
+/// Interval between two lists of the host while none is.
+const IDLE_LIST_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Number of instances that are read at once.
 const READS: usize = 4;
@@ -163,10 +162,7 @@ pub struct Arrivals {
     /// Finished migrations whose instance runs elsewhere.
     #[serde(skip)]
     harmless: BTreeSet<MigrationId>,
-    /// The request for the instances on the host.
-    #[serde(skip)]
-    ids: Question,
-    /// True if the instances on the host differ from the known ones, so that a new list is due.
+    /// True if an instance that was on its way is on the host, so that a new list is due.
     #[serde(skip)]
     list_due: bool,
     /// True if instances found on the host may be moved now.
@@ -232,9 +228,15 @@ impl Arrivals {
         self.may_move = may_move;
     }
 
-    /// True if an instance is on the host that the last list did not show there.
-    pub(super) fn is_list_due(&self) -> bool {
-        self.list_due
+    /// True if the host is to be listed again, whose last list is of this age. A list shows what has come to the host, and
+    /// migrations that have begun since, such as the revert of a resize.
+    pub(super) fn is_list_due(&self, age: Option<Duration>) -> bool {
+        let every = if self.expected.is_empty() {
+            IDLE_LIST_INTERVAL
+        } else {
+            LIST_INTERVAL
+        };
+        self.list_due || age.is_none_or(|age| age >= every)
     }
 
     /// Drops the answers to the previous owner, so that the new owner reads them again.
@@ -427,45 +429,4 @@ impl Arrivals {
             names.join(", ")
         )
     }
-
-    /// Requests the instances on the host, if that is due.
-    pub(super) fn want_ids(&mut self, now: Elapsed, commands: &mut Vec<Command>) {
-        if self.ids.send(now) {
-            commands.push(Command::ReadServerIds);
-        }
-    }
-
-    /// Handles the list of the instances on the host. Returns true if it was requested here.
-    pub(super) fn ids_read(
-        &mut self,
-        result: &Result<ServerIds, Fault>,
-        moves: &Moves,
-        now: Elapsed,
-    ) -> bool {
-        if self.ids.sent().is_none() {
-            return false;
-        }
-        self.ids.answered();
-        match result {
-            Ok(read) => {
-                self.ids.succeeded();
-                self.ids.not_before = now.plus(ID_INTERVAL);
-                self.list_due |= read.ids.iter().any(|server| is_unexpected(moves.get(server)));
-            }
-            Err(_) => self.ids.failed(now),
-        }
-        true
-    }
-
-    /// Records that the request for the instances on the host was not sent. Returns true if it was made here.
-    pub(super) fn ids_not_read(&mut self) -> bool {
-        let ours = self.ids.sent().is_some();
-        self.ids.not_sent();
-        ours
-    }
-}
-
-/// True if an instance was not known to be on the host, or has left it.
-fn is_unexpected(known: Option<&Move>) -> bool {
-    known.is_none_or(|one| one.awaited || one.step == MoveStep::Over(super::End::Moved))
 }

@@ -3,7 +3,6 @@
 //! They are moved in stage `Moving` like all others, while the recovery's life stays `watching`: that blocks no other recovery and
 //! counts for no guard. The notification is not opened again. It is corrected when the late moves are done.
 
-use super::arrivals::LIST_INTERVAL;
 use super::arrivals::lost_arrivals::name_all;
 use super::decision_context::decision_context;
 use super::finish::last_word;
@@ -31,14 +30,8 @@ pub(super) fn watch(state: &mut HostRecovery, now: DecisionTime, commands: &mut 
     if !arrivals.may_move() {
         return;
     }
-    let is_older = listing
-        .question
-        .age(now.elapsed)
-        .is_none_or(|age| age >= LIST_INTERVAL);
-    if state.rewound || arrivals.is_list_due() || !arrivals.expected.is_empty() && is_older {
+    if state.rewound || arrivals.is_list_due(listing.question.age(now.elapsed)) {
         listing.want(&state.service, now, commands);
-    } else if arrivals.expected.is_empty() {
-        arrivals.want_ids(now.elapsed, commands);
     }
 }
 

@@ -85,11 +85,7 @@ impl HostRecovery {
                 }
                 move_track.evacuations_read(result, moves, &mut ctx);
             }
-            Observation::ServerIds(result) => {
-                if !self.arrivals.ids_read(&result, moves, now.elapsed) {
-                    move_track.server_ids_read(result, moves, &mut ctx);
-                }
-            }
+            Observation::ServerIds(result) => move_track.server_ids_read(result, moves, &mut ctx),
             Observation::Permits(permits) => move_track.pace.permits = Some(permits),
             Observation::Conductors(result) => self.asks.messaging.read(result, &self.policy, now),
             Observation::Server { server, result } if *ctx.stage == Stage::Starting => {
@@ -214,11 +210,7 @@ impl HostRecovery {
             Command::TakeInventory { .. } => self.asks.listing.question.not_sent(),
             Command::ReadLists { .. } => self.asks.move_track.lists.not_sent(),
             Command::ReadEvacuations { .. } => self.asks.move_track.evacuations.not_sent(),
-            Command::ReadServerIds => {
-                if !self.arrivals.ids_not_read() {
-                    self.asks.move_track.server_ids.not_sent();
-                }
-            }
+            Command::ReadServerIds => self.asks.move_track.server_ids.not_sent(),
             Command::ReadConductors => self.asks.messaging.question.not_sent(),
             Command::ReadServer(server) if self.stage == Stage::Starting => {
                 self.asks.starts.server_not_read(*server);

@@ -1,13 +1,12 @@
 //! Instances that Nova was moving to the host when it died (R28).
 
 use super::bed::{Bed, HOST, evacuation, id, nova_time, server};
-use crate::elapsed::Elapsed;
 use crate::entity::notification::NotificationStatus;
 use crate::host_recovery::{End, MoveStep, Stage};
 use crate::id::MigrationId;
 use crate::nova::{Migration, MigrationType, PowerState, Server, VmState};
 use crate::power::Power;
-use crate::recovery::{Command, InCell, Life, Observation, OperatorCommand, ServerCall, ServerIds};
+use crate::recovery::{Command, InCell, Life, Observation, OperatorCommand, ServerCall};
 
 /// Returns a migration record from "b" to the host.
 fn inbound(kind: MigrationType, status: &str) -> Migration {
@@ -66,14 +65,6 @@ fn watch(bed: &mut Bed, rounds: u32, record: &Migration, shown: &Server) {
     for _ in 0..rounds {
         round(bed, 10_000, &[], record, shown);
     }
-}
-
-fn ids(bed: &mut Bed, numbers: &[u128]) {
-    let read = ServerIds {
-        started: Elapsed::from_millis(bed.at),
-        ids: numbers.iter().map(|number| id(*number)).collect(),
-    };
-    bed.see(Observation::ServerIds(Ok(read)));
 }
 
 fn asks_for_its_evacuation(bed: &Bed) -> bool {
@@ -163,7 +154,7 @@ fn an_arrival_that_nova_gave_up_needs_an_operator() {
     }
     // And lands nevertheless.
     bed.tick(60_000);
-    ids(&mut bed, &[77]);
+
     assert!(lists(&bed));
     bed.inventory(vec![server(77)], vec![record]);
     assert!(bed.is_waiting(77), "{:?}", bed.step(77));
@@ -269,17 +260,13 @@ fn an_instance_that_has_left_again_is_not_an_arrival() {
 fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
     let mut bed = Bed::engine().proven();
     bed.forced_down().inventory(vec![], vec![]);
-    bed.tick(500);
-    assert!(bed.wants(|command| *command == Command::ReadServerIds));
-    ids(&mut bed, &[]);
     let mut asked = 0;
     for _ in 0..600 {
         bed.tick(1_000);
-        if bed.wants(|command| *command == Command::ReadServerIds) {
+        if lists(&bed) {
             asked += 1;
-            ids(&mut bed, &[]);
+            bed.inventory(vec![], vec![]);
         }
-        assert!(!lists(&bed));
         bed.service();
     }
     assert!((9..=11).contains(&asked), "{asked} in ten minutes");
@@ -287,8 +274,28 @@ fn the_host_is_listed_once_a_minute_while_its_return_is_waited_for() {
     bed.beats();
     for _ in 0..120 {
         bed.tick(1_000);
-        assert!(!bed.wants(|command| *command == Command::ReadServerIds));
+        assert!(!lists(&bed));
     }
+}
+
+/// Covers R28.
+#[test]
+fn a_revert_that_begins_while_the_return_is_waited_for_is_named() {
+    let mut bed = Bed::engine().proven();
+    bed.forced_down().inventory(vec![], vec![]);
+    let back = Migration {
+        status: "reverting".into(),
+        source: Some(HOST.into()),
+        dest: Some("b".into()),
+        ..inbound(MigrationType::Resize, "finished")
+    };
+    let shown = at_b(Some("resize_reverting"), PowerState::Shutdown);
+    watch(&mut bed, 8, &back, &shown);
+    assert!(
+        bed.state.arrivals.expected.contains_key(&id(77)),
+        "{:?}",
+        bed.state.arrivals
+    );
 }
 
 /// Covers R28.
@@ -387,7 +394,7 @@ fn a_takeover_continues_watching_and_a_rejection_ends_it() {
     assert_eq!(bed.step(77), &MoveStep::Over(End::Person));
     for _ in 0..100 {
         bed.tick(1_000);
-        assert!(!lists(&bed) && !bed.wants(|command| *command == Command::ReadServerIds));
+        assert!(!lists(&bed));
     }
 }
 
