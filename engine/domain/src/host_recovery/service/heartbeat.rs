@@ -243,7 +243,7 @@ impl ServiceTrack {
                 self.shown(seen, asked.unwrap_or(now.elapsed), proof, moves, ctx);
                 return true;
             }
-            Ok(None) => self.not_shown(untouched, ctx),
+            Ok(None) => self.not_shown(untouched, moves, ctx),
             Err(fault) => {
                 self.question.not_before = now.elapsed.plus(Duration::from_secs(1));
                 ctx.troubles.begin(BlockerKind::Service, now, || {
@@ -318,7 +318,7 @@ impl ServiceTrack {
         }
     }
 
-    fn not_shown(&mut self, untouched: bool, ctx: &mut DecisionContext<'_>) {
+    fn not_shown(&mut self, untouched: bool, moves: &Moves, ctx: &mut DecisionContext<'_>) {
         let (now, host) = (ctx.now, ctx.host);
         self.question.not_before = now.elapsed.plus(Duration::from_secs(5));
         self.missing = self.missing.saturating_add(1);
@@ -345,6 +345,19 @@ impl ServiceTrack {
             }
             // The lists of a host without a service are not believed, and only an operator can find out what has become of it.
             Stage::Listing if ctx.hold.is_none() => {
+                self.missing = 0;
+                ctx.hold_fence(&format!(
+                    "Nova knows no nova-compute service on host {host} any more"
+                ));
+            }
+            // Nova evacuates nothing from a host without a service.
+            Stage::Moving
+                if ctx.hold.is_none()
+                    && ctx.rejected.is_none()
+                    && moves
+                        .values()
+                        .any(|one| matches!(one.step, MoveStep::Waiting { .. })) =>
+            {
                 self.missing = 0;
                 ctx.hold_fence(&format!(
                     "Nova knows no nova-compute service on host {host} any more"

@@ -9,7 +9,7 @@ use crate::host_recovery::{End, HoldKind, MoveStep, Stage};
 use crate::id::ServiceId;
 use crate::nova::{Migration, MigrationType, Server};
 use crate::power::Power;
-use crate::recovery::{Command, InCell, Inventory, Observation, ServerCall};
+use crate::recovery::{Command, InCell, Inventory, Observation, OperatorCommand, ServerCall};
 
 #[test]
 fn a_missing_service_is_searched_again() {
@@ -110,6 +110,37 @@ fn a_held_instance_that_has_left_is_over_once_the_service_is_deleted() {
     bed.answer(1, ServerCall::Unlock, Ok(()));
     assert_eq!(bed.step(1), &MoveStep::Over(End::Left));
     assert_ne!(bed.state.stage, Stage::Moving);
+}
+
+#[test]
+fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operator() {
+    let mut bed = Bed::engine().planned_with(vec![server(1)], vec![]);
+    for _ in 0..4 {
+        bed.tick(6_000);
+        if bed.is_asked(1) {
+            let refused = fault(Some(503), FaultClass::Transient, false);
+            bed.answer(1, ServerCall::Evacuate, Err(refused));
+        }
+        bed.see(Observation::Service(Ok(None)));
+        unlisted(&mut bed);
+    }
+    assert_eq!(bed.state.stage, Stage::Moving);
+    assert!(
+        matches!(bed.step(1), MoveStep::Waiting { .. }),
+        "{:?}",
+        bed.step(1)
+    );
+    assert_eq!(
+        bed.state.hold.as_ref().map(|hold| hold.kind),
+        Some(HoldKind::Fence),
+        "{:?}",
+        bed.message
+    );
+    bed.say(OperatorCommand::Reject);
+    deleted(&mut bed);
+    bed.answer(1, ServerCall::Unlock, Ok(()));
+    assert_eq!(bed.status, NotificationStatus::Failed, "{:?}", bed.message);
+    assert_eq!(bed.step(1), &MoveStep::Over(End::Person));
 }
 
 /// Covers R28.
