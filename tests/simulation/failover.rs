@@ -126,6 +126,14 @@ impl World {
         {
             self.mishap(Mishap::FailsOverStopped);
         }
+        // On a service that others have disabled no mark shows whose `forced_down` it is.
+        for (host, service) in self.nova.services.iter().enumerate() {
+            let reason = service.reason.as_deref().unwrap_or_default();
+            let is_marked = reason.contains("[tachi ") && !reason.contains("[tachi drain");
+            if service.forced_down && !is_marked {
+                self.told.unmarked.insert(host);
+            }
+        }
         // A report or an operator's word that is lost with it was made in vain: nobody has heard of it.
         let known = copy.now;
         self.said.forget_since(known);

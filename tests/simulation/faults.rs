@@ -183,10 +183,6 @@ impl Weather {
         faults.arriving = of(Kind::Arriving).map(crate::arriving::draw).unwrap_or_default();
         faults.reverts = of(Kind::Reverts).is_some();
         faults.lag = of(Kind::Lag).map(Lag::draw);
-        if faults.lag.is_some() {
-            // What Nova forgets again and again is given up after three rounds of five minutes, instance by instance.
-            self.end = 12_000_000;
-        }
         if let Some(mut rng) = of(Kind::Failover) {
             let count = 1 + rng.below(2);
             faults.failovers = (0..count).map(|_| Failover::draw(&mut rng, chaos_end)).collect();

@@ -3,7 +3,7 @@
 
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::host_recovery::{End, Move, MoveStep};
-use tachi_domain::nova::{PowerState, VmState};
+use tachi_domain::nova::{Actor, PowerState, VmState};
 use tachi_domain::recovery::RecoveryKind;
 
 use crate::journal::RecIx;
@@ -110,6 +110,8 @@ impl World {
             || note.contains("moved, but")
             || note.contains("is not known")
             || self.was_left_to_a_person(rec, server)
+            // Nova has found it shut down before it was moved, and the finding INSTANCE_DOWN names it.
+            || row.actions.last() == Some(&("stop", Actor::Nova))
             || row.task_state.is_some();
         if elsewhere || known || one.step != MoveStep::Over(End::Moved) {
             return None;

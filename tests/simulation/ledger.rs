@@ -3,7 +3,7 @@
 use tachi_domain::entity::notification::NotificationStatus;
 use tachi_domain::entity::segment::RecoveryMethod;
 use tachi_domain::host_recovery::{End, HostRecovery, Move, MoveStep};
-use tachi_domain::nova::{MigrationType, PowerState, VmState};
+use tachi_domain::nova::{Actor, MigrationType, PowerState, VmState};
 use tachi_domain::recovery::{Life, OperatorCommand, RecoveryKind};
 
 use crate::calls::index_of;
@@ -131,7 +131,7 @@ impl World {
         for rec in 0..self.journal.recs.len() {
             let host = self.journal.recs[rec].host;
             let forced = self.nova.services[host].forced_down;
-            if forced && self.machines[host].beats() {
+            if forced && self.machines[host].beats() && !self.told.unmarked.contains(&host) {
                 return self.violate(format!("forced_down of host {host} was never cleared (R22)"));
             }
             self.check_states(rec);
@@ -183,7 +183,9 @@ impl World {
                     .iter()
                     .any(|other| other.server == one.server && other.step == MoveStep::Over(End::Person))
             });
-            let known = self.restarted.contains(&server) || self.slipped.contains(&server);
+            // Or that Nova has found it shut down before it was moved: INSTANCE_DOWN names it.
+            let found = row.actions.last() == Some(&("stop", Actor::Nova));
+            let known = found || self.restarted.contains(&server) || self.slipped.contains(&server);
             if one.step != MoveStep::Over(End::Moved)
                 || known
                 || !row.exists

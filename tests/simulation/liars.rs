@@ -170,6 +170,8 @@ pub(crate) struct Told {
     pub at_word: BTreeSet<ServerIx>,
     /// What was on the host of each recovery when that was confirmed off.
     pub victims: BTreeMap<RecIx, BTreeSet<ServerIx>>,
+    /// Hosts that were forced down without a mark of ours when the database lost its last commits.
+    pub unmarked: BTreeSet<HostIx>,
     /// The recoveries that have reported `finished` at least once.
     pub finished: BTreeSet<RecIx>,
 }

@@ -64,7 +64,7 @@ impl World {
                 stay.insert(server);
             }
         }
-        if disks.treatment == LocalDisk::Leave {
+        if disks.treatment != LocalDisk::Evacuate {
             self.also_excluded(disks.rng.clone(), stay);
         }
         self.weather.faults.local_disks = Some(disks);

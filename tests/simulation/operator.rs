@@ -192,14 +192,21 @@ impl World {
         {
             self.machines[host].bmc = Bmc::Truth;
         }
-        if let Some(asked) = message.filter(|text| text.contains("must be reported and confirmed off")) {
+        if let Some(asked) = message
+            .clone()
+            .filter(|text| text.contains("must be reported and confirmed off"))
+        {
             // Also one whose own recovery somebody has rejected, and which is only watched since.
             let dead = |host: &usize| !self.machines[*host].powered && asked.contains(&host_name(*host));
             for host in (0..HOSTS).filter(dead).collect::<Vec<_>>() {
                 self.notify(host);
             }
         }
-        if let Some(waiting) = state.guard.waiting.as_ref().filter(|_| state.hold.is_none()) {
+        let shows_wait = message
+            .as_deref()
+            .is_some_and(|text| text.starts_with("waiting for"));
+        let waits = state.hold.is_none() && shows_wait;
+        if let Some(waiting) = state.guard.waiting.as_ref().filter(|_| waits) {
             let long = state.deadline_from.since(waiting.since) > std::time::Duration::from_secs(400);
             let liftable = waiting.guards.iter().all(|guard| guard.can_be_lifted());
             match (liftable, long) {

@@ -161,7 +161,8 @@ impl Weather {
             },
             bmc: if calm { Bmc::Truth } else { bmc },
             chaos_end,
-            end: 4_000_000,
+            // What Nova forgets again and again is given up after three rounds of five minutes, instance by instance.
+            end: 12_000_000,
             lost,
             unavailable,
             crash,

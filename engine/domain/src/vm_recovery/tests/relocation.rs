@@ -396,31 +396,31 @@ fn a_host_recovery_or_another_copy_ends_it_in_every_stage() {
 }
 
 /// The instance is stopped by a user while this service works on it.
-fn stopped_by_user() -> Option<Vec<ServerAction>> {
+fn stopped_by_user() -> Vec<ServerAction> {
     let actions = [
         ("stop", Actor::Person),
         ("start", Actor::Ours),
         ("create", Actor::Person),
     ];
-    Some(actions.map(|(name, by)| action(name, by)).into())
+    actions.map(|(name, by)| action(name, by)).into()
 }
 
 #[test]
 fn an_instance_that_a_user_stops_after_a_failed_start_is_neither_moved_nor_started() {
     let mut before_move = not_started();
-    before_move.actions = stopped_by_user();
+    before_move.actions = Some(stopped_by_user());
     before_move.goes_on(START_LIMIT + 10_000, &is(VmState::Stopped));
 
     let mut after_move = migrating();
     after_move.tell(answer(ServerCall::Migrate, Ok(())));
-    after_move.actions = stopped_by_user();
+    after_move.actions = Some(stopped_by_user());
     after_move.goes_on(after_move.at + 5_000, &on(OTHER, VmState::Stopped, None));
 
     let mut between_starts = not_started();
     between_starts.state.policy.max_moves = 0;
     between_starts.goes_on(START_LIMIT + 10_000, &is(VmState::Stopped));
     assert_eq!(between_starts.state.stage, Stage::Waiting);
-    between_starts.actions = stopped_by_user();
+    between_starts.actions = Some(stopped_by_user());
     between_starts.goes_on(START_LIMIT + 900_000, &is(VmState::Stopped));
 
     for (name, run, calls_before) in [
