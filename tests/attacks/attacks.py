@@ -222,7 +222,8 @@ class Attacker:
             with urllib.request.urlopen(self.region.api + "/healthcheck", timeout=20) as answer:
                 status = answer.status
             took = time.monotonic() - began
-            self.check.that("T6: /healthcheck answers within a second", status == 200 and took < 1, (status, took))
+            # A first packet that finds the kernel's queue full is sent again after a second.
+            self.check.that("T6: /healthcheck answers within two seconds", status == 200 and took < 2, (status, took))
             began = time.monotonic()
             status, _ = self.process(self.other, "compute-009", "tachi-test")
             took = time.monotonic() - began

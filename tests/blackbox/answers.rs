@@ -17,6 +17,7 @@ const COMMANDS: &[(&[&str], &str)] = &[
     (&["status"], "grade"),
     (&["show", HOST], "protection"),
     (&["forecast"], "segments"),
+    (&["ack", "--list"], "code"),
     (&["doctor"], "check"),
     (&["drill", HOST, "--paper"], "kind"),
     (&["events"], "event"),
