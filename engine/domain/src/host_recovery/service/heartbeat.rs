@@ -359,9 +359,12 @@ impl ServiceTrack {
                         .any(|one| matches!(one.step, MoveStep::Waiting { .. })) =>
             {
                 self.missing = 0;
-                ctx.hold_fence(&format!(
-                    "Nova knows no nova-compute service on host {host} any more"
-                ));
+                let reason = format!(
+                    "Nova knows no nova-compute service on host {host} any more, so it evacuates nothing from it. Reject the recovery: \
+                     it then names the instances that are left"
+                );
+                ctx.record.failed(Task::Evacuate, reason.clone());
+                ctx.hold(HoldKind::Fence, reason);
             }
             // The operator has deleted the service: there is nothing left to hand back.
             Stage::Returning => ctx.returned("its service record is gone"),

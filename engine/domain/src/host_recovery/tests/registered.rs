@@ -136,6 +136,11 @@ fn moves_that_cannot_be_requested_once_the_service_is_deleted_wait_for_an_operat
         "{:?}",
         bed.message
     );
+    let message = bed.message.as_deref().unwrap();
+    assert!(
+        !message.contains("not confirmed off"),
+        "its proof stands: {message}"
+    );
     bed.say(OperatorCommand::Reject);
     deleted(&mut bed);
     bed.answer(1, ServerCall::Unlock, Ok(()));
