@@ -56,6 +56,13 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         list: _,
         shape,
     } = args;
+    if let (Some(code), false) = (code, end) {
+        check(
+            code,
+            lasts.unwrap_or_default(),
+            reason.as_deref().unwrap_or_default(),
+        )?;
+    }
     let database = Database::open(&config).await?;
     let now = database.now();
     let facts = database.base.store.facts();
@@ -92,7 +99,6 @@ pub(crate) async fn run(args: AckArgs) -> Result<u8, Failure> {
         (one, format!("the acknowledgement of {what} has ended"))
     } else {
         let (lasts, reason) = (lasts.unwrap_or_default(), reason.unwrap_or_default());
-        check(code, lasts, &reason)?;
         is_found(&database, code, subject.as_deref()).await?;
         let one = Acknowledgement {
             code,
