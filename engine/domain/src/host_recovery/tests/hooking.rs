@@ -188,7 +188,7 @@ fn a_tolerated_hook_failure_is_in_the_last_message() {
     bed.heartbeat_age(20_000).service();
     bed.power(Power::Off).tick(3_000).power(Power::Off);
     bed.forced_down().inventory(Vec::new(), Vec::new());
-    let expected = "0 instances moved, 0 left where they were, 0 need an operator; hook exec:/x: as it ended";
+    let expected = "nothing was moved; hook exec:/x: as it ended";
     assert_eq!((bed.status, bed.message.as_deref()), (Finished, Some(expected)));
 }
 
